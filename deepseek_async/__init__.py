@@ -1,0 +1,145 @@
+"""Asyncio-native, high-throughput client for the DeepSeek API.
+
+    from deepseek_async import AsyncDeepSeek
+
+    async with AsyncDeepSeek() as client:
+        done = await client.chat.completions.create(model="deepseek-flash", messages=[…])
+
+The path of one request, and the folder that holds each step:
+
+    prompts ─► batch/ ─┐
+                       ├─► resources/ ─► call/ ─► admission/ ─► transport/ ─► codec/ ─► types/ ─► caller | output file
+    await create(…) ───┘                   ▲                                    │
+                                           └────── retry, admitted afresh ◄─────┘
+
+Names are imported when first used: aiohttp alone takes longer to import than a command's ``--help`` may.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepseek_async.batch import BatchReport, BatchResult
+    from deepseek_async.call.retry import RetryPolicy
+    from deepseek_async.call.stream import ChatCompletionStream
+    from deepseek_async.client import AsyncDeepSeek
+    from deepseek_async.errors import (
+        APIConnectionError,
+        APIError,
+        APIResponseValidationError,
+        APIStatusError,
+        APITimeoutError,
+        AuthenticationError,
+        BadRequestError,
+        BatchError,
+        ConcurrencyLimitError,
+        ConfigurationError,
+        ConflictError,
+        ContextWindowExceededError,
+        DeepSeekError,
+        InputFormatError,
+        InsufficientBalanceError,
+        InternalServerError,
+        InvalidRequestError,
+        NotFoundError,
+        OutputLockedError,
+        OutputWriteError,
+        PermissionDeniedError,
+        RateLimitError,
+        ServerOverloadedError,
+        StreamInterruptedError,
+        UnprocessableEntityError,
+    )
+    from deepseek_async.resources.parameters import IgnoredParameterWarning
+    from deepseek_async.transport.watchdog import Timeouts
+    from deepseek_async.types import ChatCompletion, ChatCompletionChunk
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "APIConnectionError": "errors",
+    "APIError": "errors",
+    "APIResponseValidationError": "errors",
+    "APIStatusError": "errors",
+    "APITimeoutError": "errors",
+    "AsyncDeepSeek": "client",
+    "AuthenticationError": "errors",
+    "BadRequestError": "errors",
+    "BatchError": "errors",
+    "BatchReport": "batch",
+    "BatchResult": "batch",
+    "ChatCompletion": "types",
+    "ChatCompletionChunk": "types",
+    "ChatCompletionStream": "call.stream",
+    "ConcurrencyLimitError": "errors",
+    "ConfigurationError": "errors",
+    "ConflictError": "errors",
+    "ContextWindowExceededError": "errors",
+    "DeepSeekError": "errors",
+    "IgnoredParameterWarning": "resources.parameters",
+    "InputFormatError": "errors",
+    "InsufficientBalanceError": "errors",
+    "InternalServerError": "errors",
+    "InvalidRequestError": "errors",
+    "NotFoundError": "errors",
+    "OutputLockedError": "errors",
+    "OutputWriteError": "errors",
+    "PermissionDeniedError": "errors",
+    "RateLimitError": "errors",
+    "RetryPolicy": "call.retry",
+    "ServerOverloadedError": "errors",
+    "StreamInterruptedError": "errors",
+    "Timeouts": "transport.watchdog",
+    "UnprocessableEntityError": "errors",
+}
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APIResponseValidationError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AsyncDeepSeek",
+    "AuthenticationError",
+    "BadRequestError",
+    "BatchError",
+    "BatchReport",
+    "BatchResult",
+    "ChatCompletion",
+    "ChatCompletionChunk",
+    "ChatCompletionStream",
+    "ConcurrencyLimitError",
+    "ConfigurationError",
+    "ConflictError",
+    "ContextWindowExceededError",
+    "DeepSeekError",
+    "IgnoredParameterWarning",
+    "InputFormatError",
+    "InsufficientBalanceError",
+    "InternalServerError",
+    "InvalidRequestError",
+    "NotFoundError",
+    "OutputLockedError",
+    "OutputWriteError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "RetryPolicy",
+    "ServerOverloadedError",
+    "StreamInterruptedError",
+    "Timeouts",
+    "UnprocessableEntityError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

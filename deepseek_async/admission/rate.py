@@ -1,0 +1,86 @@
+"""Requests and tokens a minute."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Final
+
+from aiolimiter import AsyncLimiter
+
+_MINUTE: Final = 60.0
+_SHORTEST: Final = 0.01
+"""Seconds of rate a bucket must hold: timers tick in about 1 ms, and a smaller bucket falls short of its rate."""
+
+
+def request_limiter(requests_per_minute: float) -> AsyncLimiter:
+    """Evenly spaced requests.
+
+    aiolimiter starts with a full bucket and lets twice the rate through in its first period, so the bucket is
+    as small as timers allow: one request up to 6,000 a minute, then 10 ms of rate.
+    """
+    burst = max(1, math.ceil(requests_per_minute / _MINUTE * _SHORTEST))
+    return AsyncLimiter(burst, burst * _MINUTE / requests_per_minute)
+
+
+class TokenBucket:
+    """Tokens a minute, by reservation: each caller is told the moment at which its tokens are there.
+
+    First come, first served whatever the sizes, where aiolimiter serves the smallest first and starves large
+    requests. A request larger than the bucket is not refused: it waits until the bucket is full, and the debt
+    is paid off before the next one. Time is an argument.
+    """
+
+    __slots__ = ("_burst", "_paid_until", "_per_token")
+
+    def __init__(self, tokens_per_minute: float) -> None:
+        self._per_token = _MINUTE / tokens_per_minute
+        # One second of rate may be used at once; the rest is spread evenly.
+        self._burst = 1.0
+        self._paid_until = -math.inf
+
+    def reserve(self, tokens: float, now: float) -> float:
+        """Take ``tokens`` and return the seconds to wait before using them."""
+        start = max(self._paid_until, now - self._burst)
+        self._paid_until = start + tokens * self._per_token
+        # One larger than the bucket may start when the bucket is full, that is when nothing is owed.
+        return max(0.0, min(self._paid_until, start + self._burst) - now)
+
+    def settle(self, reserved: float, used: float) -> None:
+        """Correct a reservation to what was really used; 0 gives all of it back."""
+        self._paid_until += (used - reserved) * self._per_token
+
+
+class RateLimits:
+    """What a scope may send a minute; both limits are optional."""
+
+    __slots__ = ("_requests", "_tokens")
+
+    def __init__(self, requests_per_minute: float | None, tokens_per_minute: float | None) -> None:
+        self._requests = request_limiter(requests_per_minute) if requests_per_minute else None
+        self._tokens = TokenBucket(tokens_per_minute) if tokens_per_minute else None
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether an estimate of a request's tokens is needed."""
+        return self._tokens is not None
+
+    async def wait(self, tokens: int) -> None:
+        """Wait for one request and ``tokens`` tokens. Cancelled while waiting, the tokens are given back."""
+        if self._tokens is not None:
+            delay = self._tokens.reserve(tokens, asyncio.get_running_loop().time())
+            try:
+                if delay > 0:
+                    await asyncio.sleep(delay)
+                if self._requests is not None:
+                    await self._requests.acquire()
+            except asyncio.CancelledError:
+                self._tokens.settle(tokens, 0)
+                raise
+        elif self._requests is not None:
+            await self._requests.acquire()
+
+    def settle(self, reserved: int, used: int) -> None:
+        """Correct the token reservation to what was really used."""
+        if self._tokens is not None:
+            self._tokens.settle(reserved, used)

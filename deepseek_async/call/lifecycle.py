@@ -1,0 +1,166 @@
+"""The life of one call: admitted, sent, answered; on a fault a pause, then admitted afresh."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from deepseek_async.admission import Gate, Lease
+from deepseek_async.call.exchange import Exchange
+from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.codec.refusal import refusal
+from deepseek_async.errors import APIError, APIStatusError, APITimeoutError
+from deepseek_async.transport.protocol import Outgoing, Response, Transport
+from deepseek_async.transport.watchdog import Timeouts, Watchdog
+from deepseek_async.types import ChatCompletion
+
+T = TypeVar("T")
+
+_REFUSAL_BYTES = 64 * 1024
+
+
+class Caller:
+    """Makes calls over one transport and through one gate, on one event loop."""
+
+    def __init__(self, transport: Transport, gate: Gate) -> None:
+        self.transport = transport
+        self.gate = gate
+        self.loop = asyncio.get_running_loop()
+
+    def call(
+        self,
+        outgoing: Outgoing,
+        *,
+        retry: RetryPolicy,
+        timeouts: Timeouts,
+        tokens: int = 0,
+        streaming: bool = False,
+    ) -> Call:
+        """A call that has not begun. ``tokens`` is the estimate for the tokens-a-minute limit."""
+        return Call(self, outgoing, retry, timeouts, tokens, streaming=streaming)
+
+
+class Call:
+    """One logical call: as many attempts as the retry policy allows, within one deadline."""
+
+    __slots__ = ("_caller", "_outgoing", "_retry", "_streaming", "_timeouts", "_tokens", "_until", "attempts")
+
+    def __init__(
+        self,
+        caller: Caller,
+        outgoing: Outgoing,
+        retry: RetryPolicy,
+        timeouts: Timeouts,
+        tokens: int,
+        *,
+        streaming: bool,
+    ) -> None:
+        self._caller = caller
+        self._outgoing = outgoing
+        self._retry = retry
+        self._timeouts = timeouts
+        self._tokens = tokens
+        self._streaming = streaming
+        self._until = None if timeouts.total is None else caller.loop.time() + timeouts.total
+        self.attempts = 0
+        """Requests sent so far."""
+
+    async def answer(
+        self,
+        decode: Callable[[bytes], T],
+        fault_of: Callable[[T, Mapping[str, str]], APIError | None] | None = None,
+    ) -> T:
+        """The decoded body. ``fault_of`` may say why a decoded body is no answer; that is retried if it may be."""
+        while True:
+            exchange = await self.exchange()
+            try:
+                answer = decode(await exchange.read())
+                failure = None if fault_of is None else fault_of(answer, exchange.headers)
+            except APIError as error:
+                failure = error
+            except BaseException:
+                exchange.abandoned()
+                raise
+            if failure is None:
+                exchange.served(answer.usage if isinstance(answer, ChatCompletion) else None)
+                return answer
+            exchange.faulted()
+            if failure.request_id is None:
+                failure.request_id = exchange.headers.get("x-ds-trace-id")
+            await self.back_off(failure)
+
+    async def exchange(self) -> Exchange:
+        """An attempt that the server accepted. Failed attempts before it are retried."""
+        while True:
+            try:
+                return await self._attempt()
+            except APIError as error:
+                failure = error
+            await self.back_off(failure)
+
+    async def back_off(self, failure: APIError) -> None:
+        """Wait before the next attempt, or raise ``failure`` if there is to be none."""
+        delay = self._retry.delay(failure, self.attempts, random.random())  # noqa: S311  jitter is no secret
+        loop = self._caller.loop
+        if delay is None or (self._until is not None and loop.time() + delay >= self._until):
+            failure.attempts = self.attempts
+            raise failure
+        await asyncio.sleep(delay)
+
+    async def _attempt(self) -> Exchange:
+        caller = self._caller
+        lease = await (caller.gate.admit(self._tokens) if self._until is None else self._admit_in_time())
+        watchdog = Watchdog(self._timeouts, caller.loop, until=self._until)
+        self.attempts += 1
+        try:
+            response = await caller.transport.send(self._outgoing, watchdog)
+            if response.status >= 300:  # noqa: PLR2004
+                raise await _read_refusal(response)
+        except APIStatusError as error:
+            watchdog.stop()
+            if (error.status_code or 0) >= 500:  # noqa: PLR2004
+                lease.faulted()
+            else:
+                lease.refused()
+            raise
+        except APIError:
+            watchdog.stop()
+            lease.faulted()
+            raise
+        except BaseException:
+            watchdog.stop()
+            lease.abandoned(sent=True)
+            raise
+        watchdog.head_arrived(streaming=self._streaming)
+        return Exchange(lease, response, watchdog)
+
+    async def _admit_in_time(self) -> Lease:
+        try:
+            async with asyncio.timeout_at(self._until):
+                return await self._caller.gate.admit(self._tokens)
+        except TimeoutError:
+            failure = APITimeoutError(
+                "the call's deadline passed while it waited for a free slot or for the rate limit (timeout.total)",
+                phase="total",
+                retryable=False,
+                attempts=self.attempts,
+            )
+        raise failure
+
+
+async def _read_refusal(response: Response) -> APIStatusError:
+    """The error of a response with an error status. A body that breaks off does not hide the status."""
+    wire = b""
+    try:
+        wire = await response.read(_REFUSAL_BYTES)
+    except APIError:
+        response.close()
+    except BaseException:
+        response.close()
+        raise
+    else:
+        response.release()
+    return refusal(response.status, response.headers, wire, now=time.time())

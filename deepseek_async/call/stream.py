@@ -1,0 +1,233 @@
+"""A streamed chat answer: chunks as they come, and the assembled completion at the end."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from deepseek_async.call.exchange import Exchange
+from deepseek_async.call.lifecycle import Call
+from deepseek_async.codec.assembly import Assembly
+from deepseek_async.codec.body import decode_chunk
+from deepseek_async.codec.sse import SSEDecoder
+from deepseek_async.codec.verdict import error_in, fault_of_ending, is_empty
+from deepseek_async.errors import (
+    APIError,
+    APIResponseValidationError,
+    APIStatusError,
+    DeepSeekError,
+    StreamInterruptedError,
+)
+from deepseek_async.types import ChatCompletion, ChatCompletionChunk
+
+
+class ChatCompletionStream:
+    """Iterate it for the chunks, each SSE event once and in order.
+
+    Use it in ``async with``: leaving early, by ``break``, return or an exception, gives connection and slot
+    back at once. A fault before the first content is retried unseen; after it the iteration raises
+    StreamInterruptedError, because a restart would show the reader the same text twice.
+    """
+
+    def __init__(self, call: Call, exchange: Exchange) -> None:
+        self._call = call
+        self._exchange = exchange
+        self._decoder = SSEDecoder()
+        self._assembly = Assembly()
+        self._progressed = False
+        self._shown = False  # whether any chunk was handed out
+        self._hidden = False  # whether this attempt repeats what an earlier one has shown
+        self._held: list[ChatCompletionChunk] = []
+        self._ended = False
+        self._failure: APIError | None = None
+        self._generator: AsyncGenerator[ChatCompletionChunk, None] | None = None
+
+    @property
+    def request_id(self) -> str | None:
+        """``x-ds-trace-id`` of the response."""
+        return self._exchange.headers.get("x-ds-trace-id")
+
+    @property
+    def attempts(self) -> int:
+        """Requests sent for this stream so far."""
+        return self._call.attempts
+
+    @property
+    def completion(self) -> ChatCompletion:
+        """The whole answer: content, reasoning, tool calls and usage. Raises DeepSeekError before the end."""
+        if not self._ended:
+            raise DeepSeekError(
+                "the stream has not ended: iterate it to its end first; partial holds what has arrived so far",
+            )
+        return self._assembly.completion()
+
+    @property
+    def partial(self) -> ChatCompletion:
+        """What has arrived so far, assembled; not necessarily all of the answer."""
+        return self._assembly.completion()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop receiving. Connection and slot are free when this returns."""
+        self._exchange.abandoned()
+        generator, self._generator = self._generator, None
+        if generator is not None:
+            # Another task may be inside the generator; closing the exchange has just ended its wait.
+            with suppress(RuntimeError):
+                await generator.aclose()
+
+    def __aiter__(self) -> AsyncGenerator[ChatCompletionChunk, None]:
+        if self._generator is None:
+            self._generator = self._iterate()
+        return self._generator
+
+    async def __anext__(self) -> ChatCompletionChunk:
+        return await anext(self.__aiter__())
+
+    def __del__(self) -> None:
+        if self._exchange.open:
+            self._exchange.abandoned()
+            warnings.warn(
+                "a stream was dropped before its end; use 'async with' so that leaving it frees its connection",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
+
+    async def _iterate(self) -> AsyncGenerator[ChatCompletionChunk, None]:
+        try:
+            while not self._ended:
+                try:
+                    block = await self._exchange.read_available()
+                    chunks = self._take(block)
+                except APIError as error:
+                    if not self._exchange.open:
+                        return  # closed under us by aclose()
+                    chunks = self._broken(error)
+                for chunk in chunks:
+                    yield chunk
+                if self._failure is not None:
+                    await self._recover(self._failure)
+        finally:
+            # Reached with an open exchange when the caller leaves or is cancelled.
+            self._exchange.abandoned()
+
+    def _take(self, block: bytes) -> list[ChatCompletionChunk]:
+        """Everything that ``block`` completes. A fault in it is kept until the chunks before it are handed out."""
+        if not block:
+            return self._end()
+        self._exchange.count(len(block))
+        chunks: list[ChatCompletionChunk] = []
+        progress = done = False
+        add = self._assembly.add
+        try:
+            for event in self._decoder.feed(block):
+                data = event.data
+                if data == b"[DONE]":
+                    done = True
+                    break
+                chunk = decode_chunk(data)
+                if add(chunk):
+                    progress = True
+                elif not chunk.choices and chunk.usage is None:
+                    self._failure = error_in(chunk, self._exchange.headers, now=time.time())
+                    if self._failure is not None:
+                        break
+                chunks.append(chunk)
+        except APIResponseValidationError as error:
+            self._failure = error
+        if progress:
+            self._progressed = True
+            self._exchange.progressed()
+        elif not self._progressed:
+            chunks = self._before_content(chunks)
+        if done:
+            chunks += self._end()
+        return chunks
+
+    def _before_content(self, chunks: list[ChatCompletionChunk]) -> list[ChatCompletionChunk]:
+        """What may be handed out of chunks without content, while the attempt may still have to be repeated.
+
+        The opening chunk of the first attempt is shown at once. An ending is held back until it is known to be
+        the end of an answer and not of an empty one.
+        """
+        if self._held or any(choice.finish_reason for chunk in chunks for choice in chunk.choices):
+            self._held += chunks
+            return []
+        if self._hidden:
+            return []
+        self._shown = self._shown or bool(chunks)
+        return chunks
+
+    def _broken(self, error: APIError) -> list[ChatCompletionChunk]:
+        """The connection broke. An answer whose every choice had ended is whole all the same."""
+        reasons = self._assembly.finish_reasons
+        if reasons and all(fault_of_ending(reason) is None for reason in reasons):
+            return self._end()
+        self._failure = error
+        return []
+
+    def _end(self) -> list[ChatCompletionChunk]:
+        """The stream is over, by ``[DONE]`` or by the end of the body: was it an answer?
+
+        Returns the chunks held back until now. A missing ``[DONE]`` after a finish reason is accepted; the
+        end of the body without a finish reason proves nothing but a broken connection.
+        """
+        held, self._held = self._held, []
+        if self._failure is not None:
+            return []
+        reasons = self._assembly.finish_reasons
+        faults = [fault for reason in reasons if (fault := fault_of_ending(reason)) is not None]
+        if faults:
+            self._failure = faults[0]
+        elif not reasons:
+            self._failure = StreamInterruptedError("the stream ended without any answer in it")
+        elif not self._progressed and is_empty(self._assembly.completion()):
+            self._failure = APIResponseValidationError("the model ended its answer without content or tool call")
+        if self._failure is not None:
+            return []
+        self._ended = True
+        self._exchange.served(self._assembly.usage)
+        return held
+
+    async def _recover(self, failure: APIError) -> None:
+        """Begin again if nothing of the answer was shown yet; else raise what happened, with what had arrived."""
+        self._exchange.faulted()
+        self._failure = None
+        failure.attempts = self._call.attempts
+        failure.request_id = failure.request_id or self.request_id
+        if self._progressed:
+            raise self._interrupted(failure)
+        await self._call.back_off(failure)
+        self._exchange = await self._call.exchange()
+        self._decoder = SSEDecoder()
+        self._assembly = Assembly()
+        self._held = []
+        self._hidden = self._shown
+
+    def _interrupted(self, failure: APIError) -> APIError:
+        failure.partial = self._assembly.completion()
+        if isinstance(failure, APIStatusError | StreamInterruptedError):
+            return failure
+        interrupted = StreamInterruptedError(
+            f"the answer broke off after {len(failure.text)} characters: {failure.message}",
+            request_id=failure.request_id,
+            attempts=failure.attempts,
+            partial=failure.partial,
+        )
+        interrupted.__cause__ = failure
+        return interrupted

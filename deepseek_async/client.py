@@ -1,0 +1,156 @@
+"""``AsyncDeepSeek``: the resources, the batch surface, and one caller for each event loop it is used on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from deepseek_async.admission import Gate
+from deepseek_async.call.lifecycle import Caller
+from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.errors import ConfigurationError
+from deepseek_async.resources.account import Models, User
+from deepseek_async.resources.chat import Chat
+from deepseek_async.settings import Settings, settings_from
+from deepseek_async.transport.session import Session
+from deepseek_async.transport.watchdog import Timeouts
+
+if TYPE_CHECKING:
+    from deepseek_async.batch import Batch
+
+
+class AsyncDeepSeek:
+    """A client of the DeepSeek API. Make one and share it: it holds the connection pool and the limits.
+
+    - ``api_key``: else ``DEEPSEEK_API_KEY``.
+    - ``base_url``: else ``DEEPSEEK_BASE_URL``, else https://api.deepseek.com; https unless on loopback.
+    - ``timeout``: seconds for a whole call with its queueing and retries, or a Timeouts; by default each wait
+      is bounded (see Timeouts) and the whole call is not.
+    - ``max_concurrency``: requests in flight, and size of the connection pool; 100, or
+      ``DEEPSEEK_ASYNC_MAX_CONCURRENCY``. A streamed answer holds its place until its end.
+    - ``requests_per_minute``, ``tokens_per_minute``: no limit by default; the API itself has none.
+    - ``retry``: a RetryPolicy, or the number of attempts; 4 by default.
+    - ``proxy``: URL of an HTTP proxy. Proxy environment variables are not read.
+    - ``default_headers``: sent with every request.
+
+    Use it as ``async with AsyncDeepSeek() as client:``, or call ``aclose()``. Raises ConfigurationError.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        timeout: float | Timeouts | None = None,
+        max_concurrency: int | None = None,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
+        retry: RetryPolicy | int | None = None,
+        proxy: str | None = None,
+        default_headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._settings = settings_from(
+            api_key=api_key,
+            base_url=base_url,
+            timeout=timeout,
+            max_concurrency=max_concurrency,
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
+            retry=retry,
+            proxy=proxy,
+            default_headers=default_headers,
+        )
+        self._caller: Caller | None = None
+        self._session: Session | None = None
+        self._closed = False
+        self.timeouts = self._settings.timeouts
+        self.retry = self._settings.retry
+        self.chat = Chat(self)
+        self.models = Models(self)
+        self.user = User(self)
+
+    @property
+    def settings(self) -> Settings:
+        """What this client was made from; the key in it does not show itself."""
+        return self._settings
+
+    @cached_property
+    def batch(self) -> Batch:
+        """Many calls: ``batch.map`` over an iterable, ``batch.run`` from file to file."""
+        from deepseek_async.batch import Batch  # noqa: PLC0415  a service that only chats need not load it
+
+        return Batch(self.chat.completions, self._settings.max_concurrency)
+
+    def caller(self) -> Caller:
+        """The caller bound to the running event loop; made, with its connection pool, on first use.
+
+        Raises ConfigurationError when the client is closed, or still in use on another running loop.
+        """
+        caller = self._caller
+        if caller is not None and caller.loop is asyncio.get_running_loop():
+            return caller
+        return self._open()
+
+    def _open(self) -> Caller:
+        if self._closed:
+            raise ConfigurationError("this client is closed; make a new AsyncDeepSeek")
+        if self._caller is not None and self._session is not None:
+            if self._caller.loop.is_running():
+                raise ConfigurationError(
+                    "this client is in use on another running event loop; make one AsyncDeepSeek for each loop",
+                )
+            # asyncio.run() twice with one client: the first loop's sockets ended with it.
+            self._session.forget()
+        settings = self._settings
+        self._session = Session(
+            settings.base_url,
+            settings.api_key,
+            limit=settings.max_concurrency,
+            connect_timeout=settings.timeouts.connect,
+            proxy=settings.proxy,
+            headers=settings.default_headers,
+        )
+        gate = Gate(
+            settings.max_concurrency,
+            requests_per_minute=settings.requests_per_minute,
+            tokens_per_minute=settings.tokens_per_minute,
+        )
+        self._caller = Caller(self._session, gate)
+        return self._caller
+
+    async def __aenter__(self) -> Self:
+        self.caller()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections. Calls that still run fail; later ones raise ConfigurationError."""
+        self._closed = True
+        session, caller = self._session, self._caller
+        self._session = self._caller = None
+        if session is None or caller is None:
+            return
+        if caller.loop is asyncio.get_running_loop():
+            await session.aclose()
+        else:
+            session.forget()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "not yet used"
+        if self._caller is not None:
+            gate = self._caller.gate
+            state = f"{gate.in_flight} in flight, {gate.waiting} waiting"
+        return f"<AsyncDeepSeek {self._settings.base_url} max_concurrency={self._settings.max_concurrency} {state}>"
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("a client holds live connections and is not pickled; pickle its arguments and make a new one")

@@ -1,0 +1,156 @@
+"""Chunks, one after another, to the whole completion they make up."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from deepseek_async.types import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatCompletionMessage,
+    Choice,
+    ChoiceLogprobs,
+    ChunkChoice,
+    CompletionUsage,
+    Function,
+    ToolCall,
+    ToolCallDelta,
+)
+
+COMPLETE: Final = frozenset({"stop", "length", "tool_calls", "content_filter"})
+"""Finish reasons of an answer that is whole as far as it goes. Any other value, also an unknown one, is an
+error: mapping ``insufficient_system_resource`` to ``stop`` would pass half an answer as a success."""
+
+GAVE_UP: Final = frozenset({"insufficient_system_resource", "aborted"})
+"""Finish reasons with which the server says that it stopped in the middle; the request may be sent again."""
+
+
+class _Growing:
+    """A choice that is still being received. Text is kept as pieces and joined when asked for."""
+
+    __slots__ = ("calls", "content", "finish_reason", "index", "logprobs", "reasoning", "role")
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.role = "assistant"
+        self.content: list[str] = []
+        self.reasoning: list[str] | None = None
+        self.calls: dict[int, ToolCall] = {}
+        self.finish_reason: str | None = None
+        self.logprobs: ChoiceLogprobs | None = None
+
+    def finished(self) -> Choice:
+        return Choice(
+            index=self.index,
+            message=ChatCompletionMessage(
+                role=self.role,
+                content="".join(self.content),
+                reasoning_content=None if self.reasoning is None else "".join(self.reasoning),
+                tool_calls=[self.calls[index] for index in sorted(self.calls)] or None,
+            ),
+            finish_reason=self.finish_reason,
+            logprobs=self.logprobs,
+        )
+
+
+class Assembly:
+    """Folds chunks into one completion. ``add`` is on the hot path: once per streamed chunk."""
+
+    __slots__ = ("_choices", "_head", "usage")
+
+    def __init__(self) -> None:
+        self._head: ChatCompletionChunk | None = None
+        self._choices: dict[int, _Growing] = {}
+        self.usage: CompletionUsage | None = None
+
+    def add(self, chunk: ChatCompletionChunk) -> bool:
+        """Take one chunk in. True if it carried content, reasoning or a tool call: progress, not life signs."""
+        if chunk.usage is not None:
+            self.usage = chunk.usage
+        progress = False
+        for choice in chunk.choices:
+            growing = self._choices.get(choice.index)
+            if growing is None:
+                growing = self._start(chunk, choice)
+            delta = choice.delta
+            if delta.content:
+                growing.content.append(delta.content)
+                progress = True
+            if delta.reasoning_content is not None:
+                progress = _add_reasoning(growing, delta.reasoning_content) or progress
+            if delta.tool_calls:
+                _add_calls(growing, delta.tool_calls)
+                progress = True
+            if choice.finish_reason is not None:
+                growing.finish_reason = choice.finish_reason
+            if choice.logprobs is not None:
+                _add_logprobs(growing, choice.logprobs)
+        if self._head is None:
+            self._head = chunk
+        return progress
+
+    def _start(self, chunk: ChatCompletionChunk, choice: ChunkChoice) -> _Growing:
+        growing = _Growing(choice.index)
+        if choice.delta.role:
+            growing.role = choice.delta.role
+        self._choices[choice.index] = growing
+        self._head = chunk
+        return growing
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has arrived at all."""
+        return self._head is None
+
+    @property
+    def finish_reasons(self) -> list[str | None]:
+        """The finish reason of every choice seen, None for one that has not ended."""
+        return [growing.finish_reason for growing in self._choices.values()]
+
+    def completion(self) -> ChatCompletion:
+        """What has arrived so far, as one completion."""
+        head = self._head or ChatCompletionChunk()
+        return ChatCompletion(
+            id=head.id,
+            created=head.created,
+            model=head.model,
+            choices=[self._choices[index].finished() for index in sorted(self._choices)],
+            usage=self.usage,
+            system_fingerprint=head.system_fingerprint,
+        )
+
+
+def _add_reasoning(growing: _Growing, text: str) -> bool:
+    if growing.reasoning is None:
+        growing.reasoning = []
+    if text:
+        growing.reasoning.append(text)
+    return bool(text)
+
+
+def _add_calls(growing: _Growing, deltas: list[ToolCallDelta]) -> None:
+    for delta in deltas:
+        call = growing.calls.get(delta.index)
+        if call is None:
+            call = growing.calls[delta.index] = ToolCall(index=delta.index, function=Function())
+        if delta.id:
+            call.id = delta.id
+        if delta.type:
+            call.type = delta.type
+        if delta.function is not None:
+            if delta.function.name:
+                call.function.name += delta.function.name
+            if delta.function.arguments:
+                call.function.arguments += delta.function.arguments
+
+
+def _add_logprobs(growing: _Growing, added: ChoiceLogprobs) -> None:
+    if growing.logprobs is None:
+        growing.logprobs = ChoiceLogprobs()
+    kept = growing.logprobs
+    if added.content:
+        kept.content = kept.content or []
+        kept.content.extend(added.content)
+    if added.reasoning_content:
+        kept.reasoning_content = kept.reasoning_content or []
+        kept.reasoning_content.extend(added.reasoning_content)

@@ -1,0 +1,19 @@
+"""A short, harmless quotation of what a server sent, for error messages."""
+
+from __future__ import annotations
+
+from deepseek_async.credential import redact
+
+
+def quote(wire: bytes, limit: int = 200) -> str:
+    """At most ``limit`` bytes of ``wire`` with control characters escaped and keys masked.
+
+    Server text is untrusted: escapes in it must not reach a terminal.
+    """
+    text = wire[:limit].decode("utf-8", "replace")
+    return f"{plain(redact(text))!r}{'…' if len(wire) > limit else ''}"
+
+
+def plain(text: str) -> str:
+    """``text`` on one line, without characters that a terminal would obey."""
+    return "".join(character if character.isprintable() else " " for character in text).strip()

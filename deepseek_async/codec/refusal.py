@@ -1,0 +1,194 @@
+"""A response that is no answer, to the error that says so. Classified by status, explained by content.
+
+DeepSeek's error bodies are JSON, plain text, empty or HTML, often under a wrong content type (an error 400
+came as ``application/octet-stream``), so the type header is not asked.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from deepseek_async.codec.quote import plain
+from deepseek_async.credential import redact
+from deepseek_async.errors import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    ConcurrencyLimitError,
+    ConflictError,
+    ContextWindowExceededError,
+    InsufficientBalanceError,
+    InternalServerError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerOverloadedError,
+    UnprocessableEntityError,
+)
+
+MAX_QUOTED: Final = 2048
+"""Characters of a server's message kept in an error; some messages echo the prompt."""
+
+_BY_STATUS: Final[dict[int, type[APIStatusError]]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    402: InsufficientBalanceError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+    503: ServerOverloadedError,
+    529: ServerOverloadedError,
+}
+_RETRYABLE: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529, *range(520, 525)})
+
+_ADVICE: Final = {
+    401: "check the API key",
+    402: "top up the account's balance",
+    404: "this server has no such endpoint or object; check base_url",
+    413: "the request is too large",
+    415: "something between us and the API changed the Content-Type header",
+    429: "too many requests at once; lower max_concurrency or wait",
+    503: "the API is overloaded; try again later",
+}
+
+_CONCURRENCY: Final = re.compile(r"concurrency is (\d{1,9}).*?limit of (\d{1,9})", re.DOTALL)
+_MARKUP: Final = re.compile(r"<(?:style|script).*?</(?:style|script)>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_TITLE: Final = re.compile(r"<title>(.*?)</title>", re.DOTALL | re.IGNORECASE)
+
+
+def refusal(status: int, headers: Mapping[str, str], wire: bytes, *, now: float) -> APIStatusError:
+    """The error for a response with an error status.
+
+    ``now`` is the wall clock in seconds since 1970, used for a ``Retry-After`` date without a ``Date`` header.
+    """
+    return _error(status, headers, *_explanation(wire), now=now)
+
+
+def refusal_in_stream(error: Any, headers: Mapping[str, str], *, now: float) -> APIStatusError:
+    """The error for an error object inside a 200; without a status of its own it counts as 500."""
+    fields = error if isinstance(error, dict) else {"message": str(error)}
+    status = next(
+        (code for code in (fields.get("status"), fields.get("code")) if isinstance(code, int) and 400 <= code < 600),
+        {"rate_limit_error": 429, "authentication_error": 401, "invalid_request_error": 400}.get(
+            str(fields.get("type")),
+            500,
+        ),
+    )
+    return _error(status, headers, str(fields.get("message") or ""), fields, now=now)
+
+
+def _error(
+    status: int,
+    headers: Mapping[str, str],
+    text: str,
+    body: Any,
+    *,
+    now: float,
+) -> APIStatusError:
+    text = redact(plain(text))[:MAX_QUOTED]
+    fields = body if isinstance(body, dict) else {}
+    facts: dict[str, Any] = {
+        "status_code": status,
+        "body": _redacted(body) if body else text or None,
+        "request_id": headers.get("x-ds-trace-id"),
+        "retry_after": retry_after(headers, now=now),
+        "retryable": status in _RETRYABLE,
+        "type": fields.get("type"),
+        "code": fields.get("code"),
+        "param": fields.get("param"),
+    }
+    error_type = _BY_STATUS.get(status) or (InternalServerError if status >= 500 else APIStatusError)  # noqa: PLR2004
+    numbers = _CONCURRENCY.search(text) if status == 429 else None  # noqa: PLR2004
+    if numbers:
+        error_type = ConcurrencyLimitError
+        facts.update(
+            current=int(numbers[1]),
+            limit=int(numbers[2]),
+            balance_bound="remaining balance" in text,
+        )
+    elif status == 400 and "maximum context length" in text:  # noqa: PLR2004
+        error_type = ContextWindowExceededError
+    return error_type(_sentence(status, text), **facts)
+
+
+def _sentence(status: int, text: str) -> str:
+    advice = _ADVICE.get(status, "")
+    said = text or "the server gave no reason"
+    return f"{status}: {said}" + (f" ({advice})" if advice else "")
+
+
+def _explanation(wire: bytes) -> tuple[str, Any]:
+    """What a body says, as text, and its error object if it has one."""
+    body = wire.strip()
+    if body.startswith((b"{", b"[")):
+        try:
+            loaded = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            loaded = None
+        if isinstance(loaded, dict):
+            error = loaded.get("error", loaded)
+            if isinstance(error, dict):
+                return str(error.get("message") or error.get("error_msg") or ""), error
+            return str(error), {"message": str(error)}
+    text = body[: 8 * MAX_QUOTED].decode("utf-8", "replace")
+    if text.startswith("<"):
+        title = _TITLE.search(text)
+        text = title[1] if title else _MARKUP.sub(" ", text)
+        text = " ".join(text.split())
+        return f"an HTML page instead of an API answer: {text}", None
+    return text, None
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact(value)[:MAX_QUOTED]
+    if isinstance(value, dict):
+        return {name: _redacted(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_redacted(item) for item in value]
+    return value
+
+
+def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
+    """Seconds that the server asks us to wait, or None.
+
+    ``retry-after-ms`` first, then ``Retry-After`` as a number of seconds (fractions allowed), then as an
+    HTTP date relative to the response's own ``Date``, because our clock may be wrong. NaN, infinity,
+    negative values and more than ten digits are ignored; a date in the past means now.
+    """
+    milliseconds = _seconds(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after")
+    seconds = _seconds(value)
+    if seconds is not None or not value:
+        return seconds
+    until = _timestamp(value)
+    if until is None:
+        return None
+    return max(0.0, until - (_timestamp(headers.get("date")) or now))
+
+
+def _seconds(value: str | None) -> float | None:
+    if not value or sum(character.isdigit() for character in value) > 10:  # noqa: PLR2004
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and 0 <= seconds < 1e10 else None  # noqa: PLR2004
+
+
+def _timestamp(value: str | None) -> float | None:
+    try:
+        return email.utils.parsedate_to_datetime(value).timestamp() if value else None
+    except (ValueError, OverflowError):
+        return None

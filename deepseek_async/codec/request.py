@@ -1,0 +1,57 @@
+"""A request's parameters to the bytes that are sent, once; a retry sends the same bytes again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from deepseek_async.errors import InvalidRequestError
+
+MAX_REQUEST_BYTES: Final = 48 * 1024 * 1024
+"""DeepSeek's limit on a request body (DeepSeek docs, Vision guide)."""
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+def encode_request(parameters: Mapping[str, Any]) -> bytes:
+    """``parameters`` as JSON. Raises InvalidRequestError, naming the place, for what JSON cannot carry."""
+    try:
+        body = orjson.dumps(parameters)
+    except TypeError as error:
+        raise InvalidRequestError(_explain(parameters, error)) from None
+    if len(body) > MAX_REQUEST_BYTES:
+        raise InvalidRequestError(
+            f"the request is {len(body):,} bytes; DeepSeek takes at most {MAX_REQUEST_BYTES:,}. "
+            "Send large images as file references, or split the prompt",
+        )
+    return body
+
+
+def _explain(parameters: Mapping[str, Any], error: TypeError) -> str:
+    for path, value in _leaves(parameters, ""):
+        if isinstance(value, str):
+            surrogate = _SURROGATE.search(value)
+            if surrogate:
+                return (
+                    f"{path} holds a lone surrogate (U+{ord(surrogate[0]):04X}) at character {surrogate.start()}, "
+                    "which UTF-8 cannot carry: half of an emoji, usually from cutting a string in a UTF-16 "
+                    "language. Replace it, for example with text.encode('utf-16', 'surrogatepass')"
+                    ".decode('utf-16', 'replace')"
+                )
+        elif value is not None and not isinstance(value, bool | int | float):
+            return f"{path} is a {type(value).__name__}, which JSON cannot carry"
+    return f"the request cannot be written as JSON: {error}"
+
+
+def _leaves(value: Any, path: str) -> Any:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _leaves(item, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _leaves(item, f"{path}[{index}]")
+    else:
+        yield path, value

@@ -1,0 +1,171 @@
+"""Server-sent events from raw bytes, by the WHATWG HTML standard, section 9.2.6.
+
+The decoder is fed whatever the socket gave and answers with the events that are complete. It splits on LF,
+CRLF and CR only. U+2028, U+2029 and U+0085 are ordinary characters inside data: splitting there, as
+``str.splitlines`` does, breaks JSON that holds them.
+
+DeepSeek sends ``data: {json}\\n\\n`` and nothing else while it generates, so a block of such events is cut
+in one ``bytes.split``; everything else takes the line-by-line path.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from deepseek_async.errors import APIResponseValidationError
+
+MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
+"""Longest event accepted by default. The API's largest answer is 393,216 tokens, sent in far smaller events."""
+
+_BOM: Final = b"\xef\xbb\xbf"
+_PREFIX: Final = b"data: "
+_BOUNDARY: Final = b"\n\ndata: "
+
+
+class ServerSentEvent(msgspec.Struct, gc=False, frozen=True):
+    """One dispatched event. ``data`` stays bytes: the JSON decoder checks its UTF-8."""
+
+    data: bytes
+    event: str = "message"
+    id: str = ""
+
+
+class SSEDecoder:
+    """An incremental decoder: ``feed`` it bytes in any pieces, it returns the events completed by them.
+
+    Raises APIResponseValidationError when one event grows past ``max_event_bytes``.
+    """
+
+    __slots__ = (
+        "_data",
+        "_event",
+        "_id",
+        "_max_event_bytes",
+        "_partial",
+        "_partial_bytes",
+        "_size",
+        "_skip_line_feed",
+        "_started",
+        "comments",
+        "retry",
+    )
+
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._max_event_bytes = max_event_bytes
+        self._partial: list[bytes] = []  # pieces of a line whose end has not come
+        self._partial_bytes = 0
+        self._data: list[bytes] = []  # data lines of the event being read
+        self._size = 0
+        self._event = ""
+        self._id = ""
+        self._skip_line_feed = False
+        self._started = False
+        self.comments = 0
+        """Comment lines seen so far; DeepSeek sends ``: keep-alive`` while a request is queued."""
+        self.retry: int | None = None
+        """Reconnection time in milliseconds, if the server sent one."""
+
+    @property
+    def mid_event(self) -> bool:
+        """Whether bytes of an unfinished event are held; the standard discards them at the end of the stream."""
+        return bool(self._partial or self._data)
+
+    def feed(self, block: bytes) -> list[ServerSentEvent]:
+        """The events completed by ``block``, in order. Empty when none is complete yet."""
+        if not self._started:
+            block = self._strip_bom(block)
+        if self._skip_line_feed and block:
+            self._skip_line_feed = False
+            if block.startswith(b"\n"):
+                block = block[1:]
+        if self._partial:
+            # Joined only when a line ends, so a long line in small pieces costs linear time.
+            if b"\n" not in block and b"\r" not in block:
+                return self._hold(block)
+            block = b"".join([*self._partial, block])
+            self._partial.clear()
+            self._partial_bytes = 0
+        events, rest = self._cut_plain_events(block)
+        return self._read_lines(rest, events) if rest else events
+
+    def _cut_plain_events(self, block: bytes) -> tuple[list[ServerSentEvent], bytes]:
+        """All leading events of the plain form ``data: …\\n\\n`` at once, and the bytes after them."""
+        end = block.rfind(b"\n\n")
+        if end < 0 or self._data or self._event or not block.startswith(_PREFIX) or b"\r" in block:
+            return [], block
+        payloads = block[len(_PREFIX) : end].split(_BOUNDARY)
+        # Two line feeds an event and no more: then no payload hides a second line, a comment or a field.
+        if block.count(b"\n", 0, end + 2) != 2 * len(payloads) or end > self._max_event_bytes:
+            return [], block
+        if self._id:
+            return [ServerSentEvent(payload, "message", self._id) for payload in payloads], block[end + 2 :]
+        return [ServerSentEvent(payload) for payload in payloads], block[end + 2 :]
+
+    def _read_lines(self, block: bytes, events: list[ServerSentEvent]) -> list[ServerSentEvent]:
+        # bytes.splitlines, unlike str.splitlines, splits on LF, CRLF and CR only.
+        lines = block.splitlines(keepends=True)
+        if not lines[-1].endswith((b"\n", b"\r")):
+            self._hold(lines.pop())
+        elif lines[-1].endswith(b"\r"):
+            self._skip_line_feed = True
+        for line in lines:
+            content = line.rstrip(b"\r\n")
+            if content:
+                self._read_field(content)
+            elif self._data:
+                events.append(self._dispatch())
+            else:
+                self._event = ""
+        return events
+
+    def _read_field(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._count(len(value) + 1)
+            self._data.append(value)
+        elif name == b"":
+            self.comments += 1
+        elif name == b"event":
+            self._event = value.decode("utf-8", "replace")
+        elif name == b"id":
+            if b"\0" not in value:
+                self._id = value.decode("utf-8", "replace")
+        elif name == b"retry" and value.isdigit():
+            # More digits than this is no reconnection time, and int() refuses very long ones.
+            self.retry = int(value[:18])
+
+    def _dispatch(self) -> ServerSentEvent:
+        event = ServerSentEvent(b"\n".join(self._data), self._event or "message", self._id)
+        self._data.clear()
+        self._event = ""
+        self._size = 0
+        return event
+
+    def _hold(self, piece: bytes) -> list[ServerSentEvent]:
+        self._partial.append(piece)
+        self._partial_bytes += len(piece)
+        self._count(0)
+        return []
+
+    def _count(self, added: int) -> None:
+        self._size += added
+        if self._size + self._partial_bytes > self._max_event_bytes:
+            raise APIResponseValidationError(
+                f"the server sent an event of more than {self._max_event_bytes} bytes without ending it",
+                retryable=False,
+            )
+
+    def _strip_bom(self, block: bytes) -> bytes:
+        """Drop one byte order mark at the very start, however it was split."""
+        block = b"".join([*self._partial, block])
+        self._partial.clear()
+        self._partial_bytes = 0
+        if len(block) < len(_BOM) and _BOM.startswith(block):
+            if block:
+                self._hold(block)
+            return b""
+        self._started = True
+        return block.removeprefix(_BOM)

@@ -1,0 +1,59 @@
+"""Is a decoded answer an answer? A 200 can hold an error, nothing, or half of something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from deepseek_async.codec.assembly import COMPLETE, GAVE_UP
+from deepseek_async.codec.quote import quote
+from deepseek_async.codec.refusal import refusal_in_stream
+from deepseek_async.errors import APIError, APIResponseValidationError, StreamInterruptedError
+from deepseek_async.types import Answer, ChatCompletion
+
+
+def error_in(answer: Answer, headers: Mapping[str, str], *, now: float) -> APIError | None:
+    """The error that an answer without choices carries, if it does."""
+    error: Any = answer.to_dict().get("error")
+    return None if error is None else refusal_in_stream(error, headers, now=now)
+
+
+def fault_of(completion: ChatCompletion, headers: Mapping[str, str], *, now: float) -> APIError | None:
+    """Why ``completion`` must not be returned as an answer; None when it is one."""
+    if not completion.choices:
+        return error_in(completion, headers, now=now) or APIResponseValidationError(
+            f"the server's answer has no choices: {quote(completion.to_json())}",
+        )
+    for choice in completion.choices:
+        fault = fault_of_ending(choice.finish_reason)
+        if fault is not None:
+            fault.partial = completion
+            return fault
+    if is_empty(completion):
+        return APIResponseValidationError(
+            "the model ended its answer without content or tool call",
+            partial=completion,
+        )
+    return None
+
+
+def fault_of_ending(finish_reason: str | None) -> APIError | None:
+    """Why an answer that ended with ``finish_reason`` is not whole; None when it is."""
+    if finish_reason in COMPLETE:
+        return None
+    if finish_reason is None:
+        return StreamInterruptedError("the answer ended without a finish_reason: it is cut off")
+    if finish_reason in GAVE_UP:
+        return StreamInterruptedError(f"the server gave up in the middle of the answer ({finish_reason})")
+    return StreamInterruptedError(
+        f"the answer ended with the unknown finish_reason {finish_reason!r}; it may be incomplete",
+        retryable=False,
+    )
+
+
+def is_empty(completion: ChatCompletion) -> bool:
+    """Whether an answer that stopped by itself says nothing at all."""
+    return all(
+        choice.finish_reason == "stop" and not choice.message.content and not choice.message.tool_calls
+        for choice in completion.choices
+    )

@@ -1,0 +1,61 @@
+"""The API key, wrapped so that printing it by accident shows four characters at most."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from deepseek_async.errors import ConfigurationError
+
+_SECRETS: Final = re.compile(r"(?i)(bearer\s+)[^\s\"',}]+|\bsk-[A-Za-z0-9_\-]{4,}")
+
+
+class ApiKey:
+    """A key that does not show itself: ``repr``, ``str``, ``format`` and pickling give ``sk-…abcd``.
+
+    Raises ConfigurationError for an empty key or one with characters that no HTTP header may carry.
+    """
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, secret: str) -> None:
+        secret = secret.strip()
+        if not secret:
+            raise ConfigurationError("api_key is empty: pass api_key= or set DEEPSEEK_API_KEY")
+        if not secret.isascii() or not secret.isprintable() or " " in secret:
+            raise ConfigurationError(
+                "api_key holds characters that no key has (white space, control or non-ASCII characters); "
+                "was it pasted with its quotes or a line break?",
+            )
+        self._secret = secret
+
+    def authorization(self) -> str:
+        """The value of the Authorization header; its ``repr`` is masked, so locals in a traceback are safe."""
+        return _MaskedHeader(f"Bearer {self._secret}")
+
+    def __repr__(self) -> str:
+        # A short key would be shown almost whole by its last four characters.
+        tail = self._secret[-4:] if len(self._secret) >= 16 else ""  # noqa: PLR2004
+        return f"sk-…{tail}"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec)
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("an ApiKey is not pickled; give the other process its own environment variable")
+
+
+class _MaskedHeader(str):
+    """A header value that aiohttp can send and that ``repr`` does not show."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'Bearer sk-…'"
+
+
+def redact(text: str) -> str:
+    """``text`` with everything that looks like a key or a bearer token replaced."""
+    return _SECRETS.sub(lambda match: f"{match[1] or ''}sk-…", text)

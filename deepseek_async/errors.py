@@ -1,0 +1,238 @@
+"""What can go wrong, as one tree. Names follow openai-python, so ``except`` clauses port unchanged.
+
+    DeepSeekError
+    ├─ ConfigurationError               a setting is missing or wrong (also a ValueError)
+    ├─ InvalidRequestError              refused on this side, nothing was sent (also a ValueError)
+    ├─ APIError                         the call failed on the way or on the other side
+    │  ├─ APIConnectionError            no answer: refused, reset, DNS, TLS
+    │  │  └─ APITimeoutError            .phase: connect, headers, first_content, idle, stall, attempt, total
+    │  ├─ StreamInterruptedError        the answer broke off; .partial holds what had arrived
+    │  ├─ APIResponseValidationError    an answer that cannot be read, or an empty one
+    │  └─ APIStatusError                a status of 300 and above, or an error object inside a 200
+    │     ├─ BadRequestError 400        └─ ContextWindowExceededError
+    │     ├─ AuthenticationError 401, InsufficientBalanceError 402, PermissionDeniedError 403
+    │     ├─ NotFoundError 404, ConflictError 409, UnprocessableEntityError 422
+    │     ├─ RateLimitError 429         └─ ConcurrencyLimitError: .limit .current .balance_bound
+    │     └─ InternalServerError 5xx    └─ ServerOverloadedError 503, insufficient_system_resource
+    └─ BatchError
+       ├─ InputFormatError              .path .line: a line of the input that is no request
+       ├─ OutputLockedError             .path .owner: another run writes this output
+       └─ OutputWriteError              .path: the output cannot be written
+
+Every error states facts to branch on: ``status_code``, ``body``, ``request_id``, ``retry_after``,
+``retryable`` and ``attempts``. ``asyncio.CancelledError`` is never wrapped, and no aiohttp exception leaves
+the library: aiohttp's carry the Authorization header in their ``request_info``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepseek_async.types import ChatCompletion
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APIResponseValidationError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AuthenticationError",
+    "BadRequestError",
+    "BatchError",
+    "ConcurrencyLimitError",
+    "ConfigurationError",
+    "ConflictError",
+    "ContextWindowExceededError",
+    "DeepSeekError",
+    "InputFormatError",
+    "InsufficientBalanceError",
+    "InternalServerError",
+    "InvalidRequestError",
+    "NotFoundError",
+    "OutputLockedError",
+    "OutputWriteError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "ServerOverloadedError",
+    "StreamInterruptedError",
+    "UnprocessableEntityError",
+]
+
+
+class DeepSeekError(Exception):
+    """The parent of every error of this library."""
+
+    message: str
+    """One sentence: what happened, where, and where possible what to do. Never holds the API key."""
+    status_code: int | None = None
+    """HTTP status, or None when no response was received."""
+    body: Any = None
+    """The error object of a JSON body, else its text cut to 2 kB, else None."""
+    request_id: str | None = None
+    """``x-ds-trace-id`` of the response: the only correlation header DeepSeek sends."""
+    retry_after: float | None = None
+    """Seconds the server asked us to wait, when it did."""
+    retryable: bool = False
+    """Whether the same request may succeed later."""
+    attempts: int = 0
+    """How many times the request was sent before this error was raised."""
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        # Facts live in the instance dict, so that pickling keeps them without a __reduce__ of our own.
+        self.__dict__.update(facts)
+
+
+class ConfigurationError(DeepSeekError, ValueError):
+    """A setting is missing, contradicts another, or cannot be used; the message names it."""
+
+
+class InvalidRequestError(DeepSeekError, ValueError):
+    """The request cannot be sent as it is. Raised before anything leaves this machine; costs nothing."""
+
+
+class APIError(DeepSeekError):
+    """A call failed on the way to the API, inside it, or on the way back."""
+
+    partial: ChatCompletion | None = None
+    """What had arrived of a chat answer, assembled; None if nothing had. The server bills it all the same."""
+
+    @property
+    def text(self) -> str:
+        """The answer text received before the failure; empty if there was none."""
+        if self.partial is None or not self.partial.choices:
+            return ""
+        return self.partial.choices[0].message.content or ""
+
+
+class APIConnectionError(APIError):
+    """No response arrived: connection refused or reset, name not resolved, certificate not trusted."""
+
+    retryable = True
+    connected: bool = False
+    """Whether a connection had been made; False means that the server saw nothing of this attempt."""
+
+
+class APITimeoutError(APIConnectionError):
+    """A timer of ours ran out. Keep-alive bytes do not count as progress for most of them."""
+
+    phase: str = "total"
+    """connect, headers, first_content, idle, stall, attempt or total: the fields of ``Timeouts``."""
+
+
+class StreamInterruptedError(APIError):
+    """The answer broke off before its ``finish_reason``, or the server gave up in the middle of it.
+
+    ``partial`` and ``text`` hold what had arrived; ``__cause__`` says what broke it.
+    """
+
+    retryable = True
+
+
+class APIResponseValidationError(APIError):
+    """A 2xx response that is not an answer: empty, blank, HTML, cut-off JSON, or larger than the limit."""
+
+    retryable = True
+
+
+class APIStatusError(APIError):
+    """The API answered with an error status, or with an error object inside a 200."""
+
+    type: str | None = None
+    """``error.type`` of the body, for example ``rate_limit_error``."""
+    code: str | None = None
+    """``error.code`` of the body. DeepSeek sends ``invalid_request_error`` almost always: do not branch on it."""
+    param: str | None = None
+    """``error.param`` of the body; DeepSeek sends null."""
+
+
+class BadRequestError(APIStatusError):
+    """400: the request is wrong and will stay so."""
+
+
+class ContextWindowExceededError(BadRequestError):
+    """Prompt plus ``max_tokens`` is more than the model's context window."""
+
+
+class AuthenticationError(APIStatusError):
+    """401: the key is missing or wrong."""
+
+
+class InsufficientBalanceError(APIStatusError):
+    """402: the account's balance is used up. Every further call fails until it is topped up."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """403: the key may not do this."""
+
+
+class NotFoundError(APIStatusError):
+    """404: no such endpoint on this server, or no such object."""
+
+
+class ConflictError(APIStatusError):
+    """409: the request met another one; sending it again may work."""
+
+    retryable = True
+
+
+class UnprocessableEntityError(APIStatusError):
+    """422: the body has a field of the wrong type."""
+
+
+class RateLimitError(APIStatusError):
+    """429: more than the account may do now. A refused request costs nothing."""
+
+    retryable = True
+
+
+class ConcurrencyLimitError(RateLimitError):
+    """429 that states the account's limit of concurrent requests; the only place where the API tells it."""
+
+    limit: int = 0
+    """Concurrent requests that the account may have on this model now."""
+    current: int = 0
+    """Concurrent requests that the server counted when it refused."""
+    balance_bound: bool = False
+    """Whether the server says that the remaining balance lowered the limit: a 402 is near."""
+
+
+class InternalServerError(APIStatusError):
+    """5xx: the other side failed."""
+
+    retryable = True
+
+
+class ServerOverloadedError(InternalServerError):
+    """503, or a generation given up for want of resources."""
+
+
+class BatchError(DeepSeekError):
+    """A bulk job cannot go on, or one of its rows cannot be read."""
+
+
+class InputFormatError(BatchError, ValueError):
+    """A row of the input is not a request. The job records it and goes on."""
+
+    path: str = ""
+    """The input file; empty when rows come from an iterable."""
+    line: int = 0
+    """Line of the file, or position in the iterable, from 1."""
+
+
+class OutputLockedError(BatchError):
+    """Another run holds the lock of this output file."""
+
+    path: str = ""
+    """The output file."""
+    owner: str = ""
+    """Host and process id of the run that holds it, as written in the lock file."""
+
+
+class OutputWriteError(BatchError):
+    """The output file cannot be opened or written; rows not yet written stay pending."""
+
+    path: str = ""
+    """The output file."""

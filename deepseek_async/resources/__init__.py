@@ -1,0 +1,1 @@
+"""The surface that callers see, in the shapes of openai-python."""

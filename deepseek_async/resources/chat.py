@@ -1,0 +1,225 @@
+"""``client.chat.completions``: the main endpoint, plain and streamed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Literal, overload
+
+from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.call.stream import ChatCompletionStream
+from deepseek_async.codec.body import decode_completion
+from deepseek_async.codec.request import encode_request
+from deepseek_async.codec.tokens import estimate_tokens
+from deepseek_async.codec.verdict import fault_of
+from deepseek_async.errors import APIError
+from deepseek_async.resources.connection import Connection, chosen_timeouts
+from deepseek_async.resources.parameters import chat_parameters
+from deepseek_async.transport.protocol import Outgoing
+from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.types import ChatCompletion
+
+PATH = "/chat/completions"
+
+Message = Mapping[str, Any]
+
+
+class Chat:
+    """``client.chat``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.completions = Completions(connection)
+
+
+class Completions:
+    """``client.chat.completions``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @overload
+    async def create(
+        self,
+        *,
+        messages: Sequence[Message],
+        model: str,
+        stream: Literal[False] | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        stop: str | Sequence[str] | None = None,
+        thinking: Mapping[str, Any] | None = None,
+        reasoning_effort: str | None = None,
+        response_format: Mapping[str, Any] | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        logprobs: bool | None = None,
+        top_logprobs: int | None = None,
+        presence_penalty: float | None = None,
+        frequency_penalty: float | None = None,
+        n: int | None = None,
+        user_id: str | None = None,
+        stream_options: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+        **extra: Any,
+    ) -> ChatCompletion: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        messages: Sequence[Message],
+        model: str,
+        stream: Literal[True],
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        stop: str | Sequence[str] | None = None,
+        thinking: Mapping[str, Any] | None = None,
+        reasoning_effort: str | None = None,
+        response_format: Mapping[str, Any] | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        logprobs: bool | None = None,
+        top_logprobs: int | None = None,
+        presence_penalty: float | None = None,
+        frequency_penalty: float | None = None,
+        n: int | None = None,
+        user_id: str | None = None,
+        stream_options: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+        **extra: Any,
+    ) -> ChatCompletionStream: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        messages: Sequence[Message],
+        model: str,
+        stream: bool,
+        **parameters: Any,
+    ) -> ChatCompletion | ChatCompletionStream: ...
+
+    async def create(  # noqa: D417
+        self,
+        *,
+        messages: Sequence[Message],
+        model: str,
+        stream: bool | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        stop: str | Sequence[str] | None = None,
+        thinking: Mapping[str, Any] | None = None,
+        reasoning_effort: str | None = None,
+        response_format: Mapping[str, Any] | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        logprobs: bool | None = None,
+        top_logprobs: int | None = None,
+        presence_penalty: float | None = None,
+        frequency_penalty: float | None = None,
+        n: int | None = None,
+        user_id: str | None = None,
+        stream_options: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+        **extra: Any,
+    ) -> ChatCompletion | ChatCompletionStream:
+        """Ask the model.
+
+        Returns a ChatCompletion, or with ``stream=True`` a ChatCompletionStream as soon as the server has
+        accepted the request. Parameters left at None are not sent. The ranges are the API's:
+
+        - ``model``: ``deepseek-flash`` or ``deepseek-v4-pro``.
+        - ``max_tokens``: 1 to 393,216, reasoning and answer together; 8,192 without and 65,536 with thinking.
+        - ``thinking``: ``{"type": "enabled"}`` (the API's default) or ``{"type": "disabled"}``.
+        - ``reasoning_effort``: none, low, high (the API's default) or max.
+        - ``temperature``: 0 to 2, and ``top_p``: above 0 to 1; both without effect while thinking.
+        - ``stop``: up to 16 strings. ``top_logprobs``: 0 to 20, with ``logprobs=True``. ``n``: only 1.
+        - ``response_format``: ``{"type": "json_object"}`` needs the word "json" in the messages.
+        - ``user_id``: separates prefix cache and scheduling of your users; ``[A-Za-z0-9_-]``, up to 512.
+        - ``extra_body``: further fields, sent unchecked; ``extra_headers``: further headers.
+        - ``timeout``: seconds for the whole call with its retries, or a Timeouts; the client's by default.
+
+        Raises InvalidRequestError before anything is sent, and APIError's children for what fails later.
+        """
+        body = chat_parameters(
+            model,
+            messages,
+            {
+                "max_tokens": max_tokens,
+                "temperature": temperature,
+                "top_p": top_p,
+                "stop": stop,
+                "thinking": thinking,
+                "reasoning_effort": reasoning_effort,
+                "response_format": response_format,
+                "tools": tools,
+                "tool_choice": tool_choice,
+                "logprobs": logprobs,
+                "top_logprobs": top_logprobs,
+                "presence_penalty": presence_penalty,
+                "frequency_penalty": frequency_penalty,
+                "n": n,
+                "user_id": user_id,
+                "stream": stream,
+                "stream_options": stream_options,
+            },
+            extra,
+        )
+        if extra_body:
+            body.update(extra_body)
+        return await self.send(body, timeout=timeout, headers=extra_headers)
+
+    async def send(
+        self,
+        body: Mapping[str, Any],
+        *,
+        timeout: float | Timeouts | None = None,  # noqa: ASYNC109  a deadline over all attempts, not over one await
+        headers: Mapping[str, str] | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> ChatCompletion | ChatCompletionStream:
+        """Send a body that is already in the API's form, streamed if it says ``"stream": true``."""
+        call = self._call(body, timeout, headers, retry)
+        if body.get("stream"):
+            return ChatCompletionStream(call, await call.exchange())
+        return await call.answer(decode_completion, _fault_of)
+
+    @asynccontextmanager
+    async def stream(self, **parameters: Any) -> AsyncIterator[ChatCompletionStream]:
+        """``create(..., stream=True)`` as a context manager: ``async with completions.stream(...) as stream``."""
+        stream = await self.create(**{**parameters, "stream": True})
+        assert isinstance(stream, ChatCompletionStream)  # noqa: S101  for the type checker
+        async with stream:
+            yield stream
+
+    def _call(
+        self,
+        body: Mapping[str, Any],
+        timeout: float | Timeouts | None,
+        headers: Mapping[str, str] | None,
+        retry: RetryPolicy | None,
+    ) -> Call:
+        connection = self._connection
+        caller = connection.caller()
+        wire = encode_request(body)
+        return caller.call(
+            Outgoing("POST", PATH, wire, headers),
+            retry=retry or connection.retry,
+            timeouts=connection.timeouts if timeout is None else chosen_timeouts(timeout, connection.timeouts),
+            tokens=estimate_tokens(wire, body.get("max_tokens")) if caller.gate.counts_tokens else 0,
+            streaming=bool(body.get("stream")),
+        )
+
+
+def _fault_of(completion: ChatCompletion, headers: Mapping[str, str]) -> APIError | None:
+    return fault_of(completion, headers, now=time.time())

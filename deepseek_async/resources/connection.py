@@ -1,0 +1,38 @@
+"""What every resource needs of its client: the caller of the running event loop, and the client's defaults."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from deepseek_async.call.lifecycle import Caller
+from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.transport.watchdog import Timeouts
+
+
+class Connection(Protocol):
+    """A client, seen from its resources."""
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """When to try again."""
+        ...
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """How long each wait may last."""
+        ...
+
+    def caller(self) -> Caller:
+        """The caller for the running event loop, made on first use. Raises ConfigurationError once closed."""
+        ...
+
+
+def chosen_timeouts(timeout: float | Timeouts | None, default: Timeouts) -> Timeouts:
+    """A ``timeout=`` argument as timers: a number bounds the whole call, queueing and retries included."""
+    if timeout is None:
+        return default
+    if isinstance(timeout, Timeouts):
+        return timeout
+    return msgspec.structs.replace(default, total=float(timeout))

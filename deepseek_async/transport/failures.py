@@ -1,0 +1,45 @@
+"""aiohttp's exceptions to ours. The request in them carries the Authorization header, so none is chained."""
+
+from __future__ import annotations
+
+import ssl
+
+import aiohttp
+
+from deepseek_async.codec.quote import plain
+from deepseek_async.credential import redact
+from deepseek_async.errors import APIConnectionError, APIError, APITimeoutError
+
+
+def translate(error: Exception, origin: str) -> APIError:
+    """The error of ours that says what ``error`` said, without holding it."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError() | ssl.SSLError():
+            return APIConnectionError(
+                f"TLS with {origin} failed: {_said(error)}. Check base_url and the certificates of this machine",
+                retryable=False,
+            )
+        case aiohttp.ConnectionTimeoutError():
+            return APITimeoutError(f"no connection to {origin} in time (timeout.connect)", phase="connect")
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
+            return APIConnectionError(f"the proxy on the way to {origin} failed: {_said(error)}")
+        case aiohttp.ClientConnectorDNSError():
+            return APIConnectionError(f"the name of {origin} cannot be resolved; check base_url and the network")
+        case aiohttp.ClientConnectorError() | ConnectionRefusedError():
+            return APIConnectionError(f"cannot connect to {origin}: {_said(error)}")
+        case aiohttp.ClientPayloadError():
+            return APIConnectionError(f"the response of {origin} broke off: {_said(error)}", connected=True)
+        case aiohttp.ClientResponseError():
+            # aiohttp reports a response that it cannot parse as status 400; it is not an API 400.
+            return APIConnectionError(f"{origin} does not speak proper HTTP: {_said(error)}", connected=True)
+        case _:
+            return APIConnectionError(f"the connection to {origin} failed: {_said(error)}", connected=True)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientResponseError):
+        # Its str() holds the request's URL only, but its repr and args hold the headers.
+        return plain(redact(str(error.message)))[:200]
+    if isinstance(error, OSError) and error.strerror:
+        return plain(redact(error.strerror))[:200]
+    return plain(redact(str(error) or type(error).__name__))[:200]

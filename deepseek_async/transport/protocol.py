@@ -1,0 +1,59 @@
+"""What the rest of the library needs from a transport, so that another one can take its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+from deepseek_async.transport.watchdog import Watchdog
+
+
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
+    """One HTTP request, ready to be sent as often as needed."""
+
+    method: str
+    path: str
+    """Below the base URL, beginning with a slash."""
+    body: bytes | None = None
+    headers: Mapping[str, str] | None = None
+    """Added to the session's own; None for none."""
+
+
+class Response(Protocol):
+    """A response whose head has arrived. Ends with exactly one of ``release`` or ``close``."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body. Raises APIConnectionError if it breaks off, APIResponseValidationError past ``limit``."""
+        ...
+
+    async def read_available(self) -> bytes:
+        """Whatever has arrived, waiting for the first byte; empty at the end of the body."""
+        ...
+
+    def release(self) -> None:
+        """The body was read to its end: the connection may serve again."""
+        ...
+
+    def close(self) -> None:
+        """Give the connection up, whatever is still on it. Wakes a reader that waits."""
+        ...
+
+
+class Transport(Protocol):
+    """Sends requests over a pool of connections, bound to one event loop."""
+
+    async def send(self, outgoing: Outgoing, watchdog: Watchdog) -> Response:
+        """Send and wait for the response's head, whatever its status.
+
+        Raises APIConnectionError, or APITimeoutError when ``watchdog`` fires.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        ...

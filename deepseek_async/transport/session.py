@@ -1,0 +1,213 @@
+"""The pooled aiohttp session: one per client and event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import socket
+from collections.abc import Mapping
+from typing import Any, Final
+
+import aiohttp
+from yarl import URL
+
+from deepseek_async.codec.quote import plain
+from deepseek_async.credential import ApiKey, redact
+from deepseek_async.errors import (
+    APIConnectionError,
+    APIError,
+    APIResponseValidationError,
+    DeepSeekError,
+    InvalidRequestError,
+)
+from deepseek_async.transport.failures import translate
+from deepseek_async.transport.protocol import Outgoing
+from deepseek_async.transport.tls import shrink_read_buffer
+from deepseek_async.transport.watchdog import Watchdog
+
+_LAST_BYTES: Final = 1.0
+"""Seconds that an ended answer's connection may take to send the end of its body before it is closed."""
+
+_INLINE_BODY: Final = 1 << 20
+"""aiohttp warns of larger bytes bodies, because writing them in one piece blocks the loop; they go in pieces."""
+
+
+class Session:
+    """A pool of connections to one origin. Must be made inside a running event loop, and used on that loop.
+
+    ``limit`` is the largest number of connections. The session sends the key to the configured origin only:
+    redirects are not followed and no cookies are kept.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: ApiKey,
+        *,
+        limit: int,
+        connect_timeout: float,
+        proxy: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._base = base_url
+        self._origin = str(URL(base_url).origin())
+        self._tls = base_url.startswith("https:")
+        self._proxy = proxy
+        self._urls: dict[str, URL] = {}
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=limit,
+                ttl_dns_cache=300,
+                # Installing aiodns would otherwise change the resolver, with its long negative caching.
+                resolver=aiohttp.ThreadedResolver(),
+                keepalive_timeout=30,
+                socket_factory=_keep_alive_socket,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # Our own watchdog times the rest; aiohttp's default total of 300 s would cut long answers.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
+            headers={
+                **(headers or {}),
+                "Authorization": api_key.authorization(),
+                "Content-Type": "application/json",
+                # A compressing proxy holds events back.
+                "Accept-Encoding": "identity",
+            },
+            trust_env=False,
+        )
+
+    async def send(self, outgoing: Outgoing, watchdog: Watchdog) -> PooledResponse:
+        """See ``Transport.send``."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  a coroutine that runs has a task
+        cancels_before = task.cancelling()
+        watchdog.guard(task.cancel)
+        failure: DeepSeekError
+        try:
+            response = await self._http.request(
+                outgoing.method,
+                self._url(outgoing.path),
+                data=_payload(outgoing.body),
+                headers=outgoing.headers,
+                allow_redirects=False,
+                proxy=self._proxy,
+            )
+        except asyncio.CancelledError:
+            if not watchdog.expired or task.uncancel() > cancels_before:
+                raise
+            failure = watchdog.failure()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            failure = translate(error, self._origin)
+        except ValueError as error:
+            failure = InvalidRequestError(f"the request cannot be written as HTTP: {plain(redact(str(error)))[:200]}")
+        else:
+            if self._tls and response.connection is not None:
+                shrink_read_buffer(response.connection.transport)
+            pooled = PooledResponse(response, watchdog, self._origin)
+            watchdog.guard(pooled.close)
+            return pooled
+        # Raised out here, so that aiohttp's exception is not even its context.
+        raise failure
+
+    def _url(self, path: str) -> URL:
+        url = self._urls.get(path)
+        if url is None:
+            url = URL(self._base + path, encoded=True)
+            # Paths with an id in them would fill the table.
+            if len(self._urls) < 64:  # noqa: PLR2004
+                self._urls[path] = url
+        return url
+
+    async def aclose(self) -> None:
+        """Close every connection and wait until they are gone."""
+        await self._http.close()
+
+    def forget(self) -> None:
+        """Drop the pool of an event loop that has ended; its sockets cannot be closed in order any more."""
+        connector = self._http.connector
+        self._http.detach()
+        if connector is not None:
+            connector.close()
+
+
+class PooledResponse:
+    """A response of the session; see ``Response``."""
+
+    __slots__ = ("_origin", "_response", "_watchdog", "headers", "status")
+
+    def __init__(self, response: aiohttp.ClientResponse, watchdog: Watchdog, origin: str) -> None:
+        self._response = response
+        self._watchdog = watchdog
+        self._origin = origin
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+
+    async def read(self, limit: int) -> bytes:
+        """See ``Response.read``."""
+        block = await self.read_available()
+        if self._response.content.at_eof():
+            return block
+        blocks, size = [block], len(block)
+        while block:
+            block = await self.read_available()
+            blocks.append(block)
+            size += len(block)
+            if size > limit:
+                raise APIResponseValidationError(
+                    f"the response of {self._origin} is larger than {limit:,} bytes",
+                    retryable=False,
+                )
+        return b"".join(blocks)
+
+    async def read_available(self) -> bytes:
+        """See ``Response.read_available``."""
+        self._watchdog.waiting()
+        try:
+            block = await self._response.content.readany()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            failure: APIError = translate(error, self._origin)
+        else:
+            self._watchdog.alive()
+            return block
+        if self._watchdog.expired:
+            raise self._watchdog.failure()
+        if isinstance(failure, APIConnectionError):
+            failure.connected = True
+        raise failure
+
+    def release(self) -> None:
+        """See ``Response.release``.
+
+        aiohttp gives the connection back by itself when the end of the body arrives; that is often the very
+        last TCP segment, after the answer's own end.
+        """
+        self._watchdog.stop()
+        if not self._response.content.is_eof():
+            asyncio.get_running_loop().call_later(_LAST_BYTES, self._response.close)
+
+    def close(self) -> None:
+        """See ``Response.close``."""
+        self._watchdog.stop()
+        connection = self._response.connection
+        if connection is not None and connection.transport is not None:
+            # close() would first flush what the server does not read, and over TLS wait for its goodbye.
+            connection.transport.abort()
+        self._response.close()
+
+
+def _payload(body: bytes | None) -> Any:
+    if body is None or len(body) <= _INLINE_BODY:
+        return body
+    return io.BytesIO(body)
+
+
+def _keep_alive_socket(address: Any) -> socket.socket:
+    """A socket on which the kernel notices a peer that vanished, also while an answer takes minutes."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, seconds in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
+        option = getattr(socket, name, None)  # not on every platform
+        if option is not None:
+            made.setsockopt(socket.IPPROTO_TCP, option, seconds)
+    return made

@@ -1,0 +1,186 @@
+"""The timers of one attempt, on one event-loop timer that is armed again only when it fires.
+
+A read timeout alone cannot see a DeepSeek hang: while a request is queued the server sends blank lines or
+``: keep-alive`` comments for up to ten minutes, and every such byte resets a read timeout. So life signs
+(any byte) and progress (content, reasoning, tool call) are timed apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from deepseek_async.errors import APITimeoutError, ConfigurationError
+
+_LATE: Final = 0.25
+"""Seconds by which the loop may run late before our own lateness is taken off the server's time."""
+
+_CALLERS_TIME: Final = 0.05
+"""Seconds between two reads from which on the pause is the caller's, who was busy with the chunks."""
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """How long each wait of a call may last, in seconds.
+
+    Raises ConfigurationError, naming the field, for a value that is not above zero.
+    """
+
+    connect: float = 10.0
+    """TCP and TLS."""
+    headers: float = 120.0
+    """From sending until the head of the response; the API takes 0.3 to 0.5 s even when it queues."""
+    first_content: float = 620.0
+    """From sending until the first content; the API gives up by itself after 600 s (DeepSeek docs, Rate Limit)."""
+    idle: float = 120.0
+    """Without any byte; keep-alives were seen about every 13 s."""
+    stall: float = 120.0
+    """After the first content, without further content; keep-alives do not count."""
+    attempt: float = 1800.0
+    """One attempt as a whole; the longest thinking answers measured took about ten minutes."""
+    total: float | None = None
+    """The whole call with its queueing, back-off and all attempts; None for no bound of its own."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigurationError(f"timeout.{name} must be above 0 seconds, not {value!r}")
+
+
+class Watchdog:
+    """Watches one attempt. ``guard`` says what to break when a timer runs out; ``failure`` says which one did."""
+
+    __slots__ = (
+        "_break",
+        "_content",
+        "_handle",
+        "_headers",
+        "_life",
+        "_loop",
+        "_scheduled",
+        "_started",
+        "_streaming",
+        "_timeouts",
+        "_until",
+        "_waiting",
+        "expired",
+    )
+
+    def __init__(self, timeouts: Timeouts, loop: asyncio.AbstractEventLoop, *, until: float | None = None) -> None:
+        self._timeouts = timeouts
+        self._loop = loop
+        self._started = self._life = loop.time()
+        self._until = until  # deadline of the whole call, in the loop's time
+        self._headers = False
+        self._content = 0.0
+        self._streaming = False
+        self._break: Callable[[], object] | None = None
+        self._handle: asyncio.TimerHandle | None = None
+        self._scheduled = 0.0
+        self._waiting = True
+        self.expired: str | None = None
+        """Name of the timer that ran out."""
+
+    def guard(self, break_wait: Callable[[], object]) -> None:
+        """From now on call ``break_wait`` when a timer runs out."""
+        self._break = break_wait
+        if self._handle is None:
+            self._arm(self._next()[0])
+
+    def head_arrived(self, *, streaming: bool) -> None:
+        """The response's head is there; from now on bytes and content are timed."""
+        self._headers = True
+        self._streaming = streaming
+        self._life = self._loop.time()
+
+    def waiting(self) -> None:
+        """We begin to wait for bytes. What passed since the last ones was the caller's time, not the server's."""
+        now = self._loop.time()
+        pause = now - self._life
+        if pause > _CALLERS_TIME:
+            self._started += pause
+            if self._content:
+                self._content += pause
+        self._life = now
+        self._waiting = True
+        if self._handle is None:
+            self._arm(self._next()[0])
+
+    def alive(self) -> None:
+        """Some byte arrived."""
+        self._life = self._loop.time()
+        self._waiting = False
+
+    def progressed(self) -> None:
+        """Content, reasoning or a tool call arrived."""
+        self._content = self._life
+
+    def stop(self) -> None:
+        """No more to watch."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        self._break = None
+
+    def failure(self) -> APITimeoutError:
+        """The error for the timer that ran out."""
+        phase = self.expired or "total"
+        waited = self._loop.time() - self._started
+        return APITimeoutError(
+            f"{_MEANING[phase]} (timeout.{phase}; {waited:.1f} s since the attempt began)",
+            phase=phase,
+            connected=self._headers,
+            retryable=phase != "total",
+        )
+
+    def _next(self) -> tuple[float, str]:
+        timeouts = self._timeouts
+        due = self._started + timeouts.attempt, "attempt"
+        if not self._headers:
+            due = min(due, (self._started + timeouts.headers, "headers"))
+        else:
+            due = min(due, (self._life + timeouts.idle, "idle"))
+            if self._content:
+                due = min(due, (self._content + timeouts.stall, "stall"))
+            elif self._streaming:
+                due = min(due, (self._started + timeouts.first_content, "first_content"))
+        if self._until is not None:
+            due = min(due, (self._until, "total"))
+        return due
+
+    def _arm(self, when: float) -> None:
+        self._scheduled = when
+        self._handle = self._loop.call_at(when, self._fire)
+
+    def _fire(self) -> None:
+        self._handle = None
+        now = self._loop.time()
+        late = now - self._scheduled
+        if late > _LATE:
+            # The loop was blocked, or the process stopped: what arrived meanwhile has not been read yet.
+            self._started += late
+            self._life += late
+            if self._content:
+                self._content += late
+        due, name = self._next()
+        if not self._waiting:
+            return  # armed again by waiting()
+        if due > now:
+            self._arm(due)
+            return
+        self.expired = name
+        if self._break is not None:
+            self._break()
+
+
+_MEANING: Final = {
+    "headers": "the server accepted the request and sent no response head",
+    "first_content": "the server kept the request queued and sent no content",
+    "idle": "the server sent nothing at all",
+    "stall": "the answer stopped in the middle",
+    "attempt": "the attempt took too long",
+    "total": "the call's deadline passed",
+}

@@ -1,0 +1,44 @@
+"""The models a key may use, and the money behind it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from deepseek_async.types.answer import Answer, Part
+
+
+class Model(Answer):
+    """A model. Only ``id``, ``object`` and ``owned_by`` are documented; the rest is sent since autumn 2026."""
+
+    id: str = ""
+    object: str = "model"
+    owned_by: str = ""
+    name: str | None = None
+    context_window: int | None = None
+    """Tokens of prompt and answer together."""
+    max_output_tokens: int | None = None
+
+
+class ModelList(Answer):
+    """The models that the key may use; iterate it for the models."""
+
+    object: str = "list"
+    data: list[Model] = []
+
+
+class BalanceInfo(Part):
+    """What is left in one currency."""
+
+    currency: str = ""
+    """CNY or USD."""
+    total_balance: Decimal = Decimal(0)
+    granted_balance: Decimal = Decimal(0)
+    topped_up_balance: Decimal = Decimal(0)
+
+
+class UserBalance(Answer):
+    """The account's balance."""
+
+    is_available: bool = False
+    """Whether the balance suffices for further calls."""
+    balance_infos: list[BalanceInfo] = []

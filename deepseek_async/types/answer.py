@@ -1,0 +1,101 @@
+"""The base of everything the API sends: typed fields, and a way to the fields that nobody declared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import orjson
+
+# A JSON name that no server sends, so that the bytes kept beside the fields never come from the wire.
+_WIRE_NAME = "deepseek_async:wire"
+
+
+class Part(msgspec.Struct, gc=False):
+    """An object inside an answer.
+
+    Every field has a default, because a missing field must not turn a paid answer into an error.
+    ``gc=False`` keeps answers off the cyclic collector's lists, which costs 22 % of the CPU at 1,000 calls
+    in flight; answers hold no cycles.
+    """
+
+    def to_dict(self) -> dict[str, Any]:
+        """The declared fields as plain JSON values."""
+        return _declared(self)
+
+    def __repr__(self) -> str:
+        names = (name for name in self.__struct_fields__ if not name.startswith("_"))
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+
+class LinkedPart(Part):
+    """An object inside an answer that can look up fields nobody declared in the bytes it came from."""
+
+    _origin: tuple[bytes, tuple[str | int, ...]] | None = msgspec.field(default=None, name=_WIRE_NAME)
+
+    def __getattr__(self, name: str) -> Any:
+        return _undeclared(self, name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """This object as plain JSON values, with every field that the server sent."""
+        if self._origin is None:
+            return _declared(self)
+        wire, path = self._origin
+        value = orjson.loads(wire)
+        for step in path:
+            value = value[step]
+        return dict(value)
+
+    def link(self, wire: bytes, *path: str | int) -> None:
+        """Remember the bytes of the whole answer, and where in it this object stands."""
+        self._origin = (wire, path)
+
+
+class Answer(Part):
+    """A whole answer. It keeps the bytes it was decoded from, so fields that the API adds later are not lost.
+
+    ``to_dict()`` gives the object as the server sent it, and an unknown top-level field is an attribute too.
+    """
+
+    _wire: bytes = msgspec.field(default=b"", name=_WIRE_NAME)
+
+    def __getattr__(self, name: str) -> Any:
+        return _undeclared(self, name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """This answer as plain JSON values, with every field that the server sent."""
+        if self._wire:
+            loaded: dict[str, Any] = orjson.loads(self._wire)
+            return loaded
+        return _declared(self)
+
+    def to_json(self) -> bytes:
+        """This answer as JSON; for an answer from the wire, the very bytes that came."""
+        return self._wire or orjson.dumps(self.to_dict())
+
+
+def _declared(part: Part) -> dict[str, Any]:
+    built: dict[str, Any] = _without_origin(msgspec.to_builtins(part))
+    return built
+
+
+def _without_origin(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_origin(item) for name, item in value.items() if name != _WIRE_NAME}
+    if isinstance(value, list):
+        return [_without_origin(item) for item in value]
+    return value
+
+
+def _undeclared(part: Part, name: str) -> Any:
+    # Python asks for dunder names (__deepcopy__, __rich_repr__, …) that no server sends.
+    fields = {} if name.startswith("_") else part.to_dict()
+    try:
+        return fields[name]
+    except KeyError:
+        sent = ", ".join(fields) or "none"
+        raise AttributeError(
+            f"{type(part).__name__!r} has no field {name!r}; the server sent: {sent}",
+            name=name,
+            obj=part,
+        ) from None

@@ -1,0 +1,132 @@
+"""Chat completions as they come back, plain and streamed. Names follow openai-python.
+
+``finish_reason`` and ``role`` are plain strings, because a value that the API adds must not fail to decode.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from deepseek_async.types.answer import Answer, LinkedPart, Part
+from deepseek_async.types.usage import CompletionUsage
+
+
+class TopLogprob(Part):
+    """One of the alternatives for a token."""
+
+    token: str = ""
+    logprob: float = 0.0
+    """Natural logarithm of the probability; -9999.0 means outside the top 20."""
+    bytes: list[int] | None = None
+
+
+class TokenLogprob(TopLogprob):
+    """A token of the answer with its log probability and alternatives."""
+
+    top_logprobs: list[TopLogprob] = []
+
+
+class ChoiceLogprobs(Part):
+    """Log probabilities of a choice; ``reasoning_content`` is DeepSeek's own and present while thinking."""
+
+    content: list[TokenLogprob] | None = None
+    reasoning_content: list[TokenLogprob] | None = None
+
+
+class Function(Part):
+    """A function that the model wants called."""
+
+    name: str = ""
+    arguments: str = ""
+    """JSON text written by the model. Not guaranteed to parse; cut off if ``finish_reason`` is ``length``."""
+
+
+class ToolCall(Part):
+    """One call that the model asks for."""
+
+    id: str = ""
+    type: str = "function"
+    function: Function = msgspec.field(default_factory=Function)
+    index: int = 0
+
+
+class ChatCompletionMessage(LinkedPart):
+    """What the assistant said."""
+
+    role: str = "assistant"
+    content: str | None = None
+    reasoning_content: str | None = None
+    """The model's reasoning; None when thinking was off."""
+    tool_calls: list[ToolCall] | None = None
+    refusal: str | None = None
+
+
+class Choice(LinkedPart):
+    """One answer. DeepSeek sends exactly one per request (``n`` must be 1)."""
+
+    index: int = 0
+    message: ChatCompletionMessage = msgspec.field(default_factory=ChatCompletionMessage)
+    finish_reason: str | None = None
+    """stop, length, tool_calls or content_filter."""
+    logprobs: ChoiceLogprobs | None = None
+
+
+class ChatCompletion(Answer):
+    """A whole answer of ``POST /chat/completions``."""
+
+    id: str = ""
+    object: str = "chat.completion"
+    created: int = 0
+    """Seconds since 1970."""
+    model: str = ""
+    """The model that served the request; aliases come back as the model they stand for."""
+    choices: list[Choice] = []
+    usage: CompletionUsage | None = None
+    system_fingerprint: str | None = None
+
+
+class FunctionDelta(Part):
+    """A fragment of a function call."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCallDelta(Part):
+    """A fragment of a tool call; fragments with the same ``index`` belong together."""
+
+    index: int = 0
+    id: str | None = None
+    type: str | None = None
+    function: FunctionDelta | None = None
+
+
+class ChoiceDelta(Part):
+    """What one chunk adds to the message."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    role: str | None = None
+    tool_calls: list[ToolCallDelta] | None = None
+
+
+class ChunkChoice(Part):
+    """What one chunk adds to a choice."""
+
+    index: int = 0
+    delta: ChoiceDelta = msgspec.field(default_factory=ChoiceDelta)
+    finish_reason: str | None = None
+    logprobs: ChoiceLogprobs | None = None
+
+
+class ChatCompletionChunk(Answer):
+    """One event of a streamed answer. ``choices`` may be empty."""
+
+    id: str = ""
+    object: str = "chat.completion.chunk"
+    created: int = 0
+    model: str = ""
+    choices: list[ChunkChoice] = []
+    usage: CompletionUsage | None = None
+    """Present on the last content chunk, or on a trailing chunk without choices."""
+    system_fingerprint: str | None = None
