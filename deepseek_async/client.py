@@ -82,7 +82,7 @@ class AsyncDeepSeek:
         """Many calls: ``batch.map`` over an iterable, ``batch.run`` from file to file."""
         from deepseek_async.batch import Batch  # noqa: PLC0415  a service that only chats need not load it
 
-        return Batch(self.chat.completions, self._settings.max_concurrency)
+        return Batch(self.chat.completions, self._settings.max_concurrency, self.retry)
 
     def caller(self) -> Caller:
         """The caller bound to the running event loop; made, with its connection pool, on first use.

@@ -46,7 +46,17 @@ class Caller:
 class Call:
     """One logical call: as many attempts as the retry policy allows, within one deadline."""
 
-    __slots__ = ("_caller", "_outgoing", "_retry", "_streaming", "_timeouts", "_tokens", "_until", "attempts")
+    __slots__ = (
+        "_caller",
+        "_outgoing",
+        "_retry",
+        "_streaming",
+        "_timeouts",
+        "_tokens",
+        "_until",
+        "attempts",
+        "request_id",
+    )
 
     def __init__(
         self,
@@ -67,6 +77,8 @@ class Call:
         self._until = None if timeouts.total is None else caller.loop.time() + timeouts.total
         self.attempts = 0
         """Requests sent so far."""
+        self.request_id: str | None = None
+        """``x-ds-trace-id`` of the answer, once there is one."""
 
     async def answer(
         self,
@@ -85,6 +97,7 @@ class Call:
                 exchange.abandoned()
                 raise
             if failure is None:
+                self.request_id = exchange.headers.get("x-ds-trace-id")
                 exchange.served(answer.usage if isinstance(answer, ChatCompletion) else None)
                 return answer
             exchange.faulted()

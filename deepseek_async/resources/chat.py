@@ -178,21 +178,8 @@ class Completions:
         )
         if extra_body:
             body.update(extra_body)
-        return await self.send(body, timeout=timeout, headers=extra_headers)
-
-    async def send(
-        self,
-        body: Mapping[str, Any],
-        *,
-        timeout: float | Timeouts | None = None,  # noqa: ASYNC109  a deadline over all attempts, not over one await
-        headers: Mapping[str, str] | None = None,
-        retry: RetryPolicy | None = None,
-    ) -> ChatCompletion | ChatCompletionStream:
-        """Send a body that is already in the API's form, streamed if it says ``"stream": true``."""
-        call = self._call(body, timeout, headers, retry)
-        if body.get("stream"):
-            return ChatCompletionStream(call, await call.exchange())
-        return await call.answer(decode_completion, _fault_of)
+        call = self.call(body, timeout=timeout, headers=extra_headers)
+        return ChatCompletionStream(call, await call.exchange()) if stream else await self.complete(call)
 
     @asynccontextmanager
     async def stream(self, **parameters: Any) -> AsyncIterator[ChatCompletionStream]:
@@ -202,13 +189,15 @@ class Completions:
         async with stream:
             yield stream
 
-    def _call(
+    def call(
         self,
         body: Mapping[str, Any],
-        timeout: float | Timeouts | None,
-        headers: Mapping[str, str] | None,
-        retry: RetryPolicy | None,
+        *,
+        timeout: float | Timeouts | None = None,
+        headers: Mapping[str, str] | None = None,
+        retry: RetryPolicy | None = None,
     ) -> Call:
+        """A call that has not begun, for a body that is already in the API's form."""
         connection = self._connection
         caller = connection.caller()
         wire = encode_request(body)
@@ -219,6 +208,11 @@ class Completions:
             tokens=estimate_tokens(wire, body.get("max_tokens")) if caller.gate.counts_tokens else 0,
             streaming=bool(body.get("stream")),
         )
+
+    @staticmethod
+    async def complete(call: Call) -> ChatCompletion:
+        """The answer of a call that does not stream."""
+        return await call.answer(decode_completion, _fault_of)
 
 
 def _fault_of(completion: ChatCompletion, headers: Mapping[str, str]) -> APIError | None:

@@ -1,0 +1,152 @@
+"""Many rows at a time through one piece of work; input pulled when there is room, results as they end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from typing import Final, Generic, TypeVar
+
+from deepseek_async.admission.slots import Slots
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+_ORDERED_WINDOW: Final = 4
+"""Rows that may be under way or wait for an earlier one, in multiples of the concurrency: enough for a slow
+row not to hold up the others at once, and a bound on what waits behind it."""
+
+_UNORDERED_WINDOW: Final = 2
+
+
+class Dispatcher(Generic[In, Out]):
+    """Runs ``work`` over ``source`` with up to ``concurrency`` rows at a time.
+
+    Memory is bounded by the concurrency: a row is pulled only when there is room in the window, and its place
+    there is free again when its result has been taken. ``work`` must not raise but for what ends the job.
+    """
+
+    def __init__(
+        self,
+        source: Iterable[In] | AsyncIterable[In],
+        work: Callable[[In], Awaitable[Out]],
+        *,
+        concurrency: int,
+        ordered: bool = False,
+    ) -> None:
+        self._rows = _Rows(source)
+        self._work = work
+        self._concurrency = concurrency
+        self._ordered = ordered
+        self._window = Slots(concurrency * (_ORDERED_WINDOW if ordered else _UNORDERED_WINDOW))
+        self._workers: set[asyncio.Task[None]] = set()
+        self._ready: deque[Out] = deque()
+        self._early: dict[int, Out] = {}
+        self._pulled = 0
+        self._released = 0
+        self._stopped = False
+        self._failure: BaseException | None = None
+        self._wake = asyncio.Event()
+        self.in_flight = 0
+        """Rows that are being worked on."""
+
+    def stop(self) -> None:
+        """Pull no more rows; those under way are finished."""
+        self._stopped = True
+
+    async def results(self) -> AsyncGenerator[Out, None]:
+        """Results as they end, or in the order of the rows. Leaving early cancels what is under way."""
+        self._start_worker()
+        try:
+            while self._workers or self._ready:
+                while self._ready:
+                    yield self._ready.popleft()
+                    self._window.give_back()
+                if self._failure is not None:
+                    raise self._failure
+                if self._workers:
+                    self._wake.clear()
+                    await self._wake.wait()
+            if self._failure is not None:
+                raise self._failure
+        finally:
+            await self._cancel_workers()
+
+    def _start_worker(self) -> None:
+        worker = asyncio.create_task(self._run())
+        self._workers.add(worker)
+        worker.add_done_callback(self._worker_ended)
+
+    def _worker_ended(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        self._wake.set()
+
+    async def _run(self) -> None:
+        fresh = True
+        try:
+            while not self._stopped:
+                await self._window.take()
+                if self._stopped:
+                    return
+                try:
+                    row = await anext(self._rows)
+                except StopAsyncIteration:
+                    self._stopped = True
+                    return
+                position, self._pulled = self._pulled, self._pulled + 1
+                if fresh and len(self._workers) < self._concurrency:
+                    # One worker brings in the next, so three rows do not start a thousand tasks.
+                    self._start_worker()
+                fresh = False
+                self.in_flight += 1
+                try:
+                    result = await self._work(row)
+                finally:
+                    self.in_flight -= 1
+                self._finish(position, result)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as failure:  # noqa: BLE001  handed to the consumer, who raises it
+            self._failure = self._failure or failure
+            self._stopped = True
+
+    def _finish(self, position: int, result: Out) -> None:
+        if not self._ordered:
+            self._ready.append(result)
+        else:
+            self._early[position] = result
+            while self._released in self._early:
+                self._ready.append(self._early.pop(self._released))
+                self._released += 1
+        self._wake.set()
+
+    async def _cancel_workers(self) -> None:
+        self._stopped = True
+        workers = list(self._workers)
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+
+class _Rows(AsyncIterator[In]):
+    """One interface over sync and async sources, safe for many pullers at once."""
+
+    def __init__(self, source: Iterable[In] | AsyncIterable[In]) -> None:
+        self._sync: Iterator[In] | None = None
+        self._async: AsyncIterator[In] | None = None
+        if isinstance(source, AsyncIterable):
+            self._async = aiter(source)
+        else:
+            self._sync = iter(source)
+        # An async generator refuses to be advanced by two tasks at once.
+        self._turn = asyncio.Lock()
+
+    async def __anext__(self) -> In:
+        if self._sync is not None:
+            try:
+                return next(self._sync)
+            except StopIteration:
+                raise StopAsyncIteration from None
+        assert self._async is not None  # noqa: S101  one of the two is set
+        async with self._turn:
+            return await anext(self._async)

@@ -1,0 +1,89 @@
+"""One line of the output file: an OpenAI Batch output line, with our own facts under one extra key. Pure."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from deepseek_async.batch.result import BatchResult
+from deepseek_async.codec.quote import plain
+
+FACTS: Final = "deepseek_async"
+"""The extra key; readers of OpenAI's format ignore it."""
+
+_CHECKSUM: Final = re.compile(rb',"crc32":"([0-9a-f]{8})"\}\}$')
+
+
+class FinishedRow(msgspec.Struct, gc=False):
+    """What a resume needs of a line."""
+
+    custom_id: str
+    error: msgspec.Raw = msgspec.Raw(b"null")
+
+    @property
+    def failed(self) -> bool:
+        """Whether the row ended with an error."""
+        return bytes(self.error) != b"null"
+
+
+_decode_finished = msgspec.json.Decoder(FinishedRow).decode
+
+
+def encode_line(result: BatchResult, custom_id: str, hashed: int) -> bytes:
+    """The line for a finished row, with its line feed. A CRC-32 of the rest of the line is its last field."""
+    record: dict[str, Any] = {
+        "id": f"batch_req_{hashed:016x}",
+        "custom_id": custom_id,
+        "response": _response(result),
+        "error": _error(result),
+        FACTS: {
+            "hash": f"{hashed:016x}",
+            "attempts": result.attempts,
+            "latency": round(result.latency, 4),
+            "cost": None if result.cost is None else round(result.cost, 10),
+        },
+    }
+    text = orjson.dumps(record)[: -len("}}")]
+    return b'%b,"crc32":"%08x"}}\n' % (text, zlib.crc32(text))
+
+
+def decode_line(line: bytes) -> FinishedRow | None:
+    """The row that ``line`` (without its line feed) finishes; None if the line is damaged.
+
+    Lines without a checksum, written by another program, are taken as they are.
+    """
+    checksum = _CHECKSUM.search(line[-24:])
+    if checksum and zlib.crc32(line[: -len(checksum[0])]) != int(checksum[1], 16):
+        return None
+    try:
+        return _decode_finished(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _response(result: BatchResult) -> dict[str, Any] | None:
+    if result.completion is not None:
+        # The server's own bytes: nothing is lost, and nothing is encoded a second time.
+        return {
+            "status_code": 200,
+            "request_id": result.request_id,
+            "body": orjson.Fragment(result.completion.to_json()),
+        }
+    error = result.error
+    if error is None or error.status_code is None:
+        return None
+    return {"status_code": error.status_code, "request_id": error.request_id, "body": {"error": error.body}}
+
+
+def _error(result: BatchResult) -> dict[str, Any] | None:
+    if result.error is None:
+        return None
+    return {
+        "code": type(result.error).__name__,
+        "message": plain(result.error.message),
+        "retryable": result.error.retryable,
+    }

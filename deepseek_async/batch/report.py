@@ -1,0 +1,72 @@
+"""What became of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+
+import msgspec
+
+from deepseek_async.batch.progress import Progress
+from deepseek_async.errors import DeepSeekError, InputFormatError
+
+
+class ExitCode(IntEnum):
+    """How ``deepseek-async batch run`` ends."""
+
+    OK = 0
+    ROWS_FAILED = 1
+    USAGE = 2
+    STOPPED = 3
+    """Not every row was run; the same command goes on where it stopped."""
+    LOCKED = 4
+
+
+class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a job: its last progress, and why it ended."""
+
+    progress: Progress
+    failures: Mapping[str, int]
+    """Rows that failed in this run, by the name of their error."""
+    resumed_failed: int
+    """Rows that an earlier run had finished with an error."""
+    rejected: list[InputFormatError]
+    """Rows that got no line of their own, because their ``custom_id`` is another row's; at most 100 are kept."""
+    damaged: int
+    """Lines of an earlier run that could not be read and were set aside; their rows ran again."""
+    stopped: DeepSeekError | str | None
+    """Why the job stopped before its last row; None if it ran to the end."""
+
+    @property
+    def rows(self) -> int:
+        """Rows that have an end in the output."""
+        return self.progress.done
+
+    @property
+    def ok(self) -> int:
+        """Rows answered in this run."""
+        return self.progress.ok
+
+    @property
+    def failed(self) -> int:
+        """Rows that failed for good in this run."""
+        return self.progress.failed
+
+    @property
+    def resumed(self) -> int:
+        """Rows that an earlier run had finished."""
+        return self.progress.resumed
+
+    @property
+    def cost(self) -> float:
+        """US dollars of this run."""
+        return self.progress.cost
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The command's exit code for this end."""
+        if self.stopped is not None:
+            return ExitCode.STOPPED
+        if self.failed or self.resumed_failed or self.rejected:
+            return ExitCode.ROWS_FAILED
+        return ExitCode.OK

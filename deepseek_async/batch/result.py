@@ -1,0 +1,71 @@
+"""How one row ended: an answer or an error, as a value."""
+
+from __future__ import annotations
+
+import msgspec
+
+from deepseek_async.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    AuthenticationError,
+    DeepSeekError,
+    InsufficientBalanceError,
+    PermissionDeniedError,
+)
+from deepseek_async.types import ChatCompletion, CompletionUsage
+
+
+class BatchResult(msgspec.Struct, kw_only=True):
+    """The end of one row. ``ok`` says which of ``completion`` and ``error`` is there."""
+
+    index: int
+    """Position of the row in the input, from 0."""
+    custom_id: str | None = None
+    completion: ChatCompletion | None = None
+    error: DeepSeekError | None = None
+    attempts: int = 0
+    """Requests sent for the row."""
+    latency: float = 0.0
+    """Seconds from the first admission to the answer, waiting for retries included."""
+    cost: float | None = None
+    """US dollars, or None for a model without a known price."""
+    request_id: str | None = None
+    """``x-ds-trace-id`` of the answer."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the row has an answer."""
+        return self.error is None
+
+    @property
+    def content(self) -> str | None:
+        """Text of the answer; None without one."""
+        return self.completion.choices[0].message.content if self.completion is not None else None
+
+    @property
+    def reasoning(self) -> str | None:
+        """The model's reasoning; None when thinking was off or there is no answer."""
+        return self.completion.choices[0].message.reasoning_content if self.completion is not None else None
+
+    @property
+    def usage(self) -> CompletionUsage | None:
+        """Tokens of the answer."""
+        return self.completion.usage if self.completion is not None else None
+
+    def raise_for_error(self) -> BatchResult:
+        """This result if it is ok. Raises its error otherwise."""
+        if self.error is not None:
+            raise self.error
+        return self
+
+
+def says_nothing_of_the_row(error: DeepSeekError | None) -> bool:
+    """Whether an error is the account's or the network's, so that every other row would meet it too.
+
+    Such a row has not ended: it stays pending, and a job stops instead of failing all its rows.
+    """
+    if isinstance(error, AuthenticationError | InsufficientBalanceError | PermissionDeniedError):
+        return True
+    if isinstance(error, APITimeoutError):
+        return error.phase == "connect"
+    return isinstance(error, APIConnectionError) and not error.connected

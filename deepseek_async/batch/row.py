@@ -1,0 +1,151 @@
+"""One row of a job: what a user may hand in, brought to one form. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from deepseek_async.errors import InputFormatError, InvalidRequestError
+from deepseek_async.resources.parameters import chat_parameters
+
+DEFAULT_MODEL: Final = "deepseek-flash"
+
+_ENDPOINTS: Final = frozenset({"/v1/chat/completions", "/chat/completions"})
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A request, or the reason why this row is none."""
+
+    index: int
+    """Position among the rows, from 0."""
+    line: int
+    """Line of the file, or position in the iterable, from 1."""
+    custom_id: str | None = None
+    body: Mapping[str, Any] | None = None
+    """The request in the API's form; None when ``error`` is set."""
+    error: InputFormatError | None = None
+    text: bytes = b""
+    """What could not be read, kept to tell equal bad rows apart."""
+
+
+class Defaults(msgspec.Struct, frozen=True):
+    """What a row that does not say otherwise is sent with."""
+
+    model: str = DEFAULT_MODEL
+    parameters: Mapping[str, Any] = {}
+    template: str | None = None
+    """A prompt with ``{column}`` places, for rows that are records and not requests."""
+
+
+class RowReader:
+    """Brings values to rows, in order. ``path`` is named in errors; empty for an iterable."""
+
+    def __init__(self, defaults: Defaults, path: str = "") -> None:
+        self._defaults = defaults
+        self._path = path
+        self._index = 0
+
+    def read(self, value: Any, line: int | None = None) -> Row:
+        """The row for a str, a list of messages, a mapping of parameters or an OpenAI Batch line.
+
+        Never raises for a bad value: the row then carries the error.
+        """
+        index = self._next()
+        line = index + 1 if line is None else line
+        try:
+            custom_id, parameters = self._parameters(value)
+            return Row(index, line, custom_id, self._body(parameters))
+        except InvalidRequestError as error:
+            return self._bad(index, line, error.message, repr(value).encode("utf-8", "replace"))
+
+    def unreadable(self, line: int, reason: str, text: bytes) -> Row:
+        """The row for a line that could not even be parsed."""
+        return self._bad(self._next(), line, reason, text)
+
+    def _next(self) -> int:
+        index, self._index = self._index, self._index + 1
+        return index
+
+    def _bad(self, index: int, line: int, reason: str, text: bytes) -> Row:
+        place = f"{self._path}, line {line}" if self._path else f"request {line}"
+        error = InputFormatError(f"{place}: {reason}", path=self._path, line=line)
+        return Row(index, line, error=error, text=text)
+
+    def _parameters(self, value: Any) -> tuple[str | None, dict[str, Any]]:
+        if self._defaults.template is not None:
+            return self._from_template(value, self._defaults.template)
+        if isinstance(value, str):
+            return None, {"prompt": value}
+        if isinstance(value, Mapping):
+            return self._from_mapping(value)
+        if isinstance(value, Sequence):
+            return None, {"messages": value}
+        raise InvalidRequestError(
+            f"expected a prompt, a list of messages or an object with one of them, not {type(value).__name__}",
+        )
+
+    def _from_mapping(self, value: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
+        parameters = dict(value)
+        custom_id = _identifier(parameters.pop("custom_id", None))
+        if "body" not in parameters:
+            return custom_id, parameters
+        url, method = parameters.get("url", "/v1/chat/completions"), parameters.get("method", "POST")
+        if url not in _ENDPOINTS:
+            raise InvalidRequestError(f"url is {url!r}; a batch sends /v1/chat/completions")
+        if method != "POST":
+            raise InvalidRequestError(f"method is {method!r}; a batch sends POST")
+        body = parameters["body"]
+        if not isinstance(body, Mapping):
+            raise InvalidRequestError(f"body must be an object, not {type(body).__name__}")
+        return custom_id, dict(body)
+
+    def _from_template(self, value: Any, template: str) -> tuple[str | None, dict[str, Any]]:
+        if not isinstance(value, Mapping):
+            raise InvalidRequestError(f"a template needs an object with named columns, not {type(value).__name__}")
+        try:
+            prompt = template.format_map(value)
+        except KeyError as error:
+            raise InvalidRequestError(
+                f"the template names the column {error}, and the row has: {', '.join(map(str, value))}",
+            ) from None
+        except (ValueError, IndexError, AttributeError) as error:
+            raise InvalidRequestError(f"the template cannot be filled: {error}") from None
+        return _identifier(value.get("custom_id")), {"prompt": prompt}
+
+    def _body(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        merged = {"model": self._defaults.model, **self._defaults.parameters, **parameters}
+        # A batch reads whole answers; the answer is the same.
+        merged.pop("stream", None)
+        merged.pop("stream_options", None)
+        if "messages" not in merged:
+            merged["messages"] = _prompt_messages(merged)
+        merged.pop("prompt", None)
+        model, messages = merged.pop("model"), merged.pop("messages")
+        return chat_parameters(model, messages, {}, merged)
+
+
+def _prompt_messages(parameters: Mapping[str, Any]) -> list[dict[str, str]]:
+    if "prompt" not in parameters:
+        raise InvalidRequestError(
+            f"neither messages nor prompt among its keys: {', '.join(map(str, parameters)) or 'none'}",
+        )
+    prompt = parameters["prompt"]
+    if not isinstance(prompt, str):
+        raise InvalidRequestError(f"prompt must be a string, not {type(prompt).__name__}")
+    if not prompt.strip():
+        raise InvalidRequestError("the prompt is empty")
+    return [{"role": "user", "content": prompt}]
+
+
+def _identifier(custom_id: Any) -> str | None:
+    if custom_id is None:
+        return None
+    if isinstance(custom_id, int) and not isinstance(custom_id, bool):
+        return str(custom_id)
+    if not isinstance(custom_id, str) or not custom_id:
+        raise InvalidRequestError(f"custom_id must be a non-empty string, not {custom_id!r}")
+    if not custom_id.isprintable():
+        raise InvalidRequestError("custom_id holds control characters or a lone surrogate")
+    return custom_id

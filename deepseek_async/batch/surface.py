@@ -1,0 +1,161 @@
+"""``client.batch``: many requests at once, from an iterable or from file to file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from deepseek_async.batch.dispatcher import Dispatcher
+from deepseek_async.batch.job import Job
+from deepseek_async.batch.progress import Progress
+from deepseek_async.batch.report import BatchReport
+from deepseek_async.batch.result import BatchResult
+from deepseek_async.batch.row import DEFAULT_MODEL, Defaults, Row, RowReader
+from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.errors import ConfigurationError, DeepSeekError
+from deepseek_async.pricing import price_table
+from deepseek_async.resources.chat import Completions
+
+BULK_ATTEMPTS: Final = 6
+"""Attempts a row, where an interactive call has 4: nobody is waiting for it, and a failed row costs a re-run."""
+
+
+class Batch:
+    """``client.batch``. Requests may be a str, a list of messages, a dict of parameters or an OpenAI Batch line."""
+
+    def __init__(self, completions: Completions, concurrency: int, retry: RetryPolicy) -> None:
+        self._completions = completions
+        self._concurrency = concurrency
+        default = retry == RetryPolicy()
+        self._retry = msgspec.structs.replace(retry, max_attempts=BULK_ATTEMPTS) if default else retry
+
+    async def map(
+        self,
+        requests: Iterable[Any] | AsyncIterable[Any],
+        *,
+        ordered: bool = False,
+        model: str = DEFAULT_MODEL,
+        concurrency: int | None = None,
+        **parameters: Any,
+    ) -> AsyncGenerator[BatchResult, None]:
+        """Answer every request; ``async for result in client.batch.map(requests)``.
+
+        ``requests`` is pulled lazily, a few more than ``concurrency`` ahead (default: the client's
+        ``max_concurrency``). Results come as they end, or with ``ordered=True`` in the order of the requests.
+        A request that fails is a result with ``error`` set; nothing is raised for it. ``model`` and further
+        ``parameters`` apply to requests that do not name their own.
+        """
+        reader = RowReader(Defaults(model=model, parameters=parameters))
+        dispatcher = Dispatcher(
+            requests,
+            lambda value: self._answer(reader.read(value)),
+            concurrency=_checked(concurrency or self._concurrency),
+            ordered=ordered,
+        )
+        results = dispatcher.results()
+        try:
+            async for result in results:
+                yield result
+        finally:
+            await results.aclose()
+
+    async def run(
+        self,
+        source: str | Path,
+        output: str | Path,
+        *,
+        model: str = DEFAULT_MODEL,
+        template: str | None = None,
+        ordered: bool = False,
+        concurrency: int | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        **parameters: Any,
+    ) -> BatchReport:
+        """Answer every row of a file into a file; run it again after a crash and it goes on.
+
+        See ``job`` for the arguments. Raises ConfigurationError, OutputLockedError or OutputWriteError before
+        anything is sent; what stops a running job is in the report's ``stopped``.
+        """
+        job = self.job(
+            source,
+            output,
+            model=model,
+            template=template,
+            ordered=ordered,
+            concurrency=concurrency,
+            on_progress=on_progress,
+            **parameters,
+        )
+        return await job.run()
+
+    def job(
+        self,
+        source: str | Path,
+        output: str | Path,
+        *,
+        model: str = DEFAULT_MODEL,
+        template: str | None = None,
+        ordered: bool = False,
+        concurrency: int | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        **parameters: Any,
+    ) -> Job:
+        """A job that has not begun, for callers that want to stop it or to ask for its progress.
+
+        - ``source``: JSONL (OpenAI Batch lines, ``{"messages": …}``, ``{"prompt": …}`` or strings), ``.txt``
+          with a prompt a line, or ``.csv`` with a ``template`` such as ``"Translate: {text}"``.
+        - ``output``: JSONL of OpenAI Batch output lines, in the order in which rows end. Rows that have a line
+          there are not run again.
+        - ``ordered``: write the lines in the order of the input; one slow row then holds back those after it.
+        - ``model`` and ``parameters``: for rows that do not name their own.
+        - ``on_progress``: called on the event loop after each group of rows has reached the disk.
+        """
+        return Job(
+            Path(source),
+            Path(output),
+            self._answer,
+            defaults=Defaults(model=model, parameters=parameters, template=template),
+            concurrency=_checked(concurrency or self._concurrency),
+            ordered=ordered,
+            on_progress=on_progress,
+        )
+
+    async def _answer(self, row: Row) -> BatchResult:
+        """The end of one row. Errors of this library are values; anything else is a bug and is raised."""
+        if row.body is None:
+            return BatchResult(index=row.index, custom_id=row.custom_id, error=row.error)
+        began, started = time.time(), time.monotonic()
+        try:
+            call = self._completions.call(row.body, retry=self._retry)
+        except DeepSeekError as error:
+            return BatchResult(index=row.index, custom_id=row.custom_id, error=error)
+        try:
+            completion = await self._completions.complete(call)
+        except DeepSeekError as error:
+            return BatchResult(
+                index=row.index,
+                custom_id=row.custom_id,
+                error=error,
+                attempts=call.attempts,
+                latency=time.monotonic() - started,
+            )
+        usage = completion.usage
+        return BatchResult(
+            index=row.index,
+            custom_id=row.custom_id,
+            completion=completion,
+            attempts=call.attempts,
+            latency=time.monotonic() - started,
+            cost=price_table().cost(usage, completion.model, began) if usage is not None else None,
+            request_id=call.request_id,
+        )
+
+
+def _checked(concurrency: int) -> int:
+    if concurrency < 1:
+        raise ConfigurationError(f"concurrency must be at least 1, not {concurrency}")
+    return concurrency

@@ -1,0 +1,101 @@
+"""What a call costs, from its usage, the model that served it, and the hour. Pure; the figures are in prices.toml."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+import msgspec
+
+from deepseek_async.types import CompletionUsage
+
+_MILLION: Final = 1_000_000
+_BEIJING: Final = timedelta(hours=8)
+
+
+class Price(msgspec.Struct, frozen=True):
+    """US dollars per million tokens of one model, off-peak, from one date on."""
+
+    model: str
+    start: datetime
+    cache_hit: float
+    cache_miss: float
+    output: float
+    peak_factor: float = 1.0
+    """What these prices are multiplied by in peak hours."""
+
+
+class PriceTable(msgspec.Struct, frozen=True):
+    """All prices with their dates, and the clock that says when it is peak."""
+
+    prices: dict[str, list[Price]]
+    """By model, newest first."""
+    aliases: dict[str, str]
+    peak_hours: list[tuple[int, int]]
+    """Hours of UTC, from and to, on working days."""
+    weekends_off_peak_since: date
+    holidays: frozenset[date]
+    """Chinese public holidays, in Beijing's calendar; off-peak all day."""
+
+    def is_peak(self, at: float) -> bool:
+        """Whether ``at``, in seconds since 1970, is billed at the peak price."""
+        moment = datetime.fromtimestamp(at, UTC)
+        day = (moment + _BEIJING).date()
+        if day in self.holidays:
+            return False
+        if day.weekday() >= 5 and day >= self.weekends_off_peak_since:  # noqa: PLR2004  Saturday
+            return False
+        return any(start <= moment.hour < end for start, end in self.peak_hours)
+
+    def price(self, model: str, at: float) -> Price | None:
+        """The price of ``model`` at that moment, off-peak; None for a model that is not in the table."""
+        moment = datetime.fromtimestamp(at, UTC)
+        for price in self.prices.get(self.aliases.get(model, model), ()):
+            if price.start <= moment:
+                return price
+        return None
+
+    def cost(self, usage: CompletionUsage, model: str, at: float) -> float | None:
+        """US dollars for ``usage``, or None when the model's price is not known.
+
+        ``model`` is the one named in the answer and ``at`` the start of the request; DeepSeek does not say
+        whether start or end decides at the edge of the peak hours.
+        """
+        price = self.price(model, at)
+        if price is None:
+            return None
+        hit = usage.cached_tokens
+        dollars = (
+            hit * price.cache_hit
+            + (usage.prompt_tokens - hit) * price.cache_miss
+            + usage.completion_tokens * price.output
+        ) / _MILLION
+        return dollars * price.peak_factor if price.peak_factor != 1.0 and self.is_peak(at) else dollars
+
+
+@cache
+def price_table() -> PriceTable:
+    """The table that comes with the library."""
+    return load_prices(files("deepseek_async").joinpath("prices.toml").read_text("utf-8"))
+
+
+def load_prices(text: str) -> PriceTable:
+    """A table from TOML in the form of ``prices.toml``."""
+    content: dict[str, Any] = tomllib.loads(text)
+    prices: dict[str, list[Price]] = {}
+    for entry in content["price"]:
+        price = msgspec.convert(entry, Price)
+        prices.setdefault(price.model, []).append(price)
+    for dated in prices.values():
+        dated.sort(key=lambda price: price.start, reverse=True)
+    peak = content["peak"]
+    return PriceTable(
+        prices=prices,
+        aliases=content["aliases"],
+        peak_hours=[(start, end) for start, end in peak["hours_utc"]],
+        weekends_off_peak_since=peak["weekends_off_peak_since"],
+        holidays=frozenset(peak["holidays"]),
+    )
