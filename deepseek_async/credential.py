@@ -35,7 +35,7 @@ class ApiKey:
 
     def __repr__(self) -> str:
         # A short key would be shown almost whole by its last four characters.
-        tail = self._secret[-4:] if len(self._secret) >= 16 else ""  # noqa: PLR2004
+        tail = self._secret[-4:] if len(self._secret) >= 16 else ""
         return f"sk-…{tail}"
 
     __str__ = __repr__

@@ -46,7 +46,7 @@ class PriceTable(msgspec.Struct, frozen=True):
         day = (moment + _BEIJING).date()
         if day in self.holidays:
             return False
-        if day.weekday() >= 5 and day >= self.weekends_off_peak_since:  # noqa: PLR2004  Saturday
+        if day.weekday() >= 5 and day >= self.weekends_off_peak_since:  # Saturday
             return False
         return any(start <= moment.hour < end for start, end in self.peak_hours)
 

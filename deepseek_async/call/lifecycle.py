@@ -130,11 +130,11 @@ class Call:
         self.attempts += 1
         try:
             response = await caller.transport.send(self._outgoing, watchdog)
-            if response.status >= 300:  # noqa: PLR2004
+            if response.status >= 300:
                 raise await _read_refusal(response)
         except APIStatusError as error:
             watchdog.stop()
-            if (error.status_code or 0) >= 500:  # noqa: PLR2004
+            if (error.status_code or 0) >= 500:
                 lease.faulted()
             else:
                 lease.refused()

@@ -105,8 +105,8 @@ def _error(
         "code": fields.get("code"),
         "param": fields.get("param"),
     }
-    error_type = _BY_STATUS.get(status) or (InternalServerError if status >= 500 else APIStatusError)  # noqa: PLR2004
-    numbers = _CONCURRENCY.search(text) if status == 429 else None  # noqa: PLR2004
+    error_type = _BY_STATUS.get(status) or (InternalServerError if status >= 500 else APIStatusError)
+    numbers = _CONCURRENCY.search(text) if status == 429 else None
     if numbers:
         error_type = ConcurrencyLimitError
         facts.update(
@@ -114,7 +114,7 @@ def _error(
             limit=int(numbers[2]),
             balance_bound="remaining balance" in text,
         )
-    elif status == 400 and "maximum context length" in text:  # noqa: PLR2004
+    elif status == 400 and "maximum context length" in text:
         error_type = ContextWindowExceededError
     return error_type(_sentence(status, text), **facts)
 
@@ -178,13 +178,13 @@ def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
 
 
 def _seconds(value: str | None) -> float | None:
-    if not value or sum(character.isdigit() for character in value) > 10:  # noqa: PLR2004
+    if not value or sum(character.isdigit() for character in value) > 10:
         return None
     try:
         seconds = float(value)
     except ValueError:
         return None
-    return seconds if math.isfinite(seconds) and 0 <= seconds < 1e10 else None  # noqa: PLR2004
+    return seconds if math.isfinite(seconds) and 0 <= seconds < 1e10 else None
 
 
 def _timestamp(value: str | None) -> float | None:

@@ -25,7 +25,7 @@ class Models:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def list(self, *, timeout: float | Timeouts | None = None) -> ModelList:  # noqa: ASYNC109  over all attempts
+    async def list(self, *, timeout: float | Timeouts | None = None) -> ModelList:
         """The models that the key may use."""
         connection = self._connection
         call = connection.caller().call(
@@ -38,7 +38,7 @@ class Models:
         models.data = [_decode_model(orjson.dumps(model)) for model in models.to_dict().get("data") or []]
         return models
 
-    async def retrieve(self, model: str, *, timeout: float | Timeouts | None = None) -> Model:  # noqa: ASYNC109
+    async def retrieve(self, model: str, *, timeout: float | Timeouts | None = None) -> Model:
         """One model. Raises NotFoundError if there is none of that name, InvalidRequestError for an empty name."""
         if not model:
             raise InvalidRequestError("model must be a model's name, for example 'deepseek-flash', not ''")
@@ -57,7 +57,7 @@ class User:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def balance(self, *, timeout: float | Timeouts | None = None) -> UserBalance:  # noqa: ASYNC109
+    async def balance(self, *, timeout: float | Timeouts | None = None) -> UserBalance:
         """What is left on the account. The call costs nothing."""
         connection = self._connection
         call = connection.caller().call(

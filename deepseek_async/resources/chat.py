@@ -107,7 +107,7 @@ class Completions:
         **parameters: Any,
     ) -> ChatCompletion | ChatCompletionStream: ...
 
-    async def create(  # noqa: D417
+    async def create(
         self,
         *,
         messages: Sequence[Message],

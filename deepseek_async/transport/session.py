@@ -114,7 +114,7 @@ class Session:
         if url is None:
             url = URL(self._base + path, encoded=True)
             # Paths with an id in them would fill the table.
-            if len(self._urls) < 64:  # noqa: PLR2004
+            if len(self._urls) < 64:
                 self._urls[path] = url
         return url
 
