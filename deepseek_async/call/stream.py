@@ -11,10 +11,8 @@ from typing import Self
 
 from deepseek_async.call.exchange import Exchange
 from deepseek_async.call.lifecycle import Call
-from deepseek_async.codec.assembly import Assembly
-from deepseek_async.codec.body import decode_chunk
-from deepseek_async.codec.sse import SSEDecoder
-from deepseek_async.codec.verdict import error_in, fault_of_ending, is_empty
+from deepseek_async.codec.chunks import ChunkReader
+from deepseek_async.codec.verdict import fault_of_ending, is_empty
 from deepseek_async.errors import (
     APIError,
     APIResponseValidationError,
@@ -36,8 +34,7 @@ class ChatCompletionStream:
     def __init__(self, call: Call, exchange: Exchange) -> None:
         self._call = call
         self._exchange = exchange
-        self._decoder = SSEDecoder()
-        self._assembly = Assembly()
+        self._reader = ChunkReader()
         self._progressed = False
         self._shown = False  # whether any chunk was handed out
         self._hidden = False  # whether this attempt repeats what an earlier one has shown
@@ -63,12 +60,12 @@ class ChatCompletionStream:
             raise DeepSeekError(
                 "the stream has not ended: iterate it to its end first; partial holds what has arrived so far",
             )
-        return self._assembly.completion()
+        return self._reader.assembly.completion()
 
     @property
     def partial(self) -> ChatCompletion:
         """What has arrived so far, assembled; not necessarily all of the answer."""
-        return self._assembly.completion()
+        return self._reader.assembly.completion()
 
     async def __aenter__(self) -> Self:
         return self
@@ -127,35 +124,20 @@ class ChatCompletionStream:
             self._exchange.abandoned()
 
     def _take(self, block: bytes) -> list[ChatCompletionChunk]:
-        """Everything that ``block`` completes. A fault in it is kept until the chunks before it are handed out."""
+        """Everything that ``block`` completes. A fault in it waits until the chunks before it are handed out."""
         if not block:
             return self._end()
         self._exchange.count(len(block))
-        chunks: list[ChatCompletionChunk] = []
-        progress = done = False
-        add = self._assembly.add
-        try:
-            for event in self._decoder.feed(block):
-                data = event.data
-                if data == b"[DONE]":
-                    done = True
-                    break
-                chunk = decode_chunk(data)
-                if add(chunk):
-                    progress = True
-                elif not chunk.choices and chunk.usage is None:
-                    self._failure = error_in(chunk, self._exchange.headers, now=time.time())
-                    if self._failure is not None:
-                        break
-                chunks.append(chunk)
-        except APIResponseValidationError as error:
-            self._failure = error
-        if progress:
+        reader = self._reader
+        chunks = reader.feed(block, self._exchange.headers, now=time.time())
+        if reader.progressed:
             self._progressed = True
             self._exchange.progressed()
         elif not self._progressed:
             chunks = self._before_content(chunks)
-        if done:
+        if reader.failure is not None:
+            self._failure = reader.failure
+        elif reader.done:
             chunks += self._end()
         return chunks
 
@@ -175,7 +157,7 @@ class ChatCompletionStream:
 
     def _broken(self, error: APIError) -> list[ChatCompletionChunk]:
         """The connection broke. An answer whose every choice had ended is whole all the same."""
-        reasons = self._assembly.finish_reasons
+        reasons = self._reader.assembly.finish_reasons
         if reasons and all(fault_of_ending(reason) is None for reason in reasons):
             return self._end()
         self._failure = error
@@ -188,20 +170,18 @@ class ChatCompletionStream:
         end of the body without a finish reason proves nothing but a broken connection.
         """
         held, self._held = self._held, []
-        if self._failure is not None:
-            return []
-        reasons = self._assembly.finish_reasons
+        reasons = self._reader.assembly.finish_reasons
         faults = [fault for reason in reasons if (fault := fault_of_ending(reason)) is not None]
         if faults:
             self._failure = faults[0]
         elif not reasons:
             self._failure = StreamInterruptedError("the stream ended without any answer in it")
-        elif not self._progressed and is_empty(self._assembly.completion()):
+        elif not self._progressed and is_empty(self._reader.assembly.completion()):
             self._failure = APIResponseValidationError("the model ended its answer without content or tool call")
         if self._failure is not None:
             return []
         self._ended = True
-        self._exchange.served(self._assembly.usage)
+        self._exchange.served(self._reader.assembly.usage)
         return held
 
     async def _recover(self, failure: APIError) -> None:
@@ -214,13 +194,12 @@ class ChatCompletionStream:
             raise self._interrupted(failure)
         await self._call.back_off(failure)
         self._exchange = await self._call.exchange()
-        self._decoder = SSEDecoder()
-        self._assembly = Assembly()
+        self._reader = ChunkReader()
         self._held = []
         self._hidden = self._shown
 
     def _interrupted(self, failure: APIError) -> APIError:
-        failure.partial = self._assembly.completion()
+        failure.partial = self._reader.assembly.completion()
         if isinstance(failure, APIStatusError | StreamInterruptedError):
             return failure
         interrupted = StreamInterruptedError(

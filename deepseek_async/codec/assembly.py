@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from deepseek_async.types import (
@@ -54,7 +55,7 @@ class _Growing:
 
 
 class Assembly:
-    """Folds chunks into one completion. ``add`` is on the hot path: once per streamed chunk."""
+    """Folds chunks into one completion. ``add`` is on the hot path: each streamed chunk passes its loop once."""
 
     __slots__ = ("_choices", "_head", "usage")
 
@@ -63,30 +64,29 @@ class Assembly:
         self._choices: dict[int, _Growing] = {}
         self.usage: CompletionUsage | None = None
 
-    def add(self, chunk: ChatCompletionChunk) -> bool:
-        """Take one chunk in. True if it carried content, reasoning or a tool call: progress, not life signs."""
-        if chunk.usage is not None:
-            self.usage = chunk.usage
+    def add(self, chunks: Iterable[ChatCompletionChunk]) -> bool:
+        """Take chunks in. True if one carried content, reasoning or a tool call: progress, not a sign of life."""
         progress = False
-        for choice in chunk.choices:
-            growing = self._choices.get(choice.index)
-            if growing is None:
-                growing = self._start(chunk, choice)
-            delta = choice.delta
-            if delta.content:
-                growing.content.append(delta.content)
-                progress = True
-            if delta.reasoning_content is not None:
-                progress = _add_reasoning(growing, delta.reasoning_content) or progress
-            if delta.tool_calls:
-                _add_calls(growing, delta.tool_calls)
-                progress = True
-            if choice.finish_reason is not None:
-                growing.finish_reason = choice.finish_reason
-            if choice.logprobs is not None:
-                _add_logprobs(growing, choice.logprobs)
-        if self._head is None:
-            self._head = chunk
+        get = self._choices.get
+        for chunk in chunks:
+            if chunk.usage is not None:
+                self.usage = chunk.usage
+            for choice in chunk.choices:
+                growing = get(choice.index) or self._start(chunk, choice)
+                delta = choice.delta
+                content = delta.content
+                if content:
+                    growing.content.append(content)
+                    progress = True
+                if delta.reasoning_content is not None:
+                    progress = _add_reasoning(growing, delta.reasoning_content) or progress
+                if delta.tool_calls:
+                    _add_calls(growing, delta.tool_calls)
+                    progress = True
+                if choice.finish_reason is not None:
+                    growing.finish_reason = choice.finish_reason
+                if choice.logprobs is not None:
+                    _add_logprobs(growing, choice.logprobs)
         return progress
 
     def _start(self, chunk: ChatCompletionChunk, choice: ChunkChoice) -> _Growing:
@@ -94,13 +94,8 @@ class Assembly:
         if choice.delta.role:
             growing.role = choice.delta.role
         self._choices[choice.index] = growing
-        self._head = chunk
+        self._head = self._head or chunk
         return growing
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing has arrived at all."""
-        return self._head is None
 
     @property
     def finish_reasons(self) -> list[str | None]:

@@ -9,9 +9,12 @@ import msgspec
 
 from deepseek_async.codec.quote import quote
 from deepseek_async.errors import APIResponseValidationError
-from deepseek_async.types import Answer, ChatCompletion, ChatCompletionChunk
+from deepseek_async.types import Answer, ChatCompletion
 
 T = TypeVar("T", bound=Answer)
+
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)
+"""What the strict decoder raises for JSON that it does not take."""
 
 MAX_BODY_BYTES: Final = 256 * 1024 * 1024
 """Longest response body accepted by default, counted after decompression."""
@@ -22,7 +25,8 @@ class AnswerDecoder(Generic[T]):
 
     def __init__(self, answer_type: type[T]) -> None:
         self._type = answer_type
-        self._decode = msgspec.json.Decoder(answer_type).decode
+        self.decode_strictly = msgspec.json.Decoder(answer_type).decode
+        """The fast path alone: raises UNREADABLE, and does not remember the bytes."""
 
     def decode(self, wire: bytes) -> T:
         """The answer in ``wire``, which keeps a reference to it.
@@ -30,13 +34,13 @@ class AnswerDecoder(Generic[T]):
         Raises APIResponseValidationError if it is not a JSON object of this kind.
         """
         try:
-            answer = self._decode(wire)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            answer = self._decode_tolerantly(wire)
+            answer = self.decode_strictly(wire)
+        except UNREADABLE:
+            answer = self.decode_tolerantly(wire)
         answer._wire = wire  # noqa: SLF001  the decoder is the one writer of this field
         return answer
 
-    def _decode_tolerantly(self, wire: bytes) -> T:
+    def decode_tolerantly(self, wire: bytes) -> T:
         """For what a strict decoder refuses and a paid answer should survive: a lone surrogate escape,
         a null where the type has a default, a number sent as text.
         """
@@ -63,7 +67,6 @@ class CompletionDecoder(AnswerDecoder[ChatCompletion]):
         return completion
 
 
-decode_chunk: Final = AnswerDecoder(ChatCompletionChunk).decode
 decode_completion: Final = CompletionDecoder().decode
 
 

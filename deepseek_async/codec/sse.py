@@ -93,15 +93,14 @@ class SSEDecoder:
     def _cut_plain_events(self, block: bytes) -> tuple[list[ServerSentEvent], bytes]:
         """All leading events of the plain form ``data: …\\n\\n`` at once, and the bytes after them."""
         end = block.rfind(b"\n\n")
-        if end < 0 or self._data or self._event or not block.startswith(_PREFIX) or b"\r" in block:
+        if end < 0 or self._data or self._event or self._id or not block.startswith(_PREFIX) or b"\r" in block:
             return [], block
         payloads = block[len(_PREFIX) : end].split(_BOUNDARY)
-        # Two line feeds an event and no more: then no payload hides a second line, a comment or a field.
-        if block.count(b"\n", 0, end + 2) != 2 * len(payloads) or end > self._max_event_bytes:
+        # A line feed left inside a payload is a second line, a comment or another field. Looking for one in
+        # the joined copy costs a fifth of counting them all in the block.
+        if b"\n" in b"".join(payloads) or end > self._max_event_bytes:
             return [], block
-        if self._id:
-            return [ServerSentEvent(payload, "message", self._id) for payload in payloads], block[end + 2 :]
-        return [ServerSentEvent(payload) for payload in payloads], block[end + 2 :]
+        return list(map(ServerSentEvent, payloads)), block[end + 2 :]
 
     def _read_lines(self, block: bytes, events: list[ServerSentEvent]) -> list[ServerSentEvent]:
         # bytes.splitlines, unlike str.splitlines, splits on LF, CRLF and CR only.

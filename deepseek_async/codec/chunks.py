@@ -1,0 +1,59 @@
+"""Bytes of a streamed chat answer to typed chunks, and to the completion they make up. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from deepseek_async.codec.assembly import Assembly
+from deepseek_async.codec.body import UNREADABLE, AnswerDecoder
+from deepseek_async.codec.sse import SSEDecoder
+from deepseek_async.codec.verdict import error_in
+from deepseek_async.errors import APIError, APIResponseValidationError
+from deepseek_async.types import ChatCompletionChunk
+
+_DECODER: Final = AnswerDecoder(ChatCompletionChunk)
+_decode: Final = _DECODER.decode_strictly
+_DONE: Final = b"[DONE]"
+
+
+class ChunkReader:
+    """Reads one attempt's stream. ``feed`` is the hot path: once per socket read, for all that has arrived."""
+
+    __slots__ = ("_events", "assembly", "done", "failure", "progressed")
+
+    def __init__(self) -> None:
+        self._events = SSEDecoder()
+        self.assembly = Assembly()
+        self.done = False
+        """Whether ``[DONE]`` has come; what follows it is ignored."""
+        self.failure: APIError | None = None
+        """The fault met in the stream. Chunks before it are returned all the same."""
+        self.progressed = False
+        """Whether the last feed brought content, reasoning or a tool call."""
+
+    def feed(self, block: bytes, headers: Mapping[str, str], *, now: float) -> list[ChatCompletionChunk]:
+        """The chunks that ``block`` completes. ``headers`` and ``now`` (wall clock) explain an error object."""
+        chunks: list[ChatCompletionChunk] = []
+        append = chunks.append
+        try:
+            for event in self._events.feed(block):
+                data = event.data
+                try:
+                    chunk = _decode(data)
+                except UNREADABLE:
+                    # No chunk is spent on comparing with the marker that comes once.
+                    if data.strip() == _DONE:
+                        self.done = True
+                        break
+                    chunk = _DECODER.decode_tolerantly(data)
+                chunk._wire = data  # noqa: SLF001  the decoder is the one writer of this field
+                if not chunk.choices and chunk.usage is None:
+                    self.failure = error_in(chunk, headers, now=now)
+                    if self.failure is not None:
+                        break
+                append(chunk)
+        except APIResponseValidationError as error:
+            self.failure = error
+        self.progressed = self.assembly.add(chunks)
+        return chunks
