@@ -1,0 +1,25 @@
+"""A DeepSeek on this machine, for tests, demonstrations and benchmarks.
+
+    async with Simulator(SimulatorSettings(seed=7)) as simulator:
+        ...  # talk HTTP to simulator.base_url
+
+It imports nothing from the rest of the package: a fake that shares code shares mistakes.
+`python -m deepseek_async.simulator` runs it as a process of its own.
+"""
+
+from __future__ import annotations
+
+from deepseek_async.simulator.faults import Fault, FaultKind, parse_fault
+from deepseek_async.simulator.records import RequestRecord, Statistics
+from deepseek_async.simulator.server import Simulator
+from deepseek_async.simulator.settings import SimulatorSettings
+
+__all__ = [
+    "Fault",
+    "FaultKind",
+    "RequestRecord",
+    "Simulator",
+    "SimulatorSettings",
+    "Statistics",
+    "parse_fault",
+]

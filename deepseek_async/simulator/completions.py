@@ -1,0 +1,178 @@
+"""One completion between request and answer: what was asked, counted and decided about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from deepseek_async.simulator.model.catalogue import ACCEPTED, FLASH, Model
+from deepseek_async.simulator.model.generation import Answer, Draw, answer_chat, answer_fim, draw
+from deepseek_async.simulator.model.prefix_cache import block_keys
+from deepseek_async.simulator.model.prompt import effort_of, render, render_fim, render_output
+from deepseek_async.simulator.model.tokens import UNIT, weigh
+from deepseek_async.simulator.wire import streaming, validation
+from deepseek_async.simulator.wire.spoiling import altered, usage_place
+from deepseek_async.simulator.wire.streaming import Envelope
+
+if TYPE_CHECKING:
+    from deepseek_async.simulator.faults import Fault
+    from deepseek_async.simulator.settings import SimulatorSettings
+    from deepseek_async.simulator.wire.validation import Problem
+
+# Public captures show either 32 hex digits or this kind.
+FINGERPRINT = "fp_5f0c2a7d31_prod0820_fp8_kvcache"
+
+
+@dataclass(slots=True)
+class Completion:
+    """Filled in two steps: `prepare` needs to know what the cache holds and which fault strikes."""
+
+    model: Model
+    stream: bool
+    include_usage: bool
+    prompt_tokens: int
+    blocks: tuple[int, ...]
+    answer: Answer
+    chance: Draw
+    chat: bool
+    logprobs: bool
+    top_logprobs: int
+    _envelope: Envelope | None = field(default=None)
+    _usage: dict[str, Any] = field(default_factory=dict)
+    _fault: Fault | None = None
+
+    def prepare(self, fault: Fault | None, hit_tokens: int, number: str, created: int) -> None:
+        if fault is not None:
+            self.answer = altered(self.answer, fault)
+        self._fault = fault
+        dashed = f"{number[:8]}-{number[8:12]}-{number[12:16]}-{number[16:20]}-{number[20:]}"
+        self._envelope = Envelope(dashed, created, self.model.id, FINGERPRINT, self.logprobs, self.top_logprobs)
+        self._usage = streaming.usage_of(self.answer, self.prompt_tokens, hit_tokens)
+
+    @property
+    def body(self) -> bytes:
+        assert self._envelope is not None  # noqa: S101 - prepare comes first
+        encode = streaming.completion_body if self.chat else streaming.fim_body
+        usage = None if usage_place(self._fault) == "missing" else self._usage
+        return encode(self._envelope, self.answer, usage)
+
+    def frames(self) -> list[bytes]:
+        """The events of a stream, or the one body."""
+        if not self.stream:
+            return [self.body]
+        assert self._envelope is not None  # noqa: S101 - prepare comes first
+        encode = streaming.completion_events if self.chat else streaming.fim_events
+        return encode(
+            self._envelope,
+            self.answer,
+            self._usage,
+            include_usage=self.include_usage,
+            usage_place=usage_place(self._fault),
+        )
+
+
+class Chat:
+    """`/chat/completions`."""
+
+    @staticmethod
+    def problem(body: Any, settings: SimulatorSettings) -> Problem | None:
+        return validation.chat_problem(body, replay_required=_replay_required(body, settings))
+
+    @staticmethod
+    def completion(body: dict[str, Any], settings: SimulatorSettings) -> Completion | Problem:
+        """Renders, counts and answers a valid request."""
+        model = ACCEPTED[body["model"]]
+        effort = effort_of(body)
+        prompt = render(body, model, effort)
+        chance = draw(settings.seed, prompt)
+        prompt_tokens = -(-weigh(prompt) // UNIT)
+        problem = validation.context_problem(prompt_tokens, body.get("max_tokens"))
+        if problem is not None:
+            return problem
+        answer = answer_chat(
+            body,
+            effort,
+            chance,
+            answer_tokens=settings.answer_tokens,
+            reasoning_tokens=settings.reasoning_tokens,
+            spread=settings.answer_spread,
+        )
+        return _completion(
+            body,
+            settings,
+            model=model,
+            prompt=prompt,
+            prompt_tokens=prompt_tokens,
+            answer=answer,
+            chance=chance,
+            domain=(model.id, str(body.get("user_id") or "")),
+            chat=True,
+        )
+
+
+class FillInTheMiddle:
+    """`/beta/completions`."""
+
+    @staticmethod
+    def problem(body: Any, _settings: SimulatorSettings) -> Problem | None:
+        return validation.fim_problem(body)
+
+    @staticmethod
+    def completion(body: dict[str, Any], settings: SimulatorSettings) -> Completion | Problem:
+        """Renders, counts and answers a valid request."""
+        model = ACCEPTED[body["model"]]
+        prompt = render_fim(body)
+        chance = draw(settings.seed, prompt)
+        prompt_tokens = -(-weigh(prompt) // UNIT)
+        problem = validation.context_problem(prompt_tokens, body.get("max_tokens"))
+        if problem is not None:
+            return problem
+        return _completion(
+            body,
+            settings,
+            model=model,
+            prompt=prompt,
+            prompt_tokens=prompt_tokens,
+            answer=answer_fim(body, chance, answer_tokens=settings.answer_tokens, spread=settings.answer_spread),
+            chance=chance,
+            domain=(model.id, "", "fim"),
+            chat=False,
+        )
+
+
+def _completion(
+    body: dict[str, Any],
+    settings: SimulatorSettings,
+    *,
+    model: Model,
+    prompt: bytes,
+    prompt_tokens: int,
+    answer: Answer,
+    chance: Draw,
+    domain: tuple[str, ...],
+    chat: bool,
+) -> Completion:
+    blocks: tuple[int, ...] = ()
+    if settings.prefix_cache:
+        # A unit is written at the end of the input and another at the end of the output.
+        blocks = block_keys(domain, prompt + render_output(answer))
+    logprobs = body.get("logprobs")
+    return Completion(
+        model=model,
+        stream=bool(body.get("stream")),
+        include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
+        prompt_tokens=prompt_tokens,
+        blocks=blocks,
+        answer=answer,
+        chance=chance,
+        chat=chat,
+        logprobs=logprobs is not None and logprobs is not False,
+        top_logprobs=(body.get("top_logprobs") or 0) if chat else (logprobs or 0),
+    )
+
+
+def _replay_required(body: Any, settings: SimulatorSettings) -> bool:
+    if settings.reasoning_replay != "by-model":
+        return settings.reasoning_replay == "required"
+    name = body.get("model") if isinstance(body, dict) else None
+    return isinstance(name, str) and ACCEPTED.get(name, FLASH) is not FLASH

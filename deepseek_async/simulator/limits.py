@@ -1,0 +1,61 @@
+"""What an account may do at once and what it has left: concurrency per model, and the balance. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deepseek_async.simulator.model.catalogue import Model
+
+_NANO = 1_000_000_000
+
+
+class ConcurrencyLimit:
+    """Counts the requests in flight of each account and model; over the limit there is no queue."""
+
+    def __init__(self, limit: int | None) -> None:
+        self.limit = limit  # None = the published limit of the model
+        self._in_flight: Counter[tuple[str, str]] = Counter()
+
+    def limit_of(self, model: Model, remaining: Decimal | None, per_unit: float | None) -> tuple[int, bool]:
+        """The limit now, and whether the balance is what sets it."""
+        limit = model.concurrency if self.limit is None else self.limit
+        if remaining is None or per_unit is None:
+            return limit, False
+        affordable = max(1, int(float(remaining) * per_unit))
+        return (affordable, True) if affordable < limit else (limit, False)
+
+    def in_flight(self, account: str, model: Model) -> int:
+        return self._in_flight[account, model.id]
+
+    def enter(self, account: str, model: Model) -> None:
+        self._in_flight[account, model.id] += 1
+
+    def leave(self, account: str, model: Model) -> None:
+        self._in_flight[account, model.id] -= 1
+        if not self._in_flight[account, model.id]:
+            del self._in_flight[account, model.id]
+
+
+class Balances:
+    """What is left of each account, in billionths of the currency unit, so that nothing is rounded."""
+
+    def __init__(self, opening: Decimal | None, *, peak: bool) -> None:
+        self._opening = None if opening is None else int(opening * _NANO)
+        self._factor = 2 if peak else 1
+        self._spent: Counter[str] = Counter()
+
+    def remaining(self, account: str) -> Decimal | None:
+        """None when accounts never run dry."""
+        if self._opening is None:
+            return None
+        return Decimal(max(0, self._opening - self._spent[account])) / _NANO
+
+    def exhausted(self, account: str) -> bool:
+        return self._opening is not None and self._spent[account] >= self._opening
+
+    def charge(self, account: str, model: Model, *, hit: int, miss: int, output: int) -> None:
+        cost = hit * model.hit_price + miss * model.miss_price + output * model.output_price
+        self._spent[account] += cost * self._factor

@@ -1,0 +1,272 @@
+"""The deterministic answer: same seed and same prompt, same reasoning, words and tool calls. Pure.
+
+The answer is a list of pieces; one piece is one token, and in a stream one event.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from deepseek_async.simulator.model.prompt import last_user_text
+
+ECHOED_CHARACTERS = 60
+DEFAULT_MAX_TOKENS = {None: 8192, "low": 65536, "high": 65536, "max": 131072}
+FIM_DEFAULT_MAX_TOKENS = 4096
+_CALL_OPENING_TOKENS = 4
+
+# Several scripts and an emoji, so that characters of more than one byte get split across writes.
+_FILLER = tuple(
+    re.findall(
+        r"\s*\w+|[^\w\s]|\s",
+        "The shortest way to a reliable answer is to measure first and to explain afterwards. "
+        "深度 求索 的 回答 在 这里 继续，每 一 句 都 可以 被 验证。 "  # noqa: RUF001 - Chinese punctuation
+        "A queue that never grows is either empty or lying, and a café in Zürich knows both states 🎉. "
+        "Careful readers compare the second figure with the first one, note the unit, and only then decide. "
+        "Простая мысль остаётся простой. Nothing here depends on the clock; everything depends on the seed. "
+        "短い 答え も 役に 立つ。 The remaining words fill the space that a longer answer would take 🚀.",
+    )
+)
+_THOUGHTS = tuple(
+    re.findall(
+        r"\s*\w+|[^\w\s]",
+        " First restate the question, then look for the part that can go wrong. 先 想 清楚 再 回答。 "
+        "The constraints are few; check them in order, discard what cannot be true, keep the rest, "
+        "and write the conclusion in one plain sentence before answering.",
+    )
+)
+_PLACES = ("Oslo", "Zürich", "東京", "São Paulo", "Lagos", "重庆")
+_WORD = re.compile(r"\s*\S{1,12}|\s+")
+_JSON_PIECE = re.compile(r"\s*[^\s,:]{1,8}|[\s,:]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One tool call; its arguments come in fragments that may end anywhere."""
+
+    id: str
+    name: str
+    fragments: tuple[str, ...]
+
+    @property
+    def arguments(self) -> str:
+        return "".join(self.fragments)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    reasoning: tuple[str, ...] | None  # None when thinking is off
+    content: tuple[str, ...]
+    calls: tuple[Call, ...]
+    finish_reason: str
+
+    @property
+    def reasoning_tokens(self) -> int:
+        return len(self.reasoning or ())
+
+    @property
+    def completion_tokens(self) -> int:
+        spoken = len(self.content) + len(self.reasoning or ())
+        if not self.calls:
+            return spoken
+        return spoken + sum(len(call.fragments) + _CALL_OPENING_TOKENS for call in self.calls)
+
+
+class Draw:
+    """Small numbers out of a digest: cheaper than a generator, and stable across Python versions."""
+
+    __slots__ = ("_digest", "_state")
+
+    def __init__(self, digest: bytes) -> None:
+        self._digest = digest
+        self._state = int.from_bytes(digest, "big")
+
+    def below(self, bound: int) -> int:
+        if self._state < bound:
+            self._digest = blake2b(self._digest, digest_size=32).digest()
+            self._state = int.from_bytes(self._digest, "big")
+        self._state, number = divmod(self._state, bound)
+        return number
+
+    def around(self, mean: int, spread: float) -> int:
+        reach = int(mean * spread)
+        return mean - reach + self.below(2 * reach + 1)
+
+    def fraction(self) -> float:
+        return self.below(1 << 20) / (1 << 20)
+
+
+def draw(seed: int, prompt: bytes) -> Draw:
+    key = seed.to_bytes(16, "big", signed=True)
+    return Draw(blake2b(prompt, key=key, digest_size=32).digest())
+
+
+def answer_chat(
+    body: dict[str, Any],
+    effort: str | None,
+    chance: Draw,
+    *,
+    answer_tokens: int,
+    reasoning_tokens: int,
+    spread: float,
+) -> Answer:
+    """What the model says to a validated request."""
+    messages = body["messages"]
+    question = last_user_text(messages)
+    length = max(1, chance.around(answer_tokens, spread))
+    reasoning: list[str] | None = None
+    if effort is not None:
+        reasoning = _repeated(_THOUGHTS, 0, chance.around(reasoning_tokens, spread))
+    budget = body.get("max_tokens") or DEFAULT_MAX_TOKENS[effort]
+    content: list[str] = []
+    calls: list[Call] = []
+    chosen = _chosen_tools(body, question)
+    if chosen:
+        calls = [_call(tool, number, chance) for number, tool in enumerate(chosen)]
+        finish_reason = "tool_calls"
+    else:
+        content = _words(question, length, chance, continued=bool(messages[-1].get("prefix")))
+        if (body.get("response_format") or {}).get("type") == "json_object":
+            content = _as_json(content)
+        content = _until_stop(content, body.get("stop"))
+        finish_reason = "stop"
+    answer = Answer(None if reasoning is None else tuple(reasoning), tuple(content), tuple(calls), finish_reason)
+    return answer if answer.completion_tokens <= budget else _shortened(answer, budget)
+
+
+def answer_fim(body: dict[str, Any], chance: Draw, *, answer_tokens: int, spread: float) -> Answer:
+    """The middle between prefix and suffix; with `echo` the prefix comes first."""
+    words = _repeated(_FILLER, chance.below(len(_FILLER)), max(1, chance.around(answer_tokens, spread)))
+    if body.get("echo"):
+        words = [*_WORD.findall(body["prompt"]), *words]
+    answer = Answer(None, tuple(_until_stop(words, body.get("stop"))), (), "stop")
+    budget = body.get("max_tokens") or FIM_DEFAULT_MAX_TOKENS
+    return answer if answer.completion_tokens <= budget else _shortened(answer, budget)
+
+
+def _shortened(answer: Answer, budget: int) -> Answer:
+    """`max_tokens` covers reasoning and answer together, so the answer may be cut down to nothing."""
+    reasoning = answer.reasoning if answer.reasoning is None else answer.reasoning[:budget]
+    budget -= len(reasoning or ())
+    content = answer.content[:budget]
+    budget -= len(content)
+    calls: list[Call] = []
+    for call in answer.calls:
+        budget -= _CALL_OPENING_TOKENS
+        if budget <= 0:
+            break
+        calls.append(Call(call.id, call.name, call.fragments[:budget]))
+        budget -= len(calls[-1].fragments)
+    return Answer(reasoning, content, tuple(calls), "length")
+
+
+def _repeated(source: tuple[str, ...], start: int, count: int) -> list[str]:
+    end = start + count
+    if end > len(source):
+        source *= end // len(source) + 1
+    return list(source[start:end])
+
+
+def _words(question: str, length: int, chance: Draw, *, continued: bool) -> list[str]:
+    """Echoes the question, so that a caller can tell whose answer it got."""
+    if continued:
+        return _repeated(_FILLER, chance.below(len(_FILLER)), length)
+    opening = [*_WORD.findall(f"Answer to: {question[:ECHOED_CHARACTERS]}")]
+    if length > len(opening):
+        opening.append(".")
+        opening += _repeated(_FILLER, chance.below(len(_FILLER)), max(0, length - len(opening)))
+    return opening
+
+
+def _as_json(words: list[str]) -> list[str]:
+    text = json.dumps({"answer": "".join(words), "words": len(words), "final": True}, ensure_ascii=False)
+    return _JSON_PIECE.findall(text)
+
+
+def _until_stop(pieces: list[str], stop: str | list[str] | None) -> list[str]:
+    """The stop text itself is not returned."""
+    if not stop:
+        return pieces
+    text = "".join(pieces)
+    found = [at for mark in ([stop] if isinstance(stop, str) else stop) if (at := text.find(mark)) >= 0]
+    if not found:
+        return pieces
+    left = min(found)
+    kept: list[str] = []
+    for piece in pieces:
+        if left <= 0:
+            break
+        kept.append(piece[:left])
+        left -= len(piece)
+    return kept
+
+
+def _chosen_tools(body: dict[str, Any], question: str) -> list[dict[str, Any]]:
+    """Which tools the model decides to call. After tool results it answers in words."""
+    tools = body.get("tools")
+    choice = body.get("tool_choice")
+    if not tools or choice == "none":
+        return []
+    functions = [tool["function"] for tool in tools]
+    if isinstance(choice, dict):
+        return [function for function in functions if function["name"] == choice["function"]["name"]]
+    named = [function for function in functions if function["name"] in question]
+    if choice == "required":
+        return named or functions[:1]
+    if body["messages"][-1]["role"] == "tool":
+        return []
+    return named or (functions[:1] if "tool" in question else [])
+
+
+def _call(function: dict[str, Any], number: int, chance: Draw) -> Call:
+    schema = function.get("parameters") or {}
+    arguments = json.dumps(_object(schema, schema, chance), ensure_ascii=False)
+    fragments: list[str] = []
+    start = 0
+    while start < len(arguments):
+        size = 1 + chance.below(6)
+        fragments.append(arguments[start : start + size])
+        start += size
+    token = f"{chance.below(1 << 60):015x}"
+    return Call(f"call_{number:02d}_{token}", function["name"], tuple(fragments))
+
+
+def _object(schema: dict[str, Any], root: dict[str, Any], chance: Draw) -> dict[str, Any]:
+    properties = schema.get("properties") or {}
+    required = schema.get("required", list(properties))
+    return {name: _value(properties.get(name, {}), root, chance) for name in required}
+
+
+def _value(schema: Any, root: dict[str, Any], chance: Draw) -> Any:
+    """A plausible value for a property."""
+    if not isinstance(schema, dict):
+        return True
+    if "$ref" in schema:
+        target: Any = root
+        for step in schema["$ref"].removeprefix("#/").split("/"):
+            target = target.get(step, {}) if isinstance(target, dict) else {}
+        return _value(target, root, chance)
+    for key in ("const", "default"):
+        if key in schema:
+            return schema[key]
+    if schema.get("enum"):
+        return schema["enum"][chance.below(len(schema["enum"]))]
+    if schema.get("anyOf"):
+        return _value(schema["anyOf"][0], root, chance)
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = kind[0] if kind else "null"
+    if kind == "object":
+        return _object(schema, root, chance)
+    if kind == "array":
+        return [_value(schema.get("items", {}), root, chance)]
+    simple: dict[Any, Any] = {
+        "integer": max(7, int(schema.get("minimum", 7))),
+        "number": max(7.5, float(schema.get("minimum", 7.5))),
+        "boolean": True,
+        "null": None,
+    }
+    return simple[kind] if kind in simple else _PLACES[chance.below(len(_PLACES))]

@@ -1,0 +1,395 @@
+"""The service itself: lifecycle, routes, and the way of one request through the other modules."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import orjson
+from aiohttp import web
+
+from deepseek_async.simulator.completions import Chat, Completion, FillInTheMiddle
+from deepseek_async.simulator.faults import Fault, FaultKind, FaultPlan
+from deepseek_async.simulator.limits import Balances, ConcurrencyLimit
+from deepseek_async.simulator.model.catalogue import ACCEPTED, OFFERED, Model, description
+from deepseek_async.simulator.model.prefix_cache import BLOCK_TOKENS, PrefixCache
+from deepseek_async.simulator.records import Counters, RequestRecord, Requests, Statistics
+from deepseek_async.simulator.responses import Responses
+from deepseek_async.simulator.settings import SimulatorSettings
+from deepseek_async.simulator.wire import refusals
+from deepseek_async.simulator.wire.delivery import Ending, Tempo, deliver, end_connection, plan, sliced
+from deepseek_async.simulator.wire.refusals import Refusal
+from deepseek_async.simulator.wire.validation import Problem
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+_LOOPBACK = "127.0.0.1"  # it takes any key for an account, so nobody else shall reach it
+_OK = 200
+_PREFIXES = ("/v1", "/beta")
+_CLOSING_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request on its way."""
+
+    request: web.BaseRequest
+    record: RequestRecord
+    fault: Fault | None
+    account: str = ""
+
+
+class Simulator:
+    """A DeepSeek on this machine: `async with Simulator() as simulator: simulator.base_url`."""
+
+    def __init__(self, settings: SimulatorSettings | None = None) -> None:
+        self.settings = settings or SimulatorSettings()
+        self.requests = Requests(self.settings.record_limit)
+        self._counters = Counters()
+        self._faults = FaultPlan(self.settings.seed, self.settings.fault_rate, self.settings.fault_kinds)
+        self._limit = ConcurrencyLimit(self.settings.concurrency_limit)
+        self._balances = Balances(self.settings.balance, peak=self.settings.peak_prices)
+        self._cache = PrefixCache(self.settings.prefix_cache_blocks)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._runner: web.ServerRunner | None = None
+        self._base_url = ""
+        self._responses = Responses(self.settings.seed)
+        self._closing = False
+        self._watchers: list[tuple[Callable[[Statistics], bool], asyncio.Future[None]]] = []
+        rate = self.settings.tokens_per_second
+        self._tempo = Tempo(self.settings.queue_seconds, self.settings.keep_alive_interval, 1 / rate if rate else 0.0)
+
+    # Lifecycle
+
+    async def start(self) -> None:
+        """Listens. The address is in `base_url` afterwards."""
+        settings = self.settings
+        server = web.Server(
+            self._handle,
+            request_factory=self._request,
+            handler_cancellation=True,  # a client that leaves ends its request, and frees its place
+            access_log=None,
+            keepalive_timeout=settings.idle_seconds,
+        )
+        self._closing = False
+        self._runner = web.ServerRunner(server, shutdown_timeout=_CLOSING_SECONDS)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, _LOOPBACK, settings.port, backlog=settings.backlog)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self._base_url = f"http://{host}:{port}"
+
+    async def aclose(self) -> None:
+        """Ends every request at once, stalled ones too, and leaves no task behind."""
+        if self._runner is None:
+            return
+        self._closing = True
+        runner, self._runner = self._runner, None
+        for site in list(runner.sites):
+            await site.stop()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await runner.cleanup()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    # The face for tests and benchmarks
+
+    @property
+    def base_url(self) -> str:
+        if not self._base_url:
+            raise RuntimeError("the simulator has not been started")
+        return self._base_url
+
+    def statistics(self) -> Statistics:
+        return self._counters.snapshot()
+
+    async def until(self, condition: Callable[[Statistics], bool]) -> None:
+        """Returns when the statistics meet a condition: `await simulator.until(lambda s: s.in_flight == 0)`.
+
+        Looked at whenever a request arrives, is admitted or has ended, so that no test needs to sleep.
+        """
+        if condition(self.statistics()):
+            return
+        met = asyncio.get_running_loop().create_future()
+        watcher = (condition, met)
+        self._watchers.append(watcher)
+        try:
+            await met
+        finally:
+            self._watchers.remove(watcher)
+
+    def _changed(self) -> None:
+        if self._watchers:
+            now = self.statistics()
+            for condition, met in self._watchers:
+                if not met.done() and condition(now):
+                    met.set_result(None)
+
+    def script(self, *faults: Fault) -> None:
+        """The next requests meet these faults, in this order; after them all is well again."""
+        self._faults.script(*faults)
+
+    @property
+    def scripted(self) -> int:
+        """How many scripted faults have not met a request yet."""
+        return self._faults.scripted
+
+    def set_concurrency_limit(self, limit: int | None) -> None:
+        """Takes effect with the next request; those in flight are left alone. None = published limits."""
+        self._limit.limit = limit
+
+    def remaining_balance(self, api_key: str) -> Decimal | None:
+        """What is left to this account; None when accounts never run dry."""
+        return self._balances.remaining(api_key)
+
+    # The way of one request
+
+    def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+        loop = asyncio.get_running_loop()
+        size = self.settings.max_body_bytes
+        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=size)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        counters = self._counters
+        counters.requests += 1
+        headers = {key.lower(): value for key, value in request.headers.items()}
+        headers.pop("authorization", None)
+        record = RequestRecord(request.method, request.path, headers, counters.in_flight)
+        self.requests.add(record)
+        self._changed()
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+        try:
+            return await self._dispatch(_Exchange(request, record, None))
+        except (asyncio.CancelledError, ConnectionError):
+            if not self._closing:
+                counters.aborted += 1
+            raise
+        finally:
+            if task is not None:
+                self._tasks.discard(task)
+            self._changed()
+
+    async def _dispatch(self, exchange: _Exchange) -> web.StreamResponse:
+        request = exchange.request
+        path = request.path
+        for prefix in _PREFIXES:
+            if path.startswith(f"{prefix}/"):
+                path = path.removeprefix(prefix)
+                break
+        route = "/models/" if path.startswith("/models/") else path
+        if route not in _ROUTES:
+            return self._refuse(exchange, refusals.not_found())
+        method, handler = _ROUTES[route]
+        if request.method != method:
+            return self._refuse(exchange, refusals.method_not_allowed(method))
+        try:
+            exchange.fault = self._faults.next(request.headers)
+        except ValueError as error:
+            return self._refuse(exchange, refusals.invalid_request(f"the simulator cannot do this: {error}"))
+        fault = exchange.fault
+        if fault is not None:
+            self._counters.faulted += 1
+            if (refusal := fault.refusal) is not None:
+                await self._note_body(exchange)
+                return self._refuse(exchange, refusal)
+            if fault.kind in (FaultKind.RESET_BEFORE_HEADERS, FaultKind.CLOSE_BEFORE_HEADERS):
+                await self._note_body(exchange)
+                reset = fault.kind is FaultKind.RESET_BEFORE_HEADERS
+                end_connection(request.transport, Ending.RESET if reset else Ending.CLOSE)
+                return web.Response()
+        refused = self._account_refusal(exchange)
+        if refused is not None:
+            return self._refuse(exchange, refused)
+        return await handler(self, exchange)
+
+    async def _note_body(self, exchange: _Exchange) -> None:
+        """Records what was asked although the fault answers without looking at it."""
+        try:
+            exchange.record.body = orjson.loads(await exchange.request.read())
+        except (orjson.JSONDecodeError, web.HTTPRequestEntityTooLarge):
+            exchange.record.body = None
+
+    def _account_refusal(self, exchange: _Exchange) -> Refusal | None:
+        authorization = exchange.request.headers.get("Authorization")
+        if not authorization:
+            return refusals.missing_authorization()
+        scheme, _, key = authorization.partition(" ")
+        keys = self.settings.api_keys
+        if scheme.lower() != "bearer" or not key or (keys is not None and key not in keys):
+            return refusals.wrong_key(key)
+        exchange.account = key
+        return None
+
+    # Completions
+
+    async def _chat(self, exchange: _Exchange) -> web.StreamResponse:
+        return await self._complete(exchange, Chat)
+
+    async def _fim(self, exchange: _Exchange) -> web.StreamResponse:
+        if not exchange.request.path.startswith("/beta/"):
+            return self._refuse(exchange, refusals.beta_only())
+        return await self._complete(exchange, FillInTheMiddle)
+
+    async def _complete(self, exchange: _Exchange, kind: type[Chat | FillInTheMiddle]) -> web.StreamResponse:
+        body = await self._valid_body(exchange, kind)
+        if isinstance(body, Refusal):
+            return self._refuse(exchange, body)
+        model = ACCEPTED[body["model"]]
+        refused = self._limit_refusal(exchange.account, model)
+        if refused is not None:
+            return self._refuse(exchange, refused)
+        completion = kind.completion(body, self.settings)
+        if isinstance(completion, Problem):
+            return self._refuse(exchange, refusals.invalid_request(completion.message, completion.status))
+        self._limit.enter(exchange.account, model)
+        self._counters.enter()
+        self._changed()
+        try:
+            return await self._serve(exchange, completion)
+        finally:
+            self._limit.leave(exchange.account, model)
+            self._counters.leave()
+
+    async def _valid_body(self, exchange: _Exchange, kind: type[Chat | FillInTheMiddle]) -> dict[str, Any] | Refusal:
+        """The parsed request, or what is wrong with it."""
+        request = exchange.request
+        if request.content_type != "application/json":
+            return refusals.unsupported_media_type()
+        try:
+            raw = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return refusals.too_large()
+        try:
+            body: dict[str, Any] = orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            reason = "EOF while parsing a value" if error.pos >= len(raw) else "expected value"
+            return refusals.unparsable(f"{reason} at line {error.lineno} column {error.colno - (not raw)}")
+        exchange.record.body = body
+        problem = kind.problem(body, self.settings)
+        return body if problem is None else refusals.invalid_request(problem.message, problem.status)
+
+    def _limit_refusal(self, account: str, model: Model) -> Refusal | None:
+        if self._balances.exhausted(account):
+            return refusals.insufficient_balance()
+        remaining = self._balances.remaining(account)
+        limit, bound = self._limit.limit_of(model, remaining, self.settings.concurrency_per_unit)
+        current = self._limit.in_flight(account, model) + 1
+        if current <= limit:
+            return None
+        return refusals.too_many_requests(current, limit, balance_bound=bound or self.settings.balance_bound)
+
+    async def _serve(self, exchange: _Exchange, completion: Completion) -> web.StreamResponse:
+        hit = 0
+        if completion.blocks:
+            # At least the last token has to be read, even of a prompt that is known to its end.
+            whole_blocks = (completion.prompt_tokens - 1) // BLOCK_TOKENS
+            hit = self._cache.hit_tokens(completion.blocks[:whole_blocks])
+        completion.prepare(exchange.fault, hit, self._responses.next_id(), int(time.time()))
+        billed_output = 0
+        try:
+            await self._wait(completion)
+            if completion.stream or exchange.fault is not None or self._tempo.queue_seconds:
+                response = await self._deliver(exchange, completion.frames(), stream=completion.stream)
+            else:
+                response = self._whole(exchange, completion.body)
+            billed_output = completion.answer.completion_tokens
+            self._counters.completion_tokens += billed_output
+            self._counters.reasoning_tokens += completion.answer.reasoning_tokens
+            return response
+        finally:
+            # Whether an answer that nobody waited for is billed is not documented; the prompt is.
+            self._counters.prompt_tokens += completion.prompt_tokens
+            self._counters.cache_hit_tokens += hit
+            miss = completion.prompt_tokens - hit
+            self._balances.charge(exchange.account, completion.model, hit=hit, miss=miss, output=billed_output)
+            if completion.blocks:
+                self._cache.remember(completion.blocks)
+
+    async def _wait(self, completion: Completion) -> None:
+        """The time before the headers; a plain answer also takes the time its tokens take."""
+        settings = self.settings
+        seconds = settings.latency
+        if settings.latency_spread:
+            seconds += settings.latency_spread * completion.chance.fraction()
+        if self._tempo.token_seconds and not completion.stream:
+            seconds += self._tempo.token_seconds * completion.answer.completion_tokens
+        if seconds:
+            await asyncio.sleep(seconds)
+
+    # Models and balance
+
+    async def _models(self, exchange: _Exchange) -> web.StreamResponse:
+        return await self._plain(exchange, {"object": "list", "data": [description(m) for m in OFFERED.values()]})
+
+    async def _model(self, exchange: _Exchange) -> web.StreamResponse:
+        model = ACCEPTED.get(exchange.request.path.rpartition("/")[2])
+        if model is None:
+            return self._refuse(exchange, refusals.not_found())
+        return await self._plain(exchange, description(model))
+
+    async def _balance(self, exchange: _Exchange) -> web.StreamResponse:
+        remaining = self._balances.remaining(exchange.account)
+        total = "100.00" if remaining is None else f"{remaining:.2f}"
+        info = {
+            "currency": self.settings.currency,
+            "total_balance": total,
+            "granted_balance": "0.00",
+            "topped_up_balance": total,
+        }
+        available = not self._balances.exhausted(exchange.account)
+        return await self._plain(exchange, {"is_available": available, "balance_infos": [info]})
+
+    async def _plain(self, exchange: _Exchange, value: Mapping[str, Any]) -> web.StreamResponse:
+        if exchange.fault is not None:
+            return await self._deliver(exchange, [orjson.dumps(value)], stream=False)
+        return self._whole(exchange, orjson.dumps(value))
+
+    # Answers
+
+    def _answered(self, exchange: _Exchange, status: int) -> None:
+        exchange.record.status = status
+        self._counters.statuses[status] += 1
+
+    def _whole(self, exchange: _Exchange, body: bytes) -> web.Response:
+        self._answered(exchange, _OK)
+        self._counters.served += 1
+        return self._responses.whole(body)
+
+    def _refuse(self, exchange: _Exchange, refusal: Refusal) -> web.Response:
+        self._answered(exchange, refusal.status)
+        self._counters.refused += 1
+        return self._responses.refusing(refusal)
+
+    async def _deliver(self, exchange: _Exchange, frames: list[bytes], *, stream: bool) -> web.StreamResponse:
+        response = self._responses.streaming(events=stream)
+        await response.prepare(exchange.request)
+        self._answered(exchange, _OK)
+        pieces = frames if stream else sliced(b"".join(frames))
+        steps = plan(pieces, exchange.fault, self._tempo, stream=stream)
+        if await deliver(response, steps, exchange.request.transport):
+            self._counters.served += 1
+        return response
+
+
+_Handler = Callable[[Simulator, _Exchange], Awaitable[web.StreamResponse]]
+_ROUTES: dict[str, tuple[str, _Handler]] = {
+    "/chat/completions": ("POST", Simulator._chat),  # noqa: SLF001 - the table of this class's own routes
+    "/completions": ("POST", Simulator._fim),  # noqa: SLF001
+    "/models": ("GET", Simulator._models),  # noqa: SLF001
+    "/models/": ("GET", Simulator._model),  # noqa: SLF001
+    "/user/balance": ("GET", Simulator._balance),  # noqa: SLF001
+}

@@ -1,0 +1,85 @@
+"""Every knob of the simulated service in one frozen record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from deepseek_async.simulator.faults import FaultKind
+
+ReasoningReplay = Literal["by-model", "required", "lenient"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorSettings:
+    """How the simulated service behaves. The defaults are a healthy, infinitely fast DeepSeek."""
+
+    port: int = 0  # 0 = the system chooses a free port
+    seed: int = 0
+
+    # Time. `latency` passes before the headers; the spread is added on top of it, drawn per request.
+    latency: float = 0.0
+    latency_spread: float = 0.0
+    tokens_per_second: float = 0.0  # 0 = as fast as possible
+    # A queued request is held open after its 200 headers; the interval is the one that was captured in
+    # the incident of September 2026 (first comment after 12.4 s, then one about every 13 s).
+    queue_seconds: float = 0.0
+    keep_alive_interval: float = 13.0
+
+    # Answers. Lengths are means; the spread is a fraction of the mean.
+    answer_tokens: int = 24
+    reasoning_tokens: int = 12
+    answer_spread: float = 0.5
+
+    # Accounts.
+    api_keys: frozenset[str] | None = None  # None = any non-empty bearer token is an account
+    concurrency_limit: int | None = None  # None = the published limits: 2500 flash, 500 pro
+    balance_bound: bool = False  # the 429 sentence blames the remaining balance
+    concurrency_per_unit: float | None = None  # limit = remaining balance * this, never under 1
+    balance: Decimal | None = None  # None = the account never runs dry
+    currency: str = "USD"
+    peak_prices: bool = False  # peak hours cost twice as much
+
+    # Prompt cache.
+    prefix_cache: bool = True
+    prefix_cache_blocks: int = 100_000
+
+    # Whether assistant turns after the last user message must carry their reasoning_content. In October
+    # 2026 deepseek-v4-pro refused a request without it and deepseek-flash did not: "by-model".
+    reasoning_replay: ReasoningReplay = "by-model"
+
+    # Chance.
+    fault_rate: float = 0.0
+    fault_kinds: tuple[FaultKind, ...] = ()  # empty = every kind that ends by itself
+
+    # Limits of the machine room.
+    max_body_bytes: int = 48 * 1024 * 1024  # DeepSeek docs, Vision page
+    record_limit: int = 10_000
+    idle_seconds: float = 75.0  # how long an unused connection is kept
+    backlog: int = 4096
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.fault_rate <= 1.0:
+            raise ValueError(f"fault_rate is a probability, got {self.fault_rate}")
+        if self.answer_tokens < 1:
+            raise ValueError(f"answer_tokens must be at least 1, got {self.answer_tokens}")
+        if not 0.0 <= self.answer_spread <= 1.0:
+            raise ValueError(f"answer_spread is a fraction of the mean, got {self.answer_spread}")
+        negative = [
+            name
+            for name in (
+                "latency",
+                "latency_spread",
+                "tokens_per_second",
+                "queue_seconds",
+                "reasoning_tokens",
+            )
+            if getattr(self, name) < 0
+        ]
+        if negative:
+            raise ValueError(f"must not be negative: {', '.join(negative)}")
+        if self.keep_alive_interval <= 0:
+            raise ValueError("keep_alive_interval must be greater than zero")

@@ -1,0 +1,180 @@
+"""How the bytes of an answer reach the client: in order, in time, or not at all.
+
+`plan` is pure: it turns the frames of an answer and a fault into steps. `deliver` carries them out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+import struct
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from deepseek_async.simulator.faults import Fault, FaultKind
+from deepseek_async.simulator.wire.spoiling import BLANK_LINE, half, rewritten
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aiohttp import web
+
+COMMENT = b": keep-alive\n\n"
+WRITE_BYTES = 16 * 1024
+_SLOW_SECONDS = 0.01
+FOR_EVER = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Everything written so far goes out, then time passes. Zero seconds only flush."""
+
+    seconds: float
+
+
+class Ending(Enum):
+    """How a connection ends that does not end well."""
+
+    RESET = "reset"
+    CLOSE = "close"
+
+
+Step = bytes | Pause | Ending
+FLUSH = Pause(0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """The times that do not come from a fault."""
+
+    queue_seconds: float = 0.0
+    keep_alive_interval: float = 13.0
+    token_seconds: float = 0.0
+
+
+def plan(frames: list[bytes], fault: Fault | None, tempo: Tempo, *, stream: bool) -> Iterator[Step]:
+    """All steps of one answer. Frames are the events of a stream, or slices of a plain body."""
+    queued = tempo.queue_seconds
+    if fault is not None and fault.kind is FaultKind.QUEUE:
+        queued = 3 * tempo.keep_alive_interval if fault.seconds is None else fault.seconds
+    idle = COMMENT if stream else BLANK_LINE
+    if queued:
+        yield from _keep_alives(idle, tempo.keep_alive_interval, queued)
+    if fault is not None and fault.kind is not FaultKind.QUEUE:
+        yield from _spoiled(frames, fault, tempo, idle)
+    else:
+        yield from _paced(frames, tempo)
+
+
+def _paced(frames: list[bytes], tempo: Tempo) -> Iterator[Step]:
+    """One token is one event, so a frame takes the time of a token."""
+    for frame in frames:
+        yield frame
+        if tempo.token_seconds:
+            yield Pause(tempo.token_seconds)
+
+
+def _keep_alives(idle: bytes, interval: float, seconds: float) -> Iterator[Step]:
+    passed = 0.0
+    while passed < seconds:
+        step = min(interval, seconds - passed)
+        yield Pause(step)
+        passed += step
+        yield idle
+
+
+def _spoiled(frames: list[bytes], fault: Fault, tempo: Tempo, idle: bytes) -> Iterator[Step]:
+    first = frames[: fault.after_events]
+    rest = frames[fault.after_events :]
+    match fault.kind:
+        case FaultKind.RESET_AFTER_HEADERS:
+            yield FLUSH
+            yield Ending.RESET
+        case FaultKind.RESET_MID_EVENT | FaultKind.CLOSE_MID_EVENT:
+            yield from _paced(first, tempo)
+            yield half(rest[0] if rest else frames[-1])
+            yield FLUSH
+            yield Ending.RESET if fault.kind is FaultKind.RESET_MID_EVENT else Ending.CLOSE
+        case FaultKind.EOF_BEFORE_FINISH:
+            yield from _paced(first[: max(0, len(frames) - 2)], tempo)
+        case FaultKind.EOF_WITHOUT_DONE:
+            yield from _paced(frames[:-1], tempo)
+        case FaultKind.STALL:
+            yield from _paced(first, tempo)
+            yield Pause(FOR_EVER if fault.seconds is None else fault.seconds)
+            yield from _paced(rest, tempo)
+        case FaultKind.KEEP_ALIVES_FOR_EVER:
+            yield from _keep_alives(idle, tempo.keep_alive_interval, fault.seconds or FOR_EVER)
+        case FaultKind.KEEP_ALIVES_AFTER_CONTENT:
+            yield from _paced(first, tempo)
+            yield from _keep_alives(idle, tempo.keep_alive_interval, fault.seconds or FOR_EVER)
+        case FaultKind.SLOW_CHUNKS:
+            pause = Pause(_SLOW_SECONDS if fault.seconds is None else fault.seconds)
+            for frame in frames:
+                yield frame
+                yield pause
+        case FaultKind.BYTE_BY_BYTE:
+            for byte in b"".join(frames):
+                yield bytes((byte,))
+                yield FLUSH
+        case _:
+            yield from _paced(rewritten(frames, fault, stream=idle is COMMENT), tempo)
+
+
+def sliced(body: bytes, count: int = 8) -> list[bytes]:
+    """A plain body in pieces, so that a fault can strike in the middle of it."""
+    size = max(1, -(-len(body) // count))
+    return [body[start : start + size] for start in range(0, len(body), size)]
+
+
+async def deliver(response: web.StreamResponse, steps: Iterator[Step], transport: asyncio.Transport | None) -> bool:
+    """Writes the steps to a prepared response and says whether the body was brought to its end.
+
+    Bytes between two pauses go out in few large writes. Pauses are kept against one running deadline, so a
+    stream that falls behind catches up.
+    """
+    clock = asyncio.get_running_loop().time
+    due = clock()
+    pending: list[bytes] = []
+    size = 0
+    for step in steps:
+        if isinstance(step, bytes):
+            pending.append(step)
+            size += len(step)
+            if size < WRITE_BYTES:
+                continue
+        elif isinstance(step, Ending):
+            end_connection(transport, step)
+            return False
+        else:
+            due += step.seconds
+        if pending and (isinstance(step, bytes) or step.seconds == 0 or due > clock()):
+            await response.write(b"".join(pending))
+            pending.clear()
+            size = 0
+        if isinstance(step, Pause):
+            await _until(due, clock())
+    if pending:
+        await response.write(b"".join(pending))
+    await response.write_eof()
+    return True
+
+
+async def _until(due: float, now: float) -> None:
+    if due == FOR_EVER:
+        await asyncio.get_running_loop().create_future()
+    await asyncio.sleep(max(0.0, due - now))
+
+
+def end_connection(transport: asyncio.Transport | None, ending: Ending) -> None:
+    """RESET sends an RST instead of a FIN: lingering for zero seconds discards the connection."""
+    if transport is None or transport.is_closing():
+        return
+    if ending is Ending.RESET:
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    else:
+        transport.close()
