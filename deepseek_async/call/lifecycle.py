@@ -130,15 +130,10 @@ class Call:
         self.attempts += 1
         try:
             response = await caller.transport.send(self._outgoing, watchdog)
-            if response.status >= 300:
-                raise await _read_refusal(response)
-        except APIStatusError as error:
-            watchdog.stop()
-            if (error.status_code or 0) >= 500:
-                lease.faulted()
-            else:
-                lease.refused()
-            raise
+            if response.status < 300:
+                watchdog.head_arrived(streaming=self._streaming)
+                return Exchange(lease, response, watchdog)
+            refused = await _read_refusal(response)
         except APIError:
             watchdog.stop()
             lease.faulted()
@@ -147,8 +142,12 @@ class Call:
             watchdog.stop()
             lease.abandoned(sent=True)
             raise
-        watchdog.head_arrived(streaming=self._streaming)
-        return Exchange(lease, response, watchdog)
+        watchdog.stop()
+        if response.status >= 500:
+            lease.faulted()
+        else:
+            lease.refused()
+        raise refused
 
     async def _admit_in_time(self) -> Lease:
         try:

@@ -7,8 +7,8 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from deepseek_async.codec.quote import quote
 from deepseek_async.errors import APIResponseValidationError
+from deepseek_async.quotation import quote
 from deepseek_async.types import Answer, ChatCompletion
 
 T = TypeVar("T", bound=Answer)

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import orjson
 
-from deepseek_async.codec.quote import plain
 from deepseek_async.credential import redact
 from deepseek_async.errors import (
     APIStatusError,
@@ -31,6 +30,7 @@ from deepseek_async.errors import (
     ServerOverloadedError,
     UnprocessableEntityError,
 )
+from deepseek_async.quotation import plain
 
 MAX_QUOTED: Final = 2048
 """Characters of a server's message kept in an error; some messages echo the prompt."""

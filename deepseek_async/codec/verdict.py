@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from deepseek_async.codec.assembly import COMPLETE, GAVE_UP
-from deepseek_async.codec.quote import quote
 from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.errors import APIError, APIResponseValidationError, StreamInterruptedError
+from deepseek_async.quotation import quote
 from deepseek_async.types import Answer, ChatCompletion
 
 
@@ -53,7 +53,7 @@ def fault_of_ending(finish_reason: str | None) -> APIError | None:
 
 def is_empty(completion: ChatCompletion) -> bool:
     """Whether an answer that stopped by itself says nothing at all."""
-    return all(
-        choice.finish_reason == "stop" and not choice.message.content and not choice.message.tool_calls
-        for choice in completion.choices
-    )
+    for choice in completion.choices:
+        if choice.finish_reason != "stop" or choice.message.content or choice.message.tool_calls:
+            return False
+    return True

@@ -69,10 +69,8 @@ def chat_parameters(
             "messages must be a list of at least one message, "
             "for example [{'role': 'user', 'content': 'Hi'}]" + (", and is empty" if not messages else ""),
         )
-    body: dict[str, Any] = {"model": model, "messages": messages}
-    for name, value in named.items():
-        if value is not None:
-            body[name] = value
+    body = {"model": model, "messages": messages}
+    body.update({name: value for name, value in named.items() if value is not None})
     if extra:
         _add_extra(body, extra)
     return body

@@ -6,9 +6,9 @@ import ssl
 
 import aiohttp
 
-from deepseek_async.codec.quote import plain
 from deepseek_async.credential import redact
 from deepseek_async.errors import APIConnectionError, APIError, APITimeoutError
+from deepseek_async.quotation import plain
 
 
 def translate(error: Exception, origin: str) -> APIError:

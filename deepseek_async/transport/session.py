@@ -11,7 +11,6 @@ from typing import Any, Final
 import aiohttp
 from yarl import URL
 
-from deepseek_async.codec.quote import plain
 from deepseek_async.credential import ApiKey, redact
 from deepseek_async.errors import (
     APIConnectionError,
@@ -20,6 +19,7 @@ from deepseek_async.errors import (
     DeepSeekError,
     InvalidRequestError,
 )
+from deepseek_async.quotation import plain
 from deepseek_async.transport.failures import translate
 from deepseek_async.transport.protocol import Outgoing
 from deepseek_async.transport.tls import shrink_read_buffer
