@@ -1,0 +1,23 @@
+"""``deepseek-async`` and ``python -m deepseek_async``: the command line, if what it needs is installed."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+
+
+def main() -> None:
+    """Run the command in ``sys.argv`` and end the process with its exit code."""
+    if any(find_spec(name) is None for name in ("cyclopts", "rich")):
+        sys.stderr.write('The command line needs two more packages: pip install "deepseek-async[cli]"\n')
+        sys.exit(2)
+    try:
+        from deepseek_async.cli.app import run  # noqa: PLC0415  it imports what may be missing
+
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)  # as a shell reports it; a traceback tells nothing about a Ctrl-C
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""The commands, and how an error becomes one line and an exit code.
+
+Imports stay light: ``--help`` must not wait for aiohttp.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from io import TextIOWrapper
+from typing import Final, TextIO
+
+from cyclopts import App, Group
+
+from deepseek_async import __version__
+from deepseek_async.cli import balance, batch, chat, check, models, simulate
+from deepseek_async.cli.terminal import say
+from deepseek_async.errors import (
+    ConfigurationError,
+    DeepSeekError,
+    InvalidRequestError,
+    OutputLockedError,
+    OutputWriteError,
+)
+
+_ASK: Final = Group("Ask", sort_key=0)
+_LOOK: Final = Group("Look", sort_key=1)
+_TRY: Final = Group("Try without a key", sort_key=2)
+_OPTIONS: Final = Group("Options", sort_key=3)
+
+_ABOUT: Final = """\
+Asyncio-native, high-throughput client for the DeepSeek API.
+
+The key is read from DEEPSEEK_API_KEY, the address from DEEPSEEK_BASE_URL
+(default: https://api.deepseek.com). Answers and tables go to stdout,
+everything else to stderr."""
+
+_EXAMPLES: Final = """\
+For example, without a key and without cost:
+
+    deepseek-async batch run prompts.jsonl -o answers.jsonl --simulate"""
+
+app = App(
+    name="deepseek-async",
+    help=_ABOUT,
+    help_format="plaintext",
+    help_epilogue=_EXAMPLES,
+    version=f"deepseek-async {__version__}",
+    group_commands=_OPTIONS,
+)
+_batch = App(name="batch", help="Answer a file of prompts into a file of answers.", group=_ASK, help_epilogue="")
+_batch.command(batch.run, name="run", help=batch.ABOUT, help_epilogue=batch.EXAMPLES)
+app.command(_batch)
+app.command(chat.chat, group=_ASK, help=chat.ABOUT, help_epilogue=chat.EXAMPLES)
+app.command(models.models, group=_LOOK, help=models.ABOUT, help_epilogue=models.EXAMPLES)
+app.command(balance.balance, group=_LOOK, help=balance.ABOUT, help_epilogue=balance.EXAMPLES)
+app.command(check.check, group=_LOOK, help=check.ABOUT, help_epilogue=check.EXAMPLES)
+app.command(simulate.simulate, group=_TRY, help=simulate.ABOUT, help_epilogue=simulate.EXAMPLES)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; returns its exit code. Errors of this library become one line on stderr."""
+    warnings.showwarning = _show_warning
+    if isinstance(sys.stdout, TextIOWrapper):
+        # An answer may hold characters that the terminal's encoding has not, and half an emoji's escape.
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        code = app(list(arguments), result_action="return_value")
+        sys.stdout.flush()
+    except DeepSeekError as error:
+        say(f"error: {error.message}")
+        return exit_code(error)
+    except BrokenPipeError:
+        # Who read our stdout has left (`… | head`). The interpreter flushes it once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def exit_code(error: DeepSeekError) -> int:
+    """2 for what the user has to change first, 4 for an output that another run writes, else 1."""
+    if isinstance(error, OutputLockedError):
+        return 4
+    return 2 if isinstance(error, ConfigurationError | InvalidRequestError | OutputWriteError) else 1
+
+
+def _show_warning(  # noqa: PLR0917
+    message: Warning | str,
+    category: type[Warning],  # noqa: ARG001  the signature is the warnings module's
+    filename: str,  # noqa: ARG001
+    lineno: int,  # noqa: ARG001
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    """Where in our sources a warning comes from tells the user of a command nothing."""
+    say(f"warning: {message}")

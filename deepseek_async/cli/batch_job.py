@@ -1,0 +1,80 @@
+"""One run of a job under a terminal: progress, signals, summary, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deepseek_async.batch import BatchReport, Job
+from deepseek_async.cli.interrupts import Interrupts
+from deepseek_async.cli.process import allow_connections, relax_garbage_collection
+from deepseek_async.cli.progress import Display, Lines, LiveDisplay, Silence
+from deepseek_async.cli.summary import resume_command, summary
+from deepseek_async.cli.terminal import is_live, say
+from deepseek_async.client import AsyncDeepSeek
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How a run speaks to its user."""
+
+    quiet: bool
+    simulated: bool
+    every: float
+    """Seconds between two progress lines where there is no terminal."""
+
+
+async def run(
+    client: AsyncDeepSeek,
+    source: Path,
+    output: Path,
+    options: Mapping[str, Any],
+    manner: Manner,
+) -> int:
+    """Run the job to its end, or to the end that signals make. Returns the exit code."""
+    allow_connections(client.settings.max_concurrency)
+    async with client:
+        job = client.batch.job(source, output, **options)
+        if manner.simulated and not manner.quiet:
+            say("simulated: a service on this machine makes the answers up; nothing is billed")
+        relax_garbage_collection()
+        report, cancelled = await _watched(job, _display(manner))
+    if not (manner.quiet and report.exit_code == 0):
+        for line in summary(
+            report,
+            source=source,
+            output=output,
+            simulated=manner.simulated,
+            cancelled=cancelled,
+            resume=resume_command(),
+        ):
+            say(line)
+    return int(report.exit_code)
+
+
+def _display(manner: Manner) -> Display:
+    if manner.quiet:
+        return Silence()
+    return LiveDisplay() if is_live(sys.stderr) else Lines(manner.every)
+
+
+async def _watched(job: Job, display: Display) -> tuple[BatchReport, bool]:
+    running = asyncio.create_task(job.run())
+    interrupts = Interrupts(job, running)
+    with interrupts.listening(), display:
+        while not running.done():
+            await asyncio.wait({running}, timeout=display.every)
+            if not running.done():
+                display.show(job.progress())
+        try:
+            report = running.result()
+        except asyncio.CancelledError:
+            if not interrupts.cancelled:
+                raise
+            report = job.report()
+        display.end(report.progress)
+    return report, interrupts.cancelled

@@ -1,0 +1,55 @@
+"""``deepseek-async chat``: a conversation in the terminal, or one question."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any, Final
+
+from cyclopts import Parameter
+
+from deepseek_async.cli.connection import Connection, Thinking, thinking_parameter
+from deepseek_async.errors import ConfigurationError
+
+ABOUT: Final = """\
+Talk to a model; answers appear as they are written, reasoning in grey.
+
+Ctrl-C stops the answer, not the program: what you have seen of it stays in
+the conversation, marked as cut off. If you have seen nothing yet, the
+question is taken back. Ctrl-D or /quit leaves, /new begins a new conversation.
+
+With a prompt, or with text piped in, there is one answer, and it alone is
+written to stdout."""
+
+EXAMPLES: Final = """\
+For example:
+
+    deepseek-async chat --system 'Answer in one sentence.'
+    deepseek-async chat 'Why is the sky blue?' --thinking off > answer.txt
+    git diff | deepseek-async chat --system 'Write a commit message.'"""
+
+
+def chat(
+    prompt: Annotated[str | None, Parameter(name=["--prompt", "--once"], help="One question, then leave.")] = None,
+    *,
+    model: Annotated[str | None, Parameter(help="Default: deepseek-flash.")] = None,
+    system: Annotated[str | None, Parameter(help="What the model is told before the conversation.")] = None,
+    thinking: Annotated[Thinking | None, Parameter(help="Reasoning; the API's default is on.")] = None,
+    connection: Connection | None = None,
+) -> int:
+    interactive = prompt is None and sys.stdin.isatty()
+    if prompt is None and not interactive:
+        try:
+            prompt = sys.stdin.read()
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(f"the text piped in is not {error.encoding.upper()}") from None
+    if prompt is not None and not prompt.strip():
+        raise ConfigurationError("the prompt is empty")
+    from deepseek_async.batch.row import DEFAULT_MODEL  # noqa: PLC0415  brings aiohttp
+    from deepseek_async.cli.conversation import History, ask_once, talk  # noqa: PLC0415
+
+    client = (connection or Connection()).client()
+    parameters: dict[str, Any] = {"model": model or DEFAULT_MODEL, **thinking_parameter(thinking)}
+    history = History(system)
+    if prompt is not None:
+        return ask_once(client, history, parameters, prompt)
+    return talk(client, history, parameters)

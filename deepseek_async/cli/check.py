@@ -1,0 +1,179 @@
+"""``deepseek-async check``: is everything in place?"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Annotated, Final
+
+from cyclopts import Parameter
+from cyclopts.types import PositiveInt
+
+from deepseek_async import __version__
+from deepseek_async.cli.connection import Connection, key_of_environment
+from deepseek_async.cli.terminal import one_line
+from deepseek_async.credential import ApiKey
+from deepseek_async.errors import (
+    APIConnectionError,
+    AuthenticationError,
+    ConfigurationError,
+    DeepSeekError,
+    PermissionDeniedError,
+)
+
+if TYPE_CHECKING:
+    from deepseek_async.client import AsyncDeepSeek
+
+ABOUT: Final = """\
+Check versions, limits, key, address and balance; say what to do.
+
+Exit codes: 0 nothing failed (warnings may remain) · 1 something failed."""
+EXAMPLES: Final = """\
+For example:
+
+    deepseek-async check
+    deepseek-async check --concurrency 2500 --base-url http://127.0.0.1:8000"""
+
+_SECONDS: Final = 15.0
+_STAND_IN: Final = "sk-none"
+"""Sent when there is no key: a refusal shows too that the address answers."""
+
+
+class Findings:
+    """Writes each finding as it is made, and remembers whether one failed."""
+
+    def __init__(self) -> None:
+        self.failed = False
+
+    def ok(self, what: str, text: str) -> None:
+        """Nothing to do."""
+        self._write("ok", what, text)
+
+    def warn(self, what: str, text: str) -> None:
+        """It works, but not as well as it could."""
+        self._write("warn", what, text)
+
+    def fail(self, what: str, text: str) -> None:
+        """It cannot work like this."""
+        self.failed = True
+        self._write("fail", what, text)
+
+    def _write(self, level: str, what: str, text: str) -> None:
+        sys.stdout.write(f"{level:<5} {what:<10} {one_line(text)}\n")
+        sys.stdout.flush()
+
+
+def check(
+    *,
+    concurrency: Annotated[
+        PositiveInt | None,
+        Parameter(
+            name=["--concurrency", "-c"],
+            help="Requests in flight that are planned. Default: DEEPSEEK_ASYNC_MAX_CONCURRENCY, then 100.",
+        ),
+    ] = None,
+    connection: Connection | None = None,
+) -> int:
+    from deepseek_async.cli.process import runner  # noqa: PLC0415
+
+    found = Findings()
+    _check_versions(found)
+    key = _check_key(found)
+    connection = connection or Connection()
+    try:
+        client = connection.client(
+            api_key=key or _STAND_IN,
+            max_concurrency=concurrency,
+            timeout=connection.timeout or _SECONDS,
+            retry=connection.attempts or 1,
+        )
+    except ConfigurationError as error:
+        found.fail("settings", error.message)
+        return 1
+    _check_descriptors(found, client.settings.max_concurrency)
+    with runner() as loop:
+        loop.run(_check_service(found, client, has_key=key is not None))
+    return int(found.failed)
+
+
+def _check_versions(found: Findings) -> None:
+    found.ok("versions", f"deepseek-async {__version__}, Python {platform.python_version()}, aiohttp {_of('aiohttp')}")
+    if uvloop := _of("uvloop"):
+        found.ok("uvloop", uvloop)
+    else:
+        found.warn("uvloop", 'not installed; it saves CPU time: pip install "deepseek-async[fast]"')
+
+
+def _of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _check_key(found: Findings) -> str | None:
+    try:
+        key = key_of_environment()
+        found.ok("key", f"DEEPSEEK_API_KEY holds {ApiKey(key)}")
+    except ConfigurationError as error:
+        found.fail("key", error.message)
+        return None
+    return key
+
+
+def _check_descriptors(found: Findings, concurrency: int) -> None:
+    from deepseek_async.cli.process import SPARE_DESCRIPTORS, descriptor_limits  # noqa: PLC0415
+
+    soft, hard = descriptor_limits()
+    needed = concurrency + SPARE_DESCRIPTORS
+    asked = f"{concurrency:,} requests in flight need {needed:,} open files"
+    if soft < 0 or soft >= needed:
+        found.ok("files", f"{asked}; the limit is {'none' if soft < 0 else f'{soft:,}'}")
+    elif hard < 0 or hard >= needed:
+        found.warn(
+            "files",
+            f"{asked}, the limit is {soft:,}: 'batch run' raises it by itself, elsewhere run ulimit -n {needed}",
+        )
+    else:
+        found.fail(
+            "files",
+            f"{asked}, and this user may open {hard:,}: use --concurrency {max(1, hard - SPARE_DESCRIPTORS)}, "
+            "or have the hard limit raised (limits.conf, LimitNOFILE=)",
+        )
+
+
+async def _check_service(found: Findings, client: AsyncDeepSeek, *, has_key: bool) -> None:
+    address = client.settings.base_url
+    async with client:
+        try:
+            listed = await client.models.list()
+        except (AuthenticationError, PermissionDeniedError) as error:
+            found.ok("address", f"{address} answers")
+            if has_key:
+                found.fail("key", f"refused: {error.message}; make a new one at https://platform.deepseek.com/api_keys")
+            return
+        except APIConnectionError as error:
+            found.fail("address", f"{error.message}; is DEEPSEEK_BASE_URL right, is there a network or a proxy?")
+            return
+        except DeepSeekError as error:
+            found.fail("address", f"{address} does not answer like the API: {error.message}")
+            return
+        found.ok("address", f"{address} answers")
+        if not has_key:
+            return
+        found.ok("key", f"accepted; models: {', '.join(model.id for model in listed.data) or 'none'}")
+        await _check_balance(found, client)
+
+
+async def _check_balance(found: Findings, client: AsyncDeepSeek) -> None:
+    try:
+        account = await client.user.balance()
+    except DeepSeekError as error:
+        found.warn("balance", f"not known: {error.message}")
+        return
+    amounts = ", ".join(f"{info.total_balance} {info.currency}" for info in account.balance_infos) or "no figure"
+    if account.is_available:
+        found.ok("balance", amounts)
+    else:
+        found.fail("balance", f"{amounts}: not enough for further calls; see https://platform.deepseek.com/top_up")

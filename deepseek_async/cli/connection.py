@@ -1,0 +1,68 @@
+"""The flags that say where and how to call, and the client made from them. The key is never a flag:
+command lines are visible to every user of the machine and stay in the shell's history."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from cyclopts import Group, Parameter
+from cyclopts.types import PositiveFloat, PositiveInt
+
+from deepseek_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from deepseek_async.client import AsyncDeepSeek
+
+_GROUP: Final = Group("Connection", sort_key=9)
+
+Thinking = Literal["on", "off"]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """Where to call, how long to wait and how often to try."""
+
+    base_url: Annotated[
+        str | None,
+        Parameter(group=_GROUP, help="Address of the API. Default: DEEPSEEK_BASE_URL, then https://api.deepseek.com."),
+    ] = None
+    timeout: Annotated[
+        PositiveFloat | None,
+        Parameter(group=_GROUP, help="Seconds for a whole call, its queueing and retries included."),
+    ] = None
+    attempts: Annotated[
+        PositiveInt | None,
+        Parameter(group=_GROUP, help="How often a call is sent at most. Default: 4, in a batch 6."),
+    ] = None
+
+    def client(self, *, api_key: str | None = None, **settings: Any) -> AsyncDeepSeek:
+        """A client with these flags and further ``settings``. Raises ConfigurationError without a key."""
+        from deepseek_async.client import AsyncDeepSeek  # noqa: PLC0415  brings aiohttp
+
+        return AsyncDeepSeek(
+            api_key=api_key or key_of_environment(),
+            base_url=self.base_url,
+            **{"timeout": self.timeout, "retry": self.attempts, **settings},
+        )
+
+
+def key_of_environment() -> str:
+    """The key in DEEPSEEK_API_KEY. Raises ConfigurationError, in a command's words, if there is none."""
+    key = os.environ.get("DEEPSEEK_API_KEY", "").strip()
+    if not key:
+        state = "empty" if "DEEPSEEK_API_KEY" in os.environ else "not set"
+        raise ConfigurationError(
+            f"DEEPSEEK_API_KEY is {state}: get a key at https://platform.deepseek.com/api_keys and run "
+            "export DEEPSEEK_API_KEY=…, or try without one: deepseek-async simulate",
+        )
+    return key
+
+
+def thinking_parameter(thinking: Thinking | None) -> dict[str, Any]:
+    """The parameter that switches reasoning on or off; nothing if the API's default is to hold."""
+    if thinking is None:
+        return {}
+    return {"thinking": {"type": "enabled" if thinking == "on" else "disabled"}}

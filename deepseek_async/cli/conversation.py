@@ -1,0 +1,170 @@
+"""A conversation: its history, one streamed answer, and the loop around them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from deepseek_async.cli.process import runner
+from deepseek_async.cli.screen import Screen
+from deepseek_async.cli.terminal import dollars, duration, say
+from deepseek_async.client import AsyncDeepSeek
+from deepseek_async.errors import AuthenticationError, ConfigurationError, DeepSeekError, PermissionDeniedError
+from deepseek_async.pricing import price_table
+from deepseek_async.types import ChatCompletion, CompletionUsage
+
+_CUT_OFF: Final = " […cut off here]"
+_HOPELESS: Final = (AuthenticationError, PermissionDeniedError, ConfigurationError)
+"""The next question would meet these errors too."""
+
+
+class History:
+    """The messages so far. It only grows at its end, so that each question finds the earlier ones in the API's
+    prefix cache, at a fraction of the price."""
+
+    def __init__(self, system: str | None) -> None:
+        self._system = system
+        self.messages: list[dict[str, str]] = []
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin a new conversation with the same instruction."""
+        self.messages = [{"role": "system", "content": self._system}] if self._system else []
+
+    def ask(self, prompt: str) -> None:
+        """The user's turn."""
+        self.messages.append({"role": "user", "content": prompt})
+
+    def answered(self, text: str) -> None:
+        """The model's turn, whole."""
+        self.messages.append({"role": "assistant", "content": text})
+
+    def broken(self, text: str) -> bool:
+        """The model's turn ended early. False if nothing of it was seen: the question is then taken back.
+
+        The model is told where its answer broke off, so that "go on" is understood. Two questions in a row
+        without an answer between them would not be.
+        """
+        if not text:
+            self.messages.pop()
+            return False
+        self.answered(text + _CUT_OFF)
+        return True
+
+
+def ask_once(client: AsyncDeepSeek, history: History, parameters: Mapping[str, Any], prompt: str) -> int:
+    """One question. Returns the exit code."""
+    history.ask(prompt)
+
+    async def ask() -> None:
+        async with client:
+            await _answer(client, history, parameters, Screen())
+
+    with runner() as loop:
+        try:
+            loop.run(ask())
+        except KeyboardInterrupt:
+            return 130
+    return 0
+
+
+def talk(client: AsyncDeepSeek, history: History, parameters: Mapping[str, Any]) -> int:
+    """Questions and answers until the user leaves. Returns the exit code.
+
+    The loop stands still while the user types. That is fine: nothing is in flight then, and a connection that
+    the server closed meanwhile is replaced by the retry of the next call.
+    """
+    with suppress(ImportError):
+        import readline  # noqa: F401, PLC0415  input() uses it when it is loaded: line editing and earlier lines
+    say(f"{parameters['model']} · Ctrl-C stops an answer, /new begins anew, /quit or Ctrl-D leaves")
+    with runner() as loop:
+        try:
+            while True:
+                prompt = _read_prompt()
+                if prompt is None:
+                    return 0
+                if prompt == "/new":
+                    history.forget()
+                    say("a new conversation")
+                elif prompt:
+                    history.ask(prompt)
+                    _show_answer(loop, client, history, parameters)
+        finally:
+            loop.run(client.aclose())
+
+
+def _read_prompt() -> str | None:
+    """What the user typed; None for the wish to leave."""
+    prompt = "> "
+    if not sys.stdout.isatty():
+        # input() would write it there, among the answers.
+        sys.stderr.write(prompt)
+        sys.stderr.flush()
+        prompt = ""
+    try:
+        line = input(prompt).strip()
+    except EOFError:
+        sys.stderr.write("\n")
+        return None
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        say("/quit or Ctrl-D leaves")
+        return ""
+    # What was pasted from a broken text would otherwise only fail when it is sent.
+    line = line.encode("utf-8", "replace").decode()
+    return None if line in {"/quit", "/exit"} else line
+
+
+def _show_answer(
+    loop: asyncio.Runner,
+    client: AsyncDeepSeek,
+    history: History,
+    parameters: Mapping[str, Any],
+) -> None:
+    screen = Screen()
+    try:
+        loop.run(_answer(client, history, parameters, screen))
+    except KeyboardInterrupt:
+        kept = history.broken(screen.text)
+        say("stopped; the conversation keeps the answer so far" if kept else "stopped; the question is taken back")
+    except DeepSeekError as error:
+        history.broken(screen.text)
+        if isinstance(error, _HOPELESS):
+            raise
+        say(f"error: {error.message}")
+
+
+async def _answer(client: AsyncDeepSeek, history: History, parameters: Mapping[str, Any], screen: Screen) -> None:
+    began, started = time.time(), time.monotonic()
+    try:
+        async with client.chat.completions.stream(messages=history.messages, **parameters) as stream:
+            async for chunk in stream:
+                for choice in chunk.choices:
+                    screen.reason(choice.delta.reasoning_content)
+                    screen.answer(choice.delta.content)
+            completion = stream.completion
+    finally:
+        # Also after Ctrl-C or a fault: what follows must not stand in the middle of the answer's last line.
+        screen.end()
+    history.answered(screen.text)
+    _show_figures(screen, completion, began, time.monotonic() - started)
+
+
+def _show_figures(screen: Screen, completion: ChatCompletion, began: float, seconds: float) -> None:
+    usage = completion.usage or CompletionUsage()
+    cost = price_table().cost(usage, completion.model, began)
+    reasoning = f" ({usage.reasoning_tokens:,} reasoning)" if usage.reasoning_tokens else ""
+    reason = completion.choices[0].finish_reason if completion.choices else None
+    parts = [
+        f"{usage.prompt_tokens:,} tokens in ({usage.cached_tokens:,} cached)",
+        f"{usage.completion_tokens:,} out{reasoning}",
+        "cost unknown" if cost is None else dollars(cost),
+        duration(seconds),
+    ]
+    if reason not in {"stop", None}:
+        parts.append(f"ended by {reason}")
+    screen.note(" · ".join(parts))

@@ -1,0 +1,61 @@
+"""What a signal does to a running job: finish, cancel, end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from deepseek_async.batch import ExitCode, Job
+from deepseek_async.cli.terminal import say
+
+DRAIN_SECONDS: Final = 30.0
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts:
+    """Counts the signals of a run. The first lets rows in flight finish, the second cancels them."""
+
+    def __init__(self, job: Job, running: asyncio.Task[Any]) -> None:
+        self._job = job
+        self._running = running
+        self._received = 0
+        self._drain: asyncio.TimerHandle | None = None
+        self.cancelled = False
+        """Whether rows in flight were given up."""
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """SIGINT and SIGTERM come here until the ``with`` ends."""
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._receive, number)
+        try:
+            yield
+        finally:
+            if self._drain is not None:
+                self._drain.cancel()
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+    def _receive(self, number: signal.Signals) -> None:
+        self._received += 1
+        if self._received == 1:
+            self._job.stop(f"interrupted by {number.name}")
+            say(
+                f"{number.name}: {self._job.progress().in_flight:,} rows in flight are being finished, "
+                f"for at most {DRAIN_SECONDS:.0f} s; once more cancels them",
+            )
+            self._drain = asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._cancel)
+        elif self._received == 2:
+            self._cancel()
+        else:
+            # Something does not end. The output stays valid: a torn last line is cut off by the next run.
+            os._exit(ExitCode.STOPPED)
+
+    def _cancel(self) -> None:
+        self.cancelled = True
+        self._running.cancel()

@@ -1,0 +1,54 @@
+"""``deepseek-async models``: the models that the key may use."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Final
+
+from cyclopts import Parameter
+
+from deepseek_async.cli.connection import Connection
+from deepseek_async.cli.terminal import columns, harmless
+
+if TYPE_CHECKING:
+    from deepseek_async.types import ModelList
+
+ABOUT: Final = "List the models that the key may use."
+EXAMPLES: Final = """\
+For example:
+
+    deepseek-async models
+    deepseek-async models --json | jq -r '.data[].id'"""
+
+
+def models(
+    *,
+    as_json: Annotated[
+        bool, Parameter(name="--json", negative=(), show_default=False, help="The server's answer as JSON.")
+    ] = False,
+    connection: Connection | None = None,
+) -> int:
+    from deepseek_async.cli.process import runner  # noqa: PLC0415
+
+    with runner() as loop:
+        listed = loop.run(_listed(connection or Connection()))
+    if as_json:
+        sys.stdout.write(harmless(json.dumps(listed.to_dict(), ensure_ascii=False, indent=2)) + "\n")
+        return 0
+    rows = [("model", "context", "longest answer", "owner")]
+    rows += [
+        (model.id, _tokens(model.context_window), _tokens(model.max_output_tokens), model.owned_by)
+        for model in listed.data
+    ]
+    sys.stdout.write(columns(rows))
+    return 0
+
+
+async def _listed(connection: Connection) -> ModelList:
+    async with connection.client() as client:
+        return await client.models.list()
+
+
+def _tokens(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"

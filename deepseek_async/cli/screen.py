@@ -1,0 +1,57 @@
+"""Where the parts of one streamed answer are written: the answer on stdout, the rest on stderr if one can see it."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+from deepseek_async.cli.terminal import harmless
+
+
+class Screen:
+    """One answer on its way to the user."""
+
+    def __init__(self) -> None:
+        # Between the pieces of an answer rich must not wrap, colour numbers or read brackets as markup.
+        self._aside = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+        self._visible = sys.stderr.isatty()
+        self._reasoning = False
+        self._text: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """What has been shown of the answer."""
+        return "".join(self._text)
+
+    def reason(self, piece: str | None) -> None:
+        """Show a piece of reasoning, grey, if there is a terminal."""
+        if piece and self._visible:
+            self._reasoning = True
+            self._aside.print(Text(harmless(piece), style="dim"), end="")
+
+    def answer(self, piece: str | None) -> None:
+        """Write a piece of the answer."""
+        if piece:
+            self._end_reasoning()
+            self._text.append(piece)
+            sys.stdout.write(harmless(piece))
+            sys.stdout.flush()
+
+    def end(self) -> None:
+        """Close the last line."""
+        self._end_reasoning()
+        if self._text:
+            sys.stdout.write("\n")
+            sys.stdout.flush()
+
+    def note(self, line: str) -> None:
+        """Show a grey line about the answer, if there is a terminal."""
+        if self._visible:
+            self._aside.print(Text(harmless(line), style="dim"))
+
+    def _end_reasoning(self) -> None:
+        if self._reasoning:
+            self._reasoning = False
+            self._aside.print()

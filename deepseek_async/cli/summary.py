@@ -1,0 +1,106 @@
+"""What a run says when it is over."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from deepseek_async.batch import BatchReport, BatchResult
+from deepseek_async.cli.terminal import dollars, duration, one_line, rate
+from deepseek_async.errors import DeepSeekError, InputFormatError
+
+_SHOWN: Final = 10
+_WIDTH: Final = 300
+
+
+def resume_command() -> str:
+    """The command line of this process as one could type it again."""
+    name, *arguments = sys.argv
+    if name.endswith("__main__.py"):
+        return shlex.join([sys.orig_argv[0], "-m", "deepseek_async", *arguments])
+    short = Path(name).name
+    return shlex.join([short if shutil.which(short) == name else name, *arguments])
+
+
+def summary(
+    report: BatchReport,
+    *,
+    source: Path,
+    output: Path,
+    simulated: bool,
+    cancelled: bool,
+    resume: str,
+) -> Iterator[str]:
+    """The lines of the summary."""
+    progress = report.progress
+    yield f"{_headline(report, cancelled=cancelled)}: {source} → {output}"
+    total = "" if progress.total is None else f" of {progress.total:,}"
+    yield f"  rows      {report.rows:,}{total}: {_ends(report)}"
+    if report.failures:
+        yield "  failures  " + " · ".join(f"{kind} {number:,}" for kind, number in _largest_first(report))
+    speed = progress.requests / progress.elapsed if progress.elapsed > 0 else 0.0
+    retries = f", {progress.retried:,} of them retries" if progress.retried else ""
+    yield (
+        f"  time      {duration(progress.elapsed)} · {progress.requests:,} requests{retries} · {rate(speed)} requests/s"
+    )
+    cached = progress.cached_tokens / progress.prompt_tokens if progress.prompt_tokens else 0.0
+    yield (
+        f"  tokens    {progress.prompt_tokens:,} in the prompts, {cached:.0%} from the cache · "
+        f"{progress.completion_tokens:,} in the answers"
+    )
+    yield f"  cost      {dollars(report.cost)}" + (" if it were not simulated" if simulated else "")
+    if report.damaged:
+        yield f"  damaged   {report.damaged:,} lines of an earlier run, kept in {output}.damaged; their rows ran again"
+    yield from _what_failed(report, output)
+    if report.stopped is not None:
+        yield f"go on with: {resume}"
+
+
+def _headline(report: BatchReport, *, cancelled: bool) -> str:
+    if report.stopped is None:
+        if report.resumed and not report.progress.requests:
+            return "nothing left to do"
+        return "done" if report.exit_code == 0 else "done, with failures"
+    reason = report.stopped.message if isinstance(report.stopped, DeepSeekError) else report.stopped
+    end = "; the rows in flight were cancelled" if cancelled else ""
+    return f"stopped: {one_line(reason, _WIDTH)}{end}"
+
+
+def _ends(report: BatchReport) -> str:
+    parts = [f"{report.ok:,} answered", f"{report.failed:,} failed"]
+    if report.resumed:
+        failed = f", {report.resumed_failed:,} of them with an error" if report.resumed_failed else ""
+        parts.append(f"{report.resumed:,} by an earlier run{failed}")
+    if report.rejected:
+        parts.append(f"{len(report.rejected):,} rejected")
+    return " · ".join(parts)
+
+
+def _largest_first(report: BatchReport) -> list[tuple[str, int]]:
+    return sorted(report.failures.items(), key=lambda item: -item[1])
+
+
+def _what_failed(report: BatchReport, output: Path) -> Iterator[str]:
+    """Rejected rows first: they are in no output line, so only here can be read what became of them."""
+    shown = [f"{error.message}" for error in report.rejected[:_SHOWN]]
+    shown += [_failure(result) for result in report.first_failures[: _SHOWN - len(shown)]]
+    if not shown:
+        return
+    number = report.failed + len(report.rejected)
+    yield "first failures:" if number > len(shown) else "failures:"
+    for line in shown:
+        yield f"  {one_line(line, _WIDTH)}"
+    if report.failed:
+        yield f"  all of them: jq -c 'select(.error)' {shlex.quote(str(output))}"
+
+
+def _failure(result: BatchResult) -> str:
+    error = result.error
+    if error is None or isinstance(error, InputFormatError):
+        return error.message if error is not None else ""  # the message begins with file and line
+    name = f"row {result.index + 1:,}" + (f" ({result.custom_id})" if result.custom_id else "")
+    return f"{name}: {type(error).__name__}: {error.message}"

@@ -1,0 +1,170 @@
+"""``models``, ``balance``, ``check`` and ``simulate``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from command_line import KEY, CommandLine, Serve
+
+from deepseek_async.simulator import Fault, FaultKind
+
+
+async def test_models_are_a_table_or_the_servers_json(command: CommandLine, serve: Serve):
+    await serve()
+
+    table = await command.run("models")
+    as_json = await command.run("models", "--json")
+
+    assert (table.code, table.err) == (0, "")
+    assert table.out.splitlines()[0].split() == ["model", "context", "longest", "answer", "owner"]
+    names = [model["id"] for model in json.loads(as_json.out)["data"]]
+    assert "deepseek-flash" in names
+    assert [line.split()[0] for line in table.out.splitlines()[1:]] == names
+
+
+async def test_balance_is_a_table_or_the_servers_json(command: CommandLine, serve: Serve):
+    await serve(balance=Decimal("12.50"))
+
+    table = await command.run("balance")
+    as_json = await command.run("balance", "--json")
+
+    assert table.code == 0
+    assert table.out.splitlines()[1].split()[:2] == ["USD", "12.50"]
+    assert json.loads(as_json.out)["is_available"] is True
+
+
+@pytest.mark.parametrize("name", ["models", "balance"])
+async def test_a_wrong_key_is_one_line_and_code_1(command: CommandLine, serve: Serve, name: str):
+    await serve(api_keys=frozenset({"sk-another"}))
+
+    ended = await command.run(name)
+
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("error: ")
+    assert ended.err.count("\n") == 1
+
+
+async def test_check_finds_nothing_wrong_with_a_good_service(command: CommandLine, serve: Serve):
+    await serve(balance=Decimal(5))
+
+    ended = await command.run("check")
+
+    levels = [line.split()[:2] for line in ended.out.splitlines()]
+    assert ended.code == 0
+    assert [name for level, name in levels if level == "ok"] == [
+        *("versions", "uvloop", "key", "files", "address", "key", "balance"),
+    ]
+    assert f"sk-…{KEY[-4:]}" in ended.out
+
+
+async def test_check_without_a_server_says_where_to_look(command: CommandLine):
+    ended = await command.run("check")
+
+    assert ended.code == 1
+    assert ended.out.splitlines()[-1].startswith("fail  address    ")
+    assert "is DEEPSEEK_BASE_URL right" in ended.out
+
+
+async def test_check_with_a_wrong_key_says_that_the_address_is_right(command: CommandLine, serve: Serve):
+    await serve(api_keys=frozenset({"sk-another"}))
+
+    ended = await command.run("check")
+
+    assert ended.code == 1
+    *_, address, key = ended.out.splitlines()
+    assert address.startswith("ok    address")
+    assert key.startswith("fail  key        refused: ")
+
+
+async def test_check_without_a_key_still_looks_at_the_address(command: CommandLine, serve: Serve):
+    await serve(api_keys=frozenset({"sk-another"}))
+    del command.environment["DEEPSEEK_API_KEY"]
+
+    ended = await command.run("check")
+
+    assert ended.code == 1
+    assert "fail  key        DEEPSEEK_API_KEY is not set" in ended.out
+    assert ended.out.splitlines()[-1].startswith("ok    address")
+
+
+async def test_check_fails_for_a_used_up_balance_and_for_a_server_that_is_another(command: CommandLine, serve: Serve):
+    simulator = await serve(balance=Decimal(0))
+
+    poor = await command.run("check")
+    simulator.script(Fault(FaultKind.NOT_FOUND))
+    other = await command.run("check")
+
+    assert (poor.code, other.code) == (1, 1)
+    assert "not enough for further calls" in poor.out.splitlines()[-1]
+    assert "does not answer like the API" in other.out.splitlines()[-1]
+
+
+async def test_check_compares_the_limit_of_open_files_with_the_plan(command: CommandLine):
+    few_files = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 1024))"
+
+    process = await command.start("check", "-c", "500", before=few_files)
+    soft = await command.end_of(process)
+    process = await command.start("check", "-c", "5000", before=few_files)
+    hard = await command.end_of(process)
+
+    assert "warn  files      500 requests in flight need 564 open files, the limit is 256" in soft.out
+    assert "fail  files      5,000 requests" in hard.out
+    assert "--concurrency 960" in hard.out
+
+
+async def test_a_batch_raises_its_own_limit_of_open_files(command: CommandLine, serve: Serve):
+    simulator = await serve(latency=1000.0)
+    command.prompts(300)
+    await command.start(
+        *("batch", "run", "in.jsonl", "-o", "out.jsonl", "-c", "300"),
+        before="import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (128, 1024))",
+    )
+
+    async with asyncio.timeout(20):
+        await simulator.until(lambda now: now.in_flight == 300)
+
+
+async def test_simulate_prints_what_to_set_and_ends_on_a_signal(command: CommandLine):
+    process = await command.start("simulate", "--seed", "3")
+    assert process.stdout is not None
+    names = dict([(await process.stdout.readline()).decode().split()[1].split("=", 1) for _ in range(2)])
+    command.environment.update(names)
+
+    answered = await command.run("chat", "Hello?")
+    process.send_signal(signal.SIGINT)
+    ended = await command.end_of(process)
+
+    assert answered.out.startswith("Answer to: Hello?")
+    assert ended.code == 0
+    assert ended.err.splitlines()[-1] == "1 requests, 1 answered, 0 broken off by the caller"
+
+
+def test_a_port_that_is_taken_is_refused_in_one_line(refused: Callable[..., str]):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        line = refused("simulate", "--port", str(port))
+
+    assert line.startswith(f"error: cannot listen on port {port}: ")
+    assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--fault", "nonsense"], "error: --fault nonsense: there is bad_request, "),
+        (["--fault-rate", "1.5"], "error: the simulator cannot run like this: fault_rate is a probability"),
+    ],
+)
+def test_knobs_that_cannot_be_are_refused_in_one_line(refused: Callable[..., str], arguments: list[str], said: str):
+    line = refused("simulate", *arguments)
+
+    assert line.startswith(said)
+    assert line.count("\n") == 1
