@@ -37,8 +37,7 @@ class ChunkReader:
         chunks: list[ChatCompletionChunk] = []
         append = chunks.append
         try:
-            for event in self._events.feed(block):
-                data = event.data
+            for data in self._events.feed_data(block):
                 try:
                     chunk = _decode(data)
                 except UNREADABLE:

@@ -19,9 +19,15 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 def encode_request(parameters: Mapping[str, Any]) -> bytes:
     """``parameters`` as JSON. Raises InvalidRequestError, naming the place, for what JSON cannot carry."""
     try:
-        body = orjson.dumps(parameters)
+        # Copied, because orjson's bytes keep their working buffer: 8 KB for a short request, which a stream
+        # would hold as long as it may have to be sent again.
+        body = memoryview(orjson.dumps(parameters)).tobytes()
     except TypeError as error:
-        raise InvalidRequestError(_explain(parameters, error)) from None
+        try:
+            explanation = _explain(parameters) or f"the request cannot be written as JSON: {error}"
+        except RecursionError:
+            explanation = "the request cannot be written as JSON: it holds itself, or is nested too deeply"
+        raise InvalidRequestError(explanation) from None
     if len(body) > MAX_REQUEST_BYTES:
         raise InvalidRequestError(
             f"the request is {len(body):,} bytes; DeepSeek takes at most {MAX_REQUEST_BYTES:,}. "
@@ -30,7 +36,7 @@ def encode_request(parameters: Mapping[str, Any]) -> bytes:
     return body
 
 
-def _explain(parameters: Mapping[str, Any], error: TypeError) -> str:
+def _explain(parameters: Mapping[str, Any]) -> str | None:
     for path, value in _leaves(parameters, ""):
         if isinstance(value, str):
             surrogate = _SURROGATE.search(value)
@@ -43,7 +49,7 @@ def _explain(parameters: Mapping[str, Any], error: TypeError) -> str:
                 )
         elif value is not None and not isinstance(value, bool | int | float):
             return f"{path} is a {type(value).__name__}, which JSON cannot carry"
-    return f"the request cannot be written as JSON: {error}"
+    return None
 
 
 def _leaves(value: Any, path: str) -> Any:

@@ -74,6 +74,16 @@ class SSEDecoder:
 
     def feed(self, block: bytes) -> list[ServerSentEvent]:
         """The events completed by ``block``, in order. Empty when none is complete yet."""
+        plain, others = self._split(block)
+        return [*map(ServerSentEvent, plain), *others]
+
+    def feed_data(self, block: bytes) -> list[bytes]:
+        """The data alone of the events completed by ``block``: all that a stream of DeepSeek's has."""
+        plain, others = self._split(block)
+        return plain + [event.data for event in others] if others else plain
+
+    def _split(self, block: bytes) -> tuple[list[bytes], list[ServerSentEvent]]:
+        """Data of leading plain events, and the events after them."""
         if not self._started:
             block = self._strip_bom(block)
         if self._skip_line_feed and block:
@@ -83,15 +93,16 @@ class SSEDecoder:
         if self._partial:
             # Joined only when a line ends, so a long line in small pieces costs linear time.
             if b"\n" not in block and b"\r" not in block:
-                return self._hold(block)
+                self._hold(block)
+                return [], []
             block = b"".join([*self._partial, block])
             self._partial.clear()
             self._partial_bytes = 0
-        events, rest = self._cut_plain_events(block)
-        return self._read_lines(rest, events) if rest else events
+        payloads, rest = self._cut_plain_events(block)
+        return payloads, self._read_lines(rest) if rest else []
 
-    def _cut_plain_events(self, block: bytes) -> tuple[list[ServerSentEvent], bytes]:
-        """All leading events of the plain form ``data: …\\n\\n`` at once, and the bytes after them."""
+    def _cut_plain_events(self, block: bytes) -> tuple[list[bytes], bytes]:
+        """Data of all leading events of the plain form ``data: …\\n\\n`` at once, and the bytes after them."""
         end = block.rfind(b"\n\n")
         if end < 0 or self._data or self._event or self._id or not block.startswith(_PREFIX) or b"\r" in block:
             return [], block
@@ -100,9 +111,10 @@ class SSEDecoder:
         # the joined copy costs a fifth of counting them all in the block.
         if b"\n" in b"".join(payloads) or end > self._max_event_bytes:
             return [], block
-        return list(map(ServerSentEvent, payloads)), block[end + 2 :]
+        return payloads, block[end + 2 :]
 
-    def _read_lines(self, block: bytes, events: list[ServerSentEvent]) -> list[ServerSentEvent]:
+    def _read_lines(self, block: bytes) -> list[ServerSentEvent]:
+        events: list[ServerSentEvent] = []
         # bytes.splitlines, unlike str.splitlines, splits on LF, CRLF and CR only.
         lines = block.splitlines(keepends=True)
         if not lines[-1].endswith((b"\n", b"\r")):
@@ -143,11 +155,10 @@ class SSEDecoder:
         self._size = 0
         return event
 
-    def _hold(self, piece: bytes) -> list[ServerSentEvent]:
+    def _hold(self, piece: bytes) -> None:
         self._partial.append(piece)
         self._partial_bytes += len(piece)
         self._count(0)
-        return []
 
     def _count(self, added: int) -> None:
         self._size += added
