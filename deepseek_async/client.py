@@ -14,7 +14,7 @@ from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.resources.account import Models, User
 from deepseek_async.resources.chat import Chat
-from deepseek_async.settings import Settings, settings_from
+from deepseek_async.settings import Settings, key_from, settings_from
 from deepseek_async.transport.session import Session
 from deepseek_async.transport.watchdog import Timeouts
 
@@ -52,8 +52,10 @@ class AsyncDeepSeek:
         proxy: str | None = None,
         default_headers: Mapping[str, str] | None = None,
     ) -> None:
+        key = key_from(api_key)
+        del api_key  # a traceback with locals, should a setting below be wrong, must not show it
         self._settings = settings_from(
-            api_key=api_key,
+            api_key=key,
             base_url=base_url,
             timeout=timeout,
             max_concurrency=max_concurrency,
@@ -146,6 +148,8 @@ class AsyncDeepSeek:
             session.forget()
 
     def __repr__(self) -> str:
+        if "user" not in vars(self):
+            return "<AsyncDeepSeek not configured>"  # in the traceback of a wrong setting
         state = "closed" if self._closed else "not yet used"
         if self._caller is not None:
             gate = self._caller.gate

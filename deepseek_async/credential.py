@@ -23,6 +23,7 @@ class ApiKey:
         if not secret:
             raise ConfigurationError("api_key is empty: pass api_key= or set DEEPSEEK_API_KEY")
         if not secret.isascii() or not secret.isprintable() or " " in secret:
+            del secret  # a traceback with locals must not show it
             raise ConfigurationError(
                 "api_key holds characters that no key has (white space, control or non-ASCII characters); "
                 "was it pasted with its quotes or a line break?",
@@ -35,7 +36,8 @@ class ApiKey:
 
     def __repr__(self) -> str:
         # A short key would be shown almost whole by its last four characters.
-        tail = self._secret[-4:] if len(self._secret) >= 16 else ""
+        secret = getattr(self, "_secret", "")  # none yet in the traceback of a key that was refused
+        tail = secret[-4:] if len(secret) >= 16 else ""
         return f"sk-…{tail}"
 
     __str__ = __repr__

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from deepseek_async.call.retry import RetryPolicy
-from deepseek_async.credential import ApiKey
+from deepseek_async.credential import ApiKey, redact
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.transport.watchdog import Timeouts
 
 DEFAULT_BASE_URL: Final = "https://api.deepseek.com"
 DEFAULT_CONCURRENCY: Final = 100
-_LOOPBACK: Final = frozenset({"localhost", "::1"})
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,9 +33,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     default_headers: Mapping[str, str]
 
 
+def key_from(argument: str | None, environment: Mapping[str, str] | None = None) -> ApiKey:
+    """The key that was given, else ``DEEPSEEK_API_KEY``. Raises ConfigurationError if there is none.
+
+    Apart from ``settings_from`` and without names for the values, so that a traceback with locals shows no key.
+    """
+    if argument is None and _variable("DEEPSEEK_API_KEY", environment) is None:
+        raise ConfigurationError("no API key: pass api_key= or set DEEPSEEK_API_KEY")
+    return ApiKey((_variable("DEEPSEEK_API_KEY", environment) or "") if argument is None else argument)
+
+
 def settings_from(
     *,
-    api_key: str | None,
+    api_key: ApiKey,
     base_url: str | None,
     timeout: float | Timeouts | None,
     max_concurrency: int | None,
@@ -48,19 +58,18 @@ def settings_from(
 ) -> Settings:
     """Check the arguments and fill the gaps from the environment.
 
-    Reads ``DEEPSEEK_API_KEY``, ``DEEPSEEK_BASE_URL`` and ``DEEPSEEK_ASYNC_MAX_CONCURRENCY``.
+    Reads ``DEEPSEEK_BASE_URL`` and ``DEEPSEEK_ASYNC_MAX_CONCURRENCY``.
     Raises ConfigurationError, naming the setting, for one that is missing or cannot be used.
     """
-    environ = os.environ if environment is None else environment
-    secret = api_key if api_key is not None else environ.get("DEEPSEEK_API_KEY")
-    if secret is None:
-        raise ConfigurationError("no API key: pass api_key= or set DEEPSEEK_API_KEY")
     return Settings(
-        api_key=ApiKey(secret),
-        base_url=_checked_url("base_url", base_url or environ.get("DEEPSEEK_BASE_URL") or DEFAULT_BASE_URL),
+        api_key=api_key,
+        base_url=_checked_url(
+            "base_url",
+            base_url or _variable("DEEPSEEK_BASE_URL", environment) or DEFAULT_BASE_URL,
+        ),
         timeouts=_timeouts(timeout),
-        retry=RetryPolicy(max_attempts=retry) if isinstance(retry, int) else retry or RetryPolicy(),
-        max_concurrency=_concurrency(max_concurrency, environ),
+        retry=_retry(retry),
+        max_concurrency=_concurrency(max_concurrency, _variable("DEEPSEEK_ASYNC_MAX_CONCURRENCY", environment)),
         requests_per_minute=_above_zero("requests_per_minute", requests_per_minute),
         tokens_per_minute=_above_zero("tokens_per_minute", tokens_per_minute),
         proxy=proxy,
@@ -68,15 +77,32 @@ def settings_from(
     )
 
 
+def _variable(name: str, environment: Mapping[str, str] | None) -> str | None:
+    return (os.environ if environment is None else environment).get(name)
+
+
 def _timeouts(timeout: float | Timeouts | None) -> Timeouts:
     if timeout is None:
         return Timeouts()
-    return timeout if isinstance(timeout, Timeouts) else Timeouts(total=timeout)
+    return timeout if isinstance(timeout, Timeouts) else Timeouts(total=_number("timeout", timeout))
 
 
-def _concurrency(argument: int | None, environ: Mapping[str, str]) -> int:
+def _retry(retry: RetryPolicy | int | None) -> RetryPolicy:
+    if retry is None or isinstance(retry, RetryPolicy):
+        return retry or RetryPolicy()
+    if not isinstance(retry, int) or isinstance(retry, bool):
+        raise ConfigurationError(f"retry must be a RetryPolicy or a whole number of attempts, not {retry!r}")
+    return RetryPolicy(max_attempts=retry)
+
+
+def _number(name: str, value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be a number, not {value!r}")
+    return value
+
+
+def _concurrency(argument: int | None, text: str | None) -> int:
     name, value = "max_concurrency", argument
-    text = environ.get("DEEPSEEK_ASYNC_MAX_CONCURRENCY")
     if value is None and text:
         name = "DEEPSEEK_ASYNC_MAX_CONCURRENCY"
         try:
@@ -91,19 +117,24 @@ def _concurrency(argument: int | None, environ: Mapping[str, str]) -> int:
 
 
 def _above_zero(name: str, value: float | None) -> float | None:
-    if value is not None and not value > 0:
+    if value is not None and not _number(name, value) > 0:
         raise ConfigurationError(f"{name} must be above 0, not {value!r}; leave it out for no limit")
     return value
 
 
 def _checked_url(name: str, url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError(f"{name} must be a full URL such as {DEFAULT_BASE_URL}, not {url!r}")
-    if parts.username or parts.password:
+    url = url.strip()
+    if "@" in url:
         raise ConfigurationError(f"{name} must not hold a user name or password; pass the key as api_key")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and url.isprintable()
+    except ValueError:  # a port that is no number, a bracket without its pair
+        usable = False
+    if not usable or not parts.hostname:
+        raise ConfigurationError(f"{name} must be a full URL such as {DEFAULT_BASE_URL}, not {redact(url)!r}")
     if parts.query or parts.fragment:
-        raise ConfigurationError(f"{name} must end with the path; a query or fragment cannot be kept: {url!r}")
+        raise ConfigurationError(f"{name} must end with the path; a query or fragment cannot be kept: {redact(url)!r}")
     if parts.scheme == "http" and not _is_loopback(parts.hostname):
         raise ConfigurationError(
             f"{name} must be https: the key would cross the network in the clear to {parts.hostname}",
@@ -112,7 +143,10 @@ def _checked_url(name: str, url: str) -> str:
 
 
 def _is_loopback(host: str) -> bool:
-    return host in _LOOPBACK or host.startswith("127.")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from typing import Final
 
 
@@ -50,7 +51,8 @@ class Slots:
             if turn.done() and not turn.cancelled():
                 self.give_back()
             else:
-                self._waiters.remove(turn)
+                with suppress(ValueError):  # give_back may have passed over it already
+                    self._waiters.remove(turn)
             raise
 
     def give_back(self) -> None:

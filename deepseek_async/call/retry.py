@@ -36,9 +36,10 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.max_attempts < 1:
             raise ConfigurationError(f"retry.max_attempts must be at least 1, not {self.max_attempts}")
-        if self.base_delay < 0:
+        # Written so that NaN, which compares to nothing, is refused too.
+        if not self.base_delay >= 0:
             raise ConfigurationError(f"retry.base_delay must not be negative, not {self.base_delay}")
-        if self.max_delay < self.base_delay:
+        if not self.max_delay >= self.base_delay:
             raise ConfigurationError(
                 f"retry.max_delay ({self.max_delay}) must not be below retry.base_delay ({self.base_delay})",
             )

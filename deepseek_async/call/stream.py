@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from itertools import dropwhile
 from types import TracebackType
 from typing import Self
 
@@ -40,6 +41,7 @@ class ChatCompletionStream:
         self._hidden = False  # whether this attempt repeats what an earlier one has shown
         self._held: list[ChatCompletionChunk] = []
         self._ended = False
+        self._left = False  # whether the caller has closed it
         self._failure: APIError | None = None
         self._generator: AsyncGenerator[ChatCompletionChunk, None] | None = None
 
@@ -80,6 +82,7 @@ class ChatCompletionStream:
 
     async def aclose(self) -> None:
         """Stop receiving. Connection and slot are free when this returns."""
+        self._left = True
         self._exchange.abandoned()
         generator, self._generator = self._generator, None
         if generator is not None:
@@ -107,7 +110,7 @@ class ChatCompletionStream:
 
     async def _iterate(self) -> AsyncGenerator[ChatCompletionChunk, None]:
         try:
-            while not self._ended:
+            while not self._ended and not self._left:
                 try:
                     block = await self._exchange.read_available()
                     chunks = self._take(block)
@@ -131,7 +134,9 @@ class ChatCompletionStream:
         reader = self._reader
         chunks = reader.feed(block, self._exchange.headers, now=time.time())
         if reader.progressed:
-            self._progressed = True
+            if not self._progressed:
+                chunks = self._from_content_on(chunks)
+                self._progressed = True
             self._exchange.progressed()
         elif not self._progressed:
             chunks = self._before_content(chunks)
@@ -154,6 +159,11 @@ class ChatCompletionStream:
             return []
         self._shown = self._shown or bool(chunks)
         return chunks
+
+    def _from_content_on(self, chunks: list[ChatCompletionChunk]) -> list[ChatCompletionChunk]:
+        """What may be handed out when the first content comes: all, but an opening chunk only once."""
+        chunks, self._held = self._held + chunks, []
+        return list(dropwhile(_says_nothing, chunks)) if self._hidden else chunks
 
     def _broken(self, error: APIError) -> list[ChatCompletionChunk]:
         """The connection broke. An answer whose every choice had ended is whole all the same."""
@@ -210,3 +220,8 @@ class ChatCompletionStream:
         )
         interrupted.__cause__ = failure
         return interrupted
+
+
+def _says_nothing(chunk: ChatCompletionChunk) -> bool:
+    deltas = [choice.delta for choice in chunk.choices]
+    return not any(delta.content or delta.reasoning_content or delta.tool_calls for delta in deltas)

@@ -13,7 +13,7 @@ from deepseek_async.types import Answer, ChatCompletion
 
 T = TypeVar("T", bound=Answer)
 
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What the strict decoder raises for JSON that it does not take."""
 
 MAX_BODY_BYTES: Final = 256 * 1024 * 1024

@@ -35,6 +35,9 @@ from deepseek_async.quotation import plain
 MAX_QUOTED: Final = 2048
 """Characters of a server's message kept in an error; some messages echo the prompt."""
 
+_DEEPEST: Final = 16
+"""Levels of an error object that are kept; a hostile one could be deeper than Python's stack."""
+
 _BY_STATUS: Final[dict[int, type[APIStatusError]]] = {
     400: BadRequestError,
     401: AuthenticationError,
@@ -94,10 +97,11 @@ def _error(
     now: float,
 ) -> APIStatusError:
     text = redact(plain(text))[:MAX_QUOTED]
+    body = _redacted(body)
     fields = body if isinstance(body, dict) else {}
     facts: dict[str, Any] = {
         "status_code": status,
-        "body": _redacted(body) if body else text or None,
+        "body": body or text or None,
         "request_id": headers.get("x-ds-trace-id"),
         "retry_after": retry_after(headers, now=now),
         "retryable": status in _RETRYABLE,
@@ -147,13 +151,15 @@ def _explanation(wire: bytes) -> tuple[str, Any]:
     return text, None
 
 
-def _redacted(value: Any) -> Any:
+def _redacted(value: Any, depth: int = 0) -> Any:
     if isinstance(value, str):
         return redact(value)[:MAX_QUOTED]
+    if isinstance(value, dict | list) and depth == _DEEPEST:
+        return "…"
     if isinstance(value, dict):
-        return {name: _redacted(item) for name, item in value.items()}
+        return {name: _redacted(item, depth + 1) for name, item in value.items()}
     if isinstance(value, list):
-        return [_redacted(item) for item in value]
+        return [_redacted(item, depth + 1) for item in value]
     return value
 
 

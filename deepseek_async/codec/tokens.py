@@ -15,4 +15,4 @@ _ANSWER_TOKENS: Final = 1024
 def estimate_tokens(wire: bytes, max_tokens: Any = None) -> int:
     """Tokens of prompt and answer together, from the request's bytes and its cap."""
     answer = max_tokens if isinstance(max_tokens, int) else _ANSWER_TOKENS
-    return len(wire) // _BYTES_PER_TOKEN + min(answer, _ANSWER_TOKENS)
+    return len(wire) // _BYTES_PER_TOKEN + max(0, min(answer, _ANSWER_TOKENS))

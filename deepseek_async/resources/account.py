@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
 import orjson
 
 from deepseek_async.codec.body import AnswerDecoder
-from deepseek_async.errors import InvalidRequestError
+from deepseek_async.codec.verdict import error_in
+from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.resources.connection import Connection, chosen_timeouts
 from deepseek_async.transport.protocol import Outgoing
 from deepseek_async.transport.watchdog import Timeouts
-from deepseek_async.types import Model, ModelList, UserBalance
+from deepseek_async.types import Answer, Model, ModelList, UserBalance
 
 _decode_models: Final = AnswerDecoder(ModelList).decode
 _decode_model: Final = AnswerDecoder(Model).decode
@@ -33,7 +36,7 @@ class Models:
             retry=connection.retry,
             timeouts=chosen_timeouts(timeout, connection.timeouts),
         )
-        models = await call.answer(_decode_models)
+        models = await call.answer(_decode_models, _error_in)
         # Each model keeps its own bytes, so that fields nobody declared are reachable on it too.
         models.data = [_decode_model(orjson.dumps(model)) for model in models.to_dict().get("data") or []]
         return models
@@ -48,7 +51,7 @@ class Models:
             retry=connection.retry,
             timeouts=chosen_timeouts(timeout, connection.timeouts),
         )
-        return await call.answer(_decode_model)
+        return await call.answer(_decode_model, _error_in)
 
 
 class User:
@@ -65,4 +68,8 @@ class User:
             retry=connection.retry,
             timeouts=chosen_timeouts(timeout, connection.timeouts),
         )
-        return await call.answer(_decode_balance)
+        return await call.answer(_decode_balance, _error_in)
+
+
+def _error_in(answer: Answer, headers: Mapping[str, str]) -> APIError | None:
+    return error_in(answer, headers, now=time.time())

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import aiohttp
+from aiohttp.abc import ResolveResult
 from yarl import URL
 
 from deepseek_async.credential import ApiKey, redact
@@ -54,12 +55,13 @@ class Session:
         self._tls = base_url.startswith("https:")
         self._proxy = proxy
         self._urls: dict[str, URL] = {}
+        self._tails: set[aiohttp.ClientResponse] = set()
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=limit,
                 ttl_dns_cache=300,
                 # Installing aiodns would otherwise change the resolver, with its long negative caching.
-                resolver=aiohttp.ThreadedResolver(),
+                resolver=_Resolver(connect_timeout),
                 keepalive_timeout=30,
                 socket_factory=_keep_alive_socket,
             ),
@@ -78,6 +80,8 @@ class Session:
 
     async def send(self, outgoing: Outgoing, watchdog: Watchdog) -> PooledResponse:
         """See ``Transport.send``."""
+        if self._http.closed:
+            raise APIConnectionError("the client was closed while the call was running", retryable=False)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  a coroutine that runs has a task
         cancels_before = task.cancelling()
@@ -103,7 +107,7 @@ class Session:
         else:
             if self._tls and response.connection is not None:
                 shrink_read_buffer(response.connection.transport)
-            pooled = PooledResponse(response, watchdog, self._origin)
+            pooled = PooledResponse(response, watchdog, self._origin, self._tails)
             watchdog.guard(pooled.close)
             return pooled
         # Raised out here, so that aiohttp's exception is not even its context.
@@ -120,25 +124,42 @@ class Session:
 
     async def aclose(self) -> None:
         """Close every connection and wait until they are gone."""
+        while self._tails:
+            self._tails.pop().close()
         await self._http.close()
 
     def forget(self) -> None:
         """Drop the pool of an event loop that has ended; its sockets cannot be closed in order any more."""
+        self._tails.clear()
         connector = self._http.connector
         self._http.detach()
-        if connector is not None:
-            connector.close()
+        if connector is None or connector.closed:
+            return
+        kept = [protocol for protocols in connector._conns.values() for protocol, _ in protocols]  # noqa: SLF001
+        transports = [protocol.transport for protocol in (*kept, *connector._acquired)]  # noqa: SLF001
+        # close() is a coroutine, and there is no loop left to run it.
+        connector._close()  # noqa: SLF001
+        if connector._loop.is_closed():  # noqa: SLF001
+            for transport in transports:
+                _close_socket(transport)
 
 
 class PooledResponse:
     """A response of the session; see ``Response``."""
 
-    __slots__ = ("_origin", "_response", "_watchdog", "headers", "status")
+    __slots__ = ("_origin", "_response", "_tails", "_watchdog", "headers", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse, watchdog: Watchdog, origin: str) -> None:
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        watchdog: Watchdog,
+        origin: str,
+        tails: set[aiohttp.ClientResponse],
+    ) -> None:
         self._response = response
         self._watchdog = watchdog
         self._origin = origin
+        self._tails = tails  # of the session: ended answers whose connection is still open
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
 
@@ -164,7 +185,8 @@ class PooledResponse:
         self._watchdog.waiting()
         try:
             block = await self._response.content.readany()
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError, RuntimeError) as error:
+            # RuntimeError: the session was closed before this read.
             failure: APIError = translate(error, self._origin)
         else:
             self._watchdog.alive()
@@ -182,8 +204,18 @@ class PooledResponse:
         last TCP segment, after the answer's own end.
         """
         self._watchdog.stop()
-        if not self._response.content.is_eof():
-            asyncio.get_running_loop().call_later(_LAST_BYTES, self._response.close)
+        content = self._response.content
+        if content.is_eof():
+            return
+        if content.exception() is not None:
+            self._response.close()
+            return
+        self._tails.add(self._response)
+        asyncio.get_running_loop().call_later(_LAST_BYTES, self._cut_tail)
+
+    def _cut_tail(self) -> None:
+        self._tails.discard(self._response)
+        self._response.close()
 
     def close(self) -> None:
         """See ``Response.close``."""
@@ -193,6 +225,26 @@ class PooledResponse:
             # close() would first flush what the server does not read, and over TLS wait for its goodbye.
             connection.transport.abort()
         self._response.close()
+
+
+class _Resolver(aiohttp.ThreadedResolver):
+    """aiohttp times the connection, but not the look-up of the name before it."""
+
+    def __init__(self, timeout: float) -> None:
+        super().__init__()
+        self._timeout = timeout
+
+    async def resolve(self, *arguments: Any, **options: Any) -> list[ResolveResult]:
+        async with asyncio.timeout(self._timeout):
+            return await super().resolve(*arguments, **options)
+
+
+def _close_socket(transport: Any) -> None:
+    """Close what a transport of a closed loop holds; its own ``close`` would ask the loop."""
+    held = getattr(transport, "_sock", None)
+    if isinstance(held, socket.socket):
+        held.close()
+        transport._sock = None  # noqa: SLF001
 
 
 def _payload(body: bytes | None) -> Any:

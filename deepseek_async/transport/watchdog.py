@@ -63,6 +63,7 @@ class Watchdog:
         "_scheduled",
         "_started",
         "_streaming",
+        "_tick",
         "_timeouts",
         "_until",
         "_waiting",
@@ -80,6 +81,8 @@ class Watchdog:
         self._break: Callable[[], object] | None = None
         self._handle: asyncio.TimerHandle | None = None
         self._scheduled = 0.0
+        # No timer is shorter, so a look this often sees each of them in time, whichever begins to count next.
+        self._tick = min(timeouts.headers, timeouts.first_content, timeouts.idle, timeouts.stall)
         self._waiting = True
         self.expired: str | None = None
         """Name of the timer that ran out."""
@@ -151,9 +154,9 @@ class Watchdog:
             due = min(due, (self._until, "total"))
         return due
 
-    def _arm(self, when: float) -> None:
-        self._scheduled = when
-        self._handle = self._loop.call_at(when, self._fire)
+    def _arm(self, due: float) -> None:
+        self._scheduled = min(due, self._loop.time() + self._tick)
+        self._handle = self._loop.call_at(self._scheduled, self._fire)
 
     def _fire(self) -> None:
         self._handle = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 from deepseek_async.types.answer import Answer, Part
@@ -24,6 +25,9 @@ class ModelList(Answer):
 
     object: str = "list"
     data: list[Model] = []
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self.data)
 
 
 class BalanceInfo(Part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -41,10 +42,14 @@ class LinkedPart(Part):
         if self._origin is None:
             return _declared(self)
         wire, path = self._origin
-        value = orjson.loads(wire)
-        for step in path:
-            value = value[step]
-        return dict(value)
+        value = _loaded(wire)
+        try:
+            for step in path:
+                value = value[step]
+        except (LookupError, TypeError):
+            value = None
+        # The server may have left this part out, or sent null.
+        return value if isinstance(value, dict) else _declared(self)
 
     def link(self, wire: bytes, *path: str | int) -> None:
         """Remember the bytes of the whole answer, and where in it this object stands."""
@@ -65,13 +70,27 @@ class Answer(Part):
     def to_dict(self) -> dict[str, Any]:
         """This answer as plain JSON values, with every field that the server sent."""
         if self._wire:
-            loaded: dict[str, Any] = orjson.loads(self._wire)
+            loaded: dict[str, Any] = _loaded(self._wire)
             return loaded
         return _declared(self)
 
     def to_json(self) -> bytes:
         """This answer as JSON; for an answer from the wire, the very bytes that came."""
-        return self._wire or orjson.dumps(self.to_dict())
+        if self._wire:
+            return self._wire
+        fields = self.to_dict()
+        try:
+            return orjson.dumps(fields)
+        except TypeError:
+            return json.dumps(fields).encode()  # a lone surrogate, as an escape
+
+
+def _loaded(wire: bytes) -> Any:
+    try:
+        return orjson.loads(wire)
+    except orjson.JSONDecodeError:
+        # What only the tolerant decoder took: a lone surrogate escape, or a byte order mark.
+        return json.loads(wire.decode("utf-8-sig"))
 
 
 def _declared(part: Part) -> dict[str, Any]:

@@ -1,0 +1,110 @@
+"""Wherever a call is cancelled, it gives back its slot, its socket and its timers."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+from clients import Connect
+from servers import ANSWER, RESET, SILENCE, Serve, begun, http_chunk, response, said, streamed, until
+
+from deepseek_async import AsyncDeepSeek, DeepSeekError
+
+ROUNDS = 300
+
+
+async def ask(client: AsyncDeepSeek, *, stream: bool) -> None:
+    messages = [{"role": "user", "content": "Hi"}]
+    if not stream:
+        await client.chat.completions.create(model="deepseek-flash", messages=messages)
+        return
+    async with await client.chat.completions.create(model="deepseek-flash", messages=messages, stream=True) as answer:
+        async for _ in answer:
+            pass
+
+
+async def test_calls_cancelled_anywhere_leave_nothing(serve: Serve, connect: Connect):
+    """Each round lets several calls run a random number of loop steps and then cancels some of them."""
+    seed = 20261123
+    chance = random.Random(seed)
+    scripts = [
+        [ANSWER],
+        streamed("Hel", "lo"),
+        [RESET],
+        [response(b"", 503)],
+        [begun(said("Hel")), RESET],
+        [b"HTTP/1.1 200 OK\r\n", SILENCE],
+        [begun(said("Hel")), SILENCE],
+        [ANSWER[:-20], SILENCE],
+        [begun(), http_chunk(b": keep-alive\n\n"), SILENCE],
+    ]
+    server = await serve(*(chance.choice(scripts) for _ in range(20 * ROUNDS)))
+    client = connect(server, max_concurrency=2, tokens_per_minute=1e12)
+    gate = client.caller().gate
+    for _ in range(ROUNDS):
+        tasks = [asyncio.ensure_future(ask(client, stream=chance.random() < 0.5)) for _ in range(4)]
+        for task in chance.sample(tasks, len(tasks)):
+            for _ in range(chance.randrange(40)):
+                await asyncio.sleep(0)
+            task.cancel()
+            assert gate.in_flight <= 2
+        endings = await asyncio.gather(*tasks, return_exceptions=True)
+        for ending in endings:
+            assert ending is None or isinstance(ending, asyncio.CancelledError | DeepSeekError), f"{seed=} {ending!r}"
+        assert (gate.in_flight, gate.waiting) == (0, 0), f"{seed=}"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_cancelled_call_raises_cancelled_error_and_nothing_of_ours(
+    serve: Serve,
+    connect: Connect,
+    stream: bool,
+):
+    server = await serve([SILENCE])
+    client = connect(server)
+    task = asyncio.ensure_future(ask(client, stream=stream))
+    await server.arrived.wait()
+    task.cancel("enough")
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert task.cancelled()
+    assert client.caller().gate.in_flight == 0
+    async with asyncio.timeout(5):
+        await server.idle.wait()
+
+
+async def test_a_timeout_around_a_call_is_the_callers_own(serve: Serve, connect: Connect):
+    server = await serve([SILENCE])
+    client = connect(server)
+    with pytest.raises(TimeoutError) as caught:
+        async with asyncio.timeout(0.05):
+            await ask(client, stream=False)
+    assert not isinstance(caught.value, DeepSeekError)
+
+
+async def test_a_slot_freed_by_a_cancelled_call_goes_to_the_next(serve: Serve, connect: Connect):
+    server = await serve([SILENCE], [ANSWER])
+    client = connect(server, max_concurrency=1)
+    first = asyncio.ensure_future(ask(client, stream=False))
+    await server.arrived.wait()
+    second = asyncio.ensure_future(ask(client, stream=False))
+    await asyncio.sleep(0)
+    assert client.caller().gate.waiting == 1
+    first.cancel()
+    await second
+    with pytest.raises(asyncio.CancelledError):
+        await first
+
+
+async def test_a_back_off_can_be_cancelled(serve: Serve, connect: Connect):
+    server = await serve([response(b"", 503, retry_after="100")])
+    client = connect(server)
+    task = asyncio.ensure_future(ask(client, stream=False))
+    await server.arrived.wait()
+    gate = client.caller().gate
+    await until(lambda: gate.in_flight == 0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(server.requests) == 1

@@ -1,0 +1,546 @@
+"""Plain calls over real sockets: what the server does, and what the caller gets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from unittest import mock
+
+import pytest
+from clients import AT_ONCE, Connect
+from servers import (
+    ANSWER,
+    CANARY,
+    CLOSE,
+    HALF_CLOSE,
+    RESET,
+    SILENCE,
+    Drip,
+    Serve,
+    answer,
+    head,
+    http_chunk,
+    response,
+)
+
+from deepseek_async import (
+    APIConnectionError,
+    APIResponseValidationError,
+    APIStatusError,
+    APITimeoutError,
+    AsyncDeepSeek,
+    AuthenticationError,
+    BadRequestError,
+    ConcurrencyLimitError,
+    ConfigurationError,
+    InternalServerError,
+    InvalidRequestError,
+    RateLimitError,
+    RetryPolicy,
+    ServerOverloadedError,
+    StreamInterruptedError,
+    Timeouts,
+)
+
+MESSAGES = [{"role": "user", "content": "Hi"}]
+
+
+async def ask(client: AsyncDeepSeek, **parameters):
+    return await client.chat.completions.create(model="deepseek-flash", messages=MESSAGES, **parameters)
+
+
+async def test_an_answer_comes_back_typed_and_whole(serve: Serve, connect: Connect):
+    server = await serve([ANSWER])
+    done = await ask(connect(server))
+    assert done.choices[0].message.content == "Hello"
+    assert done.choices[0].finish_reason == "stop"
+    assert done.usage is not None
+    assert done.usage.prompt_cache_hit_tokens == 4
+    assert done.to_dict() == answer()
+
+
+async def test_blank_lines_sent_while_the_request_is_queued_are_not_part_of_the_answer(serve: Serve, connect: Connect):
+    body = json.dumps(answer()).encode()
+    more = asyncio.Event()
+    server = await serve(
+        [head(transfer_encoding="chunked") + http_chunk(b"\n\n"), more, http_chunk(b"\r\n \n" + body) + b"0\r\n\r\n"],
+    )
+    client = connect(server)
+    asking = asyncio.ensure_future(ask(client))
+    await server.arrived.wait()
+    more.set()
+    assert (await asking).choices[0].message.content == "Hello"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param([RESET], id="reset before the head"),
+        pytest.param([CLOSE], id="close before the head"),
+        pytest.param([b"HTTP/1.1 200", RESET], id="reset inside the head"),
+        pytest.param([b"HTTP/1.1 200 OK\r\n", CLOSE], id="close inside the head"),
+        pytest.param([ANSWER[:-20], RESET], id="reset inside the body"),
+        pytest.param([ANSWER[:-20], CLOSE], id="body shorter than its Content-Length"),
+        pytest.param(
+            [head(transfer_encoding="chunked") + http_chunk(json.dumps(answer()).encode())[:-9], CLOSE],
+            id="close inside a chunk",
+        ),
+        pytest.param(
+            [head(transfer_encoding="chunked") + http_chunk(json.dumps(answer()).encode()), CLOSE],
+            id="no last chunk",
+        ),
+        pytest.param([head(transfer_encoding="chunked") + b"zz\r\nrubbish\r\n", CLOSE], id="bad chunk size"),
+        pytest.param([b"no HTTP at all\r\n\r\n", CLOSE], id="bad status line"),
+        pytest.param([head(x_long="x" * 200_000), CLOSE], id="header of 200 kB"),
+        pytest.param([head(connection="close") + json.dumps(answer()).encode()[:-5], CLOSE], id="cut, no length"),
+        pytest.param([response(b"")], id="empty body"),
+        pytest.param([response(b" \n\r\n\t ")], id="body of white space"),
+        pytest.param([response(b"<html><body>busy</body></html>", content_type="text/html")], id="HTML in a 200"),
+        pytest.param([response(b'{"choices": [{"mess')], id="cut JSON"),
+        pytest.param([response(b"[1, 2]")], id="JSON of another kind"),
+        pytest.param([response({"id": "1"})], id="no choices"),
+        pytest.param([response({"choices": None})], id="choices of null"),
+        pytest.param([response(answer(finish_reason="insufficient_system_resource"))], id="gave up"),
+        pytest.param([response(answer(finish_reason="aborted"))], id="aborted"),
+        pytest.param([response(answer(finish_reason=None))], id="no finish reason"),
+        pytest.param([response(answer(""))], id="nothing said"),
+        pytest.param([response(answer(None))], id="null said"),
+        pytest.param([response({"error": {"message": "busy", "code": 503}})], id="error object in a 200"),
+        pytest.param([response({"error": {"message": "odd"}})], id="error object without a code"),
+        pytest.param([response({"error": "odd"})], id="error text in a 200"),
+        *(
+            pytest.param([response(b"oops", status)], id=str(status))
+            for status in (408, 409, 425, 429, 500, 502, 503, 504, 520, 524, 529)
+        ),
+    ],
+)
+async def test_a_fault_that_may_pass_is_tried_again(serve: Serve, connect: Connect, fault: list):
+    server = await serve(fault, [ANSWER])
+    done = await ask(connect(server))
+    assert done.choices[0].message.content == "Hello"
+    assert len(server.requests) == 2
+    assert server.requests[0].body == server.requests[1].body
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 413, 415, 422, 501, 505, 301, 302, 307, 308])
+async def test_a_refusal_that_will_stay_is_not_tried_again(serve: Serve, connect: Connect, status: int):
+    server = await serve([response(b"no", status, location="https://elsewhere.invalid/")])
+    with pytest.raises(APIStatusError) as caught:
+        await ask(connect(server))
+    assert caught.value.status_code == status
+    assert not caught.value.retryable
+    assert caught.value.attempts == len(server.requests) == 1
+
+
+async def test_a_redirect_is_not_followed(serve: Serve, connect: Connect):
+    other = await serve([ANSWER])
+    server = await serve([response(b"", 307, location=f"{other.url}/chat/completions")])
+    with pytest.raises(APIStatusError, match="307"):
+        await ask(connect(server))
+    assert other.requests == []
+
+
+async def test_an_unknown_finish_reason_is_an_error_with_what_arrived_and_is_not_repeated(
+    serve: Serve,
+    connect: Connect,
+):
+    server = await serve([response(answer("half", finish_reason="gone_fishing"))])
+    with pytest.raises(StreamInterruptedError, match="gone_fishing") as caught:
+        await ask(connect(server))
+    assert caught.value.text == "half"
+    assert not caught.value.retryable
+    assert len(server.requests) == 1
+
+
+async def test_an_answer_that_says_nothing_is_repeated_twice_at_most(serve: Serve, connect: Connect):
+    server = await serve([response(answer(""))])
+    with pytest.raises(APIResponseValidationError, match="without content") as caught:
+        await ask(connect(server, retry=RetryPolicy(max_attempts=10, base_delay=0)))
+    assert caught.value.attempts == len(server.requests) == 3
+
+
+async def test_a_tool_call_without_content_is_an_answer(serve: Serve, connect: Connect):
+    call = {"index": 0, "id": "call_00_a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    body = answer(finish_reason="tool_calls")
+    body["choices"][0]["message"] = {"role": "assistant", "content": None, "tool_calls": [call]}
+    server = await serve([response(body)])
+    done = await ask(connect(server))
+    assert done.choices[0].message.tool_calls is not None
+    assert done.choices[0].message.tool_calls[0].function.name == "f"
+
+
+async def test_attempts_end_with_the_last_error_and_its_facts(serve: Serve, connect: Connect):
+    busy = {"error": {"message": "busy", "type": "server_error", "code": "x", "param": None}}
+    server = await serve([response(busy, 503, x_ds_trace_id="abc")])
+    with pytest.raises(ServerOverloadedError) as caught:
+        await ask(connect(server, retry=RetryPolicy(max_attempts=2, base_delay=0, max_delay=0)), timeout=60)
+    error = caught.value
+    assert (error.attempts, error.status_code, error.request_id) == (2, 503, "abc")
+    assert (error.type, error.code, error.param) == ("server_error", "x", None)
+    assert error.body == busy["error"]
+    assert len(server.requests) == 2
+
+
+async def test_a_refused_connection_names_the_host_and_is_tried_again(connect: Connect):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    with pytest.raises(APIConnectionError, match=f"127.0.0.1:{port}") as caught:
+        await ask(connect(f"http://127.0.0.1:{port}"))
+    assert caught.value.attempts == AT_ONCE.max_attempts
+    assert not caught.value.connected
+    assert caught.value.retryable
+
+
+async def test_an_unparsable_response_is_not_taken_for_a_400_of_the_api(serve: Serve, connect: Connect):
+    server = await serve([b"rubbish\r\n\r\n", CLOSE])
+    with pytest.raises(APIConnectionError, match="HTTP") as caught:
+        await ask(connect(server, retry=1))
+    assert caught.value.status_code is None
+    assert not isinstance(caught.value, BadRequestError)
+
+
+async def test_a_tls_client_at_a_plain_server_fails_at_once(connect: Connect):
+    hellos: list[bytes] = []
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hellos.append(await reader.read(1000))
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        with pytest.raises(APIConnectionError, match="TLS") as caught:
+            await ask(connect(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+    assert caught.value.attempts == len(hellos) == 1
+    assert not caught.value.retryable
+    assert CANARY.encode() not in hellos[0]
+
+
+async def test_the_numbers_of_a_concurrency_refusal_are_read(serve: Serve, connect: Connect):
+    message = (
+        "Too many requests. Your current concurrency is 26, which exceeds your concurrency limit of 25 "
+        "based on your remaining balance. Please top up your balance to restore your concurrency."
+    )
+    refused = {"error": {"message": message, "type": "rate_limit_error", "code": "invalid_request_error"}}
+    server = await serve([response(refused, 429)])
+    with pytest.raises(ConcurrencyLimitError) as caught:
+        await ask(connect(server))
+    assert (caught.value.current, caught.value.limit, caught.value.balance_bound) == (26, 25, True)
+    assert len(server.requests) == AT_ONCE.max_attempts
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"slow down", b"<html><title>Slow</title></html>", b"{", b'{"error": null}', b"\xff"]
+)
+async def test_any_other_429_is_a_rate_limit_without_numbers(serve: Serve, connect: Connect, body: bytes):
+    server = await serve([response(body, 429)])
+    with pytest.raises(RateLimitError) as caught:
+        await ask(connect(server, retry=1))
+    assert not isinstance(caught.value, ConcurrencyLimitError)
+    assert caught.value.retryable
+
+
+async def test_the_servers_waiting_time_is_honoured(serve: Serve, connect: Connect):
+    server = await serve([response(b"", 429, retry_after="7")], [ANSWER])
+    client = connect(server)
+    slept: list[float] = []
+    sleep = asyncio.sleep
+
+    async def at_once(delay: float) -> None:
+        slept.append(delay)
+        await sleep(0)
+
+    with mock.patch("deepseek_async.call.lifecycle.asyncio.sleep", at_once):
+        await ask(client)
+    assert len(slept) == 1
+    assert 7 <= slept[0] <= 7.7
+
+
+async def test_a_longer_waiting_time_is_the_callers_to_wait(serve: Serve, connect: Connect):
+    server = await serve([response(b"", 503, retry_after="3600")])
+    with pytest.raises(ServerOverloadedError) as caught:
+        await ask(connect(server))
+    assert caught.value.retry_after == 3600
+    assert len(server.requests) == 1
+
+
+async def test_an_error_page_larger_than_we_read_keeps_its_status(serve: Serve, connect: Connect):
+    server = await serve([response(b"<p>" + b"x" * 500_000, 500)])
+    with pytest.raises(InternalServerError):
+        await ask(connect(server, retry=1))
+
+
+async def test_an_error_body_that_breaks_off_keeps_its_status(serve: Serve, connect: Connect):
+    server = await serve([head(401, "-", content_length="1000") + b'{"error"', RESET])
+    with pytest.raises(AuthenticationError):
+        await ask(connect(server))
+
+
+async def test_a_response_without_content_is_not_an_answer(serve: Serve, connect: Connect):
+    server = await serve([head(204, "No Content")], [ANSWER])
+    await ask(connect(server))
+    assert len(server.requests) == 2
+
+
+async def test_informational_responses_before_the_answer_are_skipped(serve: Serve, connect: Connect):
+    server = await serve([head(103, "Early Hints", link="</a>") + ANSWER])
+    assert (await ask(connect(server))).choices[0].message.content == "Hello"
+
+
+async def test_surplus_bytes_after_the_body_spoil_neither_it_nor_the_next_call(serve: Serve, connect: Connect):
+    cut = json.dumps(answer()).encode()
+    short = head(content_length=str(len(cut) - 10)) + cut
+    server = await serve([short], [ANSWER], [ANSWER])
+    client = connect(server)
+    for _ in range(2):
+        assert (await ask(client)).choices[0].message.content == "Hello"
+    assert server.connections == 2
+
+
+# Timers. The servers below never send what the client waits for; only the scaled timer can end the call.
+
+
+async def timed_out(client: AsyncDeepSeek, **parameters) -> APITimeoutError:
+    with pytest.raises(APITimeoutError) as caught:
+        await ask(client, **parameters)
+    return caught.value
+
+
+async def test_a_server_that_sends_no_head_meets_the_headers_timer(serve: Serve, connect: Connect):
+    server = await serve([SILENCE])
+    error = await timed_out(connect(server, timeout=Timeouts(headers=0.05), retry=2))
+    assert (error.phase, error.attempts, error.retryable) == ("headers", 2, True)
+    assert len(server.requests) == 2
+
+
+async def test_a_head_that_trickles_meets_the_headers_timer(serve: Serve, connect: Connect):
+    server = await serve([b"HTTP/1.1 200 OK\r\nx-slow: ", Drip(b"y")])
+    error = await timed_out(connect(server, timeout=Timeouts(headers=0.05), retry=1))
+    assert error.phase == "headers"
+
+
+@pytest.mark.parametrize("last", [SILENCE, HALF_CLOSE])
+async def test_a_server_that_falls_silent_meets_the_idle_timer(serve: Serve, connect: Connect, last):
+    server = await serve([ANSWER[:-20], last, SILENCE])
+    with pytest.raises(APIConnectionError) as caught:
+        await ask(connect(server, timeout=Timeouts(idle=0.05), retry=1))
+    if last is SILENCE:
+        assert isinstance(caught.value, APITimeoutError)
+        assert caught.value.phase == "idle"
+        assert caught.value.connected
+
+
+async def test_blank_lines_for_ever_meet_the_attempt_timer(serve: Serve, connect: Connect):
+    server = await serve([head(transfer_encoding="chunked"), Drip(http_chunk(b"\n"))])
+    error = await timed_out(connect(server, timeout=Timeouts(attempt=0.1), retry=1))
+    assert error.phase == "attempt"
+
+
+async def test_a_server_that_does_not_read_meets_the_headers_timer(connect: Connect):
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client = connect(f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=Timeouts(headers=0.05), retry=1)
+        with pytest.raises(APITimeoutError) as caught:
+            await client.chat.completions.create(
+                model="deepseek-flash",
+                messages=[{"role": "user", "content": "x" * 8_000_000}],
+            )
+        assert caught.value.phase == "headers"
+        await client.aclose()
+
+
+async def test_the_deadline_bounds_one_attempt(serve: Serve, connect: Connect):
+    server = await serve([SILENCE])
+    error = await timed_out(connect(server), timeout=0.05)
+    assert (error.phase, error.attempts, error.retryable) == ("total", 1, False)
+
+
+async def test_the_deadline_bounds_the_wait_for_a_slot(serve: Serve, connect: Connect):
+    server = await serve([SILENCE], [ANSWER])
+    client = connect(server, max_concurrency=1)
+    holding = asyncio.ensure_future(ask(client))
+    await server.arrived.wait()
+    error = await timed_out(client, timeout=0.05)
+    assert (error.phase, error.attempts) == ("total", 0)
+    holding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await holding
+    assert len(server.requests) == 1
+
+
+async def test_the_deadline_bounds_the_back_off(serve: Serve, connect: Connect):
+    server = await serve([response(b"busy", 503, retry_after="60")])
+    with pytest.raises(ServerOverloadedError) as caught:
+        await ask(connect(server), timeout=5)
+    assert caught.value.attempts == len(server.requests) == 1
+
+
+async def test_the_deadline_bounds_all_attempts_together(serve: Serve, connect: Connect):
+    server = await serve([RESET])
+    client = connect(server, retry=RetryPolicy(max_attempts=1_000_000, base_delay=0, max_delay=0))
+    with pytest.raises(APIConnectionError) as caught:
+        await ask(client, timeout=0.1)
+    # The deadline may end an attempt before its request has arrived.
+    assert 0 <= caught.value.attempts - len(server.requests) <= 1
+
+
+# The connection and what travels on it.
+
+
+async def test_the_key_travels_in_the_authorization_header_and_nowhere_else(serve: Serve, connect: Connect):
+    server = await serve([ANSWER])
+    await ask(connect(server))
+    (request,) = server.requests
+    assert request.header("Authorization") == f"Bearer {CANARY}"
+    assert request.head.count(CANARY.encode()) == 1
+    assert CANARY.encode() not in request.body
+    assert (request.method, request.path) == ("POST", "/chat/completions")
+    assert request.header("Content-Type") == "application/json"
+    assert request.header("Accept-Encoding") == "identity"
+
+
+async def test_a_path_of_the_base_url_is_kept(serve: Serve, connect: Connect):
+    server = await serve([ANSWER])
+    await ask(connect(f"{server.url}/beta/"))
+    assert server.requests[0].path == "/beta/chat/completions"
+
+
+async def test_cookies_are_not_kept(serve: Serve, connect: Connect):
+    server = await serve([response(answer(), set_cookie="a=b; Path=/")])
+    client = connect(server)
+    await ask(client)
+    await ask(client)
+    assert server.requests[1].header("Cookie") is None
+
+
+async def test_calls_one_after_another_share_a_connection(serve: Serve, connect: Connect):
+    server = await serve([ANSWER])
+    client = connect(server)
+    for _ in range(3):
+        await ask(client)
+    assert server.connections == 1
+
+
+async def test_a_connection_that_the_server_closed_while_idle_costs_no_call(serve: Serve, connect: Connect):
+    server = await serve([ANSWER], [CLOSE], [ANSWER])
+    client = connect(server)
+    await ask(client)
+    assert (await ask(client)).choices[0].message.content == "Hello"
+    assert [request.connection for request in server.requests] == [1, 1, 2]
+
+
+async def test_a_prompt_of_a_megabyte_arrives_whole_on_every_attempt(serve: Serve, connect: Connect):
+    text = "äöü—" * 300_000
+    server = await serve([response(b"", 500)], [ANSWER])
+    await connect(server).chat.completions.create(
+        model="deepseek-flash",
+        messages=[{"role": "user", "content": text}],
+    )
+    assert [request.json()["messages"][0]["content"] == text for request in server.requests] == [True, True]
+
+
+async def test_no_more_requests_are_in_flight_than_allowed(serve: Serve, connect: Connect):
+    go = asyncio.Event()
+    server = await serve([go, ANSWER])
+    client = connect(server, max_concurrency=3)
+    asking = [asyncio.ensure_future(ask(client)) for _ in range(10)]
+    while len(server.requests) < 3:
+        server.arrived.clear()
+        await server.arrived.wait()
+    gate = client.caller().gate
+    assert (gate.in_flight, gate.waiting) == (3, 7)
+    assert "3 in flight, 7 waiting" in repr(client)
+    go.set()
+    await asyncio.gather(*asking)
+    assert server.connections <= 3
+
+
+async def test_a_gzip_body_that_nobody_asked_for_is_read_all_the_same(serve: Serve, connect: Connect):
+    import gzip
+
+    server = await serve([response(gzip.compress(json.dumps(answer()).encode()), content_encoding="gzip")])
+    assert (await ask(connect(server))).choices[0].message.content == "Hello"
+
+
+async def test_a_body_past_the_limit_is_refused(serve: Serve, connect: Connect):
+    server = await serve([head(transfer_encoding="chunked"), Drip(http_chunk(b" " * 50_000), pause=0)])
+    with (
+        mock.patch("deepseek_async.call.exchange.MAX_BODY_BYTES", 1_000_000),
+        pytest.raises(APIResponseValidationError, match="larger than") as caught,
+    ):
+        await ask(connect(server))
+    assert len(server.requests) == 1
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\0b"])
+async def test_a_line_break_in_a_header_is_refused_before_anything_is_sent(serve: Serve, connect: Connect, value: str):
+    server = await serve([ANSWER])
+    with pytest.raises(InvalidRequestError):
+        await ask(connect(server), extra_headers={"X-Mine": value})
+    assert server.requests == []
+
+
+# The client's life.
+
+
+async def test_a_closed_client_says_so(serve: Serve, connect: Connect):
+    server = await serve([ANSWER])
+    client = connect(server)
+    await ask(client)
+    await client.aclose()
+    await client.aclose()
+    with pytest.raises(ConfigurationError, match="closed"):
+        await ask(client)
+    assert "closed" in repr(client)
+
+
+async def test_closing_ends_the_calls_that_still_run(serve: Serve, connect: Connect):
+    server = await serve([SILENCE])
+    client = connect(server, max_concurrency=2)
+    asking = [asyncio.ensure_future(ask(client)) for _ in range(4)]
+    while len(server.requests) < 2:
+        server.arrived.clear()
+        await server.arrived.wait()
+    gate = client.caller().gate
+    await client.aclose()
+    failures = await asyncio.gather(*asking, return_exceptions=True)
+    assert [type(failure) for failure in failures] == [APIConnectionError] * 4
+    assert (gate.in_flight, gate.waiting) == (0, 0)
+    assert len(server.requests) == 2
+
+
+async def test_leaving_the_context_closes_the_client(serve: Serve):
+    server = await serve([ANSWER])
+    async with AsyncDeepSeek(api_key=CANARY, base_url=server.url) as client:
+        await ask(client)
+    async with asyncio.timeout(5):
+        await server.idle.wait()
+    with pytest.raises(ConfigurationError):
+        async with client:
+            pass
+
+
+async def test_a_slow_name_server_meets_the_connect_timer(connect: Connect):
+    never = asyncio.Event()
+
+    async def resolve(*_: object, **__: object) -> list:
+        await never.wait()
+        return []
+
+    with mock.patch("aiohttp.ThreadedResolver.resolve", resolve):
+        error = await timed_out(connect("https://api.invalid", timeout=Timeouts(connect=0.05, headers=5), retry=1))
+    assert error.phase == "connect"
+
+
+async def test_a_name_that_does_not_exist_is_named(connect: Connect):
+    async def resolve(*_: object, **__: object) -> list:
+        raise OSError(socket.EAI_NONAME, "Name or service not known")
+
+    with (
+        mock.patch("aiohttp.ThreadedResolver.resolve", resolve),
+        pytest.raises(APIConnectionError, match=r"api\.invalid") as caught,
+    ):
+        await ask(connect("https://api.invalid"))
+    assert caught.value.attempts == AT_ONCE.max_attempts

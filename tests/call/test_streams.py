@@ -1,0 +1,460 @@
+"""Streamed calls over real sockets: each event once, whole or broken, and nothing held afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+
+import pytest
+from clients import Connect
+from servers import (
+    ANSWER,
+    CLOSE,
+    DONE,
+    HALF_CLOSE,
+    LAST_CHUNK,
+    OPENING,
+    RESET,
+    SILENCE,
+    STREAM_HEAD,
+    USAGE,
+    Drip,
+    Serve,
+    begun,
+    chunk,
+    ending,
+    event,
+    head,
+    http_chunk,
+    response,
+    said,
+    streamed,
+    until,
+)
+
+from deepseek_async import (
+    APIConnectionError,
+    APIError,
+    APIResponseValidationError,
+    APITimeoutError,
+    AsyncDeepSeek,
+    ChatCompletionStream,
+    DeepSeekError,
+    InternalServerError,
+    RateLimitError,
+    RetryPolicy,
+    StreamInterruptedError,
+    Timeouts,
+)
+
+KEEP_ALIVE = http_chunk(b": keep-alive\n\n")
+
+
+async def open_stream(client: AsyncDeepSeek, **parameters) -> ChatCompletionStream:
+    messages = [{"role": "user", "content": "Hi"}]
+    return await client.chat.completions.create(
+        model="deepseek-flash",
+        messages=messages,
+        **{"stream": True, **parameters},
+    )
+
+
+async def texts(stream: ChatCompletionStream) -> list[str]:
+    """What each chunk said: its content, or a word for a chunk without any."""
+    return [
+        choice.delta.content or ("opening" if choice.delta.role else str(choice.finish_reason))
+        async for chunk in stream
+        for choice in chunk.choices
+    ]
+
+
+async def test_each_event_comes_once_and_in_order(serve: Serve, connect: Connect):
+    server = await serve(streamed("Hel", "lo"))
+    async with await open_stream(connect(server)) as stream:
+        assert await texts(stream) == ["opening", "Hel", "lo", "stop"]
+        assert stream.completion.choices[0].message.content == "Hello"
+        assert stream.completion.usage is not None
+        assert stream.completion.usage.total_tokens == 15
+        assert (stream.attempts, stream.request_id) == (1, "trace1")
+    assert server.requests[0].json()["stream"] is True
+
+
+async def test_the_context_manager_form_streams_too(serve: Serve, connect: Connect):
+    server = await serve(streamed("Hello"))
+    messages = [{"role": "user", "content": "Hi"}]
+    async with connect(server).chat.completions.stream(model="deepseek-flash", messages=messages) as stream:
+        assert await texts(stream) == ["opening", "Hello", "stop"]
+
+
+async def test_anext_and_iteration_read_the_same_stream(serve: Serve, connect: Connect):
+    server = await serve(streamed("Hel", "lo"))
+    async with await open_stream(connect(server)) as stream:
+        first = await anext(stream)
+        assert first.choices[0].delta.role == "assistant"
+        assert await texts(stream) == ["Hel", "lo", "stop"]
+
+
+async def test_the_whole_answer_is_not_there_before_the_end(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING, said("Hel")), SILENCE])
+    async with await open_stream(connect(server)) as stream:
+        async for _ in stream:
+            with pytest.raises(DeepSeekError, match="not ended"):
+                _ = stream.completion
+            assert stream.partial.choices[0].message.content == "Hel"
+            break
+
+
+async def test_keep_alive_comments_are_not_shown(serve: Serve, connect: Connect):
+    events = OPENING + said("Hello") + ending() + DONE
+    server = await serve([STREAM_HEAD, KEEP_ALIVE * 3, http_chunk(events) + LAST_CHUNK])
+    async with await open_stream(connect(server)) as stream:
+        assert await texts(stream) == ["opening", "Hello", "stop"]
+
+
+async def test_the_answer_is_the_same_when_every_byte_comes_alone(serve: Serve, connect: Connect):
+    events = OPENING + said("Grüße \u2028 😀") + ending() + DONE
+    server = await serve([STREAM_HEAD, *(http_chunk(events[i : i + 1]) for i in range(len(events))), LAST_CHUNK])
+    async with await open_stream(connect(server)) as stream:
+        assert await texts(stream) == ["opening", "Grüße \u2028 😀", "stop"]
+
+
+async def test_usage_in_a_trailing_chunk_without_choices_is_kept(serve: Serve, connect: Connect):
+    trailing = event({**chunk(), "choices": [], "usage": USAGE})
+    events = OPENING + said("Hello") + event(chunk({}, "stop")) + trailing + DONE
+    server = await serve([begun(events) + LAST_CHUNK])
+    async with await open_stream(connect(server)) as stream:
+        chunks = [chunk async for chunk in stream]
+    assert chunks[-1].choices == []
+    assert stream.completion.usage is not None
+    assert stream.completion.usage.completion_tokens == 5
+
+
+async def test_a_connection_serves_again_though_the_last_bytes_come_after_done(serve: Serve, connect: Connect):
+    finish = asyncio.Event()
+    server = await serve([begun(OPENING, said("Hello"), ending(), DONE), finish, LAST_CHUNK], [ANSWER])
+    client = connect(server)
+    async with await open_stream(client) as stream:
+        assert len(await texts(stream)) == 3
+    assert client.caller().gate.in_flight == 0
+    pool = client.caller().transport._http.connector
+    finish.set()
+    await until(lambda: pool._conns)
+    await client.chat.completions.create(model="deepseek-flash", messages=[{"role": "user", "content": "Hi"}])
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("after", [DONE, said("more"), b"garbage"])
+async def test_what_follows_done_is_ignored(serve: Serve, connect: Connect, after: bytes):
+    server = await serve([begun(OPENING, said("Hello"), ending(), DONE, after) + LAST_CHUNK])
+    async with await open_stream(connect(server)) as stream:
+        assert await texts(stream) == ["opening", "Hello", "stop"]
+    assert stream.completion.choices[0].message.content == "Hello"
+
+
+async def test_an_answer_without_done_is_whole_after_its_finish_reason(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING, said("Hello"), ending()) + LAST_CHUNK])
+    async with await open_stream(connect(server)) as stream:
+        assert await texts(stream) == ["opening", "Hello", "stop"]
+    assert stream.completion.choices[0].message.content == "Hello"
+
+
+async def test_a_reset_after_the_finish_reason_does_not_spoil_the_answer(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING, said("Hello"), ending()), RESET])
+    async with await open_stream(connect(server)) as stream:
+        assert await texts(stream) == ["opening", "Hello", "stop"]
+
+
+ERROR = event({"error": {"message": "engine died", "type": "server_error", "code": None}})
+GIVEN_UP = event(chunk({"content": ""}, "insufficient_system_resource"))
+
+# What follows the head and the first events of a stream.
+BROKEN = {
+    "reset": [RESET],
+    "close inside the body": [CLOSE],
+    "reset inside a chunk": [b"10\r\ndata:", RESET],
+    "end of the body": [LAST_CHUNK],
+    "bad chunk size": [b"zz\r\n", CLOSE],
+    "malformed event": [http_chunk(b"data: {gar\n\n"), SILENCE],
+    "event of another kind": [http_chunk(b"data: 7\n\n"), SILENCE],
+    "not UTF-8": [http_chunk(b"data: \xff\xfe\n\n"), SILENCE],
+    "error event": [http_chunk(ERROR), SILENCE],
+    "gave up": [http_chunk(GIVEN_UP + DONE) + LAST_CHUNK],
+    "done without a finish reason": [http_chunk(DONE) + LAST_CHUNK],
+    "end inside an event": [http_chunk(b"data: {"), HALF_CLOSE, CLOSE],
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+async def test_a_fault_before_the_first_content_is_retried_unseen(serve: Serve, connect: Connect, fault: str):
+    server = await serve([begun(OPENING), *BROKEN[fault]], streamed("Hello"))
+    async with await open_stream(connect(server)) as stream:
+        assert await texts(stream) == ["opening", "Hello", "stop"]
+    assert stream.completion.choices[0].message.content == "Hello"
+    assert stream.attempts == len(server.requests) == 2
+
+
+async def test_a_stream_that_said_nothing_is_repeated(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING, ending(), DONE) + LAST_CHUNK], streamed("Hello"))
+    async with await open_stream(connect(server)) as stream:
+        assert await texts(stream) == ["opening", "Hello", "stop"]
+
+
+async def test_the_opening_is_shown_once_though_the_next_attempt_sends_it_apart(serve: Serve, connect: Connect):
+    rest = http_chunk(said("Hello") + ending() + DONE) + LAST_CHUNK
+    go = asyncio.Event()
+    server = await serve([begun(OPENING), RESET], [begun(OPENING), go, rest])
+    async with await open_stream(connect(server)) as stream:
+        assert (await anext(stream)).choices[0].delta.role == "assistant"
+        go.set()
+        assert await texts(stream) == ["Hello", "stop"]
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+async def test_a_fault_after_content_is_told_with_what_had_arrived(serve: Serve, connect: Connect, fault: str):
+    shown = asyncio.Event()  # aiohttp drops what it has not handed out when the connection breaks
+    server = await serve([begun(OPENING, said("Hel")), shown, *BROKEN[fault]], streamed("Hello"))
+    seen = []
+
+    async def read() -> None:
+        async with await open_stream(client) as stream:
+            async for piece in stream:
+                seen.append(piece.choices[0].delta.content)
+                if len(seen) == 2:
+                    shown.set()
+
+    # A framing error inside a body reaches aiohttp's reader by no exception, only by silence.
+    client = connect(server, timeout=Timeouts(idle=0.3))
+    with pytest.raises(APIError) as caught:
+        await read()
+    assert seen[:2] == ["", "Hel"]
+    assert isinstance(caught.value, InternalServerError if fault == "error event" else StreamInterruptedError)
+    assert caught.value.text == "Hel"
+    assert caught.value.partial is not None
+    assert caught.value.partial.choices[0].message.content == "Hel"
+    assert caught.value.request_id == "trace1"
+    assert caught.value.attempts == len(server.requests) == 1
+
+
+async def test_a_body_that_ends_with_the_connection_is_not_taken_for_whole(serve: Serve, connect: Connect):
+    unbounded = head(content_type="text/event-stream", connection="close")
+    server = await serve([unbounded + OPENING + said("Hel"), CLOSE])
+    with pytest.raises(StreamInterruptedError) as caught:
+        async with await open_stream(connect(server)) as stream:
+            await texts(stream)
+    assert caught.value.text == "Hel"
+
+
+async def test_a_stream_that_says_nothing_is_repeated_twice_at_most(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING, ending(), DONE) + LAST_CHUNK])
+    client = connect(server, retry=RetryPolicy(max_attempts=9, base_delay=0))
+    with pytest.raises(APIResponseValidationError, match="without content"):
+        async with await open_stream(client) as stream:
+            await texts(stream)
+    assert len(server.requests) == 3
+
+
+async def test_an_unknown_finish_reason_is_an_error_and_not_repeated(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING, ending("gone_fishing"), DONE) + LAST_CHUNK])
+    with pytest.raises(StreamInterruptedError, match="gone_fishing"):
+        async with await open_stream(connect(server)) as stream:
+            await texts(stream)
+    assert len(server.requests) == 1
+
+
+async def test_an_error_event_is_classified_by_its_own_code(serve: Serve, connect: Connect):
+    refused = event({"error": {"message": "slow down", "type": "rate_limit_error"}})
+    server = await serve([begun(OPENING, said("Hel"), refused), SILENCE])
+    with pytest.raises(RateLimitError) as caught:
+        async with await open_stream(connect(server)) as stream:
+            await texts(stream)
+    assert caught.value.text == "Hel"
+
+
+async def test_a_refusal_before_the_stream_is_retried_and_then_raised(serve: Serve, connect: Connect):
+    server = await serve([response(b"", 503)], streamed("Hello"), [response(b"bad", 400)])
+    client = connect(server)
+    async with await open_stream(client) as stream:
+        assert (await texts(stream))[1] == "Hello"
+    with pytest.raises(DeepSeekError, match="bad"):
+        await open_stream(client)
+
+
+async def test_an_endless_event_is_refused(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING) + http_chunk(b'data: {"'), Drip(http_chunk(b"x" * 60_000), pause=0)])
+    with pytest.raises(APIResponseValidationError, match="without ending"):
+        async with await open_stream(connect(server)) as stream:
+            await texts(stream)
+    assert len(server.requests) == 1
+
+
+# Timers.
+
+
+async def interrupted(client: AsyncDeepSeek, **parameters) -> APIError:
+    with pytest.raises(APIError) as caught:
+        async with await open_stream(client, **parameters) as stream:
+            await texts(stream)
+    return caught.value
+
+
+async def test_keep_alives_for_ever_meet_the_first_content_timer(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING), Drip(KEEP_ALIVE)])
+    error = await interrupted(connect(server, timeout=Timeouts(first_content=0.08), retry=2))
+    assert isinstance(error, APITimeoutError)
+    assert (error.phase, error.attempts) == ("first_content", 2)
+    assert len(server.requests) == 2
+
+
+async def test_content_and_then_only_keep_alives_meet_the_stall_timer(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING, said("Hel")), Drip(KEEP_ALIVE)])
+    error = await interrupted(connect(server, timeout=Timeouts(stall=0.08)))
+    assert isinstance(error, StreamInterruptedError)
+    assert isinstance(error.__cause__, APITimeoutError)
+    assert (error.__cause__.phase, error.text) == ("stall", "Hel")
+
+
+async def test_content_and_then_silence_meets_the_shorter_of_stall_and_idle(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING, said("Hel")), SILENCE])
+    for timers, phase in ((Timeouts(stall=0.05), "stall"), (Timeouts(idle=0.05), "idle")):
+        error = await interrupted(connect(server), timeout=timers)
+        assert isinstance(error.__cause__, APITimeoutError)
+        assert error.__cause__.phase == phase
+
+
+async def test_silence_before_any_content_meets_the_idle_timer(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING), SILENCE], streamed("Hello"))
+    async with await open_stream(connect(server, timeout=Timeouts(idle=0.05))) as stream:
+        assert await texts(stream) == ["opening", "Hello", "stop"]
+    assert len(server.requests) == 2
+
+
+async def test_a_slow_reader_meets_no_timer(serve: Serve, connect: Connect):
+    go = asyncio.Event()
+    rest = http_chunk(said("lo") + ending() + DONE) + LAST_CHUNK
+    server = await serve([begun(OPENING, said("Hel")), go, rest])
+    timers = Timeouts(idle=0.05, stall=0.05, attempt=0.05, first_content=0.05)
+    async with await open_stream(connect(server, timeout=timers)) as stream:
+        assert (await anext(stream)).choices[0].delta.role == "assistant"
+        await asyncio.sleep(0.2)  # the reader's own slowness, longer than every timer
+        go.set()
+        assert await texts(stream) == ["Hel", "lo", "stop"]
+
+
+async def test_the_deadline_ends_a_stream_too(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING), Drip(http_chunk(said("x")))])
+    error = await interrupted(connect(server), timeout=0.15)
+    assert isinstance(error.__cause__, APITimeoutError)
+    assert error.__cause__.phase == "total"
+
+
+# Leaving.
+
+
+async def test_leaving_early_frees_slot_and_socket(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING, said("Hel")), SILENCE])
+    client = connect(server)
+    async with await open_stream(client) as stream:
+        async for _ in stream:
+            break
+    assert client.caller().gate.in_flight == 0
+    async with asyncio.timeout(5):
+        await server.idle.wait()
+    assert await texts(stream) == []
+
+
+async def test_an_exception_in_the_loop_body_frees_slot_and_socket(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING, said("Hel")), SILENCE])
+    client = connect(server)
+
+    async def read() -> None:
+        async with await open_stream(client) as stream:
+            async for _ in stream:
+                _ = 1 / 0
+
+    with pytest.raises(ZeroDivisionError):
+        await read()
+    assert client.caller().gate.in_flight == 0
+
+
+async def test_a_stream_that_is_never_iterated_frees_its_slot_when_left(serve: Serve, connect: Connect):
+    server = await serve(streamed("Hello"))
+    client = connect(server)
+    async with await open_stream(client):
+        assert client.caller().gate.in_flight == 1
+    assert client.caller().gate.in_flight == 0
+
+
+@pytest.mark.parametrize("iterated", [False, True])
+async def test_a_dropped_stream_warns_and_frees_its_slot(serve: Serve, connect: Connect, iterated: bool):
+    server = await serve([begun(OPENING, said("Hel")), SILENCE])
+    client = connect(server)
+    stream = await open_stream(client)
+    if iterated:
+        await anext(stream)
+    with pytest.warns(ResourceWarning, match="async with"):  # noqa: PT031
+        del stream
+        gc.collect()
+    assert client.caller().gate.in_flight == 0
+    async with asyncio.timeout(5):
+        await server.idle.wait()
+
+
+async def test_closing_a_stream_wakes_the_task_that_reads_it(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING, said("Hel")), SILENCE])
+    client = connect(server)
+    stream = await open_stream(client)
+    reading = asyncio.ensure_future(texts(stream))
+    await until(lambda: stream.partial.choices)
+    await stream.aclose()
+    assert await reading == ["opening", "Hel"]
+    await stream.aclose()
+
+
+async def test_closing_a_stream_that_begins_again_ends_it(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING), RESET], [SILENCE], streamed("Hello"))
+    client = connect(server)
+    stream = await open_stream(client)
+    reading = asyncio.ensure_future(texts(stream))
+    await until(lambda: len(server.requests) == 2)
+    await stream.aclose()
+    await client.aclose()
+    with pytest.raises(APIConnectionError):
+        await reading
+
+
+async def test_closing_a_stream_while_it_waits_to_begin_again_sends_no_more(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING), RESET], [begun(OPENING, said("Hello")), SILENCE])
+    client = connect(server, max_concurrency=1)
+    stream = await open_stream(client)
+    gate = client.caller().gate
+    waiting = asyncio.ensure_future(gate.admit())
+    reading = asyncio.ensure_future(texts(stream))
+    lease = await waiting
+    await until(lambda: gate.waiting)
+    await stream.aclose()
+    lease.abandoned(sent=False)
+    assert await reading == ["opening"]
+    assert gate.in_flight == 0
+
+
+async def test_closing_the_client_ends_its_streams(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING, said("Hel")), SILENCE])
+    client = connect(server)
+    stream = await open_stream(client)
+    await anext(stream)
+    gate = client.caller().gate
+    await client.aclose()
+    with pytest.raises(StreamInterruptedError) as caught:
+        await texts(stream)
+    assert caught.value.text == "Hel"
+    assert gate.in_flight == 0
+
+
+async def test_undeclared_fields_of_a_chunk_are_reachable(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING, event(chunk({"content": "x"}, mood="fine")), ending(), DONE) + LAST_CHUNK])
+    async with await open_stream(connect(server)) as stream:
+        moods = [piece.to_dict().get("mood") async for piece in stream]
+    assert moods == [None, "fine", None]
+    assert json.loads(stream.completion.to_json())["object"] == "chat.completion"

@@ -1,0 +1,177 @@
+"""Chunks to the completion they make up, however the model's text was cut into them."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+from servers import DONE, OPENING, USAGE, chunk, ending, event, said
+
+from deepseek_async.codec.chunks import ChunkReader
+from deepseek_async.errors import APIStatusError
+from deepseek_async.types import ChatCompletion
+
+
+def read(*pieces: bytes) -> ChunkReader:
+    reader = ChunkReader()
+    for piece in pieces:
+        reader.feed(piece, {}, now=0)
+    return reader
+
+
+def assembled(*deltas: dict, finish_reason: str = "stop") -> ChatCompletion:
+    return read(*(event(chunk(delta)) for delta in deltas), ending(finish_reason), DONE).assembly.completion()
+
+
+def call_delta(index: int, arguments: str | None = None, **fields: str) -> dict:
+    function = {"name": fields.pop("name")} if "name" in fields else {}
+    if arguments is not None:
+        function["arguments"] = arguments
+    return {"tool_calls": [{"index": index, **fields, "function": function}]}
+
+
+def cut(text: str, places: list[int]) -> list[str]:
+    edges = [0, *sorted(place % (len(text) + 1) for place in places), len(text)]
+    return [text[start:end] for start, end in pairwise(edges)]
+
+
+PLACES = st.lists(st.integers(0, 1000), max_size=6)
+
+
+@given(st.text(), st.text(), PLACES, PLACES)
+def test_text_and_reasoning_join_to_what_was_cut(content: str, reasoning: str, some: list[int], others: list[int]):
+    deltas = [{"content": None, "reasoning_content": piece} for piece in cut(reasoning, some)]
+    deltas += [{"content": piece, "reasoning_content": None} for piece in cut(content, others)]
+    message = assembled({"role": "assistant", "content": None, "reasoning_content": ""}, *deltas).choices[0].message
+    assert (message.role, message.content, message.reasoning_content) == ("assistant", content, reasoning)
+
+
+ARGUMENTS = st.dictionaries(st.text(max_size=5), st.text(max_size=8), max_size=3).map(json.dumps)
+
+
+@given(st.lists(st.tuples(ARGUMENTS, PLACES), min_size=1, max_size=3), st.randoms())
+def test_fragments_of_parallel_tool_calls_join_by_index(calls: list, chance):
+    waiting = [
+        [
+            call_delta(index, "", id=f"call_0{index}_x", type="function", name=f"f{index}"),
+            *(call_delta(index, piece) for piece in cut(arguments, places)),
+        ]
+        for index, (arguments, places) in enumerate(calls)
+    ]
+    deltas = []
+    while any(waiting):
+        deltas.append(chance.choice([fragments for fragments in waiting if fragments]).pop(0))
+    found = assembled(*deltas, finish_reason="tool_calls").choices[0].message.tool_calls
+    assert found is not None
+    assert [(call.index, call.id, call.type, call.function.name, call.function.arguments) for call in found] == [
+        (index, f"call_0{index}_x", "function", f"f{index}", arguments) for index, (arguments, _) in enumerate(calls)
+    ]
+
+
+@given(st.lists(st.text(max_size=5), max_size=4), st.lists(st.integers(0, 10_000), max_size=6))
+def test_bytes_split_anywhere_give_the_same_completion(texts: list[str], places: list[int]):
+    stream = OPENING + b": keep-alive\n\n" + b"".join(map(said, texts)) + ending() + DONE
+    edges = [0, *sorted(place % (len(stream) + 1) for place in places), len(stream)]
+    reader = read(*(stream[start:end] for start, end in pairwise(edges)))
+    assert reader.done
+    assert reader.failure is None
+    assert reader.assembly.completion() == read(stream).assembly.completion()
+    assert reader.assembly.completion().choices[0].message.content == "".join(texts)
+
+
+def test_a_plain_answer_has_no_reasoning_and_no_calls():
+    message = assembled({"role": "assistant", "content": ""}, {"content": "x"}).choices[0].message
+    assert message.reasoning_content is None
+    assert message.tool_calls is None
+
+
+def test_the_latest_usage_is_kept_from_the_last_chunk_or_one_after_it():
+    trailing = event({**chunk(), "choices": [], "usage": {**USAGE, "total_tokens": 99}})
+    for stream, total in ((ending() + DONE, 15), (ending() + trailing + DONE, 99)):
+        usage = read(OPENING, stream).assembly.usage
+        assert usage is not None
+        assert usage.total_tokens == total
+
+
+def test_a_null_usage_does_not_overwrite_one():
+    assert read(ending(), event(chunk({"content": ""}, usage=None))).assembly.usage is not None
+
+
+def test_head_fields_come_from_the_first_chunk():
+    done = assembled({"content": "x"})
+    assert (done.id, done.model, done.created, done.system_fingerprint) == ("5f0c", "deepseek-flash", 1, "fp_1")
+    assert done.object == "chat.completion"
+
+
+def test_logprobs_of_answer_and_reasoning_are_joined():
+    def scored(kind: str, token: str) -> bytes:
+        piece = chunk({kind: token})
+        piece["choices"][0]["logprobs"] = {kind: [{"token": token, "logprob": -1.0, "top_logprobs": []}]}
+        return event(piece)
+
+    reader = read(scored("reasoning_content", "hm"), scored("content", "a"), scored("content", "b"), ending())
+    logprobs = reader.assembly.completion().choices[0].logprobs
+    assert logprobs is not None
+    assert [token.token for token in logprobs.content or []] == ["a", "b"]
+    assert [token.token for token in logprobs.reasoning_content or []] == ["hm"]
+
+
+def test_only_content_reasoning_and_tool_calls_are_progress():
+    reader = ChunkReader()
+    fed = {
+        OPENING: False,
+        b": keep-alive\n\n": False,
+        event(chunk({"content": None, "reasoning_content": ""})): False,
+        event(chunk({"reasoning_content": "hm"})): True,
+        said("x"): True,
+        event(chunk(call_delta(0, "", id="a", name="f"))): True,
+        ending(): False,
+        DONE: False,
+    }
+    for piece, progress in fed.items():
+        reader.feed(piece, {}, now=0)
+        assert reader.progressed is progress
+
+
+def test_null_fields_missing_fields_and_numbers_as_text_are_read():
+    odd = [
+        '{"choices": [{"delta": null, "index": null}]}',
+        '{"choices": [{}]}',
+        '{"choices": null, "usage": null}',
+        '{"choices": [{"delta": {"content": "x", "tool_calls": null}}], "created": "12"}',
+        "{}",
+    ]
+    reader = read(*map(event, odd), ending(), DONE)
+    assert reader.failure is None
+    assert reader.assembly.completion().choices[0].message.content == "x"
+
+
+def test_a_lone_surrogate_split_over_two_chunks_is_kept():
+    reader = read(
+        event('{"choices":[{"delta":{"content":"\\ud83d"}}]}'), event('{"choices":[{"delta":{"content":"\\ude00"}}]}')
+    )
+    completion = reader.assembly.completion()
+    assert completion.choices[0].message.content == "\ud83d\ude00"
+    assert json.loads(completion.to_json())["choices"][0]["message"]["content"] == "😀"
+
+
+def test_a_fault_leaves_the_chunks_before_it():
+    reader = ChunkReader()
+    chunks = reader.feed(said("a") + said("b") + b"data: {nonsense\n\n" + said("c"), {}, now=0)
+    assert [piece.choices[0].delta.content for piece in chunks] == ["a", "b"]
+    assert reader.failure is not None
+    assert len(str(reader.failure)) < 500
+
+
+def test_an_error_event_is_found_whatever_stands_beside_it():
+    for text in ('{"error": {"message": "x", "code": 503}}', '{"id": "1", "choices": [], "error": "\\ud83d"}'):
+        failure = read(event(text)).failure
+        assert isinstance(failure, APIStatusError)
+
+
+def test_what_follows_done_is_not_read():
+    reader = read(said("a") + b"data:  [DONE] \n\n" + said("b"))
+    assert reader.done
+    assert reader.assembly.completion().choices[0].message.content == "a"

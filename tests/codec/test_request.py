@@ -1,0 +1,58 @@
+"""Parameters to bytes, and what cannot be sent, named by its place."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepseek_async.codec import request
+from deepseek_async.codec.request import encode_request
+from deepseek_async.errors import InvalidRequestError
+
+
+@given(st.dictionaries(st.text(), st.text() | st.integers(-(2**53), 2**53) | st.booleans() | st.none()))
+def test_json_goes_out_as_it_is(parameters: dict):
+    assert json.loads(encode_request(parameters)) == parameters
+
+
+def test_text_goes_out_as_utf_8():
+    assert encode_request({"a": "Grüße 😀\u2028"}) == '{"a":"Grüße 😀\u2028"}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "place"),
+    [
+        (
+            {"messages": [{"content": "ok"}, {"content": "half \ud83d"}]},
+            r"messages\[1\]\.content .*U\+D83D.*character 5",
+        ),
+        ({"stop": ("a", "\udc00")}, r"stop\[1\]"),
+        ({"messages": [{"content": b"bytes"}]}, r"messages\[0\]\.content is a bytes"),
+        ({"messages": [{"content": {1, 2}}]}, r"messages\[0\]\.content is a set"),
+        ({"x": object()}, r"x is a object"),
+        ({"messages": (m for m in [])}, r"messages is a generator"),
+        ({"x": 2**70}, r"JSON"),
+        ({"x": {1: 2}}, r"JSON"),
+        ({"x": {"\ud83d": 2}}, r"JSON"),
+    ],
+)
+def test_what_json_cannot_carry_is_named_by_its_place(parameters: dict, place: str):
+    with pytest.raises(InvalidRequestError, match=place):
+        encode_request(parameters)
+
+
+def test_a_list_that_holds_itself_is_refused():
+    messages: list = [{"content": "x"}]
+    messages.append(messages)
+    with pytest.raises(InvalidRequestError, match="JSON"):
+        encode_request({"messages": messages})
+
+
+def test_a_request_past_the_apis_limit_is_refused_with_its_size(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(request, "MAX_REQUEST_BYTES", 1000)
+    assert encode_request({"a": "x" * 992})
+    with pytest.raises(InvalidRequestError, match="1,001 bytes"):
+        encode_request({"a": "x" * 993})

@@ -1,0 +1,76 @@
+"""Servers and clients that are closed after the test, and a check that nothing of them is left."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+from unittest import mock
+
+import aiohttp
+import aioresponses.core
+import pytest
+from clients import AT_ONCE, Connect
+from servers import CANARY, Script, ScriptedServer, Serve
+
+from deepseek_async import AsyncDeepSeek
+
+if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters:
+    # aioresponses builds responses without an argument that newer versions of aiohttp require.
+    class _MockedResponse(aiohttp.ClientResponse):
+        def __init__(self, *arguments: Any, stream_writer: Any = None, **options: Any) -> None:
+            writer = stream_writer or mock.Mock(output_size=0)
+            super().__init__(*arguments, stream_writer=writer, **options)
+
+    aioresponses.core.ClientResponse = _MockedResponse
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on what the machine has set."""
+    for name in ("DEEPSEEK_API_KEY", "DEEPSEEK_BASE_URL", "DEEPSEEK_ASYNC_MAX_CONCURRENCY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Starts scripted servers, one script for each request; afterwards every connection must have been closed."""
+    async with AsyncExitStack() as stack:
+        servers: list[ScriptedServer] = []
+
+        async def start(*scripts: Script) -> ScriptedServer:
+            server = await stack.enter_async_context(ScriptedServer(scripts))
+            servers.append(server)
+            return server
+
+        yield start
+        for server in servers:
+            async with asyncio.timeout(5):
+                await server.idle.wait()
+    assert other_tasks() == []
+
+
+@pytest.fixture
+async def connect(serve: Serve) -> AsyncIterator[Connect]:
+    """Makes clients that retry at once; afterwards no slot, task or socket of theirs may be left."""
+    clients: list[AsyncDeepSeek] = []
+
+    def make(server: ScriptedServer | str, **options: Any) -> AsyncDeepSeek:
+        url = server if isinstance(server, str) else server.url
+        client = AsyncDeepSeek(**{"api_key": CANARY, "base_url": url, "retry": AT_ONCE, **options})
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        if client._caller is not None:
+            gate = client._caller.gate
+            assert (gate.in_flight, gate.waiting) == (0, 0)
+        await client.aclose()
+
+
+def other_tasks() -> list[asyncio.Task[Any]]:
+    """Tasks other than the running one."""
+    return [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]

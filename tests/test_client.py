@@ -1,0 +1,102 @@
+"""The client and the event loops it is used on."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import pickle
+import threading
+
+import pytest
+from clients import Connect
+from servers import ANSWER, CANARY, ScriptedServer, Serve, begun, said, streamed
+
+from deepseek_async import AsyncDeepSeek, ConfigurationError
+
+MESSAGES = [{"role": "user", "content": "Hi"}]
+
+
+@pytest.fixture
+def served():
+    """A scripted server on a loop and a thread of its own, for tests that run event loops themselves."""
+    started = threading.Event()
+    found: list[ScriptedServer] = []
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> ScriptedServer:
+        return await ScriptedServer([[ANSWER]]).__aenter__()
+
+    def run() -> None:
+        asyncio.set_event_loop(loop)
+        found.append(loop.run_until_complete(serve()))
+        started.set()
+        loop.run_forever()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    started.wait(10)
+    yield found[0]
+    asyncio.run_coroutine_threadsafe(found[0].stop(), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+    loop.close()
+
+
+def test_one_client_serves_two_event_loops_one_after_the_other(served: ScriptedServer):
+    client = AsyncDeepSeek(api_key=CANARY, base_url=served.url)
+
+    async def ask() -> str | None:
+        done = await client.chat.completions.create(model="deepseek-flash", messages=MESSAGES)
+        return done.choices[0].message.content
+
+    assert asyncio.run(ask()) == "Hello"
+    assert asyncio.run(ask()) == "Hello"
+    asyncio.run(client.aclose())
+    gc.collect()
+    assert len(served.requests) == 2
+
+
+def test_a_client_in_use_on_one_loop_refuses_another(served: ScriptedServer):
+    client = AsyncDeepSeek(api_key=CANARY, base_url=served.url)
+
+    async def ask() -> None:
+        await client.chat.completions.create(model="deepseek-flash", messages=MESSAGES)
+
+    async def ask_here_and_there() -> None:
+        await ask()
+        with pytest.raises(ConfigurationError, match="another running event loop"):
+            await asyncio.to_thread(asyncio.run, ask())
+        await ask()
+        await client.aclose()
+
+    asyncio.run(ask_here_and_there())
+    assert len(served.requests) == 2
+
+
+async def test_making_a_client_opens_nothing():
+    client = AsyncDeepSeek(api_key=CANARY)
+    assert "not yet used" in repr(client)
+    await client.aclose()
+
+
+async def test_a_client_is_not_pickled():
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(AsyncDeepSeek(api_key=CANARY))
+
+
+async def test_closing_right_after_a_stream_leaves_no_connection(serve: Serve, connect: Connect):
+    """The last bytes of the body may never come; the connection is not left to the garbage collector."""
+    server = await serve([*streamed("Hello")[:1]], [begun(said("x"))])
+    client = connect(server)
+    async with await client.chat.completions.create(model="deepseek-flash", messages=MESSAGES, stream=True) as stream:
+        async for _ in stream:
+            pass
+    await client.aclose()
+    gc.collect()
+    async with asyncio.timeout(5):
+        await server.idle.wait()
+
+
+async def test_a_client_without_a_key_says_what_to_set():
+    with pytest.raises(ConfigurationError, match="DEEPSEEK_API_KEY"):
+        AsyncDeepSeek()
