@@ -44,7 +44,7 @@ class Dispatcher(Generic[In, Out]):
         self._early: dict[int, Out] = {}
         self._pulled = 0
         self._released = 0
-        self._stopped = False
+        self._leaving = False
         self._failure: BaseException | None = None
         self._wake = asyncio.Event()
         self.in_flight = 0
@@ -52,10 +52,18 @@ class Dispatcher(Generic[In, Out]):
 
     def stop(self) -> None:
         """Pull no more rows; those under way are finished."""
-        self._stopped = True
+        self._rows.ended = True
+
+    def untaken(self) -> Iterator[Out]:
+        """Results that were next when ``results`` was left early."""
+        while self._ready:
+            yield self._ready.popleft()
 
     async def results(self) -> AsyncGenerator[Out, None]:
-        """Results as they end, or in the order of the rows. Leaving early cancels what is under way."""
+        """Results as they end, or in the order of the rows. Leaving early cancels what is under way.
+
+        What the source raises is raised after the rows under way have ended; what ``work`` raises, at once.
+        """
         self._start_worker()
         try:
             while self._workers or self._ready:
@@ -67,8 +75,9 @@ class Dispatcher(Generic[In, Out]):
                 if self._workers:
                     self._wake.clear()
                     await self._wake.wait()
-            if self._failure is not None:
-                raise self._failure
+            failure = self._failure or self._rows.failure
+            if failure is not None:
+                raise failure
         finally:
             await self._cancel_workers()
 
@@ -84,14 +93,11 @@ class Dispatcher(Generic[In, Out]):
     async def _run(self) -> None:
         fresh = True
         try:
-            while not self._stopped:
+            while not self._rows.ended:
                 await self._window.take()
-                if self._stopped:
-                    return
                 try:
                     row = await anext(self._rows)
                 except StopAsyncIteration:
-                    self._stopped = True
                     return
                 position, self._pulled = self._pulled, self._pulled + 1
                 if fresh and len(self._workers) < self._concurrency:
@@ -104,11 +110,11 @@ class Dispatcher(Generic[In, Out]):
                 finally:
                     self.in_flight -= 1
                 self._finish(position, result)
-        except asyncio.CancelledError:
-            raise
         except BaseException as failure:  # noqa: BLE001  handed to the consumer, who raises it
-            self._failure = self._failure or failure
-            self._stopped = True
+            # A worker that somebody else cancelled has lost its row: going on would hide that.
+            if not self._leaving:
+                self._failure = self._failure or failure
+            self._rows.ended = True
 
     def _finish(self, position: int, result: Out) -> None:
         if not self._ordered:
@@ -121,7 +127,7 @@ class Dispatcher(Generic[In, Out]):
         self._wake.set()
 
     async def _cancel_workers(self) -> None:
-        self._stopped = True
+        self._leaving = self._rows.ended = True
         workers = list(self._workers)
         for worker in workers:
             worker.cancel()
@@ -140,13 +146,24 @@ class _Rows(AsyncIterator[In]):
             self._sync = iter(source)
         # An async generator refuses to be advanced by two tasks at once.
         self._turn = asyncio.Lock()
+        self.ended = False
+        """Whether no more rows are handed out: the source is at its end, or the dispatcher has stopped."""
+        self.failure: Exception | None = None
+        """What the source raised."""
 
     async def __anext__(self) -> In:
-        if self._sync is not None:
-            try:
-                return next(self._sync)
-            except StopIteration:
-                raise StopAsyncIteration from None
-        assert self._async is not None  # noqa: S101  one of the two is set
-        async with self._turn:
-            return await anext(self._async)
+        try:
+            if self._sync is not None:
+                if not self.ended:
+                    return next(self._sync)
+            elif self._async is not None:
+                async with self._turn:
+                    # Looked at after the wait: those in line behind the last row must not ask again.
+                    if not self.ended:
+                        return await anext(self._async)
+        except (StopIteration, StopAsyncIteration):
+            pass
+        except Exception as failure:  # noqa: BLE001  raised to the consumer once the rows under way have ended
+            self.failure = failure
+        self.ended = True
+        raise StopAsyncIteration

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing
+from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from deepseek_async.batch.dispatcher import Dispatcher
 from deepseek_async.batch.identity import DigestSet, Identities, digest, request_hash
 from deepseek_async.batch.journal import Journal
 from deepseek_async.batch.line import encode_line
-from deepseek_async.batch.progress import Progress, Tally
+from deepseek_async.batch.progress import Ending, Progress, Tally
 from deepseek_async.batch.report import BatchReport
 from deepseek_async.batch.result import BatchResult, says_nothing_of_the_row
 from deepseek_async.batch.row import Defaults, Row
@@ -60,7 +60,9 @@ class Job:
         self._started = time.monotonic()
         self._dispatcher: Dispatcher[_Named, tuple[_Named, BatchResult]] | None = None
         self._stopped: DeepSeekError | str | None = None
-        self._rejected: list[InputFormatError] = []
+        self._duplicates: dict[int, str] = {}
+        self._first_lines: dict[str, int] = {}
+        self._journal: Journal | None = None
 
     def progress(self) -> Progress:
         """Where the job stands now."""
@@ -83,25 +85,33 @@ class Job:
         Raises ConfigurationError for files or settings that cannot be used and OutputLockedError when another
         run holds the output, both before anything is sent.
         """
+        self._started = time.monotonic()
         self._check_paths()
         self._total = await asyncio.to_thread(count_lines, self._source)
         rows = read_rows(self._source, self._defaults)
-        journal = Journal(self._output, self._durable)
+        journal = self._journal = Journal(self._output, self._durable)
         try:
             async with journal:
                 finished = await asyncio.to_thread(self._read_finished, journal)
                 with closing(self._unfinished(rows, finished)) as pending:  # type: ignore[type-var]
                     await self._run_rows(pending, journal)
+            if self._duplicates:
+                await asyncio.to_thread(self._find_first_lines)
         except OutputWriteError as error:
             if self._dispatcher is None:
                 raise
             self.stop(error)
-        return self._report(journal)
+        except asyncio.CancelledError:
+            self.stop("cancelled")
+            raise
+        return self.report()
 
     def _check_paths(self) -> None:
         if not self._source.is_file():
-            what = "is a directory" if self._source.is_dir() else "does not exist"
+            what = "is no regular file" if self._source.exists() else "does not exist"
             raise ConfigurationError(f"the input {self._source} {what}")
+        if self._output.is_dir():
+            raise ConfigurationError(f"the output {self._output} is a directory")
         if self._output.exists() and self._output.samefile(self._source):
             raise ConfigurationError(f"input and output are the same file: {self._output}")
         if not self._output.parent.is_dir():
@@ -128,49 +138,75 @@ class Job:
 
     def _reject(self, row: Row) -> None:
         """A second row with the same custom_id: it can have no line, because the name is taken."""
-        if len(self._rejected) < _KEPT_REJECTIONS:
-            first = self._line_of(str(row.custom_id))
-            self._rejected.append(
+        if len(self._duplicates) < _KEPT_REJECTIONS:
+            self._duplicates[row.line] = str(row.custom_id)
+
+    def _find_first_lines(self) -> None:
+        """Where the ids of the rejected rows were first. Read again, because to remember them takes memory."""
+        wanted = set(self._duplicates.values())
+        with closing(read_rows(self._source, self._defaults)) as rows:  # type: ignore[type-var]
+            for row in rows:
+                if row.custom_id in wanted:
+                    self._first_lines.setdefault(row.custom_id, row.line)
+                    if len(self._first_lines) == len(wanted):
+                        return
+
+    def _rejected(self) -> list[InputFormatError]:
+        rejected = []
+        for line, custom_id in self._duplicates.items():
+            first = self._first_lines.get(custom_id)
+            rejected.append(
                 InputFormatError(
-                    f"{self._source}, line {row.line}: custom_id {row.custom_id!r} is already that of line {first}; "
-                    "the row was not run",
+                    f"{self._source}, line {line}: custom_id {custom_id!r} is already that of "
+                    f"{f'line {first}' if first else 'an earlier line'}; the row was not run",
                     path=str(self._source),
-                    line=row.line,
+                    line=line,
                 ),
             )
-
-    def _line_of(self, custom_id: str) -> int:
-        """The first line with that id. Read again instead of remembered: memory must not grow with the rows."""
-        with closing(read_rows(self._source, self._defaults)) as rows:  # type: ignore[type-var]
-            return next((row.line for row in rows if row.custom_id == custom_id), 0)
+        return rejected
 
     async def _run_rows(self, rows: Iterator[_Named], journal: Journal) -> None:
         dispatcher = Dispatcher(rows, self._answer_named, concurrency=self._concurrency, ordered=self._ordered)
         self._dispatcher = dispatcher
         if self._stopped is not None:
             dispatcher.stop()
-        async for named, result in dispatcher.results():
-            if says_nothing_of_the_row(result.error):
-                self._tally.sent(result)
-                self.stop(result.error or "")
-            else:
-                await journal.append(encode_line(result, named.custom_id, named.hashed), result)
+        try:
+            async with aclosing(dispatcher.results()) as results:
+                async for named, result in results:
+                    if not self._stays_pending(result):
+                        line = encode_line(result, named.custom_id, named.hashed)
+                        await journal.append(line, Ending.of(result))
+        finally:
+            # Answers that were there when the job was cancelled are paid for.
+            for named, result in dispatcher.untaken():
+                if not self._stays_pending(result):
+                    journal.append_nowait(encode_line(result, named.custom_id, named.hashed), Ending.of(result))
+
+    def _stays_pending(self, result: BatchResult) -> bool:
+        """Whether the row gets no line, because its error would be that of every other row; stops the job."""
+        if result.error is None or not says_nothing_of_the_row(result.error):
+            return False
+        self._tally.sent(result.attempts)
+        self.stop(result.error)
+        return True
 
     async def _answer_named(self, named: _Named) -> tuple[_Named, BatchResult]:
         return named, await self._answer(named.row)
 
-    def _durable(self, results: list[Any]) -> None:
-        for result in results:
-            self._tally.add(result)
+    def _durable(self, endings: list[Any]) -> None:
+        for ending in endings:
+            self._tally.add(ending)
         if self._on_progress is not None:
             self._on_progress(self.progress())
 
-    def _report(self, journal: Journal) -> BatchReport:
+    def report(self) -> BatchReport:
+        """What became of the rows until now; ``run`` returns it, and who cancels ``run`` can still ask for it."""
         return BatchReport(
             progress=self.progress(),
             failures=dict(self._tally.failures),
             resumed_failed=self._tally.resumed_failed,
-            rejected=self._rejected,
-            damaged=journal.damaged,
+            rejected=self._rejected(),
+            damaged=self._journal.damaged if self._journal is not None else 0,
             stopped=self._stopped,
+            first_failures=list(self._tally.first_failures),
         )

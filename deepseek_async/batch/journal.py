@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Final, Self
 
 from deepseek_async.batch.line import FinishedRow, decode_line
@@ -35,6 +36,8 @@ class Journal:
 
     ``on_durable`` is called, on the event loop, with what was appended beside each line once it is on disk.
     Raises OutputLockedError or OutputWriteError on entering, OutputWriteError from ``append`` and on leaving.
+    What ``on_durable`` raises comes out of ``append`` and on leaving too; what was appended is written all the
+    same.
     """
 
     def __init__(self, path: Path, on_durable: Callable[[list[Any]], None]) -> None:
@@ -49,7 +52,7 @@ class Journal:
         self._full = asyncio.Event()
         self._room = asyncio.Event()
         self._closing = False
-        self._failure: OutputWriteError | None = None
+        self._failure: Exception | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._writer: asyncio.Task[None] | None = None
         self.damaged = 0
@@ -65,8 +68,18 @@ class Journal:
         self._writer = asyncio.create_task(self._write_groups())
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self.aclose()
+        except Exception:
+            # A cancellation stays one, also when the last group cannot be written.
+            if error is None:
+                raise
 
     def finished(self) -> Iterator[FinishedRow]:
         """The rows that earlier runs have finished. Damaged lines are copied to a side file."""
@@ -81,18 +94,22 @@ class Journal:
 
     async def append(self, line: bytes, mark: Any) -> None:
         """Take a line. Waits only when the disk is far behind."""
+        self.append_nowait(line, mark)
         if self._failure is not None:
             raise self._failure
-        self._lines.append(line)
-        self._marks.append(mark)
-        self._fresh.set()
-        if len(self._lines) >= GROUP_ROWS:
-            self._full.set()
         if len(self._lines) >= _BACKLOG:
             self._room.clear()
             await self._room.wait()
             if self._failure is not None:
                 raise self._failure
+
+    def append_nowait(self, line: bytes, mark: Any) -> None:
+        """Take a line however far behind the disk is. A failure shows on leaving only."""
+        self._lines.append(line)
+        self._marks.append(mark)
+        self._fresh.set()
+        if len(self._lines) >= GROUP_ROWS:
+            self._full.set()
 
     async def aclose(self) -> None:
         """Write what is left, make it durable, and give up file and lock."""
@@ -111,6 +128,16 @@ class Journal:
             raise self._failure
 
     async def _write_groups(self) -> None:
+        try:
+            await self._write_until_closed()
+        except OSError as error:
+            self._failure = self._write_error(error)
+        except Exception as error:  # noqa: BLE001  raised to whoever appends
+            self._failure = error
+        finally:
+            self._room.set()
+
+    async def _write_until_closed(self) -> None:
         loop = asyncio.get_running_loop()
         while not (self._closing and not self._lines):
             await self._fresh.wait()
@@ -122,14 +149,16 @@ class Journal:
             lines, self._lines = self._lines, []
             marks, self._marks = self._marks, []
             if lines:
-                try:
-                    await loop.run_in_executor(self._thread, self._write_durably, b"".join(lines))
-                except OSError as error:
-                    self._failure = self._write_error(error)
-                    self._room.set()
-                    return
-                self._on_durable(marks)
+                await loop.run_in_executor(self._thread, self._write_durably, b"".join(lines))
+                self._acknowledge(marks)
             self._room.set()
+
+    def _acknowledge(self, marks: list[Any]) -> None:
+        try:
+            self._on_durable(marks)
+        except Exception as error:  # noqa: BLE001  raised to whoever appends
+            # A mistake in a callback must not keep answers that were paid for off the disk.
+            self._failure = self._failure or error
 
     def _write_durably(self, data: bytes) -> None:
         view = memoryview(data)
@@ -137,6 +166,8 @@ class Journal:
             while view:
                 view = view[os.write(self._descriptor, view) :]
             os.fdatasync(self._descriptor)
+            if not os.fstat(self._descriptor).st_nlink:
+                raise FileNotFoundError(errno.ENOENT, "it was deleted while the job was running")
         except OSError:
             # Whole lines or nothing: what is left of a group after a full disk would be a torn tail.
             with suppress(OSError):
@@ -145,9 +176,8 @@ class Journal:
         self._end += len(data)
 
     def _write_error(self, error: OSError) -> OutputWriteError:
-        reason = os.strerror(error.errno) if error.errno else str(error)
         return OutputWriteError(
-            f"cannot write {self._path}: {reason}. The rows since the last {GROUP_SECONDS} s are not in it; "
+            f"cannot write {self._path}: {error.strerror or error}. The rows that ended last are not in it; "
             "run the same command again to go on",
             path=str(self._path),
         )
@@ -184,6 +214,7 @@ class Journal:
             self._end = _end_of_last_line(self._descriptor)
             os.ftruncate(self._descriptor, self._end)
             os.fsync(self._descriptor)
+            _sync_entry(self._path.parent)
         except OSError as error:
             reason = "it is a symbolic link" if error.errno == errno.ELOOP else os.strerror(error.errno or 0)
             raise OutputWriteError(f"cannot open {self._path}: {reason}", path=str(self._path)) from None
@@ -196,8 +227,29 @@ class Journal:
         self._descriptor = self._lock_descriptor = -1
 
     def _set_aside(self, line: bytes) -> None:
-        with self._path.with_name(self._path.name + ".damaged").open("ab") as side:
-            side.write(line)
+        side = self._path.with_name(self._path.name + ".damaged")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            with open(os.open(side, flags, 0o600), "ab") as file:  # noqa: PTH123  Path.open takes no descriptor
+                file.write(line)
+        except OSError as error:
+            raise OutputWriteError(
+                f"cannot set a damaged line of {self._path} aside in {side}: {error.strerror}",
+                path=str(self._path),
+            ) from None
+
+
+def _sync_entry(folder: Path) -> None:
+    """Make a new file's name durable; syncing the file does not."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems cannot, and need not.
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _end_of_last_line(descriptor: int) -> int:

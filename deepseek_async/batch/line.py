@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zlib
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 import orjson
 
 from deepseek_async.batch.result import BatchResult
-from deepseek_async.codec.quote import plain
+from deepseek_async.quotation import plain
 
 FACTS: Final = "deepseek_async"
 """The extra key; readers of OpenAI's format ignore it."""
@@ -47,7 +49,12 @@ def encode_line(result: BatchResult, custom_id: str, hashed: int) -> bytes:
             "cost": None if result.cost is None else round(result.cost, 10),
         },
     }
-    text = orjson.dumps(record)[: -len("}}")]
+    try:
+        text = orjson.dumps(record)
+    except TypeError:
+        # A lone surrogate, from a header or an error body.
+        text = orjson.dumps(_presentable(record))
+    text = text[: -len("}}")]
     return b'%b,"crc32":"%08x"}}\n' % (text, zlib.crc32(text))
 
 
@@ -67,16 +74,36 @@ def decode_line(line: bytes) -> FinishedRow | None:
 
 def _response(result: BatchResult) -> dict[str, Any] | None:
     if result.completion is not None:
-        # The server's own bytes: nothing is lost, and nothing is encoded a second time.
-        return {
-            "status_code": 200,
-            "request_id": result.request_id,
-            "body": orjson.Fragment(result.completion.to_json()),
-        }
+        body = _one_line(result.completion.to_json())
+        return {"status_code": 200, "request_id": result.request_id, "body": orjson.Fragment(body)}
     error = result.error
     if error is None or error.status_code is None:
         return None
     return {"status_code": error.status_code, "request_id": error.request_id, "body": {"error": error.body}}
+
+
+def _one_line(wire: bytes) -> bytes:
+    """The server's own bytes, so that nothing is lost; written anew only if no line of strict JSON can hold them.
+
+    The client takes more than that: JSON on several lines, with a byte order mark, a lone surrogate, a NaN.
+    As they are, such bytes would be a damaged line to the next run, and paid for in each.
+    """
+    if b"\n" not in wire:
+        with suppress(orjson.JSONDecodeError):
+            orjson.loads(wire)
+            return wire
+    return orjson.dumps(_presentable(json.loads(wire.decode("utf-8-sig", "replace"))))
+
+
+def _presentable(value: Any) -> Any:
+    """``value`` with what UTF-8 cannot carry replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_presentable(name): _presentable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_presentable(item) for item in value]
+    return value
 
 
 def _error(result: BatchResult) -> dict[str, Any] | None:

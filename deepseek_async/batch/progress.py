@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Final, Self
 
 import msgspec
 
 from deepseek_async.batch.result import BatchResult
+from deepseek_async.types import CompletionUsage
+
+_KEPT_FAILURES: Final = 10
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +52,20 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         return max(0, self.total - self.done) / self.rows_per_second
 
 
+class Ending(msgspec.Struct, frozen=True, gc=False):
+    """What counts of a row that has ended. Its answer is in the line, and must not be held until that is on disk."""
+
+    attempts: int
+    usage: CompletionUsage | None
+    cost: float | None
+    failure: BatchResult | None = None
+
+    @classmethod
+    def of(cls, result: BatchResult) -> Self:
+        """The counts of ``result``."""
+        return cls(result.attempts, result.usage, result.cost, result if result.error is not None else None)
+
+
 class Tally:
     """Counts results as they become durable."""
 
@@ -58,26 +76,30 @@ class Tally:
         self.cost = 0.0
         self.last_error: str | None = None
         self.failures: Counter[str] = Counter()
+        self.first_failures: list[BatchResult] = []
 
-    def add(self, result: BatchResult) -> None:
+    def add(self, ending: Ending) -> None:
         """Count a row that has ended."""
-        self.sent(result)
-        if result.error is None:
+        self.sent(ending.attempts)
+        failure, usage = ending.failure, ending.usage
+        if failure is None:
             self.ok += 1
         else:
             self.failed += 1
-            self.failures[type(result.error).__name__] += 1
-            self.last_error = result.error.message
-        if result.usage is not None:
-            self.prompt_tokens += result.usage.prompt_tokens
-            self.cached_tokens += result.usage.cached_tokens
-            self.completion_tokens += result.usage.completion_tokens
-        self.cost += result.cost or 0.0
+            self.failures[type(failure.error).__name__] += 1
+            self.last_error = failure.error.message if failure.error is not None else None
+            if len(self.first_failures) < _KEPT_FAILURES:
+                self.first_failures.append(failure)
+        if usage is not None:
+            self.prompt_tokens += usage.prompt_tokens
+            self.cached_tokens += usage.cached_tokens
+            self.completion_tokens += usage.completion_tokens
+        self.cost += ending.cost or 0.0
 
-    def sent(self, result: BatchResult) -> None:
+    def sent(self, attempts: int) -> None:
         """Count the requests of a row, whether it has ended or not."""
-        self.requests += result.attempts
-        self.retried += max(0, result.attempts - 1)
+        self.requests += attempts
+        self.retried += max(0, attempts - 1)
 
     def snapshot(self, *, total: int | None, in_flight: int, elapsed: float) -> Progress:
         """The present state."""

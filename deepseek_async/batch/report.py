@@ -8,6 +8,7 @@ from enum import IntEnum
 import msgspec
 
 from deepseek_async.batch.progress import Progress
+from deepseek_async.batch.result import BatchResult
 from deepseek_async.errors import DeepSeekError, InputFormatError
 
 
@@ -36,6 +37,8 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
     """Lines of an earlier run that could not be read and were set aside; their rows ran again."""
     stopped: DeepSeekError | str | None
     """Why the job stopped before its last row; None if it ran to the end."""
+    first_failures: list[BatchResult] = []
+    """The first ten rows that failed in this run."""
 
     @property
     def rows(self) -> int:

@@ -12,6 +12,7 @@ from deepseek_async.resources.parameters import chat_parameters
 
 DEFAULT_MODEL: Final = "deepseek-flash"
 
+_CAPS: Final = ("max_tokens", "max_completion_tokens")
 _ENDPOINTS: Final = frozenset({"/v1/chat/completions", "/chat/completions"})
 
 
@@ -54,11 +55,12 @@ class RowReader:
         """
         index = self._next()
         line = index + 1 if line is None else line
+        custom_id = None
         try:
-            custom_id, parameters = self._parameters(value)
-            return Row(index, line, custom_id, self._body(parameters))
+            custom_id = _identifier(value.get("custom_id")) if isinstance(value, Mapping) else None
+            return Row(index, line, custom_id, self._body(self._parameters(value)))
         except InvalidRequestError as error:
-            return self._bad(index, line, error.message, repr(value).encode("utf-8", "replace"))
+            return self._bad(index, line, error.message, repr(value).encode("utf-8", "replace"), custom_id)
 
     def unreadable(self, line: int, reason: str, text: bytes) -> Row:
         """The row for a line that could not even be parsed."""
@@ -68,29 +70,29 @@ class RowReader:
         index, self._index = self._index, self._index + 1
         return index
 
-    def _bad(self, index: int, line: int, reason: str, text: bytes) -> Row:
+    def _bad(self, index: int, line: int, reason: str, text: bytes, custom_id: str | None = None) -> Row:
         place = f"{self._path}, line {line}" if self._path else f"request {line}"
         error = InputFormatError(f"{place}: {reason}", path=self._path, line=line)
-        return Row(index, line, error=error, text=text)
+        return Row(index, line, custom_id, error=error, text=text)
 
-    def _parameters(self, value: Any) -> tuple[str | None, dict[str, Any]]:
+    def _parameters(self, value: Any) -> dict[str, Any]:
         if self._defaults.template is not None:
             return self._from_template(value, self._defaults.template)
         if isinstance(value, str):
-            return None, {"prompt": value}
+            return {"prompt": value}
         if isinstance(value, Mapping):
             return self._from_mapping(value)
         if isinstance(value, Sequence):
-            return None, {"messages": value}
+            return {"messages": value}
         raise InvalidRequestError(
             f"expected a prompt, a list of messages or an object with one of them, not {type(value).__name__}",
         )
 
-    def _from_mapping(self, value: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    def _from_mapping(self, value: Mapping[str, Any]) -> dict[str, Any]:
         parameters = dict(value)
-        custom_id = _identifier(parameters.pop("custom_id", None))
+        parameters.pop("custom_id", None)
         if "body" not in parameters:
-            return custom_id, parameters
+            return parameters
         url, method = parameters.get("url", "/v1/chat/completions"), parameters.get("method", "POST")
         if url not in _ENDPOINTS:
             raise InvalidRequestError(f"url is {url!r}; a batch sends /v1/chat/completions")
@@ -99,9 +101,9 @@ class RowReader:
         body = parameters["body"]
         if not isinstance(body, Mapping):
             raise InvalidRequestError(f"body must be an object, not {type(body).__name__}")
-        return custom_id, dict(body)
+        return dict(body)
 
-    def _from_template(self, value: Any, template: str) -> tuple[str | None, dict[str, Any]]:
+    def _from_template(self, value: Any, template: str) -> dict[str, Any]:
         if not isinstance(value, Mapping):
             raise InvalidRequestError(f"a template needs an object with named columns, not {type(value).__name__}")
         try:
@@ -110,12 +112,19 @@ class RowReader:
             raise InvalidRequestError(
                 f"the template names the column {error}, and the row has: {', '.join(map(str, value))}",
             ) from None
-        except (ValueError, IndexError, AttributeError) as error:
+        except (ValueError, IndexError, AttributeError, TypeError) as error:
             raise InvalidRequestError(f"the template cannot be filled: {error}") from None
-        return _identifier(value.get("custom_id")), {"prompt": prompt}
+        return {"prompt": prompt}
 
     def _body(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        merged = {"model": self._defaults.model, **self._defaults.parameters, **parameters}
+        defaults = self._defaults.parameters
+        if any(parameters.get(name) is not None for name in _CAPS):
+            # Two names of one thing: the row's wins, whichever of them it uses.
+            defaults = {name: value for name, value in defaults.items() if name not in _CAPS}
+        merged = {"model": self._defaults.model, **defaults, **parameters}
+        if "max_completion_tokens" in merged:
+            # It is compared with max_tokens, which therefore has to come first.
+            merged["max_completion_tokens"] = merged.pop("max_completion_tokens")
         # A batch reads whole answers; the answer is the same.
         merged.pop("stream", None)
         merged.pop("stream_options", None)

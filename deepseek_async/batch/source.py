@@ -6,16 +6,23 @@ import csv
 import json
 import string
 from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO
 
 import orjson
 
 from deepseek_async.batch.row import Defaults, Row, RowReader
+from deepseek_async.codec.request import MAX_REQUEST_BYTES
 from deepseek_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from _csv import Reader as _Reader
 
 _BOM: Final = b"\xef\xbb\xbf"
 _COUNT_BLOCK: Final = 1 << 20
+_DEEPEST: Final = 200
+"""Levels of nesting in a row; what writes JSON stops at 254."""
 
 
 def read_rows(path: Path, defaults: Defaults) -> Iterator[Row]:
@@ -29,7 +36,8 @@ def read_rows(path: Path, defaults: Defaults) -> Iterator[Row]:
     if path.suffix.lower() == ".csv":
         return _csv_rows(path, defaults)
     reader = RowReader(defaults, str(path))
-    lines = _lines(_open(path))
+    _open(path).close()
+    lines = _lines(path)
     return _text_rows(lines, reader) if path.suffix.lower() == ".txt" else _json_rows(lines, reader)
 
 
@@ -50,9 +58,9 @@ def _open(path: Path) -> BinaryIO:
         raise ConfigurationError(f"cannot read the input {path}: {error.strerror}") from None
 
 
-def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Non-blank lines with their numbers."""
-    with file:
+    with _open(path) as file:
         for number, line in enumerate(file, 1):
             text = line.removeprefix(_BOM).strip() if number == 1 else line.strip()
             if text:
@@ -71,10 +79,25 @@ def _json_rows(lines: Iterator[tuple[int, bytes]], reader: RowReader) -> Iterato
 
 def _parse(line: bytes) -> Any:
     try:
-        return orjson.loads(line)
+        value = orjson.loads(line)
     except orjson.JSONDecodeError:
         # json also takes a lone surrogate; the request is then refused with a message that says where.
-        return json.loads(line)
+        value = json.loads(line, parse_constant=_refuse_constant)
+    if line.count(b"[") + line.count(b"{") > _DEEPEST and _depth(value) > _DEEPEST:
+        raise ValueError(f"nested more than {_DEEPEST} levels deep")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        depth += 1
+        level = [item for outer in level for item in (outer.values() if isinstance(outer, dict) else outer)]
+    return depth
 
 
 def _text_rows(lines: Iterator[tuple[int, bytes]], reader: RowReader) -> Iterator[Row]:
@@ -90,40 +113,61 @@ def _text_rows(lines: Iterator[tuple[int, bytes]], reader: RowReader) -> Iterato
 def _csv_rows(path: Path, defaults: Defaults) -> Iterator[Row]:
     if defaults.template is None:
         raise ConfigurationError(f"a CSV input needs a template, for example 'Summarise: {{text}}' ({path})")
-    _open(path).close()
-    file = path.open(encoding="utf-8-sig", errors="replace", newline="")
-    records = csv.DictReader(file, restkey="")
-    columns = records.fieldnames or []
+    # The limit is the process's and 128 KiB by default; a document may be longer.
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_REQUEST_BYTES))
+    columns = _header(path)
     missing = [name for name in _columns_of(defaults.template) if name not in columns]
     if missing:
-        file.close()
         raise ConfigurationError(
             f"the template names the column {missing[0]!r}; {path} has: {', '.join(columns) or 'no columns'}",
         )
-
-    def rows() -> Iterator[Row]:
-        reader = RowReader(defaults, str(path))
-        with file:
-            while True:
-                try:
-                    record = next(records)
-                except StopIteration:
-                    return
-                except csv.Error as error:
-                    yield reader.unreadable(records.line_num, f"not CSV: {error}", b"")
-                    continue
-                yield _csv_row(record, records.line_num, reader)
-
-    return rows()
+    return _records(path, RowReader(defaults, str(path)))
 
 
-def _csv_row(record: dict[str, Any], line: int, reader: RowReader) -> Row:
-    text = repr(record).encode("utf-8", "replace")
-    if record.get("") is not None or None in record.values():
-        return reader.unreadable(line, "the number of fields differs from the header's", text)
-    if any("�" in value for value in record.values()):
-        return reader.unreadable(line, "not UTF-8", text)
-    return reader.read(record, line)
+def _header(path: Path) -> list[str]:
+    with _open_text(path) as file:
+        try:
+            return next(_csv_reader(file), [])
+        except csv.Error as error:
+            raise ConfigurationError(f"the first line of {path} is not CSV: {error}") from None
+
+
+def _records(path: Path, reader: RowReader) -> Iterator[Row]:
+    with _open_text(path) as file:
+        records = _csv_reader(file)
+        columns = next(records, [])
+        while True:
+            line = records.line_num + 1
+            try:
+                values = next(records)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield reader.unreadable(line, f"not CSV: {error}", b"")
+                continue
+            if values:
+                yield _csv_row(columns, values, line, reader)
+
+
+def _open_text(path: Path) -> TextIO:
+    # Bytes that are not UTF-8 come as lone surrogates, so that their row is refused and not the file.
+    return TextIOWrapper(_open(path), encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def _csv_reader(file: TextIO) -> _Reader:
+    # Not strict, a quote that is never closed would make the rest of the file one row without a word.
+    return csv.reader(file, strict=True)
+
+
+def _csv_row(columns: list[str], values: list[str], line: int, reader: RowReader) -> Row:
+    if len(values) != len(columns):
+        reason = f"{len(values)} fields where the header has {len(columns)}"
+        return reader.unreadable(line, reason, repr(values).encode("utf-8", "replace"))
+    try:
+        "".join(values).encode()
+    except UnicodeEncodeError:
+        return reader.unreadable(line, "not UTF-8", repr(values).encode("utf-8", "replace"))
+    return reader.read(dict(zip(columns, values, strict=True)), line)
 
 
 def _columns_of(template: str) -> list[str]:
@@ -136,5 +180,5 @@ def _check_template(template: str) -> None:
         columns = _columns_of(template)
     except ValueError as error:
         raise ConfigurationError(f"the template cannot be read: {error}. Write a literal brace twice") from None
-    if not all(columns):
-        raise ConfigurationError("the template has an empty place {}; name a column in it")
+    if not all(columns) or any(name.isdigit() for name in columns):
+        raise ConfigurationError("the template has a place without a name, {} or {0}; name a column in it")

@@ -53,7 +53,7 @@ class Batch:
         dispatcher = Dispatcher(
             requests,
             lambda value: self._answer(reader.read(value)),
-            concurrency=_checked(concurrency or self._concurrency),
+            concurrency=self._checked(concurrency),
             ordered=ordered,
         )
         results = dispatcher.results()
@@ -119,7 +119,7 @@ class Batch:
             Path(output),
             self._answer,
             defaults=Defaults(model=model, parameters=parameters, template=template),
-            concurrency=_checked(concurrency or self._concurrency),
+            concurrency=self._checked(concurrency),
             ordered=ordered,
             on_progress=on_progress,
         )
@@ -154,8 +154,9 @@ class Batch:
             request_id=call.request_id,
         )
 
-
-def _checked(concurrency: int) -> int:
-    if concurrency < 1:
-        raise ConfigurationError(f"concurrency must be at least 1, not {concurrency}")
-    return concurrency
+    def _checked(self, concurrency: int | None) -> int:
+        if concurrency is None:
+            return self._concurrency
+        if concurrency < 1:
+            raise ConfigurationError(f"concurrency must be at least 1, not {concurrency}")
+        return concurrency
