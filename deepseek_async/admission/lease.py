@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import msgspec
 
-if TYPE_CHECKING:
-    from deepseek_async.admission.rate import RateLimits
-    from deepseek_async.admission.slots import Slots
-    from deepseek_async.types import CompletionUsage
+from deepseek_async.admission.rate import RateLimits
+from deepseek_async.admission.slots import Slots
+from deepseek_async.types import CompletionUsage
 
 
-class Lease:
+class Lease(msgspec.Struct, gc=False, eq=False):
     """The right to make one attempt. Ends exactly once; a second ending does nothing.
 
     | ending | slot | reserved tokens |
@@ -21,14 +20,14 @@ class Lease:
     | ``abandoned(sent=…)``: we gave up | free | given back only if nothing was sent |
     """
 
-    __slots__ = ("_rates", "_slots", "_tokens", "open")
+    _slots: Slots
+    _rates: RateLimits | None
+    _tokens: int
+    open: bool = True
+    """Whether the attempt is still running."""
 
-    def __init__(self, slots: Slots, rates: RateLimits | None, tokens: int) -> None:
-        self._slots = slots
-        self._rates = rates
-        self._tokens = tokens
-        self.open = True
-        """Whether the attempt is still running."""
+    # A struct's own repr would show what the server sent to whoever prints locals.
+    __repr__ = object.__repr__
 
     def served(self, usage: CompletionUsage | None) -> None:
         """The attempt gave an answer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import msgspec
 
 from deepseek_async.admission import Lease
 from deepseek_async.codec.body import MAX_BODY_BYTES
@@ -12,35 +12,28 @@ from deepseek_async.transport.watchdog import Watchdog
 from deepseek_async.types import CompletionUsage
 
 
-class Exchange:
+class Exchange(msgspec.Struct, gc=False, eq=False):
     """Reads a body, and ends lease, connection and timers together: exactly one of served, faulted, abandoned."""
 
-    __slots__ = ("_lease", "_received", "_response", "_watchdog", "headers", "read_available")
+    _lease: Lease
+    response: Response
+    _watchdog: Watchdog
 
-    def __init__(self, lease: Lease, response: Response, watchdog: Watchdog) -> None:
-        self._lease = lease
-        self._response = response
-        self._watchdog = watchdog
-        self.headers: Mapping[str, str] = response.headers
-        self.read_available = response.read_available
-        self._received = 0
+    # A struct's own repr would show what the server sent to whoever prints locals.
+    __repr__ = object.__repr__
+
+    @property
+    def request_id(self) -> str | None:
+        """``x-ds-trace-id``: the only correlation header DeepSeek sends."""
+        return self.response.headers.get("x-ds-trace-id")
 
     async def read(self) -> bytes:
         """The whole body, without the blank lines that the server sends while a request is queued."""
-        body = (await self._response.read(MAX_BODY_BYTES)).strip()
+        body = (await self.response.read(MAX_BODY_BYTES)).strip()
         if not body:
             # Frequent in overload: a body of white space only, then the end.
             raise APIResponseValidationError("the server sent an empty body instead of an answer")
         return body
-
-    def count(self, received: int) -> None:
-        """Add to the bytes of a streamed body. Raises APIResponseValidationError past the limit."""
-        self._received += received
-        if self._received > MAX_BODY_BYTES:
-            raise APIResponseValidationError(
-                f"the streamed answer is larger than {MAX_BODY_BYTES:,} bytes",
-                retryable=False,
-            )
 
     def progressed(self) -> None:
         """Content arrived, not only a sign of life."""
@@ -54,17 +47,17 @@ class Exchange:
     def served(self, usage: CompletionUsage | None) -> None:
         """The answer is complete."""
         if self._lease.open:
-            self._response.release()
+            self.response.release()
             self._lease.served(usage)
 
     def faulted(self) -> None:
         """The answer broke off or is no answer."""
         if self._lease.open:
-            self._response.close()
+            self.response.close()
             self._lease.faulted()
 
     def abandoned(self) -> None:
         """We do not want the rest of the answer."""
         if self._lease.open:
-            self._response.close()
+            self.response.close()
             self._lease.abandoned(sent=True)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+import msgspec
+
 from deepseek_async.admission import Gate, Lease
 from deepseek_async.call.exchange import Exchange
 from deepseek_async.call.retry import RetryPolicy
@@ -40,45 +42,30 @@ class Caller:
         streaming: bool = False,
     ) -> Call:
         """A call that has not begun. ``tokens`` is the estimate for the tokens-a-minute limit."""
-        return Call(self, outgoing, retry, timeouts, tokens, streaming=streaming)
+        return Call(self, outgoing, retry, timeouts, tokens, streaming)
 
 
-class Call:
+class Call(msgspec.Struct, gc=False, eq=False):
     """One logical call: as many attempts as the retry policy allows, within one deadline."""
 
-    __slots__ = (
-        "_caller",
-        "_outgoing",
-        "_retry",
-        "_streaming",
-        "_timeouts",
-        "_tokens",
-        "_until",
-        "attempts",
-        "request_id",
-    )
+    _caller: Caller
+    _outgoing: Outgoing
+    _retry: RetryPolicy
+    _timeouts: Timeouts
+    _tokens: int
+    _streaming: bool
+    _until: float | None = None
+    attempts: int = 0
+    """Requests sent so far."""
+    request_id: str | None = None
+    """``x-ds-trace-id`` of the answer, once there is one."""
 
-    def __init__(
-        self,
-        caller: Caller,
-        outgoing: Outgoing,
-        retry: RetryPolicy,
-        timeouts: Timeouts,
-        tokens: int,
-        *,
-        streaming: bool,
-    ) -> None:
-        self._caller = caller
-        self._outgoing = outgoing
-        self._retry = retry
-        self._timeouts = timeouts
-        self._tokens = tokens
-        self._streaming = streaming
-        self._until = None if timeouts.total is None else caller.loop.time() + timeouts.total
-        self.attempts = 0
-        """Requests sent so far."""
-        self.request_id: str | None = None
-        """``x-ds-trace-id`` of the answer, once there is one."""
+    def __post_init__(self) -> None:
+        if self._timeouts.total is not None:
+            self._until = self._caller.loop.time() + self._timeouts.total
+
+    # A struct's own repr would show what the server sent to whoever prints locals.
+    __repr__ = object.__repr__
 
     async def answer(
         self,
@@ -87,22 +74,25 @@ class Call:
     ) -> T:
         """The decoded body. ``fault_of`` may say why a decoded body is no answer; that is retried if it may be."""
         while True:
-            exchange = await self.exchange()
+            exchange = None
             try:
+                exchange = await self._attempt()
                 answer = decode(await exchange.read())
-                failure = None if fault_of is None else fault_of(answer, exchange.headers)
+                failure = None if fault_of is None else fault_of(answer, exchange.response.headers)
             except APIError as error:
                 failure = error
             except BaseException:
-                exchange.abandoned()
+                if exchange is not None:
+                    exchange.abandoned()
                 raise
-            if failure is None:
-                self.request_id = exchange.headers.get("x-ds-trace-id")
-                exchange.served(answer.usage if isinstance(answer, ChatCompletion) else None)
-                return answer
-            exchange.faulted()
-            if failure.request_id is None:
-                failure.request_id = exchange.headers.get("x-ds-trace-id")
+            if exchange is not None:
+                self.request_id = exchange.request_id
+                if failure is None:
+                    exchange.served(answer.usage if isinstance(answer, ChatCompletion) else None)
+                    return answer
+                exchange.faulted()
+            assert failure is not None  # noqa: S101  without an exchange there is one
+            failure.request_id = failure.request_id or self.request_id
             await self.back_off(failure)
 
     async def exchange(self) -> Exchange:
@@ -126,7 +116,7 @@ class Call:
     async def _attempt(self) -> Exchange:
         caller = self._caller
         lease = await (caller.gate.admit(self._tokens) if self._until is None else self._admit_in_time())
-        watchdog = Watchdog(self._timeouts, caller.loop, until=self._until)
+        watchdog = Watchdog(self._timeouts, caller.loop, self._until)
         self.attempts += 1
         try:
             response = await caller.transport.send(self._outgoing, watchdog)

@@ -12,7 +12,9 @@ from typing import Self
 
 from deepseek_async.call.exchange import Exchange
 from deepseek_async.call.lifecycle import Call
+from deepseek_async.codec.body import MAX_BODY_BYTES
 from deepseek_async.codec.chunks import ChunkReader
+from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.codec.verdict import fault_of_ending, is_empty
 from deepseek_async.errors import (
     APIError,
@@ -36,6 +38,7 @@ class ChatCompletionStream:
         self._call = call
         self._exchange = exchange
         self._reader = ChunkReader()
+        self._received = 0
         self._progressed = False
         self._shown = False  # whether any chunk was handed out
         self._hidden = False  # whether this attempt repeats what an earlier one has shown
@@ -48,7 +51,7 @@ class ChatCompletionStream:
     @property
     def request_id(self) -> str | None:
         """``x-ds-trace-id`` of the response."""
-        return self._exchange.headers.get("x-ds-trace-id")
+        return self._exchange.request_id
 
     @property
     def attempts(self) -> int:
@@ -112,7 +115,7 @@ class ChatCompletionStream:
         try:
             while not self._ended and not self._left:
                 try:
-                    block = await self._exchange.read_available()
+                    block = await self._exchange.response.read_available()
                     chunks = self._take(block)
                 except APIError as error:
                     if not self._exchange.open:
@@ -130,9 +133,8 @@ class ChatCompletionStream:
         """Everything that ``block`` completes. A fault in it waits until the chunks before it are handed out."""
         if not block:
             return self._end()
-        self._exchange.count(len(block))
         reader = self._reader
-        chunks = reader.feed(block, self._exchange.headers, now=time.time())
+        chunks = reader.feed(block)
         if reader.progressed:
             if not self._progressed:
                 chunks = self._from_content_on(chunks)
@@ -140,10 +142,19 @@ class ChatCompletionStream:
             self._exchange.progressed()
         elif not self._progressed:
             chunks = self._before_content(chunks)
-        if reader.failure is not None:
-            self._failure = reader.failure
-        elif reader.done:
+        if reader.done:
             chunks += self._end()
+        elif reader.error is not None:
+            self._failure = refusal_in_stream(reader.error, self._exchange.response.headers, now=time.time())
+        elif reader.failure is not None:
+            self._failure = reader.failure
+        elif (received := self._received + len(block)) <= MAX_BODY_BYTES:
+            self._received = received
+        else:
+            self._failure = APIResponseValidationError(
+                f"the streamed answer is larger than {MAX_BODY_BYTES:,} bytes",
+                retryable=False,
+            )
         return chunks
 
     def _before_content(self, chunks: list[ChatCompletionChunk]) -> list[ChatCompletionChunk]:
@@ -205,6 +216,7 @@ class ChatCompletionStream:
         await self._call.back_off(failure)
         self._exchange = await self._call.exchange()
         self._reader = ChunkReader()
+        self._received = 0
         self._held = []
         self._hidden = self._shown
 

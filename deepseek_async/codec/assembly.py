@@ -26,6 +26,10 @@ GAVE_UP: Final = frozenset({"insufficient_system_resource", "aborted"})
 """Finish reasons with which the server says that it stopped in the middle; the request may be sent again."""
 
 
+_PIECES: Final = 256
+"""Pieces of text kept apart. A piece of a few characters takes 60 bytes, which adds up over a thousand streams."""
+
+
 class _Growing:
     """A choice that is still being received. Text is kept as pieces and joined when asked for."""
 
@@ -67,6 +71,7 @@ class Assembly:
     def add(self, chunks: Iterable[ChatCompletionChunk]) -> bool:
         """Take chunks in. True if one carried content, reasoning or a tool call: progress, not a sign of life."""
         progress = False
+        growing = None
         get = self._choices.get
         for chunk in chunks:
             if chunk.usage is not None:
@@ -87,6 +92,8 @@ class Assembly:
                     growing.finish_reason = choice.finish_reason
                 if choice.logprobs is not None:
                     _add_logprobs(growing, choice.logprobs)
+        if growing is not None and len(growing.content) > _PIECES:
+            growing.content = ["".join(growing.content)]
         return progress
 
     def _start(self, chunk: ChatCompletionChunk, choice: ChunkChoice) -> _Growing:

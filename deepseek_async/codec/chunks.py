@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from deepseek_async.codec.assembly import Assembly
 from deepseek_async.codec.body import UNREADABLE, AnswerDecoder
 from deepseek_async.codec.sse import SSEDecoder
-from deepseek_async.codec.verdict import error_in
 from deepseek_async.errors import APIError, APIResponseValidationError
 from deepseek_async.types import ChatCompletionChunk
 
@@ -20,7 +18,7 @@ _DONE: Final = b"[DONE]"
 class ChunkReader:
     """Reads one attempt's stream. ``feed`` is the hot path: once per socket read, for all that has arrived."""
 
-    __slots__ = ("_events", "assembly", "done", "failure", "progressed")
+    __slots__ = ("_events", "assembly", "done", "error", "failure", "progressed")
 
     def __init__(self) -> None:
         self._events = SSEDecoder()
@@ -28,12 +26,14 @@ class ChunkReader:
         self.done = False
         """Whether ``[DONE]`` has come; what follows it is ignored."""
         self.failure: APIError | None = None
-        """The fault met in the stream. Chunks before it are returned all the same."""
+        """What could not be read. Chunks before it are returned all the same."""
+        self.error: Any = None
+        """The error object that the server sent in the place of a chunk."""
         self.progressed = False
         """Whether the last feed brought content, reasoning or a tool call."""
 
-    def feed(self, block: bytes, headers: Mapping[str, str], *, now: float) -> list[ChatCompletionChunk]:
-        """The chunks that ``block`` completes. ``headers`` and ``now`` (wall clock) explain an error object."""
+    def feed(self, block: bytes) -> list[ChatCompletionChunk]:
+        """The chunks that ``block`` completes."""
         chunks: list[ChatCompletionChunk] = []
         append = chunks.append
         try:
@@ -48,8 +48,8 @@ class ChunkReader:
                     chunk = _DECODER.decode_tolerantly(data)
                 chunk._wire = data  # noqa: SLF001  the decoder is the one writer of this field
                 if not chunk.choices and chunk.usage is None:
-                    self.failure = error_in(chunk, headers, now=now)
-                    if self.failure is not None:
+                    self.error = chunk.to_dict().get("error")
+                    if self.error is not None:
                         break
                 append(chunk)
         except APIResponseValidationError as error:

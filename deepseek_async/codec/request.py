@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 
 from deepseek_async.errors import InvalidRequestError
+from deepseek_async.types import ChatCompletionMessage
 
 MAX_REQUEST_BYTES: Final = 48 * 1024 * 1024
 """DeepSeek's limit on a request body (DeepSeek docs, Vision guide)."""
@@ -21,7 +22,7 @@ def encode_request(parameters: Mapping[str, Any]) -> bytes:
     try:
         # Copied, because orjson's bytes keep their working buffer: 8 KB for a short request, which a stream
         # would hold as long as it may have to be sent again.
-        body = memoryview(orjson.dumps(parameters)).tobytes()
+        body = memoryview(orjson.dumps(parameters, _as_sent)).tobytes()
     except TypeError as error:
         try:
             explanation = _explain(parameters) or f"the request cannot be written as JSON: {error}"
@@ -34,6 +35,13 @@ def encode_request(parameters: Mapping[str, Any]) -> bytes:
             "Send large images as file references, or split the prompt",
         )
     return body
+
+
+def _as_sent(value: Any) -> Any:
+    """An answer's own message, appended to the conversation, in the form in which the API takes it back."""
+    if isinstance(value, ChatCompletionMessage):
+        return value.to_request()
+    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 def _explain(parameters: Mapping[str, Any]) -> str | None:

@@ -20,6 +20,9 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     headers: Mapping[str, str] | None = None
     """Added to the session's own; None for none."""
 
+    def __repr__(self) -> str:
+        return f"<Outgoing {self.method} {self.path}, {len(self.body or b'')} bytes>"
+
 
 class Response(Protocol):
     """A response whose head has arrived. Ends with exactly one of ``release`` or ``close``."""

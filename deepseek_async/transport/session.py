@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import aiohttp
+import msgspec
 from aiohttp.abc import ResolveResult
+from aiohttp.connector import Connection
 from yarl import URL
 
 from deepseek_async.credential import ApiKey, redact
@@ -51,13 +53,12 @@ class Session:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._base = base_url
-        self._origin = str(URL(base_url).origin())
-        self._tls = base_url.startswith("https:")
+        self.origin = str(URL(base_url).origin())
         self._proxy = proxy
         self._urls: dict[str, URL] = {}
-        self._tails: set[aiohttp.ClientResponse] = set()
+        self.tails: set[aiohttp.ClientResponse] = set()
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=(_TLSConnector if base_url.startswith("https:") else aiohttp.TCPConnector)(
                 limit=limit,
                 ttl_dns_cache=300,
                 # Installing aiodns would otherwise change the resolver, with its long negative caching.
@@ -101,13 +102,11 @@ class Session:
                 raise
             failure = watchdog.failure()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            failure = translate(error, self._origin)
+            failure = translate(error, self.origin)
         except ValueError as error:
             failure = InvalidRequestError(f"the request cannot be written as HTTP: {plain(redact(str(error)))[:200]}")
         else:
-            if self._tls and response.connection is not None:
-                shrink_read_buffer(response.connection.transport)
-            pooled = PooledResponse(response, watchdog, self._origin, self._tails)
+            pooled = PooledResponse(response, watchdog, self, response.status, response.headers)
             watchdog.guard(pooled.close)
             return pooled
         # Raised out here, so that aiohttp's exception is not even its context.
@@ -124,13 +123,13 @@ class Session:
 
     async def aclose(self) -> None:
         """Close every connection and wait until they are gone."""
-        while self._tails:
-            self._tails.pop().close()
+        while self.tails:
+            self.tails.pop().close()
         await self._http.close()
 
     def forget(self) -> None:
         """Drop the pool of an event loop that has ended; its sockets cannot be closed in order any more."""
-        self._tails.clear()
+        self.tails.clear()
         connector = self._http.connector
         self._http.detach()
         if connector is None or connector.closed:
@@ -144,24 +143,17 @@ class Session:
                 _close_socket(transport)
 
 
-class PooledResponse:
+class PooledResponse(msgspec.Struct, gc=False, eq=False):
     """A response of the session; see ``Response``."""
 
-    __slots__ = ("_origin", "_response", "_tails", "_watchdog", "headers", "status")
+    _response: aiohttp.ClientResponse
+    _watchdog: Watchdog
+    _session: Session
+    status: int
+    headers: Mapping[str, str]
 
-    def __init__(
-        self,
-        response: aiohttp.ClientResponse,
-        watchdog: Watchdog,
-        origin: str,
-        tails: set[aiohttp.ClientResponse],
-    ) -> None:
-        self._response = response
-        self._watchdog = watchdog
-        self._origin = origin
-        self._tails = tails  # of the session: ended answers whose connection is still open
-        self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
+    # A struct's own repr would show what the server sent to whoever prints locals.
+    __repr__ = object.__repr__
 
     async def read(self, limit: int) -> bytes:
         """See ``Response.read``."""
@@ -175,7 +167,7 @@ class PooledResponse:
             size += len(block)
             if size > limit:
                 raise APIResponseValidationError(
-                    f"the response of {self._origin} is larger than {limit:,} bytes",
+                    f"the response of {self._session.origin} is larger than {limit:,} bytes",
                     retryable=False,
                 )
         return b"".join(blocks)
@@ -187,7 +179,7 @@ class PooledResponse:
             block = await self._response.content.readany()
         except (aiohttp.ClientError, OSError, RuntimeError) as error:
             # RuntimeError: the session was closed before this read.
-            failure: APIError = translate(error, self._origin)
+            failure: APIError = translate(error, self._session.origin)
         else:
             self._watchdog.alive()
             return block
@@ -210,11 +202,11 @@ class PooledResponse:
         if content.exception() is not None:
             self._response.close()
             return
-        self._tails.add(self._response)
+        self._session.tails.add(self._response)
         asyncio.get_running_loop().call_later(_LAST_BYTES, self._cut_tail)
 
     def _cut_tail(self) -> None:
-        self._tails.discard(self._response)
+        self._session.tails.discard(self._response)
         self._response.close()
 
     def close(self) -> None:
@@ -225,6 +217,15 @@ class PooledResponse:
             # close() would first flush what the server does not read, and over TLS wait for its goodbye.
             connection.transport.abort()
         self._response.close()
+
+
+class _TLSConnector(aiohttp.TCPConnector):
+    """Its connections give back most of asyncio's read buffer as soon as they are made."""
+
+    async def connect(self, *arguments: Any, **options: Any) -> Connection:
+        connection = await super().connect(*arguments, **options)
+        shrink_read_buffer(connection.transport)
+        return connection
 
 
 class _Resolver(aiohttp.ThreadedResolver):

@@ -50,48 +50,40 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigurationError(f"timeout.{name} must be above 0 seconds, not {value!r}")
 
 
-class Watchdog:
-    """Watches one attempt. ``guard`` says what to break when a timer runs out; ``failure`` says which one did."""
+class Watchdog(msgspec.Struct, gc=False, eq=False):
+    """Watches one attempt. ``guard`` says what to break when a timer runs out; ``failure`` says which one did.
 
-    __slots__ = (
-        "_break",
-        "_content",
-        "_handle",
-        "_headers",
-        "_life",
-        "_loop",
-        "_scheduled",
-        "_started",
-        "_streaming",
-        "_tick",
-        "_timeouts",
-        "_until",
-        "_waiting",
-        "expired",
-    )
+    Like all that lives as long as an attempt it is a struct outside the cyclic collector, whose cost at many
+    calls in flight grows with the number of objects alive. ``stop`` breaks the one cycle, through ``guard``.
+    """
 
-    def __init__(self, timeouts: Timeouts, loop: asyncio.AbstractEventLoop, *, until: float | None = None) -> None:
-        self._timeouts = timeouts
-        self._loop = loop
-        self._started = self._life = loop.time()
-        self._until = until  # deadline of the whole call, in the loop's time
-        self._headers = False
-        self._content = 0.0
-        self._streaming = False
-        self._break: Callable[[], object] | None = None
-        self._handle: asyncio.TimerHandle | None = None
-        self._scheduled = 0.0
-        # No timer is shorter, so a look this often sees each of them in time, whichever begins to count next.
-        self._tick = min(timeouts.headers, timeouts.first_content, timeouts.idle, timeouts.stall)
-        self._waiting = True
-        self.expired: str | None = None
-        """Name of the timer that ran out."""
+    _timeouts: Timeouts
+    _loop: asyncio.AbstractEventLoop
+    until: float | None = None
+    """Deadline of the whole call, in the loop's time."""
+    _started: float = 0.0
+    _life: float = 0.0
+    _content: float = 0.0
+    _scheduled: float = 0.0
+    _headers: bool = False
+    _streaming: bool = False
+    _waiting: bool = True
+    _break: Callable[[], object] | None = None
+    _handle: asyncio.TimerHandle | None = None
+    expired: str | None = None
+    """Name of the timer that ran out."""
+
+    def __post_init__(self) -> None:
+        self._started = self._life = self._loop.time()
+
+    # A struct's own repr would show what the server sent to whoever prints locals.
+    __repr__ = object.__repr__
 
     def guard(self, break_wait: Callable[[], object]) -> None:
         """From now on call ``break_wait`` when a timer runs out."""
         self._break = break_wait
         if self._handle is None:
-            self._arm(self._next()[0])
+            self._arm(self._soonest(self._started))
 
     def head_arrived(self, *, streaming: bool) -> None:
         """The response's head is there; from now on bytes and content are timed."""
@@ -110,7 +102,7 @@ class Watchdog:
         self._life = now
         self._waiting = True
         if self._handle is None:
-            self._arm(self._next()[0])
+            self._arm(self._soonest(now))
 
     def alive(self) -> None:
         """Some byte arrived."""
@@ -150,13 +142,19 @@ class Watchdog:
                 due = min(due, (self._content + timeouts.stall, "stall"))
             elif self._streaming:
                 due = min(due, (self._started + timeouts.first_content, "first_content"))
-        if self._until is not None:
-            due = min(due, (self._until, "total"))
+        if self.until is not None:
+            due = min(due, (self.until, "total"))
         return due
 
+    def _soonest(self, now: float) -> float:
+        """When a timer could run out at the earliest, whichever of them begins to count now."""
+        timeouts = self._timeouts
+        due = now + min(timeouts.headers, timeouts.first_content, timeouts.idle, timeouts.stall, timeouts.attempt)
+        return due if self.until is None or due < self.until else self.until
+
     def _arm(self, due: float) -> None:
-        self._scheduled = min(due, self._loop.time() + self._tick)
-        self._handle = self._loop.call_at(self._scheduled, self._fire)
+        self._scheduled = due
+        self._handle = self._loop.call_at(due, self._fire)
 
     def _fire(self) -> None:
         self._handle = None
@@ -172,7 +170,7 @@ class Watchdog:
         if not self._waiting:
             return  # armed again by waiting()
         if due > now:
-            self._arm(due)
+            self._arm(min(due, self._soonest(now)))
             return
         self.expired = name
         if self._break is not None:

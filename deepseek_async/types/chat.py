@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from deepseek_async.types.answer import Answer, LinkedPart, Part
@@ -59,6 +61,21 @@ class ChatCompletionMessage(LinkedPart):
     """The model's reasoning; None when thinking was off."""
     tool_calls: list[ToolCall] | None = None
     refusal: str | None = None
+
+    def to_request(self) -> dict[str, Any]:
+        """This message as part of a conversation: ``messages.append(done.choices[0].message)`` sends this.
+
+        ``content`` may be null only beside tool calls (DeepSeek docs, create-chat-completion), and
+        ``reasoning_content`` goes back verbatim, which thinking with tools requires.
+        """
+        message: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.content is None and not self.tool_calls:
+            message["content"] = ""
+        if self.reasoning_content is not None:
+            message["reasoning_content"] = self.reasoning_content
+        if self.tool_calls:
+            message["tool_calls"] = [call.to_dict() for call in self.tool_calls]
+        return message
 
 
 class Choice(LinkedPart):

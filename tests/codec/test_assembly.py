@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from servers import DONE, OPENING, USAGE, chunk, ending, event, said
 
 from deepseek_async.codec.chunks import ChunkReader
+from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.errors import APIStatusError
 from deepseek_async.types import ChatCompletion
 
@@ -17,7 +18,7 @@ from deepseek_async.types import ChatCompletion
 def read(*pieces: bytes) -> ChunkReader:
     reader = ChunkReader()
     for piece in pieces:
-        reader.feed(piece, {}, now=0)
+        reader.feed(piece)
     return reader
 
 
@@ -131,7 +132,7 @@ def test_only_content_reasoning_and_tool_calls_are_progress():
         DONE: False,
     }
     for piece, progress in fed.items():
-        reader.feed(piece, {}, now=0)
+        reader.feed(piece)
         assert reader.progressed is progress
 
 
@@ -159,7 +160,7 @@ def test_a_lone_surrogate_split_over_two_chunks_is_kept():
 
 def test_a_fault_leaves_the_chunks_before_it():
     reader = ChunkReader()
-    chunks = reader.feed(said("a") + said("b") + b"data: {nonsense\n\n" + said("c"), {}, now=0)
+    chunks = reader.feed(said("a") + said("b") + b"data: {nonsense\n\n" + said("c"))
     assert [piece.choices[0].delta.content for piece in chunks] == ["a", "b"]
     assert reader.failure is not None
     assert len(str(reader.failure)) < 500
@@ -167,8 +168,8 @@ def test_a_fault_leaves_the_chunks_before_it():
 
 def test_an_error_event_is_found_whatever_stands_beside_it():
     for text in ('{"error": {"message": "x", "code": 503}}', '{"id": "1", "choices": [], "error": "\\ud83d"}'):
-        failure = read(event(text)).failure
-        assert isinstance(failure, APIStatusError)
+        reader = read(event(text))
+        assert isinstance(refusal_in_stream(reader.error, {}, now=0), APIStatusError)
 
 
 def test_what_follows_done_is_not_read():
