@@ -7,6 +7,7 @@ script ends, the connection is kept and the next request on it is read, as an HT
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import socket
 import struct
@@ -219,7 +220,7 @@ def answer(content: str | None = "Hello", **fields: Any) -> dict[str, Any]:
                 "message": {"role": "assistant", "content": content},
             },
         ],
-        "usage": USAGE,
+        "usage": copy.deepcopy(USAGE),
         "system_fingerprint": "fp_1",
         **fields,
     }

@@ -142,20 +142,24 @@ class ChatCompletionStream:
             self._exchange.progressed()
         elif not self._progressed:
             chunks = self._before_content(chunks)
+        self._received += len(block)
+        if reader.halted or self._received > MAX_BODY_BYTES:
+            chunks += self._halt()
+        return chunks
+
+    def _halt(self) -> list[ChatCompletionChunk]:
+        """The reader will give no more chunks, by the stream's end or by a fault in it."""
+        reader = self._reader
         if reader.done:
-            chunks += self._end()
-        elif reader.error is not None:
+            return self._end()
+        if reader.error is not None:
             self._failure = refusal_in_stream(reader.error, self._exchange.response.headers, now=time.time())
-        elif reader.failure is not None:
-            self._failure = reader.failure
-        elif (received := self._received + len(block)) <= MAX_BODY_BYTES:
-            self._received = received
         else:
-            self._failure = APIResponseValidationError(
+            self._failure = reader.failure or APIResponseValidationError(
                 f"the streamed answer is larger than {MAX_BODY_BYTES:,} bytes",
                 retryable=False,
             )
-        return chunks
+        return []
 
     def _before_content(self, chunks: list[ChatCompletionChunk]) -> list[ChatCompletionChunk]:
         """What may be handed out of chunks without content, while the attempt may still have to be repeated.

@@ -62,8 +62,8 @@ class CompletionDecoder(AnswerDecoder[ChatCompletion]):
         wire = wire.strip()
         completion = super().decode(wire)
         for position, choice in enumerate(completion.choices):
-            choice.link(wire, "choices", position)
-            choice.message.link(wire, "choices", position, "message")
+            choice._origin = (wire, ("choices", position))  # noqa: SLF001
+            choice.message._origin = (wire, ("choices", position, "message"))  # noqa: SLF001
         return completion
 
 

@@ -18,7 +18,7 @@ _DONE: Final = b"[DONE]"
 class ChunkReader:
     """Reads one attempt's stream. ``feed`` is the hot path: once per socket read, for all that has arrived."""
 
-    __slots__ = ("_events", "assembly", "done", "error", "failure", "progressed")
+    __slots__ = ("_events", "assembly", "done", "error", "failure", "halted", "progressed")
 
     def __init__(self) -> None:
         self._events = SSEDecoder()
@@ -29,6 +29,8 @@ class ChunkReader:
         """What could not be read. Chunks before it are returned all the same."""
         self.error: Any = None
         """The error object that the server sent in the place of a chunk."""
+        self.halted = False
+        """Whether one of done, error and failure is set."""
         self.progressed = False
         """Whether the last feed brought content, reasoning or a tool call."""
 
@@ -43,16 +45,17 @@ class ChunkReader:
                 except UNREADABLE:
                     # No chunk is spent on comparing with the marker that comes once.
                     if data.strip() == _DONE:
-                        self.done = True
+                        self.done = self.halted = True
                         break
                     chunk = _DECODER.decode_tolerantly(data)
                 chunk._wire = data  # noqa: SLF001  the decoder is the one writer of this field
                 if not chunk.choices and chunk.usage is None:
                     self.error = chunk.to_dict().get("error")
                     if self.error is not None:
+                        self.halted = True
                         break
                 append(chunk)
         except APIResponseValidationError as error:
-            self.failure = error
+            self.failure, self.halted = error, True
         self.progressed = self.assembly.add(chunks)
         return chunks

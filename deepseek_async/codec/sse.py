@@ -39,6 +39,7 @@ class SSEDecoder:
     """
 
     __slots__ = (
+        "_at_boundary",
         "_data",
         "_event",
         "_id",
@@ -62,6 +63,7 @@ class SSEDecoder:
         self._id = ""
         self._skip_line_feed = False
         self._started = False
+        self._at_boundary = False  # whether nothing of an event is held, and none has named fields
         self.comments = 0
         """Comment lines seen so far; DeepSeek sends ``: keep-alive`` while a request is queued."""
         self.retry: int | None = None
@@ -79,6 +81,11 @@ class SSEDecoder:
 
     def feed_data(self, block: bytes) -> list[bytes]:
         """The data alone of the events completed by ``block``: all that a stream of DeepSeek's has."""
+        if self._at_boundary and block.endswith(b"\n\n"):
+            # Whole events and nothing else: a stream that is read as fast as it is written.
+            payloads, _ = self._cut_plain_events(block)
+            if payloads:
+                return payloads
         plain, others = self._split(block)
         return plain + [event.data for event in others] if others else plain
 
@@ -98,13 +105,15 @@ class SSEDecoder:
             block = b"".join([*self._partial, block])
             self._partial.clear()
             self._partial_bytes = 0
-        payloads, rest = self._cut_plain_events(block)
-        return payloads, self._read_lines(rest) if rest else []
+        payloads, rest = self._cut_plain_events(block) if not self._data else ([], block)
+        others = self._read_lines(rest) if rest else []
+        self._at_boundary = not (self._partial or self._data or self._event or self._id or self._skip_line_feed)
+        return payloads, others
 
     def _cut_plain_events(self, block: bytes) -> tuple[list[bytes], bytes]:
         """Data of all leading events of the plain form ``data: …\\n\\n`` at once, and the bytes after them."""
         end = block.rfind(b"\n\n")
-        if end < 0 or self._data or self._event or self._id or not block.startswith(_PREFIX) or b"\r" in block:
+        if end < 0 or self._event or self._id or not block.startswith(_PREFIX) or b"\r" in block:
             return [], block
         payloads = block[len(_PREFIX) : end].split(_BOUNDARY)
         # A line feed left inside a payload is a second line, a comment or another field. Looking for one in

@@ -25,7 +25,7 @@ def fault_of(completion: ChatCompletion, headers: Mapping[str, str], *, now: flo
             f"the server's answer has no choices: {quote(completion.to_json())}",
         )
     for choice in completion.choices:
-        fault = fault_of_ending(choice.finish_reason)
+        fault = None if choice.finish_reason in COMPLETE else fault_of_ending(choice.finish_reason)
         if fault is not None:
             fault.partial = completion
             return fault

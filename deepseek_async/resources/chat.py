@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, overload
 
@@ -210,9 +210,9 @@ class Completions:
         )
 
     @staticmethod
-    async def complete(call: Call) -> ChatCompletion:
-        """The answer of a call that does not stream."""
-        return await call.answer(decode_completion, _fault_of)
+    def complete(call: Call) -> Coroutine[Any, Any, ChatCompletion]:
+        """The answer of a call that does not stream; await it."""
+        return call.answer(decode_completion, _fault_of)
 
 
 def _fault_of(completion: ChatCompletion, headers: Mapping[str, str]) -> APIError | None:

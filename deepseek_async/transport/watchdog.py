@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -22,7 +23,7 @@ _CALLERS_TIME: Final = 0.05
 """Seconds between two reads from which on the pause is the caller's, who was busy with the chunks."""
 
 
-class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """How long each wait of a call may last, in seconds.
 
     Raises ConfigurationError, naming the field, for a value that is not above zero.
@@ -48,6 +49,11 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigurationError(f"timeout.{name} must be above 0 seconds, not {value!r}")
+
+    @cached_property
+    def shortest(self) -> float:
+        """The shortest timer of an attempt: how soon one of them can run out."""
+        return min(self.headers, self.first_content, self.idle, self.stall, self.attempt)
 
 
 class Watchdog(msgspec.Struct, gc=False, eq=False):
@@ -97,12 +103,10 @@ class Watchdog(msgspec.Struct, gc=False, eq=False):
         pause = now - self._life
         if pause > _CALLERS_TIME:
             self._started += pause
+            self._life = now
             if self._content:
                 self._content += pause
-        self._life = now
         self._waiting = True
-        if self._handle is None:
-            self._arm(self._soonest(now))
 
     def alive(self) -> None:
         """Some byte arrived."""
@@ -148,8 +152,7 @@ class Watchdog(msgspec.Struct, gc=False, eq=False):
 
     def _soonest(self, now: float) -> float:
         """When a timer could run out at the earliest, whichever of them begins to count now."""
-        timeouts = self._timeouts
-        due = now + min(timeouts.headers, timeouts.first_content, timeouts.idle, timeouts.stall, timeouts.attempt)
+        due = now + self._timeouts.shortest
         return due if self.until is None or due < self.until else self.until
 
     def _arm(self, due: float) -> None:
@@ -166,9 +169,10 @@ class Watchdog(msgspec.Struct, gc=False, eq=False):
             self._life += late
             if self._content:
                 self._content += late
-        due, name = self._next()
         if not self._waiting:
-            return  # armed again by waiting()
+            self._arm(self._soonest(now))
+            return
+        due, name = self._next()
         if due > now:
             self._arm(min(due, self._soonest(now)))
             return

@@ -51,10 +51,6 @@ class LinkedPart(Part):
         # The server may have left this part out, or sent null.
         return value if isinstance(value, dict) else _declared(self)
 
-    def link(self, wire: bytes, *path: str | int) -> None:
-        """Remember the bytes of the whole answer, and where in it this object stands."""
-        self._origin = (wire, path)
-
 
 class Answer(Part):
     """A whole answer. It keeps the bytes it was decoded from, so fields that the API adds later are not lost.
