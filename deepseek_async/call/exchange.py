@@ -35,9 +35,9 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
             raise APIResponseValidationError("the server sent an empty body instead of an answer")
         return body
 
-    def progressed(self) -> None:
-        """Content arrived, not only a sign of life."""
-        self._watchdog.progressed()
+    def alive(self, *, progressed: bool) -> None:
+        """Bytes arrived; ``progressed``: content, and not only a sign of life."""
+        self._watchdog.alive(progressed=progressed)
 
     @property
     def open(self) -> bool:

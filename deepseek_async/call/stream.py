@@ -34,6 +34,22 @@ class ChatCompletionStream:
     StreamInterruptedError, because a restart would show the reader the same text twice.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_call",
+        "_ended",
+        "_exchange",
+        "_failure",
+        "_generator",
+        "_held",
+        "_hidden",
+        "_left",
+        "_progressed",
+        "_reader",
+        "_received",
+        "_shown",
+    )
+
     def __init__(self, call: Call, exchange: Exchange) -> None:
         self._call = call
         self._exchange = exchange
@@ -112,17 +128,20 @@ class ChatCompletionStream:
             )
 
     async def _iterate(self) -> AsyncGenerator[ChatCompletionChunk, None]:
+        chunk: ChatCompletionChunk | None
         try:
             while not self._ended and not self._left:
                 try:
                     block = await self._exchange.response.read_available()
-                    chunks = self._take(block)
-                except APIError as error:
-                    if not self._exchange.open:
-                        return  # closed under us by aclose()
+                except Exception as error:  # noqa: BLE001  explain raises again what is none of the transport's
                     chunks = self._broken(error)
+                else:
+                    chunks = self._take(block)
                 for chunk in chunks:
                     yield chunk
+                # Nothing of a block outlives it: a thousand waiting streams are what the collector walks over.
+                del chunks
+                chunk = None
                 if self._failure is not None:
                     await self._recover(self._failure)
         finally:
@@ -135,13 +154,13 @@ class ChatCompletionStream:
             return self._end()
         reader = self._reader
         chunks = reader.feed(block)
-        if reader.progressed:
-            if not self._progressed:
+        self._exchange.alive(progressed=reader.progressed)
+        if not self._progressed:
+            if reader.progressed:
                 chunks = self._from_content_on(chunks)
                 self._progressed = True
-            self._exchange.progressed()
-        elif not self._progressed:
-            chunks = self._before_content(chunks)
+            else:
+                chunks = self._before_content(chunks)
         self._received += len(block)
         if reader.halted or self._received > MAX_BODY_BYTES:
             chunks += self._halt()
@@ -180,12 +199,16 @@ class ChatCompletionStream:
         chunks, self._held = self._held + chunks, []
         return list(dropwhile(_says_nothing, chunks)) if self._hidden else chunks
 
-    def _broken(self, error: APIError) -> list[ChatCompletionChunk]:
+    def _broken(self, error: Exception) -> list[ChatCompletionChunk]:
         """The connection broke. An answer whose every choice had ended is whole all the same."""
+        failure = self._exchange.response.explain(error)
+        if not self._exchange.open:
+            self._left = True  # closed under us by aclose()
+            return []
         reasons = self._reader.assembly.finish_reasons
         if reasons and all(fault_of_ending(reason) is None for reason in reasons):
             return self._end()
-        self._failure = error
+        self._failure = failure
         return []
 
     def _end(self) -> list[ChatCompletionChunk]:

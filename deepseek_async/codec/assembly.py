@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+
 from deepseek_async.types import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -30,19 +32,16 @@ _PIECES: Final = 256
 """Pieces of text kept apart. A piece of a few characters takes 60 bytes, which adds up over a thousand streams."""
 
 
-class _Growing:
+class _Growing(msgspec.Struct, gc=False):
     """A choice that is still being received. Text is kept as pieces and joined when asked for."""
 
-    __slots__ = ("calls", "content", "finish_reason", "index", "logprobs", "reasoning", "role")
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.role = "assistant"
-        self.content: list[str] = []
-        self.reasoning: list[str] | None = None
-        self.calls: dict[int, ToolCall] = {}
-        self.finish_reason: str | None = None
-        self.logprobs: ChoiceLogprobs | None = None
+    index: int
+    role: str
+    content: list[str]
+    reasoning: list[str] | None = None
+    calls: dict[int, ToolCall] | None = None
+    finish_reason: str | None = None
+    logprobs: ChoiceLogprobs | None = None
 
     def finished(self) -> Choice:
         return Choice(
@@ -51,22 +50,19 @@ class _Growing:
                 role=self.role,
                 content="".join(self.content),
                 reasoning_content=None if self.reasoning is None else "".join(self.reasoning),
-                tool_calls=[self.calls[index] for index in sorted(self.calls)] or None,
+                tool_calls=[self.calls[index] for index in sorted(self.calls)] if self.calls else None,
             ),
             finish_reason=self.finish_reason,
             logprobs=self.logprobs,
         )
 
 
-class Assembly:
+class Assembly(msgspec.Struct, gc=False):
     """Folds chunks into one completion. ``add`` is on the hot path: each streamed chunk passes its loop once."""
 
-    __slots__ = ("_choices", "_head", "usage")
-
-    def __init__(self) -> None:
-        self._head: ChatCompletionChunk | None = None
-        self._choices: dict[int, _Growing] = {}
-        self.usage: CompletionUsage | None = None
+    _head: ChatCompletionChunk | None = None
+    _choices: dict[int, _Growing] = {}
+    usage: CompletionUsage | None = None
 
     def add(self, chunks: Iterable[ChatCompletionChunk]) -> bool:
         """Take chunks in. True if one carried content, reasoning or a tool call: progress, not a sign of life."""
@@ -97,11 +93,10 @@ class Assembly:
         return progress
 
     def _start(self, chunk: ChatCompletionChunk, choice: ChunkChoice) -> _Growing:
-        growing = _Growing(choice.index)
-        if choice.delta.role:
-            growing.role = choice.delta.role
+        growing = _Growing(choice.index, choice.delta.role or "assistant", [])
         self._choices[choice.index] = growing
-        self._head = self._head or chunk
+        if self._head is None:
+            self._head = msgspec.structs.replace(chunk, choices=[], _wire=b"")
         return growing
 
     @property
@@ -131,6 +126,8 @@ def _add_reasoning(growing: _Growing, text: str) -> bool:
 
 
 def _add_calls(growing: _Growing, deltas: list[ToolCallDelta]) -> None:
+    if growing.calls is None:
+        growing.calls = {}
     for delta in deltas:
         call = growing.calls.get(delta.index)
         if call is None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from deepseek_async.codec.assembly import Assembly
 from deepseek_async.codec.body import UNREADABLE, AnswerDecoder
 from deepseek_async.codec.sse import SSEDecoder
@@ -15,24 +17,23 @@ _decode: Final = _DECODER.decode_strictly
 _DONE: Final = b"[DONE]"
 
 
-class ChunkReader:
+class ChunkReader(msgspec.Struct, gc=False, eq=False):
     """Reads one attempt's stream. ``feed`` is the hot path: once per socket read, for all that has arrived."""
 
-    __slots__ = ("_events", "assembly", "done", "error", "failure", "halted", "progressed")
+    _events: SSEDecoder = msgspec.field(default_factory=SSEDecoder)
+    assembly: Assembly = msgspec.field(default_factory=Assembly)
+    done: bool = False
+    """Whether ``[DONE]`` has come; what follows it is ignored."""
+    failure: APIError | None = None
+    """What could not be read. Chunks before it are returned all the same."""
+    error: Any = None
+    """The error object that the server sent in the place of a chunk."""
+    halted: bool = False
+    """Whether one of done, error and failure is set."""
+    progressed: bool = False
+    """Whether the last feed brought content, reasoning or a tool call."""
 
-    def __init__(self) -> None:
-        self._events = SSEDecoder()
-        self.assembly = Assembly()
-        self.done = False
-        """Whether ``[DONE]`` has come; what follows it is ignored."""
-        self.failure: APIError | None = None
-        """What could not be read. Chunks before it are returned all the same."""
-        self.error: Any = None
-        """The error object that the server sent in the place of a chunk."""
-        self.halted = False
-        """Whether one of done, error and failure is set."""
-        self.progressed = False
-        """Whether the last feed brought content, reasoning or a tool call."""
+    __repr__ = object.__repr__
 
     def feed(self, block: bytes) -> list[ChatCompletionChunk]:
         """The chunks that ``block`` completes."""

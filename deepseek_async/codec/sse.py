@@ -32,42 +32,26 @@ class ServerSentEvent(msgspec.Struct, gc=False, frozen=True):
     id: str = ""
 
 
-class SSEDecoder:
+class SSEDecoder(msgspec.Struct, gc=False, eq=False):
     """An incremental decoder: ``feed`` it bytes in any pieces, it returns the events completed by them.
 
     Raises APIResponseValidationError when one event grows past ``max_event_bytes``.
     """
 
-    __slots__ = (
-        "_at_boundary",
-        "_data",
-        "_event",
-        "_id",
-        "_max_event_bytes",
-        "_partial",
-        "_partial_bytes",
-        "_size",
-        "_skip_line_feed",
-        "_started",
-        "comments",
-        "retry",
-    )
-
-    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
-        self._max_event_bytes = max_event_bytes
-        self._partial: list[bytes] = []  # pieces of a line whose end has not come
-        self._partial_bytes = 0
-        self._data: list[bytes] = []  # data lines of the event being read
-        self._size = 0
-        self._event = ""
-        self._id = ""
-        self._skip_line_feed = False
-        self._started = False
-        self._at_boundary = False  # whether nothing of an event is held, and none has named fields
-        self.comments = 0
-        """Comment lines seen so far; DeepSeek sends ``: keep-alive`` while a request is queued."""
-        self.retry: int | None = None
-        """Reconnection time in milliseconds, if the server sent one."""
+    max_event_bytes: int = MAX_EVENT_BYTES
+    comments: int = 0
+    """Comment lines seen so far; DeepSeek sends ``: keep-alive`` while a request is queued."""
+    retry: int | None = None
+    """Reconnection time in milliseconds, if the server sent one."""
+    _partial: list[bytes] = []  # pieces of a line whose end has not come
+    _partial_bytes: int = 0
+    _data: list[bytes] = []  # data lines of the event being read
+    _size: int = 0
+    _event: str = ""
+    _id: str = ""
+    _skip_line_feed: bool = False
+    _started: bool = False
+    _at_boundary: bool = False  # whether nothing of an event is held, and none has named fields
 
     @property
     def mid_event(self) -> bool:
@@ -118,7 +102,7 @@ class SSEDecoder:
         payloads = block[len(_PREFIX) : end].split(_BOUNDARY)
         # A line feed left inside a payload is a second line, a comment or another field. Looking for one in
         # the joined copy costs a fifth of counting them all in the block.
-        if b"\n" in b"".join(payloads) or end > self._max_event_bytes:
+        if b"\n" in b"".join(payloads) or end > self.max_event_bytes:
             return [], block
         return payloads, block[end + 2 :]
 
@@ -171,9 +155,9 @@ class SSEDecoder:
 
     def _count(self, added: int) -> None:
         self._size += added
-        if self._size + self._partial_bytes > self._max_event_bytes:
+        if self._size + self._partial_bytes > self.max_event_bytes:
             raise APIResponseValidationError(
-                f"the server sent an event of more than {self._max_event_bytes} bytes without ending it",
+                f"the server sent an event of more than {self.max_event_bytes} bytes without ending it",
                 retryable=False,
             )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Coroutine, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
+from deepseek_async.errors import APIError
 from deepseek_async.transport.watchdog import Watchdog
 
 
@@ -34,8 +35,16 @@ class Response(Protocol):
         """The whole body. Raises APIConnectionError if it breaks off, APIResponseValidationError past ``limit``."""
         ...
 
-    async def read_available(self) -> bytes:
-        """Whatever has arrived, waiting for the first byte; empty at the end of the body."""
+    def read_available(self) -> Coroutine[Any, Any, bytes]:
+        """Await it for whatever has arrived, the first byte waited for; empty at the end of the body.
+
+        The one method that raises the transport's own exceptions: it runs once for every read of a stream,
+        where a coroutine around it is felt. ``explain`` makes them ours.
+        """
+        ...
+
+    def explain(self, error: Exception) -> APIError:
+        """The error to raise in the place of what ``read_available`` raised; foreign errors are raised again."""
         ...
 
     def release(self) -> None:

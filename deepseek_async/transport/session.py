@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 
 import aiohttp
@@ -157,12 +157,23 @@ class PooledResponse(msgspec.Struct, gc=False, eq=False):
 
     async def read(self, limit: int) -> bytes:
         """See ``Response.read``."""
+        try:
+            return await self._read(limit)
+        except Exception as error:  # noqa: BLE001  explain raises again what is none of the transport's
+            failure = self.explain(error)
+        # Raised out here, so that aiohttp's exception is not even its context.
+        raise failure
+
+    async def _read(self, limit: int) -> bytes:
+        content, watchdog = self._response.content, self._watchdog
         block = await self.read_available()
-        if self._response.content.at_eof():
+        watchdog.alive()
+        if content.at_eof():
             return block
         blocks, size = [block], len(block)
         while block:
             block = await self.read_available()
+            watchdog.alive()
             blocks.append(block)
             size += len(block)
             if size > limit:
@@ -172,22 +183,24 @@ class PooledResponse(msgspec.Struct, gc=False, eq=False):
                 )
         return b"".join(blocks)
 
-    async def read_available(self) -> bytes:
+    def read_available(self) -> Coroutine[Any, Any, bytes]:
         """See ``Response.read_available``."""
         self._watchdog.waiting()
-        try:
-            block = await self._response.content.readany()
-        except (aiohttp.ClientError, OSError, RuntimeError) as error:
-            # RuntimeError: the session was closed before this read.
-            failure: APIError = translate(error, self._session.origin)
-        else:
-            self._watchdog.alive()
-            return block
+        return self._response.content.readany()
+
+    def explain(self, error: Exception) -> APIError:
+        """See ``Response.explain``."""
+        if isinstance(error, APIError):
+            return error
         if self._watchdog.expired:
-            raise self._watchdog.failure()
+            return self._watchdog.failure()
+        # RuntimeError: the session was closed before this read.
+        if not isinstance(error, aiohttp.ClientError | OSError | RuntimeError):
+            raise error
+        failure = translate(error, self._session.origin)
         if isinstance(failure, APIConnectionError):
             failure.connected = True
-        raise failure
+        return failure
 
     def release(self) -> None:
         """See ``Response.release``.

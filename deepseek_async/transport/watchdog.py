@@ -108,14 +108,12 @@ class Watchdog(msgspec.Struct, gc=False, eq=False):
                 self._content += pause
         self._waiting = True
 
-    def alive(self) -> None:
-        """Some byte arrived."""
+    def alive(self, *, progressed: bool = False) -> None:
+        """Some byte arrived; ``progressed``: with content, reasoning or a tool call in it."""
         self._life = self._loop.time()
         self._waiting = False
-
-    def progressed(self) -> None:
-        """Content, reasoning or a tool call arrived."""
-        self._content = self._life
+        if progressed:
+            self._content = self._life
 
     def stop(self) -> None:
         """No more to watch."""

@@ -74,7 +74,7 @@ class Watched:
     def receive(self, *, content: bool) -> None:
         self.dog.alive()
         if content:
-            self.dog.progressed()
+            self.dog.alive(progressed=True)
         self.dog.waiting()
 
 
@@ -156,7 +156,7 @@ def test_time_that_the_caller_spends_on_the_chunks_counts_for_no_timer():
     watched.head()
     for _ in range(20):
         watched.dog.alive()
-        watched.dog.progressed()
+        watched.dog.alive(progressed=True)
         watched.clock.pass_time(500)
         watched.dog.waiting()
         watched.clock.pass_time(5)

@@ -1,0 +1,89 @@
+"""A server process and a client process, each on its own core, for one trial."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+TRIAL_SECONDS = 240
+
+
+class TrialError(Exception):
+    """A trial gave no figures; the message is the last thing its process said."""
+
+
+@contextmanager
+def _server(arguments: tuple[str, ...], core: int) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, str(HERE / "server.py"), "--core", str(core), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin
+    try:
+        yield process
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def run_trial(
+    python: Path,
+    scenario: str,
+    contestant: str,
+    *,
+    server: tuple[str, ...],
+    case: str,
+    loop: str,
+    quick: bool,
+) -> dict[str, Any]:
+    """The trial's figures and versions, and the server's own account. Raises TrialError."""
+    cores = sorted(os.sched_getaffinity(0))
+    with _server(server, cores[-1]) as process:
+        assert process.stdin
+        assert process.stdout
+        ready = json.loads(process.stdout.readline() or "{}")
+        if not ready:
+            raise TrialError("the server did not start")
+        command = [str(python), str(HERE / "trial.py"), scenario, contestant, "--loop", loop]
+        command += ["--port", str(ready["port"]), "--core", str(cores[0]), f"--case={case}"]
+        command += ["--ca", ready["ca"]] if ready["ca"] else []
+        command += ["--quick"] if quick else []
+        try:
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                timeout=TRIAL_SECONDS,
+                check=False,
+                env=_environment(),
+            )
+        except subprocess.TimeoutExpired:
+            raise TrialError(f"no result within {TRIAL_SECONDS} s") from None
+        if done.returncode:
+            said = [line.strip(" |") for line in done.stderr.splitlines() if line.strip(" |+-")]
+            raise TrialError(said[-1][:200] if said else f"exit status {done.returncode}")
+        sys.stderr.write(done.stderr[:1000])
+        trial: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        process.stdin.close()
+        account = json.loads(process.stdout.readline() or "{}")
+        if account.get("worst_tick_ms"):
+            trial["figures"]["server_late_ms"] = account["worst_tick_ms"]
+        return {**trial, "server": account}
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment without proxies: every contestant is to talk to loopback only."""
+    return {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
