@@ -17,7 +17,7 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
 
     _lease: Lease
     response: Response
-    _watchdog: Watchdog
+    watchdog: Watchdog
 
     # A struct's own repr would show what the server sent to whoever prints locals.
     __repr__ = object.__repr__
@@ -34,10 +34,6 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
             # Frequent in overload: a body of white space only, then the end.
             raise APIResponseValidationError("the server sent an empty body instead of an answer")
         return body
-
-    def alive(self, *, progressed: bool) -> None:
-        """Bytes arrived; ``progressed``: content, and not only a sign of life."""
-        self._watchdog.alive(progressed=progressed)
 
     @property
     def open(self) -> bool:

@@ -154,7 +154,7 @@ class ChatCompletionStream:
             return self._end()
         reader = self._reader
         chunks = reader.feed(block)
-        self._exchange.alive(progressed=reader.progressed)
+        self._exchange.watchdog.alive(progressed=reader.progressed)
         if not self._progressed:
             if reader.progressed:
                 chunks = self._from_content_on(chunks)

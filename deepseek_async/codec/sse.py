@@ -65,11 +65,11 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
 
     def feed_data(self, block: bytes) -> list[bytes]:
         """The data alone of the events completed by ``block``: all that a stream of DeepSeek's has."""
-        if self._at_boundary and block.endswith(b"\n\n"):
-            # Whole events and nothing else: a stream that is read as fast as it is written.
-            payloads, _ = self._cut_plain_events(block)
-            if payloads:
-                return payloads
+        if self._at_boundary and block.startswith(_PREFIX) and block.endswith(b"\n\n"):
+            # A stream that is read as fast as it is written: one event, whole, and the steps below are felt.
+            data = block[len(_PREFIX) : -2]
+            if b"\n" not in data and b"\r" not in data and len(data) <= self.max_event_bytes:
+                return [data]
         plain, others = self._split(block)
         return plain + [event.data for event in others] if others else plain
 
