@@ -44,7 +44,9 @@ def encode_line(result: BatchResult, custom_id: str, hashed: int) -> bytes:
         "error": _error(result),
         FACTS: {
             "hash": f"{hashed:016x}",
+            "index": result.index,
             "attempts": result.attempts,
+            "started": None if result.started is None else round(result.started, 3),
             "latency": round(result.latency, 4),
             "cost": None if result.cost is None else round(result.cost, 10),
         },

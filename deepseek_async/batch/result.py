@@ -25,6 +25,8 @@ class BatchResult(msgspec.Struct, kw_only=True):
     error: DeepSeekError | None = None
     attempts: int = 0
     """Requests sent for the row."""
+    started: float | None = None
+    """When the last request for the row was sent, in seconds since 1970; None if none was."""
     latency: float = 0.0
     """Seconds from the first admission to the answer, waiting for retries included."""
     cost: float | None = None

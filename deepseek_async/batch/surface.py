@@ -128,7 +128,7 @@ class Batch:
         """The end of one row. Errors of this library are values; anything else is a bug and is raised."""
         if row.body is None:
             return BatchResult(index=row.index, custom_id=row.custom_id, error=row.error)
-        began, started = time.time(), time.monotonic()
+        started = time.monotonic()
         try:
             call = self._completions.call(row.body, retry=self._retry)
         except DeepSeekError as error:
@@ -141,16 +141,18 @@ class Batch:
                 custom_id=row.custom_id,
                 error=error,
                 attempts=call.attempts,
+                started=call.sent_at,
                 latency=time.monotonic() - started,
             )
-        usage = completion.usage
+        usage, sent_at = completion.usage, call.sent_at or time.time()
         return BatchResult(
             index=row.index,
             custom_id=row.custom_id,
             completion=completion,
             attempts=call.attempts,
+            started=sent_at,
             latency=time.monotonic() - started,
-            cost=price_table().cost(usage, completion.model, began) if usage is not None else None,
+            cost=price_table().cost(usage, completion.model, sent_at) if usage is not None else None,
             request_id=call.request_id,
         )
 

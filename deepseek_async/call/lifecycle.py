@@ -59,6 +59,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
     """Requests sent so far."""
     request_id: str | None = None
     """``x-ds-trace-id`` of the answer, once there is one."""
+    sent_at: float | None = None
+    """When the last request was sent, in seconds since 1970: its price is that of its own hour."""
 
     def __post_init__(self) -> None:
         if self._timeouts.total is not None:
@@ -118,6 +120,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
         lease = await (caller.gate.admit(self._tokens) if self._until is None else self._admit_in_time())
         watchdog = Watchdog(self._timeouts, caller.loop, self._until)
         self.attempts += 1
+        self.sent_at = time.time()
         try:
             response = await caller.transport.send(self._outgoing, watchdog)
             if response.status < 300:

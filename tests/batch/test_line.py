@@ -31,7 +31,7 @@ def text_of(wire: str) -> bytes:
     return b'{"choices":[{"message":{"content":%b},"finish_reason":"stop"}]}' % wire.encode()
 
 
-LINE = encode_line(answered(request_id="trace"), "a", 0xABC).rstrip(b"\n")
+LINE = encode_line(answered(request_id="trace", started=1795450000.12345), "a", 0xABC).rstrip(b"\n")
 
 
 def test_a_line_is_an_openai_batch_output_line_with_our_facts_under_one_key():
@@ -43,7 +43,9 @@ def test_a_line_is_an_openai_batch_output_line_with_our_facts_under_one_key():
     assert line["response"]["request_id"] == "trace"
     assert line[FACTS] == {
         "hash": "0000000000000abc",
+        "index": 0,
         "attempts": 2,
+        "started": 1795450000.123,
         "latency": 1.2346,
         "cost": 1e-6,
         "crc32": line[FACTS]["crc32"],
