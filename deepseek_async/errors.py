@@ -4,7 +4,8 @@
     ├─ ConfigurationError               a setting is missing or wrong (also a ValueError)
     ├─ InvalidRequestError              refused on this side, nothing was sent (also a ValueError)
     ├─ APIError                         the call failed on the way or on the other side
-    │  ├─ APIConnectionError            no answer: refused, reset, DNS, TLS
+    │  ├─ CircuitOpenError              not sent: the breaker is open after repeated failures; .retry_after
+    │  ├─ APIConnectionError            no answer; .reason: unreachable, tls, lost, protocol, descriptors, closed
     │  │  └─ APITimeoutError            .phase: connect, headers, first_content, idle, stall, attempt, total
     │  ├─ StreamInterruptedError        the answer broke off; .partial holds what had arrived
     │  ├─ APIResponseValidationError    an answer that cannot be read, or an empty one
@@ -13,6 +14,7 @@
     │     ├─ AuthenticationError 401, InsufficientBalanceError 402, PermissionDeniedError 403
     │     ├─ NotFoundError 404, ConflictError 409, UnprocessableEntityError 422
     │     ├─ RateLimitError 429         └─ ConcurrencyLimitError: .limit .current .balance_bound
+    │     │  └─ QuotaExceededError       429 that says that the paid quota is used up
     │     └─ InternalServerError 5xx    └─ ServerOverloadedError 503, insufficient_system_resource
     └─ BatchError
        ├─ InputFormatError              .path .line: a line of the input that is no request
@@ -40,6 +42,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "BatchError",
+    "CircuitOpenError",
     "ConcurrencyLimitError",
     "ConfigurationError",
     "ConflictError",
@@ -53,6 +56,7 @@ __all__ = [
     "OutputLockedError",
     "OutputWriteError",
     "PermissionDeniedError",
+    "QuotaExceededError",
     "RateLimitError",
     "ServerOverloadedError",
     "StreamInterruptedError",
@@ -77,6 +81,8 @@ class DeepSeekError(Exception):
     """Whether the same request may succeed later."""
     attempts: int = 0
     """How many times the request was sent before this error was raised."""
+    retry_budget_exhausted: bool = False
+    """Whether it would have been tried again, had retries not used up their share of the traffic already."""
 
     def __init__(self, message: str, **facts: Any) -> None:
         super().__init__(message)
@@ -107,12 +113,29 @@ class APIError(DeepSeekError):
         return self.partial.choices[0].message.content or ""
 
 
+class CircuitOpenError(APIError):
+    """Not sent: the service has failed again and again, and is given ``reset_timeout`` before the next try.
+
+    ``retry_after`` says when the next request is let through.
+    """
+
+    retryable = True
+    scope: str = ""
+    """The model that failed, or the origin when it could not be reached at all."""
+
+
 class APIConnectionError(APIError):
     """No response arrived: connection refused or reset, name not resolved, certificate not trusted."""
 
     retryable = True
     connected: bool = False
     """Whether a connection had been made; False means that the server saw nothing of this attempt."""
+    reason: str = "lost"
+    """unreachable (refused, DNS, no connection in time), tls, lost (broke off), protocol (not proper HTTP),
+    descriptors (this process may open no more sockets) or closed (the client was closed)."""
+    reused: bool = False
+    """Whether it broke before any byte of a response on a connection that had served an earlier request: the
+    server had closed it while it was idle, and saw nothing of this attempt."""
 
 
 class APITimeoutError(APIConnectionError):
@@ -129,12 +152,16 @@ class StreamInterruptedError(APIError):
     """
 
     retryable = True
+    gave_up: bool = False
+    """Whether the server said itself that it stopped for want of resources."""
 
 
 class APIResponseValidationError(APIError):
     """A 2xx response that is not an answer: empty, blank, HTML, cut-off JSON, or larger than the limit."""
 
     retryable = True
+    reason: str = "unreadable"
+    """unreadable, blank (white space only: an overloaded server) or empty (an answer that says nothing)."""
 
 
 class APIStatusError(APIError):
@@ -186,6 +213,8 @@ class RateLimitError(APIStatusError):
     """429: more than the account may do now. A refused request costs nothing."""
 
     retryable = True
+    per_minute: bool = False
+    """Whether the server says that requests or tokens a minute are used up, and not concurrency."""
 
 
 class ConcurrencyLimitError(RateLimitError):
@@ -197,6 +226,12 @@ class ConcurrencyLimitError(RateLimitError):
     """Concurrent requests that the server counted when it refused."""
     balance_bound: bool = False
     """Whether the server says that the remaining balance lowered the limit: a 402 is near."""
+
+
+class QuotaExceededError(RateLimitError):
+    """429 that says that the paid quota is used up: as final as a 402 until somebody pays."""
+
+    retryable = False
 
 
 class InternalServerError(APIStatusError):

@@ -32,7 +32,7 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
         body = (await self.response.read(MAX_BODY_BYTES)).strip()
         if not body:
             # Frequent in overload: a body of white space only, then the end.
-            raise APIResponseValidationError("the server sent an empty body instead of an answer")
+            raise APIResponseValidationError("the server sent an empty body instead of an answer", reason="blank")
         return body
 
     @property

@@ -225,7 +225,10 @@ class ChatCompletionStream:
         elif not reasons:
             self._failure = StreamInterruptedError("the stream ended without any answer in it")
         elif not self._progressed and is_empty(self._reader.assembly.completion()):
-            self._failure = APIResponseValidationError("the model ended its answer without content or tool call")
+            self._failure = APIResponseValidationError(
+                "the model ended its answer without content or tool call",
+                reason="empty",
+            )
         if self._failure is not None:
             return []
         self._ended = True

@@ -26,6 +26,7 @@ from deepseek_async.errors import (
     InternalServerError,
     NotFoundError,
     PermissionDeniedError,
+    QuotaExceededError,
     RateLimitError,
     ServerOverloadedError,
     UnprocessableEntityError,
@@ -63,6 +64,11 @@ _ADVICE: Final = {
 }
 
 _CONCURRENCY: Final = re.compile(r"concurrency is (\d{1,9}).*?limit of (\d{1,9})", re.DOTALL)
+_PER_MINUTE: Final = re.compile(r"per[ _-]?minute|\b[rt]pm\b|/min\b", re.IGNORECASE)
+_QUOTA: Final = re.compile(
+    r"insufficient_quota|exceeded your (?:current )?quota|quota.{0,40}(?:exceeded|exhausted|used up)|billing",
+    re.IGNORECASE | re.DOTALL,
+)
 _MARKUP: Final = re.compile(r"<(?:style|script).*?</(?:style|script)>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _TITLE: Final = re.compile(r"<title>(.*?)</title>", re.DOTALL | re.IGNORECASE)
 
@@ -118,6 +124,12 @@ def _error(
             limit=int(numbers[2]),
             balance_bound="remaining balance" in text,
         )
+    elif status == 429:
+        if _PER_MINUTE.search(text):
+            facts["per_minute"] = True
+        elif _QUOTA.search(f"{text} {fields.get('type')} {fields.get('code')}"):
+            error_type = QuotaExceededError
+            facts["retryable"] = False
     elif status == 400 and "maximum context length" in text:
         error_type = ContextWindowExceededError
     return error_type(_sentence(status, text), **facts)

@@ -33,6 +33,7 @@ def fault_of(completion: ChatCompletion, headers: Mapping[str, str], *, now: flo
         return APIResponseValidationError(
             "the model ended its answer without content or tool call",
             partial=completion,
+            reason="empty",
         )
     return None
 
@@ -44,7 +45,10 @@ def fault_of_ending(finish_reason: str | None) -> APIError | None:
     if finish_reason is None:
         return StreamInterruptedError("the answer ended without a finish_reason: it is cut off")
     if finish_reason in GAVE_UP:
-        return StreamInterruptedError(f"the server gave up in the middle of the answer ({finish_reason})")
+        return StreamInterruptedError(
+            f"the server gave up in the middle of the answer ({finish_reason})",
+            gave_up=True,
+        )
     return StreamInterruptedError(
         f"the answer ended with the unknown finish_reason {finish_reason!r}; it may be incomplete",
         retryable=False,

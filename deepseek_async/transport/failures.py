@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 
 import aiohttp
@@ -18,20 +19,37 @@ def translate(error: Exception, origin: str) -> APIError:
             return APIConnectionError(
                 f"TLS with {origin} failed: {_said(error)}. Check base_url and the certificates of this machine",
                 retryable=False,
+                reason="tls",
+            )
+        case OSError(errno=errno.EMFILE | errno.ENFILE):
+            return APIConnectionError(
+                f"no connection to {origin}: this process may open no more files (ulimit -n); lower max_concurrency",
+                reason="descriptors",
             )
         case aiohttp.ConnectionTimeoutError():
-            return APITimeoutError(f"no connection to {origin} in time (timeout.connect)", phase="connect")
+            return APITimeoutError(
+                f"no connection to {origin} in time (timeout.connect)",
+                phase="connect",
+                reason="unreachable",
+            )
         case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            return APIConnectionError(f"the proxy on the way to {origin} failed: {_said(error)}")
+            return APIConnectionError(f"the proxy on the way to {origin} failed: {_said(error)}", reason="unreachable")
         case aiohttp.ClientConnectorDNSError():
-            return APIConnectionError(f"the name of {origin} cannot be resolved; check base_url and the network")
+            return APIConnectionError(
+                f"the name of {origin} cannot be resolved; check base_url and the network",
+                reason="unreachable",
+            )
         case aiohttp.ClientConnectorError() | ConnectionRefusedError():
-            return APIConnectionError(f"cannot connect to {origin}: {_said(error)}")
+            return APIConnectionError(f"cannot connect to {origin}: {_said(error)}", reason="unreachable")
         case aiohttp.ClientPayloadError():
             return APIConnectionError(f"the response of {origin} broke off: {_said(error)}", connected=True)
         case aiohttp.ClientResponseError():
             # aiohttp reports a response that it cannot parse as status 400; it is not an API 400.
-            return APIConnectionError(f"{origin} does not speak proper HTTP: {_said(error)}", connected=True)
+            return APIConnectionError(
+                f"{origin} does not speak proper HTTP: {_said(error)}",
+                connected=True,
+                reason="protocol",
+            )
         case _:
             return APIConnectionError(f"the connection to {origin} failed: {_said(error)}", connected=True)
 

@@ -82,7 +82,11 @@ class Session:
     async def send(self, outgoing: Outgoing, watchdog: Watchdog) -> PooledResponse:
         """See ``Transport.send``."""
         if self._http.closed:
-            raise APIConnectionError("the client was closed while the call was running", retryable=False)
+            raise APIConnectionError(
+                "the client was closed while the call was running",
+                retryable=False,
+                reason="closed",
+            )
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  a coroutine that runs has a task
         cancels_before = task.cancelling()

@@ -22,6 +22,7 @@ from deepseek_async.errors import (
     InternalServerError,
     NotFoundError,
     PermissionDeniedError,
+    QuotaExceededError,
     RateLimitError,
     ServerOverloadedError,
     UnprocessableEntityError,
@@ -253,3 +254,39 @@ def test_the_time_to_wait_in_all_its_forms(headers: dict[str, str], seconds: flo
 def test_any_other_time_to_wait_is_ignored_or_sensible(value: str, date: str):
     found = retry_after({"retry-after": value, "date": date}, now=NOW)
     assert found is None or found >= 0
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Rate limit reached: 500000 tokens per minute",
+        "TPM limit exceeded",
+        "Requests-per-minute quota exceeded",
+        "60 requests/min",
+    ],
+)
+def test_a_429_about_a_minute_says_so(message: str):
+    error = refused(429, envelope(message))
+    assert isinstance(error, RateLimitError)
+    assert error.per_minute
+    assert error.retryable
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("You exceeded your current quota, please check your plan", ""),
+        ("Your monthly quota is used up", ""),
+        ("no", "insufficient_quota"),
+    ],
+)
+def test_a_429_about_money_is_not_tried_again(message: str, kind: str):
+    error = refused(429, envelope(message, kind))
+    assert isinstance(error, QuotaExceededError)
+    assert not error.retryable
+
+
+def test_a_429_with_concurrency_numbers_is_no_quota_though_it_asks_for_money():
+    error = refused(429, envelope(NUMBERS + " billing"))
+    assert type(error) is ConcurrencyLimitError
+    assert error.retryable
