@@ -10,6 +10,7 @@ import aiohttp
 from deepseek_async.credential import redact
 from deepseek_async.errors import APIConnectionError, APIError, APITimeoutError
 from deepseek_async.quotation import plain
+from deepseek_async.transport.handler import MalformedBodyError
 
 
 def translate(error: Exception, origin: str) -> APIError:
@@ -40,16 +41,17 @@ def translate(error: Exception, origin: str) -> APIError:
                 reason="unreachable",
             )
         case aiohttp.ClientConnectorError() | ConnectionRefusedError():
-            return APIConnectionError(f"cannot connect to {origin}: {_said(error)}", reason="unreachable")
-        case aiohttp.ClientPayloadError():
-            return APIConnectionError(f"the response of {origin} broke off: {_said(error)}", connected=True)
-        case aiohttp.ClientResponseError():
+            cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+            return APIConnectionError(f"cannot connect to {origin}: {_said(cause)}", reason="unreachable")
+        case aiohttp.ClientResponseError() | MalformedBodyError():
             # aiohttp reports a response that it cannot parse as status 400; it is not an API 400.
             return APIConnectionError(
                 f"{origin} does not speak proper HTTP: {_said(error)}",
                 connected=True,
                 reason="protocol",
             )
+        case aiohttp.ClientPayloadError():
+            return APIConnectionError(f"the response of {origin} broke off: {_said(error)}", connected=True)
         case _:
             return APIConnectionError(f"the connection to {origin} failed: {_said(error)}", connected=True)
 

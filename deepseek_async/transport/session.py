@@ -6,6 +6,7 @@ import asyncio
 import io
 import socket
 from collections.abc import Coroutine, Mapping
+from functools import partial
 from typing import Any, Final
 
 import aiohttp
@@ -24,8 +25,9 @@ from deepseek_async.errors import (
 )
 from deepseek_async.quotation import plain
 from deepseek_async.transport.failures import translate
+from deepseek_async.transport.handler import StrictHandler
 from deepseek_async.transport.protocol import Outgoing
-from deepseek_async.transport.tls import shrink_read_buffer
+from deepseek_async.transport.tls import shrink_read_buffer, trusting_context
 from deepseek_async.transport.watchdog import Watchdog
 
 _LAST_BYTES: Final = 1.0
@@ -57,15 +59,20 @@ class Session:
         self._proxy = proxy
         self._urls: dict[str, URL] = {}
         self.tails: set[aiohttp.ClientResponse] = set()
+        tls = base_url.startswith("https:")
+        connector = (_TLSConnector if tls else aiohttp.TCPConnector)(
+            limit=limit,
+            ttl_dns_cache=300,
+            # Installing aiodns would otherwise change the resolver, with its long negative caching.
+            resolver=_Resolver(connect_timeout),
+            keepalive_timeout=30,
+            socket_factory=_keep_alive_socket,
+            ssl=trusting_context() if tls else True,
+        )
+        handler: Any = partial(StrictHandler, loop=asyncio.get_running_loop())
+        connector._factory = handler  # noqa: SLF001  aiohttp has no public way to choose it
         self._http = aiohttp.ClientSession(
-            connector=(_TLSConnector if base_url.startswith("https:") else aiohttp.TCPConnector)(
-                limit=limit,
-                ttl_dns_cache=300,
-                # Installing aiodns would otherwise change the resolver, with its long negative caching.
-                resolver=_Resolver(connect_timeout),
-                keepalive_timeout=30,
-                socket_factory=_keep_alive_socket,
-            ),
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             # Our own watchdog times the rest; aiohttp's default total of 300 s would cut long answers.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),

@@ -1,11 +1,33 @@
-"""Memory of a TLS connection on asyncio's own event loop."""
+"""TLS to the API: what is trusted, and the memory of a connection on asyncio's own event loop."""
 
 from __future__ import annotations
 
+import os
+import ssl
+from functools import lru_cache
 from typing import Any, Final
 
 READ_BUFFER: Final = 32 * 1024
 """Bytes of read buffer a connection. A TLS record holds 16 KiB at most, so larger ones only cost memory."""
+
+
+def trusting_context() -> ssl.SSLContext:
+    """TLS 1.2 or newer, with the certificate and the host name checked; nothing switches that off.
+
+    Trusts what OpenSSL trusts on this machine; the environment's ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` name
+    another bundle. aiohttp's own context is made when aiohttp is imported, and would not know of a variable
+    that is set afterwards.
+    """
+    return _context(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+# Reading a system's hundred and forty authorities takes 20 ms.
+@lru_cache(maxsize=4)
+def _context(*_bundle: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 def shrink_read_buffer(transport: Any) -> None:
