@@ -40,13 +40,15 @@ async def serve() -> AsyncIterator[Serve]:
     async with AsyncExitStack() as stack:
         servers: list[ScriptedServer] = []
 
-        async def start(*scripts: Script) -> ScriptedServer:
-            server = await stack.enter_async_context(ScriptedServer(scripts))
+        async def start(*scripts: Script, **options: Any) -> ScriptedServer:
+            server = await stack.enter_async_context(ScriptedServer(scripts, **options))
             servers.append(server)
             return server
 
         yield start
         for server in servers:
+            if not server.reads:
+                await server.stop()
             async with asyncio.timeout(5):
                 await server.idle.wait()
     assert other_tasks() == []

@@ -10,6 +10,7 @@ import asyncio
 import copy
 import json
 import socket
+import ssl
 import struct
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
@@ -45,7 +46,14 @@ class Drip:
     pause: float = 0.005
 
 
-Script = Sequence[bytes | Step | Drip | asyncio.Event]
+@dataclass(frozen=True)
+class Sliced:
+    """Write ``piece`` byte by byte, each in a send of its own."""
+
+    piece: bytes
+
+
+Script = Sequence[bytes | Step | Drip | Sliced | asyncio.Event]
 
 
 @dataclass
@@ -69,10 +77,16 @@ class Received:
 
 
 class ScriptedServer:
-    """Plays ``scripts`` in turn, one for each request; the last one is repeated for every further request."""
+    """Plays ``scripts`` in turn, one for each request; the last one is repeated for every further request.
 
-    def __init__(self, scripts: Iterable[Script]) -> None:
+    ``tls`` makes it speak TLS. Without ``reads`` it accepts connections and reads nothing from them, with a
+    receive buffer of a few kilobytes; it cannot see that a client has gone.
+    """
+
+    def __init__(self, scripts: Iterable[Script], *, tls: ssl.SSLContext | None = None, reads: bool = True) -> None:
         self.scripts = list(scripts)
+        self._tls = tls
+        self.reads = reads
         self.requests: list[Received] = []
         self.connections = 0
         """Connections made so far."""
@@ -85,7 +99,11 @@ class ScriptedServer:
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        listening = socket.create_server(("127.0.0.1", 0))
+        if not self.reads:
+            # Connections inherit it; the system's own would take in megabytes.
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._server = await asyncio.start_server(self._connected, sock=listening, ssl=self._tls)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -107,7 +125,7 @@ class ScriptedServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}"
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -118,6 +136,9 @@ class ScriptedServer:
         number = self.connections
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                if not self.reads:
+                    writer.transport.pause_reading()
+                    await asyncio.Event().wait()
                 while await self._serve(reader, writer, number):
                     pass
         finally:
@@ -155,6 +176,11 @@ async def play(script: Script, reader: asyncio.StreamReader, writer: asyncio.Str
             case bytes():
                 writer.write(step)
                 await writer.drain()
+            case Sliced(piece):
+                for position in range(len(piece)):
+                    writer.write(piece[position : position + 1])
+                    await writer.drain()
+                    await asyncio.sleep(0)
             case asyncio.Event():
                 await step.wait()
             case Drip(piece, pause):
@@ -277,7 +303,7 @@ def http_chunk(data: bytes) -> bytes:
     return f"{len(data):x}\r\n".encode() + data + b"\r\n"
 
 
-def streamed(*texts: str) -> list[bytes | Step | Drip | asyncio.Event]:
+def streamed(*texts: str) -> Script:
     """The script of a whole streamed answer that says ``texts``."""
     events = OPENING + b"".join(map(said, texts)) + ending() + DONE
     return [STREAM_HEAD + http_chunk(events) + LAST_CHUNK]

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import io
 import logging
 import pickle
 import socket
-import traceback
 import warnings
 from collections.abc import Iterator
 
 import pytest
-from clients import Connect
+from clients import Connect, said_by
+from disclosure import SECRET, everything_shown_by
 from servers import ANSWER, CANARY, CLOSE, RESET, SILENCE, Serve, begun, event, head, response, said
 
 from deepseek_async import AsyncDeepSeek, ConfigurationError, DeepSeekError, Timeouts
 from deepseek_async.credential import ApiKey, redact
-
-MESSAGES = [{"role": "user", "content": "Hi"}]
-SECRET = CANARY.removeprefix("sk-").removesuffix("TAIL")
 
 
 @pytest.fixture(autouse=True)
@@ -36,32 +32,6 @@ def logged() -> Iterator[io.StringIO]:
     root.removeHandler(handler)
     root.setLevel(level)
     assert SECRET not in output.getvalue()
-
-
-def everything_shown_by(error: BaseException, *, capture_locals: bool = True) -> str:
-    """All that a log, a crash reporter or another process could get to see of ``error``."""
-    with_locals = traceback.TracebackException.from_exception(error, capture_locals=capture_locals)
-    # The script of a server that echoes the key is a local of the test.
-    foreign = [frame for frame in with_locals.stack if frame.filename != __file__]
-    with_locals.stack = traceback.StackSummary.from_list(foreign)
-    shown = [str(error), repr(error), repr(vars(error)), *traceback.format_exception(error), *with_locals.format()]
-    if isinstance(error, DeepSeekError):
-        shown += [repr(pickle.dumps(error)), repr(vars(pickle.loads(pickle.dumps(error)))), repr(copy.copy(error).args)]
-    cause = error.__cause__ or error.__context__
-    return "\n".join(shown) + (everything_shown_by(cause, capture_locals=capture_locals) if cause else "")
-
-
-async def ask(client: AsyncDeepSeek, *, stream: bool = False, **parameters) -> None:
-    answer = await client.chat.completions.create(
-        model="deepseek-flash",
-        messages=MESSAGES,
-        stream=stream,
-        **parameters,
-    )
-    if stream:
-        async with answer:
-            async for _ in answer:
-                pass
 
 
 ECHO = f'{{"error": {{"message": "Bad key {CANARY}", "type": "Bearer {CANARY}", "code": "{CANARY}"}}}}'.encode()
@@ -90,7 +60,7 @@ async def test_the_errors_of_a_call_do_not_show_it(serve: Serve, connect: Connec
     server = await serve(script)
     client = connect(server, retry=2, timeout=Timeouts(headers=0.1, idle=0.1, total=0.5))
     with pytest.raises(DeepSeekError) as caught:
-        await ask(client, stream=stream)
+        await said_by(client, stream=stream)
     assert SECRET not in everything_shown_by(caught.value)
 
 
@@ -110,7 +80,7 @@ async def test_answers_that_echo_it_do_not_show_it(serve: Serve, connect: Connec
     server = await serve(script)
     client = connect(server, retry=2, timeout=Timeouts(headers=0.1, idle=0.1, total=0.5))
     with pytest.raises(DeepSeekError) as caught:
-        await ask(client, stream=stream)
+        await said_by(client, stream=stream)
     assert SECRET not in everything_shown_by(caught.value, capture_locals=False)
 
 
@@ -119,21 +89,21 @@ async def test_a_connection_that_fails_does_not_show_it(connect: Connect):
         unused.bind(("127.0.0.1", 0))
         client = connect(f"http://127.0.0.1:{unused.getsockname()[1]}")
         with pytest.raises(DeepSeekError) as caught:
-            await ask(client)
+            await said_by(client, stream=False)
     assert SECRET not in everything_shown_by(caught.value)
 
 
 async def test_a_header_that_cannot_be_sent_does_not_show_it(serve: Serve, connect: Connect):
     server = await serve([ANSWER])
     with pytest.raises(DeepSeekError) as caught:
-        await ask(connect(server), extra_headers={"X-Mine": f"{CANARY}\r\n"})
+        await said_by(connect(server), stream=False, extra_headers={"X-Mine": f"{CANARY}\r\n"})
     shown = everything_shown_by(caught.value).replace(repr(f"{CANARY}\r\n"), "the caller's own header")
     assert SECRET not in shown
 
 
 async def test_a_cancelled_call_does_not_show_it(serve: Serve, connect: Connect):
     server = await serve([SILENCE])
-    task = asyncio.ensure_future(ask(connect(server)))
+    task = asyncio.ensure_future(said_by(connect(server), stream=False))
     await server.arrived.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError) as caught:
@@ -144,7 +114,7 @@ async def test_a_cancelled_call_does_not_show_it(serve: Serve, connect: Connect)
 async def test_nothing_of_a_client_shows_it(serve: Serve, connect: Connect):
     server = await serve([ANSWER])
     client = connect(server)
-    await ask(client)
+    await said_by(client, stream=False)
     session = client.caller().transport
     parts = [client, client.settings, client.settings.api_key, vars(client), session, vars(session), client.caller()]
     parts += [session._http, session._http.headers, dict(session._http.headers), client.chat.completions, client.models]
@@ -156,7 +126,7 @@ async def test_warnings_do_not_show_it(serve: Serve, connect: Connect):
     server = await serve([ANSWER])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        await ask(connect(server), seed=1, user="u")
+        await said_by(connect(server), stream=False, seed=1, user="u")
     assert len(caught) == 2
     assert SECRET not in " ".join(str(warned.message) for warned in caught)
 

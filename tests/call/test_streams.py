@@ -7,7 +7,7 @@ import gc
 import json
 
 import pytest
-from clients import Connect
+from clients import Connect, open_stream, texts
 from servers import (
     ANSWER,
     CLOSE,
@@ -39,7 +39,6 @@ from deepseek_async import (
     APIResponseValidationError,
     APITimeoutError,
     AsyncDeepSeek,
-    ChatCompletionStream,
     DeepSeekError,
     InternalServerError,
     RateLimitError,
@@ -49,24 +48,6 @@ from deepseek_async import (
 )
 
 KEEP_ALIVE = http_chunk(b": keep-alive\n\n")
-
-
-async def open_stream(client: AsyncDeepSeek, **parameters) -> ChatCompletionStream:
-    messages = [{"role": "user", "content": "Hi"}]
-    return await client.chat.completions.create(
-        model="deepseek-flash",
-        messages=messages,
-        **{"stream": True, **parameters},
-    )
-
-
-async def texts(stream: ChatCompletionStream) -> list[str]:
-    """What each chunk said: its content, or a word for a chunk without any."""
-    return [
-        choice.delta.content or ("opening" if choice.delta.role else str(choice.finish_reason))
-        async for chunk in stream
-        for choice in chunk.choices
-    ]
 
 
 async def test_each_event_comes_once_and_in_order(serve: Serve, connect: Connect):

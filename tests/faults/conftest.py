@@ -1,0 +1,121 @@
+"""What every row of the fault matrix asserts besides its own: nothing is left, nothing is told, all of it ends soon.
+
+A row is a test whose name begins with the row, as ``test_n3_…``. ``pytest tests/faults --matrix`` prints the
+matrix: each row, its tests, and how they ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import re
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from disclosure import SECRET, everything_shown_by
+
+from deepseek_async import DeepSeekError
+
+ROWS = {"N": 16, "S": 15, "Q": 8, "R": 6}
+"""Rows that must have a test: network, answers and streams, load and refusals, the process's own resources."""
+
+LONGEST_ROW = 30
+"""Seconds; timers are scaled so that a row takes a fraction of it."""
+
+_ROW = re.compile(r"test_([a-z])(\d+)_")
+
+
+@pytest.fixture(autouse=True)
+def no_row_shows_the_key(
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Iterator[None]:
+    """Neither logs, nor output, nor any error made on the way, also one that was retried away."""
+    made: list[DeepSeekError] = []
+    make = DeepSeekError.__init__
+
+    def remember(error: DeepSeekError, *arguments: object, **facts: object) -> None:
+        make(error, *arguments, **facts)
+        made.append(error)
+
+    monkeypatch.setattr(DeepSeekError, "__init__", remember)
+    log, level = io.StringIO(), logging.root.level
+    handler = logging.StreamHandler(log)
+    logging.root.addHandler(handler)
+    logging.root.setLevel(logging.DEBUG)
+    yield
+    logging.root.removeHandler(handler)
+    logging.root.setLevel(level)
+    monkeypatch.undo()
+    assert SECRET not in log.getvalue()
+    assert SECRET not in "".join(capfd.readouterr())
+    for error in made:
+        assert SECRET not in everything_shown_by(error)
+
+
+@pytest.fixture(autouse=True)
+def no_row_is_logged_as_an_accident(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """asyncio logs what nobody handled: exceptions in callbacks and tasks, sockets that were never closed."""
+    yield
+    assert [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR] == []
+
+
+@pytest.fixture(autouse=True)
+async def no_row_leaves_a_socket() -> AsyncIterator[None]:
+    """Made before servers and clients, so it looks after they are gone."""
+    before = open_sockets()
+    yield
+    # A transport closes its socket in the step after the one that it was closed in.
+    for _ in range(100):
+        if open_sockets() <= before:
+            break
+        await asyncio.sleep(0.01)
+    assert open_sockets() <= before
+
+
+def open_sockets() -> int:
+    """Sockets of this process."""
+    found = 0
+    for descriptor in Path("/dev/fd").iterdir():
+        with suppress(FileNotFoundError):  # the descriptor of the listing itself
+            found += str(descriptor.readlink()).startswith("socket:")
+    return found
+
+
+def row_of(nodeid: str) -> str | None:
+    """The row that a test belongs to, for example N3."""
+    found = _ROW.match(nodeid.rpartition("::")[2])
+    return f"{found[1].upper()}{found[2]}" if found else None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--matrix", action="store_true", help="print each row of the fault matrix with its tests")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if row_of(item.nodeid) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LONGEST_ROW))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if not config.getoption("matrix", default=False):
+        return
+    tests: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    for outcome in ("passed", "failed", "error"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            row, name = row_of(report.nodeid), report.nodeid.rpartition("::")[2].partition("[")[0]
+            if row is not None:
+                tests[row][name].append(outcome == "passed")
+    expected = {f"{letter}{number}" for letter, last in ROWS.items() for number in range(1, last + 1)}
+    terminalreporter.section("fault matrix")
+    for row in sorted(expected | set(tests), key=lambda row: ("NSQRJG".find(row[0]), int(row[1:]))):
+        for name, passes in tests[row].items():
+            state = "pass" if all(passes) else "FAIL"
+            terminalreporter.line(f"{row:4}{state}  {name}  {sum(passes)}/{len(passes)}")
+        if not tests[row]:
+            terminalreporter.line(f"{row:4}none")
