@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deepseek_async.batch import BatchReport, BatchResult
     from deepseek_async.call.retry import RetryPolicy
-    from deepseek_async.call.stream import ChatCompletionStream
+    from deepseek_async.call.stream import ChatCompletionStream, CompletionStream
     from deepseek_async.client import AsyncDeepSeek
+    from deepseek_async.endpoint import Endpoint
     from deepseek_async.errors import (
         APIConnectionError,
         APIError,
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     )
     from deepseek_async.resources.parameters import IgnoredParameterWarning
     from deepseek_async.transport.watchdog import Timeouts
-    from deepseek_async.types import ChatCompletion, ChatCompletionChunk
+    from deepseek_async.types import ChatCompletion, ChatCompletionChunk, Completion
 
 __version__ = "0.1.0"
 
@@ -76,11 +77,14 @@ _HOME = {
     "ChatCompletionChunk": "types",
     "ChatCompletionStream": "call.stream",
     "CircuitOpenError": "errors",
+    "Completion": "types",
+    "CompletionStream": "call.stream",
     "ConcurrencyLimitError": "errors",
     "ConfigurationError": "errors",
     "ConflictError": "errors",
     "ContextWindowExceededError": "errors",
     "DeepSeekError": "errors",
+    "Endpoint": "endpoint",
     "IgnoredParameterWarning": "resources.parameters",
     "InputFormatError": "errors",
     "InsufficientBalanceError": "errors",
@@ -115,11 +119,14 @@ __all__ = [
     "ChatCompletionChunk",
     "ChatCompletionStream",
     "CircuitOpenError",
+    "Completion",
+    "CompletionStream",
     "ConcurrencyLimitError",
     "ConfigurationError",
     "ConflictError",
     "ContextWindowExceededError",
     "DeepSeekError",
+    "Endpoint",
     "IgnoredParameterWarning",
     "InputFormatError",
     "InsufficientBalanceError",

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Self
 from deepseek_async.admission import Gate
 from deepseek_async.call.lifecycle import Caller
 from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.elsewhere import Elsewhere
+from deepseek_async.endpoint import Endpoint, Family
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.resources.account import Models, User
 from deepseek_async.resources.chat import Chat
+from deepseek_async.resources.completions import TextCompletions
 from deepseek_async.settings import Settings, key_from, settings_from
 from deepseek_async.transport.session import Session
 from deepseek_async.transport.watchdog import Timeouts
@@ -34,7 +37,9 @@ class AsyncDeepSeek:
     - ``requests_per_minute``, ``tokens_per_minute``: no limit by default; the API itself has none.
     - ``retry``: a RetryPolicy, or the number of attempts; 4 by default.
     - ``proxy``: URL of an HTTP proxy. Proxy environment variables are not read.
-    - ``default_headers``: sent with every request.
+    - ``default_headers``: sent with every request to the origin of ``base_url``.
+    - ``endpoints``: other servers for what DeepSeek does not have, as URLs or Endpoints:
+      ``{"embeddings": "https://…/v1"}``; completions, embeddings, files, fine_tunes, images, responses.
 
     Use it as ``async with AsyncDeepSeek() as client:``, or call ``aclose()``. Raises ConfigurationError.
     """
@@ -51,6 +56,7 @@ class AsyncDeepSeek:
         retry: RetryPolicy | int | None = None,
         proxy: str | None = None,
         default_headers: Mapping[str, str] | None = None,
+        endpoints: Mapping[Family, str | Endpoint] | None = None,
     ) -> None:
         key = key_from(api_key)
         del api_key  # a traceback with locals, should a setting below be wrong, must not show it
@@ -64,13 +70,16 @@ class AsyncDeepSeek:
             retry=retry,
             proxy=proxy,
             default_headers=default_headers,
+            endpoints=endpoints,
         )
+        self._elsewhere = Elsewhere(self._settings)
         self._caller: Caller | None = None
         self._session: Session | None = None
         self._closed = False
         self.timeouts = self._settings.timeouts
         self.retry = self._settings.retry
         self.chat = Chat(self)
+        self.completions = TextCompletions(self)
         self.models = Models(self)
         self.user = User(self)
 
@@ -96,6 +105,10 @@ class AsyncDeepSeek:
             return caller
         return self._open()
 
+    def caller_of(self, family: Family) -> Caller:
+        """The caller for a family of endpoints: the client's own, unless ``endpoints`` names another server."""
+        return self._elsewhere.caller(family, self.caller())
+
     def _open(self) -> Caller:
         if self._closed:
             raise ConfigurationError("this client is closed; make a new AsyncDeepSeek")
@@ -106,6 +119,7 @@ class AsyncDeepSeek:
                 )
             # asyncio.run() twice with one client: the first loop's sockets ended with it.
             self._session.forget()
+            self._elsewhere.forget()
         settings = self._settings
         self._session = Session(
             settings.base_url,
@@ -144,8 +158,10 @@ class AsyncDeepSeek:
             return
         if caller.loop is asyncio.get_running_loop():
             await session.aclose()
+            await self._elsewhere.aclose()
         else:
             session.forget()
+            self._elsewhere.forget()
 
     def __repr__(self) -> str:
         if "user" not in vars(self):

@@ -104,13 +104,15 @@ class APIError(DeepSeekError):
 
     partial: ChatCompletion | None = None
     """What had arrived of a chat answer, assembled; None if nothing had. The server bills it all the same."""
+    received_text: str = ""
+    """What had arrived of the text of a text completion or a response, which ``partial`` cannot hold."""
 
     @property
     def text(self) -> str:
-        """The answer text received before the failure; empty if there was none."""
-        if self.partial is None or not self.partial.choices:
-            return ""
-        return self.partial.choices[0].message.content or ""
+        """The answer text received before the failure, whatever the kind of answer; empty if there was none."""
+        if self.partial is None:
+            return self.received_text
+        return (self.partial.choices[0].message.content or "") if self.partial.choices else ""
 
 
 class CircuitOpenError(APIError):

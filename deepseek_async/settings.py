@@ -12,6 +12,7 @@ import msgspec
 
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.credential import ApiKey, redact
+from deepseek_async.endpoint import FAMILIES, Endpoint, Family
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.transport.watchdog import Timeouts
 
@@ -31,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tokens_per_minute: float | None
     proxy: str | None
     default_headers: Mapping[str, str]
+    endpoints: Mapping[str, Endpoint] = {}
 
 
 def key_from(argument: str | None, environment: Mapping[str, str] | None = None) -> ApiKey:
@@ -54,6 +56,7 @@ def settings_from(
     retry: RetryPolicy | int | None,
     proxy: str | None,
     default_headers: Mapping[str, str] | None,
+    endpoints: Mapping[Family, str | Endpoint] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Settings:
     """Check the arguments and fill the gaps from the environment.
@@ -61,12 +64,10 @@ def settings_from(
     Reads ``DEEPSEEK_BASE_URL`` and ``DEEPSEEK_ASYNC_MAX_CONCURRENCY``.
     Raises ConfigurationError, naming the setting, for one that is missing or cannot be used.
     """
+    url = _checked_url("base_url", base_url or _variable("DEEPSEEK_BASE_URL", environment) or DEFAULT_BASE_URL)
     return Settings(
         api_key=api_key,
-        base_url=_checked_url(
-            "base_url",
-            base_url or _variable("DEEPSEEK_BASE_URL", environment) or DEFAULT_BASE_URL,
-        ),
+        base_url=url,
         timeouts=_timeouts(timeout),
         retry=_retry(retry),
         max_concurrency=_concurrency(max_concurrency, _variable("DEEPSEEK_ASYNC_MAX_CONCURRENCY", environment)),
@@ -74,6 +75,7 @@ def settings_from(
         tokens_per_minute=_above_zero("tokens_per_minute", tokens_per_minute),
         proxy=proxy,
         default_headers=_checked_headers(default_headers or {}),
+        endpoints=_checked_endpoints(endpoints or {}, api_key, url),
     )
 
 
@@ -140,6 +142,36 @@ def _checked_url(name: str, url: str) -> str:
             f"{name} must be https: the key would cross the network in the clear to {parts.hostname}",
         )
     return url.rstrip("/")
+
+
+def _checked_endpoints(
+    endpoints: Mapping[Family, str | Endpoint],
+    api_key: ApiKey,
+    base_url: str,
+) -> dict[str, Endpoint]:
+    """Endpoints with checked addresses. The client's own key goes to its own origin and to no other."""
+    unknown = [family for family in endpoints if family not in FAMILIES]
+    if unknown:
+        raise ConfigurationError(f"endpoints[{unknown[0]!r}]: there is {', '.join(FAMILIES)}")
+    checked: dict[str, Endpoint] = {}
+    for family, given in endpoints.items():
+        endpoint = given if isinstance(given, Endpoint) else Endpoint(given)
+        if not isinstance(endpoint.base_url, str):
+            raise ConfigurationError(f"endpoints[{family!r}] must be a URL or an Endpoint, not {given!r}")
+        url = _checked_url(f"endpoints[{family!r}]", endpoint.base_url)
+        own = api_key if same_origin(url, base_url) else None
+        checked[family] = Endpoint(url, endpoint.api_key or own)
+    return checked
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Whether two URLs have the same scheme, host and port."""
+    return _origin(one) == _origin(other)
+
+
+def _origin(url: str) -> tuple[str, str | None, int]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]
 
 
 def _is_loopback(host: str) -> bool:

@@ -56,6 +56,19 @@ def test_one_client_serves_two_event_loops_one_after_the_other(served: ScriptedS
     assert len(served.requests) == 2
 
 
+def test_so_does_its_pool_for_another_server(served: ScriptedServer):
+    client = AsyncDeepSeek(api_key=CANARY, base_url=served.url, endpoints={"completions": f"{served.url}/other"})
+
+    async def ask() -> str:
+        return (await client.completions.create(model="deepseek-flash", prompt="Hi")).choices[0].finish_reason or ""
+
+    assert asyncio.run(ask()) == "stop"
+    assert asyncio.run(ask()) == "stop"
+    asyncio.run(client.aclose())
+    gc.collect()
+    assert len(served.requests) == 2
+
+
 def test_a_client_in_use_on_one_loop_refuses_another(served: ScriptedServer):
     client = AsyncDeepSeek(api_key=CANARY, base_url=served.url)
 

@@ -17,9 +17,9 @@ from deepseek_async.codec.refusal import refusal
 from deepseek_async.errors import APIError, APIStatusError, APITimeoutError
 from deepseek_async.transport.protocol import Outgoing, Response, Transport
 from deepseek_async.transport.watchdog import Timeouts, Watchdog
-from deepseek_async.types import ChatCompletion
+from deepseek_async.types import Answer
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Answer)
 
 _REFUSAL_BYTES = 64 * 1024
 
@@ -90,7 +90,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
             if exchange is not None:
                 self.request_id = exchange.request_id
                 if failure is None:
-                    exchange.served(answer.usage if isinstance(answer, ChatCompletion) else None)
+                    exchange.served(answer.tokens_used())
                     return answer
                 exchange.faulted()
             assert failure is not None  # noqa: S101  without an exchange there is one

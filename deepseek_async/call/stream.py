@@ -1,4 +1,4 @@
-"""A streamed chat answer: chunks as they come, and the assembled completion at the end."""
+"""A streamed answer: chunks as they come, and the assembled answer at the end."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from itertools import dropwhile
 from types import TracebackType
-from typing import Self
+from typing import Any, ClassVar, Generic, Self
 
 from deepseek_async.call.exchange import Exchange
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.codec.body import MAX_BODY_BYTES
-from deepseek_async.codec.chunks import ChunkReader
+from deepseek_async.codec.chunks import ChunkReader, ChunkT, StreamReader, WholeT
 from deepseek_async.codec.refusal import refusal_in_stream
-from deepseek_async.codec.verdict import fault_of_ending, is_empty
+from deepseek_async.codec.text import TextReader
 from deepseek_async.errors import (
     APIError,
     APIResponseValidationError,
@@ -23,10 +23,10 @@ from deepseek_async.errors import (
     DeepSeekError,
     StreamInterruptedError,
 )
-from deepseek_async.types import ChatCompletion, ChatCompletionChunk
+from deepseek_async.types import ChatCompletion, ChatCompletionChunk, Completion
 
 
-class ChatCompletionStream:
+class AnswerStream(Generic[ChunkT, WholeT]):
     """Iterate it for the chunks, each SSE event once and in order.
 
     Use it in ``async with``: leaving early, by ``break``, return or an exception, gives connection and slot
@@ -50,19 +50,21 @@ class ChatCompletionStream:
         "_shown",
     )
 
+    _reader_type: ClassVar[type[StreamReader[Any, Any]]]
+
     def __init__(self, call: Call, exchange: Exchange) -> None:
         self._call = call
         self._exchange = exchange
-        self._reader = ChunkReader()
+        self._reader: StreamReader[ChunkT, WholeT] = self._reader_type()
         self._received = 0
         self._progressed = False
         self._shown = False  # whether any chunk was handed out
         self._hidden = False  # whether this attempt repeats what an earlier one has shown
-        self._held: list[ChatCompletionChunk] = []
+        self._held: list[ChunkT] = []
         self._ended = False
         self._left = False  # whether the caller has closed it
         self._failure: APIError | None = None
-        self._generator: AsyncGenerator[ChatCompletionChunk, None] | None = None
+        self._generator: AsyncGenerator[ChunkT, None] | None = None
 
     @property
     def request_id(self) -> str | None:
@@ -75,18 +77,16 @@ class ChatCompletionStream:
         return self._call.attempts
 
     @property
-    def completion(self) -> ChatCompletion:
-        """The whole answer: content, reasoning, tool calls and usage. Raises DeepSeekError before the end."""
+    def partial(self) -> WholeT:
+        """What has arrived so far, assembled; not necessarily all of the answer."""
+        return self._reader.answer()
+
+    def _whole(self) -> WholeT:
         if not self._ended:
             raise DeepSeekError(
                 "the stream has not ended: iterate it to its end first; partial holds what has arrived so far",
             )
-        return self._reader.assembly.completion()
-
-    @property
-    def partial(self) -> ChatCompletion:
-        """What has arrived so far, assembled; not necessarily all of the answer."""
-        return self._reader.assembly.completion()
+        return self._reader.answer()
 
     async def __aenter__(self) -> Self:
         return self
@@ -109,12 +109,12 @@ class ChatCompletionStream:
             with suppress(RuntimeError):
                 await generator.aclose()
 
-    def __aiter__(self) -> AsyncGenerator[ChatCompletionChunk, None]:
+    def __aiter__(self) -> AsyncGenerator[ChunkT, None]:
         if self._generator is None:
             self._generator = self._iterate()
         return self._generator
 
-    async def __anext__(self) -> ChatCompletionChunk:
+    async def __anext__(self) -> ChunkT:
         return await anext(self.__aiter__())
 
     def __del__(self) -> None:
@@ -127,8 +127,8 @@ class ChatCompletionStream:
                 stacklevel=2,
             )
 
-    async def _iterate(self) -> AsyncGenerator[ChatCompletionChunk, None]:
-        chunk: ChatCompletionChunk | None
+    async def _iterate(self) -> AsyncGenerator[ChunkT, None]:
+        chunk: ChunkT | None
         try:
             while not self._ended and not self._left:
                 try:
@@ -148,7 +148,7 @@ class ChatCompletionStream:
             # Reached with an open exchange when the caller leaves or is cancelled.
             self._exchange.abandoned()
 
-    def _take(self, block: bytes) -> list[ChatCompletionChunk]:
+    def _take(self, block: bytes) -> list[ChunkT]:
         """Everything that ``block`` completes. A fault in it waits until the chunks before it are handed out."""
         if not block:
             return self._end()
@@ -166,7 +166,7 @@ class ChatCompletionStream:
             chunks += self._halt()
         return chunks
 
-    def _halt(self) -> list[ChatCompletionChunk]:
+    def _halt(self) -> list[ChunkT]:
         """The reader will give no more chunks, by the stream's end or by a fault in it."""
         reader = self._reader
         if reader.done:
@@ -180,13 +180,13 @@ class ChatCompletionStream:
             )
         return []
 
-    def _before_content(self, chunks: list[ChatCompletionChunk]) -> list[ChatCompletionChunk]:
+    def _before_content(self, chunks: list[ChunkT]) -> list[ChunkT]:
         """What may be handed out of chunks without content, while the attempt may still have to be repeated.
 
         The opening chunk of the first attempt is shown at once. An ending is held back until it is known to be
         the end of an answer and not of an empty one.
         """
-        if self._held or any(choice.finish_reason for chunk in chunks for choice in chunk.choices):
+        if self._held or any(map(self._reader.ends, chunks)):
             self._held += chunks
             return []
         if self._hidden:
@@ -194,45 +194,34 @@ class ChatCompletionStream:
         self._shown = self._shown or bool(chunks)
         return chunks
 
-    def _from_content_on(self, chunks: list[ChatCompletionChunk]) -> list[ChatCompletionChunk]:
+    def _from_content_on(self, chunks: list[ChunkT]) -> list[ChunkT]:
         """What may be handed out when the first content comes: all, but an opening chunk only once."""
         chunks, self._held = self._held + chunks, []
-        return list(dropwhile(_says_nothing, chunks)) if self._hidden else chunks
+        return list(dropwhile(self._reader.says_nothing, chunks)) if self._hidden else chunks
 
-    def _broken(self, error: Exception) -> list[ChatCompletionChunk]:
-        """The connection broke. An answer whose every choice had ended is whole all the same."""
+    def _broken(self, error: Exception) -> list[ChunkT]:
+        """The connection broke. An answer that had come to its end is whole all the same."""
         failure = self._exchange.response.explain(error)
         if not self._exchange.open:
             self._left = True  # closed under us by aclose()
             return []
-        reasons = self._reader.assembly.finish_reasons
-        if reasons and all(fault_of_ending(reason) is None for reason in reasons):
+        if self._reader.whole:
             return self._end()
         self._failure = failure
         return []
 
-    def _end(self) -> list[ChatCompletionChunk]:
-        """The stream is over, by ``[DONE]`` or by the end of the body: was it an answer?
+    def _end(self) -> list[ChunkT]:
+        """The stream is over, by its own mark (``[DONE]``) or by the end of the body: was it an answer?
 
         Returns the chunks held back until now. A missing ``[DONE]`` after a finish reason is accepted; the
         end of the body without a finish reason proves nothing but a broken connection.
         """
         held, self._held = self._held, []
-        reasons = self._reader.assembly.finish_reasons
-        faults = [fault for reason in reasons if (fault := fault_of_ending(reason)) is not None]
-        if faults:
-            self._failure = faults[0]
-        elif not reasons:
-            self._failure = StreamInterruptedError("the stream ended without any answer in it")
-        elif not self._progressed and is_empty(self._reader.assembly.completion()):
-            self._failure = APIResponseValidationError(
-                "the model ended its answer without content or tool call",
-                reason="empty",
-            )
+        self._failure = self._reader.fault(progressed=self._progressed)
         if self._failure is not None:
             return []
         self._ended = True
-        self._exchange.served(self._reader.assembly.usage)
+        self._exchange.served(self._reader.usage)
         return held
 
     async def _recover(self, failure: APIError) -> None:
@@ -245,13 +234,13 @@ class ChatCompletionStream:
             raise self._interrupted(failure)
         await self._call.back_off(failure)
         self._exchange = await self._call.exchange()
-        self._reader = ChunkReader()
+        self._reader = self._reader_type()
         self._received = 0
         self._held = []
         self._hidden = self._shown
 
     def _interrupted(self, failure: APIError) -> APIError:
-        failure.partial = self._reader.assembly.completion()
+        self._reader.leave_in(failure)
         if isinstance(failure, APIStatusError | StreamInterruptedError):
             return failure
         interrupted = StreamInterruptedError(
@@ -259,11 +248,31 @@ class ChatCompletionStream:
             request_id=failure.request_id,
             attempts=failure.attempts,
             partial=failure.partial,
+            received_text=failure.received_text,
         )
         interrupted.__cause__ = failure
         return interrupted
 
 
-def _says_nothing(chunk: ChatCompletionChunk) -> bool:
-    deltas = [choice.delta for choice in chunk.choices]
-    return not any(delta.content or delta.reasoning_content or delta.tool_calls for delta in deltas)
+class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
+    """A streamed chat answer; ``completion`` is the whole of it once the iteration has ended."""
+
+    __slots__ = ()
+    _reader_type = ChunkReader
+
+    @property
+    def completion(self) -> ChatCompletion:
+        """The whole answer: content, reasoning, tool calls and usage. Raises DeepSeekError before the end."""
+        return self._whole()
+
+
+class CompletionStream(AnswerStream[Completion, Completion]):
+    """A streamed text completion; ``completion`` is the whole of it once the iteration has ended."""
+
+    __slots__ = ()
+    _reader_type = TextReader
+
+    @property
+    def completion(self) -> Completion:
+        """The whole text with its usage. Raises DeepSeekError before the end."""
+        return self._whole()

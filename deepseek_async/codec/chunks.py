@@ -1,29 +1,33 @@
-"""Bytes of a streamed chat answer to typed chunks, and to the completion they make up. Pure."""
+"""Bytes of a streamed answer to typed chunks, and to the whole answer they make up. Pure."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import msgspec
 
 from deepseek_async.codec.assembly import Assembly
 from deepseek_async.codec.body import UNREADABLE, AnswerDecoder
 from deepseek_async.codec.sse import SSEDecoder
+from deepseek_async.codec.verdict import fault_of_ending, fault_of_stream, is_empty
 from deepseek_async.errors import APIError, APIResponseValidationError
-from deepseek_async.types import ChatCompletionChunk
+from deepseek_async.types import Answer, ChatCompletion, ChatCompletionChunk, CompletionUsage
 
-_DECODER: Final = AnswerDecoder(ChatCompletionChunk)
-_decode: Final = _DECODER.decode_strictly
+ChunkT = TypeVar("ChunkT", bound=Answer)
+WholeT = TypeVar("WholeT", bound=Answer)
+
 _DONE: Final = b"[DONE]"
 
 
-class ChunkReader(msgspec.Struct, gc=False, eq=False):
-    """Reads one attempt's stream. ``feed`` is the hot path: once per socket read, for all that has arrived."""
+class StreamReader(msgspec.Struct, Generic[ChunkT, WholeT], gc=False, eq=False):
+    """Reads one attempt's stream. What kind of answer it is decides the subclass.
+
+    ``feed`` is the hot path: once per socket read, for all that has arrived.
+    """
 
     _events: SSEDecoder = msgspec.field(default_factory=SSEDecoder)
-    assembly: Assembly = msgspec.field(default_factory=Assembly)
     done: bool = False
-    """Whether ``[DONE]`` has come; what follows it is ignored."""
+    """Whether the end that this kind of stream has, has come; what follows it is ignored."""
     failure: APIError | None = None
     """What could not be read. Chunks before it are returned all the same."""
     error: Any = None
@@ -35,20 +39,63 @@ class ChunkReader(msgspec.Struct, gc=False, eq=False):
 
     __repr__ = object.__repr__
 
-    def feed(self, block: bytes) -> list[ChatCompletionChunk]:
+    def feed(self, block: bytes) -> list[ChunkT]:
         """The chunks that ``block`` completes."""
-        chunks: list[ChatCompletionChunk] = []
+        raise NotImplementedError
+
+    def answer(self) -> WholeT:
+        """What has arrived so far, as one answer."""
+        raise NotImplementedError
+
+    @property
+    def usage(self) -> CompletionUsage | None:
+        """What the answer consumed, once the server has said so."""
+        raise NotImplementedError
+
+    @property
+    def whole(self) -> bool:
+        """Whether the answer is complete although the stream's own end has not come."""
+        raise NotImplementedError
+
+    def fault(self, *, progressed: bool) -> APIError | None:
+        """Why what has arrived by the end of the stream is no answer; None when it is one."""
+        raise NotImplementedError
+
+    def leave_in(self, failure: APIError) -> None:
+        """Let ``failure`` tell what had arrived when it broke the stream."""
+        raise NotImplementedError
+
+    def ends(self, chunk: ChunkT) -> bool:
+        """Whether ``chunk`` says that the answer, or a part of it, is complete."""
+        raise NotImplementedError
+
+    def says_nothing(self, chunk: ChunkT) -> bool:
+        """Whether ``chunk`` carries neither content nor reasoning nor a tool call."""
+        raise NotImplementedError
+
+
+class ChoicesReader(StreamReader[ChunkT, WholeT], Generic[ChunkT, WholeT]):
+    """A stream of chunks with ``choices``, which ends with ``[DONE]``."""
+
+    _decoder: ClassVar[AnswerDecoder[Any]]
+    _decode: ClassVar[Any]
+    assembly: Any = None
+
+    def feed(self, block: bytes) -> list[ChunkT]:
+        """See ``StreamReader.feed``."""
+        chunks: list[ChunkT] = []
         append = chunks.append
+        decode = self._decode
         try:
             for data in self._events.feed_data(block):
                 try:
-                    chunk = _decode(data)
+                    chunk = decode(data)
                 except UNREADABLE:
                     # No chunk is spent on comparing with the marker that comes once.
                     if data.strip() == _DONE:
                         self.done = self.halted = True
                         break
-                    chunk = _DECODER.decode_tolerantly(data)
+                    chunk = self._decoder.decode_tolerantly(data)
                 chunk._wire = data  # noqa: SLF001  the decoder is the one writer of this field
                 if not chunk.choices and chunk.usage is None:
                     self.error = chunk.to_dict().get("error")
@@ -60,3 +107,51 @@ class ChunkReader(msgspec.Struct, gc=False, eq=False):
             self.failure, self.halted = error, True
         self.progressed = self.assembly.add(chunks)
         return chunks
+
+    @property
+    def usage(self) -> CompletionUsage | None:
+        """See ``StreamReader.usage``."""
+        usage: CompletionUsage | None = self.assembly.usage
+        return usage
+
+    @property
+    def whole(self) -> bool:
+        """See ``StreamReader.whole``: every choice has ended in order."""
+        reasons = self.assembly.finish_reasons
+        return bool(reasons) and all(fault_of_ending(reason) is None for reason in reasons)
+
+    def answer(self) -> WholeT:
+        """See ``StreamReader.answer``."""
+        whole: WholeT = self.assembly.completion()
+        return whole
+
+    def ends(self, chunk: Any) -> bool:
+        """See ``StreamReader.ends``."""
+        return any(choice.finish_reason for choice in chunk.choices)
+
+
+class ChunkReader(ChoicesReader[ChatCompletionChunk, ChatCompletion]):
+    """A chat answer."""
+
+    _decoder: ClassVar = AnswerDecoder(ChatCompletionChunk)
+    _decode: ClassVar = _decoder.decode_strictly
+    assembly: Assembly = msgspec.field(default_factory=Assembly)
+
+    def fault(self, *, progressed: bool) -> APIError | None:
+        """See ``StreamReader.fault``."""
+        fault = fault_of_stream(self.assembly.finish_reasons)
+        if fault is None and not progressed and is_empty(self.assembly.completion()):
+            fault = APIResponseValidationError(
+                "the model ended its answer without content or tool call",
+                reason="empty",
+            )
+        return fault
+
+    def leave_in(self, failure: APIError) -> None:
+        """See ``StreamReader.leave_in``."""
+        failure.partial = self.assembly.completion()
+
+    def says_nothing(self, chunk: ChatCompletionChunk) -> bool:
+        """See ``StreamReader.says_nothing``."""
+        deltas = [choice.delta for choice in chunk.choices]
+        return not any(delta.content or delta.reasoning_content or delta.tool_calls for delta in deltas)

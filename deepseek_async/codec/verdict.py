@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deepseek_async.codec.assembly import COMPLETE, GAVE_UP
@@ -36,6 +36,13 @@ def fault_of(completion: ChatCompletion, headers: Mapping[str, str], *, now: flo
             reason="empty",
         )
     return None
+
+
+def fault_of_stream(reasons: Sequence[str | None]) -> APIError | None:
+    """Why a stream whose choices ended with ``reasons`` holds no whole answer; None when it does."""
+    if not reasons:
+        return StreamInterruptedError("the stream ended without any answer in it")
+    return next((fault for reason in reasons if (fault := fault_of_ending(reason)) is not None), None)
 
 
 def fault_of_ending(finish_reason: str | None) -> APIError | None:

@@ -8,6 +8,7 @@ import msgspec
 
 from deepseek_async.call.lifecycle import Caller
 from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.endpoint import Family
 from deepseek_async.transport.watchdog import Timeouts
 
 
@@ -26,6 +27,10 @@ class Connection(Protocol):
 
     def caller(self) -> Caller:
         """The caller for the running event loop, made on first use. Raises ConfigurationError once closed."""
+        ...
+
+    def caller_of(self, family: Family) -> Caller:
+        """``caller`` for one family of endpoints, which another server may have."""
         ...
 
 

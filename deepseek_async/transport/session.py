@@ -40,14 +40,14 @@ _INLINE_BODY: Final = 1 << 20
 class Session:
     """A pool of connections to one origin. Must be made inside a running event loop, and used on that loop.
 
-    ``limit`` is the largest number of connections. The session sends the key to the configured origin only:
-    redirects are not followed and no cookies are kept.
+    ``limit`` is the largest number of connections. The session sends the key, if it has one, to the configured
+    origin only: redirects are not followed and no cookies are kept.
     """
 
     def __init__(
         self,
         base_url: str,
-        api_key: ApiKey,
+        api_key: ApiKey | None,
         *,
         limit: int,
         connect_timeout: float,
@@ -78,7 +78,7 @@ class Session:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
             headers={
                 **(headers or {}),
-                "Authorization": api_key.authorization(),
+                **({} if api_key is None else {"Authorization": api_key.authorization()}),
                 "Content-Type": "application/json",
                 # A compressing proxy holds events back.
                 "Accept-Encoding": "identity",
@@ -126,7 +126,11 @@ class Session:
     def _url(self, path: str) -> URL:
         url = self._urls.get(path)
         if url is None:
-            url = URL(self._base + path, encoded=True)
+            base = self._base
+            if path.startswith("/beta/"):
+                # DeepSeek's beta base stands beside /v1 and not below it (DeepSeek docs, FIM guide).
+                base = base.removesuffix("/v1").removesuffix("/beta")
+            url = URL(base + path, encoded=True)
             # Paths with an id in them would fill the table.
             if len(self._urls) < 64:
                 self._urls[path] = url

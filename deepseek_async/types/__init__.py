@@ -17,6 +17,7 @@ from deepseek_async.types.chat import (
     ToolCallDelta,
     TopLogprob,
 )
+from deepseek_async.types.completion import Completion, CompletionChoice, CompletionLogprobs
 from deepseek_async.types.usage import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
 
 __all__ = [
@@ -29,6 +30,9 @@ __all__ = [
     "ChoiceDelta",
     "ChoiceLogprobs",
     "ChunkChoice",
+    "Completion",
+    "CompletionChoice",
+    "CompletionLogprobs",
     "CompletionTokensDetails",
     "CompletionUsage",
     "Function",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import orjson
+
+if TYPE_CHECKING:
+    from deepseek_async.types.usage import CompletionUsage
 
 # A JSON name that no server sends, so that the bytes kept beside the fields never come from the wire.
 _WIRE_NAME = "deepseek_async:wire"
@@ -69,6 +72,10 @@ class Answer(Part):
             loaded: dict[str, Any] = _loaded(self._wire)
             return loaded
         return _declared(self)
+
+    def tokens_used(self) -> CompletionUsage | None:
+        """What the call consumed, in chat's terms; None for an answer that names no tokens."""
+        return None
 
     def to_json(self) -> bytes:
         """This answer as JSON; for an answer from the wire, the very bytes that came."""

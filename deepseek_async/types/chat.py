@@ -101,6 +101,9 @@ class ChatCompletion(Answer):
     usage: CompletionUsage | None = None
     system_fingerprint: str | None = None
 
+    def tokens_used(self) -> CompletionUsage | None:
+        return self.usage
+
 
 class FunctionDelta(Part):
     """A fragment of a function call."""

@@ -1,0 +1,126 @@
+"""A streamed text completion: its events to the text they make up. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+import msgspec
+
+from deepseek_async.codec.body import AnswerDecoder
+from deepseek_async.codec.chunks import ChoicesReader
+from deepseek_async.codec.verdict import error_in, fault_of_ending, fault_of_stream
+from deepseek_async.errors import APIError, APIResponseValidationError
+from deepseek_async.quotation import quote
+from deepseek_async.types import Completion, CompletionChoice, CompletionLogprobs, CompletionUsage
+
+
+class TextAssembly(msgspec.Struct, gc=False):
+    """Folds events into one completion."""
+
+    _head: Completion | None = None
+    _choices: dict[int, CompletionChoice] = {}
+    _texts: dict[int, list[str]] = {}
+    usage: CompletionUsage | None = None
+
+    def add(self, chunks: Iterable[Completion]) -> bool:
+        """Take events in. True if one carried text: progress, not a sign of life."""
+        progress = False
+        for chunk in chunks:
+            if self._head is None:
+                self._head = msgspec.structs.replace(chunk, choices=[], _wire=b"")
+            if chunk.usage is not None:
+                self.usage = chunk.usage
+            for choice in chunk.choices:
+                kept = self._choices.setdefault(choice.index, CompletionChoice(index=choice.index))
+                if choice.text:
+                    self._texts.setdefault(choice.index, []).append(choice.text)
+                    progress = True
+                if choice.finish_reason is not None:
+                    kept.finish_reason = choice.finish_reason
+                if choice.logprobs is not None:
+                    kept.logprobs = _joined(kept.logprobs, choice.logprobs)
+        return progress
+
+    @property
+    def finish_reasons(self) -> list[str | None]:
+        """The finish reason of every choice seen, None for one that has not ended."""
+        return [choice.finish_reason for choice in self._choices.values()]
+
+    @property
+    def text(self) -> str:
+        """The text of the first choice so far."""
+        return "".join(self._texts.get(0, ()))
+
+    def completion(self) -> Completion:
+        """What has arrived so far, as one completion."""
+        choices = [
+            msgspec.structs.replace(self._choices[index], text="".join(self._texts.get(index, ())))
+            for index in sorted(self._choices)
+        ]
+        return msgspec.structs.replace(self._head or Completion(), choices=choices, usage=self.usage)
+
+
+class TextReader(ChoicesReader[Completion, Completion]):
+    """A streamed text completion."""
+
+    _decoder: ClassVar = AnswerDecoder(Completion)
+    _decode: ClassVar = _decoder.decode_strictly
+    assembly: TextAssembly = msgspec.field(default_factory=TextAssembly)
+
+    def fault(self, *, progressed: bool) -> APIError | None:
+        """See ``StreamReader.fault``. A gap may be filled with nothing, so an empty text is an answer."""
+        del progressed
+        return fault_of_stream(self.assembly.finish_reasons)
+
+    def leave_in(self, failure: APIError) -> None:
+        """See ``StreamReader.leave_in``."""
+        failure.received_text = self.assembly.text
+
+    def says_nothing(self, chunk: Completion) -> bool:
+        """See ``StreamReader.says_nothing``."""
+        return not any(choice.text for choice in chunk.choices)
+
+
+class CompletionTextDecoder(AnswerDecoder[Completion]):
+    """Decodes a plain text completion, with undeclared fields of a choice reachable."""
+
+    def __init__(self) -> None:
+        super().__init__(Completion)
+
+    def decode(self, wire: bytes) -> Completion:
+        completion = super().decode(wire)
+        for position, choice in enumerate(completion.choices):
+            choice._origin = (wire, ("choices", position))  # noqa: SLF001
+        return completion
+
+
+def fault_of_text(completion: Completion, headers: Mapping[str, str], *, now: float) -> APIError | None:
+    """Why ``completion`` must not be returned as an answer; None when it is one."""
+    if not completion.choices:
+        return error_in(completion, headers, now=now) or APIResponseValidationError(
+            f"the server's answer has no choices: {quote(completion.to_json())}",
+        )
+    for choice in completion.choices:
+        fault = fault_of_ending(choice.finish_reason)
+        if fault is not None:
+            fault.received_text = choice.text
+            return fault
+    return None
+
+
+def _joined(kept: CompletionLogprobs | None, added: CompletionLogprobs) -> CompletionLogprobs:
+    if kept is None:
+        return msgspec.structs.replace(
+            added,
+            tokens=[*added.tokens],
+            token_logprobs=[*added.token_logprobs],
+            top_logprobs=None if added.top_logprobs is None else [*added.top_logprobs],
+            text_offset=[*added.text_offset],
+        )
+    kept.tokens += added.tokens
+    kept.token_logprobs += added.token_logprobs
+    kept.text_offset += added.text_offset
+    if added.top_logprobs is not None:
+        kept.top_logprobs = [*(kept.top_logprobs or ()), *added.top_logprobs]
+    return kept

@@ -1,0 +1,158 @@
+"""``client.completions``: a prompt continued, or filled in the middle, plain and streamed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Literal, overload
+
+from deepseek_async.call.stream import CompletionStream
+from deepseek_async.codec.text import CompletionTextDecoder, fault_of_text
+from deepseek_async.errors import APIError, InvalidRequestError
+from deepseek_async.resources.connection import Connection
+from deepseek_async.resources.route import Route, given
+from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.types import Completion
+
+_decode: Final = CompletionTextDecoder().decode
+
+
+class TextCompletions:
+    """``client.completions``: text without roles.
+
+    DeepSeek has it as ``/beta/completions``, made for filling code in (FIM) and never thinking. Where
+    ``endpoints={"completions": "https://…/v1"}`` names another server, it is that server's ``/completions``.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._route = Route(connection, "completions")
+
+    @overload
+    async def create(
+        self,
+        *,
+        model: str,
+        prompt: str,
+        stream: Literal[False] | None = None,
+        suffix: str | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        stop: str | Sequence[str] | None = None,
+        echo: bool | None = None,
+        logprobs: int | None = None,
+        presence_penalty: float | None = None,
+        frequency_penalty: float | None = None,
+        stream_options: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+    ) -> Completion: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        model: str,
+        prompt: str,
+        stream: Literal[True],
+        suffix: str | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        stop: str | Sequence[str] | None = None,
+        echo: bool | None = None,
+        logprobs: int | None = None,
+        presence_penalty: float | None = None,
+        frequency_penalty: float | None = None,
+        stream_options: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+    ) -> CompletionStream: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        model: str,
+        prompt: str,
+        stream: bool,
+        **parameters: Any,
+    ) -> Completion | CompletionStream: ...
+
+    async def create(
+        self,
+        *,
+        model: str,
+        prompt: str,
+        stream: bool | None = None,
+        suffix: str | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        stop: str | Sequence[str] | None = None,
+        echo: bool | None = None,
+        logprobs: int | None = None,
+        presence_penalty: float | None = None,
+        frequency_penalty: float | None = None,
+        stream_options: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+        **extra: Any,
+    ) -> Completion | CompletionStream:
+        """Continue ``prompt``, up to ``suffix`` if there is one.
+
+        Returns a Completion, or with ``stream=True`` a CompletionStream as soon as the server has accepted the
+        request. Parameters left at None are not sent. The ranges are the API's:
+
+        - ``max_tokens``: 1 to 4,096.
+        - ``temperature``: 0 to 2, and ``top_p``: above 0 to 1.
+        - ``stop``: up to 16 strings. ``logprobs``: how many alternatives a token, 0 to 20.
+        - ``echo``: the answer begins with the prompt.
+        - ``extra_body``: further fields, sent unchecked; ``extra_headers``: further headers.
+        - ``timeout``: seconds for the whole call with its retries, or a Timeouts; the client's by default.
+
+        Raises InvalidRequestError before anything is sent, and APIError's children for what fails later.
+        """
+        if not model or not isinstance(model, str):
+            raise InvalidRequestError(f"model must be a model's name, for example 'deepseek-v4-pro', not {model!r}")
+        if not isinstance(prompt, str):
+            raise InvalidRequestError(f"prompt must be a text, not a {type(prompt).__name__}; one call answers one")
+        body = given(
+            model=model,
+            prompt=prompt,
+            suffix=suffix,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            top_p=top_p,
+            stop=stop,
+            echo=echo,
+            logprobs=logprobs,
+            presence_penalty=presence_penalty,
+            frequency_penalty=frequency_penalty,
+            stream=stream,
+            stream_options=stream_options,
+            **extra,
+        )
+        body.update(extra_body or {})
+        route = self._route
+        path = "/completions" if route.elsewhere else "/beta/completions"
+        call = route.call("POST", path, body, headers=extra_headers, timeout=timeout)
+        if stream:
+            return CompletionStream(call, await call.exchange())
+        return await route.answer(call, _decode, _fault_of)
+
+    @asynccontextmanager
+    async def stream(self, **parameters: Any) -> AsyncIterator[CompletionStream]:
+        """``create(..., stream=True)`` as a context manager: ``async with completions.stream(...) as stream``."""
+        stream = await self.create(**{**parameters, "stream": True})
+        assert isinstance(stream, CompletionStream)  # noqa: S101  for the type checker
+        async with stream:
+            yield stream
+
+
+def _fault_of(completion: Completion, headers: Mapping[str, str]) -> APIError | None:
+    return fault_of_text(completion, headers, now=time.time())

@@ -1,0 +1,111 @@
+"""The way to one family of endpoints: makes its calls, and says what to do where the family is not served."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+from deepseek_async.call.lifecycle import Call
+from deepseek_async.codec.request import encode_request
+from deepseek_async.codec.tokens import estimate_tokens
+from deepseek_async.codec.verdict import error_in
+from deepseek_async.endpoint import Family
+from deepseek_async.errors import APIError, InvalidRequestError, NotFoundError
+from deepseek_async.resources.connection import Connection, chosen_timeouts
+from deepseek_async.transport.protocol import Outgoing
+from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.types import Answer
+
+T = TypeVar("T", bound=Answer)
+
+_NOT_AT_DEEPSEEK: Final[Mapping[Family, str]] = {
+    "embeddings": "embeddings",
+    "fine_tunes": "fine-tuning",
+    "images": "image generation",
+}
+"""What api.deepseek.com answers with an empty 404 (public probes of 2026-07-27 and 2026-09-23)."""
+
+
+class Route:
+    """Makes the calls of one resource. Without a ``family`` they go where chat goes."""
+
+    def __init__(self, connection: Connection, family: Family | None = None) -> None:
+        self._connection = connection
+        self._family = family
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        wire: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+    ) -> Call:
+        """A call that has not begun, with ``body`` as JSON or ``wire`` as it is."""
+        connection, family = self._connection, self._family
+        caller = connection.caller() if family is None else connection.caller_of(family)
+        tokens = 0
+        if body is not None:
+            wire = encode_request(body)
+            if caller.gate.counts_tokens:
+                tokens = estimate_tokens(wire, body.get("max_tokens"))
+        return caller.call(
+            Outgoing(method, path, wire, headers),
+            retry=connection.retry,
+            timeouts=chosen_timeouts(timeout, connection.timeouts),
+            tokens=tokens,
+            streaming=bool(body and body.get("stream")),
+        )
+
+    async def answer(
+        self,
+        call: Call,
+        decode: Callable[[bytes], T],
+        fault_of: Callable[[T, Mapping[str, str]], APIError | None] | None = None,
+    ) -> T:
+        """The decoded answer of ``call``; an error object inside a 200 is an error."""
+        try:
+            return await call.answer(decode, fault_of or _error_in)
+        except NotFoundError as error:
+            explained = self._explained(error)
+        raise explained
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether ``endpoints`` sends this family to another server."""
+        connection, family = self._connection, self._family
+        return family is not None and connection.caller_of(family) is not connection.caller()
+
+    def _explained(self, error: NotFoundError) -> NotFoundError:
+        """``error``, or in the place of a 404 for a whole family one that names the setting that helps."""
+        missing = _NOT_AT_DEEPSEEK.get(self._family) if self._family else None
+        # A server that has the family says in JSON which object is missing.
+        if missing is None or isinstance(error.body, dict) or self.elsewhere:
+            return error
+        facts = {name: value for name, value in vars(error).items() if name != "message"}
+        return NotFoundError(
+            f"404: this server has no {missing}; DeepSeek offers none. Name a server that does: "
+            f'AsyncDeepSeek(endpoints={{"{self._family}": "https://…/v1"}}), or Endpoint("https://…/v1", api_key) '
+            "if it wants a key",
+            **facts,
+        )
+
+
+def named(what: str, value: str) -> str:
+    """An id as a path segment. Raises InvalidRequestError for an empty one, which would name the whole list."""
+    if not value or not isinstance(value, str):
+        raise InvalidRequestError(f"{what} must not be empty, not {value!r}")
+    return quote(value, safe="")
+
+
+def given(**parameters: Any) -> dict[str, Any]:
+    """The parameters that are not None: strict servers refuse nulls."""
+    return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _error_in(answer: Answer, headers: Mapping[str, str]) -> APIError | None:
+    return error_in(answer, headers, now=time.time())

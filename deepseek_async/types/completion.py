@@ -1,0 +1,45 @@
+"""Text completions: a prompt continued, or the gap between prompt and suffix filled. Names follow openai-python."""
+
+from __future__ import annotations
+
+from deepseek_async.types.answer import Answer, LinkedPart, Part
+from deepseek_async.types.usage import CompletionUsage
+
+
+class CompletionLogprobs(Part):
+    """Log probabilities of the tokens, as parallel lists."""
+
+    tokens: list[str] = []
+    token_logprobs: list[float | None] = []
+    """Natural logarithms of the probabilities."""
+    top_logprobs: list[dict[str, float] | None] | None = None
+    text_offset: list[int] = []
+    """Where each token begins in the text, in characters."""
+
+
+class CompletionChoice(LinkedPart):
+    """One continuation; in a stream, the next piece of it."""
+
+    index: int = 0
+    text: str = ""
+    finish_reason: str | None = None
+    """stop, length or content_filter; None in a stream before the end."""
+    logprobs: CompletionLogprobs | None = None
+
+
+class Completion(Answer):
+    """An answer of ``POST /beta/completions`` or ``/v1/completions``; in a stream, one event of it."""
+
+    id: str = ""
+    object: str = "text_completion"
+    created: int = 0
+    """Seconds since 1970."""
+    model: str = ""
+    """The model that served the request; aliases come back as the model they stand for."""
+    choices: list[CompletionChoice] = []
+    usage: CompletionUsage | None = None
+    """In a stream, on the last event only."""
+    system_fingerprint: str | None = None
+
+    def tokens_used(self) -> CompletionUsage | None:
+        return self.usage
