@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import date
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -14,6 +15,7 @@ from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.elsewhere import Elsewhere
 from deepseek_async.endpoint import Endpoint, Family
 from deepseek_async.errors import ConfigurationError
+from deepseek_async.pricing import price_table
 from deepseek_async.resources.account import Models, User
 from deepseek_async.resources.chat import Chat
 from deepseek_async.resources.completions import TextCompletions
@@ -40,6 +42,8 @@ class AsyncDeepSeek:
     - ``default_headers``: sent with every request to the origin of ``base_url``.
     - ``endpoints``: other servers for what DeepSeek does not have, as URLs or Endpoints:
       ``{"embeddings": "https://…/v1"}``; completions, embeddings, files, fine_tunes, images, responses.
+    - ``holidays``: Chinese public holidays, which have no peak prices, in place of the built-in ones of the same
+      years; else ``DEEPSEEK_ASYNC_HOLIDAYS``, dates with commas between them.
 
     Use it as ``async with AsyncDeepSeek() as client:``, or call ``aclose()``. Raises ConfigurationError.
     """
@@ -57,6 +61,7 @@ class AsyncDeepSeek:
         proxy: str | None = None,
         default_headers: Mapping[str, str] | None = None,
         endpoints: Mapping[Family, str | Endpoint] | None = None,
+        holidays: Iterable[date] | None = None,
     ) -> None:
         key = key_from(api_key)
         del api_key  # a traceback with locals, should a setting below be wrong, must not show it
@@ -71,6 +76,7 @@ class AsyncDeepSeek:
             proxy=proxy,
             default_headers=default_headers,
             endpoints=endpoints,
+            holidays=holidays,
         )
         self._elsewhere = Elsewhere(self._settings)
         self._caller: Caller | None = None
@@ -93,7 +99,8 @@ class AsyncDeepSeek:
         """Many calls: ``batch.map`` over an iterable, ``batch.run`` from file to file."""
         from deepseek_async.batch import Batch  # noqa: PLC0415  a service that only chats need not load it
 
-        return Batch(self.chat.completions, self._settings.max_concurrency, self.retry)
+        prices = price_table().with_holidays(self._settings.holidays)
+        return Batch(self.chat.completions, self._settings.max_concurrency, self.retry, prices=prices)
 
     def caller(self) -> Caller:
         """The caller bound to the running event loop; made, with its connection pool, on first use.

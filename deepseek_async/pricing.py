@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib.resources import files
@@ -14,6 +15,8 @@ from deepseek_async.types import CompletionUsage
 
 _MILLION: Final = 1_000_000
 _BEIJING: Final = timedelta(hours=8)
+_HOUR: Final = 3600
+_HOURS_LOOKED_AHEAD: Final = 366 * 24
 
 
 class Price(msgspec.Struct, frozen=True):
@@ -50,6 +53,28 @@ class PriceTable(msgspec.Struct, frozen=True):
             return False
         return any(start <= moment.hour < end for start, end in self.peak_hours)
 
+    def next_change(self, at: float) -> float:
+        """When peak prices begin or end next after ``at``, in seconds since 1970.
+
+        Peak hours begin and end on full hours. A table without any is taken to change in a year.
+        """
+        peak = self.is_peak(at)
+        hour = at // _HOUR * _HOUR
+        for _ in range(_HOURS_LOOKED_AHEAD):
+            hour += _HOUR
+            if self.is_peak(hour) != peak:
+                break
+        return hour
+
+    def with_holidays(self, days: Iterable[date]) -> PriceTable:
+        """This table with ``days`` in place of its holidays of the same years."""
+        given = frozenset(days)
+        if not given:
+            return self
+        years = {day.year for day in given}
+        kept = frozenset(day for day in self.holidays if day.year not in years)
+        return msgspec.structs.replace(self, holidays=kept | given)
+
     def price(self, model: str, at: float) -> Price | None:
         """The price of ``model`` at that moment, off-peak; None for a model that is not in the table."""
         moment = datetime.fromtimestamp(at, UTC)
@@ -73,7 +98,17 @@ class PriceTable(msgspec.Struct, frozen=True):
             + (usage.prompt_tokens - hit) * price.cache_miss
             + usage.completion_tokens * price.output
         ) / _MILLION
-        return dollars * price.peak_factor if price.peak_factor != 1.0 and self.is_peak(at) else dollars
+        return dollars * self._factor(price, at)
+
+    def saved_by_cache(self, usage: CompletionUsage, model: str, at: float) -> float:
+        """US dollars that ``usage`` would have cost more without its cached tokens; 0 for an unknown model."""
+        price = self.price(model, at)
+        if price is None:
+            return 0.0
+        return usage.cached_tokens * (price.cache_miss - price.cache_hit) / _MILLION * self._factor(price, at)
+
+    def _factor(self, price: Price, at: float) -> float:
+        return price.peak_factor if price.peak_factor != 1.0 and self.is_peak(at) else 1.0
 
 
 @cache

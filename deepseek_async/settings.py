@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -33,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     proxy: str | None
     default_headers: Mapping[str, str]
     endpoints: Mapping[str, Endpoint] = {}
+    holidays: frozenset[date] = frozenset()
 
 
 def key_from(argument: str | None, environment: Mapping[str, str] | None = None) -> ApiKey:
@@ -57,11 +59,12 @@ def settings_from(
     proxy: str | None,
     default_headers: Mapping[str, str] | None,
     endpoints: Mapping[Family, str | Endpoint] | None = None,
+    holidays: Iterable[date] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Settings:
     """Check the arguments and fill the gaps from the environment.
 
-    Reads ``DEEPSEEK_BASE_URL`` and ``DEEPSEEK_ASYNC_MAX_CONCURRENCY``.
+    Reads ``DEEPSEEK_BASE_URL``, ``DEEPSEEK_ASYNC_MAX_CONCURRENCY`` and ``DEEPSEEK_ASYNC_HOLIDAYS``.
     Raises ConfigurationError, naming the setting, for one that is missing or cannot be used.
     """
     url = _checked_url("base_url", base_url or _variable("DEEPSEEK_BASE_URL", environment) or DEFAULT_BASE_URL)
@@ -76,6 +79,7 @@ def settings_from(
         proxy=proxy,
         default_headers=_checked_headers(default_headers or {}),
         endpoints=_checked_endpoints(endpoints or {}, api_key, url),
+        holidays=_holidays(holidays, _variable("DEEPSEEK_ASYNC_HOLIDAYS", environment)),
     )
 
 
@@ -116,6 +120,17 @@ def _concurrency(argument: int | None, text: str | None) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
     return value
+
+
+def _holidays(argument: Iterable[date] | None, text: str | None) -> frozenset[date]:
+    if argument is not None:
+        return frozenset(argument)
+    try:
+        return frozenset(date.fromisoformat(day.strip()) for day in (text or "").split(",") if day.strip())
+    except ValueError as error:
+        raise ConfigurationError(
+            f"DEEPSEEK_ASYNC_HOLIDAYS must be dates such as 2027-02-09, with commas between them: {error}",
+        ) from None
 
 
 def _above_zero(name: str, value: float | None) -> float | None:

@@ -30,7 +30,7 @@ if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).paramet
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on what the machine has set."""
-    for name in ("DEEPSEEK_API_KEY", "DEEPSEEK_BASE_URL", "DEEPSEEK_ASYNC_MAX_CONCURRENCY"):
+    for name in ("DEEPSEEK_API_KEY", "DEEPSEEK_BASE_URL", "DEEPSEEK_ASYNC_MAX_CONCURRENCY", "DEEPSEEK_ASYNC_HOLIDAYS"):
         monkeypatch.delenv(name, raising=False)
 
 

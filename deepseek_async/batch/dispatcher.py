@@ -52,7 +52,7 @@ class Dispatcher(Generic[In, Out]):
 
     def stop(self) -> None:
         """Pull no more rows; those under way are finished."""
-        self._rows.ended = True
+        self._rows.stop()
 
     def untaken(self) -> Iterator[Out]:
         """Results that were next when ``results`` was left early."""
@@ -145,18 +145,28 @@ class _Rows(AsyncIterator[In]):
         else:
             self._sync = iter(source)
         # An async generator refuses to be advanced by two tasks at once.
-        self._turn = asyncio.Lock()
+        self._turn = None if getattr(source, "safe_for_many", False) else asyncio.Lock()
         self.ended = False
         """Whether no more rows are handed out: the source is at its end, or the dispatcher has stopped."""
         self.failure: Exception | None = None
         """What the source raised."""
+
+    def stop(self) -> None:
+        """Hand out no more rows. A source that waits, and has a ``stop`` of its own, is told."""
+        self.ended = True
+        stop = getattr(self._async, "stop", None)
+        if stop is not None:
+            stop()
 
     async def __anext__(self) -> In:
         try:
             if self._sync is not None:
                 if not self.ended:
                     return next(self._sync)
-            elif self._async is not None:
+            elif self._async is not None and self._turn is None:
+                if not self.ended:
+                    return await anext(self._async)
+            elif self._async is not None and self._turn is not None:
                 async with self._turn:
                     # Looked at after the wait: those in line behind the last row must not ask again.
                     if not self.ended:

@@ -17,6 +17,8 @@ from deepseek_async.batch.progress import Ending, Progress, Tally
 from deepseek_async.batch.report import BatchReport
 from deepseek_async.batch.result import BatchResult, says_nothing_of_the_row
 from deepseek_async.batch.row import Defaults, Row
+from deepseek_async.batch.schedule.feed import Feed, Schedule
+from deepseek_async.batch.schedule.lineup import Ticket
 from deepseek_async.batch.source import count_lines, read_rows
 from deepseek_async.errors import ConfigurationError, DeepSeekError, InputFormatError, OutputWriteError
 
@@ -45,6 +47,7 @@ class Job:
         *,
         defaults: Defaults,
         concurrency: int,
+        schedule: Schedule,
         ordered: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
@@ -53,12 +56,14 @@ class Job:
         self._answer = answer
         self._defaults = defaults
         self._concurrency = concurrency
+        self._schedule = schedule
         self._ordered = ordered
         self._on_progress = on_progress
         self._tally = Tally()
         self._total: int | None = None
         self._started = time.monotonic()
-        self._dispatcher: Dispatcher[_Named, tuple[_Named, BatchResult]] | None = None
+        self._feed: Feed[_Named] | None = None
+        self._dispatcher: Dispatcher[Ticket[_Named], tuple[_Named, BatchResult]] | None = None
         self._stopped: DeepSeekError | str | None = None
         self._duplicates: dict[int, str] = {}
         self._first_lines: dict[str, int] = {}
@@ -70,6 +75,7 @@ class Job:
             total=self._total,
             in_flight=self._dispatcher.in_flight if self._dispatcher else 0,
             elapsed=time.monotonic() - self._started,
+            resumes_at=self._feed.resumes_at if self._feed else None,
         )
 
     def stop(self, reason: DeepSeekError | str = "stopped on request") -> None:
@@ -166,8 +172,19 @@ class Job:
         return rejected
 
     async def _run_rows(self, rows: Iterator[_Named], journal: Journal) -> None:
-        dispatcher = Dispatcher(rows, self._answer_named, concurrency=self._concurrency, ordered=self._ordered)
-        self._dispatcher = dispatcher
+        feed = self._feed = self._schedule.feed(rows, self._remaining, self._concurrency)
+
+        async def answer(ticket: Ticket[_Named]) -> tuple[_Named, BatchResult]:
+            result = await self._answer(ticket.row.row)
+            feed.ended(ticket, result)
+            return ticket.row, result
+
+        dispatcher = self._dispatcher = Dispatcher(
+            feed,
+            answer,
+            concurrency=self._concurrency,
+            ordered=self._ordered,
+        )
         if self._stopped is not None:
             dispatcher.stop()
         try:
@@ -190,8 +207,9 @@ class Job:
         self.stop(result.error)
         return True
 
-    async def _answer_named(self, named: _Named) -> tuple[_Named, BatchResult]:
-        return named, await self._answer(named.row)
+    def _remaining(self) -> int | None:
+        """Rows without an end, those under way included."""
+        return None if self._total is None else max(0, self._total - self._tally.done)
 
     def _durable(self, endings: list[Any]) -> None:
         for ending in endings:
@@ -208,5 +226,7 @@ class Job:
             rejected=self._rejected(),
             damaged=self._journal.damaged if self._journal is not None else 0,
             stopped=self._stopped,
+            predicted_cached_tokens=self._feed.predicted if self._feed is not None else 0,
+            warnings=self._feed.warnings() if self._feed is not None else [],
             first_failures=list(self._tally.first_failures),
         )

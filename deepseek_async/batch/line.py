@@ -51,6 +51,8 @@ def encode_line(result: BatchResult, custom_id: str, hashed: int) -> bytes:
             "cost": None if result.cost is None else round(result.cost, 10),
         },
     }
+    if result.predicted_cached_tokens is not None:
+        record[FACTS]["predicted_cached_tokens"] = result.predicted_cached_tokens
     try:
         text = orjson.dumps(record)
     except TypeError:

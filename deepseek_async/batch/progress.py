@@ -38,6 +38,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     cost: float
     """US dollars so far, without answers of models whose price is not known."""
     last_error: str | None
+    saved: float = 0.0
+    """US dollars that the prefix cache saved: part of what the rows would have cost without it."""
+    resumes_at: float | None = None
+    """While the job waits for off-peak hours, when they begin, in seconds since 1970."""
 
     @property
     def rows_per_second(self) -> float:
@@ -59,11 +63,13 @@ class Ending(msgspec.Struct, frozen=True, gc=False):
     usage: CompletionUsage | None
     cost: float | None
     failure: BatchResult | None = None
+    saved: float = 0.0
 
     @classmethod
     def of(cls, result: BatchResult) -> Self:
         """The counts of ``result``."""
-        return cls(result.attempts, result.usage, result.cost, result if result.error is not None else None)
+        failure = result if result.error is not None else None
+        return cls(result.attempts, result.usage, result.cost, failure, result.saved)
 
 
 class Tally:
@@ -73,7 +79,7 @@ class Tally:
         self.ok = self.failed = self.resumed = self.resumed_failed = 0
         self.requests = self.retried = 0
         self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
-        self.cost = 0.0
+        self.cost = self.saved = 0.0
         self.last_error: str | None = None
         self.failures: Counter[str] = Counter()
         self.first_failures: list[BatchResult] = []
@@ -95,15 +101,28 @@ class Tally:
             self.cached_tokens += usage.cached_tokens
             self.completion_tokens += usage.completion_tokens
         self.cost += ending.cost or 0.0
+        self.saved += ending.saved
 
     def sent(self, attempts: int) -> None:
         """Count the requests of a row, whether it has ended or not."""
         self.requests += attempts
         self.retried += max(0, attempts - 1)
 
-    def snapshot(self, *, total: int | None, in_flight: int, elapsed: float) -> Progress:
+    @property
+    def done(self) -> int:
+        """Rows that have an end."""
+        return self.ok + self.failed + self.resumed
+
+    def snapshot(
+        self,
+        *,
+        total: int | None,
+        in_flight: int,
+        elapsed: float,
+        resumes_at: float | None = None,
+    ) -> Progress:
         """The present state."""
-        done = self.ok + self.failed + self.resumed
+        done = self.done
         return Progress(
             total=None if total is None else max(total, done),
             done=done,
@@ -119,4 +138,6 @@ class Tally:
             completion_tokens=self.completion_tokens,
             cost=self.cost,
             last_error=self.last_error,
+            saved=self.saved,
+            resumes_at=resumes_at,
         )

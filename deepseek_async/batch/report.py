@@ -37,6 +37,10 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
     """Lines of an earlier run that could not be read and were set aside; their rows ran again."""
     stopped: DeepSeekError | str | None
     """Why the job stopped before its last row; None if it ran to the end."""
+    predicted_cached_tokens: int = 0
+    """Tokens that the order of the rows promised to come from the API's prefix cache, in this run."""
+    warnings: list[str] = []
+    """What did not go as it was meant to, without any row being lost for it."""
     first_failures: list[BatchResult] = []
     """The first ten rows that failed in this run."""
 
@@ -64,6 +68,11 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
     def cost(self) -> float:
         """US dollars of this run."""
         return self.progress.cost
+
+    @property
+    def saved(self) -> float:
+        """US dollars that the prefix cache saved in this run."""
+        return self.progress.saved
 
     @property
     def exit_code(self) -> ExitCode:

@@ -31,6 +31,10 @@ class BatchResult(msgspec.Struct, kw_only=True):
     """Seconds from the first admission to the answer, waiting for retries included."""
     cost: float | None = None
     """US dollars, or None for a model without a known price."""
+    saved: float = 0.0
+    """US dollars that the tokens from the API's prefix cache would have cost more without it."""
+    predicted_cached_tokens: int | None = None
+    """Tokens that the order of the rows promised to come from the cache; None where it promised nothing."""
     request_id: str | None = None
     """``x-ds-trace-id`` of the answer."""
 

@@ -11,6 +11,7 @@ from cyclopts import Group, Parameter
 from cyclopts.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from deepseek_async.cli.connection import Connection, Thinking, thinking_parameter
+from deepseek_async.cli.schedule import ScheduleFlags
 from deepseek_async.cli.terminal import say
 from deepseek_async.errors import ConfigurationError
 
@@ -46,6 +47,9 @@ _OWN_FLAGS: Final = {
     "template": "--template",
     "ordered": "--ordered",
     "concurrency": "--concurrency",
+    "order": "--schedule",
+    "window": "--window",
+    "deadline": "--deadline",
 }
 _NOT_FOR_ALL: Final = frozenset({"messages", "prompt", "source", "output", "on_progress", "stream", "stream_options"})
 
@@ -115,9 +119,11 @@ def run(
         PositiveFloat,
         Parameter(help="Seconds between progress lines where there is no terminal."),
     ] = 5.0,
+    schedule: ScheduleFlags | None = None,
     connection: Connection | None = None,
 ) -> int:
     connection = connection or Connection()
+    schedule_options = (schedule or ScheduleFlags()).options()
     parameters = {
         **parameters_of(param or []),
         **thinking_parameter(thinking),
@@ -150,7 +156,7 @@ def run(
                     client,
                     source,
                     output,
-                    {"template": template, "ordered": ordered, **parameters},
+                    {"template": template, "ordered": ordered, **schedule_options, **parameters},
                     batch_job.Manner(quiet=quiet, simulated=simulate, every=progress_every),
                 ),
             )

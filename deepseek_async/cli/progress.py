@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
@@ -170,7 +171,9 @@ def _figures(progress: Progress, speed: Speed, *, with_error: bool = True) -> st
     if progress.retried:
         parts.insert(1, f"{progress.retried:,} retries")
     remaining = progress.remaining_seconds
-    if remaining:
+    if progress.resumes_at is not None:
+        parts.append(f"waiting for off-peak prices until {datetime.fromtimestamp(progress.resumes_at):%a %H:%M}")  # noqa: DTZ006  the user's own zone
+    elif remaining:
         parts.append(f"{duration(remaining)} left")
     if with_error and progress.last_error:
         parts.append(f"last error: {one_line(progress.last_error, _ERROR_LENGTH)}")

@@ -52,7 +52,15 @@ def summary(
         f"  tokens    {progress.prompt_tokens:,} in the prompts, {cached:.0%} from the cache · "
         f"{progress.completion_tokens:,} in the answers"
     )
-    yield f"  cost      {dollars(report.cost)}" + (" if it were not simulated" if simulated else "")
+    yield f"  cost      {dollars(report.cost)}{_saved(report)}" + (" if it were not simulated" if simulated else "")
+    if report.predicted_cached_tokens:
+        share = progress.cached_tokens / report.predicted_cached_tokens
+        yield (
+            f"  cache     {progress.cached_tokens:,} tokens hit, {share:.0%} of the "
+            f"{report.predicted_cached_tokens:,} that the order of the rows promised"
+        )
+    for warning in report.warnings:
+        yield f"  warning   {warning}"
     if report.damaged:
         yield f"  damaged   {report.damaged:,} lines of an earlier run, kept in {output}.damaged; their rows ran again"
     yield from _what_failed(report, output)
@@ -78,6 +86,10 @@ def _ends(report: BatchReport) -> str:
     if report.rejected:
         parts.append(f"{len(report.rejected):,} rejected")
     return " · ".join(parts)
+
+
+def _saved(report: BatchReport) -> str:
+    return f", {dollars(report.saved)} less than without the prefix cache" if report.saved else ""
 
 
 def _largest_first(report: BatchReport) -> list[tuple[str, int]]:

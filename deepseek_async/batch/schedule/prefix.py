@@ -1,0 +1,167 @@
+"""What DeepSeek keys its prefix cache on, as a chain of chunk keys: equal keys are equal beginnings. Pure.
+
+The official renderer puts a prompt together in this order, which therefore is the order of the cache key:
+effort, system text, tools, response format, turns. The cache is apart for each model and ``user_id``, and hits
+come in whole blocks of 128 tokens from the first token on (DeepSeek docs, Context Caching; the block size was
+measured in August 2026 on both models).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from hashlib import blake2b
+from typing import Any, Final
+
+import orjson
+
+BLOCK_TOKENS: Final = 128
+
+BYTES_PER_TOKEN: Final = 4
+"""English prose has 5.3 bytes a token, Chinese 5, Russian 5.6, code 3.1, JSON 2.2 (V4 tokenizer). Where it is
+only asked whether a prefix is worth waiting for, one figure in the middle does."""
+
+WORTH_WAITING: Final = 2 * BLOCK_TOKENS * BYTES_PER_TOKEN
+"""Shared bytes below which order is not paid for: 256 tokens, less than $0.00004 at the flash price."""
+
+_CHUNK: Final = 512
+_EVEN_CHUNKS: Final = 32
+_GROWTH: Final = 16
+"""Chunks are 512 bytes, about a block, up to 16 KiB, where prefixes mostly end, and from there a sixteenth of
+what lies before: a prompt of a megabyte is 100 keys and not 2,000, and its shared part is known to 6 %."""
+
+_EFFORTS: Final = {"minimal": "low", "medium": "high", "xhigh": "high", "ultra": "max"}
+
+
+class Prefix:
+    """The beginning of one request's prompt."""
+
+    __slots__ = ("keys", "size")
+
+    def __init__(self, keys: tuple[int, ...], size: int) -> None:
+        self.keys = keys
+        """One key for each whole chunk; a key covers everything before it."""
+        self.size = size
+        """Bytes of the whole prompt."""
+
+
+NO_PREFIX: Final = Prefix((), 0)
+
+
+def prefix_of(body: Mapping[str, Any]) -> Prefix:
+    """The prefix of a request's body in the API's form. Short prompts have no keys: they are not worth it."""
+    if _is_short(body):
+        return NO_PREFIX
+    domain, text = _rendered(body)
+    size = len(text)
+    if size < WORTH_WAITING:
+        return Prefix((), size)
+    keys, key, start = [], hash(domain), 0
+    for end in _ends(size):
+        key = hash((key, text[start:end]))
+        keys.append(key)
+        start = end
+    return Prefix(tuple(keys), size)
+
+
+def covered(chunks: int) -> int:
+    """Bytes in the first ``chunks`` chunks."""
+    return _end(chunks)
+
+
+def hit_tokens(shared: int, size: int, prompt_tokens: int) -> int:
+    """Tokens that the cache can give when ``shared`` of a prompt's ``size`` bytes are known to it.
+
+    The share of bytes is taken for the share of tokens. The last token is always read afresh.
+    """
+    if size <= 0:
+        return 0
+    known = min(prompt_tokens * min(shared, size) // size, prompt_tokens - 1)
+    return max(0, known) // BLOCK_TOKENS * BLOCK_TOKENS
+
+
+def _is_short(body: Mapping[str, Any]) -> bool:
+    """Whether a prompt is far too short, seen without putting it together: most jobs are made of such rows."""
+    if "tools" in body:
+        return False
+    characters = 0
+    for message in body.get("messages") or ():
+        content = message.get("content") if isinstance(message, dict) and len(message) == 2 else None
+        if not isinstance(content, str):
+            return False
+        characters += len(content) if content.isascii() else 4 * len(content)
+    return characters < WORTH_WAITING // 2
+
+
+def _rendered(body: Mapping[str, Any]) -> tuple[tuple[Any, ...], bytes]:
+    """What separates caches, and the text in the order in which the server puts it together."""
+    messages = body.get("messages") or ()
+    effort = _effort(body)
+    parts: list[str] = []
+    turns: list[str] = []
+    for message in messages:
+        role = message.get("role") if isinstance(message, Mapping) else None
+        # The pro template moves every system message to the head, the flash template only a first one.
+        place = parts if role == "system" and (not turns or body.get("model") == "deepseek-v4-pro") else turns
+        place.append(f"\0{role}\1{_message_text(message)}")
+    if body.get("tools") and body.get("tool_choice") != "none":
+        parts.append("\2" + _json(body["tools"]))
+    if body.get("response_format"):
+        parts.append("\3" + _json(body["response_format"]))
+    text = "".join(parts + turns).encode("utf-8", "surrogatepass")
+    return (body.get("model"), body.get("user_id"), effort), text
+
+
+def _effort(body: Mapping[str, Any]) -> str:
+    thinking = body.get("thinking")
+    effort = body.get("reasoning_effort")
+    if isinstance(thinking, Mapping) and thinking.get("type") is not None:
+        if thinking["type"] == "disabled":
+            return "off"
+        return "high" if effort in {None, "none"} else _EFFORTS.get(str(effort), str(effort))
+    if effort == "none":
+        return "off"
+    return "high" if effort is None else _EFFORTS.get(str(effort), str(effort))
+
+
+def _message_text(message: Any) -> str:
+    if not isinstance(message, Mapping):
+        return repr(message)
+    content = message.get("content")
+    if isinstance(content, list):
+        content = "".join(_part_text(part) for part in content)
+    elif not isinstance(content, str):
+        content = ""
+    if len(message) == 2:
+        return content
+    rest = {name: value for name, value in message.items() if name not in {"role", "content", "name"}}
+    return content + _json(rest) if rest else content
+
+
+def _part_text(part: Any) -> str:
+    if isinstance(part, Mapping) and isinstance(part.get("text"), str):
+        return str(part["text"])
+    # An image is at most 1,024 tokens, however many bytes it has.
+    return blake2b(_json(part).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _json(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return repr(value)
+
+
+@cache
+def _end(chunks: int) -> int:
+    if chunks <= _EVEN_CHUNKS:
+        return chunks * _CHUNK
+    before = _end(chunks - 1)
+    return before + before // _GROWTH
+
+
+def _ends(size: int) -> list[int]:
+    ends = list(range(_CHUNK, min(size, _EVEN_CHUNKS * _CHUNK) + 1, _CHUNK))
+    while len(ends) >= _EVEN_CHUNKS and (end := _end(len(ends) + 1)) <= size:
+        ends.append(end)
+    return ends
