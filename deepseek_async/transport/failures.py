@@ -27,7 +27,7 @@ def translate(error: Exception, origin: str) -> APIError:
                 f"no connection to {origin}: this process may open no more files (ulimit -n); lower max_concurrency",
                 reason="descriptors",
             )
-        case aiohttp.ConnectionTimeoutError():
+        case aiohttp.ConnectionTimeoutError() | TimeoutError():
             return APITimeoutError(
                 f"no connection to {origin} in time (timeout.connect)",
                 phase="connect",

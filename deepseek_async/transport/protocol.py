@@ -28,8 +28,15 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
 class Response(Protocol):
     """A response whose head has arrived. Ends with exactly one of ``release`` or ``close``."""
 
-    status: int
-    headers: Mapping[str, str]
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Header fields, by name in any case."""
+        ...
 
     async def read(self, limit: int) -> bytes:
         """The whole body. Raises APIConnectionError if it breaks off, APIResponseValidationError past ``limit``."""

@@ -1,18 +1,18 @@
-"""The pooled aiohttp session: one per client and event loop."""
+"""aiohttp's own session, over a pool of its own: for proxies, and for whoever has replaced its way of asking.
+
+``pool`` costs half as much and is used for everything else.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import io
-import socket
 from collections.abc import Coroutine, Mapping
 from functools import partial
 from typing import Any, Final
 
 import aiohttp
 import msgspec
-from aiohttp.abc import ResolveResult
-from aiohttp.connector import Connection
 from yarl import URL
 
 from deepseek_async.credential import ApiKey, redact
@@ -24,10 +24,10 @@ from deepseek_async.errors import (
     InvalidRequestError,
 )
 from deepseek_async.quotation import plain
+from deepseek_async.transport.connector import forget, open_connector
 from deepseek_async.transport.failures import translate
 from deepseek_async.transport.handler import StrictHandler
 from deepseek_async.transport.protocol import Outgoing
-from deepseek_async.transport.tls import shrink_read_buffer, trusting_context
 from deepseek_async.transport.watchdog import Watchdog
 
 _LAST_BYTES: Final = 1.0
@@ -59,16 +59,7 @@ class Session:
         self._proxy = proxy
         self._urls: dict[str, URL] = {}
         self.tails: set[aiohttp.ClientResponse] = set()
-        tls = base_url.startswith("https:")
-        connector = (_TLSConnector if tls else aiohttp.TCPConnector)(
-            limit=limit,
-            ttl_dns_cache=300,
-            # Installing aiodns would otherwise change the resolver, with its long negative caching.
-            resolver=_Resolver(connect_timeout),
-            keepalive_timeout=30,
-            socket_factory=_keep_alive_socket,
-            ssl=trusting_context() if tls else True,
-        )
+        connector = open_connector(limit, connect_timeout, tls=base_url.startswith("https:"))
         handler: Any = partial(StrictHandler, loop=asyncio.get_running_loop())
         connector._factory = handler  # noqa: SLF001  aiohttp has no public way to choose it
         self._http = aiohttp.ClientSession(
@@ -147,15 +138,7 @@ class Session:
         self.tails.clear()
         connector = self._http.connector
         self._http.detach()
-        if connector is None or connector.closed:
-            return
-        kept = [protocol for protocols in connector._conns.values() for protocol, _ in protocols]  # noqa: SLF001
-        transports = [protocol.transport for protocol in (*kept, *connector._acquired)]  # noqa: SLF001
-        # close() is a coroutine, and there is no loop left to run it.
-        connector._close()  # noqa: SLF001
-        if connector._loop.is_closed():  # noqa: SLF001
-            for transport in transports:
-                _close_socket(transport)
+        forget(connector)
 
 
 class PooledResponse(msgspec.Struct, gc=False, eq=False):
@@ -247,48 +230,7 @@ class PooledResponse(msgspec.Struct, gc=False, eq=False):
         self._response.close()
 
 
-class _TLSConnector(aiohttp.TCPConnector):
-    """Its connections give back most of asyncio's read buffer as soon as they are made."""
-
-    async def connect(self, *arguments: Any, **options: Any) -> Connection:
-        connection = await super().connect(*arguments, **options)
-        shrink_read_buffer(connection.transport)
-        return connection
-
-
-class _Resolver(aiohttp.ThreadedResolver):
-    """aiohttp times the connection, but not the look-up of the name before it."""
-
-    def __init__(self, timeout: float) -> None:
-        super().__init__()
-        self._timeout = timeout
-
-    async def resolve(self, *arguments: Any, **options: Any) -> list[ResolveResult]:
-        async with asyncio.timeout(self._timeout):
-            return await super().resolve(*arguments, **options)
-
-
-def _close_socket(transport: Any) -> None:
-    """Close what a transport of a closed loop holds; its own ``close`` would ask the loop."""
-    held = getattr(transport, "_sock", None)
-    if isinstance(held, socket.socket):
-        held.close()
-        transport._sock = None  # noqa: SLF001
-
-
 def _payload(body: bytes | None) -> Any:
     if body is None or len(body) <= _INLINE_BODY:
         return body
     return io.BytesIO(body)
-
-
-def _keep_alive_socket(address: Any) -> socket.socket:
-    """A socket on which the kernel notices a peer that vanished, also while an answer takes minutes."""
-    family, kind, protocol, _, _ = address
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, seconds in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
-        option = getattr(socket, name, None)  # not on every platform
-        if option is not None:
-            made.setsockopt(socket.IPPROTO_TCP, option, seconds)
-    return made

@@ -118,7 +118,7 @@ async def test_a_connection_serves_again_though_the_last_bytes_come_after_done(s
     async with await open_stream(client) as stream:
         assert len(await texts(stream)) == 3
     assert client.caller().gate.in_flight == 0
-    pool = client.caller().transport._http.connector
+    pool = client.caller().transport._connector
     finish.set()
     await until(lambda: pool._conns)
     await client.chat.completions.create(model="deepseek-flash", messages=[{"role": "user", "content": "Hi"}])

@@ -1,0 +1,212 @@
+"""One pooled connection while it carries our requests, one after another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+
+from deepseek_async.credential import redact
+from deepseek_async.errors import APIConnectionError, APIError
+from deepseek_async.quotation import plain
+from deepseek_async.transport.http1 import HTTPViolation, ResponseParser
+
+_HIGH_WATER: Final = 1 << 20
+"""Bytes that may wait to be read before the server is held back."""
+
+_ONE_WRITE: Final = 64 * 1024
+"""Bytes of a request body up to which copying it behind the head is cheaper than a second write."""
+
+_LAST_BYTES: Final = 1.0
+"""Seconds that an ended answer's connection may take to send the end of its body before it is closed."""
+
+
+class Channel(asyncio.Protocol):
+    """Reads what the server sends on one connection, in the place of the handler that aiohttp's pool knows.
+
+    It stays on the connection while that is idle in the pool, and passes on to the handler that the connection
+    was lost, which is all that the pool wants to know of it.
+    """
+
+    __slots__ = (
+        "_blocks",
+        "_connection",
+        "_failure",
+        "_forget",
+        "_handler",
+        "_last_bytes",
+        "_origin",
+        "_parser",
+        "_paused",
+        "_silent",
+        "_size",
+        "_transport",
+        "_used",
+        "_waiter",
+    )
+
+    def __init__(self, handler: ResponseHandler, origin: str, forget: Callable[[ResponseHandler], object]) -> None:
+        assert handler.transport is not None  # noqa: S101  the pool hands out open connections
+        self._handler = handler
+        self._origin = origin
+        self._forget = forget
+        self._transport = handler.transport
+        self._transport.set_protocol(self)
+        self._parser: ResponseParser | None = None
+        self._connection: Connection | None = None
+        self._blocks: list[bytes] = []
+        self._size = 0
+        self._paused = False
+        self._silent = True  # whether nothing has come since the request
+        self._used = False  # whether an earlier request went over this connection
+        self._waiter: asyncio.Future[None] | None = None
+        self._failure: APIError | None = None
+        self._last_bytes: asyncio.TimerHandle | None = None
+
+    def expect(self, connection: Connection) -> ResponseParser:
+        """Be ready for a response. ``connection`` is the pool's own handle, given back when the response ends."""
+        self._connection = connection
+        self._silent = True
+        self._parser = ResponseParser()
+        return self._parser
+
+    def write(self, head: bytes, body: bytes | None) -> None:
+        """Send a request. What the server does not take at once waits in the transport; nothing is awaited."""
+        if body is None:
+            self._transport.write(head + b"\r\n\r\n")
+        elif len(body) < _ONE_WRITE:
+            self._transport.write(b"%b\r\nContent-Length: %d\r\n\r\n%b" % (head, len(body), body))
+        else:
+            self._transport.write(b"%b\r\nContent-Length: %d\r\n\r\n" % (head, len(body)))
+            self._transport.write(body)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether bytes of the body wait to be taken."""
+        return bool(self._blocks)
+
+    def check(self) -> None:
+        """Raise what broke the connection, if something did."""
+        if self._failure is not None:
+            raise self._failure
+
+    def take(self) -> bytes:
+        """What has arrived of the body since the last call; empty if nothing. Raises what broke the connection."""
+        blocks = self._blocks
+        if not blocks:
+            self.check()
+            return b""
+        block = blocks[0] if len(blocks) == 1 else b"".join(blocks)
+        blocks.clear()
+        self._size = 0
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+        return block
+
+    def arrival(self) -> asyncio.Future[None]:
+        """Done when something more has arrived, or when there is no more to come."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        return self._waiter
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop."""
+        parser = self._parser
+        if parser is None:
+            self._transport.abort()  # bytes that nobody asked for
+            return
+        self._silent = False
+        try:
+            block = parser.feed(data)
+        except HTTPViolation as violation:
+            broken = self._broken(f"{self._origin} does not speak proper HTTP: {violation}")
+            broken.reason = "protocol"
+            self.fail(broken)
+            return
+        if block:
+            self._blocks.append(block)
+            self._size += len(block)
+            if self._size > _HIGH_WATER and not self._paused:
+                self._paused = True
+                self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> None:
+        """Called by the event loop; the connection is closed then, because there is nothing to wait for."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop."""
+        self._handler.connection_lost(exc)
+        self._forget(self._handler)
+        if self._parser is None:
+            return
+        try:
+            self._parser.feed_end()
+        except HTTPViolation:
+            said = plain(redact(str(exc)))[:200] if exc is not None else "the server closed the connection"
+            when = "before it answered" if self._silent else "in the middle of the response"
+            lost = self._broken(f"the connection to {self._origin} was lost {when}: {said}")
+            lost.reused = self._used and self._silent
+            self.fail(lost)
+        else:
+            self._wake()
+
+    def fail(self, failure: APIError) -> None:
+        """Give the connection up, and let who reads from it raise ``failure``; the first one counts."""
+        self._failure = self._failure or failure
+        self._transport.abort()
+        self._wake()
+
+    def release(self) -> None:
+        """The answer has ended. Its connection goes back to the pool as soon as its last bytes have come.
+
+        The end of the body is often the very last TCP segment, after the answer's own end.
+        """
+        parser = self._parser
+        if parser is None or parser.complete or self._failure is not None:
+            self._leave()
+        elif self._last_bytes is None:
+            self._last_bytes = asyncio.get_running_loop().call_later(_LAST_BYTES, self.close)
+
+    def close(self) -> None:
+        """Give the connection up, whatever is still on it."""
+        # Not close(): that would first flush what the server does not read, and over TLS wait for its goodbye.
+        self._transport.abort()
+        self._failure = self._failure or self._broken(f"the response of {self._origin} was closed")
+        self._wake()
+        self._leave()
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+        if self._last_bytes is not None and (self._failure is not None or (self._parser and self._parser.complete)):
+            self._leave()
+
+    def _leave(self) -> None:
+        connection, parser = self._connection, self._parser
+        if connection is None or parser is None:
+            return
+        reusable = parser.complete and parser.reusable and self._failure is None
+        self._connection = self._parser = None
+        self._used = True
+        self._blocks.clear()
+        self._size = 0
+        if self._last_bytes is not None:
+            self._last_bytes.cancel()
+            self._last_bytes = None
+        if self._paused:
+            reusable = False
+        if reusable:
+            connection.release()
+        else:
+            self._transport.abort()
+            connection.close()
+
+    def _broken(self, message: str) -> APIConnectionError:
+        return APIConnectionError(message, connected=True)

@@ -1,0 +1,299 @@
+"""HTTP/1.1 responses from raw bytes, by RFC 9112. Pure: fed what the socket gave, answers with the body in it.
+
+aiohttp's own reader hands every HTTP chunk through a stream object in Python. DeepSeek sends every event as an
+HTTP chunk of its own, so that is felt on each of them; here a block of chunks is cut and checked at once.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from enum import IntEnum
+from typing import Any, Final
+
+import msgspec
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+MAX_FIELD_BYTES: Final = 8 * 1024
+MAX_FIELDS: Final = 128
+"""Bounds of a response head; a field's are those of aiohttp and of most servers."""
+
+_MAX_INTERIM: Final = 16  # 1xx heads before the real one
+_MAX_LINE: Final = 4096  # a chunk's size with its extensions, or the trailers together
+_MAX_INFLATED: Final = 32 * 1024 * 1024  # what one read may grow to; JSON shrinks to a twentieth, not a thousandth
+
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\0]*)?")
+_FRAMING: Final = re.compile(rb"\r\n(content-length|transfer-encoding|connection|content-encoding):([^\r]*)")
+_CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
+_END_OF_TRAILERS: Final = re.compile(rb"(?:[^\r\n]+\r\n)*\r\n")
+
+
+class HTTPViolation(Exception):  # noqa: N818  it says what the server did
+    """The bytes are no HTTP/1.1 response; the message says what is wrong with them."""
+
+
+class BodyCutOff(HTTPViolation):
+    """The connection ended before the body did."""
+
+
+class Fields(Mapping[str, str]):
+    """Header fields, by name in any case. Looked up in the head's own bytes: most are never asked for."""
+
+    __slots__ = ("_lowered", "_raw")
+
+    def __init__(self, raw: bytes, lowered: bytes) -> None:
+        self._raw = raw
+        self._lowered = lowered
+
+    def __getitem__(self, name: str) -> str:
+        at = self._lowered.find(b"\r\n%b:" % name.lower().encode())
+        if at < 0:
+            raise KeyError(name)
+        start = at + len(name) + 3
+        end = self._raw.find(b"\r\n", start)
+        return self._raw[start : end if end >= 0 else None].strip(b" \t").decode("utf-8", "replace")
+
+    def __iter__(self) -> Iterator[str]:
+        names = (line.partition(b":")[0].decode("latin-1") for line in self._lowered.split(b"\r\n") if b":" in line)
+        return iter(dict.fromkeys(names))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class _State(IntEnum):
+    HEAD = 0
+    CHUNKS = 1
+    TRAILERS = 2
+    LENGTH = 3
+    UNTIL_CLOSE = 4
+    COMPLETE = 5
+
+
+_HEAD, _CHUNKS, _TRAILERS, _LENGTH, _UNTIL_CLOSE, _COMPLETE = _State
+
+
+class ResponseParser(msgspec.Struct, gc=False, eq=False):
+    """Parses one response. Raises HTTPViolation for what is none."""
+
+    status: int = 0
+    """0 until the head has arrived."""
+    headers: Mapping[str, str] = {}
+    reusable: bool = False
+    """Whether the connection may carry another response after this one."""
+    _state: _State = _HEAD
+    _held: bytes = b""  # of the head, a chunk's size line, or the trailers: what cannot be read yet
+    _left: int = 0  # bytes that the chunk or the body still has
+    _ending: bool = False  # whether a chunk's data is complete and its line end is not
+    _interim: int = 0
+    _inflate: Any = None
+
+    # A struct's own repr would show what the server sent to whoever prints locals.
+    __repr__ = object.__repr__
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole response has arrived."""
+        return self._state is _COMPLETE
+
+    def feed(self, data: bytes) -> bytes:
+        """The part of the body that ``data`` brings, without the framing and not compressed any more."""
+        state = self._state
+        if state is _CHUNKS and not self._held and not self._left and not self._ending:
+            body = self._whole_chunks(data)
+        elif state is _HEAD:
+            rest = self._read_head(data)
+            if not rest or self._state is _HEAD:
+                return b""
+            return self.feed(rest)
+        else:
+            body = self._read_body(data)
+        return body if self._inflate is None else self._inflated(body)
+
+    def feed_end(self) -> None:
+        """The server has closed its side. Raises BodyCutOff unless that is how this response ends."""
+        if self._state is _UNTIL_CLOSE and self._inflate is None:
+            self._state = _COMPLETE
+        elif self._state is not _COMPLETE:
+            raise BodyCutOff("the connection was closed in the middle of the response")
+
+    def _read_head(self, data: bytes) -> bytes:
+        held = self._held + data if self._held else data
+        end = held.find(b"\r\n\r\n")
+        if end < 0 or end > MAX_HEAD_BYTES:
+            self._held = held
+            if len(held) > MAX_HEAD_BYTES:
+                raise HTTPViolation(f"a response head of more than {MAX_HEAD_BYTES:,} bytes")
+            if not b"HTTP/1.".startswith(held[:7]) or b"\n\n" in held:
+                raise HTTPViolation("what came is no HTTP/1.1 response head")
+            return b""
+        self._held = b""
+        head, rest = held[:end], held[end + 4 :]
+        line_end = head.find(b"\r\n")
+        status_line, raw = (head, b"") if line_end < 0 else (head[:line_end], head[line_end:])
+        found = _STATUS_LINE.fullmatch(status_line)
+        if found is None:
+            raise HTTPViolation("what came is no HTTP/1.1 status line")
+        _check_fields(raw)
+        status = int(found[2])
+        if status < 200:
+            self._interim += 1
+            if status == 101 or self._interim > _MAX_INTERIM:
+                raise HTTPViolation(f"an unexpected response {status}")
+            return self._read_head(rest) if rest else b""
+        lowered = raw.lower()
+        self.headers = Fields(raw, lowered)
+        self.status = status
+        self._frame(lowered, old=found[1] == b"0")
+        if self._state is _COMPLETE and rest:
+            self.reusable = False
+            return b""
+        return rest
+
+    def _frame(self, lowered: bytes, *, old: bool) -> None:
+        """How the body is delimited (RFC 9112, section 6.3), and what becomes of the connection."""
+        framing: dict[bytes, bytes] = {}
+        for name, value in _FRAMING.findall(lowered):
+            known = framing.get(name)
+            framing[name] = value.strip(b" \t") if known is None else b"%b,%b" % (known, value.strip(b" \t"))
+        options = framing.get(b"connection", b"")
+        self.reusable = b"keep-alive" in options if old else b"close" not in options
+        coding = framing.get(b"transfer-encoding")
+        length = framing.get(b"content-length")
+        if self.status in (204, 304):
+            self._state = _COMPLETE
+            return
+        if coding is not None:
+            if coding != b"chunked":
+                raise HTTPViolation("an unknown Transfer-Encoding")
+            self._state = _CHUNKS
+            self.reusable = self.reusable and length is None
+        elif length is not None:
+            lengths = {one.strip(b" \t") for one in length.split(b",")}
+            size = lengths.pop()
+            if lengths or not size.isdigit() or len(size) > 15:
+                raise HTTPViolation("a wrong Content-Length")
+            self._left = int(size)
+            self._state = _LENGTH if self._left else _COMPLETE
+        else:
+            self._state = _UNTIL_CLOSE
+            self.reusable = False
+        encoding = framing.get(b"content-encoding", b"identity")
+        if encoding in (b"gzip", b"x-gzip", b"deflate"):
+            # Not asked for; seen all the same on plain answers in 2025. 47: gzip or zlib, by the first bytes.
+            self._inflate = zlib.decompressobj(47)
+        elif encoding != b"identity":
+            raise HTTPViolation("an unknown Content-Encoding")
+
+    def _whole_chunks(self, data: bytes) -> bytes:
+        """The body in ``data`` if it is whole chunks, as it nearly always is; else step by step."""
+        if data.endswith(b"\r\n"):
+            try:
+                at = data.find(b"\r\n")
+                if int(data[:at], 16) == len(data) - at - 4 > 0:
+                    return data[at + 2 : -2]
+                pieces = data.split(b"\r\n")
+                sizes, bodies = pieces[:-1:2], pieces[1::2]
+                # An even number of pieces ends in the middle, after a size.
+                if len(pieces) % 2 and list(map(len, bodies)) == [int(size, 16) for size in sizes]:
+                    last = sizes.index(b"0") if b"0" in sizes else -1
+                    if last == len(sizes) - 1:
+                        self._state = _COMPLETE
+                    if last in (-1, len(sizes) - 1):
+                        return b"".join(bodies)
+            except ValueError:
+                pass  # an extension after a size, or a line end inside the data
+        return self._read_body(data)
+
+    def _read_body(self, data: bytes) -> bytes:
+        if self._state is _UNTIL_CLOSE:
+            return data
+        if self._state is _LENGTH:
+            return self._read_length(data)
+        pieces: list[bytes] = []
+        while data and self._state is _CHUNKS:
+            data = self._read_chunk(data, pieces)
+        if data and self._state is _TRAILERS:
+            data = self._read_trailers(data)
+        if data and self._state is _COMPLETE:
+            self.reusable = False  # bytes that belong to no response of ours
+        return b"".join(pieces)
+
+    def _read_length(self, data: bytes) -> bytes:
+        surplus = len(data) - self._left
+        if surplus < 0:
+            self._left = -surplus
+            return data
+        self._state = _COMPLETE
+        if surplus:
+            self.reusable = False
+            return data[: self._left]
+        return data
+
+    def _read_chunk(self, data: bytes, pieces: list[bytes]) -> bytes:
+        """Take one step in a chunked body: data, its line end, or a size line. Returns what is left of ``data``."""
+        if self._left:
+            piece, rest = data[: self._left], data[self._left :]
+            pieces.append(piece)
+            self._left -= len(piece)
+            self._ending = not self._left
+            return rest
+        held, self._held = self._held + data, b""
+        if self._ending:
+            if not held.startswith(b"\r\n"):
+                if held != b"\r":
+                    raise HTTPViolation("a chunk longer than its size says")
+                self._held = held
+                return b""
+            self._ending = False
+            return held[2:]
+        end = held.find(b"\r\n")
+        if end < 0 or end > _MAX_LINE:
+            if len(held) > _MAX_LINE:
+                raise HTTPViolation("a chunk size that does not end")
+            self._held = held
+            return b""
+        size = _CHUNK_SIZE.fullmatch(held, 0, end)
+        if size is None:
+            raise HTTPViolation("a chunk size that is no number")
+        self._left = int(size[1], 16)
+        if not self._left:
+            self._state = _TRAILERS
+        return held[end + 2 :]
+
+    def _read_trailers(self, data: bytes) -> bytes:
+        held = self._held + data
+        found = _END_OF_TRAILERS.match(held)
+        if found is None:
+            if len(held) > _MAX_LINE:
+                raise HTTPViolation("trailers that do not end")
+            self._held = held
+            return b""
+        self._held = b""
+        self._state = _COMPLETE
+        return held[found.end() :]
+
+    def _inflated(self, body: bytes) -> bytes:
+        inflate = self._inflate
+        try:
+            plain: bytes = inflate.decompress(body, _MAX_INFLATED)
+        except zlib.error:
+            raise HTTPViolation("a compressed body that cannot be read") from None
+        if inflate.unconsumed_tail:
+            raise HTTPViolation("a compressed body that grows without measure")
+        if self._state is _UNTIL_CLOSE and inflate.eof:
+            self._state = _COMPLETE
+        if self._state is _COMPLETE and not inflate.eof:
+            raise BodyCutOff("the compressed body ended in the middle")
+        return plain
+
+
+def _check_fields(raw: bytes) -> None:
+    lines = raw.count(b"\r\n")
+    if lines > MAX_FIELDS:
+        raise HTTPViolation(f"a response head of more than {MAX_FIELDS} fields")
+    if raw.count(b"\n") != lines or raw.count(b"\r") != lines or b"\0" in raw or b"\r\n " in raw or b"\r\n\t" in raw:
+        raise HTTPViolation("a response head with a broken line")
+    if len(raw) > MAX_FIELD_BYTES and max(map(len, raw.split(b"\r\n"))) > MAX_FIELD_BYTES:
+        raise HTTPViolation(f"a header field of more than {MAX_FIELD_BYTES:,} bytes")
