@@ -128,7 +128,7 @@ async def test_a_fast_stream_is_written_in_few_pieces_and_a_paced_one_in_many(st
     def stream_body() -> dict:
         return {"model": "deepseek-flash", "messages": [{"role": "user", "content": "x"}], "stream": True}
 
-    assert await pieces(fast) < 10 < await pieces(paced)
+    assert 2 * await pieces(fast) < await pieces(paced)
 
 
 async def test_a_queued_stream_sends_comments_after_its_headers(start: Start):
