@@ -21,7 +21,6 @@ from deepseek_async.resources.chat import Chat
 from deepseek_async.resources.completions import TextCompletions
 from deepseek_async.settings import Settings, key_from, settings_from
 from deepseek_async.transport.pool import Pool
-from deepseek_async.transport.session import Session
 from deepseek_async.transport.watchdog import Timeouts
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class AsyncDeepSeek:
         )
         self._elsewhere = Elsewhere(self._settings)
         self._caller: Caller | None = None
-        self._session: Pool | Session | None = None
+        self._session: Pool | None = None
         self._closed = False
         self.timeouts = self._settings.timeouts
         self.retry = self._settings.retry
@@ -129,7 +128,14 @@ class AsyncDeepSeek:
             self._session.forget()
             self._elsewhere.forget()
         settings = self._settings
-        self._session = self._connect()
+        self._session = Pool(
+            settings.base_url,
+            settings.api_key,
+            limit=settings.max_concurrency,
+            connect_timeout=settings.timeouts.connect,
+            proxy=settings.proxy,
+            headers=settings.default_headers,
+        )
         gate = Gate(
             settings.max_concurrency,
             requests_per_minute=settings.requests_per_minute,
@@ -137,26 +143,6 @@ class AsyncDeepSeek:
         )
         self._caller = Caller(self._session, gate)
         return self._caller
-
-    def _connect(self) -> Pool | Session:
-        settings = self._settings
-        limit, connect_timeout = settings.max_concurrency, settings.timeouts.connect
-        if settings.proxy is None:
-            return Pool(
-                settings.base_url,
-                settings.api_key,
-                limit=limit,
-                connect_timeout=connect_timeout,
-                headers=settings.default_headers,
-            )
-        return Session(
-            settings.base_url,
-            settings.api_key,
-            limit=limit,
-            connect_timeout=connect_timeout,
-            proxy=settings.proxy,
-            headers=settings.default_headers,
-        )
 
     async def __aenter__(self) -> Self:
         self.caller()

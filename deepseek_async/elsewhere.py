@@ -6,7 +6,7 @@ from deepseek_async.admission import Gate
 from deepseek_async.call.lifecycle import Caller
 from deepseek_async.endpoint import Endpoint, Family
 from deepseek_async.settings import Settings, same_origin
-from deepseek_async.transport.session import Session
+from deepseek_async.transport.pool import Pool
 
 
 class Elsewhere:
@@ -14,7 +14,7 @@ class Elsewhere:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._open: dict[Endpoint, tuple[Session, Caller]] = {}
+        self._open: dict[Endpoint, tuple[Pool, Caller]] = {}
 
     def caller(self, family: Family, own: Caller) -> Caller:
         """The caller for ``family``; ``own``, the client's, if no other server is named for it."""
@@ -25,10 +25,10 @@ class Elsewhere:
             self._open[endpoint] = self._made(endpoint, own)
         return self._open[endpoint][1]
 
-    def _made(self, endpoint: Endpoint, own: Caller) -> tuple[Session, Caller]:
+    def _made(self, endpoint: Endpoint, own: Caller) -> tuple[Pool, Caller]:
         settings = self._settings
         at_home = same_origin(endpoint.base_url, settings.base_url)
-        session = Session(
+        session = Pool(
             endpoint.base_url,
             endpoint.api_key,
             limit=settings.max_concurrency,

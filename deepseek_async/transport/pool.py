@@ -23,7 +23,7 @@ from deepseek_async.transport.channel import Channel
 from deepseek_async.transport.connector import forget, open_connector
 from deepseek_async.transport.failures import translate
 from deepseek_async.transport.http1 import ResponseParser
-from deepseek_async.transport.protocol import Outgoing, Response
+from deepseek_async.transport.protocol import Outgoing, Response, url_of
 from deepseek_async.transport.session import Session
 from deepseek_async.transport.watchdog import Watchdog
 
@@ -39,17 +39,18 @@ _ASK: Final = aiohttp.ClientSession._request  # noqa: SLF001  to see whether som
 class Pool:
     """A pool of connections to one origin. Must be made inside a running event loop, and used on that loop.
 
-    ``limit`` is the largest number of connections. The key is sent to the configured origin only: redirects are
-    not followed, and there are no cookies.
+    ``limit`` is the largest number of connections. The key, if there is one, is sent to the configured origin
+    only: redirects are not followed, and there are no cookies.
     """
 
     def __init__(
         self,
         base_url: str,
-        api_key: ApiKey,
+        api_key: ApiKey | None,
         *,
         limit: int,
         connect_timeout: float,
+        proxy: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._base = URL(base_url)
@@ -58,7 +59,7 @@ class Pool:
             {"Accept": "*/*", "User-Agent": "deepseek-async"},
             headers,
             {
-                "Authorization": api_key.authorization(),
+                **({} if api_key is None else {"Authorization": api_key.authorization()}),
                 "Content-Type": "application/json",
                 # A compressing proxy holds events back.
                 "Accept-Encoding": "identity",
@@ -71,12 +72,13 @@ class Pool:
         # All that the connector wants to know of a request is where it goes.
         self._destination: Any = aiohttp.ClientRequest("GET", self._base, loop=asyncio.get_running_loop())
         self._key = api_key
+        self._proxy = proxy
         self._extra = headers
         self._session: Session | None = None
 
     async def send(self, outgoing: Outgoing, watchdog: Watchdog) -> Response:
         """See ``Transport.send``."""
-        if aiohttp.ClientSession._request is not _ASK:  # noqa: SLF001
+        if self._proxy is not None or aiohttp.ClientSession._request is not _ASK:  # noqa: SLF001
             return await self._aiohttp_session().send(outgoing, watchdog)
         if self._connector.closed:
             raise APIConnectionError(
@@ -128,7 +130,7 @@ class Pool:
         kept = self._heads.get((outgoing.method, outgoing.path))
         if kept is not None and outgoing.headers is None:
             return kept
-        url = URL(str(self._base) + outgoing.path, encoded=True)
+        url = url_of(str(self._base), outgoing.path)
         target = url.raw_path_qs
         if not target.isascii() or not target.isprintable() or " " in target:
             raise InvalidRequestError(f"the path {outgoing.path!r} cannot be written as HTTP")
@@ -148,6 +150,7 @@ class Pool:
                 self._key,
                 limit=self._connector.limit,
                 connect_timeout=self._timeout.sock_connect or 0,
+                proxy=self._proxy,
                 headers=self._extra,
             )
         return self._session

@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
 
 import msgspec
+from yarl import URL
 
 from deepseek_async.errors import APIError
 from deepseek_async.transport.watchdog import Watchdog
@@ -23,6 +24,14 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
 
     def __repr__(self) -> str:
         return f"<Outgoing {self.method} {self.path}, {len(self.body or b'')} bytes>"
+
+
+def url_of(base_url: str, path: str) -> URL:
+    """Where ``path`` is asked for."""
+    if path.startswith("/beta/"):
+        # DeepSeek's beta base stands beside /v1 and not below it (DeepSeek docs, FIM guide).
+        base_url = base_url.removesuffix("/v1").removesuffix("/beta")
+    return URL(base_url + path, encoded=True)
 
 
 class Response(Protocol):

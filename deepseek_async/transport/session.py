@@ -27,7 +27,7 @@ from deepseek_async.quotation import plain
 from deepseek_async.transport.connector import forget, open_connector
 from deepseek_async.transport.failures import translate
 from deepseek_async.transport.handler import StrictHandler
-from deepseek_async.transport.protocol import Outgoing
+from deepseek_async.transport.protocol import Outgoing, url_of
 from deepseek_async.transport.watchdog import Watchdog
 
 _LAST_BYTES: Final = 1.0
@@ -117,11 +117,7 @@ class Session:
     def _url(self, path: str) -> URL:
         url = self._urls.get(path)
         if url is None:
-            base = self._base
-            if path.startswith("/beta/"):
-                # DeepSeek's beta base stands beside /v1 and not below it (DeepSeek docs, FIM guide).
-                base = base.removesuffix("/v1").removesuffix("/beta")
-            url = URL(base + path, encoded=True)
+            url = url_of(self._base, path)
             # Paths with an id in them would fill the table.
             if len(self._urls) < 64:
                 self._urls[path] = url

@@ -104,6 +104,10 @@ def test_an_early_end_of_the_connection_is_told(wire: bytes):
         pytest.param(head("Content-Length: 5_0"), id="a length that only Python reads"),
         pytest.param(head("Transfer-Encoding: gzip, chunked"), id="an unknown transfer coding"),
         pytest.param(head("Content-Encoding: br", "Content-Length: 1"), id="an unknown content coding"),
+        pytest.param(head("Content-Length: 9", "Transfer-Encoding: chunked"), id="two framings"),
+        pytest.param(head("no colon here"), id="a line that is no field"),
+        pytest.param(head("X : a"), id="a space before the colon"),
+        pytest.param(head(status="200 " + "O" * MAX_FIELD_BYTES), id="a reason that is too long"),
         pytest.param(head("X-Folded: a\r\n b"), id="a folded line"),
         pytest.param(head("X: a\nY: b"), id="a line feed in a field"),
         pytest.param(head("X: a\rb"), id="a carriage return in a field"),
@@ -159,13 +163,16 @@ def test_a_compressed_body_is_read_as_what_it_holds(encode, framing: str):
         pytest.param(head("Content-Length: 2") + b"okay", False, id="more than the length"),
         pytest.param(head("Content-Length: 0") + b"x", False, id="more than nothing"),
         pytest.param(CHUNKED + chunked(b"a") + b"x", False, id="more than the last chunk"),
-        pytest.param(head("Content-Length: 9", "Transfer-Encoding: chunked") + chunked(b"a"), False, id="two framings"),
     ],
 )
 def test_a_connection_serves_again_only_if_nothing_is_doubtful(wire: bytes, reusable: bool):
     parser, _ = parsed(wire)
     assert parser.complete
     assert parser.reusable is reusable
+
+
+def test_empty_lines_before_the_head_are_passed_over():
+    assert parsed(b"\r\n", b"\r\n\r\n" + head("Content-Length: 2") + b"ok")[1] == b"ok"
 
 
 def test_extensions_and_trailers_are_passed_over():
