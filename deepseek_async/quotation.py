@@ -16,4 +16,6 @@ def quote(wire: bytes, limit: int = 200) -> str:
 
 def plain(text: str) -> str:
     """``text`` on one line, without characters that a terminal would obey."""
+    if text.isprintable():
+        return text.strip()
     return "".join(character if character.isprintable() else " " for character in text).strip()

@@ -6,6 +6,7 @@ import msgspec
 
 from deepseek_async.admission import Lease
 from deepseek_async.codec.body import MAX_BODY_BYTES
+from deepseek_async.codec.refusal import trace_id
 from deepseek_async.errors import APIResponseValidationError
 from deepseek_async.transport.protocol import Response
 from deepseek_async.transport.watchdog import Watchdog
@@ -25,7 +26,7 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
     @property
     def request_id(self) -> str | None:
         """``x-ds-trace-id``: the only correlation header DeepSeek sends."""
-        return self.response.headers.get("x-ds-trace-id")
+        return trace_id(self.response.headers)
 
     async def read(self) -> bytes:
         """The whole body, without the blank lines that the server sends while a request is queued."""

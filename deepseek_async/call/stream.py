@@ -16,6 +16,7 @@ from deepseek_async.codec.body import MAX_BODY_BYTES
 from deepseek_async.codec.chunks import ChunkReader, ChunkT, StreamReader, WholeT
 from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.codec.text import TextReader
+from deepseek_async.codec.verdict import fault_of_no_stream
 from deepseek_async.errors import (
     APIError,
     APIResponseValidationError,
@@ -217,7 +218,11 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         end of the body without a finish reason proves nothing but a broken connection.
         """
         held, self._held = self._held, []
-        self._failure = self._reader.fault(progressed=self._progressed)
+        if self._reader.preface is None:
+            self._failure = self._reader.fault(progressed=self._progressed)
+        else:
+            headers = self._exchange.response.headers
+            self._failure = fault_of_no_stream(self._reader.preface, headers, now=time.time())
         if self._failure is not None:
             return []
         self._ended = True

@@ -18,6 +18,9 @@ WholeT = TypeVar("WholeT", bound=Answer)
 
 _DONE: Final = b"[DONE]"
 
+_PREFACE: Final = 64 * 1024
+"""Bytes before the first event that are kept, to be explained if no event comes; the rest is only counted."""
+
 
 class StreamReader(msgspec.Struct, Generic[ChunkT, WholeT], gc=False, eq=False):
     """Reads one attempt's stream. What kind of answer it is decides the subclass.
@@ -36,6 +39,8 @@ class StreamReader(msgspec.Struct, Generic[ChunkT, WholeT], gc=False, eq=False):
     """Whether one of done, error and failure is set."""
     progressed: bool = False
     """Whether the last feed brought content, reasoning or a tool call."""
+    preface: bytes | None = None
+    """What came before the first event: blank lines, comments, or something that is no stream. None after it."""
 
     __repr__ = object.__repr__
 
@@ -80,6 +85,7 @@ class ChoicesReader(StreamReader[ChunkT, WholeT], Generic[ChunkT, WholeT]):
     _decoder: ClassVar[AnswerDecoder[Any]]
     _decode: ClassVar[Any]
     assembly: Any = None
+    preface: bytes | None = b""
 
     def feed(self, block: bytes) -> list[ChunkT]:
         """See ``StreamReader.feed``."""
@@ -106,6 +112,8 @@ class ChoicesReader(StreamReader[ChunkT, WholeT], Generic[ChunkT, WholeT]):
         except APIResponseValidationError as error:
             self.failure, self.halted = error, True
         self.progressed = self.assembly.add(chunks)
+        if self.preface is not None:
+            self.preface = None if chunks or self.halted else (self.preface + block)[-_PREFACE:]
         return chunks
 
     @property

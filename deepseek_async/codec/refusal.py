@@ -73,6 +73,12 @@ _MARKUP: Final = re.compile(r"<(?:style|script).*?</(?:style|script)>|<[^>]*>", 
 _TITLE: Final = re.compile(r"<title>(.*?)</title>", re.DOTALL | re.IGNORECASE)
 
 
+def trace_id(headers: Mapping[str, str]) -> str | None:
+    """``x-ds-trace-id``: the only correlation header DeepSeek sends."""
+    value = headers.get("x-ds-trace-id")
+    return None if value is None else plain(value)[:MAX_QUOTED]
+
+
 def refusal(status: int, headers: Mapping[str, str], wire: bytes, *, now: float) -> APIStatusError:
     """The error for a response with an error status.
 
@@ -108,7 +114,7 @@ def _error(
     facts: dict[str, Any] = {
         "status_code": status,
         "body": body or text or None,
-        "request_id": headers.get("x-ds-trace-id"),
+        "request_id": trace_id(headers),
         "retry_after": retry_after(headers, now=now),
         "retryable": status in _RETRYABLE,
         "type": fields.get("type"),
@@ -165,7 +171,7 @@ def _explanation(wire: bytes) -> tuple[str, Any]:
 
 def _redacted(value: Any, depth: int = 0) -> Any:
     if isinstance(value, str):
-        return redact(value)[:MAX_QUOTED]
+        return plain(redact(value))[:MAX_QUOTED]
     if isinstance(value, dict | list) and depth == _DEEPEST:
         return "…"
     if isinstance(value, dict):

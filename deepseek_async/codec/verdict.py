@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+import orjson
 
 from deepseek_async.codec.assembly import COMPLETE, GAVE_UP
 from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.errors import APIError, APIResponseValidationError, StreamInterruptedError
 from deepseek_async.quotation import quote
 from deepseek_async.types import Answer, ChatCompletion
+
+_WITHOUT_DATA: Final = (b":", b"event:", b"id:", b"retry:")
+"""How lines of an event stream begin that bring no data."""
 
 
 def error_in(answer: Answer, headers: Mapping[str, str], *, now: float) -> APIError | None:
@@ -60,6 +65,22 @@ def fault_of_ending(finish_reason: str | None) -> APIError | None:
         f"the answer ended with the unknown finish_reason {finish_reason!r}; it may be incomplete",
         retryable=False,
     )
+
+
+def fault_of_no_stream(body: bytes, headers: Mapping[str, str], *, now: float) -> APIError:
+    """Why a request for a stream got no event at all; ``body`` is what came instead."""
+    said = b"\n".join(line for line in body.splitlines() if not line.startswith(_WITHOUT_DATA)).strip()
+    if not said:
+        return APIResponseValidationError("the server ended the stream without an event in it", reason="blank")
+    if said.startswith(b"data:"):
+        return StreamInterruptedError("the stream ended inside its first event")
+    try:
+        loaded = orjson.loads(said)
+    except orjson.JSONDecodeError:
+        loaded = None
+    if isinstance(loaded, dict) and loaded.get("error") is not None:
+        return refusal_in_stream(loaded["error"], headers, now=now)
+    return APIResponseValidationError(f"the server's answer is no event stream: {quote(said)}")
 
 
 def is_empty(completion: ChatCompletion) -> bool:
