@@ -40,10 +40,11 @@ RESET, CLOSE, HALF_CLOSE, SILENCE = Step.RESET, Step.CLOSE, Step.HALF_CLOSE, Ste
 
 @dataclass(frozen=True)
 class Drip:
-    """Write ``piece`` again and again, every ``pause`` seconds, until the client gives the connection up."""
+    """Write ``piece`` every ``pause`` seconds, ``times`` or until the client gives the connection up."""
 
     piece: bytes
     pause: float = 0.005
+    times: int | None = None
 
 
 @dataclass(frozen=True)
@@ -177,24 +178,12 @@ async def play(script: Script, reader: asyncio.StreamReader, writer: asyncio.Str
                 writer.write(step)
                 await writer.drain()
             case Sliced(piece):
-                for position in range(len(piece)):
-                    writer.write(piece[position : position + 1])
-                    await writer.drain()
-                    await asyncio.sleep(0)
+                await _slice(piece, writer)
             case asyncio.Event():
                 await step.wait()
-            case Drip(piece, pause):
-                gone = asyncio.ensure_future(reader.read())
-                try:
-                    while not gone.done():
-                        writer.write(piece)
-                        await writer.drain()
-                        await asyncio.wait([gone], timeout=pause)
-                finally:
-                    gone.cancel()
-                    with suppress(asyncio.CancelledError, ConnectionError):
-                        await gone
-                return False
+            case Drip():
+                if not await _drip(step, reader, writer):
+                    return False
             case Step.RESET:
                 linger = struct.pack("ii", 1, 0)
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -210,6 +199,30 @@ async def play(script: Script, reader: asyncio.StreamReader, writer: asyncio.Str
                 await reader.read()
                 return False
     return True
+
+
+async def _slice(piece: bytes, writer: asyncio.StreamWriter) -> None:
+    for position in range(len(piece)):
+        writer.write(piece[position : position + 1])
+        await writer.drain()
+        await asyncio.sleep(0)
+
+
+async def _drip(drip: Drip, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """False when the client has given the connection up."""
+    written = 0
+    gone = asyncio.ensure_future(reader.read())
+    try:
+        while not gone.done() and written != drip.times:
+            writer.write(drip.piece)
+            await writer.drain()
+            await asyncio.wait([gone], timeout=drip.pause)
+            written += 1
+        return not gone.done()
+    finally:
+        gone.cancel()
+        with suppress(asyncio.CancelledError, ConnectionError):
+            await gone
 
 
 async def until(condition: Callable[[], object]) -> None:
