@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import aiohttp
 import msgspec
+from multidict import CIMultiDict
 from yarl import URL
 
 from deepseek_async.credential import ApiKey, redact
@@ -62,18 +63,19 @@ class Session:
         connector = open_connector(limit, connect_timeout, tls=base_url.startswith("https:"))
         handler: Any = partial(StrictHandler, loop=asyncio.get_running_loop())
         connector._factory = handler  # noqa: SLF001  aiohttp has no public way to choose it
+        # Not the session's own headers: aiohttp sends those to the proxy as well, Authorization included.
+        self._headers = {
+            **(headers or {}),
+            **({} if api_key is None else {"Authorization": api_key.authorization()}),
+            "Content-Type": "application/json",
+            # A compressing proxy holds events back.
+            "Accept-Encoding": "identity",
+        }
         self._http = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             # Our own watchdog times the rest; aiohttp's default total of 300 s would cut long answers.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
-            headers={
-                **(headers or {}),
-                **({} if api_key is None else {"Authorization": api_key.authorization()}),
-                "Content-Type": "application/json",
-                # A compressing proxy holds events back.
-                "Accept-Encoding": "identity",
-            },
             trust_env=False,
         )
 
@@ -95,7 +97,7 @@ class Session:
                 outgoing.method,
                 self._url(outgoing.path),
                 data=_payload(outgoing.body),
-                headers=outgoing.headers,
+                headers=self._with(outgoing.headers),
                 allow_redirects=False,
                 proxy=self._proxy,
             )
@@ -113,6 +115,11 @@ class Session:
             return pooled
         # Raised out here, so that aiohttp's exception is not even its context.
         raise failure
+
+    def _with(self, headers: Mapping[str, str] | None) -> CIMultiDict[str]:
+        merged = CIMultiDict(self._headers)
+        merged.update(headers or {})
+        return merged
 
     def _url(self, path: str) -> URL:
         url = self._urls.get(path)
