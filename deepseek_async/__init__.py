@@ -51,11 +51,12 @@ if TYPE_CHECKING:
         PermissionDeniedError,
         QuotaExceededError,
         RateLimitError,
+        ReasoningBudgetExhaustedError,
         ServerOverloadedError,
         StreamInterruptedError,
         UnprocessableEntityError,
     )
-    from deepseek_async.resources.parameters import IgnoredParameterWarning
+    from deepseek_async.lint import IgnoredParameterWarning, RequestLintWarning
     from deepseek_async.transport.watchdog import Timeouts
     from deepseek_async.types import ChatCompletion, ChatCompletionChunk, Completion
 
@@ -85,7 +86,7 @@ _HOME = {
     "ContextWindowExceededError": "errors",
     "DeepSeekError": "errors",
     "Endpoint": "endpoint",
-    "IgnoredParameterWarning": "resources.parameters",
+    "IgnoredParameterWarning": "lint",
     "InputFormatError": "errors",
     "InsufficientBalanceError": "errors",
     "InternalServerError": "errors",
@@ -96,6 +97,8 @@ _HOME = {
     "PermissionDeniedError": "errors",
     "QuotaExceededError": "errors",
     "RateLimitError": "errors",
+    "ReasoningBudgetExhaustedError": "errors",
+    "RequestLintWarning": "lint",
     "RetryPolicy": "call.retry",
     "ServerOverloadedError": "errors",
     "StreamInterruptedError": "errors",
@@ -138,6 +141,8 @@ __all__ = [
     "PermissionDeniedError",
     "QuotaExceededError",
     "RateLimitError",
+    "ReasoningBudgetExhaustedError",
+    "RequestLintWarning",
     "RetryPolicy",
     "ServerOverloadedError",
     "StreamInterruptedError",

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Self
 from deepseek_async.admission import Gate
 from deepseek_async.call.lifecycle import Caller
 from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.codec.tokens import TokenEstimator
 from deepseek_async.elsewhere import Elsewhere
 from deepseek_async.endpoint import Endpoint, Family
 from deepseek_async.errors import ConfigurationError
+from deepseek_async.lint import Linter, LintMode
 from deepseek_async.pricing import price_table
 from deepseek_async.resources.account import Models, User
 from deepseek_async.resources.chat import Chat
@@ -44,6 +46,8 @@ class AsyncDeepSeek:
       ``{"embeddings": "https://…/v1"}``; completions, embeddings, files, fine_tunes, images, responses.
     - ``holidays``: Chinese public holidays, which have no peak prices, in place of the built-in ones of the same
       years; else ``DEEPSEEK_ASYNC_HOLIDAYS``, dates with commas between them.
+    - ``lint``: what to do with a chat request that DeepSeek would refuse or not do as it says: off, warn (once
+      per kind, the default), fix (repair what has one repair) or error (raise before it is sent).
 
     Use it as ``async with AsyncDeepSeek() as client:``, or call ``aclose()``. Raises ConfigurationError.
     """
@@ -62,6 +66,7 @@ class AsyncDeepSeek:
         default_headers: Mapping[str, str] | None = None,
         endpoints: Mapping[Family, str | Endpoint] | None = None,
         holidays: Iterable[date] | None = None,
+        lint: LintMode = "warn",
     ) -> None:
         key = key_from(api_key)
         del api_key  # a traceback with locals, should a setting below be wrong, must not show it
@@ -77,6 +82,7 @@ class AsyncDeepSeek:
             default_headers=default_headers,
             endpoints=endpoints,
             holidays=holidays,
+            lint=lint,
         )
         self._elsewhere = Elsewhere(self._settings)
         self._caller: Caller | None = None
@@ -84,6 +90,8 @@ class AsyncDeepSeek:
         self._closed = False
         self.timeouts = self._settings.timeouts
         self.retry = self._settings.retry
+        self.lint = Linter(lint)
+        self.tokens = TokenEstimator()
         self.chat = Chat(self)
         self.completions = TextCompletions(self)
         self.models = Models(self)

@@ -9,6 +9,7 @@
     │  │  └─ APITimeoutError            .phase: connect, headers, first_content, idle, stall, attempt, total
     │  ├─ StreamInterruptedError        the answer broke off; .partial holds what had arrived
     │  ├─ APIResponseValidationError    an answer that cannot be read, or an empty one
+    │  ├─ ReasoningBudgetExhaustedError max_tokens was used up by reasoning; nothing was answered
     │  └─ APIStatusError                a status of 300 and above, or an error object inside a 200
     │     ├─ BadRequestError 400        └─ ContextWindowExceededError
     │     ├─ AuthenticationError 401, InsufficientBalanceError 402, PermissionDeniedError 403
@@ -28,9 +29,11 @@ the library: aiohttp's carry the Authorization header in their ``request_info``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deepseek_async.lint import Finding
     from deepseek_async.types import ChatCompletion
 
 __all__ = [
@@ -58,6 +61,7 @@ __all__ = [
     "PermissionDeniedError",
     "QuotaExceededError",
     "RateLimitError",
+    "ReasoningBudgetExhaustedError",
     "ServerOverloadedError",
     "StreamInterruptedError",
     "UnprocessableEntityError",
@@ -97,6 +101,9 @@ class ConfigurationError(DeepSeekError, ValueError):
 
 class InvalidRequestError(DeepSeekError, ValueError):
     """The request cannot be sent as it is. Raised before anything leaves this machine; costs nothing."""
+
+    findings: Sequence[Finding] = ()
+    """What the request lint found, in its mode ``error``."""
 
 
 class APIError(DeepSeekError):
@@ -164,6 +171,14 @@ class APIResponseValidationError(APIError):
     retryable = True
     reason: str = "unreadable"
     """unreadable, blank (white space only: an overloaded server) or empty (an answer that says nothing)."""
+
+
+class ReasoningBudgetExhaustedError(APIError):
+    """The model reached ``max_tokens`` before the first word of its answer. The tokens are billed.
+
+    The same request would end the same way: give a larger ``max_tokens``, which covers reasoning and answer
+    together, or a lower ``reasoning_effort``. ``partial`` holds the reasoning and the usage.
+    """
 
 
 class APIStatusError(APIError):

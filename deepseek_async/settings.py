@@ -6,7 +6,7 @@ import ipaddress
 import os
 from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, get_args
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,6 +15,7 @@ from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.credential import ApiKey, redact
 from deepseek_async.endpoint import FAMILIES, Endpoint, Family
 from deepseek_async.errors import ConfigurationError
+from deepseek_async.lint import LintMode
 from deepseek_async.transport.watchdog import Timeouts
 
 DEFAULT_BASE_URL: Final = "https://api.deepseek.com"
@@ -35,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     default_headers: Mapping[str, str]
     endpoints: Mapping[str, Endpoint] = {}
     holidays: frozenset[date] = frozenset()
+    lint: LintMode = "warn"
 
 
 def key_from(argument: str | None, environment: Mapping[str, str] | None = None) -> ApiKey:
@@ -60,6 +62,7 @@ def settings_from(
     default_headers: Mapping[str, str] | None,
     endpoints: Mapping[Family, str | Endpoint] | None = None,
     holidays: Iterable[date] | None = None,
+    lint: LintMode = "warn",
     environment: Mapping[str, str] | None = None,
 ) -> Settings:
     """Check the arguments and fill the gaps from the environment.
@@ -80,6 +83,7 @@ def settings_from(
         default_headers=_checked_headers(default_headers or {}),
         endpoints=_checked_endpoints(endpoints or {}, api_key, url),
         holidays=_holidays(holidays, _variable("DEEPSEEK_ASYNC_HOLIDAYS", environment)),
+        lint=_lint(lint),
     )
 
 
@@ -99,6 +103,12 @@ def _retry(retry: RetryPolicy | int | None) -> RetryPolicy:
     if not isinstance(retry, int) or isinstance(retry, bool):
         raise ConfigurationError(f"retry must be a RetryPolicy or a whole number of attempts, not {retry!r}")
     return RetryPolicy(max_attempts=retry)
+
+
+def _lint(mode: LintMode) -> LintMode:
+    if mode not in get_args(LintMode):
+        raise ConfigurationError(f"lint must be one of {', '.join(get_args(LintMode))}, not {mode!r}")
+    return mode
 
 
 def _number(name: str, value: Any) -> float:

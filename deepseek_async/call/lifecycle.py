@@ -14,7 +14,7 @@ from deepseek_async.admission import Gate, Lease
 from deepseek_async.call.exchange import Exchange
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.refusal import refusal
-from deepseek_async.errors import APIError, APIStatusError, APITimeoutError
+from deepseek_async.errors import APIError, APIStatusError, APITimeoutError, ReasoningBudgetExhaustedError
 from deepseek_async.transport.protocol import Outgoing, Response, Transport
 from deepseek_async.transport.watchdog import Timeouts, Watchdog
 from deepseek_async.types import Answer
@@ -92,6 +92,9 @@ class Call(msgspec.Struct, gc=False, eq=False):
                 if failure is None:
                     exchange.served(answer.tokens_used())
                     return answer
+                if isinstance(failure, ReasoningBudgetExhaustedError):
+                    # The service did what it was asked for.
+                    exchange.served(failure.partial.usage if failure.partial else None)
                 exchange.faulted()
             assert failure is not None  # noqa: S101  without an exchange there is one
             failure.request_id = failure.request_id or self.request_id

@@ -10,6 +10,7 @@ from itertools import dropwhile
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self
 
+from deepseek_async.call.deltas import StreamEvent, events_of
 from deepseek_async.call.exchange import Exchange
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.codec.body import MAX_BODY_BYTES
@@ -22,6 +23,7 @@ from deepseek_async.errors import (
     APIResponseValidationError,
     APIStatusError,
     DeepSeekError,
+    ReasoningBudgetExhaustedError,
     StreamInterruptedError,
 )
 from deepseek_async.types import ChatCompletion, ChatCompletionChunk, Completion
@@ -223,6 +225,9 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         else:
             headers = self._exchange.response.headers
             self._failure = fault_of_no_stream(self._reader.preface, headers, now=time.time())
+        if isinstance(self._failure, ReasoningBudgetExhaustedError):
+            # The service did what it was asked for.
+            self._exchange.served(self._reader.usage)
         if self._failure is not None:
             return []
         self._ended = True
@@ -246,7 +251,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
 
     def _interrupted(self, failure: APIError) -> APIError:
         self._reader.leave_in(failure)
-        if isinstance(failure, APIStatusError | StreamInterruptedError):
+        if isinstance(failure, APIStatusError | StreamInterruptedError | ReasoningBudgetExhaustedError):
             return failure
         interrupted = StreamInterruptedError(
             f"the answer broke off after {len(failure.text)} characters: {failure.message}",
@@ -269,6 +274,26 @@ class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
     def completion(self) -> ChatCompletion:
         """The whole answer: content, reasoning, tool calls and usage. Raises DeepSeekError before the end."""
         return self._whole()
+
+    async def text_deltas(self) -> AsyncGenerator[str, None]:
+        """The pieces of the answer alone, as they come."""
+        async for chunk in self:
+            for choice in chunk.choices:
+                if choice.delta.content:
+                    yield choice.delta.content
+
+    async def reasoning_deltas(self) -> AsyncGenerator[str, None]:
+        """The pieces of the model's reasoning alone, as they come. Ends with the stream."""
+        async for chunk in self:
+            for choice in chunk.choices:
+                if choice.delta.reasoning_content:
+                    yield choice.delta.reasoning_content
+
+    async def events(self) -> AsyncGenerator[StreamEvent, None]:
+        """Text, reasoning, tool calls and the ending told apart; ``match`` on their classes."""
+        async for chunk in self:
+            for event in events_of(chunk):
+                yield event
 
 
 class CompletionStream(AnswerStream[Completion, Completion]):

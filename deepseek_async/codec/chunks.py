@@ -9,7 +9,7 @@ import msgspec
 from deepseek_async.codec.assembly import Assembly
 from deepseek_async.codec.body import UNREADABLE, AnswerDecoder
 from deepseek_async.codec.sse import SSEDecoder
-from deepseek_async.codec.verdict import fault_of_ending, fault_of_stream, is_empty
+from deepseek_async.codec.verdict import fault_of_emptiness, fault_of_ending, fault_of_stream
 from deepseek_async.errors import APIError, APIResponseValidationError
 from deepseek_async.types import Answer, ChatCompletion, ChatCompletionChunk, CompletionUsage
 
@@ -148,11 +148,8 @@ class ChunkReader(ChoicesReader[ChatCompletionChunk, ChatCompletion]):
     def fault(self, *, progressed: bool) -> APIError | None:
         """See ``StreamReader.fault``."""
         fault = fault_of_stream(self.assembly.finish_reasons)
-        if fault is None and not progressed and is_empty(self.assembly.completion()):
-            fault = APIResponseValidationError(
-                "the model ended its answer without content or tool call",
-                reason="empty",
-            )
+        if fault is None and (not progressed or "length" in self.assembly.finish_reasons):
+            fault = fault_of_emptiness(self.assembly.completion())
         return fault
 
     def leave_in(self, failure: APIError) -> None:

@@ -9,7 +9,12 @@ import orjson
 
 from deepseek_async.codec.assembly import COMPLETE, GAVE_UP
 from deepseek_async.codec.refusal import refusal_in_stream
-from deepseek_async.errors import APIError, APIResponseValidationError, StreamInterruptedError
+from deepseek_async.errors import (
+    APIError,
+    APIResponseValidationError,
+    ReasoningBudgetExhaustedError,
+    StreamInterruptedError,
+)
 from deepseek_async.quotation import quote
 from deepseek_async.types import Answer, ChatCompletion
 
@@ -34,11 +39,27 @@ def fault_of(completion: ChatCompletion, headers: Mapping[str, str], *, now: flo
         if fault is not None:
             fault.partial = completion
             return fault
-    if is_empty(completion):
+    return fault_of_emptiness(completion)
+
+
+def fault_of_emptiness(completion: ChatCompletion) -> APIError | None:
+    """Why a completion that ended in order is no answer: it says nothing at all. None when it says something."""
+    for choice in completion.choices:
+        if choice.message.content or choice.message.tool_calls:
+            return None
+    reasons = [choice.finish_reason for choice in completion.choices]
+    if all(reason == "stop" for reason in reasons):
         return APIResponseValidationError(
             "the model ended its answer without content or tool call",
             partial=completion,
             reason="empty",
+        )
+    if all(reason == "length" for reason in reasons):
+        spent = completion.usage.completion_tokens if completion.usage else "all"
+        return ReasoningBudgetExhaustedError(
+            f"max_tokens ended the answer before its first word: {spent} tokens went into reasoning. "
+            "Give a larger max_tokens or a lower reasoning_effort",
+            partial=completion,
         )
     return None
 
@@ -81,11 +102,3 @@ def fault_of_no_stream(body: bytes, headers: Mapping[str, str], *, now: float) -
     if isinstance(loaded, dict) and loaded.get("error") is not None:
         return refusal_in_stream(loaded["error"], headers, now=now)
     return APIResponseValidationError(f"the server's answer is no event stream: {quote(said)}")
-
-
-def is_empty(completion: ChatCompletion) -> bool:
-    """Whether an answer that stopped by itself says nothing at all."""
-    for choice in completion.choices:
-        if choice.finish_reason != "stop" or choice.message.content or choice.message.tool_calls:
-            return False
-    return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, overload
 
@@ -12,16 +12,14 @@ from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.stream import ChatCompletionStream
 from deepseek_async.codec.body import decode_completion
 from deepseek_async.codec.request import encode_request
-from deepseek_async.codec.tokens import estimate_tokens
 from deepseek_async.codec.verdict import fault_of
 from deepseek_async.errors import APIError
+from deepseek_async.lint import LintMode
 from deepseek_async.resources.connection import Connection, chosen_timeouts
-from deepseek_async.resources.parameters import chat_parameters
+from deepseek_async.resources.parameters import Thinking, chat_parameters, path_of
 from deepseek_async.transport.protocol import Outgoing
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import ChatCompletion
-
-PATH = "/chat/completions"
 
 Message = Mapping[str, Any]
 
@@ -50,7 +48,7 @@ class Completions:
         temperature: float | None = None,
         top_p: float | None = None,
         stop: str | Sequence[str] | None = None,
-        thinking: Mapping[str, Any] | None = None,
+        thinking: Thinking | None = None,
         reasoning_effort: str | None = None,
         response_format: Mapping[str, Any] | None = None,
         tools: Sequence[Mapping[str, Any]] | None = None,
@@ -65,6 +63,7 @@ class Completions:
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
+        lint: LintMode | None = None,
         **extra: Any,
     ) -> ChatCompletion: ...
 
@@ -79,7 +78,7 @@ class Completions:
         temperature: float | None = None,
         top_p: float | None = None,
         stop: str | Sequence[str] | None = None,
-        thinking: Mapping[str, Any] | None = None,
+        thinking: Thinking | None = None,
         reasoning_effort: str | None = None,
         response_format: Mapping[str, Any] | None = None,
         tools: Sequence[Mapping[str, Any]] | None = None,
@@ -94,6 +93,7 @@ class Completions:
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
+        lint: LintMode | None = None,
         **extra: Any,
     ) -> ChatCompletionStream: ...
 
@@ -117,7 +117,7 @@ class Completions:
         temperature: float | None = None,
         top_p: float | None = None,
         stop: str | Sequence[str] | None = None,
-        thinking: Mapping[str, Any] | None = None,
+        thinking: Thinking | None = None,
         reasoning_effort: str | None = None,
         response_format: Mapping[str, Any] | None = None,
         tools: Sequence[Mapping[str, Any]] | None = None,
@@ -132,6 +132,7 @@ class Completions:
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
+        lint: LintMode | None = None,
         **extra: Any,
     ) -> ChatCompletion | ChatCompletionStream:
         """Ask the model.
@@ -141,13 +142,15 @@ class Completions:
 
         - ``model``: ``deepseek-flash`` or ``deepseek-v4-pro``.
         - ``max_tokens``: 1 to 393,216, reasoning and answer together; 8,192 without and 65,536 with thinking.
-        - ``thinking``: ``{"type": "enabled"}`` (the API's default) or ``{"type": "disabled"}``.
-        - ``reasoning_effort``: none, low, high (the API's default) or max.
+        - ``thinking``: True (the API's default) or False; also "enabled", "disabled" or the API's own object.
+        - ``reasoning_effort``: none, low, high (the API's default) or max. Implies ``thinking``; one of the two
+          is sent, and a contradiction between them is refused.
         - ``temperature``: 0 to 2, and ``top_p``: above 0 to 1; both without effect while thinking.
         - ``stop``: up to 16 strings. ``top_logprobs``: 0 to 20, with ``logprobs=True``. ``n``: only 1.
         - ``response_format``: ``{"type": "json_object"}`` needs the word "json" in the messages.
         - ``user_id``: separates prefix cache and scheduling of your users; ``[A-Za-z0-9_-]``, up to 512.
-        - ``extra_body``: further fields, sent unchecked; ``extra_headers``: further headers.
+        - ``extra_body``: further fields, sent whether or not the API knows them; ``extra_headers``: further headers.
+        - ``lint``: off, warn, fix or error, for this call; the client's by default.
         - ``timeout``: seconds for the whole call with its retries, or a Timeouts; the client's by default.
 
         Raises InvalidRequestError before anything is sent, and APIError's children for what fails later.
@@ -178,7 +181,7 @@ class Completions:
         )
         if extra_body:
             body.update(extra_body)
-        call = self.call(body, timeout=timeout, headers=extra_headers)
+        call = self.call(body, timeout=timeout, headers=extra_headers, lint=lint, deliberate=extra_body)
         return ChatCompletionStream(call, await call.exchange()) if stream else await self.complete(call)
 
     @asynccontextmanager
@@ -196,16 +199,30 @@ class Completions:
         timeout: float | Timeouts | None = None,
         headers: Mapping[str, str] | None = None,
         retry: RetryPolicy | None = None,
+        lint: LintMode | None = None,
+        deliberate: Iterable[str] | None = None,
     ) -> Call:
-        """A call that has not begun, for a body that is already in the API's form."""
+        """A call that has not begun, for a body that is already in the API's form.
+
+        ``deliberate`` names fields that are meant although the API does not describe them.
+        """
         connection = self._connection
         caller = connection.caller()
         wire = encode_request(body)
+        linter = connection.lint
+        if (lint or linter.mode) != "off":
+            checked = linter.checked(body, wire, lint or linter.mode, deliberate or ())
+            if checked is not body:
+                body, wire = checked, encode_request(checked)
         return caller.call(
-            Outgoing("POST", PATH, wire, headers),
+            Outgoing("POST", path_of(body), wire, headers),
             retry=retry or connection.retry,
             timeouts=connection.timeouts if timeout is None else chosen_timeouts(timeout, connection.timeouts),
-            tokens=estimate_tokens(wire, body.get("max_tokens")) if caller.gate.counts_tokens else 0,
+            tokens=(
+                connection.tokens.tokens(wire, body.get("model") or "", body.get("max_tokens"))
+                if caller.gate.counts_tokens
+                else 0
+            ),
             streaming=bool(body.get("stream")),
         )
 

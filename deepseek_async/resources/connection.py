@@ -8,7 +8,9 @@ import msgspec
 
 from deepseek_async.call.lifecycle import Caller
 from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.codec.tokens import TokenEstimator
 from deepseek_async.endpoint import Family
+from deepseek_async.lint import Linter
 from deepseek_async.transport.watchdog import Timeouts
 
 
@@ -23,6 +25,16 @@ class Connection(Protocol):
     @property
     def timeouts(self) -> Timeouts:
         """How long each wait may last."""
+        ...
+
+    @property
+    def lint(self) -> Linter:
+        """Looks requests over before they are sent."""
+        ...
+
+    @property
+    def tokens(self) -> TokenEstimator:
+        """Guesses what a request will use."""
         ...
 
     def caller(self) -> Caller:

@@ -1,53 +1,20 @@
-"""The parameters of a chat request: what is sent, what is translated, what DeepSeek would silently drop."""
+"""The parameters of a chat request in the API's form: what is left out, what is translated, where it is sent."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from deepseek_async.errors import InvalidRequestError
 
-# Accepted with a 200 and ignored (DeepSeek's official request validator, and a public probe of 2026-09-23).
-IGNORED: Final = frozenset(
-    {
-        "enable_thinking",
-        "metadata",
-        "parallel_tool_calls",
-        "prompt_cache_key",
-        "seed",
-        "service_tier",
-        "store",
-        "user",
-    },
-)
-KNOWN: Final = frozenset(
-    {
-        "frequency_penalty",
-        "logprobs",
-        "max_tokens",
-        "messages",
-        "model",
-        "n",
-        "presence_penalty",
-        "reasoning_effort",
-        "response_format",
-        "stop",
-        "stream",
-        "stream_options",
-        "temperature",
-        "thinking",
-        "tool_choice",
-        "tools",
-        "top_logprobs",
-        "top_p",
-        "user_id",
-    },
-)
+Thinking = bool | Literal["enabled", "disabled"] | Mapping[str, Any]
+"""The switch for reasoning; True and "enabled" stand for ``{"type": "enabled"}``."""
 
+PATH: Final = "/chat/completions"
+BETA_PATH: Final = "/beta/chat/completions"
+"""Serves what PATH serves, and prefix completion and strict tools (DeepSeek docs, Chat Prefix Completion)."""
 
-class IgnoredParameterWarning(UserWarning):
-    """DeepSeek takes this parameter without an error and does nothing with it."""
+_LISTS: Final = (list, tuple)
 
 
 def chat_parameters(
@@ -59,8 +26,7 @@ def chat_parameters(
     """The body of a chat request, without the parameters left at None: strict servers refuse nulls.
 
     ``max_completion_tokens`` becomes ``max_tokens``, because DeepSeek ignores it and a cap that is silently
-    dropped costs money. Other parameters that it ignores are sent and warned about.
-    Raises InvalidRequestError for an empty model or an empty list of messages.
+    dropped costs money. Raises InvalidRequestError for an empty model or an empty list of messages.
     """
     if not model or not isinstance(model, str):
         raise InvalidRequestError(f"model must be a model's name, for example 'deepseek-flash', not {model!r}")
@@ -73,6 +39,8 @@ def chat_parameters(
     body.update({name: value for name, value in named.items() if value is not None})
     if extra:
         _add_extra(body, extra)
+    if "thinking" in body or "reasoning_effort" in body:
+        _keep_one_switch(body)
     return body
 
 
@@ -87,17 +55,47 @@ def _add_extra(body: dict[str, Any], extra: Mapping[str, Any]) -> None:
                     "DeepSeek knows only max_tokens",
                 )
             continue
-        if name not in KNOWN:
-            warn_of(name)
         body[name] = value
 
 
-def warn_of(name: str) -> None:
-    """Say that a parameter will have no effect."""
-    known = "DeepSeek ignores" if name in IGNORED else "the DeepSeek API does not describe, and ignores,"
-    warnings.warn(
-        f"{known} the parameter {name!r}; it is sent as it is. Use extra_body to send it without this warning",
-        IgnoredParameterWarning,
-        # warn_of, _add_extra, chat_parameters, create: the caller's line is what helps.
-        stacklevel=5,
-    )
+def _keep_one_switch(body: dict[str, Any]) -> None:
+    """Of ``thinking`` and ``reasoning_effort`` one is sent, the one that says both.
+
+    An effort implies thinking and ``none`` its absence; "disabled" beside an effort, or "enabled" beside
+    ``none``, is a contradiction that the API would resolve silently. Raises InvalidRequestError for it.
+    """
+    effort = body.get("reasoning_effort")
+    if "thinking" not in body:
+        return
+    thinking = body["thinking"] = _as_object(body["thinking"])
+    if effort is None:
+        return
+    on = thinking.get("type") != "disabled"
+    if on == (effort == "none"):
+        raise InvalidRequestError(
+            f"thinking={thinking.get('type')!r} and reasoning_effort={effort!r} contradict each other; give one",
+        )
+    del body["thinking" if on else "reasoning_effort"]
+
+
+def _as_object(thinking: Any) -> Mapping[str, Any]:
+    if isinstance(thinking, bool):
+        return {"type": "enabled" if thinking else "disabled"}
+    if isinstance(thinking, str):
+        return {"type": thinking}
+    if isinstance(thinking, Mapping):
+        return thinking
+    raise InvalidRequestError(f"thinking must be a bool, 'enabled', 'disabled' or an object, not {thinking!r}")
+
+
+def path_of(body: Mapping[str, Any]) -> str:
+    """Where a chat request goes: to the beta base if it needs what only that one does."""
+    messages = body.get("messages")
+    if messages and isinstance(messages, _LISTS):
+        last = messages[-1]
+        if type(last) is dict and last.get("prefix"):
+            return BETA_PATH
+    tools = body.get("tools")
+    if tools and any(isinstance(tool, Mapping) and (tool.get("function") or {}).get("strict") for tool in tools):
+        return BETA_PATH
+    return PATH

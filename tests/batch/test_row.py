@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from deepseek_async.batch.row import Defaults, Row, RowReader
-from deepseek_async.resources.parameters import IgnoredParameterWarning
 
 HELLO = [{"role": "user", "content": "Hello"}]
 LINE = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"messages": HELLO}}
@@ -124,13 +123,6 @@ def test_the_rows_own_cap_wins_under_either_name(default: str, own: str):
 
 def test_nulls_are_left_out():
     assert set(body_of({"prompt": "Hello", "temperature": None, "custom_id": None})) == {"model", "messages"}
-
-
-def test_an_ignored_parameter_is_sent_and_warned_about():
-    with pytest.warns(IgnoredParameterWarning, match="seed"):
-        body = body_of({"prompt": "Hello", "seed": 1})
-
-    assert body["seed"] == 1
 
 
 @pytest.mark.parametrize(("given", "name"), [("a", "a"), ("ä b/ü", "ä b/ü"), (7, "7"), (0, "0"), (None, None)])

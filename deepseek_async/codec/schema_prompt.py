@@ -1,0 +1,24 @@
+"""A JSON Schema put into the prompt, where the chat endpoint has no parameter for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+
+def ask_for_schema(messages: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> list[Any]:
+    """``messages`` with an instruction to answer with JSON that fits ``schema``.
+
+    It goes into the system message at the head, where it is the same for every request of a kind, so that the
+    prefix cache can keep it; and keys are not sorted, because the model writes fields in the schema's order.
+    """
+    instruction = (
+        "Answer with one JSON object and nothing else: no text around it and no code fence. "
+        f"It must fit this JSON Schema:\n{orjson.dumps(schema).decode()}"
+    )
+    head = messages[0]
+    if isinstance(head, Mapping) and head.get("role") == "system" and isinstance(head.get("content"), str):
+        return [{**head, "content": f"{head['content']}\n\n{instruction}"}, *messages[1:]]
+    return [{"role": "system", "content": instruction}, *messages]

@@ -1,0 +1,178 @@
+"""Rules about the messages: pairs of calls and results, replayed reasoning, prefixes, parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any, Final
+
+from deepseek_async.lint.finding import Finding, Request
+
+MAX_IMAGE_LINK: Final = 8192
+"""Characters of an image's URL (DeepSeek docs, Vision guide)."""
+
+LOST_REASONING: Final = " "
+"""Sent in the place of reasoning that was lost: the least that passes, and nothing invented."""
+
+Messages = Sequence[dict[str, Any]]
+
+
+def conversation_findings(request: Request, *, thinking: bool) -> Iterator[Finding]:
+    """What is wrong with well-shaped messages."""
+    messages: Messages = request["messages"]
+    if not messages:
+        yield Finding("empty_messages", "messages", "must hold at least one message")
+        return
+    for index, message in enumerate(messages):
+        if message["role"] == "assistant":
+            yield from _assistant_findings(message, index, last=index == len(messages) - 1)
+        if isinstance(message.get("content"), list):
+            yield from _part_findings(message, index, sees_images="pro" not in request["model"])
+    yield from _pairing_findings(messages)
+    if thinking:
+        yield from _replay_findings(messages, has_tools=bool(request.get("tools")))
+    if messages[-1].get("prefix") and messages[-1]["role"] == "assistant":
+        yield from _continuation_findings(request)
+
+
+def _assistant_findings(message: dict[str, Any], index: int, *, last: bool) -> Iterator[Finding]:
+    where = f"messages[{index}]"
+    calls = message.get("tool_calls")
+    if calls is None and message.get("content") is None:
+        yield Finding(
+            "assistant_without_content",
+            f"{where}.content",
+            "may be null only beside tool_calls; send an empty string",
+            repair=partial(_set_in_message, index, "content", ""),
+        )
+    if calls is not None and not calls:
+        yield Finding(
+            "empty_tool_calls",
+            f"{where}.tool_calls",
+            "must not be an empty list; leave it out",
+            repair=partial(_drop_tool_calls, index),
+        )
+    if message.get("prefix") and not last:
+        yield Finding(
+            "prefix_not_last",
+            f"{where}.prefix",
+            "only the last message can be a prefix to continue",
+            repair=partial(_set_in_message, index, "prefix", False),
+        )
+
+
+def _set_in_message(index: int, name: str, value: Any, request: Request) -> None:
+    request["messages"][index][name] = value
+
+
+def _drop_tool_calls(index: int, request: Request) -> None:
+    message = request["messages"][index]
+    del message["tool_calls"]
+    message["content"] = message.get("content") or ""
+
+
+def _part_findings(message: dict[str, Any], index: int, *, sees_images: bool) -> Iterator[Finding]:
+    """Parts other than text. A model without eyes drops them unlooked-at."""
+    for number, part in enumerate(message["content"]):
+        where = f"messages[{index}].content[{number}]"
+        if part["type"] == "text":
+            continue
+        if not sees_images:
+            yield Finding("image_not_seen", where, "only the flash model reads images and files", refused=False)
+        elif message["role"] == "assistant":
+            yield Finding("image_from_assistant", where, "an assistant's message cannot hold an image")
+        elif part["type"] == "file":
+            if part.get("file_data") is None and part.get("file_id") is None:
+                yield Finding("file_without_data", where, "must have a file_id or file_data")
+        else:
+            problem = _link_problem(part["image_url"]["url"])
+            if problem is not None:
+                yield Finding("image_url", f"{where}.image_url.url", problem)
+
+
+def _link_problem(url: str) -> str | None:
+    if url.startswith("data:"):
+        return None
+    if not url.startswith(("http://", "https://")):
+        return "must be an http(s) or data URL"
+    if len(url) > MAX_IMAGE_LINK:
+        return f"is {len(url)} characters long, at most {MAX_IMAGE_LINK} are taken; send the image as a data URL"
+    return None
+
+
+def _pairing_findings(messages: Messages) -> Iterator[Finding]:
+    """Tool messages must answer every call of the assistant turn right before them, once each."""
+    called: dict[str, int] = {}
+    answered: set[str] = set()
+    for index, message in enumerate(messages):
+        where = f"messages[{index}]"
+        if message["role"] == "tool":
+            answer = message["tool_call_id"]
+            if answer not in called or answer in answered:
+                yield Finding(
+                    "tool_pairing",
+                    f"{where}.tool_call_id",
+                    f"{answer!r} answers no open call of the assistant's message before it",
+                )
+                return
+            answered.add(answer)
+            if len(answered) == len(called):
+                called, answered = {}, set()
+            continue
+        if called:
+            break
+        for call in message.get("tool_calls") or () if message["role"] == "assistant" else ():
+            if call["id"] in called:
+                yield Finding("tool_pairing", f"{where}.tool_calls", f"two calls have the id {call['id']!r}")
+                return
+            called[call["id"]] = index
+    missing = [call for call in called if call not in answered]
+    if missing:
+        yield Finding(
+            "tool_pairing",
+            f"messages[{called[missing[0]]}].tool_calls",
+            f"every call must be followed by a tool message that answers it; missing: {', '.join(missing)}",
+        )
+
+
+def _replay_findings(messages: Messages, *, has_tools: bool) -> Iterator[Finding]:
+    """Thinking with tools wants the reasoning of earlier assistant turns back (DeepSeek docs, Thinking Mode).
+
+    The turns after the last user message are checked by every version of the API; the documentation wants all.
+    """
+    checked = True
+    for index in range(len(messages) - 1, -1, -1):
+        message = messages[index]
+        if message["role"] == "user":
+            checked = False
+        elif (
+            message["role"] == "assistant"
+            and message.get("reasoning_content") is None
+            and (has_tools or (checked and message.get("tool_calls")))
+        ):
+            yield Finding(
+                "missing_reasoning",
+                f"messages[{index}].reasoning_content",
+                "thinking with tools wants the reasoning_content of earlier assistant messages back, word for word: "
+                "append the answer's own message to the conversation",
+                refused=checked,
+                repair=partial(_set_in_message, index, "reasoning_content", LOST_REASONING),
+            )
+
+
+def _continuation_findings(request: Request) -> Iterator[Finding]:
+    where = f"messages[{len(request['messages']) - 1}].prefix"
+    if request.get("tools"):
+        yield Finding("prefix_with_tools", where, "a prefix cannot be continued in a request with tools")
+    if (request.get("response_format") or {}).get("type") == "json_object":
+        yield Finding("prefix_with_json", where, "a prefix cannot be continued in JSON mode")
+
+
+def mentions_json(messages: Messages) -> bool:
+    """Whether the word "json" is somewhere in the messages, which JSON mode demands."""
+    for message in messages:
+        content = message.get("content")
+        texts = [content] if isinstance(content, str) else [part.get("text") or "" for part in content or ()]
+        if any("json" in text.lower() for text in texts):
+            return True
+    return False

@@ -1,0 +1,111 @@
+"""The one way in: a request and a mode go in, a request comes out, with warnings or an error on the way."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from deepseek_async.codec.tokens import estimate_prompt_tokens
+from deepseek_async.errors import InvalidRequestError
+from deepseek_async.lint.finding import Finding, IgnoredParameterWarning, LintMode, Request, RequestLintWarning
+from deepseek_async.lint.rules import CONTEXT_WINDOW, MAX_TOKENS, rule_findings
+from deepseek_async.lint.shape import is_beyond_doubt, shape_problem
+from deepseek_async.lint.translation import foreign_findings
+
+_SHORT: Final = CONTEXT_WINDOW - MAX_TOKENS
+"""Bytes that fit whatever the text and the cap: a token has at least one byte."""
+
+_PACKAGE: Final = str(Path(__file__).parents[1])
+
+
+class Linter:
+    """Looks requests over and remembers what it has said: a warning is given once per kind."""
+
+    def __init__(self, mode: LintMode = "warn") -> None:
+        self.mode: LintMode = mode
+        self._said: set[str] = set()
+
+    def checked(
+        self,
+        body: Mapping[str, Any],
+        wire: bytes,
+        mode: LintMode,
+        deliberate: Iterable[str] = (),
+    ) -> Mapping[str, Any]:
+        """``body`` itself, or in the mode ``fix`` perhaps a repaired copy.
+
+        ``wire`` is the body as JSON; ``deliberate`` names parameters that are meant although the API does not
+        know them. Raises InvalidRequestError, with ``findings``, in the mode ``error``.
+        """
+        if mode == "off" or (len(wire) < _SHORT and is_beyond_doubt(body)):
+            return body
+        request: Request = orjson.loads(wire)
+        found = list(findings(request, wire, frozenset(deliberate)))
+        if not found:
+            return body
+        if mode == "error":
+            _refuse([finding for finding in found if finding.refused])
+        if mode == "fix":
+            found = repaired(request, found)
+        for finding in found:
+            self._warn(finding)
+        return request if mode == "fix" else body
+
+    def _warn(self, finding: Finding) -> None:
+        if finding.code in self._said:
+            return
+        self._said.add(finding.code)
+        if finding.code.startswith("ignored_parameter"):
+            warnings.warn(finding.message, IgnoredParameterWarning, stacklevel=_callers_level())
+        else:
+            warnings.warn(str(finding), RequestLintWarning, stacklevel=_callers_level())
+
+
+def findings(
+    request: Request,
+    wire: bytes | None = None,
+    deliberate: frozenset[str] = frozenset(),
+) -> Iterator[Finding]:
+    """Everything wrong with ``request``, which is plain JSON and is not changed by this."""
+    wire = orjson.dumps(request) if wire is None else wire
+    found = list(foreign_findings(request, deliberate))
+    yield from found
+    if any(finding.refused for finding in found):
+        # The rest is judged as if it had been said in DeepSeek's words.
+        request = orjson.loads(wire)
+        repaired(request, found)
+    problem = shape_problem(request)
+    if problem is not None:
+        yield Finding("shape", *problem)
+        return
+    yield from rule_findings(request, estimate_prompt_tokens(wire))
+
+
+def repaired(request: Request, found: list[Finding]) -> list[Finding]:
+    """Repair ``request`` in place; returns what could not be repaired."""
+    left = []
+    for finding in found:
+        if finding.repair is None:
+            left.append(finding)
+        else:
+            finding.repair(request)
+    return left
+
+
+def _refuse(found: list[Finding]) -> None:
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise InvalidRequestError(f"DeepSeek would refuse this request: {found[0]}{more}", findings=found)
+
+
+def _callers_level() -> int:
+    """How far up the stack the first frame outside this package is: its line is what helps."""
+    level, frame = 1, sys._getframe(1)  # noqa: SLF001  the documented way to one frame
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    return level

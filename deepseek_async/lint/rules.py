@@ -1,0 +1,235 @@
+"""Rules about the fields of a well-shaped chat request, each from DeepSeek's documentation or its validator."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Final
+
+from deepseek_async.lint.conversation import conversation_findings, mentions_json
+from deepseek_async.lint.finding import Finding, Request
+from deepseek_async.lint.schemas import parameters_problem, strict_problem
+
+MAX_TOKENS: Final = 393_216
+"""Longest answer, reasoning included (DeepSeek docs, Models & Pricing)."""
+CONTEXT_WINDOW: Final = 1_048_576
+"""Tokens of prompt and ``max_tokens`` together (DeepSeek docs, Models & Pricing)."""
+MAX_STOP_STRINGS: Final = 16
+MAX_TOOL_NAME: Final = 128
+
+_TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]+")
+_USER_ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,512}")
+_NEVER_THINKS: Final = frozenset({"deepseek-chat"})
+"""An old name that stands for the flash model without thinking."""
+
+# Lowest and highest value that the API takes, whether or not the parameter has an effect.
+_RANGES: Final[dict[str, tuple[float, float]]] = {
+    "temperature": (0, 2),
+    "frequency_penalty": (-2, 2),
+    "presence_penalty": (-2, 2),
+    "top_logprobs": (0, 20),
+    "max_tokens": (1, MAX_TOKENS),
+}
+
+
+def is_thinking(request: Request) -> bool:
+    """Whether the model will think: it does unless told not to, and ``thinking`` wins over the effort."""
+    thinking, effort = request.get("thinking"), request.get("reasoning_effort")
+    if thinking is not None:
+        return bool(thinking["type"] != "disabled")
+    return effort != "none" and (effort is not None or request["model"] not in _NEVER_THINKS)
+
+
+def rule_findings(request: Request, prompt_tokens: int) -> Iterator[Finding]:
+    """Everything that is wrong with a request whose fields have the right types.
+
+    ``prompt_tokens`` is an estimate, and used as one.
+    """
+    thinking = is_thinking(request)
+    yield from conversation_findings(request, thinking=thinking)
+    yield from _range_findings(request)
+    yield from _stop_findings(request.get("stop"))
+    yield from _switch_findings(request)
+    if request.get("tools"):
+        yield from _tool_findings(request, thinking=thinking)
+    yield from _option_findings(request)
+    yield from _context_findings(request, prompt_tokens)
+    # Last, because its repair adds a message, and the other repairs count messages.
+    yield from _json_findings(request)
+
+
+def _range_findings(request: Request) -> Iterator[Finding]:
+    for name, (lowest, highest) in _RANGES.items():
+        value = request.get(name)
+        if value is not None and not lowest <= value <= highest:
+            yield Finding(
+                f"range:{name}",
+                name,
+                f"must be from {lowest} to {highest}, not {value}",
+                repair=partial(_set, name, min(max(value, lowest), highest)),
+            )
+    top_p = request.get("top_p")
+    if top_p is not None and not 0 < top_p <= 1:
+        yield Finding(
+            "range:top_p",
+            "top_p",
+            f"must be above 0 and at most 1, not {top_p}",
+            repair=partial(_set, "top_p", 1) if top_p > 1 else None,
+        )
+    if request.get("n") not in (None, 1):
+        yield Finding("n", "n", f"must be 1, not {request['n']}: DeepSeek gives one answer a request; send several")
+    if not 0 <= (request.get("seed") or 0) < 2**63:
+        yield Finding("range:seed", "seed", "must be from 0 to 2**63 - 1", repair=partial(_drop, "seed"))
+
+
+def _set(name: str, value: Any, request: Request) -> None:
+    request[name] = value
+
+
+def _drop(name: str, request: Request) -> None:
+    request.pop(name, None)
+
+
+def _stop_findings(stop: str | list[str] | None) -> Iterator[Finding]:
+    if stop is None:
+        return
+    if not all([stop] if isinstance(stop, str) else stop):
+        kept = [text for text in stop if text] if isinstance(stop, list) else []
+        yield Finding(
+            "empty_stop",
+            "stop",
+            "must not hold an empty string",
+            repair=partial(_set, "stop", kept) if kept else partial(_drop, "stop"),
+        )
+    if isinstance(stop, list) and len(stop) > MAX_STOP_STRINGS:
+        yield Finding("too_many_stops", "stop", f"takes {MAX_STOP_STRINGS} strings, not {len(stop)}")
+
+
+def _switch_findings(request: Request) -> Iterator[Finding]:
+    if request.get("thinking") is not None and request.get("reasoning_effort") is not None:
+        yield Finding(
+            "two_thinking_switches",
+            "reasoning_effort",
+            "thinking and reasoning_effort were both given, and thinking wins; send one of them",
+            refused=False,
+            repair=_keep_one_switch,
+        )
+
+
+def _keep_one_switch(request: Request) -> None:
+    del request["thinking" if is_thinking(request) and request["reasoning_effort"] != "none" else "reasoning_effort"]
+
+
+def _tool_findings(request: Request, *, thinking: bool) -> Iterator[Finding]:
+    tools, choice = request["tools"], request.get("tool_choice")
+    functions = [tool["function"] for tool in tools]
+    for index, function in enumerate(functions):
+        name = function["name"]
+        if len(name.encode()) > MAX_TOOL_NAME or not _TOOL_NAME.fullmatch(name):
+            yield Finding(
+                "tool_name",
+                f"tools[{index}].function.name",
+                f"must be 1 to {MAX_TOOL_NAME} of A-Z, a-z, 0-9, _ and -, not {name[:200]!r}",
+            )
+    if choice == "none":
+        # The tools are left out of the prompt, and are not looked at.
+        return
+    yield from _schema_findings(functions)
+    names = {function["name"] for function in functions}
+    if len(names) != len(functions):
+        yield Finding("tool_names_not_unique", "tools", "two tools have the same name")
+    if isinstance(choice, dict) and choice["function"]["name"] not in names:
+        yield Finding("tool_choice_unknown", "tool_choice", f"{choice['function']['name']!r} is not among the tools")
+    if thinking and choice not in (None, "auto"):
+        yield Finding(
+            "tool_choice_while_thinking",
+            "tool_choice",
+            "a tool cannot be forced while the model thinks; pass thinking=False, or leave tool_choice at auto",
+            repair=_stop_thinking,
+        )
+    yield from _strictness_findings(request, functions)
+
+
+def _schema_findings(functions: list[dict[str, Any]]) -> Iterator[Finding]:
+    for index, function in enumerate(functions):
+        parameters = function.get("parameters")
+        if parameters is not None:
+            problem = (strict_problem if function.get("strict") else parameters_problem)(parameters)
+            if problem is not None:
+                yield Finding("tool_schema", f"tools[{index}].function.parameters", problem)
+
+
+def _strictness_findings(request: Request, functions: list[dict[str, Any]]) -> Iterator[Finding]:
+    strict = [bool(function.get("strict")) for function in functions]
+    if any(strict) and not all(strict):
+        yield Finding("mixed_strictness", "tools", "either every tool is strict or none is")
+    elif any(strict) and request.get("response_format") is not None:
+        yield Finding(
+            "strict_with_format",
+            "response_format",
+            "cannot be used beside strict tools",
+            repair=partial(_drop, "response_format"),
+        )
+
+
+def _stop_thinking(request: Request) -> None:
+    request.pop("reasoning_effort", None)
+    request["thinking"] = {"type": "disabled"}
+
+
+def _option_findings(request: Request) -> Iterator[Finding]:
+    if request.get("stream_options") is not None and not request.get("stream"):
+        yield Finding(
+            "stream_options_without_stream",
+            "stream_options",
+            "is taken only together with stream=True",
+            repair=partial(_drop, "stream_options"),
+        )
+    if request.get("top_logprobs") is not None and not request.get("logprobs"):
+        yield Finding(
+            "top_logprobs_without_logprobs",
+            "top_logprobs",
+            "needs logprobs=True",
+            repair=partial(_set, "logprobs", True),
+        )
+    choice = request.get("tool_choice")
+    if isinstance(choice, str) and choice not in {"none", "auto", "required"}:
+        yield Finding("tool_choice", "tool_choice", f"must be none, auto, required or a function, not {choice!r}")
+    user = request.get("user_id")
+    if user is not None and not (isinstance(user, str) and _USER_ID.fullmatch(user)):
+        yield Finding("user_id", "user_id", "must be 1 to 512 of A-Z, a-z, 0-9, _ and -")
+
+
+def _context_findings(request: Request, prompt_tokens: int) -> Iterator[Finding]:
+    asked = request.get("max_tokens") or 0
+    if prompt_tokens + asked <= CONTEXT_WINDOW:
+        return
+    room = int(CONTEXT_WINDOW - prompt_tokens * _SURE)
+    yield Finding(
+        "context_overflow",
+        "messages",
+        f"about {prompt_tokens:,} tokens of prompt and max_tokens {asked:,} are more than the context window of "
+        f"{CONTEXT_WINDOW:,}; shorten the prompt, or lower max_tokens, which counts in full",
+        refused=prompt_tokens / _SURE + asked > CONTEXT_WINDOW,
+        repair=partial(_set, "max_tokens", min(asked, room)) if asked and room > 0 else None,
+    )
+
+
+_SURE: Final = 1.5
+"""How far off an estimate may be, as a factor, before an overflow counts as certain."""
+
+
+def _json_findings(request: Request) -> Iterator[Finding]:
+    if (request.get("response_format") or {}).get("type") == "json_object" and not mentions_json(request["messages"]):
+        yield Finding(
+            "json_word_missing",
+            "response_format",
+            'json_object needs the word "json" in the messages, and without instructions the model may write '
+            "white space until max_tokens",
+            repair=_ask_for_json,
+        )
+
+
+def _ask_for_json(request: Request) -> None:
+    request["messages"] = [{"role": "system", "content": "Answer with one JSON object."}, *request["messages"]]

@@ -1,0 +1,133 @@
+"""What OpenAI's API words otherwise: such a request is understood, and said in DeepSeek's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from deepseek_async.codec.schema_prompt import ask_for_schema
+from deepseek_async.lint.finding import Finding, Request
+
+# Accepted with a 200 and ignored (DeepSeek's official request validator, and a public probe of 2026-09-23).
+IGNORED: Final = frozenset(
+    {
+        "enable_thinking",
+        "metadata",
+        "parallel_tool_calls",
+        "prompt_cache_key",
+        "seed",
+        "service_tier",
+        "store",
+        "user",
+    },
+)
+KNOWN: Final = frozenset(
+    {
+        "frequency_penalty",
+        "logprobs",
+        "max_completion_tokens",  # a finding of its own
+        "max_tokens",
+        "messages",
+        "model",
+        "n",
+        "presence_penalty",
+        "reasoning_effort",
+        "response_format",
+        "stop",
+        "stream",
+        "stream_options",
+        "temperature",
+        "thinking",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "user_id",
+    },
+)
+
+
+def foreign_findings(request: Request, deliberate: frozenset[str]) -> Iterator[Finding]:
+    """Words of OpenAI's API in ``request``; parameters named in ``deliberate`` are not asked about."""
+    if isinstance(request.get("thinking"), bool) or request.get("thinking") in ("enabled", "disabled"):
+        yield Finding(
+            "thinking_not_object",
+            "thinking",
+            'must be {"type": "enabled"} or {"type": "disabled"}',
+            repair=_thinking_as_object,
+        )
+    if "max_completion_tokens" in request and "max_completion_tokens" not in deliberate:
+        yield Finding(
+            "max_completion_tokens",
+            "max_completion_tokens",
+            "is ignored by DeepSeek, and a cap that is dropped costs money; use max_tokens",
+            refused=False,
+            repair=_cap_under_its_name,
+        )
+    developers = [message for message in _messages(request) if message.get("role") == "developer"]
+    if developers:
+        yield Finding(
+            "developer_role",
+            f"messages[{request['messages'].index(developers[0])}].role",
+            "DeepSeek knows no role developer; use system",
+            repair=_developer_as_system,
+        )
+    yield from _schema_findings(request)
+    yield from _ignored_findings(request, deliberate)
+
+
+def _messages(request: Request) -> list[dict[str, Any]]:
+    """The messages, whatever stands in their place: nothing has been checked yet."""
+    messages = request.get("messages")
+    return [message for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []
+
+
+def _thinking_as_object(request: Request) -> None:
+    request["thinking"] = {"type": "enabled" if request["thinking"] in (True, "enabled") else "disabled"}
+
+
+def _cap_under_its_name(request: Request) -> None:
+    request.setdefault("max_tokens", request.pop("max_completion_tokens"))
+
+
+def _developer_as_system(request: Request) -> None:
+    for message in _messages(request):
+        if message.get("role") == "developer":
+            message["role"] = "system"
+
+
+def _schema_findings(request: Request) -> Iterator[Finding]:
+    form = request.get("response_format")
+    kind = form.get("type") if isinstance(form, dict) else None
+    if kind == "json_schema":
+        yield Finding(
+            "json_schema",
+            "response_format.type",
+            "json_schema is not taken by chat completions; pass a class as response_format, "
+            "or use json_object with the schema in the prompt",
+            repair=_schema_into_prompt if _schema_of(form) is not None and _messages(request) else None,
+        )
+    elif kind == "regex":
+        yield Finding("regex_format", "response_format.type", "regex is not taken by chat completions")
+
+
+def _schema_of(form: Any) -> Any:
+    described = form.get("json_schema")
+    return described.get("schema") if isinstance(described, dict) else None
+
+
+def _schema_into_prompt(request: Request) -> None:
+    request["messages"] = ask_for_schema(request["messages"], _schema_of(request["response_format"]))
+    request["response_format"] = {"type": "json_object"}
+
+
+def _ignored_findings(request: Request, deliberate: frozenset[str]) -> Iterator[Finding]:
+    for name in request.keys() - KNOWN - deliberate:
+        known = "DeepSeek ignores" if name in IGNORED else "the DeepSeek API does not describe, and ignores,"
+        yield Finding(
+            f"ignored_parameter:{name}",
+            name,
+            f"{known} the parameter {name!r}; it is sent as it is. Use extra_body to send it without this warning",
+            refused=False,
+            repair=lambda request, name=name: request.pop(name),  # type: ignore[misc]
+        )
