@@ -109,6 +109,7 @@ async def test_a_server_without_a_cache_is_noticed_and_no_longer_waited_for(star
     assert [warning for warning in report.warnings if "prefix cache" in warning] != []
 
 
+@pytest.mark.filterwarnings("ignore:temperature")
 async def test_a_leader_that_is_refused_hands_over(start: Start):
     bulk = await start()
     rows = grouped(1, 12)

@@ -77,6 +77,14 @@ def test_an_image_in_the_request_is_not_counted_as_its_bytes():
     assert 1024 <= estimate_prompt_tokens(wire) < 1100
 
 
+def test_a_long_text_is_estimated_from_samples_of_all_its_parts():
+    texts = [text.encode() * 200 for text in TEXTS.values()]
+    wire = b" ".join(texts)
+
+    assert len(wire) > 500_000
+    assert estimate_prompt_tokens(wire) == pytest.approx(weigh_text(wire), rel=0.05)
+
+
 def used(prompt: int, completion: int) -> CompletionUsage:
     return CompletionUsage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
 

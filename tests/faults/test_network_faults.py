@@ -648,7 +648,7 @@ async def test_n16_a_server_that_does_not_read_meets_a_timer_and_blocks_nothing(
     stream: bool,
 ):
     server = await serve([SILENCE], reads=False)
-    client = connect(server, timeout=Timeouts(**{phase: 0.3}), retry=1)
+    client = connect(server, timeout=Timeouts(**{phase: 0.3}), retry=1, lint="off")
     ticking = asyncio.ensure_future(longest_pause())
     error = await failure_of(client, stream=stream, messages=[{"role": "user", "content": "x" * size}])
     ticking.cancel()
