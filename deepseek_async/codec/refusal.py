@@ -69,8 +69,11 @@ _QUOTA: Final = re.compile(
     r"insufficient_quota|exceeded your (?:current )?quota|quota.{0,40}(?:exceeded|exhausted|used up)|billing",
     re.IGNORECASE | re.DOTALL,
 )
-_MARKUP: Final = re.compile(r"<(?:style|script).*?</(?:style|script)>|<[^>]*>", re.DOTALL | re.IGNORECASE)
-_TITLE: Final = re.compile(r"<title>(.*?)</title>", re.DOTALL | re.IGNORECASE)
+# In steps of which each is linear: a page of nothing but "<style" must not hold up the event loop.
+_END_OF_CODE: Final = re.compile(r"</(?:style|script)\s*>", re.IGNORECASE)
+_CODE: Final = re.compile(r"<(?:style|script)\b.*", re.DOTALL | re.IGNORECASE)
+_TAG: Final = re.compile(r"<[^<>]*>?")
+_TITLE: Final = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
 
 
 def trace_id(headers: Mapping[str, str]) -> str | None:
@@ -163,7 +166,7 @@ def _explanation(wire: bytes) -> tuple[str, Any]:
     text = body[: 8 * MAX_QUOTED].decode("utf-8", "replace")
     if text.startswith("<"):
         title = _TITLE.search(text)
-        text = title[1] if title else _MARKUP.sub(" ", text)
+        text = title[1] if title else _TAG.sub(" ", " ".join(_CODE.sub("", part) for part in _END_OF_CODE.split(text)))
         text = " ".join(text.split())
         return f"an HTML page instead of an API answer: {text}", None
     return text, None

@@ -147,6 +147,7 @@ def test_numbers_in_another_status_mean_nothing():
         b"<",
         b"<" * 60_000,
         b"<style" * 10_000,
+        b"<title>" * 10_000,
         b'{"error":' + b"[" * 900 + b"]" * 900 + b"}",
         b'{"a":' * 900 + b"1" + b"}" * 900,
         b"x" * 60_000,
