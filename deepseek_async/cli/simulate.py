@@ -47,6 +47,14 @@ def simulate(
         Parameter(group=_LIMITS, help="Requests in flight of one key on one model. Default: the published limits."),
     ] = None,
     balance: Annotated[Decimal | None, Parameter(group=_LIMITS, help="Opening balance of each key, in USD.")] = None,
+    live_only: Annotated[
+        bool,
+        Parameter(
+            negative=(),
+            show_default=False,
+            help="Only what api.deepseek.com has: no embeddings, images or fine-tunes.",
+        ),
+    ] = False,
     fault_rate: Annotated[NonNegativeFloat, Parameter(group=_FAULTS, help="Share of requests that go wrong.")] = 0.0,
     fault: Annotated[
         list[str] | None,
@@ -65,6 +73,7 @@ def simulate(
         reasoning_tokens=reasoning_tokens,
         concurrency_limit=concurrency_limit,
         balance=balance,
+        live_only=live_only,
         fault_rate=fault_rate,
         fault_kinds=fault or [],
     )

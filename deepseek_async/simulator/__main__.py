@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     add("--concurrency-per-unit", type=float, metavar="N", help="limit = remaining balance * N")
     add("--balance", type=Decimal, metavar="AMOUNT", help="opening balance of each account")
     add("--peak-prices", action="store_true", help="charge twice as much, as in peak hours")
+    add("--live-only", action="store_true", help="only what api.deepseek.com has; embeddings and the like are 404")
     add("--no-prefix-cache", action="store_true", help="every prompt token misses the cache")
     add("--reasoning-replay", choices=("by-model", "required", "lenient"), default=plain.reasoning_replay)
     add("--fault-rate", type=float, default=plain.fault_rate, metavar="P", help="probability of a fault")
@@ -98,6 +99,7 @@ def settings_from(arguments: argparse.Namespace) -> SimulatorSettings:
         concurrency_per_unit=arguments.concurrency_per_unit,
         balance=arguments.balance,
         peak_prices=arguments.peak_prices,
+        live_only=arguments.live_only,
         prefix_cache=not arguments.no_prefix_cache,
         reasoning_replay=arguments.reasoning_replay,
         fault_rate=arguments.fault_rate,

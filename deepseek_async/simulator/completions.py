@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deepseek_async.simulator.model.catalogue import ACCEPTED, FLASH, Model
-from deepseek_async.simulator.model.generation import Answer, Draw, answer_chat, answer_fim, draw
+from deepseek_async.simulator.model.generation import (
+    Answer,
+    Draw,
+    answer_chat,
+    answer_fim,
+    answer_text,
+    draw,
+)
 from deepseek_async.simulator.model.prefix_cache import block_keys
 from deepseek_async.simulator.model.prompt import effort_of, render, render_fim, render_output
 from deepseek_async.simulator.model.tokens import UNIT, weigh
-from deepseek_async.simulator.wire import streaming, validation
+from deepseek_async.simulator.wire import response_events, streaming, validation
+from deepseek_async.simulator.wire.response_request import UntranslatableError, chat_request
 from deepseek_async.simulator.wire.spoiling import altered, usage_place
 from deepseek_async.simulator.wire.streaming import Envelope
 
@@ -21,6 +30,18 @@ if TYPE_CHECKING:
 
 # Public captures show either 32 hex digits or this kind.
 FINGERPRINT = "fp_5f0c2a7d31_prod0820_fp8_kvcache"
+
+
+class Format(NamedTuple):
+    """How an answer looks, whole and streamed."""
+
+    body: Callable[[Envelope, Answer, dict[str, Any] | None], bytes]
+    events: Callable[..., list[bytes]]
+
+
+CHAT = Format(streaming.completion_body, streaming.completion_events)
+TEXT = Format(streaming.fim_body, streaming.fim_events)
+RESPONSE = Format(response_events.response_body, response_events.response_events)
 
 
 @dataclass(slots=True)
@@ -34,7 +55,7 @@ class Completion:
     blocks: tuple[int, ...]
     answer: Answer
     chance: Draw
-    chat: bool
+    format: Format
     logprobs: bool
     top_logprobs: int
     _envelope: Envelope | None = field(default=None)
@@ -52,17 +73,15 @@ class Completion:
     @property
     def body(self) -> bytes:
         assert self._envelope is not None  # noqa: S101 - prepare comes first
-        encode = streaming.completion_body if self.chat else streaming.fim_body
         usage = None if usage_place(self._fault) == "missing" else self._usage
-        return encode(self._envelope, self.answer, usage)
+        return self.format.body(self._envelope, self.answer, usage)
 
     def frames(self) -> list[bytes]:
         """The events of a stream, or the one body."""
         if not self.stream:
             return [self.body]
         assert self._envelope is not None  # noqa: S101 - prepare comes first
-        encode = streaming.completion_events if self.chat else streaming.fim_events
-        return encode(
+        return self.format.events(
             self._envelope,
             self.answer,
             self._usage,
@@ -106,19 +125,41 @@ class Chat:
             answer=answer,
             chance=chance,
             domain=(model.id, str(body.get("user_id") or "")),
-            chat=True,
+            format_=CHAT,
         )
+
+
+class Response:
+    """`/responses`: a chat in another format."""
+
+    @staticmethod
+    def problem(body: Any, settings: SimulatorSettings) -> Problem | None:
+        try:
+            translated = chat_request(body)
+        except UntranslatableError as reason:
+            return validation.Problem(validation.BAD_REQUEST, str(reason))
+        return Chat.problem(translated, settings)
+
+    @staticmethod
+    def completion(body: dict[str, Any], settings: SimulatorSettings) -> Completion | Problem:
+        """Answers the chat that asks for the same."""
+        completion = Chat.completion(chat_request(body), settings)
+        if isinstance(completion, Completion):
+            completion.format = RESPONSE
+        return completion
 
 
 class FillInTheMiddle:
     """`/beta/completions`."""
 
+    _answer = staticmethod(answer_fim)
+
     @staticmethod
     def problem(body: Any, _settings: SimulatorSettings) -> Problem | None:
         return validation.fim_problem(body)
 
-    @staticmethod
-    def completion(body: dict[str, Any], settings: SimulatorSettings) -> Completion | Problem:
+    @classmethod
+    def completion(cls, body: dict[str, Any], settings: SimulatorSettings) -> Completion | Problem:
         """Renders, counts and answers a valid request."""
         model = ACCEPTED[body["model"]]
         prompt = render_fim(body)
@@ -133,11 +174,20 @@ class FillInTheMiddle:
             model=model,
             prompt=prompt,
             prompt_tokens=prompt_tokens,
-            answer=answer_fim(body, chance, answer_tokens=settings.answer_tokens, spread=settings.answer_spread),
+            answer=cls._answer(body, chance, answer_tokens=settings.answer_tokens, spread=settings.answer_spread),
             chance=chance,
             domain=(model.id, "", "fim"),
-            chat=False,
+            format_=TEXT,
         )
+
+
+class Text(FillInTheMiddle):
+    """`/v1/completions`, as the tutorials have it: the prompt is a question."""
+
+    _answer = staticmethod(answer_text)
+
+
+Kind = type[Chat | Response | FillInTheMiddle]
 
 
 def _completion(
@@ -150,7 +200,7 @@ def _completion(
     answer: Answer,
     chance: Draw,
     domain: tuple[str, ...],
-    chat: bool,
+    format_: Format,
 ) -> Completion:
     blocks: tuple[int, ...] = ()
     if settings.prefix_cache:
@@ -165,9 +215,9 @@ def _completion(
         blocks=blocks,
         answer=answer,
         chance=chance,
-        chat=chat,
+        format=format_,
         logprobs=logprobs is not None and logprobs is not False,
-        top_logprobs=(body.get("top_logprobs") or 0) if chat else (logprobs or 0),
+        top_logprobs=(body.get("top_logprobs") or 0) if format_ is not TEXT else (logprobs or 0),
     )
 
 

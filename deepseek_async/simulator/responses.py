@@ -31,8 +31,8 @@ class Responses:
         self._serial += 1
         return f"{self._serial * _STRIDE & _MASK:032x}"
 
-    def whole(self, body: bytes) -> web.Response:
-        return web.Response(body=body, headers=self._headers(JSON))
+    def whole(self, body: bytes, content_type: str = JSON) -> web.Response:
+        return web.Response(body=body, headers=self._headers(content_type))
 
     def refusing(self, refusal: Refusal) -> web.Response:
         headers = self._headers(refusal.content_type)

@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 from aiohttp import web
 
-from deepseek_async.simulator.completions import Chat, Completion, FillInTheMiddle
+from deepseek_async.simulator.completions import Chat, Completion, FillInTheMiddle, Kind, Response, Text
+from deepseek_async.simulator.exchange import Exchange
 from deepseek_async.simulator.faults import Fault, FaultKind, FaultPlan
 from deepseek_async.simulator.limits import Balances, ConcurrencyLimit
-from deepseek_async.simulator.model.catalogue import ACCEPTED, OFFERED, Model, description
+from deepseek_async.simulator.model.catalogue import ACCEPTED, OFFERED, Model, description, live_name
 from deepseek_async.simulator.model.prefix_cache import BLOCK_TOKENS, PrefixCache
 from deepseek_async.simulator.records import Counters, RequestRecord, Requests, Statistics
 from deepseek_async.simulator.responses import Responses
+from deepseek_async.simulator.routing import Route, find
+from deepseek_async.simulator.services.desk import Desk
+from deepseek_async.simulator.services.request import Binary, ServiceRequest, Upload
 from deepseek_async.simulator.settings import SimulatorSettings
 from deepseek_async.simulator.wire import refusals
 from deepseek_async.simulator.wire.delivery import Ending, Tempo, deliver, end_connection, plan, sliced
-from deepseek_async.simulator.wire.refusals import Refusal
+from deepseek_async.simulator.wire.refusals import JSON, Refusal
 from deepseek_async.simulator.wire.validation import Problem
 
 if TYPE_CHECKING:
@@ -29,18 +32,7 @@ if TYPE_CHECKING:
 
 _LOOPBACK = "127.0.0.1"  # it takes any key for an account, so nobody else shall reach it
 _OK = 200
-_PREFIXES = ("/v1", "/beta")
 _CLOSING_SECONDS = 0.5
-
-
-@dataclass(slots=True)
-class _Exchange:
-    """One request on its way."""
-
-    request: web.BaseRequest
-    record: RequestRecord
-    fault: Fault | None
-    account: str = ""
 
 
 class Simulator:
@@ -53,6 +45,7 @@ class Simulator:
         self._faults = FaultPlan(self.settings.seed, self.settings.fault_rate, self.settings.fault_kinds)
         self._limit = ConcurrencyLimit(self.settings.concurrency_limit)
         self._balances = Balances(self.settings.balance, peak=self.settings.peak_prices)
+        self._desk = Desk(live_only=self.settings.live_only)
         self._cache = PrefixCache(self.settings.prefix_cache_blocks)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._runner: web.ServerRunner | None = None
@@ -173,7 +166,7 @@ class Simulator:
         if task is not None:
             self._tasks.add(task)
         try:
-            return await self._dispatch(_Exchange(request, record, None))
+            return await self._dispatch(request, record)
         except (asyncio.CancelledError, ConnectionError):
             if not self._closing:
                 counters.aborted += 1
@@ -183,47 +176,34 @@ class Simulator:
                 self._tasks.discard(task)
             self._changed()
 
-    async def _dispatch(self, exchange: _Exchange) -> web.StreamResponse:
-        request = exchange.request
-        path = request.path
-        for prefix in _PREFIXES:
-            if path.startswith(f"{prefix}/"):
-                path = path.removeprefix(prefix)
-                break
-        route = "/models/" if path.startswith("/models/") else path
-        if route not in _ROUTES:
-            return self._refuse(exchange, refusals.not_found())
-        method, handler = _ROUTES[route]
-        if request.method != method:
-            return self._refuse(exchange, refusals.method_not_allowed(method))
+    async def _dispatch(self, request: web.BaseRequest, record: RequestRecord) -> web.StreamResponse:
+        route = find(request.method, request.path, live_only=self.settings.live_only)
+        if not isinstance(route, Route):
+            return self._refuse(
+                record, refusals.method_not_allowed(", ".join(route)) if route else refusals.not_found()
+            )
+        exchange = Exchange(request, record, route)
         try:
             exchange.fault = self._faults.next(request.headers)
         except ValueError as error:
-            return self._refuse(exchange, refusals.invalid_request(f"the simulator cannot do this: {error}"))
+            return self._refuse(exchange.record, refusals.invalid_request(f"the simulator cannot do this: {error}"))
         fault = exchange.fault
         if fault is not None:
             self._counters.faulted += 1
             if (refusal := fault.refusal) is not None:
-                await self._note_body(exchange)
-                return self._refuse(exchange, refusal)
+                await exchange.note_body()
+                return self._refuse(exchange.record, refusal)
             if fault.kind in (FaultKind.RESET_BEFORE_HEADERS, FaultKind.CLOSE_BEFORE_HEADERS):
-                await self._note_body(exchange)
+                await exchange.note_body()
                 reset = fault.kind is FaultKind.RESET_BEFORE_HEADERS
                 end_connection(request.transport, Ending.RESET if reset else Ending.CLOSE)
                 return web.Response()
-        refused = self._account_refusal(exchange)
+        refused = None if route.anonymous else self._account_refusal(exchange)
         if refused is not None:
-            return self._refuse(exchange, refused)
-        return await handler(self, exchange)
+            return self._refuse(record, refused)
+        return await _HANDLERS.get(route.name, Simulator._serve_otherwise)(self, exchange)
 
-    async def _note_body(self, exchange: _Exchange) -> None:
-        """Records what was asked although the fault answers without looking at it."""
-        try:
-            exchange.record.body = orjson.loads(await exchange.request.read())
-        except (orjson.JSONDecodeError, web.HTTPRequestEntityTooLarge):
-            exchange.record.body = None
-
-    def _account_refusal(self, exchange: _Exchange) -> Refusal | None:
+    def _account_refusal(self, exchange: Exchange) -> Refusal | None:
         authorization = exchange.request.headers.get("Authorization")
         if not authorization:
             return refusals.missing_authorization()
@@ -236,25 +216,30 @@ class Simulator:
 
     # Completions
 
-    async def _chat(self, exchange: _Exchange) -> web.StreamResponse:
+    async def _chat(self, exchange: Exchange) -> web.StreamResponse:
         return await self._complete(exchange, Chat)
 
-    async def _fim(self, exchange: _Exchange) -> web.StreamResponse:
-        if not exchange.request.path.startswith("/beta/"):
-            return self._refuse(exchange, refusals.beta_only())
-        return await self._complete(exchange, FillInTheMiddle)
+    async def _respond(self, exchange: Exchange) -> web.StreamResponse:
+        return await self._complete(exchange, Response)
 
-    async def _complete(self, exchange: _Exchange, kind: type[Chat | FillInTheMiddle]) -> web.StreamResponse:
+    async def _text(self, exchange: Exchange) -> web.StreamResponse:
+        if exchange.request.path.startswith("/beta/"):
+            return await self._complete(exchange, FillInTheMiddle)
+        if self.settings.live_only:
+            return self._refuse(exchange.record, refusals.beta_only())
+        return await self._complete(exchange, Text)
+
+    async def _complete(self, exchange: Exchange, kind: Kind) -> web.StreamResponse:
         body = await self._valid_body(exchange, kind)
         if isinstance(body, Refusal):
-            return self._refuse(exchange, body)
+            return self._refuse(exchange.record, body)
         model = ACCEPTED[body["model"]]
         refused = self._limit_refusal(exchange.account, model)
         if refused is not None:
-            return self._refuse(exchange, refused)
+            return self._refuse(exchange.record, refused)
         completion = kind.completion(body, self.settings)
         if isinstance(completion, Problem):
-            return self._refuse(exchange, refusals.invalid_request(completion.message, completion.status))
+            return self._refuse(exchange.record, refusals.invalid_request(completion.message, completion.status))
         self._limit.enter(exchange.account, model)
         self._counters.enter()
         self._changed()
@@ -264,21 +249,13 @@ class Simulator:
             self._limit.leave(exchange.account, model)
             self._counters.leave()
 
-    async def _valid_body(self, exchange: _Exchange, kind: type[Chat | FillInTheMiddle]) -> dict[str, Any] | Refusal:
-        """The parsed request, or what is wrong with it."""
-        request = exchange.request
-        if request.content_type != "application/json":
-            return refusals.unsupported_media_type()
-        try:
-            raw = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            return refusals.too_large()
-        try:
-            body: dict[str, Any] = orjson.loads(raw)
-        except orjson.JSONDecodeError as error:
-            reason = "EOF while parsing a value" if error.pos >= len(raw) else "expected value"
-            return refusals.unparsable(f"{reason} at line {error.lineno} column {error.colno - (not raw)}")
-        exchange.record.body = body
+    async def _valid_body(self, exchange: Exchange, kind: Kind) -> dict[str, Any] | Refusal:
+        """The request in terms of the live service, or what is wrong with it."""
+        body = await exchange.json()
+        if isinstance(body, Refusal):
+            return body
+        if not self.settings.live_only and isinstance(body, dict) and isinstance(body.get("model"), str):
+            body = {**body, "model": live_name(body["model"])}
         problem = kind.problem(body, self.settings)
         return body if problem is None else refusals.invalid_request(problem.message, problem.status)
 
@@ -292,7 +269,7 @@ class Simulator:
             return None
         return refusals.too_many_requests(current, limit, balance_bound=bound or self.settings.balance_bound)
 
-    async def _serve(self, exchange: _Exchange, completion: Completion) -> web.StreamResponse:
+    async def _serve(self, exchange: Exchange, completion: Completion) -> web.StreamResponse:
         hit = 0
         if completion.blocks:
             # At least the last token has to be read, even of a prompt that is known to its end.
@@ -330,18 +307,41 @@ class Simulator:
         if seconds:
             await asyncio.sleep(seconds)
 
-    # Models and balance
+    # Everything else
 
-    async def _models(self, exchange: _Exchange) -> web.StreamResponse:
+    async def _serve_otherwise(self, exchange: Exchange) -> web.StreamResponse:
+        upload = await exchange.upload()
+        body: Any = {}
+        if upload is None and exchange.request.method == "POST" and exchange.request.can_read_body:
+            body = await exchange.json()
+        for refused in (upload, body):
+            if isinstance(refused, Refusal):
+                return self._refuse(exchange.record, refused)
+        asked = ServiceRequest(
+            account=exchange.account,
+            ids=exchange.route.ids,
+            body=body,
+            upload=upload if isinstance(upload, Upload) else None,
+            base_url=self.base_url,
+            now=int(time.time()),
+        )
+        outcome = self._desk.serve(exchange.route.name, asked)
+        if isinstance(outcome, Refusal):
+            return self._refuse(exchange.record, outcome)
+        if isinstance(outcome, Binary):
+            return self._whole(exchange, outcome.content, outcome.content_type)
+        return await self._plain(exchange, outcome)
+
+    async def _models(self, exchange: Exchange) -> web.StreamResponse:
         return await self._plain(exchange, {"object": "list", "data": [description(m) for m in OFFERED.values()]})
 
-    async def _model(self, exchange: _Exchange) -> web.StreamResponse:
-        model = ACCEPTED.get(exchange.request.path.rpartition("/")[2])
+    async def _model(self, exchange: Exchange) -> web.StreamResponse:
+        model = ACCEPTED.get(exchange.route.ids[0])
         if model is None:
-            return self._refuse(exchange, refusals.not_found())
+            return self._refuse(exchange.record, refusals.not_found())
         return await self._plain(exchange, description(model))
 
-    async def _balance(self, exchange: _Exchange) -> web.StreamResponse:
+    async def _balance(self, exchange: Exchange) -> web.StreamResponse:
         remaining = self._balances.remaining(exchange.account)
         total = "100.00" if remaining is None else f"{remaining:.2f}"
         info = {
@@ -353,31 +353,31 @@ class Simulator:
         available = not self._balances.exhausted(exchange.account)
         return await self._plain(exchange, {"is_available": available, "balance_infos": [info]})
 
-    async def _plain(self, exchange: _Exchange, value: Mapping[str, Any]) -> web.StreamResponse:
+    async def _plain(self, exchange: Exchange, value: Mapping[str, Any]) -> web.StreamResponse:
         if exchange.fault is not None:
             return await self._deliver(exchange, [orjson.dumps(value)], stream=False)
         return self._whole(exchange, orjson.dumps(value))
 
     # Answers
 
-    def _answered(self, exchange: _Exchange, status: int) -> None:
-        exchange.record.status = status
+    def _answered(self, record: RequestRecord, status: int) -> None:
+        record.status = status
         self._counters.statuses[status] += 1
 
-    def _whole(self, exchange: _Exchange, body: bytes) -> web.Response:
-        self._answered(exchange, _OK)
+    def _whole(self, exchange: Exchange, body: bytes, content_type: str = JSON) -> web.Response:
+        self._answered(exchange.record, _OK)
         self._counters.served += 1
-        return self._responses.whole(body)
+        return self._responses.whole(body, content_type)
 
-    def _refuse(self, exchange: _Exchange, refusal: Refusal) -> web.Response:
-        self._answered(exchange, refusal.status)
+    def _refuse(self, record: RequestRecord, refusal: Refusal) -> web.Response:
+        self._answered(record, refusal.status)
         self._counters.refused += 1
         return self._responses.refusing(refusal)
 
-    async def _deliver(self, exchange: _Exchange, frames: list[bytes], *, stream: bool) -> web.StreamResponse:
+    async def _deliver(self, exchange: Exchange, frames: list[bytes], *, stream: bool) -> web.StreamResponse:
         response = self._responses.streaming(events=stream)
         await response.prepare(exchange.request)
-        self._answered(exchange, _OK)
+        self._answered(exchange.record, _OK)
         pieces = frames if stream else sliced(b"".join(frames))
         steps = plan(pieces, exchange.fault, self._tempo, stream=stream)
         if await deliver(response, steps, exchange.request.transport):
@@ -385,11 +385,12 @@ class Simulator:
         return response
 
 
-_Handler = Callable[[Simulator, _Exchange], Awaitable[web.StreamResponse]]
-_ROUTES: dict[str, tuple[str, _Handler]] = {
-    "/chat/completions": ("POST", Simulator._chat),  # noqa: SLF001 - the table of this class's own routes
-    "/completions": ("POST", Simulator._fim),  # noqa: SLF001
-    "/models": ("GET", Simulator._models),  # noqa: SLF001
-    "/models/": ("GET", Simulator._model),  # noqa: SLF001
-    "/user/balance": ("GET", Simulator._balance),  # noqa: SLF001
+_Handler = Callable[[Simulator, Exchange], Awaitable[web.StreamResponse]]
+_HANDLERS: dict[str, _Handler] = {
+    "chat": Simulator._chat,  # noqa: SLF001 - the table of this class's own handlers
+    "complete": Simulator._text,  # noqa: SLF001
+    "respond": Simulator._respond,  # noqa: SLF001
+    "list_models": Simulator._models,  # noqa: SLF001
+    "retrieve_model": Simulator._model,  # noqa: SLF001
+    "balance": Simulator._balance,  # noqa: SLF001
 }

@@ -43,6 +43,10 @@ class SimulatorSettings:
     currency: str = "USD"
     peak_prices: bool = False  # peak hours cost twice as much
 
+    # What there is: everything that the tutorials name, or only what api.deepseek.com has. Then embeddings,
+    # images and fine-tunes are 404, `/v1/completions` and the tutorials' model names are refused.
+    live_only: bool = False
+
     # Prompt cache.
     prefix_cache: bool = True
     prefix_cache_blocks: int = 100_000

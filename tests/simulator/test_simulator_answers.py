@@ -212,7 +212,8 @@ async def test_models_and_balance_have_their_documented_fields(start: Start):
     assert isinstance(balance["balance_infos"][0]["total_balance"], str)
 
 
-async def test_fill_in_the_middle_answers_only_under_beta(caller: Caller):
+async def test_the_live_service_fills_in_the_middle_only_under_beta(start: Start):
+    caller = await start(live_only=True)
     body = {"model": "deepseek-flash", "prompt": "def add(a, b):", "suffix": "return c", "echo": True}
     reply = await caller.send("POST", "/beta/completions", json=body)
 

@@ -105,8 +105,19 @@ async def test_a_boolean_thinking_switch_is_422(caller: Caller):
     assert reply.message.startswith("Failed to deserialize the JSON body into the target type: ")
 
 
-@pytest.mark.parametrize("path", ["/embeddings", "/v1/embeddings", "/images/generations", "/batches", "/", "/nothing"])
+@pytest.mark.parametrize("path", ["/batches", "/", "/nothing", "//chat/completions", "/chat/completions/", "/models/"])
 async def test_what_does_not_exist_is_404_with_an_empty_body(caller: Caller, path: str):
+    reply = await caller.send("POST", path, json={})
+
+    assert (reply.status, reply.body) == (404, b"")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/embeddings", "/v1/embeddings", "/images/generations", "/v1/fine_tunes", "/fine_tunes/ft-1/cancel"],
+)
+async def test_what_only_tutorials_name_is_404_on_the_live_service(start: Start, path: str):
+    caller = await start(live_only=True)
     reply = await caller.send("POST", path, json={})
 
     assert (reply.status, reply.body) == (404, b"")

@@ -50,8 +50,18 @@ ALIASES: dict[str, Model] = {
     "deepseek-v4-flash": FLASH,
     "deepseek-v4-flash-vision-exp": FLASH,
 }
+
+# Names out of tutorials of 2024 and 2025; the live service refuses them. `ft:` begins a model that was tuned here.
+TUTORIAL_NAMES = frozenset({"deepseek-base", "deepseek-code", "deepseek-coder"})
+TUNED = "ft:"
+
 ACCEPTED: dict[str, Model] = OFFERED | ALIASES
 THINKING_OFF_BY_DEFAULT = frozenset({"deepseek-chat"})
+
+
+def live_name(name: str) -> str:
+    """The name under which the live service would know a model that only this one has."""
+    return "deepseek-chat" if name in TUTORIAL_NAMES or name.startswith(TUNED) else name
 
 
 def description(model: Model) -> dict[str, object]:

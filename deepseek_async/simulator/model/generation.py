@@ -130,7 +130,7 @@ def answer_chat(
     else:
         content = _words(question, length, chance, continued=bool(messages[-1].get("prefix")))
         if (body.get("response_format") or {}).get("type") == "json_object":
-            content = _as_json(content)
+            content = _as_json(content, body.get("text.format.schema"), chance)
         content = _until_stop(content, body.get("stop"))
         finish_reason = "stop"
     answer = Answer(None if reasoning is None else tuple(reasoning), tuple(content), tuple(calls), finish_reason)
@@ -142,6 +142,16 @@ def answer_fim(body: dict[str, Any], chance: Draw, *, answer_tokens: int, spread
     words = _repeated(_FILLER, chance.below(len(_FILLER)), max(1, chance.around(answer_tokens, spread)))
     if body.get("echo"):
         words = [*_WORD.findall(body["prompt"]), *words]
+    answer = Answer(None, tuple(_until_stop(words, body.get("stop"))), (), "stop")
+    budget = body.get("max_tokens") or FIM_DEFAULT_MAX_TOKENS
+    return answer if answer.completion_tokens <= budget else _shortened(answer, budget)
+
+
+def answer_text(body: dict[str, Any], chance: Draw, *, answer_tokens: int, spread: float) -> Answer:
+    """What the model says to a prompt that is a question; with a suffix it is a gap to fill."""
+    if body.get("suffix") or body.get("echo"):
+        return answer_fim(body, chance, answer_tokens=answer_tokens, spread=spread)
+    words = _words(body["prompt"], max(1, chance.around(answer_tokens, spread)), chance, continued=False)
     answer = Answer(None, tuple(_until_stop(words, body.get("stop"))), (), "stop")
     budget = body.get("max_tokens") or FIM_DEFAULT_MAX_TOKENS
     return answer if answer.completion_tokens <= budget else _shortened(answer, budget)
@@ -181,9 +191,12 @@ def _words(question: str, length: int, chance: Draw, *, continued: bool) -> list
     return opening
 
 
-def _as_json(words: list[str]) -> list[str]:
-    text = json.dumps({"answer": "".join(words), "words": len(words), "final": True}, ensure_ascii=False)
-    return _JSON_PIECE.findall(text)
+def _as_json(words: list[str], schema: dict[str, Any] | None, chance: Draw) -> list[str]:
+    """By the schema, if the request came with one, as only `/responses` allows."""
+    made = {"answer": "".join(words), "words": len(words), "final": True}
+    if schema is not None:
+        made = _object(schema, schema, chance)
+    return _JSON_PIECE.findall(json.dumps(made, ensure_ascii=False))
 
 
 def _until_stop(pieces: list[str], stop: str | list[str] | None) -> list[str]:

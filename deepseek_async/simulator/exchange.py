@@ -1,0 +1,68 @@
+"""One request on its way, and how its body is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from aiohttp import web
+
+from deepseek_async.simulator.services.request import Upload
+from deepseek_async.simulator.wire import refusals
+from deepseek_async.simulator.wire.refusals import Refusal
+
+if TYPE_CHECKING:
+    from deepseek_async.simulator.faults import Fault
+    from deepseek_async.simulator.records import RequestRecord
+    from deepseek_async.simulator.routing import Route
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What came, where it goes, and what has been found out about it."""
+
+    request: web.BaseRequest
+    record: RequestRecord
+    route: Route
+    fault: Fault | None = None
+    account: str = ""
+
+    async def json(self) -> Any:
+        """The parsed body, or the refusal of one that cannot be parsed."""
+        if self.request.content_type != "application/json":
+            return refusals.unsupported_media_type()
+        try:
+            raw = await self.request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return refusals.too_large()
+        try:
+            self.record.body = orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            reason = "EOF while parsing a value" if error.pos >= len(raw) else "expected value"
+            return refusals.unparsable(f"{reason} at line {error.lineno} column {error.colno - (not raw)}")
+        return self.record.body
+
+    async def upload(self) -> Upload | Refusal | None:
+        """The file of a form; None if this is no form or has none."""
+        if self.request.content_type != "multipart/form-data":
+            return None
+        try:
+            form = await self.request.post()
+        except web.HTTPRequestEntityTooLarge:
+            return refusals.too_large()
+        except ValueError:  # no boundary, or not the parts that it announces
+            return None
+        file = form.get("file")
+        if not isinstance(file, web.FileField):
+            return None
+        with file.file as opened:
+            content = opened.read()
+        return Upload(filename=file.filename, content=content, purpose=str(form.get("purpose") or ""))
+
+    async def note_body(self) -> None:
+        """Records what was asked although a fault answers without looking at it."""
+        try:
+            self.record.body = orjson.loads(await self.request.read())
+        except (orjson.JSONDecodeError, web.HTTPRequestEntityTooLarge):
+            self.record.body = None

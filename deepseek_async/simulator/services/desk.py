@@ -1,0 +1,42 @@
+"""Every service under the name that the table of routes gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deepseek_async.simulator.services import embeddings, images
+from deepseek_async.simulator.services.files import Files
+from deepseek_async.simulator.services.fine_tunes import FineTunes
+from deepseek_async.simulator.services.request import Outcome, ServiceRequest, WrongRequestError
+from deepseek_async.simulator.wire import refusals
+
+
+class Desk:
+    """Takes a request to its service; a refusal is an outcome like any other."""
+
+    def __init__(self, *, live_only: bool) -> None:
+        files = Files(any_purpose=not live_only)
+        tunes = FineTunes(files.knows)
+        self._services: dict[str, Callable[[ServiceRequest], Outcome]] = {
+            "embed": embeddings.embed,
+            "generate_image": images.generate,
+            "fetch_image": images.fetch,
+            "create_file": files.create,
+            "list_files": files.list,
+            "retrieve_file": files.retrieve,
+            "read_file": files.content,
+            "delete_file": files.delete,
+            "create_fine_tune": tunes.create,
+            "list_fine_tunes": tunes.list,
+            "retrieve_fine_tune": tunes.retrieve,
+            "cancel_fine_tune": tunes.cancel,
+            "list_fine_tune_events": tunes.events,
+        }
+
+    def serve(self, name: str, request: ServiceRequest) -> Outcome:
+        if not isinstance(request.body, dict):
+            return refusals.invalid_request("expected a JSON object", 422)
+        try:
+            return self._services[name](request)
+        except WrongRequestError as wrong:
+            return wrong.refusal
