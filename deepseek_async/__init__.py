@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deepseek_async.batch import BatchReport, BatchResult
     from deepseek_async.call.retry import RetryPolicy
-    from deepseek_async.call.stream import ChatCompletionStream, CompletionStream
+    from deepseek_async.call.stream import ChatCompletionStream, CompletionStream, ResponseStream
     from deepseek_async.client import AsyncDeepSeek
     from deepseek_async.endpoint import Endpoint
     from deepseek_async.errors import (
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     )
     from deepseek_async.lint import IgnoredParameterWarning, RequestLintWarning
     from deepseek_async.transport.watchdog import Timeouts
-    from deepseek_async.types import ChatCompletion, ChatCompletionChunk, Completion
+    from deepseek_async.types import ChatCompletion, ChatCompletionChunk, Completion, Response
 
 __version__ = "0.1.0"
 
@@ -99,6 +99,8 @@ _HOME = {
     "RateLimitError": "errors",
     "ReasoningBudgetExhaustedError": "errors",
     "RequestLintWarning": "lint",
+    "Response": "types",
+    "ResponseStream": "call.stream",
     "RetryPolicy": "call.retry",
     "ServerOverloadedError": "errors",
     "StreamInterruptedError": "errors",
@@ -143,6 +145,8 @@ __all__ = [
     "RateLimitError",
     "ReasoningBudgetExhaustedError",
     "RequestLintWarning",
+    "Response",
+    "ResponseStream",
     "RetryPolicy",
     "ServerOverloadedError",
     "StreamInterruptedError",

@@ -21,6 +21,11 @@ from deepseek_async.pricing import price_table
 from deepseek_async.resources.account import Models, User
 from deepseek_async.resources.chat import Chat
 from deepseek_async.resources.completions import TextCompletions
+from deepseek_async.resources.embeddings import Embeddings
+from deepseek_async.resources.files import Files
+from deepseek_async.resources.fine_tunes import FineTunes
+from deepseek_async.resources.images import Images
+from deepseek_async.resources.responses import Responses
 from deepseek_async.settings import Settings, key_from, settings_from
 from deepseek_async.transport.pool import Pool
 from deepseek_async.transport.watchdog import Timeouts
@@ -94,6 +99,11 @@ class AsyncDeepSeek:
         self.tokens = TokenEstimator()
         self.chat = Chat(self)
         self.completions = TextCompletions(self)
+        self.responses = Responses(self)
+        self.embeddings = Embeddings(self)
+        self.images = Images(self)
+        self.files = Files(self)
+        self.fine_tunes = FineTunes(self)
         self.models = Models(self)
         self.user = User(self)
 

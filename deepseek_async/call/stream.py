@@ -16,6 +16,7 @@ from deepseek_async.call.lifecycle import Call
 from deepseek_async.codec.body import MAX_BODY_BYTES
 from deepseek_async.codec.chunks import ChunkReader, ChunkT, StreamReader, WholeT
 from deepseek_async.codec.refusal import refusal_in_stream
+from deepseek_async.codec.responses import ResponseReader
 from deepseek_async.codec.text import TextReader
 from deepseek_async.codec.verdict import fault_of_no_stream
 from deepseek_async.errors import (
@@ -26,7 +27,7 @@ from deepseek_async.errors import (
     ReasoningBudgetExhaustedError,
     StreamInterruptedError,
 )
-from deepseek_async.types import ChatCompletion, ChatCompletionChunk, Completion
+from deepseek_async.types import ChatCompletion, ChatCompletionChunk, Completion, Response, ResponseStreamEvent
 
 
 class AnswerStream(Generic[ChunkT, WholeT]):
@@ -305,4 +306,16 @@ class CompletionStream(AnswerStream[Completion, Completion]):
     @property
     def completion(self) -> Completion:
         """The whole text with its usage. Raises DeepSeekError before the end."""
+        return self._whole()
+
+
+class ResponseStream(AnswerStream[ResponseStreamEvent, Response]):
+    """A streamed response; ``response`` is the whole of it once the iteration has ended."""
+
+    __slots__ = ()
+    _reader_type = ResponseReader
+
+    @property
+    def response(self) -> Response:
+        """The whole answer: its items, its text, its usage. Raises DeepSeekError before the end."""
         return self._whole()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-import orjson
-
 from deepseek_async.codec.body import AnswerDecoder
 from deepseek_async.resources.connection import Connection
-from deepseek_async.resources.route import Route, named
+from deepseek_async.resources.route import Route, entries, named
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Model, ModelList, UserBalance
 
@@ -27,8 +25,7 @@ class Models:
         """The models that the key may use."""
         route = self._route
         models = await route.answer(route.call("GET", "/models", timeout=timeout), _decode_models)
-        # Each model keeps its own bytes, so that fields nobody declared are reachable on it too.
-        models.data = [_decode_model(orjson.dumps(model)) for model in models.to_dict().get("data") or []]
+        models.data = entries(models, _decode_model)
         return models
 
     async def retrieve(self, model: str, *, timeout: float | Timeouts | None = None) -> Model:

@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
+import orjson
+
 from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.request import encode_request
 from deepseek_async.codec.tokens import estimate_tokens
 from deepseek_async.codec.verdict import error_in
@@ -27,6 +30,8 @@ _NOT_AT_DEEPSEEK: Final[Mapping[Family, str]] = {
 }
 """What api.deepseek.com answers with an empty 404 (public probes of 2026-07-27 and 2026-09-23)."""
 
+_ONCE: Final = RetryPolicy(max_attempts=1)
+
 
 class Route:
     """Makes the calls of one resource. Without a ``family`` they go where chat goes."""
@@ -44,8 +49,9 @@ class Route:
         wire: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
+        once: bool = False,
     ) -> Call:
-        """A call that has not begun, with ``body`` as JSON or ``wire`` as it is."""
+        """A call that has not begun, with ``body`` as JSON or ``wire`` as it is; ``once`` for no retries."""
         connection, family = self._connection, self._family
         caller = connection.caller() if family is None else connection.caller_of(family)
         tokens = 0
@@ -55,7 +61,7 @@ class Route:
                 tokens = estimate_tokens(wire, body.get("max_tokens"))
         return caller.call(
             Outgoing(method, path, wire, headers),
-            retry=connection.retry,
+            retry=_ONCE if once else connection.retry,
             timeouts=chosen_timeouts(timeout, connection.timeouts),
             tokens=tokens,
             streaming=bool(body and body.get("stream")),
@@ -105,6 +111,11 @@ def named(what: str, value: str) -> str:
 def given(**parameters: Any) -> dict[str, Any]:
     """The parameters that are not None: strict servers refuse nulls."""
     return {name: value for name, value in parameters.items() if value is not None}
+
+
+def entries(listed: Answer, decode: Callable[[bytes], T]) -> list[T]:
+    """The members of a list, each with its own bytes, so that fields nobody declared are reachable on it too."""
+    return [decode(orjson.dumps(entry)) for entry in listed.to_dict().get("data") or []]
 
 
 def _error_in(answer: Answer, headers: Mapping[str, str]) -> APIError | None:

@@ -18,6 +18,19 @@ from deepseek_async.types.chat import (
     TopLogprob,
 )
 from deepseek_async.types.completion import Completion, CompletionChoice, CompletionLogprobs
+from deepseek_async.types.embedding import CreateEmbeddingResponse, Embedding
+from deepseek_async.types.file import FileDeleted, FileList, FileObject
+from deepseek_async.types.fine_tune import FineTune, FineTuneEvent, FineTuneEventList, FineTuneList, Hyperparameters
+from deepseek_async.types.image import Image, ImagesResponse
+from deepseek_async.types.response import (
+    IncompleteDetails,
+    Response,
+    ResponseContent,
+    ResponseError,
+    ResponseOutputItem,
+    ResponseStreamEvent,
+    ResponseUsage,
+)
 from deepseek_async.types.usage import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
 
 __all__ = [
@@ -35,13 +48,32 @@ __all__ = [
     "CompletionLogprobs",
     "CompletionTokensDetails",
     "CompletionUsage",
+    "CreateEmbeddingResponse",
+    "Embedding",
+    "FileDeleted",
+    "FileList",
+    "FileObject",
+    "FineTune",
+    "FineTuneEvent",
+    "FineTuneEventList",
+    "FineTuneList",
     "Function",
     "FunctionDelta",
+    "Hyperparameters",
+    "Image",
+    "ImagesResponse",
+    "IncompleteDetails",
     "LinkedPart",
     "Model",
     "ModelList",
     "Part",
     "PromptTokensDetails",
+    "Response",
+    "ResponseContent",
+    "ResponseError",
+    "ResponseOutputItem",
+    "ResponseStreamEvent",
+    "ResponseUsage",
     "TokenLogprob",
     "ToolCall",
     "ToolCallDelta",

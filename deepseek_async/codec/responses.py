@@ -1,0 +1,173 @@
+"""Answers of ``/responses``: events to the response they make up, and whether a response is an answer. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from deepseek_async.codec.body import UNREADABLE, AnswerDecoder
+from deepseek_async.codec.chunks import StreamReader
+from deepseek_async.codec.refusal import refusal_in_stream
+from deepseek_async.codec.verdict import error_in
+from deepseek_async.errors import APIError, APIResponseValidationError, StreamInterruptedError
+from deepseek_async.types import (
+    CompletionUsage,
+    Response,
+    ResponseContent,
+    ResponseOutputItem,
+    ResponseStreamEvent,
+)
+
+_DECODER: Final = AnswerDecoder(ResponseStreamEvent)
+_decode: Final = _DECODER.decode_strictly
+_whole: Final = AnswerDecoder(Response)
+
+_ENDINGS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_WHOLE: Final = frozenset({"completed", "incomplete"})
+_TYPE_OF_CODE: Final = {
+    "rate_limit_exceeded": "rate_limit_error",
+    "invalid_prompt": "invalid_request_error",
+    "server_error": "server_error",
+}
+
+
+class ResponseReader(StreamReader[ResponseStreamEvent, Response]):
+    """A streamed response. It ends with an event of its own, which carries the whole answer."""
+
+    _begun: Response | None = None
+    _final: Response | None = None
+    _items: dict[int, ResponseOutputItem] = {}
+    _pieces: dict[int, list[str]] = {}
+
+    def feed(self, block: bytes) -> list[ResponseStreamEvent]:
+        """See ``StreamReader.feed``."""
+        events: list[ResponseStreamEvent] = []
+        self.progressed = False
+        try:
+            for data in self._events.feed_data(block):
+                try:
+                    event = _decode(data)
+                except UNREADABLE:
+                    if data.strip() == b"[DONE]":  # DeepSeek sends none; some gateways add it
+                        self.done = self.halted = True
+                        break
+                    event = _DECODER.decode_tolerantly(data)
+                event._wire = data  # noqa: SLF001  the decoder is the one writer of this field
+                if self._take(event):
+                    events.append(event)
+                if self.halted:
+                    break
+        except APIResponseValidationError as error:
+            self.failure, self.halted = error, True
+        return events
+
+    def _take(self, event: ResponseStreamEvent) -> bool:
+        """Take one event in; False if it is an error and no part of an answer."""
+        if event.type.endswith(".delta"):
+            self._pieces.setdefault(event.output_index, []).append(event.delta)
+            self.progressed = self.progressed or bool(event.delta)
+        elif event.item is not None:
+            self._items[event.output_index] = event.item
+        elif event.type in _ENDINGS and event.response is not None:
+            return self._end(event)
+        elif event.response is not None:
+            self._begun = event.response
+        elif event.type in {"", "error"}:
+            self.error = event.to_dict().get("error") or _as_error(event.code, event.message)
+            self.halted = True
+            return False
+        return True
+
+    def _end(self, event: ResponseStreamEvent) -> bool:
+        final = _whole.decode(orjson.dumps(event.to_dict()["response"]))
+        self.halted = True
+        if event.type == "response.failed":
+            self._begun = final
+            self.error = _as_error(*((final.error.code, final.error.message) if final.error else (None, None)))
+            return False
+        self._final, self.done = final, True
+        return True
+
+    @property
+    def usage(self) -> CompletionUsage | None:
+        """See ``StreamReader.usage``."""
+        return None if self._final is None else self._final.tokens_used()
+
+    @property
+    def whole(self) -> bool:
+        """See ``StreamReader.whole``."""
+        return self._final is not None
+
+    def answer(self) -> Response:
+        """See ``StreamReader.answer``."""
+        if self._final is not None:
+            return self._final
+        items = [self._item(index) for index in sorted({*self._items, *self._pieces})]
+        return msgspec.structs.replace(self._begun or Response(), output=items, _wire=b"")
+
+    def _item(self, index: int) -> ResponseOutputItem:
+        item = self._items.get(index) or ResponseOutputItem(type="message")
+        said = "".join(self._pieces.get(index, ()))
+        if item.type == "function_call":
+            return msgspec.structs.replace(item, arguments=said or item.arguments)
+        kind = "reasoning_text" if item.type == "reasoning" else "output_text"
+        content = [ResponseContent(type=kind, text=said)] if said else item.content
+        return msgspec.structs.replace(item, content=content)
+
+    def fault(self, *, progressed: bool) -> APIError | None:
+        """See ``StreamReader.fault``."""
+        del progressed
+        if self._final is None:
+            return StreamInterruptedError("the stream ended before the event that completes the response")
+        return fault_of_response(self._final, {}, now=0.0)
+
+    def leave_in(self, failure: APIError) -> None:
+        """See ``StreamReader.leave_in``."""
+        failure.received_text = self.answer().output_text
+
+    def ends(self, chunk: ResponseStreamEvent) -> bool:
+        """See ``StreamReader.ends``."""
+        return chunk.type in _ENDINGS
+
+    def says_nothing(self, chunk: ResponseStreamEvent) -> bool:
+        """See ``StreamReader.says_nothing``."""
+        return not chunk.delta
+
+
+class ResponseDecoder(AnswerDecoder[Response]):
+    """Decodes a plain response, with undeclared fields of an item reachable."""
+
+    def __init__(self) -> None:
+        super().__init__(Response)
+
+    def decode(self, wire: bytes) -> Response:
+        response = super().decode(wire)
+        for position, item in enumerate(response.output):
+            item._origin = (wire, ("output", position))  # noqa: SLF001
+        return response
+
+
+def fault_of_response(response: Response, headers: Mapping[str, str], *, now: float) -> APIError | None:
+    """Why ``response`` must not be returned as an answer; None when it is one."""
+    if response.error is not None and response.status is not None:
+        error = refusal_in_stream(_as_error(response.error.code, response.error.message), headers, now=now)
+        error.received_text = response.output_text
+        return error
+    if response.status not in _WHOLE:
+        return error_in(response, headers, now=now) or StreamInterruptedError(
+            f"the response has the status {response.status!r}; it is not complete",
+            received_text=response.output_text,
+        )
+    called = any(item.type == "function_call" for item in response.output)
+    if response.status == "completed" and not called and not response.output_text:
+        return APIResponseValidationError("the model ended its answer without text or function call", reason="empty")
+    return None
+
+
+def _as_error(code: str | None, message: str | None) -> dict[str, Any]:
+    """The error object of this format, in the form that the others have."""
+    kind = _TYPE_OF_CODE.get(code or "", "server_error")
+    return {"message": message or "the response failed", "type": kind, "param": None, "code": code}

@@ -1,0 +1,70 @@
+"""``client.embeddings``: texts to vectors, on a server that has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+from deepseek_async.codec.body import AnswerDecoder
+from deepseek_async.errors import InvalidRequestError
+from deepseek_async.resources.connection import Connection
+from deepseek_async.resources.route import Route, given
+from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.types import CreateEmbeddingResponse
+
+EmbeddingInput = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]]
+
+
+class _Decoder(AnswerDecoder[CreateEmbeddingResponse]):
+    def decode(self, wire: bytes) -> CreateEmbeddingResponse:
+        answer = super().decode(wire)
+        for position, entry in enumerate(answer.data):
+            entry._origin = (wire, ("data", position))  # noqa: SLF001
+        return answer
+
+
+_decode: Final = _Decoder(CreateEmbeddingResponse).decode
+
+
+class Embeddings:
+    """``client.embeddings``. DeepSeek has none: name a server with ``endpoints={"embeddings": "https://…/v1"}``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._route = Route(connection, "embeddings")
+
+    async def create(
+        self,
+        *,
+        input: EmbeddingInput,  # noqa: A002  openai-python's name
+        model: str,
+        dimensions: int | None = None,
+        encoding_format: Literal["float", "base64"] | None = None,
+        user: str | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+    ) -> CreateEmbeddingResponse:
+        """The vectors of one text or of several, in their order.
+
+        - ``input``: a text, a list of texts, or tokens.
+        - ``encoding_format``: how vectors travel; base64 is a third of the bytes, and ``.embedding`` gives
+          numbers either way.
+        - ``dimensions``: length of a vector, where the model lets you choose.
+
+        Raises NotFoundError, naming the setting that helps, where the server has no embeddings.
+        """
+        if isinstance(input, Mapping) or not input:
+            raise InvalidRequestError("input must be a text or a list of at least one text, and is empty")
+        body = given(
+            model=model,
+            input=input,
+            dimensions=dimensions,
+            encoding_format=encoding_format,
+            user=user,
+        )
+        body.update(extra_body or {})
+        route = self._route
+        return await route.answer(
+            route.call("POST", "/embeddings", body, headers=extra_headers, timeout=timeout),
+            _decode,
+        )

@@ -1,0 +1,85 @@
+"""``client.images``: a prompt to pictures, on a server that draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal, get_args
+
+from deepseek_async.codec.body import AnswerDecoder
+from deepseek_async.errors import InvalidRequestError
+from deepseek_async.resources.connection import Connection
+from deepseek_async.resources.route import Route, given
+from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.types import ImagesResponse
+
+ImageStyle = Literal["realistic", "cartoon", "cyberpunk"]
+
+MAX_IMAGES: Final = 4
+
+
+class _Decoder(AnswerDecoder[ImagesResponse]):
+    def decode(self, wire: bytes) -> ImagesResponse:
+        answer = super().decode(wire)
+        for position, image in enumerate(answer.data):
+            image._origin = (wire, ("data", position))  # noqa: SLF001
+        return answer
+
+
+_decode: Final = _Decoder(ImagesResponse).decode
+
+
+class Images:
+    """``client.images``. DeepSeek has none: name a server with ``endpoints={"images": "https://…/v1"}``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._route = Route(connection, "images")
+
+    async def generate(
+        self,
+        *,
+        prompt: str,
+        model: str | None = None,
+        size: str = "1024x1024",
+        n: int | None = None,
+        num_images: int | None = None,
+        style: ImageStyle | None = None,
+        response_format: Literal["url", "b64_json"] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+    ) -> ImagesResponse:
+        """Draw ``prompt``.
+
+        - ``size``: ``"WIDTHxHEIGHT"`` in pixels.
+        - ``n``, or ``num_images`` for servers that call it so: 1 to 4 pictures; the server's default is 1.
+        - ``style``: realistic, cartoon or cyberpunk.
+        - ``response_format``: ``url`` for addresses, ``b64_json`` for the files themselves.
+        - ``extra_body``: further fields and values, sent unchecked.
+
+        Raises InvalidRequestError for what no server takes, and NotFoundError, naming the setting that helps,
+        where the server draws nothing.
+        """
+        if not prompt or not isinstance(prompt, str):
+            raise InvalidRequestError(f"prompt must say what to draw, not {prompt!r}")
+        if n is not None and num_images is not None:
+            raise InvalidRequestError("n and num_images are two names of one thing: give one of them")
+        for name, number in (("n", n), ("num_images", num_images)):
+            if number is not None and (not isinstance(number, int) or not 1 <= number <= MAX_IMAGES):
+                raise InvalidRequestError(f"{name} must be 1 to {MAX_IMAGES}, not {number!r}")
+        if style is not None and style not in get_args(ImageStyle):
+            raise InvalidRequestError(f"style must be one of {', '.join(get_args(ImageStyle))}, not {style!r}")
+        body = given(
+            model=model,
+            prompt=prompt,
+            size=size,
+            n=n,
+            num_images=num_images,
+            style=style,
+            response_format=response_format,
+        )
+        body.update(extra_body or {})
+        route = self._route
+        return await route.answer(
+            route.call("POST", "/images/generations", body, headers=extra_headers, timeout=timeout),
+            _decode,
+        )

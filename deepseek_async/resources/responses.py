@@ -1,0 +1,149 @@
+"""``client.responses``: OpenAI's newer format, which DeepSeek serves without keeping state."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Literal, overload
+
+from deepseek_async.call.stream import ResponseStream
+from deepseek_async.codec.responses import ResponseDecoder, fault_of_response
+from deepseek_async.errors import APIError, InvalidRequestError
+from deepseek_async.resources.connection import Connection
+from deepseek_async.resources.route import Route, given
+from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.types import Response
+
+Item = Mapping[str, Any]
+
+_decode: Final = ResponseDecoder().decode
+
+
+class Responses:
+    """``client.responses``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._route = Route(connection, "responses")
+
+    @overload
+    async def create(
+        self,
+        *,
+        model: str,
+        input: str | Sequence[Item],
+        stream: Literal[False] | None = None,
+        instructions: str | None = None,
+        max_output_tokens: int | None = None,
+        reasoning: Mapping[str, Any] | None = None,
+        text: Mapping[str, Any] | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+    ) -> Response: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        model: str,
+        input: str | Sequence[Item],
+        stream: Literal[True],
+        instructions: str | None = None,
+        max_output_tokens: int | None = None,
+        reasoning: Mapping[str, Any] | None = None,
+        text: Mapping[str, Any] | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+    ) -> ResponseStream: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        model: str,
+        input: str | Sequence[Item],
+        stream: bool,
+        **parameters: Any,
+    ) -> Response | ResponseStream: ...
+
+    async def create(
+        self,
+        *,
+        model: str,
+        input: str | Sequence[Item],  # noqa: A002  openai-python's name
+        stream: bool | None = None,
+        instructions: str | None = None,
+        max_output_tokens: int | None = None,
+        reasoning: Mapping[str, Any] | None = None,
+        text: Mapping[str, Any] | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+        **extra: Any,
+    ) -> Response | ResponseStream:
+        """Ask the model.
+
+        Returns a Response, or with ``stream=True`` a ResponseStream as soon as the server has accepted the
+        request. Parameters left at None are not sent; further ones go out as they are.
+
+        - ``input``: a text, or items: ``{"role": "user", "content": "Hi"}``, function calls and their results,
+          and earlier output, which has to be sent again because the server keeps nothing.
+        - ``instructions``: the system's words.
+        - ``max_output_tokens``: reasoning and answer together.
+        - ``reasoning``: ``{"effort": "none" | "low" | "high" | "max"}``.
+        - ``text``: ``{"format": {"type": "json_schema", "name": …, "schema": …}}`` gives JSON of that shape,
+          which chat does not offer.
+        - ``tools``: ``{"type": "function", "name": …, "parameters": …}``.
+
+        Raises InvalidRequestError before anything is sent, and APIError's children for what fails later.
+        """
+        if not model or not isinstance(model, str):
+            raise InvalidRequestError(f"model must be a model's name, for example 'deepseek-flash', not {model!r}")
+        if not input or isinstance(input, Mapping):
+            raise InvalidRequestError("input must be a text or a list of at least one item")
+        body = given(
+            model=model,
+            input=input,
+            stream=stream,
+            instructions=instructions,
+            max_output_tokens=max_output_tokens,
+            reasoning=reasoning,
+            text=text,
+            tools=tools,
+            tool_choice=tool_choice,
+            temperature=temperature,
+            top_p=top_p,
+            **extra,
+        )
+        body.update(extra_body or {})
+        route = self._route
+        call = route.call("POST", "/responses", body, headers=extra_headers, timeout=timeout)
+        if stream:
+            return ResponseStream(call, await call.exchange())
+        return await route.answer(call, _decode, _fault_of)
+
+    @asynccontextmanager
+    async def stream(self, **parameters: Any) -> AsyncIterator[ResponseStream]:
+        """``create(..., stream=True)`` as a context manager: ``async with responses.stream(...) as stream``."""
+        stream = await self.create(**{**parameters, "stream": True})
+        assert isinstance(stream, ResponseStream)  # noqa: S101  for the type checker
+        async with stream:
+            yield stream
+
+
+def _fault_of(response: Response, headers: Mapping[str, str]) -> APIError | None:
+    return fault_of_response(response, headers, now=time.time())

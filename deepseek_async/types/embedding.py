@@ -1,0 +1,50 @@
+"""Embeddings. Names follow openai-python."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from array import array
+from collections.abc import Iterator
+
+import msgspec
+
+from deepseek_async.types.answer import Answer, LinkedPart
+from deepseek_async.types.usage import CompletionUsage
+
+
+class Embedding(LinkedPart):
+    """The vector of one input."""
+
+    index: int = 0
+    object: str = "embedding"
+    _sent: list[float] | str = msgspec.field(default_factory=list, name="embedding")
+
+    @property
+    def embedding(self) -> list[float]:
+        """The vector, whichever way it was sent: base64 is unpacked when first asked for."""
+        if isinstance(self._sent, str):
+            # Little-endian floats of four bytes, as OpenAI sends them.
+            numbers = array("f", base64.b64decode(self._sent))
+            if sys.byteorder == "big":
+                numbers.byteswap()
+            self._sent = numbers.tolist()
+        return self._sent
+
+    def __repr__(self) -> str:
+        return f"Embedding(index={self.index}, embedding=<{len(self.embedding)} numbers>)"
+
+
+class CreateEmbeddingResponse(Answer):
+    """The vectors of all inputs, in their order; iterate it for the vectors."""
+
+    object: str = "list"
+    data: list[Embedding] = []
+    model: str = ""
+    usage: CompletionUsage | None = None
+
+    def __iter__(self) -> Iterator[list[float]]:
+        return (entry.embedding for entry in self.data)
+
+    def tokens_used(self) -> CompletionUsage | None:
+        return self.usage

@@ -1,0 +1,28 @@
+"""Generated images. Names follow openai-python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from deepseek_async.types.answer import Answer, LinkedPart
+
+
+class Image(LinkedPart):
+    """One picture: an address or the file itself, as ``response_format`` asked."""
+
+    url: str | None = None
+    b64_json: str | None = None
+    """The file in base64."""
+    revised_prompt: str | None = None
+    """The prompt as the server drew it, if it changed it."""
+
+
+class ImagesResponse(Answer):
+    """The pictures of one prompt; iterate it for the pictures."""
+
+    created: int = 0
+    """Seconds since 1970."""
+    data: list[Image] = []
+
+    def __iter__(self) -> Iterator[Image]:
+        return iter(self.data)

@@ -1,0 +1,134 @@
+"""Answers of ``POST /responses``, plain and streamed. Names follow openai-python.
+
+One struct stands for every kind of output item and one for every kind of event: ``type`` says which, and the
+fields of other kinds keep their defaults.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deepseek_async.types.answer import Answer, LinkedPart, Part
+from deepseek_async.types.usage import CompletionUsage
+
+
+class ResponseContent(Part):
+    """A piece of an item: ``output_text``, ``reasoning_text`` or ``refusal``."""
+
+    type: str = ""
+    text: str = ""
+
+
+class ResponseOutputItem(LinkedPart):
+    """A step of the answer: ``message``, ``reasoning`` or ``function_call``."""
+
+    type: str = ""
+    id: str = ""
+    status: str | None = None
+    role: str | None = None
+    content: list[ResponseContent] | None = None
+    summary: list[ResponseContent] | None = None
+    """Of reasoning: what the server tells of it, where it does not send it whole."""
+    call_id: str | None = None
+    """Of a function call: send the result back under this id."""
+    name: str | None = None
+    arguments: str | None = None
+    """Of a function call: JSON text written by the model."""
+
+    @property
+    def text(self) -> str:
+        """All text of this item."""
+        return "".join(part.text for part in self.content or ())
+
+
+class InputTokensDetails(Part):
+    """Of ``input_tokens``."""
+
+    cached_tokens: int = 0
+
+
+class OutputTokensDetails(Part):
+    """Of ``output_tokens``."""
+
+    reasoning_tokens: int = 0
+
+
+class ResponseUsage(Part):
+    """Tokens of one call, as the server billed them."""
+
+    input_tokens: int = 0
+    input_tokens_details: InputTokensDetails | None = None
+    output_tokens: int = 0
+    """Answer and reasoning together."""
+    output_tokens_details: OutputTokensDetails | None = None
+    total_tokens: int = 0
+
+    def in_chat_terms(self) -> CompletionUsage:
+        """The same numbers under the names of a chat completion, as prices and limits want them."""
+        cached = self.input_tokens_details.cached_tokens if self.input_tokens_details else None
+        return CompletionUsage(
+            prompt_tokens=self.input_tokens,
+            completion_tokens=self.output_tokens,
+            total_tokens=self.total_tokens,
+            prompt_cache_hit_tokens=cached,
+            prompt_cache_miss_tokens=None if cached is None else self.input_tokens - cached,
+        )
+
+
+class IncompleteDetails(Part):
+    """Why an answer is incomplete."""
+
+    reason: str | None = None
+    """max_output_tokens or content_filter."""
+
+
+class ResponseError(Part):
+    """Why an answer failed."""
+
+    code: str = ""
+    message: str = ""
+
+
+class Response(Answer):
+    """A whole answer."""
+
+    id: str = ""
+    object: str = "response"
+    created_at: float = 0
+    """Seconds since 1970."""
+    status: str | None = None
+    """completed or incomplete; a failed one is raised as an error."""
+    model: str = ""
+    output: list[ResponseOutputItem] = []
+    usage: ResponseUsage | None = None
+    incomplete_details: IncompleteDetails | None = None
+    error: ResponseError | None = None
+
+    @property
+    def output_text(self) -> str:
+        """The answer's text: that of all messages."""
+        return "".join(item.text for item in self.output if item.type == "message")
+
+    def tokens_used(self) -> CompletionUsage | None:
+        return None if self.usage is None else self.usage.in_chat_terms()
+
+
+class ResponseStreamEvent(Answer):
+    """One event of a streamed answer, for example ``response.output_text.delta``."""
+
+    type: str = ""
+    sequence_number: int = 0
+    output_index: int = 0
+    content_index: int = 0
+    item_id: str | None = None
+    delta: str = ""
+    """The next piece of text, of reasoning or of a call's arguments."""
+    text: str | None = None
+    arguments: str | None = None
+    item: ResponseOutputItem | None = None
+    part: ResponseContent | None = None
+    response: Response | None = None
+    """The whole answer as it is now, on events about the answer itself."""
+    code: str | None = None
+    message: str | None = None
+    param: Any = None
