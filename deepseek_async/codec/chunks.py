@@ -18,7 +18,7 @@ WholeT = TypeVar("WholeT", bound=Answer)
 
 _DONE: Final = b"[DONE]"
 
-_PREFACE: Final = 64 * 1024
+PREFACE_BYTES: Final = 64 * 1024
 """Bytes before the first event that are kept, to be explained if no event comes; the rest is only counted."""
 
 
@@ -113,7 +113,7 @@ class ChoicesReader(StreamReader[ChunkT, WholeT], Generic[ChunkT, WholeT]):
             self.failure, self.halted = error, True
         self.progressed = self.assembly.add(chunks)
         if self.preface is not None:
-            self.preface = None if chunks or self.halted else (self.preface + block)[-_PREFACE:]
+            self.preface = None if chunks or self.halted else (self.preface + block)[-PREFACE_BYTES:]
         return chunks
 
     @property

@@ -9,7 +9,7 @@ import msgspec
 import orjson
 
 from deepseek_async.codec.body import UNREADABLE, AnswerDecoder
-from deepseek_async.codec.chunks import StreamReader
+from deepseek_async.codec.chunks import PREFACE_BYTES, StreamReader
 from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.codec.verdict import error_in
 from deepseek_async.errors import APIError, APIResponseValidationError, StreamInterruptedError
@@ -37,6 +37,7 @@ _TYPE_OF_CODE: Final = {
 class ResponseReader(StreamReader[ResponseStreamEvent, Response]):
     """A streamed response. It ends with an event of its own, which carries the whole answer."""
 
+    preface: bytes | None = b""
     _begun: Response | None = None
     _final: Response | None = None
     _items: dict[int, ResponseOutputItem] = {}
@@ -62,6 +63,8 @@ class ResponseReader(StreamReader[ResponseStreamEvent, Response]):
                     break
         except APIResponseValidationError as error:
             self.failure, self.halted = error, True
+        if self.preface is not None:
+            self.preface = None if events or self.halted else (self.preface + block)[-PREFACE_BYTES:]
         return events
 
     def _take(self, event: ResponseStreamEvent) -> bool:
