@@ -21,6 +21,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deepseek_async.admission.breaker import BreakerPolicy
+    from deepseek_async.admission.statistics import Statistics
     from deepseek_async.batch import BatchReport, BatchResult
     from deepseek_async.call.retry import RetryPolicy
     from deepseek_async.call.stream import ChatCompletionStream, CompletionStream, ResponseStream
@@ -74,6 +76,7 @@ _HOME = {
     "BatchError": "errors",
     "BatchReport": "batch",
     "BatchResult": "batch",
+    "BreakerPolicy": "admission.breaker",
     "ChatCompletion": "types",
     "ChatCompletionChunk": "types",
     "ChatCompletionStream": "call.stream",
@@ -103,6 +106,7 @@ _HOME = {
     "ResponseStream": "call.stream",
     "RetryPolicy": "call.retry",
     "ServerOverloadedError": "errors",
+    "Statistics": "admission.statistics",
     "StreamInterruptedError": "errors",
     "Timeouts": "transport.watchdog",
     "UnprocessableEntityError": "errors",
@@ -120,6 +124,7 @@ __all__ = [
     "BatchError",
     "BatchReport",
     "BatchResult",
+    "BreakerPolicy",
     "ChatCompletion",
     "ChatCompletionChunk",
     "ChatCompletionStream",
@@ -149,6 +154,7 @@ __all__ = [
     "ResponseStream",
     "RetryPolicy",
     "ServerOverloadedError",
+    "Statistics",
     "StreamInterruptedError",
     "Timeouts",
     "UnprocessableEntityError",

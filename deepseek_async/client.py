@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from deepseek_async.admission import Gate
-from deepseek_async.call.lifecycle import Caller
+from deepseek_async.admission import BreakerPolicy
+from deepseek_async.admission.slots import with_look_ahead
+from deepseek_async.admission.statistics import Statistics
+from deepseek_async.call.lifecycle import Alternative, Caller
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.tokens import TokenEstimator
 from deepseek_async.elsewhere import Elsewhere
@@ -26,9 +28,9 @@ from deepseek_async.resources.files import Files
 from deepseek_async.resources.fine_tunes import FineTunes
 from deepseek_async.resources.images import Images
 from deepseek_async.resources.responses import Responses
-from deepseek_async.settings import Settings, key_from, settings_from
-from deepseek_async.transport.pool import Pool
+from deepseek_async.settings import Settings, key_from, same_origin, settings_from
 from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.wiring import Connected
 
 if TYPE_CHECKING:
     from deepseek_async.batch import Batch
@@ -41,10 +43,17 @@ class AsyncDeepSeek:
     - ``base_url``: else ``DEEPSEEK_BASE_URL``, else https://api.deepseek.com; https unless on loopback.
     - ``timeout``: seconds for a whole call with its queueing and retries, or a Timeouts; by default each wait
       is bounded (see Timeouts) and the whole call is not.
-    - ``max_concurrency``: requests in flight, and size of the connection pool; 100, or
-      ``DEEPSEEK_ASYNC_MAX_CONCURRENCY``. A streamed answer holds its place until its end.
+    - ``max_concurrency``: requests in flight for each model, else ``DEEPSEEK_ASYNC_MAX_CONCURRENCY``, else "auto":
+      the client finds the account's limit by itself and stays just below it. A number is never exceeded. A
+      streamed answer holds its place until its end.
     - ``requests_per_minute``, ``tokens_per_minute``: no limit by default; the API itself has none.
     - ``retry``: a RetryPolicy, or the number of attempts; 4 by default.
+    - ``breaker``: a BreakerPolicy, or False for none: after repeated failures calls fail at once with
+      CircuitOpenError, bulk waits, and one request at a time finds out whether the service is back.
+    - ``fallback_models``: asked in turn when the model fails; ``fallback``: another server (URL or Endpoint) after
+      them. The answer's ``fallback`` says who gave it.
+    - ``account``: a name for the account behind the key, for users of several keys of one account, who then share
+      what was learned about its limits; by default each key is an account.
     - ``proxy``: URL of an HTTP proxy. Proxy environment variables are not read.
     - ``default_headers``: sent with every request to the origin of ``base_url``.
     - ``endpoints``: other servers for what DeepSeek does not have, as URLs or Endpoints:
@@ -63,7 +72,7 @@ class AsyncDeepSeek:
         api_key: str | None = None,
         base_url: str | None = None,
         timeout: float | Timeouts | None = None,
-        max_concurrency: int | None = None,
+        max_concurrency: int | Literal["auto"] | None = None,
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
         retry: RetryPolicy | int | None = None,
@@ -72,6 +81,10 @@ class AsyncDeepSeek:
         endpoints: Mapping[Family, str | Endpoint] | None = None,
         holidays: Iterable[date] | None = None,
         lint: LintMode = "warn",
+        account: str | None = None,
+        breaker: BreakerPolicy | bool | None = None,
+        fallback_models: Sequence[str] = (),
+        fallback: str | Endpoint | None = None,
     ) -> None:
         key = key_from(api_key)
         del api_key  # a traceback with locals, should a setting below be wrong, must not show it
@@ -88,10 +101,16 @@ class AsyncDeepSeek:
             endpoints=endpoints,
             holidays=holidays,
             lint=lint,
+            account=account,
+            breaker=breaker,
+            fallback_models=fallback_models,
+            fallback=fallback,
         )
         self._elsewhere = Elsewhere(self._settings)
         self._caller: Caller | None = None
-        self._session: Pool | None = None
+        self._connected: Connected | None = None
+        self._backup: Connected | None = None
+        self._alternatives: tuple[Alternative, ...] = ()
         self._closed = False
         self.timeouts = self._settings.timeouts
         self.retry = self._settings.retry
@@ -118,7 +137,41 @@ class AsyncDeepSeek:
         from deepseek_async.batch import Batch  # noqa: PLC0415  a service that only chats need not load it
 
         prices = price_table().with_holidays(self._settings.holidays)
-        return Batch(self.chat.completions, self._settings.max_concurrency, self.retry, prices=prices)
+        chosen = self._settings.max_concurrency
+        return Batch(self.chat.completions, self._room if chosen == "auto" else chosen, self.retry, prices=prices)
+
+    @property
+    def alternatives(self) -> tuple[Alternative, ...]:
+        """Who may answer a chat call when the model or the service that was asked cannot."""
+        return self._alternatives
+
+    def statistics(self) -> Statistics:
+        """What runs, what waits, and for what, at this moment. Costs nothing until it is asked for."""
+        settings = self._settings
+        return Statistics(
+            base_url=settings.base_url,
+            requests_per_minute=settings.requests_per_minute,
+            tokens_per_minute=settings.tokens_per_minute,
+            **_state_of(self._connected),
+            fallback=None
+            if settings.fallback is None
+            else Statistics(base_url=settings.fallback.base_url, **_state_of(self._backup)),
+        )
+
+    def reset(self) -> None:
+        """Close every circuit breaker, end every pause and send again with a key that was refused.
+
+        For an operator who knows that the trouble is over, and will not wait until the client has found out.
+        """
+        for connected in (self._connected, self._backup):
+            if connected is not None:
+                connected.gate.reset()
+                connected.caller.halt = None
+
+    def _room(self) -> int:
+        """Rows that bulk works on at a time while the client finds the limit: the windows, and a few to follow."""
+        scopes = self.caller().gate.scopes
+        return with_look_ahead(sum(scope.window.size for scope in scopes if scope.model))
 
     def caller(self) -> Caller:
         """The caller bound to the running event loop; made, with its connection pool, on first use.
@@ -137,30 +190,25 @@ class AsyncDeepSeek:
     def _open(self) -> Caller:
         if self._closed:
             raise ConfigurationError("this client is closed; make a new AsyncDeepSeek")
-        if self._caller is not None and self._session is not None:
-            if self._caller.loop.is_running():
+        if self._connected is not None:
+            if self._connected.caller.loop.is_running():
                 raise ConfigurationError(
                     "this client is in use on another running event loop; make one AsyncDeepSeek for each loop",
                 )
             # asyncio.run() twice with one client: the first loop's sockets ended with it.
-            self._session.forget()
-            self._elsewhere.forget()
+            self._forget()
         settings = self._settings
-        self._session = Pool(
-            settings.base_url,
-            settings.api_key,
-            limit=settings.max_concurrency,
-            connect_timeout=settings.timeouts.connect,
-            proxy=settings.proxy,
-            headers=settings.default_headers,
-        )
-        gate = Gate(
-            settings.max_concurrency,
-            requests_per_minute=settings.requests_per_minute,
-            tokens_per_minute=settings.tokens_per_minute,
-        )
-        self._caller = Caller(self._session, gate)
-        return self._caller
+        self._connected = connected = Connected(settings)
+        own, backup = connected.caller, settings.fallback
+        alternatives = [Alternative(own, model, model) for model in settings.fallback_models]
+        if backup is not None:
+            at_home = same_origin(backup.base_url, settings.base_url)
+            self._backup = Connected(settings, base_url=backup.base_url, api_key=backup.api_key, own=at_home)
+            name = f"{backup.model} at {backup.base_url}" if backup.model else backup.base_url
+            alternatives.append(Alternative(self._backup.caller, backup.model, name))
+        self._alternatives = tuple(alternatives)
+        self._caller = own
+        return own
 
     async def __aenter__(self) -> Self:
         self.caller()
@@ -177,25 +225,44 @@ class AsyncDeepSeek:
     async def aclose(self) -> None:
         """Close the connections. Calls that still run fail; later ones raise ConfigurationError."""
         self._closed = True
-        session, caller = self._session, self._caller
-        self._session = self._caller = None
-        if session is None or caller is None:
+        connected, self._caller = self._connected, None
+        if connected is None:
             return
-        if caller.loop is asyncio.get_running_loop():
-            await session.aclose()
-            await self._elsewhere.aclose()
-        else:
-            session.forget()
-            self._elsewhere.forget()
+        if connected.caller.loop is not asyncio.get_running_loop():
+            self._forget()
+            return
+        backup, self._connected, self._backup = self._backup, None, None
+        await connected.aclose()
+        if backup is not None:
+            await backup.aclose()
+        await self._elsewhere.aclose()
+
+    def _forget(self) -> None:
+        """Drop the pools of an event loop that has ended."""
+        for connected in (self._connected, self._backup):
+            if connected is not None:
+                connected.forget()
+        self._connected = self._backup = None
+        self._elsewhere.forget()
 
     def __repr__(self) -> str:
         if "user" not in vars(self):
             return "<AsyncDeepSeek not configured>"  # in the traceback of a wrong setting
         state = "closed" if self._closed else "not yet used"
         if self._caller is not None:
-            gate = self._caller.gate
-            state = f"{gate.in_flight} in flight, {gate.waiting} waiting"
+            state = str(self.statistics())
         return f"<AsyncDeepSeek {self._settings.base_url} max_concurrency={self._settings.max_concurrency} {state}>"
 
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("a client holds live connections and is not pickled; pickle its arguments and make a new one")
+
+
+def _state_of(connected: Connected | None) -> dict[str, Any]:
+    if connected is None:
+        return {}
+    gate, halt = connected.gate, connected.caller.halt
+    return {
+        "scopes": tuple(scope.statistics() for scope in gate.scopes),
+        "origin_breaker": gate.origin_breaker.state.value if gate.origin_breaker is not None else None,
+        "stopped_by": halt.error.message if halt is not None and halt.for_good else None,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final
 
@@ -33,6 +34,10 @@ class ApiKey:
     def authorization(self) -> str:
         """The value of the Authorization header; its ``repr`` is masked, so locals in a traceback are safe."""
         return _MaskedHeader(f"Bearer {self._secret}")
+
+    def fingerprint(self) -> str:
+        """A name for the account behind the key, from which the key cannot be found."""
+        return hashlib.sha256(b"deepseek_async account\0" + self._secret.encode()).hexdigest()[:32]
 
     def __repr__(self) -> str:
         # A short key would be shown almost whole by its last four characters.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from deepseek_async.admission import Gate
 from deepseek_async.call.lifecycle import Caller
 from deepseek_async.endpoint import Endpoint, Family
 from deepseek_async.settings import Settings, same_origin
-from deepseek_async.transport.pool import Pool
+from deepseek_async.wiring import Connected
 
 
 class Elsewhere:
@@ -14,7 +13,7 @@ class Elsewhere:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._open: dict[Endpoint, tuple[Pool, Caller]] = {}
+        self._open: dict[Endpoint, Connected] = {}
 
     def caller(self, family: Family, own: Caller) -> Caller:
         """The caller for ``family``; ``own``, the client's, if no other server is named for it."""
@@ -22,29 +21,22 @@ class Elsewhere:
         if endpoint is None:
             return own
         if endpoint not in self._open:
-            self._open[endpoint] = self._made(endpoint, own)
-        return self._open[endpoint][1]
-
-    def _made(self, endpoint: Endpoint, own: Caller) -> tuple[Pool, Caller]:
-        settings = self._settings
-        at_home = same_origin(endpoint.base_url, settings.base_url)
-        session = Pool(
-            endpoint.base_url,
-            endpoint.api_key,
-            limit=settings.max_concurrency,
-            connect_timeout=settings.timeouts.connect,
-            proxy=settings.proxy,
-            # They may hold what a gateway in front of the client's own server wants to see.
-            headers=settings.default_headers if at_home else None,
-        )
-        return session, Caller(session, own.gate if at_home else Gate(settings.max_concurrency))
+            at_home = same_origin(endpoint.base_url, self._settings.base_url)
+            self._open[endpoint] = Connected(
+                self._settings,
+                base_url=endpoint.base_url,
+                api_key=endpoint.api_key,
+                gate=own.gate if at_home else None,
+                own=at_home,
+            )
+        return self._open[endpoint].caller
 
     async def aclose(self) -> None:
         """Close the connections to all other servers."""
         while self._open:
-            await self._open.popitem()[1][0].aclose()
+            await self._open.popitem()[1].aclose()
 
     def forget(self) -> None:
         """Drop the pools of an event loop that has ended."""
         while self._open:
-            self._open.popitem()[1][0].forget()
+            self._open.popitem()[1].forget()

@@ -1,4 +1,4 @@
-"""Where one family of endpoints is served, when that is not where chat is: another base URL, another key."""
+"""Another server than the client's own: for a family of endpoints that it lacks, or for when it fails."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ class Endpoint:
     - ``api_key``: that server's key. Without one, the client's key is sent if the server has the same origin as
       the client's ``base_url``, and no key at all if it has not.
 
+    - ``model``: the model to ask there; used by ``fallback``, where another server may call it otherwise.
+
     Raises ConfigurationError for a key that cannot be one.
     """
 
-    __slots__ = ("api_key", "base_url")
+    __slots__ = ("api_key", "base_url", "model")
 
-    def __init__(self, base_url: str, api_key: str | ApiKey | None = None) -> None:
+    def __init__(self, base_url: str, api_key: str | ApiKey | None = None, *, model: str | None = None) -> None:
         self.base_url = base_url
+        self.model = model
         self.api_key = ApiKey(api_key) if isinstance(api_key, str) else api_key
 
     def __repr__(self) -> str:
@@ -33,7 +36,7 @@ class Endpoint:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Endpoint):
             return NotImplemented
-        return (self.base_url, self.api_key) == (other.base_url, other.api_key)
+        return (self.base_url, self.api_key, self.model) == (other.base_url, other.api_key, other.model)
 
     def __hash__(self) -> int:
-        return hash((self.base_url, self.api_key))
+        return hash((self.base_url, self.api_key, self.model))

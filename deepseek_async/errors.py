@@ -131,6 +131,8 @@ class CircuitOpenError(APIError):
     retryable = True
     scope: str = ""
     """The model that failed, or the origin when it could not be reached at all."""
+    origin_down: bool = False
+    """Whether the origin could not be reached at all, so that no model of it can answer."""
 
 
 class APIConnectionError(APIError):

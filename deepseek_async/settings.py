@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any, Final, get_args
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 import msgspec
 
+from deepseek_async.admission.breaker import BreakerPolicy
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.credential import ApiKey, redact
 from deepseek_async.endpoint import FAMILIES, Endpoint, Family
@@ -19,7 +22,9 @@ from deepseek_async.lint import LintMode
 from deepseek_async.transport.watchdog import Timeouts
 
 DEFAULT_BASE_URL: Final = "https://api.deepseek.com"
-DEFAULT_CONCURRENCY: Final = 100
+
+NOMINAL_CONCURRENCY: Final = 2500
+"""Requests in flight that DeepSeek names as the highest limit of any model (docs, Rate Limit): deepseek-flash."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     timeouts: Timeouts
     retry: RetryPolicy
-    max_concurrency: int
+    max_concurrency: int | Literal["auto"]
     requests_per_minute: float | None
     tokens_per_minute: float | None
     proxy: str | None
@@ -37,6 +42,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: Mapping[str, Endpoint] = {}
     holidays: frozenset[date] = frozenset()
     lint: LintMode = "warn"
+    account: str
+    breaker: BreakerPolicy | None = None
+    fallback_models: tuple[str, ...] = ()
+    fallback: Endpoint | None = None
+    cache_folder: Path | None = None
+    """Where what was learned about limits is kept between runs; None for nowhere."""
+
+    @property
+    def most_connections(self) -> int:
+        """Connections that the client may come to need."""
+        return NOMINAL_CONCURRENCY if self.max_concurrency == "auto" else self.max_concurrency
 
 
 def key_from(argument: str | None, environment: Mapping[str, str] | None = None) -> ApiKey:
@@ -54,7 +70,7 @@ def settings_from(
     api_key: ApiKey,
     base_url: str | None,
     timeout: float | Timeouts | None,
-    max_concurrency: int | None,
+    max_concurrency: int | str | None,
     requests_per_minute: float | None,
     tokens_per_minute: float | None,
     retry: RetryPolicy | int | None,
@@ -63,20 +79,26 @@ def settings_from(
     endpoints: Mapping[Family, str | Endpoint] | None = None,
     holidays: Iterable[date] | None = None,
     lint: LintMode = "warn",
+    account: str | None = None,
+    breaker: BreakerPolicy | bool | None = None,
+    fallback_models: Sequence[str] = (),
+    fallback: str | Endpoint | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Settings:
     """Check the arguments and fill the gaps from the environment.
 
-    Reads ``DEEPSEEK_BASE_URL``, ``DEEPSEEK_ASYNC_MAX_CONCURRENCY`` and ``DEEPSEEK_ASYNC_HOLIDAYS``.
+    Reads ``DEEPSEEK_BASE_URL``, ``DEEPSEEK_ASYNC_MAX_CONCURRENCY``, ``DEEPSEEK_ASYNC_CACHE_DIR`` and
+    ``DEEPSEEK_ASYNC_HOLIDAYS``.
     Raises ConfigurationError, naming the setting, for one that is missing or cannot be used.
     """
     url = _checked_url("base_url", base_url or _variable("DEEPSEEK_BASE_URL", environment) or DEFAULT_BASE_URL)
+    concurrency = _concurrency(max_concurrency, _variable("DEEPSEEK_ASYNC_MAX_CONCURRENCY", environment))
     return Settings(
         api_key=api_key,
         base_url=url,
         timeouts=_timeouts(timeout),
         retry=_retry(retry),
-        max_concurrency=_concurrency(max_concurrency, _variable("DEEPSEEK_ASYNC_MAX_CONCURRENCY", environment)),
+        max_concurrency=concurrency,
         requests_per_minute=_above_zero("requests_per_minute", requests_per_minute),
         tokens_per_minute=_above_zero("tokens_per_minute", tokens_per_minute),
         proxy=proxy,
@@ -84,6 +106,11 @@ def settings_from(
         endpoints=_checked_endpoints(endpoints or {}, api_key, url),
         holidays=_holidays(holidays, _variable("DEEPSEEK_ASYNC_HOLIDAYS", environment)),
         lint=_lint(lint),
+        account=_account(account, api_key),
+        breaker=_breaker(breaker),
+        fallback_models=_fallback_models(fallback_models),
+        fallback=_fallback(fallback, api_key, url),
+        cache_folder=_cache_folder(url, environment) if concurrency == "auto" else None,
     )
 
 
@@ -117,18 +144,18 @@ def _number(name: str, value: Any) -> float:
     return value
 
 
-def _concurrency(argument: int | None, text: str | None) -> int:
+def _concurrency(argument: int | str | None, text: str | None) -> int | Literal["auto"]:
     name, value = "max_concurrency", argument
     if value is None and text:
         name = "DEEPSEEK_ASYNC_MAX_CONCURRENCY"
         try:
-            value = int(text)
+            value = text if text == "auto" else int(text)
         except ValueError:
-            raise ConfigurationError(f"{name} must be a whole number, not {text!r}") from None
-    if value is None:
-        return DEFAULT_CONCURRENCY
+            raise ConfigurationError(f'{name} must be a whole number or "auto", not {text!r}') from None
+    if value is None or value == "auto":
+        return "auto"
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
+        raise ConfigurationError(f'{name} must be a whole number of at least 1, or "auto", not {value!r}')
     return value
 
 
@@ -141,6 +168,63 @@ def _holidays(argument: Iterable[date] | None, text: str | None) -> frozenset[da
         raise ConfigurationError(
             f"DEEPSEEK_ASYNC_HOLIDAYS must be dates such as 2027-02-09, with commas between them: {error}",
         ) from None
+
+
+def _account(name: str | None, api_key: ApiKey) -> str:
+    if name is None:
+        return api_key.fingerprint()
+    if not isinstance(name, str) or not name:
+        raise ConfigurationError(f"account must be a name of your choice for the account, not {name!r}")
+    return name
+
+
+def _breaker(breaker: BreakerPolicy | bool | None) -> BreakerPolicy | None:
+    if breaker is None or breaker is True:
+        return BreakerPolicy()
+    if breaker is False:
+        return None
+    if not isinstance(breaker, BreakerPolicy):
+        raise ConfigurationError(f"breaker must be a BreakerPolicy, or False for none, not {breaker!r}")
+    return breaker
+
+
+def _fallback_models(models: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(models, str) or not all(isinstance(model, str) and model for model in models):
+        raise ConfigurationError(f"fallback_models must be a list of model names, not {models!r}")
+    doubled = {model for model in models if list(models).count(model) > 1}
+    if doubled:
+        raise ConfigurationError(f"fallback_models names {doubled.pop()!r} twice; a model is no fallback of itself")
+    return tuple(models)
+
+
+def _fallback(given: str | Endpoint | None, api_key: ApiKey, base_url: str) -> Endpoint | None:
+    if given is None:
+        return None
+    endpoint = given if isinstance(given, Endpoint) else Endpoint(given)
+    if not isinstance(endpoint.base_url, str):
+        raise ConfigurationError(f"fallback must be a URL or an Endpoint, not {given!r}")
+    url = _checked_url("fallback", endpoint.base_url)
+    own = api_key if same_origin(url, base_url) else None
+    key = endpoint.api_key or own
+    if url == base_url and endpoint.model is None and (key is None or key.fingerprint() == api_key.fingerprint()):
+        raise ConfigurationError(f"fallback is base_url itself ({url}), with the same key and model")
+    return Endpoint(url, key, model=endpoint.model)
+
+
+def _cache_folder(base_url: str, environment: Mapping[str, str] | None) -> Path | None:
+    """Where the platform keeps what may be lost. Servers on this machine are not worth remembering unasked."""
+    chosen = _variable("DEEPSEEK_ASYNC_CACHE_DIR", environment)
+    if chosen:
+        return Path(chosen)
+    if _is_loopback(urlsplit(base_url).hostname or ""):
+        return None
+    if sys.platform == "win32":
+        root = _variable("LOCALAPPDATA", environment)
+    elif sys.platform == "darwin":
+        root = str(Path("~/Library/Caches").expanduser())
+    else:
+        root = _variable("XDG_CACHE_HOME", environment) or str(Path("~/.cache").expanduser())
+    return Path(root) / "deepseek_async" if root and not root.startswith("~") else None
 
 
 def _above_zero(name: str, value: float | None) -> float | None:

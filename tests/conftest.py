@@ -30,8 +30,8 @@ if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).paramet
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on what the machine has set."""
-    for name in ("DEEPSEEK_API_KEY", "DEEPSEEK_BASE_URL", "DEEPSEEK_ASYNC_MAX_CONCURRENCY", "DEEPSEEK_ASYNC_HOLIDAYS"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("API_KEY", "BASE_URL", "ASYNC_MAX_CONCURRENCY", "ASYNC_HOLIDAYS", "ASYNC_CACHE_DIR"):
+        monkeypatch.delenv(f"DEEPSEEK_{name}", raising=False)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ async def connect(serve: Serve) -> AsyncIterator[Connect]:
 
     def make(server: ScriptedServer | str, **options: Any) -> AsyncDeepSeek:
         url = server if isinstance(server, str) else server.url
-        client = AsyncDeepSeek(**{"api_key": CANARY, "base_url": url, "retry": AT_ONCE, **options})
+        client = AsyncDeepSeek(**{"api_key": CANARY, "base_url": url, "retry": AT_ONCE, "breaker": False, **options})
         clients.append(client)
         return client
 

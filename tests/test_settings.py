@@ -7,8 +7,8 @@ import math
 import pytest
 from servers import CANARY
 
-from deepseek_async import AsyncDeepSeek, ConfigurationError, RetryPolicy, Timeouts
-from deepseek_async.settings import DEFAULT_BASE_URL, DEFAULT_CONCURRENCY
+from deepseek_async import AsyncDeepSeek, BreakerPolicy, ConfigurationError, Endpoint, RetryPolicy, Timeouts
+from deepseek_async.settings import DEFAULT_BASE_URL
 
 
 def made(**arguments):
@@ -18,7 +18,7 @@ def made(**arguments):
 def test_the_defaults_are_the_apis_own():
     settings = made()
     assert settings.base_url == DEFAULT_BASE_URL == "https://api.deepseek.com"
-    assert settings.max_concurrency == DEFAULT_CONCURRENCY
+    assert settings.max_concurrency == "auto"
     assert settings.timeouts == Timeouts()
     assert settings.retry == RetryPolicy()
     assert settings.requests_per_minute is None
@@ -60,6 +60,16 @@ def test_the_defaults_are_the_apis_own():
         ({"retry": 0}, "retry"),
         ({"retry": "3"}, "retry"),
         ({"retry": True}, "retry"),
+        ({"max_concurrency": "automatic"}, "max_concurrency"),
+        ({"breaker": 5}, "breaker"),
+        ({"account": ""}, "account"),
+        ({"fallback_models": "deepseek-v4-pro"}, "fallback_models"),
+        ({"fallback_models": [""]}, "fallback_models"),
+        ({"fallback_models": ["a", "b", "a"]}, "fallback_models"),
+        ({"fallback": "backup.example"}, "fallback"),
+        ({"fallback": "http://backup.example"}, "fallback must be https"),
+        ({"fallback": "https://api.deepseek.com"}, "fallback"),
+        ({"fallback": Endpoint("https://api.deepseek.com/", CANARY)}, "fallback"),
         ({"default_headers": {"Authorization": "x"}}, "Authorization"),
         ({"default_headers": {"X-A": "a\r\nb"}}, "X-A"),
         ({"default_headers": {"X\n": "a"}}, "default_headers"),
@@ -83,6 +93,57 @@ def test_a_key_in_a_url_is_not_repeated_in_the_message():
 def test_each_wrong_timer_is_named(name: str, value: float):
     with pytest.raises(ConfigurationError, match=rf"timeout\.{name}"):
         Timeouts(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"failure_threshold": 0}, "failure_threshold"),
+        ({"failure_threshold": 2.5}, "failure_threshold"),
+        ({"reset_timeout": 0}, "reset_timeout"),
+        ({"reset_timeout": math.nan}, "reset_timeout"),
+        ({"reset_timeout": math.inf}, "reset_timeout"),
+    ],
+)
+def test_a_wrong_breaker_names_its_field(wrong: dict, field: str):
+    with pytest.raises(ConfigurationError, match=rf"breaker\.{field}"):
+        BreakerPolicy(**wrong)
+
+
+@pytest.mark.parametrize("name", ["connect", "headers", "first_content", "idle", "stall"])
+def test_a_timer_that_could_never_run_out_contradicts_the_attempts(name: str):
+    with pytest.raises(ConfigurationError, match=rf"timeout\.{name}.*timeout\.attempt"):
+        Timeouts(attempt=60, **{name: 61})
+    assert Timeouts(attempt=5).attempt == 5, "timers left alone do not contradict"
+
+
+def test_a_breaker_is_there_unless_it_is_turned_off():
+    assert made().breaker == made(breaker=True).breaker == BreakerPolicy(failure_threshold=5, reset_timeout=60)
+    assert made(breaker=False).breaker is None
+
+
+def test_a_fallback_of_the_same_origin_uses_the_same_key_and_another_one_none():
+    same = made(fallback=Endpoint("https://api.deepseek.com", model="deepseek-v4-pro")).fallback
+    other = made(fallback="https://backup.example/v1").fallback
+    assert same is not None
+    assert same.api_key is not None
+    assert other is not None
+    assert other.api_key is None
+
+
+def test_each_key_is_an_account_unless_it_is_named():
+    assert made().account == made().account != made(api_key="sk-another").account
+    assert made(account="mine").account == "mine"
+    assert CANARY not in made().account
+
+
+def test_ceilings_are_remembered_where_the_limit_is_searched_and_not_for_this_machine(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert made().cache_folder is not None
+    assert made(max_concurrency=5).cache_folder is None
+    assert made(base_url="http://127.0.0.1:1").cache_folder is None
+    monkeypatch.setenv("DEEPSEEK_ASYNC_CACHE_DIR", "/elsewhere")
+    assert str(made(base_url="http://127.0.0.1:1").cache_folder) == "/elsewhere"
 
 
 @pytest.mark.parametrize(

@@ -1,53 +1,109 @@
-"""The order of the doors that every attempt passes: rate first, because waiting there holds nothing; slot last."""
+"""The order of the doors that every attempt passes: breaker, rate, slot. Waiting for a rate holds nothing; a slot is
+scarce and comes last. Each model of the account is a scope of its own, because the API limits them apart."""
 
 from __future__ import annotations
 
-from deepseek_async.admission.lease import Lease
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from typing import Final
+
+from deepseek_async.admission.breaker import Breaker, BreakerPolicy
 from deepseek_async.admission.rate import RateLimits
-from deepseek_async.admission.slots import Slots
+from deepseek_async.admission.scope import Scope
+from deepseek_async.admission.window import Window
+from deepseek_async.errors import APIError
+
+_log = logging.getLogger("deepseek_async")
+
+_MOST_SCOPES: Final = 256
+"""Scopes kept; model names may come from a user of the user, so idle ones are dropped beyond it."""
 
 
 class Gate:
-    """Hands out leases. Bound to the event loop on which it is first waited for."""
+    """One account on one origin. Must be made inside a running event loop.
 
-    __slots__ = ("_rates", "_slots")
+    ``windows`` makes the concurrency window of a model when it is first asked for.
+    """
 
     def __init__(
         self,
-        max_concurrency: int,
+        windows: Callable[[str], Window],
         *,
+        origin: str = "the service",
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
+        breaker: BreakerPolicy | None = None,
+        chance: Callable[[], float] = random.random,
     ) -> None:
-        self._slots = Slots(max_concurrency)
+        self.loop: Final = asyncio.get_running_loop()
+        self.origin: Final = origin
+        self._windows = windows
+        self._breaker = breaker
+        self._chance = chance
+        self.origin_breaker: Final = Breaker(breaker, chance) if breaker is not None else None
+        """Counts only that the origin could not be reached; the models' own breakers count the rest."""
         limited = requests_per_minute is not None or tokens_per_minute is not None
-        self._rates = RateLimits(requests_per_minute, tokens_per_minute) if limited else None
+        self.rates: Final = RateLimits(requests_per_minute, tokens_per_minute) if limited else None
+        self._scopes: dict[str, Scope] = {}
+        self.ever_reached = False
+        """Whether the origin has ever answered. Bulk waits for an origin that is down, not for a wrong address."""
 
     @property
     def counts_tokens(self) -> bool:
         """Whether ``admit`` wants an estimate of the request's tokens."""
-        return self._rates is not None and self._rates.counts_tokens
+        return self.rates is not None and self.rates.counts_tokens
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """The models called so far."""
+        return tuple(self._scopes.values())
 
     @property
     def in_flight(self) -> int:
         """Attempts that run now."""
-        return self._slots.in_use
+        return sum(scope.window.in_flight for scope in self._scopes.values())
 
     @property
     def waiting(self) -> int:
         """Attempts that wait for a slot."""
-        return self._slots.waiting
+        return sum(scope.slots.waiting for scope in self._scopes.values())
 
-    async def admit(self, tokens: int = 0) -> Lease:
-        """Wait until one attempt of about ``tokens`` tokens may start."""
-        rates = self._rates
-        if rates is not None:
-            await rates.wait(tokens)
-        if not self._slots.take_nowait():
-            try:
-                await self._slots.take()
-            except BaseException:
-                if rates is not None:
-                    rates.settle(tokens, 0)
-                raise
-        return Lease(self._slots, rates, tokens)
+    def scope(self, model: str) -> Scope:
+        """The scope of ``model``; empty for endpoints without one."""
+        found = self._scopes.get(model)
+        return found if found is not None else self._new_scope(model)
+
+    def _new_scope(self, model: str) -> Scope:
+        if len(self._scopes) >= _MOST_SCOPES:
+            self._scopes = {name: scope for name, scope in self._scopes.items() if not scope.idle}
+        breaker = Breaker(self._breaker, self._chance) if self._breaker is not None else None
+        scope = self._scopes[model] = Scope(model, self._windows(model), self, breaker)
+        return scope
+
+    def origin_opened(self) -> None:
+        """The origin cannot be reached."""
+        breaker = self.origin_breaker
+        assert breaker is not None  # noqa: S101  it has just opened
+        _log.warning("%s cannot be reached; next try in %.0f s", self.origin, breaker.retry_after(self.loop.time()))
+        for scope in self.scopes:
+            scope.refuse(breaker, bulk=not self.ever_reached)
+
+    def origin_closed(self) -> None:
+        """The origin is back."""
+        _log.warning("%s can be reached again", self.origin)
+        for scope in self.scopes:
+            scope.reset()
+
+    def reset(self) -> None:
+        """Close every breaker, end every pause and fill the retry credit."""
+        if self.origin_breaker is not None:
+            self.origin_breaker.reset()
+        for scope in self.scopes:
+            scope.reset()
+
+    def close(self, error: APIError) -> None:
+        """Let nobody wait any more: whoever does gets a copy of ``error``."""
+        for scope in self.scopes:
+            scope.close(error)

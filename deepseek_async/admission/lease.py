@@ -2,53 +2,126 @@
 
 from __future__ import annotations
 
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
 import msgspec
 
-from deepseek_async.admission.rate import RateLimits
-from deepseek_async.admission.slots import Slots
 from deepseek_async.types import CompletionUsage
+
+if TYPE_CHECKING:
+    from deepseek_async.admission.scope import Scope
+
+
+class Blame(Enum):
+    """Whom a failed attempt speaks against."""
+
+    SERVICE = "service"
+    """It answered wrongly or broke off: counts for the breaker of the model."""
+    ORIGIN = "origin"
+    """It could not be reached at all: counts for the breaker of the origin."""
+    NOBODY = "nobody"
 
 
 class Lease(msgspec.Struct, gc=False, eq=False):
     """The right to make one attempt. Ends exactly once; a second ending does nothing.
 
-    | ending | slot | reserved tokens |
-    |---|---|---|
-    | ``served(usage)`` | free | settled to the real usage |
-    | ``refused()``: 429, overload before any work | free | given back |
-    | ``faulted()``: 5xx, reset, timeout | free | kept: the server may have worked |
-    | ``abandoned(sent=…)``: we gave up | free | given back only if nothing was sent |
+    | ending | window | breaker | reserved tokens | retry credit |
+    |---|---|---|---|---|
+    | ``served(usage)`` | ended | success | settled to the real usage | earned |
+    | ``refused(…)``: 429 about concurrency | reading of the limit | - | given back | - |
+    | ``declined()``: 4xx, other 429 | ended | - | given back | - |
+    | ``faulted(…)``: 5xx, reset, timeout | ended, overload mark | failure | kept: the server may have worked | - |
+    | ``abandoned(sent=…)``: we gave up | ended | - | given back only if nothing was sent | - |
     """
 
-    _slots: Slots
-    _rates: RateLimits | None
+    scope: Scope
+    _attempt: Any
     _tokens: int
+    _bulk: bool
+    _began: float
     open: bool = True
     """Whether the attempt is still running."""
 
     # A struct's own repr would show what the server sent to whoever prints locals.
     __repr__ = object.__repr__
 
+    def admitted(self) -> None:
+        """The head of a good response arrived: the server has taken the attempt on."""
+        if self.open:
+            scope = self.scope
+            now = scope.loop.time()
+            scope.window.admitted(self._attempt, now)
+            if scope.origin is not None and not scope.origin.closed:
+                scope.reached(self._began, now)
+            if scope.slots.waiting:
+                scope.slots.serve(now)
+
+    def content_began(self) -> None:
+        """The first content arrived."""
+        if self.open:
+            scope = self.scope
+            now = scope.loop.time()
+            scope.window.first_content(self._attempt, now)
+            scope.proven(self._began, now)
+
     def served(self, usage: CompletionUsage | None) -> None:
         """The attempt gave an answer."""
-        self._end(usage.total_tokens if usage is not None else self._tokens)
+        if self.open:
+            self.open = False
+            scope = self.scope
+            now = scope.loop.time()
+            scope.window.ended(self._attempt, now)
+            scope.succeeded(self._began, now)
+            scope.settle(self._tokens, usage.total_tokens if usage is not None else self._tokens)
+            scope.slots.freed(now, bulk=self._bulk)
 
-    def refused(self) -> None:
-        """The server refused the attempt without doing anything for it."""
-        self._end(0)
+    def refused(
+        self,
+        *,
+        limit: int | None = None,
+        current: int | None = None,
+        balance_bound: bool = False,
+    ) -> None:
+        """The server refused the attempt because too many run; the numbers are those of its message."""
+        if self.open:
+            self.open = False
+            scope = self.scope
+            now = scope.loop.time()
+            scope.window.refused(self._attempt, now, limit=limit, current=current, balance_bound=balance_bound)
+            scope.reached(self._began, now)
+            scope.neutral(self._attempt)
+            scope.settle(self._tokens, 0)
+            scope.slots.freed(now, bulk=self._bulk)
 
-    def faulted(self) -> None:
+    def declined(self) -> None:
+        """The server answered, and did nothing for the attempt."""
+        if self.open:
+            self.scope.reached(self._began, self.scope.loop.time())
+            self._end_neutral()
+            self.scope.settle(self._tokens, 0)
+
+    def faulted(self, *, overload: bool = False, blame: Blame = Blame.SERVICE) -> None:
         """The attempt failed after the server may have begun."""
-        self._end(self._tokens)
+        if self.open:
+            self.open = False
+            scope = self.scope
+            now = scope.loop.time()
+            scope.window.ended(self._attempt, now, overload=overload)
+            scope.failed(self._attempt, self._began, now, blame)
+            scope.slots.freed(now, bulk=self._bulk)
 
     def abandoned(self, *, sent: bool) -> None:
         """We gave the attempt up ourselves."""
-        self._end(self._tokens if sent else 0)
+        if self.open:
+            self._end_neutral()
+            if not sent:
+                self.scope.unsent(self._tokens)
 
-    def _end(self, used: int) -> None:
-        if not self.open:
-            return
+    def _end_neutral(self) -> None:
         self.open = False
-        if self._rates is not None:
-            self._rates.settle(self._tokens, used)
-        self._slots.give_back()
+        scope = self.scope
+        now = scope.loop.time()
+        scope.window.ended(self._attempt, now)
+        scope.neutral(self._attempt)
+        scope.slots.freed(now, bulk=self._bulk)

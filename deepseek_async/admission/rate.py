@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 from typing import Final
 
 from aiolimiter import AsyncLimiter
@@ -11,6 +12,9 @@ from aiolimiter import AsyncLimiter
 _MINUTE: Final = 60.0
 _SHORTEST: Final = 0.01
 """Seconds of rate a bucket must hold: timers tick in about 1 ms, and a smaller bucket falls short of its rate."""
+
+_SPARE_LIFE: Final = 1.0
+"""Seconds for which a request that was allowed and not sent may be sent by another call."""
 
 
 def request_limiter(requests_per_minute: float) -> AsyncLimiter:
@@ -52,35 +56,59 @@ class TokenBucket:
 
 
 class RateLimits:
-    """What a scope may send a minute; both limits are optional."""
+    """What may be sent a minute; both limits are optional."""
 
-    __slots__ = ("_requests", "_tokens")
+    __slots__ = ("_requests", "_spare", "_tokens")
 
     def __init__(self, requests_per_minute: float | None, tokens_per_minute: float | None) -> None:
         self._requests = request_limiter(requests_per_minute) if requests_per_minute else None
         self._tokens = TokenBucket(tokens_per_minute) if tokens_per_minute else None
+        self._spare: deque[float] = deque()
 
     @property
     def counts_tokens(self) -> bool:
         """Whether an estimate of a request's tokens is needed."""
         return self._tokens is not None
 
-    async def wait(self, tokens: int) -> None:
-        """Wait for one request and ``tokens`` tokens. Cancelled while waiting, the tokens are given back."""
-        if self._tokens is not None:
-            delay = self._tokens.reserve(tokens, asyncio.get_running_loop().time())
-            try:
-                if delay > 0:
-                    await asyncio.sleep(delay)
-                if self._requests is not None:
-                    await self._requests.acquire()
-            except asyncio.CancelledError:
-                self._tokens.settle(tokens, 0)
-                raise
-        elif self._requests is not None:
-            await self._requests.acquire()
+    async def wait(self, tokens: int, until: float | None = None) -> None:
+        """Wait for one request and ``tokens`` tokens. Cancelled while waiting, the tokens are given back.
+
+        Raises TimeoutError at once when the tokens would come after ``until``, in the loop's time.
+        """
+        if self._tokens is None:
+            await self._request()
+            return
+        now = asyncio.get_running_loop().time()
+        delay = self._tokens.reserve(tokens, now)
+        if until is not None and now + delay > until:
+            self._tokens.settle(tokens, 0)
+            raise TimeoutError
+        try:
+            if delay > 0:
+                await asyncio.sleep(delay)
+            await self._request()
+        except BaseException:
+            self._tokens.settle(tokens, 0)
+            raise
 
     def settle(self, reserved: int, used: int) -> None:
         """Correct the token reservation to what was really used."""
         if self._tokens is not None:
             self._tokens.settle(reserved, used)
+
+    def cancel(self, reserved: int) -> None:
+        """Nothing was sent: give back tokens and request."""
+        self.settle(reserved, 0)
+        if self._requests is not None:
+            self._spare.append(asyncio.get_running_loop().time())
+
+    async def _request(self) -> None:
+        if self._requests is None:
+            return
+        # aiolimiter takes nothing back, so a request that was not sent is kept for the next one; not for
+        # long, or many of them would go out in one burst.
+        stale = asyncio.get_running_loop().time() - _SPARE_LIFE
+        while self._spare:
+            if self._spare.popleft() > stale:
+                return
+        await self._requests.acquire()

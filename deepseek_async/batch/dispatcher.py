@@ -7,8 +7,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Final, Generic, TypeVar
 
-from deepseek_async.admission.slots import Slots
-
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -17,6 +15,9 @@ _ORDERED_WINDOW: Final = 4
 row not to hold up the others at once, and a bound on what waits behind it."""
 
 _UNORDERED_WINDOW: Final = 2
+
+_FOLLOWED: Final = 0.1
+"""Seconds between two looks at a limit that moves; it grows by some ten per cent in that time at most."""
 
 
 class Dispatcher(Generic[In, Out]):
@@ -31,14 +32,15 @@ class Dispatcher(Generic[In, Out]):
         source: Iterable[In] | AsyncIterable[In],
         work: Callable[[In], Awaitable[Out]],
         *,
-        concurrency: int,
+        concurrency: int | Callable[[], int],
         ordered: bool = False,
     ) -> None:
         self._rows = _Rows(source)
         self._work = work
-        self._concurrency = concurrency
+        self._limit = concurrency if callable(concurrency) else lambda: concurrency
+        self._moves = callable(concurrency)
         self._ordered = ordered
-        self._window = Slots(concurrency * (_ORDERED_WINDOW if ordered else _UNORDERED_WINDOW))
+        self._places = _Places()
         self._workers: set[asyncio.Task[None]] = set()
         self._ready: deque[Out] = deque()
         self._early: dict[int, Out] = {}
@@ -47,6 +49,7 @@ class Dispatcher(Generic[In, Out]):
         self._leaving = False
         self._failure: BaseException | None = None
         self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self.in_flight = 0
         """Rows that are being worked on."""
 
@@ -64,12 +67,13 @@ class Dispatcher(Generic[In, Out]):
 
         What the source raises is raised after the rows under way have ended; what ``work`` raises, at once.
         """
+        self._follow_limit()
         self._start_worker()
         try:
             while self._workers or self._ready:
                 while self._ready:
                     yield self._ready.popleft()
-                    self._window.give_back()
+                    self._places.give_back()
                 if self._failure is not None:
                     raise self._failure
                 if self._workers:
@@ -79,7 +83,18 @@ class Dispatcher(Generic[In, Out]):
             if failure is not None:
                 raise failure
         finally:
+            if self._timer is not None:
+                self._timer.cancel()
             await self._cancel_workers()
+
+    def _follow_limit(self) -> None:
+        """Take over a limit that has moved. Asked again and again, because it grows while every worker waits."""
+        limit = self._limit()
+        self._places.resize(limit * (_ORDERED_WINDOW if self._ordered else _UNORDERED_WINDOW))
+        if self._moves:
+            if self._workers and len(self._workers) < limit and not self._rows.ended:
+                self._start_worker()
+            self._timer = asyncio.get_running_loop().call_later(_FOLLOWED, self._follow_limit)
 
     def _start_worker(self) -> None:
         worker = asyncio.create_task(self._run())
@@ -91,19 +106,17 @@ class Dispatcher(Generic[In, Out]):
         self._wake.set()
 
     async def _run(self) -> None:
-        fresh = True
         try:
-            while not self._rows.ended:
-                await self._window.take()
+            while not self._rows.ended and len(self._workers) <= self._limit():
+                await self._places.take()
                 try:
                     row = await anext(self._rows)
                 except StopAsyncIteration:
                     return
                 position, self._pulled = self._pulled, self._pulled + 1
-                if fresh and len(self._workers) < self._concurrency:
+                if len(self._workers) < self._limit():
                     # One worker brings in the next, so three rows do not start a thousand tasks.
                     self._start_worker()
-                fresh = False
                 self.in_flight += 1
                 try:
                     result = await self._work(row)
@@ -132,6 +145,29 @@ class Dispatcher(Generic[In, Out]):
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+
+
+class _Places:
+    """Room for rows that were pulled and whose results have not been taken."""
+
+    def __init__(self) -> None:
+        self._size = self._target = 0
+        self._free = asyncio.Semaphore(0)
+
+    async def take(self) -> None:
+        await self._free.acquire()
+
+    def give_back(self) -> None:
+        if self._size > self._target:
+            self._size -= 1
+        else:
+            self._free.release()
+
+    def resize(self, target: int) -> None:
+        self._target = target
+        while self._size < target:
+            self._size += 1
+            self._free.release()
 
 
 class _Rows(AsyncIterator[In]):

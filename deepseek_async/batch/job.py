@@ -46,7 +46,7 @@ class Job:
         answer: Callable[[Row], Awaitable[BatchResult]],
         *,
         defaults: Defaults,
-        concurrency: int,
+        concurrency: int | Callable[[], int],
         schedule: Schedule,
         ordered: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
@@ -176,6 +176,9 @@ class Job:
 
         async def answer(ticket: Ticket[_Named]) -> tuple[_Named, BatchResult]:
             result = await self._answer(ticket.row.row)
+            if says_nothing_of_the_row(result.error):
+                # At once, and not when the result is taken: no worker is to begin another row.
+                self.stop(result.error or "")
             feed.ended(ticket, result)
             return ticket.row, result
 

@@ -8,9 +8,11 @@ from deepseek_async.errors import (
     APIConnectionError,
     APITimeoutError,
     AuthenticationError,
+    CircuitOpenError,
     DeepSeekError,
     InsufficientBalanceError,
     PermissionDeniedError,
+    QuotaExceededError,
 )
 from deepseek_async.types import ChatCompletion, CompletionUsage
 
@@ -70,7 +72,8 @@ def says_nothing_of_the_row(error: DeepSeekError | None) -> bool:
 
     Such a row has not ended: it stays pending, and a job stops instead of failing all its rows.
     """
-    if isinstance(error, AuthenticationError | InsufficientBalanceError | PermissionDeniedError):
+    account = AuthenticationError | InsufficientBalanceError | PermissionDeniedError | QuotaExceededError
+    if isinstance(error, account | CircuitOpenError):
         return True
     if isinstance(error, APITimeoutError):
         return error.phase == "connect"

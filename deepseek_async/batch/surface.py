@@ -33,7 +33,7 @@ class Batch:
     def __init__(
         self,
         completions: Completions,
-        concurrency: int,
+        concurrency: int | Callable[[], int],
         retry: RetryPolicy,
         *,
         prices: PriceTable | None = None,
@@ -58,7 +58,8 @@ class Batch:
         """Answer every request; ``async for result in client.batch.map(requests)``.
 
         ``requests`` is pulled lazily, a few more than ``concurrency`` ahead (default: the client's
-        ``max_concurrency``). Results come as they end, or with ``ordered=True`` in the order of the requests.
+        ``max_concurrency``, or as many as the limit that it finds allows). Results come as they end, or with
+        ``ordered=True`` in the order of the requests.
         A request that fails is a result with ``error`` set; nothing is raised for it. ``model`` and further
         ``parameters`` apply to requests that do not name their own.
         """
@@ -189,7 +190,7 @@ class Batch:
             return BatchResult(index=row.index, custom_id=row.custom_id, error=row.error)
         started = time.monotonic()
         try:
-            call = self._completions.call(row.body, retry=self._retry)
+            call = self._completions.call(row.body, retry=self._retry, bulk=True)
         except DeepSeekError as error:
             return BatchResult(index=row.index, custom_id=row.custom_id, error=error)
         try:
@@ -216,7 +217,7 @@ class Batch:
             request_id=call.request_id,
         )
 
-    def _checked(self, concurrency: int | None) -> int:
+    def _checked(self, concurrency: int | None) -> int | Callable[[], int]:
         if concurrency is None:
             return self._concurrency
         if concurrency < 1:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from deepseek_async.admission import Lease
+from deepseek_async.call.classification import end
 from deepseek_async.codec.body import MAX_BODY_BYTES
 from deepseek_async.codec.refusal import trace_id
-from deepseek_async.errors import APIResponseValidationError
+from deepseek_async.errors import APIError, APIResponseValidationError
 from deepseek_async.transport.protocol import Response
 from deepseek_async.transport.watchdog import Watchdog
 from deepseek_async.types import CompletionUsage
@@ -47,11 +48,15 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
             self.response.release()
             self._lease.served(usage)
 
-    def faulted(self) -> None:
+    def content_began(self) -> None:
+        """The first content of a stream arrived."""
+        self._lease.content_began()
+
+    def faulted(self, error: APIError) -> None:
         """The answer broke off or is no answer."""
         if self._lease.open:
             self.response.close()
-            self._lease.faulted()
+            end(self._lease, error)
 
     def abandoned(self) -> None:
         """We do not want the rest of the answer."""

@@ -1,8 +1,9 @@
-"""The life of one call: admitted, sent, answered; on a fault a pause, then admitted afresh."""
+"""The life of one call: admitted, sent, answered; on a fault a pause, then admitted afresh, perhaps elsewhere."""
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -10,11 +11,22 @@ from typing import TypeVar
 
 import msgspec
 
-from deepseek_async.admission import Gate, Lease
+from deepseek_async.admission import Gate, Lease, Scope
+from deepseek_async.call.classification import end
 from deepseek_async.call.exchange import Exchange
+from deepseek_async.call.fallback import helps_elsewhere
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.refusal import refusal
-from deepseek_async.errors import APIError, APIStatusError, APITimeoutError, ReasoningBudgetExhaustedError
+from deepseek_async.codec.request import encode_request
+from deepseek_async.errors import (
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    InsufficientBalanceError,
+    PermissionDeniedError,
+    QuotaExceededError,
+)
 from deepseek_async.transport.protocol import Outgoing, Response, Transport
 from deepseek_async.transport.watchdog import Timeouts, Watchdog
 from deepseek_async.types import Answer
@@ -22,6 +34,19 @@ from deepseek_async.types import Answer
 T = TypeVar("T", bound=Answer)
 
 _REFUSAL_BYTES = 64 * 1024
+
+_SLACK = 1.0
+"""Seconds that must be left after a back-off, or the next attempt could not end before the deadline anyway."""
+
+
+class Halt(msgspec.Struct, frozen=True):
+    """Why an account takes no more requests."""
+
+    error: APIError
+    at: float
+    """In the loop's time. Calls made later are sent: somebody may have paid meanwhile."""
+    for_good: bool
+    """Whether later calls fail at once too: a refused key stays refused."""
 
 
 class Caller:
@@ -31,6 +56,7 @@ class Caller:
         self.transport = transport
         self.gate = gate
         self.loop = asyncio.get_running_loop()
+        self.halt: Halt | None = None
 
     def call(
         self,
@@ -40,31 +66,77 @@ class Caller:
         timeouts: Timeouts,
         tokens: int = 0,
         streaming: bool = False,
+        model: str = "",
+        bulk: bool = False,
+        alternatives: Alternatives | None = None,
     ) -> Call:
-        """A call that has not begun. ``tokens`` is the estimate for the tokens-a-minute limit."""
-        return Call(self, outgoing, retry, timeouts, tokens, streaming)
+        """A call that has not begun.
+
+        ``tokens`` is the estimate for the tokens-a-minute limit, ``model`` names what is limited together.
+        A ``bulk`` call has nobody waiting for it: it waits where another one fails at once.
+        """
+        scope = self.gate.scope(model)
+        return Call(self, scope, outgoing, retry, timeouts, tokens, streaming, bulk, alternatives)
+
+    def stop(self, error: APIError, *, for_good: bool) -> None:
+        """No call made until now is sent any more, or none at all."""
+        if self.halt is None or not self.halt.for_good:
+            error = copy.copy(error)
+            error.__traceback__ = None
+            self.halt = Halt(error, self.loop.time(), for_good)
+
+
+class Alternative(msgspec.Struct, frozen=True):
+    """Who may answer in the place of the one that was asked."""
+
+    caller: Caller
+    model: str | None
+    """None for the model that was asked for."""
+    name: str
+    """How the answer says who gave it."""
+
+
+class Alternatives(msgspec.Struct):
+    """Where a call may go when it fails where it was made, and what it needs to be written anew."""
+
+    body: Mapping[str, object]
+    choices: tuple[Alternative, ...]
+    used: int = 0
 
 
 class Call(msgspec.Struct, gc=False, eq=False):
     """One logical call: as many attempts as the retry policy allows, within one deadline."""
 
     _caller: Caller
+    _scope: Scope
     _outgoing: Outgoing
     _retry: RetryPolicy
     _timeouts: Timeouts
     _tokens: int
     _streaming: bool
+    _bulk: bool
+    _alternatives: Alternatives | None
+    _began: float = 0.0
     _until: float | None = None
+    _ticket: int = 0
+    _earlier: int = 0
+    """Attempts made elsewhere before."""
+    _returns: int = 0
+    """Attempts here that were free."""
     attempts: int = 0
     """Requests sent so far."""
     request_id: str | None = None
     """``x-ds-trace-id`` of the answer, once there is one."""
     sent_at: float | None = None
     """When the last request was sent, in seconds since 1970: its price is that of its own hour."""
+    fallback: str | None = None
+    """Who answers in the place of the one that was asked; None while that one does."""
 
     def __post_init__(self) -> None:
+        self._began = self._caller.loop.time()
+        self._ticket = next(self._scope.tickets)
         if self._timeouts.total is not None:
-            self._until = self._caller.loop.time() + self._timeouts.total
+            self._until = self._began + self._timeouts.total
 
     # A struct's own repr would show what the server sent to whoever prints locals.
     __repr__ = object.__repr__
@@ -91,13 +163,12 @@ class Call(msgspec.Struct, gc=False, eq=False):
                 self.request_id = exchange.request_id
                 if failure is None:
                     exchange.served(answer.tokens_used())
+                    if self.fallback is not None:
+                        answer.fallback = self.fallback
                     return answer
-                if isinstance(failure, ReasoningBudgetExhaustedError):
-                    # The service did what it was asked for.
-                    exchange.served(failure.partial.usage if failure.partial else None)
-                exchange.faulted()
             assert failure is not None  # noqa: S101  without an exchange there is one
-            failure.request_id = failure.request_id or self.request_id
+            if exchange is not None:
+                self.fault(exchange, failure)
             await self.back_off(failure)
 
     async def exchange(self) -> Exchange:
@@ -109,18 +180,83 @@ class Call(msgspec.Struct, gc=False, eq=False):
                 failure = error
             await self.back_off(failure)
 
+    def fault(self, exchange: Exchange, failure: APIError) -> None:
+        """The answer of ``exchange`` is none."""
+        exchange.faulted(failure)
+        failure.request_id = failure.request_id or exchange.request_id
+        self._note(failure)
+
     async def back_off(self, failure: APIError) -> None:
-        """Wait before the next attempt, or raise ``failure`` if there is to be none."""
-        delay = self._retry.delay(failure, self.attempts, random.random())  # noqa: S311  jitter is no secret
-        loop = self._caller.loop
-        if delay is None or (self._until is not None and loop.time() + delay >= self._until):
+        """Wait before the next attempt, or turn elsewhere, or raise ``failure`` if there is to be none."""
+        scope = self._scope
+        pause = self._retry.pause(
+            failure,
+            self.attempts - self._earlier,
+            random.random(),  # noqa: S311  jitter is no secret
+            returns=self._returns,
+            bulk=self._bulk,
+            queue=scope.finds_limit,
+        )
+        if pause is not None and not pause.free and not self._bulk and not scope.credit.spend(self._caller.loop.time()):
+            failure.retry_budget_exhausted = True
+            pause = None
+        if pause is None and self._turn_elsewhere(failure):
+            return
+        if pause is None or self._too_late(pause.seconds):
             failure.attempts = self.attempts
             raise failure
-        await asyncio.sleep(delay)
+        self._returns += pause.free
+        if not pause.free and self._bulk:
+            await scope.wait_for_credit()
+        if pause.everybody:
+            # The queue waits, and this call in it, with the place it had.
+            scope.pause(pause.seconds, failure)
+        elif pause.seconds > 0:
+            await asyncio.sleep(pause.seconds)
+
+    def _too_late(self, seconds: float) -> bool:
+        if self._until is None or seconds == 0:
+            return False
+        return self._caller.loop.time() + seconds + _SLACK > self._until
+
+    def _note(self, failure: APIError) -> None:
+        """Remember what an answer says about calls other than this one."""
+        if isinstance(failure, AuthenticationError | PermissionDeniedError):
+            self._caller.stop(failure, for_good=True)
+        elif isinstance(failure, InsufficientBalanceError | QuotaExceededError):
+            self._caller.stop(failure, for_good=False)
+
+    def _turn_elsewhere(self, failure: APIError) -> bool:
+        """Whether another model or endpoint is to answer now. Bulk has time, and waits for an open breaker."""
+        plan = self._alternatives
+        if plan is None:
+            return False
+        while plan.used < len(plan.choices):
+            alternative = plan.choices[plan.used]
+            plan.used += 1
+            same = alternative.caller is self._caller
+            model = alternative.model or str(plan.body.get("model", ""))
+            if same and model == self._scope.model:
+                continue
+            if not helps_elsewhere(failure, same_origin=same, same_account=same):
+                continue
+            self._caller = alternative.caller
+            self._scope = alternative.caller.gate.scope(model)
+            self._ticket = next(self._scope.tickets)
+            self._outgoing = msgspec.structs.replace(
+                self._outgoing,
+                body=encode_request({**plan.body, "model": model}),
+            )
+            self._earlier, self._returns = self.attempts, 0
+            self.fallback = alternative.name
+            return True
+        return False
 
     async def _attempt(self) -> Exchange:
         caller = self._caller
-        lease = await (caller.gate.admit(self._tokens) if self._until is None else self._admit_in_time())
+        if caller.halt is not None:
+            self._raise_if_halted(caller.halt)
+        lease = self._scope.admit_nowait(self._tokens, bulk=self._bulk) or await self._admit()
         watchdog = Watchdog(self._timeouts, caller.loop, self._until)
         self.attempts += 1
         self.sent_at = time.time()
@@ -128,35 +264,49 @@ class Call(msgspec.Struct, gc=False, eq=False):
             response = await caller.transport.send(self._outgoing, watchdog)
             if response.status < 300:
                 watchdog.head_arrived(streaming=self._streaming)
+                lease.admitted()
                 return Exchange(lease, response, watchdog)
-            refused = await _read_refusal(response)
-        except APIError:
-            watchdog.stop()
-            lease.faulted()
-            raise
+            failure: APIError = await _read_refusal(response)
+        except APIError as error:
+            failure = error
         except BaseException:
             watchdog.stop()
             lease.abandoned(sent=True)
             raise
         watchdog.stop()
-        if response.status >= 500:
-            lease.faulted()
-        else:
-            lease.refused()
-        raise refused
+        end(lease, failure)
+        self._note(failure)
+        raise failure
 
-    async def _admit_in_time(self) -> Lease:
+    async def _admit(self) -> Lease:
+        """Wait for the doors, as long as the call's deadline allows."""
+        scope, until = self._scope, self._until
         try:
-            async with asyncio.timeout_at(self._until):
-                return await self._caller.gate.admit(self._tokens)
+            if until is None:
+                lease = await scope.admit(self._ticket, self._tokens, bulk=self._bulk)
+            else:
+                async with asyncio.timeout_at(until):
+                    lease = await scope.admit(self._ticket, self._tokens, bulk=self._bulk, until=until)
         except TimeoutError:
             failure = APITimeoutError(
-                "the call's deadline passed while it waited for a free slot or for the rate limit (timeout.total)",
+                "the call's deadline would pass while it waits for a free slot or for the rate limit (timeout.total)",
                 phase="total",
                 retryable=False,
                 attempts=self.attempts,
             )
+        else:
+            if self._caller.halt is not None:
+                try:
+                    self._raise_if_halted(self._caller.halt)
+                except APIError:
+                    lease.abandoned(sent=False)
+                    raise
+            return lease
         raise failure
+
+    def _raise_if_halted(self, halt: Halt) -> None:
+        if halt.for_good or self._began <= halt.at:
+            raise copy.copy(halt.error)
 
 
 async def _read_refusal(response: Response) -> APIStatusError:

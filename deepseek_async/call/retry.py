@@ -6,18 +6,32 @@ from typing import Final
 
 import msgspec
 
-from deepseek_async.errors import (
-    APIError,
-    APIResponseValidationError,
-    ConfigurationError,
-    ServerOverloadedError,
-)
+from deepseek_async.call.classification import Again, rule_of
+from deepseek_async.errors import APIError, ConfigurationError
 
 LONGEST_WAIT: Final = 120.0
 """A longer ``Retry-After`` is the caller's to wait for: the error is raised with ``retry_after``."""
 
-_UNREADABLE_TRIES: Final = 3
-"""Attempts for an answer that cannot be read; more would pay again and again for the same broken answer."""
+LONGEST_BULK_WAIT: Final = 3600.0
+"""The same for bulk, which has nobody waiting for it."""
+
+MOST_REQUEUES: Final = 200
+"""Free returns to the queue of one call; more than this is no limit that we could find."""
+
+_FEW: Final = 3
+"""Attempts of a call whose answers cannot be read."""
+
+_MINUTE: Final = 60.0
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """What comes before the next attempt."""
+
+    seconds: float
+    free: bool = False
+    """Whether the attempt takes no retry credit and is not counted."""
+    everybody: bool = False
+    """Whether the whole scope waits: the server asked for it."""
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,11 +41,13 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     max_attempts: int = 4
-    """Attempts of one call, the first included; 1 turns retries off."""
+    """Attempts of one call, the first included; 1 turns retries off. Refusals for too many requests at once
+    or a minute are not counted: such a call goes back to its place in the queue, until its deadline."""
     base_delay: float = 0.5
     """Seconds; at least 1 s is used when the server says that it is overloaded."""
     max_delay: float = 30.0
-    """Seconds; the longest back-off of ours. A server's ``Retry-After`` may be longer, up to 120 s."""
+    """Seconds; the longest back-off of ours. A server's ``Retry-After`` may be longer, up to 120 s, and up to an
+    hour for bulk."""
 
     def __post_init__(self) -> None:
         if self.max_attempts < 1:
@@ -44,21 +60,53 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
                 f"retry.max_delay ({self.max_delay}) must not be below retry.base_delay ({self.base_delay})",
             )
 
-    def delay(self, error: APIError, attempt: int, chance: float) -> float | None:
-        """Seconds to wait before the next attempt, or None to give up.
+    def pause(
+        self,
+        error: APIError,
+        attempt: int,
+        chance: float,
+        *,
+        returns: int = 0,
+        bulk: bool = False,
+        queue: bool = True,
+    ) -> Pause | None:
+        """What to do before the next attempt, or None to give up.
 
-        ``attempt`` counts from 1; ``chance`` is uniform in [0, 1).
+        ``attempt`` counts from 1, ``returns`` those of the attempts that were free, from 0; ``chance`` is
+        uniform in [0, 1). ``queue`` says whether the queue itself holds back after a refusal; else the call does.
         """
-        allowed = self.max_attempts
-        if isinstance(error, APIResponseValidationError):
-            allowed = min(allowed, _UNREADABLE_TRIES)
-        if not error.retryable or attempt >= allowed:
+        rule = rule_of(error)
+        again = rule.again
+        if (again is Again.REQUEUE and not queue) or (again is Again.FREE and returns):
+            again = Again.PAID
+        if self._is_last(again, error, attempt, returns):
             return None
-        if error.retry_after is not None:
-            if error.retry_after > LONGEST_WAIT:
+        free = again in {Again.REQUEUE, Again.PAUSE, Again.FREE}
+        asked = error.retry_after
+        if asked is not None:
+            if asked > (LONGEST_BULK_WAIT if bulk else LONGEST_WAIT):
                 return None
             # Up to a tenth more, so that callers told the same moment do not all come back in it.
-            return error.retry_after * (1 + 0.1 * chance)
-        base = max(self.base_delay, 1.0) if isinstance(error, ServerOverloadedError) else self.base_delay
+            return Pause(asked * (1 + 0.1 * chance), free=free, everybody=True)
+        if again is Again.PAUSE:
+            return Pause(max(1.0, chance * min(_MINUTE, 2.0 ** min(returns + 1, 6))), free=True, everybody=True)
+        if free:
+            return Pause(0.0, free=True)
+        base = max(self.base_delay, 1.0) if rule.slow else self.base_delay
         # Beyond 2**32 the exponent only overflows.
-        return chance * min(self.max_delay, base * 2.0 ** min(attempt - 1, 32))
+        return Pause(chance * min(self.max_delay, base * 2.0 ** min(attempt - returns - 1, 32)))
+
+    def _is_last(self, again: Again, error: APIError, attempt: int, returns: int) -> bool:
+        if self.max_attempts == 1 or not error.retryable:
+            return True
+        match again:
+            case Again.NEVER:
+                return True
+            case Again.FREE:
+                return False
+            case Again.REQUEUE | Again.PAUSE:
+                return returns >= MOST_REQUEUES
+            case Again.FEW:
+                return attempt - returns >= min(self.max_attempts, _FEW)
+            case Again.PAID:
+                return attempt - returns >= self.max_attempts

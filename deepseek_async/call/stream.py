@@ -81,6 +81,11 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         return self._call.attempts
 
     @property
+    def fallback(self) -> str | None:
+        """Who answers in the place of the one that was asked; None while that one does."""
+        return self._call.fallback
+
+    @property
     def partial(self) -> WholeT:
         """What has arrived so far, assembled; not necessarily all of the answer."""
         return self._reader.answer()
@@ -90,7 +95,9 @@ class AnswerStream(Generic[ChunkT, WholeT]):
             raise DeepSeekError(
                 "the stream has not ended: iterate it to its end first; partial holds what has arrived so far",
             )
-        return self._reader.answer()
+        answer = self._reader.answer()
+        answer.fallback = self._call.fallback
+        return answer
 
     async def __aenter__(self) -> Self:
         return self
@@ -163,6 +170,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
             if reader.progressed:
                 chunks = self._from_content_on(chunks)
                 self._progressed = True
+                self._exchange.content_began()
             else:
                 chunks = self._before_content(chunks)
         self._received += len(block)
@@ -237,10 +245,9 @@ class AnswerStream(Generic[ChunkT, WholeT]):
 
     async def _recover(self, failure: APIError) -> None:
         """Begin again if nothing of the answer was shown yet; else raise what happened, with what had arrived."""
-        self._exchange.faulted()
+        self._call.fault(self._exchange, failure)
         self._failure = None
         failure.attempts = self._call.attempts
-        failure.request_id = failure.request_id or self.request_id
         if self._progressed:
             raise self._interrupted(failure)
         await self._call.back_off(failure)

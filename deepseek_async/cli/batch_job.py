@@ -36,7 +36,7 @@ async def run(
     manner: Manner,
 ) -> int:
     """Run the job to its end, or to the end that signals make. Returns the exit code."""
-    allow_connections(client.settings.max_concurrency)
+    allow_connections(client.settings.most_connections)
     async with client:
         job = client.batch.job(source, output, **options)
         if manner.simulated and not manner.quiet:

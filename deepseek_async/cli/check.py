@@ -91,7 +91,7 @@ def check(
     except ConfigurationError as error:
         found.fail("settings", error.message)
         return 1
-    _check_descriptors(found, client.settings.max_concurrency)
+    _check_descriptors(found, client.settings.most_connections)
     with runner() as loop:
         loop.run(_check_service(found, client, has_key=key is not None))
     return int(found.failed)

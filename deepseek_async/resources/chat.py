@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any, Literal, overload
 
-from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.lifecycle import Alternatives, Call
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.stream import ChatCompletionStream
 from deepseek_async.codec.body import decode_completion
@@ -201,10 +201,12 @@ class Completions:
         retry: RetryPolicy | None = None,
         lint: LintMode | None = None,
         deliberate: Iterable[str] | None = None,
+        bulk: bool = False,
     ) -> Call:
         """A call that has not begun, for a body that is already in the API's form.
 
-        ``deliberate`` names fields that are meant although the API does not describe them.
+        ``deliberate`` names fields that are meant although the API does not describe them. ``bulk``: nobody waits
+        for it, so it may wait where others fail at once, and leaves them their share.
         """
         connection = self._connection
         caller = connection.caller()
@@ -214,6 +216,7 @@ class Completions:
             checked = linter.checked(body, wire, lint or linter.mode, deliberate or ())
             if checked is not body:
                 body, wire = checked, encode_request(checked)
+        choices = connection.alternatives
         return caller.call(
             Outgoing("POST", path_of(body), wire, headers),
             retry=retry or connection.retry,
@@ -224,6 +227,9 @@ class Completions:
                 else 0
             ),
             streaming=bool(body.get("stream")),
+            model=str(body.get("model", "")),
+            bulk=bulk,
+            alternatives=Alternatives(body, choices) if choices else None,
         )
 
     @staticmethod

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from deepseek_async.call.lifecycle import Caller
+from deepseek_async.call.lifecycle import Alternative, Caller
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.tokens import TokenEstimator
 from deepseek_async.endpoint import Family
@@ -35,6 +35,11 @@ class Connection(Protocol):
     @property
     def tokens(self) -> TokenEstimator:
         """Guesses what a request will use."""
+        ...
+
+    @property
+    def alternatives(self) -> tuple[Alternative, ...]:
+        """Who may answer a chat call when the model or the service that was asked cannot."""
         ...
 
     def caller(self) -> Caller:

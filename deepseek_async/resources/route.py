@@ -65,6 +65,7 @@ class Route:
             timeouts=chosen_timeouts(timeout, connection.timeouts),
             tokens=tokens,
             streaming=bool(body and body.get("stream")),
+            model=str(body.get("model") or path) if body is not None else "",
         )
 
     async def answer(

@@ -49,6 +49,13 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigurationError(f"timeout.{name} must be above 0 seconds, not {value!r}")
+        for name, default in _DEFAULTS.items():
+            value = getattr(self, name)
+            # Left alone, it does not contradict a shorter attempt: it then never runs out.
+            if value > self.attempt and value != default:
+                raise ConfigurationError(
+                    f"timeout.{name} ({value} s) must not be longer than timeout.attempt ({self.attempt} s)",
+                )
 
     @cached_property
     def shortest(self) -> float:
@@ -178,6 +185,8 @@ class Watchdog(msgspec.Struct, gc=False, eq=False):
         if self._break is not None:
             self._break()
 
+
+_DEFAULTS: Final = {"connect": 10.0, "headers": 120.0, "first_content": 620.0, "idle": 120.0, "stall": 120.0}
 
 _MEANING: Final = {
     "headers": "the server accepted the request and sent no response head",

@@ -11,8 +11,9 @@ import orjson
 if TYPE_CHECKING:
     from deepseek_async.types.usage import CompletionUsage
 
-# A JSON name that no server sends, so that the bytes kept beside the fields never come from the wire.
-_WIRE_NAME = "deepseek_async:wire"
+# JSON names that no server sends, so that what we keep beside the fields never comes from the wire.
+OURS = "deepseek_async:"
+_WIRE_NAME = OURS + "wire"
 
 
 class Part(msgspec.Struct, gc=False):
@@ -62,6 +63,9 @@ class Answer(Part):
     """
 
     _wire: bytes = msgspec.field(default=b"", name=_WIRE_NAME)
+    fallback: str | None = msgspec.field(default=None, name=OURS + "fallback")
+    """Who gave this answer in the place of the one that was asked: a model of ``fallback_models``, or the
+    fallback endpoint; None when the one that was asked answered."""
 
     def __getattr__(self, name: str) -> Any:
         return _undeclared(self, name)
@@ -103,7 +107,7 @@ def _declared(part: Part) -> dict[str, Any]:
 
 def _without_origin(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _without_origin(item) for name, item in value.items() if name != _WIRE_NAME}
+        return {name: _without_origin(item) for name, item in value.items() if not name.startswith(OURS)}
     if isinstance(value, list):
         return [_without_origin(item) for item in value]
     return value

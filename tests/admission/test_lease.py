@@ -1,54 +1,119 @@
-"""How an attempt ends, and what each ending means to slot and tokens."""
+"""How an attempt ends, and what each ending means to window, breaker, tokens and credit."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
-from deepseek_async.admission import Gate, Lease
+from deepseek_async.admission import Blame, BreakerPolicy, Gate, Lease
+from deepseek_async.admission.breaker import Breaker
 from deepseek_async.admission.rate import RateLimits
-from deepseek_async.admission.slots import Slots
+from deepseek_async.admission.window import Attempt, FixedWindow
+from deepseek_async.errors import APIConnectionError, CircuitOpenError, RateLimitError, ServerOverloadedError
 from deepseek_async.types import CompletionUsage
 
-ENDINGS = {
-    "served": (lambda lease: lease.served(CompletionUsage(total_tokens=70)), 70),
-    "served without usage": (lambda lease: lease.served(None), 100),
-    "refused": (lambda lease: lease.refused(), 0),
-    "faulted": (lambda lease: lease.faulted(), 100),
-    "abandoned after sending": (lambda lease: lease.abandoned(sent=True), 100),
-    "abandoned before sending": (lambda lease: lease.abandoned(sent=False), 0),
-}
+
+class Told(FixedWindow):
+    """A window that notes what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.told: list[str] = []
+
+    def refused(self, attempt: Attempt, now: float, **numbers) -> None:
+        self.told.append(f"refused {numbers['limit']}")
+        super().refused(attempt, now)
+
+    def ended(self, attempt: Attempt, now: float, *, overload: bool = False) -> None:
+        if attempt.open and not self.told:
+            self.told.append("overload" if overload else "ended")
+        super().ended(attempt, now)
 
 
 class Recording(RateLimits):
     def __init__(self) -> None:
         super().__init__(None, 1e9)
-        self.settled: list[tuple[int, int]] = []
+        self.settled: list[int] = []
 
     def settle(self, reserved: int, used: int) -> None:
-        self.settled.append((reserved, used))
+        self.settled.append(used - reserved)
+
+    def cancel(self, reserved: int) -> None:
+        self.settled.append(-reserved)
+
+
+class Counting(Breaker):
+    """A breaker that notes what it is told."""
+
+    def __init__(self, policy: BreakerPolicy, chance: Callable[[], float]) -> None:
+        super().__init__(policy, chance)
+        self.told: list[str] = []
+
+    def succeeded(self, began: float, now: float) -> bool:
+        self.told.append("success")
+        return super().succeeded(began, now)
+
+    def failed(self, owner: object, began: float, now: float) -> bool:
+        self.told.append("failure")
+        return super().failed(owner, began, now)
+
+
+SUCCESS, FAILURE, NOTHING = ["success"], ["failure"], []
+
+ENDINGS = {
+    "served": (lambda lease: lease.served(CompletionUsage(total_tokens=70)), "ended", SUCCESS, -30, 10.2),
+    "served without usage": (lambda lease: lease.served(None), "ended", SUCCESS, 0, 10.2),
+    "refused": (lambda lease: lease.refused(limit=5, current=6), "refused 5", NOTHING, -100, 10),
+    "declined": (lambda lease: lease.declined(), "ended", NOTHING, -100, 10),
+    "faulted": (lambda lease: lease.faulted(), "ended", FAILURE, None, 10),
+    "overloaded": (lambda lease: lease.faulted(overload=True), "overload", FAILURE, None, 10),
+    "not reached": (lambda lease: lease.faulted(blame=Blame.ORIGIN), "ended", NOTHING, None, 10),
+    "our own doing": (lambda lease: lease.faulted(blame=Blame.NOBODY), "ended", NOTHING, None, 10),
+    "abandoned after sending": (lambda lease: lease.abandoned(sent=True), "ended", NOTHING, None, 10),
+    "abandoned before sending": (lambda lease: lease.abandoned(sent=False), "ended", NOTHING, -100, 10),
+}
 
 
 @pytest.mark.parametrize("name", ENDINGS)
-def test_each_ending_frees_the_slot_and_settles_the_tokens_once(name: str):
-    end, used = ENDINGS[name]
-    slots, rates = Slots(1), Recording()
-    assert slots.take_nowait()
-    lease = Lease(slots, rates, 100)
-    assert lease.open
+async def test_each_ending_is_told_once_to_everyone_whom_it_concerns(name: str, monkeypatch: pytest.MonkeyPatch):
+    end, window_is_told, breaker_is_told, settled, credit = ENDINGS[name]
+    monkeypatch.setattr("deepseek_async.admission.gate.Breaker", Counting)
+    window, rates = Told(), Recording()
+    gate = Gate(lambda _: window, breaker=BreakerPolicy())
+    monkeypatch.setattr(gate, "rates", rates)
+    scope = gate.scope("m")
+    lease = await scope.admit(0, 100, bulk=False)
+    assert (lease.open, window.in_flight) == (True, 1)
     end(lease)
-    for again, _ in ENDINGS.values():
+    for again, *_ in ENDINGS.values():
         again(lease)
-    assert not lease.open
-    assert slots.in_use == 0
-    assert rates.settled == [(100, used)]
+    assert (lease.open, window.in_flight) == (False, 0)
+    assert window.told == [window_is_told]
+    assert isinstance(scope.breaker, Counting)
+    assert scope.breaker.told == breaker_is_told
+    assert isinstance(gate.origin_breaker, Counting)
+    reached = name not in {"not reached", "our own doing"} and "abandoned" not in name
+    assert gate.origin_breaker.told == (["success"] if reached else ["failure"] if name == "not reached" else [])
+    # What is kept as it was reserved need not be settled, or may be settled to the same.
+    assert [change for change in rates.settled if change] == ([settled] if settled else [])
+    assert scope.credit.balance(gate.loop.time()) == pytest.approx(credit if credit == 10 else 10.2)
+
+
+def gate_of(size: int = 1, **options) -> Gate:
+    return Gate(lambda _: FixedWindow(size), **options)
+
+
+async def admitted(gate: Gate, *, tokens: int = 0, bulk: bool = False) -> Lease:
+    scope = gate.scope("m")
+    return scope.admit_nowait(tokens, bulk=bulk) or await scope.admit(next(scope.tickets), tokens, bulk=bulk)
 
 
 async def test_a_gate_counts_who_is_in_and_who_waits():
-    gate = Gate(1)
-    lease = await gate.admit()
-    waiting = asyncio.ensure_future(gate.admit())
+    gate = gate_of()
+    lease = await admitted(gate)
+    waiting = asyncio.ensure_future(admitted(gate))
     await asyncio.sleep(0)
     assert (gate.in_flight, gate.waiting) == (1, 1)
     lease.served(None)
@@ -56,22 +121,217 @@ async def test_a_gate_counts_who_is_in_and_who_waits():
     assert (gate.in_flight, gate.waiting) == (0, 0)
 
 
+async def test_models_do_not_share_their_slots():
+    gate = gate_of()
+    one, other = gate.scope("a").admit_nowait(0, bulk=False), gate.scope("b").admit_nowait(0, bulk=False)
+    assert one is not None
+    assert other is not None
+    assert gate.scope("a").admit_nowait(0, bulk=False) is None
+    assert gate.in_flight == 2
+
+
+async def test_names_of_models_do_not_fill_the_memory():
+    gate = gate_of()
+    held = gate.scope("held").admit_nowait(0, bulk=False)
+    for number in range(1000):
+        gate.scope(str(number))
+    assert len(gate.scopes) <= 257
+    assert held is not None
+    assert gate.scope("held").window.in_flight == 1
+
+
 async def test_tokens_reserved_for_a_wait_that_is_cancelled_are_given_back():
-    gate = Gate(1, tokens_per_minute=1e9)
-    lease = await gate.admit(10)
-    rates = Recording()
-    gate._rates = rates
-    waiting = asyncio.ensure_future(gate.admit(50))
+    gate = gate_of(tokens_per_minute=60_000)
+    lease = await admitted(gate, tokens=500)
+    tokens = gate.rates._tokens
+    before = tokens._paid_until
+    waiting = asyncio.ensure_future(admitted(gate, tokens=50))
     await asyncio.sleep(0)
+    assert tokens._paid_until > before
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert rates.settled == [(50, 0)]
+    assert tokens._paid_until == pytest.approx(before, abs=1e-9)
     lease.refused()
     assert gate.in_flight == 0
 
 
 async def test_only_a_tokens_limit_asks_for_an_estimate():
-    assert not Gate(1).counts_tokens
-    assert not Gate(1, requests_per_minute=60).counts_tokens
-    assert Gate(1, tokens_per_minute=60).counts_tokens
+    assert not gate_of().counts_tokens
+    assert not gate_of(requests_per_minute=60).counts_tokens
+    assert gate_of(tokens_per_minute=60).counts_tokens
+
+
+async def test_an_open_breaker_refuses_interactive_calls_and_keeps_bulk_waiting():
+    gate = gate_of(size=5, breaker=BreakerPolicy(failure_threshold=1))
+    lease = await admitted(gate)
+    for _ in range(4):
+        await admitted(gate)
+    interactive = asyncio.ensure_future(admitted(gate))
+    bulk = asyncio.ensure_future(admitted(gate, bulk=True))
+    await asyncio.sleep(0)
+    lease.faulted()
+    with pytest.raises(CircuitOpenError, match="nothing was sent") as caught:
+        await interactive
+    assert 54 <= caught.value.retry_after <= 66
+    assert (caught.value.scope, caught.value.origin_down) == ("m", False)
+    with pytest.raises(CircuitOpenError):
+        await admitted(gate)
+    assert not bulk.done()
+    gate.reset()
+    await bulk
+    assert gate.scope("m").statistics().breaker == "closed"
+
+
+async def test_an_origin_that_never_answered_refuses_bulk_too():
+    gate = gate_of(size=2, breaker=BreakerPolicy(failure_threshold=1), origin="http://nowhere")
+    (await admitted(gate, bulk=True)).faulted(blame=Blame.ORIGIN)
+    with pytest.raises(CircuitOpenError, match="http://nowhere") as caught:
+        await admitted(gate, bulk=True)
+    assert caught.value.origin_down
+
+
+async def test_an_origin_that_answered_before_is_waited_for_by_bulk_of_every_model():
+    gate = gate_of(size=2, breaker=BreakerPolicy(failure_threshold=1))
+    (await admitted(gate)).served(None)
+    (await admitted(gate)).faulted(blame=Blame.ORIGIN)
+    other = gate.scope("other")
+    waiting = asyncio.ensure_future(other.admit(0, 0, bulk=True))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    with pytest.raises(CircuitOpenError):
+        await other.admit(1, 0, bulk=False)
+    gate.reset()
+    await waiting
+
+
+async def test_one_attempt_at_a_time_probes_an_open_breaker():
+    gate = gate_of(size=5, breaker=BreakerPolicy(failure_threshold=1, reset_timeout=0.01))
+    (await admitted(gate)).faulted()
+    first, second = (asyncio.ensure_future(admitted(gate, bulk=True)) for _ in range(2))
+    probe = await first
+    await asyncio.sleep(0)
+    assert not second.done()
+    probe.content_began()
+    (await second).served(None)
+    assert gate.scope("m").statistics().breaker == "closed"
+
+
+async def test_a_probe_that_is_given_up_leaves_its_place_to_the_next():
+    gate = gate_of(size=5, breaker=BreakerPolicy(failure_threshold=1, reset_timeout=0.01))
+    (await admitted(gate)).faulted()
+    first, second = (asyncio.ensure_future(admitted(gate, bulk=True)) for _ in range(2))
+    (await first).abandoned(sent=True)
+    (await second).served(None)
+
+
+async def test_a_long_pause_is_told_to_an_interactive_call_and_waited_out_by_bulk():
+    gate = gate_of()
+    scope = gate.scope("m")
+    scope.pause(600, RateLimitError("429: slow down", retry_after=600.0, attempts=3))
+    with pytest.raises(RateLimitError, match="slow down") as caught:
+        await admitted(gate)
+    assert 599 < caught.value.retry_after <= 600
+    assert caught.value.attempts == 0
+    waiting = asyncio.ensure_future(admitted(gate, bulk=True))
+    await asyncio.sleep(0)
+    assert (gate.waiting, gate.in_flight) == (1, 0)
+    scope.reset()
+    await waiting
+
+
+async def test_closing_the_gate_tells_everybody_who_waits():
+    gate = gate_of()
+    lease = await admitted(gate)
+    waiting = [asyncio.ensure_future(admitted(gate, bulk=bulk)) for bulk in (True, False)]
+    await asyncio.sleep(0)
+    gate.close(APIConnectionError("closed"))
+    for each in waiting:
+        with pytest.raises(APIConnectionError, match="closed"):
+            await each
+    lease.served(None)
+    assert (gate.in_flight, gate.waiting) == (0, 0)
+
+
+async def spend_all(gate: Gate) -> None:
+    scope = gate.scope("m")
+    while scope.credit.spend(gate.loop.time()):
+        pass
+
+
+async def test_bulk_waits_for_retry_credit_until_successes_have_earned_it():
+    gate = gate_of(size=10)
+    await spend_all(gate)
+    running = [await admitted(gate) for _ in range(6)]
+    waiting = asyncio.ensure_future(gate.scope("m").wait_for_credit())
+    await asyncio.sleep(0)
+    for lease in running[:4]:
+        lease.served(None)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    running[4].served(None)
+    await waiting
+    running[5].served(None)
+    assert gate.scope("m")._credit_timer is None
+
+
+async def test_without_anything_in_flight_one_row_may_try_without_credit():
+    gate = gate_of()
+    await spend_all(gate)
+    await asyncio.wait_for(gate.scope("m").wait_for_credit(), 1)
+    other = asyncio.ensure_future(gate.scope("m").wait_for_credit())
+    await asyncio.sleep(0)
+    assert not other.done()
+    assert gate.scope("m").statistics().waiting_for_credit == 1
+    other.cancel()
+    await asyncio.sleep(0)
+    assert gate.scope("m")._credit_timer is None
+
+
+async def test_the_end_of_an_outage_releases_the_rows_that_waited_for_credit():
+    gate = gate_of(size=10, breaker=BreakerPolicy(failure_threshold=1, reset_timeout=0.01))
+    await spend_all(gate)
+    lease = await admitted(gate)
+    held = await admitted(gate)
+    waiting = asyncio.ensure_future(gate.scope("m").wait_for_credit())
+    await asyncio.sleep(0)
+    lease.faulted()
+    probe = await admitted(gate, bulk=True)
+    assert not waiting.done()
+    probe.served(None)
+    await waiting
+    held.served(None)
+
+
+async def test_running_out_of_descriptors_shrinks_the_scope_for_a_while():
+    gate = gate_of(size=100)
+    scope = gate.scope("m")
+    leases = [await admitted(gate) for _ in range(40)]
+    scope.out_of_descriptors()
+    assert scope.admit_nowait(0, bulk=False) is None
+    turnstile, later = scope.turnstile, gate.loop.time() + 2
+    assert not turnstile.may_start(later)
+    for lease in leases[:33]:
+        lease.served(None)
+    assert turnstile.may_start(later), "40 were open, 32 are kept free: eight may run"
+    assert turnstile.may_start(later + 60)
+    for lease in leases:
+        lease.abandoned(sent=False)
+
+
+async def test_an_operator_reads_what_is_waited_for():
+    gate = gate_of(breaker=BreakerPolicy(failure_threshold=1))
+    scope = gate.scope("deepseek-flash")
+    lease = scope.admit_nowait(0, bulk=True)
+    assert lease is not None
+    waiting = asyncio.ensure_future(scope.admit(0, 0, bulk=True))
+    await asyncio.sleep(0)
+    scope.pause(30, ServerOverloadedError("503"))
+    lease.faulted()
+    text = str(scope.statistics())
+    assert "deepseek-flash: 0 of 1 in flight" in text
+    assert "1 queued" in text
+    assert "paused for 30 s" in text
+    assert "breaker open" in text
+    waiting.cancel()
+    await asyncio.sleep(0)

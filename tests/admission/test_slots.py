@@ -12,6 +12,30 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from deepseek_async.admission.slots import Slots
+from deepseek_async.admission.turnstile import Turnstile
+from deepseek_async.admission.window import Attempt, FixedWindow
+
+
+class Fixed(Slots):
+    """Slots over a window that does not move; whoever takes one gives it back by ``give_back``."""
+
+    def __init__(self, size: int, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self.clock = loop or asyncio.get_running_loop()
+        super().__init__(Turnstile(FixedWindow(size)), self.clock)
+        self.tickets = 0
+
+    @property
+    def in_use(self) -> int:
+        return self.turnstile.window.in_flight
+
+    async def next(self, *, bulk: bool = False) -> Attempt:
+        self.tickets += 1
+        return self.take_nowait(self.clock.time(), bulk=bulk) or await self.take(self.tickets, bulk=bulk)
+
+    def give_back(self, attempt: Attempt, *, bulk: bool = False) -> None:
+        now = self.clock.time()
+        self.turnstile.give_up(attempt, now)
+        self.freed(now, bulk=bulk)
 
 
 class SlotsMachine(RuleBasedStateMachine):
@@ -25,7 +49,7 @@ class SlotsMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.slots = Slots(self.SIZE)
+        self.slots = Fixed(self.SIZE, self.loop)
         self.order: list[int] = []
         self.tasks: dict[int, asyncio.Task[None]] = {}
         self.done: dict[int, asyncio.Event] = {}
@@ -34,14 +58,14 @@ class SlotsMachine(RuleBasedStateMachine):
         self.asked = 0
 
     async def _hold(self, number: int) -> None:
-        await self.slots.take()
+        attempt = await self.slots.next()
         self.holding.append(number)
         self.served.append(number)
         try:
             await self.done[number].wait()
         finally:
             self.holding.remove(number)
-            self.slots.give_back()
+            self.slots.give_back(attempt)
 
     def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
         self.loop.run_until_complete(coroutine)
@@ -110,34 +134,34 @@ TestSlotsMachine = SlotsMachine.TestCase
 TestSlotsMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 
 
-async def waiter(slots: Slots) -> asyncio.Task[None]:
-    task = asyncio.ensure_future(slots.take())
+async def waiter(slots: Fixed, *, bulk: bool = False) -> asyncio.Task[Attempt]:
+    task = asyncio.ensure_future(slots.next(bulk=bulk))
     await asyncio.sleep(0)
     return task
 
 
 async def test_a_free_slot_is_taken_at_once():
-    slots = Slots(1)
-    assert slots.take_nowait()
-    assert not slots.take_nowait()
+    slots = Fixed(1)
+    assert slots.take_nowait(0.0)
+    assert not slots.take_nowait(0.0)
     assert slots.in_use == 1
 
 
 async def test_a_returned_slot_goes_to_the_first_waiter_even_if_another_asks_in_between():
-    slots = Slots(1)
-    await slots.take()
+    slots = Fixed(1)
+    held = await slots.next()
     first = await waiter(slots)
-    slots.give_back()
-    assert not slots.take_nowait()
+    slots.give_back(held)
+    assert not slots.take_nowait(0.0)
     await first
     assert slots.in_use == 1
 
 
 async def test_a_waiter_cancelled_after_its_turn_came_passes_it_on():
-    slots = Slots(1)
-    await slots.take()
+    slots = Fixed(1)
+    held = await slots.next()
     first, second = await waiter(slots), await waiter(slots)
-    slots.give_back()
+    slots.give_back(held)
     first.cancel()
     await second
     assert first.cancelled()
@@ -145,12 +169,103 @@ async def test_a_waiter_cancelled_after_its_turn_came_passes_it_on():
 
 
 async def test_a_slot_returned_while_the_only_waiter_is_being_cancelled_is_free():
-    slots = Slots(1)
-    await slots.take()
+    slots = Fixed(1)
+    held = await slots.next()
     only = await waiter(slots)
     only.cancel()
-    slots.give_back()
+    slots.give_back(held)
     with pytest.raises(asyncio.CancelledError):
         await only
     assert (slots.in_use, slots.waiting) == (0, 0)
-    assert slots.take_nowait()
+    assert slots.take_nowait(0.0)
+
+
+async def test_a_call_that_comes_back_keeps_its_place():
+    slots = Fixed(1)
+    held = await slots.next()
+    later = [await waiter(slots) for _ in range(3)]
+    returned = asyncio.ensure_future(slots.take(0))
+    await asyncio.sleep(0)
+    slots.give_back(held)
+    slots.give_back(await returned)
+    slots.give_back(await later[0])
+    slots.give_back(await later[1])
+    slots.give_back(await later[2])
+
+
+async def test_an_interactive_call_overtakes_bulk_within_its_share():
+    slots = Fixed(10)
+    held = [await slots.next(bulk=True) for _ in range(10)]
+    bulk = [await waiter(slots, bulk=True) for _ in range(3)]
+    first, second = await waiter(slots), await waiter(slots)
+    slots.give_back(held[0], bulk=True)
+    await first
+    slots.give_back(held[1], bulk=True)
+    await bulk[0]
+    assert not second.done(), "one of ten slots is the share; beyond it whoever came first is served first"
+    slots.give_back(first.result())
+    await second
+    assert not bulk[1].done()
+    for task in bulk[1:]:
+        task.cancel()
+
+
+async def test_bulk_may_use_the_whole_window_while_nobody_else_asks():
+    slots = Fixed(10)
+    for _ in range(10):
+        await asyncio.wait_for(slots.next(bulk=True), 1)
+    assert slots.in_use == 10
+
+
+async def test_dismissed_callers_get_the_error_and_bulk_goes_on_waiting():
+    slots = Fixed(1)
+    held = await slots.next()
+    interactive, bulk = await waiter(slots), await waiter(slots, bulk=True)
+    slots.dismiss(lambda: RuntimeError("down"), bulk=False)
+    with pytest.raises(RuntimeError, match="down"):
+        await interactive
+    slots.give_back(held)
+    await bulk
+    assert slots.waiting == 0
+
+
+class Opening(FixedWindow):
+    """A window that opens at a moment of its own."""
+
+    def __init__(self, opens: float) -> None:
+        super().__init__(1)
+        self.opens = opens
+
+    def may_send(self, now: float) -> bool:
+        return now >= self.opens and super().may_send(now)
+
+    def next_change(self, now: float) -> float | None:
+        return self.opens
+
+
+async def test_a_window_that_opens_by_time_alone_serves_the_queue_by_one_timer():
+    loop = asyncio.get_running_loop()
+    window = Opening(loop.time() + 0.02)
+    slots = Slots(Turnstile(window), loop)
+    first = asyncio.ensure_future(slots.take(0))
+    second = asyncio.ensure_future(slots.take(1))
+    await asyncio.sleep(0)
+    timer = slots._timer
+    assert timer is not None
+    attempt = await first
+    assert loop.time() >= window.opens - 0.002
+    window.ended(attempt, loop.time())
+    slots.freed(loop.time(), bulk=False)
+    await second
+    assert slots._timer is None
+
+
+async def test_the_timer_goes_with_the_last_waiter():
+    loop = asyncio.get_running_loop()
+    slots = Slots(Turnstile(Opening(loop.time() + 60)), loop)
+    only = asyncio.ensure_future(slots.take(0))
+    await asyncio.sleep(0)
+    assert slots._timer is not None
+    only.cancel()
+    await asyncio.sleep(0)
+    assert slots._timer is None

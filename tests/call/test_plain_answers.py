@@ -20,6 +20,7 @@ from servers import (
     head,
     http_chunk,
     response,
+    until,
 )
 
 from deepseek_async import (
@@ -123,20 +124,19 @@ async def test_any_other_429_is_a_rate_limit_without_numbers(serve: Serve, conne
     assert caught.value.retryable
 
 
-async def test_the_servers_waiting_time_is_honoured(serve: Serve, connect: Connect):
+async def test_the_servers_waiting_time_is_honoured_by_the_whole_model(serve: Serve, connect: Connect):
     server = await serve([response(b"", 429, retry_after="7")], [ANSWER])
     client = connect(server)
-    slept: list[float] = []
-    sleep = asyncio.sleep
-
-    async def at_once(delay: float) -> None:
-        slept.append(delay)
-        await sleep(0)
-
-    with mock.patch("deepseek_async.call.lifecycle.asyncio.sleep", at_once):
-        await ask(client)
-    assert len(slept) == 1
-    assert 7 <= slept[0] <= 7.7
+    asking = asyncio.ensure_future(ask(client))
+    gate = client.caller().gate
+    await until(lambda: gate.waiting)
+    asking_too = asyncio.ensure_future(ask(client))
+    await until(lambda: gate.waiting == 2)
+    (model,) = client.statistics().scopes
+    assert 6.5 < model.paused_for <= 7.7
+    assert "2 queued, paused for" in repr(client)
+    client.reset()
+    await asyncio.gather(asking, asking_too)
 
 
 async def test_a_longer_waiting_time_is_the_callers_to_wait(serve: Serve, connect: Connect):
@@ -279,7 +279,8 @@ async def test_no_more_requests_are_in_flight_than_allowed(serve: Serve, connect
         await server.arrived.wait()
     gate = client.caller().gate
     assert (gate.in_flight, gate.waiting) == (3, 7)
-    assert "3 in flight, 7 waiting" in repr(client)
+    assert "deepseek-flash: 3 of 3 in flight" in repr(client)
+    assert "7 queued" in repr(client)
     go.set()
     await asyncio.gather(*asking)
     assert server.connections <= 3

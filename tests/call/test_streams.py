@@ -306,7 +306,7 @@ async def test_closing_a_stream_while_it_waits_to_begin_again_sends_no_more(serv
     client = connect(server, max_concurrency=1)
     stream = await open_stream(client)
     gate = client.caller().gate
-    waiting = asyncio.ensure_future(gate.admit())
+    waiting = asyncio.ensure_future(gate.scope("deepseek-flash").admit(1, 0, bulk=False))
     reading = asyncio.ensure_future(texts(stream))
     lease = await waiting
     await until(lambda: gate.waiting)

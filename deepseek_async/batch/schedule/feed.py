@@ -75,7 +75,9 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """None for any hours."""
     clock: Clock = SystemClock()
 
-    def feed(self, rows: Iterator[In], remaining: Callable[[], int | None], concurrency: int) -> Feed[In]:
+    def feed(
+        self, rows: Iterator[In], remaining: Callable[[], int | None], concurrency: int | Callable[[], int]
+    ) -> Feed[In]:
         """The rows as a dispatcher takes them."""
         return Feed(
             rows,
@@ -108,7 +110,7 @@ class Feed(AsyncIterator[Ticket[In]], Generic[In]):
         hours: OffPeak | None = None,
         clock: Clock,
         remaining: Callable[[], int | None],
-        concurrency: int,
+        concurrency: int | Callable[[], int],
     ) -> None:
         self._source = source
         self._ordering = order == "prefix"
@@ -232,7 +234,8 @@ class Feed(AsyncIterator[Ticket[In]], Generic[In]):
         active = now - (self._began or now) - self._paused
         if self._answered and active > 0:
             return remaining * active / self._answered
-        return max(1.0, remaining / self._concurrency) * self._durations.typical
+        concurrency = self._concurrency() if callable(self._concurrency) else self._concurrency
+        return max(1.0, remaining / concurrency) * self._durations.typical
 
     async def _sleep(self, seconds: float) -> None:
         began = self._clock.time()

@@ -1,0 +1,196 @@
+"""Fail at once while the other side is down, and find out cheaply when it is back. Pure: clock and chance come in.
+
+CLOSED ── repeated failures ──► OPEN ── reset_timeout ──► HALF_OPEN ── probe succeeds ──► CLOSED
+                                  ▲                           │
+                                  └─ probe fails, timeout x 2 ┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Final
+
+import msgspec
+
+from deepseek_async.admission.recent import LastMinute
+from deepseek_async.errors import ConfigurationError
+
+LONGEST_RESET: Final = 300.0
+"""Seconds; each failed probe doubles the time to the next one, up to this."""
+
+PROBE_PATIENCE: Final = 120.0
+"""Seconds after which a probe without any outcome no longer keeps others from probing."""
+
+_LATE_SUCCESSES: Final = 3
+"""Successes of attempts from before the outage that bring the probe forward."""
+
+_MANY: Final = 20
+"""Outcomes in the last minute from which their failed share counts."""
+
+
+class BreakerPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """When the circuit breaker opens, and for how long.
+
+    Raises ConfigurationError, naming the field, for values that make no sense.
+    """
+
+    failure_threshold: int = 5
+    """Incidents in a row that open it. Failures of attempts that ran at the same time are one incident: 500
+    connections dropped by one blip say no more than one."""
+    reset_timeout: float = 60.0
+    """Seconds (± 10 %) until one request is let through as a probe; doubled after each failed probe, up to 300."""
+
+    def __post_init__(self) -> None:
+        threshold = self.failure_threshold
+        if not isinstance(threshold, int) or isinstance(threshold, bool) or threshold < 1:
+            raise ConfigurationError(f"breaker.failure_threshold must be a whole number of at least 1, not {threshold}")
+        if not 0 < self.reset_timeout < float("inf"):
+            raise ConfigurationError(f"breaker.reset_timeout must be above 0 seconds, not {self.reset_timeout}")
+
+
+class State(Enum):
+    """Whether requests pass."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half-open"
+
+
+class Breaker:
+    """Counts what became of attempts. ``owner`` names an attempt, ``began`` is when it started.
+
+    Cancellations, refusals and 4xx are not its business: those attempts only ``ended``.
+    """
+
+    __slots__ = (
+        "_chance",
+        "_evidence",
+        "_failures",
+        "_incidents",
+        "_opened_at",
+        "_policy",
+        "_probe",
+        "_probe_began",
+        "_recent_incidents",
+        "_reopens",
+        "_seen",
+        "_successes",
+        "_timeout",
+        "opened",
+        "state",
+    )
+
+    def __init__(self, policy: BreakerPolicy, chance: Callable[[], float]) -> None:
+        self._policy = policy
+        self._chance = chance
+        self.state = State.CLOSED
+        self.opened = 0
+        """How often it opened."""
+        self._successes = LastMinute()
+        self._failures = LastMinute()
+        self._recent_incidents = LastMinute()
+        self._incidents = 0
+        self._seen = -float("inf")
+        self._timeout = policy.reset_timeout
+        self._opened_at = 0.0
+        self._reopens = 0.0
+        self._evidence = 0
+        self._probe: object = None
+        self._probe_began = 0.0
+
+    @property
+    def closed(self) -> bool:
+        """Whether everything passes."""
+        return self.state is State.CLOSED
+
+    def admits(self, now: float) -> bool:
+        """Whether an attempt may start now."""
+        if self.state is State.CLOSED:
+            return True
+        return now >= self.next_change(now)
+
+    def next_change(self, now: float) -> float:
+        """The time from which an attempt may start, unless an outcome changes it before."""
+        if self.state is State.CLOSED:
+            return now
+        if self._probe is None:
+            return self._reopens
+        return self._probe_began + PROBE_PATIENCE
+
+    def retry_after(self, now: float) -> float:
+        """Seconds after which asking again makes sense."""
+        if self._probe is not None:
+            return 1.0  # its outcome may come at any moment
+        return max(0.0, self.next_change(now) - now)
+
+    def began(self, owner: object, now: float) -> None:
+        """An attempt starts. If the breaker was not closed, it is the probe."""
+        if self.state is not State.CLOSED:
+            self.state = State.HALF_OPEN
+            self._probe = owner
+            self._probe_began = now
+
+    def succeeded(self, began: float, now: float) -> bool:
+        """An attempt gave an answer. True if that closed the breaker."""
+        if self.state is State.CLOSED:
+            self._incidents = 0
+            self._successes.add(began)
+            return False
+        # Not only the probe: one that lost its place after two minutes is as good a proof.
+        if began >= self._opened_at:
+            self.reset()
+            return True
+        if self.state is State.OPEN:
+            self._evidence += 1
+            if self._evidence >= _LATE_SUCCESSES:
+                self._reopens = min(self._reopens, now)
+        return False
+
+    def failed(self, owner: object, began: float, now: float) -> bool:
+        """An attempt failed in a way that speaks of the other side. True if that opened the breaker."""
+        if self.state is not State.CLOSED:
+            if self._probe is not owner:
+                return False
+            self._timeout = max(self._timeout, min(LONGEST_RESET, self._timeout * 2))
+            self._open(now)
+            return True
+        self._failures.add(began)
+        if began >= self._seen:
+            self._seen = now
+            self._incidents += 1
+            self._recent_incidents.add(now)
+        if self._incidents >= self._policy.failure_threshold or self._mostly_failing(now):
+            self._open(now)
+            return True
+        return False
+
+    def ended(self, owner: object) -> None:
+        """An attempt ended without saying anything about the other side; a probe leaves its place to the next."""
+        if self._probe is owner:
+            self._probe = None
+
+    def reset(self) -> None:
+        """Close it and forget what was counted."""
+        self.state = State.CLOSED
+        self._probe = None
+        self._incidents = 0
+        self._timeout = self._policy.reset_timeout
+        self._successes.clear()
+        self._failures.clear()
+        self._recent_incidents.clear()
+
+    def _open(self, now: float) -> None:
+        self.state = State.OPEN
+        self.opened += 1
+        self._probe = None
+        self._evidence = 0
+        self._opened_at = now
+        self._reopens = now + self._timeout * (0.9 + 0.2 * self._chance())
+
+    def _mostly_failing(self, now: float) -> bool:
+        failures = self._failures.total(now)
+        if failures * 2 < _MANY or self._recent_incidents.total(now) < 2:
+            return False
+        outcomes = failures + self._successes.total(now)
+        return outcomes >= _MANY and failures * 2 >= outcomes

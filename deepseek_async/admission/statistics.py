@@ -1,0 +1,86 @@
+"""What an operator may look at: frozen records of what is limited and who waits for what. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class ScopeStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """One account on one model."""
+
+    model: str
+    window: Any
+    """State of the concurrency window: ``size``, ``in_flight``, ``mode``, and the last numbers of a 429."""
+    queued_bulk: int
+    queued_interactive: int
+    waiting_for_credit: int
+    """Bulk rows that wait until successes pay for their retry."""
+    paused_for: float
+    """Seconds for which the server asked to be left alone."""
+    breaker: str | None
+    """closed, open or half-open; None without a breaker."""
+    breaker_opened: int
+    """How often the breaker opened."""
+    retry_credit: float
+    """Retries that may be made now."""
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts that run."""
+        running: int = self.window.in_flight
+        return running
+
+    @property
+    def queued(self) -> int:
+        """Attempts that wait for their turn."""
+        return self.queued_bulk + self.queued_interactive
+
+    def __str__(self) -> str:
+        text = f"{self.model or 'account'}: {self.in_flight} of {self.window.size} in flight ({self.window.mode})"
+        if self.queued:
+            text += f", {self.queued} queued"
+        if self.waiting_for_credit:
+            text += f", {self.waiting_for_credit} waiting for retry credit"
+        if self.paused_for:
+            text += f", paused for {self.paused_for:.0f} s"
+        if self.breaker not in {None, "closed"}:
+            text += f", breaker {self.breaker}"
+        return text
+
+
+class Statistics(msgspec.Struct, frozen=True, kw_only=True):
+    """A client at one moment."""
+
+    base_url: str
+    scopes: tuple[ScopeStatistics, ...] = ()
+    """One for each model that was called."""
+    origin_breaker: str | None = None
+    """closed, open or half-open: whether the origin can be reached at all."""
+    requests_per_minute: float | None = None
+    """Your own limit."""
+    tokens_per_minute: float | None = None
+    """Your own limit."""
+    stopped_by: str | None = None
+    """Why no request is sent any more: the error of a refused key; None while requests are sent."""
+    fallback: Statistics | None = None
+    """The same for the fallback endpoint, if there is one."""
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts that run."""
+        return sum(scope.in_flight for scope in self.scopes)
+
+    @property
+    def queued(self) -> int:
+        """Attempts that wait for their turn."""
+        return sum(scope.queued for scope in self.scopes)
+
+    def __str__(self) -> str:
+        text = "; ".join(map(str, self.scopes)) or "nothing sent yet"
+        if self.origin_breaker not in {None, "closed"}:
+            text += f"; the origin cannot be reached, breaker {self.origin_breaker}"
+        if self.stopped_by is not None:
+            text += f"; stopped: {self.stopped_by}"
+        return text

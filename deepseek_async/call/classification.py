@@ -1,0 +1,184 @@
+"""What an error means to everything that has to decide something about it, as one table. Pure.
+
+One row for each way in which an attempt can fail; its name is a sentence with the service as its subject.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+import msgspec
+
+from deepseek_async.admission import Blame, Lease
+from deepseek_async.errors import (
+    APIConnectionError,
+    APIError,
+    APIResponseValidationError,
+    APIStatusError,
+    APITimeoutError,
+    ConcurrencyLimitError,
+    InternalServerError,
+    QuotaExceededError,
+    RateLimitError,
+    ServerOverloadedError,
+    StreamInterruptedError,
+)
+
+
+class Again(Enum):
+    """Whether the same request is sent again."""
+
+    NEVER = "never"
+    PAID = "paid"
+    """After a back-off; takes retry credit and counts as an attempt."""
+    FEW = "few"
+    """As PAID, but twice at most: more would pay again and again for the same broken answer."""
+    FREE = "free"
+    """At once, the first time: the server has seen nothing of it."""
+    REQUEUE = "requeue"
+    """Back to its place in the queue; neither credit nor attempt, because the refusal cost nothing."""
+    PAUSE = "pause"
+    """As REQUEUE, after a pause of the whole scope."""
+
+
+class Ending(Enum):
+    """The word with which the lease of the attempt ends."""
+
+    SERVED = "served"
+    REFUSED = "refused"
+    DECLINED = "declined"
+    FAULTED = "faulted"
+    OVERLOADED = "overloaded"
+    """Faulted, with a mark of overload for the window."""
+    UNSENT = "unsent"
+    """Abandoned; nothing was sent."""
+    DESCRIPTORS = "descriptors"
+    """As UNSENT, and the scope must run fewer attempts."""
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What follows from one signal."""
+
+    again: Again
+    ending: Ending
+    blame: Blame = Blame.SERVICE
+    """Whom the breaker counts it against; matters for FAULTED and OVERLOADED only."""
+    slow: bool = False
+    """Whether the back-off begins at a second at least."""
+
+
+_TABLE: Final[dict[str, Rule]] = {
+    # The server answered, and the answer is useless.
+    "says nothing": Rule(Again.FEW, Ending.SERVED),
+    "is not whole for an unknown reason": Rule(Again.NEVER, Ending.SERVED),
+    "has no place for an answer": Rule(Again.NEVER, Ending.SERVED),
+    "cannot be read": Rule(Again.FEW, Ending.FAULTED),
+    "is too large for us": Rule(Again.NEVER, Ending.FAULTED, Blame.NOBODY),
+    # It gave up, or it broke off.
+    "gave up": Rule(Again.PAID, Ending.OVERLOADED),
+    "sent white space only": Rule(Again.PAID, Ending.OVERLOADED),
+    "broke off": Rule(Again.PAID, Ending.FAULTED),
+    "was too slow": Rule(Again.PAID, Ending.OVERLOADED),
+    # It refused.
+    "redirects": Rule(Again.NEVER, Ending.DECLINED),
+    "is our mistake": Rule(Again.NEVER, Ending.DECLINED),
+    "met another request": Rule(Again.PAID, Ending.DECLINED),
+    "has too many requests at once": Rule(Again.REQUEUE, Ending.REFUSED),
+    "has too many requests a minute": Rule(Again.PAUSE, Ending.DECLINED),
+    "wants money": Rule(Again.NEVER, Ending.DECLINED),
+    # It failed.
+    "failed": Rule(Again.PAID, Ending.OVERLOADED),
+    "is overloaded": Rule(Again.PAID, Ending.OVERLOADED, slow=True),
+    "failed for good": Rule(Again.NEVER, Ending.FAULTED),
+    # The way there.
+    "cannot be reached": Rule(Again.PAID, Ending.FAULTED, Blame.ORIGIN),
+    "has closed an idle connection": Rule(Again.FREE, Ending.UNSENT),
+    "dropped the connection": Rule(Again.PAID, Ending.FAULTED),
+    "does not speak HTTP": Rule(Again.FEW, Ending.FAULTED),
+    "is not trusted": Rule(Again.NEVER, Ending.UNSENT),
+    # Our own side.
+    "has no descriptors": Rule(Again.PAUSE, Ending.DESCRIPTORS),
+    "was cut short by us": Rule(Again.NEVER, Ending.FAULTED, Blame.NOBODY),
+}
+
+
+def rule_of(error: APIError) -> Rule:
+    """The row of the table that ``error`` belongs to."""
+    return _TABLE[signal_of(error)]
+
+
+def signal_of(error: APIError) -> str:
+    """The name of the row; the service is the subject of the sentence."""
+    match error:
+        case APIStatusError():
+            return _refusal(error)
+        case APIConnectionError():
+            return _connection(error)
+        case StreamInterruptedError():
+            if error.gave_up:
+                return "gave up"
+            return "broke off" if error.retryable else "is not whole for an unknown reason"
+        case APIResponseValidationError():
+            if not error.retryable:
+                return "is too large for us"
+            return {"empty": "says nothing", "blank": "sent white space only"}.get(error.reason, "cannot be read")
+        case _:
+            # The model used its whole budget up, or a kind that a later version adds: an answer all the same.
+            return "has no place for an answer"
+
+
+def _refusal(error: APIStatusError) -> str:
+    match error:
+        case ServerOverloadedError():
+            return "is overloaded"
+        case InternalServerError():
+            return "failed" if error.retryable else "failed for good"
+        case QuotaExceededError():
+            return "wants money"
+        case RateLimitError():
+            return "has too many requests a minute" if error.per_minute else "has too many requests at once"
+    status = error.status_code or 0
+    if status == 402:
+        return "wants money"
+    if status < 400:
+        return "redirects"
+    return "met another request" if error.retryable else "is our mistake"
+
+
+def _connection(error: APIConnectionError) -> str:
+    if error.reused:
+        return "has closed an idle connection"
+    if isinstance(error, APITimeoutError):
+        if error.phase == "connect":
+            return "cannot be reached"
+        return "was too slow" if error.retryable else "was cut short by us"
+    return {
+        "unreachable": "cannot be reached",
+        "tls": "is not trusted",
+        "protocol": "does not speak HTTP",
+        "descriptors": "has no descriptors",
+        "closed": "was cut short by us",
+    }.get(error.reason, "dropped the connection")
+
+
+def end(lease: Lease, error: APIError) -> None:
+    """End the lease of an attempt that ended with ``error``."""
+    rule = rule_of(error)
+    match rule.ending:
+        case Ending.SERVED:
+            lease.served(error.partial.usage if error.partial is not None else None)
+        case Ending.REFUSED:
+            if isinstance(error, ConcurrencyLimitError):
+                lease.refused(limit=error.limit, current=error.current, balance_bound=error.balance_bound)
+            else:
+                lease.refused()
+        case Ending.DECLINED:
+            lease.declined()
+        case Ending.FAULTED | Ending.OVERLOADED:
+            lease.faulted(overload=rule.ending is Ending.OVERLOADED, blame=rule.blame)
+        case Ending.UNSENT:
+            lease.abandoned(sent=False)
+        case Ending.DESCRIPTORS:
+            lease.scope.out_of_descriptors()
+            lease.abandoned(sent=False)
