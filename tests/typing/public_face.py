@@ -1,4 +1,4 @@
-"""What type checkers must make of the public face. Never run: mypy --strict reads it."""
+"""What type checkers must make of the public face. Never run: mypy --strict and pyright read it (scripts/check)."""
 
 from __future__ import annotations
 
