@@ -11,7 +11,6 @@ from deepseek_async.simulator.model.generation import (
     Answer,
     Draw,
     answer_chat,
-    answer_fim,
     answer_text,
     draw,
 )
@@ -149,17 +148,15 @@ class Response:
         return completion
 
 
-class FillInTheMiddle:
-    """`/beta/completions`."""
-
-    _answer = staticmethod(answer_fim)
+class Text:
+    """`/beta/completions`, and `/v1/completions` as the tutorials have it."""
 
     @staticmethod
     def problem(body: Any, _settings: SimulatorSettings) -> Problem | None:
         return validation.fim_problem(body)
 
-    @classmethod
-    def completion(cls, body: dict[str, Any], settings: SimulatorSettings) -> Completion | Problem:
+    @staticmethod
+    def completion(body: dict[str, Any], settings: SimulatorSettings) -> Completion | Problem:
         """Renders, counts and answers a valid request."""
         model = ACCEPTED[body["model"]]
         prompt = render_fim(body)
@@ -174,20 +171,14 @@ class FillInTheMiddle:
             model=model,
             prompt=prompt,
             prompt_tokens=prompt_tokens,
-            answer=cls._answer(body, chance, answer_tokens=settings.answer_tokens, spread=settings.answer_spread),
+            answer=answer_text(body, chance, answer_tokens=settings.answer_tokens, spread=settings.answer_spread),
             chance=chance,
             domain=(model.id, "", "fim"),
             format_=TEXT,
         )
 
 
-class Text(FillInTheMiddle):
-    """`/v1/completions`, as the tutorials have it: the prompt is a question."""
-
-    _answer = staticmethod(answer_text)
-
-
-Kind = type[Chat | Response | FillInTheMiddle]
+Kind = type[Chat | Response | Text]
 
 
 def _completion(

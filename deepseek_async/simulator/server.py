@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import orjson
 from aiohttp import web
 
-from deepseek_async.simulator.completions import Chat, Completion, FillInTheMiddle, Kind, Response, Text
+from deepseek_async.simulator.completions import Chat, Completion, Kind, Response, Text
 from deepseek_async.simulator.exchange import Exchange
 from deepseek_async.simulator.faults import Fault, FaultKind, FaultPlan
 from deepseek_async.simulator.limits import Balances, ConcurrencyLimit
@@ -223,9 +223,7 @@ class Simulator:
         return await self._complete(exchange, Response)
 
     async def _text(self, exchange: Exchange) -> web.StreamResponse:
-        if exchange.request.path.startswith("/beta/"):
-            return await self._complete(exchange, FillInTheMiddle)
-        if self.settings.live_only:
+        if self.settings.live_only and not exchange.request.path.startswith("/beta/"):
             return self._refuse(exchange.record, refusals.beta_only())
         return await self._complete(exchange, Text)
 

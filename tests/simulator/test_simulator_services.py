@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import struct
 import zlib
@@ -9,7 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from simulator_caller import Caller, Start, chat_body
+from simulator_caller import AUTHORIZATION, Caller, Start, chat_body
 
 
 async def embedded(caller: Caller, given: Any, **body: Any) -> Any:
@@ -237,3 +238,30 @@ async def test_faults_and_missing_keys_meet_these_services_too(caller: Caller):
     assert (
         await caller.send("POST", "/embeddings", data=b"{", headers={"Content-Type": "application/json"})
     ).status == 400
+
+
+async def test_the_tutorials_own_pool_of_a_hundred_connections_is_served(caller: Caller):
+    """Their `batch_call` as it is printed, with the key that it forgets."""
+    url = f"{caller.simulator.base_url}/v1/completions"
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=100),
+        headers=AUTHORIZATION,
+    ) as session:
+        tasks = []
+        for prompt in map(str, range(300)):
+            data = {"prompt": prompt, "model": "deepseek-chat"}
+            tasks.append(asyncio.create_task(session.post(url, json=data)))
+        responses = await asyncio.gather(*tasks)
+        answers = [await r.json() for r in responses]
+    assert [answer["choices"][0]["text"].split(".")[0] for answer in answers] == [f"Answer to: {n}" for n in range(300)]
+
+
+async def test_the_tutorials_load_test_is_served(caller: Caller):
+    """Their Locust user sends this body under the key `test_key`."""
+    reply = await caller.send(
+        "POST",
+        "/v1/completions",
+        json={"model": "deepseek-code", "prompt": "用Python实现快速排序"},
+        headers={"Authorization": "Bearer test_key"},
+    )
+    assert reply.json["choices"][0]["finish_reason"] == "stop"

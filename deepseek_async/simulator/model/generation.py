@@ -137,21 +137,12 @@ def answer_chat(
     return answer if answer.completion_tokens <= budget else _shortened(answer, budget)
 
 
-def answer_fim(body: dict[str, Any], chance: Draw, *, answer_tokens: int, spread: float) -> Answer:
-    """The middle between prefix and suffix; with `echo` the prefix comes first."""
-    words = _repeated(_FILLER, chance.below(len(_FILLER)), max(1, chance.around(answer_tokens, spread)))
+def answer_text(body: dict[str, Any], chance: Draw, *, answer_tokens: int, spread: float) -> Answer:
+    """What comes after the prompt: the middle if there is a suffix, else an answer. With `echo` the prompt is first."""
+    length = max(1, chance.around(answer_tokens, spread))
+    words = _words(body["prompt"], length, chance, continued=bool(body.get("suffix") or body.get("echo")))
     if body.get("echo"):
         words = [*_WORD.findall(body["prompt"]), *words]
-    answer = Answer(None, tuple(_until_stop(words, body.get("stop"))), (), "stop")
-    budget = body.get("max_tokens") or FIM_DEFAULT_MAX_TOKENS
-    return answer if answer.completion_tokens <= budget else _shortened(answer, budget)
-
-
-def answer_text(body: dict[str, Any], chance: Draw, *, answer_tokens: int, spread: float) -> Answer:
-    """What the model says to a prompt that is a question; with a suffix it is a gap to fill."""
-    if body.get("suffix") or body.get("echo"):
-        return answer_fim(body, chance, answer_tokens=answer_tokens, spread=spread)
-    words = _words(body["prompt"], max(1, chance.around(answer_tokens, spread)), chance, continued=False)
     answer = Answer(None, tuple(_until_stop(words, body.get("stop"))), (), "stop")
     budget = body.get("max_tokens") or FIM_DEFAULT_MAX_TOKENS
     return answer if answer.completion_tokens <= budget else _shortened(answer, budget)
