@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from itertools import dropwhile
 from types import TracebackType
-from typing import Any, ClassVar, Generic, Self
+from typing import Any, ClassVar, Final, Generic, Self
 
 from deepseek_async.call.deltas import StreamEvent, events_of
 from deepseek_async.call.exchange import Exchange
@@ -28,6 +28,13 @@ from deepseek_async.errors import (
     StreamInterruptedError,
 )
 from deepseek_async.types import ChatCompletion, ChatCompletionChunk, Completion, Response, ResponseStreamEvent
+
+MAX_TEXT: Final = 32 * 1024 * 1024
+"""Characters of one answer that are kept: eighty for each token of the API's longest (393,216; DeepSeek docs)."""
+
+_LOOK: Final = 32 * 1024 * 1024
+_MOST_HELD: Final = 10_000
+"""Chunks that may be held back until it is known what they end; an answer has one or two of them."""
 
 
 class AnswerStream(Generic[ChunkT, WholeT]):
@@ -52,6 +59,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         "_reader",
         "_received",
         "_shown",
+        "_unchecked",
     )
 
     _reader_type: ClassVar[type[StreamReader[Any, Any]]]
@@ -61,6 +69,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         self._exchange = exchange
         self._reader: StreamReader[ChunkT, WholeT] = self._reader_type()
         self._received = 0
+        self._unchecked = _LOOK  # bytes that may be received before what is kept of them is looked at
         self._progressed = False
         self._shown = False  # whether any chunk was handed out
         self._hidden = False  # whether this attempt repeats what an earlier one has shown
@@ -174,9 +183,24 @@ class AnswerStream(Generic[ChunkT, WholeT]):
             else:
                 chunks = self._before_content(chunks)
         self._received += len(block)
-        if reader.halted or self._received > MAX_BODY_BYTES:
+        if reader.halted:
             chunks += self._halt()
+        elif self._received > self._unchecked:
+            self._look_at_size()
         return chunks
+
+    def _look_at_size(self) -> None:
+        """Every so many bytes: is the stream, or what is kept of it, larger than any answer?"""
+        self._unchecked = min(MAX_BODY_BYTES, self._unchecked + _LOOK)
+        if self._received > MAX_BODY_BYTES:
+            limit = f"{MAX_BODY_BYTES:,} bytes"
+        elif self._reader.size > MAX_TEXT:
+            limit = f"{MAX_TEXT:,} characters"
+        elif len(self._held) > _MOST_HELD:
+            limit = f"{_MOST_HELD:,} chunks without content"
+        else:
+            return
+        self._failure = APIResponseValidationError(f"the streamed answer is larger than {limit}", retryable=False)
 
     def _halt(self) -> list[ChunkT]:
         """The reader will give no more chunks, by the stream's end or by a fault in it."""
@@ -186,10 +210,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         if reader.error is not None:
             self._failure = refusal_in_stream(reader.error, self._exchange.response.headers, now=time.time())
         else:
-            self._failure = reader.failure or APIResponseValidationError(
-                f"the streamed answer is larger than {MAX_BODY_BYTES:,} bytes",
-                retryable=False,
-            )
+            self._failure = reader.failure
         return []
 
     def _before_content(self, chunks: list[ChunkT]) -> list[ChunkT]:
@@ -254,6 +275,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         self._exchange = await self._call.exchange()
         self._reader = self._reader_type()
         self._received = 0
+        self._unchecked = _LOOK
         self._held = []
         self._hidden = self._shown
 

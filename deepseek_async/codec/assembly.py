@@ -104,6 +104,12 @@ class Assembly(msgspec.Struct, gc=False):
         """The finish reason of every choice seen, None for one that has not ended."""
         return [growing.finish_reason for growing in self._choices.values()]
 
+    @property
+    def size(self) -> int:
+        """Characters of content and reasoning so far."""
+        choices = self._choices.values()
+        return sum(sum(map(len, growing.content)) + sum(map(len, growing.reasoning or ())) for growing in choices)
+
     def completion(self) -> ChatCompletion:
         """What has arrived so far, as one completion."""
         head = self._head or ChatCompletionChunk()

@@ -66,6 +66,11 @@ class StreamReader(msgspec.Struct, Generic[ChunkT, WholeT], gc=False, eq=False):
         """Why what has arrived by the end of the stream is no answer; None when it is one."""
         raise NotImplementedError
 
+    @property
+    def size(self) -> int:
+        """Characters of text that are kept of what has arrived so far."""
+        raise NotImplementedError
+
     def leave_in(self, failure: APIError) -> None:
         """Let ``failure`` tell what had arrived when it broke the stream."""
         raise NotImplementedError
@@ -127,6 +132,12 @@ class ChoicesReader(StreamReader[ChunkT, WholeT], Generic[ChunkT, WholeT]):
         """See ``StreamReader.whole``: every choice has ended in order."""
         reasons = self.assembly.finish_reasons
         return bool(reasons) and all(fault_of_ending(reason) is None for reason in reasons)
+
+    @property
+    def size(self) -> int:
+        """See ``StreamReader.size``."""
+        size: int = self.assembly.size
+        return size
 
     def answer(self) -> WholeT:
         """See ``StreamReader.answer``."""

@@ -48,6 +48,11 @@ class TextAssembly(msgspec.Struct, gc=False):
         return [choice.finish_reason for choice in self._choices.values()]
 
     @property
+    def size(self) -> int:
+        """Characters of text so far."""
+        return sum(sum(map(len, texts)) for texts in self._texts.values())
+
+    @property
     def text(self) -> str:
         """The text of the first choice so far."""
         return "".join(self._texts.get(0, ()))

@@ -21,7 +21,7 @@ MAX_FIELDS: Final = 128
 
 _MAX_INTERIM: Final = 16  # 1xx heads before the real one
 _MAX_LINE: Final = 4096  # a chunk's size with its extensions, or the trailers together
-_MAX_INFLATED: Final = 32 * 1024 * 1024  # what one read may grow to; JSON shrinks to a twentieth, not a thousandth
+_MAX_INFLATED: Final = 16 * 1024 * 1024  # what one read may grow to; JSON shrinks to a twentieth, not a thousandth
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\0]*)?")
 _FIELDS: Final = re.compile(rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*)*")
@@ -199,11 +199,13 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
                 pieces = data.split(b"\r\n")
                 sizes, bodies = pieces[:-1:2], pieces[1::2]
                 # An even number of pieces ends in the middle, after a size.
-                if len(pieces) % 2 and list(map(len, bodies)) == [int(size, 16) for size in sizes]:
-                    last = sizes.index(b"0") if b"0" in sizes else -1
-                    if last == len(sizes) - 1:
+                lengths = [int(size, 16) for size in sizes]
+                if len(pieces) % 2 and list(map(len, bodies)) == lengths:
+                    # A size of zero is the last chunk, also when it is written 000.
+                    last = lengths.index(0) if 0 in lengths else -1
+                    if last == len(lengths) - 1:
                         self._state = _COMPLETE
-                    if last in (-1, len(sizes) - 1):
+                    if last in (-1, len(lengths) - 1):
                         return b"".join(bodies)
             except ValueError:
                 pass  # an extension after a size, or a line end inside the data
@@ -279,6 +281,9 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
 
     def _inflated(self, body: bytes) -> bytes:
         inflate = self._inflate
+        if inflate.eof and body:
+            # zlib would gather it, unseen by every limit.
+            raise HTTPViolation("bytes after the end of a compressed body")
         try:
             plain: bytes = inflate.decompress(body, _MAX_INFLATED)
         except zlib.error:

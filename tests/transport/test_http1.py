@@ -181,6 +181,23 @@ def test_extensions_and_trailers_are_passed_over():
     assert (body, parser.complete, parser.reusable) == (b"hello", True, True)
 
 
+@pytest.mark.parametrize("size", [b"0", b"00", b"0000000000", b"0;last"])
+def test_a_last_chunk_is_one_however_its_zero_is_written(size: bytes):
+    wire = b"5\r\nhello\r\n" + size + b"\r\n\r\n"
+    for pieces in ([CHUNKED, wire], [CHUNKED + wire], [CHUNKED, wire[:10], wire[10:]]):
+        parser, body = parsed(*pieces)
+        assert (body, parser.complete, parser.reusable) == (b"hello", True, True)
+
+
+def test_bytes_after_the_end_of_a_compressed_body_are_a_violation():
+    packed = gzip.compress(b"hello")
+    whole = head("Transfer-Encoding: chunked", "Content-Encoding: gzip") + b"%x\r\n%b\r\n" % (len(packed), packed)
+    parser, body = parsed(whole)
+    assert body == b"hello"
+    with pytest.raises(HTTPViolation, match="after the end"):
+        parser.feed(b"1\r\nx\r\n")
+
+
 def test_a_large_chunk_in_small_pieces_is_not_held_back():
     parser = ResponseParser()
     parser.feed(CHUNKED + b"100000\r\n")
