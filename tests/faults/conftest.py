@@ -14,7 +14,9 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 from disclosure import SECRET, everything_shown_by
 
@@ -75,6 +77,21 @@ async def no_row_leaves_a_socket() -> AsyncIterator[None]:
             break
         await asyncio.sleep(0.01)
     assert open_sockets() <= before
+
+
+@pytest.fixture(params=["pool", "session"])
+def each_transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Our own reader of sockets, and aiohttp's session, which carries what goes through a proxy."""
+    if request.param == "session":
+        ask = aiohttp.ClientSession._request
+
+        async def ask_all_the_same(session: aiohttp.ClientSession, *arguments: Any, **options: Any) -> Any:
+            return await ask(session, *arguments, **options)
+
+        # The pool hands its requests over to whoever has replaced aiohttp's way of asking.
+        monkeypatch.setattr(aiohttp.ClientSession, "_request", ask_all_the_same)
+    transport: str = request.param
+    return transport
 
 
 def open_sockets() -> int:

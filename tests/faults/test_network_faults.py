@@ -54,6 +54,8 @@ BODY = json.dumps(answer()).encode()
 CHUNKED = head(content_type="application/json", transfer_encoding="chunked")
 EVENTS = OPENING + said("Hello") + ending() + DONE
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 both_ways = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 
 
@@ -588,7 +590,7 @@ async def test_n15_informational_responses_for_ever_meet_the_headers_timer(
     stream: bool,
 ):
     server = await serve([Drip(head(103, "Early Hints"))])
-    error = await failure_of(connect(server, timeout=Timeouts(headers=0.08), retry=2), stream=stream)
+    error = await failure_of(connect(server, timeout=Timeouts(headers=0.03), retry=2), stream=stream)
     assert isinstance(error, APITimeoutError)
     assert (error.phase, error.attempts) == ("headers", 2)
 
