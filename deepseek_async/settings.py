@@ -104,7 +104,7 @@ def settings_from(
         proxy=proxy,
         default_headers=_checked_headers(default_headers or {}),
         endpoints=_checked_endpoints(endpoints or {}, api_key, url),
-        holidays=_holidays(holidays, _variable("DEEPSEEK_ASYNC_HOLIDAYS", environment)),
+        holidays=holidays_from(holidays, environment),
         lint=_lint(lint),
         account=_account(account, api_key),
         breaker=_breaker(breaker),
@@ -112,6 +112,19 @@ def settings_from(
         fallback=_fallback(fallback, api_key, url),
         cache_folder=_cache_folder(url, environment) if concurrency == "auto" else None,
     )
+
+
+def holidays_from(argument: Iterable[date] | None, environment: Mapping[str, str] | None = None) -> frozenset[date]:
+    """The holidays that were given, else those of ``DEEPSEEK_ASYNC_HOLIDAYS``. Raises ConfigurationError."""
+    if argument is not None:
+        return frozenset(argument)
+    text = _variable("DEEPSEEK_ASYNC_HOLIDAYS", environment)
+    try:
+        return frozenset(date.fromisoformat(day.strip()) for day in (text or "").split(",") if day.strip())
+    except ValueError as error:
+        raise ConfigurationError(
+            f"DEEPSEEK_ASYNC_HOLIDAYS must be dates such as 2027-02-09, with commas between them: {error}",
+        ) from None
 
 
 def _variable(name: str, environment: Mapping[str, str] | None) -> str | None:
@@ -157,17 +170,6 @@ def _concurrency(argument: int | str | None, text: str | None) -> int | Literal[
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ConfigurationError(f'{name} must be a whole number of at least 1, or "auto", not {value!r}')
     return value
-
-
-def _holidays(argument: Iterable[date] | None, text: str | None) -> frozenset[date]:
-    if argument is not None:
-        return frozenset(argument)
-    try:
-        return frozenset(date.fromisoformat(day.strip()) for day in (text or "").split(",") if day.strip())
-    except ValueError as error:
-        raise ConfigurationError(
-            f"DEEPSEEK_ASYNC_HOLIDAYS must be dates such as 2027-02-09, with commas between them: {error}",
-        ) from None
 
 
 def _account(name: str | None, api_key: ApiKey) -> str:

@@ -15,7 +15,18 @@ from typing import Final, TextIO
 from cyclopts import App, Group
 
 from deepseek_async import __version__
-from deepseek_async.cli import balance, batch, chat, check, models, simulate
+from deepseek_async.cli import (
+    balance,
+    batch,
+    batch_export,
+    batch_plan,
+    batch_report,
+    batch_status,
+    chat,
+    check,
+    models,
+    simulate,
+)
 from deepseek_async.cli.terminal import say
 from deepseek_async.errors import (
     ConfigurationError,
@@ -52,6 +63,8 @@ app = App(
 )
 _batch = App(name="batch", help="Answer a file of prompts into a file of answers.", group=_ASK, help_epilogue="")
 _batch.command(batch.run, name="run", help=batch.ABOUT, help_epilogue=batch.EXAMPLES)
+for _command in (batch_plan, batch_status, batch_export, batch_report):
+    _batch.command(_command.run, name=_command.NAME, help=_command.ABOUT, help_epilogue=_command.EXAMPLES)
 app.command(_batch)
 app.command(chat.chat, group=_ASK, help=chat.ABOUT, help_epilogue=chat.EXAMPLES)
 app.command(models.models, group=_LOOK, help=models.ABOUT, help_epilogue=models.EXAMPLES)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from cyclopts import Group, Parameter
-from cyclopts.types import NonNegativeFloat, PositiveFloat, PositiveInt
+from cyclopts.types import PositiveFloat, PositiveInt
 
-from deepseek_async.cli.connection import Connection, Thinking, thinking_parameter
+from deepseek_async.cli.connection import Connection
+from deepseek_async.cli.row_flags import ROWS, RowFlags
 from deepseek_async.cli.schedule import ScheduleFlags
 from deepseek_async.cli.terminal import say
 from deepseek_async.errors import ConfigurationError
@@ -36,22 +36,7 @@ For example:
     deepseek-async batch run reviews.csv -o out.jsonl --max-tokens 5 \\
         --template 'Good or bad? {text}' --param 'stop=["END"]'"""
 
-_ROWS: Final = Group("Rows", sort_key=1)
 _LIMITS: Final = Group("Limits", sort_key=2)
-
-_OWN_FLAGS: Final = {
-    "model": "--model",
-    "max_tokens": "--max-tokens",
-    "temperature": "--temperature",
-    "thinking": "--thinking",
-    "template": "--template",
-    "ordered": "--ordered",
-    "concurrency": "--concurrency",
-    "order": "--schedule",
-    "window": "--window",
-    "deadline": "--deadline",
-}
-_NOT_FOR_ALL: Final = frozenset({"messages", "prompt", "source", "output", "on_progress", "stream", "stream_options"})
 
 
 def run(
@@ -62,33 +47,10 @@ def run(
     /,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"], help="File of answers, JSON lines.")],
-    model: Annotated[
-        str | None,
-        Parameter(group=_ROWS, help="For rows that name none. Default: deepseek-flash."),
-    ] = None,
-    template: Annotated[
-        str | None,
-        Parameter(group=_ROWS, help="Prompt with {column} places, for .csv and for rows that are records."),
-    ] = None,
-    max_tokens: Annotated[
-        PositiveInt | None, Parameter(group=_ROWS, help="Longest answer, reasoning included.")
-    ] = None,
-    temperature: Annotated[NonNegativeFloat | None, Parameter(group=_ROWS, help="0 to 2.")] = None,
-    thinking: Annotated[Thinking | None, Parameter(group=_ROWS, help="Reasoning; the API's default is on.")] = None,
-    param: Annotated[
-        list[str] | None,
-        Parameter(
-            group=_ROWS,
-            negative=(),
-            metavar="NAME=JSON",
-            allow_leading_hyphen=False,
-            help="Any further parameter of the API; may be repeated.",
-        ),
-    ] = None,
     ordered: Annotated[
         bool,
         Parameter(
-            group=_ROWS,
+            group=ROWS,
             negative=(),
             show_default=False,
             help="Write in the order of the input; a slow row holds up the others.",
@@ -119,19 +81,17 @@ def run(
         PositiveFloat,
         Parameter(help="Seconds between progress lines where there is no terminal."),
     ] = 5.0,
+    rows: RowFlags | None = None,
     schedule: ScheduleFlags | None = None,
     connection: Connection | None = None,
 ) -> int:
     connection = connection or Connection()
-    schedule_options = (schedule or ScheduleFlags()).options()
-    parameters = {
-        **parameters_of(param or []),
-        **thinking_parameter(thinking),
-        **{
-            name: value
-            for name, value in (("model", model), ("max_tokens", max_tokens), ("temperature", temperature))
-            if value is not None
-        },
+    rows = rows or RowFlags()
+    options = {
+        "template": rows.template,
+        "ordered": ordered,
+        **(schedule or ScheduleFlags()).options(),
+        **rows.parameters(),
     }
     if simulate and connection.base_url:
         raise ConfigurationError("--simulate brings its own address: leave --base-url out")
@@ -156,30 +116,10 @@ def run(
                     client,
                     source,
                     output,
-                    {"template": template, "ordered": ordered, **schedule_options, **parameters},
+                    options,
                     batch_job.Manner(quiet=quiet, simulated=simulate, every=progress_every),
                 ),
             )
     except KeyboardInterrupt:
         say("interrupted before anything was sent")
         return 3
-
-
-def parameters_of(texts: list[str]) -> dict[str, Any]:
-    """``NAME=JSON`` texts as parameters. Raises ConfigurationError for what is no such text or has its own flag."""
-    parameters: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
-            raise ConfigurationError(f"--param {text}: write NAME=JSON, for example --param top_p=0.9")
-        if name in _OWN_FLAGS:
-            raise ConfigurationError(f"--param {name}: use {_OWN_FLAGS[name]}")
-        if name in _NOT_FOR_ALL:
-            raise ConfigurationError(f"--param {name}: cannot be the same for every row of a batch")
-        try:
-            parameters[name] = json.loads(value)
-        except ValueError:
-            raise ConfigurationError(
-                f"--param {name}: {value!r} is not JSON; a string needs its quotes: --param '{name}=\"…\"'",
-            ) from None
-    return parameters

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from typing import Final, TextIO
 
 from deepseek_async.credential import redact
+from deepseek_async.figures import dollars, duration, rate
+
+__all__ = ["columns", "dollars", "duration", "harmless", "is_live", "one_line", "rate", "say"]
 
 # Everything that a terminal obeys, C1 controls included, but line feed and tab.
 _CONTROLS: Final = {code: None for code in (*range(32), *range(127, 160)) if code not in {9, 10}}
@@ -33,27 +36,6 @@ def say(line: str) -> None:
 def is_live(stream: TextIO) -> bool:
     """Whether ``stream`` is a terminal that can redraw lines."""
     return stream.isatty() and os.environ.get("TERM", "") != "dumb"
-
-
-def dollars(amount: float) -> str:
-    """Money with as many digits as it takes to see something: small calls cost millionths of a dollar."""
-    if amount == 0 or amount >= 1:
-        return f"${amount:,.2f}"
-    return f"${amount:.4f}" if amount >= 0.001 else f"${amount:.6f}"
-
-
-def duration(seconds: float) -> str:
-    """``4.2 s``, ``3:05 min`` or ``2:03:05 h``."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
-
-
-def rate(number: float) -> str:
-    """A figure a second, with one decimal while that says something."""
-    return f"{number:.1f}" if number < 100 else f"{number:,.0f}"
 
 
 def columns(rows: Sequence[tuple[str, ...]]) -> str:

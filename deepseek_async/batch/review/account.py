@@ -1,0 +1,159 @@
+"""What an output adds up to: rows, tokens, money, time, failures. Pure; memory does not grow with the rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+import msgspec
+
+from deepseek_async.batch.review.distribution import Distribution
+from deepseek_async.batch.review.output import Line, Output, Usage
+from deepseek_async.batch.review.timeline import Timeline
+from deepseek_async.pricing import PriceTable
+from deepseek_async.types import CompletionUsage
+
+_EXAMPLES: Final = 3
+
+
+class Example(msgspec.Struct, frozen=True):
+    """A row that failed."""
+
+    custom_id: str
+    message: str
+
+
+class Tokens(msgspec.Struct):
+    """Tokens, or US dollars for them, by kind."""
+
+    cached: float = 0
+    fresh: float = 0
+    reasoning: float = 0
+    answer: float = 0
+
+    @property
+    def total(self) -> float:
+        """All of them."""
+        return self.cached + self.fresh + self.reasoning + self.answer
+
+
+class ModelAccount(msgspec.Struct):
+    """What one model answered and cost."""
+
+    rows: int = 0
+    cost: float = 0.0
+    peak_rows: int = 0
+    peak_cost: float = 0.0
+
+
+class Account:
+    """The sums. Feed it every line once with ``add``; into ``timeline`` too, if there is one."""
+
+    def __init__(self, prices: PriceTable, timeline: Timeline | None = None) -> None:
+        self._prices = prices
+        self.ok = self.failed = 0
+        self.cut_off = 0
+        """Answers that ended at ``max_tokens``."""
+        self.requests = 0
+        self.tokens = Tokens()
+        self.cost_by_kind = Tokens()
+        self.cost = 0.0
+        """US dollars for every line, also those that a later line has replaced."""
+        self.replaced = 0
+        self.replaced_cost = 0.0
+        self.unpriced = 0
+        """Answers of models whose price is not known."""
+        self.saved_by_cache = 0.0
+        self.saved_by_hours = 0.0
+        """US dollars that requests outside peak hours cost less than in them."""
+        self.predicted_cached_tokens = 0
+        self.cached_where_predicted = 0
+        self.models: dict[str, ModelAccount] = {}
+        self.failures: Counter[str] = Counter()
+        self.examples: dict[str, list[Example]] = {}
+        self.latency = Distribution()
+        self.timeline = timeline
+
+    def add(self, line: Line, *, latest: bool) -> None:
+        """Count a line; ``latest`` says whether it is its row's last."""
+        usage = line.body.usage
+        self.requests += line.facts.attempts
+        cost = self._spend(line, usage) if usage is not None else line.facts.cost or 0.0
+        self.cost += cost
+        if latest:
+            self._end(line)
+        else:
+            self.replaced += 1
+            self.replaced_cost += cost
+        if line.facts.attempts:
+            self.latency.add(line.facts.latency)
+        if self.timeline is not None and line.started is not None and line.facts.attempts:
+            tokens = usage.prompt_tokens + usage.completion_tokens if usage is not None else 0
+            self.timeline.add(line.started, line.facts.latency, tokens, failed=line.error is not None)
+
+    def _end(self, line: Line) -> None:
+        if line.error is None:
+            self.ok += 1
+            self.cut_off += line.finish_reason == "length"
+            return
+        self.failed += 1
+        self.failures[line.error.code] += 1
+        examples = self.examples.setdefault(line.error.code, [])
+        if len(examples) < _EXAMPLES:
+            examples.append(Example(line.custom_id, line.error.message))
+
+    def _spend(self, line: Line, usage: Usage) -> float:
+        """Add tokens and money of an answer; returns the money. A copied answer was not paid for again."""
+        if not line.facts.attempts:
+            return 0.0
+        cached = usage.cached_tokens
+        fresh = usage.prompt_tokens - cached
+        reasoning = min(usage.reasoning_tokens, usage.completion_tokens)
+        answer = usage.completion_tokens - reasoning
+        for kind, number in (("cached", cached), ("fresh", fresh), ("reasoning", reasoning), ("answer", answer)):
+            setattr(self.tokens, kind, getattr(self.tokens, kind) + number)
+        if line.facts.predicted_cached_tokens:
+            self.predicted_cached_tokens += line.facts.predicted_cached_tokens
+            self.cached_where_predicted += cached
+        model, at = line.body.model or "", line.started or 0.0
+        price = self._prices.price(model, at)
+        account = self.models.setdefault(model, ModelAccount())
+        account.rows += 1
+        if price is None:
+            self.unpriced += 1
+            return line.facts.cost or 0.0
+        peak = self._prices.is_peak(at) and price.peak_factor != 1.0
+        factor = (price.peak_factor if peak else 1.0) / 1_000_000
+        by_kind = self.cost_by_kind
+        by_kind.cached += cached * price.cache_hit * factor
+        by_kind.fresh += fresh * price.cache_miss * factor
+        by_kind.reasoning += reasoning * price.output * factor
+        by_kind.answer += answer * price.output * factor
+        self.saved_by_cache += cached * (price.cache_miss - price.cache_hit) * factor
+        cost = line.facts.cost
+        if cost is None:
+            cost = self._prices.cost(_as_billed(usage), model, at) or 0.0
+        account.cost += cost
+        if peak:
+            account.peak_rows += 1
+            account.peak_cost += cost
+        else:
+            self.saved_by_hours += cost * (price.peak_factor - 1.0)
+        return cost
+
+
+def _as_billed(usage: Usage) -> CompletionUsage:
+    return CompletionUsage(
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        prompt_cache_hit_tokens=usage.cached_tokens,
+    )
+
+
+def account_of(output: Output, prices: PriceTable) -> Account:
+    """The account of an output that has been read, with its time line."""
+    timed = output.began is not None and output.ended is not None
+    account = Account(prices, Timeline(output.began or 0.0, output.ended or 0.0) if timed else None)
+    for line, latest in output.lines():
+        account.add(line, latest=latest)
+    return account

@@ -1,0 +1,134 @@
+"""What a job will cost before anything is sent: rows, tokens, groups, hits, money, time. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from deepseek_async.batch.identity import DigestSet
+from deepseek_async.batch.row import Row
+from deepseek_async.batch.schedule.prefix import WORTH_WAITING, Prefix, covered, hit_tokens, prefix_of
+from deepseek_async.pricing import PriceTable
+from deepseek_async.types import CompletionUsage
+
+_KEPT_ERRORS: Final = 5
+_WORD: Final = (1 << 64) - 1
+
+CountTokens = Callable[[Mapping[str, Any]], int]
+"""Prompt tokens of a request's body."""
+
+
+class ModelPlan(msgspec.Struct):
+    """What one model will be asked."""
+
+    rows: int = 0
+    prompt_tokens: int = 0
+    hit_tokens: int = 0
+    """Prompt tokens that the prefix cache can give, if the rows go in the order of their prefixes."""
+    answer_tokens: int = 0
+
+
+class Plan(msgspec.Struct):
+    """The sums over an input."""
+
+    rows: int = 0
+    unusable: int = 0
+    """Rows that are no request; they end with an error and cost nothing."""
+    first_errors: list[str] = []
+    groups: int = 0
+    """Beginnings of at least 256 tokens that two rows or more have in common."""
+    grouped: int = 0
+    """Rows in those groups."""
+    models: dict[str, ModelPlan] = {}
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Of all models."""
+        return sum(model.prompt_tokens for model in self.models.values())
+
+    @property
+    def hit_tokens(self) -> int:
+        """Of all models."""
+        return sum(model.hit_tokens for model in self.models.values())
+
+    @property
+    def answer_tokens(self) -> int:
+        """Of all models, as assumed."""
+        return sum(model.answer_tokens for model in self.models.values())
+
+    def cost(self, prices: PriceTable, at: float, *, cached: bool = True) -> float | None:
+        """US dollars if every request were sent at that moment; None with a model whose price is not known.
+
+        ``cached=False`` leaves the hits of the prefix cache out.
+        """
+        total = 0.0
+        for name, model in self.models.items():
+            usage = CompletionUsage(
+                prompt_tokens=model.prompt_tokens,
+                completion_tokens=model.answer_tokens,
+                prompt_cache_hit_tokens=model.hit_tokens if cached else 0,
+            )
+            cost = prices.cost(usage, name, at)
+            if cost is None:
+                return None
+            total += cost
+        return total
+
+    def seconds(self, concurrency: int, seconds_a_row: float) -> float:
+        """How long it will take with so many requests in flight."""
+        usable = self.rows - self.unusable
+        return max(usable / concurrency, 1.0 if usable else 0.0) * seconds_a_row
+
+
+def plan(rows: Iterable[Row], count_tokens: CountTokens, *, answer_tokens: int) -> Plan:
+    """Go over the rows once. Memory: up to 27 bytes for each half kilobyte of prompt that is not like another's.
+
+    ``answer_tokens`` is assumed for every answer, or the row's ``max_tokens`` where that is less.
+    """
+    planned, beginnings = Plan(), _Beginnings()
+    for row in rows:
+        planned.rows += 1
+        if row.body is None:
+            planned.unusable += 1
+            if row.error is not None and len(planned.first_errors) < _KEPT_ERRORS:
+                planned.first_errors.append(row.error.message)
+            continue
+        prompt_tokens = count_tokens(row.body)
+        prefix = prefix_of(row.body)
+        model = planned.models.setdefault(str(row.body.get("model")), ModelPlan())
+        model.rows += 1
+        model.prompt_tokens += prompt_tokens
+        model.hit_tokens += hit_tokens(beginnings.shared(prefix), prefix.size, prompt_tokens)
+        limit = row.body.get("max_tokens")
+        model.answer_tokens += min(answer_tokens, limit) if isinstance(limit, int) and limit > 0 else answer_tokens
+    planned.groups, planned.grouped = beginnings.groups, beginnings.grouped
+    return planned
+
+
+class _Beginnings:
+    """Every beginning that has come up, and how many of them are shared."""
+
+    def __init__(self) -> None:
+        self._known = DigestSet()
+        self._groups = DigestSet()
+        self.groups = self.grouped = 0
+
+    def shared(self, prefix: Prefix) -> int:
+        """Bytes of the prompt's beginning that an earlier row had too; the row is remembered."""
+        chunks = 0
+        for place, key in enumerate(prefix.keys):
+            known = not self._known.add(key & _WORD or 1)
+            if known and chunks == place:
+                chunks += 1
+        shared = covered(chunks)
+        if shared >= WORTH_WAITING:
+            self._count(prefix.keys[chunks - 1])
+        return shared
+
+    def _count(self, deepest: int) -> None:
+        """A row joins the group of its deepest shared beginning; the first to join brings the leader with it."""
+        fresh = self._groups.add(deepest & _WORD or 1)
+        self.groups += fresh
+        self.grouped += 2 if fresh else 1

@@ -1,0 +1,49 @@
+"""``deepseek-async batch report``: a job as one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+
+from deepseek_async.cli.terminal import say
+from deepseek_async.errors import ConfigurationError
+
+NAME: Final = "report"
+ABOUT: Final = """\
+Write a job's report as one HTML page that needs no network: latency, speed and
+window over time, tokens, cost and savings, failures with examples."""
+EXAMPLES: Final = """\
+For example:
+
+    deepseek-async batch report out.jsonl                  # writes out.html
+    deepseek-async batch report out.jsonl -o report.html"""
+
+
+def run(
+    output: Annotated[Path, Parameter(name="OUT", help="Output of batch run.")],
+    /,
+    *,
+    target: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], help="File to write. Default: OUT with the suffix .html.")
+    ] = None,
+) -> int:
+    from deepseek_async.batch.review.account import account_of  # noqa: PLC0415  brings aiohttp
+    from deepseek_async.batch.review.export import replaced  # noqa: PLC0415
+    from deepseek_async.batch.review.output import Output  # noqa: PLC0415
+    from deepseek_async.batch.review.page import page  # noqa: PLC0415
+    from deepseek_async.pricing import price_table  # noqa: PLC0415
+    from deepseek_async.settings import holidays_from  # noqa: PLC0415
+
+    prices = price_table().with_holidays(holidays_from(None))
+    target = target or output.with_suffix(".html")
+    if target.exists() and target.samefile(output):
+        raise ConfigurationError(f"{target} is the output itself, which is also the job's journal; name another file")
+    looked_at = Output(output)
+    looked_at.read()
+    text = page(account_of(looked_at, prices), prices, name=output.name, damaged=looked_at.damaged)
+    with replaced(target) as file:
+        file.write(text.encode())
+    say(f"report in {target}")
+    return 0

@@ -1,0 +1,86 @@
+"""The flags that make requests of the rows of a file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from cyclopts import Group, Parameter
+from cyclopts.types import NonNegativeFloat, PositiveInt
+
+from deepseek_async.cli.connection import Thinking, thinking_parameter
+from deepseek_async.errors import ConfigurationError
+
+ROWS: Final = Group("Rows", sort_key=1)
+
+_OWN_FLAGS: Final = {
+    "model": "--model",
+    "max_tokens": "--max-tokens",
+    "temperature": "--temperature",
+    "thinking": "--thinking",
+    "template": "--template",
+    "ordered": "--ordered",
+    "concurrency": "--concurrency",
+    "order": "--schedule",
+    "window": "--window",
+    "deadline": "--deadline",
+}
+_NOT_FOR_ALL: Final = frozenset({"messages", "prompt", "source", "output", "on_progress", "stream", "stream_options"})
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RowFlags:
+    """What is asked for rows that do not say it themselves."""
+
+    model: Annotated[
+        str | None,
+        Parameter(group=ROWS, help="For rows that name none. Default: deepseek-flash."),
+    ] = None
+    template: Annotated[
+        str | None,
+        Parameter(group=ROWS, help="Prompt with {column} places, for .csv and for rows that are records."),
+    ] = None
+    max_tokens: Annotated[PositiveInt | None, Parameter(group=ROWS, help="Longest answer, reasoning included.")] = None
+    temperature: Annotated[NonNegativeFloat | None, Parameter(group=ROWS, help="0 to 2.")] = None
+    thinking: Annotated[Thinking | None, Parameter(group=ROWS, help="Reasoning; the API's default is on.")] = None
+    param: Annotated[
+        list[str] | None,
+        Parameter(
+            group=ROWS,
+            negative=(),
+            metavar="NAME=JSON",
+            allow_leading_hyphen=False,
+            help="Any further parameter of the API; may be repeated.",
+        ),
+    ] = None
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of the API that these flags stand for. Raises ConfigurationError."""
+        given = (("model", self.model), ("max_tokens", self.max_tokens), ("temperature", self.temperature))
+        return {
+            **parameters_of(self.param or []),
+            **thinking_parameter(self.thinking),
+            **{name: value for name, value in given if value is not None},
+        }
+
+
+def parameters_of(texts: list[str]) -> dict[str, Any]:
+    """``NAME=JSON`` texts as parameters. Raises ConfigurationError for what is no such text or has its own flag."""
+    parameters: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise ConfigurationError(f"--param {text}: write NAME=JSON, for example --param top_p=0.9")
+        if name in _OWN_FLAGS:
+            raise ConfigurationError(f"--param {name}: use {_OWN_FLAGS[name]}")
+        if name in _NOT_FOR_ALL:
+            raise ConfigurationError(f"--param {name}: cannot be the same for every row of a batch")
+        try:
+            parameters[name] = json.loads(value)
+        except ValueError:
+            raise ConfigurationError(
+                f"--param {name}: {value!r} is not JSON; a string needs its quotes: --param '{name}=\"…\"'",
+            ) from None
+    return parameters

@@ -1,0 +1,116 @@
+"""What an output adds up to, worked out by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from answers import BEGAN, answered, failed, written
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepseek_async.batch.review.account import Account, account_of
+from deepseek_async.batch.review.distribution import Distribution
+from deepseek_async.batch.review.output import Output
+from deepseek_async.batch.review.timeline import Timeline
+from deepseek_async.pricing import price_table
+
+IN_PEAK = BEGAN + 3600
+
+
+def account(path: Path, *lines: bytes) -> Account:
+    output = Output(written(path / "out.jsonl", lines))
+    output.read()
+    return account_of(output, price_table())
+
+
+def test_tokens_and_money_are_added_up_by_kind(tmp_path: Path):
+    it = account(tmp_path, answered(0), answered(1))
+
+    tokens, cost = it.tokens, it.cost_by_kind
+    assert (tokens.cached, tokens.fresh, tokens.reasoning, tokens.answer) == (800, 1200, 120, 80)
+    # Flash, off-peak: 0.003, 0.15 and 0.60 dollars a million.
+    assert cost.cached == pytest.approx(800 * 0.003e-6)
+    assert cost.fresh == pytest.approx(1200 * 0.15e-6)
+    assert cost.reasoning == pytest.approx(120 * 0.60e-6)
+    assert cost.answer == pytest.approx(80 * 0.60e-6)
+    assert it.cost == pytest.approx(cost.total)
+    assert it.saved_by_cache == pytest.approx(800 * 0.147e-6)
+    assert it.saved_by_hours == pytest.approx(it.cost)
+
+
+def test_each_request_counts_at_the_price_of_its_own_hour(tmp_path: Path):
+    it = account(tmp_path, answered(0), answered(1, started=IN_PEAK))
+
+    (flash,) = it.models.values()
+    assert flash.peak_rows == 1
+    assert flash.peak_cost == pytest.approx(2 * it.saved_by_hours)
+    assert it.cost == pytest.approx(3 * it.saved_by_hours)
+
+
+def test_what_the_run_wrote_down_as_cost_is_taken(tmp_path: Path):
+    assert account(tmp_path, answered(0, cost=0.5)).cost == 0.5
+
+
+def test_an_answer_that_was_replaced_was_paid_for_all_the_same(tmp_path: Path):
+    it = account(tmp_path, answered(0, cost=0.5), answered(0, cost=0.25), failed(1))
+
+    assert (it.ok, it.failed, it.replaced) == (1, 1, 1)
+    assert (it.cost, it.replaced_cost) == (0.75, 0.5)
+
+
+def test_failures_are_counted_by_kind_with_the_first_three_of_each(tmp_path: Path):
+    it = account(tmp_path, *(failed(number) for number in range(5)), answered(9, finish_reason="length"))
+
+    assert it.failures == {"BadRequestError": 5}
+    assert [example.custom_id for example in it.examples["BadRequestError"]] == ["row-0", "row-1", "row-2"]
+    assert it.cut_off == 1
+
+
+def test_a_model_without_a_price_counts_as_free_and_is_told(tmp_path: Path):
+    it = account(tmp_path, answered(0, model="other"))
+
+    assert (it.cost, it.unpriced, it.models["other"].rows) == (0.0, 1, 1)
+
+
+def test_promised_hits_are_compared_with_those_of_the_same_rows(tmp_path: Path):
+    it = account(tmp_path, answered(0, predicted_cached_tokens=512), answered(1))
+
+    assert (it.predicted_cached_tokens, it.cached_where_predicted) == (512, 400)
+
+
+def test_an_output_without_rows_adds_up_to_nothing(tmp_path: Path):
+    it = account(tmp_path)
+
+    assert (it.ok, it.cost, it.timeline, it.latency.quantile(0.5)) == (0, 0.0, None, 0.0)
+
+
+@given(st.lists(st.floats(1e-3, 1e4), min_size=1, max_size=200), st.sampled_from([0.5, 0.9, 0.99]))
+def test_quantiles_are_right_to_three_percent(values: list[float], share: float):
+    distribution = Distribution()
+    for value in values:
+        distribution.add(value)
+    ranked = sorted(values)
+    place = next(number for number in range(len(ranked)) if number + 1 >= share * len(ranked))
+    assert distribution.quantile(share) == pytest.approx(ranked[place], rel=0.03)
+    assert sum(bar.count for bar in distribution.bars()) == len(values)
+    assert len(distribution.bars()) <= 32
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_what_is_no_duration_is_not_counted(value: float):
+    distribution = Distribution()
+    distribution.add(value)
+
+    assert (distribution.count, distribution.bars()) == (0, [])
+
+
+@given(st.lists(st.tuples(st.floats(0, 90), st.floats(0, 10)), min_size=1, max_size=50))
+def test_the_time_line_holds_every_row_and_every_second(rows: list[tuple[float, float]]):
+    line = Timeline(0.0, 100.0)
+    for started, latency in rows:
+        line.add(started, latency, 10, failed=False)
+
+    assert sum(span.ended for span in line.spans) == len(rows)
+    assert sum(span.busy for span in line.spans) == pytest.approx(sum(latency for _, latency in rows), abs=1e-6)
+    assert sum(line.in_flight()) * line.seconds == pytest.approx(sum(latency for _, latency in rows), abs=1e-6)

@@ -1,0 +1,123 @@
+"""plan, status, export and report: real commands on a real job."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import CommandLine, Serve, until
+
+
+async def job_of(command: CommandLine, serve: Serve, rows: int = 12) -> None:
+    await serve()
+    command.prompts(rows)
+    ended = await command.run("batch", "run", "in.jsonl", "-o", "out.jsonl", "--thinking", "off", "--max-tokens", "8")
+    assert ended.code == 0
+
+
+async def test_a_plan_needs_no_key_and_sends_nothing(command: CommandLine):
+    del command.environment["DEEPSEEK_API_KEY"]
+    text = "word " * 1000
+    command.write("in.jsonl", *(f'{{"prompt": "{text} {number}"}}' for number in range(20)), "no json")
+
+    ended = await command.run("batch", "plan", "in.jsonl", "--answer-tokens", "50", "-c", "5", "--seconds", "4")
+
+    assert (ended.code, ended.err) == (0, "")
+    for said in ("nothing was sent", "21 · 1 of them", "not JSON", "20 rows begin like others, in 1 ways", "16.0 s"):
+        assert said in ended.out
+    assert "off-peak" in ended.out
+
+
+async def test_a_plan_as_json(command: CommandLine):
+    command.prompts(10)
+    ended = await command.run("batch", "plan", "in.jsonl", "--json", "--max-tokens", "8", "--model", "deepseek-v4-pro")
+
+    plan = json.loads(ended.out)
+    assert (plan["rows"], plan["answer_tokens"], plan["groups"]) == (10, 80, 0)
+    assert plan["cost_peak"] == pytest.approx(2 * plan["cost_off_peak"])
+    assert plan["cost_now"] in {plan["cost_peak"], plan["cost_off_peak"]}
+
+
+async def test_the_status_of_a_job_that_is_over(command: CommandLine, serve: Serve):
+    await job_of(command, serve)
+    ended = await command.run("batch", "status", "out.jsonl", "--input", "in.jsonl")
+
+    assert (ended.code, ended.err) == (0, "")
+    for said in ("no run is writing it", "12 of 12 (100 %): 12 answered · 0 failed", "p50", "cost", "tokens"):
+        assert said in ended.out
+
+    as_json = json.loads((await command.run("batch", "status", "out.jsonl", "--json")).out)
+    assert (as_json["done"], as_json["total"], as_json["written_by"]) == (12, None, None)
+    assert as_json["completion_tokens"] == 96
+
+
+async def test_the_status_of_a_job_that_runs_names_the_run_and_does_not_disturb_it(command: CommandLine, serve: Serve):
+    simulator = await serve(latency=0.2, concurrency_limit=2500)
+    command.prompts(40)
+    running = await command.start("batch", "run", "in.jsonl", "-o", "out.jsonl", "--thinking", "off", "-c", "2")
+    await until(lambda: len(command.lines()) > 2)
+
+    ended = await command.run("batch", "status", "out.jsonl", "--input", "in.jsonl")
+    assert f"pid {running.pid}" in ended.out
+    assert "of 40" in ended.out
+    assert " left" in ended.out
+    assert (await command.end_of(running)).code == 0
+    assert simulator.statistics().requests == 40
+
+
+async def test_an_export_is_in_the_order_of_the_input(command: CommandLine, serve: Serve):
+    await job_of(command, serve)
+    names = [f"row-{number}" for number in range(12)]
+
+    out = (await command.run("batch", "export", "out.jsonl")).out
+    assert [json.loads(line)["custom_id"] for line in out.splitlines()] == names
+
+    ended = await command.run("batch", "export", "out.jsonl", "-o", "answers.csv", "--content-only")
+    assert (ended.code, ended.out) == (0, "")
+    rows = list(csv.DictReader(io.StringIO((command.folder / "answers.csv").read_text(encoding="utf-8"))))
+    assert [row["custom_id"] for row in rows] == names
+    assert all(row["content"] for row in rows)
+
+    ended = await command.run("batch", "export", "out.jsonl", "-o", "answers.parquet")
+    assert ended.code == 0
+    assert (command.folder / "answers.parquet").read_bytes()[:4] == b"PAR1"
+
+
+async def test_a_report_is_written_beside_the_output(command: CommandLine, serve: Serve):
+    await job_of(command, serve)
+    ended = await command.run("batch", "report", "out.jsonl")
+
+    assert (ended.code, ended.out) == (0, "")
+    assert "report in out.html" in ended.err
+    assert "<h1>out.jsonl</h1>" in (command.folder / "out.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("plan", "missing.jsonl"), "missing.jsonl"),
+        (("plan", "in.jsonl", "--param", "model=1"), "--model"),
+        (("status", "missing.jsonl"), "cannot read missing.jsonl"),
+        (("status", "in.jsonl"), "no line of a batch output"),
+        (("export", "in.jsonl", "-o", "in.jsonl"), "no line of a batch output"),
+        (("export", "out.jsonl", "-o", "out.jsonl"), "is the output itself"),
+        (("export", "out.jsonl", "-o", "answers.xlsx"), ".parquet"),
+        (("export", "out.jsonl", "--format", "parquet"), "name one with -o"),
+        (("export", "out.jsonl", "-o", "nowhere/answers.csv"), "cannot write nowhere/answers.csv"),
+        (("report", "out.jsonl", "-o", "out.jsonl"), "is the output itself"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_looked_at_is_said_in_a_line(
+    refused: Callable[..., str],
+    arguments: tuple[str, ...],
+    said: str,
+):
+    Path("in.jsonl").write_text('{"prompt": "Hi"}\n')
+    Path("out.jsonl").write_text('{"custom_id":"a","response":null,"error":{"code":"x","message":"y"}}\n')
+
+    assert said in refused("batch", *arguments)
