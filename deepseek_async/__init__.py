@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from deepseek_async.admission.breaker import BreakerPolicy
     from deepseek_async.admission.statistics import Statistics
     from deepseek_async.batch import BatchReport, BatchResult
+    from deepseek_async.call.deltas import AnswerEnd, ReasoningDelta, TextDelta, ToolArgumentsDelta
     from deepseek_async.call.retry import RetryPolicy
     from deepseek_async.call.stream import ChatCompletionStream, CompletionStream, ResponseStream
     from deepseek_async.client import AsyncDeepSeek
@@ -56,11 +57,15 @@ if TYPE_CHECKING:
         ReasoningBudgetExhaustedError,
         ServerOverloadedError,
         StreamInterruptedError,
+        StructuredOutputError,
+        ToolRunError,
         UnprocessableEntityError,
     )
     from deepseek_async.lint import IgnoredParameterWarning, RequestLintWarning
+    from deepseek_async.structured import StructuredOutput
+    from deepseek_async.tools import FunctionTool, ToolRun
     from deepseek_async.transport.watchdog import Timeouts
-    from deepseek_async.types import ChatCompletion, ChatCompletionChunk, Completion, Response
+    from deepseek_async.types import ChatCompletion, ChatCompletionChunk, Completion, ParsedChatCompletion, Response
 
 __version__ = "0.1.0"
 
@@ -70,6 +75,7 @@ _HOME = {
     "APIResponseValidationError": "errors",
     "APIStatusError": "errors",
     "APITimeoutError": "errors",
+    "AnswerEnd": "call.deltas",
     "AsyncDeepSeek": "client",
     "AuthenticationError": "errors",
     "BadRequestError": "errors",
@@ -89,6 +95,7 @@ _HOME = {
     "ContextWindowExceededError": "errors",
     "DeepSeekError": "errors",
     "Endpoint": "endpoint",
+    "FunctionTool": "tools",
     "IgnoredParameterWarning": "lint",
     "InputFormatError": "errors",
     "InsufficientBalanceError": "errors",
@@ -97,10 +104,12 @@ _HOME = {
     "NotFoundError": "errors",
     "OutputLockedError": "errors",
     "OutputWriteError": "errors",
+    "ParsedChatCompletion": "types",
     "PermissionDeniedError": "errors",
     "QuotaExceededError": "errors",
     "RateLimitError": "errors",
     "ReasoningBudgetExhaustedError": "errors",
+    "ReasoningDelta": "call.deltas",
     "RequestLintWarning": "lint",
     "Response": "types",
     "ResponseStream": "call.stream",
@@ -108,7 +117,13 @@ _HOME = {
     "ServerOverloadedError": "errors",
     "Statistics": "admission.statistics",
     "StreamInterruptedError": "errors",
+    "StructuredOutput": "structured",
+    "StructuredOutputError": "errors",
+    "TextDelta": "call.deltas",
     "Timeouts": "transport.watchdog",
+    "ToolArgumentsDelta": "call.deltas",
+    "ToolRun": "tools",
+    "ToolRunError": "errors",
     "UnprocessableEntityError": "errors",
 }
 
@@ -118,6 +133,7 @@ __all__ = [
     "APIResponseValidationError",
     "APIStatusError",
     "APITimeoutError",
+    "AnswerEnd",
     "AsyncDeepSeek",
     "AuthenticationError",
     "BadRequestError",
@@ -137,6 +153,7 @@ __all__ = [
     "ContextWindowExceededError",
     "DeepSeekError",
     "Endpoint",
+    "FunctionTool",
     "IgnoredParameterWarning",
     "InputFormatError",
     "InsufficientBalanceError",
@@ -145,10 +162,12 @@ __all__ = [
     "NotFoundError",
     "OutputLockedError",
     "OutputWriteError",
+    "ParsedChatCompletion",
     "PermissionDeniedError",
     "QuotaExceededError",
     "RateLimitError",
     "ReasoningBudgetExhaustedError",
+    "ReasoningDelta",
     "RequestLintWarning",
     "Response",
     "ResponseStream",
@@ -156,7 +175,13 @@ __all__ = [
     "ServerOverloadedError",
     "Statistics",
     "StreamInterruptedError",
+    "StructuredOutput",
+    "StructuredOutputError",
+    "TextDelta",
     "Timeouts",
+    "ToolArgumentsDelta",
+    "ToolRun",
+    "ToolRunError",
     "UnprocessableEntityError",
 ]
 

@@ -9,6 +9,7 @@
     │  │  └─ APITimeoutError            .phase: connect, headers, first_content, idle, stall, attempt, total
     │  ├─ StreamInterruptedError        the answer broke off; .partial holds what had arrived
     │  ├─ APIResponseValidationError    an answer that cannot be read, or an empty one
+    │  │  └─ StructuredOutputError      no answer fitted the class that was asked for; .partial is the last one
     │  ├─ ReasoningBudgetExhaustedError max_tokens was used up by reasoning; nothing was answered
     │  └─ APIStatusError                a status of 300 and above, or an error object inside a 200
     │     ├─ BadRequestError 400        └─ ContextWindowExceededError
@@ -17,6 +18,7 @@
     │     ├─ RateLimitError 429         └─ ConcurrencyLimitError: .limit .current .balance_bound
     │     │  └─ QuotaExceededError       429 that says that the paid quota is used up
     │     └─ InternalServerError 5xx    └─ ServerOverloadedError 503, insufficient_system_resource
+    ├─ ToolRunError                     .reason: truncated, turns; .messages: the conversation so far
     └─ BatchError
        ├─ InputFormatError              .path .line: a line of the input that is no request
        ├─ OutputLockedError             .path .owner: another run writes this output
@@ -64,6 +66,8 @@ __all__ = [
     "ReasoningBudgetExhaustedError",
     "ServerOverloadedError",
     "StreamInterruptedError",
+    "StructuredOutputError",
+    "ToolRunError",
     "UnprocessableEntityError",
 ]
 
@@ -175,6 +179,13 @@ class APIResponseValidationError(APIError):
     """unreadable, blank (white space only: an overloaded server) or empty (an answer that says nothing)."""
 
 
+class StructuredOutputError(APIResponseValidationError):
+    """The model was asked as often as allowed, and no answer fitted the class given as ``response_format``.
+
+    ``partial`` is the last answer as it came.
+    """
+
+
 class ReasoningBudgetExhaustedError(APIError):
     """The model reached ``max_tokens`` before the first word of its answer. The tokens are billed.
 
@@ -261,6 +272,17 @@ class InternalServerError(APIStatusError):
 
 class ServerOverloadedError(InternalServerError):
     """503, or a generation given up for want of resources."""
+
+
+class ToolRunError(DeepSeekError):
+    """A conversation with tools did not come to its end."""
+
+    reason: str = "turns"
+    """truncated: a call was cut off by ``max_tokens`` and was not executed; turns: the model never stopped asking."""
+    partial: ChatCompletion | None = None
+    """The model's last answer."""
+    messages: Sequence[Any] = ()
+    """The conversation before that answer."""
 
 
 class BatchError(DeepSeekError):

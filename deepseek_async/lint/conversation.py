@@ -162,8 +162,8 @@ def _replay_findings(messages: Messages, *, has_tools: bool) -> Iterator[Finding
 
 def _continuation_findings(request: Request) -> Iterator[Finding]:
     where = f"messages[{len(request['messages']) - 1}].prefix"
-    if request.get("tools"):
-        yield Finding("prefix_with_tools", where, "a prefix cannot be continued in a request with tools")
+    if request.get("tools") or any(message.get("tool_calls") for message in request["messages"]):
+        yield Finding("prefix_with_tools", where, "a prefix cannot be continued in a conversation with tools")
     if (request.get("response_format") or {}).get("type") == "json_object":
         yield Finding("prefix_with_json", where, "a prefix cannot be continued in JSON mode")
 

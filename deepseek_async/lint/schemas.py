@@ -96,6 +96,8 @@ def _unstrict(schema: Any, path: str) -> Iterator[str]:
         yield f"{_at(path, 'type')} is {kind!r}, which is no type"
     if kind == "array" and "items" not in schema:
         yield f"{where} is an array without items"
+    if any("type" not in option for option in schema.get("anyOf") or () if isinstance(option, dict)):
+        yield f"{_at(path, 'anyOf')} needs a type in every option, written out"
     if kind == "object":
         yield from _unstrict_object(schema, where)
     for nested, step in _nested(schema, path):

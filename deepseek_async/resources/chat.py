@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypeVar, overload
 
 from deepseek_async.call.lifecycle import Alternatives, Call
 from deepseek_async.call.retry import RetryPolicy
@@ -13,15 +13,20 @@ from deepseek_async.call.stream import ChatCompletionStream
 from deepseek_async.codec.body import decode_completion
 from deepseek_async.codec.request import encode_request
 from deepseek_async.codec.verdict import fault_of
-from deepseek_async.errors import APIError
+from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.lint import LintMode
+from deepseek_async.lint.rules import is_thinking
 from deepseek_async.resources.connection import Connection, chosen_timeouts
 from deepseek_async.resources.parameters import Thinking, chat_parameters, path_of
+from deepseek_async.structured import StructuredOutput
+from deepseek_async.tools import FunctionTool, ToolRun
+from deepseek_async.tools.run import DEFAULT_TURNS, as_tools, run_tools
 from deepseek_async.transport.protocol import Outgoing
 from deepseek_async.transport.watchdog import Timeouts
-from deepseek_async.types import ChatCompletion
+from deepseek_async.types import ChatCompletion, ParsedChatCompletion
 
 Message = Mapping[str, Any]
+T = TypeVar("T")
 
 
 class Chat:
@@ -36,6 +41,36 @@ class Completions:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    @overload
+    async def create(
+        self,
+        *,
+        messages: Sequence[Message],
+        model: str,
+        response_format: type[T] | StructuredOutput[T],
+        stream: Literal[False] | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        stop: str | Sequence[str] | None = None,
+        thinking: Thinking | None = None,
+        reasoning_effort: str | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        logprobs: bool | None = None,
+        top_logprobs: int | None = None,
+        presence_penalty: float | None = None,
+        frequency_penalty: float | None = None,
+        n: int | None = None,
+        user_id: str | None = None,
+        stream_options: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+        lint: LintMode | None = None,
+        **extra: Any,
+    ) -> ParsedChatCompletion[T]: ...
 
     @overload
     async def create(
@@ -119,7 +154,7 @@ class Completions:
         stop: str | Sequence[str] | None = None,
         thinking: Thinking | None = None,
         reasoning_effort: str | None = None,
-        response_format: Mapping[str, Any] | None = None,
+        response_format: Mapping[str, Any] | type[Any] | StructuredOutput[Any] | None = None,
         tools: Sequence[Mapping[str, Any]] | None = None,
         tool_choice: str | Mapping[str, Any] | None = None,
         logprobs: bool | None = None,
@@ -147,7 +182,10 @@ class Completions:
           is sent, and a contradiction between them is refused.
         - ``temperature``: 0 to 2, and ``top_p``: above 0 to 1; both without effect while thinking.
         - ``stop``: up to 16 strings. ``top_logprobs``: 0 to 20, with ``logprobs=True``. ``n``: only 1.
-        - ``response_format``: ``{"type": "json_object"}`` needs the word "json" in the messages.
+        - ``response_format``: ``{"type": "json_object"}``, which needs the word "json" in the messages; or a
+          msgspec Struct, dataclass, TypedDict or pydantic model, or a StructuredOutput of one: the answer is then
+          a ParsedChatCompletion with the object as ``choices[0].message.parsed``, asked for again when it does
+          not fit, at most twice by default; StructuredOutputError after that.
         - ``user_id``: separates prefix cache and scheduling of your users; ``[A-Za-z0-9_-]``, up to 512.
         - ``extra_body``: further fields, sent whether or not the API knows them; ``extra_headers``: further headers.
         - ``lint``: off, warn, fix or error, for this call; the client's by default.
@@ -155,6 +193,9 @@ class Completions:
 
         Raises InvalidRequestError before anything is sent, and APIError's children for what fails later.
         """
+        output: StructuredOutput[Any] | None = None
+        if response_format is not None and not isinstance(response_format, Mapping):
+            output, response_format = _structured(response_format, stream=stream), None
         body = chat_parameters(
             model,
             messages,
@@ -181,6 +222,13 @@ class Completions:
         )
         if extra_body:
             body.update(extra_body)
+        if output is not None:
+            return await output.ask(
+                body,
+                lambda body: self.complete(
+                    self.call(body, timeout=timeout, headers=extra_headers, lint=lint, deliberate=extra_body),
+                ),
+            )
         call = self.call(body, timeout=timeout, headers=extra_headers, lint=lint, deliberate=extra_body)
         return ChatCompletionStream(call, await call.exchange()) if stream else await self.complete(call)
 
@@ -191,6 +239,46 @@ class Completions:
         assert isinstance(stream, ChatCompletionStream)  # noqa: S101  for the type checker
         async with stream:
             yield stream
+
+    async def run_tools(
+        self,
+        *,
+        messages: Sequence[Message],
+        model: str,
+        tools: Sequence[Callable[..., Any] | FunctionTool],
+        max_turns: int = DEFAULT_TURNS,
+        **parameters: Any,
+    ) -> ToolRun:
+        """Let the model call Python functions until it answers without a call.
+
+        - ``tools``: functions, async or not, or FunctionTools; their schemas come from signature and docstring.
+          Calls of one turn run side by side. What a function raises is told to the model.
+        - ``max_turns``: most answers of the model, the last one included.
+        - ``parameters``: as for ``create``. A ``tool_choice`` that forces a call holds for the first turn only.
+
+        Raises ToolRunError when a call was cut off by ``max_tokens``, which is never executed, or when the model
+        still wants tools after ``max_turns`` answers; and what ``create`` raises.
+        """
+        if parameters.pop("stream", None):
+            raise InvalidRequestError("run_tools reads whole answers; leave stream out")
+        known = as_tools(tools)
+        definitions = [tool.definition for tool in known]
+        choice = parameters.pop("tool_choice", None)
+        later = None if choice == "required" or isinstance(choice, Mapping) else choice
+
+        async def ask(conversation: list[Message], first: bool) -> ChatCompletion:
+            completion: ChatCompletion = await self.create(
+                messages=conversation,
+                model=model,
+                tools=definitions,
+                tool_choice=choice if first else later,
+                **parameters,
+            )
+            return completion
+
+        switches = {name: parameters.get(name) for name in ("thinking", "reasoning_effort")}
+        thinking = is_thinking(chat_parameters(model, messages, switches, {}))
+        return await run_tools(ask, messages, known, max_turns=max_turns, thinking=thinking)
 
     def call(
         self,
@@ -236,6 +324,12 @@ class Completions:
     def complete(call: Call) -> Coroutine[Any, Any, ChatCompletion]:
         """The answer of a call that does not stream; await it."""
         return call.answer(decode_completion, _fault_of)
+
+
+def _structured(response_format: Any, *, stream: bool | None) -> StructuredOutput[Any]:
+    if stream:
+        raise InvalidRequestError("an answer in the form of a class is read whole; leave stream out")
+    return response_format if isinstance(response_format, StructuredOutput) else StructuredOutput(response_format)
 
 
 def _fault_of(completion: ChatCompletion, headers: Mapping[str, str]) -> APIError | None:

@@ -22,6 +22,7 @@ from deepseek_async.types.embedding import CreateEmbeddingResponse, Embedding
 from deepseek_async.types.file import FileDeleted, FileList, FileObject
 from deepseek_async.types.fine_tune import FineTune, FineTuneEvent, FineTuneEventList, FineTuneList, Hyperparameters
 from deepseek_async.types.image import Image, ImagesResponse
+from deepseek_async.types.parsed import ParsedChatCompletion, ParsedChatCompletionMessage, ParsedChoice
 from deepseek_async.types.response import (
     IncompleteDetails,
     Response,
@@ -66,6 +67,9 @@ __all__ = [
     "LinkedPart",
     "Model",
     "ModelList",
+    "ParsedChatCompletion",
+    "ParsedChatCompletionMessage",
+    "ParsedChoice",
     "Part",
     "PromptTokensDetails",
     "Response",

@@ -131,7 +131,7 @@ _MESSAGES = _rarely(
 )
 
 _SCHEMA_LEAF = _rarely(
-    st.sampled_from([5, {}, {"type": "z"}, {"enum": ["a"]}, {"type": "array"}]),
+    st.sampled_from([5, {}, {"type": "z"}, {"enum": ["a"]}, {"type": "array"}, {"anyOf": [{"$ref": "#/$defs/x"}]}]),
     st.sampled_from(
         [{"type": "string"}, {"type": "integer"}, {"type": "array", "items": {"type": "number"}},
          {"anyOf": [{"type": "string"}, {"type": "null"}]}, {"type": "string", "enum": ["a", "b"]}],

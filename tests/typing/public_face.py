@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import assert_type
+from dataclasses import dataclass
+from typing import TypedDict, assert_never, assert_type
+
+import msgspec
+from pydantic import BaseModel
 
 from deepseek_async import (
+    AnswerEnd,
     AsyncDeepSeek,
     ChatCompletion,
     ChatCompletionChunk,
     ChatCompletionStream,
     ConcurrencyLimitError,
+    FunctionTool,
+    ParsedChatCompletion,
     RateLimitError,
+    ReasoningDelta,
     RetryPolicy,
     StreamInterruptedError,
+    StructuredOutput,
+    TextDelta,
     Timeouts,
+    ToolArgumentsDelta,
+    ToolRun,
 )
 from deepseek_async.types import CompletionUsage, Model, ModelList, UserBalance
 
@@ -44,6 +56,87 @@ async def streamed(client: AsyncDeepSeek) -> None:
 async def either(client: AsyncDeepSeek, stream: bool) -> None:
     answer = await client.chat.completions.create(model="deepseek-flash", messages=[{"role": "user"}], stream=stream)
     assert_type(answer, ChatCompletion | ChatCompletionStream)
+
+
+class Invoice(msgspec.Struct):
+    total: float
+
+
+@dataclass
+class Receipt:
+    total: float
+
+
+class Order(TypedDict):
+    total: float
+
+
+class Bill(BaseModel):
+    total: float
+
+
+async def parsed(client: AsyncDeepSeek) -> None:
+    create = client.chat.completions.create
+    messages = [{"role": "user", "content": "Hi"}]
+    invoice = await create(model="deepseek-flash", messages=messages, response_format=Invoice)
+    assert_type(invoice, ParsedChatCompletion[Invoice])
+    assert_type(invoice.choices[0].message.parsed, Invoice | None)
+    receipt = await create(model="deepseek-flash", messages=messages, response_format=Receipt)
+    assert_type(receipt.parsed, Receipt | None)
+    order = await create(model="deepseek-flash", messages=messages, response_format=Order)
+    assert_type(order.parsed, Order | None)
+    bill = await create(
+        model="deepseek-flash",
+        messages=messages,
+        response_format=StructuredOutput(Bill, method="strict_tool"),
+    )
+    assert_type(bill.parsed, Bill | None)
+    untyped = await create(model="deepseek-flash", messages=messages, response_format={"type": "json_object"})
+    assert_type(untyped, ChatCompletion)
+
+
+async def weather(place: str) -> str:
+    return place
+
+
+async def tools(client: AsyncDeepSeek) -> None:
+    ran = await client.chat.completions.run_tools(
+        model="deepseek-flash",
+        messages=[{"role": "user", "content": "Hi"}],
+        tools=[weather, FunctionTool(weather, name="other")],
+    )
+    assert_type(ran, ToolRun)
+    assert_type(ran.content, str)
+    assert_type(ran.completion, ChatCompletion)
+
+
+async def thinking(client: AsyncDeepSeek) -> None:
+    for switch in (True, False):
+        await client.chat.completions.create(model="deepseek-flash", messages=[{"role": "user"}], thinking=switch)
+    await client.chat.completions.create(model="deepseek-flash", messages=[{"role": "user"}], thinking="disabled")
+    await client.chat.completions.create(
+        model="deepseek-flash",
+        messages=[{"role": "user"}],
+        thinking={"type": "enabled"},
+        lint="error",
+    )
+
+
+async def told_apart(client: AsyncDeepSeek) -> None:
+    async with client.chat.completions.stream(model="deepseek-flash", messages=[{"role": "user"}]) as stream:
+        async for text in stream.text_deltas():
+            assert_type(text, str)
+    async with client.chat.completions.stream(model="deepseek-flash", messages=[{"role": "user"}]) as stream:
+        async for event in stream.events():
+            match event:
+                case TextDelta(text) | ReasoningDelta(text):
+                    assert_type(text, str)
+                case ToolArgumentsDelta():
+                    assert_type(event.index, int)
+                case AnswerEnd():
+                    assert_type(event.finish_reason, str)
+                case _:
+                    assert_never(event)
 
 
 async def account(client: AsyncDeepSeek) -> None:

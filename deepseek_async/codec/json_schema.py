@@ -1,0 +1,112 @@
+"""A Python class as a JSON Schema, and as the stricter schema that DeepSeek's strict mode takes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from deepseek_async.errors import InvalidRequestError
+
+_REFERENCE: Final = "#/$defs/"
+
+_NOT_STRICT: Final = frozenset({"minLength", "maxLength", "minItems", "maxItems", "uniqueItems", "default"})
+"""Keywords that strict mode does not take (DeepSeek docs, Function Calling guide); a default has no sense where
+every property is required."""
+_STRICT_FORMATS: Final = frozenset({"email", "hostname", "ipv4", "ipv6", "uuid"})
+
+
+def object_schema(kind: Any) -> dict[str, Any]:
+    """The JSON Schema of a msgspec Struct, dataclass, TypedDict or pydantic model, an object at the top level.
+
+    Raises InvalidRequestError for a type that JSON cannot carry, or whose JSON is no object.
+    """
+    name = getattr(kind, "__name__", repr(kind))
+    describe = getattr(kind, "model_json_schema", None)
+    try:
+        schema: dict[str, Any] = describe() if describe is not None else msgspec.json.schema(kind)
+    except TypeError as error:
+        raise InvalidRequestError(f"{name} has no JSON Schema: {error}") from None
+    if "$ref" in schema:
+        definitions = dict(schema["$defs"])
+        target = schema["$ref"].removeprefix(_REFERENCE)
+        schema = {**definitions[target]}
+        if _is_referred_to(target, definitions):
+            schema["$defs"] = definitions
+        elif len(definitions) > 1:
+            schema["$defs"] = {key: value for key, value in definitions.items() if key != target}
+    if schema.get("type") != "object":
+        raise InvalidRequestError(f"{name} is no object in JSON, and the answer has to be one; wrap it in a class")
+    return schema
+
+
+def _is_referred_to(name: str, value: Any) -> bool:
+    if isinstance(value, dict):
+        return value.get("$ref") == _REFERENCE + name or any(_is_referred_to(name, item) for item in value.values())
+    return isinstance(value, list) and any(_is_referred_to(name, item) for item in value)
+
+
+def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """``schema`` in the form of strict mode: every property required, nothing added, no bounds on lengths.
+
+    The bounds are checked when the answer is decoded. Raises InvalidRequestError for what strict mode cannot
+    say: objects with free keys, tuples.
+    """
+    strict: dict[str, Any] = _strict(dict(schema), "", schema.get("$defs", {}))
+    return strict
+
+
+def _strict(value: Any, path: str, definitions: Mapping[str, Any]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    made: dict[str, Any] = {}
+    for keyword, item in value.items():
+        where = f"{path}.{keyword}" if path else keyword
+        if keyword in {"properties", "$defs"}:
+            made[keyword] = {name: _strict(nested, f"{where}.{name}", definitions) for name, nested in item.items()}
+        elif keyword in {"anyOf", "oneOf"}:
+            made["anyOf"] = [
+                _strict(_in_place(option, where, definitions), f"{where}[{index}]", definitions)
+                for index, option in enumerate(item)
+            ]
+        elif keyword == "items":
+            made[keyword] = _strict(item, where, definitions)
+        elif keyword == "prefixItems" or (keyword == "additionalProperties" and isinstance(item, dict)):
+            raise InvalidRequestError(
+                f"strict mode has no {'tuples' if keyword == 'prefixItems' else 'objects with free keys'} ({where}); "
+                "use the method 'json'",
+            )
+        elif keyword not in _NOT_STRICT and keyword != "discriminator":
+            made[keyword] = item
+    if made.get("format") not in _STRICT_FORMATS:
+        made.pop("format", None)
+    if made.get("type") == "object":
+        made["properties"] = made.get("properties", {})
+        made["required"] = list(made["properties"])
+        made["additionalProperties"] = False
+    elif made.keys().isdisjoint({"type", "anyOf", "$ref"}):
+        _name_type(made, path)
+    return made
+
+
+def _in_place(option: Any, path: str, definitions: Mapping[str, Any]) -> Any:
+    """One of several options, which strict mode wants written out, not referred to."""
+    if not isinstance(option, dict) or "$ref" not in option:
+        return option
+    name = option["$ref"].removeprefix(_REFERENCE)
+    if _is_referred_to(name, definitions[name]):
+        raise InvalidRequestError(f"strict mode cannot choose a type that holds itself ({path}); use the method 'json'")
+    return definitions[name]
+
+
+_JSON_TYPES: Final = {str: "string", bool: "boolean", int: "integer", float: "number"}
+
+
+def _name_type(made: dict[str, Any], path: str) -> None:
+    """Strict mode wants a type beside ``enum`` and ``const``."""
+    values = made.get("enum", [made["const"]] if "const" in made else [])
+    kinds = {type(value) for value in values}
+    if len(kinds) != 1 or next(iter(kinds)) not in _JSON_TYPES:
+        raise InvalidRequestError(f"strict mode needs one type at {path or 'the top level'}; use the method 'json'")
+    made["type"] = _JSON_TYPES[kinds.pop()]

@@ -1,0 +1,167 @@
+"""A class as the form of an answer: how it is asked for, how the answer is read, and how often it is asked again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Generic, Literal, TypeVar
+
+import msgspec
+
+from deepseek_async.codec.json_schema import object_schema, strict_schema
+from deepseek_async.codec.schema_prompt import ask_for_schema
+from deepseek_async.errors import APIResponseValidationError, InvalidRequestError, StructuredOutputError
+from deepseek_async.types import (
+    ChatCompletion,
+    ParsedChatCompletion,
+    ParsedChatCompletionMessage,
+    ParsedChoice,
+)
+
+T = TypeVar("T")
+
+Method = Literal["json", "strict_tool"]
+"""How DeepSeek is made to answer in a form: ``json_object`` with the schema in the prompt, or a strict tool that
+it is forced to call."""
+
+Body = dict[str, Any]
+Ask = Callable[[Body], Awaitable[ChatCompletion]]
+
+_FENCED: Final = re.compile(r"```[\w-]*\s*\n(.*?)\s*```", re.DOTALL)
+_NOT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+class StructuredOutput(Generic[T]):
+    """``response_format=`` with a say in how: ``StructuredOutput(Invoice, method="strict_tool", attempts=2)``.
+
+    - ``shape``: a msgspec Struct, dataclass, TypedDict or pydantic model.
+    - ``method``: ``json`` (the default) works on every endpoint and while the model thinks, and the model may
+      miss the schema, which is why answers are checked. ``strict_tool`` has the service keep to the schema; it
+      is beta, needs the whole schema in strict mode's subset, and turns thinking off, because a tool cannot be
+      forced while the model thinks.
+    - ``attempts``: how often to ask, the first time included, until an answer fits.
+    """
+
+    def __init__(self, shape: type[T], *, method: Method = "json", attempts: int = 3) -> None:
+        if attempts < 1:
+            raise InvalidRequestError(f"attempts must be at least 1, not {attempts}")
+        if method not in ("json", "strict_tool"):
+            raise InvalidRequestError(f"method must be 'json' or 'strict_tool', not {method!r}")
+        self._name = getattr(shape, "__name__", "answer")
+        self._shape = shape
+        self._method = method
+        self._attempts = attempts
+        self._schema = object_schema(shape)
+        self._decode: Callable[[str], T] = (
+            getattr(shape, "model_validate_json", None) or msgspec.json.Decoder(shape).decode
+        )
+
+    async def ask(self, body: Body, ask: Ask) -> ParsedChatCompletion[T]:
+        """Ask until an answer fits, each time saying what was wrong with the last one.
+
+        Raises StructuredOutputError, with the last answer as ``partial``, when none did.
+        """
+        body = self._adapted(body)
+        problem = ""
+        for attempt in range(1, self._attempts + 1):
+            try:
+                completion = await ask(body)
+            except APIResponseValidationError as error:
+                if error.partial is None:
+                    raise
+                # Empty, again and again: the call itself has already asked as often as it may.
+                raise self._error("is empty", error.partial, attempt) from error
+            choice = completion.choices[0]
+            if choice.finish_reason not in ("stop", "tool_calls"):
+                raise self._error(_HELP.get(choice.finish_reason or "", "did not end in order"), completion, attempt)
+            text = self._text(completion)
+            if text is None:
+                return self._parsed(completion, None, choice.message.content)
+            try:
+                return self._parsed(completion, self._decode(_bare(text)), text)
+            except (msgspec.MsgspecError, ValueError) as error:  # pydantic's errors are ValueErrors
+                problem = str(error)
+            body = self._corrected(body, completion, problem)
+        raise self._error(f"does not fit: {problem}", completion, self._attempts)
+
+    def _adapted(self, body: Body) -> Body:
+        if self._method == "json":
+            messages = ask_for_schema(body["messages"], self._schema)
+            return {**body, "messages": messages, "response_format": {"type": "json_object"}}
+        if body.get("tools"):
+            raise InvalidRequestError("strict_tool uses the tools itself; use the method 'json' beside tools")
+        thinking: Mapping[str, Any] = body.get("thinking") or {}
+        if thinking.get("type") == "enabled" or body.get("reasoning_effort") not in (None, "none"):
+            raise InvalidRequestError("strict_tool cannot be used while the model thinks; use the method 'json'")
+        function = {
+            "name": _NOT_IN_NAMES.sub("_", self._name)[:64],
+            "description": "Give the answer.",
+            "parameters": strict_schema(self._schema),
+            "strict": True,
+        }
+        adapted = {name: value for name, value in body.items() if name != "reasoning_effort"}
+        return {
+            **adapted,
+            "tools": [{"type": "function", "function": function}],
+            "tool_choice": {"type": "function", "function": {"name": function["name"]}},
+            "thinking": {"type": "disabled"},
+        }
+
+    def _text(self, completion: ChatCompletion) -> str | None:
+        """The JSON of an answer; None when the model called a tool of the caller's."""
+        message = completion.choices[0].message
+        if not message.tool_calls:
+            return message.content or ""
+        return message.tool_calls[0].function.arguments if self._method == "strict_tool" else None
+
+    def _corrected(self, body: Body, completion: ChatCompletion, problem: str) -> Body:
+        """The request again, with the wrong answer and what is wrong with it. The prefix stays, and its cache."""
+        message = completion.choices[0].message
+        complaint = f"This does not fit the schema: {problem}. Answer again, with the corrected JSON object only."
+        turns: list[Any] = [message.to_request()]
+        if message.tool_calls:
+            turns += [{"role": "tool", "tool_call_id": call.id, "content": complaint} for call in message.tool_calls]
+        else:
+            turns.append({"role": "user", "content": complaint})
+        return {**body, "messages": [*body["messages"], *turns]}
+
+    def _parsed(self, completion: ChatCompletion, parsed: T | None, content: str | None) -> ParsedChatCompletion[T]:
+        choice = completion.choices[0]
+        # The tool of strict_tool is this module's own device: its arguments are the answer.
+        was_device = self._method == "strict_tool"
+        message = ParsedChatCompletionMessage[T](
+            **{
+                **_fields(choice.message),
+                "content": content,
+                "tool_calls": None if was_device else choice.message.tool_calls,
+                "parsed": parsed,
+            },
+        )
+        finish_reason = "stop" if was_device else choice.finish_reason
+        parsed_choice = ParsedChoice[T](**{**_fields(choice), "message": message, "finish_reason": finish_reason})
+        return ParsedChatCompletion[T](**{**_fields(completion), "choices": [parsed_choice]})
+
+    def _error(self, what: str, completion: ChatCompletion, attempts: int) -> StructuredOutputError:
+        return StructuredOutputError(
+            f"the model's answer is no {self._name}: it {what} (asked {attempts} times)",
+            partial=completion,
+            attempts=attempts,
+            retryable=completion.choices[0].finish_reason == "stop",
+        )
+
+
+_HELP: Final[Mapping[str, str]] = {
+    "length": "was cut off by max_tokens; give a larger one, it covers reasoning and answer together",
+    "content_filter": "was held back by the content filter",
+}
+
+
+def _fields(part: msgspec.Struct) -> dict[str, Any]:
+    return {name: getattr(part, name) for name in part.__struct_fields__}
+
+
+def _bare(text: str) -> str:
+    """The JSON without white space and without the code fence that a model may put around it all the same."""
+    text = text.strip()
+    fenced = _FENCED.fullmatch(text)
+    return fenced[1] if fenced else text

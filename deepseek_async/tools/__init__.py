@@ -1,0 +1,6 @@
+"""Python functions that the model may call."""
+
+from deepseek_async.tools.function import FunctionTool
+from deepseek_async.tools.run import ToolRun
+
+__all__ = ["FunctionTool", "ToolRun"]
