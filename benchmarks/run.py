@@ -24,7 +24,7 @@ import report
 from pair import HERE, TrialError, run_trial
 from peers import interpreter
 
-SCENARIOS = ("plain", "stream", "stream_paced_single", "live", "open", "open_tls", "bulk_memory")
+SCENARIOS = ("plain", "stream", "stream_paced_single", "live", "open", "open_tls", "bulk_memory", "bulk_cpu")
 
 
 @dataclass(frozen=True)

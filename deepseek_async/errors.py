@@ -21,6 +21,7 @@
     ├─ ToolRunError                     .reason: truncated, turns; .messages: the conversation so far
     └─ BatchError
        ├─ InputFormatError              .path .line: a line of the input that is no request
+       ├─ InputChangedError              .path .line: the input is not the one of the output
        ├─ OutputLockedError             .path .owner: another run writes this output
        └─ OutputWriteError              .path: the output cannot be written
 
@@ -53,6 +54,7 @@ __all__ = [
     "ConflictError",
     "ContextWindowExceededError",
     "DeepSeekError",
+    "InputChangedError",
     "InputFormatError",
     "InsufficientBalanceError",
     "InternalServerError",
@@ -298,6 +300,15 @@ class InputFormatError(BatchError, ValueError):
     """Line of the file, or position in the iterable, from 1."""
 
 
+class InputChangedError(BatchError):
+    """The input is not the one that the output was made from, or changed while it was read. Nothing more is sent."""
+
+    path: str = ""
+    """The input file."""
+    line: int = 0
+    """The first line that asks for something else than before; 0 if it is the file as a whole."""
+
+
 class OutputLockedError(BatchError):
     """Another run holds the lock of this output file."""
 
@@ -312,3 +323,5 @@ class OutputWriteError(BatchError):
 
     path: str = ""
     """The output file."""
+    rows: Sequence[str] = ()
+    """``custom_id`` of each row that was answered and is not in the output, since the last good write and sync."""

@@ -27,6 +27,11 @@ if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).paramet
     aioresponses.core.ClientResponse = _MockedResponse
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--rounds 100`` makes proofs by repetition as long as one likes; without it each has a short form."""
+    parser.addoption("--rounds", type=int, help="rounds of the tests that kill, tear and fail again and again")
+
+
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on what the machine has set."""

@@ -58,9 +58,11 @@ class Dispatcher(Generic[In, Out]):
         self._rows.stop()
 
     def untaken(self) -> Iterator[Out]:
-        """Results that were next when ``results`` was left early."""
+        """Results that nobody had taken when ``results`` was left early, also those that waited for earlier rows."""
         while self._ready:
             yield self._ready.popleft()
+        for position in sorted(self._early):
+            yield self._early.pop(position)
 
     async def results(self) -> AsyncGenerator[Out, None]:
         """Results as they end, or in the order of the rows. Leaving early cancels what is under way.

@@ -4,36 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
+from deepseek_async.batch.dedupe import Copies, copied_result
 from deepseek_async.batch.dispatcher import Dispatcher
-from deepseek_async.batch.identity import DigestSet, Identities, digest, request_hash
-from deepseek_async.batch.journal import Journal
-from deepseek_async.batch.line import encode_line
+from deepseek_async.batch.journal import Journal, Written
+from deepseek_async.batch.line import copied_line, encode_line
+from deepseek_async.batch.options import JobOptions
 from deepseek_async.batch.progress import Ending, Progress, Tally
 from deepseek_async.batch.report import BatchReport
 from deepseek_async.batch.result import BatchResult, says_nothing_of_the_row
-from deepseek_async.batch.row import Defaults, Row
+from deepseek_async.batch.row import Defaults, Row, overridden
 from deepseek_async.batch.schedule.feed import Feed, Schedule
 from deepseek_async.batch.schedule.lineup import Ticket
-from deepseek_async.batch.source import count_lines, read_rows
-from deepseek_async.errors import ConfigurationError, DeepSeekError, InputFormatError, OutputWriteError
+from deepseek_async.batch.source import read_rows
+from deepseek_async.batch.survey import Due, Survey, SurveyStoppedError
+from deepseek_async.errors import (
+    ConfigurationError,
+    DeepSeekError,
+    InputChangedError,
+    InputFormatError,
+    InvalidRequestError,
+    OutputWriteError,
+)
 
-_KEPT_REJECTIONS: Final = 100
-
-
-class _Named:
-    """A row that is to be run, with its name in the output."""
-
-    __slots__ = ("custom_id", "hashed", "row")
-
-    def __init__(self, row: Row, custom_id: str, hashed: int) -> None:
-        self.row = row
-        self.custom_id = custom_id
-        self.hashed = hashed
+_LOOK_EVERY: Final = 1024
+"""Rows between two looks at whether somebody else writes to the input."""
 
 
 class Job:
@@ -49,6 +50,7 @@ class Job:
         concurrency: int | Callable[[], int],
         schedule: Schedule,
         ordered: bool = False,
+        options: JobOptions,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
         self._source = source
@@ -58,15 +60,19 @@ class Job:
         self._concurrency = concurrency
         self._schedule = schedule
         self._ordered = ordered
+        self._options = options
         self._on_progress = on_progress
         self._tally = Tally()
         self._total: int | None = None
+        self._left = 0
+        self._spent = self._paid = 0.0
+        self._paid_rows = 0
+        self._damaged = 0
         self._started = time.monotonic()
-        self._feed: Feed[_Named] | None = None
-        self._dispatcher: Dispatcher[Ticket[_Named], tuple[_Named, BatchResult]] | None = None
+        self._feed: Feed[Due] | None = None
+        self._dispatcher: Dispatcher[Ticket[Due], tuple[Due, BatchResult]] | None = None
+        self._copies: Copies | None = None
         self._stopped: DeepSeekError | str | None = None
-        self._duplicates: dict[int, str] = {}
-        self._first_lines: dict[str, int] = {}
         self._journal: Journal | None = None
 
     def progress(self) -> Progress:
@@ -88,21 +94,28 @@ class Job:
     async def run(self) -> BatchReport:
         """Run every row that has no line in the output yet.
 
-        Raises ConfigurationError for files or settings that cannot be used and OutputLockedError when another
-        run holds the output, both before anything is sent.
+        Raises ConfigurationError for files or settings that cannot be used, InputFormatError for two rows with one
+        ``custom_id``, InputChangedError for an input that is not the one of the output, OutputWriteError for an
+        output that cannot be used, and OutputLockedError when another run holds it: all before anything is sent.
         """
         self._started = time.monotonic()
         self._check_paths()
-        self._total = await asyncio.to_thread(count_lines, self._source)
-        rows = read_rows(self._source, self._defaults)
-        journal = self._journal = Journal(self._output, self._durable)
+        with closing(read_rows(self._source, self._defaults)):  # type: ignore[type-var]
+            """A template that cannot work is refused before the output is touched."""
+        options = self._options
+        journal = self._journal = Journal(
+            self._output,
+            self._durable,
+            durability=options.durability,
+            min_free=options.min_free,
+            allow_network=options.allow_network,
+        )
         try:
             async with journal:
-                finished = await asyncio.to_thread(self._read_finished, journal)
-                with closing(self._unfinished(rows, finished)) as pending:  # type: ignore[type-var]
-                    await self._run_rows(pending, journal)
-            if self._duplicates:
-                await asyncio.to_thread(self._find_first_lines)
+                while await self._round(journal):
+                    await journal.drain()
+        except SurveyStoppedError:
+            pass
         except OutputWriteError as error:
             if self._dispatcher is None:
                 raise
@@ -123,64 +136,69 @@ class Job:
         if not self._output.parent.is_dir():
             raise ConfigurationError(f"the folder of the output does not exist: {self._output.parent}")
 
-    def _read_finished(self, journal: Journal) -> DigestSet:
-        finished = DigestSet()
-        for row in journal.finished():
-            if finished.add(digest(row.custom_id.encode())):
-                self._tally.resumed_failed += row.failed
-        return finished
+    async def _round(self, journal: Journal) -> bool:
+        """Look what is to be done, and do it. True if rows were put off for which another one was under way."""
+        first = self._dispatcher is None
+        survey = await asyncio.to_thread(self._survey, journal)
+        if first:
+            self._total, self._left = survey.total, survey.left
+            self._tally.resumed, self._tally.resumed_failed = survey.resumed, survey.resumed_failed
+            self._spent = survey.finished.spent
+            self._check_budget()
+        if self._options.dedupe:
+            self._copies = Copies(survey.finished.places)
+        with closing(self._due(survey)) as rows:  # type: ignore[type-var]
+            await self._run_rows(rows, journal)
+        return self._copies is not None and self._copies.put_off > 0 and self._stopped is None
 
-    def _unfinished(self, rows: Iterator[Row], finished: DigestSet) -> Iterator[_Named]:
-        identities = Identities()
-        for row in rows:
-            hashed = request_hash(row)
-            custom_id = identities.name(row, hashed)
-            if custom_id is None:
-                self._reject(row)
-            elif finished and digest(custom_id.encode()) in finished:
-                self._tally.resumed += 1
-            else:
-                yield _Named(row, custom_id, hashed)
+    def _survey(self, journal: Journal) -> Survey:
+        """In a thread of its own, because it takes seconds for a million rows."""
+        options = self._options
+        survey = Survey(self._source, self._defaults, redo=options.redo, shard=options.shard)
+        lines = journal.lines()
+        survey.finished.read(
+            lines,
+            places=options.dedupe,
+            spent=options.budget is not None,
+            stopped=self._is_stopped,
+        )
+        journal.set_aside(lines)
+        self._damaged += len(lines.damaged)
+        survey.look(self._is_stopped)
+        return survey
 
-    def _reject(self, row: Row) -> None:
-        """A second row with the same custom_id: it can have no line, because the name is taken."""
-        if len(self._duplicates) < _KEPT_REJECTIONS:
-            self._duplicates[row.line] = str(row.custom_id)
+    def _is_stopped(self) -> bool:
+        return self._stopped is not None
 
-    def _find_first_lines(self) -> None:
-        """Where the ids of the rejected rows were first. Read again, because to remember them takes memory."""
-        wanted = set(self._duplicates.values())
-        with closing(read_rows(self._source, self._defaults)) as rows:  # type: ignore[type-var]
-            for row in rows:
-                if row.custom_id in wanted:
-                    self._first_lines.setdefault(row.custom_id, row.line)
-                    if len(self._first_lines) == len(wanted):
-                        return
+    def _due(self, survey: Survey) -> Iterator[Due]:
+        try:
+            for number, due in enumerate(survey.rows()):
+                if number % _LOOK_EVERY == 0:
+                    survey.check_unchanged()
+                if self._copies is not None:
+                    place = self._copies.place(due.row, due.hashed)
+                    if place == -1:
+                        continue
+                    due.place = place
+                if due.redo is not None and self._options.redo.parameters:
+                    due.row = _under(due.row, self._options.redo.parameters)
+                yield due
+            survey.check_unchanged()
+        except (InputChangedError, ConfigurationError) as error:
+            # It is too late to refuse the job: what is under way is finished and kept.
+            self.stop(error)
 
-    def _rejected(self) -> list[InputFormatError]:
-        rejected = []
-        for line, custom_id in self._duplicates.items():
-            first = self._first_lines.get(custom_id)
-            rejected.append(
-                InputFormatError(
-                    f"{self._source}, line {line}: custom_id {custom_id!r} is already that of "
-                    f"{f'line {first}' if first else 'an earlier line'}; the row was not run",
-                    path=str(self._source),
-                    line=line,
-                ),
-            )
-        return rejected
-
-    async def _run_rows(self, rows: Iterator[_Named], journal: Journal) -> None:
+    async def _run_rows(self, rows: Iterator[Due], journal: Journal) -> None:
         feed = self._feed = self._schedule.feed(rows, self._remaining, self._concurrency)
 
-        async def answer(ticket: Ticket[_Named]) -> tuple[_Named, BatchResult]:
-            result = await self._answer(ticket.row.row)
-            if says_nothing_of_the_row(result.error):
+        async def answer(ticket: Ticket[Due]) -> tuple[Due, BatchResult]:
+            due = ticket.row
+            result = await self._end_of(due, journal)
+            if result.error is not None and says_nothing_of_the_row(result.error):
                 # At once, and not when the result is taken: no worker is to begin another row.
-                self.stop(result.error or "")
+                self.stop(result.error)
             feed.ended(ticket, result)
-            return ticket.row, result
+            return due, result
 
         dispatcher = self._dispatcher = Dispatcher(
             feed,
@@ -192,31 +210,59 @@ class Job:
             dispatcher.stop()
         try:
             async with aclosing(dispatcher.results()) as results:
-                async for named, result in results:
-                    if not self._stays_pending(result):
-                        line = encode_line(result, named.custom_id, named.hashed)
-                        await journal.append(line, Ending.of(result))
+                async for due, result in results:
+                    line = self._line(due, result)
+                    if line is not None:
+                        await journal.append(line, Ending.of(result, copied=due.place is not None))
         finally:
             # Answers that were there when the job was cancelled are paid for.
-            for named, result in dispatcher.untaken():
-                if not self._stays_pending(result):
-                    journal.append_nowait(encode_line(result, named.custom_id, named.hashed), Ending.of(result))
+            for due, result in dispatcher.untaken():
+                line = self._line(due, result)
+                if line is not None:
+                    journal.append_nowait(line, Ending.of(result, copied=due.place is not None))
 
-    def _stays_pending(self, result: BatchResult) -> bool:
-        """Whether the row gets no line, because its error would be that of every other row; stops the job."""
-        if result.error is None or not says_nothing_of_the_row(result.error):
-            return False
-        self._tally.sent(result.attempts)
-        self.stop(result.error)
-        return True
+    def _line(self, due: Due, result: BatchResult) -> bytes | None:
+        """The row's line; None if it stays pending, because its error would be that of every other row."""
+        if result.error is not None and says_nothing_of_the_row(result.error):
+            self._tally.sent(result.attempts)
+            self.stop(result.error)
+            return None
+        if result.cost and self._options.budget is not None:
+            self._spent += result.cost
+            self._paid += result.cost
+            self._paid_rows += 1
+            self._check_budget()
+        if due.place is not None and self._journal is not None:
+            return copied_line(self._journal.read_line(due.place), due.custom_id, due.hashed, due.row.index)
+        origin = None if due.redo is None else self._options.redo.origin(due.redo)
+        return encode_line(result, due.custom_id, due.hashed, origin)
 
     def _remaining(self) -> int | None:
         """Rows without an end, those under way included."""
         return None if self._total is None else max(0, self._total - self._tally.done)
 
-    def _durable(self, endings: list[Any]) -> None:
-        for ending in endings:
+    def _check_budget(self) -> None:
+        budget = self._options.budget
+        if budget is None or self._stopped is not None:
+            return
+        # Those in flight are expected to cost what the others did.
+        mean = self._paid / self._paid_rows if self._paid_rows else 0.0
+        in_flight = self._dispatcher.in_flight if self._dispatcher is not None else 0
+        if self._spent + in_flight * mean >= budget:
+            self.stop(f"the budget of ${budget:g} is used up, with what is in flight: ${self._spent:.6g} spent")
+
+    async def _end_of(self, due: Due, journal: Journal) -> BatchResult:
+        if due.place is not None:
+            return copied_result(journal.read_line(due.place), due.row.index, due.custom_id)
+        if journal.stalled:
+            await journal.flow()
+        return await self._answer(due.row)
+
+    def _durable(self, written: Written) -> None:
+        for ending in written.marks:
             self._tally.add(ending)
+        if self._copies is not None:
+            self._copies.written(written.lines, written.offset)
         if self._on_progress is not None:
             self._on_progress(self.progress())
 
@@ -226,10 +272,21 @@ class Job:
             progress=self.progress(),
             failures=dict(self._tally.failures),
             resumed_failed=self._tally.resumed_failed,
-            rejected=self._rejected(),
-            damaged=self._journal.damaged if self._journal is not None else 0,
+            damaged=self._damaged,
+            left=self._left,
+            spent=self._spent if self._options.budget is not None else self._tally.cost,
             stopped=self._stopped,
             predicted_cached_tokens=self._feed.predicted if self._feed is not None else 0,
             warnings=self._feed.warnings() if self._feed is not None else [],
             first_failures=list(self._tally.first_failures),
         )
+
+
+def _under(row: Row, parameters: Mapping[str, Any]) -> Row:
+    """The row with other parameters; with an error if they make no request."""
+    if row.body is None:
+        return row
+    try:
+        return msgspec.structs.replace(row, body=overridden(row.body, parameters))
+    except InvalidRequestError as error:
+        return msgspec.structs.replace(row, body=None, error=InputFormatError(error.message, line=row.line))

@@ -17,7 +17,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot of a running job. Counts are of this run, except ``resumed``."""
 
     total: int | None
-    """Rows of the input, estimated by its lines; None if not known."""
+    """Rows of the input, or of this shard of it; None before they are counted."""
     done: int
     """Rows with an end on disk, ``resumed`` included."""
     ok: int
@@ -42,6 +42,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """US dollars that the prefix cache saved: part of what the rows would have cost without it."""
     resumes_at: float | None = None
     """While the job waits for off-peak hours, when they begin, in seconds since 1970."""
+    copied: int = 0
+    """Rows that got the answer of an equal row, part of ``ok`` and ``failed``."""
 
     @property
     def rows_per_second(self) -> float:
@@ -64,12 +66,13 @@ class Ending(msgspec.Struct, frozen=True, gc=False):
     cost: float | None
     failure: BatchResult | None = None
     saved: float = 0.0
+    copied: bool = False
 
     @classmethod
-    def of(cls, result: BatchResult) -> Self:
+    def of(cls, result: BatchResult, *, copied: bool = False) -> Self:
         """The counts of ``result``."""
         failure = result if result.error is not None else None
-        return cls(result.attempts, result.usage, result.cost, failure, result.saved)
+        return cls(result.attempts, result.usage, result.cost, failure, result.saved, copied)
 
 
 class Tally:
@@ -77,7 +80,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.ok = self.failed = self.resumed = self.resumed_failed = 0
-        self.requests = self.retried = 0
+        self.requests = self.retried = self.copied = 0
         self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
         self.cost = self.saved = 0.0
         self.last_error: str | None = None
@@ -87,6 +90,7 @@ class Tally:
     def add(self, ending: Ending) -> None:
         """Count a row that has ended."""
         self.sent(ending.attempts)
+        self.copied += ending.copied
         failure, usage = ending.failure, ending.usage
         if failure is None:
             self.ok += 1
@@ -140,4 +144,5 @@ class Tally:
             last_error=self.last_error,
             saved=self.saved,
             resumes_at=resumes_at,
+            copied=self.copied,
         )

@@ -9,7 +9,7 @@ import msgspec
 
 from deepseek_async.batch.progress import Progress
 from deepseek_async.batch.result import BatchResult
-from deepseek_async.errors import DeepSeekError, InputFormatError
+from deepseek_async.errors import DeepSeekError
 
 
 class ExitCode(IntEnum):
@@ -31,8 +31,6 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that failed in this run, by the name of their error."""
     resumed_failed: int
     """Rows that an earlier run had finished with an error."""
-    rejected: list[InputFormatError]
-    """Rows that got no line of their own, because their ``custom_id`` is another row's; at most 100 are kept."""
     damaged: int
     """Lines of an earlier run that could not be read and were set aside; their rows ran again."""
     stopped: DeepSeekError | str | None
@@ -41,6 +39,10 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens that the order of the rows promised to come from the API's prefix cache, in this run."""
     warnings: list[str] = []
     """What did not go as it was meant to, without any row being lost for it."""
+    left: int = 0
+    """Rows without an end that this run left alone, because it was asked to run only others again."""
+    spent: float = 0.0
+    """US dollars of this run; with a budget, those of earlier runs too."""
     first_failures: list[BatchResult] = []
     """The first ten rows that failed in this run."""
 
@@ -79,6 +81,6 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
         """The command's exit code for this end."""
         if self.stopped is not None:
             return ExitCode.STOPPED
-        if self.failed or self.resumed_failed or self.rejected:
+        if self.failed or self.resumed_failed:
             return ExitCode.ROWS_FAILED
         return ExitCode.OK

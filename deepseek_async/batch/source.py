@@ -1,15 +1,16 @@
-"""Rows out of a file, one at a time: JSON lines, plain text lines, or CSV with a template."""
+"""Rows out of a file, one at a time: JSON lines, plain text lines, CSV with a template, or Parquet."""
 
 from __future__ import annotations
 
 import csv
 import json
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TextIO
 
+import msgspec
 import orjson
 
 from deepseek_async.batch.row import Defaults, Row, RowReader
@@ -21,34 +22,82 @@ if TYPE_CHECKING:
 
 _BOM: Final = b"\xef\xbb\xbf"
 _COUNT_BLOCK: Final = 1 << 20
+_PARQUET_ROWS: Final = 256
 _DEEPEST: Final = 200
 """Levels of nesting in a row; what writes JSON stops at 254."""
 
 
-def read_rows(path: Path, defaults: Defaults) -> Iterator[Row]:
-    """The rows of a ``.csv``, ``.txt`` (a prompt a line) or JSONL file, read as they are asked for.
+def read_rows(path: Path, defaults: Defaults, wanted: Sequence[int] | None = None) -> Iterator[Row]:
+    """The rows of a ``.csv``, ``.parquet``, ``.txt`` (a prompt a line) or JSONL file, read as they are asked for.
 
-    A line that cannot be read becomes a row that carries the error; the others are not affected.
+    A line that cannot be read becomes a row that carries the error; the others are not affected. With ``wanted``
+    only the rows at whose position it holds something but 0 are read, and the others cost hardly anything.
     Raises ConfigurationError, before the first row, if the file or a column of the template is missing.
     """
     if defaults.template is not None:
         _check_template(defaults.template)
-    if path.suffix.lower() == ".csv":
-        return _csv_rows(path, defaults)
-    reader = RowReader(defaults, str(path))
-    _open(path).close()
-    lines = _lines(path)
-    return _text_rows(lines, reader) if path.suffix.lower() == ".txt" else _json_rows(lines, reader)
+    reader = RowReader(defaults, str(path), wanted)
+    match path.suffix.lower():
+        case ".csv":
+            return _csv_rows(path, defaults, reader)
+        case ".parquet":
+            return _parquet_rows(path, defaults, reader)
+        case suffix:
+            _open(path).close()
+            return _text_rows(_lines(path), reader) if suffix == ".txt" else _json_rows(_lines(path), reader)
+
+
+def read_ids(path: Path, defaults: Defaults) -> Iterator[tuple[int, str | None]]:
+    """Line and ``custom_id`` of every row that ``read_rows`` would give, without reading what JSON lines ask for."""
+    match path.suffix.lower():
+        case ".csv" | ".parquet":
+            return ((row.line, row.custom_id) for row in read_rows(path, defaults))
+        case ".txt":
+            return ((number, None) for number, _ in _lines(path))
+        case _:
+            return _json_ids(_lines(path), RowReader(defaults, str(path)))
 
 
 def count_lines(path: Path) -> int:
     """Lines of the file: the number of rows, unless some are blank or hold line breaks in quotes."""
+    if path.suffix.lower() == ".parquet":
+        with _parquet_file(path) as file:
+            number: int = file.metadata.num_rows
+            return number
     lines, last = 0, b"\n"
     with _open(path) as file:
         while block := file.read(_COUNT_BLOCK):
             lines += block.count(b"\n")
             last = block[-1:]
     return lines + (last != b"\n") - (path.suffix.lower() == ".csv")
+
+
+class Fingerprint(msgspec.Struct, frozen=True):
+    """What shows that somebody else writes a file."""
+
+    device: int
+    inode: int
+    size: int
+    changed: int
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """The file's fingerprint now. Raises ConfigurationError if it is gone."""
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise ConfigurationError(f"cannot read the input {path}: {error.strerror}") from None
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+    def difference(self, path: Path) -> str | None:
+        """What became of the file since; None if it is as it was."""
+        now = type(self).of(path)
+        if now == self:
+            return None
+        if now.size != self.size:
+            verb = "grew" if now.size > self.size else "shrank"
+            return f"it {verb} from {self.size:,} to {now.size:,} bytes"
+        return "it was written to, or replaced"
 
 
 def _open(path: Path) -> BinaryIO:
@@ -67,14 +116,42 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 yield number, text
 
 
+class _Identified(msgspec.Struct, gc=False):
+    custom_id: str | int | None = None
+
+
+_decode_id = msgspec.json.Decoder(_Identified).decode
+
+
+def _json_ids(lines: Iterator[tuple[int, bytes]], reader: RowReader) -> Iterator[tuple[int, str | None]]:
+    for number, line in lines:
+        if line[:1] != b"{":
+            yield number, None  # a prompt or a list of messages
+            continue
+        try:
+            custom_id = _decode_id(line).custom_id
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            yield number, _json_row(number, line, reader).custom_id
+            continue
+        if custom_id is not None:
+            custom_id = str(custom_id)
+            if not custom_id or not custom_id.isprintable():
+                custom_id = None  # a bad row, which has no name
+        yield number, custom_id
+
+
 def _json_rows(lines: Iterator[tuple[int, bytes]], reader: RowReader) -> Iterator[Row]:
     for number, line in lines:
-        try:
-            value = _parse(line)
-        except (ValueError, RecursionError) as error:
-            yield reader.unreadable(number, f"not JSON: {error}", line)
-        else:
-            yield reader.read(value, number)
+        if reader.wants_next():
+            yield _json_row(number, line, reader)
+
+
+def _json_row(number: int, line: bytes, reader: RowReader) -> Row:
+    try:
+        value = _parse(line)
+    except (ValueError, RecursionError) as error:
+        return reader.unreadable(number, f"not JSON: {error}", line)
+    return reader.read(value, number)
 
 
 def _parse(line: bytes) -> Any:
@@ -102,6 +179,8 @@ def _depth(value: Any) -> int:
 
 def _text_rows(lines: Iterator[tuple[int, bytes]], reader: RowReader) -> Iterator[Row]:
     for number, line in lines:
+        if not reader.wants_next():
+            continue
         try:
             text = line.decode()
         except UnicodeDecodeError as error:
@@ -110,18 +189,21 @@ def _text_rows(lines: Iterator[tuple[int, bytes]], reader: RowReader) -> Iterato
             yield reader.read(text, number)
 
 
-def _csv_rows(path: Path, defaults: Defaults) -> Iterator[Row]:
+def _csv_rows(path: Path, defaults: Defaults, reader: RowReader) -> Iterator[Row]:
     if defaults.template is None:
         raise ConfigurationError(f"a CSV input needs a template, for example 'Summarise: {{text}}' ({path})")
     # The limit is the process's and 128 KiB by default; a document may be longer.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_REQUEST_BYTES))
-    columns = _header(path)
-    missing = [name for name in _columns_of(defaults.template) if name not in columns]
+    _check_columns(path, defaults.template, _header(path))
+    return _records(path, reader)
+
+
+def _check_columns(path: Path, template: str, columns: list[str]) -> None:
+    missing = [name for name in _columns_of(template) if name not in columns]
     if missing:
         raise ConfigurationError(
             f"the template names the column {missing[0]!r}; {path} has: {', '.join(columns) or 'no columns'}",
         )
-    return _records(path, RowReader(defaults, str(path)))
 
 
 def _header(path: Path) -> list[str]:
@@ -143,9 +225,10 @@ def _records(path: Path, reader: RowReader) -> Iterator[Row]:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield reader.unreadable(line, f"not CSV: {error}", b"")
+                if reader.wants_next():
+                    yield reader.unreadable(line, f"not CSV: {error}", b"")
                 continue
-            if values:
+            if values and reader.wants_next():
                 yield _csv_row(columns, values, line, reader)
 
 
@@ -168,6 +251,51 @@ def _csv_row(columns: list[str], values: list[str], line: int, reader: RowReader
     except UnicodeEncodeError:
         return reader.unreadable(line, "not UTF-8", repr(values).encode("utf-8", "replace"))
     return reader.read(dict(zip(columns, values, strict=True)), line)
+
+
+def _parquet_rows(path: Path, defaults: Defaults, reader: RowReader) -> Iterator[Row]:
+    file = _parquet_file(path)
+    try:
+        _check_table(path, defaults.template, file.schema_arrow.names)
+    except ConfigurationError:
+        file.close()
+        raise
+    return _parquet_records(file, reader)
+
+
+def _check_table(path: Path, template: str | None, columns: list[str]) -> None:
+    if template is not None:
+        _check_columns(path, template, columns)
+    elif not {"prompt", "messages", "body"} & set(columns):
+        raise ConfigurationError(
+            f"{path} has neither a column prompt nor messages, so it needs a template, for example "
+            f"'Summarise: {{text}}'; it has: {', '.join(columns) or 'no columns'}",
+        )
+
+
+def _parquet_file(path: Path) -> Any:
+    try:
+        from pyarrow import ArrowException  # noqa: PLC0415  optional, and slow to load
+        from pyarrow.parquet import ParquetFile  # noqa: PLC0415
+    except ImportError:
+        raise ConfigurationError(
+            f"to read {path} takes pyarrow: pip install 'deepseek-async[parquet]', or convert the file to JSON lines",
+        ) from None
+    _open(path).close()
+    try:
+        return ParquetFile(path)
+    except (ArrowException, OSError) as error:
+        raise ConfigurationError(f"{path} is no Parquet file: {error}") from None
+
+
+def _parquet_records(file: Any, reader: RowReader) -> Iterator[Row]:
+    number = 0
+    with file:
+        for block in file.iter_batches(batch_size=_PARQUET_ROWS):
+            for record in block.to_pylist():
+                number += 1
+                if reader.wants_next():
+                    yield reader.read(record, number)
 
 
 def _columns_of(template: str) -> list[str]:

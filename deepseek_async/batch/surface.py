@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,8 @@ import msgspec
 
 from deepseek_async.batch.dispatcher import Dispatcher
 from deepseek_async.batch.job import Job
+from deepseek_async.batch.journal import LOW_WATER
+from deepseek_async.batch.options import JobOptions
 from deepseek_async.batch.progress import Progress
 from deepseek_async.batch.report import BatchReport
 from deepseek_async.batch.result import BatchResult
@@ -89,6 +91,14 @@ class Batch:
         order: Order | None = None,
         window: Window = "any",
         deadline: datetime | float | None = None,
+        durability: str = "group",
+        redo: str | Iterable[str] = (),
+        redo_with: Mapping[str, Any] | None = None,
+        dedupe: bool = False,
+        budget: float | None = None,
+        shard: str | None = None,
+        min_free: int = LOW_WATER,
+        allow_network: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
         **parameters: Any,
     ) -> BatchReport:
@@ -107,6 +117,14 @@ class Batch:
             order=order,
             window=window,
             deadline=deadline,
+            durability=durability,
+            redo=redo,
+            redo_with=redo_with,
+            dedupe=dedupe,
+            budget=budget,
+            shard=shard,
+            min_free=min_free,
+            allow_network=allow_network,
             on_progress=on_progress,
             **parameters,
         )
@@ -124,13 +142,22 @@ class Batch:
         order: Order | None = None,
         window: Window = "any",
         deadline: datetime | float | None = None,
+        durability: str = "group",
+        redo: str | Iterable[str] = (),
+        redo_with: Mapping[str, Any] | None = None,
+        dedupe: bool = False,
+        budget: float | None = None,
+        shard: str | None = None,
+        min_free: int = LOW_WATER,
+        allow_network: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
         **parameters: Any,
     ) -> Job:
         """A job that has not begun, for callers that want to stop it or to ask for its progress.
 
         - ``source``: JSONL (OpenAI Batch lines, ``{"messages": …}``, ``{"prompt": …}`` or strings), ``.txt``
-          with a prompt a line, or ``.csv`` with a ``template`` such as ``"Translate: {text}"``.
+          with a prompt a line, or ``.csv`` or ``.parquet`` with a ``template`` such as ``"Translate: {text}"``.
+          Nobody may write to it meanwhile.
         - ``output``: JSONL of OpenAI Batch output lines, in the order in which rows end. Rows that have a line
           there are not run again.
         - ``ordered``: write the lines in the order of the input; one slow row then holds back those after it.
@@ -141,6 +168,19 @@ class Batch:
         - ``deadline``: with that window, when the job should be done, as a datetime (a naive one is local time)
           or in seconds since 1970; peak hours are used as far as it takes.
         - ``model`` and ``parameters``: for rows that do not name their own.
+        - ``durability``: when a row counts as done. ``"group"``: synced to the disk with up to 255 others or after
+          100 ms; ``"each"``: synced alone; ``"os"``: handed to the kernel, so that it survives the death of the
+          process but not that of the machine.
+        - ``redo``: run only rows again that are finished, and ended in one of these ways: ``"length"`` (cut off at
+          max_tokens), ``"error"``, ``"invalid_json"`` (no JSON, though the row asked for it), ``"changed"`` (the row
+          asks for something else now). Their new lines supersede the old ones. ``redo_with`` are parameters in place
+          of the rows' own, for example ``{"max_tokens": 8000}``.
+        - ``dedupe``: of equal rows with temperature 0 and without thinking one is sent; the others get its answer.
+        - ``budget``: US dollars for this output, over all runs; no row is started when it is used up. What was in
+          flight then, at most ``concurrency`` rows, can exceed it.
+        - ``shard``: ``"2/8"`` runs the second of eight parts, so that eight machines share an input; see ``merge``.
+        - ``min_free``: bytes of the disk that stay free (64 MiB); below, the job waits a minute and then stops.
+        - ``allow_network``: write to a network file system, where lock and sync may not hold.
         - ``on_progress``: called on the event loop after each group of rows has reached the disk.
         """
         return Job(
@@ -151,6 +191,17 @@ class Batch:
             concurrency=self._checked(concurrency),
             schedule=self._schedule(order, window, deadline, ordered=ordered),
             ordered=ordered,
+            options=JobOptions.checked(
+                durability=durability,
+                min_free=min_free,
+                allow_network=allow_network,
+                redo=redo,
+                redo_with=redo_with or {},
+                dedupe=dedupe,
+                budget=budget,
+                shard=shard,
+                ordered=ordered,
+            ),
             on_progress=on_progress,
         )
 

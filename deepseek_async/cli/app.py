@@ -31,11 +31,14 @@ from deepseek_async.cli.terminal import say
 from deepseek_async.errors import (
     ConfigurationError,
     DeepSeekError,
+    InputChangedError,
+    InputFormatError,
     InvalidRequestError,
     OutputLockedError,
     OutputWriteError,
 )
 
+_USAGE: Final = (ConfigurationError, InvalidRequestError, InputFormatError, InputChangedError, OutputWriteError)
 _ASK: Final = Group("Ask", sort_key=0)
 _LOOK: Final = Group("Look", sort_key=1)
 _TRY: Final = Group("Try without a key", sort_key=2)
@@ -96,7 +99,7 @@ def exit_code(error: DeepSeekError) -> int:
     """2 for what the user has to change first, 4 for an output that another run writes, else 1."""
     if isinstance(error, OutputLockedError):
         return 4
-    return 2 if isinstance(error, ConfigurationError | InvalidRequestError | OutputWriteError) else 1
+    return 2 if isinstance(error, _USAGE) else 1
 
 
 def _show_warning(  # noqa: PLR0917

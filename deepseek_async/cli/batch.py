@@ -10,6 +10,7 @@ from cyclopts import Group, Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
 
 from deepseek_async.cli.connection import Connection
+from deepseek_async.cli.job_flags import JobFlags
 from deepseek_async.cli.row_flags import ROWS, RowFlags
 from deepseek_async.cli.schedule import ScheduleFlags
 from deepseek_async.cli.terminal import say
@@ -19,7 +20,7 @@ ABOUT: Final = """\
 Answer every row of a file; run it again and it goes on where it stopped.
 
 The output has one line a row, written as answers come. Rows that have a line
-there are not run again.
+there are not run again, unless --redo asks for it; the last line of a row counts.
 
 Ctrl-C once: rows in flight are finished, for at most 30 s. Twice: they are
 cancelled. Three times: end at once. The output is valid after each.
@@ -42,7 +43,10 @@ _LIMITS: Final = Group("Limits", sort_key=2)
 def run(
     source: Annotated[
         Path,
-        Parameter(name="IN", help="JSON lines (OpenAI Batch, messages, prompt), .txt with a prompt a line, or .csv."),
+        Parameter(
+            name="IN",
+            help="JSON lines (OpenAI Batch, messages, prompt), .txt with a prompt a line, .csv or .parquet.",
+        ),
     ],
     /,
     *,
@@ -83,6 +87,7 @@ def run(
     ] = 5.0,
     rows: RowFlags | None = None,
     schedule: ScheduleFlags | None = None,
+    job: JobFlags | None = None,
     connection: Connection | None = None,
 ) -> int:
     connection = connection or Connection()
@@ -91,6 +96,7 @@ def run(
         "template": rows.template,
         "ordered": ordered,
         **(schedule or ScheduleFlags()).options(),
+        **(job or JobFlags()).options(),
         **rows.parameters(),
     }
     if simulate and connection.base_url:

@@ -50,7 +50,7 @@ async def run(
             output=output,
             simulated=manner.simulated,
             cancelled=cancelled,
-            resume=resume_command(),
+            resume=resume_command(report),
         ):
             say(line)
     return int(report.exit_code)

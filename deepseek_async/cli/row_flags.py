@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from cyclopts import Group, Parameter
 from cyclopts.types import NonNegativeFloat, PositiveInt
 
+from deepseek_async.cli.assignments import assignments
 from deepseek_async.cli.connection import Thinking, thinking_parameter
 from deepseek_async.errors import ConfigurationError
 
@@ -25,6 +25,14 @@ _OWN_FLAGS: Final = {
     "order": "--schedule",
     "window": "--window",
     "deadline": "--deadline",
+    "budget": "--budget",
+    "redo": "--redo",
+    "redo_with": "--set",
+    "dedupe": "--dedupe",
+    "shard": "--shard",
+    "durability": "--durability",
+    "min_free": "--min-free",
+    "allow_network": "--allow-network",
 }
 _NOT_FOR_ALL: Final = frozenset({"messages", "prompt", "source", "output", "on_progress", "stream", "stream_options"})
 
@@ -68,19 +76,10 @@ class RowFlags:
 
 def parameters_of(texts: list[str]) -> dict[str, Any]:
     """``NAME=JSON`` texts as parameters. Raises ConfigurationError for what is no such text or has its own flag."""
-    parameters: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
-            raise ConfigurationError(f"--param {text}: write NAME=JSON, for example --param top_p=0.9")
+    parameters = assignments(texts, "--param")
+    for name in parameters:
         if name in _OWN_FLAGS:
             raise ConfigurationError(f"--param {name}: use {_OWN_FLAGS[name]}")
         if name in _NOT_FOR_ALL:
             raise ConfigurationError(f"--param {name}: cannot be the same for every row of a batch")
-        try:
-            parameters[name] = json.loads(value)
-        except ValueError:
-            raise ConfigurationError(
-                f"--param {name}: {value!r} is not JSON; a string needs its quotes: --param '{name}=\"…\"'",
-            ) from None
     return parameters

@@ -17,13 +17,29 @@ _SHOWN: Final = 10
 _WIDTH: Final = 300
 
 
-def resume_command() -> str:
-    """The command line of this process as one could type it again."""
+def resume_command(report: BatchReport | None = None) -> str:
+    """The command line of this process as one could type it again; after a used-up budget, with a larger one."""
     name, *arguments = sys.argv
+    if report is not None:
+        arguments = _with_larger_budget(arguments, report.spent)
     if name.endswith("__main__.py"):
         return shlex.join([sys.orig_argv[0], "-m", "deepseek_async", *arguments])
     short = Path(name).name
     return shlex.join([short if shutil.which(short) == name else name, *arguments])
+
+
+def _with_larger_budget(arguments: list[str], spent: float) -> list[str]:
+    """The same budget again beyond what is spent: the command as it was would stop at once."""
+    changed = list(arguments)
+    for place, argument in enumerate(arguments):
+        flag, equals, value = argument.partition("=")
+        if flag != "--budget":
+            continue
+        if not equals:
+            value = arguments[place + 1]
+        larger = f"{spent + float(value):.6g}"
+        changed[place if equals else place + 1] = f"--budget={larger}" if equals else larger
+    return changed
 
 
 def summary(
@@ -83,8 +99,10 @@ def _ends(report: BatchReport) -> str:
     if report.resumed:
         failed = f", {report.resumed_failed:,} of them with an error" if report.resumed_failed else ""
         parts.append(f"{report.resumed:,} by an earlier run{failed}")
-    if report.rejected:
-        parts.append(f"{len(report.rejected):,} rejected")
+    if report.progress.copied:
+        parts.append(f"{report.progress.copied:,} of them copies of equal rows")
+    if report.left:
+        parts.append(f"{report.left:,} without an answer left alone: run without --redo")
     return " · ".join(parts)
 
 
@@ -97,17 +115,13 @@ def _largest_first(report: BatchReport) -> list[tuple[str, int]]:
 
 
 def _what_failed(report: BatchReport, output: Path) -> Iterator[str]:
-    """Rejected rows first: they are in no output line, so only here can be read what became of them."""
-    shown = [f"{error.message}" for error in report.rejected[:_SHOWN]]
-    shown += [_failure(result) for result in report.first_failures[: _SHOWN - len(shown)]]
+    shown = [_failure(result) for result in report.first_failures[:_SHOWN]]
     if not shown:
         return
-    number = report.failed + len(report.rejected)
-    yield "first failures:" if number > len(shown) else "failures:"
+    yield "first failures:" if report.failed > len(shown) else "failures:"
     for line in shown:
         yield f"  {one_line(line, _WIDTH)}"
-    if report.failed:
-        yield f"  all of them: jq -c 'select(.error)' {shlex.quote(str(output))}"
+    yield f"  all of them: jq -c 'select(.error)' {shlex.quote(str(output))}"
 
 
 def _failure(result: BatchResult) -> str:

@@ -3,58 +3,24 @@
 from __future__ import annotations
 
 import random
-import sys
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepseek_async.batch.identity import DigestSet, Identities, digest, request_hash
-from deepseek_async.batch.row import Defaults, Row, RowReader
+from deepseek_async.batch.digests import Occurrences
+from deepseek_async.batch.identity import Shard, digest, is_unnamed, key_of, request_hash, unnamed
+from deepseek_async.batch.row import Defaults, RowReader
+from deepseek_async.errors import ConfigurationError
 
-DIGESTS = st.integers(1, 2**64 - 1)
-# Digests that all want the same place in the table.
-CROWDED = st.integers(1, 2**50).map(lambda high: (high << 12) % 2**64 or 1)
 PROMPTS = st.lists(st.sampled_from("abcdef"), max_size=30)
 
 
-def names(prompts: list[Any]) -> list[str | None]:
-    reader, identities = RowReader(Defaults()), Identities()
+def names(prompts: list[Any]) -> list[str]:
+    reader, occurrences = RowReader(Defaults()), Occurrences()
     rows = [reader.read(prompt) for prompt in prompts]
-    return [identities.name(row, request_hash(row)) for row in rows]
-
-
-@given(st.lists(DIGESTS | CROWDED, max_size=3000), st.lists(DIGESTS))
-def test_a_digest_set_is_a_set(added: list[int], others: list[int]):
-    table, expected = DigestSet(), set[int]()
-    for value in added:
-        assert table.add(value) == (value not in expected)
-        expected.add(value)
-
-    assert len(table) == len(expected)
-    assert all(value in table for value in expected)
-    assert all((value in table) == (value in expected) for value in others)
-
-
-def test_a_digest_set_grows_past_its_first_table():
-    chance = random.Random(7)
-    values = {chance.getrandbits(64) | 1 for _ in range(20_000)}
-    table = DigestSet()
-    for value in values:
-        table.add(value)
-
-    assert len(table) == len(values)
-    assert all(value in table for value in values)
-    assert not any(value in table for value in (chance.getrandbits(64) | 1 for _ in range(1000)) if value not in values)
-
-
-def test_a_digest_takes_at_most_27_bytes():
-    table = DigestSet()
-    for number in range(1, 100_000):
-        table.add(digest(number.to_bytes(8, "big")))
-        if number > 5000 and number % 97 == 0:
-            assert sys.getsizeof(table._table) <= 27 * number
+    return [row.custom_id or unnamed(request_hash(row), occurrences.next(request_hash(row))) for row in rows]
 
 
 def test_a_digest_is_never_the_mark_of_an_empty_place():
@@ -86,12 +52,6 @@ def test_equal_rows_without_an_id_have_names_of_their_own(prompts: list[str]):
 
     assert None not in given_names
     assert len(set(given_names)) == len(prompts)
-
-
-def test_a_second_custom_id_has_no_name():
-    rows = [{"custom_id": name, "prompt": f"{position}"} for position, name in enumerate("abab")]
-
-    assert names(rows) == ["a", "b", None, None]
 
 
 def test_a_custom_id_is_kept_whatever_is_asked():
@@ -130,16 +90,40 @@ def test_a_row_with_half_an_emoji_still_has_a_name():
 def test_bad_rows_are_told_apart_by_what_could_not_be_read():
     reader = RowReader(Defaults())
     rows = [reader.unreadable(line, "not JSON", text) for line, text in enumerate((b"{", b"[", b"{"), 1)]
-    identities = Identities()
-    given_names = [identities.name(row, request_hash(row)) for row in rows]
+    occurrences = Occurrences()
+    given_names = [unnamed(request_hash(row), occurrences.next(request_hash(row))) for row in rows]
 
     assert len(set(given_names)) == 3
     assert request_hash(rows[0]) == request_hash(rows[2])
 
 
-def test_a_million_different_rows_would_take_no_place_in_the_dict_of_repeats():
-    identities = Identities()
-    for number in range(1000):
-        identities.name(Row(number, number + 1), digest(str(number).encode()))
+def test_a_made_up_name_is_told_from_a_custom_id():
+    assert is_unnamed(unnamed(2**64 - 1, 123).encode())
+    assert not is_unnamed(b"row-1")
+    assert not is_unnamed(b"a")
 
-    assert identities._repeats == {}
+
+@given(st.binary(max_size=40))
+def test_a_key_fits_into_a_table(name: bytes):
+    assert 0 < key_of(name) < 2**64
+
+
+def test_every_row_is_in_exactly_one_shard_and_none_is_much_larger():
+    shards = [Shard(number, 8) for number in range(1, 9)]
+    sizes = [0] * 8
+    for number in range(8000):
+        mine = [shard.number for shard in shards if shard.has(f"row-{number}".encode())]
+        assert len(mine) == 1
+        sizes[mine[0] - 1] += 1
+
+    assert min(sizes) > 850
+
+
+def test_shards_are_the_same_on_every_machine():
+    assert [name for name in "abcdefgh" if Shard(1, 2).has(name.encode())] == ["a", "b", "e", "f", "g", "h"]
+
+
+@pytest.mark.parametrize("text", ["", "1", "1/", "/2", "0/2", "3/2", "a/b", "1/2/3", "-1/2", "1.0/2", "\u0661/2"])
+def test_what_names_no_shard_is_refused(text: str):
+    with pytest.raises(ConfigurationError, match="shard"):
+        Shard.parse(text)

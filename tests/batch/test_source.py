@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepseek_async.batch.row import Defaults, Row
-from deepseek_async.batch.source import count_lines, read_rows
+from deepseek_async.batch.source import Fingerprint, read_ids, read_rows
 from deepseek_async.errors import ConfigurationError
 
 MANY = 200_000
@@ -43,7 +43,7 @@ def test_line_ends_of_both_worlds_and_a_missing_one_at_the_end_are_all_fine(tmp_
     text = ending.join(['{"prompt":"a"}', '"b"', '[{"role":"user","content":"c"}]']) + (ending if last else "")
 
     assert prompts(rows_of(tmp_path / "in.jsonl", text)) == ["a", "b", "c"]
-    assert count_lines(tmp_path / "in.jsonl") == 3
+    assert len(list(read_ids(tmp_path / "in.jsonl", Defaults()))) == 3
 
 
 def test_blank_lines_are_no_rows_but_count_as_lines(tmp_path: Path):
@@ -205,10 +205,136 @@ def test_a_header_that_is_not_csv_is_an_error_of_the_file(tmp_path: Path):
         read_rows(tmp_path / "in.csv", Defaults(template="{text}"))
 
 
-def test_a_table_has_a_row_less_than_lines(tmp_path: Path):
-    (tmp_path / "in.csv").write_text("text\na\nb")
+# Names alone, and rows that are passed over
 
-    assert count_lines(tmp_path / "in.csv") == 2
+ODD_ROWS = [
+    '{"custom_id":"a","prompt":"x"}',
+    "",
+    '{"custom_id":7,"prompt":"x"}',
+    '{"prompt":"x","custom_id":null}',
+    '"a prompt"',
+    '[{"role":"user","content":"x"}]',
+    '{"custom_id":"","prompt":"x"}',
+    '{"custom_id":true,"prompt":"x"}',
+    '{"custom_id":["a"],"prompt":"x"}',
+    '{"custom_id":"a\\u0007","prompt":"x"}',
+    '{"custom_id":"é","prompt":"x"}',
+    '{"custom_id":"cut","prompt":"\\ud83d"}',
+    '{"custom_id":"bad","prompt":5}',
+    '{"custom_id":"broken","prompt":',
+    "5",
+]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".txt"])
+def test_the_names_alone_are_those_of_the_rows(tmp_path: Path, suffix: str):
+    path = tmp_path / f"in{suffix}"
+    rows = rows_of(path, "\n".join(ODD_ROWS))
+
+    assert list(read_ids(path, Defaults())) == [(row.line, row.custom_id) for row in rows]
+
+
+def test_the_names_alone_of_a_table_are_those_of_its_rows(tmp_path: Path):
+    rows = rows_of(tmp_path / "in.csv", "custom_id,text\na,x\nb,y\n", template="{text}")
+
+    assert [(row.line, row.custom_id) for row in rows] == [(2, "a"), (3, "b")]
+    assert list(read_ids(tmp_path / "in.csv", Defaults(template="{text}"))) == [(2, "a"), (3, "b")]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "content"),
+    [(".jsonl", '"a"\n\n"b"\n{bad\n"d"\n'), (".txt", "a\nb\n\nc\nd\n"), (".csv", 'text\na\n"b\n"\nc,c\nd\n')],
+)
+def test_rows_that_are_not_wanted_are_passed_over_and_the_others_keep_their_place(
+    tmp_path: Path,
+    suffix: str,
+    content: str,
+):
+    path = tmp_path / f"in{suffix}"
+    path.write_text(content)
+    defaults = Defaults(template="{text}" if suffix == ".csv" else None)
+    everything = list(read_rows(path, defaults))
+
+    for wanted in ([0, 1, 0, 1], [1, 0, 1, 0], [0, 0, 1, 1], [0] * 4, [1] * 4):
+        some = list(read_rows(path, defaults, wanted))
+        assert [(row.index, row.line) for row in some] == [
+            (row.index, row.line) for row in everything if wanted[row.index]
+        ]
+
+
+def test_rows_beyond_those_that_were_judged_are_not_wanted(tmp_path: Path):
+    (tmp_path / "in.txt").write_text("a\nb\nc\n")
+
+    assert [row.index for row in read_rows(tmp_path / "in.txt", Defaults(), [1, 1])] == [0, 1]
+
+
+# Parquet
+
+
+def parquet(path: Path, **columns: list[Any]) -> Path:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow.parquet import write_table
+
+    write_table(pyarrow.table(columns), path)
+    return path
+
+
+def test_a_parquet_file_is_read_like_a_table(tmp_path: Path):
+    path = parquet(tmp_path / "in.parquet", custom_id=[f"{n}" for n in range(600)], text=[f"t{n}" for n in range(600)])
+    rows = list(read_rows(path, Defaults(template="Say {text}")))
+
+    assert [row.custom_id for row in rows] == [f"{number}" for number in range(600)]
+    assert prompts(rows) == [f"Say t{number}" for number in range(600)]
+    assert [row.line for row in rows] == list(range(1, 601))
+    assert [row.index for row in read_rows(path, Defaults(template="{text}"), [0] * 599 + [1])] == [599]
+
+
+def test_a_parquet_file_with_prompts_needs_no_template(tmp_path: Path):
+    assert prompts(list(read_rows(parquet(tmp_path / "in.parquet", prompt=["a", "b"]), Defaults()))) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [("{nope}", "the template names the column 'nope'; .* has: text"), (None, "needs a template.*it has: text")],
+)
+def test_a_parquet_file_without_the_column_is_refused_before_the_first_row(
+    tmp_path: Path,
+    template: str | None,
+    reason: str,
+):
+    path = parquet(tmp_path / "in.parquet", text=["a"])
+
+    with pytest.raises(ConfigurationError, match=reason):
+        read_rows(path, Defaults(template=template))
+
+
+def test_what_is_no_parquet_file_is_refused(tmp_path: Path):
+    (tmp_path / "in.parquet").write_text('"a"\n')
+
+    with pytest.raises(ConfigurationError, match="is no Parquet file"):
+        read_rows(tmp_path / "in.parquet", Defaults())
+
+
+# Files that others write to
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda path: path.write_text("more than before"), "it grew from 6 to 16 bytes"),
+        (lambda path: path.write_text("less"), "it shrank from 6 to 4 bytes"),
+        (lambda path: os.utime(path, (1, 1)), "it was written to, or replaced"),
+        (lambda path: path.unlink() or path.write_text("before"), "it was written to, or replaced"),
+    ],
+)
+def test_a_file_that_somebody_writes_to_is_noticed(tmp_path: Path, change: Any, said: str):
+    path = tmp_path / "in.txt"
+    path.write_text("before")
+    fingerprint = Fingerprint.of(path)
+    assert fingerprint.difference(path) is None
+    change(path)
+
+    assert fingerprint.difference(path) == said
 
 
 # Templates and files that cannot be used

@@ -83,15 +83,15 @@ async def test_a_row_that_fails_for_good_gives_code_1_and_is_named(command: Comm
     assert len(command.lines()) == 3
 
 
-async def test_a_second_row_with_the_same_custom_id_is_rejected_with_its_line(command: CommandLine, serve: Serve):
+async def test_a_second_row_with_the_same_custom_id_is_refused_with_both_lines(command: CommandLine, serve: Serve):
     await serve()
     command.write("in.jsonl", '{"custom_id": "a", "prompt": "x"}', '{"custom_id": "a", "prompt": "y"}')
 
     ended = await command.run("batch", "run", "in.jsonl", "-o", "out.jsonl")
 
-    assert ended.code == 1
-    assert "1 rejected" in ended.err
-    assert "in.jsonl, line 2: custom_id 'a' is already that of line 1" in ended.err
+    assert ended.code == 2
+    assert ended.err.startswith("error: in.jsonl, line 2: custom_id 'a' is already that of line 1")
+    assert command.lines() == []
 
 
 async def test_at_most_ten_failures_are_shown(command: CommandLine, serve: Serve):

@@ -9,7 +9,8 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from deepseek_async.batch.identity import DigestSet, digest
+from deepseek_async.batch.digests import DigestSet
+from deepseek_async.batch.identity import digest
 from deepseek_async.batch.line import FACTS, decode_line
 from deepseek_async.errors import ConfigurationError
 

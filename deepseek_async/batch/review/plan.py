@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.batch.identity import DigestSet
+from deepseek_async.batch.digests import DigestSet
 from deepseek_async.batch.row import Row
 from deepseek_async.batch.schedule.prefix import WORTH_WAITING, Prefix, covered, hit_tokens, prefix_of
 from deepseek_async.pricing import PriceTable

@@ -5,77 +5,27 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import resource
 import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Iterator
-from itertools import count
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import until
+from writing import Writing, line, outcome, read_back
 
-from deepseek_async.batch import journal as module
-from deepseek_async.batch.journal import GROUP_ROWS, Journal
-from deepseek_async.batch.line import encode_line
-from deepseek_async.batch.result import BatchResult
-from deepseek_async.errors import APIConnectionError, OutputLockedError, OutputWriteError
+import deepseek_async
+from deepseek_async.batch.journal import Disk, Durability, Journal, Written
+from deepseek_async.batch.journal import file as file_module
+from deepseek_async.batch.journal import writer as module
+from deepseek_async.batch.journal.lock import file_system
+from deepseek_async.batch.journal.writer import GROUP_ROWS
+from deepseek_async.errors import ConfigurationError, OutputLockedError, OutputWriteError
 
-REPOSITORY = Path(module.__file__).parents[2]
-
-
-def line(name: object, size: int = 0) -> bytes:
-    """A whole output line for the row of that name, padded by about ``size`` bytes."""
-    error = APIConnectionError("x" * size)
-    return encode_line(BatchResult(index=0, error=error), str(name), 1)
-
-
-class Writing:
-    """Writes to one file and remembers what was acknowledged."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.acknowledged: list[Any] = []
-        self.groups: list[int] = []
-        self._more = asyncio.Event()
-
-    def journal(self) -> Journal:
-        return Journal(self.path, self._durable)
-
-    def _durable(self, marks: list[Any]) -> None:
-        self.acknowledged += marks
-        self.groups.append(len(marks))
-        self._more.set()
-
-    async def until_acknowledged(self, size: int) -> None:
-        while len(self.acknowledged) < size:
-            self._more.clear()
-            await self._more.wait()
-
-    async def write(self, *names: object, size: int = 0) -> None:
-        async with self.journal() as journal:
-            for name in names:
-                await journal.append(line(name, size), str(name))
-
-    async def write_on(self) -> None:
-        """Write until it fails."""
-        async with self.journal() as journal:
-            for number in count():
-                await journal.append(line(number), str(number))
-                await asyncio.sleep(0)
-
-    def names(self) -> list[str]:
-        """Rows in the file, which must be whole lines."""
-        content = self.path.read_bytes()
-        assert content == b"" or content.endswith(b"\n")
-        found = []
-        for text in content.splitlines():
-            row = module.decode_line(text)
-            assert row is not None, text
-            found.append(row.custom_id)
-        return found
+REPOSITORY = Path(deepseek_async.__file__).parents[1]
 
 
 @pytest.fixture
@@ -120,7 +70,7 @@ async def test_a_group_that_does_not_fill_ends_by_the_clock(writing: Writing):
 async def test_a_journal_goes_on_behind_what_is_there(writing: Writing):
     await writing.write("a", "b")
     async with writing.journal() as journal:
-        assert [row.custom_id for row in journal.finished()] == ["a", "b"]
+        assert read_back(journal) == (["a", "b"], 0)
         await journal.append(line("c"), "c")
 
     assert writing.names() == ["a", "b", "c"]
@@ -177,7 +127,7 @@ async def test_a_row_is_acknowledged_only_after_it_was_written_and_synced(
 
     monkeypatch.setattr(os, "write", recorded_write)
     monkeypatch.setattr(os, "fdatasync", recorded_sync)
-    async with Journal(writing.path, lambda marks: history.append(("acknowledge", len(marks)))) as journal:
+    async with Journal(writing.path, lambda written: history.append(("acknowledge", len(written.marks)))) as journal:
         for number in range(700):
             await journal.append(line(number), number)
             if number % 100 == 0:
@@ -204,6 +154,43 @@ async def test_the_name_of_a_new_file_is_made_durable_too(writing: Writing, monk
     assert any(os.path.samestat(status, writing.path.stat()) for status in synced)
 
 
+@pytest.mark.parametrize(("durability", "syncs"), [("os", 1), ("group", 1), ("each", 10)])
+async def test_a_row_is_synced_as_often_as_was_asked_for(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    durability: str,
+    syncs: int,
+):
+    calls = []
+    monkeypatch.setattr(os, "fdatasync", calls.append)
+    writing = Writing(tmp_path / "out.jsonl", durability=Durability(durability))
+    await writing.write(*range(10))
+
+    assert len(calls) == syncs  # left to the kernel, it is synced once, at the end
+    assert writing.names() == writing.acknowledged == [str(number) for number in range(10)]
+    assert writing.groups == ([1] * 10 if durability == "each" else [10])
+
+
+async def test_an_acknowledged_row_can_be_read_back_from_its_place(writing: Writing):
+    places: list[tuple[int, bytes]] = []
+
+    def durable(written: Written) -> None:
+        offset = written.offset
+        for text in written.lines:
+            places.append((offset, text))
+            offset += len(text)
+
+    await writing.write("before")
+    async with Journal(writing.path, durable, min_free=0) as journal:
+        for name in ("a", "long", "c"):
+            await journal.append(line(name, 100_000 if name == "long" else 0), None)
+        await journal.drain()
+        for offset, text in places:
+            assert journal.read_line(offset) == text.rstrip(b"\n")
+
+    assert len(places) == 3
+
+
 # What a crash leaves behind
 
 
@@ -212,8 +199,7 @@ async def test_a_torn_last_line_is_cut_off_wherever_it_broke(writing: Writing):
     for length in range(len(torn)):
         writing.path.write_bytes(whole + torn[:length])
         async with writing.journal() as journal:
-            assert [row.custom_id for row in journal.finished()] == ["a", "b"]
-            assert journal.damaged == 0
+            assert read_back(journal) == (["a", "b"], 0)
         assert writing.path.read_bytes() == whole
 
 
@@ -236,8 +222,7 @@ async def test_a_damaged_line_is_set_aside_and_finishes_no_row(writing: Writing)
     damaged = line("b").replace(b'"b"', b'"c"')
     writing.path.write_bytes(line("a") + damaged + b"\n" + b"\0" * 4096 + b"\n" + line("d"))
     async with writing.journal() as journal:
-        assert [row.custom_id for row in journal.finished()] == ["a", "d"]
-        assert journal.damaged == 2
+        assert read_back(journal) == (["a", "d"], 2)
 
     side = writing.path.with_name("out.jsonl.damaged")
     assert side.read_bytes() == damaged + b"\0" * 4096 + b"\n"
@@ -247,16 +232,25 @@ async def test_a_damaged_line_is_set_aside_and_finishes_no_row(writing: Writing)
 async def test_line_ends_that_another_program_changed_are_no_damage(writing: Writing):
     writing.path.write_bytes((line("a") + line("b")).replace(b"\n", b"\r\n"))
     async with writing.journal() as journal:
-        assert [row.custom_id for row in journal.finished()] == ["a", "b"]
-        assert journal.damaged == 0
+        assert read_back(journal) == (["a", "b"], 0)
 
 
 async def test_a_side_file_that_cannot_be_written_is_an_error_of_the_output(writing: Writing):
     writing.path.write_bytes(b"damaged\n")
     writing.path.with_name("out.jsonl.damaged").mkdir()
     async with writing.journal() as journal:
-        with pytest.raises(OutputWriteError, match=r"set a damaged line of .* aside"):
-            list(journal.finished())
+        with pytest.raises(OutputWriteError, match=r"set damaged lines of .* aside"):
+            read_back(journal)
+
+
+async def test_a_damaged_line_is_set_aside_once_and_leaves_blanks_that_every_reader_skips(writing: Writing):
+    writing.path.write_bytes(line("a") + line("b").replace(b'"b"', b'"c"') + line("d"))
+    for expected in (1, 0, 0):
+        async with writing.journal() as journal:
+            assert read_back(journal) == (["a", "d"], expected)
+
+    assert writing.path.read_bytes().split() == (line("a") + line("d")).split()
+    assert writing.path.with_name("out.jsonl.damaged").read_bytes().count(b"\n") == 1
 
 
 # Places that are no output
@@ -309,6 +303,55 @@ async def test_a_refused_file_is_not_kept_locked(writing: Writing):
     await writing.write("a")
 
     assert writing.names() == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs", "ceph"])
+async def test_a_network_file_system_is_refused_unless_it_is_allowed(
+    writing: Writing,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+):
+    mounts = f"1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 0:50 / {writing.path.parent} rw shared:1 - {kind} server:/x rw\n"
+    monkeypatch.setattr(Disk, "mounts", lambda _: mounts)
+
+    with pytest.raises(ConfigurationError, match=rf"network file system \({kind}\).*--allow-network"):
+        await writing.write("a")
+    assert not writing.path.exists()
+    await Writing(writing.path, allow_network=True).write("a")
+    assert writing.names() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "ext4"),
+        ("/data/x", "xfs"),
+        ("/data", "xfs"),
+        ("/database", "ext4"),
+        ("/data/over/x", "tmpfs"),
+        ("/with space/x", "nfs"),
+    ],
+)
+def test_the_file_system_is_that_of_the_innermost_and_latest_mount(path: str, kind: str):
+    mounts = (
+        "1 0 8:1 / / rw - ext4 /dev/sda rw\n"
+        "2 1 8:2 / /data rw master:1 shared:2 - xfs /dev/sdb rw\n"
+        "3 2 8:2 / /data/over rw - nfs server:/x rw\n"
+        "4 2 8:2 / /data/over rw - tmpfs tmpfs rw\n"
+        "5 1 8:2 / /with\\040space rw - nfs server:/x rw\n"
+        "what is this\n"
+    )
+
+    assert file_system(Path(path), mounts) == kind
+
+
+def test_where_mounts_are_not_known_no_file_system_is_named():
+    assert file_system(Path("/data"), "") is None
+
+
+async def test_a_disk_that_is_nearly_full_is_refused_before_anything_is_written(tmp_path: Path):
+    with pytest.raises(OutputWriteError, match=r"MiB left, and 1,099,511,627,776 MiB are to stay free"):
+        await Writing(tmp_path / "out.jsonl", min_free=1 << 60).write("a")
 
 
 # One writer
@@ -379,25 +422,7 @@ async def test_one_process_cannot_write_an_output_twice_either(writing: Writing)
 # Disks that fail
 
 
-async def one_by_one(writing: Writing, size: int) -> None:
-    """Each row in a group of its own."""
-    async with writing.journal() as journal:
-        for number in range(size):
-            await journal.append(line(number), str(number))
-            acknowledged = asyncio.ensure_future(writing.until_acknowledged(number + 1))
-            await asyncio.wait({acknowledged, journal._writer}, return_when=asyncio.FIRST_COMPLETED)
-            acknowledged.cancel()
-
-
-async def outcome(running: Coroutine[Any, Any, None]) -> OutputWriteError | None:
-    try:
-        await running
-    except OutputWriteError as error:
-        return error
-    return None
-
-
-class Disk:
+class FailingCall:
     """Wraps the system calls of the writer; the n-th call to one of them fails."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, call: str, failing: int, *, for_good: bool, code: int) -> None:
@@ -422,40 +447,6 @@ class Disk:
         return self._real(*arguments)
 
 
-@pytest.mark.usefixtures("no_waiting")
-@pytest.mark.parametrize("for_good", [True, False], ids=["for good", "once"])
-@pytest.mark.parametrize(
-    ("call", "code"),
-    [("write", errno.EIO), ("write", errno.ENOSPC), ("fdatasync", errno.EIO), ("fdatasync", errno.ENOSPC)],
-)
-async def test_no_acknowledged_row_is_missing_whichever_call_fails(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    call: str,
-    code: int,
-    for_good: bool,
-):
-    failing = 0
-    while True:
-        writing = Writing(tmp_path / f"{failing}.jsonl")
-        with monkeypatch.context() as patch:
-            disk = Disk(patch, call, failing, for_good=for_good, code=code)
-            failure = await outcome(one_by_one(writing, 8))
-        short_but_fine = code == errno.ENOSPC and call == "write" and not for_good
-        assert (failure is not None) == (disk.met and not short_but_fine)
-        if failure is not None:
-            assert os.strerror(code) in failure.message
-            assert failure.path == str(writing.path)
-        survived = writing.names()
-        assert survived[: len(writing.acknowledged)] == writing.acknowledged
-        if not disk.met:
-            break
-        failing += 1
-
-    assert failing >= 8
-    assert len(survived) == 8
-
-
 async def test_a_short_write_is_continued(writing: Writing, monkeypatch: pytest.MonkeyPatch):
     write = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:7]))
@@ -465,7 +456,7 @@ async def test_a_short_write_is_continued(writing: Writing, monkeypatch: pytest.
 
 
 async def test_a_failed_sync_is_not_tried_again(writing: Writing, monkeypatch: pytest.MonkeyPatch, no_waiting: None):
-    disk = Disk(monkeypatch, "fdatasync", 2, for_good=False, code=errno.EIO)
+    disk = FailingCall(monkeypatch, "fdatasync", 2, for_good=False, code=errno.EIO)
     with pytest.raises(OutputWriteError):
         await writing.write_on()
 
@@ -477,7 +468,7 @@ async def test_a_producer_that_waits_for_the_disk_hears_of_its_failure(
     writing: Writing,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    Disk(monkeypatch, "write", 0, for_good=True, code=errno.EIO)
+    FailingCall(monkeypatch, "write", 0, for_good=True, code=errno.EIO)
 
     async def flood(journal: Journal) -> None:
         for number in range(100 * GROUP_ROWS):
@@ -490,7 +481,7 @@ async def test_a_producer_that_waits_for_the_disk_hears_of_its_failure(
 
 
 async def test_a_failure_of_the_last_group_shows_on_leaving(writing: Writing, monkeypatch: pytest.MonkeyPatch):
-    Disk(monkeypatch, "fdatasync", 0, for_good=False, code=errno.EIO)
+    FailingCall(monkeypatch, "fdatasync", 0, for_good=False, code=errno.EIO)
 
     with pytest.raises(OutputWriteError, match="run the same command again"):
         await writing.write("a", "b")
@@ -498,21 +489,101 @@ async def test_a_failure_of_the_last_group_shows_on_leaving(writing: Writing, mo
     assert writing.names() == []
 
 
-async def test_a_full_disk_leaves_whole_lines_and_the_next_run_goes_on(writing: Writing, no_waiting: None):
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
-    try:
-        with pytest.raises(OutputWriteError, match="File too large"):
-            await writing.write(*range(5000), size=500)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, handler)
-    kept = writing.names()
-    assert writing.acknowledged == kept
-    await writing.write("more")
+async def test_after_a_failure_it_is_said_which_answered_rows_are_missing(
+    writing: Writing,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    FailingCall(monkeypatch, "fdatasync", 1, for_good=False, code=errno.EIO)
 
+    async def run() -> None:
+        async with writing.journal() as journal:
+            await journal.append(line("kept"), "kept")
+            await journal.drain()
+            for number in range(7):
+                await journal.append(line(number), str(number))
+
+    failure = await outcome(run())
+
+    assert failure is not None
+    assert failure.rows == [str(number) for number in range(7)]
+    assert "7 answered rows are not in it (0, 1, 2, 3, 4, …)" in failure.message
+    assert writing.names() == writing.acknowledged == ["kept"]
+
+
+class FullDisk(Disk):
+    """Takes so many bytes; then it is full until somebody makes room."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.refused = 0
+
+    def write(self, descriptor: int, data: memoryview) -> int:
+        size = min(self.room, len(data))
+        if not size:
+            self.refused += 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.room -= size
+        return super().write(descriptor, data[:size])
+
+
+async def test_a_full_disk_is_waited_for_and_rows_go_on_when_there_is_room(
+    writing: Writing,
+    monkeypatch: pytest.MonkeyPatch,
+    no_waiting: None,
+):
+    monkeypatch.setattr(module, "FULL_DISK_PAUSE", 0.001)
+    disk = FullDisk(int(2.5 * len(line("0"))))
+    async with writing.journal(disk=disk) as journal:
+        for number in range(5):
+            await journal.append(line(number), str(number))
+        await until(lambda: disk.refused >= 3)
+        assert journal.stalled
+        assert writing.names() == writing.acknowledged  # whole lines, and nothing of the group that did not fit
+        waiting = asyncio.create_task(journal.flow())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        disk.room = 1 << 20
+        await waiting
+        assert not journal.stalled
+
+    assert writing.names() == writing.acknowledged == [str(number) for number in range(5)]
+
+
+async def test_a_disk_that_stays_full_ends_the_run_and_the_next_one_goes_on(
+    writing: Writing,
+    monkeypatch: pytest.MonkeyPatch,
+    no_waiting: None,
+):
+    monkeypatch.setattr(module, "FULL_DISK_SECONDS", 0.02)
+    monkeypatch.setattr(module, "FULL_DISK_PAUSE", 0.005)
+    size = len(line("0"))
+    async with writing.journal() as journal:
+        await journal.append(line(0), "0")
+    failure = await outcome(Writing(writing.path, disk=FullDisk(size + 10)).write(*range(1, 9)))
+
+    assert failure is not None
+    assert "No space left on device, and no room was made within" in failure.message
+    assert failure.rows
+    kept = writing.names()
+    assert kept[0] == "0"
+    await Writing(writing.path).write("more")
     assert writing.names() == [*kept, "more"]
+
+
+async def test_room_is_looked_for_every_minute(writing: Writing, monkeypatch: pytest.MonkeyPatch, no_waiting: None):
+    monkeypatch.setattr(module, "FULL_DISK_PAUSE", 0.001)
+    monkeypatch.setattr(file_module, "_SPACE_CHECK_SECONDS", 0.0)
+    free = [1000]
+    monkeypatch.setattr(Disk, "free", lambda *_: free[0])
+    async with writing.journal(min_free=500) as journal:
+        await journal.append(line("a"), "a")
+        await journal.drain()
+        free[0] = 499
+        await journal.append(line("b"), "b")
+        await until(lambda: journal.stalled)
+        assert writing.names() == ["a"]
+        free[0] = 500
+    assert writing.names() == ["a", "b"]
 
 
 async def test_an_output_that_is_deleted_under_the_run_is_noticed(writing: Writing, no_waiting: None):
@@ -548,7 +619,7 @@ async def test_what_was_appended_is_written_also_while_the_caller_is_cancelled(w
 
 
 async def test_a_cancellation_stays_one_when_the_disk_fails_too(writing: Writing, monkeypatch: pytest.MonkeyPatch):
-    Disk(monkeypatch, "write", 0, for_good=True, code=errno.EIO)
+    FailingCall(monkeypatch, "write", 0, for_good=True, code=errno.EIO)
     appended = asyncio.Event()
 
     async def run() -> None:
@@ -566,7 +637,7 @@ async def test_a_cancellation_stays_one_when_the_disk_fails_too(writing: Writing
 
 
 async def test_a_callback_that_raises_is_heard_and_keeps_nothing_off_the_disk(writing: Writing, no_waiting: None):
-    def durable(marks: list[Any]) -> None:
+    def durable(written: Written) -> None:
         raise ValueError("a mistake in the callback")
 
     async def flood(journal: Journal) -> None:

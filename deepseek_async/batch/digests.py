@@ -1,0 +1,143 @@
+"""Sets and maps of 64-bit digests: what a job remembers of every row, in few bytes each. Pure."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Final
+
+_EMPTY: Final = 0
+_SMALLEST: Final = 1024
+_WORD: Final = 8
+
+
+class DigestSet:
+    """A set of 64-bit digests at 11 to 27 bytes each, where a set of ints takes about 100.
+
+    Open addressing in one array of machine words. The digests are evenly spread already, so their low bits
+    are the place.
+    """
+
+    __slots__ = ("_mask", "_table", "_used")
+
+    def __init__(self) -> None:
+        self._table = _zeros(_SMALLEST)
+        self._mask = _SMALLEST - 1
+        self._used = 0
+
+    def __len__(self) -> int:
+        return self._used
+
+    def __contains__(self, value: int) -> bool:
+        table, mask = self._table, self._mask
+        place = value & mask
+        while (found := table[place]) != _EMPTY:
+            if found == value:
+                return True
+            place = (place + 1) & mask
+        return False
+
+    def add(self, value: int) -> bool:
+        """Add ``value``, which must not be 0. False if it was there already."""
+        table, mask = self._table, self._mask
+        place = value & mask
+        while (found := table[place]) != _EMPTY:
+            if found == value:
+                return False
+            place = (place + 1) & mask
+        table[place] = value
+        self._used += 1
+        if self._used * 4 > len(table) * 3:
+            self._table = _rehashed(table)
+            self._mask = len(self._table) - 1
+        return True
+
+
+class DigestMap:
+    """A map from 64-bit digests to 64-bit numbers, at 22 to 54 bytes an entry."""
+
+    __slots__ = ("_keys", "_mask", "_used", "_values")
+
+    def __init__(self) -> None:
+        self._keys = _zeros(_SMALLEST)
+        self._values = _zeros(_SMALLEST)
+        self._mask = _SMALLEST - 1
+        self._used = 0
+
+    def __len__(self) -> int:
+        return self._used
+
+    def get(self, key: int) -> int | None:
+        """The number of ``key``, or None."""
+        keys, mask = self._keys, self._mask
+        place = key & mask
+        while (found := keys[place]) != _EMPTY:
+            if found == key:
+                return self._values[place]
+            place = (place + 1) & mask
+        return None
+
+    def put(self, key: int, value: int) -> int | None:
+        """Set the number of ``key``, which must not be 0. Returns the one it had."""
+        keys, mask = self._keys, self._mask
+        place = key & mask
+        while (found := keys[place]) != _EMPTY:
+            if found == key:
+                before = self._values[place]
+                self._values[place] = value
+                return before
+            place = (place + 1) & mask
+        keys[place] = key
+        self._values[place] = value
+        self._used += 1
+        if self._used * 4 > len(keys) * 3:
+            self._grow()
+        return None
+
+    def _grow(self) -> None:
+        keys, values = self._keys, self._values
+        self._keys = _rehashed(keys)
+        self._mask = len(self._keys) - 1
+        self._values = _zeros(len(self._keys))
+        for place, key in enumerate(keys):
+            if key != _EMPTY:
+                self._values[_place(self._keys, self._mask, key)] = values[place]
+
+
+class Occurrences:
+    """Counts how often each digest has come; only those that come more than once take a place in the map."""
+
+    __slots__ = ("_repeats", "_seen")
+
+    def __init__(self) -> None:
+        self._seen = DigestSet()
+        self._repeats = DigestMap()
+
+    def next(self, value: int) -> int:
+        """How often ``value``, which must not be 0, came before."""
+        if self._seen.add(value):
+            return 0
+        before = (self._repeats.get(value) or 0) + 1
+        self._repeats.put(value, before)
+        return before
+
+
+def _zeros(size: int) -> array[int]:
+    # Multiplied, because an array made from bytes would need its size twice.
+    return array("Q", bytes(_WORD)) * size
+
+
+def _rehashed(table: array[int]) -> array[int]:
+    """The same digests in a table of twice the size."""
+    larger = _zeros(2 * len(table))
+    mask = len(larger) - 1
+    for value in table:
+        if value != _EMPTY:
+            larger[_place(larger, mask, value)] = value
+    return larger
+
+
+def _place(table: array[int], mask: int, value: int) -> int:
+    place = value & mask
+    while table[place] not in (_EMPTY, value):
+        place = (place + 1) & mask
+    return place

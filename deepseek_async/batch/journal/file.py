@@ -1,0 +1,148 @@
+"""The output as a file of whole lines: cut when it is opened, appended to by groups, each whole or not at all.
+
+A failed sync is never tried again on the same descriptor: the kernel may have marked the pages clean, and the next
+sync would lie (Rebello et al. 2020, "Can Applications Recover from fsync Failures?").
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from deepseek_async.batch.journal.disk import Disk, sync_folder, uninterrupted, write_whole
+from deepseek_async.errors import OutputWriteError
+
+LOW_WATER: Final = 64 << 20
+"""Bytes that stay free by default: a disk that is full to the last byte hurts everything else on it."""
+
+_SPACE_CHECK_SECONDS: Final = 60.0
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_TAIL_BLOCK: Final = 1 << 16
+
+
+class Durability(StrEnum):
+    """When a row counts as done."""
+
+    OS = "os"
+    """Handed to the kernel: survives the death of the process, not that of the machine."""
+    GROUP = "group"
+    """Synced with up to 255 others; as fast as the API can be."""
+    EACH = "each"
+    """Synced alone: some 400 rows a second on a virtual disk."""
+
+
+class DiskFullError(Exception):
+    """There is no room for a group. The file is as it was before; the same group may be tried again."""
+
+
+class OutputFile:
+    """An open output. Not for several threads at a time."""
+
+    def __init__(self, path: Path, disk: Disk, *, min_free: int, synced: bool) -> None:
+        self._path = path
+        self._disk = disk
+        self._min_free = min_free
+        self._synced = synced
+        self._descriptor = -1
+        self._space_seen = 0.0
+        self.end = 0
+        """Offset after the last whole line."""
+
+    def open(self) -> None:
+        """Open, and cut off what follows the last line feed: it was being written when a run died.
+
+        That is done also if it parses. Raises OutputWriteError, also for too little room.
+        """
+        disk = self._disk
+        try:
+            self._descriptor = uninterrupted(disk.open, self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+            self.end = self._end_of_last_line()
+            uninterrupted(disk.truncate, self._descriptor, self.end)
+            uninterrupted(disk.sync, self._descriptor)
+            sync_folder(disk, self._path.parent)
+            free = uninterrupted(disk.free, self._descriptor)
+        except OSError as error:
+            self.close()
+            reason = "it is a symbolic link" if error.errno == errno.ELOOP else os.strerror(error.errno or 0)
+            raise OutputWriteError(f"cannot open {self._path}: {reason}", path=str(self._path)) from None
+        if free < self._min_free:
+            self.close()
+            raise OutputWriteError(
+                f"the disk of {self._path} has {free >> 20:,} MiB left, and {self._min_free >> 20:,} MiB are to stay "
+                "free: make room, or change the limit (min_free, --min-free)",
+                path=str(self._path),
+            )
+        self._space_seen = time.monotonic()
+
+    def append(self, data: bytes) -> None:
+        """Append whole lines, durable on return. Raises DiskFullError, or OSError after which the file is of no use."""
+        self._look_for_room()
+        disk, descriptor = self._disk, self._descriptor
+        try:
+            try:
+                write_whole(lambda rest: disk.write(descriptor, rest), data)
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
+                # Whole lines or nothing. If this fails, so does the whole: another try would write behind a torn line.
+                uninterrupted(disk.truncate, descriptor, self.end)
+                raise DiskFullError(os.strerror(error.errno)) from None
+            if self._synced:
+                self.sync()
+            if not uninterrupted(disk.status, descriptor).st_nlink:
+                raise FileNotFoundError(errno.ENOENT, "it was deleted while the job was running")
+        except OSError:
+            # What the file shows from now on must not be more than what was acknowledged.
+            with suppress(OSError):
+                uninterrupted(disk.truncate, descriptor, self.end)
+            raise
+        self.end += len(data)
+
+    def sync(self) -> None:
+        """Make what was appended durable. Raises OSError."""
+        uninterrupted(self._disk.sync_data, self._descriptor)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """``size`` bytes, or fewer at the end of the file. Raises OSError."""
+        data = b""
+        # A read may be short too, and what is missing here would be cut off as torn.
+        while len(data) < size:
+            more = uninterrupted(self._disk.read_at, self._descriptor, size - len(data), offset + len(data))
+            if not more:
+                break
+            data += more
+        return data
+
+    def close(self) -> None:
+        """Close it; what was appended is in it."""
+        if self._descriptor >= 0:
+            with suppress(OSError):
+                self._disk.close(self._descriptor)
+            self._descriptor = -1
+
+    def _look_for_room(self) -> None:
+        now = time.monotonic()
+        if now - self._space_seen < _SPACE_CHECK_SECONDS:
+            return
+        try:
+            free = uninterrupted(self._disk.free, self._descriptor)
+        except OSError:
+            return  # the write will tell
+        if free < self._min_free:
+            raise DiskFullError(f"{free >> 20:,} MiB are left, and {self._min_free >> 20:,} MiB are to stay free")
+        self._space_seen = now
+
+    def _end_of_last_line(self) -> int:
+        end = uninterrupted(self._disk.status, self._descriptor).st_size
+        while end > 0:
+            start = max(0, end - _TAIL_BLOCK)
+            found = self.read(start, end - start).rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+            end = start
+        return 0

@@ -1,0 +1,97 @@
+"""The lines of an output, and what is done about damaged ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from deepseek_async.batch.journal.disk import Disk, uninterrupted, write_whole
+from deepseek_async.batch.line import decode_line
+from deepseek_async.errors import OutputWriteError
+
+_BLOCK: Final = 1 << 20
+
+
+class OutputLines:
+    """Reads a file of output lines once; of several lines for one row, the last one counts."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._at = 0
+        self.damaged: list[tuple[int, int]] = []
+        """Offset and length of each line that cannot be what was written."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Each line with its line feed. Raises OutputWriteError when the file cannot be read."""
+        try:
+            # Past the seam: a failing read ends the run before anything is sent.
+            with self._path.open("rb", buffering=_BLOCK) as file:
+                for line in file:
+                    yield line
+                    self._at += len(line)
+        except OSError as error:
+            raise OutputWriteError(f"cannot read {self._path}: {error.strerror}", path=str(self._path)) from None
+
+    @property
+    def at(self) -> int:
+        """Offset of the line that was handed out last."""
+        return self._at
+
+    def blank_or_damaged(self, line: bytes) -> None:
+        """Note a line that names no row."""
+        if line.strip():
+            self.damaged.append((self._at, len(line)))
+
+
+def set_aside(path: Path, disk: Disk, damaged: list[tuple[int, int]]) -> None:
+    """Move damaged lines to a side file; blanks take their place, so that every reader can go on.
+
+    First the copy is made durable, then the line is blanked. Raises OutputWriteError.
+    """
+    side = path.with_name(path.name + ".damaged")
+    try:
+        # Without O_APPEND, with which Linux would write at the end wherever it was told to.
+        source = uninterrupted(disk.open, path, os.O_RDWR)
+        try:
+            target = uninterrupted(disk.open, side, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            try:
+                for offset, length in damaged:
+                    for start in range(offset, offset + length, _BLOCK):
+                        size = min(_BLOCK, offset + length - start)
+                        write_whole(
+                            lambda rest: disk.write(target, rest),
+                            uninterrupted(disk.read_at, source, size, start),
+                        )
+                uninterrupted(disk.sync, target)
+            finally:
+                with suppress(OSError):
+                    disk.close(target)
+            for offset, length in damaged:
+                _blank(disk, source, offset, length - 1)
+            uninterrupted(disk.sync, source)
+        finally:
+            with suppress(OSError):
+                disk.close(source)
+    except OSError as error:
+        raise OutputWriteError(
+            f"cannot set damaged lines of {path} aside in {side}: {error.strerror}",
+            path=str(path),
+        ) from None
+
+
+def _blank(disk: Disk, descriptor: int, offset: int, length: int) -> None:
+    while length > 0:
+        size = min(_BLOCK, length)
+        done = uninterrupted(disk.write_at, descriptor, memoryview(b" " * size), offset)
+        if done <= 0:
+            raise OSError(0, "the disk takes no more bytes and does not say why")
+        offset, length = offset + done, length - done
+
+
+def names_in(lines: list[bytes]) -> list[str]:
+    """The rows of lines that did not reach the disk."""
+    rows = (decode_line(line.rstrip(b"\n")) for line in lines)
+    return [row.custom_id for row in rows if row is not None]

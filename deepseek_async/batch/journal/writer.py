@@ -1,0 +1,281 @@
+"""The one writer of an output: lines are taken at once, written in groups by a thread, and counted when durable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+
+from deepseek_async.batch.journal.disk import Disk
+from deepseek_async.batch.journal.file import LOW_WATER, DiskFullError, Durability, OutputFile
+from deepseek_async.batch.journal.lock import OutputLock, refuse_network
+from deepseek_async.batch.journal.reading import OutputLines, names_in, set_aside
+from deepseek_async.errors import OutputWriteError
+
+GROUP_ROWS: Final = 256
+GROUP_SECONDS: Final = 0.1
+"""A group is synced after this many rows or seconds, whichever comes first. A sync takes about 4 ms on a
+virtual disk, so groups cost nothing where a sync a row would cap a job at some 400 rows a second."""
+
+FULL_DISK_SECONDS: Final = 60.0
+"""How long a full disk is waited for; rows in flight end meanwhile, and no further ones are sent."""
+FULL_DISK_PAUSE: Final = 1.0
+
+_BACKLOG: Final = 4 * GROUP_ROWS
+_NAMED: Final = 5
+
+
+class Written(msgspec.Struct, gc=False):
+    """A group that has reached the disk."""
+
+    marks: list[Any]
+    """What was appended beside each line."""
+    lines: list[bytes]
+    offset: int
+    """Of the first line in the file."""
+
+
+class Journal:
+    """The one writer of an output file. Use it in ``async with``; it holds the file's lock.
+
+    ``on_durable`` is called, on the event loop, with each group once it is on disk.
+    Raises OutputLockedError, OutputWriteError or ConfigurationError on entering, OutputWriteError from ``append``
+    and on leaving. What ``on_durable`` raises comes out of ``append`` and on leaving too; what was appended is
+    written all the same.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        on_durable: Callable[[Written], None],
+        *,
+        durability: Durability = Durability.GROUP,
+        min_free: int = LOW_WATER,
+        allow_network: bool = False,
+        disk: Disk | None = None,
+    ) -> None:
+        self._path = path
+        self._on_durable = on_durable
+        self._allow_network = allow_network
+        self._disk = disk or Disk()
+        self._each = durability == Durability.EACH
+        self._synced = durability != Durability.OS
+        self._file = OutputFile(path, self._disk, min_free=min_free, synced=self._synced)
+        self._lock: OutputLock | None = None
+        self._lines: list[bytes] = []
+        self._marks: list[Any] = []
+        self._group: list[bytes] = []
+        self._fresh = asyncio.Event()
+        self._full = asyncio.Event()
+        self._room = asyncio.Event()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._closing = False
+        self._failure: Exception | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+        self._writer: asyncio.Task[None] | None = None
+        self.stalled = False
+        """Whether the disk is full, and is waited for."""
+
+    async def __aenter__(self) -> Self:
+        if not self._allow_network:
+            refuse_network(self._path, self._disk)
+        self._lock = OutputLock.take(self._path, self._disk)
+        try:
+            self._file.open()
+        except BaseException:
+            self._release()
+            raise
+        self._writer = asyncio.create_task(self._write_groups())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self.aclose()
+        except Exception:
+            # A cancellation stays one, also when the last group cannot be written.
+            if error is None:
+                raise
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why nothing can be written any more."""
+        return self._failure
+
+    def lines(self) -> OutputLines:
+        """What earlier runs have written, before anything is appended."""
+        return OutputLines(self._path)
+
+    def set_aside(self, lines: OutputLines) -> None:
+        """Move the damaged ones of ``lines`` to a side file."""
+        if lines.damaged:
+            set_aside(self._path, self._disk, lines.damaged)
+
+    def read_line(self, offset: int) -> bytes:
+        """The line that begins at ``offset``, without its line feed. Raises OSError."""
+        line = b""
+        while b"\n" not in line:
+            more = self._file.read(offset + len(line), 1 << 14)
+            if not more:
+                break
+            line += more
+        return line.partition(b"\n")[0]
+
+    async def flow(self) -> None:
+        """Wait while the disk is full. Nothing should be sent then whose answer could not be kept."""
+        await self._flowing.wait()
+
+    async def append(self, line: bytes, mark: Any) -> None:
+        """Take a line. Waits only when the disk is far behind."""
+        self.append_nowait(line, mark)
+        if self._failure is not None:
+            raise self._failure
+        if len(self._lines) >= _BACKLOG:
+            await self.make_room()
+
+    async def make_room(self) -> None:
+        """Wait until the disk has caught up."""
+        self._room.clear()
+        await self._room.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def append_nowait(self, line: bytes, mark: Any) -> None:
+        """Take a line however far behind the disk is. A failure shows on leaving only."""
+        lines = self._lines
+        lines.append(line)
+        self._marks.append(mark)
+        if len(lines) == 1:
+            self._fresh.set()
+        elif len(lines) >= GROUP_ROWS:
+            self._full.set()
+
+    async def drain(self) -> None:
+        """Wait until all that was appended is durable. Raises what ``append`` raises."""
+        while self._failure is None and (self._lines or self._group):
+            self._full.set()
+            await self.make_room()
+
+    async def aclose(self) -> None:
+        """Write what is left, make it durable, and give up file and lock."""
+        if self._writer is None:
+            return
+        self._closing = True
+        self._fresh.set()
+        self._full.set()
+        writer, self._writer = self._writer, None
+        try:
+            # What was paid for is written also while the job is being cancelled.
+            await _finish_despite_cancellation(writer)
+        finally:
+            self._release()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _write_groups(self) -> None:
+        try:
+            await self._write_until_closed()
+            if not self._synced:
+                await self._in_thread(self._file.sync)
+        except (OSError, DiskFullError) as error:
+            self._failure = self._write_error(error)
+        except Exception as error:  # noqa: BLE001  raised to whoever appends
+            self._failure = error
+        finally:
+            self._go_on()
+            self._room.set()
+
+    async def _write_until_closed(self) -> None:
+        while not (self._closing and not self._lines):
+            await self._fresh.wait()
+            if not (self._closing or self._each or len(self._lines) >= GROUP_ROWS):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._full.wait(), GROUP_SECONDS)
+            self._full.clear()
+            size = 1 if self._each else len(self._lines)
+            lines, self._lines = self._lines[:size], self._lines[size:]
+            marks, self._marks = self._marks[:size], self._marks[size:]
+            if not (self._lines or self._closing):
+                self._fresh.clear()
+            if lines:
+                self._group = lines
+                offset = await self._write(b"".join(lines))
+                self._group = []
+                self._acknowledge(Written(marks, lines, offset))
+            self._room.set()
+
+    async def _write(self, data: bytes) -> int:
+        """Write a group, waiting for room on a full disk. Returns its offset."""
+        loop = asyncio.get_running_loop()
+        until: float | None = None
+        while True:
+            offset = self._file.end
+            try:
+                await self._in_thread(self._file.append, data)
+            except DiskFullError:
+                now = loop.time()
+                until = until or now + FULL_DISK_SECONDS
+                if now >= until:
+                    raise
+                self.stalled = True
+                self._flowing.clear()
+            else:
+                self._go_on()
+                return offset
+            await asyncio.sleep(min(FULL_DISK_PAUSE, until - now))
+
+    async def _in_thread(self, call: Callable[..., None], *arguments: Any) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+
+    def _go_on(self) -> None:
+        self.stalled = False
+        self._flowing.set()
+
+    def _acknowledge(self, written: Written) -> None:
+        try:
+            self._on_durable(written)
+        except Exception as error:  # noqa: BLE001  raised to whoever appends
+            # A mistake in a callback must not keep answers that were paid for off the disk.
+            self._failure = self._failure or error
+
+    def _write_error(self, error: Exception) -> OutputWriteError:
+        rows = names_in(self._group + self._lines)
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        if isinstance(error, DiskFullError):
+            reason = f"{reason}, and no room was made within {FULL_DISK_SECONDS:.0f} s"
+        named = ", ".join(rows[:_NAMED]) + (", …" if len(rows) > _NAMED else "")
+        return OutputWriteError(
+            f"cannot write {self._path}: {reason}. {len(rows):,} answered rows are not in it ({named}); "
+            "run the same command again to go on",
+            path=str(self._path),
+            rows=rows,
+        )
+
+    def _release(self) -> None:
+        self._thread.shutdown(wait=False)
+        self._file.close()
+        if self._lock is not None:
+            self._lock.release()
+
+
+async def _finish_despite_cancellation(writer: asyncio.Task[None]) -> None:
+    cancelled: asyncio.CancelledError | None = None
+    while not writer.done():
+        try:
+            await asyncio.shield(writer)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    writer.result()

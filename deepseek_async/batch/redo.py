@@ -1,0 +1,81 @@
+"""Rows that are to be run again although they have an end: which, why, and with what. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import IntEnum
+from typing import Any, Final, Self
+
+import msgspec
+
+from deepseek_async.batch.line import FinishedRow, decode_answer
+from deepseek_async.batch.row import Row
+from deepseek_async.errors import ConfigurationError
+
+
+class End(IntEnum):
+    """What a finished row's latest line says, as far as a later run cares."""
+
+    ANSWERED = 0
+    FAILED = 1
+    # From here on the row is to be run again.
+    LENGTH = 2
+    """The answer was cut off at ``max_tokens``."""
+    ERROR = 3
+    INVALID_JSON = 4
+    """The answer is no JSON, although the request asked for some."""
+    CHANGED = 5
+    """The row asks for something else than it did."""
+
+
+KINDS: Final = {"length": End.LENGTH, "error": End.ERROR, "invalid_json": End.INVALID_JSON, "changed": End.CHANGED}
+
+
+class Redo(msgspec.Struct, frozen=True):
+    """What to run again, and under which other parameters."""
+
+    kinds: frozenset[End] = frozenset()
+    parameters: Mapping[str, Any] = {}
+
+    @classmethod
+    def of(cls, kinds: str | Iterable[str], parameters: Mapping[str, Any]) -> Self:
+        """From names, for example ``"length,error"`` or a list of them. Raises ConfigurationError."""
+        names = [name.strip() for name in (kinds.split(",") if isinstance(kinds, str) else kinds) if name.strip()]
+        for name in names:
+            if name not in KINDS:
+                raise ConfigurationError(f"redo knows {', '.join(KINDS)}, and not {name!r}")
+        if parameters and not names:
+            raise ConfigurationError("other parameters are for rows that run again: say which with redo (--redo)")
+        for name in ("messages", "prompt", "stream"):
+            if name in parameters:
+                raise ConfigurationError(f"{name} cannot be set for all rows that run again")
+        return cls(frozenset(KINDS[name] for name in names), parameters)
+
+    def __bool__(self) -> bool:
+        return bool(self.kinds)
+
+    def end_of(self, row: FinishedRow, line: bytes) -> End:
+        """How a row ended, in the words of this run."""
+        if row.failed:
+            return End.ERROR if End.ERROR in self.kinds else End.FAILED
+        if End.LENGTH in self.kinds or End.INVALID_JSON in self.kinds:
+            answer = decode_answer(line)
+            if answer is not None:
+                if End.LENGTH in self.kinds and answer.cut_off:
+                    return End.LENGTH
+                if End.INVALID_JSON in self.kinds and not answer.is_json:
+                    return End.INVALID_JSON
+        return End.ANSWERED
+
+    def origin(self, end: End) -> dict[str, Any]:
+        """The facts that the new line carries."""
+        facts: dict[str, Any] = {"redo": end.name.lower()}
+        if self.parameters:
+            facts["set"] = dict(self.parameters)
+        return facts
+
+
+def asks_for_json(row: Row) -> bool:
+    """Whether the row wants its answer to be JSON."""
+    wanted = row.body.get("response_format") if row.body is not None else None
+    return isinstance(wanted, Mapping) and wanted.get("type") in {"json_object", "json_schema"}

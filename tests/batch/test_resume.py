@@ -1,0 +1,302 @@
+"""Going on with another input, again with other parameters, in parts: what is sent, and what is refused unpaid."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bulk import QUICK, Bulk, Start, numbered
+
+from deepseek_async import ConfigurationError, InputChangedError
+from deepseek_async.batch import ExitCode, Progress
+from deepseek_async.simulator import Fault
+
+EXACT = {**QUICK, "temperature": 0}
+
+
+def latest(bulk: Bulk) -> dict[str, dict[str, Any]]:
+    """The last line of each row: the one that counts."""
+    return {line["custom_id"]: line for line in bulk.lines()}
+
+
+# An input that is not the one of the output
+
+
+async def test_a_changed_row_is_refused_before_anything_is_paid_for(bulk: Bulk):
+    rows = numbered(20)
+    bulk.ask(rows)
+    await bulk.run()
+    rows[7]["prompt"] = "Another question"
+    bulk.ask([*rows, *numbered(5, start=100)])
+
+    with pytest.raises(InputChangedError, match="line 8: row '7' asks for something else") as caught:
+        await bulk.run()
+    assert (caught.value.path, caught.value.line) == (str(bulk.source), 8)
+    assert bulk.requests == 20
+
+
+async def test_changed_parameters_change_every_row(bulk: Bulk):
+    bulk.ask(numbered(3))
+    await bulk.run()
+
+    with pytest.raises(InputChangedError, match=r"line 1: .* so do 2 further rows"):
+        await bulk.run(max_tokens=9)
+    assert bulk.requests == 3
+
+
+async def test_a_changed_row_without_an_id_is_missed_among_the_answers(bulk: Bulk):
+    bulk.ask(['"a"', '"b"', '"c"'])
+    await bulk.run()
+    bulk.ask(['"a"', '"B"', '"c"'])
+
+    with pytest.raises(InputChangedError, match=r"answers to 1 rows that .* does not ask for any more"):
+        await bulk.run()
+    assert bulk.requests == 3
+
+
+async def test_changed_rows_run_again_when_that_is_asked_for(bulk: Bulk):
+    bulk.ask([*numbered(5), {"prompt": "without a name"}])
+    await bulk.run()
+    bulk.ask([*numbered(4), {"custom_id": "4", "prompt": "Another question"}, {"prompt": "without a name"}])
+    report = await bulk.run(redo="changed")
+
+    assert (report.ok, report.resumed, bulk.requests) == (1, 5, 7)
+    assert latest(bulk)["4"]["deepseek_async"]["redo"] == "changed"
+    again = await bulk.run()
+    assert (again.ok, again.resumed, bulk.requests) == (0, 6, 7)
+
+
+async def test_a_bad_row_without_an_id_may_be_mended(bulk: Bulk):
+    bulk.ask(['"a"', "{bad"])
+    await bulk.run()
+    bulk.ask(['"a"', '"mended"'])
+    report = await bulk.run()
+
+    assert (report.ok, bulk.requests) == (1, 2)
+
+
+async def test_an_input_that_grows_while_it_is_looked_at_is_refused(bulk: Bulk, monkeypatch: pytest.MonkeyPatch):
+    from deepseek_async.batch import survey
+
+    bulk.ask(numbered(10))
+    read_ids = survey.read_ids
+
+    def read_and_grow(path: Path, *arguments: Any) -> Any:
+        yield from read_ids(path, *arguments)
+        with path.open("a") as file:
+            file.write('"more"\n')
+
+    monkeypatch.setattr(survey, "read_ids", read_and_grow)
+    with pytest.raises(InputChangedError, match=r"changed while it was read: it grew from .* Wait until"):
+        await bulk.run()
+    assert (bulk.requests, bulk.output.read_bytes()) == (0, b"")
+
+
+async def test_an_input_that_grows_during_the_run_stops_it_and_loses_nothing(start: Start):
+    bulk = await start(latency=0.005)
+    bulk.ask(numbered(100))
+
+    def grow(progress: Progress) -> None:
+        if progress.done < 100:
+            with bulk.source.open("a") as file:
+                file.write('{"custom_id":"late","prompt":"x"}\n')
+
+    report = await bulk.run(concurrency=5, on_progress=grow)
+
+    assert report.exit_code == ExitCode.STOPPED
+    assert isinstance(report.stopped, InputChangedError)
+    assert report.rows == len(bulk.named()) == bulk.requests == 100
+
+
+# Again
+
+
+async def test_only_rows_that_were_cut_off_run_again_with_what_was_set(bulk: Bulk):
+    bulk.ask([{**row, "max_tokens": 2 if number < 3 else 4000} for number, row in enumerate(numbered(10))])
+    await bulk.run(max_tokens=None)
+    cut = {name for name, line in latest(bulk).items() if finish(line) == "length"}
+    assert cut == {"0", "1", "2"}
+    before = bulk.output.read_bytes()
+    report = await bulk.run(max_tokens=None, redo="length", redo_with={"max_tokens": 5000})
+
+    assert (report.ok, report.resumed, bulk.requests) == (3, 7, 13)
+    assert bulk.output.read_bytes().startswith(before), "where the first answers came from is not forgotten"
+    for name in cut:
+        line = latest(bulk)[name]
+        assert finish(line) == "stop"
+        assert line["deepseek_async"]["redo"] == "length"
+        assert line["deepseek_async"]["set"] == {"max_tokens": 5000}
+    assert {record.body["max_tokens"] for record in bulk.simulator.requests[10:]} == {5000}
+    # The rows still ask for what they asked for: a plain run has nothing to do, and a second redo neither.
+    assert (await bulk.run(max_tokens=None)).resumed == 10
+    assert (await bulk.run(max_tokens=None, redo="length")).ok == 0
+    assert bulk.requests == 13
+
+
+def finish(line: dict[str, Any]) -> str:
+    reason: str = line["response"]["body"]["choices"][0]["finish_reason"]
+    return reason
+
+
+async def test_rows_that_failed_run_again_and_their_last_line_counts(bulk: Bulk):
+    bulk.simulator.script(*[Fault("bad_request")] * 4)
+    bulk.ask(numbered(10))
+    failed = await bulk.run(concurrency=1)
+    assert (failed.failed, failed.exit_code) == (4, ExitCode.ROWS_FAILED)
+    bulk.simulator.script(Fault("bad_request"))
+    once = await bulk.run(concurrency=1, redo="error")
+    twice = await bulk.run(redo=["error"])
+    finished = await bulk.run()
+
+    assert (once.ok, once.failed, once.resumed, once.exit_code) == (3, 1, 6, ExitCode.ROWS_FAILED)
+    assert (twice.ok, twice.failed, twice.exit_code) == (1, 0, ExitCode.OK)
+    assert (finished.resumed, finished.resumed_failed, finished.exit_code) == (10, 0, ExitCode.OK)
+    assert all(line["error"] is None for line in latest(bulk).values())
+    assert bulk.requests == 15
+
+
+async def test_an_answer_that_is_no_json_runs_again_only_where_json_was_asked_for(bulk: Bulk):
+    asked = {"response_format": {"type": "json_object"}}
+    bulk.simulator.script(*[Fault("usage_missing")] * 3)
+    rows = [{**row, **(asked if number < 2 else {})} for number, row in enumerate(numbered(3))]
+    bulk.ask([{**row, "prompt": "Answer as json, please"} for row in rows])
+    await bulk.run(concurrency=1, max_tokens=4000)
+    lines = bulk.lines()
+    for line in lines[:1]:
+        line["response"]["body"]["choices"][0]["message"]["content"] = '{"cut": '
+        del line["deepseek_async"]["crc32"]
+    bulk.output.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    report = await bulk.run(max_tokens=4000, redo="invalid_json")
+
+    assert report.ok == 1
+    assert latest(bulk)["0"]["deepseek_async"]["redo"] == "invalid_json"
+
+
+async def test_a_redo_leaves_rows_without_an_answer_alone(bulk: Bulk):
+    bulk.ask(numbered(5))
+    await bulk.run()
+    bulk.ask(numbered(8))
+    report = await bulk.run(redo="error")
+
+    assert (report.ok, report.resumed, report.left, bulk.requests) == (0, 5, 3, 5)
+
+
+async def test_equal_rows_without_an_id_run_again_each_by_its_name(bulk: Bulk):
+    bulk.simulator.script(Fault("bad_request"), Fault("usage_missing"), Fault("bad_request"))
+    bulk.ask(['"same"'] * 4)
+    await bulk.run(concurrency=1)
+    failed = {line["custom_id"] for line in bulk.lines() if line["error"]}
+    report = await bulk.run(redo="error")
+
+    assert (report.ok, len(failed)) == (2, 2)
+    assert {line["custom_id"] for line in bulk.lines()[4:]} == failed
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"redo": "nothing"}, "redo knows length, error, invalid_json, changed, and not 'nothing'"),
+        ({"redo_with": {"max_tokens": 5}}, "say which with redo"),
+        ({"redo": "error", "redo_with": {"messages": []}}, "messages cannot be set for all rows"),
+        ({"redo": "error", "dedupe": True}, "redo asks for new answers"),
+        ({"ordered": True, "dedupe": True}, "ordered cannot be had with it"),
+        ({"durability": "never"}, "durability must be os, group or each"),
+        ({"budget": 0}, "budget must be more than 0"),
+        ({"budget": float("nan")}, "budget must be more than 0"),
+        ({"min_free": -1}, "min_free must be 0 or more"),
+        ({"shard": "2"}, "a shard is written as number/count"),
+    ],
+)
+async def test_what_cannot_be_is_refused_before_anything_is_touched(bulk: Bulk, options: dict[str, Any], said: str):
+    bulk.ask(numbered(1))
+
+    with pytest.raises(ConfigurationError, match=said):
+        await bulk.run(**options)
+    assert not bulk.output.exists()
+
+
+# Equal rows
+
+
+async def test_equal_deterministic_rows_are_sent_once_and_all_get_their_line(bulk: Bulk):
+    bulk.ask([{"custom_id": f"{number}", "prompt": f"Question {number % 7}"} for number in range(200)])
+    report = await bulk.run(**{**EXACT, "dedupe": True})
+
+    named = bulk.named()
+    assert (report.ok, report.progress.copied, bulk.requests) == (200, 193, 7)
+    assert report.cost == pytest.approx(sum(line["deepseek_async"]["cost"] for line in named.values()), rel=1e-6)
+    copies = [line for line in named.values() if "copy_of" in line["deepseek_async"]]
+    assert len(copies) == 193
+    for copy in copies:
+        original = named[copy["deepseek_async"]["copy_of"]]
+        assert copy["response"] == original["response"]
+        assert copy["deepseek_async"]["attempts"] == copy["deepseek_async"]["cost"] == 0
+        assert int(copy["custom_id"]) % 7 == int(original["custom_id"]) % 7
+    assert (await bulk.run(**EXACT)).resumed == 200
+
+
+async def test_copies_are_made_of_answers_of_an_earlier_run_too(bulk: Bulk):
+    bulk.ask(numbered(5))
+    await bulk.run(**EXACT)
+    bulk.ask([*numbered(5), *({"custom_id": f"copy {number}", "prompt": f"Question {number}"} for number in range(5))])
+    report = await bulk.run(**{**EXACT, "dedupe": True})
+
+    assert (report.ok, report.progress.copied, bulk.requests) == (5, 5, 5)
+
+
+async def test_an_error_is_copied_as_an_error(bulk: Bulk):
+    bulk.simulator.script(Fault("bad_request"))
+    bulk.ask(['"same"'] * 3)
+    report = await bulk.run(**{**EXACT, "dedupe": True})
+
+    assert (report.failed, report.failures, bulk.requests) == (3, {"BadRequestError": 3}, 1)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"temperature": 0.5}, {"temperature": 0, "thinking": {"type": "enabled"}}])
+async def test_rows_whose_answers_may_differ_are_each_sent(bulk: Bulk, parameters: dict[str, Any]):
+    bulk.ask(['"same"'] * 3)
+    await bulk.run(**{**parameters, "max_tokens": 8, "dedupe": True})
+
+    assert bulk.requests == 3
+
+
+# Budget and parts
+
+
+async def test_a_used_up_budget_stops_the_job_finishes_what_is_in_flight_and_counts_over_all_runs(bulk: Bulk):
+    bulk.ask(numbered(300))
+    whole = await bulk.client.batch.run(bulk.source, bulk.folder / "whole.jsonl", **QUICK)
+    sent = bulk.requests
+    report = await bulk.run(budget=whole.cost / 3, concurrency=5)
+
+    assert report.exit_code == ExitCode.STOPPED
+    assert "the budget of $" in str(report.stopped)
+    assert 80 <= report.ok <= 105
+    assert report.rows == len(bulk.named()) == bulk.requests - sent
+    again = await bulk.run(budget=whole.cost / 3, concurrency=5)
+    assert (again.ok, again.resumed) == (0, report.ok)
+    assert again.exit_code == ExitCode.STOPPED
+    assert again.spent == pytest.approx(report.spent)
+    rest = await bulk.run(budget=whole.cost * 2)
+    assert (rest.exit_code, rest.rows) == (ExitCode.OK, 300)
+
+
+async def test_shards_together_answer_every_row_once(bulk: Bulk):
+    bulk.ask([*numbered(60), *({"prompt": f"Without a name {number % 10}"} for number in range(40))])
+    names: list[str] = []
+    for number in range(1, 4):
+        report = await bulk.client.batch.run(
+            bulk.source,
+            bulk.folder / f"{number}.jsonl",
+            shard=f"{number}/3",
+            **QUICK,
+        )
+        assert report.progress.total == report.rows > 10
+        again = await bulk.client.batch.run(bulk.source, bulk.folder / f"{number}.jsonl", shard=f"{number}/3", **QUICK)
+        assert (again.ok, again.resumed) == (0, report.rows)
+        lines = (bulk.folder / f"{number}.jsonl").read_text().splitlines()
+        names += [json.loads(line)["custom_id"] for line in lines]
+
+    assert len(names) == len(set(names)) == bulk.requests == 100
