@@ -1,0 +1,7 @@
+"""Answers already paid for: found again by account and request, in memory, on disk, and in Redis."""
+
+from deepseek_async.cache.cache import Cache, Found
+from deepseek_async.cache.key import cache_key, is_deterministic
+from deepseek_async.cache.replay import replay
+
+__all__ = ["Cache", "Found", "cache_key", "is_deterministic", "replay"]

@@ -1,0 +1,335 @@
+"""Answers on disk, in SQLite: read where they are asked for, written by a thread of its own in batches.
+
+The thread is the only writer of its process, so its connection needs no lock of ours. With an SQLite before
+3.51.3 the first process writes and the others only read.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+import msgspec
+
+from deepseek_async.cache.bypass import SLOW, Bypass
+from deepseek_async.cache.database import WriterLock, is_damage, open_reader, open_writer, set_aside
+from deepseek_async.cache.entry import Entry, unpacked
+
+_LOG: Final = logging.getLogger("deepseek_async")
+
+_BATCH_SECONDS: Final = 0.05
+_BATCH_ENTRIES: Final = 256
+_PENDING_BYTES: Final = 64 * 1024 * 1024
+"""Answers that wait for the disk; what comes while so much waits is not stored."""
+_TOUCHES: Final = 512
+_SWEEP_SECONDS: Final = 300.0
+
+_Command = Callable[[sqlite3.Connection], Any]
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What the file holds."""
+
+    entries: int
+    bytes: int
+    """Of the file, free pages not counted."""
+    oldest: float | None
+    """When the oldest answer was stored, in seconds since 1970."""
+
+
+class DiskTier:
+    """At most ``max_bytes`` of answers, none older than ``keep_seconds``, the least recently used dropped first.
+
+    Never raises for what is wrong with the file: a damaged one, or one of another version, is set aside and
+    begun anew; any other failure leaves the tier alone for a while. Each is logged once.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_bytes: int,
+        keep_seconds: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.path = path
+        self._max_bytes = max_bytes
+        self._keep_seconds = keep_seconds
+        self._clock = clock
+        self._bypass = Bypass()
+        self._lock = WriterLock(path)
+        self._reader: sqlite3.Connection | None = None
+        self._writer: threading.Thread | None = None
+        self._queue: SimpleQueue[tuple[bytes, Entry] | _Command | None] = SimpleQueue()
+        # Counted apart, because each thread may only add to its own.
+        self._sent_bytes = 0
+        self._written_bytes = 0
+        self._touched: set[bytes] = set()
+        self._swept = 0.0
+
+    def get(self, key: bytes) -> Entry | None:
+        """The entry under ``key``. Reads on the calling thread: a page in memory takes less than a thread's wake-up."""
+        begun = time.monotonic()
+        reader = self._ready(begun)
+        if reader is None:
+            return None
+        try:
+            row = reader.execute("SELECT record FROM entries WHERE key = ?", (key,)).fetchone()
+        except sqlite3.Error as error:
+            self._failed(error)
+            return None
+        if time.monotonic() - begun > SLOW:
+            self._leave_alone("reading took over 50 ms")
+        if row is None:
+            return None
+        entry = unpacked(key, row[0])
+        if entry is None:
+            self._send(lambda connection: connection.execute("DELETE FROM entries WHERE key = ?", (key,)))
+            return None
+        self._touch(key)
+        return entry
+
+    def put(self, key: bytes, entry: Entry) -> None:
+        """Store ``entry`` soon; not at all while the disk does not keep up."""
+        self._ready(time.monotonic())
+        if self._writer is not None and self._sent_bytes - self._written_bytes < _PENDING_BYTES:
+            self._sent_bytes += len(entry.body)
+            self._queue.put((key, entry))
+
+    def clear(self) -> None:
+        """Delete every entry; done when this returns."""
+        self._ready(time.monotonic())
+        self._wait_for(lambda connection: connection.execute("DELETE FROM entries"))
+
+    def flush(self) -> None:
+        """Returns when everything put so far is in the file."""
+        self._wait_for(lambda _: None)
+
+    def stored(self) -> Stored | None:
+        """What the file holds; None while it cannot be read."""
+        reader = self._ready(time.monotonic())
+        if reader is None:
+            return None
+        try:
+            entries, oldest = reader.execute("SELECT count(*), min(stored) FROM entries").fetchone()
+            return Stored(entries, _bytes_of(reader), oldest)
+        except sqlite3.Error as error:
+            self._failed(error)
+            return None
+
+    def close(self) -> None:
+        """Write what is waiting and close the file; the next use opens it again."""
+        # First, because the last connection to close folds the log into the file, and a reader cannot.
+        self._forget_reader()
+        if self._writer is not None:
+            self._queue.put(None)
+            self._writer.join()
+            self._writer = None
+        self._lock.release()
+
+    def _ready(self, now: float) -> sqlite3.Connection | None:
+        if self._bypass.active(now):
+            return None
+        if self._reader is None:
+            try:
+                self._open()
+            except (sqlite3.Error, OSError) as error:
+                self._leave_alone(str(error))
+        return self._reader
+
+    def _open(self) -> None:
+        if self._writer is None:
+            try:
+                self._start_writer()
+            except (sqlite3.Error, OSError) as error:
+                self._lock.release()
+                if self._bypass.begin(time.monotonic()):
+                    _LOG.warning("the cache %s cannot be written: %s", self.path, error)
+        # One that cannot be written may still be read.
+        self._reader = open_reader(self.path)
+        self._bypass.end()
+
+    def _start_writer(self) -> None:
+        if not self._lock.take():
+            return
+        connection = self._open_or_begin_anew()
+        name = "deepseek_async cache"
+        self._writer = threading.Thread(target=self._write, args=(connection,), name=name, daemon=True)
+        self._writer.start()
+
+    def _open_or_begin_anew(self) -> sqlite3.Connection:
+        try:
+            return open_writer(self.path)
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            self._say_set_aside(error)
+        set_aside(self.path)
+        return open_writer(self.path)
+
+    def _failed(self, error: sqlite3.Error) -> None:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            return  # somebody recovers the log: a miss
+        if is_damage(error) and self._writer is not None:
+            # The writer has the file open, so it is the one to replace it.
+            self._bypass.begin(time.monotonic())
+            self._send(lambda _: _begin_anew(error))
+        else:
+            self._leave_alone(str(error))
+
+    def _leave_alone(self, reason: str) -> None:
+        self._forget_reader()
+        if self._bypass.begin(time.monotonic()):
+            _LOG.warning("the cache %s is left alone for a while: %s", self.path, reason)
+
+    def _forget_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            with suppress(sqlite3.Error):
+                reader.close()
+
+    def _say_set_aside(self, error: sqlite3.Error) -> None:
+        _LOG.warning("the cache %s is set aside as .damaged and begun anew: %s", self.path, error)
+
+    def _touch(self, key: bytes) -> None:
+        self._touched.add(key)
+        if len(self._touched) >= _TOUCHES:
+            touched, self._touched = self._touched, set()
+            used = self._clock()
+            rows = [(used, key) for key in touched]
+            self._send(lambda connection: _many(connection, "UPDATE entries SET used = ? WHERE key = ?", rows))
+
+    def _send(self, command: _Command) -> None:
+        if self._writer is not None:
+            self._queue.put(command)
+
+    def _wait_for(self, command: _Command) -> None:
+        if self._writer is None:
+            return
+        done = threading.Event()
+
+        def run(connection: sqlite3.Connection) -> None:
+            try:
+                command(connection)
+            finally:
+                done.set()
+
+        self._queue.put(run)
+        done.wait()
+
+    # The writer's thread from here on.
+
+    def _write(self, connection: sqlite3.Connection) -> None:
+        ended = False
+        while not ended:
+            puts, commands, ended = self._gather()
+            try:
+                self._commit(connection, puts)
+                for command in commands:
+                    command(connection)
+            except _DamagedError as damaged:
+                connection = self._replace(connection, damaged.cause)
+            except sqlite3.Error as error:
+                if is_damage(error):
+                    connection = self._replace(connection, error)
+                elif self._bypass.begin(time.monotonic()):
+                    _LOG.warning("the cache %s is left alone for a while: %s", self.path, error)
+            self._written_bytes += sum(len(entry.body) for _, entry in puts)
+        with suppress(sqlite3.Error):
+            connection.close()
+
+    def _gather(self) -> tuple[list[tuple[bytes, Entry]], list[_Command], bool]:
+        """Wait for something to do, then take what comes within 50 ms; the flag says that it was the last."""
+        puts: list[tuple[bytes, Entry]] = []
+        item = self._queue.get()
+        until = time.monotonic() + _BATCH_SECONDS
+        while isinstance(item, tuple):
+            puts.append(item)
+            if len(puts) == _BATCH_ENTRIES:
+                return puts, [], False
+            try:
+                item = self._queue.get(timeout=max(0.0, until - time.monotonic()))
+            except Empty:
+                return puts, [], False
+        return puts, [] if item is None else [item], item is None
+
+    def _commit(self, connection: sqlite3.Connection, puts: list[tuple[bytes, Entry]]) -> None:
+        if not puts:
+            return
+        now = self._clock()
+        with _transaction(connection):
+            connection.executemany(
+                "INSERT OR REPLACE INTO entries (key, stored, used, record) VALUES (?, ?, ?, ?)",
+                [(key, entry.stored, now, entry.packed(key)) for key, entry in puts],
+            )
+            if now - self._swept > _SWEEP_SECONDS:
+                self._swept = now
+                connection.execute("DELETE FROM entries WHERE stored < ?", (now - self._keep_seconds,))
+            self._evict(connection)
+
+    def _evict(self, connection: sqlite3.Connection) -> None:
+        while _bytes_of(connection) > self._max_bytes:
+            dropped = connection.execute(
+                "DELETE FROM entries WHERE key IN (SELECT key FROM entries ORDER BY used LIMIT max(16, "
+                "(SELECT count(*) FROM entries) / 20))",
+            )
+            if not dropped.rowcount:
+                return
+
+    def _replace(self, connection: sqlite3.Connection, error: sqlite3.Error) -> sqlite3.Connection:
+        self._say_set_aside(error)
+        with suppress(sqlite3.Error):
+            connection.close()
+        self._reader = None  # its thread opens a new one; closed when the last call with it returns
+        try:
+            set_aside(self.path)
+            connection = open_writer(self.path)
+        except (sqlite3.Error, OSError) as failure:
+            self._bypass.begin_for_good()
+            _LOG.warning("the cache %s is switched off: %s", self.path, failure)
+            return sqlite3.connect(":memory:")
+        self._bypass = Bypass()
+        return connection
+
+
+class _DamagedError(Exception):
+    """A reader met damage."""
+
+    def __init__(self, cause: sqlite3.Error) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def _begin_anew(error: sqlite3.Error) -> None:
+    raise _DamagedError(error)
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _many(connection: sqlite3.Connection, statement: str, rows: list[tuple[Any, ...]]) -> None:
+    with _transaction(connection):
+        connection.executemany(statement, rows)
+
+
+def _bytes_of(connection: sqlite3.Connection) -> int:
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    return int((pages - free) * size)

@@ -1,0 +1,40 @@
+"""Files and folders that hold prompts, answers or sums: for their owner only, never through a link."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+_NAME: Final = "deepseek-async"
+
+
+def open_private(path: Path, flags: int) -> int:
+    """A descriptor of ``path``, made with mode 0600, in a folder made with 0700. Raises OSError, also for a link."""
+    make_private_folder(path.parent)
+    return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make ``folder`` and what is missing above it with mode 0700; leaves the mode of an existing one alone."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def cache_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """``DEEPSEEK_ASYNC_CACHE_DIR``, else ``deepseek-async`` in ``XDG_CACHE_HOME``, else in ``~/.cache``."""
+    variables = os.environ if environment is None else environment
+    if chosen := variables.get("DEEPSEEK_ASYNC_CACHE_DIR"):
+        return Path(chosen).expanduser()
+    return _base("XDG_CACHE_HOME", "~/.cache", variables) / _NAME
+
+
+def state_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """``deepseek-async`` in ``XDG_STATE_HOME``, else in ``~/.local/state``: what must outlive a restart."""
+    return _base("XDG_STATE_HOME", "~/.local/state", os.environ if environment is None else environment) / _NAME
+
+
+def _base(variable: str, default: str, variables: Mapping[str, str]) -> Path:
+    # The XDG specification says that a relative path is to be ignored.
+    chosen = Path(variables.get(variable) or default).expanduser()
+    return chosen if chosen.is_absolute() else Path(default).expanduser()

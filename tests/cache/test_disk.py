@@ -1,0 +1,300 @@
+"""The disk tier: found again after a restart, bounded, and never in the way when its file is bad."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from deepseek_async.cache.database import APPLICATION
+from deepseek_async.cache.disk import DiskTier
+from deepseek_async.cache.entry import Entry
+
+Make = Callable[..., DiskTier]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "cache" / "answers.sqlite"
+
+
+@pytest.fixture
+def make(path: Path) -> Iterator[Make]:
+    tiers: list[DiskTier] = []
+
+    def make_tier(place: Path = path, **options) -> DiskTier:
+        tiers.append(DiskTier(place, **{"max_bytes": 2**30, "keep_seconds": 3600.0, **options}))
+        return tiers[-1]
+
+    yield make_tier
+    for tier in tiers:
+        tier.close()
+
+
+def entry(body: bytes = b"{}", stored: float | None = None) -> Entry:
+    return Entry(body, time.time() if stored is None else stored)
+
+
+def test_what_was_put_is_found_and_still_after_a_restart(make: Make):
+    tier, stored = make(), entry(b"answer")
+    tier.put(b"k", stored)
+    tier.flush()
+    assert tier.get(b"k") == stored
+    assert tier.get(b"other") is None
+    tier.close()
+    assert make().get(b"k") == stored
+
+
+def test_files_are_for_their_owner_only(make: Make, path: Path):
+    tier = make()
+    tier.put(b"k", entry())
+    tier.flush()
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert len(modes) == 4  # the database, its log, the log's index, the lock
+    assert set(modes.values()) == {0o600}
+
+
+def test_nothing_is_pickled(make: Make, path: Path):
+    tier = make()
+    tier.put(b"k", entry(b'{"plain": "json"}'))
+    tier.close()
+    with sqlite3.connect(path) as connection:
+        (record,) = connection.execute("SELECT record FROM entries").fetchone()
+    connection.close()
+    assert record.endswith(b'{"plain": "json"}')
+
+
+def test_the_file_keeps_within_its_bytes_and_drops_what_was_not_used(make: Make):
+    now = [1000.0]
+    tier = make(max_bytes=2**20, clock=lambda: now[0])
+    for number in range(600):
+        now[0] += 1
+        tier.put(b"%d" % number, entry(b"x" * 4000, now[0]))
+        tier.flush()
+    stored = tier.stored()
+    assert stored is not None
+    assert stored.bytes <= 2**20
+    assert 100 < stored.entries < 300
+    assert tier.get(b"599") is not None
+    assert tier.get(b"0") is None
+
+
+def test_old_answers_are_deleted(make: Make):
+    now = [1000.0]
+    tier = make(keep_seconds=100.0, clock=lambda: now[0])
+    tier.put(b"old", entry(stored=now[0]))
+    tier.flush()
+    now[0] += 1000
+    tier.put(b"new", entry(stored=now[0]))
+    tier.flush()
+    assert (tier.get(b"old") is None, tier.get(b"new") is None) == (True, False)
+
+
+def test_clear_forgets_everything(make: Make):
+    tier = make()
+    tier.put(b"k", entry())
+    tier.clear()
+    assert tier.get(b"k") is None
+
+
+def flip_bytes(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[:] = bytes(byte ^ 0x55 for byte in data)
+    path.write_bytes(data)
+
+
+def flip_all_but_the_first_page(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[:4096] + bytes(byte ^ 0x55 for byte in data[4096:]))
+
+
+def another_version(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 999")
+    connection.close()
+
+
+def another_program(path: Path) -> None:
+    path.unlink()
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE precious (x)")
+    connection.close()
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("spoil", [flip_bytes, flip_all_but_the_first_page, another_version, another_program, cut])
+def test_a_file_that_cannot_be_used_is_set_aside(make: Make, path: Path, spoil, caplog: pytest.LogCaptureFixture):
+    tier = make()
+    for number in range(200):
+        tier.put(b"%d" % number, entry(b"x" * 1000))
+    tier.close()
+    spoil(path)
+    spoiled = path.read_bytes()
+    with caplog.at_level(logging.WARNING, "deepseek_async"):
+        tier = make()
+        assert [tier.get(b"%d" % number) for number in range(200)].count(None) > 0
+        tier.put(b"new", entry(b"after"))
+        tier.flush()
+        tier.put(b"new", entry(b"after"))  # the first may have met the damage
+        tier.close()
+    assert sum("set aside" in record.message for record in caplog.records) == 1
+    assert path.with_name("answers.sqlite.damaged").read_bytes() == spoiled
+    again = make()
+    found = again.get(b"new")
+    assert found is not None
+    assert found.body == b"after"
+
+
+def test_an_answer_with_a_changed_byte_is_not_found_and_deleted(make: Make, path: Path):
+    tier = make()
+    tier.put(b"k", entry(b"a very particular answer"))
+    tier.put(b"other", entry(b"another"))
+    tier.close()
+    path.write_bytes(path.read_bytes().replace(b"particular", b"peculiar!!"))
+    tier = make()
+    assert tier.get(b"k") is None
+    tier.flush()
+    stored = tier.stored()
+    assert stored is not None
+    assert stored.entries == 1
+    assert tier.get(b"other") is not None
+
+
+@pytest.mark.parametrize("place", ["a file in the way", "a link"])
+def test_a_place_that_cannot_be_written_is_left_alone(
+    make: Make,
+    tmp_path: Path,
+    place: str,
+    caplog: pytest.LogCaptureFixture,
+):
+    if place == "a link":
+        path = tmp_path / "linked.sqlite"
+        path.symlink_to(tmp_path / "elsewhere.sqlite")
+    else:
+        (tmp_path / "file").write_text("not a folder")
+        path = tmp_path / "file" / "answers.sqlite"
+    tier = make(path)
+    for _ in range(3):
+        assert tier.get(b"k") is None
+        tier.put(b"k", entry())
+    tier.clear()
+    assert tier.stored() is None
+    assert not (tmp_path / "elsewhere.sqlite").exists()
+    assert sum("cannot be written" in record.message for record in caplog.records) == len(caplog.records) == 1
+
+
+READ_ONLY = """
+import os, sys, time
+from pathlib import Path
+from deepseek_async.cache.disk import DiskTier
+from deepseek_async.cache.entry import Entry
+if os.geteuid() == 0:
+    os.setuid(65534)  # root may write what is read-only
+tier = DiskTier(Path(sys.argv[1]), max_bytes=2**30, keep_seconds=3600.0)
+for _ in range(3):
+    tier.put(b"new", Entry(b"{}", time.time()))
+    print(tier.get(b"k") is not None, tier.get(b"new"))
+tier.close()
+"""
+
+
+def test_a_read_only_file_stops_nothing(make: Make, path: Path):
+    tier = make()
+    tier.put(b"k", entry())
+    tier.close()
+    for file in path.parent.iterdir():
+        file.chmod(0o444)
+    path.parent.chmod(0o555)
+    for folder in list(path.parents)[1:4]:
+        folder.chmod(0o755)
+    ended = subprocess.run(
+        [sys.executable, "-c", READ_ONLY, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    path.parent.chmod(0o700)
+    assert (ended.returncode, ended.stderr.count("cannot be written")) == (0, 1), ended.stderr
+    # What is in it may be read or not; nothing new is in it.
+    assert {line.split()[1] for line in ended.stdout.splitlines()} == {"None"}
+
+
+def test_a_second_process_reads_while_the_first_writes(make: Make, path: Path):
+    first = make()
+    first.put(b"k", entry(b"shared"))
+    first.flush()
+    second = make(path)
+    found = second.get(b"k")
+    assert found is not None
+    assert found.body == b"shared"
+    second.put(b"from the second", entry())
+    second.flush()
+    first.put(b"from the first", entry())
+    first.flush()
+    assert second.get(b"from the first") is not None
+
+
+STORM = """
+import sys, time
+from pathlib import Path
+from deepseek_async.cache.disk import DiskTier
+from deepseek_async.cache.entry import Entry
+tier = DiskTier(Path(sys.argv[1]), max_bytes=2**24, keep_seconds=3600.0)
+number = int(sys.argv[2])
+tier.put(b"begun", Entry(b"{}", time.time()))
+tier.flush()
+print("writing", flush=True)
+while True:
+    number += 1
+    tier.put(b"%d" % number, Entry(b"%d" % number * 500, time.time()))
+    if number % 64 == 0:
+        tier.flush()
+        print(number, flush=True)
+"""
+
+
+@pytest.fixture
+def rounds(request: pytest.FixtureRequest) -> int:
+    return int(os.environ.get("CACHE_KILL_ROUNDS", "4"))
+
+
+def test_a_kill_in_a_storm_of_writes_leaves_a_usable_cache(make: Make, path: Path, rounds: int):
+    seen = 0
+    for number in range(rounds):
+        process = subprocess.Popen(
+            [sys.executable, "-c", STORM, str(path), str(seen)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        lines = 2 + number * 7 % 25
+        seen = max(int(line) for line in [process.stdout.readline() for _ in range(lines)] if line != "writing\n")
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        tier = make()
+        found = tier.get(b"%d" % seen)
+        assert found is not None, f"round {number}: what was flushed is lost"
+        assert found.body == b"%d" % seen * 500
+        tier.put(b"after", entry())
+        tier.flush()
+        assert tier.get(b"after") is not None
+        tier.close()
+        connection = sqlite3.connect(path)
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION,)
+        connection.close()
+        assert not path.with_name(path.name + ".damaged").exists()
