@@ -19,6 +19,7 @@
     │     │  └─ QuotaExceededError       429 that says that the paid quota is used up
     │     └─ InternalServerError 5xx    └─ ServerOverloadedError 503, insufficient_system_resource
     ├─ ToolRunError                     .reason: truncated, turns; .messages: the conversation so far
+    ├─ BudgetExceededError              .budget .spent .needed .day: not sent, the day's money is used up
     └─ BatchError
        ├─ InputFormatError              .path .line: a line of the input that is no request
        ├─ InputChangedError              .path .line: the input is not the one of the output
@@ -48,6 +49,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "BatchError",
+    "BudgetExceededError",
     "CircuitOpenError",
     "ConcurrencyLimitError",
     "ConfigurationError",
@@ -285,6 +287,20 @@ class ToolRunError(DeepSeekError):
     """The model's last answer."""
     messages: Sequence[Any] = ()
     """The conversation before that answer."""
+class BudgetExceededError(DeepSeekError):
+    """The day's budget does not suffice for this call. Raised before anything is sent; costs nothing.
+    ``retry_after`` is the time until the next day begins in the budget's zone.
+    """
+    budget: float = 0.0
+    """US dollars a day."""
+    spent: float = 0.0
+    """US dollars spent or held for calls under way, by every process that shares the budget."""
+    needed: float = 0.0
+    """US dollars that this call could cost at most."""
+    day: str = ""
+    """The day whose budget it is, for example 2026-11-25."""
+    cheaper_model: str | None = None
+    """The model to use instead, if the budget names one and it was not this call's already."""
 
 
 class BatchError(DeepSeekError):

@@ -1,0 +1,7 @@
+"""Money: held before a call is sent, settled to what it cost, never more than the day's budget."""
+
+from deepseek_async.admission.budget.budget import Budget
+from deepseek_async.admission.budget.charge import Charge
+from deepseek_async.admission.budget.estimate import most_dollars
+
+__all__ = ["Budget", "Charge", "most_dollars"]

@@ -1,0 +1,66 @@
+"""The money held for one attempt, and what each of its endings means for it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from deepseek_async.admission.budget.ledger import Ledger, nano
+from deepseek_async.pricing import PriceTable
+from deepseek_async.types import CompletionUsage
+
+
+class Settled(Protocol):
+    """Who is told that a charge has ended."""
+
+    def settled(self, charge: Charge, used: int) -> None:
+        """``charge`` has cost ``used`` nano-dollars."""
+        ...
+
+
+class Charge(msgspec.Struct, eq=False):
+    """Ends exactly once; a second ending does nothing.
+
+    | ending | money |
+    |---|---|
+    | ``served(usage)`` | what the usage costs; all that was held if the server did not say |
+    | ``refused()``: an error status, nothing was generated | nothing |
+    | ``faulted()``: reset, timeout, a stream that broke off | all that was held: the server bills what it made |
+    | ``abandoned(sent=…)``: we gave up | all that was held if it was sent |
+    """
+
+    ledger: Ledger
+    amount: int
+    """Nano-dollars held."""
+    model: str
+    at: float
+    """When it was held, in seconds since 1970: the hour that decides about the price."""
+    tag: str
+    _prices: PriceTable
+    _owner: Settled
+    _open: bool = True
+
+    __repr__ = object.__repr__
+
+    def served(self, usage: CompletionUsage | None, model: str | None = None) -> None:
+        """The attempt gave an answer, from ``model`` if the server named one."""
+        cost = None if usage is None else self._prices.cost(usage, model or self.model, self.at)
+        self._end(self.amount if cost is None else nano(cost))
+
+    def refused(self) -> None:
+        """The server answered with an error status."""
+        self._end(0)
+
+    def faulted(self) -> None:
+        """The attempt failed after the server may have begun."""
+        self._end(self.amount)
+
+    def abandoned(self, *, sent: bool) -> None:
+        """We gave the attempt up ourselves."""
+        self._end(self.amount if sent else 0)
+
+    def _end(self, used: int) -> None:
+        if self._open:
+            self._open = False
+            self._owner.settled(self, used)

@@ -1,0 +1,56 @@
+"""The most that a call can cost, before it is sent. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from deepseek_async.pricing import PriceTable
+from deepseek_async.types import CompletionUsage
+
+# Tokens of an answer without max_tokens (DeepSeek docs, create-chat-completion, as of 2026-11).
+_PLAIN: Final = 8_192
+_THINKING: Final = 65_536
+_THINKING_MOST: Final = 131_072
+
+_TOKENS_PER_IMAGE: Final = 1_024
+"""DeepSeek docs, Vision guide: an image takes at most so many, however short its address is."""
+
+
+def most_tokens(request: Mapping[str, Any]) -> int:
+    """Tokens that the answer can have at most, reasoning included."""
+    cap = request.get("max_tokens")
+    if isinstance(cap, int) and cap > 0:
+        return cap
+    thinking = request.get("thinking")
+    effort = request.get("reasoning_effort")
+    if effort == "none" or (isinstance(thinking, Mapping) and thinking.get("type") == "disabled"):
+        return _PLAIN
+    return _THINKING_MOST if effort == "max" else _THINKING
+
+
+def most_dollars(request: Mapping[str, Any], request_bytes: int, prices: PriceTable, at: float) -> float:
+    """US dollars that the call can cost at most: nothing of the prompt cached, the answer as long as it may be.
+
+    A token is at least a byte long, so the request has no more tokens than bytes. A model without a known price
+    is taken for the dearest one.
+    """
+    prompt = request_bytes + _TOKENS_PER_IMAGE * _images(request)
+    usage = CompletionUsage(prompt_tokens=prompt, completion_tokens=most_tokens(request))
+    cost = prices.cost(usage, str(request.get("model")), at)
+    if cost is not None:
+        return cost
+    return max((prices.cost(usage, model, at) or 0.0) for model in prices.prices)
+
+
+def _images(request: Mapping[str, Any]) -> int:
+    messages = request.get("messages")
+    if not isinstance(messages, list | tuple):
+        return 0
+    parts = [message.get("content") for message in messages if isinstance(message, Mapping)]
+    return sum(
+        isinstance(part, Mapping) and part.get("type") != "text"
+        for content in parts
+        if isinstance(content, list)
+        for part in content
+    )

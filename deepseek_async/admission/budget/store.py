@@ -1,0 +1,184 @@
+"""The day's money on disk, shared by the processes of a machine. Every method is one transaction, and blocks.
+
+A rollback journal and not a write-ahead log, because SQLite before 3.51.3 can lose the end of a log that two
+processes write (sqlite.org, WAL-reset bug), and there is one transaction for many calls.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from deepseek_async.admission.budget.ledger import granted
+from deepseek_async.errors import ConfigurationError
+from deepseek_async.private_files import open_private
+
+_VERSION: Final = 1
+_APPLICATION: Final = 0x44534247
+"""``DSBG`` in the file's header."""
+_WAIT: Final = 10.0
+"""Seconds to wait for another process's transaction, which takes some milliseconds."""
+
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS holders (
+    day TEXT NOT NULL, holder TEXT NOT NULL,
+    allotted INTEGER NOT NULL, spent INTEGER NOT NULL, PRIMARY KEY (day, holder)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS spending (
+    day TEXT NOT NULL, model TEXT NOT NULL, tag TEXT NOT NULL,
+    calls INTEGER NOT NULL, spent INTEGER NOT NULL, PRIMARY KEY (day, model, tag)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS alerts (day TEXT NOT NULL, share REAL NOT NULL, PRIMARY KEY (day, share)) WITHOUT ROWID;
+"""
+
+
+class Spending(msgspec.Struct):
+    """Calls and nano-dollars of one model and tag."""
+
+    calls: int = 0
+    spent: int = 0
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Where a day stands for some processes together, in nano-dollars."""
+
+    held: int = 0
+    """Spent, or allotted to a process that may spend it: what counts against the cap.
+
+    What was allotted to a process that was killed stays held: it may have been spent.
+    """
+    spent: int = 0
+    """Spent, as far as the processes have told."""
+
+
+class Store:
+    """One process's view of the file. Used by one thread at a time. Raises sqlite3.Error and OSError."""
+
+    def __init__(self, path: Path, holder: str) -> None:
+        self.path = path
+        self._holder = holder
+        self._connection: sqlite3.Connection | None = None
+
+    def standing(self, day: str) -> Standing:
+        """Where ``day`` stands, over all processes."""
+        with self._transaction() as connection:
+            return _standing(connection, day, "")
+
+    def allot(self, day: str, *, cap: int, allotted: int, least: int, wanted: int) -> tuple[int, Standing]:
+        """Take at least ``least`` more out of ``cap`` for this process, which has ``allotted``, or nothing.
+
+        Returns what was added, and where the others stand.
+        """
+        with self._transaction() as connection:
+            _drop_old_days(connection, day)
+            others = _standing(connection, day, self._holder)
+            (sharers,) = connection.execute("SELECT count(*) FROM holders WHERE day = ?", (day,)).fetchone()
+            remaining = cap - others.held - allotted
+            added = granted(wanted=wanted, least=least, remaining=remaining, sharers=sharers)
+            if added:
+                connection.execute(
+                    "INSERT INTO holders VALUES (?, ?, ?, 0) ON CONFLICT DO UPDATE SET allotted = excluded.allotted",
+                    (day, self._holder, allotted + added),
+                )
+            return added, others
+
+    def report(
+        self,
+        day: str,
+        *,
+        allotted: int,
+        spent: int,
+        spending: Mapping[tuple[str, str], Spending],
+    ) -> Standing:
+        """Write down what this process has spent and may still spend. Returns where the others stand."""
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO holders VALUES (?, ?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET allotted = excluded.allotted, spent = excluded.spent",
+                (day, self._holder, allotted, spent),
+            )
+            connection.executemany(
+                "INSERT INTO spending VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET calls = calls + excluded.calls, spent = spent + excluded.spent",
+                [(day, model, tag, item.calls, item.spent) for (model, tag), item in spending.items()],
+            )
+            return _standing(connection, day, self._holder)
+
+    def first_to_alert(self, day: str, shares: Iterable[float]) -> list[float]:
+        """Those of ``shares`` for which no process has raised its alert on ``day``; they count as raised now."""
+        with self._transaction() as connection:
+            return [
+                share
+                for share in shares
+                if connection.execute("INSERT OR IGNORE INTO alerts VALUES (?, ?)", (day, share)).rowcount
+            ]
+
+    def spending(self, day: str) -> dict[tuple[str, str], Spending]:
+        """What ``day`` was spent on, by model and tag."""
+        with self._transaction() as connection:
+            rows = connection.execute(
+                "SELECT model, tag, calls, spent FROM spending WHERE day = ? ORDER BY spent DESC",
+                (day,),
+            )
+            return {(model, tag): Spending(calls, spent) for model, tag, calls, spent in rows}
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        if self._connection is None:
+            self._connection = _opened(self.path)
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+
+def _standing(connection: sqlite3.Connection, day: str, without: str) -> Standing:
+    held, spent = connection.execute(
+        "SELECT coalesce(sum(max(allotted, spent)), 0), coalesce(sum(spent), 0) FROM holders "
+        "WHERE day = ? AND holder != ?",
+        (day, without),
+    ).fetchone()
+    return Standing(held, spent)
+
+
+def _drop_old_days(connection: sqlite3.Connection, day: str) -> None:
+    connection.execute("DELETE FROM holders WHERE day < date(?, '-31 days')", (day,))
+    connection.execute("DELETE FROM alerts WHERE day < date(?, '-31 days')", (day,))
+    connection.execute("DELETE FROM spending WHERE day < date(?, '-400 days')", (day,))
+
+
+def _recognise(connection: sqlite3.Connection, path: Path) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if (application, version) not in {(0, 0), (_APPLICATION, _VERSION)}:
+        raise ConfigurationError(f"{path} is not a budget of version {_VERSION}; choose another budget.path")
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    os.close(open_private(path, os.O_RDWR))
+    connection = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+    try:
+        _recognise(connection, path)
+        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
+        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection

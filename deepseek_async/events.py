@@ -1,0 +1,122 @@
+"""What happened, as frozen records. They are built only when somebody listens, and a listener changes nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from deepseek_async.labels import Labels
+from deepseek_async.types import CompletionUsage
+
+_LOG: Final = logging.getLogger("deepseek_async")
+
+
+class CallEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One call of the API, from the moment it was made to its answer or error, all attempts included."""
+
+    operation: str
+    """chat or text_completion."""
+    origin: str
+    """Scheme, host and port of the server."""
+    request: bytes
+    """The request's body as it was sent. Holds the prompt: not for logs."""
+    model: str
+    """The model that was asked for."""
+    started: float
+    """Seconds since 1970."""
+    duration: float
+    """Seconds."""
+    outcome: str
+    """ok, cached, stale (a cached answer in the place of an error), cancelled, or the error as a word."""
+    labels: Labels
+    streamed: bool = False
+    attempts: int = 0
+    """Requests sent; 0 for an answer from the cache."""
+    queued: float = 0.0
+    """Seconds spent waiting for admission, over all attempts."""
+    first_content: float | None = None
+    """Seconds from the call to the first content of a streamed answer."""
+    served_model: str | None = None
+    """The model that the answer names."""
+    response_id: str | None = None
+    request_id: str | None = None
+    """``x-ds-trace-id``."""
+    finish_reason: str | None = None
+    usage: CompletionUsage | None = None
+    cost: float | None = None
+    """US dollars; None for a model without a known price or when nothing was answered."""
+    peak: bool = False
+    """Whether the cost is at the peak price."""
+    tier: str | None = None
+    """Where a cached answer came from: memory, disk, redis, or shared with an equal call under way."""
+    content: str = "passed"
+    """What the content filter said: passed, flagged, redacted or blocked; refused for the server's own filter."""
+    error: BaseException | None = None
+    answer: str | None = None
+    """The answer's text. Not for logs."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the caller got an answer."""
+        return self.error is None
+
+
+class Retried(msgspec.Struct, frozen=True, gc=False):
+    """An attempt failed and another one follows."""
+
+    model: str
+    reason: str
+    """The error as a word."""
+    delay: float
+    """Seconds until the next attempt."""
+
+
+class Rated(msgspec.Struct, frozen=True, gc=False):
+    """A user was more or less content with an answer."""
+
+    response_id: str
+    score: float
+    """From 0 to 1."""
+    at: float
+    """Seconds since 1970."""
+
+
+class BudgetAlert(msgspec.Struct, frozen=True, gc=False):
+    """A share of the day's budget is spent. Raised once a day for each share, over all processes."""
+
+    share: float
+    """For example 0.8."""
+    spent: float
+    """US dollars."""
+    budget: float
+    """US dollars a day."""
+    day: str
+    """For example 2026-11-25."""
+    zone: str
+    """Where that day is counted."""
+
+
+Event: TypeAlias = CallEnded | Retried | Rated | BudgetAlert
+Listener: TypeAlias = Callable[[Event], Any]
+"""Is told every event on the event loop's thread; must return at once. What it raises is logged and goes no further."""
+
+
+def tell(listeners: Iterable[Listener], event: Event) -> None:
+    """Hand ``event`` to every listener."""
+    for listener in listeners:
+        try:
+            listener(event)
+        except Exception:  # noqa: BLE001  it is not ours
+            _LOG.exception("a listener failed on %s; the call goes on", type(event).__name__)
+
+
+def word_for(error: BaseException) -> str:
+    """An error's class as a word for labels: RateLimitError becomes rate_limit."""
+    name = type(error).__name__.removesuffix("Error").removeprefix("API")
+    return "".join(
+        f"_{letter.lower()}" if letter.isupper() and place and not name[place - 1].isupper() else letter.lower()
+        for place, letter in enumerate(name)
+    )
