@@ -20,6 +20,7 @@
     │     └─ InternalServerError 5xx    └─ ServerOverloadedError 503, insufficient_system_resource
     ├─ ToolRunError                     .reason: truncated, turns; .messages: the conversation so far
     ├─ BudgetExceededError              .budget .spent .needed .day: not sent, the day's money is used up
+    ├─ ContentBlockedError              .direction .kinds: stopped by the content filter
     └─ BatchError
        ├─ InputFormatError              .path .line: a line of the input that is no request
        ├─ InputChangedError              .path .line: the input is not the one of the output
@@ -54,6 +55,7 @@ __all__ = [
     "ConcurrencyLimitError",
     "ConfigurationError",
     "ConflictError",
+    "ContentBlockedError",
     "ContextWindowExceededError",
     "DeepSeekError",
     "InputChangedError",
@@ -301,6 +303,15 @@ class BudgetExceededError(DeepSeekError):
     """The day whose budget it is, for example 2026-11-25."""
     cheaper_model: str | None = None
     """The model to use instead, if the budget names one and it was not this call's already."""
+
+
+class ContentBlockedError(DeepSeekError):
+    """The content filter does not let a request out, or an answer through."""
+
+    direction: str = ""
+    """``input``: nothing was sent and nothing is paid; ``output``: the answer was paid for."""
+    kinds: tuple[str, ...] = ()
+    """What was found, for example ``email`` or the reason that a check of the program's own gave."""
 
 
 class BatchError(DeepSeekError):

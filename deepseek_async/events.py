@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -50,6 +50,8 @@ class CallEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """US dollars; None for a model without a known price or when nothing was answered."""
     peak: bool = False
     """Whether the cost is at the peak price."""
+    keep_alives: int = 0
+    """Reads that brought only keep-alive lines."""
     tier: str | None = None
     """Where a cached answer came from: memory, disk, redis, or shared with an equal call under way."""
     content: str = "passed"
@@ -99,12 +101,32 @@ class BudgetAlert(msgspec.Struct, frozen=True, gc=False):
     """Where that day is counted."""
 
 
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """How a client stands at this moment."""
+
+    in_flight: int = 0
+    """Attempts under way, over all models."""
+    queue_depth: Mapping[str, int] = {}
+    """Attempts that wait for admission, by lane."""
+    concurrency_limit: Mapping[str, float] = {}
+    """How many attempts may be under way, by model."""
+    breaker_state: Mapping[str, int] = {}
+    """0 closed, 1 half-open, 2 open, by model."""
+    budget_remaining: float | None = None
+    """US dollars of the day; None without a budget."""
+    budget: float | None = None
+    """US dollars a day; None without a budget."""
+
+
 Event: TypeAlias = CallEnded | Retried | Rated | BudgetAlert
 Listener: TypeAlias = Callable[[Event], Any]
 """Is told every event on the event loop's thread; must return at once. What it raises is logged and goes no further."""
 
 
-def tell(listeners: Iterable[Listener], event: Event) -> None:
+E = TypeVar("E")
+
+
+def tell(listeners: Iterable[Callable[[E], Any]], event: E) -> None:
     """Hand ``event`` to every listener."""
     for listener in listeners:
         try:

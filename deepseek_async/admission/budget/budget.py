@@ -16,14 +16,14 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from deepseek_async.admission.budget.calendar import Day, day_at, zone_of
 from deepseek_async.admission.budget.charge import Charge
 from deepseek_async.admission.budget.ledger import NANO, Ledger, nano
 from deepseek_async.admission.budget.store import Spending, Standing, Store
 from deepseek_async.errors import BudgetExceededError, ConfigurationError
-from deepseek_async.events import BudgetAlert, Listener, tell
+from deepseek_async.events import BudgetAlert, tell
 from deepseek_async.labels import current_labels
 from deepseek_async.pricing import PriceTable, price_table
 from deepseek_async.private_files import state_folder
@@ -66,7 +66,7 @@ class Budget:
         at_cap: AtCap = "error",
         cheaper_model: str | None = None,
         alerts: Iterable[float] = (0.5, 0.8, 1.0),
-        on_alert: Listener | None = None,
+        on_alert: Callable[[BudgetAlert], Any] | None = None,
         path: str | os.PathLike[str] | None = None,
         prices: PriceTable | None = None,
         clock: Callable[[], float] = time.time,
@@ -80,7 +80,7 @@ class Budget:
         self._cap = nano(daily)
         self._prices = prices or price_table()
         self._clock = clock
-        self.listeners: list[Listener] = [] if on_alert is None else [on_alert]
+        self.listeners: list[Callable[[BudgetAlert], Any]] = [] if on_alert is None else [on_alert]
         """Told of alerts; clients add theirs."""
         self.path: Final = None if path == ":memory:" else Path(path or state_folder() / "budget.sqlite").expanduser()
         self._store = None if self.path is None else Store(self.path, f"{os.getpid()}-{secrets.token_hex(4)}")

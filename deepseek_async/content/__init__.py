@@ -1,0 +1,7 @@
+"""What may leave for the API, and what may reach the caller: built-in patterns and a program's own checks."""
+
+from deepseek_async.content.decision import Block, Check, Decision, Flag, Replace, Verdict
+from deepseek_async.content.filter import ContentFilter
+from deepseek_async.content.hold_back import HoldBack
+
+__all__ = ["Block", "Check", "ContentFilter", "Decision", "Flag", "HoldBack", "Replace", "Verdict"]

@@ -1,0 +1,116 @@
+"""Secrets and personal data by their form. Pure.
+
+Every pattern is recognised within 256 characters, however long what it belongs to becomes: that is how much of a
+stream is held back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import msgspec
+
+LONGEST_START: Final = 256
+"""Characters after which a match that has begun is recognised as one."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Where something was found."""
+
+    kind: str
+    start: int
+    end: int
+
+
+class Pattern(msgspec.Struct, frozen=True):
+    """One kind of thing: an expression, and a test of what it matches."""
+
+    kind: str
+    expression: re.Pattern[str]
+    proof: Callable[[str], bool] | None = None
+
+
+def _passes_luhn(text: str) -> bool:
+    digits = [int(character) for character in text if character.isdigit()]
+    doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
+    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0 and len(set(digits)) > 1
+
+
+def _passes_iban(text: str) -> bool:
+    code = text.replace(" ", "").upper()
+    if not 15 <= len(code) <= 34:
+        return False
+    return int("".join(str(int(character, 36)) for character in code[4:] + code[:4])) % 97 == 1
+
+
+_RESIDENT_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+
+
+def _passes_resident(text: str) -> bool:
+    """The check character of GB 11643-1999, on Chinese identity cards."""
+    total = sum(int(digit) * weight for digit, weight in zip(text[:17], _RESIDENT_WEIGHTS, strict=True))
+    return "10X98765432"[total % 11] == text[17].upper()
+
+
+SECRETS: Final = (
+    Pattern(
+        "private_key",
+        re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:(?!-----END)[\s\S])*(?:-----END [A-Z ]{0,40}-----)?"),
+    ),
+    Pattern("api_key", re.compile(r"\b(?:sk|pk|rk)-[A-Za-z0-9_-]{16,}")),
+    Pattern("api_key", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
+    Pattern("api_key", re.compile(r"\bgh[pousr]_[A-Za-z0-9]{30,}")),
+    Pattern("api_key", re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{10,}")),
+    Pattern("api_key", re.compile(r"\bAIza[0-9A-Za-z_-]{30,}")),
+    Pattern("token", re.compile(r"\beyJ[A-Za-z0-9_-]{10,200}\.eyJ[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)?")),
+    Pattern("token", re.compile(r"(?i)\bbearer\s{1,4}[A-Za-z0-9._~+/=-]{20,}")),
+    Pattern("password", re.compile(r"(?i)\b(?:password|passwd|pwd|secret)\s{0,4}[:=]\s{0,4}[^\s'\",;]{6,}")),
+)
+"""What opens a door."""
+
+PERSONAL: Final = (
+    Pattern(
+        "email", re.compile(r"\b[A-Za-z0-9](?:[A-Za-z0-9._%+-]{0,63})@(?:[A-Za-z0-9-]{1,63}\.){1,3}[A-Za-z]{2,24}\b")
+    ),
+    Pattern("card_number", re.compile(r"(?<![\d.-])(?<!\d )\d(?:[ -]?\d){12,18}(?![\d-])"), _passes_luhn),
+    Pattern("iban", re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b"), _passes_iban),
+    Pattern("identity_number", re.compile(r"(?<!\d)[1-9]\d{5}(?:19|20)\d{9}[\dXx](?!\w)"), _passes_resident),
+    Pattern("identity_number", re.compile(r"(?<![\d-])(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\d-])")),
+    Pattern("phone_number", re.compile(r"(?<![\w+])\+[1-9]\d{0,2}(?:[ .-]?\(?\d{1,4}\)?){2,6}(?!\d)")),
+    Pattern("phone_number", re.compile(r"(?<!\d)1[3-9]\d{9}(?!\d)")),
+)
+"""What points to a person."""
+
+
+def find(text: str, patterns: tuple[Pattern, ...], start: int = 0) -> Iterator[Finding]:
+    """What ``patterns`` find in ``text`` from ``start`` on, from left to right; of two that begin together, the first.
+
+    Looking goes on where the last finding ends, so that one never hides what follows it.
+    """
+    ahead = [_next(text, pattern, start) for pattern in patterns]
+    while found := [finding for finding in ahead if finding is not None]:
+        first = min(found, key=lambda finding: finding.start)
+        yield first
+        ahead = [
+            finding if finding is None or finding.start >= first.end else _next(text, pattern, first.end)
+            for pattern, finding in zip(patterns, ahead, strict=True)
+        ]
+
+
+def _next(text: str, pattern: Pattern, start: int) -> Finding | None:
+    while (match := pattern.expression.search(text, start)) is not None:
+        if pattern.proof is None or pattern.proof(match[0]):
+            return Finding(pattern.kind, match.start(), match.end())
+        start = match.start() + 1
+    return None
+
+
+def masked(text: str, findings: list[Finding]) -> str:
+    """``text`` with each finding replaced by its kind in brackets."""
+    pieces, at = [], 0
+    for finding in findings:
+        pieces += [text[at : finding.start], f"[{finding.kind}]"]
+        at = finding.end
+    return "".join([*pieces, text[at:]])

@@ -1,0 +1,77 @@
+"""The audit log's files: one or more for each day of UTC, deleted when they are older than they may be."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from deepseek_async.private_files import open_private
+
+_NAME: Final = re.compile(r"audit-(\d{4}-\d{2}-\d{2})(?:\.(\d+))?\.jsonl")
+
+
+def day_of(at: float) -> date:
+    """The day of UTC of a moment in seconds since 1970."""
+    return datetime.fromtimestamp(at, UTC).date()
+
+
+def files_in(folder: Path) -> Iterator[tuple[date, int, Path]]:
+    """The log's files, oldest first: day, part of the day, path."""
+    found = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        match = _NAME.fullmatch(path.name)
+        if match is not None and not path.is_symlink():
+            found.append((date.fromisoformat(match[1]), int(match[2] or 1), path))
+    yield from sorted(found)
+
+
+def delete_older_than(folder: Path, days: int, today: date) -> list[Path]:
+    """Delete the files of days that are ``days`` or more before ``today``. Returns what was deleted."""
+    first_kept = today - timedelta(days=days - 1)
+    old = [path for day, _, path in files_in(folder) if day < first_kept]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return old
+
+
+class DayFile:
+    """The file that lines are appended to, whole lines at a time, so that processes may share it."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._descriptor = -1
+        self._day = date.min
+        self._part = 1
+
+    def append(self, lines: bytes, today: date) -> bool:
+        """Write ``lines`` at the end of today's file. Returns whether a new file was begun. Raises OSError."""
+        begun = self._descriptor < 0 or today != self._day
+        if begun:
+            self._part = max((part for day, part, _ in files_in(self._folder) if day == today), default=1)
+            self._open(today)
+        while os.fstat(self._descriptor).st_size >= self._max_bytes:
+            self._part += 1
+            self._open(today)
+            begun = True
+        view = memoryview(lines)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+        return begun
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _open(self, today: date) -> None:
+        self.close()
+        part = "" if self._part == 1 else f".{self._part}"
+        path = self._folder / f"audit-{today.isoformat()}{part}.jsonl"
+        self._descriptor = open_private(path, os.O_WRONLY | os.O_APPEND)
+        self._day = today

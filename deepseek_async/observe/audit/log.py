@@ -1,0 +1,150 @@
+"""The audit log: one line of JSON for each call, written by a thread, never waited for by a call."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from deepseek_async.errors import ConfigurationError
+from deepseek_async.events import CallEnded, Event, Rated
+from deepseek_async.observe.audit.files import DayFile, day_of, delete_older_than
+from deepseek_async.observe.audit.record import call_line, rating_line
+from deepseek_async.private_files import state_folder
+
+_LOG: Final = logging.getLogger("deepseek_async")
+
+_GATHER_SECONDS: Final = 0.2
+_GROUP: Final = 512
+_MOST_WAITING: Final = 20_000
+"""Events that wait for the disk; what comes while so many do is lost and counted."""
+
+
+def audit_folder() -> Path:
+    """Where the log is unless told otherwise."""
+    return state_folder() / "audit"
+
+
+class AuditLog:
+    """A listener that keeps a line for every call: settings, model, usage, cost, outcome, hash of the prompt.
+
+    - ``folder``: ``audit`` in the user's state folder by default. Files are 0600.
+    - ``days``: how long lines are kept; 90 by default. A day's files are deleted whole.
+    - ``content``: whether prompts and answers are kept too; not by default.
+    - ``max_bytes``: size at which a further file of the day is begun; 64 MiB by default.
+
+    Never blocks and never fails a call: what the disk does not take is dropped, counted in ``dropped`` and logged
+    once. Raises ConfigurationError for values that make no sense.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        days: int = 90,
+        content: bool = False,
+        max_bytes: int = 64 * 1024 * 1024,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if isinstance(days, bool) or not isinstance(days, int) or days < 1:
+            raise ConfigurationError(f"audit.days must be a whole number of at least 1, not {days!r}")
+        self.folder = audit_folder() if folder is None else Path(folder).expanduser()
+        self.days = days
+        self.dropped = 0
+        """Events that were not written."""
+        self._content = content
+        self._clock = clock
+        self._file = DayFile(self.folder, max_bytes)
+        self._waiting: deque[CallEnded | Rated] = deque()
+        self._wake = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._ending = False
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._failed = False
+
+    def __call__(self, event: Event) -> None:
+        """Take ``event`` in; it is written within a fraction of a second."""
+        if not isinstance(event, CallEnded | Rated):
+            return
+        if len(self._waiting) >= _MOST_WAITING:
+            self.dropped += 1
+            return
+        self._waiting.append(event)
+        if self._idle.is_set():
+            self._idle.clear()
+            self._start()
+            self._wake.set()
+
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Wait until everything taken in so far is written; False if that took longer than ``timeout`` seconds."""
+        self._wake.set()
+        return self._idle.wait(timeout)
+
+    def close(self) -> None:
+        """Write what is waiting and end the thread; the next event starts it again."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._ending = True
+            self._wake.set()
+        if thread is not None:
+            thread.join()
+        self._ending = False
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="deepseek_async audit", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                self._write_group()
+                if len(self._waiting) < _GROUP and not self._ending:
+                    # A wake-up for each call costs more than the line does.
+                    self._wake.wait(_GATHER_SECONDS)
+            self._idle.set()
+            if self._waiting and self._idle.is_set():
+                # One came in between, and its caller saw a thread that was not idle.
+                self._idle.clear()
+                self._wake.set()
+                continue
+            if self._ending:
+                self._file.close()
+                return
+
+    def _write_group(self) -> None:
+        events = [self._waiting.popleft() for _ in range(min(_GROUP, len(self._waiting)))]
+        lines = []
+        for event in events:
+            try:
+                if isinstance(event, CallEnded):
+                    lines.append(call_line(event, content=self._content))
+                else:
+                    lines.append(rating_line(event))
+            except Exception:  # noqa: BLE001  an odd request must not end the log
+                self._drop(1, "a call could not be written down")
+        today = day_of(self._clock())
+        try:
+            if self._file.append(b"".join(lines), today):
+                delete_older_than(self.folder, self.days, today)
+        except OSError as error:
+            self._file.close()
+            self._drop(len(lines), str(error))
+            return
+        self._failed = False
+
+    def _drop(self, number: int, reason: str) -> None:
+        self.dropped += number
+        if not self._failed:
+            self._failed = True
+            _LOG.warning("the audit log in %s loses lines: %s", self.folder, reason)

@@ -1,0 +1,94 @@
+"""Reading the audit log: which calls, with which settings, at what cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+
+from deepseek_async.observe.audit.files import files_in
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """What a line must be to be found; None for whatever."""
+
+    since: date | None = None
+    until: date | None = None
+    model: str | None = None
+    tag: str | None = None
+    prompt_version: str | None = None
+    config_id: str | None = None
+    outcome: str | None = None
+    response_id: str | None = None
+    trace_id: str | None = None
+
+    def matches(self, line: Mapping[str, Any]) -> bool:
+        """Whether ``line`` is one of those asked for. The model may be the one asked for or the one that served."""
+        if self.model is not None and self.model not in {line.get("model"), line.get("served_model")}:
+            return False
+        exact = ("tag", "prompt_version", "config_id", "outcome", "response_id", "trace_id")
+        return all(getattr(self, name) is None or getattr(self, name) == line.get(name) for name in exact)
+
+
+class Total(msgspec.Struct):
+    """Calls added up."""
+
+    calls: int = 0
+    errors: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+    ratings: int = 0
+    score: float = 0.0
+    """Sum of the ratings."""
+
+
+def lines(folder: Path, query: Query) -> Iterator[dict[str, Any]]:
+    """The calls that ``query`` asks for, oldest first, each with the ``score`` of its last rating, if it has one.
+
+    Lines that cannot be read, as the last one of a program that was killed, are passed over.
+    """
+    scores = {line["response_id"]: line["score"] for line in _read(folder, query) if line.get("event") == "feedback"}
+    for line in _read(folder, query):
+        if line.get("event") == "call" and query.matches(line):
+            score = scores.get(line.get("response_id"))
+            yield line if score is None else {**line, "score": score}
+
+
+def totals(found: Iterable[Mapping[str, Any]], by: str) -> dict[str, Total]:
+    """Calls added up by one of their fields, the dearest first."""
+    sums: dict[str, Total] = {}
+    for line in found:
+        total = sums.setdefault(str(line.get(by) or "-"), Total())
+        usage = line.get("usage") or {}
+        total.calls += 1
+        total.errors += "error" in line
+        if "cache" not in line:
+            total.prompt_tokens += usage.get("prompt_tokens", 0)
+            total.completion_tokens += usage.get("completion_tokens", 0)
+            total.cost += line.get("cost") or 0.0
+        if "score" in line:
+            total.ratings += 1
+            total.score += line["score"]
+    return dict(sorted(sums.items(), key=lambda item: -item[1].cost))
+
+
+def _read(folder: Path, query: Query) -> Iterator[dict[str, Any]]:
+    for day, _, path in files_in(folder):
+        # A rating may come days after its call.
+        if query.since is not None and day < query.since:
+            continue
+        if query.until is not None and day > query.until:
+            continue
+        with path.open("rb") as file:
+            for wire in file:
+                try:
+                    line = orjson.loads(wire)
+                except orjson.JSONDecodeError:
+                    continue
+                if isinstance(line, dict):
+                    yield line

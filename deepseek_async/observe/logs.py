@@ -1,0 +1,119 @@
+"""Calls in the program's own log: stdlib logging, structured extras, no prompts, no answers, no keys."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from deepseek_async.credential import redact
+from deepseek_async.errors import ConfigurationError, DeepSeekError
+from deepseek_async.events import CallEnded, Event, Rated, Retried
+from deepseek_async.quotation import plain
+
+LOGGER: Final = logging.getLogger("deepseek_async")
+"""The one logger of this library."""
+
+_LONGEST_FIELD: Final = 2048
+
+
+class RedactingFilter(logging.Filter):
+    """Replaces what looks like a key or a bearer token in a record's message, should one ever get there."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Always True: records are changed, not dropped."""
+        message = record.getMessage()
+        safe = redact(message)
+        if safe != message:
+            record.msg, record.args = safe, None
+        return True
+
+
+def prepare() -> None:
+    """Silence by default, as a library should be, and keys masked whatever handler the program adds."""
+    if not LOGGER.filters:
+        LOGGER.addFilter(RedactingFilter())
+        LOGGER.addHandler(logging.NullHandler())
+
+
+def write_to_stderr(level: str) -> None:
+    """For ``DEEPSEEK_ASYNC_LOG``: one line a record on stderr. Raises ConfigurationError for an unknown level."""
+    number = logging.getLevelNamesMapping().get(level.upper())
+    if number is None:
+        raise ConfigurationError(f"the log level must be debug, info, warning or error, not {level!r}")
+    if not any(isinstance(handler, _Stderr) for handler in LOGGER.handlers):
+        handler = _Stderr()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        LOGGER.addHandler(handler)
+    LOGGER.setLevel(number)
+
+
+class _Stderr(logging.StreamHandler[Any]):
+    """Our own handler, so that it is not added twice."""
+
+
+class CallLog:
+    """A listener that logs each call: ``info`` for answers and retries, ``warning`` for errors.
+
+    The facts are in the record's extras, under names that begin with ``deepseek_``.
+    """
+
+    def __call__(self, event: Event) -> None:
+        """Log ``event``."""
+        match event:
+            case CallEnded():
+                self._ended(event)
+            case Retried():
+                LOGGER.info(
+                    "%s: %s, next attempt in %.2f s",
+                    *(_field(event.model), event.reason, event.delay),
+                    extra={"deepseek_model": _field(event.model), "deepseek_reason": event.reason},
+                )
+            case Rated():
+                LOGGER.info("%s was rated %g", _field(event.response_id), event.score)
+
+    def _ended(self, event: CallEnded) -> None:
+        level = logging.INFO if event.error is None or event.outcome == "cancelled" else logging.WARNING
+        if not LOGGER.isEnabledFor(level):
+            return
+        LOGGER.log(
+            level,
+            "%s %s: %s in %.3f s, attempts %d%s",
+            event.operation,
+            _field(event.model),
+            event.outcome,
+            event.duration,
+            event.attempts,
+            _trouble(event.error),
+            extra=_extra(event),
+        )
+
+
+def _trouble(error: BaseException | None) -> str:
+    if error is None:
+        return ""
+    # The class and the status, not the message: it may quote what the server sent.
+    status = error.status_code if isinstance(error, DeepSeekError) else None
+    return f", {type(error).__name__}" + (f" {status}" if status else "")
+
+
+def _extra(event: CallEnded) -> dict[str, Any]:
+    facts = {
+        "model": event.model,
+        "served_model": event.served_model,
+        "outcome": event.outcome,
+        "duration": event.duration,
+        "attempts": event.attempts,
+        "request_id": event.request_id,
+        "response_id": event.response_id,
+        "finish_reason": event.finish_reason,
+        "prompt_tokens": event.usage.prompt_tokens if event.usage else None,
+        "completion_tokens": event.usage.completion_tokens if event.usage else None,
+        "cost": event.cost,
+        "tag": event.labels.tag,
+        "prompt_version": event.labels.prompt_version,
+    }
+    return {f"deepseek_{name}": _field(value) if isinstance(value, str) else value for name, value in facts.items()}
+
+
+def _field(text: str) -> str:
+    return plain(redact(text[:_LONGEST_FIELD]))
