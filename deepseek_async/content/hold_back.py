@@ -11,6 +11,9 @@ from deepseek_async.content.patterns import LONGEST_START, find
 _MOST_HELD: Final = 16_384
 """Characters of one finding that go on and on; a stream that has more of it is blocked."""
 
+_MAY_GROW: Final = 64
+"""Characters that must follow a finding before it is taken as ended: the last line of a private key has so many."""
+
 _CONTEXT: Final = 16
 """Characters before what is held that a pattern may look at: is this the beginning of a word?"""
 
@@ -42,7 +45,7 @@ class HoldBack:
         for finding in find(text, self._filter.patterns, self._context):
             if finding.start >= until:
                 break
-            if not last and finding.end + _CONTEXT > len(text):
+            if not last and finding.end + _MAY_GROW > len(text):
                 # It may go on, or turn out to be something else, with what comes next.
                 if len(text) - finding.start > _MOST_HELD:
                     self._verdict.add(BLOCKED, finding.kind)
