@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-_NAME: Final = "deepseek-async"
+_NAME: Final = "deepseek_async"
 
 
 def open_private(path: Path, flags: int) -> int:
@@ -22,7 +22,7 @@ def make_private_folder(folder: Path) -> None:
 
 
 def cache_folder(environment: Mapping[str, str] | None = None) -> Path:
-    """``DEEPSEEK_ASYNC_CACHE_DIR``, else ``deepseek-async`` in ``XDG_CACHE_HOME``, else in ``~/.cache``."""
+    """``DEEPSEEK_ASYNC_CACHE_DIR``, else ``deepseek_async`` in ``XDG_CACHE_HOME``, else in ``~/.cache``."""
     variables = os.environ if environment is None else environment
     if chosen := variables.get("DEEPSEEK_ASYNC_CACHE_DIR"):
         return Path(chosen).expanduser()
@@ -30,7 +30,7 @@ def cache_folder(environment: Mapping[str, str] | None = None) -> Path:
 
 
 def state_folder(environment: Mapping[str, str] | None = None) -> Path:
-    """``deepseek-async`` in ``XDG_STATE_HOME``, else in ``~/.local/state``: what must outlive a restart."""
+    """``deepseek_async`` in ``XDG_STATE_HOME``, else in ``~/.local/state``: what must outlive a restart."""
     return _base("XDG_STATE_HOME", "~/.local/state", os.environ if environment is None else environment) / _NAME
 
 

@@ -66,6 +66,7 @@ class RedisTier:
 
     async def clear(self) -> None:
         """Delete every answer of this library. Raises RedisError: who asks for it wants to know."""
+        await asyncio.gather(*self._puts, return_exceptions=True)
         async for name in self._redis.scan_iter(match=_PREFIX + b"*", count=1000):
             await self._redis.unlink(name)
 

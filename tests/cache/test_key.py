@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepseek_async.cache import cache_key, is_deterministic
@@ -54,6 +54,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=4), JSON, max_size=4), st.dictionaries(st.text(max_size=4), JSON, max_size=4))
 def test_two_requests_have_one_key_only_if_they_ask_the_same(first: dict[str, Any], second: dict[str, Any]):
     def asked(request: dict[str, Any]) -> str:

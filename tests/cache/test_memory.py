@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepseek_async.cache.entry import Entry, unpacked
@@ -38,6 +38,7 @@ def test_a_larger_answer_does_not_leave_the_one_it_replaces():
     assert tier.size == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("pgd"), st.integers(0, 9), st.integers(0, 900)), max_size=60))
 def test_its_size_is_that_of_what_it_holds(steps: list[tuple[str, int, int]]):
     tier = MemoryTier(4000)
@@ -55,6 +56,7 @@ def test_its_size_is_that_of_what_it_holds(steps: list[tuple[str, int, int]]):
         assert len(tier) == len(held)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 10_000), st.integers(0, 7))
 def test_a_record_with_a_changed_bit_is_no_entry(body: bytes, place: int, bit: int):
     record = Entry(body, 12.5).packed(b"key")

@@ -272,7 +272,7 @@ def test_which_settings_gave_an_answer_is_one_look_up(several: AuditLog):
 
 def test_calls_are_added_up(several: AuditLog):
     sums = totals(lines(several.folder, Query()), "tag")
-    assert list(sums)[0] == "news"
+    assert next(iter(sums)) == "news"
     assert (sums["news"].calls, sums["news"].prompt_tokens, sums["news"].ratings) == (2, 200, 1)
     assert sums["news"].cost == pytest.approx(0.00007)
     assert (sums["mail"].calls, sums["mail"].cost) == (1, 0.0)

@@ -31,7 +31,7 @@ def some_of_everything(metrics: Metrics) -> None:
     metrics(ended())
     metrics(ended(tier="disk", outcome="cached", attempts=0))
     metrics(ended(streamed=True, first_content=0.4, keep_alives=3, peak=True))
-    failure = InsufficientBalanceError("402", status_code=402)
+    failure = InsufficientBalanceError("Jane owes us", status_code=402)
     metrics(ended(outcome=word_for(failure), error=failure, usage=None, cost=None))
     broken = StreamInterruptedError("broke off")
     metrics(ended(outcome=word_for(broken), error=broken, usage=None, cost=None))
@@ -104,7 +104,7 @@ def test_no_prompt_answer_or_key_is_in_the_exposition():
     metrics = Metrics()
     some_of_everything(metrics)
     text = metrics.exposition().decode()
-    for secret in ("Norway", "Oslo", "resp-1", "trace-1", "402"):
+    for secret in ("Norway", "Oslo", "resp-1", "trace-1", "Jane"):
         assert secret not in text
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepseek_async.admission.budget.calendar import day_at, zone_of
@@ -24,6 +24,7 @@ def test_a_thousand_thousandths_make_one():
     assert sum(ledger.reserve(nano(0.001)) for _ in range(1001)) == 1000
 
 
+@settings(deadline=None)
 @given(st.integers(1, 1000), st.lists(st.tuples(st.integers(0, 300), st.integers(0, 100)), max_size=40), st.data())
 def test_what_is_held_never_passes_what_there_is(allotted: int, calls: list[tuple[int, int]], data: st.DataObject):
     ledger = Ledger("d", allotted=allotted)
@@ -40,6 +41,7 @@ def test_what_is_held_never_passes_what_there_is(allotted: int, calls: list[tupl
     assert ledger.spent <= allotted
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 10**5), st.integers(0, 10**6), st.integers(0, 50))
 def test_a_grant_suffices_or_is_nothing_and_never_more_than_is_left(wanted: int, least: int, left: int, sharers: int):
     added = granted(wanted=wanted, least=least, remaining=left, sharers=sharers)
