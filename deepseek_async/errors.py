@@ -289,10 +289,13 @@ class ToolRunError(DeepSeekError):
     """The model's last answer."""
     messages: Sequence[Any] = ()
     """The conversation before that answer."""
+
+
 class BudgetExceededError(DeepSeekError):
     """The day's budget does not suffice for this call. Raised before anything is sent; costs nothing.
     ``retry_after`` is the time until the next day begins in the budget's zone.
     """
+
     budget: float = 0.0
     """US dollars a day."""
     spent: float = 0.0
