@@ -24,6 +24,7 @@ from deepseek_async.cli import (
     batch_status,
     chat,
     check,
+    finetune,
     models,
     simulate,
 )
@@ -70,6 +71,9 @@ for _command in (batch_plan, batch_status, batch_export, batch_report):
     _batch.command(_command.run, name=_command.NAME, help=_command.ABOUT, help_epilogue=_command.EXAMPLES)
 app.command(_batch)
 app.command(chat.chat, group=_ASK, help=chat.ABOUT, help_epilogue=chat.EXAMPLES)
+_finetune = App(name="finetune", help="Make training data for fine-tuning.", group=_ASK, help_epilogue="")
+_finetune.command(finetune.prepare, name="prepare", help=finetune.ABOUT, help_epilogue=finetune.EXAMPLES)
+app.command(_finetune)
 app.command(models.models, group=_LOOK, help=models.ABOUT, help_epilogue=models.EXAMPLES)
 app.command(balance.balance, group=_LOOK, help=balance.ABOUT, help_epilogue=balance.EXAMPLES)
 app.command(check.check, group=_LOOK, help=check.ABOUT, help_epilogue=check.EXAMPLES)

@@ -38,7 +38,10 @@ async def python(command: CommandLine, code: str) -> tuple[int, str, str]:
     return process.returncode or 0, out.decode(), err.decode()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["batch", "run", "--help"], ["chat", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["batch", "run", "--help"], ["chat", "--help"], ["finetune", "prepare", "--help"]],
+)
 async def test_help_and_version_load_neither_aiohttp_nor_an_event_loop(command: CommandLine, arguments: list[str]):
     code, out, err = await python(command, _LOADED.format(arguments=arguments))
 
@@ -50,7 +53,7 @@ async def test_the_version_is_that_of_the_package(command: CommandLine):
     assert (await command.run("--version")).out == f"deepseek-async {deepseek_async.__version__}\n"
 
 
-@pytest.mark.parametrize("name", ["batch run", "chat", "models", "balance", "check", "simulate"])
+@pytest.mark.parametrize("name", ["batch run", "chat", "finetune prepare", "models", "balance", "check", "simulate"])
 def test_every_command_shows_an_example_of_itself(capsys: pytest.CaptureFixture[str], name: str):
     assert run([*name.split(), "--help"]) == 0
 

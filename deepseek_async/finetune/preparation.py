@@ -1,0 +1,123 @@
+"""A file of dialogues to a training and a validation file, in two passes and constant memory but for digests."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from deepseek_async.batch.digests import DigestSet
+from deepseek_async.batch.identity import digest
+from deepseek_async.errors import ConfigurationError, OutputWriteError
+from deepseek_async.finetune.dialogue import Dialogue, RejectedLineError, read_dialogue
+from deepseek_async.finetune.split import Split
+from deepseek_async.finetune.summary import Rejection, Summary
+
+DEFAULT_SHARE: Final = 0.12
+LONGEST_ROW: Final = 1_048_576
+"""Tokens: the context window of the live models (DeepSeek docs, Models & Pricing, 2026-11-15)."""
+
+_EXAMPLES: Final = 3
+"""Lines of each kind of rejection that a summary shows."""
+
+
+def prepare(
+    source: str | Path,
+    folder: str | Path | None = None,
+    *,
+    validation: float = DEFAULT_SHARE,
+    seed: int = 0,
+    max_tokens: int = LONGEST_ROW,
+) -> Summary:
+    """Check ``source`` line by line, leave out what is no row, and split the rest.
+
+    Writes ``NAME.train.jsonl`` and ``NAME.validation.jsonl`` beside ``source``, or into ``folder``; both appear
+    only when they are whole. The same file and ``seed`` give the same split, and no question is in both files.
+
+    - ``validation``: the part of the rows for validation; 0.10 to 0.15 is recommended.
+    - ``max_tokens``: rows longer than this, by estimate, are left out.
+
+    Raises ConfigurationError if the source cannot be read, OutputWriteError if a file cannot be written.
+    """
+    if not 0 < validation < 1:
+        raise ConfigurationError(f"validation must be a part of the rows between 0 and 1, not {validation}")
+    source = Path(source)
+    if not source.is_file():
+        raise ConfigurationError(f"{source} is no file")
+    target = source.parent if folder is None else Path(folder)
+    summary = Summary(
+        source=str(source),
+        train_file=str(target / f"{source.stem}.train.jsonl"),
+        validation_file=str(target / f"{source.stem}.validation.jsonl"),
+    )
+    split = Split(validation, seed)
+    kinds: Counter[str] = Counter()
+    for number, found in _rows(source, max_tokens):
+        summary.lines += 1
+        if isinstance(found, RejectedLineError):
+            kinds[found.kind] += 1
+            if kinds[found.kind] <= _EXAMPLES:
+                summary.examples.append(Rejection(number, found.kind, str(found)))
+            continue
+        split.count(found.question)
+        summary.tokens += found.tokens
+        if found.tokens > summary.longest_tokens:
+            summary.longest_tokens, summary.longest_line = found.tokens, number
+    summary.rejected = dict(kinds)
+    split.draw()
+    try:
+        _write(source, max_tokens, split, summary)
+    except OSError as error:
+        raise OutputWriteError(f"{target} cannot be written: {error.strerror or error}", path=str(target)) from None
+    return summary
+
+
+def _rows(source: Path, max_tokens: int) -> Iterator[tuple[int, Dialogue | RejectedLineError]]:
+    """Every line that holds something, with its number; the same for each pass."""
+    seen = DigestSet()
+    try:
+        with source.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                text = line.strip().removeprefix(b"\xef\xbb\xbf")
+                if not text:
+                    continue
+                try:
+                    dialogue = read_dialogue(text)
+                    if dialogue.tokens > max_tokens:
+                        raise RejectedLineError(  # noqa: TRY301
+                            "too_long",
+                            f"has about {dialogue.tokens:,} tokens; {max_tokens:,} are allowed",
+                        )
+                    if not seen.add(digest(dialogue.content)):
+                        raise RejectedLineError("duplicate", "says what an earlier line says")  # noqa: TRY301
+                except RejectedLineError as rejected:
+                    yield number, rejected
+                else:
+                    yield number, dialogue
+    except OSError as error:
+        raise ConfigurationError(f"{source} cannot be read: {error.strerror or error}") from None
+
+
+def _write(source: Path, max_tokens: int, split: Split, summary: Summary) -> None:
+    paths = [Path(summary.train_file), Path(summary.validation_file)]
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
+    unfinished = [path.with_name(f"{path.name}.partial") for path in paths]
+    with ExitStack() as stack:
+        for path in unfinished:
+            stack.callback(path.unlink, missing_ok=True)
+        files: list[BinaryIO] = [stack.enter_context(path.open("wb")) for path in unfinished]
+        for _, found in _rows(source, max_tokens):
+            if isinstance(found, RejectedLineError):
+                continue
+            side = split.is_validation(found.question)
+            files[side].write(found.wire + b"\n")
+            summary.validation_rows += side
+            summary.train_rows += not side
+        for file in files:
+            file.flush()
+            os.fsync(file.fileno())
+        for path, whole in zip(unfinished, paths, strict=True):
+            path.replace(whole)
