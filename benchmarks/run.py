@@ -1,7 +1,7 @@
 """The benchmark runner: every scenario with every contestant, in fresh processes, interleaved.
 
-Writes ``results/<name>.json`` and a Markdown page: ``RESULTS.md`` for a run of everything, ``results/<name>.md``
-for any other.
+Writes ``results/<name>.json`` and a Markdown page: ``RESULTS.md`` for a run of everything, whose figures go into the
+project's README as well, ``results/<name>.md`` for any other.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import readme
 import report
 from pair import HERE, TrialError, run_trial
 from peers import interpreter
@@ -172,6 +173,8 @@ def main() -> None:
     written = report.page(results)
     page = HERE / "RESULTS.md" if whole else stored.with_suffix(".md")
     page.write_text(written)
+    if whole:
+        readme.README.write_text(readme.rewritten(readme.README.read_text(), results))
     print(written)
 
 
