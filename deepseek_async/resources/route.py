@@ -12,7 +12,7 @@ import orjson
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.request import encode_request
-from deepseek_async.codec.tokens import estimate_tokens
+from deepseek_async.codec.tokens import estimate_prompt_tokens
 from deepseek_async.codec.verdict import error_in
 from deepseek_async.endpoint import Family
 from deepseek_async.errors import APIError, InvalidRequestError, NotFoundError
@@ -29,6 +29,9 @@ _NOT_AT_DEEPSEEK: Final[Mapping[Family, str]] = {
     "images": "image generation",
 }
 """What api.deepseek.com answers with an empty 404 (public probes of 2026-07-27 and 2026-09-23)."""
+
+_GENERATING: Final = frozenset({"completions", "responses"})
+"""Families whose answers have tokens of their own."""
 
 _ONCE: Final = RetryPolicy(max_attempts=1)
 
@@ -58,7 +61,7 @@ class Route:
         if body is not None:
             wire = encode_request(body)
             if caller.gate.counts_tokens:
-                tokens = estimate_tokens(wire, body.get("max_tokens"))
+                tokens = self._estimate(connection, wire, body)
         return caller.call(
             Outgoing(method, path, wire, headers),
             retry=_ONCE if once else connection.retry,
@@ -67,6 +70,13 @@ class Route:
             streaming=bool(body and body.get("stream")),
             model=str(body.get("model") or path) if body is not None else "",
         )
+
+    def _estimate(self, connection: Connection, wire: bytes, body: Mapping[str, Any]) -> int:
+        """Tokens of prompt and answer together, for the tokens-a-minute limit."""
+        if self._family not in _GENERATING:
+            return estimate_prompt_tokens(wire)
+        cap = body.get("max_tokens", body.get("max_output_tokens"))
+        return connection.tokens.tokens(wire, str(body.get("model", "")), cap)
 
     async def answer(
         self,

@@ -12,6 +12,7 @@ from decimal import Decimal
 import pytest
 from command_line import KEY, CommandLine, Serve
 
+from deepseek_async import AsyncDeepSeek, NotFoundError
 from deepseek_async.simulator import Fault, FaultKind
 
 
@@ -143,6 +144,17 @@ async def test_simulate_prints_what_to_set_and_ends_on_a_signal(command: Command
     assert answered.out.startswith("Answer to: Hello?")
     assert ended.code == 0
     assert ended.err.splitlines()[-1] == "1 requests, 1 answered, 0 broken off by the caller"
+
+
+async def test_simulate_has_only_what_is_live_where_that_is_wanted(command: CommandLine):
+    process = await command.start("simulate", "--live-only")
+    assert process.stdout is not None
+    url, key = [(await process.stdout.readline()).decode().strip().split("=", 1)[1] for _ in range(2)]
+    async with AsyncDeepSeek(api_key=key, base_url=url) as client:
+        with pytest.raises(NotFoundError, match="endpoints="):
+            await client.embeddings.create(model="deepseek-embedding", input="Hi")
+    process.send_signal(signal.SIGINT)
+    assert (await command.end_of(process)).code == 0
 
 
 def test_a_port_that_is_taken_is_refused_in_one_line(refused: Callable[..., str]):

@@ -9,6 +9,7 @@ from clients import Connect
 from hypothesis import given
 from hypothesis import strategies as st
 from servers import DONE, LAST_CHUNK, RESET, STREAM_HEAD, USAGE, Serve, event, http_chunk, response
+from simulating import Simulate
 
 from deepseek_async import (
     APIResponseValidationError,
@@ -179,3 +180,11 @@ def test_text_and_probabilities_join_however_the_bytes_are_cut(tokens: list, siz
     assert choice.logprobs.tokens == [token for token, _ in tokens]
     assert choice.logprobs.token_logprobs == [logprob for _, logprob in tokens]
     assert len(choice.logprobs.top_logprobs) == len(choice.logprobs.text_offset) == len(tokens)
+
+
+async def test_a_limit_of_tokens_counts_completions_and_responses_too(simulate: Simulate, connect: Connect):
+    client = connect((await simulate()).base_url, tokens_per_minute=1e9)
+    await ask(client, max_tokens=100)
+    await client.responses.create(model="deepseek-flash", input="Hi", max_output_tokens=100)
+    await client.embeddings.create(model="deepseek-embedding", input="Hi")
+    assert client.caller().gate.counts_tokens
