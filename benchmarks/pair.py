@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 HERE = Path(__file__).parent
 TRIAL_SECONDS = 240
@@ -20,13 +21,17 @@ class TrialError(Exception):
 
 
 @contextmanager
-def _server(arguments: tuple[str, ...], core: int) -> Iterator[subprocess.Popen[str]]:
+def _server(arguments: tuple[str, ...], core: int, *, simulator: bool) -> Iterator[subprocess.Popen[str]]:
+    program = [str(HERE / "server.py"), "--core", str(core)]
+    if simulator:
+        program = ["-m", "deepseek_async.simulator", "--until-stdin-closes"]
     process = subprocess.Popen(
-        [sys.executable, str(HERE / "server.py"), "--core", str(core), *arguments],
+        [sys.executable, *program, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
+    os.sched_setaffinity(process.pid, {core})
     assert process.stdin
     try:
         yield process
@@ -45,21 +50,23 @@ def run_trial(
     contestant: str,
     *,
     server: tuple[str, ...],
+    simulator: bool,
     case: str,
     loop: str,
     quick: bool,
 ) -> dict[str, Any]:
     """The trial's figures and versions, and the server's own account. Raises TrialError."""
     cores = sorted(os.sched_getaffinity(0))
-    with _server(server, cores[-1]) as process:
+    with _server(server, cores[-1], simulator=simulator) as process:
         assert process.stdin
         assert process.stdout
         ready = json.loads(process.stdout.readline() or "{}")
         if not ready:
             raise TrialError("the server did not start")
         command = [str(python), str(HERE / "trial.py"), scenario, contestant, "--loop", loop]
-        command += ["--port", str(ready["port"]), "--core", str(cores[0]), f"--case={case}"]
-        command += ["--ca", ready["ca"]] if ready["ca"] else []
+        port = urlsplit(ready["base_url"]).port if simulator else ready["port"]
+        command += ["--port", str(port), "--core", str(cores[0]), f"--case={case}"]
+        command += ["--ca", ready["ca"]] if ready.get("ca") else []
         command += ["--quick"] if quick else []
         try:
             done = subprocess.run(

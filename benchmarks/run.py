@@ -25,7 +25,18 @@ import report
 from pair import HERE, TrialError, run_trial
 from peers import interpreter
 
-SCENARIOS = ("plain", "stream", "stream_paced_single", "live", "open", "open_tls", "bulk_memory", "bulk_cpu")
+SCENARIOS = (
+    "plain",
+    "stream",
+    "stream_paced_single",
+    "live",
+    "open",
+    "open_tls",
+    "bulk_memory",
+    "bulk_cpu",
+    "bulk_order",
+    "bulk_price",
+)
 
 
 @dataclass(frozen=True)
@@ -81,12 +92,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             "loop": trial.loop,
             "case": trial.case,
         }
+        scenario = importlib.import_module(f"scenarios.{trial.scenario}")
         try:
             outcome = run_trial(
                 pythons[trial.contestant],
                 trial.scenario,
                 trial.contestant,
-                server=importlib.import_module(f"scenarios.{trial.scenario}").SERVER,
+                server=scenario.SERVER,
+                simulator=getattr(scenario, "SIMULATOR", False),
                 case=trial.case,
                 loop=trial.loop,
                 quick=options.quick,

@@ -24,6 +24,21 @@ LIMITS = (
     ("bulk_memory", "errors", "at most", 0, "bulk run: rows without an answer"),
 )
 BULK_GROWTH_MB = 5
+CASE_RATIOS = (
+    # scenario, figure, case, other case, direction, bound
+    ("bulk_order", "seconds", "100 prefix", "100 input", "at most", 1.3, "20 groups of 60: time of order, to no order"),
+    ("bulk_price", "ms_each", "batch", "one at a time", "at most", 0.32, "batch: time per prompt, to one at a time"),
+    (
+        "bulk_price",
+        "dollars",
+        "batch, off-peak",
+        "one at a time",
+        "at most",
+        0.69,
+        "batch off-peak: cost, to one at a time in peak hours",
+    ),
+    ("bulk_price", "per_s", "16 at a time", "one at a time", "at least", 3.2, "16 at a time: QPS, to one at a time"),
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +53,24 @@ class Check:
 
 def check(runs: list[dict[str, Any]]) -> list[Check]:
     """Every promise, judged by the medians."""
-    return [*_ratios(runs), *_limits(runs), _bulk_growth(runs)]
+    return [*_ratios(runs), *_limits(runs), _bulk_growth(runs), _hits(runs), *_case_ratios(runs)]
+
+
+def _hits(runs: list[dict[str, Any]]) -> Check:
+    hits = Figures(runs, "bulk_order").spread(Row("ours", _loop(runs), "100 prefix"), "hits")
+    return _check("20 groups of 60: share of the reachable hits, in order", "at least", 0.95, hits, decimals=3)
+
+
+def _case_ratios(runs: list[dict[str, Any]]) -> list[Check]:
+    checks, loop = [], _loop(runs)
+    for scenario, key, case, other, direction, bound, promise in CASE_RATIOS:
+        ratio = Figures(runs, scenario).ratio(Row("ours", loop, case), key, Row("ours", loop, other))
+        checks.append(_check(promise, direction, bound, ratio, decimals=3))
+    return checks
+
+
+def _loop(runs: list[dict[str, Any]]) -> str:
+    return next((run["loop"] for run in runs if run["scenario"].startswith("bulk_")), "")
 
 
 def _ratios(runs: list[dict[str, Any]]) -> list[Check]:
