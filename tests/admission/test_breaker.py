@@ -1,0 +1,216 @@
+"""The circuit breaker on time that is handed in: any order of attempts, outcomes and waits."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from deepseek_async.admission.breaker import LONGEST_RESET, PROBE_PATIENCE, Breaker, BreakerPolicy, State
+
+
+def breaker(**policy) -> Breaker:
+    """One whose reset timeout is not jittered."""
+    return Breaker(BreakerPolicy(**policy), lambda: 0.5)
+
+
+def fail_in_turn(subject: Breaker, times: int, *, at: float = 0.0) -> float:
+    """One caller, one failure after another; returns the time after them."""
+    for number in range(times):
+        attempt = object()
+        subject.began(attempt, at + number)
+        subject.failed(attempt, at + number, at + number + 0.5)
+    return at + times
+
+
+def test_five_failures_in_a_row_open_it_and_four_do_not():
+    subject = breaker()
+    now = fail_in_turn(subject, 4)
+    assert subject.closed
+    fail_in_turn(subject, 1, at=now)
+    assert subject.state is State.OPEN
+    assert not subject.admits(now + 1)
+
+
+def test_a_success_in_between_begins_the_count_again():
+    subject = breaker()
+    now = fail_in_turn(subject, 4)
+    subject.succeeded(now, now + 0.5)
+    now = fail_in_turn(subject, 4, at=now + 1)
+    assert subject.closed
+
+
+def test_five_hundred_connections_dropped_at_once_are_one_incident():
+    subject = breaker()
+    for number in range(500):
+        subject.failed(object(), number / 1000, 10.0 + number / 1000)
+    assert subject.closed
+
+
+def test_two_incidents_with_half_of_twenty_outcomes_failed_open_it():
+    subject = breaker(failure_threshold=100)
+    for _ in range(9):
+        subject.succeeded(1.0, 1.5)
+    for number in range(10):
+        subject.failed(object(), 1.0, 2.0 + number / 100)
+    assert subject.closed, "one incident is not enough, and nineteen outcomes are not"
+    subject.succeeded(2.0, 2.5)
+    assert subject.failed(object(), 3.0, 3.5)
+    assert subject.state is State.OPEN
+
+
+def test_failures_of_more_than_a_minute_ago_do_not_count_towards_the_share():
+    subject = breaker(failure_threshold=100)
+    for number in range(30):
+        subject.failed(object(), number / 100, 1.0)
+    for _ in range(20):
+        subject.succeeded(70.0, 70.5)
+    assert not subject.failed(object(), 71.0, 71.5)
+
+
+@given(st.floats(0, 1, exclude_max=True))
+def test_the_next_try_comes_after_the_reset_timeout_give_or_take_a_tenth(chance: float):
+    subject = Breaker(BreakerPolicy(failure_threshold=1, reset_timeout=60), lambda: chance)
+    subject.failed(object(), 0.0, 100.0)
+    assert 54 <= subject.retry_after(100.0) <= 66
+    assert not subject.admits(153.9)
+    assert subject.admits(166.0)
+
+
+def opened(at: float = 0.0, **policy) -> Breaker:
+    subject = breaker(**{"failure_threshold": 1, **policy})
+    subject.failed(object(), at, at)
+    return subject
+
+
+def test_one_probe_at_a_time():
+    subject = opened()
+    assert subject.admits(60.0)
+    probe = object()
+    subject.began(probe, 60.0)
+    assert subject.state is State.HALF_OPEN
+    assert not subject.admits(61.0)
+    subject.ended(object())
+    assert not subject.admits(61.0), "somebody else's ending frees nothing"
+    subject.ended(probe)
+    assert subject.admits(61.0)
+
+
+def test_a_probe_that_succeeds_closes_it():
+    subject = opened()
+    subject.began(object(), 60.0)
+    assert subject.succeeded(60.0, 61.0)
+    assert subject.closed
+
+
+def test_each_probe_that_fails_doubles_the_wait_up_to_five_minutes():
+    subject, now, waits = opened(), 0.0, []
+    for _ in range(5):
+        waits.append(subject.retry_after(now))
+        now += waits[-1]
+        probe = object()
+        subject.began(probe, now)
+        subject.failed(probe, now, now)
+    assert waits == [60, 120, 240, LONGEST_RESET, LONGEST_RESET]
+
+
+def test_a_reset_timeout_above_five_minutes_is_kept():
+    subject = opened(reset_timeout=900)
+    probe = object()
+    subject.began(probe, 900.0)
+    subject.failed(probe, 900.0, 900.0)
+    assert subject.retry_after(900.0) == 900
+
+
+def test_a_probe_without_outcome_frees_its_place_after_two_minutes_and_may_still_succeed():
+    subject = opened()
+    subject.began(object(), 60.0)
+    assert not subject.admits(60.0 + PROBE_PATIENCE - 1)
+    assert subject.admits(60.0 + PROBE_PATIENCE)
+    subject.began(object(), 60.0 + PROBE_PATIENCE)
+    assert subject.succeeded(60.0, 200.0)
+
+
+def test_late_failures_neither_open_it_again_nor_move_the_next_try():
+    subject = opened(at=10.0)
+    before = subject.next_change(20.0)
+    assert not subject.failed(object(), 5.0, 20.0)
+    assert (subject.next_change(20.0), subject.opened) == (before, 1)
+
+
+def test_three_late_successes_bring_the_probe_forward_and_close_nothing():
+    subject = opened(at=10.0)
+    for number in range(3):
+        assert not subject.admits(20.0)
+        assert not subject.succeeded(5.0, 20.0 + number)
+    assert subject.state is State.OPEN
+    assert subject.admits(22.0)
+
+
+def test_an_operator_may_close_it():
+    subject = opened()
+    subject.reset()
+    assert subject.admits(0.1)
+
+
+class BreakerMachine(RuleBasedStateMachine):
+    """Attempts begin when they may, and end in any way at any time, or never."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+        self.subject = Breaker(BreakerPolicy(failure_threshold=3, reset_timeout=10), lambda: 0.25)
+        self.running: dict[int, tuple[object, float]] = {}
+        self.begun = 0
+        self.probes: list[tuple[object, float]] = []
+
+    @rule(seconds=st.floats(0.01, 200))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @precondition(lambda self: self.subject.admits(self.now))
+    @rule()
+    def begin(self) -> None:
+        was_closed = self.subject.closed
+        attempt = object()
+        self.subject.began(attempt, self.now)
+        self.running[self.begun] = attempt, self.now
+        self.begun += 1
+        if not was_closed:
+            assert not [began for probe, began in self.probes if self.now - began < PROBE_PATIENCE]
+            self.probes = [(attempt, self.now)]
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), outcome=st.sampled_from(["success", "failure", "nothing"]))
+    def end(self, data: st.DataObject, outcome: str) -> None:
+        attempt, began = self.running.pop(data.draw(st.sampled_from(sorted(self.running))))
+        opened, was_closed = self.subject.opened, self.subject.closed
+        match outcome:
+            case "success":
+                assert self.subject.succeeded(began, self.now) == (not was_closed and self.subject.closed)
+            case "failure":
+                assert self.subject.failed(attempt, began, self.now) == (self.subject.opened > opened)
+            case _:
+                self.subject.ended(attempt)
+                assert self.subject.opened == opened
+                assert self.subject.closed == was_closed
+        self.probes = [each for each in self.probes if each[0] is not attempt]
+        if self.subject.closed or self.subject.state is State.OPEN:
+            self.probes = []
+
+    @invariant()
+    def it_never_sticks(self) -> None:
+        """Whatever happened and whoever never ends: in bounded time somebody may try."""
+        assert self.subject.next_change(self.now) <= self.now + LONGEST_RESET * 1.1 + PROBE_PATIENCE
+        assert self.subject.admits(self.now + LONGEST_RESET * 1.1 + PROBE_PATIENCE)
+
+    @invariant()
+    def it_says_when(self) -> None:
+        if not self.subject.admits(self.now):
+            assert self.subject.next_change(self.now) > self.now
+            assert self.subject.admits(self.subject.next_change(self.now))
+            assert self.subject.retry_after(self.now) > 0
+
+
+TestBreakerMachine = BreakerMachine.TestCase
+TestBreakerMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
