@@ -1,0 +1,316 @@
+"""Rows Q1 to Q8 of the fault matrix: refusals and outages of a server that has a limit, a state, and a bad day."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+from clients import Connect, ask
+from deepseek_async.admission.concurrency import AdaptiveWindow
+from limited_server import LimitedServer, response
+from servers import ANSWER, SILENCE, Serve, until
+
+from deepseek_async import (
+    AuthenticationError,
+    BreakerPolicy,
+    CircuitOpenError,
+    InsufficientBalanceError,
+    RateLimitError,
+    RetryPolicy,
+    ServerOverloadedError,
+)
+
+WHOLE_FORM = 1000
+"""Rows of Q1's storm."""
+
+
+def spread(seed: int, shortest: float, longest: float) -> Callable[[], float]:
+    chance = random.Random(seed)
+    return lambda: chance.uniform(shortest, longest)
+
+
+def prompts(number: int) -> list[str]:
+    return [f"prompt {index}" for index in range(number)]
+
+
+async def answers(client, number: int) -> int:
+    """Rows of a bulk job that were answered; a row that fails is a failed test."""
+    answered = 0
+    async for result in client.batch.map(prompts(number)):
+        assert result.ok, result.error
+        answered += 1
+    return answered
+
+
+async def test_q1_a_storm_of_waiting_rows_finds_the_limit_and_loses_none(connect: Connect):
+    async with LimitedServer(60, spread(1, 0.1, 0.5)) as server:
+        client = connect(server.url)
+        async with asyncio.timeout(30):
+            assert await answers(client, WHOLE_FORM) == WHOLE_FORM
+        (model,) = client.statistics().scopes
+        assert model.window.limit == 60
+        assert server.most <= 60
+        assert server.refused <= WHOLE_FORM * 0.08, "most of them while the limit was not known yet"
+
+
+async def test_q2_the_window_follows_a_limit_that_falls_and_rises(connect: Connect):
+    async with LimitedServer(200, spread(2, 0.2, 0.6)) as server:
+        client = connect(server.url)
+        working = asyncio.ensure_future(answers(client, 3000))
+        await until(lambda: server.in_flight > 180)
+        server.limit = 20
+        server.begin_measuring()
+        await until(lambda: server.served > 300)
+        assert server.refused <= 40
+        (model,) = client.statistics().scopes
+        assert model.window.size <= 24
+        server.limit = 200
+        async with asyncio.timeout(25):
+            await until(lambda: server.in_flight > 150)
+            assert await working == 3000
+
+
+async def test_q3_a_limit_of_nothing_is_asked_for_gently_and_left_at_full_load(connect: Connect):
+    """The full form waits for a minute; two seconds show the same pace."""
+    async with LimitedServer(50, spread(3, 0.1, 0.3)) as server:
+        client = connect(server.url)
+        working = asyncio.ensure_future(answers(client, 2000))
+        await until(lambda: server.in_flight > 45)
+        server.limit = 0
+        await until(lambda: server.in_flight == 0)
+        server.begin_measuring()
+        await asyncio.sleep(2.5)
+        assert 1 <= server.attempts <= 6, "gaps of 0.25 s that double to 2 s"
+        server.limit = 50
+        async with asyncio.timeout(25):
+            await until(lambda: server.in_flight > 45)
+            assert await working == 2000
+
+
+TEXTS = {
+    "numbers": (
+        b'{"error": {"message": "Your current concurrency is 6, which exceeds your concurrency limit of 5"}}',
+        5,
+    ),
+    "other text": (b'{"error": {"message": "Slow down please", "type": "rate_limit_error"}}', None),
+    "half the numbers": (b"Your current concurrency is 6", None),
+    "empty": (b"", None),
+    "HTML": (b"<html><title>429 Too Many Requests</title></html>", None),
+    "not UTF-8": (b"concurrency is \xff\xfe limit of \xff", None),
+    "absurd numbers": (b"concurrency is 999999999, limit of 999999999", None),
+    "null": (b'{"error": null}', None),
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+async def test_q4_a_refusal_is_understood_or_measured_whatever_it_says(serve: Serve, connect: Connect, kind: str):
+    body, limit = TEXTS[kind]
+    server = await serve([response(429, body)], [ANSWER])
+    client = connect(server)
+    assert (await ask(client)).choices[0].message.content == "Hello"
+    assert len(server.requests) == 2
+    (model,) = client.statistics().scopes
+    assert model.window.limit == limit or limit is None
+
+
+WAITS = {
+    "seconds": ({"retry_after": "2"}, 2),
+    "half a second": ({"retry_after": "0.5"}, 0.5),
+    "milliseconds": ({"retry_after_ms": "300", "retry_after": "9"}, 0.3),
+    "a date": ({"retry_after": formatdate(1_000_000_005, usegmt=True), "date": formatdate(1e9, usegmt=True)}, 5),
+    "a past date": ({"retry_after": formatdate(999_999_990, usegmt=True), "date": formatdate(1e9, usegmt=True)}, None),
+    "not a number": ({"retry_after": "NaN"}, None),
+    "infinite": ({"retry_after": "inf"}, None),
+    "negative": ({"retry_after": "-3"}, None),
+    "absurd": ({"retry_after": "9e99"}, None),
+    "too many digits": ({"retry_after": "99999999999"}, None),
+    "garbage": ({"retry_after": "soon"}, None),
+}
+
+
+@pytest.mark.parametrize("kind", WAITS)
+@pytest.mark.parametrize("status", [429, 503])
+async def test_q5_a_waiting_time_holds_the_whole_model_and_nonsense_holds_nobody(
+    serve: Serve,
+    connect: Connect,
+    kind: str,
+    status: int,
+):
+    headers, seconds = WAITS[kind]
+    server = await serve([response(status, b"", **headers)], [ANSWER])
+    client = connect(server)
+    gate = client.caller().gate
+    asking = asyncio.ensure_future(ask(client))
+    if seconds is None:
+        await asking
+        return
+    await until(lambda: gate.waiting)
+    (model,) = client.statistics().scopes
+    assert seconds * 0.6 < model.paused_for <= seconds * 1.1
+    other = asyncio.ensure_future(ask(client))
+    await until(lambda: gate.waiting == 2)
+    assert len(server.requests) == 1
+    client.reset()
+    await asyncio.gather(asking, other)
+
+
+async def test_q5_a_wait_of_hours_is_told_to_whoever_asks_meanwhile(serve: Serve, connect: Connect):
+    server = await serve([response(429, b"per minute", retry_after="7200")], [ANSWER])
+    client = connect(server)
+    for _ in range(2):
+        with pytest.raises(RateLimitError) as caught:
+            await ask(client)
+    assert caught.value.retry_after is not None
+    assert caught.value.retry_after > 120
+    assert len(server.requests) in {1, 2}
+
+
+async def test_q6_an_outage_at_full_load_is_answered_by_few_attempts(connect: Connect):
+    """Ninety seconds of 503 in the full form; here the breaker's times are scaled by 60."""
+    async with LimitedServer(60, spread(6, 0.05, 0.15)) as server:
+        breaker = BreakerPolicy(reset_timeout=1.0)
+        client = connect(
+            server.url, breaker=breaker, retry=RetryPolicy(max_attempts=30, base_delay=0.05, max_delay=0.5)
+        )
+        working = asyncio.ensure_future(answers(client, 1500))
+        await until(lambda: server.served > 200)
+        served = server.served
+        server.failing = lambda: response(503)
+        server.begin_measuring()
+        await asyncio.sleep(2)
+        model = client.statistics().scopes[0]
+        assert model.breaker in {"open", "half-open"}
+        in_flight_then = 60
+        assert server.attempts <= 0.2 * served + 10 + in_flight_then
+        server.failing = lambda: None
+        async with asyncio.timeout(25):
+            assert await working == 1500
+        assert client.statistics().scopes[0].breaker == "closed"
+
+
+async def test_q6_interactive_calls_fail_at_once_while_the_breaker_is_open(connect: Connect):
+    async with LimitedServer(60, lambda: 0.01) as server:
+        client = connect(server.url, breaker=BreakerPolicy(), retry=1)
+        server.failing = lambda: response(503)
+        for _ in range(5):
+            with pytest.raises(ServerOverloadedError):
+                await ask(client)
+        server.begin_measuring()
+        for _ in range(20):
+            with pytest.raises(CircuitOpenError):
+                await ask(client)
+        assert server.attempts == 0
+
+
+async def test_q6_retries_end_with_the_budget_and_the_error_says_so(serve: Serve, connect: Connect):
+    server = await serve([response(500)])
+    client = connect(server)
+    errors = await asyncio.gather(*(ask(client) for _ in range(20)), return_exceptions=True)
+    assert len(server.requests) == 20 + 10, "ten retries are the reserve, and no success has earned more"
+    assert sum(error.retry_budget_exhausted for error in errors) > 10
+
+
+@pytest.mark.parametrize("bulk", [False, True])
+async def test_q7_a_cancelled_probe_leaves_its_place_to_the_next(serve: Serve, connect: Connect, bulk: bool):
+    server = await serve([response(503)], [SILENCE], [ANSWER])
+    client = connect(server, breaker=BreakerPolicy(failure_threshold=1, reset_timeout=0.01), retry=1)
+    with pytest.raises(ServerOverloadedError):
+        await ask(client)
+    await until(lambda: client.caller().gate.scope("deepseek-flash").breaker.admits(asyncio.get_running_loop().time()))
+    server.arrived.clear()
+    probe = asyncio.ensure_future(answers(client, 1) if bulk else ask(client))
+    await server.arrived.wait()
+    with pytest.raises(CircuitOpenError):
+        await ask(client)
+    probe.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await probe
+    assert (await ask(client)).choices[0].message.content == "Hello"
+    assert client.statistics().scopes[0].breaker == "closed"
+
+
+async def test_q8_a_refused_key_is_not_sent_again(serve: Serve, connect: Connect):
+    server = await serve([response(401)], [ANSWER])
+    client = connect(server)
+    for _ in range(3):
+        with pytest.raises(AuthenticationError):
+            await ask(client)
+    assert len(server.requests) == 1
+    assert client.statistics().stopped_by is not None
+    assert "stopped: 401" in repr(client)
+
+
+@pytest.mark.parametrize(("status", "error_type"), [(401, AuthenticationError), (402, InsufficientBalanceError)])
+@pytest.mark.parametrize("answered_before", [0, 100])
+async def test_q8_a_job_whose_account_is_refused_stops_at_once_and_can_be_resumed(
+    connect: Connect,
+    tmp_path: Path,
+    status: int,
+    error_type: type[Exception],
+    answered_before: int,
+):
+    source, output = tmp_path / "prompts.txt", tmp_path / "answers.jsonl"
+    source.write_text("\n".join(prompts(500)))
+    async with LimitedServer(1000, spread(8, 0.02, 0.04)) as server:
+        seen_first: list[int] = []
+
+        def failing() -> bytes | None:
+            if server.attempts <= answered_before:
+                return None
+            seen_first.append(server.in_flight)
+            return response(status)
+
+        server.failing = failing
+        client = connect(server.url, max_concurrency=20)
+        report = await client.batch.run(source, output)
+        assert isinstance(report.stopped, error_type)
+        assert report.exit_code == 3
+        assert server.failed <= 20, "those that were under way, and none after the first such answer"
+        finished = len(output.read_text().splitlines())
+        assert finished == server.served
+        server.failing = lambda: None
+        client.reset()
+        report = await client.batch.run(source, output)
+        assert report.exit_code == 0
+    assert len(output.read_text().splitlines()) == 500
+
+
+async def test_q8_calls_made_after_an_account_was_empty_are_sent_because_somebody_may_have_paid(
+    serve: Serve,
+    connect: Connect,
+):
+    server = await serve([response(402)], [ANSWER])
+    client = connect(server)
+    with pytest.raises(InsufficientBalanceError):
+        await ask(client)
+    assert (await ask(client)).choices[0].message.content == "Hello"
+
+
+async def test_a_window_of_a_number_starts_there_at_once_and_never_grows_above(connect: Connect):
+    async with LimitedServer(1000, lambda: 0.05) as server:
+        client = connect(server.url, max_concurrency=150)
+        working = asyncio.ensure_future(answers(client, 600))
+        await until(lambda: server.in_flight >= 100)
+        assert await working == 600
+        assert server.most == 150
+        assert isinstance(client.caller().gate.scope("deepseek-flash").window, AdaptiveWindow)
+
+
+async def test_interactive_calls_are_not_starved_by_a_bulk_job(connect: Connect):
+    async with LimitedServer(1000, lambda: 0.05) as server:
+        client = connect(server.url, max_concurrency=10)
+        working = asyncio.ensure_future(answers(client, 400))
+        await until(lambda: server.in_flight == 10)
+        loop = asyncio.get_running_loop()
+        waits = []
+        for _ in range(10):
+            began = loop.time()
+            await ask(client)
+            waits.append(loop.time() - began)
+        assert not working.done()
+        assert sorted(waits)[5] < 0.5, "a queue of hundreds of rows is not waited for"
+        await working
