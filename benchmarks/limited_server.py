@@ -64,6 +64,7 @@ class LimitedServer:
         self._since = self._changed = 0.0
         self.connections: set[asyncio.Transport] = set()
         self._server: asyncio.Server | None = None
+        self._awaited: list[tuple[Callable[[], object], asyncio.Future[None]]] = []
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -95,10 +96,25 @@ class LimitedServer:
         self._account()
         return self._busy / ((self._changed - self._since) * self.limit)
 
+    async def when(self, condition: Callable[[], object]) -> None:
+        """Wait until ``condition`` holds; asked again whenever a request has come in or ended."""
+        if not condition():
+            reached = self._loop.create_future()
+            self._awaited.append((condition, reached))
+            await reached
+
     def _account(self) -> None:
         now = self._loop.time()
         self._busy += (now - self._changed) * self.in_flight
         self._changed = now
+
+    def _moved(self) -> None:
+        for awaited in self._awaited[:]:
+            condition, reached = awaited
+            if reached.done() or condition():
+                self._awaited.remove(awaited)
+                if not reached.done():
+                    reached.set_result(None)
 
     def arrived(self, connection: _Connection) -> None:
         """A request has come in."""
@@ -118,12 +134,14 @@ class LimitedServer:
             connection.running = True
             connection.write(HEAD)
             self._loop.call_later(self._duration(), self._finish, connection)
+        self._moved()
 
     def _finish(self, connection: _Connection) -> None:
         if connection.running:
             self.left(connection)
             self.served += 1
             connection.write(ANSWER)
+            self._moved()
 
     def left(self, connection: _Connection) -> None:
         """A request has ended, or its client is gone."""
@@ -131,6 +149,7 @@ class LimitedServer:
             self._account()
             connection.running = False
             self.in_flight -= 1
+            self._moved()
 
 
 def refused_with_numbers(current: int, limit: int) -> bytes:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from typing import Final
 
 from deepseek_async.admission import Gate
+from deepseek_async.admission.concurrency import START, AdaptiveWindow
 from deepseek_async.admission.memory import CeilingMemory
 from deepseek_async.admission.window import FixedWindow, Window
 from deepseek_async.call.lifecycle import Caller
@@ -29,6 +31,9 @@ DESCRIPTOR_RESERVE: Final = 32
 
 _OTHER_ENDPOINTS: Final = 100
 """Requests at a time to endpoints that have no model, such as the balance."""
+
+_REMEMBERED: Final = 0.8
+"""Share of a remembered ceiling to start with; it may have sunk meanwhile."""
 
 _FEW: Final = 100
 """Connections below which a limit on open files is worth a warning."""
@@ -91,7 +96,12 @@ class Connected:
                     self._most,
                 )
             cap = self._most
-        return FixedWindow(min(cap, 100) if chosen == "auto" else cap)
+        if chosen != "auto":
+            start: float = cap
+        else:
+            remembered = self._memory.recall(model, time.time()) if self._memory is not None else None
+            start = START if remembered is None else _REMEMBERED * remembered
+        return AdaptiveWindow(cap=cap, chance=random.random, now=self._loop.time(), start=start)
 
     def remember(self) -> None:
         """Keep the ceilings that were found for the next run."""
@@ -99,7 +109,7 @@ class Connected:
             return
         found = {}
         for scope in self.gate.scopes:
-            ceiling = getattr(scope.window.statistics(self._loop.time()), "ceiling", None)
+            ceiling = scope.window.statistics(self._loop.time()).ceiling
             if ceiling:
                 found[scope.model] = int(ceiling)
         self._memory.store(found, time.time())

@@ -23,7 +23,7 @@ PROBE_PATIENCE: Final = 120.0
 """Seconds after which a probe without any outcome no longer keeps others from probing."""
 
 _LATE_SUCCESSES: Final = 3
-"""Successes of attempts from before the outage that bring the probe forward."""
+"""Successes of attempts from before the outage that bring the probe forward, once in an outage."""
 
 _MANY: Final = 20
 """Outcomes in the last minute from which their failed share counts."""
@@ -65,6 +65,7 @@ class Breaker:
 
     __slots__ = (
         "_chance",
+        "_early",
         "_evidence",
         "_failures",
         "_incidents",
@@ -96,6 +97,7 @@ class Breaker:
         self._opened_at = 0.0
         self._reopens = 0.0
         self._evidence = 0
+        self._early = False
         self._probe: object = None
         self._probe_began = 0.0
 
@@ -143,8 +145,9 @@ class Breaker:
             return True
         if self.state is State.OPEN:
             self._evidence += 1
-            if self._evidence >= _LATE_SUCCESSES:
+            if self._evidence == _LATE_SUCCESSES:
                 self._reopens = min(self._reopens, now)
+                self._early = True
         return False
 
     def failed(self, owner: object, began: float, now: float) -> bool:
@@ -152,7 +155,8 @@ class Breaker:
         if self.state is not State.CLOSED:
             if self._probe is not owner:
                 return False
-            self._timeout = max(self._timeout, min(LONGEST_RESET, self._timeout * 2))
+            if not self._early:
+                self._timeout = max(self._timeout, min(LONGEST_RESET, self._timeout * 2))
             self._open(now)
             return True
         self._failures.add(began)
@@ -174,7 +178,7 @@ class Breaker:
         """Close it and forget what was counted."""
         self.state = State.CLOSED
         self._probe = None
-        self._incidents = 0
+        self._incidents = self._evidence = 0
         self._timeout = self._policy.reset_timeout
         self._successes.clear()
         self._failures.clear()
@@ -184,7 +188,7 @@ class Breaker:
         self.state = State.OPEN
         self.opened += 1
         self._probe = None
-        self._evidence = 0
+        self._early = False
         self._opened_at = now
         self._reopens = now + self._timeout * (0.9 + 0.2 * self._chance())
 

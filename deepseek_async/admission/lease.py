@@ -89,6 +89,8 @@ class Lease(msgspec.Struct, gc=False, eq=False):
             scope = self.scope
             now = scope.loop.time()
             scope.window.refused(self._attempt, now, limit=limit, current=current, balance_bound=balance_bound)
+            if balance_bound and limit is not None and current is not None:
+                scope.poor(limit, current)
             scope.reached(self._began, now)
             scope.neutral(self._attempt)
             scope.settle(self._tokens, 0)

@@ -30,6 +30,8 @@ _LONE_RETRY: Final = 1.0
 """Seconds between two retries without credit, made only while nothing else of the scope runs: without them rows
 that wait for credit would wait for ever, because credit comes from successes."""
 
+_BETWEEN_WARNINGS: Final = 60.0
+
 
 class Scope:
     """Doors in the order of the gate: breaker, rate, slot. Made by the gate, one for each model."""
@@ -40,6 +42,7 @@ class Scope:
         "_gate",
         "_last_lone_retry",
         "_pause_reason",
+        "_told_of_balance",
         "breaker",
         "credit",
         "loop",
@@ -65,6 +68,7 @@ class Scope:
         self.tickets: Final = count()
         """Order in which calls came, which a requeued one keeps."""
         self._pause_reason: APIError | None = None
+        self._told_of_balance = -_BETWEEN_WARNINGS
         self._credit_waiters: deque[asyncio.Future[None]] = deque()
         self._credit_timer: asyncio.TimerHandle | None = None
         self._last_lone_retry = -_LONE_RETRY
@@ -189,6 +193,18 @@ class Scope:
         self._pause_reason = reason
         self.turnstile.pause(self.loop.time() + seconds)
 
+    def poor(self, limit: int, current: int) -> None:
+        """The server says that the remaining balance lowers the limit. Said once a minute; a 402 is near."""
+        now = self.loop.time()
+        if now - self._told_of_balance >= _BETWEEN_WARNINGS:
+            self._told_of_balance = now
+            _log.warning(
+                "the remaining balance limits %s to %d requests at a time (%d were counted); top up the account",
+                self.model,
+                limit,
+                current,
+            )
+
     def out_of_descriptors(self) -> None:
         """This process may open no more files."""
         self.turnstile.out_of_descriptors(self.loop.time())
@@ -214,6 +230,7 @@ class Scope:
 
     def _closed(self) -> None:
         _log.warning("breaker of %s closed: a request was answered", self.model)
+        self.window.restart(self.loop.time())
         self._release_credit_waiters()
         self.slots.serve(self.loop.time())
 

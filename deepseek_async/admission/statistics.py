@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
+
+from deepseek_async.admission.window import ConcurrencyStatistics
 
 
 class ScopeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """One account on one model."""
 
     model: str
-    window: Any
+    window: ConcurrencyStatistics
     """State of the concurrency window: ``size``, ``in_flight``, ``mode``, and the last numbers of a 429."""
     queued_bulk: int
     queued_interactive: int
@@ -29,8 +29,7 @@ class ScopeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def in_flight(self) -> int:
         """Attempts that run."""
-        running: int = self.window.in_flight
-        return running
+        return self.window.in_flight
 
     @property
     def queued(self) -> int:

@@ -119,6 +119,9 @@ class Window(Protocol):
         ``overload`` says that it failed as attempts do at a server with too much to do (500, 503, stalled).
         """
 
+    def restart(self, now: float) -> None:
+        """The server is back after an outage: begin small and grow quickly, because nothing is known of it now."""
+
     def statistics(self, now: float) -> ConcurrencyStatistics:
         """The window as it is now."""
 
@@ -166,6 +169,9 @@ class FixedWindow:
         if attempt.open:
             attempt.open = False
             self.in_flight -= 1
+
+    def restart(self, now: float) -> None:
+        """Ignored."""
 
     def statistics(self, now: float) -> ConcurrencyStatistics:  # noqa: ARG002
         """The counts."""

@@ -15,7 +15,7 @@ from deepseek_async.admission import Gate, Lease, Scope
 from deepseek_async.call.classification import end
 from deepseek_async.call.exchange import Exchange
 from deepseek_async.call.fallback import helps_elsewhere
-from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.call.retry import LONGEST_BULK_WAIT, RetryPolicy
 from deepseek_async.codec.refusal import refusal
 from deepseek_async.codec.request import encode_request
 from deepseek_async.errors import (
@@ -200,8 +200,12 @@ class Call(msgspec.Struct, gc=False, eq=False):
         if pause is not None and not pause.free and not self._bulk and not scope.credit.spend(self._caller.loop.time()):
             failure.retry_budget_exhausted = True
             pause = None
-        if pause is None and self._turn_elsewhere(failure):
-            return
+        if pause is None:
+            if failure.retry_after is not None and failure.retryable and self._retry.max_attempts > 1:
+                # Too long for this call, and asked of the others too.
+                scope.pause(min(failure.retry_after, LONGEST_BULK_WAIT), failure)
+            if self._turn_elsewhere(failure):
+                return
         if pause is None or self._too_late(pause.seconds):
             failure.attempts = self.attempts
             raise failure

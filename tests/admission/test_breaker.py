@@ -147,6 +147,18 @@ def test_three_late_successes_bring_the_probe_forward_and_close_nothing():
     assert subject.admits(22.0)
 
 
+def test_late_successes_bring_one_probe_forward_and_its_failure_does_not_lengthen_the_wait():
+    subject = opened(at=10.0)
+    for _ in range(3):
+        subject.succeeded(5.0, 20.0)
+    probe = object()
+    subject.began(probe, 20.0)
+    subject.failed(probe, 20.0, 21.0)
+    for _ in range(60):
+        subject.succeeded(5.0, 22.0)
+    assert subject.retry_after(21.0) == 60
+
+
 def test_an_operator_may_close_it():
     subject = opened()
     subject.reset()

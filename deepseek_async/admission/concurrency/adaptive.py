@@ -36,6 +36,9 @@ from deepseek_async.admission.window import Attempt, ConcurrencyStatistics, Mode
 START: Final = 32
 """Attempts at once before anything is known."""
 
+_RESTART: Final = 8
+"""Attempts at once after an outage, at least; a server that comes back is not to be thrown over again."""
+
 _USED: Final = 0.95
 """A window that is not used to this share has not been tested, and does not grow."""
 
@@ -230,6 +233,15 @@ class AdaptiveWindow:
             self._follow(attempt, now, refused=True)
         else:
             self._react_to_silence(now, since, fresh=fresh)
+
+    def restart(self, now: float) -> None:
+        """After an outage: a tenth of the ceiling, and start-up from there."""
+        ceiling = self._growth.ceiling
+        self._begin_epoch(Mode.STARTUP, now)
+        self._resize(max(_RESTART, 0.1 * (self._cap if ceiling is None else ceiling)))
+        self._growth.ceiling = None
+        self._growth.begin(now)
+        self._due = now
 
     def statistics(self, now: float) -> ConcurrencyStatistics:
         """The window as it is now."""
