@@ -76,19 +76,19 @@ async def test_q2_the_window_follows_a_limit_that_falls_in_mid_job(connect: Conn
 
 async def test_q3_a_limit_of_nothing_is_asked_for_gently_and_left_at_full_load(connect: Connect):
     """The full form waits for a minute; two seconds show the same pace."""
-    async with LimitedServer(50, spread(3, 0.05, 0.15)) as server:
+    async with LimitedServer(16, spread(3, 0.1, 0.3)) as server:
         client = connect(server.url)
-        working = asyncio.ensure_future(answers(client, 1200))
-        await server.when(lambda: server.in_flight > 45)
+        working = asyncio.ensure_future(answers(client, 500))
+        await server.when(lambda: server.in_flight > 14)
         server.limit = 0
         await server.when(lambda: server.in_flight == 0)
         server.begin_measuring()
         await asyncio.sleep(2.5)
         assert 1 <= server.attempts <= 6, "gaps of 0.25 s that double to 2 s"
-        server.limit = 50
+        server.limit = 16
         async with asyncio.timeout(25):
-            await server.when(lambda: server.in_flight > 45)
-            assert await working == 1200
+            await server.when(lambda: server.in_flight > 14)
+            assert await working == 500
 
 
 TEXTS = {
