@@ -16,8 +16,8 @@ from deepseek_async import (
     BadRequestError,
     ConfigurationError,
     InputFormatError,
+    InternalServerError,
     InvalidRequestError,
-    RateLimitError,
     ServerOverloadedError,
 )
 from deepseek_async.batch import BatchResult
@@ -161,11 +161,11 @@ async def test_a_row_that_never_succeeds_ends_with_its_last_error(start: Start):
 
 
 async def test_a_row_has_more_attempts_than_a_single_call(start: Start):
-    bulk = await start(client={"retry": None})
-    bulk.simulator.script(*[Fault("rate_limit", retry_after="0") for _ in range(6)])
+    bulk = await start(client={"retry": None, "breaker": False})
+    bulk.simulator.script(*[Fault("server_error", retry_after="0") for _ in range(6)])
     (result,) = await answers(bulk, ["Hello"])
 
-    assert isinstance(result.error, RateLimitError)
+    assert isinstance(result.error, InternalServerError)
     assert result.attempts == 6
 
 

@@ -18,7 +18,7 @@ from deepseek_async import (
     ConfigurationError,
     IgnoredParameterWarning,
     InvalidRequestError,
-    RateLimitError,
+    ServerOverloadedError,
     Timeouts,
 )
 
@@ -161,8 +161,8 @@ async def test_a_timeout_of_one_call_may_be_a_number_or_timers(wire: Wire):
 
 async def test_a_status_is_an_error_with_the_headers_facts(wire: Wire):
     for _ in range(AT_ONCE.max_attempts):
-        wire.mocked.post(ADDRESS, status=429, headers={"Retry-After": "0", "x-ds-trace-id": "t1"}, body="slow")
-    with pytest.raises(RateLimitError, match="slow") as caught:
+        wire.mocked.post(ADDRESS, status=503, headers={"Retry-After": "0", "x-ds-trace-id": "t1"}, body="slow")
+    with pytest.raises(ServerOverloadedError, match="slow") as caught:
         await wire.client.chat.completions.create(model="deepseek-flash", messages=MESSAGES)
     assert (caught.value.request_id, caught.value.retry_after, caught.value.attempts) == ("t1", 0, 4)
 
