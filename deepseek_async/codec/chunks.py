@@ -88,8 +88,8 @@ class ChoicesReader(StreamReader[ChunkT, WholeT], Generic[ChunkT, WholeT]):
     """A stream of chunks with ``choices``, which ends with ``[DONE]``."""
 
     _decoder: ClassVar[AnswerDecoder[Any]]
-    _decode: ClassVar[Any]
     assembly: Any = None
+    _decode: Any = None
     preface: bytes | None = b""
 
     def feed(self, block: bytes) -> list[ChunkT]:
@@ -153,8 +153,9 @@ class ChunkReader(ChoicesReader[ChatCompletionChunk, ChatCompletion]):
     """A chat answer."""
 
     _decoder: ClassVar = AnswerDecoder(ChatCompletionChunk)
-    _decode: ClassVar = _decoder.decode_strictly
     assembly: Assembly = msgspec.field(default_factory=Assembly)
+    # A field and no class attribute: that is looked for through all parents, on every read.
+    _decode: Any = _decoder.decode_strictly
 
     def fault(self, *, progressed: bool) -> APIError | None:
         """See ``StreamReader.fault``."""

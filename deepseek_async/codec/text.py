@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -70,8 +70,8 @@ class TextReader(ChoicesReader[Completion, Completion]):
     """A streamed text completion."""
 
     _decoder: ClassVar = AnswerDecoder(Completion)
-    _decode: ClassVar = _decoder.decode_strictly
     assembly: TextAssembly = msgspec.field(default_factory=TextAssembly)
+    _decode: Any = _decoder.decode_strictly
 
     def fault(self, *, progressed: bool) -> APIError | None:
         """See ``StreamReader.fault``. A gap may be filled with nothing, so an empty text is an answer."""
