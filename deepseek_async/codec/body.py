@@ -67,6 +67,20 @@ class CompletionDecoder(AnswerDecoder[ChatCompletion]):
         return completion
 
 
+class MembersDecoder(AnswerDecoder[T]):
+    """Decodes an answer whose ``field`` is a list, with undeclared fields of its members reachable."""
+
+    def __init__(self, answer_type: type[T], field: str) -> None:
+        super().__init__(answer_type)
+        self._field = field
+
+    def decode(self, wire: bytes) -> T:
+        answer = super().decode(wire)
+        for position, member in enumerate(getattr(answer, self._field)):
+            member._origin = (wire, (self._field, position))  # noqa: SLF001
+        return answer
+
+
 decode_completion: Final = CompletionDecoder().decode
 
 

@@ -140,19 +140,6 @@ class ResponseReader(StreamReader[ResponseStreamEvent, Response]):
         return not chunk.delta
 
 
-class ResponseDecoder(AnswerDecoder[Response]):
-    """Decodes a plain response, with undeclared fields of an item reachable."""
-
-    def __init__(self) -> None:
-        super().__init__(Response)
-
-    def decode(self, wire: bytes) -> Response:
-        response = super().decode(wire)
-        for position, item in enumerate(response.output):
-            item._origin = (wire, ("output", position))  # noqa: SLF001
-        return response
-
-
 def fault_of_response(response: Response, headers: Mapping[str, str], *, now: float) -> APIError | None:
     """Why ``response`` must not be returned as an answer; None when it is one."""
     if response.error is not None and response.status is not None:

@@ -87,19 +87,6 @@ class TextReader(ChoicesReader[Completion, Completion]):
         return not any(choice.text for choice in chunk.choices)
 
 
-class CompletionTextDecoder(AnswerDecoder[Completion]):
-    """Decodes a plain text completion, with undeclared fields of a choice reachable."""
-
-    def __init__(self) -> None:
-        super().__init__(Completion)
-
-    def decode(self, wire: bytes) -> Completion:
-        completion = super().decode(wire)
-        for position, choice in enumerate(completion.choices):
-            choice._origin = (wire, ("choices", position))  # noqa: SLF001
-        return completion
-
-
 def fault_of_text(completion: Completion, headers: Mapping[str, str], *, now: float) -> APIError | None:
     """Why ``completion`` must not be returned as an answer; None when it is one."""
     if not completion.choices:

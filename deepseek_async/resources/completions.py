@@ -8,14 +8,15 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, overload
 
 from deepseek_async.call.stream import CompletionStream
-from deepseek_async.codec.text import CompletionTextDecoder, fault_of_text
+from deepseek_async.codec.body import MembersDecoder
+from deepseek_async.codec.text import fault_of_text
 from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.resources.connection import Connection
 from deepseek_async.resources.route import Route, given
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Completion
 
-_decode: Final = CompletionTextDecoder().decode
+_decode: Final = MembersDecoder(Completion, "choices").decode
 
 
 class TextCompletions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-from deepseek_async.codec.body import AnswerDecoder
+from deepseek_async.codec.body import MembersDecoder
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.resources.connection import Connection
 from deepseek_async.resources.route import Route, given
@@ -15,15 +15,7 @@ from deepseek_async.types import CreateEmbeddingResponse
 EmbeddingInput = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]]
 
 
-class _Decoder(AnswerDecoder[CreateEmbeddingResponse]):
-    def decode(self, wire: bytes) -> CreateEmbeddingResponse:
-        answer = super().decode(wire)
-        for position, entry in enumerate(answer.data):
-            entry._origin = (wire, ("data", position))  # noqa: SLF001
-        return answer
-
-
-_decode: Final = _Decoder(CreateEmbeddingResponse).decode
+_decode: Final = MembersDecoder(CreateEmbeddingResponse, "data").decode
 
 
 class Embeddings:

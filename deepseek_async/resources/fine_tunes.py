@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from deepseek_async.codec.body import AnswerDecoder
+from deepseek_async.codec.body import AnswerDecoder, MembersDecoder
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.resources.connection import Connection
 from deepseek_async.resources.route import Route, entries, given, named
@@ -14,7 +14,7 @@ from deepseek_async.types import FineTune, FineTuneEventList, FineTuneList
 
 _decode_job: Final = AnswerDecoder(FineTune).decode
 _decode_jobs: Final = AnswerDecoder(FineTuneList).decode
-_decode_events: Final = AnswerDecoder(FineTuneEventList).decode
+_decode_events: Final = MembersDecoder(FineTuneEventList, "data").decode
 
 
 class FineTunes:

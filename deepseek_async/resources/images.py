@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal, get_args
 
-from deepseek_async.codec.body import AnswerDecoder
+from deepseek_async.codec.body import MembersDecoder
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.resources.connection import Connection
 from deepseek_async.resources.route import Route, given
@@ -17,15 +17,7 @@ ImageStyle = Literal["realistic", "cartoon", "cyberpunk"]
 MAX_IMAGES: Final = 4
 
 
-class _Decoder(AnswerDecoder[ImagesResponse]):
-    def decode(self, wire: bytes) -> ImagesResponse:
-        answer = super().decode(wire)
-        for position, image in enumerate(answer.data):
-            image._origin = (wire, ("data", position))  # noqa: SLF001
-        return answer
-
-
-_decode: Final = _Decoder(ImagesResponse).decode
+_decode: Final = MembersDecoder(ImagesResponse, "data").decode
 
 
 class Images:

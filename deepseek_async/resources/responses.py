@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, overload
 
 from deepseek_async.call.stream import ResponseStream
-from deepseek_async.codec.responses import ResponseDecoder, fault_of_response
+from deepseek_async.codec.body import MembersDecoder
+from deepseek_async.codec.responses import fault_of_response
 from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.resources.connection import Connection
 from deepseek_async.resources.route import Route, given
@@ -17,7 +18,7 @@ from deepseek_async.types import Response
 
 Item = Mapping[str, Any]
 
-_decode: Final = ResponseDecoder().decode
+_decode: Final = MembersDecoder(Response, "output").decode
 
 
 class Responses:
