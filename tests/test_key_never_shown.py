@@ -15,7 +15,7 @@ from clients import Connect, said_by
 from disclosure import SECRET, everything_shown_by
 from servers import ANSWER, CANARY, CLOSE, RESET, SILENCE, Serve, begun, event, head, response, said
 
-from deepseek_async import AsyncDeepSeek, ConfigurationError, DeepSeekError, Timeouts
+from deepseek_async import AsyncDeepSeek, ConfigurationError, DeepSeekError, Endpoint, Timeouts
 from deepseek_async.credential import ApiKey, redact
 
 
@@ -82,6 +82,27 @@ async def test_answers_that_echo_it_do_not_show_it(serve: Serve, connect: Connec
     with pytest.raises(DeepSeekError) as caught:
         await said_by(client, stream=stream)
     assert SECRET not in everything_shown_by(caught.value, capture_locals=False)
+
+
+@pytest.mark.parametrize("status", [401, 404, 500])
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda client: client.completions.create(model="m", prompt="p"), id="completions"),
+        pytest.param(lambda client: client.completions.create(model="m", prompt="p", stream=True), id="text stream"),
+        pytest.param(lambda client: client.responses.create(model="m", input="i", stream=True), id="response stream"),
+        pytest.param(lambda client: client.embeddings.create(model="m", input="i"), id="embeddings"),
+        pytest.param(lambda client: client.images.generate(prompt="p"), id="images"),
+        pytest.param(lambda client: client.files.create(file=b"x", purpose="p"), id="files"),
+        pytest.param(lambda client: client.fine_tunes.create(model="m", training_file="f"), id="fine_tunes"),
+    ],
+)
+async def test_the_errors_of_other_resources_do_not_show_it(serve: Serve, connect: Connect, call, status: int):
+    server = await serve([response(f"Bearer {CANARY}".encode() if status == 404 else ECHO, status)])
+    client = connect(server, retry=1, endpoints={"responses": Endpoint(f"{server.url}/v1", CANARY)})
+    with pytest.raises(DeepSeekError) as caught:
+        await call(client)
+    assert SECRET not in everything_shown_by(caught.value)
 
 
 async def test_a_connection_that_fails_does_not_show_it(connect: Connect):

@@ -8,7 +8,7 @@ import pytest
 from clients import Connect
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import DONE, LAST_CHUNK, RESET, STREAM_HEAD, USAGE, Serve, event, http_chunk, response
+from servers import DONE, LAST_CHUNK, RESET, SILENCE, STREAM_HEAD, USAGE, Serve, event, http_chunk, response
 from simulating import Simulate
 
 from deepseek_async import (
@@ -105,6 +105,16 @@ async def test_the_context_manager_streams_too(serve: Serve, connect: Connect):
     server = await serve(streamed("a"))
     async with connect(server).completions.stream(model="deepseek-flash", prompt="x") as stream:
         assert "".join([chunk.choices[0].text async for chunk in stream]) == "a"
+
+
+async def test_leaving_early_frees_the_place_at_once(serve: Serve, connect: Connect):
+    server = await serve([STREAM_HEAD + http_chunk(piece("ret")), SILENCE], [response(completion())])
+    client = connect(server, max_concurrency=1)
+    async with await ask(client, stream=True) as stream:
+        async for _ in stream:
+            break
+    assert stream.partial.choices[0].text == "ret"
+    assert (await ask(client)).choices[0].text == "return a"
 
 
 async def test_a_gap_filled_with_nothing_is_an_answer(serve: Serve, connect: Connect):

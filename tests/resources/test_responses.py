@@ -9,7 +9,7 @@ import pytest
 from clients import Connect
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import DONE, LAST_CHUNK, RESET, STREAM_HEAD, Serve, event, http_chunk, response
+from servers import DONE, LAST_CHUNK, RESET, SILENCE, STREAM_HEAD, Serve, event, http_chunk, response
 from simulating import Simulate
 
 from deepseek_async import (
@@ -172,6 +172,16 @@ async def test_a_break_in_the_text_tells_what_had_come(serve: Serve, connect: Co
         _ = [chunk async for chunk in stream]
     assert (caught.value.text, stream.partial.output_text, stream.partial.id) == ("Hello", "Hello", "r")
     assert len(server.requests) == 1
+
+
+async def test_leaving_early_frees_the_place_at_once(serve: Serve, connect: Connect):
+    server = await serve([STREAM_HEAD + http_chunk(delta("Hel")), SILENCE], [response(whole())])
+    client = connect(server, max_concurrency=1)
+    async with await ask(client, stream=True) as stream:
+        async for _ in stream:
+            break
+    assert stream.partial.output_text == "Hel"
+    assert (await ask(client)).output_text == "Hello"
 
 
 @pytest.mark.parametrize(
