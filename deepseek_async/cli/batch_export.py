@@ -51,10 +51,8 @@ def run(
             raise ConfigurationError("Parquet is written to a file: name one with -o")
         export(answers, sys.stdout.buffer, form or "jsonl", content_only=content_only)
         return 0
-    if target.exists() and target.samefile(output):
-        raise ConfigurationError(f"{target} is the output itself, which is also the job's journal; name another file")
     chosen = form or format_of(target)
-    with replaced(target) as file:
+    with replaced(target, output) as file:
         rows = export(answers, file, chosen, content_only=content_only)
     say(f"{rows:,} rows in {target}")
     return 0

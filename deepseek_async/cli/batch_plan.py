@@ -14,8 +14,8 @@ from cyclopts import Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
 
 from deepseek_async.cli.row_flags import RowFlags
-from deepseek_async.cli.terminal import dollars, duration, harmless, one_line
-from deepseek_async.figures import share
+from deepseek_async.cli.terminal import harmless, one_line
+from deepseek_async.figures import dollars, duration, share
 
 if TYPE_CHECKING:
     from deepseek_async.batch.review.plan import Plan
@@ -56,16 +56,15 @@ def run(
     from deepseek_async.batch.review.plan import plan  # noqa: PLC0415  brings aiohttp
     from deepseek_async.batch.row import Defaults  # noqa: PLC0415
     from deepseek_async.batch.source import read_rows  # noqa: PLC0415
-    from deepseek_async.pricing import price_table  # noqa: PLC0415
-    from deepseek_async.settings import holidays_from  # noqa: PLC0415
+    from deepseek_async.cli.prices import prices  # noqa: PLC0415
 
     rows = rows or RowFlags()
-    prices = price_table().with_holidays(holidays_from(None))
+    table = prices()
     parameters = rows.parameters()
     model = {"model": parameters.pop("model")} if "model" in parameters else {}
     defaults = Defaults(**model, parameters=parameters, template=rows.template)
     planned = plan(read_rows(source, defaults), _estimate, answer_tokens=answer_tokens)
-    figures = _figures(planned, prices, seconds=planned.seconds(concurrency, seconds))
+    figures = _figures(planned, table, seconds=planned.seconds(concurrency, seconds))
     if as_json:
         sys.stdout.write(json.dumps(figures, indent=2) + "\n")
         return 0

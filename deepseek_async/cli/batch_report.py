@@ -8,7 +8,6 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 
 from deepseek_async.cli.terminal import say
-from deepseek_async.errors import ConfigurationError
 
 NAME: Final = "report"
 ABOUT: Final = """\
@@ -33,17 +32,14 @@ def run(
     from deepseek_async.batch.review.export import replaced  # noqa: PLC0415
     from deepseek_async.batch.review.output import Output  # noqa: PLC0415
     from deepseek_async.batch.review.page import page  # noqa: PLC0415
-    from deepseek_async.pricing import price_table  # noqa: PLC0415
-    from deepseek_async.settings import holidays_from  # noqa: PLC0415
+    from deepseek_async.cli.prices import prices  # noqa: PLC0415
 
-    prices = price_table().with_holidays(holidays_from(None))
+    table = prices()
     target = target or output.with_suffix(".html")
-    if target.exists() and target.samefile(output):
-        raise ConfigurationError(f"{target} is the output itself, which is also the job's journal; name another file")
     looked_at = Output(output)
     looked_at.read()
-    text = page(account_of(looked_at, prices), prices, name=output.name, damaged=looked_at.damaged)
-    with replaced(target) as file:
+    text = page(account_of(looked_at, table), table, name=output.name, damaged=looked_at.damaged)
+    with replaced(target, output) as file:
         file.write(text.encode())
     say(f"report in {target}")
     return 0

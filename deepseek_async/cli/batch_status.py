@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from deepseek_async.cli.terminal import dollars, duration, harmless, rate
-from deepseek_async.figures import share
+from deepseek_async.cli.terminal import harmless
+from deepseek_async.figures import dollars, duration, rate, share
 
 if TYPE_CHECKING:
     from deepseek_async.batch.review.account import Account
@@ -43,13 +43,12 @@ def run(
     from deepseek_async.batch.review.output import Output  # noqa: PLC0415
     from deepseek_async.batch.review.running import writer_of  # noqa: PLC0415
     from deepseek_async.batch.source import count_lines  # noqa: PLC0415
-    from deepseek_async.pricing import price_table  # noqa: PLC0415
-    from deepseek_async.settings import holidays_from  # noqa: PLC0415
+    from deepseek_async.cli.prices import prices  # noqa: PLC0415
 
     total = None if source is None else count_lines(source)
     looked_at = Output(output)
     looked_at.read()
-    account = account_of(looked_at, price_table().with_holidays(holidays_from(None)))
+    account = account_of(looked_at, prices())
     figures = _figures(looked_at, account, writer_of(output), total)
     if as_json:
         sys.stdout.write(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")

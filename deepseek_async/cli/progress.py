@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from deepseek_async.batch import Progress
-from deepseek_async.cli.terminal import dollars, duration, one_line, rate, say
+from deepseek_async.cli.terminal import one_line, say
+from deepseek_async.figures import dollars, duration, rate
 
 if TYPE_CHECKING:
     from rich.console import Group

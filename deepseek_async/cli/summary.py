@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from deepseek_async.batch import BatchReport, BatchResult
-from deepseek_async.cli.terminal import dollars, duration, one_line, rate
+from deepseek_async.cli.terminal import one_line
 from deepseek_async.errors import DeepSeekError, InputFormatError
+from deepseek_async.figures import dollars, duration, rate
 
 _SHOWN: Final = 10
 _WIDTH: Final = 300

@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from typing import Final, TextIO
 
 from deepseek_async.credential import redact
-from deepseek_async.figures import dollars, duration, rate
-
-__all__ = ["columns", "dollars", "duration", "harmless", "is_live", "one_line", "rate", "say"]
 
 # Everything that a terminal obeys, C1 controls included, but line feed and tab.
 _CONTROLS: Final = {code: None for code in (*range(32), *range(127, 160)) if code not in {9, 10}}

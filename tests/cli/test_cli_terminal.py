@@ -13,7 +13,8 @@ from deepseek_async.batch import Progress
 from deepseek_async.cli.connection import Connection
 from deepseek_async.cli.process import runner
 from deepseek_async.cli.progress import Speed
-from deepseek_async.cli.terminal import columns, dollars, duration, harmless, one_line
+from deepseek_async.cli.terminal import columns, harmless, one_line
+from deepseek_async.figures import dollars, duration
 from deepseek_async.simulator import Fault, FaultKind
 
 RUN = ("batch", "run", "in.jsonl", "-o", "out.jsonl")

@@ -65,8 +65,13 @@ def export(output: Output, target: IO[bytes], form: Format, *, content_only: boo
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes the place of ``path`` once it is whole and on disk. Raises OutputWriteError."""
+def replaced(path: Path, output: Path) -> Iterator[IO[bytes]]:
+    """A file that takes the place of ``path`` once it is whole and on disk.
+
+    Raises OutputWriteError, and ConfigurationError if ``path`` is the job's ``output`` itself.
+    """
+    if path.exists() and path.samefile(output):
+        raise ConfigurationError(f"{path} is the output itself, which is also the job's journal; name another file")
     temporary = None
     try:
         with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:

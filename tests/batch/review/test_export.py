@@ -111,13 +111,13 @@ def test_a_file_is_replaced_when_it_is_whole_and_not_before(tmp_path: Path):
     target = tmp_path / "answers.csv"
     target.write_text("old")
 
-    with suppress(RuntimeError), replaced(target) as file:
+    with suppress(RuntimeError), replaced(target, tmp_path) as file:
         file.write(b"half")
         raise RuntimeError
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
 
-    with replaced(target) as file:
+    with replaced(target, tmp_path) as file:
         file.write(b"new")
         assert target.read_text() == "old"
     assert target.read_text() == "new"
@@ -125,5 +125,8 @@ def test_a_file_is_replaced_when_it_is_whole_and_not_before(tmp_path: Path):
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
-    with pytest.raises(OutputWriteError, match=r"cannot write .*nowhere"), replaced(tmp_path / "nowhere" / "a.csv"):
+    with (
+        pytest.raises(OutputWriteError, match=r"cannot write .*nowhere"),
+        replaced(tmp_path / "nowhere" / "a.csv", tmp_path),
+    ):
         pass
