@@ -117,7 +117,7 @@ class Connected:
     async def aclose(self) -> None:
         """Close the connections; whoever waits for a turn is told so."""
         if not self._shares_gate:
-            self.gate.close(
+            self.gate.dismiss(
                 APIConnectionError(
                     "the client was closed while the call was waiting", retryable=False, reason="closed"
                 ),

@@ -103,7 +103,7 @@ class Gate:
         for scope in self.scopes:
             scope.reset()
 
-    def close(self, error: APIError) -> None:
-        """Let nobody wait any more: whoever does gets a copy of ``error``."""
+    def dismiss(self, error: APIError) -> None:
+        """Whoever waits gets a copy of ``error``: the client is closed, or the account takes no more requests."""
         for scope in self.scopes:
-            scope.close(error)
+            scope.dismiss(error)

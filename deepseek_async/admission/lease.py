@@ -54,8 +54,7 @@ class Lease(msgspec.Struct, gc=False, eq=False):
             scope.window.admitted(self._attempt, now)
             if scope.origin is not None and not scope.origin.closed:
                 scope.reached(self._began, now)
-            if scope.slots.waiting:
-                scope.slots.serve(now)
+            scope.slots.moved(now)
 
     def content_began(self) -> None:
         """The first content arrived."""

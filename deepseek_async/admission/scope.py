@@ -314,8 +314,8 @@ class Scope:
             retry_credit=self.credit.balance(now),
         )
 
-    def close(self, error: APIError) -> None:
-        """The client is closed: whoever waits gets a copy of ``error``."""
+    def dismiss(self, error: APIError) -> None:
+        """Whoever waits, for a turn or for retry credit, gets a copy of ``error``."""
         self.slots.dismiss(lambda: copy.copy(error), bulk=True)
         while self._credit_waiters:
             turn = self._credit_waiters.popleft()

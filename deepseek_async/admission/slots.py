@@ -107,6 +107,11 @@ class Slots:
         if self._bulk or self._interactive:
             self.serve(now)
 
+    def moved(self, now: float) -> None:
+        """The window may have grown."""
+        if self._bulk or self._interactive:
+            self.serve(now)
+
     def serve(self, now: float) -> None:
         """Start what may start now, and set the timer for what may start later."""
         turnstile = self.turnstile

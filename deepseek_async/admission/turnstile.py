@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from deepseek_async.admission.breaker import Breaker
+from deepseek_async.admission.breaker import Breaker, State
 from deepseek_async.admission.window import Window
 
 DESCRIPTOR_RESERVE: Final = 32
@@ -12,6 +12,8 @@ DESCRIPTOR_RESERVE: Final = 32
 
 _DESCRIPTOR_MEMORY: Final = 60.0
 """Seconds for which running out of descriptors is remembered."""
+
+_CLOSED: Final = State.CLOSED
 
 
 class Turnstile:
@@ -32,7 +34,8 @@ class Turnstile:
         if now < self.paused_until:
             return False
         for breaker in self.breakers:
-            if not breaker.admits(now):
+            # Asked first without a call: each attempt comes by here, and nearly always both are closed.
+            if breaker.state is not _CLOSED and not breaker.admits(now):
                 return False
         if self._most is not None and not self._below_most(now):
             return False
@@ -54,7 +57,8 @@ class Turnstile:
         """An attempt starts; returns what names it."""
         attempt = self.window.sent(now)
         for breaker in self.breakers:
-            breaker.began(attempt, now)
+            if breaker.state is not _CLOSED:
+                breaker.began(attempt, now)
         return attempt
 
     def give_up(self, attempt: Any, now: float) -> None:

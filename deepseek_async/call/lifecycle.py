@@ -84,6 +84,7 @@ class Caller:
             error = copy.copy(error)
             error.__traceback__ = None
             self.halt = Halt(error, self.loop.time(), for_good)
+            self.gate.dismiss(error)
 
 
 class Alternative(msgspec.Struct, frozen=True):
@@ -197,31 +198,46 @@ class Call(msgspec.Struct, gc=False, eq=False):
             bulk=self._bulk,
             queue=scope.finds_limit,
         )
-        if pause is not None and not pause.free and not self._bulk and not scope.credit.spend(self._caller.loop.time()):
+        now = self._caller.loop.time()
+        if (
+            pause is not None
+            and self._until is not None
+            and pause.seconds
+            and now + pause.seconds + _SLACK > self._until
+        ):
+            failure.attempts = self.attempts
+            raise failure
+        if pause is not None and not pause.free and not self._bulk and not scope.credit.spend(now):
             failure.retry_budget_exhausted = True
             pause = None
         if pause is None:
-            if failure.retry_after is not None and failure.retryable and self._retry.max_attempts > 1:
+            asked = failure.retry_after if isinstance(failure, APIStatusError) and failure.retryable else None
+            if asked is not None and self._retry.max_attempts > 1:
                 # Too long for this call, and asked of the others too.
-                scope.pause(min(failure.retry_after, LONGEST_BULK_WAIT), failure)
+                scope.pause(min(asked, LONGEST_BULK_WAIT), failure)
             if self._turn_elsewhere(failure):
                 return
-        if pause is None or self._too_late(pause.seconds):
             failure.attempts = self.attempts
             raise failure
         self._returns += pause.free
         if not pause.free and self._bulk:
-            await scope.wait_for_credit()
+            await self._wait_for_credit(failure)
         if pause.everybody:
             # The queue waits, and this call in it, with the place it had.
             scope.pause(pause.seconds, failure)
         elif pause.seconds > 0:
             await asyncio.sleep(pause.seconds)
 
-    def _too_late(self, seconds: float) -> bool:
-        if self._until is None or seconds == 0:
-            return False
-        return self._caller.loop.time() + seconds + _SLACK > self._until
+    async def _wait_for_credit(self, failure: APIError) -> None:
+        try:
+            async with asyncio.timeout_at(self._until):
+                await self._scope.wait_for_credit()
+        except TimeoutError:
+            failure.attempts = self.attempts
+            failure.retry_budget_exhausted = True
+        else:
+            return
+        raise failure
 
     def _note(self, failure: APIError) -> None:
         """Remember what an answer says about calls other than this one."""

@@ -240,12 +240,12 @@ async def test_a_long_pause_is_told_to_an_interactive_call_and_waited_out_by_bul
     await waiting
 
 
-async def test_closing_the_gate_tells_everybody_who_waits():
+async def test_whoever_waits_is_told_when_there_is_nothing_to_wait_for():
     gate = gate_of()
     lease = await admitted(gate)
     waiting = [asyncio.ensure_future(admitted(gate, bulk=bulk)) for bulk in (True, False)]
     await asyncio.sleep(0)
-    gate.close(APIConnectionError("closed"))
+    gate.dismiss(APIConnectionError("closed"))
     for each in waiting:
         with pytest.raises(APIConnectionError, match="closed"):
             await each

@@ -204,6 +204,9 @@ async def test_q6_interactive_calls_fail_at_once_while_the_breaker_is_open(conne
             with pytest.raises(CircuitOpenError):
                 await ask(client)
         assert server.attempts == 0
+        assert client.statistics().scopes[0].paused_for == 0, (
+            "the breaker's own wait is not one that the server asked for"
+        )
 
 
 async def test_q6_retries_end_with_the_budget_and_the_error_says_so(serve: Serve, connect: Connect):
