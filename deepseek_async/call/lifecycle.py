@@ -181,6 +181,17 @@ class Call(msgspec.Struct, gc=False, eq=False):
                 failure = error
             await self.back_off(failure)
 
+    async def go_on(self, path: str, body: bytes) -> Exchange | None:
+        """The response to another request in the place of this one, within the same deadline.
+
+        None when it may not be sent: from a fallback, which need not know how to go on, or without retry credit.
+        """
+        if self.fallback is not None or not self._scope.credit.spend(self._caller.loop.time()):
+            return None
+        self._outgoing = msgspec.structs.replace(self._outgoing, path=path, body=body)
+        self._alternatives = None
+        return await self.exchange()
+
     def fault(self, exchange: Exchange, failure: APIError) -> None:
         """The answer of ``exchange`` is none."""
         exchange.faulted(failure)

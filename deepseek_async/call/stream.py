@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from itertools import dropwhile
 from types import TracebackType
 from typing import Any, ClassVar, Final, Generic, Self
 
+from deepseek_async.call.continuation import continuation_of
 from deepseek_async.call.deltas import StreamEvent, events_of
 from deepseek_async.call.exchange import Exchange
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.codec.body import MAX_BODY_BYTES
 from deepseek_async.codec.chunks import ChunkReader, ChunkT, StreamReader, WholeT
 from deepseek_async.codec.refusal import refusal_in_stream
+from deepseek_async.codec.request import BETA_CHAT, encode_request
 from deepseek_async.codec.responses import ResponseReader
 from deepseek_async.codec.text import TextReader
 from deepseek_async.codec.verdict import fault_of_no_stream
@@ -270,6 +272,8 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         self._failure = None
         failure.attempts = self._call.attempts
         if self._progressed:
+            if await self._goes_on(failure):
+                return
             raise self._interrupted(failure)
         await self._call.back_off(failure)
         self._exchange = await self._call.exchange()
@@ -278,6 +282,10 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         self._unchecked = _LOOK
         self._held = []
         self._hidden = self._shown
+
+    async def _goes_on(self, failure: APIError) -> bool:  # noqa: ARG002  for those that can
+        """Whether the rest of the answer comes in another response, from which the iteration goes on."""
+        return False
 
     def _interrupted(self, failure: APIError) -> APIError:
         self._reader.leave_in(failure)
@@ -297,13 +305,42 @@ class AnswerStream(Generic[ChunkT, WholeT]):
 class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
     """A streamed chat answer; ``completion`` is the whole of it once the iteration has ended."""
 
-    __slots__ = ()
+    __slots__ = ("_resumable", "resumed")
     _reader_type = ChunkReader
+
+    def __init__(self, call: Call, exchange: Exchange, resumable: Mapping[str, Any] | None = None) -> None:
+        super().__init__(call, exchange)
+        self._resumable = resumable
+        self.resumed = False
+        """Whether the answer was cut off and went on in a second response."""
 
     @property
     def completion(self) -> ChatCompletion:
-        """The whole answer: content, reasoning, tool calls and usage. Raises DeepSeekError before the end."""
-        return self._whole()
+        """The whole answer: content, reasoning, tool calls and usage. Raises DeepSeekError before the end.
+
+        If ``resumed``, the usage is that of the second request: what the first one cost is not known.
+        """
+        completion = self._whole()
+        completion.resumed = self.resumed
+        return completion
+
+    async def _goes_on(self, failure: APIError) -> bool:
+        body, self._resumable = self._resumable, None
+        further = None if body is None else continuation_of(body, failure, self.partial)
+        if further is None:
+            return False
+        try:
+            exchange = await self._call.go_on(BETA_CHAT, encode_request(further))
+        except APIError as error:
+            raise self._interrupted(failure) from error
+        if exchange is None:
+            return False
+        reader = self._reader
+        assert isinstance(reader, ChunkReader)  # noqa: S101  for the type checker
+        self._exchange, self._reader = exchange, ChunkReader(assembly=reader.assembly)
+        self._received, self._unchecked = 0, _LOOK
+        self.resumed = True
+        return True
 
     async def text_deltas(self) -> AsyncGenerator[str, None]:
         """The pieces of the answer alone, as they come."""

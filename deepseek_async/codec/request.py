@@ -11,6 +11,10 @@ import orjson
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.types import ChatCompletionMessage
 
+CHAT: Final = "/chat/completions"
+BETA_CHAT: Final = "/beta/chat/completions"
+"""Serves what CHAT serves, and prefix completion and strict tools (DeepSeek docs, Chat Prefix Completion)."""
+
 MAX_REQUEST_BYTES: Final = 48 * 1024 * 1024
 """DeepSeek's limit on a request body (DeepSeek docs, Vision guide)."""
 

@@ -128,6 +128,7 @@ class Completions:
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
+        resume: Literal["prefix"] | None = None,
         lint: LintMode | None = None,
         **extra: Any,
     ) -> ChatCompletionStream: ...
@@ -167,6 +168,7 @@ class Completions:
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
+        resume: Literal["prefix"] | None = None,
         lint: LintMode | None = None,
         **extra: Any,
     ) -> ChatCompletion | ChatCompletionStream:
@@ -188,11 +190,16 @@ class Completions:
           not fit, at most twice by default; StructuredOutputError after that.
         - ``user_id``: separates prefix cache and scheduling of your users; ``[A-Za-z0-9_-]``, up to 512.
         - ``extra_body``: further fields, sent whether or not the API knows them; ``extra_headers``: further headers.
+        - ``resume``: "prefix" lets a stream of plain text that the network cut off after 64 characters go on, once,
+          by prefix completion; it is then flagged ``resumed``. Off by default: it is a second request, billed
+          over prompt and partial answer, and the joint may show.
         - ``lint``: off, warn, fix or error, for this call; the client's by default.
         - ``timeout``: seconds for the whole call with its retries, or a Timeouts; the client's by default.
 
         Raises InvalidRequestError before anything is sent, and APIError's children for what fails later.
         """
+        if resume is not None and (resume != "prefix" or not stream):
+            raise InvalidRequestError("resume must be 'prefix', and needs stream=True")
         output: StructuredOutput[Any] | None = None
         if response_format is not None and not isinstance(response_format, Mapping):
             output, response_format = _structured(response_format, stream=stream), None
@@ -230,7 +237,9 @@ class Completions:
                 ),
             )
         call = self.call(body, timeout=timeout, headers=extra_headers, lint=lint, deliberate=extra_body)
-        return ChatCompletionStream(call, await call.exchange()) if stream else await self.complete(call)
+        if not stream:
+            return await self.complete(call)
+        return ChatCompletionStream(call, await call.exchange(), body if resume else None)
 
     @asynccontextmanager
     async def stream(self, **parameters: Any) -> AsyncIterator[ChatCompletionStream]:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
+from deepseek_async.codec.request import BETA_CHAT, CHAT
 from deepseek_async.errors import InvalidRequestError
 
 Thinking = bool | Literal["enabled", "disabled"] | Mapping[str, Any]
 """The switch for reasoning; True and "enabled" stand for ``{"type": "enabled"}``."""
-
-PATH: Final = "/chat/completions"
-BETA_PATH: Final = "/beta/chat/completions"
-"""Serves what PATH serves, and prefix completion and strict tools (DeepSeek docs, Chat Prefix Completion)."""
 
 _LISTS: Final = (list, tuple)
 
@@ -94,8 +91,8 @@ def path_of(body: Mapping[str, Any]) -> str:
     if messages and isinstance(messages, _LISTS):
         last = messages[-1]
         if type(last) is dict and last.get("prefix"):
-            return BETA_PATH
+            return BETA_CHAT
     tools = body.get("tools")
     if tools and any(isinstance(tool, Mapping) and (tool.get("function") or {}).get("strict") for tool in tools):
-        return BETA_PATH
-    return PATH
+        return BETA_CHAT
+    return CHAT

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from deepseek_async.types.answer import Answer, LinkedPart, Part
+from deepseek_async.types.answer import OURS, Answer, LinkedPart, Part
 from deepseek_async.types.usage import CompletionUsage
 
 
@@ -100,6 +100,8 @@ class ChatCompletion(Answer):
     choices: list[Choice] = []
     usage: CompletionUsage | None = None
     system_fingerprint: str | None = None
+    resumed: bool = msgspec.field(default=False, name=OURS + "resumed")
+    """Whether a cut-off stream went on in a second response (``resume="prefix"``)."""
 
     def tokens_used(self) -> CompletionUsage | None:
         return self.usage
