@@ -1,0 +1,230 @@
+"""A chat request as the prompt that the model reads, in pieces that can be counted. Pure.
+
+The layout is that of DeepSeek's official renderer (deepseek-recipe 0.2.0). Its fixed texts are the same in every
+prompt, so only their number of tokens is kept here; a piece of text ends where a token cannot cross.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+Piece = str | int
+"""Text that has to be counted, or the number of tokens of a special token or a fixed text."""
+
+_SPECIAL: Final = 1
+_IMAGE: Final = 1024
+"""Most tokens that an image takes (DeepSeek docs, Vision guide): with one, a count is an upper bound."""
+
+
+class _Template(msgspec.Struct, frozen=True):
+    """What differs between the two models' templates. Numbers are tokens, measured with the V4 tokenizer."""
+
+    efforts: Mapping[str, tuple[int, str]]
+    """The instruction of each effort: tokens up to its last word, and the mark after that."""
+    tools: int
+    """The instructions before the tools' schemas."""
+    json: int
+    """The instruction of JSON mode."""
+    call: tuple[str, str]
+    """What the markup of calls puts before its words, and its word for all calls of a turn."""
+    empty_call: str
+    """What stands between opening and closing of a call without arguments."""
+
+
+_FLASH: Final = _Template(
+    efforts={"low": (24, ")"), "high": (24, ")"), "max": (24, ")")},
+    tools=192,
+    json=22,
+    call=(" ", "calls"),
+    empty_call="\n\n",
+)
+_PRO: Final = _Template(
+    efforts={"low": (0, ""), "high": (78, "."), "max": (91, ".")},
+    tools=202,
+    json=20,
+    call=("", "tool_calls"),
+    empty_call="\n",
+)
+_CLOSING: Final = 17
+"""The sentence after the tools' schemas, up to its full stop."""
+
+_EFFORTS: Final = {"minimal": "low", "low": "low", "high": "high", "max": "max", "ultra": "max"}
+
+
+def prompt_pieces(request: Mapping[str, Any]) -> Iterator[Piece]:
+    """The prompt of ``request``, which is plain JSON and in order; neighbouring texts belong together."""
+    flash = "pro" not in request["model"]
+    template = _FLASH if flash else _PRO
+    effort = _effort(request)
+    messages: Sequence[Mapping[str, Any]] = request["messages"]
+    yield _SPECIAL  # begin of sentence
+    if flash:
+        opening = 1 if messages[0]["role"] == "system" else 0
+        told = _text(messages[0]) if opening else ""
+    else:
+        # The pro template collects what the system says at the head.
+        told = "\n\n".join(text for message in messages if message["role"] == "system" and (text := _text(message)))
+        opening = 0
+    head = list(_head(request, template, effort, told))
+    if flash and (head or opening):
+        yield _SPECIAL  # system
+    yield from head
+    yield from _turns(request, messages[opening:], template, flash=flash, thinking=effort is not None)
+
+
+def _effort(request: Mapping[str, Any]) -> str | None:
+    thinking, effort = request.get("thinking"), request.get("reasoning_effort")
+    if thinking is not None:
+        if thinking["type"] == "disabled":
+            return None
+    elif effort == "none" or (effort is None and request["model"] == "deepseek-chat"):
+        return None
+    return _EFFORTS.get(effort or "high", "high")
+
+
+def _head(request: Mapping[str, Any], template: _Template, effort: str | None, told: str) -> Iterator[Piece]:
+    if effort is not None:
+        tokens, mark = template.efforts[effort]
+        if tokens:
+            yield tokens
+            yield f"{mark}\n\n"
+    if told:
+        yield told
+    tools = request.get("tools") if request.get("tool_choice") != "none" else None
+    if tools:
+        yield "\n\n"
+        yield template.tools
+        yield "\n\n" + "\n".join(_described(tool["function"]) for tool in tools) + "\n\n"
+        yield _CLOSING
+        yield ".\n"
+    if (request.get("response_format") or {}).get("type") == "json_object":
+        yield "\n\n"
+        yield template.json
+
+
+def _described(function: Mapping[str, Any]) -> str:
+    return _json(
+        {
+            "name": function["name"],
+            "description": function.get("description") or "",
+            "parameters": (_in_strict_order if function.get("strict") else dict)(function.get("parameters") or {}),
+        },
+    )
+
+
+def _in_strict_order(schema: Any) -> Any:
+    """A strict tool's schema is read and written anew, with what closes an object at its end."""
+    if isinstance(schema, list):
+        return [_in_strict_order(item) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    made = {
+        key: {name: _in_strict_order(nested) for name, nested in item.items()}
+        if key in ("properties", "$defs")
+        else _in_strict_order(item)
+        for key, item in schema.items()
+        if key not in ("additionalProperties", "required")
+    }
+    if schema.get("type") == "object":
+        made["additionalProperties"] = False
+        made["required"] = schema.get("required", list(schema.get("properties") or ()))
+    return made
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _turns(
+    request: Mapping[str, Any],
+    messages: Sequence[Mapping[str, Any]],
+    template: _Template,
+    *,
+    flash: bool,
+    thinking: bool,
+) -> Iterator[Piece]:
+    replayed = thinking and bool(request.get("tools"))
+    block: list[str] | None = None  # what a user's open block holds, which results and questions share
+    for message in messages:
+        role = message["role"]
+        if role == "system" and not (flash and _text(message)):
+            continue
+        yield from _images(message)
+        if role in ("user", "tool"):
+            text = _text(message)
+            block = [] if block is None else block
+            if role == "tool":
+                block.append(f"<tool_result>{text}</tool_result>")
+            elif text or flash:
+                block.append(text)
+            continue
+        yield from _closed(block)
+        block = None
+        if role == "assistant":
+            yield from _assistant(message, template, thinking=thinking, replayed=replayed)
+        else:
+            yield _SPECIAL
+            yield _text(message)
+    yield from _closed(block)
+    if not (messages[-1]["role"] == "assistant" and messages[-1].get("prefix")):
+        yield 2 * _SPECIAL  # assistant, and the mark that opens or closes the thoughts
+
+
+def _closed(block: list[str] | None) -> Iterator[Piece]:
+    if block is not None:
+        yield _SPECIAL
+        yield "\n\n".join(block)
+
+
+def _assistant(message: Mapping[str, Any], template: _Template, *, thinking: bool, replayed: bool) -> Iterator[Piece]:
+    yield _SPECIAL
+    if replayed or (thinking and message.get("prefix")):
+        yield _SPECIAL
+        yield message.get("reasoning_content") or ""
+    yield _SPECIAL
+    yield _text(message)
+    calls = message.get("tool_calls")
+    if calls:
+        space, word = template.call
+        opening, closing = f"<｜DSML｜{space}", f"</｜DSML｜{space}"  # noqa: RUF001  the model's own markup
+        told = "\n".join(_called(call["function"], opening, closing, template.empty_call) for call in calls)
+        yield f"\n\n{opening}{word}>\n{told}\n{closing}{word}>"
+    if not message.get("prefix"):
+        yield _SPECIAL  # end of sentence
+
+
+def _called(function: Mapping[str, Any], opening: str, closing: str, empty: str) -> str:
+    try:
+        arguments = json.loads(function["arguments"])
+    except ValueError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        arguments = {"arguments": function["arguments"]}
+    given = "\n".join(
+        f'{opening}parameter name="{name}" string="{_truth(isinstance(value, str))}">'
+        f"{value if isinstance(value, str) else _json(value)}{closing}parameter>"
+        for name, value in arguments.items()
+    )
+    body = f"\n{given}\n" if given else empty
+    return f'{opening}invoke name="{function["name"]}">{body}{closing}invoke>'
+
+
+def _truth(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    return "\n\n".join(part["text"] for part in content or () if part["type"] == "text")
+
+
+def _images(message: Mapping[str, Any]) -> Iterator[Piece]:
+    content = message.get("content")
+    if isinstance(content, list):
+        yield from (_IMAGE for part in content if part["type"] != "text")
