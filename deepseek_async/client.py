@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import cached_property
@@ -34,6 +35,7 @@ from deepseek_async.wiring import Connected
 
 if TYPE_CHECKING:
     from deepseek_async.batch import Batch
+    from deepseek_async.codec.tokenizer import Tokenizer
 
 
 class AsyncDeepSeek:
@@ -62,6 +64,8 @@ class AsyncDeepSeek:
       years; else ``DEEPSEEK_ASYNC_HOLIDAYS``, dates with commas between them.
     - ``lint``: what to do with a chat request that DeepSeek would refuse or not do as it says: off, warn (once
       per kind, the default), fix (repair what has one repair) or error (raise before it is sent).
+    - ``tokenizer``: path of DeepSeek's ``tokenizer.json``: prompts are then counted instead of estimated, for the
+      tokens limit and ``chat.completions.count_tokens``. Needs the extra ``tokens``.
 
     Use it as ``async with AsyncDeepSeek() as client:``, or call ``aclose()``. Raises ConfigurationError.
     """
@@ -81,6 +85,7 @@ class AsyncDeepSeek:
         endpoints: Mapping[Family, str | Endpoint] | None = None,
         holidays: Iterable[date] | None = None,
         lint: LintMode = "warn",
+        tokenizer: str | os.PathLike[str] | None = None,
         account: str | None = None,
         breaker: BreakerPolicy | bool | None = None,
         fallback_models: Sequence[str] = (),
@@ -101,6 +106,7 @@ class AsyncDeepSeek:
             endpoints=endpoints,
             holidays=holidays,
             lint=lint,
+            tokenizer=tokenizer,
             account=account,
             breaker=breaker,
             fallback_models=fallback_models,
@@ -115,7 +121,7 @@ class AsyncDeepSeek:
         self.timeouts = self._settings.timeouts
         self.retry = self._settings.retry
         self.lint = Linter(lint)
-        self.tokens = TokenEstimator()
+        self.tokens = TokenEstimator(_tokenizer(self._settings.tokenizer))
         self.chat = Chat(self)
         self.completions = TextCompletions(self)
         self.responses = Responses(self)
@@ -255,6 +261,14 @@ class AsyncDeepSeek:
 
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("a client holds live connections and is not pickled; pickle its arguments and make a new one")
+
+
+def _tokenizer(path: str | None) -> Tokenizer | None:
+    if path is None:
+        return None
+    from deepseek_async.codec.tokenizer import Tokenizer  # noqa: PLC0415  few have one
+
+    return Tokenizer.from_file(path)
 
 
 def _state_of(connected: Connected | None) -> dict[str, Any]:

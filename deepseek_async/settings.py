@@ -42,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: Mapping[str, Endpoint] = {}
     holidays: frozenset[date] = frozenset()
     lint: LintMode = "warn"
+    tokenizer: str | None = None
     account: str
     breaker: BreakerPolicy | None = None
     fallback_models: tuple[str, ...] = ()
@@ -79,6 +80,7 @@ def settings_from(
     endpoints: Mapping[Family, str | Endpoint] | None = None,
     holidays: Iterable[date] | None = None,
     lint: LintMode = "warn",
+    tokenizer: str | os.PathLike[str] | None = None,
     account: str | None = None,
     breaker: BreakerPolicy | bool | None = None,
     fallback_models: Sequence[str] = (),
@@ -106,6 +108,7 @@ def settings_from(
         endpoints=_checked_endpoints(endpoints or {}, api_key, url),
         holidays=holidays_from(holidays, environment),
         lint=_lint(lint),
+        tokenizer=None if tokenizer is None else os.fspath(tokenizer),
         account=_account(account, api_key),
         breaker=_breaker(breaker),
         fallback_models=_fallback_models(fallback_models),

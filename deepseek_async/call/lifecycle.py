@@ -29,7 +29,7 @@ from deepseek_async.errors import (
 )
 from deepseek_async.transport.protocol import Outgoing, Response, Transport
 from deepseek_async.transport.watchdog import Timeouts, Watchdog
-from deepseek_async.types import Answer
+from deepseek_async.types import Answer, CompletionUsage
 
 T = TypeVar("T", bound=Answer)
 
@@ -132,6 +132,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
     """When the last request was sent, in seconds since 1970: its price is that of its own hour."""
     fallback: str | None = None
     """Who answers in the place of the one that was asked; None while that one does."""
+    observe: Callable[[CompletionUsage], None] | None = None
+    """Told what a whole answer consumed."""
 
     def __post_init__(self) -> None:
         self._began = self._caller.loop.time()
@@ -163,7 +165,10 @@ class Call(msgspec.Struct, gc=False, eq=False):
             if exchange is not None:
                 self.request_id = exchange.request_id
                 if failure is None:
-                    exchange.served(answer.tokens_used())
+                    usage = answer.tokens_used()
+                    exchange.served(usage)
+                    if self.observe is not None and usage is not None:
+                        self.observe(usage)
                     if self.fallback is not None:
                         answer.fallback = self.fallback
                     return answer
@@ -189,7 +194,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
         if self.fallback is not None or not self._scope.credit.spend(self._caller.loop.time()):
             return None
         self._outgoing = msgspec.structs.replace(self._outgoing, path=path, body=body)
-        self._alternatives = None
+        self._alternatives = self.observe = None
         return await self.exchange()
 
     def fault(self, exchange: Exchange, failure: APIError) -> None:

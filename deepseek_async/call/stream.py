@@ -263,7 +263,10 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         if self._failure is not None:
             return []
         self._ended = True
-        self._exchange.served(self._reader.usage)
+        usage = self._reader.usage
+        self._exchange.served(usage)
+        if self._call.observe is not None and usage is not None:
+            self._call.observe(usage)
         return held
 
     async def _recover(self, failure: APIError) -> None:

@@ -94,7 +94,7 @@ def _head(request: Mapping[str, Any], template: _Template, effort: str | None, t
             yield f"{mark}\n\n"
     if told:
         yield told
-    tools = request.get("tools") if request.get("tool_choice") != "none" else None
+    tools = _usable_tools(request)
     if tools:
         yield "\n\n"
         yield template.tools
@@ -104,6 +104,10 @@ def _head(request: Mapping[str, Any], template: _Template, effort: str | None, t
     if (request.get("response_format") or {}).get("type") == "json_object":
         yield "\n\n"
         yield template.json
+
+
+def _usable_tools(request: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return request.get("tools") or () if request.get("tool_choice") != "none" else ()
 
 
 def _described(function: Mapping[str, Any]) -> str:
@@ -147,7 +151,7 @@ def _turns(
     flash: bool,
     thinking: bool,
 ) -> Iterator[Piece]:
-    replayed = thinking and bool(request.get("tools"))
+    replayed = thinking and bool(_usable_tools(request))
     block: list[str] | None = None  # what a user's open block holds, which results and questions share
     for message in messages:
         role = message["role"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Literal, TypeVar, overload
 
 from deepseek_async.call.lifecycle import Alternatives, Call
@@ -12,6 +13,7 @@ from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.stream import ChatCompletionStream
 from deepseek_async.codec.body import decode_completion
 from deepseek_async.codec.request import encode_request
+from deepseek_async.codec.tokens import TokenCount
 from deepseek_async.codec.verdict import fault_of
 from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.lint import LintMode
@@ -314,20 +316,36 @@ class Completions:
             if checked is not body:
                 body, wire = checked, encode_request(checked)
         choices = connection.alternatives
-        return caller.call(
+        counts = caller.gate.counts_tokens
+        asked = str(body.get("model", ""))
+        call = caller.call(
             Outgoing("POST", path_of(body), wire, headers),
             retry=retry or connection.retry,
             timeouts=connection.timeouts if timeout is None else chosen_timeouts(timeout, connection.timeouts),
-            tokens=(
-                connection.tokens.tokens(wire, body.get("model") or "", body.get("max_tokens"))
-                if caller.gate.counts_tokens
-                else 0
-            ),
+            tokens=connection.tokens.tokens(wire, asked, body.get("max_tokens")) if counts else 0,
             streaming=bool(body.get("stream")),
-            model=str(body.get("model", "")),
+            model=asked,
             bulk=bulk,
             alternatives=Alternatives(body, choices) if choices else None,
         )
+        if counts:
+            call.observe = partial(connection.tokens.observe, wire, asked)
+        return call
+
+    def count_tokens(
+        self,
+        *,
+        messages: Sequence[Message],
+        model: str,
+        **parameters: Any,
+    ) -> TokenCount:
+        """How many tokens the prompt of such a request has; nothing is sent.
+
+        ``parameters`` as for ``create``; those that change the prompt are tools, thinking and response_format.
+        Exact for text when the client has a ``tokenizer``; else estimated, and corrected by what was billed.
+        """
+        body = chat_parameters(model, messages, parameters, {})
+        return self._connection.tokens.count(encode_request(body), model)
 
     @staticmethod
     def complete(call: Call) -> Coroutine[Any, Any, ChatCompletion]:
