@@ -15,6 +15,7 @@ from deepseek_async.types import CompletionUsage
 
 _MILLION: Final = 1_000_000
 _BEIJING: Final = timedelta(hours=8)
+_MINUTE: Final = 60
 _HOUR: Final = 3600
 _HOURS_LOOKED_AHEAD: Final = 366 * 24
 
@@ -29,6 +30,50 @@ class Price(msgspec.Struct, frozen=True):
     output: float
     peak_factor: float = 1.0
     """What these prices are multiplied by in peak hours."""
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """US dollars per million tokens, and what they are multiplied by at one moment."""
+
+    cache_hit: float
+    cache_miss: float
+    output: float
+    factor: float
+
+    def cost(self, usage: CompletionUsage) -> float:
+        """US dollars for ``usage``."""
+        hit = usage.cached_tokens
+        dollars = (
+            hit * self.cache_hit + (usage.prompt_tokens - hit) * self.cache_miss + usage.completion_tokens * self.output
+        ) / _MILLION
+        return dollars * self.factor
+
+    def saved_by_cache(self, usage: CompletionUsage) -> float:
+        """US dollars that ``usage`` would have cost more without its cached tokens."""
+        return usage.cached_tokens * (self.cache_miss - self.cache_hit) / _MILLION * self.factor
+
+
+class Meter:
+    """Charges many answers by a table. Prices change on full minutes, so within one minute a model has one rate."""
+
+    __slots__ = ("_minute", "_rates", "_table")
+
+    def __init__(self, table: PriceTable) -> None:
+        self._table = table
+        self._minute = -1.0
+        self._rates: dict[str, Rate | None] = {}
+
+    def rate(self, model: str, at: float) -> Rate | None:
+        """``PriceTable.rate`` for answers that come one after the other."""
+        minute = at // _MINUTE
+        if minute != self._minute:
+            self._minute = minute
+            self._rates.clear()
+        try:
+            return self._rates[model]
+        except KeyError:
+            rate = self._rates[model] = self._table.rate(model, at)
+            return rate
 
 
 class PriceTable(msgspec.Struct, frozen=True):
@@ -89,26 +134,21 @@ class PriceTable(msgspec.Struct, frozen=True):
         ``model`` is the one named in the answer and ``at`` the start of the request; DeepSeek does not say
         whether start or end decides at the edge of the peak hours.
         """
-        price = self.price(model, at)
-        if price is None:
-            return None
-        hit = usage.cached_tokens
-        dollars = (
-            hit * price.cache_hit
-            + (usage.prompt_tokens - hit) * price.cache_miss
-            + usage.completion_tokens * price.output
-        ) / _MILLION
-        return dollars * self._factor(price, at)
+        rate = self.rate(model, at)
+        return None if rate is None else rate.cost(usage)
 
     def saved_by_cache(self, usage: CompletionUsage, model: str, at: float) -> float:
         """US dollars that ``usage`` would have cost more without its cached tokens; 0 for an unknown model."""
+        rate = self.rate(model, at)
+        return 0.0 if rate is None else rate.saved_by_cache(usage)
+
+    def rate(self, model: str, at: float) -> Rate | None:
+        """What ``model`` costs at that moment, the hour included; None for a model that is not in the table."""
         price = self.price(model, at)
         if price is None:
-            return 0.0
-        return usage.cached_tokens * (price.cache_miss - price.cache_hit) / _MILLION * self._factor(price, at)
-
-    def _factor(self, price: Price, at: float) -> float:
-        return price.peak_factor if price.peak_factor != 1.0 and self.is_peak(at) else 1.0
+            return None
+        factor = price.peak_factor if price.peak_factor != 1.0 and self.is_peak(at) else 1.0
+        return Rate(price.cache_hit, price.cache_miss, price.output, factor)
 
 
 @cache

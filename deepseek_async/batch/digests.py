@@ -14,14 +14,15 @@ class DigestSet:
     """A set of 64-bit digests at 11 to 27 bytes each, where a set of ints takes about 100.
 
     Open addressing in one array of machine words. The digests are evenly spread already, so their low bits
-    are the place.
+    are the place. ``expected`` saves the work of growing.
     """
 
     __slots__ = ("_mask", "_table", "_used")
 
-    def __init__(self) -> None:
-        self._table = _zeros(_SMALLEST)
-        self._mask = _SMALLEST - 1
+    def __init__(self, expected: int = 0) -> None:
+        size = _size_for(expected)
+        self._table = _zeros(size)
+        self._mask = size - 1
         self._used = 0
 
     def __len__(self) -> int:
@@ -57,10 +58,11 @@ class DigestMap:
 
     __slots__ = ("_keys", "_mask", "_used", "_values")
 
-    def __init__(self) -> None:
-        self._keys = _zeros(_SMALLEST)
-        self._values = _zeros(_SMALLEST)
-        self._mask = _SMALLEST - 1
+    def __init__(self, expected: int = 0) -> None:
+        size = _size_for(expected)
+        self._keys = _zeros(size)
+        self._values = _zeros(size)
+        self._mask = size - 1
         self._used = 0
 
     def __len__(self) -> int:
@@ -119,6 +121,14 @@ class Occurrences:
         before = (self._repeats.get(value) or 0) + 1
         self._repeats.put(value, before)
         return before
+
+
+def _size_for(entries: int) -> int:
+    """The smallest table that holds so many at no more than three quarters."""
+    size = _SMALLEST
+    while size * 3 < entries * 4:
+        size *= 2
+    return size
 
 
 def _zeros(size: int) -> array[int]:

@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import IntEnum
 from typing import Any, Final, Self
 
 import msgspec
 
 from deepseek_async.batch.line import FinishedRow, decode_answer
 from deepseek_async.batch.row import Row
-from deepseek_async.errors import ConfigurationError
+from deepseek_async.errors import ConfigurationError, ReasoningBudgetExhaustedError
 
 
-class End(IntEnum):
-    """What a finished row's latest line says, as far as a later run cares."""
+class End:
+    """What a finished row's latest line says, as far as a later run cares: small plain numbers, millions of them."""
 
-    ANSWERED = 0
-    FAILED = 1
-    # From here on the row is to be run again.
-    LENGTH = 2
+    ANSWERED: Final = 0
+    FAILED: Final = 1
+    # From here on the row may be run again.
+    LENGTH: Final = 2
     """The answer was cut off at ``max_tokens``."""
-    ERROR = 3
-    INVALID_JSON = 4
+    ERROR: Final = 3
+    INVALID_JSON: Final = 4
     """The answer is no JSON, although the request asked for some."""
-    CHANGED = 5
+    CHANGED: Final = 5
     """The row asks for something else than it did."""
 
 
+_CUT_IN_REASONING: Final = f'"code":"{ReasoningBudgetExhaustedError.__name__}"'.encode()
+"""An answer that max_tokens ended before its first word is an error, and cut off all the same."""
+
 KINDS: Final = {"length": End.LENGTH, "error": End.ERROR, "invalid_json": End.INVALID_JSON, "changed": End.CHANGED}
+_NAMES: Final = {end: name for name, end in KINDS.items()}
 
 
 class Redo(msgspec.Struct, frozen=True):
     """What to run again, and under which other parameters."""
 
-    kinds: frozenset[End] = frozenset()
+    kinds: frozenset[int] = frozenset()
     parameters: Mapping[str, Any] = {}
 
     @classmethod
@@ -54,9 +57,11 @@ class Redo(msgspec.Struct, frozen=True):
     def __bool__(self) -> bool:
         return bool(self.kinds)
 
-    def end_of(self, row: FinishedRow, line: bytes) -> End:
+    def end_of(self, row: FinishedRow, line: bytes) -> int:
         """How a row ended, in the words of this run."""
         if row.failed:
+            if End.LENGTH in self.kinds and _CUT_IN_REASONING in bytes(row.error):
+                return End.LENGTH
             return End.ERROR if End.ERROR in self.kinds else End.FAILED
         if End.LENGTH in self.kinds or End.INVALID_JSON in self.kinds:
             answer = decode_answer(line)
@@ -67,9 +72,9 @@ class Redo(msgspec.Struct, frozen=True):
                     return End.INVALID_JSON
         return End.ANSWERED
 
-    def origin(self, end: End) -> dict[str, Any]:
+    def origin(self, end: int) -> dict[str, Any]:
         """The facts that the new line carries."""
-        facts: dict[str, Any] = {"redo": end.name.lower()}
+        facts: dict[str, Any] = {"redo": _NAMES[end]}
         if self.parameters:
             facts["set"] = dict(self.parameters)
         return facts

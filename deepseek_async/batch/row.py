@@ -140,6 +140,7 @@ class RowReader:
         merged = {"model": self._defaults.model, **defaults, **parameters}
         if "messages" not in merged:
             merged["messages"] = _prompt_messages(merged)
+            del merged["prompt"]
         return _checked(merged)
 
 
@@ -172,6 +173,7 @@ def _checked(merged: dict[str, Any]) -> dict[str, Any]:
 
 
 def _prompt_messages(parameters: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Raises InvalidRequestError if there is no prompt."""
     if "prompt" not in parameters:
         raise InvalidRequestError(
             f"neither messages nor prompt among its keys: {', '.join(map(str, parameters)) or 'none'}",

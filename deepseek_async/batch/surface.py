@@ -22,7 +22,7 @@ from deepseek_async.batch.schedule.feed import Clock, Order, Schedule, SystemClo
 from deepseek_async.batch.schedule.off_peak import OffPeak
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.errors import ConfigurationError, DeepSeekError
-from deepseek_async.pricing import PriceTable, price_table
+from deepseek_async.pricing import Meter, PriceTable, price_table
 from deepseek_async.resources.chat import Completions
 
 BULK_ATTEMPTS: Final = 6
@@ -44,6 +44,7 @@ class Batch:
         self._completions = completions
         self._concurrency = concurrency
         self._prices = prices or price_table()
+        self._meter = Meter(self._prices)
         self._clock = clock or SystemClock()
         default = retry == RetryPolicy()
         self._retry = msgspec.structs.replace(retry, max_attempts=BULK_ATTEMPTS) if default else retry
@@ -255,7 +256,8 @@ class Batch:
                 started=call.sent_at,
                 latency=time.monotonic() - started,
             )
-        usage, prices, sent_at = completion.usage, self._prices, call.sent_at or time.time()
+        usage, sent_at = completion.usage, call.sent_at or time.time()
+        rate = self._meter.rate(completion.model, sent_at) if usage is not None else None
         return BatchResult(
             index=row.index,
             custom_id=row.custom_id,
@@ -263,8 +265,8 @@ class Batch:
             attempts=call.attempts,
             started=sent_at,
             latency=time.monotonic() - started,
-            cost=prices.cost(usage, completion.model, sent_at) if usage is not None else None,
-            saved=prices.saved_by_cache(usage, completion.model, sent_at) if usage is not None else 0.0,
+            cost=rate.cost(usage) if rate is not None and usage is not None else None,
+            saved=rate.saved_by_cache(usage) if rate is not None and usage is not None else 0.0,
             request_id=call.request_id,
         )
 

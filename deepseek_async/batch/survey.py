@@ -46,40 +46,44 @@ class Finished:
     def read(self, lines: OutputLines, *, places: bool, spent: bool, stopped: Callable[[], bool]) -> None:
         """Take in every line. Of several lines for one row the last one counts."""
         quickly = not (self._redo or spent)
+        self._rows = DigestMap(lines.expected())
         for number, line in enumerate(lines):
             if number % _LOOK_EVERY == 0 and stopped():
                 raise SurveyStoppedError
             seen = glance(line) if quickly else None
             if seen is not None:
                 name, hashed = seen
-                end, altered = End.ANSWERED, False
+                self._add(name, hashed, End.ANSWERED)
+                if places:
+                    self.places.put(hashed, lines.at + 1)
             else:
-                text = line.rstrip(b"\r\n")
-                row = decode_line(text)
-                if row is None:
-                    lines.blank_or_damaged(line)
-                    continue
-                facts = row.facts
-                name, end = row.custom_id.encode(), self._redo.end_of(row, text)
-                known = facts.hashed if facts is not None else None
-                # A line of another program says nothing of the request; 0 is taken for any.
-                hashed = known or 0
-                altered = facts is None or bool(facts.set)
-                self.spent += (facts.cost if facts is not None else None) or 0.0
-            before = self._rows.put(key_of(name), hashed & _HASH_BITS | end)
-            if is_unnamed(name):
-                self.unnamed_answers += (end not in _FAILED) - (
-                    before is not None and before & _END_BITS not in _FAILED
-                )
-            if places and not altered and hashed:
-                self.places.put(hashed, lines.at + 1)
+                self._add_slowly(lines, line, places=places)
 
-    def end(self, name: bytes, hashed: int) -> End | None:
+    def _add_slowly(self, lines: OutputLines, line: bytes, *, places: bool) -> None:
+        text = line.rstrip(b"\r\n")
+        row = decode_line(text)
+        if row is None:
+            lines.blank_or_damaged(line)
+            return
+        facts = row.facts
+        # A line of another program says nothing of the request; 0 is taken for any.
+        hashed = (facts.hashed if facts is not None else None) or 0
+        self.spent += (facts.cost if facts is not None else None) or 0.0
+        self._add(row.custom_id.encode(), hashed, self._redo.end_of(row, text))
+        if places and hashed and facts is not None and not facts.set:
+            self.places.put(hashed, lines.at + 1)
+
+    def _add(self, name: bytes, hashed: int, end: int) -> None:
+        before = self._rows.put(key_of(name), hashed & _HASH_BITS | end)
+        if is_unnamed(name):
+            self.unnamed_answers += (end not in _FAILED) - (before is not None and before & _END_BITS not in _FAILED)
+
+    def end(self, name: bytes, hashed: int) -> int | None:
         """How the row ended; None if it has not, CHANGED if it then asked for something else."""
         found = self._rows.get(key_of(name))
         if found is None:
             return None
-        end = End(found & _END_BITS)
+        end = found & _END_BITS
         if end < End.LENGTH and (found ^ hashed) & _HASH_BITS and found & _HASH_BITS:
             return End.CHANGED
         return end
@@ -91,7 +95,7 @@ class Due(msgspec.Struct, gc=False):
     row: Row
     custom_id: str
     hashed: int
-    redo: End | None = None
+    redo: int | None = None
     """Why it is run again, if it has an end already."""
     place: int | None = None
     """Where in the output the answer to an equal row is, if this one need not be sent."""
@@ -100,9 +104,9 @@ class Due(msgspec.Struct, gc=False):
 class _Findings:
     """What a comparison keeps in mind from row to row."""
 
-    def __init__(self) -> None:
+    def __init__(self, expected: int) -> None:
         self._occurrences = Occurrences()
-        self._named = DigestSet()
+        self._named = DigestSet(expected)
         self.repeated: Row | None = None
         self.repetitions = 0
         self.changed: Row | None = None
@@ -179,7 +183,7 @@ class Survey:
     def _compare(self, stopped: Callable[[], bool]) -> None:
         """Hold every row against what is finished."""
         wanted = self._wanted = bytearray()
-        found = _Findings()
+        found = _Findings(len(self.finished))
         for row in read_rows(self._source, self._defaults):
             if row.index % _LOOK_EVERY == 0 and stopped():
                 raise SurveyStoppedError
@@ -216,13 +220,13 @@ class Survey:
             self.resumed_failed += end == End.FAILED
         return False
 
-    def _end(self, name: bytes, hashed: int, row: Row) -> End | None:
+    def _end(self, name: bytes, hashed: int, row: Row) -> int | None:
         end = self.finished.end(name, hashed)
         if end == End.INVALID_JSON and not asks_for_json(row):
             return End.ANSWERED
         return end
 
-    def _due(self, end: End | None) -> bool:
+    def _due(self, end: int | None) -> bool:
         if end is None:
             return not self._redo
         return end in self._redo.kinds

@@ -19,6 +19,7 @@ from deepseek_async.cli import (
     balance,
     batch,
     batch_export,
+    batch_merge,
     batch_plan,
     batch_report,
     batch_status,
@@ -67,7 +68,7 @@ app = App(
 )
 _batch = App(name="batch", help="Answer a file of prompts into a file of answers.", group=_ASK, help_epilogue="")
 _batch.command(batch.run, name="run", help=batch.ABOUT, help_epilogue=batch.EXAMPLES)
-for _command in (batch_plan, batch_status, batch_export, batch_report):
+for _command in (batch_plan, batch_status, batch_export, batch_report, batch_merge):
     _batch.command(_command.run, name=_command.NAME, help=_command.ABOUT, help_epilogue=_command.EXAMPLES)
 app.command(_batch)
 app.command(chat.chat, group=_ASK, help=chat.ABOUT, help_epilogue=chat.EXAMPLES)

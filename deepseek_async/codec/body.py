@@ -20,6 +20,12 @@ MAX_BODY_BYTES: Final = 256 * 1024 * 1024
 """Longest response body accepted by default, counted after decompression."""
 
 
+class OddBytes(bytes):
+    """What only the tolerant decoder took: a strict parser may refuse it, so it is no JSON to be passed on unseen."""
+
+    __slots__ = ()
+
+
 class AnswerDecoder(Generic[T]):
     """Decodes one kind of answer. Building the msgspec decoder once keeps a chunk at about 0.6 µs."""
 
@@ -37,6 +43,7 @@ class AnswerDecoder(Generic[T]):
             answer = self.decode_strictly(wire)
         except UNREADABLE:
             answer = self.decode_tolerantly(wire)
+            wire = OddBytes(wire)
         answer._wire = wire  # noqa: SLF001  the decoder is the one writer of this field
         return answer
 

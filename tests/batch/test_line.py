@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepseek_async.batch.line import FACTS, decode_line, encode_line
+from deepseek_async.batch.line import FACTS, copied_line, decode_answer, decode_line, encode_line, glance, hash_in
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.codec.body import decode_completion
 from deepseek_async.errors import APIConnectionError, BadRequestError, InputFormatError
@@ -183,3 +183,68 @@ def test_what_was_written_can_be_read(custom_id: str, message: str, latency: flo
     assert row is not None
     assert row.custom_id == custom_id
     assert row.failed
+
+
+# A quick look at a line of our own
+
+
+@given(st.text(max_size=12), st.integers(1, 2**64 - 1), st.text(max_size=30), st.none() | st.floats(0, 9))
+def test_a_glance_sees_what_decoding_sees_or_nothing(custom_id: str, hashed: int, said: str, started: float | None):
+    wire = text_of(json.dumps(said))
+    line = encode_line(answered(wire, started=started, request_id=said), custom_id, hashed)
+    seen, row = glance(line), decode_line(line[:-1])
+
+    assert row is not None
+    assert row.facts is not None
+    assert seen in {(row.custom_id.encode(), row.facts.hashed), None}
+    if custom_id.isascii() and custom_id.isalnum():
+        assert seen is not None
+    assert hash_in(line) == hashed
+
+
+def test_a_glance_leaves_every_other_line_to_decoding():
+    line = encode_line(answered(), "a", 1)
+    failed = encode_line(BatchResult(index=0, error=APIConnectionError("x")), "a", 1)
+    changed = encode_line(answered(), "a", 1, {"redo": "length", "set": {"max_tokens": 5}})
+
+    assert glance(line) == (b"a", 1)
+    for other in (
+        failed,
+        changed,
+        line[:-1],
+        line.replace(b"\n", b"\r\n"),
+        b"",
+        b"\n",
+        b"}}\n",
+        line.replace(b"a", b"b", 1),
+    ):
+        assert glance(other) is None
+
+
+def test_no_flip_of_one_bit_changes_what_a_glance_sees():
+    line = encode_line(answered(), "a", 1)
+    for position in range(8 * line.rindex(b',"crc32":"')):
+        damaged = bytearray(line)
+        damaged[position // 8] ^= 1 << (position % 8)
+        assert glance(bytes(damaged)) is None
+
+
+def test_a_copy_has_the_same_answer_under_its_own_name():
+    line = encode_line(answered(request_id="trace"), "a", 1)[:-1]
+    copy = json.loads(copied_line(line, "b", 2, 7))
+
+    assert copy["response"] == json.loads(line)["response"]
+    assert (copy["custom_id"], copy[FACTS]["copy_of"], copy[FACTS]["index"], copy[FACTS]["cost"]) == ("b", "a", 7, 0.0)
+    assert decode_line(copied_line(line, "b", 2, 7)[:-1]) is not None
+
+
+@pytest.mark.parametrize(
+    ("content", "reason", "cut_off", "is_json"),
+    [('"{}"', "stop", False, True), ('"{"', "length", True, False), ("null", "stop", False, False)],
+)
+def test_a_line_says_what_kind_of_answer_it_has(content: str, reason: str, cut_off: bool, is_json: bool):
+    wire = b'{"choices":[{"message":{"content":%b},"finish_reason":"%b"}]}' % (content.encode(), reason.encode())
+    answer = decode_answer(encode_line(answered(wire), "a", 1)[:-1])
+
+    assert answer is not None
+    assert (answer.cut_off, answer.is_json) == (cut_off, is_json)

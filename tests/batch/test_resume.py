@@ -135,6 +135,17 @@ async def test_only_rows_that_were_cut_off_run_again_with_what_was_set(bulk: Bul
     assert bulk.requests == 13
 
 
+async def test_an_answer_that_was_cut_off_while_it_was_thought_about_runs_again_too(bulk: Bulk):
+    bulk.ask(numbered(2))
+    thinking = {"thinking": {"type": "enabled"}}
+    failed = await bulk.run(**thinking, max_tokens=3)
+    report = await bulk.run(**thinking, max_tokens=3, redo="length", redo_with={"max_tokens": 5000})
+
+    assert failed.failures == {"ReasoningBudgetExhaustedError": 2}
+    assert (report.ok, bulk.requests) == (2, 4)
+    assert {line["deepseek_async"]["redo"] for line in latest(bulk).values()} == {"length"}
+
+
 def finish(line: dict[str, Any]) -> str:
     reason: str = line["response"]["body"]["choices"][0]["finish_reason"]
     return reason

@@ -43,15 +43,16 @@ class DiskFullError(Exception):
 class OutputFile:
     """An open output. Not for several threads at a time."""
 
-    def __init__(self, path: Path, disk: Disk, *, min_free: int, synced: bool) -> None:
+    def __init__(self, path: Path, disk: Disk, *, min_free: int) -> None:
         self._path = path
         self._disk = disk
         self._min_free = min_free
-        self._synced = synced
         self._descriptor = -1
         self._space_seen = 0.0
         self.end = 0
         """Offset after the last whole line."""
+        self.durable = 0
+        """Offset after the last line that was acknowledged."""
 
     def open(self) -> None:
         """Open, and cut off what follows the last line feed: it was being written when a run died.
@@ -61,7 +62,7 @@ class OutputFile:
         disk = self._disk
         try:
             self._descriptor = uninterrupted(disk.open, self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-            self.end = self._end_of_last_line()
+            self.end = self.durable = self._end_of_last_line()
             uninterrupted(disk.truncate, self._descriptor, self.end)
             uninterrupted(disk.sync, self._descriptor)
             sync_folder(disk, self._path.parent)
@@ -80,7 +81,7 @@ class OutputFile:
         self._space_seen = time.monotonic()
 
     def append(self, data: bytes) -> None:
-        """Append whole lines, durable on return. Raises DiskFullError, or OSError after which the file is of no use."""
+        """Write whole lines. Raises DiskFullError, or OSError after which the file is of no use."""
         self._look_for_room()
         disk, descriptor = self._disk, self._descriptor
         try:
@@ -92,20 +93,35 @@ class OutputFile:
                 # Whole lines or nothing. If this fails, so does the whole: another try would write behind a torn line.
                 uninterrupted(disk.truncate, descriptor, self.end)
                 raise DiskFullError(os.strerror(error.errno)) from None
-            if self._synced:
-                self.sync()
-            if not uninterrupted(disk.status, descriptor).st_nlink:
-                raise FileNotFoundError(errno.ENOENT, "it was deleted while the job was running")
         except OSError:
-            # What the file shows from now on must not be more than what was acknowledged.
-            with suppress(OSError):
-                uninterrupted(disk.truncate, descriptor, self.end)
+            self._cut_back()
             raise
         self.end += len(data)
 
     def sync(self) -> None:
-        """Make what was appended durable. Raises OSError."""
-        uninterrupted(self._disk.sync_data, self._descriptor)
+        """Make what was appended durable. Raises OSError after which the file is of no use."""
+        try:
+            uninterrupted(self._disk.sync_data, self._descriptor)
+            self._look_whether_it_is_there()
+        except OSError:
+            self._cut_back()
+            raise
+        self.durable = self.end
+
+    def leave_to_the_kernel(self) -> None:
+        """Take what was appended for durable without a sync. Raises OSError if the file is gone."""
+        self._look_whether_it_is_there()
+        self.durable = self.end
+
+    def _look_whether_it_is_there(self) -> None:
+        """Raise FileNotFoundError if somebody has deleted the file, to which one can write on for ever."""
+        if not uninterrupted(self._disk.status, self._descriptor).st_nlink:
+            raise FileNotFoundError(errno.ENOENT, "it was deleted while the job was running")
+
+    def _cut_back(self) -> None:
+        """What the file shows from now on must not be more than what was acknowledged."""
+        with suppress(OSError):
+            uninterrupted(self._disk.truncate, self._descriptor, self.durable)
 
     def read(self, offset: int, size: int) -> bytes:
         """``size`` bytes, or fewer at the end of the file. Raises OSError."""

@@ -13,6 +13,8 @@ from deepseek_async.batch.line import decode_line
 from deepseek_async.errors import OutputWriteError
 
 _BLOCK: Final = 1 << 20
+_SHORTEST: Final = 200
+"""Bytes of a line with an answer: a guess from a line that holds only an error is not too far off."""
 
 
 class OutputLines:
@@ -34,6 +36,14 @@ class OutputLines:
                     self._at += len(line)
         except OSError as error:
             raise OutputWriteError(f"cannot read {self._path}: {error.strerror}", path=str(self._path)) from None
+
+    def expected(self) -> int:
+        """About how many lines there are, by the length of the first one."""
+        try:
+            with self._path.open("rb") as file:
+                return self._path.stat().st_size // max(_SHORTEST, len(file.readline()))
+        except OSError:
+            return 0  # reading it will tell
 
     @property
     def at(self) -> int:

@@ -27,6 +27,9 @@ FULL_DISK_SECONDS: Final = 60.0
 """How long a full disk is waited for; rows in flight end meanwhile, and no further ones are sent."""
 FULL_DISK_PAUSE: Final = 1.0
 
+WRITE_SECONDS: Final = 0.02
+"""Lines are handed to the kernel this soon, so that the death of the process alone costs hardly any."""
+
 _BACKLOG: Final = 4 * GROUP_ROWS
 _NAMED: Final = 5
 
@@ -66,17 +69,19 @@ class Journal:
         self._disk = disk or Disk()
         self._each = durability == Durability.EACH
         self._synced = durability != Durability.OS
-        self._file = OutputFile(path, self._disk, min_free=min_free, synced=self._synced)
+        self._file = OutputFile(path, self._disk, min_free=min_free)
         self._lock: OutputLock | None = None
         self._lines: list[bytes] = []
         self._marks: list[Any] = []
         self._group: list[bytes] = []
+        self._group_marks: list[Any] = []
+        self._due = 0.0
         self._fresh = asyncio.Event()
         self._full = asyncio.Event()
         self._room = asyncio.Event()
         self._flowing = asyncio.Event()
         self._flowing.set()
-        self._closing = False
+        self._closing = self._hurried = False
         self._failure: Exception | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._writer: asyncio.Task[None] | None = None
@@ -158,12 +163,14 @@ class Journal:
         self._marks.append(mark)
         if len(lines) == 1:
             self._fresh.set()
-        elif len(lines) >= GROUP_ROWS:
+        if len(lines) + len(self._group) >= GROUP_ROWS:
             self._full.set()
 
     async def drain(self) -> None:
         """Wait until all that was appended is durable. Raises what ``append`` raises."""
         while self._failure is None and (self._lines or self._group):
+            self._hurried = True
+            self._fresh.set()
             self._full.set()
             await self.make_room()
 
@@ -197,32 +204,54 @@ class Journal:
             self._room.set()
 
     async def _write_until_closed(self) -> None:
-        while not (self._closing and not self._lines):
-            await self._fresh.wait()
-            if not (self._closing or self._each or len(self._lines) >= GROUP_ROWS):
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._full.wait(), GROUP_SECONDS)
-            self._full.clear()
+        loop = asyncio.get_running_loop()
+        while not (self._closing and not self._lines and not self._group):
+            await self._until_something_is_due(loop.time)
             size = 1 if self._each else len(self._lines)
             lines, self._lines = self._lines[:size], self._lines[size:]
             marks, self._marks = self._marks[:size], self._marks[size:]
             if not (self._lines or self._closing):
                 self._fresh.clear()
-            if lines:
-                self._group = lines
-                offset = await self._write(b"".join(lines))
-                self._group = []
-                self._acknowledge(Written(marks, lines, offset))
+            self._full.clear()
+            if lines and not self._group:
+                self._due = loop.time() + GROUP_SECONDS
+            self._group += lines
+            self._group_marks += marks
+            if self._group:
+                await self._write(b"".join(lines), complete=self._is_complete(loop.time()))
             self._room.set()
 
-    async def _write(self, data: bytes) -> int:
-        """Write a group, waiting for room on a full disk. Returns its offset."""
+    async def _until_something_is_due(self, time: Callable[[], float]) -> None:
+        """Return when lines should be written, or a group be synced."""
+        if self._closing or self._each or self._hurried:
+            await self._fresh.wait()
+            return
+        if self._group:
+            await _within(self._due - time(), self._fresh)
+        else:
+            await self._fresh.wait()
+        if self._lines and not (self._closing or self._full.is_set()):
+            soon = WRITE_SECONDS if not self._group else min(WRITE_SECONDS, self._due - time())
+            await _within(soon, self._full)
+
+    def _is_complete(self, now: float) -> bool:
+        """Whether the group is to be acknowledged now."""
+        return (
+            self._closing
+            or self._each
+            or not self._synced
+            or len(self._group) >= GROUP_ROWS
+            or now >= self._due
+            or self._hurried
+        )
+
+    async def _write(self, data: bytes, *, complete: bool) -> None:
+        """Hand lines to the kernel, waiting for room on a full disk; with them the group may be complete."""
         loop = asyncio.get_running_loop()
         until: float | None = None
         while True:
-            offset = self._file.end
             try:
-                await self._in_thread(self._file.append, data)
+                await self._in_thread(self._put, data, complete)
             except DiskFullError:
                 now = loop.time()
                 until = until or now + FULL_DISK_SECONDS
@@ -231,9 +260,20 @@ class Journal:
                 self.stalled = True
                 self._flowing.clear()
             else:
-                self._go_on()
-                return offset
+                break
             await asyncio.sleep(min(FULL_DISK_PAUSE, until - now))
+        self._go_on()
+        if complete:
+            self._acknowledge()
+
+    def _put(self, data: bytes, complete: bool) -> None:
+        """In the writer's thread."""
+        if data:
+            self._file.append(data)
+        if complete and self._synced:
+            self._file.sync()
+        elif complete:
+            self._file.leave_to_the_kernel()
 
     async def _in_thread(self, call: Callable[..., None], *arguments: Any) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
@@ -242,9 +282,13 @@ class Journal:
         self.stalled = False
         self._flowing.set()
 
-    def _acknowledge(self, written: Written) -> None:
+    def _acknowledge(self) -> None:
+        self._hurried = False
+        lines, self._group = self._group, []
+        marks, self._group_marks = self._group_marks, []
+        offset = self._file.end - sum(map(len, lines))
         try:
-            self._on_durable(written)
+            self._on_durable(Written(marks, lines, offset))
         except Exception as error:  # noqa: BLE001  raised to whoever appends
             # A mistake in a callback must not keep answers that were paid for off the disk.
             self._failure = self._failure or error
@@ -267,6 +311,15 @@ class Journal:
         self._file.close()
         if self._lock is not None:
             self._lock.release()
+
+
+async def _within(seconds: float, event: asyncio.Event) -> None:
+    """Wait for the event, but not longer."""
+    if event.is_set() or seconds <= 0:
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 async def _finish_despite_cancellation(writer: asyncio.Task[None]) -> None:

@@ -1,0 +1,39 @@
+"""``deepseek-async batch merge``: the outputs of the parts of a job into one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+
+from deepseek_async.cli.terminal import say
+
+NAME: Final = "merge"
+ABOUT: Final = """\
+Put the outputs of several runs together, each row once.
+
+Every line is verified. Of several lines for one row the last one counts, the
+outputs taken in the order in which they are named. The merged file appears
+whole or not at all, and a run can go on with it.
+
+Exit codes: 0 done, 1 done without some damaged lines, whose rows have to run
+again, 2 usage, 4 a run writes one of the files."""
+
+EXAMPLES: Final = """\
+For example, after two machines have run --shard 1/2 and --shard 2/2:
+
+    deepseek-async batch merge one.jsonl two.jsonl -o answers.jsonl"""
+
+
+def run(
+    *outputs: Annotated[Path, Parameter(name="OUT", help="Outputs of batch run.")],
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="The merged file.")],
+) -> int:
+    from deepseek_async.batch.journal.merge import merge  # noqa: PLC0415  brings msgspec
+
+    merged = merge(outputs, output)
+    say(f"merged {len(outputs):,} outputs: {merged.rows:,} rows, {merged.superseded:,} lines superseded → {output}")
+    if merged.damaged:
+        say(f"left out {merged.damaged:,} damaged lines; run the job into {output} again for their rows")
+    return 1 if merged.damaged else 0
