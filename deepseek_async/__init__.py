@@ -21,7 +21,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deepseek_async.admission.breaker import BreakerPolicy
+    from deepseek_async.admission.outage.breaker import BreakerPolicy
     from deepseek_async.admission.statistics import Statistics
     from deepseek_async.batch import BatchReport, BatchResult
     from deepseek_async.call.deltas import AnswerEnd, ReasoningDelta, TextDelta, ToolArgumentsDelta
@@ -86,7 +86,7 @@ _HOME = {
     "BudgetExceededError": "errors",
     "BatchReport": "batch",
     "BatchResult": "batch",
-    "BreakerPolicy": "admission.breaker",
+    "BreakerPolicy": "admission.outage.breaker",
     "ChatCompletion": "types",
     "ChatCompletionChunk": "types",
     "ChatCompletionStream": "call.stream",

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from deepseek_async.admission.breaker import BreakerPolicy
+from deepseek_async.admission.outage.breaker import BreakerPolicy
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.credential import ApiKey, redact
 from deepseek_async.endpoint import FAMILIES, Endpoint, Family

@@ -6,12 +6,14 @@ import asyncio
 import gc
 import pickle
 import threading
+from pathlib import Path
 
 import pytest
-from clients import Connect
-from servers import ANSWER, CANARY, ScriptedServer, Serve, begun, said, streamed
+from clients import Connect, ask
+from limited_server import LimitedServer
+from servers import ANSWER, CANARY, ScriptedServer, Serve, begun, response, said, streamed
 
-from deepseek_async import AsyncDeepSeek, ConfigurationError
+from deepseek_async import AsyncDeepSeek, AuthenticationError, ConfigurationError
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
@@ -113,3 +115,40 @@ async def test_closing_right_after_a_stream_leaves_no_connection(serve: Serve, c
 async def test_a_client_without_a_key_says_what_to_set():
     with pytest.raises(ConfigurationError, match="DEEPSEEK_API_KEY"):
         AsyncDeepSeek()
+
+
+async def test_clients_of_one_account_share_its_limits(serve: Serve, connect: Connect):
+    server = await serve([ANSWER])
+    one = connect(server, account="mine", max_concurrency=5)
+    other = connect(server, account="mine", max_concurrency=5, api_key="sk-another-key-of-the-account")
+    stranger = connect(server, max_concurrency=5)
+    assert one.caller().gate is other.caller().gate is not stranger.caller().gate
+    await one.aclose()
+    assert (await ask(other)).choices[0].message.content == "Hello"
+    await other.aclose()
+    assert connect(server, account="mine", max_concurrency=5).caller().gate is not other
+
+
+async def test_a_key_that_is_refused_does_not_stop_the_other_key_of_the_account(serve: Serve, connect: Connect):
+    server = await serve([response(b"", 401)], [ANSWER])
+    one, other = (connect(server, account="mine", api_key=key) for key in ("sk-revoked-key-1234", "sk-valid-key-1234"))
+    other.caller()
+    with pytest.raises(AuthenticationError):
+        await ask(one)
+    await ask(other)
+
+
+async def test_a_ceiling_that_was_found_is_where_the_next_client_starts(
+    connect: Connect,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("DEEPSEEK_ASYNC_CACHE_DIR", str(tmp_path))
+    async with LimitedServer(20, lambda: 0.05) as server:
+        client = connect(server.url)
+        assert all([result.ok async for result in client.batch.map([f"p{number}" for number in range(100)])])
+        found = client.statistics().scopes[0].window.ceiling
+        assert found is not None
+        await client.aclose()
+        again = connect(server.url).caller().gate.scope("deepseek-flash").window
+        assert again.size == int(0.8 * found) < 20

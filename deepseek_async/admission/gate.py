@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from deepseek_async.admission.breaker import Breaker, BreakerPolicy
+from deepseek_async.admission.outage.breaker import Breaker, BreakerPolicy
 from deepseek_async.admission.rate import RateLimits
 from deepseek_async.admission.scope import Scope
 from deepseek_async.admission.window import Window
@@ -39,7 +39,7 @@ class Gate:
     ) -> None:
         self.loop: Final = asyncio.get_running_loop()
         self.origin: Final = origin
-        self._windows = windows
+        self.windows: Final = windows
         self._breaker = breaker
         self._chance = chance
         self.origin_breaker: Final = Breaker(breaker, chance) if breaker is not None else None
@@ -47,6 +47,8 @@ class Gate:
         limited = requests_per_minute is not None or tokens_per_minute is not None
         self.rates: Final = RateLimits(requests_per_minute, tokens_per_minute) if limited else None
         self._scopes: dict[str, Scope] = {}
+        self.users = 0
+        """Clients that share it."""
         self.ever_reached = False
         """Whether the origin has ever answered. Bulk waits for an origin that is down, not for a wrong address."""
 
@@ -79,7 +81,7 @@ class Gate:
         if len(self._scopes) >= _MOST_SCOPES:
             self._scopes = {name: scope for name, scope in self._scopes.items() if not scope.idle}
         breaker = Breaker(self._breaker, self._chance) if self._breaker is not None else None
-        scope = self._scopes[model] = Scope(model, self._windows(model), self, breaker)
+        scope = self._scopes[model] = Scope(model, self.windows(model), self, breaker)
         return scope
 
     def origin_opened(self) -> None:

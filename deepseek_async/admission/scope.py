@@ -9,9 +9,9 @@ from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
-from deepseek_async.admission.breaker import Breaker
-from deepseek_async.admission.credit import RetryCredit
 from deepseek_async.admission.lease import Blame, Lease
+from deepseek_async.admission.outage.breaker import Breaker
+from deepseek_async.admission.outage.credit import RetryCredit
 from deepseek_async.admission.slots import Slots
 from deepseek_async.admission.statistics import ScopeStatistics
 from deepseek_async.admission.turnstile import Turnstile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from deepseek_async.admission.breaker import Breaker, State
+from deepseek_async.admission.outage.breaker import Breaker, State
 from deepseek_async.admission.window import Window
 
 DESCRIPTOR_RESERVE: Final = 32

@@ -84,7 +84,8 @@ class Caller:
             error = copy.copy(error)
             error.__traceback__ = None
             self.halt = Halt(error, self.loop.time(), for_good)
-            self.gate.dismiss(error)
+            if not for_good or self.gate.users < 2:  # another client of the account may have another key
+                self.gate.dismiss(error)
 
 
 class Alternative(msgspec.Struct, frozen=True):

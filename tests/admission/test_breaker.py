@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from deepseek_async.admission.breaker import LONGEST_RESET, PROBE_PATIENCE, Breaker, BreakerPolicy, State
+from deepseek_async.admission.outage.breaker import LONGEST_RESET, PROBE_PATIENCE, Breaker, BreakerPolicy, State
 
 
 def breaker(**policy) -> Breaker:

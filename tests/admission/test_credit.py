@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepseek_async.admission.credit import PER_SUCCESS, RESERVE, RetryCredit
-from deepseek_async.admission.recent import LastMinute
+from deepseek_async.admission.outage.credit import PER_SUCCESS, RESERVE, RetryCredit
+from deepseek_async.admission.outage.recent import LastMinute
 
 
 def test_ten_retries_are_there_before_any_success_and_no_more():

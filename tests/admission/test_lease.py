@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from deepseek_async.admission import Blame, BreakerPolicy, Gate, Lease
-from deepseek_async.admission.breaker import Breaker
+from deepseek_async.admission.outage.breaker import Breaker
 from deepseek_async.admission.rate import RateLimits
 from deepseek_async.admission.window import Attempt, FixedWindow
 from deepseek_async.errors import APIConnectionError, CircuitOpenError, RateLimitError, ServerOverloadedError

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from deepseek_async.admission.recent import LastMinute
+from deepseek_async.admission.outage.recent import LastMinute
 from deepseek_async.errors import ConfigurationError
 
 LONGEST_RESET: Final = 300.0

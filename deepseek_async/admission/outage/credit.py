@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from deepseek_async.admission.recent import LastMinute
+from deepseek_async.admission.outage.recent import LastMinute
 
 RESERVE: Final = 10.0
 """Retries that need no success before them."""

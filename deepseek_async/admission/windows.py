@@ -1,0 +1,72 @@
+"""Which window a model gets, how large it may become, and what is kept of it for the next run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from deepseek_async.admission.concurrency import START, AdaptiveWindow
+from deepseek_async.admission.memory import CeilingMemory
+from deepseek_async.admission.scope import Scope
+from deepseek_async.admission.window import FixedWindow, Window
+
+_log = logging.getLogger("deepseek_async")
+
+NOMINAL: Final = {"deepseek-flash": 2500, "deepseek-v4-pro": 500}
+"""Published ceilings of concurrent requests (DeepSeek docs, Rate Limit); the true limit is often far lower."""
+
+UNKNOWN: Final = 500
+"""Ceiling of a model that is not in the table."""
+
+_OTHER_ENDPOINTS: Final = 100
+"""Requests at a time to endpoints that have no model, such as the balance."""
+
+_REMEMBERED: Final = 0.8
+"""Share of a remembered ceiling to start with; it may have sunk meanwhile."""
+
+_FEW: Final = 100
+"""Connections below which a limit on open files is worth a warning."""
+
+
+class Windows:
+    """Makes the windows of one account. ``most`` is the number of connections that the process can have."""
+
+    def __init__(self, chosen: int | Literal["auto"], *, most: int, memory: CeilingMemory | None = None) -> None:
+        self._chosen = chosen
+        self._most = most
+        self._memory = memory
+        self._loop = asyncio.get_running_loop()
+        self._warned = False
+
+    def __call__(self, model: str) -> Window:
+        """The window of ``model``; an empty name is for endpoints without one."""
+        if not model:
+            return FixedWindow(min(_OTHER_ENDPOINTS, self._most))
+        chosen = self._chosen
+        cap = min(self._most, NOMINAL.get(model, UNKNOWN) if chosen == "auto" else chosen)
+        if chosen == "auto":
+            remembered = self._memory.recall(model, time.time()) if self._memory is not None else None
+            start: float = START if remembered is None else _REMEMBERED * remembered
+        else:
+            start = cap
+        short = self._most < (_FEW if chosen == "auto" else chosen)
+        if short and not self._warned:
+            self._warned = True
+            _log.warning(
+                "this process may open so few files that at most %d requests can run at a time; raise the limit "
+                "(ulimit -n)",
+                cap,
+            )
+        return AdaptiveWindow(cap=cap, chance=random.random, now=self._loop.time(), start=start)
+
+    def remember(self, scopes: Iterable[Scope]) -> None:
+        """Keep the ceilings that were found for the next run."""
+        if self._memory is None:
+            return
+        now = self._loop.time()
+        found = {scope.model: scope.window.statistics(now).ceiling for scope in scopes}
+        self._memory.store({model: ceiling for model, ceiling in found.items() if ceiling}, time.time())
