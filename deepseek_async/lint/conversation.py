@@ -23,16 +23,27 @@ def conversation_findings(request: Request, *, thinking: bool) -> Iterator[Findi
     if not messages:
         yield Finding("empty_messages", "messages", "must hold at least one message")
         return
+    end = len(messages)
+    while end > 1 and _is_blank(messages[end - 1]):
+        end -= 1
     for index, message in enumerate(messages):
         if message["role"] == "assistant":
-            yield from _assistant_findings(message, index, last=index == len(messages) - 1)
+            yield from _assistant_findings(message, index, last=index == end - 1)
         if isinstance(message.get("content"), list):
             yield from _part_findings(message, index, sees_images="pro" not in request["model"])
     yield from _pairing_findings(messages)
     if thinking:
         yield from _replay_findings(messages, has_tools=bool(request.get("tools")))
-    if messages[-1].get("prefix") and messages[-1]["role"] == "assistant":
+    if messages[end - 1].get("prefix") and messages[end - 1]["role"] == "assistant":
         yield from _continuation_findings(request)
+
+
+def _is_blank(message: dict[str, Any]) -> bool:
+    """A system message that says nothing, which the API leaves out before it looks."""
+    content = message.get("content")
+    return message["role"] == "system" and not (
+        content if isinstance(content, str) else any(part.get("text") or "text" not in part for part in content or ())
+    )
 
 
 def _assistant_findings(message: dict[str, Any], index: int, *, last: bool) -> Iterator[Finding]:

@@ -186,6 +186,14 @@ def test_a_field_that_is_meant_is_not_warned_about():
         linter.checked(body, json.dumps(body).encode(), "warn", frozenset({"seed"}))
 
 
+@pytest.mark.parametrize("blank", ["", [], [{"type": "text", "text": ""}]])
+def test_a_blank_system_message_after_a_prefix_is_overlooked_as_the_api_does(blank: Any):
+    prefix = {"role": "assistant", "content": "So", "prefix": True}
+    body = request(messages=[ASKED, prefix, {"role": "system", "content": blank}])
+    assert official_verdict(body) is None
+    assert list(findings(body)) == []
+
+
 SILENT = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 
 
