@@ -33,8 +33,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test depends on what the machine has set."""
+def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test depends on what the machine has set, or leaves anything in its user's home."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     for name in ("API_KEY", "BASE_URL", "ASYNC_MAX_CONCURRENCY", "ASYNC_HOLIDAYS", "ASYNC_CACHE_DIR"):
         monkeypatch.delenv(f"DEEPSEEK_{name}", raising=False)
 

@@ -75,6 +75,27 @@ async def test_tokens_of_a_cancelled_wait_are_given_back():
     assert bucket._paid_until == pytest.approx(before)
 
 
+async def test_a_request_that_was_not_sent_is_left_to_the_next_one():
+    limits = RateLimits(60, None)
+    await limits.wait(0)
+    limits.cancel(0)
+    async with asyncio.timeout(0.5):
+        await limits.wait(0)
+
+
+async def test_a_wait_that_would_end_after_the_deadline_is_not_begun():
+    limits = RateLimits(None, 60)
+    await limits.wait(1)
+    now = asyncio.get_running_loop().time()
+    assert limits._tokens is not None
+    limits._tokens.settle(1, 31)  # half a minute is owed
+    before = limits._tokens._paid_until
+    with pytest.raises(TimeoutError):
+        await limits.wait(1, until=now + 5)
+    assert asyncio.get_running_loop().time() - now < 1
+    assert limits._tokens._paid_until == pytest.approx(before), "its tokens are given back"
+
+
 async def test_a_wait_without_limits_passes():
     limits = RateLimits(None, None)
     await limits.wait(10**9)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from servers import until
 
 from deepseek_async.batch.dispatcher import Dispatcher
 
@@ -103,6 +104,27 @@ async def test_at_most_as_many_rows_at_a_time_as_were_asked_for():
 
     assert sorted(collecting.result()) == list(range(50))
     assert desk.most == CONCURRENCY
+
+
+async def test_a_limit_that_moves_is_followed_up_and_down_and_bounds_what_is_pulled(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("deepseek_async.batch.dispatcher._FOLLOWED", 0.001)
+    desk, source, limit = Desk(), Source(20), [2]
+    collecting = asyncio.create_task(collect(Dispatcher(source, desk.work, concurrency=lambda: limit[0])))
+    await settled()
+    assert (len(desk.running), source.pulled) == (2, 2)
+    limit[0] = 6
+    await until(lambda: len(desk.running) == 6)  # it grows while every worker waits
+    assert source.pulled == 6
+    limit[0] = 3
+    for _ in range(4):
+        desk.end(next(iter(desk.running)))
+        await settled()
+    assert len(desk.running) == 3
+    while not collecting.done():
+        assert len(desk.running) <= 3
+        desk.end(*list(desk.running))
+        await settled()
+    assert sorted(collecting.result()) == list(range(20))
 
 
 async def test_three_rows_do_not_start_a_thousand_tasks():
