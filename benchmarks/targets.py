@@ -22,8 +22,10 @@ LIMITS = (
     ("open_tls", "errors", "at most", 0, "2,000 open streams over TLS: errors"),
     ("open_tls", "kb_per_stream", "at most", 100, "2,000 open streams over TLS: KB each"),
     ("bulk_memory", "errors", "at most", 0, "bulk run: rows without an answer"),
+    ("bulk_cpu", "errors", "at most", 0, "bulk run beside create: rows without an answer"),
 )
 BULK_GROWTH_MB = 5
+BULK_CPU = 1.25
 CASE_RATIOS = (
     # scenario, figure, case, other case, direction, bound
     ("bulk_order", "seconds", "100 prefix", "100 input", "at most", 1.3, "20 groups of 60: time of order, to no order"),
@@ -103,6 +105,22 @@ def _bulk_growth(runs: list[dict[str, Any]]) -> Check:
     short, long = peaks[min(peaks)], peaks[max(peaks)]
     grown = [long[repeat] - short[repeat] for repeat in short.keys() & long.keys()]
     return _check(promise, "at most", BULK_GROWTH_MB, Spread.of(grown), decimals=1)
+
+
+def _bulk_cpu(runs: list[dict[str, Any]]) -> Check:
+    figures = Figures(runs, "bulk_cpu")
+    spent = {row.case: figures.values(row, "cpu_us") for row in figures.rows()}
+    promise = "CPU per row of a bulk run, against create in a loop"
+    if len(spent) < 2:
+        return _check(promise, "at most", BULK_CPU, None, decimals=2)
+    alone, job = spent["create"], spent["run"]
+    return _check(
+        promise,
+        "at most",
+        BULK_CPU,
+        Spread.of([job[repeat] / alone[repeat] for repeat in alone.keys() & job.keys()]),
+        decimals=2,
+    )
 
 
 def _check(promise: str, direction: str, bound: float, measured: Spread | None, *, decimals: int) -> Check:

@@ -56,6 +56,11 @@ class RowReader:
         self._wanted = wanted
         self._index = 0
 
+    @property
+    def wants_all(self) -> bool:
+        """Whether ``wants_next`` need not be asked."""
+        return self._wanted is None
+
     def wants_next(self) -> bool:
         """Whether the next row is to be read. If not, it is passed over."""
         wanted = self._wanted

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from _csv import Reader as _Reader
 
 _BOM: Final = b"\xef\xbb\xbf"
+_BUFFER: Final = 1 << 17
 _COUNT_BLOCK: Final = 1 << 20
 _PARQUET_ROWS: Final = 256
 _DEEPEST: Final = 200
@@ -102,7 +103,7 @@ class Fingerprint(msgspec.Struct, frozen=True):
 
 def _open(path: Path) -> BinaryIO:
     try:
-        return path.open("rb")
+        return path.open("rb", buffering=_BUFFER)
     except OSError as error:
         raise ConfigurationError(f"cannot read the input {path}: {error.strerror}") from None
 
@@ -141,8 +142,9 @@ def _json_ids(lines: Iterator[tuple[int, bytes]], reader: RowReader) -> Iterator
 
 
 def _json_rows(lines: Iterator[tuple[int, bytes]], reader: RowReader) -> Iterator[Row]:
+    all_wanted = reader.wants_all
     for number, line in lines:
-        if reader.wants_next():
+        if all_wanted or reader.wants_next():
             yield _json_row(number, line, reader)
 
 
@@ -160,7 +162,8 @@ def _parse(line: bytes) -> Any:
     except orjson.JSONDecodeError:
         # json also takes a lone surrogate; the request is then refused with a message that says where.
         value = json.loads(line, parse_constant=_refuse_constant)
-    if line.count(b"[") + line.count(b"{") > _DEEPEST and _depth(value) > _DEEPEST:
+    # Every level takes two bytes.
+    if len(line) > 2 * _DEEPEST and line.count(b"[") + line.count(b"{") > _DEEPEST and _depth(value) > _DEEPEST:
         raise ValueError(f"nested more than {_DEEPEST} levels deep")
     return value
 

@@ -47,13 +47,17 @@ class Finished:
         """Take in every line. Of several lines for one row the last one counts."""
         quickly = not (self._redo or spent)
         self._rows = DigestMap(lines.expected())
+        put = self._rows.put
         for number, line in enumerate(lines):
             if number % _LOOK_EVERY == 0 and stopped():
                 raise SurveyStoppedError
             seen = glance(line) if quickly else None
             if seen is not None:
                 name, hashed = seen
-                self._add(name, hashed, End.ANSWERED)
+                if is_unnamed(name):
+                    self._add(name, hashed, End.ANSWERED)
+                else:
+                    put(key_of(name), hashed & _HASH_BITS)
                 if places:
                     self.places.put(hashed, lines.at + 1)
             else:
@@ -78,9 +82,9 @@ class Finished:
         if is_unnamed(name):
             self.unnamed_answers += (end not in _FAILED) - (before is not None and before & _END_BITS not in _FAILED)
 
-    def end(self, name: bytes, hashed: int) -> int | None:
-        """How the row ended; None if it has not, CHANGED if it then asked for something else."""
-        found = self._rows.get(key_of(name))
+    def end(self, key: int, hashed: int) -> int | None:
+        """How the row of that key ended; None if it has not, CHANGED if it then asked for something else."""
+        found = self._rows.get(key)
         if found is None:
             return None
         end = found & _END_BITS
@@ -114,16 +118,17 @@ class _Findings:
         self.unnamed = 0
         """Rows without an id of their own that have an answer."""
 
-    def name(self, row: Row, hashed: int) -> bytes | None:
-        """The row's name in the output; None if an earlier row has it."""
-        if row.custom_id is None:
-            return unnamed(hashed, self._occurrences.next(hashed)).encode()
-        name = row.custom_id.encode()
-        if self._named.add(key_of(name)):
-            return name
+    def unnamed_name(self, hashed: int) -> str:
+        """The name of the next row that asks this and has no id."""
+        return unnamed(hashed, self._occurrences.next(hashed))
+
+    def is_new(self, key: int, row: Row) -> bool:
+        """Whether no earlier row has the same id."""
+        if self._named.add(key):
+            return True
         self.repeated = self.repeated or row
         self.repetitions += 1
-        return None
+        return False
 
 
 class Survey:
@@ -171,14 +176,14 @@ class Survey:
                 break  # it came later, and nobody has looked whether its name is free
             hashed = request_hash(row)
             if row.custom_id is not None:
-                redo = None if trivial else self._end(row.custom_id.encode(), hashed, row)
+                redo = None if trivial else self._end(key_of(row.custom_id.encode()), hashed, row)
                 yield Due(row, row.custom_id, hashed, redo)
                 continue
             custom_id = unnamed(hashed, occurrences.next(hashed))
             # Equal rows are as good as each other: this one takes the next name that is free.
             while not (trivial or self._is_due(custom_id.encode(), hashed, row)):
                 custom_id = unnamed(hashed, occurrences.next(hashed))
-            yield Due(row, custom_id, hashed, None if trivial else self._end(custom_id.encode(), hashed, row))
+            yield Due(row, custom_id, hashed, None if trivial else self._end(key_of(custom_id.encode()), hashed, row))
 
     def _compare(self, stopped: Callable[[], bool]) -> None:
         """Hold every row against what is finished."""
@@ -199,10 +204,11 @@ class Survey:
     def _judge(self, row: Row, found: _Findings) -> bool:
         """Whether the row is to be run."""
         hashed = request_hash(row)
-        name = found.name(row, hashed)
-        if name is None:
+        name = (row.custom_id or found.unnamed_name(hashed)).encode()
+        key = key_of(name)
+        if row.custom_id is not None and not found.is_new(key, row):
             return False
-        end = self._end(name, hashed, row)
+        end = self._end(key, hashed, row)
         if row.custom_id is None and end is not None and end not in _FAILED:
             found.unnamed += 1
         if self._shard is not None and not self._shard.has(name):
@@ -220,8 +226,8 @@ class Survey:
             self.resumed_failed += end == End.FAILED
         return False
 
-    def _end(self, name: bytes, hashed: int, row: Row) -> int | None:
-        end = self.finished.end(name, hashed)
+    def _end(self, key: int, hashed: int, row: Row) -> int | None:
+        end = self.finished.end(key, hashed)
         if end == End.INVALID_JSON and not asks_for_json(row):
             return End.ANSWERED
         return end
@@ -234,7 +240,7 @@ class Survey:
     def _is_due(self, name: bytes, hashed: int, row: Row) -> bool:
         if self._shard is not None and not self._shard.has(name):
             return False
-        return self._due(self._end(name, hashed, row))
+        return self._due(self._end(key_of(name), hashed, row))
 
     def _changed(self, row: Row, number: int) -> InputChangedError:
         more = f"; so do {number - 1:,} further rows" if number > 1 else ""

@@ -138,8 +138,13 @@ class Journal:
         return line.partition(b"\n")[0]
 
     async def flow(self) -> None:
-        """Wait while the disk is full. Nothing should be sent then whose answer could not be kept."""
+        """Wait while the disk is full: nothing should be sent whose answer could not be kept.
+
+        Raises what ``append`` raises if no room was made.
+        """
         await self._flowing.wait()
+        if self._failure is not None:
+            raise self._failure
 
     async def append(self, line: bytes, mark: Any) -> None:
         """Take a line. Waits only when the disk is far behind."""

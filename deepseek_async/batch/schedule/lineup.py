@@ -79,6 +79,8 @@ class Lineup(Generic[T]):
         """The next row that may go; None if there is none, or all of them wait for a leader."""
         while self._next:
             ticket = self._next.popleft()
+            if not ticket.prefix.keys:
+                return ticket  # too short to share anything, as most rows of most jobs
             leader = self._leader(ticket)
             if leader is None:
                 self._send(ticket)

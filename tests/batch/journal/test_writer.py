@@ -559,7 +559,18 @@ async def test_a_disk_that_stays_full_ends_the_run_and_the_next_one_goes_on(
     size = len(line("0"))
     async with writing.journal() as journal:
         await journal.append(line(0), "0")
-    failure = await outcome(Writing(writing.path, disk=FullDisk(size + 10)).write(*range(1, 9)))
+    stuck = Writing(writing.path, disk=FullDisk(size + 10)).journal()
+
+    async def run() -> None:
+        async with stuck as journal:
+            for number in range(1, 9):
+                await journal.append(line(number), str(number))
+            await until(lambda: journal.stalled)
+            # Who waits to send the next request must not send it after all.
+            with pytest.raises(OutputWriteError, match="no room was made"):
+                await journal.flow()
+
+    failure = await outcome(run())
 
     assert failure is not None
     assert "No space left on device, and no room was made within" in failure.message
