@@ -44,7 +44,7 @@ class Slots:
     home-made semaphores. One timer serves the whole queue for what changes by time alone.
     """
 
-    __slots__ = ("_bulk", "_interactive", "_interactive_running", "_loop", "_timer", "turnstile")
+    __slots__ = ("_bulk", "_due", "_interactive", "_interactive_running", "_loop", "_timer", "turnstile")
 
     def __init__(self, turnstile: Turnstile, loop: asyncio.AbstractEventLoop) -> None:
         self.turnstile: Final = turnstile
@@ -53,6 +53,7 @@ class Slots:
         self._bulk: deque[_Waiter] = deque()
         self._interactive_running = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
 
     @property
     def waiting(self) -> int:
@@ -154,9 +155,11 @@ class Slots:
             return
         due = max(due, now + _SHORTEST_TIMER)
         if self._timer is not None:
-            if self._timer.when() <= due:
+            if self._due <= due:
                 return  # it will look again
             self._timer.cancel()
+        # Kept here, because a timer of uvloop that is due at once is a handle without a time.
+        self._due = due
         self._timer = self._loop.call_at(due, self._on_timer)
 
     def _stop_idle_timer(self) -> None:

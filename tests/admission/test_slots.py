@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+import uvloop
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -269,3 +270,25 @@ async def test_the_timer_goes_with_the_last_waiter():
     only.cancel()
     await asyncio.sleep(0)
     assert slots._timer is None
+
+
+@pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_queue_is_served_on_every_kind_of_loop(make_loop: Callable[[], asyncio.AbstractEventLoop]):
+    """A timer of uvloop that is due at once has no ``when``: found by a job of the command line."""
+
+    async def ten_in_turn() -> None:
+        loop = asyncio.get_running_loop()
+        window = Opening(0.0)
+        slots = Slots(Turnstile(window), loop)
+        asked = [asyncio.ensure_future(slots.take(number)) for number in range(10)]
+        for each in asked:
+            late = loop.time() - 0.01  # as seen by a step that has taken its time
+            window.opens = late + 0.0005
+            slots.serve(late)
+            slots.serve(late)
+            window.ended(await each, loop.time())
+            window.opens = loop.time() + 0.002
+            slots.freed(loop.time(), bulk=True)
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(ten_in_turn())
