@@ -74,22 +74,20 @@ class RowReader:
 
         Never raises for a bad value: the row then carries the error.
         """
-        index = self._next()
+        index, self._index = self._index, self._index + 1
         line = index + 1 if line is None else line
         custom_id = None
         try:
-            custom_id = _identifier(value.get("custom_id")) if isinstance(value, _MAPPINGS) else None
+            if isinstance(value, _MAPPINGS) and "custom_id" in value:
+                custom_id = _identifier(value["custom_id"])
             return Row(index, line, custom_id, self._body(self._parameters(value)))
         except InvalidRequestError as error:
             return self._bad(index, line, error.message, repr(value).encode("utf-8", "replace"), custom_id)
 
     def unreadable(self, line: int, reason: str, text: bytes) -> Row:
         """The row for a line that could not even be parsed."""
-        return self._bad(self._next(), line, reason, text)
-
-    def _next(self) -> int:
         index, self._index = self._index, self._index + 1
-        return index
+        return self._bad(index, line, reason, text)
 
     def _bad(self, index: int, line: int, reason: str, text: bytes, custom_id: str | None = None) -> Row:
         place = f"{self._path}, line {line}" if self._path else f"request {line}"
@@ -111,9 +109,7 @@ class RowReader:
 
     def _from_mapping(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
         if "body" not in value:
-            parameters = dict(value)
-            parameters.pop("custom_id", None)
-            return parameters
+            return {name: item for name, item in value.items() if name != "custom_id"}
         url, method = value.get("url", "/v1/chat/completions"), value.get("method", "POST")
         if url not in _ENDPOINTS:
             raise InvalidRequestError(f"url is {url!r}; a batch sends /v1/chat/completions")

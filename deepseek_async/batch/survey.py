@@ -206,7 +206,7 @@ class Survey:
         hashed = request_hash(row)
         name = (row.custom_id or found.unnamed_name(hashed)).encode()
         key = key_of(name)
-        if row.custom_id is not None and not found.is_new(key, row):
+        if row.custom_id and not found.is_new(key, row):
             return False
         end = self._end(key, hashed, row)
         if row.custom_id is None and end is not None and end not in _FAILED:
