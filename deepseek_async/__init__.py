@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from deepseek_async.call.retry import RetryPolicy
     from deepseek_async.call.stream import ChatCompletionStream, CompletionStream, ResponseStream
     from deepseek_async.client import AsyncDeepSeek
+    from deepseek_async.codec.limits import Limits
     from deepseek_async.endpoint import Endpoint
     from deepseek_async.errors import (
         APIConnectionError,
@@ -107,6 +108,7 @@ _HOME = {
     "InsufficientBalanceError": "errors",
     "InternalServerError": "errors",
     "InvalidRequestError": "errors",
+    "Limits": "codec.limits",
     "NotFoundError": "errors",
     "OutputLockedError": "errors",
     "OutputWriteError": "errors",
@@ -168,6 +170,7 @@ __all__ = [
     "InsufficientBalanceError",
     "InternalServerError",
     "InvalidRequestError",
+    "Limits",
     "NotFoundError",
     "OutputLockedError",
     "OutputWriteError",

@@ -15,6 +15,7 @@ from deepseek_async.admission.slots import with_look_ahead
 from deepseek_async.admission.statistics import Statistics
 from deepseek_async.call.lifecycle import Alternative, Caller
 from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.codec.limits import Limits
 from deepseek_async.codec.tokens import TokenEstimator
 from deepseek_async.elsewhere import Elsewhere
 from deepseek_async.endpoint import Endpoint, Family
@@ -52,6 +53,7 @@ class AsyncDeepSeek:
     - ``retry``: a RetryPolicy, or the number of attempts; 4 by default.
     - ``breaker``: a BreakerPolicy, or False for none: after repeated failures calls fail at once with
       CircuitOpenError, bulk waits, and one request at a time finds out whether the service is back.
+    - ``limits``: a Limits: how large a request, an answer and one event of a stream may be, in bytes.
     - ``fallback_models``: asked in turn when the model fails; ``fallback``: another server (URL or Endpoint) after
       them. The answer's ``fallback`` says who gave it.
     - ``account``: a name for the account behind the key, for users of several keys of one account, who then share
@@ -88,6 +90,7 @@ class AsyncDeepSeek:
         tokenizer: str | os.PathLike[str] | None = None,
         account: str | None = None,
         breaker: BreakerPolicy | bool | None = None,
+        limits: Limits | None = None,
         fallback_models: Sequence[str] = (),
         fallback: str | Endpoint | None = None,
     ) -> None:
@@ -109,6 +112,7 @@ class AsyncDeepSeek:
             tokenizer=tokenizer,
             account=account,
             breaker=breaker,
+            limits=limits,
             fallback_models=fallback_models,
             fallback=fallback,
         )

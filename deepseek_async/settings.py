@@ -15,6 +15,7 @@ import msgspec
 
 from deepseek_async.admission.outage.breaker import BreakerPolicy
 from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.codec.limits import DEFAULT_LIMITS, Limits
 from deepseek_async.credential import ApiKey, redact
 from deepseek_async.endpoint import FAMILIES, Endpoint, Family
 from deepseek_async.errors import ConfigurationError
@@ -45,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tokenizer: str | None = None
     account: str
     breaker: BreakerPolicy | None = None
+    limits: Limits = DEFAULT_LIMITS
     fallback_models: tuple[str, ...] = ()
     fallback: Endpoint | None = None
     cache_folder: Path | None = None
@@ -83,6 +85,7 @@ def settings_from(
     tokenizer: str | os.PathLike[str] | None = None,
     account: str | None = None,
     breaker: BreakerPolicy | bool | None = None,
+    limits: Limits | None = None,
     fallback_models: Sequence[str] = (),
     fallback: str | Endpoint | None = None,
     environment: Mapping[str, str] | None = None,
@@ -111,6 +114,7 @@ def settings_from(
         tokenizer=None if tokenizer is None else os.fspath(tokenizer),
         account=_account(account, api_key),
         breaker=_breaker(breaker),
+        limits=_limits(limits),
         fallback_models=_fallback_models(fallback_models),
         fallback=_fallback(fallback, api_key, url),
         cache_folder=_cache_folder(url, environment) if concurrency == "auto" else None,
@@ -191,6 +195,12 @@ def _breaker(breaker: BreakerPolicy | bool | None) -> BreakerPolicy | None:
     if not isinstance(breaker, BreakerPolicy):
         raise ConfigurationError(f"breaker must be a BreakerPolicy, or False for none, not {breaker!r}")
     return breaker
+
+
+def _limits(limits: Limits | None) -> Limits:
+    if limits is not None and not isinstance(limits, Limits):
+        raise ConfigurationError(f"limits must be a Limits, for example Limits(request=48 * 2**20), not {limits!r}")
+    return limits or DEFAULT_LIMITS
 
 
 def _fallback_models(models: Sequence[str]) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ class Connected:
         self._joins = gate is None
         self.gate: Final = gate or _gate_of(settings, self.session.origin, account, most, own=own)
         self.gate.users += self._joins
-        self.caller = Caller(self.session, self.gate)
+        self.caller = Caller(self.session, self.gate, settings.limits)
 
     async def aclose(self) -> None:
         """Close the connections; whoever waits for a turn is told so."""

@@ -14,7 +14,7 @@ import msgspec
 import orjson
 
 from deepseek_async.batch.row import Defaults, Row, RowReader
-from deepseek_async.codec.request import MAX_REQUEST_BYTES
+from deepseek_async.codec.limits import ACCEPTED_BYTES
 from deepseek_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _csv_rows(path: Path, defaults: Defaults, reader: RowReader) -> Iterator[Row
     if defaults.template is None:
         raise ConfigurationError(f"a CSV input needs a template, for example 'Summarise: {{text}}' ({path})")
     # The limit is the process's and 128 KiB by default; a document may be longer.
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_REQUEST_BYTES))
+    csv.field_size_limit(max(csv.field_size_limit(), ACCEPTED_BYTES))
     _check_columns(path, defaults.template, _header(path))
     return _records(path, reader)
 

@@ -6,7 +6,6 @@ import msgspec
 
 from deepseek_async.admission import Lease
 from deepseek_async.call.classification import end
-from deepseek_async.codec.body import MAX_BODY_BYTES
 from deepseek_async.codec.refusal import trace_id
 from deepseek_async.errors import APIError, APIResponseValidationError
 from deepseek_async.transport.protocol import Response
@@ -29,9 +28,9 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
         """``x-ds-trace-id``: the only correlation header DeepSeek sends."""
         return trace_id(self.response.headers)
 
-    async def read(self) -> bytes:
-        """The whole body, without the blank lines that the server sends while a request is queued."""
-        body = (await self.response.read(MAX_BODY_BYTES)).strip()
+    async def read(self, limit: int) -> bytes:
+        """The whole body without the blank lines sent while the request was queued; ``limit`` bytes at most."""
+        body = (await self.response.read(limit)).strip()
         if not body:
             # Frequent in overload: a body of white space only, then the end.
             raise APIResponseValidationError("the server sent an empty body instead of an answer", reason="blank")

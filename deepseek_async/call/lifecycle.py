@@ -16,6 +16,7 @@ from deepseek_async.call.classification import end
 from deepseek_async.call.exchange import Exchange
 from deepseek_async.call.fallback import helps_elsewhere
 from deepseek_async.call.retry import LONGEST_BULK_WAIT, RetryPolicy
+from deepseek_async.codec.limits import DEFAULT_LIMITS, Limits
 from deepseek_async.codec.refusal import refusal
 from deepseek_async.codec.request import encode_request
 from deepseek_async.errors import (
@@ -52,9 +53,10 @@ class Halt(msgspec.Struct, frozen=True):
 class Caller:
     """Makes calls over one transport and through one gate, on one event loop."""
 
-    def __init__(self, transport: Transport, gate: Gate) -> None:
+    def __init__(self, transport: Transport, gate: Gate, limits: Limits = DEFAULT_LIMITS) -> None:
         self.transport = transport
         self.gate = gate
+        self.limits = limits
         self.loop = asyncio.get_running_loop()
         self.halt: Halt | None = None
 
@@ -142,6 +144,11 @@ class Call(msgspec.Struct, gc=False, eq=False):
         if self._timeouts.total is not None:
             self._until = self._began + self._timeouts.total
 
+    @property
+    def limits(self) -> Limits:
+        """How large its request and its answer may be."""
+        return self._caller.limits
+
     # A struct's own repr would show what the server sent to whoever prints locals.
     __repr__ = object.__repr__
 
@@ -155,7 +162,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
             exchange = None
             try:
                 exchange = await self._attempt()
-                answer = decode(await exchange.read())
+                answer = decode(await exchange.read(self.limits.body))
                 failure = None if fault_of is None else fault_of(answer, exchange.response.headers)
             except APIError as error:
                 failure = error
@@ -282,7 +289,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
             self._ticket = next(self._scope.tickets)
             self._outgoing = msgspec.structs.replace(
                 self._outgoing,
-                body=encode_request({**plan.body, "model": model}),
+                body=encode_request({**plan.body, "model": model}, self.limits.request),
             )
             self._earlier, self._returns = self.attempts, 0
             self.fallback = alternative.name

@@ -14,11 +14,11 @@ from deepseek_async.call.continuation import continuation_of
 from deepseek_async.call.deltas import StreamEvent, events_of
 from deepseek_async.call.exchange import Exchange
 from deepseek_async.call.lifecycle import Call
-from deepseek_async.codec.body import MAX_BODY_BYTES
 from deepseek_async.codec.chunks import ChunkReader, ChunkT, StreamReader, WholeT
 from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.codec.request import BETA_CHAT, encode_request
 from deepseek_async.codec.responses import ResponseReader
+from deepseek_async.codec.sse import SSEDecoder
 from deepseek_async.codec.text import TextReader
 from deepseek_async.codec.verdict import fault_of_no_stream
 from deepseek_async.errors import (
@@ -57,6 +57,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         "_held",
         "_hidden",
         "_left",
+        "_limits",
         "_progressed",
         "_reader",
         "_received",
@@ -69,9 +70,11 @@ class AnswerStream(Generic[ChunkT, WholeT]):
     def __init__(self, call: Call, exchange: Exchange) -> None:
         self._call = call
         self._exchange = exchange
-        self._reader: StreamReader[ChunkT, WholeT] = self._reader_type()
+        self._limits = call.limits
+        self._reader: StreamReader[ChunkT, WholeT] = self._reader_type(SSEDecoder(self._limits.event))
         self._received = 0
-        self._unchecked = _LOOK  # bytes that may be received before what is kept of them is looked at
+        # Bytes that may be received before what is kept of them is looked at.
+        self._unchecked = min(_LOOK, self._limits.body)
         self._progressed = False
         self._shown = False  # whether any chunk was handed out
         self._hidden = False  # whether this attempt repeats what an earlier one has shown
@@ -193,9 +196,10 @@ class AnswerStream(Generic[ChunkT, WholeT]):
 
     def _look_at_size(self) -> None:
         """Every so many bytes: is the stream, or what is kept of it, larger than any answer?"""
-        self._unchecked = min(MAX_BODY_BYTES, self._unchecked + _LOOK)
-        if self._received > MAX_BODY_BYTES:
-            limit = f"{MAX_BODY_BYTES:,} bytes"
+        most = self._limits.body
+        self._unchecked = min(most, self._unchecked + _LOOK)
+        if self._received > most:
+            limit = f"{most:,} bytes (limits.body)"
         elif self._reader.size > MAX_TEXT:
             limit = f"{MAX_TEXT:,} characters"
         elif len(self._held) > _MOST_HELD:
@@ -280,9 +284,9 @@ class AnswerStream(Generic[ChunkT, WholeT]):
             raise self._interrupted(failure)
         await self._call.back_off(failure)
         self._exchange = await self._call.exchange()
-        self._reader = self._reader_type()
+        self._reader = self._reader_type(SSEDecoder(self._limits.event))
         self._received = 0
-        self._unchecked = _LOOK
+        self._unchecked = min(_LOOK, self._limits.body)
         self._held = []
         self._hidden = self._shown
 
@@ -333,7 +337,7 @@ class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
         if further is None:
             return False
         try:
-            exchange = await self._call.go_on(BETA_CHAT, encode_request(further))
+            exchange = await self._call.go_on(BETA_CHAT, encode_request(further, self._limits.request))
         except APIError as error:
             raise self._interrupted(failure) from error
         if exchange is None:

@@ -16,9 +16,6 @@ T = TypeVar("T", bound=Answer)
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What the strict decoder raises for JSON that it does not take."""
 
-MAX_BODY_BYTES: Final = 256 * 1024 * 1024
-"""Longest response body accepted by default, counted after decompression."""
-
 
 class OddBytes(bytes):
     """What only the tolerant decoder took: a strict parser may refuse it, so it is no JSON to be passed on unseen."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from deepseek_async.codec.limits import ACCEPTED_BYTES, MAX_REQUEST_BYTES
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.types import ChatCompletionMessage
 
@@ -15,14 +16,22 @@ CHAT: Final = "/chat/completions"
 BETA_CHAT: Final = "/beta/chat/completions"
 """Serves what CHAT serves, and prefix completion and strict tools (DeepSeek docs, Chat Prefix Completion)."""
 
-MAX_REQUEST_BYTES: Final = 48 * 1024 * 1024
-"""DeepSeek's limit on a request body (DeepSeek docs, Vision guide)."""
-
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
-def encode_request(parameters: Mapping[str, Any]) -> bytes:
-    """``parameters`` as JSON. Raises InvalidRequestError, naming the place, for what JSON cannot carry."""
+_NAMES: Final = ("model", "user_id", "user")
+"""Fields that are names: they come back in logs, in errors and in other requests."""
+
+
+def encode_request(parameters: Mapping[str, Any], limit: int = MAX_REQUEST_BYTES) -> bytes:
+    """``parameters`` as JSON, ``limit`` bytes at most.
+
+    Raises InvalidRequestError, naming the place, for what JSON or a name cannot carry.
+    """
+    for field in _NAMES:
+        name = parameters.get(field)
+        if isinstance(name, str) and not name.isprintable():
+            raise InvalidRequestError(f"{field} holds a line break, a NUL or another control character: {name!r:.200}")
     try:
         # Copied, because orjson's bytes keep their working buffer: 8 KB for a short request, which a stream
         # would hold as long as it may have to be sent again.
@@ -33,10 +42,10 @@ def encode_request(parameters: Mapping[str, Any]) -> bytes:
         except RecursionError:
             explanation = "the request cannot be written as JSON: it holds itself, or is nested too deeply"
         raise InvalidRequestError(explanation) from None
-    if len(body) > MAX_REQUEST_BYTES:
+    if len(body) > limit:
         raise InvalidRequestError(
-            f"the request is {len(body):,} bytes; DeepSeek takes at most {MAX_REQUEST_BYTES:,}. "
-            "Send large images as file references, or split the prompt",
+            f"the request is {len(body):,} bytes, limits.request is {limit:,} and DeepSeek takes {ACCEPTED_BYTES:,} "
+            "at most. Send large images as file references, or split the prompt",
         )
     return body
 

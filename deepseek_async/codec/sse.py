@@ -14,10 +14,8 @@ from typing import Final
 
 import msgspec
 
+from deepseek_async.codec.limits import MAX_EVENT_BYTES
 from deepseek_async.errors import APIResponseValidationError
-
-MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
-"""Longest event accepted by default. The API's largest answer is 393,216 tokens, sent in far smaller events."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 _PREFIX: Final = b"data: "

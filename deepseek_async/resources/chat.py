@@ -309,12 +309,12 @@ class Completions:
         """
         connection = self._connection
         caller = connection.caller()
-        wire = encode_request(body)
+        wire = encode_request(body, caller.limits.request)
         linter = connection.lint
         if (lint or linter.mode) != "off":
             checked = linter.checked(body, wire, lint or linter.mode, deliberate or ())
             if checked is not body:
-                body, wire = checked, encode_request(checked)
+                body, wire = checked, encode_request(checked, caller.limits.request)
         choices = connection.alternatives
         counts = caller.gate.counts_tokens
         asked = str(body.get("model", ""))

@@ -59,7 +59,7 @@ class Route:
         caller = connection.caller() if family is None else connection.caller_of(family)
         tokens = 0
         if body is not None:
-            wire = encode_request(body)
+            wire = encode_request(body, caller.limits.request)
             if caller.gate.counts_tokens:
                 tokens = self._estimate(connection, wire, body)
         return caller.call(
@@ -116,6 +116,8 @@ def named(what: str, value: str) -> str:
     """An id as a path segment. Raises InvalidRequestError for an empty one, which would name the whole list."""
     if not value or not isinstance(value, str):
         raise InvalidRequestError(f"{what} must not be empty, not {value!r}")
+    if not value.isprintable():
+        raise InvalidRequestError(f"{what} holds a line break, a NUL or another control character: {value!r:.200}")
     return quote(value, safe="")
 
 

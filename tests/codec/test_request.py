@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepseek_async.codec import request
 from deepseek_async.codec.request import encode_request
 from deepseek_async.errors import InvalidRequestError
 
@@ -51,8 +50,15 @@ def test_a_list_that_holds_itself_is_refused():
         encode_request({"messages": messages})
 
 
-def test_a_request_past_the_apis_limit_is_refused_with_its_size(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(request, "MAX_REQUEST_BYTES", 1000)
-    assert encode_request({"a": "x" * 992})
-    with pytest.raises(InvalidRequestError, match="1,001 bytes"):
-        encode_request({"a": "x" * 993})
+def test_a_request_past_the_limit_is_refused_with_its_size_and_the_setting():
+    assert encode_request({"a": "x" * 992}, 1000)
+    with pytest.raises(InvalidRequestError, match=r"1,001 bytes, limits\.request is 1,000"):
+        encode_request({"a": "x" * 993}, 1000)
+
+
+@pytest.mark.parametrize("field", ["model", "user_id", "user"])
+@pytest.mark.parametrize("name", ["a\r\nX: 1", "a\nb", "a\0b", "\x1b[31m"])
+def test_a_name_with_a_control_character_is_refused(field: str, name: str):
+    with pytest.raises(InvalidRequestError, match=field) as caught:
+        encode_request({"model": "deepseek-flash", field: name})
+    assert str(caught.value).isprintable()
