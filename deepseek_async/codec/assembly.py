@@ -105,6 +105,11 @@ class Assembly(msgspec.Struct, gc=False):
         return [growing.finish_reason for growing in self._choices.values()]
 
     @property
+    def says_nothing(self) -> bool:
+        """Whether neither content nor a tool call has come; reasoning alone is no answer."""
+        return not any(growing.content or growing.calls for growing in self._choices.values())
+
+    @property
     def size(self) -> int:
         """Characters of content and reasoning so far."""
         choices = self._choices.values()

@@ -160,7 +160,8 @@ class ChunkReader(ChoicesReader[ChatCompletionChunk, ChatCompletion]):
     def fault(self, *, progressed: bool) -> APIError | None:
         """See ``StreamReader.fault``."""
         fault = fault_of_stream(self.assembly.finish_reasons)
-        if fault is None and (not progressed or "length" in self.assembly.finish_reasons):
+        del progressed  # reasoning alone is progress, and no answer
+        if fault is None and self.assembly.says_nothing:
             fault = fault_of_emptiness(self.assembly.completion())
         return fault
 
