@@ -10,7 +10,7 @@ import aiohttp
 from deepseek_async.credential import redact
 from deepseek_async.errors import APIConnectionError, APIError, APITimeoutError
 from deepseek_async.quotation import plain
-from deepseek_async.transport.handler import MalformedBodyError
+from deepseek_async.transport.handler import MalformedBodyError, StaleConnectionError
 
 
 def translate(error: Exception, origin: str) -> APIError:
@@ -50,6 +50,8 @@ def translate(error: Exception, origin: str) -> APIError:
                 connected=True,
                 reason="protocol",
             )
+        case StaleConnectionError():
+            return APIConnectionError(f"{origin} had closed a kept connection", connected=True, reused=True)
         case aiohttp.ClientPayloadError():
             return APIConnectionError(f"the response of {origin} broke off: {_said(error)}", connected=True)
         case _:

@@ -1,7 +1,8 @@
-"""aiohttp's reader of one connection, with two holes closed."""
+"""aiohttp's reader of one connection, with three holes closed."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import aiohttp
@@ -12,16 +13,40 @@ class MalformedBodyError(aiohttp.ClientPayloadError):
     """The framing of a body is no HTTP, in a later read than the one that brought its head."""
 
 
+class StaleConnectionError(aiohttp.ServerDisconnectedError):
+    """The server had closed a kept connection: not a byte came of the answer to the request sent on it."""
+
+
 class StrictHandler(ResponseHandler):
-    """Tells the reader of a body what broke it, and is not used again once something came that nobody asked for."""
+    """Tells the reader of a body what broke it, tells a stale connection from a broken one, and is not used again
+    once something came that nobody asked for.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._requests = 0
+        self._silent = True  # whether nothing has come since the request
+
+    def set_response_params(self, **parameters: Any) -> None:
+        """Called by aiohttp before each request."""
+        self._requests += 1
+        self._silent = True
+        super().set_response_params(**parameters)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop."""
+        self._silent = False
+        super().data_received(data)
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        """Called by aiohttp when it cannot parse what came.
+        """Called by aiohttp when it cannot parse what came, and when the connection is lost.
 
         aiohttp keeps the exception for the next reader of a head. The reader of a body that has begun would be
         told nothing, and wait until a timer of ours runs out.
         """
         payload = self._payload
+        if self._requests > 1 and self._silent and isinstance(exc, aiohttp.ClientConnectionError):
+            exc = StaleConnectionError()
         super().set_exception(exc, *cause)
         if payload is not None and not payload.is_eof() and payload.exception() is None:
             payload.set_exception(MalformedBodyError(str(getattr(exc, "message", exc))))
