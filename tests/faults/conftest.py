@@ -1,7 +1,7 @@
 """What every row of the fault matrix asserts besides its own: nothing is left, nothing is told, all of it ends soon.
 
-A row is a test whose name begins with the row, as ``test_n3_…``. ``pytest tests/faults --matrix`` prints the
-matrix: each row, its tests, and how they ended.
+A row is a test whose name begins with the row, as ``test_n3_…``, or whose id does, as ``[N3 reset]``.
+``pytest tests/faults --matrix`` prints the matrix: each row, its tests, and how they ended.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ROWS = {"N": 16, "S": 15, "Q": 8, "R": 6}
 LONGEST_ROW = 30
 """Seconds; timers are scaled so that a row takes a fraction of it."""
 
-_ROW = re.compile(r"test_([a-z])(\d+)_")
+_ROW = re.compile(r"test_([a-z])(\d+)_|.*[\[-]([A-Z])(\d+) ")
 
 
 @pytest.fixture(autouse=True)
@@ -106,11 +106,12 @@ def open_sockets() -> int:
 def row_of(nodeid: str) -> str | None:
     """The row that a test belongs to, for example N3."""
     found = _ROW.match(nodeid.rpartition("::")[2])
-    return f"{found[1].upper()}{found[2]}" if found else None
+    return f"{found[1] or found[3]}{found[2] or found[4]}".upper() if found else None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--matrix", action="store_true", help="print each row of the fault matrix with its tests")
+    parser.addoption("--examples", type=int, help="how many responses the fuzz tests of the wire look at")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -50,6 +50,7 @@ from deepseek_async import (
     InsufficientBalanceError,
     InternalServerError,
     RateLimitError,
+    ReasoningBudgetExhaustedError,
     ServerOverloadedError,
     StreamInterruptedError,
     Timeouts,
@@ -567,3 +568,31 @@ async def test_s15_a_stop_that_says_nothing_is_tried_again_twice_at_most(
     error = await failure_of(client, stream=stream)
     assert isinstance(error, APIResponseValidationError)
     assert error.attempts == len(server.requests) == 3
+
+
+@both_ways
+@pytest.mark.parametrize("reasoning", [None, "Let me think"])
+async def test_s15_a_length_that_says_nothing_is_an_error_of_its_own_and_not_tried_again(
+    serve: Serve,
+    connect: Connect,
+    reasoning: str | None,
+    stream: bool,
+):
+    thinking = {"role": "assistant", "content": "", "reasoning_content": reasoning}
+    body = answer("", finish_reason="length")
+    body["choices"][0]["message"] = thinking
+    server = await serve([whole(event(chunk(thinking)), ending("length"), DONE) if stream else response(body)])
+    error = await failure_of(connect(server, retry=MANY), stream=stream)
+    assert isinstance(error, ReasoningBudgetExhaustedError)
+    assert (error.attempts, error.retryable) == (1, False)
+    assert len(server.requests) == 1
+
+
+async def test_s15_a_stream_that_stops_after_its_reasoning_is_no_answer(serve: Serve, connect: Connect):
+    thought = event(chunk({"content": None, "reasoning_content": "Let me think"}))
+    server = await serve([whole(OPENING, thought, ending(), DONE)])
+    error = await failure_of(connect(server), stream=True)
+    assert isinstance(error, StreamInterruptedError)
+    assert isinstance(error.__cause__, APIResponseValidationError)
+    assert error.__cause__.reason == "empty"
+    assert len(server.requests) == 1

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from certificate import HOUR, Authority
-from clients import AT_ONCE, Connect, ask, failure_of, open_stream, said_by
+from clients import AT_ONCE, MANY, Connect, ask, failure_of, open_stream, said_by
 from servers import (
     ANSWER,
     CANARY,
@@ -44,6 +44,7 @@ from deepseek_async import (
     APIStatusError,
     APITimeoutError,
     AsyncDeepSeek,
+    BreakerPolicy,
     RetryPolicy,
     StreamInterruptedError,
     Timeouts,
@@ -156,6 +157,31 @@ async def test_n4_a_close_at_the_request_on_a_kept_connection_costs_no_call(
     for _ in range(2):
         assert await said_by(client, stream=stream) == "Hello"
     assert [request.connection for request in server.requests] == [1, 1, 2]
+
+
+@both_ways
+async def test_n4_that_close_is_repaired_at_once_and_held_against_nobody(
+    serve: Serve,
+    connect: Connect,
+    stream: bool,
+):
+    server = await serve(good(stream), [CLOSE], good(stream), [CLOSE], good(stream))
+    slow = RetryPolicy(max_attempts=2, base_delay=600, max_delay=600)
+    client = connect(server, retry=slow, breaker=BreakerPolicy(failure_threshold=1))
+    async with asyncio.timeout(5):
+        for _ in range(3):
+            assert await said_by(client, stream=stream) == "Hello"
+    assert [request.connection for request in server.requests] == [1, 1, 2, 2, 3]
+
+
+async def test_n4_a_close_on_the_fresh_connection_too_is_paid_for(serve: Serve, connect: Connect):
+    server = await serve([ANSWER], [CLOSE])
+    client = connect(server, retry=RetryPolicy(max_attempts=2, base_delay=0))
+    await ask(client)
+    error = await failure_of(client, stream=False)
+    assert isinstance(error, APIConnectionError)
+    # The first on the kept connection, which is not counted, and two on fresh ones.
+    assert [request.connection for request in server.requests] == [1, 1, 2, 3]
 
 
 async def test_n4_a_connection_closed_while_it_was_kept_is_not_used_again(serve: Serve, connect: Connect):
@@ -349,8 +375,6 @@ async def test_n11_a_plain_body_that_trickles_blanks_meets_the_attempt_timer(ser
 
 # N12: what comes is no HTTP.
 
-THRICE = RetryPolicy(max_attempts=3, base_delay=0)
-
 RUBBISH = {
     "bad status line": [b"no HTTP at all\r\n\r\n", SILENCE],
     "bad status": [b"HTTP/1.1 abc OK\r\n\r\n", SILENCE],
@@ -381,11 +405,11 @@ async def test_n12_what_is_no_http_is_tried_again_twice_and_is_no_400(
 ):
     server = await serve(RUBBISH[fault])
     async with asyncio.timeout(5):  # far below the timers: the fault is seen, not waited out
-        error = await failure_of(connect(server, retry=THRICE), stream=stream)
+        error = await failure_of(connect(server, retry=MANY), stream=stream)
     assert isinstance(error, APIConnectionError)
     assert (error.reason, error.status_code) == ("protocol", None)
     assert f"127.0.0.1:{server.port}" in str(error)
-    assert error.attempts == len(server.requests) == THRICE.max_attempts
+    assert error.attempts == len(server.requests) == 3
     assert len(str(error)) < 400
 
 
@@ -400,10 +424,10 @@ async def test_n12_a_chunk_size_that_is_none_is_seen_at_once_also_in_mid_body(
     server = await serve([begin, later, b"zz\r\nrubbish\r\n", SILENCE])
     later.set()
     async with asyncio.timeout(5):
-        error = await failure_of(connect(server, retry=THRICE), stream=stream)
+        error = await failure_of(connect(server, retry=MANY), stream=stream)
     assert isinstance(error, APIConnectionError)
     assert error.reason == "protocol"
-    assert error.attempts == len(server.requests) == THRICE.max_attempts
+    assert error.attempts == len(server.requests) == 3
 
 
 async def test_n12_rubbish_after_content_is_told_with_the_content(serve: Serve, connect: Connect):
