@@ -70,9 +70,9 @@ def open_writer(path: Path) -> sqlite3.Connection:
         _recognise(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(f"PRAGMA application_id = {APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-        connection.executescript(_TABLE)
+        # In one transaction, because another process may look at the file meanwhile.
+        marks = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
+        connection.executescript(f"BEGIN IMMEDIATE; {_TABLE} {marks} COMMIT;")
     except sqlite3.Error:
         connection.close()
         raise
@@ -102,10 +102,11 @@ def set_aside(path: Path) -> Path:
 
 
 def _recognise(connection: sqlite3.Connection) -> None:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    question = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) FROM "
+    application, version, tables = connection.execute(
+        f"{question} pragma_application_id, pragma_user_version",
+    ).fetchone()
     if (application, version) == (APPLICATION, VERSION):
         return
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if application or version or tables:
         raise UnknownDatabaseError(f"it is not a cache of version {VERSION} (application {application:#x}, {version})")

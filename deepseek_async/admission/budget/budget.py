@@ -20,6 +20,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from deepseek_async.admission.budget.calendar import Day, day_at, zone_of
 from deepseek_async.admission.budget.charge import Charge
+from deepseek_async.admission.budget.estimate import most_dollars
 from deepseek_async.admission.budget.ledger import NANO, Ledger, nano
 from deepseek_async.admission.budget.store import Spending, Standing, Store
 from deepseek_async.errors import BudgetExceededError, ConfigurationError
@@ -27,6 +28,7 @@ from deepseek_async.events import BudgetAlert, tell
 from deepseek_async.labels import current_labels
 from deepseek_async.pricing import PriceTable, price_table
 from deepseek_async.private_files import state_folder
+from deepseek_async.types import CompletionUsage
 
 _LOG: Final = logging.getLogger("deepseek_async")
 
@@ -108,17 +110,42 @@ class Budget:
         """US dollars not spent of the running day, as far as this process knows; negative if overspent."""
         return (self._cap - self._others.spent - self._ledger.spent) / NANO
 
-    async def hold(self, dollars: float, model: str) -> Charge:
-        """Money for one attempt on ``model`` that costs at most ``dollars``.
+    def hold_nowait(self, most: CompletionUsage, model: str) -> Charge | None:
+        """Money for one attempt on ``model`` that uses at most ``most``; None if that takes more than a look."""
+        now = self._clock()
+        if self._turn.locked():
+            return None
+        amount = nano(most_dollars(most, model, self._prices, now))
+        ledger = self._today(now)
+        return self._charge(ledger, amount, most, model, now) if ledger.reserve(amount) else None
+
+    async def hold(self, most: CompletionUsage, model: str) -> Charge:
+        """As ``hold_nowait``; waits for calls under way that may give money back.
 
         Raises BudgetExceededError, or waits for the next day, as ``at_cap`` says.
         """
-        amount = nano(dollars)
-        ledger = self._today()
-        if self._turn.locked() or not ledger.reserve(amount):
-            ledger = await self._hold_in_turn(amount, model)
-        self._used_since_flush = True
-        return Charge(ledger, amount, model, self._clock(), current_labels().tag or "", self._prices, self)
+        self._today(self._clock())
+        async with self._turn:
+            while True:
+                now = self._clock()
+                amount = nano(most_dollars(most, model, self._prices, now))
+                ledger = self._today(now)
+                if amount > self._cap:
+                    raise self._exceeded(amount, model, ledger)
+                if ledger.reserve(amount):
+                    return self._charge(ledger, amount, most, model, now)
+                if await self._allot(ledger, amount):
+                    continue
+                if ledger is not self._ledger:
+                    continue  # the day ended meanwhile
+                if ledger.reserved:
+                    # A call under way may cost less than is held for it.
+                    self._returned.clear()
+                    await self._returned.wait()
+                elif self.at_cap == "wait":
+                    await self._sleep_towards_tomorrow()
+                else:
+                    raise self._exceeded(amount, model, ledger)
 
     def settled(self, charge: Charge, used: int) -> None:
         """A charge has ended; charges call this."""
@@ -162,13 +189,13 @@ class Budget:
 
     async def spending(self) -> dict[tuple[str, str], Spending]:
         """What the running day was spent on so far, by model and tag, over all processes."""
-        self._today()
+        self._today(self._clock())
         await self.flush()
         return await self._on_thread(lambda: self._store.spending(self._day.name) if self._store else {})
 
     async def standing(self) -> Standing:
         """Where the running day stands, over all processes."""
-        self._today()
+        self._today(self._clock())
         if self._store is None:
             return Standing(self._ledger.spent + self._ledger.reserved, self._ledger.spent)
         store, day = self._store, self._day.name
@@ -188,8 +215,7 @@ class Budget:
             self._thread.shutdown()
             self._thread = None
 
-    def _today(self) -> Ledger:
-        now = self._clock()
+    def _today(self, now: float) -> Ledger:
         if now >= self._day.end or self._loop is not asyncio.get_running_loop():
             self._begin(now)
         return self._ledger
@@ -207,26 +233,9 @@ class Budget:
             self._others, self._raised, self._denied = Standing(), set(), (0.0, 0)
         self._day = day
 
-    async def _hold_in_turn(self, amount: int, model: str) -> Ledger:
-        async with self._turn:
-            while True:
-                ledger = self._today()
-                if amount > self._cap:
-                    raise self._exceeded(amount, model, ledger)
-                if ledger.reserve(amount):
-                    return ledger
-                if await self._allot(ledger, amount):
-                    continue
-                if ledger is not self._ledger:
-                    continue  # the day ended meanwhile
-                if ledger.reserved:
-                    # A call under way may cost less than is held for it.
-                    self._returned.clear()
-                    await self._returned.wait()
-                elif self.at_cap == "wait":
-                    await self._sleep_towards_tomorrow()
-                else:
-                    raise self._exceeded(amount, model, ledger)
+    def _charge(self, ledger: Ledger, amount: int, most: CompletionUsage, model: str, now: float) -> Charge:
+        self._used_since_flush = True
+        return Charge(ledger, amount, most, model, now, current_labels().tag or "", self._prices, self)
 
     async def _allot(self, ledger: Ledger, amount: int) -> bool:
         """Whether the file gave this process what ``amount`` lacks."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from deepseek_async.admission.budget.ledger import Ledger, nano
 from deepseek_async.pricing import PriceTable
 from deepseek_async.types import CompletionUsage
+
+_UNSEEN: Final = 256
+"""Tokens that the server may have made and we have not seen when we leave."""
 
 
 class Settled(Protocol):
@@ -25,20 +28,26 @@ class Charge(msgspec.Struct, eq=False):
     | ending | money |
     |---|---|
     | ``served(usage)`` | what the usage costs; all that was held if the server did not say |
-    | ``refused()``: an error status, nothing was generated | nothing |
-    | ``faulted()``: reset, timeout, a stream that broke off | all that was held: the server bills what it made |
-    | ``abandoned(sent=…)``: we gave up | all that was held if it was sent |
+    | ``refused()``: an error status, or no connection | nothing |
+    | ``faulted()``: reset, timeout, a stream that broke off | what may have been made: the server bills it |
+    | ``abandoned(sent=…)``: we gave up | what may have been made if it was sent |
+
+    What may have been made is all that was held, unless ``produced`` says how much of a stream had come.
     """
 
     ledger: Ledger
     amount: int
     """Nano-dollars held."""
+    most: CompletionUsage
+    """What they are held for."""
     model: str
     at: float
     """When it was held, in seconds since 1970: the hour that decides about the price."""
     tag: str
     _prices: PriceTable
     _owner: Settled
+    produced: int | None = None
+    """Characters of a stream that had come when it ended early."""
     _open: bool = True
 
     __repr__ = object.__repr__
@@ -54,11 +63,20 @@ class Charge(msgspec.Struct, eq=False):
 
     def faulted(self) -> None:
         """The attempt failed after the server may have begun."""
-        self._end(self.amount)
+        self._end(self._perhaps_made())
 
     def abandoned(self, *, sent: bool) -> None:
         """We gave the attempt up ourselves."""
-        self._end(self.amount if sent else 0)
+        self._end(self._perhaps_made() if sent else 0)
+
+    def _perhaps_made(self) -> int:
+        if self.produced is None:
+            return self.amount
+        # A token may be less than a character, in scripts whose characters are several bytes long.
+        tokens = min(self.most.completion_tokens, 2 * self.produced + _UNSEEN)
+        usage = CompletionUsage(prompt_tokens=self.most.prompt_tokens, completion_tokens=tokens)
+        cost = self._prices.cost(usage, self.model, self.at)
+        return self.amount if cost is None else min(self.amount, nano(cost))
 
     def _end(self, used: int) -> None:
         if self._open:

@@ -29,18 +29,23 @@ def most_tokens(request: Mapping[str, Any]) -> int:
     return _THINKING_MOST if effort == "max" else _THINKING
 
 
-def most_dollars(request: Mapping[str, Any], request_bytes: int, prices: PriceTable, at: float) -> float:
-    """US dollars that the call can cost at most: nothing of the prompt cached, the answer as long as it may be.
+def most_usage(request: Mapping[str, Any], request_bytes: int) -> CompletionUsage:
+    """What the call can use at most: nothing of the prompt cached, the answer as long as it may be.
 
-    A token is at least a byte long, so the request has no more tokens than bytes. A model without a known price
-    is taken for the dearest one.
+    A token is at least a byte long, so the request has no more tokens than bytes.
     """
-    prompt = request_bytes + _TOKENS_PER_IMAGE * _images(request)
-    usage = CompletionUsage(prompt_tokens=prompt, completion_tokens=most_tokens(request))
-    cost = prices.cost(usage, str(request.get("model")), at)
+    return CompletionUsage(
+        prompt_tokens=request_bytes + _TOKENS_PER_IMAGE * _images(request),
+        completion_tokens=most_tokens(request),
+    )
+
+
+def most_dollars(usage: CompletionUsage, model: str, prices: PriceTable, at: float) -> float:
+    """US dollars for ``usage``. A model without a known price is taken for the dearest one."""
+    cost = prices.cost(usage, model, at)
     if cost is not None:
         return cost
-    return max((prices.cost(usage, model, at) or 0.0) for model in prices.prices)
+    return max((prices.cost(usage, known, at) or 0.0) for known in prices.prices)
 
 
 def _images(request: Mapping[str, Any]) -> int:

@@ -164,9 +164,8 @@ def _drop_old_days(connection: sqlite3.Connection, day: str) -> None:
 
 
 def _recognise(connection: sqlite3.Connection, path: Path) -> None:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if (application, version) not in {(0, 0), (_APPLICATION, _VERSION)}:
+    marks = connection.execute("SELECT * FROM pragma_application_id, pragma_user_version").fetchone()
+    if marks not in {(0, 0), (_APPLICATION, _VERSION)}:
         raise ConfigurationError(f"{path} is not a budget of version {_VERSION}; choose another budget.path")
 
 
@@ -175,9 +174,9 @@ def _opened(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
     try:
         _recognise(connection, path)
-        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
-        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {_VERSION}")
+        # In one transaction, because another process may look at the file meanwhile.
+        marks = f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {_VERSION};"
+        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {marks} COMMIT;")
     except BaseException:
         connection.close()
         raise

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from deepseek_async import BudgetExceededError, ConfigurationError
-from deepseek_async.admission.budget import Budget
+from deepseek_async.admission.budget import Budget, Charge
 from deepseek_async.admission.budget.store import Spending
 from deepseek_async.events import BudgetAlert
 from deepseek_async.labels import labelled
@@ -58,10 +58,17 @@ async def make(tmp_path: Path, clock: Clock) -> AsyncIterator[Make]:
         await budget.aclose()
 
 
+async def hold(budget: Budget, dollars: float, model: str = MODEL) -> Charge:
+    """As a call does it: first without waiting."""
+    tokens = round(1000 * dollars / COST)
+    most = CompletionUsage(prompt_tokens=tokens, completion_tokens=tokens)
+    return budget.hold_nowait(most, model) or await budget.hold(most, model)
+
+
 async def call(budget: Budget, held: float, *, ending: str = "served", steps: int = 1) -> bool:
     """One call that holds ``held`` dollars; whether it was sent."""
     try:
-        charge = await budget.hold(held, MODEL)
+        charge = await hold(budget, held)
     except BudgetExceededError:
         return False
     for _ in range(steps):
@@ -103,8 +110,8 @@ async def test_what_calls_give_back_is_spent_by_others(make: Make):
 
 async def test_a_call_waits_for_money_that_may_come_back(make: Make):
     budget = make(10 * COST)
-    first = await budget.hold(10 * COST, MODEL)
-    second = asyncio.ensure_future(budget.hold(9 * COST, MODEL))
+    first = await hold(budget, 10 * COST)
+    second = asyncio.ensure_future(hold(budget, 9 * COST))
     await asyncio.sleep(0.05)
     assert not second.done()
     first.served(USAGE)
@@ -125,15 +132,15 @@ async def test_each_ending_costs_what_it_should(make: Make, ending: str, left: f
 
 async def test_an_attempt_given_up_before_it_was_sent_costs_nothing(make: Make):
     budget = make(2 * COST)
-    (await budget.hold(COST, MODEL)).abandoned(sent=False)
+    (await hold(budget, COST)).abandoned(sent=False)
     assert budget.remaining == pytest.approx(2 * COST)
-    (await budget.hold(COST, MODEL)).abandoned(sent=True)
+    (await hold(budget, COST)).abandoned(sent=True)
     assert budget.remaining == pytest.approx(COST)
 
 
 async def test_a_charge_ends_once(make: Make):
     budget = make(4 * COST)
-    charge = await budget.hold(COST, MODEL)
+    charge = await hold(budget, COST)
     charge.served(USAGE)
     charge.faulted()
     charge.refused()
@@ -144,7 +151,7 @@ async def test_the_error_says_what_is_needed_what_is_left_and_until_when(make: M
     budget = make(2 * COST, zone="Asia/Shanghai")
     await call(budget, COST)
     with pytest.raises(BudgetExceededError, match="Asia/Shanghai") as caught:
-        await budget.hold(1.5 * COST, MODEL)
+        await hold(budget, 1.5 * COST)
     error = caught.value
     assert (error.budget, error.spent, error.needed) == pytest.approx((2 * COST, COST, 1.5 * COST))
     assert (error.day, error.retry_after, error.cheaper_model) == ("2026-11-25", 4 * 3600, None)
@@ -160,7 +167,7 @@ async def test_what_was_spent_is_still_spent_after_a_restart(make: Make):
 
 async def test_a_new_day_has_new_money(make: Make, clock: Clock):
     budget = make(COST)
-    late = await budget.hold(COST, MODEL)
+    late = await hold(budget, COST)
     clock.now = datetime(2026, 11, 26, tzinfo=UTC).timestamp()
     assert await call(budget, COST)
     late.served(USAGE)  # that was yesterday's money
@@ -178,7 +185,7 @@ async def test_waiting_for_the_next_day(make: Make, clock: Clock, monkeypatch: p
     budget = make(COST, at_cap="wait", zone="Asia/Tokyo")
     await call(budget, COST)
     monkeypatch.setattr("deepseek_async.admission.budget.budget.asyncio.sleep", sleep)
-    charge = await budget.hold(COST, MODEL)
+    charge = await hold(budget, COST)
     charge.refused()
     assert sum(slept) == 3 * 3600
     assert max(slept) <= 60
@@ -187,10 +194,10 @@ async def test_waiting_for_the_next_day(make: Make, clock: Clock, monkeypatch: p
 async def test_a_cheaper_model_is_named(make: Make):
     budget = make(COST, at_cap="cheaper", cheaper_model=MODEL)
     with pytest.raises(BudgetExceededError) as caught:
-        await budget.hold(2 * COST, "deepseek-v4-pro")
+        await hold(budget, 2 * COST, "deepseek-v4-pro")
     assert caught.value.cheaper_model == MODEL
     with pytest.raises(BudgetExceededError) as caught:
-        await budget.hold(2 * COST, MODEL)
+        await hold(budget, 2 * COST)
     assert caught.value.cheaper_model is None
 
 
@@ -254,6 +261,8 @@ from deepseek_async import BudgetExceededError
 from deepseek_async.admission.budget import Budget
 from deepseek_async.types import CompletionUsage
 
+MOST = CompletionUsage(prompt_tokens=1000, completion_tokens=1000)
+
 async def main():
     budget = Budget(float(sys.argv[1]), path=sys.argv[2])
     print("ready", flush=True)
@@ -263,7 +272,7 @@ async def main():
         nonlocal sent
         while True:
             try:
-                charge = await budget.hold(0.001, "deepseek-flash")
+                charge = budget.hold_nowait(MOST, "deepseek-flash") or await budget.hold(MOST, "deepseek-flash")
             except BudgetExceededError:
                 return
             sent += 1
@@ -293,20 +302,20 @@ def spender(daily: float, path: Path, mode: str = "quiet") -> subprocess.Popen[s
 
 def test_four_processes_never_spend_more_than_there_is(tmp_path: Path):
     path = tmp_path / "budget.sqlite"
-    processes = [spender(1.0, path) for _ in range(4)]
+    processes = [spender(0.75, path) for _ in range(4)]
     for process in processes:
         process.stdin.write("go\n")
         process.stdin.flush()
     sent = [int(process.communicate(timeout=50)[0].split()[1]) for process in processes]
     assert 900 <= sum(sent) <= 1000
-    last = spender(1.0, path)
+    last = spender(0.75, path)
     rest = int(last.communicate("go\n", timeout=50)[0].split()[1])
     assert sum(sent) + rest == 1000
 
 
 def test_a_killed_process_has_spent_what_it_held(tmp_path: Path):
     path = tmp_path / "budget.sqlite"
-    killed = spender(1.0, path, "report")
+    killed = spender(0.75, path, "report")
     killed.stdin.write("go\n")
     killed.stdin.flush()
     seen = 0
@@ -315,7 +324,7 @@ def test_a_killed_process_has_spent_what_it_held(tmp_path: Path):
     killed.send_signal(signal.SIGKILL)
     tail = killed.communicate()[0].split()
     seen = int(tail[-1]) if tail else seen
-    after = spender(1.0, path)
+    after = spender(0.75, path)
     sent = int(after.communicate("go\n", timeout=50)[0].split()[1])
     assert seen + sent <= 1000
     assert sent >= 1000 - seen - 150  # a sixteenth of what was left, and what was on its way
@@ -340,13 +349,13 @@ async def test_money_that_cannot_be_counted_is_not_spent(make: Make, tmp_path: P
         connection.execute("PRAGMA application_id = 7")
         connection.close()
     with pytest.raises(ConfigurationError, match=r"wrong\.sqlite"):
-        await make(path=path).hold(COST, MODEL)
+        await hold(make(path=path), COST)
 
 
 async def test_a_cancelled_waiter_holds_nothing(make: Make):
     budget = make(2 * COST)
-    first = await budget.hold(2 * COST, MODEL)
-    waiters = [asyncio.ensure_future(budget.hold(COST, MODEL)) for _ in range(3)]
+    first = await hold(budget, 2 * COST)
+    waiters = [asyncio.ensure_future(hold(budget, COST)) for _ in range(3)]
     await asyncio.sleep(0.05)
     for waiter in waiters:
         waiter.cancel()

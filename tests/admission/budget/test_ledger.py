@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepseek_async.admission.budget.calendar import day_at, zone_of
-from deepseek_async.admission.budget.estimate import most_dollars, most_tokens
+from deepseek_async.admission.budget.estimate import most_dollars, most_tokens, most_usage
 from deepseek_async.admission.budget.ledger import Ledger, granted, nano
 from deepseek_async.pricing import price_table
 
@@ -80,20 +80,23 @@ def test_an_answer_has_no_more_tokens_than_the_api_allows(request_: dict[str, An
     assert most_tokens(request_) == tokens
 
 
+def most(request: dict[str, Any], request_bytes: int, at: float) -> float:
+    return most_dollars(most_usage(request, request_bytes), str(request["model"]), price_table(), at)
+
+
 def test_the_most_a_call_can_cost():
     request = {"model": "deepseek-flash", "max_tokens": 1_000_000}
-    assert most_dollars(request, 1_000_000, price_table(), NOON) == pytest.approx(0.75)
-    assert most_dollars(request, 1_000_000, price_table(), PEAK) == pytest.approx(1.5)
+    assert most(request, 1_000_000, NOON) == pytest.approx(0.75)
+    assert most(request, 1_000_000, PEAK) == pytest.approx(1.5)
 
 
 def test_a_model_without_a_price_is_taken_for_the_dearest():
     request = {"model": "unheard-of", "max_tokens": 1_000_000}
-    assert most_dollars(request, 1_000_000, price_table(), NOON) == pytest.approx(0.66 + 1.98)
+    assert most(request, 1_000_000, NOON) == pytest.approx(0.66 + 1.98)
 
 
 def test_an_image_counts_however_short_its_address_is():
     parts = [{"type": "text", "text": "?"}, {"type": "image_url", "image_url": {"url": "https://x.example/a"}}]
     request = {"model": "deepseek-flash", "max_tokens": 1, "messages": [{"role": "user", "content": parts}]}
-    without = {**request, "messages": []}
-    more = most_dollars(request, 100, price_table(), NOON) - most_dollars(without, 100, price_table(), NOON)
+    more = most(request, 100, NOON) - most({**request, "messages": []}, 100, NOON)
     assert more == pytest.approx(1024 * 0.15 / 1e6)
