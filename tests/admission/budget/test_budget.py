@@ -257,14 +257,17 @@ async def test_two_processes_share_what_there_is(make: Make):
 
 SPENDER = """
 import asyncio, sys
+import msgspec
 from deepseek_async import BudgetExceededError
 from deepseek_async.admission.budget import Budget
+from deepseek_async.pricing import price_table
 from deepseek_async.types import CompletionUsage
 
 MOST = CompletionUsage(prompt_tokens=1000, completion_tokens=1000)
 
 async def main():
-    budget = Budget(float(sys.argv[1]), path=sys.argv[2])
+    prices = msgspec.structs.replace(price_table(), peak_hours=[])  # a call costs the same at every hour
+    budget = Budget(float(sys.argv[1]), path=sys.argv[2], prices=prices)
     print("ready", flush=True)
     sys.stdin.readline()
     sent = 0
@@ -288,9 +291,13 @@ asyncio.run(main())
 """
 
 
-def spender(daily: float, path: Path, mode: str = "quiet") -> subprocess.Popen[str]:
+ROOM = 400
+
+
+def spender(path: Path, mode: str = "quiet") -> subprocess.Popen[str]:
+    """A process that spends what it gets of a budget with room for 400 calls."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SPENDER, str(daily), str(path), mode],
+        [sys.executable, "-c", SPENDER, str(ROOM * COST), str(path), mode],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -302,32 +309,30 @@ def spender(daily: float, path: Path, mode: str = "quiet") -> subprocess.Popen[s
 
 def test_four_processes_never_spend_more_than_there_is(tmp_path: Path):
     path = tmp_path / "budget.sqlite"
-    processes = [spender(0.75, path) for _ in range(4)]
+    processes = [spender(path) for _ in range(4)]
     for process in processes:
         process.stdin.write("go\n")
         process.stdin.flush()
     sent = [int(process.communicate(timeout=50)[0].split()[1]) for process in processes]
-    assert 900 <= sum(sent) <= 1000
-    last = spender(0.75, path)
-    rest = int(last.communicate("go\n", timeout=50)[0].split()[1])
-    assert sum(sent) + rest == 1000
+    assert ROOM * 0.9 <= sum(sent) <= ROOM
+    rest = int(spender(path).communicate("go\n", timeout=50)[0].split()[1])
+    assert sum(sent) + rest == ROOM
 
 
 def test_a_killed_process_has_spent_what_it_held(tmp_path: Path):
     path = tmp_path / "budget.sqlite"
-    killed = spender(0.75, path, "report")
+    killed = spender(path, "report")
     killed.stdin.write("go\n")
     killed.stdin.flush()
     seen = 0
-    while seen < 100:
+    while seen < ROOM // 8:
         seen = int(killed.stdout.readline())
     killed.send_signal(signal.SIGKILL)
     tail = killed.communicate()[0].split()
     seen = int(tail[-1]) if tail else seen
-    after = spender(0.75, path)
-    sent = int(after.communicate("go\n", timeout=50)[0].split()[1])
-    assert seen + sent <= 1000
-    assert sent >= 1000 - seen - 150  # a sixteenth of what was left, and what was on its way
+    sent = int(spender(path).communicate("go\n", timeout=50)[0].split()[1])
+    # What it held for its next calls is a sixteenth of what was left at most.
+    assert ROOM - seen - ROOM // 16 - 8 <= sent <= ROOM - seen
 
 
 async def test_the_file_is_for_its_owner_only(make: Make, tmp_path: Path):
