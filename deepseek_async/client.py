@@ -20,7 +20,9 @@ from deepseek_async.codec.tokens import TokenEstimator
 from deepseek_async.elsewhere import Elsewhere
 from deepseek_async.endpoint import Endpoint, Family
 from deepseek_async.errors import ConfigurationError
+from deepseek_async.events import Listener, Snapshot, Watching
 from deepseek_async.lint import Linter, LintMode
+from deepseek_async.operations import Operations
 from deepseek_async.pricing import price_table
 from deepseek_async.resources.account import Models, User
 from deepseek_async.resources.chat import Chat
@@ -35,8 +37,13 @@ from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.wiring import Connected
 
 if TYPE_CHECKING:
+    from os import PathLike
+
+    from deepseek_async.admission.budget import Budget
     from deepseek_async.batch import Batch
     from deepseek_async.codec.tokenizer import Tokenizer
+    from deepseek_async.cache import Cache
+    from deepseek_async.content import ContentFilter
 
 
 class AsyncDeepSeek:
@@ -68,6 +75,11 @@ class AsyncDeepSeek:
       per kind, the default), fix (repair what has one repair) or error (raise before it is sent).
     - ``tokenizer``: path of DeepSeek's ``tokenizer.json``: prompts are then counted instead of estimated, for the
       tokens limit and ``chat.completions.count_tokens``. Needs the extra ``tokens``.
+    - ``cache``: serve answers again: True for in memory, the path of an SQLite file, or a Cache.
+    - ``budget``: US dollars a day that are not passed, or a Budget.
+    - ``content_filter``: check what is sent and what is answered: True, or a ContentFilter.
+    - ``listeners``: told what happens: Metrics, AuditLog, Telemetry, CallLog, or functions of your own that take an
+      event.
 
     Use it as ``async with AsyncDeepSeek() as client:``, or call ``aclose()``. Raises ConfigurationError.
     """
@@ -93,6 +105,10 @@ class AsyncDeepSeek:
         limits: Limits | None = None,
         fallback_models: Sequence[str] = (),
         fallback: str | Endpoint | None = None,
+        cache: Cache | str | PathLike[str] | bool | None = None,
+        budget: Budget | float | None = None,
+        content_filter: ContentFilter | bool | None = None,
+        listeners: Iterable[Listener] = (),
     ) -> None:
         key = key_from(api_key)
         del api_key  # a traceback with locals, should a setting below be wrong, must not show it
@@ -115,6 +131,12 @@ class AsyncDeepSeek:
             limits=limits,
             fallback_models=fallback_models,
             fallback=fallback,
+        )
+        self._operations = Operations(
+            cache=cache,
+            budget=budget,
+            content_filter=content_filter,
+            listeners=listeners,
         )
         self._elsewhere = Elsewhere(self._settings)
         self._caller: Caller | None = None
@@ -168,6 +190,17 @@ class AsyncDeepSeek:
             else Statistics(base_url=settings.fallback.base_url, **_state_of(self._backup)),
         )
 
+    def snapshot(self) -> Snapshot:
+        """The figures of ``statistics`` that metrics show, and what is left of the budget."""
+        return self._operations.snapshot(self.statistics())
+
+    def feedback(self, response_id: str, score: float) -> None:
+        """Say how content a user was with the answer of this ``id``: 0 for not at all, 1 for entirely.
+
+        Counted in metrics and kept in the audit log. Raises ConfigurationError for a score outside 0 to 1.
+        """
+        self._operations.rate(response_id, score)
+
     def reset(self) -> None:
         """Close every circuit breaker, end every pause and send again with a key that was refused.
 
@@ -209,6 +242,10 @@ class AsyncDeepSeek:
             self._forget()
         settings = self._settings
         self._connected = connected = Connected(settings)
+        self._operations.surround(connected.caller, settings, connected.session.origin)
+        for listener in self._operations.listeners:
+            if isinstance(listener, Watching):
+                listener.watch(self.snapshot)
         own, backup = connected.caller, settings.fallback
         alternatives = [Alternative(own, model, model) for model in settings.fallback_models]
         if backup is not None:
@@ -235,6 +272,15 @@ class AsyncDeepSeek:
     async def aclose(self) -> None:
         """Close the connections. Calls that still run fail; later ones raise ConfigurationError."""
         self._closed = True
+        for listener in self._operations.listeners:
+            if isinstance(listener, Watching):
+                listener.unwatch(self.snapshot)
+        try:
+            await self._close_connections()
+        finally:
+            await self._operations.aclose()
+
+    async def _close_connections(self) -> None:
         connected, self._caller = self._connected, None
         if connected is None:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -116,6 +116,19 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """US dollars of the day; None without a budget."""
     budget: float | None = None
     """US dollars a day; None without a budget."""
+
+
+@runtime_checkable
+class Watching(Protocol):
+    """A listener that also wants to know how clients stand."""
+
+    def watch(self, client: Callable[[], Snapshot]) -> None:
+        """Ask ``client`` how it stands, whenever that is wanted."""
+        ...
+
+    def unwatch(self, client: Callable[[], Snapshot]) -> None:
+        """Ask ``client`` no more."""
+        ...
 
 
 Event: TypeAlias = CallEnded | Retried | Rated | BudgetAlert

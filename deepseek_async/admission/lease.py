@@ -10,6 +10,7 @@ import msgspec
 from deepseek_async.types import CompletionUsage
 
 if TYPE_CHECKING:
+    from deepseek_async.admission.budget import Charge
     from deepseek_async.admission.scope import Scope
 
 
@@ -33,6 +34,8 @@ class Lease(msgspec.Struct, gc=False, eq=False):
     | ``declined()``: 4xx, other 429 | ended | - | given back | - |
     | ``faulted(…)``: 5xx, reset, timeout | ended, overload mark | failure | kept: the server may have worked | - |
     | ``abandoned(sent=…)``: we gave up | ended | - | given back only if nothing was sent | - |
+
+    Reserved money, with a budget, is settled likewise; what each ending means to it is written in ``charge.py``.
     """
 
     scope: Scope
@@ -42,6 +45,10 @@ class Lease(msgspec.Struct, gc=False, eq=False):
     _began: float
     open: bool = True
     """Whether the attempt is still running."""
+    charge: Charge | None = None
+    """The money held for it."""
+    content: bool = False
+    """Whether any content of an answer has come."""
 
     # A struct's own repr would show what the server sent to whoever prints locals.
     __repr__ = object.__repr__
@@ -59,6 +66,7 @@ class Lease(msgspec.Struct, gc=False, eq=False):
     def content_began(self) -> None:
         """The first content arrived."""
         if self.open:
+            self.content = True
             scope = self.scope
             now = scope.loop.time()
             scope.window.first_content(self._attempt, now)
@@ -68,6 +76,8 @@ class Lease(msgspec.Struct, gc=False, eq=False):
         """The attempt gave an answer."""
         if self.open:
             self.open = False
+            if self.charge is not None:
+                self.charge.served(usage)
             scope = self.scope
             now = scope.loop.time()
             scope.window.ended(self._attempt, now)
@@ -85,6 +95,8 @@ class Lease(msgspec.Struct, gc=False, eq=False):
         """The server refused the attempt because too many run; the numbers are those of its message."""
         if self.open:
             self.open = False
+            if self.charge is not None:
+                self.charge.refused()
             scope = self.scope
             now = scope.loop.time()
             scope.window.refused(self._attempt, now, limit=limit, current=current, balance_bound=balance_bound)
@@ -98,14 +110,21 @@ class Lease(msgspec.Struct, gc=False, eq=False):
     def declined(self) -> None:
         """The server answered, and did nothing for the attempt."""
         if self.open:
+            if self.charge is not None:
+                self.charge.refused()
             self.scope.reached(self._began, self.scope.loop.time())
             self._end_neutral()
             self.scope.settle(self._tokens, 0)
 
-    def faulted(self, *, overload: bool = False, blame: Blame = Blame.SERVICE) -> None:
-        """The attempt failed after the server may have begun."""
+    def faulted(self, *, overload: bool = False, blame: Blame = Blame.SERVICE, refused: bool = False) -> None:
+        """The attempt failed after the server may have begun; ``refused`` when it said by a status that it has not."""
         if self.open:
             self.open = False
+            if self.charge is not None:
+                if refused or blame is Blame.ORIGIN:
+                    self.charge.refused()
+                else:
+                    self.charge.faulted()
             scope = self.scope
             now = scope.loop.time()
             scope.window.ended(self._attempt, now, overload=overload)
@@ -115,6 +134,8 @@ class Lease(msgspec.Struct, gc=False, eq=False):
     def abandoned(self, *, sent: bool) -> None:
         """We gave the attempt up ourselves."""
         if self.open:
+            if self.charge is not None:
+                self.charge.abandoned(sent=sent)
             self._end_neutral()
             if not sent:
                 self.scope.unsent(self._tokens)

@@ -8,6 +8,7 @@ from deepseek_async.errors import (
     APIConnectionError,
     APITimeoutError,
     AuthenticationError,
+    BudgetExceededError,
     CircuitOpenError,
     DeepSeekError,
     InsufficientBalanceError,
@@ -73,7 +74,7 @@ def says_nothing_of_the_row(error: DeepSeekError | None) -> bool:
     Such a row has not ended: it stays pending, and a job stops instead of failing all its rows.
     """
     account = AuthenticationError | InsufficientBalanceError | PermissionDeniedError | QuotaExceededError
-    if isinstance(error, account | CircuitOpenError):
+    if isinstance(error, account | BudgetExceededError | CircuitOpenError):
         return True
     if isinstance(error, APITimeoutError):
         return error.phase == "connect"

@@ -256,8 +256,11 @@ class Batch:
                 started=call.sent_at,
                 latency=time.monotonic() - started,
             )
-        usage, sent_at = completion.usage, call.sent_at or time.time()
+        # An answer from the cache was paid for before.
+        usage = completion.usage if completion.cached is None else None
+        sent_at = call.sent_at or time.time()
         rate = self._meter.rate(completion.model, sent_at) if usage is not None else None
+        free = None if completion.cached is None else 0.0
         return BatchResult(
             index=row.index,
             custom_id=row.custom_id,
@@ -265,7 +268,7 @@ class Batch:
             attempts=call.attempts,
             started=sent_at,
             latency=time.monotonic() - started,
-            cost=rate.cost(usage) if rate is not None and usage is not None else None,
+            cost=rate.cost(usage) if rate is not None and usage is not None else free,
             saved=rate.saved_by_cache(usage) if rate is not None and usage is not None else 0.0,
             request_id=call.request_id,
         )

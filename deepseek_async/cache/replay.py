@@ -10,6 +10,8 @@ import orjson
 def replay(body: bytes) -> bytes:
     """Server-sent events for the completion in ``body``: an opening, what it says, its ending, and ``[DONE]``."""
     completion: dict[str, Any] = orjson.loads(body)
+    if completion.get("object") == "text_completion":
+        return b"data: " + body + b"\n\ndata: [DONE]\n\n"
     head = {name: value for name, value in completion.items() if name not in {"choices", "usage", "object"}}
     head["object"] = "chat.completion.chunk"
     events = [_event(head, [_opening(choice) for choice in completion["choices"]])]

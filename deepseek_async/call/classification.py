@@ -176,7 +176,9 @@ def end(lease: Lease, error: APIError) -> None:
         case Ending.DECLINED:
             lease.declined()
         case Ending.FAULTED | Ending.OVERLOADED:
-            lease.faulted(overload=rule.ending is Ending.OVERLOADED, blame=rule.blame)
+            # An error object inside a 200 may come after paid content; a status comes in the place of it.
+            refused = isinstance(error, APIStatusError) and not lease.content
+            lease.faulted(overload=rule.ending is Ending.OVERLOADED, blame=rule.blame, refused=refused)
         case Ending.UNSENT:
             lease.abandoned(sent=False)
         case Ending.DESCRIPTORS:

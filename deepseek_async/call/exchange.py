@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from deepseek_async.admission import Lease
@@ -50,6 +52,11 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
     def content_began(self) -> None:
         """The first content of a stream arrived."""
         self._lease.content_began()
+
+    def produced(self, characters: Callable[[], int]) -> None:
+        """The stream ends early; what of it had come decides how much of the money that was held is given back."""
+        if self._lease.open and self._lease.charge is not None:
+            self._lease.charge.produced = characters()
 
     def faulted(self, error: APIError) -> None:
         """The answer broke off or is no answer."""

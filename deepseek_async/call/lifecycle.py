@@ -6,8 +6,8 @@ import asyncio
 import copy
 import random
 import time
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -24,6 +24,7 @@ from deepseek_async.errors import (
     APIStatusError,
     APITimeoutError,
     AuthenticationError,
+    BudgetExceededError,
     InsufficientBalanceError,
     PermissionDeniedError,
     QuotaExceededError,
@@ -32,7 +33,13 @@ from deepseek_async.transport.protocol import Outgoing, Response, Transport
 from deepseek_async.transport.watchdog import Timeouts, Watchdog
 from deepseek_async.types import Answer, CompletionUsage
 
+if TYPE_CHECKING:
+    from deepseek_async.admission.budget import Budget, Charge
+    from deepseek_async.call.stream import AnswerStream
+    from deepseek_async.call.surroundings import Surroundings
+
 T = TypeVar("T", bound=Answer)
+StreamT = TypeVar("StreamT", bound="AnswerStream[Any, Any]")
 
 _REFUSAL_BYTES = 64 * 1024
 
@@ -59,6 +66,15 @@ class Caller:
         self.limits = limits
         self.loop = asyncio.get_running_loop()
         self.halt: Halt | None = None
+        self.budget: Budget | None = None
+        """Money that calls with a request are held against."""
+        self.surroundings: Surroundings | None = None
+        """What stands around calls with a request."""
+
+    @property
+    def wants_request(self) -> bool:
+        """Whether ``call`` needs to know the request's parameters."""
+        return self.surroundings is not None or self.budget is not None
 
     def call(
         self,
@@ -71,14 +87,16 @@ class Caller:
         model: str = "",
         bulk: bool = False,
         alternatives: Alternatives | None = None,
+        request: Mapping[str, Any] | None = None,
     ) -> Call:
         """A call that has not begun.
 
         ``tokens`` is the estimate for the tokens-a-minute limit, ``model`` names what is limited together.
-        A ``bulk`` call has nobody waiting for it: it waits where another one fails at once.
+        A ``bulk`` call has nobody waiting for it: it waits where another one fails at once. ``request`` is what
+        ``outgoing`` says, for budget and surroundings; None for a call that is none of their business.
         """
         scope = self.gate.scope(model)
-        return Call(self, scope, outgoing, retry, timeouts, tokens, streaming, bulk, alternatives)
+        return Call(self, scope, outgoing, retry, timeouts, tokens, streaming, bulk, alternatives, request)
 
     def stop(self, error: APIError, *, for_good: bool) -> None:
         """No call made until now is sent any more, or none at all."""
@@ -117,9 +135,15 @@ class Call(msgspec.Struct, gc=False, eq=False):
     _retry: RetryPolicy
     _timeouts: Timeouts
     _tokens: int
-    _streaming: bool
+    streaming: bool
+    """Whether the answer comes in pieces."""
     _bulk: bool
     _alternatives: Alternatives | None
+    request: Mapping[str, Any] | None = None
+    """The parameters, for a call that has a budget or surroundings."""
+    _most: CompletionUsage | None = None
+    queued: float = 0.0
+    """Seconds spent waiting for admission so far."""
     _began: float = 0.0
     _until: float | None = None
     _ticket: int = 0
@@ -152,12 +176,56 @@ class Call(msgspec.Struct, gc=False, eq=False):
     # A struct's own repr would show what the server sent to whoever prints locals.
     __repr__ = object.__repr__
 
-    async def answer(
+    def answer(
         self,
         decode: Callable[[bytes], T],
         fault_of: Callable[[T, Mapping[str, str]], APIError | None] | None = None,
-    ) -> T:
+    ) -> Coroutine[Any, Any, T]:
         """The decoded body. ``fault_of`` may say why a decoded body is no answer; that is retried if it may be."""
+        around = self._caller.surroundings
+        if around is None or self.request is None:
+            return self._answer(decode, fault_of)
+        return around.answer(self, decode, lambda: self._answer(decode, fault_of))
+
+    async def stream(self, kind: Callable[[Call, Exchange], StreamT]) -> StreamT:
+        """The answer as a stream of this ``kind``, once the server has accepted the request."""
+        around = self._caller.surroundings
+        if around is None or self.request is None:
+            return kind(self, await self.exchange())
+        return await around.stream(self, kind)
+
+    @property
+    def model(self) -> str:
+        """The model that is asked now."""
+        return self._scope.model
+
+    @property
+    def path(self) -> str:
+        """Where it is sent."""
+        return self._outgoing.path
+
+    @property
+    def wire(self) -> bytes:
+        """The request's body as it is sent."""
+        return self._outgoing.body or b""
+
+    @property
+    def operation(self) -> str:
+        """What is asked for, in OpenTelemetry's words: chat or text_completion."""
+        return "chat" if self.path.endswith("chat/completions") else "text_completion"
+
+    def send_instead(self, request: Mapping[str, Any]) -> None:
+        """Send ``request`` in the place of what was to be sent."""
+        self.request = request
+        self._outgoing = msgspec.structs.replace(self._outgoing, body=encode_request(request, self.limits.request))
+        if self._alternatives is not None:
+            self._alternatives.body = request
+
+    async def _answer(
+        self,
+        decode: Callable[[bytes], T],
+        fault_of: Callable[[T, Mapping[str, str]], APIError | None] | None,
+    ) -> T:
         while True:
             exchange = None
             try:
@@ -243,6 +311,9 @@ class Call(msgspec.Struct, gc=False, eq=False):
                 return
             failure.attempts = self.attempts
             raise failure
+        around = self._caller.surroundings
+        if around is not None:
+            around.retried(self, failure, pause.seconds)
         self._returns += pause.free
         if not pause.free and self._bulk:
             await self._wait_for_credit(failure)
@@ -284,30 +355,33 @@ class Call(msgspec.Struct, gc=False, eq=False):
                 continue
             if not helps_elsewhere(failure, same_origin=same, same_account=same):
                 continue
-            self._caller = alternative.caller
-            self._scope = alternative.caller.gate.scope(model)
-            self._ticket = next(self._scope.tickets)
-            self._outgoing = msgspec.structs.replace(
-                self._outgoing,
-                body=encode_request({**plan.body, "model": model}, self.limits.request),
-            )
-            self._earlier, self._returns = self.attempts, 0
+            self._turn_to(alternative.caller, model, plan.body)
             self.fallback = alternative.name
             return True
         return False
+
+    def _turn_to(self, caller: Caller, model: str, body: Mapping[str, object]) -> None:
+        self._caller = caller
+        self._scope = caller.gate.scope(model)
+        self._ticket = next(self._scope.tickets)
+        self._outgoing = msgspec.structs.replace(self._outgoing, body=encode_request({**body, "model": model}, self.limits.request))
+        self._earlier, self._returns = self.attempts, 0
 
     async def _attempt(self) -> Exchange:
         caller = self._caller
         if caller.halt is not None:
             self._raise_if_halted(caller.halt)
-        lease = self._scope.admit_nowait(self._tokens, bulk=self._bulk) or await self._admit()
+        if caller.budget is None or self.request is None:
+            lease = self._scope.admit_nowait(self._tokens, bulk=self._bulk) or await self._admit()
+        else:
+            lease = await self._admit_for_money(caller.budget, self.request)
         watchdog = Watchdog(self._timeouts, caller.loop, self._until)
         self.attempts += 1
         self.sent_at = time.time()
         try:
             response = await caller.transport.send(self._outgoing, watchdog)
             if response.status < 300:
-                watchdog.head_arrived(streaming=self._streaming)
+                watchdog.head_arrived(streaming=self.streaming)
                 lease.admitted()
                 return Exchange(lease, response, watchdog)
             failure: APIError = await _read_refusal(response)
@@ -322,9 +396,50 @@ class Call(msgspec.Struct, gc=False, eq=False):
         self._note(failure)
         raise failure
 
+    async def _admit_for_money(self, budget: Budget, request: Mapping[str, Any]) -> Lease:
+        """The first door is the budget: nothing waits in the queue that may not be paid for."""
+        if self._most is None:
+            self._most = budget.most(request, len(self.wire))
+        charge = budget.hold_nowait(self._most, self.model) or await self._hold(budget, request, self._most)
+        try:
+            lease = self._scope.admit_nowait(self._tokens, bulk=self._bulk) or await self._admit()
+        except BaseException:
+            charge.abandoned(sent=False)
+            raise
+        lease.charge = charge
+        return lease
+
+    async def _hold(self, budget: Budget, request: Mapping[str, Any], most: CompletionUsage) -> Charge:
+        began = self._caller.loop.time()
+        try:
+            async with asyncio.timeout_at(self._until):
+                try:
+                    return await budget.hold(most, self.model)
+                except BudgetExceededError as error:
+                    if error.cheaper_model is None:
+                        raise
+                    cheaper = error.cheaper_model
+                charge = await budget.hold(most, cheaper)
+        except TimeoutError:
+            raise self._deadline_passed("until other calls give money back or the budget's next day begins") from None
+        finally:
+            self.queued += self._caller.loop.time() - began
+        self._turn_to(self._caller, cheaper, request)
+        self.fallback = cheaper
+        return charge
+
+    def _deadline_passed(self, waiting: str) -> APITimeoutError:
+        return APITimeoutError(
+            f"the call's deadline would pass while it waits {waiting} (timeout.total)",
+            phase="total",
+            retryable=False,
+            attempts=self.attempts,
+        )
+
     async def _admit(self) -> Lease:
         """Wait for the doors, as long as the call's deadline allows."""
         scope, until = self._scope, self._until
+        began = scope.loop.time()
         try:
             if until is None:
                 lease = await scope.admit(self._ticket, self._tokens, bulk=self._bulk)
@@ -332,13 +447,9 @@ class Call(msgspec.Struct, gc=False, eq=False):
                 async with asyncio.timeout_at(until):
                     lease = await scope.admit(self._ticket, self._tokens, bulk=self._bulk, until=until)
         except TimeoutError:
-            failure = APITimeoutError(
-                "the call's deadline would pass while it waits for a free slot or for the rate limit (timeout.total)",
-                phase="total",
-                retryable=False,
-                attempts=self.attempts,
-            )
+            failure = self._deadline_passed("for a free slot or for the rate limit")
         else:
+            self.queued += scope.loop.time() - began
             if self._caller.halt is not None:
                 try:
                     self._raise_if_halted(self._caller.halt)

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from itertools import dropwhile
 from types import TracebackType
-from typing import Any, ClassVar, Final, Generic, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self
 
 from deepseek_async.call.continuation import continuation_of
 from deepseek_async.call.deltas import StreamEvent, events_of
@@ -31,6 +31,9 @@ from deepseek_async.errors import (
 )
 from deepseek_async.types import ChatCompletion, ChatCompletionChunk, Completion, Response, ResponseStreamEvent
 
+if TYPE_CHECKING:
+    from deepseek_async.call.surroundings import Attendant
+
 MAX_TEXT: Final = 32 * 1024 * 1024
 """Characters of one answer that are kept: eighty for each token of the API's longest (393,216; DeepSeek docs)."""
 
@@ -49,6 +52,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
 
     __slots__ = (
         "__weakref__",
+        "_attendant",
         "_call",
         "_ended",
         "_exchange",
@@ -83,6 +87,11 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         self._left = False  # whether the caller has closed it
         self._failure: APIError | None = None
         self._generator: AsyncGenerator[ChunkT, None] | None = None
+        self._attendant: Attendant | None = None
+
+    def attend(self, attendant: Attendant) -> None:
+        """Let ``attendant`` go along: it filters what comes and is told the end."""
+        self._attendant = attendant
 
     @property
     def request_id(self) -> str | None:
@@ -102,6 +111,11 @@ class AnswerStream(Generic[ChunkT, WholeT]):
     @property
     def partial(self) -> WholeT:
         """What has arrived so far, assembled; not necessarily all of the answer."""
+        answer = self._reader.answer()
+        return answer if self._attendant is None else self._attendant.whole(answer)
+
+    def unfiltered(self) -> WholeT:
+        """What came from the server, whatever a content filter made of it."""
         return self._reader.answer()
 
     def _whole(self) -> WholeT:
@@ -111,7 +125,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
             )
         answer = self._reader.answer()
         answer.fallback = self._call.fallback
-        return answer
+        return answer if self._attendant is None else self._attendant.whole(answer)
 
     async def __aenter__(self) -> Self:
         return self
@@ -127,7 +141,9 @@ class AnswerStream(Generic[ChunkT, WholeT]):
     async def aclose(self) -> None:
         """Stop receiving. Connection and slot are free when this returns."""
         self._left = True
-        self._exchange.abandoned()
+        self._abandon()
+        if self._attendant is not None and not self._ended:
+            self._attendant.failed(self, GeneratorExit())
         generator, self._generator = self._generator, None
         if generator is not None:
             # Another task may be inside the generator; closing the exchange has just ended its wait.
@@ -162,6 +178,8 @@ class AnswerStream(Generic[ChunkT, WholeT]):
                     chunks = self._broken(error)
                 else:
                     chunks = self._take(block)
+                if self._attendant is not None:
+                    await self._attendant.pass_on(self, chunks, progressed=self._progressed, ended=self._ended)
                 for chunk in chunks:
                     yield chunk
                 # Nothing of a block outlives it: a thousand waiting streams are what the collector walks over.
@@ -169,9 +187,20 @@ class AnswerStream(Generic[ChunkT, WholeT]):
                 chunk = None
                 if self._failure is not None:
                     await self._recover(self._failure)
+        except BaseException as error:
+            if self._attendant is not None:
+                self._attendant.failed(self, error)
+            raise
         finally:
             # Reached with an open exchange when the caller leaves or is cancelled.
-            self._exchange.abandoned()
+            self._abandon()
+
+    def _abandon(self) -> None:
+        self._exchange.produced(self._characters)
+        self._exchange.abandoned()
+
+    def _characters(self) -> int:
+        return self._reader.size
 
     def _take(self, block: bytes) -> list[ChunkT]:
         """Everything that ``block`` completes. A fault in it waits until the chunks before it are handed out."""
@@ -275,6 +304,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
 
     async def _recover(self, failure: APIError) -> None:
         """Begin again if nothing of the answer was shown yet; else raise what happened, with what had arrived."""
+        self._exchange.produced(self._characters)
         self._call.fault(self._exchange, failure)
         self._failure = None
         failure.attempts = self._call.attempts
@@ -333,7 +363,7 @@ class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
 
     async def _goes_on(self, failure: APIError) -> bool:
         body, self._resumable = self._resumable, None
-        further = None if body is None else continuation_of(body, failure, self.partial)
+        further = None if body is None else continuation_of(body, failure, self.unfiltered())
         if further is None:
             return False
         try:

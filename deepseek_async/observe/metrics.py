@@ -61,7 +61,8 @@ class Metrics:
 
     def watch(self, client: Callable[[], Snapshot]) -> None:
         """Ask ``client`` at each scrape how it stands; clients register themselves."""
-        self._clients.append(client)
+        if client not in self._clients:
+            self._clients.append(client)
 
     def unwatch(self, client: Callable[[], Snapshot]) -> None:
         """Ask ``client`` no more."""

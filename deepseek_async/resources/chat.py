@@ -241,7 +241,8 @@ class Completions:
         call = self.call(body, timeout=timeout, headers=extra_headers, lint=lint, deliberate=extra_body)
         if not stream:
             return await self.complete(call)
-        return ChatCompletionStream(call, await call.exchange(), body if resume else None)
+        kind = partial(ChatCompletionStream, resumable=body) if resume else ChatCompletionStream
+        return await call.stream(kind)
 
     @asynccontextmanager
     async def stream(self, **parameters: Any) -> AsyncIterator[ChatCompletionStream]:
@@ -327,6 +328,7 @@ class Completions:
             model=asked,
             bulk=bulk,
             alternatives=Alternatives(body, choices) if choices else None,
+            request=body if caller.wants_request else None,
         )
         if counts:
             call.observe = partial(connection.tokens.observe, wire, asked)

@@ -143,7 +143,7 @@ class TextCompletions:
         path = "/completions" if route.elsewhere else "/beta/completions"
         call = route.call("POST", path, body, headers=extra_headers, timeout=timeout)
         if stream:
-            return CompletionStream(call, await call.exchange())
+            return await call.stream(CompletionStream)
         return await route.answer(call, _decode, _fault_of)
 
     @asynccontextmanager

@@ -42,6 +42,7 @@ class Route:
     def __init__(self, connection: Connection, family: Family | None = None) -> None:
         self._connection = connection
         self._family = family
+        self._answers_text = family == "completions"
 
     def call(
         self,
@@ -69,6 +70,7 @@ class Route:
             tokens=tokens,
             streaming=bool(body and body.get("stream")),
             model=str(body.get("model") or path) if body is not None else "",
+            request=body if body is not None and self._answers_text and caller.wants_request else None,
         )
 
     def _estimate(self, connection: Connection, wire: bytes, body: Mapping[str, Any]) -> int:

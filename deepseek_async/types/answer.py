@@ -66,6 +66,9 @@ class Answer(Part):
     fallback: str | None = msgspec.field(default=None, name=OURS + "fallback")
     """Who gave this answer in the place of the one that was asked: a model of ``fallback_models``, or the
     fallback endpoint; None when the one that was asked answered."""
+    cached: str | None = msgspec.field(default=None, name=OURS + "cached")
+    """Where this answer was found instead of being bought: memory, disk, redis, shared with an equal call under way,
+    or stale in the place of an error; None for a new one."""
 
     def __getattr__(self, name: str) -> Any:
         return _undeclared(self, name)

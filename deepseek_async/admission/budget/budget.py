@@ -13,14 +13,14 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from deepseek_async.admission.budget.calendar import Day, day_at, zone_of
 from deepseek_async.admission.budget.charge import Charge
-from deepseek_async.admission.budget.estimate import most_dollars
+from deepseek_async.admission.budget.estimate import most_dollars, most_usage
 from deepseek_async.admission.budget.ledger import NANO, Ledger, nano
 from deepseek_async.admission.budget.store import Spending, Standing, Store
 from deepseek_async.errors import BudgetExceededError, ConfigurationError
@@ -109,6 +109,10 @@ class Budget:
     def remaining(self) -> float:
         """US dollars not spent of the running day, as far as this process knows; negative if overspent."""
         return (self._cap - self._others.spent - self._ledger.spent) / NANO
+
+    def most(self, request: Mapping[str, Any], request_bytes: int) -> CompletionUsage:
+        """What a call can use at most; what ``hold`` wants to know."""
+        return most_usage(request, request_bytes)
 
     def hold_nowait(self, most: CompletionUsage, model: str) -> Charge | None:
         """Money for one attempt on ``model`` that uses at most ``most``; None if that takes more than a look."""

@@ -1,0 +1,73 @@
+"""A stored answer in the place of an exchange with the server, so that a stream reads it like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from deepseek_async.admission import Lease
+from deepseek_async.call.exchange import Exchange
+from deepseek_async.errors import APIError
+from deepseek_async.transport.watchdog import Watchdog
+
+
+def replayed(events: bytes) -> Exchange:
+    """An exchange that brings ``events`` in one piece and owes nothing to anybody."""
+    return Exchange(cast(Lease, _NOTHING_OWED), _StoredResponse(events), cast(Watchdog, _NOTHING_LATE))
+
+
+class _StoredResponse:
+    """A response whose body is there."""
+
+    status = 200
+    headers: Mapping[str, str] = {}
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def read(self, limit: int) -> bytes:
+        del limit
+        return self._take()
+
+    async def read_available(self) -> bytes:
+        return self._take()
+
+    def _take(self) -> bytes:
+        body, self._body = self._body, b""
+        return body
+
+    def explain(self, error: Exception) -> APIError:
+        raise error
+
+    def release(self) -> None:
+        """There is no connection."""
+
+    def close(self) -> None:
+        """There is no connection."""
+
+
+class _NothingOwed:
+    """A lease that has ended."""
+
+    open = False
+    charge = None
+
+    def content_began(self) -> None:
+        """Nobody wants to know."""
+
+    def served(self, usage: Any) -> None:
+        """Nobody wants to know."""
+
+
+class _NothingLate:
+    """Timers that do not run."""
+
+    def alive(self, *, progressed: bool) -> None:
+        """Nobody wants to know."""
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+
+_NOTHING_OWED: Final = _NothingOwed()
+_NOTHING_LATE: Final = _NothingLate()

@@ -1,0 +1,142 @@
+"""What operators put around a client: cache, budget, content filter, listeners. Made from arguments, once."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from deepseek_async.admission.statistics import Statistics
+from deepseek_async.call.lifecycle import Caller
+from deepseek_async.errors import ConfigurationError
+from deepseek_async.events import Listener, Rated, Snapshot, tell
+from deepseek_async.observe.logs import prepare, write_to_stderr
+from deepseek_async.pricing import price_table
+from deepseek_async.settings import Settings
+
+if TYPE_CHECKING:
+    from deepseek_async.admission.budget import Budget
+    from deepseek_async.cache import Cache
+    from deepseek_async.content import ContentFilter
+
+_LOG: Final = logging.getLogger("deepseek_async")
+
+_BREAKER_STATES: Final = {"closed": 0, "half-open": 1, "open": 2}
+
+
+class Operations:
+    """Of one client. Modules are loaded only for what is used."""
+
+    def __init__(
+        self,
+        *,
+        cache: Cache | str | os.PathLike[str] | bool | None,
+        budget: Budget | float | None,
+        content_filter: ContentFilter | bool | None,
+        listeners: Iterable[Listener],
+    ) -> None:
+        prepare()
+        if level := os.environ.get("DEEPSEEK_ASYNC_LOG"):
+            write_to_stderr(level)
+        self.cache = _cache(cache)
+        self.budget = _budget(budget)
+        self.content = _content_filter(content_filter)
+        self.listeners = list(listeners)
+        for listener in self.listeners:
+            if not callable(listener):
+                raise ConfigurationError(f"a listener is called with every event; {listener!r} cannot be called")
+        if self.budget is not None:
+            self.budget.listeners += self.listeners
+
+    def surround(self, caller: Caller, settings: Settings, origin: str) -> None:
+        """Put all that there is around the calls of ``caller``."""
+        caller.budget = self.budget
+        if self.cache is None and self.content is None and not self.listeners:
+            return
+        from deepseek_async.call.surroundings import Surroundings  # noqa: PLC0415  brings SQLite and more
+
+        caller.surroundings = Surroundings(
+            origin=origin,
+            account=settings.account,
+            prices=price_table().with_holidays(settings.holidays),
+            listeners=self.listeners,
+            cache=self.cache,
+            content=self.content,
+        )
+
+    def rate(self, response_id: str, score: float) -> None:
+        """Tell the listeners how content a user was. Raises ConfigurationError for a score that is none."""
+        if not isinstance(score, int | float) or not 0 <= score <= 1:
+            raise ConfigurationError(f"score must be from 0 to 1, not {score!r}")
+        if not response_id or not isinstance(response_id, str):
+            raise ConfigurationError(f"response_id must be the id of an answer, not {response_id!r}")
+        tell(self.listeners, Rated(response_id, float(score), time.time()))
+
+    def snapshot(self, statistics: Statistics) -> Snapshot:
+        """How the client stands, for gauges."""
+        scopes = [scope for scope in statistics.scopes if scope.model]
+        return Snapshot(
+            in_flight=statistics.in_flight,
+            queue_depth={
+                "interactive": sum(scope.queued_interactive for scope in statistics.scopes),
+                "bulk": sum(scope.queued_bulk for scope in statistics.scopes),
+            },
+            concurrency_limit={scope.model: float(scope.window.size) for scope in scopes},
+            breaker_state={scope.model: _BREAKER_STATES[scope.breaker] for scope in scopes if scope.breaker},
+            budget_remaining=None if self.budget is None else self.budget.remaining,
+            budget=None if self.budget is None else self.budget.daily,
+        )
+
+    async def aclose(self) -> None:
+        """Let each write what it holds. Those that other clients share may be used again."""
+        for companion in (self.budget, self.cache, *self.listeners):
+            close = getattr(companion, "aclose", None) or getattr(companion, "close", None)
+            if close is None:
+                continue
+            try:
+                closing = close()
+                if inspect.isawaitable(closing):
+                    await closing
+            except Exception:  # noqa: BLE001  it may be a listener of the user's own
+                _LOG.exception("%s could not be closed", type(companion).__name__)
+
+
+def _cache(given: Any) -> Cache | None:
+    if given is None or given is False:
+        return None
+    from deepseek_async.cache import Cache  # noqa: PLC0415  brings SQLite
+
+    if given is True:
+        return Cache()
+    if isinstance(given, str | os.PathLike):
+        return Cache(path=given)
+    if not isinstance(given, Cache):
+        raise ConfigurationError(f"cache must be True, the path of a file, or a Cache, not {given!r}")
+    return given
+
+
+def _budget(given: Any) -> Budget | None:
+    if given is None:
+        return None
+    from deepseek_async.admission.budget import Budget  # noqa: PLC0415
+
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        return Budget(given)
+    if not isinstance(given, Budget):
+        raise ConfigurationError(f"budget must be US dollars a day, or a Budget, not {given!r}")
+    return given
+
+
+def _content_filter(given: Any) -> ContentFilter | None:
+    if given is None or given is False:
+        return None
+    from deepseek_async.content import ContentFilter  # noqa: PLC0415
+
+    if given is True:
+        return ContentFilter()
+    if not isinstance(given, ContentFilter):
+        raise ConfigurationError(f"content_filter must be True or a ContentFilter, not {given!r}")
+    return given
