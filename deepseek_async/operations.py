@@ -14,7 +14,7 @@ from deepseek_async.call.lifecycle import Caller
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Listener, Rated, Snapshot, tell
 from deepseek_async.observe.logs import prepare, write_to_stderr
-from deepseek_async.pricing import price_table
+from deepseek_async.pricing import Meter, price_table
 from deepseek_async.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Operations:
         caller.surroundings = Surroundings(
             origin=origin,
             account=settings.account,
-            prices=price_table().with_holidays(settings.holidays),
+            meter=Meter(price_table().with_holidays(settings.holidays)),
             listeners=self.listeners,
             cache=self.cache,
             content=self.content,

@@ -29,6 +29,7 @@ _BATCH_ENTRIES: Final = 256
 _PENDING_BYTES: Final = 64 * 1024 * 1024
 """Answers that wait for the disk; what comes while so much waits is not stored."""
 _TOUCHES: Final = 512
+_SLOW_READS: Final = 3
 _SWEEP_SECONDS: Final = 300.0
 
 _Command = Callable[[sqlite3.Connection], Any]
@@ -73,6 +74,7 @@ class DiskTier:
         self._written_bytes = 0
         self._touched: set[bytes] = set()
         self._swept = 0.0
+        self._slow = 0
 
     def get(self, key: bytes) -> Entry | None:
         """The entry under ``key``. Reads on the calling thread: a page in memory takes less than a thread's wake-up."""
@@ -85,8 +87,7 @@ class DiskTier:
         except sqlite3.Error as error:
             self._failed(error)
             return None
-        if time.monotonic() - begun > SLOW:
-            self._leave_alone("reading took over 50 ms")
+        self._judge(time.monotonic() - begun)
         if row is None:
             return None
         entry = unpacked(key, row[0])
@@ -183,6 +184,13 @@ class DiskTier:
             self._send(lambda _: _begin_anew(error))
         else:
             self._leave_alone(str(error))
+
+    def _judge(self, seconds: float) -> None:
+        """One slow read may be a busy machine; several in a row are a slow disk."""
+        self._slow = self._slow + 1 if seconds > SLOW else 0
+        if self._slow >= _SLOW_READS:
+            self._slow = 0
+            self._leave_alone(f"{_SLOW_READS} reads in a row took over {SLOW * 1000:.0f} ms")
 
     def _leave_alone(self, reason: str) -> None:
         self._forget_reader()

@@ -19,7 +19,7 @@ from deepseek_async.call.witness import Witness
 from deepseek_async.content import ContentFilter, Verdict
 from deepseek_async.errors import APIError, CircuitOpenError
 from deepseek_async.events import Listener, Retried, tell, word_for
-from deepseek_async.pricing import PriceTable
+from deepseek_async.pricing import Meter
 from deepseek_async.types import Answer
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
     origin: str
     account: str
-    prices: PriceTable
+    meter: Meter
     listeners: list[Listener]
     cache: Cache | None = None
     content: ContentFilter | None = None
@@ -155,7 +155,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     def told(self, call: Call, witness: Witness, answer: Answer | None, error: BaseException | None) -> None:
         """``call`` has ended; whoever listens is told."""
         if self.listeners:
-            tell(self.listeners, witness.record(call, self.origin, self.prices, answer, error))
+            tell(self.listeners, witness.record(call, self.origin, self.meter, answer, error))
 
 
 class Attendant:

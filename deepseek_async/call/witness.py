@@ -14,7 +14,7 @@ from deepseek_async.types import Answer, ChatCompletion, Completion
 if TYPE_CHECKING:
     from deepseek_async.call.lifecycle import Call
     from deepseek_async.content import Verdict
-    from deepseek_async.pricing import PriceTable
+    from deepseek_async.pricing import Meter
 
 
 class Witness:
@@ -23,7 +23,7 @@ class Witness:
     __slots__ = ("_began", "_labels", "_started", "first_content", "keep_alives", "stale", "tier", "verdict")
 
     def __init__(self, verdict: Verdict | None) -> None:
-        self._began = asyncio.get_running_loop().time()
+        self._began = time.monotonic()
         self._started = time.time()
         self._labels = current_labels()
         self.verdict = verdict
@@ -36,13 +36,13 @@ class Witness:
 
     def content_began(self) -> None:
         """The first content of a stream is here."""
-        self.first_content = asyncio.get_running_loop().time() - self._began
+        self.first_content = time.monotonic() - self._began
 
     def record(
         self,
         call: Call,
         origin: str,
-        prices: PriceTable,
+        meter: Meter,
         answer: Answer | None,
         error: BaseException | None,
     ) -> CallEnded:
@@ -58,7 +58,7 @@ class Witness:
             request=call.wire,
             model=call.model,
             started=self._started,
-            duration=asyncio.get_running_loop().time() - self._began,
+            duration=time.monotonic() - self._began,
             outcome=self._outcome(error),
             labels=self._labels,
             streamed=call.streaming,
@@ -70,8 +70,8 @@ class Witness:
             request_id=call.request_id or (error.request_id if isinstance(error, DeepSeekError) else None),
             finish_reason=finish_reason,
             usage=usage,
-            cost=prices.cost(usage, served or call.model, at) if bought and usage is not None else None,
-            peak=bought and prices.is_peak(at),
+            cost=meter.cost(usage, served or call.model, at) if bought and usage is not None else None,
+            peak=bought and meter.is_peak(at),
             keep_alives=self.keep_alives,
             tier=self.tier,
             content=self._content(finish_reason),

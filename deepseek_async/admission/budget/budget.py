@@ -26,7 +26,7 @@ from deepseek_async.admission.budget.store import Spending, Standing, Store
 from deepseek_async.errors import BudgetExceededError, ConfigurationError
 from deepseek_async.events import BudgetAlert, tell
 from deepseek_async.labels import current_labels
-from deepseek_async.pricing import PriceTable, price_table
+from deepseek_async.pricing import Meter, PriceTable, price_table
 from deepseek_async.private_files import state_folder
 from deepseek_async.types import CompletionUsage
 
@@ -80,7 +80,7 @@ class Budget:
         self.zone: Final = zone
         self._where = zone_of(zone)
         self._cap = nano(daily)
-        self._prices = prices or price_table()
+        self._meter = Meter(prices or price_table())
         self._clock = clock
         self.listeners: list[Callable[[BudgetAlert], Any]] = [] if on_alert is None else [on_alert]
         """Told of alerts; clients add theirs."""
@@ -119,7 +119,7 @@ class Budget:
         now = self._clock()
         if self._turn.locked():
             return None
-        amount = nano(most_dollars(most, model, self._prices, now))
+        amount = nano(most_dollars(most, model, self._meter, now))
         ledger = self._today(now)
         return self._charge(ledger, amount, most, model, now) if ledger.reserve(amount) else None
 
@@ -132,7 +132,7 @@ class Budget:
         async with self._turn:
             while True:
                 now = self._clock()
-                amount = nano(most_dollars(most, model, self._prices, now))
+                amount = nano(most_dollars(most, model, self._meter, now))
                 ledger = self._today(now)
                 if amount > self._cap:
                     raise self._exceeded(amount, model, ledger)
@@ -239,7 +239,7 @@ class Budget:
 
     def _charge(self, ledger: Ledger, amount: int, most: CompletionUsage, model: str, now: float) -> Charge:
         self._used_since_flush = True
-        return Charge(ledger, amount, most, model, now, current_labels().tag or "", self._prices, self)
+        return Charge(ledger, amount, most, model, now, current_labels().tag or "", self._meter, self)
 
     async def _allot(self, ledger: Ledger, amount: int) -> bool:
         """Whether the file gave this process what ``amount`` lacks."""

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 import msgspec
 
 from deepseek_async.admission.budget.ledger import Ledger, nano
-from deepseek_async.pricing import PriceTable
+from deepseek_async.pricing import Meter
 from deepseek_async.types import CompletionUsage
 
 _UNSEEN: Final = 256
@@ -44,7 +44,7 @@ class Charge(msgspec.Struct, eq=False):
     at: float
     """When it was held, in seconds since 1970: the hour that decides about the price."""
     tag: str
-    _prices: PriceTable
+    _meter: Meter
     _owner: Settled
     produced: int | None = None
     """Characters of a stream that had come when it ended early."""
@@ -54,7 +54,7 @@ class Charge(msgspec.Struct, eq=False):
 
     def served(self, usage: CompletionUsage | None, model: str | None = None) -> None:
         """The attempt gave an answer, from ``model`` if the server named one."""
-        cost = None if usage is None else self._prices.cost(usage, model or self.model, self.at)
+        cost = None if usage is None else self._meter.cost(usage, model or self.model, self.at)
         self._end(self.amount if cost is None else nano(cost))
 
     def refused(self) -> None:
@@ -75,7 +75,7 @@ class Charge(msgspec.Struct, eq=False):
         # A token may be less than a character, in scripts whose characters are several bytes long.
         tokens = min(self.most.completion_tokens, 2 * self.produced + _UNSEEN)
         usage = CompletionUsage(prompt_tokens=self.most.prompt_tokens, completion_tokens=tokens)
-        cost = self._prices.cost(usage, self.model, self.at)
+        cost = self._meter.cost(usage, self.model, self.at)
         return self.amount if cost is None else min(self.amount, nano(cost))
 
     def _end(self, used: int) -> None:

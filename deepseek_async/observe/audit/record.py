@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
@@ -31,7 +32,12 @@ def config_id(request: Mapping[str, Any], prompt_version: str | None = None) -> 
     was named.
     """
     settings = [parameters_of(request), prompt_version]
-    return sha256(orjson.dumps(settings, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
+    return _name(orjson.dumps(settings, option=orjson.OPT_SORT_KEYS))
+
+
+@lru_cache(maxsize=1024)
+def _name(settings: bytes) -> str:
+    return sha256(settings).hexdigest()[:12]
 
 
 def call_line(event: CallEnded, *, content: bool) -> bytes:
@@ -101,4 +107,9 @@ def _error(error: BaseException | None) -> dict[str, Any] | None:
 
 
 def _stamp(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{_second(int(at))}.{int(at % 1 * 1000):03}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")

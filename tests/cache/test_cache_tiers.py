@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -119,21 +120,27 @@ async def shared(redis: RedisServer) -> AsyncIterator[Callable[[], Cache]]:
         await cache.aclose()
 
 
-async def arrives(cache: Cache, key: bytes) -> Found:
-    """What is stored in the background is there soon."""
-    async with asyncio.timeout(5):
-        while (found := await cache.find(key)) is None:  # noqa: ASYNC110  Redis tells nobody
-            await asyncio.sleep(0.005)
-    return found
+async def filled(shared: Callable[[], Cache]) -> tuple[Cache, Cache, Found]:
+    """A cache that has stored an answer, another one that has found it, and what it found.
+
+    On a machine so busy that Redis takes 50 ms to answer, both leave it alone: others take their place.
+    """
+    async with asyncio.timeout(20):
+        while True:
+            one, other = shared(), shared()
+            one.keep(KEY, b"answer")
+            for _ in range(20):
+                if (found := await other.find(KEY)) is not None:
+                    return one, other, found
+                await asyncio.sleep(0.01)
 
 
 async def test_machines_share_answers_through_redis(shared: Callable[[], Cache]):
-    one, other = shared(), shared()
-    one.keep(KEY, b"answer")
-    assert (await arrives(other, KEY)).tier == "redis"
-    found = await other.find(KEY)
-    assert found is not None
-    assert found.tier == "memory"
+    _, other, found = await filled(shared)
+    assert found.tier == "redis"
+    again = await other.find(KEY)
+    assert again is not None
+    assert again.tier == "memory"
 
 
 async def seconds(work: Awaitable[object]) -> float:
@@ -149,8 +156,9 @@ async def test_a_redis_that_is_down_at_the_start_costs_one_short_wait(
 ):
     await redis.kill()
     cache = shared()
-    assert await seconds(cache.find(KEY)) < 0.2
-    assert await seconds(find_many(cache)) < 0.05
+    waits = [await seconds(cache.find(b"%d" % number)) for number in range(100)]
+    assert sum(wait > 0.02 for wait in waits) <= 3
+    assert statistics.median(waits) < 0.001
     cache.keep(KEY, b"answer")
     assert await cache.find(KEY) is not None
     assert said(caplog) == 1
@@ -163,9 +171,8 @@ async def test_a_redis_that_fails_in_mid_run_is_left_alone_at_once(
     fault: str,
     caplog: pytest.LogCaptureFixture,
 ):
-    cache = shared()
-    cache.keep(KEY, b"answer")
-    await arrives(shared(), KEY)
+    _, cache, _ = await filled(shared)
+    caplog.clear()
     if fault == "killed":
         await redis.kill()
     else:
@@ -173,16 +180,11 @@ async def test_a_redis_that_fails_in_mid_run_is_left_alone_at_once(
     waits = [await seconds(cache.find(b"%d" % number)) for number in range(100)]
     if fault == "stopped":
         redis.go_on()
-    # The first failure may take its 50 ms; nothing after it waits at all. The rest is a busy machine's.
-    assert max(waits) < 0.25
-    assert sum(sorted(waits)[:-1]) < 0.05
+    # The first failure may take its 50 ms, and longer on a busy machine; nothing after it waits at all.
+    assert sum(wait > 0.02 for wait in waits) <= 3
+    assert statistics.median(waits) < 0.001
     assert await cache.find(KEY) is not None
     assert said(caplog) == 1
-
-
-async def find_many(cache: Cache) -> None:
-    for number in range(100):
-        assert await cache.find(b"%d" % number) is None
 
 
 def said(caplog: pytest.LogCaptureFixture) -> int:
