@@ -2,9 +2,10 @@
 
     python benchmarks/production.py [--calls N] [--rounds N]
 
-Calls are made through the whole client against a server process of our own on loopback; CPU is user + system of
-the client's process (all its threads), the median over rounds. Configurations take turns, so that what the machine
-does beside it falls on all alike.
+Calls are made through the whole client, once against a server process of our own on loopback, and once with the
+sockets replaced by an answer that is there: what a write to a socket costs depends on what the server happens to
+do meanwhile, by more than what is measured here. CPU is user + system of the client's process with all its threads,
+the median over rounds. Configurations take turns, so that what the machine does beside it falls on all alike.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from deepseek_async import AsyncDeepSeek
 from deepseek_async.admission.budget import Budget
@@ -121,15 +122,40 @@ async def hits(url: str, cache: Cache, number: int) -> float:
 async def measure_hits(url: str, folder: Path, number: int) -> dict[str, float]:
     """Microseconds of a hit, the whole ``create`` with its checks, from memory and from SQLite."""
     return {
-        "hit from memory, µs": await hits(url, Cache(), number),
-        "hit from SQLite, µs": await hits(url, Cache(path=folder / "answers.sqlite", memory_bytes=0), number),
+        "from memory": await hits(url, Cache(), number),
+        "from SQLite": await hits(url, Cache(path=folder / "answers.sqlite", memory_bytes=0), number),
     }
+
+
+class AnswerAtOnce:
+    """A transport without a network."""
+
+    status = 200
+    headers: Mapping[str, str] = {"x-ds-trace-id": "bench"}
+
+    async def send(self, outgoing: Any, watchdog: Any) -> AnswerAtOnce:
+        del outgoing, watchdog
+        return self
+
+    async def read(self, limit: int) -> bytes:
+        del limit
+        return BODY
+
+    def release(self) -> None:
+        """There is nothing to release."""
 
 
 Make = Callable[[], dict[str, Any]]
 
 
-async def measure_added(url: str, folder: Path, number: int, rounds: int) -> dict[str, float]:
+async def measure_added(
+    url: str,
+    folder: Path,
+    number: int,
+    rounds: int,
+    *,
+    sockets: bool,
+) -> dict[str, float]:
     """Microseconds of CPU that each configuration adds to a call."""
     configurations: dict[str, Make] = {
         "nothing": dict,
@@ -149,6 +175,8 @@ async def measure_added(url: str, folder: Path, number: int, rounds: int) -> dic
     cpu: dict[str, list[float]] = {name: [] for name in clients}
     for client in clients.values():
         await calls(client, number // 4)
+        if not sockets:
+            client.caller().transport = cast(Any, AnswerAtOnce())
     for _ in range(rounds):
         for name, client in clients.items():
             cpu[name].append(await calls(client, number))
@@ -161,10 +189,10 @@ async def measure_added(url: str, folder: Path, number: int, rounds: int) -> dic
         name: 1e6 * statistics.median(one - none for one, none in zip(cpu[name], cpu["nothing"], strict=True)) / number
         for name in per_call
     }
-    return {"a call with nothing, µs CPU": base, **{f"{name} add(s), µs CPU": value for name, value in added.items()}}
+    return {"a call with nothing": base, **{f"+ {name}": value for name, value in added.items()}}
 
 
-async def main(number: int, rounds: int) -> dict[str, float]:
+async def main(number: int, rounds: int) -> dict[str, dict[str, float]]:
     """All figures."""
     here, there = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(there,), daemon=True)
@@ -172,8 +200,12 @@ async def main(number: int, rounds: int) -> dict[str, float]:
     url = f"http://127.0.0.1:{await asyncio.to_thread(here.recv)}"
     try:
         with tempfile.TemporaryDirectory() as folder:
-            found = await measure_hits(url, Path(folder), number)
-            return found | await measure_added(url, Path(folder), number, rounds)
+            found = {"a hit, wall time": await measure_hits(url, Path(folder), number)}
+            for sockets in (False, True):
+                place = Path(folder) / str(sockets)
+                added = await measure_added(url, place, number, rounds, sockets=sockets)
+                found["CPU over sockets" if sockets else "CPU without sockets"] = added
+            return found
     finally:
         server.kill()
 
@@ -185,7 +217,7 @@ if __name__ == "__main__":
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
-    run: Awaitable[dict[str, float]] = main(options.calls, options.rounds)
+    run: Awaitable[dict[str, dict[str, float]]] = main(options.calls, options.rounds)
     try:
         import uvloop
 
@@ -195,5 +227,7 @@ if __name__ == "__main__":
     if options.json:
         json.dump(figures, sys.stdout, indent=2)
     else:
-        for name, value in figures.items():
-            print(f"{name:<45} {value:8.1f}")
+        for kind, group in figures.items():
+            print(f"{kind}, µs")
+            for name, value in group.items():
+                print(f"  {name:<40} {value:8.1f}")

@@ -14,7 +14,7 @@ from deepseek_async.types import CompletionUsage
 _LOG: Final = logging.getLogger("deepseek_async")
 
 
-class CallEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class CallEnded(msgspec.Struct, frozen=True, gc=False):
     """One call of the API, from the moment it was made to its answer or error, all attempts included."""
 
     operation: str

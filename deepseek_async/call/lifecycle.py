@@ -184,8 +184,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
         """The decoded body. ``fault_of`` may say why a decoded body is no answer; that is retried if it may be."""
         around = self._caller.surroundings
         if around is None or self.request is None:
-            return self._answer(decode, fault_of)
-        return around.answer(self, decode, lambda: self._answer(decode, fault_of))
+            return self.asked(decode, fault_of)
+        return around.answer(self, decode, fault_of)
 
     async def stream(self, kind: Callable[[Call, Exchange], StreamT]) -> StreamT:
         """The answer as a stream of this ``kind``, once the server has accepted the request."""
@@ -221,11 +221,12 @@ class Call(msgspec.Struct, gc=False, eq=False):
         if self._alternatives is not None:
             self._alternatives.body = request
 
-    async def _answer(
+    async def asked(
         self,
         decode: Callable[[bytes], T],
         fault_of: Callable[[T, Mapping[str, str]], APIError | None] | None,
     ) -> T:
+        """The answer of the service, whatever stands around the call."""
         while True:
             exchange = None
             try:
@@ -371,10 +372,16 @@ class Call(msgspec.Struct, gc=False, eq=False):
         caller = self._caller
         if caller.halt is not None:
             self._raise_if_halted(caller.halt)
-        if caller.budget is None or self.request is None:
+        budget = caller.budget
+        # The first door is the budget: nothing waits in the queue that may not be paid for.
+        charge = None if budget is None or self.request is None else self._held(budget) or await self._hold(budget)
+        try:
             lease = self._scope.admit_nowait(self._tokens, bulk=self._bulk) or await self._admit()
-        else:
-            lease = await self._admit_for_money(caller.budget, self.request)
+        except BaseException:
+            if charge is not None:
+                charge.abandoned(sent=False)
+            raise
+        lease.charge = charge
         watchdog = Watchdog(self._timeouts, caller.loop, self._until)
         self.attempts += 1
         self.sent_at = time.time()
@@ -396,20 +403,15 @@ class Call(msgspec.Struct, gc=False, eq=False):
         self._note(failure)
         raise failure
 
-    async def _admit_for_money(self, budget: Budget, request: Mapping[str, Any]) -> Lease:
-        """The first door is the budget: nothing waits in the queue that may not be paid for."""
+    def _held(self, budget: Budget) -> Charge | None:
+        """Money for one attempt, if it takes no wait."""
         if self._most is None:
-            self._most = budget.most(request, len(self.wire))
-        charge = budget.hold_nowait(self._most, self.model) or await self._hold(budget, request, self._most)
-        try:
-            lease = self._scope.admit_nowait(self._tokens, bulk=self._bulk) or await self._admit()
-        except BaseException:
-            charge.abandoned(sent=False)
-            raise
-        lease.charge = charge
-        return lease
+            self._most = budget.most(self.request or {}, len(self.wire))
+        return budget.hold_nowait(self._most, self._scope.model)
 
-    async def _hold(self, budget: Budget, request: Mapping[str, Any], most: CompletionUsage) -> Charge:
+    async def _hold(self, budget: Budget) -> Charge:
+        """Money for one attempt, perhaps of a cheaper model, as soon as it is there."""
+        most = self._most or budget.most(self.request or {}, len(self.wire))
         began = self._caller.loop.time()
         try:
             async with asyncio.timeout_at(self._until):
@@ -424,7 +426,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
             raise self._deadline_passed("until other calls give money back or the budget's next day begins") from None
         finally:
             self.queued += self._caller.loop.time() - began
-        self._turn_to(self._caller, cheaper, request)
+        self._turn_to(self._caller, cheaper, self.request or {})
         self.fallback = cheaper
         return charge
 

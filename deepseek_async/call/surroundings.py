@@ -5,9 +5,9 @@ Only a client that has one of them makes these; without, a call costs one attrib
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
 import orjson
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from deepseek_async.call.stream import AnswerStream
 
 T = TypeVar("T", bound=Answer)
+FaultOf: TypeAlias = Callable[[T, Mapping[str, str]], APIError | None] | None
 StreamT = TypeVar("StreamT", bound="AnswerStream[Any, Any]")
 
 
@@ -44,17 +45,18 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
         self,
         call: Call,
         decode: Callable[[bytes], T],
-        work: Callable[[], Coroutine[Any, Any, T]],
+        fault_of: FaultOf[T],
     ) -> T:
-        """The answer of ``work``, which makes ``call``, or one from the cache, filtered; and its end is told."""
+        """The answer of ``call``, or one from the cache, filtered; and its end is told."""
         verdict = None if self.content is None else Verdict()
         witness = Witness(verdict)
         try:
             if verdict is not None:
                 await self._filter_request(call, verdict)
-            answer = await (
-                work() if self.cache is None else self._through_cache(self.cache, call, decode, work, witness)
-            )
+            if self.cache is None:
+                answer = await call.asked(decode, fault_of)
+            else:
+                answer = await self._through_cache(self.cache, call, decode, fault_of, witness)
             if self.content is not None and verdict is not None:
                 await filtered(answer, self.content, verdict)
         except BaseException as error:
@@ -110,18 +112,18 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
         cache: Cache,
         call: Call,
         decode: Callable[[bytes], T],
-        work: Callable[[], Coroutine[Any, Any, T]],
+        fault_of: FaultOf[T],
         witness: Witness,
     ) -> T:
         key, found = await self._look_up(call)
         if key is None:
-            return await work()
+            return await call.asked(decode, fault_of)
         if found is not None and found.fresh:
             return _from_cache(decode(found.body), found.tier, witness)
         mine: list[T] = []
 
         async def ask() -> bytes:
-            answer = await work()
+            answer = await call.asked(decode, fault_of)
             mine.append(answer)
             self.keep(call, key, answer)
             return answer.to_json()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deepseek_async.errors import DeepSeekError
 from deepseek_async.events import CallEnded, word_for
 from deepseek_async.labels import current_labels
-from deepseek_async.types import Answer, ChatCompletion, Completion
+from deepseek_async.types import Answer, ChatCompletion, Completion, CompletionChoice
 
 if TYPE_CHECKING:
     from deepseek_async.call.lifecycle import Call
@@ -47,56 +47,54 @@ class Witness:
         error: BaseException | None,
     ) -> CallEnded:
         """The event. ``answer`` is what the caller got, or what had arrived of it before ``error``."""
-        usage = None if answer is None else answer.tokens_used()
-        served = getattr(answer, "model", None) or None
-        at = call.sent_at or self._started
-        bought = usage is not None and self.tier is None
-        text, finish_reason = _first_choice(answer)
+        # In straight lines: this runs for every call.
+        usage = cost = served = response_id = finish_reason = text = None
+        peak = False
+        if isinstance(answer, ChatCompletion | Completion):
+            usage, served, response_id = answer.usage, answer.model or None, answer.id or None
+            if answer.choices:
+                choice = answer.choices[0]
+                finish_reason = choice.finish_reason
+                text = choice.text if isinstance(choice, CompletionChoice) else choice.message.content
+            if usage is not None and self.tier is None:
+                at = call.sent_at or self._started
+                cost, peak = meter.cost(usage, served or call.model, at), meter.is_peak(at)
+        verdict = self.verdict
+        if verdict is not None and verdict.word != "passed":
+            content = verdict.word
+        else:
+            content = "refused" if finish_reason == "content_filter" else "passed"
+        # By position, in the order of the record's fields: by name, making it takes twenty times as long.
         return CallEnded(
-            operation=call.operation,
-            origin=origin,
-            request=call.wire,
-            model=call.model,
-            started=self._started,
-            duration=time.monotonic() - self._began,
-            outcome=self._outcome(error),
-            labels=self._labels,
-            streamed=call.streaming,
-            attempts=call.attempts,
-            queued=call.queued,
-            first_content=self.first_content,
-            served_model=served,
-            response_id=getattr(answer, "id", None) or None,
-            request_id=call.request_id or (error.request_id if isinstance(error, DeepSeekError) else None),
-            finish_reason=finish_reason,
-            usage=usage,
-            cost=meter.cost(usage, served or call.model, at) if bought and usage is not None else None,
-            peak=bought and meter.is_peak(at),
-            keep_alives=self.keep_alives,
-            tier=self.tier,
-            content=self._content(finish_reason),
-            error=error,
-            answer=text,
+            call.operation,  # operation
+            origin,
+            call.wire,  # request
+            call.model,  # model
+            self._started,  # started
+            time.monotonic() - self._began,  # duration
+            "ok" if error is None and self.tier is None else self._outcome(error),  # outcome
+            self._labels,  # labels
+            call.streaming,  # streamed
+            call.attempts,  # attempts
+            call.queued,  # queued
+            self.first_content,  # first_content
+            served,  # served_model
+            response_id,
+            call.request_id or (error.request_id if isinstance(error, DeepSeekError) else None),  # request_id
+            finish_reason,
+            usage,
+            cost,
+            peak,
+            self.keep_alives,  # keep_alives
+            self.tier,  # tier
+            content,
+            error,
+            text,  # answer
         )
 
     def _outcome(self, error: BaseException | None) -> str:
         if error is None:
-            if self.stale:
-                return "stale"
-            return "ok" if self.tier is None else "cached"
+            return "stale" if self.stale else "cached"
         if isinstance(error, asyncio.CancelledError | GeneratorExit):
             return "cancelled"
         return word_for(error)
-
-    def _content(self, finish_reason: str | None) -> str:
-        if self.verdict is not None and self.verdict.word != "passed":
-            return self.verdict.word
-        return "refused" if finish_reason == "content_filter" else "passed"
-
-
-def _first_choice(answer: Any) -> tuple[str | None, str | None]:
-    if isinstance(answer, ChatCompletion) and answer.choices:
-        return answer.choices[0].message.content, answer.choices[0].finish_reason
-    if isinstance(answer, Completion) and answer.choices:
-        return answer.choices[0].text, answer.choices[0].finish_reason
-    return None, None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import BudgetAlert, CallEnded, Event, Rated, Retried, Snapshot
 from deepseek_async.observe.tally import Count, Histogram, Spread
+from deepseek_async.types import CompletionUsage
 
 try:
     from prometheus_client import CollectorRegistry, generate_latest, start_http_server
@@ -48,11 +49,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
-        self._requests = Count("requests", "Calls that ended", ("model", "outcome"))
         self._retries = Count("retries", "Attempts that failed and were followed by another", ("reason",))
-        self._tokens = Count("tokens", "Tokens billed", ("model", "type"))
-        self._reasoning = Count("reasoning_tokens", "Part of the output tokens", ("model",))
-        self._cost = Count("cost_usd", "US dollars, by the price table", ("model", "period"))
         self._cache_hits = Count("cache_hits", "Answers that were not bought again", ("tier",))
         self._content = Count("content_checks", "Answers by the content filter's verdict", ("verdict",))
         self._keep_alives = Count("keepalive_lines", "Reads that brought only keep-alive lines")
@@ -115,7 +112,8 @@ class Metrics:
 
     def _count(self, event: CallEnded) -> None:
         model = self._models.get(event.model) or self._new_model(event.model)
-        self._requests.add((model.name, event.outcome))
+        outcome = event.outcome
+        model.outcomes[outcome] = model.outcomes.get(outcome, 0) + 1
         model.duration.add(event.duration)
         if event.attempts:
             self._queue_wait.add(event.queued)
@@ -126,31 +124,21 @@ class Metrics:
         if event.tier is not None:
             self._cache_hits.add((event.tier,))
         elif event.usage is not None:
-            self._count_usage(event, model)
-        if event.outcome == "stream_interrupted":
+            model.count_usage(event.usage)
+            if event.cost is not None:
+                model.count_cost(event.cost, peak=event.peak)
+                self._one_call.add(event.cost)
+        if outcome == "stream_interrupted":
             self._incomplete.add(())
         if event.error is None or event.content != "passed":
             self._content.add((event.content,))
 
-    def _count_usage(self, event: CallEnded, model: _Model) -> None:
-        usage = event.usage
-        assert usage is not None  # noqa: S101  the caller has looked
-        hit, reasoning = usage.cached_tokens, usage.reasoning_tokens
-        tokens = self._tokens
-        tokens.add(model.hit, hit)
-        tokens.add(model.miss, usage.prompt_tokens - hit)
-        tokens.add(model.output, usage.completion_tokens)
-        if reasoning:
-            self._reasoning.add((model.name,), reasoning)
-        if event.cost is not None:
-            self._cost.add((model.name, "peak" if event.peak else "off_peak"), event.cost)
-            self._one_call.add(event.cost)
-
     def _new_model(self, name: str) -> _Model:
+        # Names beyond the first are counted together, under a name that no model has.
         label = name if len(self._models) < _MOST_MODELS else "other"
-        model = _Model(label, self._duration.spread(label), self._first.spread(label))
-        if label == name:
-            self._models[name] = model
+        model = self._models.get(label)
+        if model is None:
+            model = self._models[label] = _Model(self._duration.spread(label), self._first.spread(label))
         return model
 
     # What prometheus_client asks of a collector.
@@ -162,8 +150,8 @@ class Metrics:
     def collect(self) -> Iterator[Metric]:
         """Everything counted, and how the clients stand now."""
         for count in (
-            *(self._requests, self._retries, self._tokens, self._reasoning, self._cost, self._cache_hits),
-            *(self._content, self._keep_alives, self._incomplete, self._alerts),
+            *_by_model(tuple(self._models.items())),
+            *(self._retries, self._cache_hits, self._content, self._keep_alives, self._incomplete, self._alerts),
         ):
             counter = CounterMetricFamily(PREFIX + count.name, count.about, labels=count.labels)
             for key, value in tuple(count.values.items()):
@@ -183,15 +171,56 @@ class Metrics:
 
 
 class _Model:
-    """One model's labels and spreads, looked up once."""
+    """What is counted of one model, as plain attributes: this is done for every call."""
 
-    __slots__ = ("duration", "first", "hit", "miss", "name", "output")
+    __slots__ = ("dollars", "duration", "first", "hit", "miss", "outcomes", "output", "peak_dollars", "reasoning")
 
-    def __init__(self, name: str, duration: Spread, first: Spread) -> None:
-        self.name = name
+    def __init__(self, duration: Spread, first: Spread) -> None:
+        self.outcomes: dict[str, int] = {}
         self.duration = duration
         self.first = first
-        self.hit, self.miss, self.output = ((name, kind) for kind in ("input_hit", "input_miss", "output"))
+        self.hit = self.miss = self.output = self.reasoning = 0
+        self.dollars = self.peak_dollars = 0.0
+
+    def count_usage(self, usage: CompletionUsage) -> None:
+        """Take in what a call used."""
+        hit = usage.cached_tokens
+        self.hit += hit
+        self.miss += usage.prompt_tokens - hit
+        self.output += usage.completion_tokens
+        self.reasoning += usage.reasoning_tokens
+
+    def count_cost(self, dollars: float, *, peak: bool) -> None:
+        """Take in what a call cost."""
+        if peak:
+            self.peak_dollars += dollars
+        else:
+            self.dollars += dollars
+
+
+def _by_model(models: tuple[tuple[str, _Model], ...]) -> Iterator[Count]:
+    yield Count(
+        *("requests", "Calls that ended", ("model", "outcome")),
+        {(name, outcome): number for name, model in models for outcome, number in tuple(model.outcomes.items())},
+    )
+    yield Count(
+        *("tokens", "Tokens billed", ("model", "type")),
+        {
+            (name, kind): number
+            for name, model in models
+            for kind, number in (("input_hit", model.hit), ("input_miss", model.miss), ("output", model.output))
+        },
+    )
+    reasoning: dict[tuple[str, ...], float] = {(name,): model.reasoning for name, model in models}
+    yield Count("reasoning_tokens", "Part of the output tokens", ("model",), reasoning)
+    yield Count(
+        *("cost_usd", "US dollars, by the price table", ("model", "period")),
+        {
+            (name, period): dollars
+            for name, model in models
+            for period, dollars in (("peak", model.peak_dollars), ("off_peak", model.dollars))
+        },
+    )
 
 
 def _gauges(snapshots: list[Snapshot]) -> Iterator[Metric]:

@@ -41,7 +41,9 @@ _DENIED_SECONDS: Final = 1.0
 """For how long a refusal of the file holds, so that a service at its cap does not ask it for every call."""
 _LONGEST_SLEEP: Final = 60.0
 """The clock may be set while we wait for the next day."""
-_CALLS_AHEAD: Final = 8
+_IDLE_SECONDS: Final = 5.0
+"""After so long without a call, what was taken for further calls is given back."""
+_CALLS_AHEAD: Final = 256
 _MOST_CALLS_AHEAD: Final = 4096
 
 
@@ -159,7 +161,8 @@ class Budget:
             item = self._spending[charge.model, charge.tag] = Spending()
         item.calls += 1
         item.spent += used
-        self._returned.set()
+        if self._turn.locked():
+            self._returned.set()
         if self._timer is None and self._loop is not None and not self._loop.is_closed():
             self._timer = self._loop.call_later(_FLUSH_SECONDS, self._flush_soon)
 
@@ -315,7 +318,7 @@ class Budget:
             return
         # Once more, to give back what nobody has used since.
         if self._timer is None and self._store is not None and self._ledger.free > 0 and self._thread is not None:
-            self._timer = self._loop.call_later(_FLUSH_SECONDS, self._flush_soon)
+            self._timer = self._loop.call_later(_IDLE_SECONDS, self._flush_soon)
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         if self._thread is None:

@@ -22,7 +22,7 @@ class Settled(Protocol):
         ...
 
 
-class Charge(msgspec.Struct, eq=False):
+class Charge(msgspec.Struct, gc=False, eq=False):
     """Ends exactly once; a second ending does nothing.
 
     | ending | money |

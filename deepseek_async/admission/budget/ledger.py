@@ -14,8 +14,8 @@ NANO: Final = 1_000_000_000
 
 
 def nano(dollars: float) -> int:
-    """``dollars`` in nano-dollars, rounded to the nearest."""
-    return round(dollars * NANO)
+    """``dollars``, not negative, in nano-dollars, rounded to the nearest."""
+    return int(dollars * NANO + 0.5)
 
 
 class Ledger(msgspec.Struct):
@@ -35,9 +35,10 @@ class Ledger(msgspec.Struct):
 
     def reserve(self, amount: int) -> bool:
         """Hold ``amount`` for a call; False if it is not there."""
-        if amount > self.free:
+        reserved = self.reserved + amount
+        if self.spent + reserved > self.allotted:
             return False
-        self.reserved += amount
+        self.reserved = reserved
         return True
 
     def settle(self, amount: int, used: int) -> None:
