@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
     from deepseek_async.admission.budget import Budget
     from deepseek_async.batch import Batch
-    from deepseek_async.codec.tokenizer import Tokenizer
     from deepseek_async.cache import Cache
+    from deepseek_async.codec.tokenizer import Tokenizer
     from deepseek_async.content import ContentFilter
 
 

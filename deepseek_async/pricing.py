@@ -17,8 +17,6 @@ _MILLION: Final = 1_000_000
 _BEIJING: Final = timedelta(hours=8)
 _MINUTE: Final = 60
 _HOUR: Final = 3600
-_MOST_MINUTES: Final = 1024
-"""Minutes and models whose prices are remembered."""
 _HOURS_LOOKED_AHEAD: Final = 366 * 24
 
 
@@ -151,39 +149,6 @@ class PriceTable(msgspec.Struct, frozen=True):
             return None
         factor = price.peak_factor if price.peak_factor != 1.0 and self.is_peak(at) else 1.0
         return Rate(price.cache_hit, price.cache_miss, price.output, factor)
-
-
-class Meter:
-    """Costs of calls made about now. Looks the prices of a minute up once: they change on full hours only."""
-
-    __slots__ = ("_known", "prices")
-
-    def __init__(self, prices: PriceTable) -> None:
-        self.prices: Final = prices
-        self._known: dict[tuple[str, int], tuple[Price | None, bool]] = {}
-
-    def cost(self, usage: CompletionUsage, model: str, at: float) -> float | None:
-        """As ``PriceTable.cost``."""
-        price, peak = self._known.get((model, int(at) // 60)) or self._look_up(model, at)
-        if price is None:
-            return None
-        hit = usage.cached_tokens
-        dollars = (
-            hit * price.cache_hit
-            + (usage.prompt_tokens - hit) * price.cache_miss
-            + usage.completion_tokens * price.output
-        ) / _MILLION
-        return dollars * price.peak_factor if peak else dollars
-
-    def is_peak(self, at: float) -> bool:
-        """As ``PriceTable.is_peak``."""
-        return (self._known.get(("", int(at) // 60)) or self._look_up("", at))[1]
-
-    def _look_up(self, model: str, at: float) -> tuple[Price | None, bool]:
-        if len(self._known) >= _MOST_MINUTES:
-            self._known.clear()
-        found = self._known[model, int(at) // 60] = (self.prices.price(model, at), self.prices.is_peak(at))
-        return found
 
 
 @cache

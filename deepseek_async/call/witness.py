@@ -58,7 +58,9 @@ class Witness:
                 text = choice.text if isinstance(choice, CompletionChoice) else choice.message.content
             if usage is not None and self.tier is None:
                 at = call.sent_at or self._started
-                cost, peak = meter.cost(usage, served or call.model, at), meter.is_peak(at)
+                rate = meter.rate(served or call.model, at)
+                if rate is not None:
+                    cost, peak = rate.cost(usage), rate.factor != 1.0
         verdict = self.verdict
         if verdict is not None and verdict.word != "passed":
             content = verdict.word

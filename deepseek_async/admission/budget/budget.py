@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from deepseek_async.admission.budget.calendar import Day, day_at, zone_of
 from deepseek_async.admission.budget.charge import Charge
-from deepseek_async.admission.budget.estimate import most_dollars, most_usage
+from deepseek_async.admission.budget.estimate import dearest_rate, most_usage
 from deepseek_async.admission.budget.ledger import NANO, Ledger, nano
 from deepseek_async.admission.budget.store import Spending, Standing, Store
 from deepseek_async.errors import BudgetExceededError, ConfigurationError
@@ -82,7 +82,8 @@ class Budget:
         self.zone: Final = zone
         self._where = zone_of(zone)
         self._cap = nano(daily)
-        self._meter = Meter(prices or price_table())
+        self._prices = prices or price_table()
+        self._meter = Meter(self._prices)
         self._clock = clock
         self.listeners: list[Callable[[BudgetAlert], Any]] = [] if on_alert is None else [on_alert]
         """Told of alerts; clients add theirs."""
@@ -121,7 +122,7 @@ class Budget:
         now = self._clock()
         if self._turn.locked():
             return None
-        amount = nano(most_dollars(most, model, self._meter, now))
+        amount = self._amount(most, model, now)
         ledger = self._today(now)
         return self._charge(ledger, amount, most, model, now) if ledger.reserve(amount) else None
 
@@ -134,7 +135,7 @@ class Budget:
         async with self._turn:
             while True:
                 now = self._clock()
-                amount = nano(most_dollars(most, model, self._meter, now))
+                amount = self._amount(most, model, now)
                 ledger = self._today(now)
                 if amount > self._cap:
                     raise self._exceeded(amount, model, ledger)
@@ -239,6 +240,10 @@ class Budget:
             self._ledger = Ledger(day.name, allotted=self._cap if self._store is None else 0)
             self._others, self._raised, self._denied = Standing(), set(), (0.0, 0)
         self._day = day
+
+    def _amount(self, most: CompletionUsage, model: str, now: float) -> int:
+        rate = self._meter.rate(model, now) or dearest_rate(self._prices, now)
+        return nano(rate.cost(most))
 
     def _charge(self, ledger: Ledger, amount: int, most: CompletionUsage, model: str, now: float) -> Charge:
         self._used_since_flush = True

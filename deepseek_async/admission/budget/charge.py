@@ -54,8 +54,8 @@ class Charge(msgspec.Struct, gc=False, eq=False):
 
     def served(self, usage: CompletionUsage | None, model: str | None = None) -> None:
         """The attempt gave an answer, from ``model`` if the server named one."""
-        cost = None if usage is None else self._meter.cost(usage, model or self.model, self.at)
-        self._end(self.amount if cost is None else nano(cost))
+        rate = None if usage is None else self._meter.rate(model or self.model, self.at)
+        self._end(self.amount if rate is None or usage is None else nano(rate.cost(usage)))
 
     def refused(self) -> None:
         """The server answered with an error status."""
@@ -75,8 +75,8 @@ class Charge(msgspec.Struct, gc=False, eq=False):
         # A token may be less than a character, in scripts whose characters are several bytes long.
         tokens = min(self.most.completion_tokens, 2 * self.produced + _UNSEEN)
         usage = CompletionUsage(prompt_tokens=self.most.prompt_tokens, completion_tokens=tokens)
-        cost = self._meter.cost(usage, self.model, self.at)
-        return self.amount if cost is None else min(self.amount, nano(cost))
+        rate = self._meter.rate(self.model, self.at)
+        return self.amount if rate is None else min(self.amount, nano(rate.cost(usage)))
 
     def _end(self, used: int) -> None:
         if self._open:

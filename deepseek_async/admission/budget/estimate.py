@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from deepseek_async.pricing import Meter
+from deepseek_async.pricing import PriceTable, Rate
 from deepseek_async.types import CompletionUsage
 
 # Tokens of an answer without max_tokens (DeepSeek docs, create-chat-completion, as of 2026-11).
@@ -40,12 +40,10 @@ def most_usage(request: Mapping[str, Any], request_bytes: int) -> CompletionUsag
     )
 
 
-def most_dollars(usage: CompletionUsage, model: str, meter: Meter, at: float) -> float:
-    """US dollars for ``usage``. A model without a known price is taken for the dearest one."""
-    cost = meter.cost(usage, model, at)
-    if cost is not None:
-        return cost
-    return max((meter.cost(usage, known, at) or 0.0) for known in meter.prices.prices)
+def dearest_rate(prices: PriceTable, at: float) -> Rate:
+    """The rate of the model whose answers cost most: for one whose price is not known."""
+    rates = [rate for model in prices.prices if (rate := prices.rate(model, at)) is not None]
+    return max(rates, key=lambda rate: rate.output * rate.factor)
 
 
 def _images(request: Mapping[str, Any]) -> int:
