@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import resource
 from typing import Final
+
+from deepseek_async.cli.terminal import say
 
 SPARE_DESCRIPTORS: Final = 64
 """Files beside the connections: the standard streams, input, output, lock, the event loop's own."""
@@ -13,8 +16,18 @@ SPARE_DESCRIPTORS: Final = 64
 _YOUNG_OBJECTS: Final = 50_000
 
 
+class _Warnings(logging.Handler):
+    """What the library logs, as lines of the command."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(f"warning: {record.getMessage()}")
+
+
 def runner() -> asyncio.Runner:
-    """An event loop: uvloop's if it is installed (the extra ``fast``)."""
+    """An event loop: uvloop's if it is installed (the extra ``fast``). The library's warnings are shown from now on."""
+    log = logging.getLogger("deepseek_async")
+    if not any(isinstance(handler, _Warnings) for handler in log.handlers):
+        log.addHandler(_Warnings(logging.WARNING))
     try:
         import uvloop  # noqa: PLC0415  optional
     except ImportError:

@@ -124,8 +124,10 @@ async def test_r3_few_descriptors_cap_the_window_and_are_warned_of(
 async def test_r3_running_out_of_descriptors_shrinks_the_load_and_fails_no_row():
     """The client in a child, whose limit falls after it has begun; an exhausted server would be another test."""
     program = """
-        import asyncio, os, resource, sys
+        import asyncio, logging, os, resource, sys
         from deepseek_async import AsyncDeepSeek
+
+        logging.basicConfig()  # without it a library is silent
 
         async def main():
             async with AsyncDeepSeek(api_key="sk-child", base_url=sys.argv[1], max_concurrency=200) as client:
