@@ -365,7 +365,9 @@ class Call(msgspec.Struct, gc=False, eq=False):
         self._caller = caller
         self._scope = caller.gate.scope(model)
         self._ticket = next(self._scope.tickets)
-        self._outgoing = msgspec.structs.replace(self._outgoing, body=encode_request({**body, "model": model}, self.limits.request))
+        self._outgoing = msgspec.structs.replace(
+            self._outgoing, body=encode_request({**body, "model": model}, self.limits.request)
+        )
         self._earlier, self._returns = self.attempts, 0
 
     async def _attempt(self) -> Exchange:
