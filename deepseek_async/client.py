@@ -22,6 +22,7 @@ from deepseek_async.endpoint import Endpoint, Family
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Listener, Snapshot, Watching
 from deepseek_async.lint import Linter, LintMode
+from deepseek_async.observe.logs import write_to_stderr
 from deepseek_async.operations import Operations
 from deepseek_async.pricing import price_table
 from deepseek_async.resources.account import Models, User
@@ -157,6 +158,21 @@ class AsyncDeepSeek:
         self.fine_tunes = FineTunes(self)
         self.models = Models(self)
         self.user = User(self)
+
+    @classmethod
+    def from_settings(cls, path: str | PathLike[str], **arguments: Any) -> Self:
+        """A client from a YAML file, for example ``deepseek: {api_key: env:DEEPSEEK_API_KEY, cache: true}``.
+
+        ``deepseek-async config init`` writes a file that says what may stand in it. ``arguments`` are the
+        constructor's; they win over the environment, and the environment wins over the file.
+        Raises ConfigurationError, naming the line. Needs the extra ``yaml``.
+        """
+        from deepseek_async.configuration import SettingsFile  # noqa: PLC0415  brings PyYAML
+
+        file = SettingsFile(path)
+        if file.log_level is not None:
+            write_to_stderr(file.log_level)
+        return cls(**{**file.arguments(), **arguments})
 
     @property
     def settings(self) -> Settings:

@@ -63,6 +63,15 @@ class _MaskedHeader(str):
         return "'Bearer sk-…'"
 
 
+class Secret(str):
+    """A text from a settings file that ``repr`` does not show, and so no traceback with locals."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'…'"
+
+
 def redact(text: str) -> str:
     """``text`` with everything that looks like a key or a bearer token replaced."""
     return _SECRETS.sub(lambda match: f"{match[1] or ''}sk-…", text)

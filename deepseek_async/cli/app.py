@@ -29,6 +29,7 @@ from deepseek_async.cli import (
     models,
     simulate,
 )
+from deepseek_async.cli.operate import audit, budget, cache, config, metrics
 from deepseek_async.cli.terminal import say
 from deepseek_async.errors import (
     ConfigurationError,
@@ -43,8 +44,9 @@ from deepseek_async.errors import (
 _USAGE: Final = (ConfigurationError, InvalidRequestError, InputFormatError, InputChangedError, OutputWriteError)
 _ASK: Final = Group("Ask", sort_key=0)
 _LOOK: Final = Group("Look", sort_key=1)
-_TRY: Final = Group("Try without a key", sort_key=2)
-_OPTIONS: Final = Group("Options", sort_key=3)
+_OPERATE: Final = Group("Operate", sort_key=2)
+_TRY: Final = Group("Try without a key", sort_key=3)
+_OPTIONS: Final = Group("Options", sort_key=4)
 
 _ABOUT: Final = """\
 Asyncio-native, high-throughput client for the DeepSeek API.
@@ -78,6 +80,38 @@ app.command(_finetune)
 app.command(models.models, group=_LOOK, help=models.ABOUT, help_epilogue=models.EXAMPLES)
 app.command(balance.balance, group=_LOOK, help=balance.ABOUT, help_epilogue=balance.EXAMPLES)
 app.command(check.check, group=_LOOK, help=check.ABOUT, help_epilogue=check.EXAMPLES)
+for _name, _help, _members in (
+    (
+        "config",
+        "Settings in a file.",
+        {
+            "show": (config.show, config.SHOW, config.SHOW_EXAMPLES),
+            "init": (config.init, config.INIT, config.INIT_EXAMPLES),
+        },
+    ),
+    (
+        "metrics",
+        "What Grafana and Prometheus are given.",
+        {
+            "dashboard": (metrics.dashboard, metrics.DASHBOARD, metrics.DASHBOARD_EXAMPLES),
+            "rules": (metrics.rules, metrics.RULES, metrics.RULES_EXAMPLES),
+        },
+    ),
+    ("audit", "The log of all calls.", {"query": (audit.query, audit.ABOUT, audit.EXAMPLES)}),
+    (
+        "cache",
+        "Stored answers.",
+        {
+            "stats": (cache.stats, cache.STATS, cache.EXAMPLES),
+            "clear": (cache.clear, cache.CLEAR, cache.EXAMPLES),
+        },
+    ),
+):
+    _group = App(name=_name, help=_help, group=_OPERATE, help_epilogue="")
+    for _member, (_function, _about, _shown) in _members.items():
+        _group.command(_function, name=_member, help=_about, help_epilogue=_shown)
+    app.command(_group)
+app.command(budget.budget, group=_OPERATE, help=budget.ABOUT, help_epilogue=budget.EXAMPLES)
 app.command(simulate.simulate, group=_TRY, help=simulate.ABOUT, help_epilogue=simulate.EXAMPLES)
 
 

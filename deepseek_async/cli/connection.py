@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import Group, Parameter
@@ -38,15 +39,20 @@ class Connection:
         Parameter(group=_GROUP, help="How often a call is sent at most. Default: 4, in a batch 6."),
     ] = None
 
+    settings_file: Annotated[
+        Path | None,
+        Parameter(name="--settings", group=_GROUP, help="A settings file; flags and environment win over it."),
+    ] = None
+
     def client(self, *, api_key: str | None = None, **settings: Any) -> AsyncDeepSeek:
         """A client with these flags and further ``settings``. Raises ConfigurationError without a key."""
         from deepseek_async.client import AsyncDeepSeek  # noqa: PLC0415  brings aiohttp
 
-        return AsyncDeepSeek(
-            api_key=api_key or key_of_environment(),
-            base_url=self.base_url,
-            **{"timeout": self.timeout, "retry": self.attempts, **settings},
-        )
+        flags = {"base_url": self.base_url, "timeout": self.timeout, "retry": self.attempts, **settings}
+        if self.settings_file is None:
+            return AsyncDeepSeek(api_key=api_key or key_of_environment(), **flags)
+        given = {name: value for name, value in {"api_key": api_key, **flags}.items() if value is not None}
+        return AsyncDeepSeek.from_settings(self.settings_file, **given)
 
 
 def key_of_environment() -> str:

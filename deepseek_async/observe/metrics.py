@@ -170,6 +170,29 @@ class Metrics:
         yield from _gauges([client() for client in tuple(self._clients)])
 
 
+class ServedMetrics(Metrics):
+    """Metrics that are served from the first client on until they are closed."""
+
+    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
+        super().__init__()
+        self._port, self._address = port, address
+        self._stop: Callable[[], None] | None = None
+        self.port = port
+        """The port that is served; with 0, the one that the system chose."""
+
+    def watch(self, client: Callable[[], Snapshot]) -> None:
+        """As in Metrics, and begin to serve. Raises ConfigurationError if the address cannot be used."""
+        super().watch(client)
+        if self._stop is None:
+            self.port, self._stop = self.serve(self._port, self._address)
+
+    def close(self) -> None:
+        """Serve no more."""
+        stop, self._stop = self._stop, None
+        if stop is not None:
+            stop()
+
+
 class _Model:
     """What is counted of one model, as plain attributes: this is done for every call."""
 

@@ -106,6 +106,8 @@ class Budget:
         self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
+        if "_others" not in vars(self):
+            return "<Budget not configured>"  # in the traceback of a wrong setting
         return f"<Budget of ${self.daily:g} a day ({self.zone}), ${self.remaining:.4f} left>"
 
     @property

@@ -1,0 +1,1 @@
+"""Commands for who runs it in production: settings, metrics, audit, cache, budget."""

@@ -1,0 +1,84 @@
+"""``deepseek-async cache``: what is stored, and how to be rid of it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+
+from deepseek_async.cli.terminal import columns, say
+from deepseek_async.errors import ConfigurationError
+
+STATS: Final = "Show how many answers are stored, how much they take, and since when."
+CLEAR: Final = "Delete every stored answer."
+EXAMPLES: Final = """\
+For example:
+
+    deepseek-async cache stats ~/.cache/deepseek_async/answers.sqlite
+    deepseek-async cache clear --redis redis://127.0.0.1:6379/0"""
+
+
+def stats(
+    path: Annotated[
+        Path | None, Parameter(help="The file. Default: answers.sqlite in the user's cache folder.")
+    ] = None,
+    /,
+) -> int:
+    from deepseek_async.cache import Cache  # noqa: PLC0415
+
+    file = _existing(path)
+    cache = Cache(path=file)
+    stored = cache.stored()
+    asyncio.run(cache.aclose())
+    if stored is None:
+        raise ConfigurationError(f"{file} cannot be read")
+    oldest = "-" if stored.oldest is None else datetime.fromtimestamp(stored.oldest, UTC).isoformat(timespec="seconds")
+    rows = [("answers", "bytes", "oldest"), (f"{stored.entries:,}", f"{stored.bytes:,}", oldest)]
+    sys.stdout.write(columns(rows))
+    return 0
+
+
+def clear(
+    path: Annotated[
+        Path | None, Parameter(help="The file. Default: answers.sqlite in the user's cache folder.")
+    ] = None,
+    /,
+    *,
+    redis: Annotated[
+        str | None, Parameter(help="URL of a Redis that is to be cleared too, or instead of a file.")
+    ] = None,
+) -> int:
+    from deepseek_async.cache import Cache  # noqa: PLC0415
+
+    file = None if path is None and redis is not None else _existing(path)
+    asyncio.run(_clear(Cache(path=file, redis=redis)))
+    say(f"cleared {' and '.join(str(place) for place in (file, redis and 'Redis') if place)}")
+    return 0
+
+
+async def _clear(cache: object) -> None:
+    from deepseek_async.cache import Cache  # noqa: PLC0415
+
+    assert isinstance(cache, Cache)  # noqa: S101  for the type checker, which may not import it above
+    try:
+        await cache.clear()
+    except Exception as error:  # noqa: BLE001  redis-py's errors are its own
+        reason = f"{type(error).__name__}: {error}"
+    else:
+        reason = ""
+    await cache.aclose()
+    if reason:
+        raise ConfigurationError(f"the cache could not be cleared: {reason}")
+
+
+def _existing(path: Path | None) -> Path:
+    from deepseek_async.private_files import cache_folder  # noqa: PLC0415
+
+    file = (path or cache_folder() / "answers.sqlite").expanduser()
+    if not file.is_file():
+        raise ConfigurationError(f"there is no cache at {file}")
+    return file

@@ -1,0 +1,75 @@
+"""``deepseek-async config``: what holds and why, and a file to begin with."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from cyclopts import Parameter
+
+from deepseek_async.cli.terminal import columns, say
+from deepseek_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from deepseek_async.configuration import Origin
+
+SHOW: Final = """\
+Show every setting, its value and where it comes from; secrets are masked.
+
+Arguments of a program win over the environment, the environment over the file."""
+SHOW_EXAMPLES: Final = """\
+For example:
+
+    deepseek-async config show config.yaml
+    deepseek-async config show             # the environment and the defaults"""
+INIT: Final = "Write a settings file in which every setting is explained. Never overwrites one."
+INIT_EXAMPLES: Final = """\
+For example:
+
+    deepseek-async config init config.yaml"""
+
+
+def show(
+    path: Annotated[Path | None, Parameter(help="The settings file.")] = None,
+    /,
+) -> int:
+    from deepseek_async.configuration import SettingsFile  # noqa: PLC0415  brings PyYAML
+
+    file = SettingsFile(path)
+    rows = [("setting", "value", "from")]
+    rows += [(origin.name, _shown(origin), origin.source) for origin in file.origins()]
+    sys.stdout.write(columns(rows))
+    # What is only wrong together with something else is found by making a client's arguments.
+    file.arguments()
+    return 0
+
+
+def _shown(origin: Origin) -> str:
+    from deepseek_async.credential import ApiKey  # noqa: PLC0415
+
+    value: Any = origin.value
+    if value is None:
+        return "-"
+    if origin.name == "api_key":
+        return str(ApiKey(value))
+    if origin.secret:
+        return "(set)"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def init(
+    path: Annotated[Path, Parameter(help="The file to write.")] = Path("config.yaml"),
+    /,
+) -> int:
+    from deepseek_async.configuration import commented_file  # noqa: PLC0415
+
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(commented_file())
+    say(f"wrote {path}; look at it with: deepseek-async config show {path}")
+    return 0

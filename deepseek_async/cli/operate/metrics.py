@@ -1,0 +1,32 @@
+"""``deepseek-async metrics``: what Grafana and Prometheus are given."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.resources import files
+from typing import Final
+
+DASHBOARD: Final = "Write a Grafana dashboard to stdout: calls, errors, content, cost, budget, queue."
+DASHBOARD_EXAMPLES: Final = """\
+For example:
+
+    deepseek-async metrics dashboard > deepseek.json    # in Grafana: Dashboards, Import"""
+RULES: Final = "Write alert rules for Prometheus to stdout."
+RULES_EXAMPLES: Final = """\
+For example:
+
+    deepseek-async metrics rules > deepseek.yml
+    promtool check rules deepseek.yml"""
+
+
+def dashboard() -> int:
+    from deepseek_async.observe.dashboard import dashboard as built  # noqa: PLC0415
+
+    sys.stdout.write(json.dumps(built(), indent=2) + "\n")
+    return 0
+
+
+def rules() -> int:
+    sys.stdout.write(files("deepseek_async.observe").joinpath("rules.yml").read_text("utf-8"))
+    return 0

@@ -1,0 +1,144 @@
+"""A document against the schema: unknown names, wrong kinds, references to secrets. Pure but for the references."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from deepseek_async.configuration.document import Item
+from deepseek_async.configuration.schema import SCHEMA, Entry, Key, Section
+from deepseek_async.credential import Secret
+from deepseek_async.errors import ConfigurationError
+from deepseek_async.quotation import plain
+
+_MOST_SECRET_BYTES: Final = 64 * 1024
+
+
+class Given(msgspec.Struct, frozen=True):
+    """A setting that the file has."""
+
+    value: Any
+    line: int
+    reference: str | None = None
+    """How the file refers to it: env:NAME or file:PATH."""
+
+    # A value may be the key.
+    __repr__ = object.__repr__
+
+
+def check(document: Item, name: str, environment: Mapping[str, str]) -> dict[str, Given]:
+    """The settings of a file, by dotted name such as ``retry_policy.max_attempts``.
+
+    A section in its short form is there under its own name. Raises ConfigurationError, naming line and nearest name.
+    """
+    checker = _Checker(name, environment)
+    top = checker.mapping(document, "the file")
+    checker.known(top, ("deepseek", "security_settings"), "")
+    inside = checker.mapping(top["deepseek"], "deepseek") if "deepseek" in top else {}
+    if "security_settings" in top:
+        if "security_settings" in inside:
+            first = inside["security_settings"].line
+            raise checker.error(
+                top["security_settings"].line, f"security_settings is there twice, also on line {first}"
+            )
+        inside = {**inside, "security_settings": top["security_settings"]}
+    checker.known(inside, SCHEMA, "deepseek.")
+    found: dict[str, Given] = {}
+    for key, item in inside.items():
+        found |= checker.entry(key, SCHEMA[key], item)
+    return found
+
+
+class _Checker:
+    def __init__(self, name: str, environment: Mapping[str, str]) -> None:
+        self._name = name
+        self._environment = environment
+
+    def error(self, line: int, problem: str) -> ConfigurationError:
+        return ConfigurationError(f"{self._name}, line {line}: {problem}")
+
+    def mapping(self, item: Item, what: str) -> dict[str, Item]:
+        if item.value is None:
+            return {}
+        if not isinstance(item.value, dict):
+            raise self.error(item.line, f"{what} must hold names with values, not {_shown(item.value)}")
+        return item.value
+
+    def known(self, found: Mapping[str, Item], names: Iterable[str], prefix: str) -> None:
+        for key, item in found.items():
+            if key not in names:
+                near = get_close_matches(key, list(names), n=1, cutoff=0.4)
+                hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(sorted(names))}"
+                raise self.error(item.line, f"{prefix}{plain(key)} is not a setting; {hint}")
+
+    def entry(self, name: str, entry: Entry, item: Item) -> dict[str, Given]:
+        if item.value is None:
+            return {}  # a name with nothing after it
+        if isinstance(entry, Key):
+            return {name: self._value(name, entry, item)}
+        if not isinstance(item.value, dict):
+            if entry.short is None:
+                self.mapping(item, name)
+            return {name: self._value(name, _short(entry), item)}
+        self.known(item.value, entry.keys, f"{name}.")
+        found: dict[str, Given] = {}
+        for key, inner in item.value.items():
+            if inner.value is not None:
+                found[f"{name}.{key}"] = self._value(f"{name}.{key}", entry.keys[key], inner)
+        return found
+
+    def _value(self, name: str, key: Key, item: Item) -> Given:
+        value, reference = _unwrapped(item.value), None
+        if isinstance(value, str) and value.startswith(("env:", "file:")):
+            reference = value
+            value = self._fetched(name, item.line, value)
+        if not key.kind.accepts(value):
+            shown = "what it refers to" if reference else "this value" if key.secret else _shown(value)
+            raise self.error(item.line, f"{name} must be {key.kind.name}, not {shown}")
+        if key.secret and isinstance(value, str):
+            value = Secret(value)
+        return Given(value, item.line, reference)
+
+    def _fetched(self, name: str, line: int, reference: str) -> str:
+        kind, _, place = reference.partition(":")
+        if kind == "env":
+            value = self._environment.get(place.strip())
+            if value is None:
+                raise self.error(line, f"{name} refers to the environment variable {place.strip()}, which is not set")
+            return value
+        path = Path(place.strip()).expanduser()
+        try:
+            with path.open("rb") as file:
+                content = file.read(_MOST_SECRET_BYTES + 1)
+        except OSError as error:
+            raise self.error(line, f"{name} refers to {path}, which cannot be read: {error.strerror}") from None
+        if len(content) > _MOST_SECRET_BYTES:
+            raise self.error(line, f"{name} refers to {path}, which is larger than a secret can be")
+        return content.decode("utf-8", "replace").strip()
+
+
+def _short(section: Section) -> Key:
+    assert section.short is not None  # noqa: S101  the caller has looked
+    return Key(section.short, section.about)
+
+
+def _unwrapped(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _unwrapped(item.value) for name, item in value.items()}
+    return [_unwrapped(item.value) for item in value] if isinstance(value, list) else value
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return "names with values" if isinstance(value, dict) else "a list"
+    return plain(repr(value))[:80]
+
+
+def environment_of(environment: Mapping[str, str] | None) -> Mapping[str, str]:
+    """The process's own environment, unless another one is given."""
+    return os.environ if environment is None else environment

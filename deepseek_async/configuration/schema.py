@@ -1,0 +1,181 @@
+"""What may stand in a settings file: names, kinds, defaults, and a line about each. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+
+class Key(msgspec.Struct, frozen=True):
+    """One setting."""
+
+    kind: Kind
+    about: str
+    example: str = ""
+    """What ``config init`` shows."""
+    default: Any = None
+    variable: str | None = None
+    """The environment variable that wins over the file."""
+    secret: bool = False
+
+
+class Section(msgspec.Struct, frozen=True):
+    """Settings that belong together. May also be given as one value, if ``short`` says of which kind."""
+
+    about: str
+    keys: dict[str, Key]
+    short: Kind | None = None
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """What a value must be."""
+
+    name: str
+    accepts: Callable[[Any], bool]
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _date(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and date.fromisoformat(value) is not None
+    except ValueError:
+        return False
+
+
+def _list_of(kind: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(map(kind, value))
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+TEXT: Final = Kind("text", _text)
+NUMBER: Final = Kind("a number", _number)
+WHOLE: Final = Kind("a whole number", _whole)
+SWITCH: Final = Kind("true or false", lambda value: isinstance(value, bool))
+TEXTS: Final = Kind("a list of texts", _list_of(_text))
+NUMBERS: Final = Kind("a list of numbers", _list_of(_number))
+DATES: Final = Kind("a list of dates such as 2027-02-09", _list_of(_date))
+HEADERS: Final = Kind("names with texts", lambda value: isinstance(value, dict) and all(map(_text, value.values())))
+CONCURRENCY: Final = Kind("a whole number, or auto", lambda value: _whole(value) or value == "auto")
+
+Entry: TypeAlias = Key | Section
+
+SCHEMA: Final[dict[str, Entry]] = {
+    "api_key": Key(
+        TEXT,
+        "The key, better by reference: env:NAME or file:PATH.",
+        "env:DEEPSEEK_API_KEY",
+        variable="DEEPSEEK_API_KEY",
+        secret=True,
+    ),
+    "endpoint": Key(
+        *(TEXT, "Address of the API.", "https://api.deepseek.com", "https://api.deepseek.com"),
+        variable="DEEPSEEK_BASE_URL",
+    ),
+    "account": Key(TEXT, "A name for the account, if several keys belong to it."),
+    "timeout": Key(
+        NUMBER, "Seconds for a whole call, queueing and retries included; without it only each wait is bounded."
+    ),
+    "max_concurrency": Key(
+        *(CONCURRENCY, "Requests in flight for each model; auto finds the account's limit.", "auto", "auto"),
+        variable="DEEPSEEK_ASYNC_MAX_CONCURRENCY",
+    ),
+    "requests_per_minute": Key(NUMBER, "A limit of your own; the API has none."),
+    "tokens_per_minute": Key(NUMBER, "A limit of your own; the API has none."),
+    "fallback_models": Key(
+        TEXTS, "Models that are asked in turn when the one that was asked fails.", "[deepseek-v4-pro]"
+    ),
+    "fallback": Key(TEXT, "Another server that is asked after them."),
+    "proxy": Key(TEXT, "URL of an HTTP proxy; proxy variables of the environment are not read.", secret=True),
+    "default_headers": Key(HEADERS, "Sent with every request.", "{X-Team: search}", secret=True),
+    "lint": Key(TEXT, "Requests that DeepSeek would refuse: off, warn, fix or error.", "warn", "warn"),
+    "holidays": Key(
+        *(DATES, "Chinese public holidays, which have no peak prices, in place of the built-in ones."),
+        variable="DEEPSEEK_ASYNC_HOLIDAYS",
+    ),
+    "log": Key(
+        *(TEXT, "What goes to stderr: debug, info, warning or error; nothing by default.", "warning"),
+        variable="DEEPSEEK_ASYNC_LOG",
+    ),
+    "retry_policy": Section(
+        "When a call that failed is made again.",
+        {
+            "max_attempts": Key(WHOLE, "Attempts of one call, the first included.", "3", 4),
+            "base_delay": Key(NUMBER, "Seconds; the back-off doubles from here, with full jitter.", "1.0", 0.5),
+            "max_delay": Key(NUMBER, "Seconds; the longest back-off.", "30.0", 30.0),
+        },
+    ),
+    "circuit_breaker": Section(
+        "When a service that fails again and again is left alone; false for never.",
+        {
+            "failure_threshold": Key(WHOLE, "Failures in a row that open it.", "5", 5),
+            "reset_timeout": Key(NUMBER, "Seconds until one request tries again.", "60", 60),
+        },
+        short=SWITCH,
+    ),
+    "security_settings": Section(
+        "What may pass, and what is kept of it.",
+        {
+            "content_filter": Key(
+                SWITCH, "Secrets are taken out of requests and answers, personal data is counted.", "true", False
+            ),
+            "data_retention": Key(WHOLE, "Days for which audit lines and cached answers are kept.", "90", 90),
+            "audit_logging": Key(SWITCH, "One line of JSON for every call.", "true", False),
+            "audit_folder": Key(TEXT, "Where the lines are kept.", "~/.local/state/deepseek_async/audit"),
+            "audit_content": Key(SWITCH, "Whether prompts and answers are kept too.", "false", False),
+            "secrets": Key(TEXT, "What becomes of keys and tokens: redact, block, flag or off.", "redact", "redact"),
+            "personal": Key(TEXT, "What becomes of personal data: redact, block, flag or off.", "flag", "flag"),
+        },
+    ),
+    "cache": Section(
+        "Serve answers again. true for memory only, or the path of a file.",
+        {
+            "path": Key(
+                TEXT, "An SQLite file; without it answers are in memory only.", "~/.cache/deepseek_async/answers.sqlite"
+            ),
+            "redis": Key(TEXT, "URL of a Redis that machines share.", "env:REDIS_URL", secret=True),
+            "ttl": Key(NUMBER, "Seconds for which an answer is served.", "86400", 86_400),
+            "stale_if_error": Key(NUMBER, "Seconds longer for which it replaces an error.", "604800", 0),
+            "memory_bytes": Key(WHOLE, "Of answers in memory.", "67108864", 67_108_864),
+            "disk_bytes": Key(WHOLE, "Of the file.", "1073741824", 1_073_741_824),
+            "only_deterministic": Key(SWITCH, "Only requests with temperature 0 and thinking disabled.", "true", True),
+        },
+        short=Kind("true, false or a path", lambda value: isinstance(value, str | bool)),
+    ),
+    "budget": Section(
+        "US dollars a day that are not passed; a number, or more.",
+        {
+            "daily": Key(NUMBER, "US dollars a day.", "5.0"),
+            "zone": Key(TEXT, "Where the day is counted, an IANA name.", "UTC", "UTC"),
+            "alerts": Key(NUMBERS, "Shares at which log and metrics are told.", "[0.5, 0.8, 1.0]", [0.5, 0.8, 1.0]),
+            "at_cap": Key(TEXT, "error, wait (for the next day) or cheaper.", "error", "error"),
+            "cheaper_model": Key(TEXT, "The model for cheaper.", "deepseek-flash"),
+            "path": Key(
+                TEXT, "The file that the processes of a machine share.", "~/.local/state/deepseek_async/budget.sqlite"
+            ),
+        },
+        short=NUMBER,
+    ),
+    "metrics": Section(
+        "Serve Prometheus metrics; a port, or more.",
+        {
+            "port": Key(WHOLE, "Port of /metrics.", "9464", 9464),
+            "address": Key(TEXT, "Address to listen on.", "127.0.0.1", "127.0.0.1"),
+        },
+        short=WHOLE,
+    ),
+    "telemetry": Key(SWITCH, "OpenTelemetry spans and metrics, through the program's own SDK.", "true", False),
+}
+"""Under ``deepseek:``. ``security_settings`` may also stand beside it."""

@@ -1,0 +1,243 @@
+"""A settings file to the arguments of a client. Arguments win over the environment, the environment over the file."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from datetime import date
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from deepseek_async.admission import BreakerPolicy
+from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.configuration.checked import Given, check, environment_of
+from deepseek_async.configuration.document import read, readable_by_others
+from deepseek_async.configuration.schema import SCHEMA, Key, Section
+from deepseek_async.errors import ConfigurationError
+from deepseek_async.events import Listener
+
+_DAY: Final = 86_400.0
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """A setting as it holds, and why."""
+
+    name: str
+    value: Any
+    source: str
+    """default, the variable's name, or the file with the line."""
+    secret: bool
+
+    __repr__ = object.__repr__
+
+
+class SettingsFile:
+    """A file that was read and checked; None for no file, only the environment.
+
+    Raises ConfigurationError, naming line and nearest name, if it is wrong.
+    """
+
+    def __init__(self, path: str | PathLike[str] | None, environment: Mapping[str, str] | None = None) -> None:
+        self.path = Path("" if path is None else path).expanduser()
+        self._environment = environment_of(environment)
+        self._given: dict[str, Given] = {}
+        if path is None:
+            return
+        try:
+            self._given = check(read(self.path), str(self.path), self._environment)
+        except ConfigurationError as error:
+            # Without the frames below: their locals are the file's text, with the key.
+            failure: ConfigurationError | None = error.with_traceback(None)
+        else:
+            failure = None
+        if failure is not None:
+            raise failure
+        key = self._given.get("api_key")
+        if key is not None and key.reference is None and readable_by_others(self.path):
+            warnings.warn(
+                f"{self.path} holds the API key and other users can read it: chmod 600, or use env:NAME",
+                stacklevel=3,
+            )
+
+    def origins(self) -> list[Origin]:
+        """Every setting: its value now, and where that comes from."""
+        found = []
+        for name, entry in SCHEMA.items():
+            if isinstance(entry, Key):
+                found.append(self._origin(name, entry))
+                continue
+            if name in self._given:
+                found.append(Origin(name, self._given[name].value, self._place(self._given[name]), secret=False))
+                continue
+            found += [self._origin(f"{name}.{key}", inner) for key, inner in entry.keys.items()]
+        return found
+
+    def arguments(self) -> dict[str, Any]:
+        """What the file says, as AsyncDeepSeek's arguments; nothing that the environment says otherwise."""
+        found: dict[str, Any] = {}
+        for name, argument in _PLAIN.items():
+            if (value := self._value(name)) is not None:
+                found[argument] = value
+        if (days := self._value("holidays")) is not None:
+            found["holidays"] = [date.fromisoformat(day) for day in days]
+        if retry := self._section("retry_policy"):
+            found["retry"] = RetryPolicy(**retry)
+        breaker = self._section("circuit_breaker")
+        if breaker is not None:
+            found["breaker"] = breaker if isinstance(breaker, bool) else BreakerPolicy(**breaker)
+        return found | self._companions()
+
+    @property
+    def log_level(self) -> str | None:
+        """What the file says of ``log``."""
+        level: str | None = self._value("log")
+        return level
+
+    @property
+    def metrics_address(self) -> tuple[int, str] | None:
+        """Port and address on which the file wants metrics served."""
+        metrics = self._section("metrics")
+        if metrics is None or metrics is False:
+            return None
+        if isinstance(metrics, int):
+            return metrics, "127.0.0.1"
+        return metrics.get("port", 9464), metrics.get("address", "127.0.0.1")
+
+    def _companions(self) -> dict[str, Any]:
+        security: dict[str, Any] = self._section("security_settings") or {}
+        days = security.get("data_retention", 90)
+        found: dict[str, Any] = {}
+        if cache := self._section("cache"):
+            found["cache"] = _cache(cache, days if "data_retention" in security else None)
+        if (budget := self._section("budget")) is not None:
+            found["budget"] = _budget(budget, self._line("budget"))
+        if security.get("content_filter"):
+            found["content_filter"] = _content_filter(security)
+        if listeners := self._listeners(security, days):
+            found["listeners"] = listeners
+        return found
+
+    def _listeners(self, security: Mapping[str, Any], days: int) -> list[Listener]:
+        found: list[Listener] = []
+        if security.get("audit_logging"):
+            from deepseek_async.observe.audit import AuditLog  # noqa: PLC0415
+
+            content = bool(security.get("audit_content"))
+            found.append(AuditLog(security.get("audit_folder"), days=days, content=content))
+        if self.metrics_address is not None:
+            from deepseek_async.observe.metrics import ServedMetrics  # noqa: PLC0415  optional
+
+            found.append(ServedMetrics(*self.metrics_address))
+        if self._value("telemetry"):
+            from deepseek_async.observe.telemetry import Telemetry  # noqa: PLC0415  optional
+
+            found.append(Telemetry())
+        if self.log_level is not None:
+            from deepseek_async.observe.logs import CallLog  # noqa: PLC0415
+
+            found.append(CallLog())
+        return found
+
+    def _value(self, name: str) -> Any:
+        """What the file says, unless the environment says something else."""
+        entry = SCHEMA[name]
+        given = self._given.get(name)
+        if given is None or (isinstance(entry, Key) and self._variable(entry) is not None):
+            return None
+        return given.value
+
+    def _section(self, name: str) -> Any:
+        """The section's settings, or its short form, or None if the file does not have it."""
+        if name in self._given:
+            return self._given[name].value
+        prefix = f"{name}."
+        found = {key.removeprefix(prefix): one.value for key, one in self._given.items() if key.startswith(prefix)}
+        return found or None
+
+    def _line(self, name: str) -> int:
+        return min(one.line for key, one in self._given.items() if key.partition(".")[0] == name)
+
+    def _variable(self, key: Key) -> str | None:
+        return self._environment.get(key.variable) if key.variable is not None else None
+
+    def _origin(self, name: str, key: Key) -> Origin:
+        given = self._given.get(name)
+        variable = self._variable(key)
+        if variable is not None:
+            return Origin(name, variable, str(key.variable), key.secret)
+        if given is None:
+            return Origin(name, key.default, "default", key.secret)
+        return Origin(name, given.value, self._place(given), key.secret)
+
+    def _place(self, given: Given) -> str:
+        place = f"{self.path}:{given.line}"
+        return f"{given.reference} in {place}" if given.reference is not None else place
+
+
+_PLAIN: Final = {
+    "api_key": "api_key",
+    "endpoint": "base_url",
+    "account": "account",
+    "timeout": "timeout",
+    "max_concurrency": "max_concurrency",
+    "requests_per_minute": "requests_per_minute",
+    "tokens_per_minute": "tokens_per_minute",
+    "fallback_models": "fallback_models",
+    "fallback": "fallback",
+    "proxy": "proxy",
+    "default_headers": "default_headers",
+    "lint": "lint",
+}
+"""Settings that are arguments as they are."""
+
+
+def _cache(given: Any, days: int | None) -> Any:
+    from deepseek_async.cache import Cache  # noqa: PLC0415  brings SQLite
+
+    options: dict[str, Any] = {"path": given} if isinstance(given, str) else {} if given is True else dict(given)
+    if days is not None:
+        # Answers hold personal data as audit lines do.
+        ttl = min(options.get("ttl", _DAY), days * _DAY)
+        stale = min(options.get("stale_if_error", 0.0), days * _DAY - ttl)
+        options |= {"ttl": ttl, "stale_if_error": stale}
+    return Cache(**options)
+
+
+def _budget(given: Any, line: int) -> Any:
+    from deepseek_async.admission.budget import Budget  # noqa: PLC0415  brings SQLite
+
+    if not isinstance(given, dict):
+        return Budget(given)
+    if "daily" not in given:
+        raise ConfigurationError(f"line {line}: budget needs daily, the US dollars a day")
+    return Budget(**given)
+
+
+def _content_filter(security: Mapping[str, Any]) -> Any:
+    from deepseek_async.content import ContentFilter  # noqa: PLC0415
+
+    return ContentFilter(**{name: security[name] for name in ("secrets", "personal") if name in security})
+
+
+def commented_file() -> str:
+    """A settings file with every setting, each with what it means; all but the key are commented out."""
+    lines = [
+        "# Settings of deepseek_async. Arguments win over the environment, the environment over this file.",
+        "deepseek:",
+    ]
+    for name, entry in SCHEMA.items():
+        if isinstance(entry, Section):
+            lines += ["", f"  # {entry.about}", f"  # {name}:"]
+            lines += [f"  #   {_shown(key, inner)}" for key, inner in entry.keys.items()]
+        else:
+            comment = "" if name == "api_key" else "# "
+            lines += ["", f"  {comment}{_shown(name, entry)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _shown(name: str, key: Key) -> str:
+    variable = f" ({key.variable} wins over it.)" if key.variable else ""
+    return f"{name}: {key.example}".ljust(44) + f"  # {key.about}{variable}"

@@ -1,0 +1,306 @@
+"""A settings file: the mission's works as written, and a wrong one says where and what."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from clients import Connect
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from servers import ANSWER, CANARY, Serve
+
+from deepseek_async import AsyncDeepSeek, BreakerPolicy, ConfigurationError, DeepSeekError, RetryPolicy
+from deepseek_async.configuration import SettingsFile, commented_file
+from deepseek_async.configuration.document import parse
+from deepseek_async.configuration.schema import SCHEMA, Key
+
+MISSION = """\
+# config.yaml
+deepseek:
+  api_key: "prod_xxxxxxxx"
+  endpoint: "https://api.deepseek.com"
+  retry_policy:
+    max_attempts: 3
+    base_delay: 1.0
+    max_delay: 30.0
+  circuit_breaker:
+    failure_threshold: 5
+    reset_timeout: 60
+"""
+
+Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write_file(text: str, name: str = "config.yaml") -> Path:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o600)
+        return path
+
+    return write_file
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("DEEPSEEK_ASYNC_LOG", raising=False)
+
+
+def test_the_missions_file_works_as_written(write: Write):
+    client = AsyncDeepSeek.from_settings(write(MISSION))
+    assert client.settings.base_url == "https://api.deepseek.com"
+    assert client.settings.retry == RetryPolicy(max_attempts=3, base_delay=1.0, max_delay=30.0)
+    assert client.settings.breaker == BreakerPolicy(failure_threshold=5, reset_timeout=60)
+
+
+@pytest.mark.parametrize("place", ["inside", "beside", "as JSON"])
+async def test_the_missions_security_settings_work_inside_and_beside(
+    write: Write,
+    serve: Serve,
+    tmp_path: Path,
+    place: str,
+):
+    server = await serve([ANSWER])
+    security = '{"content_filter": true, "data_retention": 90, "audit_logging": true}'
+    deepseek = f'"api_key": "sk-x", "endpoint": "{server.url}"'
+    text = {
+        "inside": f"deepseek: {{{deepseek}, security_settings: {security}}}",
+        "beside": f"deepseek: {{{deepseek}}}\nsecurity_settings: {security}",
+        "as JSON": f'{{"deepseek": {{{deepseek}}}, "security_settings": {security}}}',
+    }[place]
+    async with AsyncDeepSeek.from_settings(write(text)) as client:
+        messages = [{"role": "user", "content": "my key is sk-" + "a1B2" * 8}]
+        await client.chat.completions.create(model="deepseek-flash", messages=messages)
+    assert "[api_key]" in server.requests[0].body.decode()
+    (log,) = (tmp_path / "state" / "deepseek_async" / "audit").iterdir()
+    assert json.loads(log.read_text())["content"] == "redacted"
+
+
+async def test_everything_at_once(write: Write, serve: Serve, tmp_path: Path):
+    server = await serve([ANSWER])
+    (tmp_path / "key").write_text("sk-from-a-file\n")
+    path = write(f"""
+deepseek:
+  api_key: file:{tmp_path}/key
+  endpoint: {server.url}
+  timeout: 30
+  max_concurrency: 7
+  fallback_models: [deepseek-v4-pro]
+  holidays: [2027-01-01, 2027-02-09]
+  log: error
+  circuit_breaker: false
+  cache: {{path: {tmp_path}/answers.sqlite, stale_if_error: 100, only_deterministic: false}}
+  budget: {{daily: 5, zone: UTC, at_cap: cheaper, cheaper_model: deepseek-flash}}
+  metrics: {{port: 0}}
+  telemetry: true
+  security_settings: {{data_retention: 1, audit_logging: true, content_filter: true, personal: block}}
+""")
+    async with AsyncDeepSeek.from_settings(path) as client:
+        for _ in range(2):
+            done = await client.chat.completions.create(
+                model="deepseek-flash",
+                messages=[{"role": "user", "content": "Hi"}],
+                max_tokens=10,
+            )
+        assert done.cached == "memory"
+        assert server.requests[0].header("authorization") == "Bearer sk-from-a-file"
+        assert client.settings.max_concurrency == 7
+        assert client.settings.timeouts.total == 30
+        assert client.settings.breaker is None
+        assert len(client.settings.holidays) == 2
+        operations = client._operations
+        assert operations.budget is not None
+        assert operations.cache is not None
+        # Answers are kept no longer than the law of the file lets audit lines be.
+        assert (operations.cache.ttl, operations.cache.stale_if_error) == (86_400, 0)
+        assert [type(listener).__name__ for listener in operations.listeners] == [
+            "AuditLog",
+            "ServedMetrics",
+            "Telemetry",
+            "CallLog",
+        ]
+    assert len(server.requests) == 1
+
+
+def test_arguments_win_over_the_environment_and_that_over_the_file(write: Write, monkeypatch: pytest.MonkeyPatch):
+    path = write(
+        "deepseek: {api_key: sk-file-0000000000, endpoint: 'http://127.0.0.1:1', max_concurrency: 1, lint: 'off'}"
+    )
+    assert AsyncDeepSeek.from_settings(path).settings.max_concurrency == 1
+    monkeypatch.setenv("DEEPSEEK_ASYNC_MAX_CONCURRENCY", "2")
+    monkeypatch.setenv("DEEPSEEK_BASE_URL", "http://127.0.0.1:2")
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-environment-1111")
+    client = AsyncDeepSeek.from_settings(path)
+    assert (client.settings.max_concurrency, client.settings.base_url) == (2, "http://127.0.0.1:2")
+    assert repr(client.settings.api_key) == "sk-…1111"
+    assert client.settings.lint == "off"
+    client = AsyncDeepSeek.from_settings(path, max_concurrency=3, base_url="http://127.0.0.1:3", lint="error")
+    assert (client.settings.max_concurrency, client.settings.base_url) == (3, "http://127.0.0.1:3")
+    assert client.settings.lint == "error"
+
+
+def test_a_secret_is_fetched_from_where_the_file_says(write: Write):
+    path = write("deepseek: {api_key: 'env:MY_KEY'}")
+    file = SettingsFile(path, {"MY_KEY": "sk-from-my-variable"})
+    assert file.arguments()["api_key"] == "sk-from-my-variable"
+    (origin,) = [origin for origin in file.origins() if origin.name == "api_key"]
+    assert origin.source == f"env:MY_KEY in {path}:1"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "deepseek: {retry_polcy: {max_attempts: 3}}",
+            "line 1: deepseek.retry_polcy is not a setting; did you mean 'retry_policy'?",
+        ),
+        (
+            "deepseek:\n  retry_policy:\n    max_atempts: 3",
+            "line 3: retry_policy.max_atempts is not a setting; did you mean 'max_attempts'?",
+        ),
+        ("deepsek:\n  api_key: x", "line 1: deepsek is not a setting; did you mean 'deepseek'?"),
+        ("deepseek:\n  zzzz: 1", "line 2: deepseek.zzzz is not a setting; there is account, api_key"),
+        ("deepseek:\n  api_key: a\n  api_key: b", "line 3: 'api_key' is there twice, first on line 2"),
+        (
+            "deepseek:\n  lint: warn\n  retry_policy: {base_delay: 1, base_delay: 2}",
+            "line 3: 'base_delay' is there twice",
+        ),
+        (
+            "deepseek: {security_settings: {}}\nsecurity_settings: {}",
+            "line 2: security_settings is there twice, also on line 1",
+        ),
+        ("deepseek:\n  timeout: soon", "line 2: timeout must be a number, not 'soon'"),
+        ("deepseek:\n  retry_policy: {max_attempts: 1.5}", "line 2: retry_policy.max_attempts must be a whole number"),
+        ("deepseek:\n  retry_policy: fast", "line 2: retry_policy must hold names with values, not 'fast'"),
+        ("deepseek:\n  circuit_breaker: maybe", "line 2: circuit_breaker must be true or false, not 'maybe'"),
+        ("deepseek:\n  fallback_models: deepseek-flash", "line 2: fallback_models must be a list of texts"),
+        ("deepseek:\n  holidays: [2027-13-01]", "line 2: holidays must be a list of dates"),
+        ("deepseek:\n  default_headers: {X: 5}", "line 2: default_headers must be names with texts, not this value"),
+        ("deepseek:\n  security_settings: {content_filter: yes please}", "content_filter must be true or false"),
+        ("deepseek: [a, b]", "deepseek must hold names with values, not a list"),
+        ("just text", "the file must hold names with values"),
+        (
+            "deepseek: {api_key: 'env:NOT_THERE'}",
+            "line 1: api_key refers to the environment variable NOT_THERE, which is not set",
+        ),
+        ("deepseek: {api_key: 'file:/not/there'}", "line 1: api_key refers to /not/there, which cannot be read"),
+        ("deepseek:\n  api_key: {a: b}", "line 2: api_key must be text, not this value"),
+        ("deepseek: {budget: {zone: UTC}}", "budget needs daily"),
+        ("deepseek:\n\tapi_key: x", "line 2: found character"),
+        ("deepseek: {a: [}", "line 1: "),
+        ("deepseek: &a {lint: warn}\nsecurity_settings: *a", "line 1: aliases (*name) are not taken"),
+        ("deepseek: {lint: !!python/object/apply:os.system [ls]}", "line 1: "),
+        (
+            "deepseek: {lint: !!python/name:os.system x}",
+            "line 1: the tag 'tag:yaml.org,2002:python/name:os.system' is not taken",
+        ),
+        ("deepseek: {lint: !!binary aGk=}", "line 1: the tag"),
+        ("deepseek:\n  1: x", "line 2: a name was expected before the colon"),
+        ("{a: {a: {a: {a: {a: {a: {a: {a: {a: 1}}}}}}}}}", "nested more than 8 levels deep"),
+        ("deepseek: " + "[" * 5000 + "]" * 5000, "nested"),
+    ],
+)
+def test_a_wrong_file_says_where_and_what(write: Write, text: str, said: str):
+    path = write(text)
+    with pytest.raises(ConfigurationError) as caught:
+        SettingsFile(path, {}).arguments()
+    assert said in caught.value.message
+    if "line" in said:
+        assert caught.value.message.startswith(str(path))
+
+
+@pytest.mark.parametrize("wrong", ["missing", "folder", "large", "bytes"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, wrong: str):
+    path = tmp_path / "config.yaml"
+    if wrong == "folder":
+        path.mkdir()
+    elif wrong == "large":
+        path.write_text("#" * 300_000)
+    elif wrong == "bytes":
+        path.write_bytes(b"deepseek: \xff")
+    with pytest.raises(ConfigurationError, match=r"config\.yaml"):
+        SettingsFile(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# nothing but a comment", "deepseek:", "deepseek: {}", "deepseek:\n  timeout:\n"]
+)
+def test_a_file_without_settings_is_one(write: Write, text: str):
+    assert SettingsFile(write(text), {}).arguments() == {}
+
+
+def test_a_file_with_the_key_that_others_can_read_is_warned_of(write: Write):
+    path = write("deepseek: {api_key: sk-plain}")
+    path.chmod(0o644)
+    with pytest.warns(UserWarning, match="chmod 600"):
+        SettingsFile(path)
+    write("deepseek: {api_key: 'env:DEEPSEEK_API_KEY'}").chmod(0o644)
+    SettingsFile(path, {"DEEPSEEK_API_KEY": "sk-x"})
+
+
+@pytest.mark.parametrize("wrong", ["retry_policy: {max_attempts: 0}", "zzz: 1", "timeout: x", "lint: [", "budget: -1"])
+def test_the_key_in_a_wrong_file_is_not_shown(write: Write, wrong: str):
+    path = write(f"deepseek:\n  api_key: {CANARY}\n  {wrong}\n")
+    with pytest.raises(DeepSeekError) as caught:
+        AsyncDeepSeek.from_settings(path)
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert CANARY.removeprefix("sk-").removesuffix("TAIL") not in shown
+
+
+async def test_a_key_from_a_file_is_not_shown(write: Write, connect: Connect):
+    file = SettingsFile(write(f"deepseek: {{api_key: {CANARY}, proxy: 'http://user:{CANARY}@127.0.0.1:1'}}"), {})
+    assert CANARY not in f"{file!r} {vars(file)} {file.arguments()} {file.origins()}"
+
+
+def test_the_file_that_init_writes_is_a_file_and_names_every_setting():
+    text = commented_file()
+    file = parse(text, "config.yaml")
+    assert list(file.value) == ["deepseek"]
+    everything = parse("\n".join(_uncommented(text)), "config.yaml").value["deepseek"].value
+    assert set(everything) == set(SCHEMA)
+    for name, entry in SCHEMA.items():
+        if not isinstance(entry, Key):
+            assert set(everything[name].value) == set(entry.keys)
+
+
+def test_every_example_of_it_is_one(write: Write, tmp_path: Path):
+    text = "\n".join(
+        line
+        for line in _uncommented(commented_file())
+        if not line.split("#")[0].rstrip().endswith(":") or line.strip()[:-1] in SCHEMA or line.startswith("deepseek")
+    )
+    environment = {"DEEPSEEK_API_KEY": "sk-x", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    arguments = SettingsFile(write(text), environment).arguments()
+    assert {"retry", "breaker", "cache", "budget", "content_filter", "listeners"} <= set(arguments)
+
+
+def _uncommented(text: str) -> list[str]:
+    lines = []
+    for line in text.splitlines():
+        if (line.startswith("  # ") and ": " in f"{line} ".split("#")[1]) or line.startswith("  #   "):
+            name = line[4:].split(":")[0].strip()
+            known = name in SCHEMA or any(
+                not isinstance(entry, Key) and name in entry.keys for entry in SCHEMA.values()
+            )
+            lines.append("  " + line[4:] if known else line)
+        else:
+            lines.append(line)
+    return lines
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text(alphabet="ab:{}[]-&*!|>\n\t '\"#%@,?0é", max_size=60))
+def test_any_text_is_settings_or_a_clear_error(text: str):
+    said = "config.yaml"
+    try:
+        parse(text, "config.yaml")
+    except ConfigurationError as error:
+        said = error.message
+    assert said.startswith("config.yaml")
