@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-import orjson
 from cyclopts import Parameter
 
 from deepseek_async.cli.terminal import columns
@@ -59,7 +59,7 @@ def query(
     found = lines(folder or audit_folder(), wanted)
     if by is None:
         for line in found:
-            sys.stdout.write(orjson.dumps(line).decode() + "\n")
+            sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
         return 0
     rows: list[tuple[str, ...]] = [(by, "calls", "errors", "tokens in", "tokens out", "cost $", "score")]
     for name, total in totals(found, by).items():

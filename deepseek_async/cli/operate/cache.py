@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
 from deepseek_async.cli.terminal import columns, say
 from deepseek_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from deepseek_async.cache import Cache
 
 STATS: Final = "Show how many answers are stored, how much they take, and since when."
 CLEAR: Final = "Delete every stored answer."
@@ -29,11 +31,13 @@ def stats(
     /,
 ) -> int:
     from deepseek_async.cache import Cache  # noqa: PLC0415
+    from deepseek_async.cli.process import runner  # noqa: PLC0415
 
     file = _existing(path)
     cache = Cache(path=file)
     stored = cache.stored()
-    asyncio.run(cache.aclose())
+    with runner() as loop:
+        loop.run(cache.aclose())
     if stored is None:
         raise ConfigurationError(f"{file} cannot be read")
     oldest = "-" if stored.oldest is None else datetime.fromtimestamp(stored.oldest, UTC).isoformat(timespec="seconds")
@@ -53,17 +57,16 @@ def clear(
     ] = None,
 ) -> int:
     from deepseek_async.cache import Cache  # noqa: PLC0415
+    from deepseek_async.cli.process import runner  # noqa: PLC0415
 
     file = None if path is None and redis is not None else _existing(path)
-    asyncio.run(_clear(Cache(path=file, redis=redis)))
+    with runner() as loop:
+        loop.run(_clear(Cache(path=file, redis=redis)))
     say(f"cleared {' and '.join(str(place) for place in (file, redis and 'Redis') if place)}")
     return 0
 
 
-async def _clear(cache: object) -> None:
-    from deepseek_async.cache import Cache  # noqa: PLC0415
-
-    assert isinstance(cache, Cache)  # noqa: S101  for the type checker, which may not import it above
+async def _clear(cache: Cache) -> None:
     try:
         await cache.clear()
     except Exception as error:  # noqa: BLE001  redis-py's errors are its own
