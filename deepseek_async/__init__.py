@@ -21,14 +21,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deepseek_async.admission.budget import Budget
     from deepseek_async.admission.outage.breaker import BreakerPolicy
     from deepseek_async.admission.statistics import Statistics
     from deepseek_async.batch import BatchReport, BatchResult
+    from deepseek_async.cache import Cache
     from deepseek_async.call.deltas import AnswerEnd, ReasoningDelta, TextDelta, ToolArgumentsDelta
     from deepseek_async.call.retry import RetryPolicy
     from deepseek_async.call.stream import ChatCompletionStream, CompletionStream, ResponseStream
     from deepseek_async.client import AsyncDeepSeek
     from deepseek_async.codec.limits import Limits
+    from deepseek_async.content import ContentFilter
     from deepseek_async.endpoint import Endpoint
     from deepseek_async.errors import (
         APIConnectionError,
@@ -65,6 +68,7 @@ if TYPE_CHECKING:
         ToolRunError,
         UnprocessableEntityError,
     )
+    from deepseek_async.labels import labelled
     from deepseek_async.lint import IgnoredParameterWarning, RequestLintWarning
     from deepseek_async.structured import StructuredOutput
     from deepseek_async.tools import FunctionTool, ToolRun
@@ -84,10 +88,12 @@ _HOME = {
     "AuthenticationError": "errors",
     "BadRequestError": "errors",
     "BatchError": "errors",
-    "BudgetExceededError": "errors",
     "BatchReport": "batch",
     "BatchResult": "batch",
     "BreakerPolicy": "admission.outage.breaker",
+    "Budget": "admission.budget",
+    "BudgetExceededError": "errors",
+    "Cache": "cache",
     "ChatCompletion": "types",
     "ChatCompletionChunk": "types",
     "ChatCompletionStream": "call.stream",
@@ -98,6 +104,7 @@ _HOME = {
     "ConfigurationError": "errors",
     "ConflictError": "errors",
     "ContentBlockedError": "errors",
+    "ContentFilter": "content",
     "ContextWindowExceededError": "errors",
     "DeepSeekError": "errors",
     "Endpoint": "endpoint",
@@ -133,6 +140,7 @@ _HOME = {
     "ToolRun": "tools",
     "ToolRunError": "errors",
     "UnprocessableEntityError": "errors",
+    "labelled": "labels",
 }
 
 __all__ = [
@@ -149,7 +157,9 @@ __all__ = [
     "BatchReport",
     "BatchResult",
     "BreakerPolicy",
+    "Budget",
     "BudgetExceededError",
+    "Cache",
     "ChatCompletion",
     "ChatCompletionChunk",
     "ChatCompletionStream",
@@ -160,6 +170,7 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "ContentBlockedError",
+    "ContentFilter",
     "ContextWindowExceededError",
     "DeepSeekError",
     "Endpoint",
@@ -195,6 +206,7 @@ __all__ = [
     "ToolRun",
     "ToolRunError",
     "UnprocessableEntityError",
+    "labelled",
 ]
 
 
