@@ -40,11 +40,15 @@ def write_to_stderr(level: str) -> None:
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None:
         raise ConfigurationError(f"the log level must be debug, info, warning or error, not {level!r}")
-    if not any(isinstance(handler, _Stderr) for handler in LOGGER.handlers):
+    handler = next((handler for handler in LOGGER.handlers if isinstance(handler, _Stderr)), None)
+    if handler is None:
         handler = _Stderr()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         LOGGER.addHandler(handler)
-    LOGGER.setLevel(number)
+    handler.setLevel(number)
+    if number < LOGGER.getEffectiveLevel():
+        # Only ever more: the program's own handlers may want what ours does not.
+        LOGGER.setLevel(number)
 
 
 class _Stderr(logging.StreamHandler[Any]):

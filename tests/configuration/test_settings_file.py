@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,8 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("DEEPSEEK_ASYNC_LOG", raising=False)
+    log = logging.getLogger("deepseek_async")
+    monkeypatch.setattr(log, "handlers", list(log.handlers))
 
 
 def test_the_missions_file_works_as_written(write: Write):

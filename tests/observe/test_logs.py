@@ -92,6 +92,12 @@ def test_stderr_is_written_to_once_at_the_level_asked_for():
     assert ended_.stderr.count("\n") == 1
 
 
+def test_asking_for_less_on_stderr_takes_nothing_from_the_programs_own_handlers(caplog: pytest.LogCaptureFixture):
+    write_to_stderr("error")
+    LOGGER.warning("heard elsewhere")
+    assert "heard elsewhere" in caplog.text
+
+
 def test_an_unknown_level_is_named():
     with pytest.raises(ConfigurationError, match="loud"):
         write_to_stderr("loud")
