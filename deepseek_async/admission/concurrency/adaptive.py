@@ -35,13 +35,10 @@ from deepseek_async.admission.window import Attempt, ConcurrencyStatistics, Mode
 
 START: Final = 32
 """Attempts at once before anything is known."""
-
 _RESTART: Final = 8
 """Attempts at once after an outage, at least; a server that comes back is not to be thrown over again."""
-
 _USED: Final = 0.95
 """A window that is not used to this share has not been tested, and does not grow."""
-
 _EARNED: Final = 0.003
 _TOKENS: Final = (-20.0, 4.0)
 _REST: Final = 2.0
@@ -58,8 +55,7 @@ _CLOSE: Final = 10
 """Admissions between two refusals, below which they prove each other."""
 _IN_A_ROW: Final = 4
 """Refusals without an admission between them that mean that the limit is far below what runs."""
-_ELSEWHERE: Final = 0.02
-"""Share of the account that others must use before we step back for them."""
+_ELSEWHERE: Final = 0.02  # share of the account that others must use before we step back for them
 _SHRINK: Final = 0.9
 
 
@@ -110,17 +106,14 @@ class AdaptiveWindow:
         self._w = float(min(cap, max(1.0, START if start is None else start)))
         self.size = int(self._w)
         self._mode = Mode.STARTUP
-        self._due = now
-        """When time alone changes something next."""
+        self._due = now  # when time alone changes something next
         self._growth = Growth(now)
         self._drain = Drain()
         self._tokens = 1.0
 
         self._number = 0
-        self._reacted = 0
-        """Attempts up to this number were sent before the last reaction: their refusals are of one burst with it."""
-        self._charged = False
-        """Whether the refusals of this burst were met by growing."""
+        self._reacted = 0  # attempts up to this number were sent before the last reaction: one burst with it
+        self._charged = False  # whether the refusals of this burst were met by growing
         self._epoch_at = now
         self._epochs = 0
         self._proven_at = -math.inf
@@ -373,7 +366,7 @@ class AdaptiveWindow:
         self._travel.measure_flow(now)
         rested = now - self._epoch_at
         patience = min(max(_PATIENCE[0], self._travel.held), _PATIENCE[1])
-        ready = rested >= _REST and now - self._proven_at >= _PROVEN_REST and self._w < self._cap
+        ready = rested >= _REST and now - self._proven_at >= _PROVEN_REST and self._w < self._cap and self._tested
         if ready and (self._tokens >= 1 or rested >= patience):
             self._mode = Mode.PROBE
             self._growth.begin(now)
@@ -390,13 +383,18 @@ class AdaptiveWindow:
             self._due = now + _REST
         elif self._w >= growth.until:
             self._hold(self._w, now)
-        elif self.in_flight < min(_USED * self.size, self.size - 2) or self._braked(now):
+        elif not self._tested or self._braked(now):
             growth.pause(now)
             self._due = now + LONGEST_STEP
         else:
             self._w = min(self._cap, growth.grown(self._w, now))
             self.size = max(self.size, int(self._w))
             self._due = growth.next_slot(self._w, now)
+
+    @property
+    def _tested(self) -> bool:
+        """Whether the window is used, and by what it let in itself: not by what still runs of a larger one."""
+        return min(_USED * self.size, self.size - 2) <= self.in_flight <= self.size
 
     def _braked(self, now: float) -> bool:
         return self._overload.suspends or self._first_contents.slow(now)

@@ -1,0 +1,230 @@
+"""A model of one account: a server with a hidden limit, and clients that want to run as much as they may.
+
+A request travels half a round trip, is refused or runs for a lognormal time, and its answer travels back. A refusal
+and the headers of an admitted request are back after one round trip. Every client always has more to send.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Protocol
+
+from benchmarks.simulation.limits import Trace
+
+_ARRIVE, _ANSWER, _REFUSE, _FINISH, _END, _LIMIT, _WAKE, _JOIN = range(8)
+_NORMAL_P99: Final = 2.3263478740408408
+
+
+class Window(Protocol):
+    """What a controller offers; see ``deepseek_async.admission.window``."""
+
+    in_flight: int
+
+    def may_send(self, now: float) -> bool: ...
+    def next_change(self, now: float) -> float | None: ...
+    def sent(self, now: float) -> Any: ...
+    def admitted(self, attempt: Any, now: float) -> None: ...
+    def refused(self, attempt: Any, now: float, *, limit: int | None = None, current: int | None = None) -> None: ...
+    def ended(self, attempt: Any, now: float) -> None: ...
+    @property
+    def size(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The world outside the controller. Times in seconds."""
+
+    round_trip: float = 0.3
+    median: float = 8.0
+    p99: float = 60.0
+    numbers: bool = True
+    """Whether a 429 says how many run and how many may."""
+    early_headers: bool = True
+    """Whether an admitted request is answered with headers at once, or only when it is finished."""
+    stray: float = 0.0
+    """Share of attempts that are refused for no reason, without numbers."""
+    nodes: int = 1
+    """Gateway nodes, each enforcing its part of the limit."""
+    told: Literal["account", "node", "full"] = "account"
+    """Whose numbers a 429 names: the account's, the refusing node's, or the account's limit as if it were full."""
+    join_every: float = 0.0
+    """Seconds between the starts of the clients."""
+
+
+@dataclass
+class Outcome:
+    """What one run gave."""
+
+    seconds: float
+    attempts: int = 0
+    refusals: int = 0
+    busy: float = 0.0
+    allowed: float = 0.0
+    refused_at: list[float] = field(default_factory=list)
+    served: list[int] = field(default_factory=list)
+    """Requests finished, by client."""
+    picture: list[tuple[float, int, int]] = field(default_factory=list)
+    """(second, hidden limit, window of all clients), every half second."""
+    busy_by_second: list[float] = field(default_factory=list)
+    """Slot-seconds used in each second, at most those allowed."""
+
+    @property
+    def used(self) -> float:
+        """Per cent of what an oracle without delay would have run."""
+        return 100 * self.busy / self.allowed
+
+    @property
+    def refused(self) -> float:
+        """Per cent of the attempts that were answered 429."""
+        return 100 * self.refusals / max(1, self.attempts)
+
+    def refusals_between(self, start: float, end: float) -> int:
+        """429s in a span of time."""
+        return sum(start <= second < end for second in self.refused_at)
+
+    def full_after(self, start: float, share: float, limit: int) -> float:
+        """Seconds from ``start`` until a whole second was used to that share of the limit."""
+        seconds = self.busy_by_second[int(start) :]
+        return next((float(second + 1) for second, busy in enumerate(seconds) if busy >= share * limit), math.inf)
+
+    @property
+    def fairness(self) -> float:
+        """Jain's index over the clients: 1 is equal shares."""
+        return sum(self.served) ** 2 / (len(self.served) * sum(count * count for count in self.served))
+
+
+class Account:
+    """One run of the model."""
+
+    def __init__(
+        self,
+        trace: Trace,
+        windows: list[Callable[[float, Callable[[], float]], Window]],
+        conditions: Conditions,
+        seed: int,
+    ) -> None:
+        self._trace = trace
+        self._conditions = conditions
+        self._chance = random.Random(seed)
+        self._make = windows
+        self._windows: list[Window | None] = [None] * len(windows)
+        self._sigma = math.log(conditions.p99 / conditions.median) / _NORMAL_P99
+        self._mu = math.log(conditions.median)
+        self._events: list[tuple[float, int, int, int, Any]] = []
+        self._number = 0
+        self._running = [0] * conditions.nodes
+        self._all_running = 0
+        self._limit = 0
+        self._since = 0.0
+        self._woken = [math.inf] * len(windows)
+        self.outcome = Outcome(trace.until, served=[0] * len(windows))
+        self.outcome.busy_by_second = [0.0] * (math.ceil(trace.until) + 1)
+
+    def run(self) -> Outcome:
+        """Play the trace to its end."""
+        for second, limit in self._trace.changes:
+            self._at(second, _LIMIT, 0, limit)
+        for client in range(len(self._windows)):
+            self._at(client * self._conditions.join_every, _JOIN, client, None)
+        sample = 0.0
+        until = self._trace.until
+        events = self._events
+        while events and events[0][0] < until:
+            now, _, kind, client, what = heapq.heappop(events)
+            while sample <= now:
+                size = sum(window.size for window in self._windows if window is not None)
+                self.outcome.picture.append((sample, self._limit, size))
+                sample += 0.5
+            if kind == _ARRIVE:
+                self._arrive(now, client, what)
+            elif kind == _FINISH:
+                self._measure(now)
+                self._running[what[1]] -= 1
+                self._all_running -= 1
+                self._at(now + self._conditions.round_trip / 2, _END, client, what[0])
+            elif kind == _LIMIT:
+                self._measure(now)
+                self._limit = what
+            elif kind == _JOIN:
+                self._windows[client] = self._make[client](now, self._chance.random)
+                self._send(now, client)
+            else:
+                self._tell(now, kind, client, what)
+                self._send(now, client)
+        self._measure(until)
+        return self.outcome
+
+    def _at(self, when: float, kind: int, client: int, what: Any) -> None:
+        self._number += 1
+        heapq.heappush(self._events, (when, self._number, kind, client, what))
+
+    def _send(self, now: float, client: int) -> None:
+        window = self._windows[client]
+        assert window is not None
+        travel = self._conditions.round_trip / 2
+        while window.may_send(now):
+            self.outcome.attempts += 1
+            self._at(now + travel, _ARRIVE, client, window.sent(now))
+        due = window.next_change(now)
+        if due is not None and due < self._woken[client]:
+            self._woken[client] = due
+            self._at(max(due, now), _WAKE, client, None)
+
+    def _tell(self, now: float, kind: int, client: int, what: Any) -> None:
+        window = self._windows[client]
+        assert window is not None
+        if kind == _END:
+            self.outcome.served[client] += 1
+            window.admitted(what, now)
+            window.ended(what, now)
+        elif kind == _ANSWER:
+            window.admitted(what, now)
+        elif kind == _WAKE:
+            self._woken[client] = math.inf
+        else:
+            attempt, limit, current = what
+            window.refused(attempt, now, limit=limit, current=current)
+
+    def _arrive(self, now: float, client: int, attempt: Any) -> None:
+        conditions = self._conditions
+        travel = conditions.round_trip / 2
+        stray = conditions.stray > 0 and self._chance.random() < conditions.stray
+        node = self._chance.randrange(conditions.nodes) if conditions.nodes > 1 else 0
+        if stray or self._running[node] * conditions.nodes >= self._limit:
+            self.outcome.refusals += 1
+            self.outcome.refused_at.append(now)
+            told = self._numbers(node) if conditions.numbers and not stray else (None, None)
+            self._at(now + travel, _REFUSE, client, (attempt, *told))
+            return
+        self._measure(now)
+        self._running[node] += 1
+        self._all_running += 1
+        if conditions.early_headers:
+            self._at(now + travel, _ANSWER, client, attempt)
+        self._at(now + self._chance.lognormvariate(self._mu, self._sigma), _FINISH, client, (attempt, node))
+
+    def _numbers(self, node: int) -> tuple[int, int]:
+        """Limit and current concurrency as a 429 names them."""
+        if self._conditions.told == "node":
+            return self._limit // self._conditions.nodes, self._running[node] + 1
+        if self._conditions.told == "full":
+            return self._limit, self._limit + 1
+        return self._limit, self._all_running + 1
+
+    def _measure(self, now: float) -> None:
+        since = self._since
+        if now <= since:
+            return
+        self._since = now
+        used = min(self._all_running, self._limit)
+        self.outcome.busy += used * (now - since)
+        self.outcome.allowed += self._limit * (now - since)
+        second = int(since)
+        while second < now:
+            end = min(now, second + 1)
+            self.outcome.busy_by_second[second] += used * (end - max(since, second))
+            second += 1
