@@ -1,0 +1,108 @@
+"""Rows R5 and R6: the cache's Redis or file fails under a working client, and no caller notices."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from clients import Connect
+from redis_server import RedisServer
+from servers import ANSWER, ScriptedServer, Serve
+
+from deepseek_async import AsyncDeepSeek, Cache
+
+EVERY = {"only_deterministic": False}
+
+
+async def ask(client: AsyncDeepSeek, prompt: str) -> float:
+    """Seconds that a call took; it must succeed."""
+    begun = time.perf_counter()
+    messages = [{"role": "user", "content": prompt}]
+    done = await client.chat.completions.create(model="deepseek-flash", messages=messages)
+    assert done.choices[0].message.content == "Hello"
+    return time.perf_counter() - begun
+
+
+async def ask_on(client: AsyncDeepSeek, server: ScriptedServer, number: int = 40) -> None:
+    """Calls in a row, of which one may have to wait for the failure: 50 ms, and some more on a busy machine."""
+    before = len(server.requests)
+    waits = [await ask(client, f"question {before + turn}") for turn in range(number)]
+    assert len(server.requests) == before + number
+    assert statistics.median(waits) < 0.04
+    assert sum(wait > 0.05 for wait in waits) <= 3
+
+
+@pytest.mark.parametrize("when", ["at the start", "in mid-run", "stopped in mid-run"])
+async def test_r5_a_redis_that_fails_is_left_alone(serve: Serve, connect: Connect, tmp_path: Path, when: str):
+    server = await serve([ANSWER])
+    async with RedisServer(tmp_path) as redis:
+        client = connect(server, cache=Cache(redis=redis.url, **EVERY))
+        if when == "at the start":
+            await redis.kill()
+        else:
+            await ask(client, "first")
+            if when == "in mid-run":
+                await redis.kill()
+            else:
+                redis.stop()
+        await ask_on(client, server)
+        if when == "stopped in mid-run":
+            redis.go_on()
+        # What is in memory is served all the same.
+        requests = len(server.requests)
+        await ask(client, f"question {requests - 1}")
+        assert len(server.requests) == requests
+        await client.aclose()
+
+
+def flip(path: Path) -> None:
+    path.write_bytes(bytes(byte ^ 0x55 for byte in path.read_bytes()))
+
+
+def another_version(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 999")
+    connection.close()
+
+
+def cut_off(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def in_the_way(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("spoil", [flip, another_version, cut_off, in_the_way])
+async def test_r6_a_cache_file_that_cannot_be_used_stops_no_call(
+    serve: Serve,
+    connect: Connect,
+    tmp_path: Path,
+    spoil: Callable[[Path], None],
+):
+    path = tmp_path / "answers.sqlite"
+    server = await serve([ANSWER])
+    first = connect(server, cache=Cache(path=path, **EVERY))
+    for number in range(20):
+        await ask(first, str(number))
+    await first.aclose()
+    spoil(path)
+    again = connect(server, cache=Cache(path=path, **EVERY))
+    for number in range(20):
+        await ask(again, str(number))
+    await again.aclose()
+    if spoil is in_the_way:
+        return
+    assert path.with_name("answers.sqlite.damaged").exists()
+    asked = len(server.requests)
+    third = connect(server, cache=Cache(path=path, **EVERY))
+    for number in range(20):
+        await ask(third, str(number))
+    assert len(server.requests) - asked <= 1, "a new file was begun, and holds what was asked since"
+    await third.aclose()
