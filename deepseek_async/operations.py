@@ -54,8 +54,10 @@ class Operations:
     def surround(self, caller: Caller, settings: Settings, origin: str) -> None:
         """Put all that there is around the calls of ``caller``."""
         caller.budget = self.budget
+        caller.wants_request = self.budget is not None
         if self.cache is None and self.content is None and not self.listeners:
             return
+        caller.wants_request = True
         from deepseek_async.call.surroundings import Surroundings  # noqa: PLC0415  brings SQLite and more
 
         caller.surroundings = Surroundings(

@@ -70,11 +70,8 @@ class Caller:
         """Money that calls with a request are held against."""
         self.surroundings: Surroundings | None = None
         """What stands around calls with a request."""
-
-    @property
-    def wants_request(self) -> bool:
-        """Whether ``call`` needs to know the request's parameters."""
-        return self.surroundings is not None or self.budget is not None
+        self.wants_request = False
+        """Whether ``call`` needs to know the request's parameters, for either of the two."""
 
     def call(
         self,
@@ -374,16 +371,17 @@ class Call(msgspec.Struct, gc=False, eq=False):
         caller = self._caller
         if caller.halt is not None:
             self._raise_if_halted(caller.halt)
-        budget = caller.budget
-        # The first door is the budget: nothing waits in the queue that may not be paid for.
-        charge = None if budget is None or self.request is None else self._held(budget) or await self._hold(budget)
-        try:
+        if caller.budget is None or self.request is None:
             lease = self._scope.admit_nowait(self._tokens, bulk=self._bulk) or await self._admit()
-        except BaseException:
-            if charge is not None:
+        else:
+            # The first door is the budget: nothing waits in the queue that may not be paid for.
+            charge = self._held(caller.budget) or await self._hold(caller.budget)
+            try:
+                lease = self._scope.admit_nowait(self._tokens, bulk=self._bulk) or await self._admit()
+            except BaseException:
                 charge.abandoned(sent=False)
-            raise
-        lease.charge = charge
+                raise
+            lease.charge = charge
         watchdog = Watchdog(self._timeouts, caller.loop, self._until)
         self.attempts += 1
         self.sent_at = time.time()
