@@ -51,6 +51,7 @@ def _heading(results: dict[str, Any]) -> str:
         f"- CPU time that other processes and other guests of the machine took: {results['others'] * 100:.0f} %",
         f"- Event loop: {results['loop']}, where no table says otherwise",
     ]
+    lines += [f"- {name}: measured again on {when}" for name, when in results.get("again", {}).items()]
     users: dict[str, list[str]] = {}
     for contestant, versions in results["versions"].items():
         users.setdefault(", ".join(f"{name} {version}" for name, version in versions.items()), []).append(contestant)

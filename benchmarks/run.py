@@ -159,6 +159,16 @@ def _cpu_seconds() -> tuple[float, float]:
     return everything - idle - own, everything
 
 
+def put_in_place(results: dict[str, Any], full: dict[str, Any]) -> dict[str, Any]:
+    """The full run with other runs of some scenarios, and a note of when those were made."""
+    again = dict.fromkeys(run["scenario"] for run in results["runs"])
+    kept = [run for run in full["runs"] if run["scenario"] not in again]
+    others = f"{results['date']}, while other processes took {results['others'] * 100:.0f} % of the CPU"
+    noted = {**full.get("again", {}), **dict.fromkeys(again, others)}
+    runs = sorted([*kept, *results["runs"]], key=lambda run: SCENARIOS.index(run["scenario"]))
+    return {**full, "runs": runs, "again": noted}
+
+
 def main() -> None:
     """Read the command line, run, and write down what came out."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -171,7 +181,10 @@ def main() -> None:
     parser.add_argument("--loop", choices=("uvloop", "asyncio"), default="uvloop")
     parser.add_argument("--minutes", type=float, default=60, help="start no trial after so many minutes")
     parser.add_argument("--name", help="of the files in results/; default: full, or partial if anything is left out")
+    parser.add_argument("--again", action="store_true", help="put the scenarios in place of those of the last full run")
     options = parser.parse_args()
+    if options.again and (options.quick or options.contestant or not options.scenario):
+        parser.error("--again wants scenarios, with all their contestants and all their work")
     known = {path.stem for path in (HERE / "contestants").glob("*.py")}
     for contestant in options.contestant or ():
         if contestant not in known:
@@ -180,6 +193,9 @@ def main() -> None:
     options.name = options.name or ("full" if whole else "partial")
     options.repeats = options.repeats or (1 if options.quick else 5)
     results = run(options)
+    if options.again:
+        whole, options.name = True, "full"
+        results = put_in_place(results, json.loads((HERE / "results/full.json").read_text()))
     stored = HERE / "results" / f"{options.name}.json"
     stored.parent.mkdir(exist_ok=True)
     stored.write_text(json.dumps(results, indent=1) + "\n")
