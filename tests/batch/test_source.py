@@ -272,10 +272,10 @@ def test_rows_beyond_those_that_were_judged_are_not_wanted(tmp_path: Path):
 
 
 def parquet(path: Path, **columns: list[Any]) -> Path:
-    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow as pa
     from pyarrow.parquet import write_table
 
-    write_table(pyarrow.table(columns), path)
+    write_table(pa.table(columns), path)
     return path
 
 
