@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import random
 import re
@@ -38,6 +39,7 @@ class CountingServer:
         self._server: asyncio.Server | None = None
         self._more = asyncio.Event()
         self._connections: set[asyncio.Task[None]] = set()
+        self._answers_left: float = 0
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, backlog=1024)
@@ -54,6 +56,10 @@ class CountingServer:
     def url(self) -> str:
         assert self._server is not None
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def answer_at_most(self, answers: float) -> None:
+        """Leave every request after the next ``answers`` waiting, so that a command cannot end before it is killed."""
+        self._answers_left = answers
 
     async def until(self, requests: int) -> None:
         while self.requests < requests:
@@ -72,6 +78,9 @@ class CountingServer:
                 self.requests += 1
                 self.asked[body["messages"][0]["content"]] += 1
                 self._more.set()
+                if self._answers_left < 1:
+                    await asyncio.Event().wait()
+                self._answers_left -= 1
                 await asyncio.sleep(self._chance.uniform(0.002, 0.02))
                 answer = json.dumps(self._answer(body)).encode()
                 writer.write(
@@ -125,6 +134,8 @@ class Killing:
     rows: int
     concurrency: int
     chance: random.Random
+    answers: int
+    """The most that one life gets, so that rows are left for all lives after it."""
     rounds: list[Round] = field(default_factory=list)
 
     @property
@@ -147,6 +158,7 @@ class Killing:
     async def kill_once(self, server: CountingServer) -> Round:
         """Start the command, kill it at a random moment, look at what is left."""
         before, requests = len(self.whole_lines()), server.requests
+        server.answer_at_most(self.answers)
         process = await self._start(server)
         began = asyncio.get_running_loop().time()
         if self.chance.random() < 0.25:
@@ -154,7 +166,7 @@ class Killing:
             await asyncio.sleep(self.chance.uniform(0.0, 1.5))
         else:
             # After so many answers, and anywhere between two of them.
-            await server.until(requests + self.chance.randint(1, 400))
+            await server.until(requests + self.chance.randint(1, self.answers // 2))
             await asyncio.sleep(self.chance.uniform(0.0, 0.15))
         process.send_signal(signal.SIGKILL)
         lasted = asyncio.get_running_loop().time() - began
@@ -181,6 +193,7 @@ class Killing:
 
     async def finish(self, server: CountingServer) -> None:
         """Run the command to its end, and hold the whole against what was promised."""
+        server.answer_at_most(math.inf)
         process = await self._start(server)
         _, said = await process.communicate()
         assert process.returncode == 0, said.decode()
@@ -226,7 +239,7 @@ async def kill_again_and_again(
     folder: Path, *, rounds: int, rows: int, concurrency: int, seed: int
 ) -> tuple[Killing, CountingServer]:
     chance = random.Random(seed)
-    killing = Killing(folder, rows, concurrency, chance)
+    killing = Killing(folder, rows, concurrency, chance, answers=rows // (rounds + 1))
     killing.write_input()
     async with CountingServer(chance) as server:
         for _ in range(rounds):
@@ -256,7 +269,7 @@ def table(killing: Killing, server: CountingServer) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument("--rows", type=int, default=30_000)
+    parser.add_argument("--rows", type=int, default=80_000)
     parser.add_argument("--concurrency", type=int, default=32)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     options = parser.parse_args()

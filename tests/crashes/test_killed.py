@@ -14,7 +14,7 @@ async def test_killed_again_and_again_no_row_is_lost_or_doubled_and_the_cost_is_
     request: pytest.FixtureRequest,
 ):
     rounds = request.config.getoption("--rounds") or 4
-    killing, server = await kill_again_and_again(tmp_path, rounds=rounds, rows=400 * rounds, concurrency=16, seed=11)
+    killing, server = await kill_again_and_again(tmp_path, rounds=rounds, rows=800 * rounds, concurrency=16, seed=11)
 
     # What is promised has been asserted after each kill and at the end.
     assert table(killing, server).count("\n") == rounds + 1
