@@ -14,6 +14,7 @@ import orjson
 
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.quotation import plain
+from deepseek_async.types import CompletionUsage
 
 FACTS: Final = "deepseek_async"
 """The extra key; readers of OpenAI's format ignore it."""
@@ -229,7 +230,22 @@ def _facts(result: BatchResult, hashed: int, origin: Mapping[str, Any] | None) -
         )
     if result.predicted_cached_tokens is not None:
         facts = b'%b,"predicted_cached_tokens":%d}' % (facts[:-1], result.predicted_cached_tokens)
+    if result.error is not None and (usage := result.usage) is not None:
+        facts = b'%b,"billed":%b}' % (facts[:-1], orjson.dumps(_billed(result, usage)))
     return facts if not origin else facts[:-1] + b"," + orjson.dumps(origin)[1:]
+
+
+def _billed(result: BatchResult, usage: CompletionUsage) -> dict[str, Any]:
+    """Model and usage of an answer that came to nothing, in the API's form: its line holds no answer to find them in."""
+    return {
+        "model": _presentable(result.billed.model if result.billed is not None else ""),
+        "usage": {
+            "prompt_tokens": usage.prompt_tokens,
+            "prompt_cache_hit_tokens": usage.cached_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        },
+    }
 
 
 def _answered(result: BatchResult) -> dict[str, Any] | None:

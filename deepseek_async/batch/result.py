@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from deepseek_async.errors import (
+    APIError,
     APIConnectionError,
     APITimeoutError,
     AuthenticationError,
@@ -57,9 +58,18 @@ class BatchResult(msgspec.Struct, kw_only=True):
         return self.completion.choices[0].message.reasoning_content if self.completion is not None else None
 
     @property
+    def billed(self) -> ChatCompletion | None:
+        """The answer that has to be paid for, also where it is none: reasoning, say, that used up ``max_tokens``."""
+        if self.completion is not None:
+            return self.completion
+        partial = self.error.partial if isinstance(self.error, APIError) else None
+        return partial if isinstance(partial, ChatCompletion) and partial.usage is not None else None
+
+    @property
     def usage(self) -> CompletionUsage | None:
-        """Tokens of the answer."""
-        return self.completion.usage if self.completion is not None else None
+        """Tokens that were billed, also for an answer that came to nothing."""
+        billed = self.billed
+        return billed.usage if billed is not None else None
 
     def raise_for_error(self) -> BatchResult:
         """This result if it is ok. Raises its error otherwise."""

@@ -248,7 +248,7 @@ class Batch:
         try:
             completion = await self._completions.complete(call)
         except DeepSeekError as error:
-            return BatchResult(
+            failed = BatchResult(
                 index=row.index,
                 custom_id=row.custom_id,
                 error=error,
@@ -256,6 +256,8 @@ class Batch:
                 started=call.sent_at,
                 latency=time.monotonic() - started,
             )
+            self._charge(failed)
+            return failed
         # An answer from the cache was paid for before.
         usage = completion.usage if completion.cached is None else None
         sent_at = call.sent_at or time.time()
@@ -272,6 +274,13 @@ class Batch:
             saved=rate.saved_by_cache(usage) if rate is not None and usage is not None else 0.0,
             request_id=call.request_id,
         )
+
+    def _charge(self, failed: BatchResult) -> None:
+        """Note what a row cost that came to nothing: its tokens are billed all the same."""
+        billed, usage = failed.billed, failed.usage
+        rate = self._meter.rate(billed.model, failed.started or time.time()) if billed is not None else None
+        if rate is not None and usage is not None:
+            failed.cost, failed.saved = rate.cost(usage), rate.saved_by_cache(usage)
 
     def _checked(self, concurrency: int | None) -> int | Callable[[], int]:
         if concurrency is None:

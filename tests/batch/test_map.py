@@ -18,6 +18,7 @@ from deepseek_async import (
     InputFormatError,
     InternalServerError,
     InvalidRequestError,
+    ReasoningBudgetExhaustedError,
     ServerOverloadedError,
 )
 from deepseek_async.batch import BatchResult
@@ -123,6 +124,16 @@ async def test_failures_are_values_beside_the_other_results(bulk: Bulk):
                 result.raise_for_error()
     assert "request 3: " in str(results[2].error)
     assert "messages[0].content holds a lone surrogate" in str(results[4].error)
+
+
+async def test_a_failure_that_was_paid_for_says_what_it_cost(bulk: Bulk):
+    (result,) = await answers(bulk, ["Hello"], thinking={"type": "enabled"}, max_tokens=2)
+
+    assert isinstance(result.error, ReasoningBudgetExhaustedError)
+    assert result.completion is None
+    assert result.usage is not None
+    assert result.usage.completion_tokens == 2
+    assert result.cost
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,9 @@ from bulk import QUICK, Bulk, Start, numbered
 
 from deepseek_async import ConfigurationError, InputChangedError
 from deepseek_async.batch import ExitCode, Progress
+from deepseek_async.batch.review.account import account_of
+from deepseek_async.batch.review.output import Output
+from deepseek_async.pricing import price_table
 from deepseek_async.simulator import Fault
 
 EXACT = {**QUICK, "temperature": 0}
@@ -292,6 +295,29 @@ async def test_a_used_up_budget_stops_the_job_finishes_what_is_in_flight_and_cou
     assert again.spent == pytest.approx(report.spent)
     rest = await bulk.run(budget=whole.cost * 2)
     assert (rest.exit_code, rest.rows) == (ExitCode.OK, 300)
+
+
+async def test_what_was_paid_for_and_came_to_nothing_counts(bulk: Bulk):
+    bulk.ask(numbered(40))
+    all_lost = {"thinking": {"type": "enabled"}, "max_tokens": 3}
+    whole = await bulk.client.batch.run(bulk.source, bulk.folder / "whole.jsonl", **all_lost)
+    report = await bulk.run(**all_lost, concurrency=2, budget=whole.cost / 2)
+
+    assert whole.failures == {"ReasoningBudgetExhaustedError": 40}
+    assert whole.progress.completion_tokens == 40 * 3
+    assert whole.progress.prompt_tokens > 0
+    assert whole.cost > 0
+    assert report.exit_code == ExitCode.STOPPED
+    assert "the budget of $" in str(report.stopped)
+    assert 15 <= report.failed <= 22
+    assert (await bulk.run(**all_lost, budget=whole.cost / 2)).spent == pytest.approx(report.cost)
+    # Whoever looks at the output later finds the same sums.
+    output = Output(bulk.folder / "whole.jsonl")
+    output.read()
+    account = account_of(output, price_table())
+    assert account.cost == pytest.approx(whole.cost)
+    assert (account.failed, account.tokens.reasoning, account.tokens.answer) == (40, 40 * 3, 0)
+    assert account.tokens.fresh + account.tokens.cached == whole.progress.prompt_tokens
 
 
 async def test_shards_together_answer_every_row_once(bulk: Bulk):

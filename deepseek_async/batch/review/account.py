@@ -76,7 +76,7 @@ class Account:
 
     def add(self, line: Line, *, latest: bool) -> None:
         """Count a line; ``latest`` says whether it is its row's last."""
-        usage = line.body.usage
+        usage = line.billed.usage
         self.requests += line.facts.attempts
         cost = self._spend(line, usage) if usage is not None else line.facts.cost or 0.0
         self.cost += cost
@@ -115,7 +115,7 @@ class Account:
         if line.facts.predicted_cached_tokens:
             self.predicted_cached_tokens += line.facts.predicted_cached_tokens
             self.cached_where_predicted += cached
-        model, at = line.body.model or "", line.started or 0.0
+        model, at = line.billed.model or "", line.started or 0.0
         price = self._prices.price(model, at)
         account = self.models.setdefault(model, ModelAccount())
         account.rows += 1

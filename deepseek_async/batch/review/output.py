@@ -78,6 +78,8 @@ class Facts(msgspec.Struct, gc=False):
     latency: float = 0.0
     cost: float | None = None
     predicted_cached_tokens: int = 0
+    billed: Body | None = None
+    """Model and usage of an answer that was paid for and came to nothing."""
 
 
 class Line(msgspec.Struct, gc=False):
@@ -92,6 +94,11 @@ class Line(msgspec.Struct, gc=False):
     def body(self) -> Body:
         """The server's answer; an empty one for a row that has none."""
         return self.response.body if self.response is not None and self.error is None else Body()
+
+    @property
+    def billed(self) -> Body:
+        """The answer that had to be paid for, also where it is none; an empty one where nothing is known of any."""
+        return self.body if self.facts.billed is None else self.facts.billed
 
     @property
     def message(self) -> Message:
