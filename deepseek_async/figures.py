@@ -32,6 +32,11 @@ def share(part: float, whole: float) -> str:
     return f"{percent:.1f} %" if 0 < percent < 10 or 90 < percent < 100 else f"{percent:.0f} %"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: ``1 row``, ``2,000 rows``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def count(number: float) -> str:
     """A whole number with its thousands apart; above a million in millions."""
     if number >= 1e9:

@@ -236,7 +236,7 @@ def _facts(result: BatchResult, hashed: int, origin: Mapping[str, Any] | None) -
 
 
 def _billed(result: BatchResult, usage: CompletionUsage) -> dict[str, Any]:
-    """Model and usage of an answer that came to nothing, in the API's form: its line holds no answer to find them in."""
+    """Model and usage, in the API's form, of an answer that came to nothing and is not in the line."""
     return {
         "model": _presentable(result.billed.model if result.billed is not None else ""),
         "usage": {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from deepseek_async.errors import (
-    APIError,
     APIConnectionError,
+    APIError,
     APITimeoutError,
     AuthenticationError,
     BudgetExceededError,

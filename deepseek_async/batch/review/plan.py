@@ -8,16 +8,19 @@ from typing import Any, Final
 import msgspec
 
 from deepseek_async.batch.digests import DigestSet
+from deepseek_async.batch.identity import key_of
 from deepseek_async.batch.row import Row
 from deepseek_async.batch.schedule.prefix import WORTH_WAITING, Prefix, covered, hit_tokens, prefix_of
+from deepseek_async.codec.tokens import TokenCount
+from deepseek_async.errors import InvalidRequestError
 from deepseek_async.pricing import PriceTable
 from deepseek_async.types import CompletionUsage
 
 _KEPT_ERRORS: Final = 5
 _WORD: Final = (1 << 64) - 1
 
-CountTokens = Callable[[Mapping[str, Any]], int]
-"""Prompt tokens of a request's body."""
+CountTokens = Callable[[Mapping[str, Any]], TokenCount]
+"""Prompt tokens of a request's body. Raises InvalidRequestError for one that cannot be written as JSON."""
 
 
 class ModelPlan(msgspec.Struct):
@@ -37,6 +40,12 @@ class Plan(msgspec.Struct):
     unusable: int = 0
     """Rows that are no request; they end with an error and cost nothing."""
     first_errors: list[str] = []
+    estimated: int = 0
+    """Requests whose tokens are an estimate, and not counted by a tokenizer."""
+    repeated: int = 0
+    """Rows with the ``custom_id`` of an earlier one, for which a job is refused before anything is sent."""
+    first_repeated: str = ""
+    """Line and ``custom_id`` of the first of them."""
     groups: int = 0
     """Beginnings of at least 256 tokens that two rows or more have in common."""
     grouped: int = 0
@@ -83,19 +92,26 @@ class Plan(msgspec.Struct):
 
 
 def plan(rows: Iterable[Row], count_tokens: CountTokens, *, answer_tokens: int) -> Plan:
-    """Go over the rows once. Memory: up to 27 bytes for each half kilobyte of prompt that is not like another's.
+    """Go over the rows once.
+
+    Memory: up to 27 bytes for each half kilobyte of prompt that is not like another's, and for each ``custom_id``.
 
     ``answer_tokens`` is assumed for every answer, or the row's ``max_tokens`` where that is less.
     """
-    planned, beginnings = Plan(), _Beginnings()
+    planned, beginnings, names = Plan(), _Beginnings(), DigestSet()
     for row in rows:
         planned.rows += 1
-        if row.body is None:
+        if row.custom_id is not None and not names.add(key_of(row.custom_id.encode())):
+            planned.repeated += 1
+            planned.first_repeated = planned.first_repeated or f"line {row.line}: custom_id {row.custom_id!r}"
+        tokens = _tokens(row, count_tokens)
+        if row.body is None or isinstance(tokens, str):
             planned.unusable += 1
-            if row.error is not None and len(planned.first_errors) < _KEPT_ERRORS:
-                planned.first_errors.append(row.error.message)
+            if len(planned.first_errors) < _KEPT_ERRORS:
+                planned.first_errors.append(str(tokens))
             continue
-        prompt_tokens = count_tokens(row.body)
+        prompt_tokens = tokens.prompt_tokens
+        planned.estimated += not tokens.exact
         prefix = prefix_of(row.body)
         model = planned.models.setdefault(str(row.body.get("model")), ModelPlan())
         model.rows += 1
@@ -105,6 +121,16 @@ def plan(rows: Iterable[Row], count_tokens: CountTokens, *, answer_tokens: int) 
         model.answer_tokens += min(answer_tokens, limit) if isinstance(limit, int) and limit > 0 else answer_tokens
     planned.groups, planned.grouped = beginnings.groups, beginnings.grouped
     return planned
+
+
+def _tokens(row: Row, count_tokens: CountTokens) -> TokenCount | str:
+    """The tokens of the row's prompt, or why it is no request."""
+    if row.body is None:
+        return row.error.message if row.error is not None else ""
+    try:
+        return count_tokens(row.body)
+    except InvalidRequestError as error:
+        return f"line {row.line}: {error.message}"
 
 
 class _Beginnings:

@@ -9,6 +9,8 @@ import pytest
 
 from deepseek_async.batch.review.plan import Plan, plan
 from deepseek_async.batch.row import Defaults, RowReader
+from deepseek_async.codec.request import encode_request
+from deepseek_async.codec.tokens import TokenCount
 from deepseek_async.pricing import price_table
 
 OFF_PEAK, PEAK = 1795478400.0, 1795485600.0  # 2026-11-24, 00:00 and 02:00 UTC
@@ -17,7 +19,11 @@ SYSTEM = "Read the following document with care and answer briefly. " * 40  # 2,
 
 def planned(requests: Iterable[Any], *, tokens: int = 1000, answer_tokens: int = 100, **defaults: Any) -> Plan:
     reader = RowReader(Defaults(**defaults))
-    return plan((reader.read(request) for request in requests), lambda _: tokens, answer_tokens=answer_tokens)
+    return plan(
+        (reader.read(request) for request in requests),
+        lambda _: TokenCount(tokens, exact=False),
+        answer_tokens=answer_tokens,
+    )
 
 
 def asked(number: int, system: str = SYSTEM) -> list[dict[str, str]]:
@@ -57,6 +63,23 @@ def test_rows_that_are_no_request_cost_nothing_and_the_first_are_told():
 
     assert (it.rows, it.unusable, len(it.first_errors)) == (8, 7, 5)
     assert it.prompt_tokens == 1000
+
+
+def test_a_row_that_cannot_be_written_as_json_is_none_and_the_others_are_planned():
+    def count(body: Any) -> TokenCount:
+        return TokenCount(len(encode_request(body)), exact=True)
+
+    rows = map(RowReader(Defaults()).read, ["half an emoji \ud83d", "one"])
+    it = plan(rows, count, answer_tokens=100)
+
+    assert (it.rows, it.unusable, it.estimated) == (2, 1, 0)
+    assert it.first_errors[0].startswith("line 1: messages[0].content holds a lone surrogate")
+
+
+def test_rows_that_share_a_name_are_told_as_the_job_will_be_refused():
+    it = planned([{"custom_id": name, "prompt": "one"} for name in "abacaa"])
+
+    assert (it.rows, it.repeated, it.first_repeated) == (6, 3, "line 3: custom_id 'a'")
 
 
 def test_models_are_priced_apart_and_an_unknown_one_makes_the_sum_unknown():
