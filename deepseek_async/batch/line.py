@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import zlib
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import orjson
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.quotation import plain
 from deepseek_async.types import CompletionUsage
+from deepseek_async.types.json_text import read
 
 FACTS: Final = "deepseek_async"
 """The extra key; readers of OpenAI's format ignore it."""
@@ -277,7 +277,7 @@ def _one_line(wire: bytes) -> bytes:
         with suppress(orjson.JSONDecodeError):
             orjson.loads(wire)
             return wire
-    return orjson.dumps(_presentable(json.loads(wire.decode("utf-8-sig", "replace"))))
+    return orjson.dumps(_presentable(read(wire)))
 
 
 def _presentable(value: Any) -> Any:

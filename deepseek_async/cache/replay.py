@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
+from deepseek_async.types.json_text import read, write
 
 
 def replay(body: bytes) -> bytes:
     """Server-sent events for the completion in ``body``: an opening, what it says, its ending, and ``[DONE]``."""
-    completion: dict[str, Any] = orjson.loads(body)
+    completion: dict[str, Any] = read(body)
     if completion.get("object") == "text_completion":
-        return b"data: " + body + b"\n\ndata: [DONE]\n\n"
+        return b"data: " + write(completion) + b"\n\ndata: [DONE]\n\n"
     head = {name: value for name, value in completion.items() if name not in {"choices", "usage", "object"}}
     head["object"] = "chat.completion.chunk"
     events = [_event(head, [_opening(choice) for choice in completion["choices"]])]
@@ -23,7 +23,7 @@ def replay(body: bytes) -> bytes:
 
 
 def _event(head: dict[str, Any], choices: list[dict[str, Any]]) -> bytes:
-    return b"data: " + orjson.dumps({**head, "choices": choices}) + b"\n\n"
+    return b"data: " + write({**head, "choices": choices}) + b"\n\n"
 
 
 def _opening(choice: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -10,6 +9,7 @@ import msgspec
 from deepseek_async.errors import APIResponseValidationError
 from deepseek_async.quotation import quote
 from deepseek_async.types import Answer, ChatCompletion
+from deepseek_async.types.json_text import read
 
 T = TypeVar("T", bound=Answer)
 
@@ -49,11 +49,22 @@ class AnswerDecoder(Generic[T]):
         a null where the type has a default, a number sent as text.
         """
         try:
-            loaded = json.loads(wire.decode("utf-8-sig"))
+            loaded = read(wire, errors="strict")
             return msgspec.convert(_without_nulls(loaded), self._type, strict=False)
         except (ValueError, msgspec.ValidationError, RecursionError) as error:
             reason = str(error)
         raise APIResponseValidationError(f"the server's answer is not what the API describes ({reason}): {quote(wire)}")
+
+    def check_unread(self, wire: bytes) -> None:
+        """Look at what the decoder skips, because no declared field holds it.
+
+        Raises APIResponseValidationError if it is no UTF-8: the name of a field may be what is spoilt.
+        """
+        if not wire.isascii():
+            try:
+                wire.decode()
+            except UnicodeDecodeError:
+                self.decode_tolerantly(wire)  # raises the error that says so
 
 
 class CompletionDecoder(AnswerDecoder[ChatCompletion]):

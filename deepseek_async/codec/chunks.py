@@ -109,6 +109,7 @@ class ChoicesReader(StreamReader[ChunkT, WholeT], Generic[ChunkT, WholeT]):
                     chunk = self._decoder.decode_tolerantly(data)
                 chunk._wire = data  # noqa: SLF001  the decoder is the one writer of this field
                 if not chunk.choices and chunk.usage is None:
+                    self._decoder.check_unread(data)
                     self.error = chunk.to_dict().get("error")
                     if self.error is not None:
                         self.halted = True

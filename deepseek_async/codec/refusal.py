@@ -9,10 +9,9 @@ from __future__ import annotations
 import email.utils
 import math
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any, Final
-
-import orjson
 
 from deepseek_async.credential import redact
 from deepseek_async.errors import (
@@ -32,6 +31,7 @@ from deepseek_async.errors import (
     UnprocessableEntityError,
 )
 from deepseek_async.quotation import plain
+from deepseek_async.types.json_text import read
 
 MAX_QUOTED: Final = 2048
 """Characters of a server's message kept in an error; some messages echo the prompt."""
@@ -152,11 +152,11 @@ def _sentence(status: int, text: str) -> str:
 
 def _explanation(wire: bytes) -> tuple[str, Any]:
     """What a body says, as text, and its error object if it has one."""
-    body = wire.strip()
+    body = wire.removeprefix(BOM_UTF8).strip()
     if body.startswith((b"{", b"[")):
         try:
-            loaded = orjson.loads(body)
-        except orjson.JSONDecodeError:
+            loaded = read(body)
+        except (ValueError, RecursionError):
             loaded = None
         if isinstance(loaded, dict):
             error = loaded.get("error", loaded)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-import orjson
 
 from deepseek_async.codec.body import UNREADABLE, AnswerDecoder
 from deepseek_async.codec.chunks import PREFACE_BYTES, StreamReader
@@ -20,6 +19,7 @@ from deepseek_async.types import (
     ResponseOutputItem,
     ResponseStreamEvent,
 )
+from deepseek_async.types.json_text import write
 
 _DECODER: Final = AnswerDecoder(ResponseStreamEvent)
 _decode: Final = _DECODER.decode_strictly
@@ -85,7 +85,7 @@ class ResponseReader(StreamReader[ResponseStreamEvent, Response]):
         return True
 
     def _end(self, event: ResponseStreamEvent) -> bool:
-        final = _whole.decode(orjson.dumps(event.to_dict()["response"]))
+        final = _whole.decode(write(event.to_dict()["response"]))
         self.halted = True
         if event.type == "response.failed":
             self._begun = final

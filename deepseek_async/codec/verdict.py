@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import orjson
-
 from deepseek_async.codec.assembly import COMPLETE, GAVE_UP
 from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.errors import (
@@ -17,6 +15,7 @@ from deepseek_async.errors import (
 )
 from deepseek_async.quotation import quote
 from deepseek_async.types import Answer, ChatCompletion
+from deepseek_async.types.json_text import read
 
 _WITHOUT_DATA: Final = (b":", b"event:", b"id:", b"retry:")
 """How lines of an event stream begin that bring no data."""
@@ -96,8 +95,8 @@ def fault_of_no_stream(body: bytes, headers: Mapping[str, str], *, now: float) -
     if said.startswith(b"data:"):
         return StreamInterruptedError("the stream ended inside its first event")
     try:
-        loaded = orjson.loads(said)
-    except orjson.JSONDecodeError:
+        loaded = read(said)
+    except (ValueError, RecursionError):
         loaded = None
     if isinstance(loaded, dict) and loaded.get("error") is not None:
         return refusal_in_stream(loaded["error"], headers, now=now)

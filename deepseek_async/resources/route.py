@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
-import orjson
-
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.request import encode_request
@@ -20,6 +18,7 @@ from deepseek_async.resources.connection import Connection, chosen_timeouts
 from deepseek_async.transport.protocol import Outgoing
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Answer
+from deepseek_async.types.json_text import write
 
 T = TypeVar("T", bound=Answer)
 
@@ -130,7 +129,7 @@ def given(**parameters: Any) -> dict[str, Any]:
 
 def entries(listed: Answer, decode: Callable[[bytes], T]) -> list[T]:
     """The members of a list, each with its own bytes, so that fields nobody declared are reachable on it too."""
-    return [decode(orjson.dumps(entry)) for entry in listed.to_dict().get("data") or []]
+    return [decode(write(entry)) for entry in listed.to_dict().get("data") or []]
 
 
 def _error_in(answer: Answer, headers: Mapping[str, str]) -> APIError | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import orjson
+
+from deepseek_async.types.json_text import read, write
 
 if TYPE_CHECKING:
     from deepseek_async.types.usage import CompletionUsage
@@ -46,7 +46,7 @@ class LinkedPart(Part):
         if self._origin is None:
             return _declared(self)
         wire, path = self._origin
-        value = _loaded(wire)
+        value = read(wire)
         try:
             for step in path:
                 value = value[step]
@@ -76,7 +76,7 @@ class Answer(Part):
     def to_dict(self) -> dict[str, Any]:
         """This answer as plain JSON values, with every field that the server sent."""
         if self._wire:
-            loaded: dict[str, Any] = _loaded(self._wire)
+            loaded: dict[str, Any] = read(self._wire)
             return loaded
         return _declared(self)
 
@@ -88,19 +88,7 @@ class Answer(Part):
         """This answer as JSON; for an answer from the wire, the very bytes that came."""
         if self._wire:
             return self._wire
-        fields = self.to_dict()
-        try:
-            return orjson.dumps(fields)
-        except TypeError:
-            return json.dumps(fields).encode()  # a lone surrogate, as an escape
-
-
-def _loaded(wire: bytes) -> Any:
-    try:
-        return orjson.loads(wire)
-    except orjson.JSONDecodeError:
-        # What only the tolerant decoder took: a lone surrogate escape, or a byte order mark.
-        return json.loads(wire.decode("utf-8-sig"))
+        return write(self.to_dict())
 
 
 def _declared(part: Part) -> dict[str, Any]:

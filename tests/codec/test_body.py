@@ -196,6 +196,25 @@ def test_a_chunk_of_another_shape_keeps_its_fields():
     assert chunk.error == {"message": "x"}
 
 
+BEYOND_STRICT = {
+    "a byte order mark": b'\xef\xbb\xbf{"choices": [{"finish_reason": "stop"}], "odd": 1}',
+    "half a pair": rb'{"choices": [{"finish_reason": "stop"}], "odd": "\ud83d"}',
+    "NaN": b'{"choices": [{"finish_reason": "stop"}], "odd": NaN}',
+    "a number beyond all numbers": b'{"choices": [{"finish_reason": "stop"}], "odd": ' + b"7" * 5000 + b"}",
+    "bytes that are no UTF-8": b'{"choices": [{"finish_reason": "stop"}], "odd": "\xff"}',
+}
+
+
+@pytest.mark.parametrize("body", BEYOND_STRICT.values(), ids=BEYOND_STRICT)
+def test_a_field_that_nobody_declared_does_not_cost_the_answer_however_odd_it_is(body: bytes):
+    done = decode_completion(body)
+    assert done.choices[0].finish_reason == "stop"
+    assert done.choices[0].to_dict() == {"finish_reason": "stop"}
+    assert "odd" in done.to_dict()
+    assert hasattr(done, "odd")
+    assert done.to_json() == body
+
+
 def test_money_is_exact():
     body = {"is_available": True, "balance_infos": [{"currency": "CNY", "total_balance": "110.10"}]}
     balance = AnswerDecoder(UserBalance).decode(wire(body))
