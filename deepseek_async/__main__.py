@@ -12,9 +12,16 @@ def main() -> None:
         sys.stderr.write('The command line needs two more packages: pip install "deepseek-async[cli]"\n')
         sys.exit(2)
     try:
+        from deepseek_async.cli.standard_streams import give_up_broken, open_missing  # noqa: PLC0415
+
+        open_missing()
         from deepseek_async.cli.app import run  # noqa: PLC0415  it imports what may be missing
 
-        sys.exit(run(sys.argv[1:]))
+        try:
+            code = run(sys.argv[1:])
+        finally:
+            give_up_broken()
+        sys.exit(code)
     except KeyboardInterrupt:
         sys.exit(130)  # as a shell reports it; a traceback tells nothing about a Ctrl-C
 

@@ -33,6 +33,7 @@ from deepseek_async.errors import (
     OutputWriteError,
 )
 
+_NOT_LINES: Final = frozenset({".gz", ".csv", ".parquet"})
 _LOOK_EVERY: Final = 1024
 """Rows between two looks at whether somebody else writes to the input."""
 
@@ -127,10 +128,17 @@ class Job:
 
     def _check_paths(self) -> None:
         if not self._source.is_file():
-            what = "is no regular file" if self._source.exists() else "does not exist"
+            what = "does not exist"
+            if self._source.exists():
+                what = "is no regular file: a job reads its input twice, and again when it goes on"
             raise ConfigurationError(f"the input {self._source} {what}")
         if self._output.is_dir():
             raise ConfigurationError(f"the output {self._output} is a directory")
+        if self._output.suffix.lower() in _NOT_LINES:
+            raise ConfigurationError(
+                f"the output {self._output} would be JSON lines, whatever its name says, because it is also the "
+                "journal: let it end in .jsonl, and export to other files from there",
+            )
         if self._output.exists() and self._output.samefile(self._source):
             raise ConfigurationError(f"input and output are the same file: {self._output}")
         if not self._output.parent.is_dir():

@@ -15,6 +15,7 @@ DEFAULT_MODEL: Final = "deepseek-flash"
 _MAPPINGS: Final = (dict, Mapping)
 """dict first, because to ask an abstract class costs a row half a microsecond."""
 _NOT_SENT: Final = ("stream", "stream_options", "prompt")
+_REQUESTS: Final = frozenset({"prompt", "messages", "body", "custom_id"})
 _CAPS: Final = ("max_tokens", "max_completion_tokens")
 _TRANSLATED: Final = frozenset({*_NOT_SENT, *_CAPS[1:], "thinking"})
 _ENDPOINTS: Final = frozenset({"/v1/chat/completions", "/chat/completions"})
@@ -101,10 +102,10 @@ class RowReader:
             return {"prompt": value}
         if isinstance(value, _MAPPINGS):
             return self._from_mapping(value)
-        if isinstance(value, Sequence):
-            return {"messages": value}
+        if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+            return {"messages": _messages(value)}
         raise InvalidRequestError(
-            f"expected a prompt, a list of messages or an object with one of them, not {type(value).__name__}",
+            f"expected a prompt, a list of messages or an object with one of them, not {_kind(value)}",
         )
 
     def _from_mapping(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -117,12 +118,12 @@ class RowReader:
             raise InvalidRequestError(f"method is {method!r}; a batch sends POST")
         body = value["body"]
         if not isinstance(body, _MAPPINGS):
-            raise InvalidRequestError(f"body must be an object, not {type(body).__name__}")
+            raise InvalidRequestError(f"body must be an object, not {_kind(body)}")
         return body
 
     def _from_template(self, value: Any, template: str) -> dict[str, Any]:
         if not isinstance(value, Mapping):
-            raise InvalidRequestError(f"a template needs an object with named columns, not {type(value).__name__}")
+            raise InvalidRequestError(f"a template needs an object with named columns, not {_kind(value)}")
         try:
             prompt = template.format_map(value)
         except KeyError as error:
@@ -140,7 +141,7 @@ class RowReader:
             defaults = {name: value for name, value in defaults.items() if name not in _CAPS}
         merged = {"model": self._defaults.model, **defaults, **parameters}
         if "messages" not in merged:
-            merged["messages"] = _prompt_messages(merged)
+            merged["messages"] = _prompt_messages(parameters)
             del merged["prompt"]
         return _checked(merged)
 
@@ -181,10 +182,24 @@ def _prompt_messages(parameters: Mapping[str, Any]) -> list[dict[str, str]]:
         )
     prompt = parameters["prompt"]
     if not isinstance(prompt, str):
-        raise InvalidRequestError(f"prompt must be a string, not {type(prompt).__name__}")
+        raise InvalidRequestError(f"prompt must be a string, not {_kind(prompt)}")
     if not prompt.strip():
         raise InvalidRequestError("the prompt is empty")
     return [{"role": "user", "content": prompt}]
+
+
+def _messages(value: Sequence[Any]) -> Sequence[Any]:
+    """Raises InvalidRequestError for a list of requests, which the API would take for a broken conversation."""
+    first = value[0] if value else None
+    if isinstance(first, str) or (isinstance(first, Mapping) and not first.keys().isdisjoint(_REQUESTS)):
+        raise InvalidRequestError(
+            "a list of requests, where one request is expected: give each its own line (jq -c '.[]')",
+        )
+    return value
+
+
+def _kind(value: Any) -> str:
+    return "null" if value is None else type(value).__name__
 
 
 def _identifier(custom_id: Any) -> str | None:

@@ -6,13 +6,15 @@ import csv
 import json
 import string
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TextIO
+from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
 import msgspec
 import orjson
 
+from deepseek_async.batch.input_file import BOM, form_of, open_input, refuse_what_cannot_be_rows
 from deepseek_async.batch.row import Defaults, Row, RowReader
 from deepseek_async.codec.limits import ACCEPTED_BYTES
 from deepseek_async.errors import ConfigurationError
@@ -20,57 +22,58 @@ from deepseek_async.errors import ConfigurationError
 if TYPE_CHECKING:
     from _csv import Reader as _Reader
 
-_BOM: Final = b"\xef\xbb\xbf"
-_BUFFER: Final = 1 << 17
-_COUNT_BLOCK: Final = 1 << 20
 _PARQUET_ROWS: Final = 256
 _DEEPEST: Final = 200
 """Levels of nesting in a row; what writes JSON stops at 254."""
+_TOO_DEEP: Final = f"nested more than {_DEEPEST} levels deep"
 
 
 def read_rows(path: Path, defaults: Defaults, wanted: Sequence[int] | None = None) -> Iterator[Row]:
     """The rows of a ``.csv``, ``.parquet``, ``.txt`` (a prompt a line) or JSONL file, read as they are asked for.
 
+    All but Parquet may be packed by gzip, with ``.gz`` behind the suffix.
     A line that cannot be read becomes a row that carries the error; the others are not affected. With ``wanted``
     only the rows at whose position it holds something but 0 are read, and the others cost hardly anything.
-    Raises ConfigurationError, before the first row, if the file or a column of the template is missing.
+    Raises ConfigurationError, before the first row, if the file or a column of the template is missing, or if the file
+    cannot be rows.
     """
     if defaults.template is not None:
         _check_template(defaults.template)
     reader = RowReader(defaults, str(path), wanted)
-    match path.suffix.lower():
-        case ".csv":
+    match form_of(path):
+        case "csv":
+            refuse_what_cannot_be_rows(path)
             return _csv_rows(path, defaults, reader)
-        case ".parquet":
+        case "parquet":
             return _parquet_rows(path, defaults, reader)
-        case suffix:
-            _open(path).close()
-            return _text_rows(_lines(path), reader) if suffix == ".txt" else _json_rows(_lines(path), reader)
+        case form:
+            refuse_what_cannot_be_rows(path)
+            return _text_rows(_lines(path), reader) if form == "txt" else _json_rows(_lines(path), reader)
 
 
 def read_ids(path: Path, defaults: Defaults) -> Iterator[tuple[int, str | None]]:
     """Line and ``custom_id`` of every row that ``read_rows`` would give, without reading what JSON lines ask for."""
-    match path.suffix.lower():
-        case ".csv" | ".parquet":
+    match form_of(path):
+        case "csv" | "parquet":
             return ((row.line, row.custom_id) for row in read_rows(path, defaults))
-        case ".txt":
+        case "txt":
             return ((number, None) for number, _ in _lines(path))
         case _:
             return _json_ids(_lines(path), RowReader(defaults, str(path)))
 
 
-def count_lines(path: Path) -> int:
-    """Lines of the file: the number of rows, unless some are blank or hold line breaks in quotes."""
-    if path.suffix.lower() == ".parquet":
-        with _parquet_file(path) as file:
-            number: int = file.metadata.num_rows
-            return number
-    lines, last = 0, b"\n"
-    with _open(path) as file:
-        while block := file.read(_COUNT_BLOCK):
-            lines += block.count(b"\n")
-            last = block[-1:]
-    return lines + (last != b"\n") - (path.suffix.lower() == ".csv")
+def count_rows(path: Path) -> int:
+    """Rows of the file, good and bad. Raises ConfigurationError if it cannot be read."""
+    match form_of(path):
+        case "parquet":
+            with _parquet_file(path) as file:
+                number: int = file.metadata.num_rows
+                return number
+        case "csv":
+            _lift_field_limit()
+            return sum(1 for _ in _records(path))
+        case _:
+            return sum(1 for _ in _lines(path))
 
 
 class Fingerprint(msgspec.Struct, frozen=True):
@@ -101,18 +104,11 @@ class Fingerprint(msgspec.Struct, frozen=True):
         return "it was written to, or replaced"
 
 
-def _open(path: Path) -> BinaryIO:
-    try:
-        return path.open("rb", buffering=_BUFFER)
-    except OSError as error:
-        raise ConfigurationError(f"cannot read the input {path}: {error.strerror}") from None
-
-
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Non-blank lines with their numbers."""
-    with _open(path) as file:
+    with open_input(path) as file:
         for number, line in enumerate(file, 1):
-            text = line.removeprefix(_BOM).strip() if number == 1 else line.strip()
+            text = line.removeprefix(BOM).strip() if number == 1 else line.strip()
             if text:
                 yield number, text
 
@@ -131,7 +127,7 @@ def _json_ids(lines: Iterator[tuple[int, bytes]], reader: RowReader) -> Iterator
             continue
         try:
             custom_id = _decode_id(line).custom_id
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             yield number, _json_row(number, line, reader).custom_id
             continue
         if custom_id is not None:
@@ -151,9 +147,19 @@ def _json_rows(lines: Iterator[tuple[int, bytes]], reader: RowReader) -> Iterato
 def _json_row(number: int, line: bytes, reader: RowReader) -> Row:
     try:
         value = _parse(line)
-    except (ValueError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        return reader.unreadable(number, _not_utf8(error), line)
+    except json.JSONDecodeError as error:
+        return reader.unreadable(number, f"not JSON: {error.msg} at character {error.pos + 1}", line)
+    except ValueError as error:
         return reader.unreadable(number, f"not JSON: {error}", line)
+    except RecursionError:
+        return reader.unreadable(number, f"not JSON: {_TOO_DEEP}", line)
     return reader.read(value, number)
+
+
+def _not_utf8(error: UnicodeDecodeError) -> str:
+    return f"not UTF-8: {error.reason} at byte {error.start + 1}"
 
 
 def _parse(line: bytes) -> Any:
@@ -161,10 +167,10 @@ def _parse(line: bytes) -> Any:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:
         # json also takes a lone surrogate; the request is then refused with a message that says where.
-        value = json.loads(line, parse_constant=_refuse_constant)
+        value = json.loads(line.decode(), parse_constant=_refuse_constant)
     # Every level takes two bytes.
     if len(line) > 2 * _DEEPEST and line.count(b"[") + line.count(b"{") > _DEEPEST and _depth(value) > _DEEPEST:
-        raise ValueError(f"nested more than {_DEEPEST} levels deep")
+        raise ValueError(_TOO_DEEP)
     return value
 
 
@@ -187,26 +193,39 @@ def _text_rows(lines: Iterator[tuple[int, bytes]], reader: RowReader) -> Iterato
         try:
             text = line.decode()
         except UnicodeDecodeError as error:
-            yield reader.unreadable(number, f"not UTF-8: {error.reason} at byte {error.start}", line)
+            yield reader.unreadable(number, _not_utf8(error), line)
         else:
             yield reader.read(text, number)
 
 
 def _csv_rows(path: Path, defaults: Defaults, reader: RowReader) -> Iterator[Row]:
+    _lift_field_limit()
+    columns = _header(path)
     if defaults.template is None:
-        raise ConfigurationError(f"a CSV input needs a template, for example 'Summarise: {{text}}' ({path})")
-    # The limit is the process's and 128 KiB by default; a document may be longer.
+        raise ConfigurationError(
+            f"a CSV input needs a template, for example 'Summarise: {{text}}'; {path} has: {_named(columns)}",
+        )
+    _check_columns(path, defaults.template, columns)
+    return _csv_requests(path, reader)
+
+
+def _lift_field_limit() -> None:
+    """The limit is the process's and 128 KiB by default; a document may be longer."""
     csv.field_size_limit(max(csv.field_size_limit(), ACCEPTED_BYTES))
-    _check_columns(path, defaults.template, _header(path))
-    return _records(path, reader)
 
 
 def _check_columns(path: Path, template: str, columns: list[str]) -> None:
-    missing = [name for name in _columns_of(template) if name not in columns]
-    if missing:
-        raise ConfigurationError(
-            f"the template names the column {missing[0]!r}; {path} has: {', '.join(columns) or 'no columns'}",
-        )
+    wanted = _columns_of(template)
+    for name in wanted:
+        if name not in columns:
+            raise ConfigurationError(f"the template names the column {name!r}; {path} has: {_named(columns)}")
+    for name in [*wanted, "custom_id"]:
+        if columns.count(name) > 1:
+            raise ConfigurationError(f"{path} has more than one column {name!r}")
+
+
+def _named(columns: list[str]) -> str:
+    return ", ".join(columns) or "no columns"
 
 
 def _header(path: Path) -> list[str]:
@@ -217,10 +236,23 @@ def _header(path: Path) -> list[str]:
             raise ConfigurationError(f"the first line of {path} is not CSV: {error}") from None
 
 
-def _records(path: Path, reader: RowReader) -> Iterator[Row]:
+def _csv_requests(path: Path, reader: RowReader) -> Iterator[Row]:
+    columns = _header(path)
+    for line, values in _records(path):
+        if not reader.wants_next():
+            continue
+        if isinstance(values, csv.Error):
+            yield reader.unreadable(line, f"not CSV: {values}", b"")
+        else:
+            yield _csv_row(columns, values, line, reader)
+
+
+def _records(path: Path) -> Iterator[tuple[int, list[str] | csv.Error]]:
+    """The records behind the header with the lines on which they begin, or what is wrong with them."""
     with _open_text(path) as file:
         records = _csv_reader(file)
-        columns = next(records, [])
+        with suppress(csv.Error):
+            next(records, [])
         while True:
             line = records.line_num + 1
             try:
@@ -228,16 +260,15 @@ def _records(path: Path, reader: RowReader) -> Iterator[Row]:
             except StopIteration:
                 return
             except csv.Error as error:
-                if reader.wants_next():
-                    yield reader.unreadable(line, f"not CSV: {error}", b"")
+                yield line, error
                 continue
-            if values and reader.wants_next():
-                yield _csv_row(columns, values, line, reader)
+            if values:
+                yield line, values
 
 
 def _open_text(path: Path) -> TextIO:
     # Bytes that are not UTF-8 come as lone surrogates, so that their row is refused and not the file.
-    return TextIOWrapper(_open(path), encoding="utf-8-sig", errors="surrogateescape", newline="")
+    return TextIOWrapper(open_input(path), encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 def _csv_reader(file: TextIO) -> _Reader:
@@ -272,7 +303,7 @@ def _check_table(path: Path, template: str | None, columns: list[str]) -> None:
     elif not {"prompt", "messages", "body"} & set(columns):
         raise ConfigurationError(
             f"{path} has neither a column prompt nor messages, so it needs a template, for example "
-            f"'Summarise: {{text}}'; it has: {', '.join(columns) or 'no columns'}",
+            f"'Summarise: {{text}}'; it has: {_named(columns)}",
         )
 
 
@@ -284,7 +315,7 @@ def _parquet_file(path: Path) -> Any:
         raise ConfigurationError(
             f"to read {path} takes pyarrow: pip install 'deepseek-async[parquet]', or convert the file to JSON lines",
         ) from None
-    _open(path).close()
+    open_input(path).close()
     try:
         return ParquetFile(path)
     except (ArrowException, OSError) as error:
@@ -313,3 +344,5 @@ def _check_template(template: str) -> None:
         raise ConfigurationError(f"the template cannot be read: {error}. Write a literal brace twice") from None
     if not all(columns) or any(name.isdigit() for name in columns):
         raise ConfigurationError("the template has a place without a name, {} or {0}; name a column in it")
+    if not columns:
+        raise ConfigurationError(f"the template {template!r} names no column, so all rows would ask the same: {{text}}")

@@ -5,7 +5,6 @@ Imports stay light: ``--help`` must not wait for aiohttp.
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from deepseek_async.cli import (
     simulate,
 )
 from deepseek_async.cli.operate import audit, budget, cache, config, metrics
+from deepseek_async.cli.standard_streams import with_dashes_as_paths
 from deepseek_async.cli.terminal import say
 from deepseek_async.errors import (
     ConfigurationError,
@@ -122,14 +122,15 @@ def run(arguments: Sequence[str]) -> int:
         # An answer may hold characters that the terminal's encoding has not, and half an emoji's escape.
         sys.stdout.reconfigure(errors="replace")
     try:
-        code = app(list(arguments), result_action="return_value")
+        code = app(with_dashes_as_paths(arguments), result_action="return_value")
         sys.stdout.flush()
     except DeepSeekError as error:
         say(f"error: {error.message}")
         return exit_code(error)
-    except BrokenPipeError:
-        # Who read our stdout has left (`… | head`). The interpreter flushes it once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # who read it has left: `… | head`
+            place = "" if error.filename is None else f"{error.filename}: "
+            say(f"error: {place}{error.strerror or error}")
         return 1
     return code if isinstance(code, int) else 0
 

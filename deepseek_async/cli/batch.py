@@ -13,6 +13,7 @@ from deepseek_async.cli.connection import Connection
 from deepseek_async.cli.job_flags import JobFlags
 from deepseek_async.cli.row_flags import ROWS, RowFlags
 from deepseek_async.cli.schedule import ScheduleFlags
+from deepseek_async.cli.standard_streams import refuse_streams
 from deepseek_async.cli.terminal import say
 from deepseek_async.errors import ConfigurationError
 
@@ -20,7 +21,8 @@ ABOUT: Final = """\
 Answer every row of a file; run it again and it goes on where it stopped.
 
 The output has one line a row, written as answers come. Rows that have a line
-there are not run again, unless --redo asks for it; the last line of a row counts.
+there are not run again, unless --redo asks for it; the last line of a row
+counts.
 
 Ctrl-C once: rows in flight are finished, for at most 30 s. Twice: they are
 cancelled. Three times: end at once. The output is valid after each.
@@ -45,7 +47,8 @@ def run(
         Path,
         Parameter(
             name="IN",
-            help="JSON lines (OpenAI Batch, messages, prompt), .txt with a prompt a line, .csv or .parquet.",
+            help="JSON lines (OpenAI Batch, messages, prompt), .txt with a prompt a line, .csv or .parquet; also "
+            "packed, as .jsonl.gz, .txt.gz or .csv.gz.",
         ),
     ],
     /,
@@ -90,6 +93,7 @@ def run(
     job: JobFlags | None = None,
     connection: Connection | None = None,
 ) -> int:
+    refuse_streams(source, output)
     connection = connection or Connection()
     rows = rows or RowFlags()
     options = {

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
 
+from deepseek_async.cli.standard_streams import STANDARD
 from deepseek_async.cli.terminal import say
 from deepseek_async.errors import ConfigurationError
 
@@ -31,7 +32,10 @@ def run(
     *,
     target: Annotated[
         Path | None,
-        Parameter(name=["--output", "-o"], help="File to write: .jsonl, .csv or .parquet. Default: standard output."),
+        Parameter(
+            name=["--output", "-o"],
+            help="File to write: .jsonl, .csv (.gz behind it packs) or .parquet. Default: standard output.",
+        ),
     ] = None,
     form: Annotated[
         Literal["jsonl", "csv", "parquet"] | None,
@@ -46,7 +50,7 @@ def run(
 
     answers = Output(output)
     answers.read()
-    if target is None:
+    if target is None or target == STANDARD:
         if form == "parquet":
             raise ConfigurationError("Parquet is written to a file: name one with -o")
         export(answers, sys.stdout.buffer, form or "jsonl", content_only=content_only)

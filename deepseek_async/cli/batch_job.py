@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,12 +70,14 @@ async def _watched(job: Job, display: Display) -> tuple[BatchReport, bool]:
         while not running.done():
             await asyncio.wait({running}, timeout=display.every)
             if not running.done():
-                display.show(job.progress())
+                with suppress(OSError):  # the terminal may be gone; the answers are not
+                    display.show(job.progress())
         try:
             report = running.result()
         except asyncio.CancelledError:
             if not interrupts.cancelled:
                 raise
             report = job.report()
-        display.end(report.progress)
+        with suppress(OSError):
+            display.end(report.progress)
     return report, interrupts.cancelled

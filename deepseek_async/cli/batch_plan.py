@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
 
 from deepseek_async.cli.row_flags import RowFlags
+from deepseek_async.cli.standard_streams import refuse_streams
 from deepseek_async.cli.terminal import harmless, one_line
 from deepseek_async.figures import counted, dollars, duration, share
 
@@ -68,6 +69,7 @@ def run(
     from deepseek_async.batch.source import read_rows  # noqa: PLC0415
     from deepseek_async.cli.prices import prices  # noqa: PLC0415
 
+    refuse_streams(source)
     rows = rows or RowFlags()
     table = prices()
     parameters = rows.parameters()

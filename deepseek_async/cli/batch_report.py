@@ -35,11 +35,11 @@ def run(
     from deepseek_async.cli.prices import prices  # noqa: PLC0415
 
     table = prices()
-    target = target or output.with_suffix(".html")
     looked_at = Output(output)
     looked_at.read()
+    target = target or output.with_suffix(".html")
     text = page(account_of(looked_at, table), table, name=output.name, damaged=looked_at.damaged)
     with replaced(target, output) as file:
-        file.write(text.encode())
+        file.write(text.encode("utf-8", "replace"))  # a file's name need not be UTF-8
     say(f"report in {target}")
     return 0

@@ -42,10 +42,10 @@ def run(
     from deepseek_async.batch.review.account import account_of  # noqa: PLC0415  brings aiohttp
     from deepseek_async.batch.review.output import Output  # noqa: PLC0415
     from deepseek_async.batch.review.running import writer_of  # noqa: PLC0415
-    from deepseek_async.batch.source import count_lines  # noqa: PLC0415
+    from deepseek_async.batch.source import count_rows  # noqa: PLC0415
     from deepseek_async.cli.prices import prices  # noqa: PLC0415
 
-    total = None if source is None else count_lines(source)
+    total = None if source is None else count_rows(source)
     looked_at = Output(output)
     looked_at.read()
     account = account_of(looked_at, prices())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, TextIO
 
 from deepseek_async.credential import redact
@@ -25,9 +26,13 @@ def one_line(text: str, limit: int = 500) -> str:
 
 
 def say(line: str) -> None:
-    """One line on stderr; its leading spaces stay."""
-    sys.stderr.write(harmless(redact(line)).replace("\n", " ") + "\n")
-    sys.stderr.flush()
+    """One line on stderr; its leading spaces stay.
+
+    Nobody who listens is no reason to stop: a run would lose answers that are paid for.
+    """
+    with suppress(OSError):
+        sys.stderr.write(harmless(redact(line)).replace("\n", " ") + "\n")
+        sys.stderr.flush()
 
 
 def is_live(stream: TextIO) -> bool:

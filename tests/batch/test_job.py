@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gzip
 import json
 import os
 import random
@@ -560,6 +561,28 @@ async def test_an_output_in_a_missing_folder_is_refused(bulk: Bulk):
 
     with pytest.raises(ConfigurationError, match="the folder of the output does not exist"):
         await bulk.client.batch.run(bulk.source, bulk.folder / "missing" / "out.jsonl")
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet", "out.jsonl.gz"])
+async def test_an_output_that_would_not_be_what_its_name_says_is_refused(bulk: Bulk, name: str):
+    bulk.ask(numbered(5))
+
+    with pytest.raises(ConfigurationError, match="would be JSON lines, whatever its name says"):
+        await bulk.client.batch.run(bulk.source, bulk.folder / name)
+    assert not (bulk.folder / name).exists()
+
+
+async def test_a_packed_input_is_a_job_like_others(bulk: Bulk):
+    packed = bulk.folder / "in.jsonl.gz"
+    packed.write_bytes(gzip.compress(b'{"custom_id": "a", "prompt": "one"}\n{"custom_id": "b", "prompt": "two"}\n'))
+    for ok, resumed in ((2, 0), (0, 2)):
+        report = await bulk.client.batch.run(packed, bulk.output, **QUICK)
+        assert (report.ok, report.resumed) == (ok, resumed)
+
+    packed.write_bytes(packed.read_bytes()[:-12])
+    with pytest.raises(ConfigurationError, match="is no whole gzip file"):
+        await bulk.client.batch.run(packed, bulk.folder / "other.jsonl", **QUICK)
+    assert bulk.requests == 2
 
 
 async def test_an_output_that_is_a_folder_is_refused(bulk: Bulk):

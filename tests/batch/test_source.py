@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import random
+import re
 import threading
 from itertools import islice
 from pathlib import Path
@@ -13,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepseek_async.batch.row import Defaults, Row
-from deepseek_async.batch.source import Fingerprint, read_ids, read_rows
+from deepseek_async.batch.source import Fingerprint, count_rows, read_ids, read_rows
 from deepseek_async.errors import ConfigurationError
 
 MANY = 200_000
@@ -74,6 +77,7 @@ def test_an_empty_file_has_no_rows(tmp_path: Path, content: bytes):
         b'{"messages":' + b"[" * 1000 + b"]" * 1000 + b"}",
         b'{"messages":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b'{"prompt":' + b"9" * 5000,
+        b'{"a":' * 5000 + b"1" + b"}" * 5000,
     ],
     ids=lambda line: line[:30].decode("ascii", "replace"),
 )
@@ -81,7 +85,8 @@ def test_a_line_that_is_not_json_is_one_bad_row(tmp_path: Path, line: bytes):
     rows = rows_of(tmp_path / "in.jsonl", b'"a"\n' + line + b'\n"b"\n')
 
     assert prompts(rows) == ["a", None, "b"]
-    assert f"{tmp_path / 'in.jsonl'}, line 2: not JSON: " in reason(rows[1])
+    assert re.match(rf"{tmp_path / 'in.jsonl'}, line 2: not (JSON|UTF-8): ", reason(rows[1]))
+    assert "line 1 column" not in reason(rows[1])
 
 
 def test_a_long_conversation_is_not_taken_for_a_deep_one(tmp_path: Path):
@@ -102,7 +107,7 @@ def test_half_of_an_emoji_is_read_so_that_the_request_can_say_where_it_is(tmp_pa
 def test_no_bytes_stop_the_reading(tmp_path_factory: pytest.TempPathFactory, content: bytes):
     folder = tmp_path_factory.getbasetemp()
     for name, defaults in (("any.jsonl", {}), ("any.txt", {})):
-        rows = rows_of(folder / name, content, **defaults)
+        rows = rows_of(folder / name, b'"a"\n' + content, **defaults)
         assert all((row.body is None) != (row.error is None) for row in rows)
         assert [row.index for row in rows] == list(range(len(rows)))
 
@@ -223,6 +228,7 @@ ODD_ROWS = [
     '{"custom_id":"bad","prompt":5}',
     '{"custom_id":"broken","prompt":',
     "5",
+    '{"a":' * 5000 + "1" + "}" * 5000,
 ]
 
 
@@ -340,7 +346,7 @@ def test_a_file_that_somebody_writes_to_is_noticed(tmp_path: Path, change: Any, 
 # Templates and files that cannot be used
 
 
-@pytest.mark.parametrize("template", ["{", "{text", "}", "{}", "{0}", "a {} b"])
+@pytest.mark.parametrize("template", ["{", "{text", "}", "{}", "{0}", "a {} b", "no place at all", ""])
 def test_a_template_that_cannot_work_is_refused_before_the_first_row(tmp_path: Path, template: str):
     (tmp_path / "in.jsonl").write_text("{}")
 
@@ -360,6 +366,88 @@ def test_a_file_that_cannot_be_read_is_found_before_the_first_row(tmp_path: Path
 
     with pytest.raises(ConfigurationError, match=r"cannot read the input .*Is a directory"):
         read_rows(tmp_path / name, Defaults(template="{text}"))
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "in.txt", "in.csv"])
+@pytest.mark.parametrize(
+    ("encoding", "said"), [("utf-16", "is UTF-16"), ("utf-16-be", "UTF-16"), ("utf-32", "is UTF-32")]
+)
+def test_another_encoding_is_found_before_the_first_row(tmp_path: Path, name: str, encoding: str, said: str):
+    (tmp_path / name).write_bytes("\ufefftext\nHello\n".encode(encoding))
+
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        read_rows(tmp_path / name, Defaults(template="{text}"))
+    assert "iconv -f UTF-" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "filter_"),
+    [
+        ('[\n {"prompt": "a"},\n {"prompt": "b"}\n]\n', "'.[]'"),
+        ('\ufeff\n[{"prompt": "a"},\n{"prompt": "b"}]', "'.[]'"),
+        ('{\n "prompt": "a"\n}\n', "'.'"),
+    ],
+)
+def test_json_over_several_lines_is_found_before_the_first_row(tmp_path: Path, content: str, filter_: str):
+    (tmp_path / "in.json").write_text(content, encoding="utf-8")
+
+    with pytest.raises(ConfigurationError, match="is JSON over several lines") as caught:
+        read_rows(tmp_path / "in.json", Defaults())
+    assert f"jq -c {filter_}" in str(caught.value)
+
+
+# Packed files
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "template"),
+    [
+        ("in.jsonl.gz", '{"custom_id": "a", "prompt": "one"}\n\n"two"\n', None),
+        ("in.txt.gz", "one\ntwo\n", None),
+        ("IN.CSV.GZ", "text\none\ntwo\n", "{text}"),
+    ],
+)
+def test_a_packed_file_is_read_as_what_is_in_it(tmp_path: Path, name: str, content: str, template: str | None):
+    (tmp_path / name).write_bytes(gzip.compress(content.encode()))
+
+    assert prompts(list(read_rows(tmp_path / name, Defaults(template=template)))) == ["one", "two"]
+    assert len(list(read_ids(tmp_path / name, Defaults(template=template)))) == 2
+    assert count_rows(tmp_path / name) == 2
+
+
+def test_a_packed_file_that_is_cut_off_or_none_is_an_error_of_the_file(tmp_path: Path):
+    path = tmp_path / "in.txt.gz"
+    path.write_bytes(b"a prompt\n")
+    with pytest.raises(ConfigurationError, match="is no whole gzip file"):
+        read_rows(path, Defaults())
+    path.write_bytes(gzip.compress(random.Random(1).randbytes(1 << 18).hex("\n").encode())[:-1000])
+    rows = read_rows(path, Defaults())
+    with pytest.raises(ConfigurationError, match="is no whole gzip file"):
+        list(rows)
+
+
+# How many rows
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("in.jsonl", '"a"\n\n  \r\nno json\n"b"'),
+        ("in.txt", "a\n\nb\nc"),
+        ("in.csv", 'text,n\n"a\nb",1\n\nshort\n"c ""d""",2\n'),
+        ("empty.csv", ""),
+        ("empty.jsonl", "\n"),
+    ],
+)
+def test_rows_are_counted_as_they_are_read(tmp_path: Path, name: str, content: str):
+    (tmp_path / name).write_text(content)
+    template = "{text}" if name == "in.csv" else None
+
+    number = count_rows(tmp_path / name)
+
+    assert number == (0 if "empty" in name else 3)
+    if name != "empty.csv":
+        assert number == len(list(read_rows(tmp_path / name, Defaults(template=template))))
 
 
 # Laziness

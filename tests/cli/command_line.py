@@ -78,7 +78,7 @@ class CommandLine:
         """What the command wrote until its end. No test may ever see the key in it."""
         async with asyncio.timeout(SECONDS):
             out, err = await process.communicate(None if stdin is None else stdin.encode())
-        ended = Ended(process.returncode or 0, out.decode(), err.decode())
+        ended = Ended(process.returncode or 0, (out or b"").decode(), (err or b"").decode())
         assert KEY not in ended.out + ended.err
         return ended
 

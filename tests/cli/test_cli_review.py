@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -141,7 +142,9 @@ async def test_a_report_is_written_beside_the_output(command: CommandLine, serve
             "missing.json cannot be read as a tokenizer: No such file",
         ),
         (("plan", "in.jsonl", "--param", "model=1"), "--model"),
+        (("plan", "-"), "cannot come from standard input"),
         (("status", "missing.jsonl"), "cannot read missing.jsonl"),
+        (("report", "."), "cannot read .: Is a directory"),
         (("status", "in.jsonl"), "no line of a batch output"),
         (("export", "in.jsonl", "-o", "in.jsonl"), "no line of a batch output"),
         (("export", "out.jsonl", "-o", "out.jsonl"), "is the output itself"),
@@ -161,3 +164,33 @@ def test_what_cannot_be_looked_at_is_said_in_a_line(
     Path("out.jsonl").write_text('{"custom_id":"a","response":null,"error":{"code":"x","message":"y"}}\n')
 
     assert said in refused("batch", *arguments)
+
+
+async def test_an_export_to_a_dash_goes_to_standard_output(command: CommandLine, serve: Serve):
+    await job_of(command, serve, 3)
+    ended = await command.run("batch", "export", "out.jsonl", "-o", "-", "--content-only")
+
+    assert (ended.code, ended.err) == (0, "")
+    assert [json.loads(line)["custom_id"] for line in ended.out.splitlines()] == ["row-0", "row-1", "row-2"]
+
+
+async def test_a_name_that_is_not_utf8_has_a_report_too(command: CommandLine, serve: Serve):
+    await job_of(command, serve, 1)
+    odd = os.fsdecode(b"\xff.jsonl")
+    (command.folder / "out.jsonl").rename(command.folder / odd)
+    ended = await command.run("batch", "report", odd)
+
+    assert ended.code == 0
+    assert "?" in (command.folder / os.fsdecode(b"\xff.html")).read_text("utf-8")
+
+
+async def test_the_rows_of_an_input_are_counted_without_blank_lines_and_with_line_breaks_in_fields(
+    command: CommandLine,
+    serve: Serve,
+):
+    await serve()
+    command.write("in.csv", "text", '"two', 'lines"', "", "one")
+    await command.run("batch", "run", "in.csv", "-o", "out.jsonl", "--template", "{text}")
+    ended = await command.run("batch", "status", "out.jsonl", "--input", "in.csv")
+
+    assert "2 of 2 (100 %)" in ended.out

@@ -102,3 +102,40 @@ async def test_a_reader_that_leaves_is_no_error_worth_a_traceback(command: Comma
 
     assert process.returncode == 1
     assert err == b""
+
+
+async def test_an_output_that_takes_nothing_is_one_line(command: CommandLine):
+    full = os.open("/dev/full", os.O_WRONLY)
+    process = await command.start("batch", "--help", stdout=full)
+    os.close(full)
+    ended = await command.end_of(process)
+
+    assert (ended.code, ended.err) == (1, "error: No space left on device\n")
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+async def test_a_closed_stream_takes_no_answer_and_no_file(command: CommandLine, serve: Serve, stream: int):
+    await serve()
+    command.prompts(5)
+    # A process without a stderr has no way to say why it died, so its exit code is all there is.
+    process = await command.start(
+        "batch", "run", "in.jsonl", "-o", "out.jsonl", before=f"import os; os.close({stream})"
+    )
+    await command.end_of(process)
+
+    assert process.returncode == 0
+    assert len(command.names()) == 5
+
+
+async def test_a_job_goes_on_when_nobody_reads_what_it_says(command: CommandLine, serve: Serve):
+    await serve(latency=0.02)
+    command.prompts(300)
+    reader, writer = os.pipe()
+    os.close(reader)
+    run = ("batch", "run", "in.jsonl", "-o", "out.jsonl", "-c", "20", "--progress-every", "0.05")
+    process = await command.start(*run, stderr=writer)
+    os.close(writer)
+    await command.end_of(process)
+
+    assert process.returncode == 0
+    assert len(command.names()) == 300

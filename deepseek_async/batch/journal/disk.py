@@ -51,6 +51,10 @@ class Disk:
     def status(self, descriptor: int) -> os.stat_result:
         return os.fstat(descriptor)
 
+    def status_of(self, path: Path) -> os.stat_result:
+        """What is there under that name now."""
+        return path.stat()
+
     def free(self, descriptor: int) -> int:
         """Bytes that may still be written to the file system."""
         status = os.fstatvfs(descriptor)

@@ -45,6 +45,7 @@ class OutputFile:
 
     def __init__(self, path: Path, disk: Disk, *, min_free: int) -> None:
         self._path = path
+        self._place = path.absolute()  # a program may change its folder meanwhile
         self._disk = disk
         self._min_free = min_free
         self._descriptor = -1
@@ -102,11 +103,11 @@ class OutputFile:
         """Make what was appended durable. Raises OSError after which the file is of no use."""
         try:
             uninterrupted(self._disk.sync_data, self._descriptor)
-            self._look_whether_it_is_there()
         except OSError:
             self._cut_back()
             raise
         self.durable = self.end
+        self._look_whether_it_is_there()
 
     def leave_to_the_kernel(self) -> None:
         """Take what was appended for durable without a sync. Raises OSError if the file is gone."""
@@ -114,9 +115,16 @@ class OutputFile:
         self.durable = self.end
 
     def _look_whether_it_is_there(self) -> None:
-        """Raise FileNotFoundError if somebody has deleted the file, to which one can write on for ever."""
-        if not uninterrupted(self._disk.status, self._descriptor).st_nlink:
+        """Raise FileNotFoundError if somebody has deleted or moved the file, to which one can write on for ever."""
+        written = uninterrupted(self._disk.status, self._descriptor)
+        if not written.st_nlink:
             raise FileNotFoundError(errno.ENOENT, "it was deleted while the job was running")
+        try:
+            there = uninterrupted(self._disk.status_of, self._place)
+        except (FileNotFoundError, NotADirectoryError):
+            there = None
+        if there is None or (there.st_dev, there.st_ino) != (written.st_dev, written.st_ino):
+            raise FileNotFoundError(errno.ENOENT, "it was moved or replaced while the job was running")
 
     def _cut_back(self) -> None:
         """What the file shows from now on must not be more than what was acknowledged."""

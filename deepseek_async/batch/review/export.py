@@ -6,11 +6,12 @@ import csv
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from gzip import GzipFile
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import IO, Any, Final, Literal
+from typing import IO, Any, Final, Literal, cast
 
 import orjson
 
@@ -19,6 +20,7 @@ from deepseek_async.errors import ConfigurationError, OutputWriteError
 
 Format = Literal["jsonl", "csv", "parquet"]
 
+_SUFFIXES: Final[dict[str, Format]] = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
 _BATCH: Final = 1024
 _TYPES: Final = {
     "custom_id": "string",
@@ -43,15 +45,19 @@ _CONTENT: Final = ("custom_id", "content")
 
 
 def format_of(path: Path) -> Format:
-    """The format that a file's suffix names. Raises ConfigurationError for another suffix."""
-    suffix = path.suffix.lower().removeprefix(".")
-    if suffix == "jsonl":
-        return "jsonl"
-    if suffix == "csv":
-        return "csv"
-    if suffix in {"parquet", "pq"}:
-        return "parquet"
-    raise ConfigurationError(f"{path}: cannot tell the format from the suffix; use .jsonl, .csv or .parquet")
+    """The format that a file's suffix names, ``.gz`` aside. Raises ConfigurationError for another suffix."""
+    named = path.with_suffix("") if is_packed(path) else path
+    form = _SUFFIXES.get(named.suffix.lower())
+    if form is None or (form == "parquet" and named is not path):
+        raise ConfigurationError(
+            f"{path}: cannot tell the format from the suffix; use .jsonl, .csv, .jsonl.gz, .csv.gz or .parquet",
+        )
+    return form
+
+
+def is_packed(path: Path) -> bool:
+    """Whether the name says that the file is packed by gzip."""
+    return path.suffix.lower() == ".gz"
 
 
 def export(output: Output, target: IO[bytes], form: Format, *, content_only: bool = False) -> int:
@@ -66,7 +72,7 @@ def export(output: Output, target: IO[bytes], form: Format, *, content_only: boo
 
 @contextmanager
 def replaced(path: Path, output: Path) -> Iterator[IO[bytes]]:
-    """A file that takes the place of ``path`` once it is whole and on disk.
+    """A file that takes the place of ``path`` once it is whole and on disk; packed, if the name ends in ``.gz``.
 
     Raises OutputWriteError, and ConfigurationError if ``path`` is the job's ``output`` itself.
     """
@@ -76,7 +82,11 @@ def replaced(path: Path, output: Path) -> Iterator[IO[bytes]]:
     try:
         with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
-            yield file
+            if is_packed(path):
+                with GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file) as packed:
+                    yield cast("IO[bytes]", packed)
+            else:
+                yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o600)

@@ -606,6 +606,23 @@ async def test_an_output_that_is_deleted_under_the_run_is_noticed(writing: Writi
     assert not writing.path.exists()
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_an_output_that_is_moved_under_the_run_is_noticed_and_keeps_what_it_has(
+    writing: Writing,
+    no_waiting: None,
+    replaced: bool,
+):
+    running = asyncio.create_task(writing.write_on())
+    await writing.until_acknowledged(1)
+    elsewhere = writing.path.rename(writing.path.with_name("elsewhere"))
+    if replaced:
+        writing.path.write_text("")
+    with pytest.raises(OutputWriteError, match="it was moved or replaced while the job was running"):
+        await running
+    assert elsewhere.read_bytes().count(b"\n") >= len(writing.acknowledged) > 0
+    assert not writing.path.exists() or writing.path.read_bytes() == b""
+
+
 # Callers that fail or are cancelled
 
 

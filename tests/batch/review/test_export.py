@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 from contextlib import suppress
@@ -96,6 +97,23 @@ def test_an_empty_output_is_exported_as_no_rows(tmp_path: Path, form: Format):
     assert table(tmp_path, form) == []
 
 
+@pytest.mark.parametrize(("name", "form"), [("a.jsonl.gz", "jsonl"), ("A.CSV.GZ", "csv")])
+def test_a_name_that_ends_in_gz_packs(tmp_path: Path, name: str, form: Format):
+    lines = [answered(0, AWKWARD), failed(1)]
+    output = Output(written(tmp_path / "out.jsonl", lines))
+    output.read()
+    assert format_of(Path(name)) == form
+    with replaced(tmp_path / name, output.path) as file:
+        export(output, file, form)
+
+    assert gzip.decompress((tmp_path / name).read_bytes()) == exported(tmp_path, form, *lines)
+
+
+def test_parquet_is_packed_already():
+    with pytest.raises(ConfigurationError, match="cannot tell the format"):
+        format_of(Path("a.parquet.gz"))
+
+
 def test_the_suffix_says_the_format():
     assert [format_of(Path(name)) for name in ("a.jsonl", "a.CSV", "a.parquet", "a.pq")] == [
         "jsonl",
@@ -103,7 +121,7 @@ def test_the_suffix_says_the_format():
         "parquet",
         "parquet",
     ]
-    with pytest.raises(ConfigurationError, match=r"\.jsonl, \.csv or \.parquet"):
+    with pytest.raises(ConfigurationError, match=r"use \.jsonl, \.csv, .* or \.parquet"):
         format_of(Path("a.xlsx"))
 
 

@@ -1,0 +1,96 @@
+"""An input file before its rows are read: its form, whether it is packed, and whether it can be rows at all."""
+
+from __future__ import annotations
+
+import zlib
+from gzip import GzipFile
+from io import BufferedReader, RawIOBase
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Literal, cast
+
+from deepseek_async.errors import ConfigurationError
+
+Form = Literal["jsonl", "txt", "csv", "parquet"]
+
+BUFFER: Final = 1 << 17
+_LOOKED_AT: Final = 1 << 16
+BOM: Final = b"\xef\xbb\xbf"
+_GZIP: Final = ".gz"
+_FORMS: Final[dict[str, Form]] = {".csv": "csv", ".parquet": "parquet", ".txt": "txt"}
+_ENCODINGS: Final = (
+    # UTF-32 first: its mark begins like that of UTF-16.
+    (b"\xff\xfe\x00\x00", "UTF-32"),
+    (b"\x00\x00\xfe\xff", "UTF-32"),
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
+)
+
+
+def form_of(path: Path) -> Form:
+    """What the file's suffix says it is; anything unknown is JSON lines. A ``.gz`` behind the suffix is left aside."""
+    name = path.with_suffix("") if path.suffix.lower() == _GZIP else path
+    return _FORMS.get(name.suffix.lower(), "jsonl")
+
+
+def open_input(path: Path) -> BinaryIO:
+    """The file's bytes, unpacked if its name ends in ``.gz``.
+
+    Raises ConfigurationError if it cannot be opened, and so does reading from one that is no whole gzip file.
+    """
+    try:
+        file = path.open("rb", buffering=BUFFER)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the input {path}: {error.strerror}") from None
+    if path.suffix.lower() != _GZIP:
+        return file
+    return cast("BinaryIO", BufferedReader(_Unpacked(path, file), BUFFER))
+
+
+def refuse_what_cannot_be_rows(path: Path) -> None:
+    """Raise ConfigurationError for a file that cannot be read, is not in UTF-8, or is one JSON value over many lines.
+
+    All rows of such a file would fail, or worse, some of them would be something else and be paid for.
+    """
+    with open_input(path) as file:
+        if not path.is_file():
+            return  # a pipe shows its first bytes once
+        start = file.read(_LOOKED_AT)
+    for mark, name in _ENCODINGS:
+        if start.startswith(mark):
+            raise ConfigurationError(
+                f"the input {path} is {name}, and rows are read as UTF-8: convert it with iconv -f {name} -t UTF-8",
+            )
+    if form_of(path) == "jsonl":
+        first = next((text for line in start.removeprefix(BOM).splitlines() if (text := line.strip())), b"")
+        if first in {b"[", b"{"} or (first[:1] == b"[" and first[-1:] == b","):
+            inner = ".[]" if first[:1] == b"[" else "."
+            raise ConfigurationError(
+                f"the input {path} is JSON over several lines, and each row needs a line of its own: convert it with "
+                f"jq -c '{inner}'",
+            )
+
+
+class _Unpacked(RawIOBase):
+    """The bytes in a gzip file. What is wrong with it is an error of the input and not of the disk."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        super().__init__()
+        self._path = path
+        self._packed = file
+        self._file = GzipFile(fileobj=file)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        try:
+            data = self._file.read(memoryview(buffer).nbytes)
+        except (EOFError, OSError, zlib.error) as error:
+            raise ConfigurationError(f"the input {self._path} is no whole gzip file: {error}") from None
+        memoryview(buffer).cast("B")[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        self._packed.close()
+        super().close()
