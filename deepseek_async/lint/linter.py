@@ -20,6 +20,9 @@ from deepseek_async.lint.translation import foreign_findings
 _SHORT: Final = CONTEXT_WINDOW - MAX_TOKENS
 """Bytes that fit whatever the text and the cap: a token has at least one byte."""
 
+_ROUNDS: Final = 4
+"""Of repairs: words of OpenAI's API, then the rules, and each of the two once more for what a repair brought up."""
+
 _PACKAGE: Final = str(Path(__file__).parents[1])
 
 
@@ -45,13 +48,14 @@ class Linter:
         if mode == "off" or (len(wire) < _SHORT and is_beyond_doubt(body)):
             return body
         request: Request = orjson.loads(wire)
-        found = list(findings(request, wire, frozenset(deliberate)))
+        meant = frozenset(deliberate)
+        found = list(findings(request, wire, meant))
         if not found:
             return body
         if mode == "error":
             _refuse([finding for finding in found if finding.refused])
         if mode == "fix":
-            found = repaired(request, found)
+            found = _repaired_throughout(request, found, meant)
         for finding in found:
             self._warn(finding)
         return request if mode == "fix" else body
@@ -78,7 +82,7 @@ def findings(
     if any(finding.refused for finding in found):
         # The rest is judged as if it had been said in DeepSeek's words.
         request = orjson.loads(wire)
-        repaired(request, found)
+        _repair(request, found)
     problem = shape_problem(request)
     if problem is not None:
         yield Finding("shape", *problem)
@@ -86,15 +90,24 @@ def findings(
     yield from rule_findings(request, estimate_prompt_tokens(wire))
 
 
-def repaired(request: Request, found: list[Finding]) -> list[Finding]:
-    """Repair ``request`` in place; returns what could not be repaired."""
-    left = []
+def _repaired_throughout(request: Request, found: list[Finding], deliberate: frozenset[str]) -> list[Finding]:
+    """Repair ``request`` in place; returns what could not be repaired.
+
+    A field of a wrong type hides what the rules would say of the others, and may be one that a repair leaves out:
+    so a repaired request is looked over again.
+    """
+    for _ in range(_ROUNDS):
+        if not any(finding.repair for finding in found):
+            break
+        _repair(request, found)
+        found = list(findings(request, deliberate=deliberate))
+    return found
+
+
+def _repair(request: Request, found: list[Finding]) -> None:
     for finding in found:
-        if finding.repair is None:
-            left.append(finding)
-        else:
+        if finding.repair is not None:
             finding.repair(request)
-    return left
 
 
 def _refuse(found: list[Finding]) -> None:

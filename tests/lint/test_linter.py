@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from generated_requests import official_verdict, our_verdict, requests
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.lint import IgnoredParameterWarning, Linter, LintMode, RequestLintWarning
@@ -186,6 +186,13 @@ def test_a_field_that_is_meant_is_not_warned_about():
         linter.checked(body, json.dumps(body).encode(), "warn", frozenset({"seed"}))
 
 
+def test_a_repair_is_not_hidden_by_another_field_of_a_wrong_type():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert checked(request(presence_penalty=5, parallel_tool_calls=5), "fix") == request(presence_penalty=2)
+    assert caught == [], "what was repaired is not warned about"
+
+
 @pytest.mark.parametrize("blank", ["", [], [{"type": "text", "text": ""}]])
 def test_a_blank_system_message_after_a_prefix_is_overlooked_as_the_api_does(blank: Any):
     prefix = {"role": "assistant", "content": "So", "prefix": True}
@@ -214,6 +221,7 @@ def test_a_request_beyond_doubt_has_nothing_to_find(body: dict[str, Any]):
 
 @SILENT
 @given(body=requests())
+@example(body=request(presence_penalty=5, parallel_tool_calls=5))
 def test_a_repaired_request_has_only_what_cannot_be_repaired(body: dict[str, Any]):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
