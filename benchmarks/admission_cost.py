@@ -18,7 +18,7 @@ from typing import Any
 from deepseek_async import RetryPolicy, Timeouts
 from deepseek_async.admission import BreakerPolicy, Gate
 from deepseek_async.admission.concurrency import AdaptiveWindow
-from deepseek_async.call.lifecycle import Caller
+from deepseek_async.call.caller import Caller
 from deepseek_async.codec.limits import MAX_BODY_BYTES
 from deepseek_async.transport.protocol import Outgoing
 from deepseek_async.transport.watchdog import Watchdog

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from deepseek_async.admission import BreakerPolicy
 from deepseek_async.admission.slots import with_look_ahead
 from deepseek_async.admission.statistics import Statistics
-from deepseek_async.call.lifecycle import Alternative, Caller
+from deepseek_async.call.caller import Caller
+from deepseek_async.call.fallback import Alternative
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.limits import Limits
 from deepseek_async.codec.tokens import TokenEstimator

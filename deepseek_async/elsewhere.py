@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepseek_async.call.lifecycle import Caller
+from deepseek_async.call.caller import Caller
 from deepseek_async.endpoint import Endpoint, Family
 from deepseek_async.settings import Settings, same_origin
 from deepseek_async.wiring import Connected

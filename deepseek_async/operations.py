@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from deepseek_async.admission.statistics import Statistics
-from deepseek_async.call.lifecycle import Caller
+from deepseek_async.call.caller import Caller
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Listener, Rated, Snapshot, tell
 from deepseek_async.observe.logs import prepare, write_to_stderr

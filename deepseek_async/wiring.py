@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from deepseek_async.admission import Gate
 from deepseek_async.admission.memory import CeilingMemory
 from deepseek_async.admission.windows import NOMINAL, Windows
-from deepseek_async.call.lifecycle import Caller
+from deepseek_async.call.caller import Caller
 from deepseek_async.credential import ApiKey
 from deepseek_async.errors import APIConnectionError
 from deepseek_async.settings import Settings

@@ -7,6 +7,11 @@ certificate that is not trusted (that may be an attack), and not for a refused k
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
 from deepseek_async.call.classification import Again, rule_of
 from deepseek_async.errors import (
     APIConnectionError,
@@ -16,6 +21,44 @@ from deepseek_async.errors import (
     InsufficientBalanceError,
     QuotaExceededError,
 )
+
+if TYPE_CHECKING:
+    from deepseek_async.call.caller import Caller
+
+
+class Alternative(msgspec.Struct, frozen=True):
+    """Who may answer in the place of the one that was asked."""
+
+    caller: Caller
+    model: str | None
+    """None for the model that was asked for."""
+    name: str
+    """How the answer says who gave it."""
+
+
+class Alternatives(msgspec.Struct):
+    """Where one call may go when it fails where it was made, and what it needs to be written anew."""
+
+    body: Mapping[str, object]
+    choices: tuple[Alternative, ...]
+    used: int = 0
+
+    @property
+    def model(self) -> str:
+        """The model that was asked for."""
+        return str(self.body.get("model", ""))
+
+    def after(self, failure: APIError, caller: Caller, model: str) -> Alternative | None:
+        """The next that may do better than ``caller``, where ``model`` ended with ``failure``; each is tried once."""
+        while self.used < len(self.choices):
+            alternative = self.choices[self.used]
+            self.used += 1
+            same = alternative.caller is caller
+            if same and (alternative.model or self.model) == model:
+                continue
+            if helps_elsewhere(failure, same_origin=same, same_account=same):
+                return alternative
+        return None
 
 
 def helps_elsewhere(error: APIError, *, same_origin: bool, same_account: bool) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import random
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -11,32 +10,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from deepseek_async.admission import Gate, Lease, Scope
+from deepseek_async.admission import Lease, Scope
 from deepseek_async.call.classification import end
 from deepseek_async.call.exchange import Exchange
-from deepseek_async.call.fallback import helps_elsewhere
-from deepseek_async.call.retry import LONGEST_BULK_WAIT, RetryPolicy
-from deepseek_async.codec.limits import DEFAULT_LIMITS, Limits
+from deepseek_async.call.fallback import Alternatives
+from deepseek_async.call.retry import LONGEST_BULK_WAIT, Pause, RetryPolicy
+from deepseek_async.codec.limits import Limits
 from deepseek_async.codec.refusal import refusal
 from deepseek_async.codec.request import encode_request
-from deepseek_async.errors import (
-    APIError,
-    APIStatusError,
-    APITimeoutError,
-    AuthenticationError,
-    BudgetExceededError,
-    InsufficientBalanceError,
-    PermissionDeniedError,
-    QuotaExceededError,
-)
-from deepseek_async.transport.protocol import Outgoing, Response, Transport
+from deepseek_async.errors import APIError, APIStatusError, APITimeoutError, BudgetExceededError
+from deepseek_async.transport.protocol import Outgoing, Response
 from deepseek_async.transport.watchdog import Timeouts, Watchdog
 from deepseek_async.types import Answer, CompletionUsage
 
 if TYPE_CHECKING:
     from deepseek_async.admission.budget import Budget, Charge
+    from deepseek_async.call.caller import Caller
     from deepseek_async.call.stream import AnswerStream
-    from deepseek_async.call.surroundings import Surroundings
 
 T = TypeVar("T", bound=Answer)
 StreamT = TypeVar("StreamT", bound="AnswerStream[Any, Any]")
@@ -45,82 +35,6 @@ _REFUSAL_BYTES = 64 * 1024
 
 _SLACK = 1.0
 """Seconds that must be left after a back-off, or the next attempt could not end before the deadline anyway."""
-
-
-class Halt(msgspec.Struct, frozen=True):
-    """Why an account takes no more requests."""
-
-    error: APIError
-    at: float
-    """In the loop's time. Calls made later are sent: somebody may have paid meanwhile."""
-    for_good: bool
-    """Whether later calls fail at once too: a refused key stays refused."""
-
-
-class Caller:
-    """Makes calls over one transport and through one gate, on one event loop."""
-
-    def __init__(self, transport: Transport, gate: Gate, limits: Limits = DEFAULT_LIMITS) -> None:
-        self.transport = transport
-        self.gate = gate
-        self.limits = limits
-        self.loop = asyncio.get_running_loop()
-        self.halt: Halt | None = None
-        self.budget: Budget | None = None
-        """Money that calls with a request are held against."""
-        self.surroundings: Surroundings | None = None
-        """What stands around calls with a request."""
-        self.wants_request = False
-        """Whether ``call`` needs to know the request's parameters, for either of the two."""
-
-    def call(
-        self,
-        outgoing: Outgoing,
-        *,
-        retry: RetryPolicy,
-        timeouts: Timeouts,
-        tokens: int = 0,
-        streaming: bool = False,
-        model: str = "",
-        bulk: bool = False,
-        alternatives: Alternatives | None = None,
-        request: Mapping[str, Any] | None = None,
-    ) -> Call:
-        """A call that has not begun.
-
-        ``tokens`` is the estimate for the tokens-a-minute limit, ``model`` names what is limited together.
-        A ``bulk`` call has nobody waiting for it: it waits where another one fails at once. ``request`` is what
-        ``outgoing`` says, for budget and surroundings; None for a call that is none of their business.
-        """
-        scope = self.gate.scope(model)
-        return Call(self, scope, outgoing, retry, timeouts, tokens, streaming, bulk, alternatives, request)
-
-    def stop(self, error: APIError, *, for_good: bool) -> None:
-        """No call made until now is sent any more, or none at all."""
-        if self.halt is None or not self.halt.for_good:
-            error = copy.copy(error)
-            error.__traceback__ = None
-            self.halt = Halt(error, self.loop.time(), for_good)
-            if not for_good or self.gate.users < 2:  # another client of the account may have another key
-                self.gate.dismiss(error)
-
-
-class Alternative(msgspec.Struct, frozen=True):
-    """Who may answer in the place of the one that was asked."""
-
-    caller: Caller
-    model: str | None
-    """None for the model that was asked for."""
-    name: str
-    """How the answer says who gave it."""
-
-
-class Alternatives(msgspec.Struct):
-    """Where a call may go when it fails where it was made, and what it needs to be written anew."""
-
-    body: Mapping[str, object]
-    choices: tuple[Alternative, ...]
-    used: int = 0
 
 
 class Call(msgspec.Struct, gc=False, eq=False):
@@ -275,36 +189,13 @@ class Call(msgspec.Struct, gc=False, eq=False):
         """The answer of ``exchange`` is none."""
         exchange.faulted(failure)
         failure.request_id = failure.request_id or exchange.request_id
-        self._note(failure)
+        self._caller.note(failure)
 
     async def back_off(self, failure: APIError) -> None:
         """Wait before the next attempt, or turn elsewhere, or raise ``failure`` if there is to be none."""
-        scope = self._scope
-        pause = self._retry.pause(
-            failure,
-            self.attempts - self._earlier,
-            random.random(),  # noqa: S311  jitter is no secret
-            returns=self._returns,
-            bulk=self._bulk,
-            queue=scope.finds_limit,
-        )
-        now = self._caller.loop.time()
-        if (
-            pause is not None
-            and self._until is not None
-            and pause.seconds
-            and now + pause.seconds + _SLACK > self._until
-        ):
-            failure.attempts = self.attempts
-            raise failure
-        if pause is not None and not pause.free and not self._bulk and not scope.credit.spend(now):
-            failure.retry_budget_exhausted = True
-            pause = None
+        pause = self._pause_after(failure)
         if pause is None:
-            asked = failure.retry_after if isinstance(failure, APIStatusError) and failure.retryable else None
-            if asked is not None and self._retry.max_attempts > 1:
-                # Too long for this call, and asked of the others too.
-                scope.pause(min(asked, LONGEST_BULK_WAIT), failure)
+            self._hold_others(failure)
             if self._turn_elsewhere(failure):
                 return
             failure.attempts = self.attempts
@@ -317,9 +208,37 @@ class Call(msgspec.Struct, gc=False, eq=False):
             await self._wait_for_credit(failure)
         if pause.everybody:
             # The queue waits, and this call in it, with the place it had.
-            scope.pause(pause.seconds, failure)
+            self._scope.pause(pause.seconds, failure)
         elif pause.seconds > 0:
             await asyncio.sleep(pause.seconds)
+
+    def _pause_after(self, failure: APIError) -> Pause | None:
+        """The wait before another attempt here, None for no such attempt. Raises ``failure`` past the deadline."""
+        scope = self._scope
+        pause = self._retry.pause(
+            failure,
+            self.attempts - self._earlier,
+            random.random(),  # noqa: S311  jitter is no secret
+            returns=self._returns,
+            bulk=self._bulk,
+            queue=scope.finds_limit,
+        )
+        if pause is None:
+            return None
+        now = self._caller.loop.time()
+        if self._until is not None and pause.seconds and now + pause.seconds + _SLACK > self._until:
+            failure.attempts = self.attempts
+            raise failure
+        if not pause.free and not self._bulk and not scope.credit.spend(now):
+            failure.retry_budget_exhausted = True
+            return None
+        return pause
+
+    def _hold_others(self, failure: APIError) -> None:
+        """A wait that the server asked for and that is too long for this call is asked of the others too."""
+        asked = failure.retry_after if isinstance(failure, APIStatusError) and failure.retryable else None
+        if asked is not None and self._retry.max_attempts > 1:
+            self._scope.pause(min(asked, LONGEST_BULK_WAIT), failure)
 
     async def _wait_for_credit(self, failure: APIError) -> None:
         try:
@@ -332,31 +251,15 @@ class Call(msgspec.Struct, gc=False, eq=False):
             return
         raise failure
 
-    def _note(self, failure: APIError) -> None:
-        """Remember what an answer says about calls other than this one."""
-        if isinstance(failure, AuthenticationError | PermissionDeniedError):
-            self._caller.stop(failure, for_good=True)
-        elif isinstance(failure, InsufficientBalanceError | QuotaExceededError):
-            self._caller.stop(failure, for_good=False)
-
     def _turn_elsewhere(self, failure: APIError) -> bool:
         """Whether another model or endpoint is to answer now. Bulk has time, and waits for an open breaker."""
         plan = self._alternatives
-        if plan is None:
+        alternative = None if plan is None else plan.after(failure, self._caller, self._scope.model)
+        if plan is None or alternative is None:
             return False
-        while plan.used < len(plan.choices):
-            alternative = plan.choices[plan.used]
-            plan.used += 1
-            same = alternative.caller is self._caller
-            model = alternative.model or str(plan.body.get("model", ""))
-            if same and model == self._scope.model:
-                continue
-            if not helps_elsewhere(failure, same_origin=same, same_account=same):
-                continue
-            self._turn_to(alternative.caller, model, plan.body)
-            self.fallback = alternative.name
-            return True
-        return False
+        self._turn_to(alternative.caller, alternative.model or plan.model, plan.body)
+        self.fallback = alternative.name
+        return True
 
     def _turn_to(self, caller: Caller, model: str, body: Mapping[str, object]) -> None:
         self._caller = caller
@@ -370,7 +273,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
     async def _attempt(self) -> Exchange:
         caller = self._caller
         if caller.halt is not None:
-            self._raise_if_halted(caller.halt)
+            caller.halt.check(self._began)
         if caller.budget is None or self.request is None:
             lease = self._scope.admit_nowait(self._tokens, bulk=self._bulk) or await self._admit()
         else:
@@ -400,7 +303,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
             raise
         watchdog.stop()
         end(lease, failure)
-        self._note(failure)
+        self._caller.note(failure)
         raise failure
 
     def _held(self, budget: Budget) -> Charge | None:
@@ -454,16 +357,12 @@ class Call(msgspec.Struct, gc=False, eq=False):
             self.queued += scope.loop.time() - began
             if self._caller.halt is not None:
                 try:
-                    self._raise_if_halted(self._caller.halt)
+                    self._caller.halt.check(self._began)
                 except APIError:
                     lease.abandoned(sent=False)
                     raise
             return lease
         raise failure
-
-    def _raise_if_halted(self, halt: Halt) -> None:
-        if halt.for_good or self._began <= halt.at:
-            raise copy.copy(halt.error)
 
 
 async def _read_refusal(response: Response) -> APIStatusError:

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Literal, TypeVar, overload
 
-from deepseek_async.call.lifecycle import Alternatives, Call
+from deepseek_async.call.fallback import Alternatives
+from deepseek_async.call.lifecycle import Call
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.stream import ChatCompletionStream
 from deepseek_async.codec.body import decode_completion

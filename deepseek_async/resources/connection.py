@@ -6,7 +6,8 @@ from typing import Protocol
 
 import msgspec
 
-from deepseek_async.call.lifecycle import Alternative, Caller
+from deepseek_async.call.caller import Caller
+from deepseek_async.call.fallback import Alternative
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.tokens import TokenEstimator
 from deepseek_async.endpoint import Family

@@ -1,0 +1,99 @@
+"""Where calls are made: one transport, one gate, one event loop, and what holds for all calls of an account."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from deepseek_async.admission import Gate
+from deepseek_async.call.fallback import Alternatives
+from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.codec.limits import DEFAULT_LIMITS, Limits
+from deepseek_async.errors import (
+    APIError,
+    AuthenticationError,
+    InsufficientBalanceError,
+    PermissionDeniedError,
+    QuotaExceededError,
+)
+from deepseek_async.transport.protocol import Outgoing, Transport
+from deepseek_async.transport.watchdog import Timeouts
+
+if TYPE_CHECKING:
+    from deepseek_async.admission.budget import Budget
+    from deepseek_async.call.surroundings import Surroundings
+
+
+class Halt(msgspec.Struct, frozen=True):
+    """Why an account takes no more requests."""
+
+    error: APIError
+    at: float
+    """In the loop's time. Calls made later are sent: somebody may have paid meanwhile."""
+    for_good: bool
+    """Whether later calls fail at once too: a refused key stays refused."""
+
+    def check(self, began: float) -> None:
+        """Raise the error for a call that ``began`` then, unless it was made after the account was halted."""
+        if self.for_good or began <= self.at:
+            raise copy.copy(self.error)
+
+
+class Caller:
+    """Makes calls over one transport and through one gate, on one event loop."""
+
+    def __init__(self, transport: Transport, gate: Gate, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.transport = transport
+        self.gate = gate
+        self.limits = limits
+        self.loop = asyncio.get_running_loop()
+        self.halt: Halt | None = None
+        self.budget: Budget | None = None
+        """Money that calls with a request are held against."""
+        self.surroundings: Surroundings | None = None
+        """What stands around calls with a request."""
+        self.wants_request = False
+        """Whether ``call`` needs to know the request's parameters, for either of the two."""
+
+    def call(
+        self,
+        outgoing: Outgoing,
+        *,
+        retry: RetryPolicy,
+        timeouts: Timeouts,
+        tokens: int = 0,
+        streaming: bool = False,
+        model: str = "",
+        bulk: bool = False,
+        alternatives: Alternatives | None = None,
+        request: Mapping[str, Any] | None = None,
+    ) -> Call:
+        """A call that has not begun.
+
+        ``tokens`` is the estimate for the tokens-a-minute limit, ``model`` names what is limited together.
+        A ``bulk`` call has nobody waiting for it: it waits where another one fails at once. ``request`` is what
+        ``outgoing`` says, for budget and surroundings; None for a call that is none of their business.
+        """
+        scope = self.gate.scope(model)
+        return Call(self, scope, outgoing, retry, timeouts, tokens, streaming, bulk, alternatives, request)
+
+    def note(self, failure: APIError) -> None:
+        """Remember what an answer to one call says about all others."""
+        if isinstance(failure, AuthenticationError | PermissionDeniedError):
+            self._stop(failure, for_good=True)
+        elif isinstance(failure, InsufficientBalanceError | QuotaExceededError):
+            self._stop(failure, for_good=False)
+
+    def _stop(self, error: APIError, *, for_good: bool) -> None:
+        """No call made until now is sent any more, or none at all."""
+        if self.halt is None or not self.halt.for_good:
+            error = copy.copy(error)
+            error.__traceback__ = None
+            self.halt = Halt(error, self.loop.time(), for_good)
+            if not for_good or self.gate.users < 2:  # another client of the account may have another key
+                self.gate.dismiss(error)
