@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from deepseek_async.admission.statistics import Statistics
     from deepseek_async.batch import BatchReport, BatchResult
     from deepseek_async.cache import Cache
-    from deepseek_async.call.deltas import AnswerEnd, ReasoningDelta, TextDelta, ToolArgumentsDelta
     from deepseek_async.call.retry import RetryPolicy
     from deepseek_async.call.stream import ChatCompletionStream, CompletionStream, ResponseStream
+    from deepseek_async.call.stream.deltas import AnswerEnd, ReasoningDelta, TextDelta, ToolArgumentsDelta
     from deepseek_async.client import AsyncDeepSeek
     from deepseek_async.codec.limits import Limits
     from deepseek_async.content import ContentFilter
@@ -83,7 +83,7 @@ _HOME = {
     "APIResponseValidationError": "errors",
     "APIStatusError": "errors",
     "APITimeoutError": "errors",
-    "AnswerEnd": "call.deltas",
+    "AnswerEnd": "call.stream.deltas",
     "AsyncDeepSeek": "client",
     "AuthenticationError": "errors",
     "BadRequestError": "errors",
@@ -124,7 +124,7 @@ _HOME = {
     "QuotaExceededError": "errors",
     "RateLimitError": "errors",
     "ReasoningBudgetExhaustedError": "errors",
-    "ReasoningDelta": "call.deltas",
+    "ReasoningDelta": "call.stream.deltas",
     "RequestLintWarning": "lint",
     "Response": "types",
     "ResponseStream": "call.stream",
@@ -134,9 +134,9 @@ _HOME = {
     "StreamInterruptedError": "errors",
     "StructuredOutput": "structured",
     "StructuredOutputError": "errors",
-    "TextDelta": "call.deltas",
+    "TextDelta": "call.stream.deltas",
     "Timeouts": "transport.watchdog",
-    "ToolArgumentsDelta": "call.deltas",
+    "ToolArgumentsDelta": "call.stream.deltas",
     "ToolRun": "tools",
     "ToolRunError": "errors",
     "UnprocessableEntityError": "errors",

@@ -13,12 +13,14 @@ from servers import (
     OPENING,
     RESET,
     SILENCE,
+    Drip,
     Script,
     Serve,
     begun,
     chunk,
     ending,
     event,
+    http_chunk,
     response,
     said,
     until,
@@ -29,6 +31,7 @@ from deepseek_async import (
     AsyncDeepSeek,
     BadRequestError,
     InvalidRequestError,
+    Limits,
     StreamInterruptedError,
     Timeouts,
 )
@@ -93,6 +96,14 @@ async def test_it_goes_on_once_and_the_error_then_has_all_that_came(serve: Serve
         await read(connect(server))
     assert caught.value.text == TEXT + TEXT
     assert len(server.requests) == 2
+
+
+async def test_the_second_response_has_the_size_limits_of_the_first(serve: Serve, connect: Connect):
+    endless = [begun(OPENING), Drip(http_chunk(b"data: x\n" * 9_000), 0)]
+    server = await serve([begun(OPENING, said(TEXT)), RESET], endless)
+    with pytest.raises(StreamInterruptedError, match="more than 50000 bytes without ending") as caught:
+        await read(connect(server, limits=Limits(event=50_000)))
+    assert caught.value.text == TEXT
 
 
 async def test_a_continuation_that_is_refused_leaves_the_first_error_with_its_text(serve: Serve, connect: Connect):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from clients import Connect
 from servers import DONE, LAST_CHUNK, OPENING, Serve, begun, chunk, ending, event, said
 
-from deepseek_async.call.deltas import AnswerEnd, ReasoningDelta, TextDelta, ToolArgumentsDelta
+from deepseek_async.call.stream.deltas import AnswerEnd, ReasoningDelta, TextDelta, ToolArgumentsDelta
 
 ASKED = [{"role": "user", "content": "question"}]
 

@@ -1,25 +1,20 @@
-"""A streamed answer: chunks as they come, and the assembled answer at the end."""
+"""A streamed answer of any kind: retries, timers and endings; what is decoded and folded is its reader's."""
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from itertools import dropwhile
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self
 
-from deepseek_async.call.continuation import continuation_of
-from deepseek_async.call.deltas import StreamEvent, events_of
 from deepseek_async.call.exchange import Exchange
 from deepseek_async.call.lifecycle import Call
-from deepseek_async.codec.chunks import ChunkReader, ChunkT, StreamReader, WholeT
+from deepseek_async.codec.chunks import ChunkT, StreamReader, WholeT
 from deepseek_async.codec.refusal import refusal_in_stream
-from deepseek_async.codec.request import BETA_CHAT, encode_request
-from deepseek_async.codec.responses import ResponseReader
 from deepseek_async.codec.sse import SSEDecoder
-from deepseek_async.codec.text import TextReader
 from deepseek_async.codec.verdict import fault_of_no_stream
 from deepseek_async.errors import (
     APIError,
@@ -29,7 +24,6 @@ from deepseek_async.errors import (
     ReasoningBudgetExhaustedError,
     StreamInterruptedError,
 )
-from deepseek_async.types import ChatCompletion, ChatCompletionChunk, Completion, Response, ResponseStreamEvent
 
 if TYPE_CHECKING:
     from deepseek_async.call.surroundings import Attendant
@@ -73,12 +67,8 @@ class AnswerStream(Generic[ChunkT, WholeT]):
 
     def __init__(self, call: Call, exchange: Exchange) -> None:
         self._call = call
-        self._exchange = exchange
         self._limits = call.limits
-        self._reader: StreamReader[ChunkT, WholeT] = self._reader_type(SSEDecoder(self._limits.event))
-        self._received = 0
-        # Bytes that may be received before what is kept of them is looked at.
-        self._unchecked = min(_LOOK, self._limits.body)
+        self._read_from(exchange, self._reader_type(SSEDecoder(self._limits.event)))
         self._progressed = False
         self._shown = False  # whether any chunk was handed out
         self._hidden = False  # whether this attempt repeats what an earlier one has shown
@@ -88,6 +78,13 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         self._failure: APIError | None = None
         self._generator: AsyncGenerator[ChunkT, None] | None = None
         self._attendant: Attendant | None = None
+
+    def _read_from(self, exchange: Exchange, reader: StreamReader[ChunkT, WholeT]) -> None:
+        self._exchange = exchange
+        self._reader = reader
+        self._received = 0
+        # Bytes that may be received before what is kept of them is looked at.
+        self._unchecked = min(_LOOK, self._limits.body)
 
     def attend(self, attendant: Attendant) -> None:
         """Let ``attendant`` go along: it filters what comes and is told the end."""
@@ -313,10 +310,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
                 return
             raise self._interrupted(failure)
         await self._call.back_off(failure)
-        self._exchange = await self._call.exchange()
-        self._reader = self._reader_type(SSEDecoder(self._limits.event))
-        self._received = 0
-        self._unchecked = min(_LOOK, self._limits.body)
+        self._read_from(await self._call.exchange(), self._reader_type(SSEDecoder(self._limits.event)))
         self._held = []
         self._hidden = self._shown
 
@@ -337,88 +331,3 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         )
         interrupted.__cause__ = failure
         return interrupted
-
-
-class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
-    """A streamed chat answer; ``completion`` is the whole of it once the iteration has ended."""
-
-    __slots__ = ("_resumable", "resumed")
-    _reader_type = ChunkReader
-
-    def __init__(self, call: Call, exchange: Exchange, resumable: Mapping[str, Any] | None = None) -> None:
-        super().__init__(call, exchange)
-        self._resumable = resumable
-        self.resumed = False
-        """Whether the answer was cut off and went on in a second response."""
-
-    @property
-    def completion(self) -> ChatCompletion:
-        """The whole answer: content, reasoning, tool calls and usage. Raises DeepSeekError before the end.
-
-        If ``resumed``, the usage is that of the second request: what the first one cost is not known.
-        """
-        completion = self._whole()
-        completion.resumed = self.resumed
-        return completion
-
-    async def _goes_on(self, failure: APIError) -> bool:
-        body, self._resumable = self._resumable, None
-        further = None if body is None else continuation_of(body, failure, self.unfiltered())
-        if further is None:
-            return False
-        try:
-            exchange = await self._call.go_on(BETA_CHAT, encode_request(further, self._limits.request))
-        except APIError as error:
-            raise self._interrupted(failure) from error
-        if exchange is None:
-            return False
-        reader = self._reader
-        assert isinstance(reader, ChunkReader)  # noqa: S101  for the type checker
-        self._exchange, self._reader = exchange, ChunkReader(assembly=reader.assembly)
-        self._received, self._unchecked = 0, _LOOK
-        self.resumed = True
-        return True
-
-    async def text_deltas(self) -> AsyncGenerator[str, None]:
-        """The pieces of the answer alone, as they come."""
-        async for chunk in self:
-            for choice in chunk.choices:
-                if choice.delta.content:
-                    yield choice.delta.content
-
-    async def reasoning_deltas(self) -> AsyncGenerator[str, None]:
-        """The pieces of the model's reasoning alone, as they come. Ends with the stream."""
-        async for chunk in self:
-            for choice in chunk.choices:
-                if choice.delta.reasoning_content:
-                    yield choice.delta.reasoning_content
-
-    async def events(self) -> AsyncGenerator[StreamEvent, None]:
-        """Text, reasoning, tool calls and the ending told apart; ``match`` on their classes."""
-        async for chunk in self:
-            for event in events_of(chunk):
-                yield event
-
-
-class CompletionStream(AnswerStream[Completion, Completion]):
-    """A streamed text completion; ``completion`` is the whole of it once the iteration has ended."""
-
-    __slots__ = ()
-    _reader_type = TextReader
-
-    @property
-    def completion(self) -> Completion:
-        """The whole text with its usage. Raises DeepSeekError before the end."""
-        return self._whole()
-
-
-class ResponseStream(AnswerStream[ResponseStreamEvent, Response]):
-    """A streamed response; ``response`` is the whole of it once the iteration has ended."""
-
-    __slots__ = ()
-    _reader_type = ResponseReader
-
-    @property
-    def response(self) -> Response:
-        """The whole answer: its items, its text, its usage. Raises DeepSeekError before the end."""
-        return self._whole()

@@ -1,0 +1,6 @@
+"""A streamed answer: chunks as they come, and the assembled answer at the end."""
+
+from deepseek_async.call.stream.answer import AnswerStream
+from deepseek_async.call.stream.kinds import ChatCompletionStream, CompletionStream, ResponseStream
+
+__all__ = ["AnswerStream", "ChatCompletionStream", "CompletionStream", "ResponseStream"]

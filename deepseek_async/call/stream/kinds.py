@@ -1,0 +1,103 @@
+"""The kinds of streamed answers: chat, text, and responses."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from deepseek_async.call.exchange import Exchange
+from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.stream.answer import AnswerStream
+from deepseek_async.call.stream.continuation import continuation_of
+from deepseek_async.call.stream.deltas import StreamEvent, events_of
+from deepseek_async.codec.chunks import ChunkReader
+from deepseek_async.codec.request import BETA_CHAT, encode_request
+from deepseek_async.codec.responses import ResponseReader
+from deepseek_async.codec.sse import SSEDecoder
+from deepseek_async.codec.text import TextReader
+from deepseek_async.errors import APIError
+from deepseek_async.types import ChatCompletion, ChatCompletionChunk, Completion, Response, ResponseStreamEvent
+
+
+class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
+    """A streamed chat answer; ``completion`` is the whole of it once the iteration has ended."""
+
+    __slots__ = ("_resumable", "resumed")
+    _reader_type = ChunkReader
+
+    def __init__(self, call: Call, exchange: Exchange, resumable: Mapping[str, Any] | None = None) -> None:
+        super().__init__(call, exchange)
+        self._resumable = resumable
+        self.resumed = False
+        """Whether the answer was cut off and went on in a second response."""
+
+    @property
+    def completion(self) -> ChatCompletion:
+        """The whole answer: content, reasoning, tool calls and usage. Raises DeepSeekError before the end.
+
+        If ``resumed``, the usage is that of the second request: what the first one cost is not known.
+        """
+        completion = self._whole()
+        completion.resumed = self.resumed
+        return completion
+
+    async def _goes_on(self, failure: APIError) -> bool:
+        body, self._resumable = self._resumable, None
+        further = None if body is None else continuation_of(body, failure, self.unfiltered())
+        if further is None:
+            return False
+        try:
+            exchange = await self._call.go_on(BETA_CHAT, encode_request(further, self._limits.request))
+        except APIError as error:
+            raise self._interrupted(failure) from error
+        if exchange is None:
+            return False
+        reader = self._reader
+        assert isinstance(reader, ChunkReader)  # noqa: S101  for the type checker
+        self._read_from(exchange, ChunkReader(SSEDecoder(self._limits.event), assembly=reader.assembly))
+        self.resumed = True
+        return True
+
+    async def text_deltas(self) -> AsyncGenerator[str, None]:
+        """The pieces of the answer alone, as they come."""
+        async for chunk in self:
+            for choice in chunk.choices:
+                if choice.delta.content:
+                    yield choice.delta.content
+
+    async def reasoning_deltas(self) -> AsyncGenerator[str, None]:
+        """The pieces of the model's reasoning alone, as they come. Ends with the stream."""
+        async for chunk in self:
+            for choice in chunk.choices:
+                if choice.delta.reasoning_content:
+                    yield choice.delta.reasoning_content
+
+    async def events(self) -> AsyncGenerator[StreamEvent, None]:
+        """Text, reasoning, tool calls and the ending told apart; ``match`` on their classes."""
+        async for chunk in self:
+            for event in events_of(chunk):
+                yield event
+
+
+class CompletionStream(AnswerStream[Completion, Completion]):
+    """A streamed text completion; ``completion`` is the whole of it once the iteration has ended."""
+
+    __slots__ = ()
+    _reader_type = TextReader
+
+    @property
+    def completion(self) -> Completion:
+        """The whole text with its usage. Raises DeepSeekError before the end."""
+        return self._whole()
+
+
+class ResponseStream(AnswerStream[ResponseStreamEvent, Response]):
+    """A streamed response; ``response`` is the whole of it once the iteration has ended."""
+
+    __slots__ = ()
+    _reader_type = ResponseReader
+
+    @property
+    def response(self) -> Response:
+        """The whole answer: its items, its text, its usage. Raises DeepSeekError before the end."""
+        return self._whole()
