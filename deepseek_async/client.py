@@ -173,7 +173,12 @@ class AsyncDeepSeek:
         file = SettingsFile(path)
         if file.log_level is not None:
             write_to_stderr(file.log_level)
-        return cls(**{**file.arguments(), **arguments})
+        given = file.arguments()
+        try:
+            return cls(**{**given, **arguments})
+        except ConfigurationError as error:
+            failure = file.placed(error, arguments)
+        raise failure
 
     @property
     def settings(self) -> Settings:

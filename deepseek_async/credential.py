@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from typing import Final
 
 from deepseek_async.errors import ConfigurationError
-
-_SECRETS: Final = re.compile(r"(?i)(bearer\s+)[^\s\"',}]+|\bsk-[A-Za-z0-9_\-]{4,}")
 
 
 class ApiKey:
@@ -20,6 +16,8 @@ class ApiKey:
     __slots__ = ("_secret",)
 
     def __init__(self, secret: str) -> None:
+        if not isinstance(secret, str):
+            raise ConfigurationError(f"api_key must be a text, not {type(secret).__name__}")
         secret = secret.strip()
         if not secret:
             raise ConfigurationError("api_key is empty: pass api_key= or set DEEPSEEK_API_KEY")
@@ -70,8 +68,3 @@ class Secret(str):
 
     def __repr__(self) -> str:
         return "'…'"
-
-
-def redact(text: str) -> str:
-    """``text`` with everything that looks like a key or a bearer token replaced."""
-    return _SECRETS.sub(lambda match: f"{match[1] or ''}sk-…", text)

@@ -37,6 +37,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from deepseek_async.redaction import redact
+
 if TYPE_CHECKING:
     from deepseek_async.lint import Finding
     from deepseek_async.types import ChatCompletion
@@ -108,12 +110,20 @@ class DeepSeekError(Exception):
 class ConfigurationError(DeepSeekError, ValueError):
     """A setting is missing, contradicts another, or cannot be used; the message names it."""
 
+    def __init__(self, message: str, **facts: Any) -> None:
+        # It quotes what it was given, and a key may have been given in the wrong place.
+        super().__init__(redact(message), **facts)
+
 
 class InvalidRequestError(DeepSeekError, ValueError):
     """The request cannot be sent as it is. Raised before anything leaves this machine; costs nothing."""
 
     findings: Sequence[Finding] = ()
     """What the request lint found, in its mode ``error``."""
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        # It quotes what it was given, and a key may have been given in the wrong place.
+        super().__init__(redact(message), **facts)
 
 
 class APIError(DeepSeekError):

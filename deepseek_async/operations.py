@@ -44,6 +44,8 @@ class Operations:
         self.cache = _cache(cache)
         self.budget = _budget(budget)
         self.content = _content_filter(content_filter)
+        if not isinstance(listeners, Iterable):
+            raise ConfigurationError(f"listeners must be a list of what takes events, not {listeners!r}")
         self.listeners = list(listeners)
         for listener in self.listeners:
             if not callable(listener):

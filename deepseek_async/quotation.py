@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepseek_async.credential import redact
+from deepseek_async.redaction import redact
 
 
 def quote(wire: bytes, limit: int = 200) -> str:

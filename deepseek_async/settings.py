@@ -16,10 +16,12 @@ import msgspec
 from deepseek_async.admission.outage.breaker import BreakerPolicy
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.limits import DEFAULT_LIMITS, Limits
-from deepseek_async.credential import ApiKey, redact
+from deepseek_async.credential import ApiKey
 from deepseek_async.endpoint import FAMILIES, Endpoint, Family
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.lint import LintMode
+from deepseek_async.redaction import redact
+from deepseek_async.transport.fields import checked
 from deepseek_async.transport.watchdog import Timeouts
 
 DEFAULT_BASE_URL: Final = "https://api.deepseek.com"
@@ -96,7 +98,8 @@ def settings_from(
     ``DEEPSEEK_ASYNC_HOLIDAYS``.
     Raises ConfigurationError, naming the setting, for one that is missing or cannot be used.
     """
-    url = _checked_url("base_url", base_url or _variable("DEEPSEEK_BASE_URL", environment) or DEFAULT_BASE_URL)
+    variable = None if _text("base_url", base_url) else _variable("DEEPSEEK_BASE_URL", environment)
+    url = _checked_url("DEEPSEEK_BASE_URL" if variable else "base_url", base_url or variable or DEFAULT_BASE_URL)
     concurrency = _concurrency(max_concurrency, _variable("DEEPSEEK_ASYNC_MAX_CONCURRENCY", environment))
     return Settings(
         api_key=api_key,
@@ -106,12 +109,12 @@ def settings_from(
         max_concurrency=concurrency,
         requests_per_minute=_above_zero("requests_per_minute", requests_per_minute),
         tokens_per_minute=_above_zero("tokens_per_minute", tokens_per_minute),
-        proxy=proxy,
-        default_headers=_checked_headers(default_headers or {}),
+        proxy=_proxy(proxy),
+        default_headers=checked("default_headers", default_headers or {}, ConfigurationError),
         endpoints=_checked_endpoints(endpoints or {}, api_key, url),
         holidays=holidays_from(holidays, environment),
         lint=_lint(lint),
-        tokenizer=None if tokenizer is None else os.fspath(tokenizer),
+        tokenizer=_path("tokenizer", tokenizer),
         account=_account(account, api_key),
         breaker=_breaker(breaker),
         limits=_limits(limits),
@@ -124,7 +127,10 @@ def settings_from(
 def holidays_from(argument: Iterable[date] | None, environment: Mapping[str, str] | None = None) -> frozenset[date]:
     """The holidays that were given, else those of ``DEEPSEEK_ASYNC_HOLIDAYS``. Raises ConfigurationError."""
     if argument is not None:
-        return frozenset(argument)
+        days = _list_of("holidays", argument, "dates")
+        if not all(isinstance(day, date) for day in days):
+            raise ConfigurationError(f"holidays must be a list of datetime.date, not {argument!r}")
+        return frozenset(days)
     text = _variable("DEEPSEEK_ASYNC_HOLIDAYS", environment)
     try:
         return frozenset(date.fromisoformat(day.strip()) for day in (text or "").split(",") if day.strip())
@@ -162,6 +168,38 @@ def _number(name: str, value: Any) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ConfigurationError(f"{name} must be a number, not {value!r}")
     return value
+
+
+def _text(name: str, value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ConfigurationError(f"{name} must be a text, not {type(value).__name__}")
+    return value
+
+
+def _path(name: str, value: Any) -> str | None:
+    if value is not None and not isinstance(value, str | os.PathLike):
+        raise ConfigurationError(f"{name} must be the path of a file, not {value!r}")
+    return None if value is None else str(os.fspath(value))
+
+
+def _list_of(name: str, value: Any, what: str) -> list[Any]:
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise ConfigurationError(f"{name} must be a list of {what}, not {value!r}")
+    return list(value)
+
+
+def _proxy(url: str | None) -> str | None:
+    """The proxy as it was given; it may hold a password, so it is not shown."""
+    if _text("proxy", url) is None:
+        return None
+    try:
+        parts = urlsplit(str(url))
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigurationError("proxy must be the full URL of an HTTP proxy, such as http://127.0.0.1:3128")
+    return url
 
 
 def _concurrency(argument: int | str | None, text: str | None) -> int | Literal["auto"]:
@@ -204,12 +242,13 @@ def _limits(limits: Limits | None) -> Limits:
 
 
 def _fallback_models(models: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(models, str) or not all(isinstance(model, str) and model for model in models):
+    names = _list_of("fallback_models", models, "model names")
+    if not all(isinstance(model, str) and model for model in names):
         raise ConfigurationError(f"fallback_models must be a list of model names, not {models!r}")
-    doubled = {model for model in models if list(models).count(model) > 1}
+    doubled = {model for model in names if names.count(model) > 1}
     if doubled:
         raise ConfigurationError(f"fallback_models names {doubled.pop()!r} twice; a model is no fallback of itself")
-    return tuple(models)
+    return tuple(names)
 
 
 def _fallback(given: str | Endpoint | None, api_key: ApiKey, base_url: str) -> Endpoint | None:
@@ -243,8 +282,8 @@ def _cache_folder(base_url: str, environment: Mapping[str, str] | None) -> Path 
 
 
 def _above_zero(name: str, value: float | None) -> float | None:
-    if value is not None and not _number(name, value) > 0:
-        raise ConfigurationError(f"{name} must be above 0, not {value!r}; leave it out for no limit")
+    if value is not None and not 0 < _number(name, value) < float("inf"):
+        raise ConfigurationError(f"{name} must be above 0 and finite, not {value!r}; leave it out for no limit")
     return value
 
 
@@ -274,6 +313,8 @@ def _checked_endpoints(
     base_url: str,
 ) -> dict[str, Endpoint]:
     """Endpoints with checked addresses. The client's own key goes to its own origin and to no other."""
+    if not isinstance(endpoints, Mapping):
+        raise ConfigurationError(f"endpoints must be families with URLs or Endpoints, not {endpoints!r}")
     unknown = [family for family in endpoints if family not in FAMILIES]
     if unknown:
         raise ConfigurationError(f"endpoints[{unknown[0]!r}]: there is {', '.join(FAMILIES)}")
@@ -303,12 +344,3 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
-    for name, value in headers.items():
-        if name.lower() == "authorization":
-            raise ConfigurationError("default_headers must not hold Authorization; pass the key as api_key")
-        if any(character in f"{name}{value}" for character in "\r\n\0"):
-            raise ConfigurationError(f"default_headers[{name!r}] holds a line break or NUL")
-    return dict(headers)

@@ -16,7 +16,8 @@ from disclosure import SECRET, everything_shown_by
 from servers import ANSWER, CANARY, CLOSE, RESET, SILENCE, Serve, begun, event, head, response, said
 
 from deepseek_async import AsyncDeepSeek, ConfigurationError, DeepSeekError, Endpoint, Timeouts
-from deepseek_async.credential import ApiKey, redact
+from deepseek_async.credential import ApiKey
+from deepseek_async.redaction import redact
 
 
 @pytest.fixture(autouse=True)

@@ -73,6 +73,23 @@ def test_the_defaults_are_the_apis_own():
         ({"default_headers": {"Authorization": "x"}}, "Authorization"),
         ({"default_headers": {"X-A": "a\r\nb"}}, "X-A"),
         ({"default_headers": {"X\n": "a"}}, "default_headers"),
+        ({"default_headers": {"bad name": "a"}}, "default_headers"),
+        ({"default_headers": {"Host": "elsewhere"}}, "Host"),
+        ({"default_headers": {"X": 3}}, r"default_headers\['X'\] must be a text"),
+        ({"default_headers": [("X", "a")]}, "default_headers"),
+        ({"api_key": 3}, "api_key must be a text"),
+        ({"base_url": 3}, "base_url must be a text"),
+        ({"fallback_models": 3}, "fallback_models"),
+        ({"endpoints": 3}, "endpoints"),
+        ({"endpoints": {"embeddings": 3}}, "embeddings"),
+        ({"holidays": 3}, "holidays"),
+        ({"holidays": ["2027-02-09"]}, "holidays"),
+        ({"tokenizer": 3}, "tokenizer"),
+        ({"listeners": 3}, "listeners"),
+        ({"proxy": 3}, "proxy must be a text"),
+        ({"proxy": "127.0.0.1:3128"}, "proxy must be the full URL"),
+        ({"proxy": "socks5://127.0.0.1:1080"}, "proxy must be the full URL"),
+        ({"requests_per_minute": math.inf}, "requests_per_minute"),
     ],
 )
 def test_a_wrong_setting_is_named(arguments: dict, named: str):
@@ -82,6 +99,17 @@ def test_a_wrong_setting_is_named(arguments: dict, named: str):
     assert "swordfish" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "misplaced",
+    [{"timeout": CANARY}, {"lint": CANARY}, {"breaker": CANARY}, {"fallback_models": CANARY}, {"endpoints": CANARY}],
+    ids=str,
+)
+def test_a_key_in_the_wrong_place_is_not_repeated_in_the_message(misplaced: dict):
+    with pytest.raises(ConfigurationError) as caught:
+        made(**misplaced)
+    assert CANARY.removeprefix("sk-")[:6] not in str(caught.value)
+
+
 def test_a_key_in_a_url_is_not_repeated_in_the_message():
     with pytest.raises(ConfigurationError) as caught:
         made(base_url=f"https://api.deepseek.com?key={CANARY}")
@@ -89,7 +117,7 @@ def test_a_key_in_a_url_is_not_repeated_in_the_message():
 
 
 @pytest.mark.parametrize("name", [name for name in Timeouts.__struct_fields__ if name != "total"])
-@pytest.mark.parametrize("value", [0, -1, math.nan])
+@pytest.mark.parametrize("value", [0, -1, math.nan, "5"])
 def test_each_wrong_timer_is_named(name: str, value: float):
     with pytest.raises(ConfigurationError, match=rf"timeout\.{name}"):
         Timeouts(**{name: value})
@@ -184,7 +212,7 @@ def test_arguments_win_over_the_environment(monkeypatch: pytest.MonkeyPatch):
     ("name", "value", "named"),
     [
         ("DEEPSEEK_API_KEY", "", "DEEPSEEK_API_KEY"),
-        ("DEEPSEEK_BASE_URL", "nonsense", "base_url"),
+        ("DEEPSEEK_BASE_URL", "nonsense", "DEEPSEEK_BASE_URL"),
         ("DEEPSEEK_ASYNC_MAX_CONCURRENCY", "many", "DEEPSEEK_ASYNC_MAX_CONCURRENCY"),
         ("DEEPSEEK_ASYNC_MAX_CONCURRENCY", "0", "DEEPSEEK_ASYNC_MAX_CONCURRENCY"),
     ],

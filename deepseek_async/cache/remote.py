@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from deepseek_async.cache.bypass import SLOW, Bypass
 from deepseek_async.cache.entry import Entry, unpacked
-from deepseek_async.credential import redact
 from deepseek_async.errors import ConfigurationError
+from deepseek_async.redaction import redact
 
 _LOG: Final = logging.getLogger("deepseek_async")
 

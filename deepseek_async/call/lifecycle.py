@@ -62,6 +62,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
     """Attempts made elsewhere before."""
     _returns: int = 0
     """Attempts here that were free."""
+    _refused: APIError | None = None
+    """Why it is in the queue again."""
     attempts: int = 0
     """Requests sent so far."""
     request_id: str | None = None
@@ -203,7 +205,10 @@ class Call(msgspec.Struct, gc=False, eq=False):
         around = self._caller.surroundings
         if around is not None:
             around.retried(self, failure, pause.seconds)
-        self._returns += pause.free
+        if pause.free:
+            self._returns += 1
+            # Without the frames below, which hold this call: nothing would ever free that circle.
+            self._refused = copy.copy(failure).with_traceback(None)
         if not pause.free and self._bulk:
             await self._wait_for_credit(failure)
         if pause.everybody:
@@ -352,7 +357,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
                 async with asyncio.timeout_at(until):
                     lease = await scope.admit(self._ticket, self._tokens, bulk=self._bulk, until=until)
         except TimeoutError:
-            failure = self._deadline_passed("for a free slot or for the rate limit")
+            failure = self._refused or self._deadline_passed("for a free slot or for the rate limit")
+            failure.attempts = self.attempts
         else:
             self.queued += scope.loop.time() - began
             if self._caller.halt is not None:

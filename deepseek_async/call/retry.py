@@ -50,8 +50,12 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     hour for bulk."""
 
     def __post_init__(self) -> None:
-        if self.max_attempts < 1:
-            raise ConfigurationError(f"retry.max_attempts must be at least 1, not {self.max_attempts}")
+        attempts = self.max_attempts
+        if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1:
+            raise ConfigurationError(f"retry.max_attempts must be a whole number of at least 1, not {attempts!r}")
+        for name in ("base_delay", "max_delay"):
+            if not isinstance(getattr(self, name), int | float):
+                raise ConfigurationError(f"retry.{name} must be seconds, not {getattr(self, name)!r}")
         # Written so that NaN, which compares to nothing, is refused too.
         if not self.base_delay >= 0:
             raise ConfigurationError(f"retry.base_delay must not be negative, not {self.base_delay}")

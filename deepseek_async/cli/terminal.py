@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, TextIO
 
-from deepseek_async.credential import redact
+from deepseek_async.redaction import redact
 
 # Everything that a terminal obeys, C1 controls included, but line feed and tab.
 _CONTROLS: Final = {code: None for code in (*range(32), *range(127, 160)) if code not in {9, 10}}

@@ -13,7 +13,6 @@ from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any, Final
 
-from deepseek_async.credential import redact
 from deepseek_async.errors import (
     APIStatusError,
     AuthenticationError,
@@ -31,6 +30,7 @@ from deepseek_async.errors import (
     UnprocessableEntityError,
 )
 from deepseek_async.quotation import plain
+from deepseek_async.redaction import redact
 from deepseek_async.types.json_text import read
 
 MAX_QUOTED: Final = 2048
@@ -53,9 +53,12 @@ _BY_STATUS: Final[dict[int, type[APIStatusError]]] = {
 }
 _RETRYABLE: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529, *range(520, 525)})
 
+_PAY: Final = "top up the account's balance"
+
 _ADVICE: Final = {
     401: "check the API key",
-    402: "top up the account's balance",
+    402: _PAY,
+    403: "the key may not do this",
     404: "this server has no such endpoint or object; check base_url",
     413: "the request is too large",
     415: "something between us and the API changed the Content-Type header",
@@ -139,15 +142,23 @@ def _error(
         elif _QUOTA.search(f"{text} {fields.get('type')} {fields.get('code')}"):
             error_type = QuotaExceededError
             facts["retryable"] = False
+            return error_type(_sentence(status, text, _PAY), **facts)
     elif status == 400 and "maximum context length" in text:
         error_type = ContextWindowExceededError
-    return error_type(_sentence(status, text), **facts)
-
-
-def _sentence(status: int, text: str) -> str:
     advice = _ADVICE.get(status, "")
+    if 300 <= status < 400:
+        advice = _redirected(headers.get("location"))
+    return error_type(_sentence(status, text, advice), **facts)
+
+
+def _sentence(status: int, text: str, advice: str) -> str:
     said = text or "the server gave no reason"
     return f"{status}: {said}" + (f" ({advice})" if advice else "")
+
+
+def _redirected(location: str | None) -> str:
+    there = f" to {redact(plain(location))[:200]}" if location else ""
+    return f"the server redirects{there}, and redirects are not followed, so that the key stays here; check base_url"
 
 
 def _explanation(wire: bytes) -> tuple[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, Final
 
 import orjson
@@ -32,6 +33,9 @@ def encode_request(parameters: Mapping[str, Any], limit: int = MAX_REQUEST_BYTES
         name = parameters.get(field)
         if isinstance(name, str) and not name.isprintable():
             raise InvalidRequestError(f"{field} holds a line break, a NUL or another control character: {name!r:.200}")
+    for field, value in parameters.items():
+        if type(value) is float and not isfinite(value):
+            raise InvalidRequestError(f"{field} is {value}, which JSON cannot carry")
     try:
         # Copied, because orjson's bytes keep their working buffer: 8 KB for a short request, which a stream
         # would hold as long as it may have to be sent again.

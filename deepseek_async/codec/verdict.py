@@ -47,7 +47,7 @@ def fault_of_emptiness(completion: ChatCompletion) -> APIError | None:
         if choice.message.content or choice.message.tool_calls:
             return None
     reasons = [choice.finish_reason for choice in completion.choices]
-    if all(reason == "stop" for reason in reasons):
+    if all(reason in {"stop", "tool_calls"} for reason in reasons):
         return APIResponseValidationError(
             "the model ended its answer without content or tool call",
             partial=completion,

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from deepseek_async.configuration.document import Item
-from deepseek_async.configuration.schema import SCHEMA, Entry, Key, Section
+from deepseek_async.configuration.schema import ARGUMENTS, SCHEMA, Entry, Key, Section
 from deepseek_async.credential import Secret
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.quotation import plain
@@ -72,8 +72,11 @@ class _Checker:
     def known(self, found: Mapping[str, Item], names: Iterable[str], prefix: str) -> None:
         for key, item in found.items():
             if key not in names:
-                near = get_close_matches(key, list(names), n=1, cutoff=0.4)
-                hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(sorted(names))}"
+                hint = f"there is {', '.join(sorted(names))}"
+                if not prefix and key in SCHEMA:
+                    hint = "it stands under deepseek:"
+                elif near := _nearest(key, list(names)):
+                    hint = f"did you mean {near!r}?"
                 raise self.error(item.line, f"{prefix}{plain(key)} is not a setting; {hint}")
 
     def entry(self, name: str, entry: Entry, item: Item) -> dict[str, Given]:
@@ -120,6 +123,13 @@ class _Checker:
         if len(content) > _MOST_SECRET_BYTES:
             raise self.error(line, f"{name} refers to {path}, which is larger than a secret can be")
         return content.decode("utf-8", "replace").strip()
+
+
+def _nearest(key: str, names: list[str]) -> str | None:
+    """What a file calls what ``key`` seems to mean: an argument's name, or a slip of the pen."""
+    if (meant := ARGUMENTS.get(key)) in names:
+        return meant
+    return next(iter(get_close_matches(key, names, n=1, cutoff=0.55)), None)
 
 
 def _short(section: Section) -> Key:

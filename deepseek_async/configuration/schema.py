@@ -70,6 +70,15 @@ DATES: Final = Kind("a list of dates such as 2027-02-09", _list_of(_date))
 HEADERS: Final = Kind("names with texts", lambda value: isinstance(value, dict) and all(map(_text, value.values())))
 CONCURRENCY: Final = Kind("a whole number, or auto", lambda value: _whole(value) or value == "auto")
 
+ARGUMENTS: Final = {
+    "base_url": "endpoint",
+    "retry": "retry_policy",
+    "max_retries": "retry_policy",
+    "breaker": "circuit_breaker",
+    "content_filter": "security_settings",
+}
+"""What a file calls differently from the constructor of a client."""
+
 Entry: TypeAlias = Key | Section
 
 SCHEMA: Final[dict[str, Entry]] = {

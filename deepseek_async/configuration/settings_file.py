@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from os import PathLike
 from pathlib import Path
@@ -15,11 +16,16 @@ from deepseek_async.admission import BreakerPolicy
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.configuration.checked import Given, check, environment_of
 from deepseek_async.configuration.document import read, readable_by_others
-from deepseek_async.configuration.schema import SCHEMA, Key, Section
+from deepseek_async.configuration.schema import ARGUMENTS, SCHEMA, Key, Section
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Listener
 
 _DAY: Final = 86_400.0
+
+_NAMED_FIRST: Final = re.compile(r"(\w+)(?:\.(\w+))?")
+
+_ELSEWHERE: Final = {"audit.days": "security_settings.data_retention"}
+"""Settings that stand in a section of another name than the part that refuses them."""
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -76,7 +82,17 @@ class SettingsFile:
         return found
 
     def arguments(self) -> dict[str, Any]:
-        """What the file says, as AsyncDeepSeek's arguments; nothing that the environment says otherwise."""
+        """What the file says, as AsyncDeepSeek's arguments; nothing that the environment says otherwise.
+
+        Raises ConfigurationError, naming the line, for values that do not go together.
+        """
+        try:
+            return self._arguments()
+        except ConfigurationError as error:
+            failure = self.placed(error)
+        raise failure
+
+    def _arguments(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name, argument in _PLAIN.items():
             if (value := self._value(name)) is not None:
@@ -89,6 +105,26 @@ class SettingsFile:
         if breaker is not None:
             found["breaker"] = breaker if isinstance(breaker, bool) else BreakerPolicy(**breaker)
         return found | self._companions()
+
+    def placed(self, error: ConfigurationError, arguments: Collection[str] = ()) -> ConfigurationError:
+        """``error``, which names a setting first, with the line of the file that gave it.
+
+        ``arguments`` are those that won over the file.
+        """
+        match = _NAMED_FIRST.match(error.message)
+        if match is None or match[1] in arguments:
+            return error
+        section = ARGUMENTS.get(match[1], match[1])
+        name = _ELSEWHERE.get(match[0], f"{section}.{match[2]}")
+        if name not in self._given:
+            name = section
+        entry = SCHEMA.get(name)
+        if isinstance(entry, Key) and self._variable(entry) is not None:
+            return error
+        lines = [one.line for key, one in self._given.items() if key == name or key.startswith(f"{name}.")]
+        if not lines:
+            return error
+        return ConfigurationError(f"{self.path}, line {min(lines)}: {name}{error.message[match.end() :]}")
 
     @property
     def log_level(self) -> str | None:
@@ -113,7 +149,7 @@ class SettingsFile:
         if cache := self._section("cache"):
             found["cache"] = _cache(cache, days if "data_retention" in security else None)
         if (budget := self._section("budget")) is not None:
-            found["budget"] = _budget(budget, self._line("budget"))
+            found["budget"] = _budget(budget)
         if security.get("content_filter"):
             found["content_filter"] = _content_filter(security)
         if listeners := self._listeners(security, days):
@@ -156,9 +192,6 @@ class SettingsFile:
         prefix = f"{name}."
         found = {key.removeprefix(prefix): one.value for key, one in self._given.items() if key.startswith(prefix)}
         return found or None
-
-    def _line(self, name: str) -> int:
-        return min(one.line for key, one in self._given.items() if key.partition(".")[0] == name)
 
     def _variable(self, key: Key) -> str | None:
         return self._environment.get(key.variable) if key.variable is not None else None
@@ -206,13 +239,13 @@ def _cache(given: Any, days: int | None) -> Any:
     return Cache(**options)
 
 
-def _budget(given: Any, line: int) -> Any:
+def _budget(given: Any) -> Any:
     from deepseek_async.admission.budget import Budget  # noqa: PLC0415  brings SQLite
 
     if not isinstance(given, dict):
         return Budget(given)
     if "daily" not in given:
-        raise ConfigurationError(f"line {line}: budget needs daily, the US dollars a day")
+        raise ConfigurationError("budget needs daily, the US dollars a day")
     return Budget(**given)
 
 

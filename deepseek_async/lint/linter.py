@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import orjson
 
@@ -24,6 +24,13 @@ _ROUNDS: Final = 4
 """Of repairs: words of OpenAI's API, then the rules, and each of the two once more for what a repair brought up."""
 
 _PACKAGE: Final = str(Path(__file__).parents[1])
+
+
+def known(mode: LintMode) -> LintMode:
+    """``mode`` itself. Raises InvalidRequestError for a word that is none."""
+    if mode not in get_args(LintMode):
+        raise InvalidRequestError(f"lint must be one of {', '.join(get_args(LintMode))}, not {mode!r}")
+    return mode
 
 
 class Linter:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
-from deepseek_async.credential import redact
 from deepseek_async.errors import ConfigurationError, DeepSeekError
 from deepseek_async.events import CallEnded, Event, Rated, Retried
 from deepseek_async.quotation import plain
+from deepseek_async.redaction import redact
 
 LOGGER: Final = logging.getLogger("deepseek_async")
 """The one logger of this library."""

@@ -18,12 +18,15 @@ from deepseek_async.codec.tokens import TokenCount
 from deepseek_async.codec.verdict import fault_of
 from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.lint import LintMode
+from deepseek_async.lint.linter import known
 from deepseek_async.lint.rules import is_thinking
 from deepseek_async.resources.connection import Connection, chosen_timeouts
 from deepseek_async.resources.parameters import Thinking, chat_parameters, path_of
+from deepseek_async.resources.route import further
 from deepseek_async.structured import StructuredOutput
 from deepseek_async.tools import FunctionTool, ToolRun
 from deepseek_async.tools.run import DEFAULT_TURNS, as_tools, run_tools
+from deepseek_async.transport.fields import checked
 from deepseek_async.transport.protocol import Outgoing
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import ChatCompletion, ParsedChatCompletion
@@ -231,7 +234,7 @@ class Completions:
             extra,
         )
         if extra_body:
-            body.update(extra_body)
+            body.update(further(extra_body))
         if output is not None:
             return await output.ask(
                 body,
@@ -313,15 +316,16 @@ class Completions:
         caller = connection.caller()
         wire = encode_request(body, caller.limits.request)
         linter = connection.lint
-        if (lint or linter.mode) != "off":
-            checked = linter.checked(body, wire, lint or linter.mode, deliberate or ())
-            if checked is not body:
-                body, wire = checked, encode_request(checked, caller.limits.request)
+        mode = linter.mode if lint is None else known(lint)
+        if mode != "off":
+            repaired = linter.checked(body, wire, mode, deliberate or ())
+            if repaired is not body:
+                body, wire = repaired, encode_request(repaired, caller.limits.request)
         choices = connection.alternatives
         counts = caller.gate.counts_tokens
         asked = str(body.get("model", ""))
         call = caller.call(
-            Outgoing("POST", path_of(body), wire, headers),
+            Outgoing("POST", path_of(body), wire, headers and checked("extra_headers", headers)),
             retry=retry or connection.retry,
             timeouts=connection.timeouts if timeout is None else chosen_timeouts(timeout, connection.timeouts),
             tokens=connection.tokens.tokens(wire, asked, body.get("max_tokens")) if counts else 0,

@@ -12,7 +12,7 @@ from deepseek_async.codec.body import MembersDecoder
 from deepseek_async.codec.text import fault_of_text
 from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.resources.connection import Connection
-from deepseek_async.resources.route import Route, given
+from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Completion
 
@@ -138,7 +138,7 @@ class TextCompletions:
             stream_options=stream_options,
             **extra,
         )
-        body.update(extra_body or {})
+        body.update(further(extra_body))
         route = self._route
         path = "/completions" if route.elsewhere else "/beta/completions"
         call = route.call("POST", path, body, headers=extra_headers, timeout=timeout)

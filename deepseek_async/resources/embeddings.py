@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from deepseek_async.codec.body import MembersDecoder
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.resources.connection import Connection
-from deepseek_async.resources.route import Route, given
+from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import CreateEmbeddingResponse
 
@@ -54,7 +54,7 @@ class Embeddings:
             encoding_format=encoding_format,
             user=user,
         )
-        body.update(extra_body or {})
+        body.update(further(extra_body))
         route = self._route
         return await route.answer(
             route.call("POST", "/embeddings", body, headers=extra_headers, timeout=timeout),

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, get_args
 from deepseek_async.codec.body import MembersDecoder
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.resources.connection import Connection
-from deepseek_async.resources.route import Route, given
+from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import ImagesResponse
 
@@ -69,7 +69,7 @@ class Images:
             style=style,
             response_format=response_format,
         )
-        body.update(extra_body or {})
+        body.update(further(extra_body))
         route = self._route
         return await route.answer(
             route.call("POST", "/images/generations", body, headers=extra_headers, timeout=timeout),

@@ -12,7 +12,7 @@ from deepseek_async.codec.body import MembersDecoder
 from deepseek_async.codec.responses import fault_of_response
 from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.resources.connection import Connection
-from deepseek_async.resources.route import Route, given
+from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Response
 
@@ -130,7 +130,7 @@ class Responses:
             top_p=top_p,
             **extra,
         )
-        body.update(extra_body or {})
+        body.update(further(extra_body))
         route = self._route
         call = route.call("POST", "/responses", body, headers=extra_headers, timeout=timeout)
         if stream:

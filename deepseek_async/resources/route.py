@@ -15,6 +15,7 @@ from deepseek_async.codec.verdict import error_in
 from deepseek_async.endpoint import Family
 from deepseek_async.errors import APIError, InvalidRequestError, NotFoundError
 from deepseek_async.resources.connection import Connection, chosen_timeouts
+from deepseek_async.transport.fields import checked
 from deepseek_async.transport.protocol import Outgoing
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Answer
@@ -63,7 +64,7 @@ class Route:
             if caller.gate.counts_tokens:
                 tokens = self._estimate(connection, wire, body)
         return caller.call(
-            Outgoing(method, path, wire, headers),
+            Outgoing(method, path, wire, headers and checked("extra_headers", headers)),
             retry=_ONCE if once else connection.retry,
             timeouts=chosen_timeouts(timeout, connection.timeouts),
             tokens=tokens,
@@ -125,6 +126,13 @@ def named(what: str, value: str) -> str:
 def given(**parameters: Any) -> dict[str, Any]:
     """The parameters that are not None: strict servers refuse nulls."""
     return {name: value for name, value in parameters.items() if value is not None}
+
+
+def further(extra_body: Any) -> Mapping[str, Any]:
+    """The fields of an ``extra_body``. Raises InvalidRequestError if they have no names."""
+    if extra_body is not None and not isinstance(extra_body, Mapping):
+        raise InvalidRequestError(f"extra_body must be names with values, not {type(extra_body).__name__}")
+    return extra_body or {}
 
 
 def entries(listed: Answer, decode: Callable[[bytes], T]) -> list[T]:

@@ -9,9 +9,9 @@ from typing import Final
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
-from deepseek_async.credential import redact
 from deepseek_async.errors import APIConnectionError, APIError
 from deepseek_async.quotation import plain
+from deepseek_async.redaction import redact
 from deepseek_async.transport.http1 import HTTPViolation, ResponseParser
 
 _HIGH_WATER: Final = 1 << 20

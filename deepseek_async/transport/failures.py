@@ -7,9 +7,9 @@ import ssl
 
 import aiohttp
 
-from deepseek_async.credential import redact
 from deepseek_async.errors import APIConnectionError, APIError, APITimeoutError
 from deepseek_async.quotation import plain
+from deepseek_async.redaction import redact
 from deepseek_async.transport.handler import MalformedBodyError, StaleConnectionError
 
 

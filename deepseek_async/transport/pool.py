@@ -7,7 +7,6 @@ objects are left out: they are 46 of the 80 µs of CPU that a plain request cost
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -22,14 +21,12 @@ from deepseek_async.errors import APIConnectionError, APIError, APIResponseValid
 from deepseek_async.transport.channel import Channel
 from deepseek_async.transport.connector import forget, open_connector
 from deepseek_async.transport.failures import translate
+from deepseek_async.transport.fields import checked, merged
 from deepseek_async.transport.http1 import ResponseParser
 from deepseek_async.transport.protocol import Outgoing, Response, url_of
 from deepseek_async.transport.session import Session
 from deepseek_async.transport.watchdog import Watchdog
 
-_FIELD_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_FIELD_VALUE: Final = re.compile(r"[^\r\n\0]*")
-_OURS: Final = frozenset({"connection", "content-length", "host", "transfer-encoding"})
 _TARGETS: Final = 64
 """Request heads that are kept ready; paths with an id in them would fill the memory."""
 
@@ -55,7 +52,7 @@ class Pool:
     ) -> None:
         self._base = URL(base_url)
         self.origin = str(self._base.origin())
-        self._fields = _merged(
+        self._fields = merged(
             {"Accept": "*/*", "User-Agent": "deepseek-async"},
             headers,
             {
@@ -135,7 +132,9 @@ class Pool:
         if not target.isascii() or not target.isprintable() or " " in target:
             raise InvalidRequestError(f"the path {outgoing.path!r} cannot be written as HTTP")
         host = url.host_port_subcomponent
-        fields = self._fields if outgoing.headers is None else _merged(self._fields, outgoing.headers)
+        fields = (
+            self._fields if outgoing.headers is None else merged(self._fields, checked("headers", outgoing.headers))
+        )
         lines = [f"{outgoing.method} {target} HTTP/1.1", f"Host: {host}"]
         lines += [f"{name}: {value}" for name, value in fields.items()]
         head = _MaskedHead("\r\n".join(lines).encode())
@@ -259,16 +258,3 @@ class _MaskedHead(bytes):
 
     def __repr__(self) -> str:
         return "<head of a request>"
-
-
-def _merged(*several: Mapping[str, str] | None) -> dict[str, str]:
-    """Header fields, the later ones in the place of earlier ones of the same name. Raises InvalidRequestError."""
-    merged: dict[str, tuple[str, str]] = {}
-    for fields in several:
-        for name, value in (fields or {}).items():
-            if not _FIELD_NAME.fullmatch(name) or name.lower() in _OURS:
-                raise InvalidRequestError(f"a header {name!r} cannot be sent")
-            if not _FIELD_VALUE.fullmatch(value):
-                raise InvalidRequestError(f"the header {name} holds a line break or NUL and cannot be written as HTTP")
-            merged[name.lower()] = name, value
-    return dict(merged.values())

@@ -16,7 +16,7 @@ import msgspec
 from multidict import CIMultiDict
 from yarl import URL
 
-from deepseek_async.credential import ApiKey, redact
+from deepseek_async.credential import ApiKey
 from deepseek_async.errors import (
     APIConnectionError,
     APIError,
@@ -25,6 +25,7 @@ from deepseek_async.errors import (
     InvalidRequestError,
 )
 from deepseek_async.quotation import plain
+from deepseek_async.redaction import redact
 from deepseek_async.transport.connector import forget, open_connector
 from deepseek_async.transport.failures import translate
 from deepseek_async.transport.handler import StrictHandler

@@ -47,6 +47,8 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = getattr(self, name)
+            if value is not None and not isinstance(value, int | float):
+                raise ConfigurationError(f"timeout.{name} must be seconds, not {value!r}")
             if value is not None and not value > 0:
                 raise ConfigurationError(f"timeout.{name} must be above 0 seconds, not {value!r}")
         for name, default in _DEFAULTS.items():

@@ -196,6 +196,25 @@ def test_a_secret_is_fetched_from_where_the_file_says(write: Write):
         ("deepseek: {api_key: 'file:/not/there'}", "line 1: api_key refers to /not/there, which cannot be read"),
         ("deepseek:\n  api_key: {a: b}", "line 2: api_key must be text, not this value"),
         ("deepseek: {budget: {zone: UTC}}", "budget needs daily"),
+        ("api_key: x", "line 1: api_key is not a setting; it stands under deepseek:"),
+        ("deepseek:\n  retry: 3", "line 2: deepseek.retry is not a setting; did you mean 'retry_policy'?"),
+        ("deepseek:\n  max_retries: 3", "line 2: deepseek.max_retries is not a setting; did you mean 'retry_policy'?"),
+        ("deepseek:\n  base_url: x", "line 2: deepseek.base_url is not a setting; did you mean 'endpoint'?"),
+        ("deepseek:\n  verify: no", "line 2: deepseek.verify is not a setting; there is account"),
+        ("deepseek:\n  timeout: sk-canary0123456789", "line 2: timeout must be a number, not 'sk-…'"),
+        ("deepseek:\n\n  retry_policy: {max_attempts: 0}", "line 3: retry_policy.max_attempts must be a whole number"),
+        (
+            "deepseek:\n  retry_policy:\n    base_delay: 1\n    max_delay: 0.5",
+            "line 4: retry_policy.max_delay (0.5) must not be below",
+        ),
+        ("deepseek:\n  circuit_breaker: {reset_timeout: 0}", "line 2: circuit_breaker.reset_timeout must be above 0"),
+        ("deepseek:\n  lint: warn\n  budget: {zone: UTC}", "line 3: budget needs daily"),
+        ("deepseek:\n  budget: -1", "line 2: budget must be US dollars above 0"),
+        ("deepseek:\n  cache: {ttl: 0}", "line 2: cache.ttl must be at least"),
+        (
+            "deepseek:\n  security_settings:\n    audit_logging: true\n    data_retention: 0",
+            "line 4: security_settings.data_retention must be",
+        ),
         ("deepseek:\n\tapi_key: x", "line 2: found character"),
         ("deepseek: {a: [}", "line 1: "),
         ("deepseek: &a {lint: warn}\nsecurity_settings: *a", "line 1: aliases (*name) are not taken"),
@@ -217,6 +236,35 @@ def test_a_wrong_file_says_where_and_what(write: Write, text: str, said: str):
     assert said in caught.value.message
     if "line" in said:
         assert caught.value.message.startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("deepseek:\n\n  endpoint: nonsense", "line 3: endpoint must be a full URL"),
+        ("deepseek:\n  max_concurrency: 0", "line 2: max_concurrency must be a whole number of at least 1"),
+        ("deepseek:\n  timeout: -1", "line 2: timeout must be above 0"),
+        ("deepseek:\n  lint: loud", "line 2: lint must be one of off, warn"),
+        ("deepseek:\n  fallback_models: [a, a]", "line 2: fallback_models names 'a' twice"),
+        ("deepseek:\n  tokens_per_minute: 0", "line 2: tokens_per_minute must be above 0"),
+        ("deepseek:\n  proxy: nowhere", "line 2: proxy must be the full URL"),
+    ],
+)
+def test_a_value_that_only_the_client_refuses_is_told_with_its_line(write: Write, text: str, said: str):
+    path = write(text)
+    with pytest.raises(ConfigurationError) as caught:
+        AsyncDeepSeek.from_settings(path, api_key=CANARY)
+    assert caught.value.message.startswith(f"{path}, {said}")
+
+
+def test_a_wrong_argument_or_variable_is_not_blamed_on_the_file(write: Write, monkeypatch: pytest.MonkeyPatch):
+    path = write("deepseek:\n  endpoint: https://right.example\n  lint: warn")
+    monkeypatch.setenv("DEEPSEEK_BASE_URL", "nonsense")
+    with pytest.raises(ConfigurationError, match="^DEEPSEEK_BASE_URL must be"):
+        AsyncDeepSeek.from_settings(path, api_key=CANARY)
+    monkeypatch.delenv("DEEPSEEK_BASE_URL")
+    with pytest.raises(ConfigurationError, match="^lint must be"):
+        AsyncDeepSeek.from_settings(path, api_key=CANARY, lint="loud")
 
 
 @pytest.mark.parametrize("wrong", ["missing", "folder", "large", "bytes"])

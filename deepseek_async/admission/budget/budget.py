@@ -291,7 +291,7 @@ class Budget:
         spent = (self._others.held + ledger.spent + ledger.reserved) / NANO
         return BudgetExceededError(
             f"the day's budget does not suffice: this call on {model} can cost ${amount / NANO:.6f}, and "
-            f"${max(0.0, self.daily - spent):.6f} of ${self.daily:g} are left or held until {ledger.day} ends in "
+            f"${max(0.0, self.daily - spent):.6f} of ${self.daily:.6f} are left or held until {ledger.day} ends in "
             f"{self.zone}, in {left:.0f} s. Raise the budget, or lower max_tokens so that less is held for a call",
             budget=self.daily,
             spent=spent,

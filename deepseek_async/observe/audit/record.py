@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import orjson
 
-from deepseek_async.credential import redact
 from deepseek_async.errors import DeepSeekError
 from deepseek_async.events import CallEnded, Rated
+from deepseek_async.redaction import redact
 
 _CONTENT: Final = frozenset({"messages", "prompt", "suffix", "input"})
 """What was asked, as opposed to how."""
