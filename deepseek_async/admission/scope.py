@@ -190,7 +190,8 @@ class Scope:
 
     def pause(self, seconds: float, reason: APIError) -> None:
         """Start nothing for ``seconds``, because the server asked for it in ``reason``."""
-        self._pause_reason = reason
+        # Without its frames: they hold a call with its prompt, and this one outlives it.
+        self._pause_reason = copy.copy(reason).with_traceback(None)
         self.turnstile.pause(self.loop.time() + seconds)
 
     def poor(self, limit: int, current: int) -> None:

@@ -357,7 +357,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
                 async with asyncio.timeout_at(until):
                     lease = await scope.admit(self._ticket, self._tokens, bulk=self._bulk, until=until)
         except TimeoutError:
-            failure = self._refused or self._deadline_passed("for a free slot or for the rate limit")
+            failure, self._refused = self._refused or self._deadline_passed("for a free slot or a limit"), None
             failure.attempts = self.attempts
         else:
             self.queued += scope.loop.time() - began

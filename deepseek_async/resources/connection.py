@@ -11,7 +11,7 @@ from deepseek_async.call.fallback import Alternative
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.tokens import TokenEstimator
 from deepseek_async.endpoint import Family
-from deepseek_async.errors import InvalidRequestError
+from deepseek_async.errors import ConfigurationError
 from deepseek_async.lint import Linter
 from deepseek_async.transport.watchdog import Timeouts
 
@@ -60,5 +60,5 @@ def chosen_timeouts(timeout: float | Timeouts | None, default: Timeouts) -> Time
     if isinstance(timeout, Timeouts):
         return timeout
     if not isinstance(timeout, int | float) or isinstance(timeout, bool):
-        raise InvalidRequestError(f"timeout must be a number of seconds or a Timeouts, not {timeout!r}")
+        raise ConfigurationError(f"timeout must be a number of seconds or a Timeouts, not {timeout!r}")
     return msgspec.structs.replace(default, total=float(timeout))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 
 import pytest
 from clients import Connect, ask
@@ -205,6 +207,49 @@ async def test_the_deadline_bounds_the_back_off(serve: Serve, connect: Connect):
     with pytest.raises(ServerOverloadedError) as caught:
         await ask(connect(server), timeout=5)
     assert caught.value.attempts == len(server.requests) == 1
+
+
+@pytest.mark.parametrize("text", ["", "current concurrency is 26, which exceeds your concurrency limit of 25"])
+async def test_a_deadline_that_ends_the_wait_after_a_refusal_tells_the_refusal(
+    serve: Serve, connect: Connect, text: str
+):
+    server = await serve([response(text.encode(), 429, x_ds_trace_id="t1")])
+    with pytest.raises(RateLimitError) as caught:
+        await ask(connect(server), timeout=0.6)
+    error = caught.value
+    assert (error.status_code, error.request_id, error.retryable) == (429, "t1", True)
+    assert error.attempts == len(server.requests) >= 1
+
+
+async def test_an_error_after_refusals_leaves_nothing_behind(serve: Serve, connect: Connect):
+    client = connect(await serve([response(b"", 429)]))
+
+    async def refused() -> weakref.ref[RateLimitError]:
+        try:
+            await ask(client, timeout=0.4)
+        except RateLimitError as error:
+            return weakref.ref(error)
+        raise AssertionError
+
+    gone = await refused()
+    await asyncio.sleep(0)  # a timer of the call ends
+    gc.collect()
+    assert gone() is None
+
+
+class Conversation(list):
+    """Messages that can be watched."""
+
+
+async def test_a_pause_that_was_asked_for_does_not_keep_the_prompt_of_a_call(serve: Serve, connect: Connect):
+    client = connect(await serve([response(b"", 503, retry_after="0")], [ANSWER]), fallback_models=["deepseek-v4-pro"])
+    conversation = Conversation([{"role": "user", "content": "Hi"}])
+    gone = weakref.ref(conversation)
+    await ask(client, messages=conversation)
+    del conversation
+    await asyncio.sleep(0)
+    gc.collect()
+    assert gone() is None
 
 
 async def test_the_deadline_bounds_all_attempts_together(serve: Serve, connect: Connect):

@@ -86,6 +86,22 @@ def test_each_body_gives_its_class_and_sentence(status: int, body, content_type:
     assert error.message == str(error)
 
 
+def test_a_quota_that_is_used_up_asks_for_money_and_not_for_patience():
+    error = refused(429, envelope("You exceeded your current quota, please check your plan and billing details"))
+    assert type(error) is QuotaExceededError
+    assert "top up" in str(error)
+    assert "max_concurrency" not in str(error)
+
+
+def test_a_redirect_says_where_to_and_that_it_was_not_followed():
+    error = refused(307, b"", location="https://elsewhere.example/v1?key=sk-abcdefgh\x1b[2J")
+    assert "https://elsewhere.example/v1" in str(error)
+    assert "not followed" in str(error)
+    assert "base_url" in str(error)
+    assert "abcdefgh" not in str(error)
+    assert "\x1b" not in str(error)
+
+
 @pytest.mark.parametrize("status", range(300, 600))
 def test_what_may_pass_is_retryable_and_nothing_else(status: int):
     retryable = {408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}

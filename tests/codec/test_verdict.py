@@ -49,9 +49,10 @@ def test_one_bad_choice_spoils_the_answer():
     assert judged(body) is not None
 
 
+@pytest.mark.parametrize("finish_reason", ["stop", "tool_calls"])
 @pytest.mark.parametrize("content", ["", None])
-def test_a_stop_that_says_nothing_is_no_answer(content: str | None):
-    fault = judged(answer(content))
+def test_an_ending_in_order_that_says_nothing_is_no_answer(content: str | None, finish_reason: str):
+    fault = judged(answer(content, finish_reason=finish_reason))
     assert isinstance(fault, APIResponseValidationError)
     assert fault.retryable
 

@@ -260,10 +260,10 @@ def test_a_value_that_only_the_client_refuses_is_told_with_its_line(write: Write
 def test_a_wrong_argument_or_variable_is_not_blamed_on_the_file(write: Write, monkeypatch: pytest.MonkeyPatch):
     path = write("deepseek:\n  endpoint: https://right.example\n  lint: warn")
     monkeypatch.setenv("DEEPSEEK_BASE_URL", "nonsense")
-    with pytest.raises(ConfigurationError, match="^DEEPSEEK_BASE_URL must be"):
+    with pytest.raises(ConfigurationError, match=r"^DEEPSEEK_BASE_URL must be"):
         AsyncDeepSeek.from_settings(path, api_key=CANARY)
     monkeypatch.delenv("DEEPSEEK_BASE_URL")
-    with pytest.raises(ConfigurationError, match="^lint must be"):
+    with pytest.raises(ConfigurationError, match=r"^lint must be"):
         AsyncDeepSeek.from_settings(path, api_key=CANARY, lint="loud")
 
 
