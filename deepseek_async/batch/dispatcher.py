@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from enum import Enum
 from typing import Final, Generic, TypeVar
 
 In = TypeVar("In")
@@ -16,6 +17,9 @@ row not to hold up the others at once, and a bound on what waits behind it."""
 
 _UNORDERED_WINDOW: Final = 2
 
+_TOGETHER: Final = 64
+"""Results that wait for each other are taken when so many are there, at the latest."""
+
 _FOLLOWED: Final = 0.1
 """Seconds between two looks at a limit that moves; it grows by some ten per cent in that time at most."""
 
@@ -25,6 +29,7 @@ class Dispatcher(Generic[In, Out]):
 
     Memory is bounded by the concurrency: a row is pulled only when there is room in the window, and its place
     there is free again when its result has been taken. ``work`` must not raise but for what ends the job.
+    ``linger`` is how many seconds a result may wait for others, so that its consumer takes many in one go.
     """
 
     def __init__(
@@ -34,12 +39,15 @@ class Dispatcher(Generic[In, Out]):
         *,
         concurrency: int | Callable[[], int],
         ordered: bool = False,
+        linger: float = 0.0,
     ) -> None:
         self._rows = _Rows(source)
         self._work = work
-        self._limit = concurrency if callable(concurrency) else lambda: concurrency
-        self._moves = callable(concurrency)
+        self._concurrency = concurrency
+        self._limit: int = 0
+        """The concurrency at the last look."""
         self._ordered = ordered
+        self._linger = linger
         self._places = _Places()
         self._workers: set[asyncio.Task[None]] = set()
         self._ready: deque[Out] = deque()
@@ -50,6 +58,7 @@ class Dispatcher(Generic[In, Out]):
         self._failure: BaseException | None = None
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._lingering: asyncio.TimerHandle | None = None
         self.in_flight = 0
         """Rows that are being worked on."""
 
@@ -79,21 +88,31 @@ class Dispatcher(Generic[In, Out]):
                 if self._failure is not None:
                     raise self._failure
                 if self._workers:
-                    self._wake.clear()
-                    await self._wake.wait()
+                    await self._sleep()
             failure = self._failure or self._rows.failure
             if failure is not None:
                 raise failure
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+            self._stop_lingering()
             await self._cancel_workers()
+
+    async def _sleep(self) -> None:
+        self._stop_lingering()
+        self._wake.clear()
+        await self._wake.wait()
+
+    def _stop_lingering(self) -> None:
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
 
     def _follow_limit(self) -> None:
         """Take over a limit that has moved. Asked again and again, because it grows while every worker waits."""
-        limit = self._limit()
+        limit = self._limit = self._concurrency() if callable(self._concurrency) else self._concurrency
         self._places.resize(limit * (_ORDERED_WINDOW if self._ordered else _UNORDERED_WINDOW))
-        if self._moves:
+        if callable(self._concurrency):
             if self._workers and len(self._workers) < limit and not self._rows.ended:
                 self._start_worker()
             self._timer = asyncio.get_running_loop().call_later(_FOLLOWED, self._follow_limit)
@@ -108,15 +127,19 @@ class Dispatcher(Generic[In, Out]):
         self._wake.set()
 
     async def _run(self) -> None:
+        rows, places = self._rows, self._places
         try:
-            while not self._rows.ended and len(self._workers) <= self._limit():
-                await self._places.take()
-                try:
-                    row = await anext(self._rows)
-                except StopAsyncIteration:
-                    return
+            while not rows.ended and not self._is_one_too_many():
+                if not places.take_now():
+                    await places.take()
+                row = rows.at_once()
+                if row is _Later.LATER:
+                    try:
+                        row = await anext(rows)
+                    except StopAsyncIteration:
+                        return
                 position, self._pulled = self._pulled, self._pulled + 1
-                if len(self._workers) < self._limit():
+                if len(self._workers) < self._limit:
                     # One worker brings in the next, so three rows do not start a thousand tasks.
                     self._start_worker()
                 self.in_flight += 1
@@ -131,15 +154,22 @@ class Dispatcher(Generic[In, Out]):
                 self._failure = self._failure or failure
             self._rows.ended = True
 
+    def _is_one_too_many(self) -> bool:
+        return callable(self._concurrency) and len(self._workers) > self._concurrency()
+
     def _finish(self, position: int, result: Out) -> None:
+        ready = self._ready
         if not self._ordered:
-            self._ready.append(result)
+            ready.append(result)
         else:
             self._early[position] = result
             while self._released in self._early:
-                self._ready.append(self._early.pop(self._released))
+                ready.append(self._early.pop(self._released))
                 self._released += 1
-        self._wake.set()
+        if not self._linger or len(ready) >= min(_TOGETHER, self._limit // 2):
+            self._wake.set()
+        elif ready and self._lingering is None:
+            self._lingering = asyncio.get_running_loop().call_later(self._linger, self._wake.set)
 
     async def _cancel_workers(self) -> None:
         self._leaving = self._rows.ended = True
@@ -154,22 +184,45 @@ class _Places:
 
     def __init__(self) -> None:
         self._size = self._target = 0
-        self._free = asyncio.Semaphore(0)
+        self._spare = 0
+        self._waiting = 0
+        self._given = asyncio.Semaphore(0)
+        """Places for those that wait: an await a row is dear where, as mostly, there is room."""
+
+    def take_now(self) -> bool:
+        if not self._spare:
+            return False
+        self._spare -= 1
+        return True
 
     async def take(self) -> None:
-        await self._free.acquire()
+        self._waiting += 1
+        try:
+            await self._given.acquire()
+        finally:
+            self._waiting -= 1
 
     def give_back(self) -> None:
         if self._size > self._target:
             self._size -= 1
         else:
-            self._free.release()
+            self._add()
 
     def resize(self, target: int) -> None:
         self._target = target
         while self._size < target:
             self._size += 1
-            self._free.release()
+            self._add()
+
+    def _add(self) -> None:
+        if self._waiting:
+            self._given.release()
+        else:
+            self._spare += 1
+
+
+class _Later(Enum):
+    LATER = "later"
 
 
 class _Rows(AsyncIterator[In]):
@@ -182,6 +235,7 @@ class _Rows(AsyncIterator[In]):
             self._async = aiter(source)
         else:
             self._sync = iter(source)
+        self._at_once: Callable[[], In | None] | None = getattr(source, "at_once", None)
         # An async generator refuses to be advanced by two tasks at once.
         self._turn = None if getattr(source, "safe_for_many", False) else asyncio.Lock()
         self.ended = False
@@ -196,12 +250,23 @@ class _Rows(AsyncIterator[In]):
         if stop is not None:
             stop()
 
-    async def __anext__(self) -> In:
+    def at_once(self) -> In | _Later:
+        """The next row if nothing has to be waited for; LATER if ``anext`` has to be asked, also for the end."""
         try:
             if self._sync is not None:
                 if not self.ended:
                     return next(self._sync)
-            elif self._async is not None and self._turn is None:
+            elif self._at_once is not None and not self.ended and (row := self._at_once()) is not None:
+                return row
+        except StopIteration:
+            self.ended = True
+        except Exception as failure:  # noqa: BLE001  raised to the consumer once the rows under way have ended
+            self.failure, self.ended = failure, True
+        return _Later.LATER
+
+    async def __anext__(self) -> In:
+        try:
+            if self._async is not None and self._turn is None:
                 if not self.ended:
                     return await anext(self._async)
             elif self._async is not None and self._turn is not None:
@@ -209,7 +274,7 @@ class _Rows(AsyncIterator[In]):
                     # Looked at after the wait: those in line behind the last row must not ask again.
                     if not self.ended:
                         return await anext(self._async)
-        except (StopIteration, StopAsyncIteration):
+        except StopAsyncIteration:
             pass
         except Exception as failure:  # noqa: BLE001  raised to the consumer once the rows under way have ended
             self.failure = failure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +34,9 @@ from deepseek_async.errors import (
 )
 
 _NOT_LINES: Final = frozenset({".gz", ".csv", ".parquet"})
+_LINGER: Final = 0.005
+"""Seconds that an answer may wait for others: priced and written down in one go, each costs half as much."""
+
 _LOOK_EVERY: Final = 1024
 """Rows between two looks at whether somebody else writes to the input."""
 
@@ -46,6 +49,7 @@ class Job:
         source: Path,
         output: Path,
         answer: Callable[[Row], Awaitable[BatchResult]],
+        price: Callable[[BatchResult], None],
         *,
         defaults: Defaults,
         concurrency: int | Callable[[], int],
@@ -57,6 +61,7 @@ class Job:
         self._source = source
         self._output = output
         self._answer = answer
+        self._price = price
         self._defaults = defaults
         self._concurrency = concurrency
         self._schedule = schedule
@@ -157,6 +162,8 @@ class Job:
             self._copies = Copies(survey.finished.places)
         with closing(self._due(survey)) as rows:  # type: ignore[type-var]
             await self._run_rows(rows, journal)
+        with self._stopped_by_a_change():
+            survey.check_unchanged()
         return self._copies is not None and self._copies.put_off > 0 and self._stopped is None
 
     def _survey(self, journal: Journal) -> Survey:
@@ -179,7 +186,7 @@ class Job:
         return self._stopped is not None
 
     def _due(self, survey: Survey) -> Iterator[Due]:
-        try:
+        with self._stopped_by_a_change():
             for number, due in enumerate(survey.rows()):
                 if number % _LOOK_EVERY == 0:
                     survey.check_unchanged()
@@ -191,9 +198,13 @@ class Job:
                 if due.redo is not None and self._options.redo.parameters:
                     due.row = _under(due.row, self._options.redo.parameters)
                 yield due
-            survey.check_unchanged()
+
+    @contextmanager
+    def _stopped_by_a_change(self) -> Iterator[None]:
+        """An input that changes now is too late to refuse the job: what is under way is finished and kept."""
+        try:
+            yield
         except (InputChangedError, ConfigurationError) as error:
-            # It is too late to refuse the job: what is under way is finished and kept.
             self.stop(error)
 
     async def _run_rows(self, rows: Iterator[Due], journal: Journal) -> None:
@@ -201,7 +212,12 @@ class Job:
 
         async def answer(ticket: Ticket[Due]) -> tuple[Due, BatchResult]:
             due = ticket.row
-            result = await self._end_of(due, journal)
+            if due.place is not None:
+                result = copied_result(journal.read_line(due.place), due.row.index, due.custom_id)
+            else:
+                if journal.stalled:
+                    await journal.flow()
+                result = await self._answer(due.row)
             if result.error is not None and says_nothing_of_the_row(result.error):
                 # At once, and not when the result is taken: no worker is to begin another row.
                 self.stop(result.error)
@@ -213,21 +229,26 @@ class Job:
             answer,
             concurrency=self._concurrency,
             ordered=self._ordered,
+            linger=_LINGER,
         )
         if self._stopped is not None:
             dispatcher.stop()
         try:
             async with aclosing(dispatcher.results()) as results:
                 async for due, result in results:
-                    line = self._line(due, result)
-                    if line is not None:
-                        await journal.append(line, Ending.of(result, copied=due.place is not None))
+                    self._keep(due, result, journal)
+                    if journal.behind:
+                        await journal.make_room()
         finally:
             # Answers that were there when the job was cancelled are paid for.
             for due, result in dispatcher.untaken():
-                line = self._line(due, result)
-                if line is not None:
-                    journal.append_nowait(line, Ending.of(result, copied=due.place is not None))
+                self._keep(due, result, journal)
+
+    def _keep(self, due: Due, result: BatchResult, journal: Journal) -> None:
+        self._price(result)
+        line = self._line(due, result)
+        if line is not None:
+            journal.append_nowait(line, Ending.of(result, copied=due.place is not None))
 
     def _line(self, due: Due, result: BatchResult) -> bytes | None:
         """The row's line; None if it stays pending, because its error would be that of every other row."""
@@ -258,13 +279,6 @@ class Job:
         in_flight = self._dispatcher.in_flight if self._dispatcher is not None else 0
         if self._spent + in_flight * mean >= budget:
             self.stop(f"the budget of ${budget:g} is used up, with what is in flight: ${self._spent:.6g} spent")
-
-    async def _end_of(self, due: Due, journal: Journal) -> BatchResult:
-        if due.place is not None:
-            return copied_result(journal.read_line(due.place), due.row.index, due.custom_id)
-        if journal.stalled:
-            await journal.flow()
-        return await self._answer(due.row)
 
     def _durable(self, written: Written) -> None:
         for ending in written.marks:

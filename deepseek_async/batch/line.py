@@ -19,10 +19,13 @@ from deepseek_async.types.json_text import read
 FACTS: Final = "deepseek_async"
 """The extra key; readers of OpenAI's format ignore it."""
 
-_LINE: Final = b'{"id":"batch_req_%016x","custom_id":%b,"response":%b,"error":%b,"' + FACTS.encode() + b'":%b'
-_ANSWERED: Final = b'{"status_code":200,"request_id":%b,"body":%b}'
-_FACTS: Final = b'{"hash":"%016x","index":%d,"attempts":%d,"started":%.3f,"latency":%.4f,"cost":%.10f}'
-_FACTS_LACKING: Final = b'{"hash":"%016x","index":%d,"attempts":%d,"started":%b,"latency":%.4f,"cost":%b}'
+_LINE: Final = b'{"id":"batch_req_%b","custom_id":%b,"response":%b,"error":%b,"' + FACTS.encode() + b'":{"hash":"%b"%b'
+_RESPONSE: Final = b'{"status_code":200,"request_id":%b,"body":%b}'
+_FACTS: Final = b',"index":%d,"attempts":%d,"started":%b,"latency":%.4f,"cost":%b'
+_ANSWERED: Final = _LINE.replace(b'"error":%b', b'"error":null').replace(b'"response":%b', b'"response":' + _RESPONSE)[
+    :-2
+] + _FACTS.replace(b'"started":%b', b'"started":%.3f').replace(b'"cost":%b', b'"cost":%.10f')
+"""What most lines are, in one piece: put together from parts, a line costs twice as much."""
 _TRAILER: Final = len(b',"crc32":"00000000"}}')
 _TRAILER_START: Final = b',"crc32":"'
 _CHECKSUM: Final = re.compile(rb',"crc32":"([0-9a-f]{8})"\}\}$')
@@ -131,33 +134,36 @@ def encode_line(
     ``origin`` are further facts: why a row was run again, and with what. The line is put together by hand, because
     the answer in it is JSON already.
     """
-    completion = result.completion
+    completion, started, cost = result.completion, result.started, result.cost
     try:
-        if completion is not None:
-            response, error = _ANSWERED % (orjson.dumps(result.request_id), _one_line(completion.to_json())), b"null"
-        else:
-            response, error = orjson.dumps(_refusal(result)), orjson.dumps(_error(result))
-        return _assembled(hashed, custom_id, response, error, _facts(result, hashed, origin))
+        request_id = orjson.dumps(result.request_id)
     except TypeError:
-        # A lone surrogate, from a header or an error body.
-        response = orjson.dumps(_presentable(_answered(result) or _refusal(result)))
-        error = orjson.dumps(_presentable(_error(result)))
-        return _assembled(hashed, custom_id, response, error, _facts(result, hashed, origin))
+        request_id = orjson.dumps(_presentable(result.request_id))  # a lone surrogate, from a header
+    if completion is None:
+        response, error = orjson.dumps(_presentable(_refusal(result))), orjson.dumps(_presentable(_error(result)))
+        text = _text(custom_id, hashed, response, error, _facts(result))
+    elif started is None or cost is None:
+        response = _RESPONSE % (request_id, _one_line(completion.to_json()))
+        text = _text(custom_id, hashed, response, b"null", _facts(result))
+    else:
+        shown = b"%016x" % hashed
+        answer = _one_line(completion.to_json())
+        facts = (result.index, result.attempts, started, result.latency, cost)
+        text = _ANSWERED % (shown, orjson.dumps(custom_id), request_id, answer, shown, *facts)
+    if result.predicted_cached_tokens is not None:
+        text += b',"predicted_cached_tokens":%d' % result.predicted_cached_tokens
+    if completion is None and (usage := result.usage) is not None:
+        text += b',"billed":%b' % orjson.dumps(_billed(result, usage))
+    if origin:
+        text += b"," + orjson.dumps(origin)[1:-1]
+    return _sealed(text)
 
 
 def copied_line(line: bytes, custom_id: str, hashed: int, index: int) -> bytes:
     """The line for a row whose answer is in another row's ``line``: nothing was sent for it, and it cost nothing."""
     source = _decode_copied(line)
-    facts = {
-        "hash": f"{hashed:016x}",
-        "index": index,
-        "attempts": 0,
-        "started": None,
-        "latency": 0.0,
-        "cost": 0.0,
-        "copy_of": source.custom_id,
-    }
-    return _assembled(hashed, custom_id, bytes(source.response), bytes(source.error), orjson.dumps(facts))
+    facts = _FACTS % (index, 0, b"null", 0.0, b"0.0") + b',"copy_of":%b' % orjson.dumps(source.custom_id)
+    return _sealed(_text(custom_id, hashed, bytes(source.response), bytes(source.error), facts))
 
 
 def decode_line(line: bytes) -> FinishedRow | None:
@@ -209,30 +215,20 @@ def decode_answer(line: bytes) -> Answer | None:
         return None
 
 
-def _assembled(hashed: int, custom_id: str, response: bytes, error: bytes, facts: bytes) -> bytes:
-    text = _LINE % (hashed, orjson.dumps(custom_id), response, error, facts[:-1])
-    return b'%b,"crc32":"%08x"}}\n' % (text, zlib.crc32(text))
+def _sealed(text: bytes) -> bytes:
+    return text + b',"crc32":"%08x"}}\n' % zlib.crc32(text)
 
 
-def _facts(result: BatchResult, hashed: int, origin: Mapping[str, Any] | None) -> bytes:
-    # By hand, because a dict and three roundings cost a row as much as all the rest of its line.
-    started, cost = result.started, result.cost
-    if started is not None and cost is not None:
-        facts = _FACTS % (hashed, result.index, result.attempts, started, result.latency, cost)
-    else:
-        facts = _FACTS_LACKING % (
-            hashed,
-            result.index,
-            result.attempts,
-            b"null" if started is None else b"%.3f" % started,
-            result.latency,
-            b"null" if cost is None else b"%.10f" % cost,
-        )
-    if result.predicted_cached_tokens is not None:
-        facts = b'%b,"predicted_cached_tokens":%d}' % (facts[:-1], result.predicted_cached_tokens)
-    if result.error is not None and (usage := result.usage) is not None:
-        facts = b'%b,"billed":%b}' % (facts[:-1], orjson.dumps(_billed(result, usage)))
-    return facts if not origin else facts[:-1] + b"," + orjson.dumps(origin)[1:]
+def _text(custom_id: str, hashed: int, response: bytes, error: bytes, facts: bytes) -> bytes:
+    """A line without its end."""
+    shown = b"%016x" % hashed
+    return _LINE % (shown, orjson.dumps(custom_id), response, error, shown, facts)
+
+
+def _facts(result: BatchResult) -> bytes:
+    started = b"null" if result.started is None else b"%.3f" % result.started
+    cost = b"null" if result.cost is None else b"%.10f" % result.cost
+    return _FACTS % (result.index, result.attempts, started, result.latency, cost)
 
 
 def _billed(result: BatchResult, usage: CompletionUsage) -> dict[str, Any]:
@@ -248,13 +244,6 @@ def _billed(result: BatchResult, usage: CompletionUsage) -> dict[str, Any]:
     }
 
 
-def _answered(result: BatchResult) -> dict[str, Any] | None:
-    if result.completion is None:
-        return None
-    body = orjson.Fragment(_one_line(result.completion.to_json()))
-    return {"status_code": 200, "request_id": result.request_id, "body": body}
-
-
 def _refusal(result: BatchResult) -> dict[str, Any] | None:
     error = result.error
     if error is None or error.status_code is None:
@@ -268,9 +257,9 @@ def _one_line(wire: bytes) -> bytes:
     The client takes more than that: JSON on several lines, with a byte order mark, a lone surrogate, a NaN.
     As they are, such bytes would be a damaged line to the next run, and paid for in each.
     """
-    if b"\n" not in wire:
-        # One byte is looked for at memory speed, two are not.
-        escaped = b"\\" in wire and b"\\u" in wire
+    # One byte is looked for at memory speed, two are not; and ``in`` takes twice as long as ``find``.
+    if wire.find(b"\n") < 0:
+        escaped = wire.find(b"\\") >= 0 and wire.find(b"\\u") >= 0
         if type(wire) is bytes and not escaped and wire.isascii():
             # It was decoded by a strict parser, which is lenient only with escapes and bytes beyond ASCII.
             return wire

@@ -76,6 +76,7 @@ class Batch:
         results = dispatcher.results()
         try:
             async for result in results:
+                self._price(result)
                 yield result
         finally:
             await results.aclose()
@@ -188,6 +189,7 @@ class Batch:
             Path(source),
             Path(output),
             self._answer,
+            self._price,
             defaults=Defaults(model=model, parameters=parameters, template=template),
             concurrency=self._checked(concurrency),
             schedule=self._schedule(order, window, deadline, ordered=ordered),
@@ -248,7 +250,7 @@ class Batch:
         try:
             completion = await self._completions.complete(call)
         except DeepSeekError as error:
-            failed = BatchResult(
+            return BatchResult(
                 index=row.index,
                 custom_id=row.custom_id,
                 error=error,
@@ -256,31 +258,30 @@ class Batch:
                 started=call.sent_at,
                 latency=time.monotonic() - started,
             )
-            self._charge(failed)
-            return failed
-        # An answer from the cache was paid for before.
-        usage = completion.usage if completion.cached is None else None
-        sent_at = call.sent_at or time.time()
-        rate = self._meter.rate(completion.model, sent_at) if usage is not None else None
-        free = None if completion.cached is None else 0.0
         return BatchResult(
             index=row.index,
             custom_id=row.custom_id,
             completion=completion,
             attempts=call.attempts,
-            started=sent_at,
+            started=call.sent_at or time.time(),
             latency=time.monotonic() - started,
-            cost=rate.cost(usage) if rate is not None and usage is not None else free,
-            saved=rate.saved_by_cache(usage) if rate is not None and usage is not None else 0.0,
             request_id=call.request_id,
         )
 
-    def _charge(self, failed: BatchResult) -> None:
-        """Note what a row cost that came to nothing: its tokens are billed all the same."""
-        billed, usage = failed.billed, failed.usage
-        rate = self._meter.rate(billed.model, failed.started or time.time()) if billed is not None else None
-        if rate is not None and usage is not None:
-            failed.cost, failed.saved = rate.cost(usage), rate.saved_by_cache(usage)
+    def _price(self, result: BatchResult) -> None:
+        """Add what the row cost: apart from its answer, because for many in one go that takes a quarter.
+
+        An answer that came to nothing is billed all the same; one from the cache was paid for before.
+        """
+        billed = result.billed
+        if billed is None:
+            return
+        if billed.cached is not None:
+            result.cost = 0.0
+        elif billed.usage is not None and result.started is not None:
+            rate = self._meter.rate(billed.model, result.started)
+            if rate is not None:
+                result.cost, result.saved = rate.cost(billed.usage), rate.saved_by_cache(billed.usage)
 
     def _checked(self, concurrency: int | None) -> int | Callable[[], int]:
         if concurrency is None:

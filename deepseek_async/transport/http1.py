@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -38,6 +39,11 @@ class BodyCutOff(HTTPViolation):
     """The connection ended before the body did."""
 
 
+@lru_cache(256)
+def _searched(name: str) -> bytes:
+    return b"\r\n%b:" % name.lower().encode()
+
+
 class Fields(Mapping[str, str]):
     """Header fields, by name in any case. Looked up in the head's own bytes: most are never asked for."""
 
@@ -48,9 +54,16 @@ class Fields(Mapping[str, str]):
         self._lowered = lowered
 
     def __getitem__(self, name: str) -> str:
-        at = self._lowered.find(b"\r\n%b:" % name.lower().encode())
-        if at < 0:
+        value: str | None = self.get(name)
+        if value is None:
             raise KeyError(name)
+        return value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The field's value. Without the exception that a Mapping's own ``get`` makes: most fields are not there."""
+        at = self._lowered.find(_searched(name))
+        if at < 0:
+            return default
         start = at + len(name) + 3
         end = self._raw.find(b"\r\n", start)
         return self._raw[start : end if end >= 0 else None].strip(b" \t").decode("utf-8", "replace")

@@ -149,13 +149,18 @@ class Journal:
     async def append(self, line: bytes, mark: Any) -> None:
         """Take a line. Waits only when the disk is far behind."""
         self.append_nowait(line, mark)
-        if self._failure is not None:
-            raise self._failure
-        if len(self._lines) >= _BACKLOG:
+        if self.behind:
             await self.make_room()
+
+    @property
+    def behind(self) -> bool:
+        """Whether nothing more should be appended before ``make_room`` has returned, or raised."""
+        return self._failure is not None or len(self._lines) >= _BACKLOG
 
     async def make_room(self) -> None:
         """Wait until the disk has caught up."""
+        if self._failure is not None:
+            raise self._failure
         self._room.clear()
         await self._room.wait()
         if self._failure is not None:
