@@ -29,6 +29,7 @@ class Dispatcher(Generic[In, Out]):
 
     Memory is bounded by the concurrency: a row is pulled only when there is room in the window, and its place
     there is free again when its result has been taken. ``work`` must not raise but for what ends the job.
+    ``ended`` is told of a result at once, before the next row is begun, and must not raise either.
     ``linger`` is how many seconds a result may wait for others, so that its consumer takes many in one go.
     """
 
@@ -37,12 +38,14 @@ class Dispatcher(Generic[In, Out]):
         source: Iterable[In] | AsyncIterable[In],
         work: Callable[[In], Awaitable[Out]],
         *,
+        ended: Callable[[In, Out], None] | None = None,
         concurrency: int | Callable[[], int],
         ordered: bool = False,
         linger: float = 0.0,
     ) -> None:
         self._rows = _Rows(source)
         self._work = work
+        self._ended = ended
         self._concurrency = concurrency
         self._limit: int = 0
         """The concurrency at the last look."""
@@ -50,8 +53,8 @@ class Dispatcher(Generic[In, Out]):
         self._linger = linger
         self._places = _Places()
         self._workers: set[asyncio.Task[None]] = set()
-        self._ready: deque[Out] = deque()
-        self._early: dict[int, Out] = {}
+        self._ready: deque[tuple[In, Out]] = deque()
+        self._early: dict[int, tuple[In, Out]] = {}
         self._pulled = 0
         self._released = 0
         self._leaving = False
@@ -66,15 +69,15 @@ class Dispatcher(Generic[In, Out]):
         """Pull no more rows; those under way are finished."""
         self._rows.stop()
 
-    def untaken(self) -> Iterator[Out]:
-        """Results that nobody had taken when ``results`` was left early, also those that waited for earlier rows."""
+    def untaken(self) -> Iterator[tuple[In, Out]]:
+        """Rows and results that nobody had taken when ``results`` was left early, those held for earlier rows too."""
         while self._ready:
             yield self._ready.popleft()
         for position in sorted(self._early):
             yield self._early.pop(position)
 
-    async def results(self) -> AsyncGenerator[Out, None]:
-        """Results as they end, or in the order of the rows. Leaving early cancels what is under way.
+    async def results(self) -> AsyncGenerator[tuple[In, Out], None]:
+        """Rows and results as they end, or in the order of the rows. Leaving early cancels what is under way.
 
         What the source raises is raised after the rows under way have ended; what ``work`` raises, at once.
         """
@@ -147,7 +150,9 @@ class Dispatcher(Generic[In, Out]):
                     result = await self._work(row)
                 finally:
                     self.in_flight -= 1
-                self._finish(position, result)
+                if self._ended is not None:
+                    self._ended(row, result)
+                self._finish(position, (row, result))
         except BaseException as failure:  # noqa: BLE001  handed to the consumer, who raises it
             # A worker that somebody else cancelled has lost its row: going on would hide that.
             if not self._leaving:
@@ -157,12 +162,12 @@ class Dispatcher(Generic[In, Out]):
     def _is_one_too_many(self) -> bool:
         return callable(self._concurrency) and len(self._workers) > self._concurrency()
 
-    def _finish(self, position: int, result: Out) -> None:
+    def _finish(self, position: int, end: tuple[In, Out]) -> None:
         ready = self._ready
         if not self._ordered:
-            ready.append(result)
+            ready.append(end)
         else:
-            self._early[position] = result
+            self._early[position] = end
             while self._released in self._early:
                 ready.append(self._early.pop(self._released))
                 self._released += 1

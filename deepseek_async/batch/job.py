@@ -76,7 +76,7 @@ class Job:
         self._damaged = 0
         self._started = time.monotonic()
         self._feed: Feed[Due] | None = None
-        self._dispatcher: Dispatcher[Ticket[Due], tuple[Due, BatchResult]] | None = None
+        self._dispatcher: Dispatcher[Ticket[Due], BatchResult] | None = None
         self._copies: Copies | None = None
         self._stopped: DeepSeekError | str | None = None
         self._journal: Journal | None = None
@@ -210,23 +210,22 @@ class Job:
     async def _run_rows(self, rows: Iterator[Due], journal: Journal) -> None:
         feed = self._feed = self._schedule.feed(rows, self._remaining, self._concurrency)
 
-        async def answer(ticket: Ticket[Due]) -> tuple[Due, BatchResult]:
+        def answer(ticket: Ticket[Due]) -> Awaitable[BatchResult]:
             due = ticket.row
-            if due.place is not None:
-                result = copied_result(journal.read_line(due.place), due.row.index, due.custom_id)
-            else:
-                if journal.stalled:
-                    await journal.flow()
-                result = await self._answer(due.row)
+            if due.place is not None or journal.stalled:
+                return self._copied_or_answered(due, journal)
+            return self._answer(due.row)
+
+        def ended(ticket: Ticket[Due], result: BatchResult) -> None:
             if result.error is not None and says_nothing_of_the_row(result.error):
                 # At once, and not when the result is taken: no worker is to begin another row.
                 self.stop(result.error)
             feed.ended(ticket, result)
-            return due, result
 
         dispatcher = self._dispatcher = Dispatcher(
             feed,
             answer,
+            ended=ended,
             concurrency=self._concurrency,
             ordered=self._ordered,
             linger=_LINGER,
@@ -235,14 +234,20 @@ class Job:
             dispatcher.stop()
         try:
             async with aclosing(dispatcher.results()) as results:
-                async for due, result in results:
-                    self._keep(due, result, journal)
+                async for ticket, result in results:
+                    self._keep(ticket.row, result, journal)
                     if journal.behind:
                         await journal.make_room()
         finally:
             # Answers that were there when the job was cancelled are paid for.
-            for due, result in dispatcher.untaken():
-                self._keep(due, result, journal)
+            for ticket, result in dispatcher.untaken():
+                self._keep(ticket.row, result, journal)
+
+    async def _copied_or_answered(self, due: Due, journal: Journal) -> BatchResult:
+        if due.place is not None:
+            return copied_result(journal.read_line(due.place), due.row.index, due.custom_id)
+        await journal.flow()
+        return await self._answer(due.row)
 
     def _keep(self, due: Due, result: BatchResult, journal: Journal) -> None:
         self._price(result)

@@ -75,7 +75,7 @@ class Batch:
         )
         results = dispatcher.results()
         try:
-            async for result in results:
+            async for _, result in results:
                 self._price(result)
                 yield result
         finally:

@@ -85,7 +85,7 @@ async def echo(row: Any) -> Any:
 
 
 async def collect(dispatcher: Dispatcher[Any, Any]) -> list[Any]:
-    return [result async for result in dispatcher.results()]
+    return [result async for _, result in dispatcher.results()]
 
 
 async def generated(rows: Iterable[Any]) -> AsyncIterator[Any]:
@@ -181,7 +181,7 @@ async def test_unordered_results_come_as_they_end():
             following = asyncio.ensure_future(anext(results))
             await settled()
             desk.end(row)
-            assert await following == row
+            assert await following == (row, row)
 
 
 async def test_a_slow_head_holds_back_its_followers_and_a_bounded_number_of_them():
@@ -197,8 +197,8 @@ async def test_a_slow_head_holds_back_its_followers_and_a_bounded_number_of_them
         assert len(dispatcher._early) <= ORDERED_WINDOW
         desk.end(0)
 
-        assert await first == 0
-        assert [await anext(results) for _ in range(ORDERED_WINDOW - 1)] == list(range(1, ORDERED_WINDOW))
+        assert await first == (0, 0)
+        assert [(await anext(results))[1] for _ in range(ORDERED_WINDOW - 1)] == list(range(1, ORDERED_WINDOW))
 
 
 @given(st.randoms(), st.integers(0, 60), st.integers(1, 8))
@@ -255,8 +255,8 @@ async def test_what_the_source_raises_is_raised_after_the_rows_under_way_have_en
     dispatcher = Dispatcher(source, desk.work, concurrency=CONCURRENCY, ordered=ordered)
 
     async def consume() -> None:
-        async for result in dispatcher.results():
-            taken.append(result)  # noqa: PERF401  what came before the error counts
+        async for _, result in dispatcher.results():
+            taken.append(result)
 
     consuming = asyncio.create_task(consume())
     await settled()
@@ -322,7 +322,7 @@ async def test_results_before_a_failure_are_given_out_first():
         desk.end(0)
         desk.fail(1, RuntimeError("a bug"))
 
-        assert await following == 0
+        assert await following == (0, 0)
         with pytest.raises(RuntimeError, match="a bug"):
             await anext(results)
 
@@ -391,7 +391,7 @@ async def test_results_that_had_come_when_the_run_was_left_are_not_lost():
     with pytest.raises(asyncio.CancelledError):
         await collecting
 
-    assert sorted(dispatcher.untaken()) == [0, 2]
+    assert sorted(dispatcher.untaken()) == [(0, 0), (2, 2)]
 
 
 async def test_stop_pulls_no_more_and_finishes_what_is_under_way():
@@ -419,7 +419,7 @@ async def test_stop_ends_also_when_the_window_is_full(ordered: bool):
             await settled()
             desk.end(*list(desk.running))
         dispatcher.stop()
-        taken = [await following] + [result async for result in results]
+        taken = [(await following)[1]] + [result async for _, result in results]
 
     assert sorted(taken) == list(range(ORDERED_WINDOW if ordered else UNORDERED_WINDOW))
 
@@ -484,8 +484,8 @@ async def test_results_that_may_wait_for_others_are_taken_together():
 
     async def take() -> None:
         async with aclosing(dispatcher.results()) as results:
-            async for result in results:
-                taken.append(result)  # noqa: PERF401  each at its time
+            async for _, result in results:
+                taken.append(result)
 
     taking = asyncio.create_task(take())
     await until(lambda: len(desk.running) == 8)
@@ -513,4 +513,19 @@ async def test_a_result_that_waits_for_others_is_not_lost_when_its_consumer_leav
     taking.cancel()
     await asyncio.gather(taking, return_exceptions=True)
 
-    assert list(dispatcher.untaken()) == [5]
+    assert list(dispatcher.untaken()) == [(5, 5)]
+
+
+async def test_the_end_of_a_row_is_told_before_the_next_row_is_begun():
+    told: list[str] = []
+
+    async def work(row: int) -> int:
+        told.append(f"{row} begun")
+        return row
+
+    def ended(row: int, result: int) -> None:
+        assert row == result
+        told.append(f"{row} ended")
+
+    assert await collect(Dispatcher(range(2), work, ended=ended, concurrency=1)) == [0, 1]
+    assert told == ["0 begun", "0 ended", "1 begun", "1 ended"]

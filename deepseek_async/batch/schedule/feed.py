@@ -183,10 +183,13 @@ class Feed(AsyncIterator[Ticket[In]], Generic[In]):
 
     def ended(self, ticket: Ticket[In], result: BatchResult) -> None:
         """The row of ``ticket`` has ended; its followers may go."""
+        ordered = bool(ticket.prefix.keys)
+        if not ordered and self._hours is None:
+            return  # nobody waits for it, and nobody asks how long it took
         if result.attempts:
             self._answered += 1
             self._durations.add(result.latency)
-        if ticket.prefix.keys:
+        if ordered:
             del self._since[ticket]
             usage = result.usage
             if usage is not None and ticket.shared:
