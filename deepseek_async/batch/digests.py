@@ -78,6 +78,18 @@ class DigestMap:
             place = (place + 1) & mask
         return None
 
+    def mark(self, key: int, bit: int) -> int | None:
+        """The number of ``key``, or None; ``bit`` is set in it from now on."""
+        keys, mask = self._keys, self._mask
+        place = key & mask
+        while (found := keys[place]) != _EMPTY:
+            if found == key:
+                before = self._values[place]
+                self._values[place] = before | bit
+                return before
+            place = (place + 1) & mask
+        return None
+
     def put(self, key: int, value: int) -> int | None:
         """Set the number of ``key``, which must not be 0. Returns the one it had."""
         keys, mask = self._keys, self._mask
@@ -110,8 +122,8 @@ class Occurrences:
 
     __slots__ = ("_repeats", "_seen")
 
-    def __init__(self) -> None:
-        self._seen = DigestSet()
+    def __init__(self, expected: int = 0) -> None:
+        self._seen = DigestSet(expected)
         self._repeats = DigestMap()
 
     def next(self, value: int) -> int:

@@ -31,9 +31,10 @@ _TRAILER_START: Final = b',"crc32":"'
 _CHECKSUM: Final = re.compile(rb',"crc32":"([0-9a-f]{8})"\}\}$')
 # How every line of ours begins, so that a resume need not parse the answer to learn whose it is.
 _ID_START: Final = b'{"id":"batch_req_'
-_HASH: Final = slice(len(_ID_START), len(_ID_START) + 16)
+HASH: Final = slice(len(_ID_START), len(_ID_START) + 16)
+"""Where a line of ours has its request's hash."""
 _NAME_START: Final = b'","custom_id":"'
-_NAME: Final = _HASH.stop + len(_NAME_START)
+_NAME: Final = HASH.stop + len(_NAME_START)
 _NAME_END: Final = b'","response":'
 _NO_ERROR: Final = b',"error":null,"' + FACTS.encode() + b'":{'
 _FACTS_REACH: Final = 300
@@ -188,11 +189,11 @@ def glance(line: bytes) -> tuple[bytes, int] | None:
     if line[-_TRAILER - 1 : -12] != _TRAILER_START or line[-1:] != b"\n":
         return None
     try:
-        checksum, hashed = int(line[-12:-4], 16), int(line[_HASH], 16)
+        checksum, hashed = int(line[-12:-4], 16), int(line[HASH], 16)
     except ValueError:
         return None
     # A copy, because a view of a line of a few kilobytes costs more.
-    if zlib.crc32(line[: -_TRAILER - 1]) != checksum or line[_HASH.stop : _NAME] != _NAME_START:
+    if zlib.crc32(line[: -_TRAILER - 1]) != checksum or line[HASH.stop : _NAME] != _NAME_START:
         return None
     name = line[_NAME : line.find(_NAME_END, _NAME)]
     facts = line.find(_NO_ERROR, -_FACTS_REACH)
@@ -204,7 +205,7 @@ def glance(line: bytes) -> tuple[bytes, int] | None:
 
 def hash_in(line: bytes) -> int:
     """The request hash in a line that ``encode_line`` made."""
-    return int(line[_HASH], 16)
+    return int(line[HASH], 16)
 
 
 def decode_answer(line: bytes) -> Answer | None:

@@ -9,16 +9,18 @@ from typing import Final
 import msgspec
 
 from deepseek_async.batch.digests import DigestMap, DigestSet, Occurrences
-from deepseek_async.batch.identity import Shard, is_unnamed, key_of, request_hash, unnamed
+from deepseek_async.batch.identity import Shard, is_unnamed, key_of, request_hash, unnamed, unnamed_key
 from deepseek_async.batch.journal.reading import OutputLines
-from deepseek_async.batch.line import decode_line, glance
+from deepseek_async.batch.line import HASH, decode_line, glance
 from deepseek_async.batch.redo import End, Redo, asks_for_json
 from deepseek_async.batch.row import Defaults, Row
 from deepseek_async.batch.source import Fingerprint, read_ids, read_rows
 from deepseek_async.errors import InputChangedError, InputFormatError
 
 _END_BITS: Final = 7
-_HASH_BITS: Final = (1 << 64) - 1 ^ _END_BITS
+_MET: Final = 8
+_HASH_BITS: Final = (1 << 64) - 1 ^ (_END_BITS | _MET)
+_REPEATED: Final = -1
 _FAILED: Final = frozenset({End.FAILED, End.ERROR})
 _LOOK_EVERY: Final = 4096
 
@@ -54,10 +56,13 @@ class Finished:
             seen = glance(line) if quickly else None
             if seen is not None:
                 name, hashed = seen
-                if is_unnamed(name):
-                    self._add(name, hashed, End.ANSWERED)
+                if name[20:21] != b"-":
+                    put(key_of(name), hashed & _HASH_BITS)  # no name that we gave
+                elif name == b"row-%b-0" % line[HASH]:
+                    before = put(unnamed_key(hashed, 0), hashed & _HASH_BITS)
+                    self.unnamed_answers += before is None or before & _END_BITS in _FAILED
                 else:
-                    put(key_of(name), hashed & _HASH_BITS)
+                    self._add(name, hashed, End.ANSWERED)
                 if places:
                     self.places.put(hashed, lines.at + 1)
             else:
@@ -85,12 +90,21 @@ class Finished:
     def end(self, key: int, hashed: int) -> int | None:
         """How the row of that key ended; None if it has not, CHANGED if it then asked for something else."""
         found = self._rows.get(key)
+        return None if found is None else _end_in(found, hashed)
+
+    def end_once(self, key: int, hashed: int) -> int | None:
+        """As ``end``; but when asked for the same key again, _REPEATED."""
+        found = self._rows.mark(key, _MET)
         if found is None:
             return None
-        end = found & _END_BITS
-        if end < End.LENGTH and (found ^ hashed) & _HASH_BITS and found & _HASH_BITS:
-            return End.CHANGED
-        return end
+        return _REPEATED if found & _MET else _end_in(found, hashed)
+
+
+def _end_in(found: int, hashed: int) -> int:
+    end = found & _END_BITS
+    if end < End.LENGTH and (found ^ hashed) & _HASH_BITS and found & _HASH_BITS:
+        return End.CHANGED
+    return end
 
 
 class Due(msgspec.Struct, gc=False):
@@ -109,8 +123,8 @@ class _Findings:
     """What a comparison keeps in mind from row to row."""
 
     def __init__(self, expected: int) -> None:
-        self._occurrences = Occurrences()
-        self._named = DigestSet(expected)
+        self._occurrences = Occurrences(expected)
+        self._unfinished = DigestSet()
         self.repeated: Row | None = None
         self.repetitions = 0
         self.changed: Row | None = None
@@ -118,17 +132,18 @@ class _Findings:
         self.unnamed = 0
         """Rows without an id of their own that have an answer."""
 
-    def unnamed_name(self, hashed: int) -> str:
-        """The name of the next row that asks this and has no id."""
-        return unnamed(hashed, self._occurrences.next(hashed))
+    def occurrence(self, hashed: int) -> int:
+        """How many rows before this one ask the same and have no id."""
+        return self._occurrences.next(hashed)
 
-    def is_new(self, key: int, row: Row) -> bool:
-        """Whether no earlier row has the same id."""
-        if self._named.add(key):
-            return True
+    def is_new(self, key: int) -> bool:
+        """Whether no earlier row without an end has the same id."""
+        return self._unfinished.add(key)
+
+    def repeats(self, row: Row) -> None:
+        """Note a row whose id an earlier one has."""
         self.repeated = self.repeated or row
         self.repetitions += 1
-        return False
 
 
 class Survey:
@@ -204,16 +219,25 @@ class Survey:
     def _judge(self, row: Row, found: _Findings) -> bool:
         """Whether the row is to be run."""
         hashed = request_hash(row)
-        name = (row.custom_id or found.unnamed_name(hashed)).encode()
-        key = key_of(name)
-        if row.custom_id and not found.is_new(key, row):
-            return False
-        end = self._end(key, hashed, row)
-        if row.custom_id is None and end is not None and end not in _FAILED:
-            found.unnamed += 1
-        if self._shard is not None and not self._shard.has(name):
-            return False
+        if row.custom_id is None:
+            occurrence = found.occurrence(hashed)
+            key = unnamed_key(hashed, occurrence)
+            end = _as_asked(self.finished.end(key, hashed), row)
+            found.unnamed += end is not None and end not in _FAILED
+        else:
+            key = key_of(row.custom_id.encode())
+            end = _as_asked(self.finished.end_once(key, hashed), row)
+            if end == _REPEATED or (end is None and not found.is_new(key)):
+                found.repeats(row)
+                return False
+        if self._shard is not None:
+            name = row.custom_id or unnamed(hashed, occurrence)
+            if not self._shard.has(name.encode()):
+                return False
         self.total += 1
+        if end == End.ANSWERED:
+            self.resumed += 1  # first, because of a million rows all but a few are
+            return False
         if self._due(end):
             return True
         if end is None:
@@ -227,10 +251,7 @@ class Survey:
         return False
 
     def _end(self, key: int, hashed: int, row: Row) -> int | None:
-        end = self.finished.end(key, hashed)
-        if end == End.INVALID_JSON and not asks_for_json(row):
-            return End.ANSWERED
-        return end
+        return _as_asked(self.finished.end(key, hashed), row)
 
     def _due(self, end: int | None) -> bool:
         if end is None:
@@ -260,6 +281,10 @@ class Survey:
             "--redo changed)",
             path=str(self._source),
         )
+
+
+def _as_asked(end: int | None, row: Row) -> int | None:
+    return End.ANSWERED if end == End.INVALID_JSON and not asks_for_json(row) else end
 
 
 def _distinct(source: Path, defaults: Defaults) -> Iterator[int]:

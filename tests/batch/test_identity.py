@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepseek_async.batch.digests import Occurrences
-from deepseek_async.batch.identity import Shard, digest, is_unnamed, key_of, request_hash, unnamed
+from deepseek_async.batch.identity import Shard, digest, is_unnamed, key_of, request_hash, unnamed, unnamed_key
 from deepseek_async.batch.row import Defaults, RowReader
 from deepseek_async.errors import ConfigurationError
 
@@ -127,3 +127,14 @@ def test_shards_are_the_same_on_every_machine():
 def test_what_names_no_shard_is_refused(text: str):
     with pytest.raises(ConfigurationError, match="shard"):
         Shard.parse(text)
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 10**18))
+def test_the_key_of_a_name_that_was_given_is_known_without_the_name(hashed: int, occurrence: int):
+    assert key_of(unnamed(hashed, occurrence).encode()) == unnamed_key(hashed, occurrence) != 0
+
+
+@pytest.mark.parametrize("name", ["row-00000000000000AB-0", "row-00000000000000ab-00", "row-00000000000000ab-+1"])
+def test_a_name_that_only_looks_like_a_given_one_has_a_key_of_its_own(name: str):
+    assert not is_unnamed(name.encode())
+    assert key_of(name.encode()) not in {unnamed_key(0xAB, 0), unnamed_key(0xAB, 1)}
