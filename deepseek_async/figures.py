@@ -19,6 +19,11 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
 
 
+def span(seconds: float) -> str:
+    """A duration of which also the small ones matter: ``58 ms``, else as ``duration`` writes it."""
+    return f"{1000 * seconds:.0f} ms" if 0.001 <= seconds < 0.9995 else duration(seconds)
+
+
 def rate(number: float) -> str:
     """A figure a second, with one decimal while that says something."""
     return f"{number:.1f}" if number < 100 else f"{number:,.0f}"

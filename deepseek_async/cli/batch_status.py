@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import Parameter
 
 from deepseek_async.cli.terminal import harmless
-from deepseek_async.figures import dollars, duration, rate, share
+from deepseek_async.figures import dollars, duration, rate, share, span
 
 if TYPE_CHECKING:
     from deepseek_async.batch.review.account import Account
@@ -101,7 +101,7 @@ def _lines(figures: dict[str, Any], output: Path) -> Iterator[str]:
         yield f"  damaged   {figures['damaged_lines']:,} lines; the next run sends their rows again"
     if figures["began"] is not None and figures["ended"] is not None:
         yield f"  time      {_time(figures)}"
-        quantiles = " · ".join(f"{name} {duration(value)}" for name, value in figures["latency"].items())
+        quantiles = " · ".join(f"{name} {span(value)}" for name, value in figures["latency"].items())
         yield f"  latency   {quantiles}"
     prompt, cached = figures["prompt_tokens"], figures["cached_tokens"]
     yield (

@@ -9,11 +9,12 @@ import msgspec
 
 from deepseek_async.batch.review.distribution import Distribution
 from deepseek_async.batch.review.output import Line, Output, Usage
-from deepseek_async.batch.review.timeline import Timeline
+from deepseek_async.batch.review.timeline import SPANS, Timeline
 from deepseek_async.pricing import PriceTable
 from deepseek_async.types import CompletionUsage
 
 _EXAMPLES: Final = 3
+_ROWS_A_SPAN: Final = 2
 
 
 class Example(msgspec.Struct, frozen=True):
@@ -41,6 +42,8 @@ class ModelAccount(msgspec.Struct):
     """What one model answered and cost."""
 
     rows: int = 0
+    priced: bool = False
+    """Whether the model's price is known."""
     cost: float = 0.0
     peak_rows: int = 0
     peak_cost: float = 0.0
@@ -122,6 +125,7 @@ class Account:
         if price is None:
             self.unpriced += 1
             return line.facts.cost or 0.0
+        account.priced = True
         peak = self._prices.is_peak(at) and price.peak_factor != 1.0
         factor = (price.peak_factor if peak else 1.0) / 1_000_000
         by_kind = self.cost_by_kind
@@ -153,7 +157,9 @@ def _as_billed(usage: Usage) -> CompletionUsage:
 def account_of(output: Output, prices: PriceTable) -> Account:
     """The account of an output that has been read, with its time line."""
     timed = output.began is not None and output.ended is not None
-    account = Account(prices, Timeline(output.began or 0.0, output.ended or 0.0) if timed else None)
+    # A span without several rows would make a speed of a single one.
+    spans = min(SPANS, max(1, len(output) // _ROWS_A_SPAN))
+    account = Account(prices, Timeline(output.began or 0.0, output.ended or 0.0, spans) if timed else None)
     for line, latest in output.lines():
         account.add(line, latest=latest)
     return account

@@ -16,6 +16,8 @@ from deepseek_async.figures import duration
 
 _GAP: Final = 0.12
 """Of a bar's width, left free between two bars."""
+_NARROWEST: Final = 2.0
+"""The longest duration on an axis is at least so many times the shortest."""
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -29,7 +31,10 @@ def histogram(bars: Sequence[Bar], marks: Iterable[tuple[str, float]]) -> str:
     """Bars on a logarithmic scale of seconds; ``marks`` are class names and the values at which to draw a line."""
     if not bars:
         return ""
-    low, high = math.log(bars[0].low), math.log(bars[-1].high)
+    # Values that are all alike are a narrow bar in the middle, and not a wall.
+    margin = max(1.0, math.sqrt(_NARROWEST * bars[0].low / bars[-1].high))
+    lowest, longest = bars[0].low / margin, bars[-1].high * margin
+    low, high = math.log(lowest), math.log(longest)
     highest, ticks = nice_scale(max(bar.count for bar in bars))
     drawn = [_grid(highest, ticks)]
     for bar in bars:
@@ -46,7 +51,7 @@ def histogram(bars: Sequence[Bar], marks: Iterable[tuple[str, float]]) -> str:
         if value > 0:
             at = min(max(100 * (math.log(value) - low) / (high - low), 0), 100)
             drawn.append(f'<line class="mark {name}" x1="{at:.3f}" x2="{at:.3f}" y1="0" y2="100"/>')
-    return _chart(drawn, _y_ticks(highest, ticks), _duration_ticks(bars[0].low, bars[-1].high), "")
+    return _chart(drawn, _y_ticks(highest, ticks), _duration_ticks(lowest, longest), "")
 
 
 def area(values: Sequence[float], x_ticks: Sequence[Tick], bands: Iterable[tuple[float, float]] = ()) -> str:
@@ -132,7 +137,9 @@ def _duration_ticks(low: float, high: float) -> list[Tick]:
 
 def _seconds(value: float) -> str:
     if value < 1:
-        return f"{1000 * value:,.0f} ms"
+        return f"{1000 * value:.2g} ms" if value < 0.01 else f"{1000 * value:.0f} ms"
     if value < 60:
         return f"{value:.2g} s" if value < 10 else f"{value:.0f} s"
-    return f"{value / 60:.0f} min" if value < 3600 else f"{value / 3600:.0f} h"
+    unit, name = (60, "min") if value < 3600 else (3600, "h")
+    whole, rest = divmod(round(60 * value / unit), 60)
+    return f"{whole}:{rest:02} {name}" if rest and whole < 10 else f"{value / unit:.0f} {name}"

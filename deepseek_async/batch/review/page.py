@@ -11,7 +11,7 @@ from typing import Final
 from deepseek_async.batch.review.account import Account, Example
 from deepseek_async.batch.review.charts import Tick, area, histogram
 from deepseek_async.batch.review.timeline import Timeline
-from deepseek_async.figures import count, dollars, duration, rate, share
+from deepseek_async.figures import count, counted, dollars, rate, share, span
 from deepseek_async.pricing import PriceTable
 
 _KINDS: Final = (
@@ -22,6 +22,8 @@ _KINDS: Final = (
 )
 _MARKS: Final = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
 _MESSAGE: Final = 400
+_SHORT: Final = 60.0
+"""Seconds of a job below which the time of day says less than the time since its start."""
 _FOOTER: Final = (
     "<footer>Prices: DeepSeek&rsquo;s published list, each request by its own hour. "
     "Made by <b>deepseek-async batch report</b>.</footer>"
@@ -56,7 +58,7 @@ def _header(account: Account, name: str) -> str:
         start, end = _moment(line.start), _moment(line.end)
         if start[:10] == end[:10]:
             end = end[11:]
-        when = f"{start} to {end} UTC · {duration(line.end - line.start)}"
+        when = f"{start} to {end} UTC · {span(line.end - line.start)}"
     return f'<header><h1>{escape(name)}</h1><p class="soft">{when}</p></header>'
 
 
@@ -67,18 +69,22 @@ def _tiles(account: Account) -> str:
     prompt = account.tokens.cached + account.tokens.fresh
     saved = account.saved_by_cache + account.saved_by_hours
     tiles = [
-        ("Answered", f"{account.ok:,}", f"of {rows:,} rows", ""),
+        ("Answered", f"{account.ok:,}", f"of {counted(rows, 'row')}", ""),
         ("Failed", f"{account.failed:,}", share(account.failed, rows), "bad" if account.failed else ""),
         ("Cost", dollars(account.cost), f"{dollars(account.cost / rows)} a row" if rows else "", ""),
         ("Saved", dollars(saved), "by cache and hours", "good" if saved > 0 else ""),
         ("Cache", share(account.tokens.cached, prompt), "of prompt tokens", ""),
-        ("Speed", f"{rate(rows / seconds)}/s" if seconds else "-", "rows, mean", ""),
+        ("Speed", _speed(rows / seconds) if seconds else "-", "rows, mean", ""),
     ]
     drawn = "".join(
         f'<div class="tile {kind}"><dt>{title}</dt><dd class="value">{value}</dd><dd class="note">{note}</dd></div>'
         for title, value, note, kind in tiles
     )
     return f'<dl class="tiles">{drawn}</dl>'
+
+
+def _speed(rows_a_second: float) -> str:
+    return f"{rate(rows_a_second)}/s" if rows_a_second >= 1 else f"{rate(60 * rows_a_second)}/min"
 
 
 def _cards(account: Account, prices: PriceTable, damaged: int) -> Iterator[str]:
@@ -97,7 +103,8 @@ def _cards(account: Account, prices: PriceTable, damaged: int) -> Iterator[str]:
 
 def _notices(account: Account, damaged: int) -> Iterator[str]:
     if account.cut_off:
-        yield f"{account.cut_off:,} answers were cut off at max_tokens."
+        was = "was" if account.cut_off == 1 else "were"
+        yield f"{counted(account.cut_off, 'answer')} {was} cut off at max_tokens."
     if account.predicted_cached_tokens:
         came = share(account.cached_where_predicted, account.predicted_cached_tokens)
         if account.cached_where_predicted < account.predicted_cached_tokens / 2:
@@ -107,21 +114,21 @@ def _notices(account: Account, damaged: int) -> Iterator[str]:
             )
     if account.replaced:
         yield (
-            f"{account.replaced:,} rows were run again; their earlier answers cost {dollars(account.replaced_cost)}, "
-            "which is in the sums."
+            f"{counted(account.replaced, 'earlier answer')}, replaced when rows were run again, cost "
+            f"{dollars(account.replaced_cost)}, which is in the sums."
         )
     if account.unpriced:
-        yield f"{account.unpriced:,} answers came from models without a known price and count as free."
+        yield f"The price of {counted(account.unpriced, 'answer')} is not known: the model is not in the list."
     if damaged:
-        yield f"{damaged:,} lines are damaged and left out; the next run sends their rows again."
+        yield f"Damaged and left out: {counted(damaged, 'line')}. The next run sends the rows again."
 
 
 def _latency(account: Account) -> str:
     values = [(name, account.latency.quantile(part)) for name, part in _MARKS]
     legend = "".join(
-        f'<li><span class="key rule {name}"></span>{name} <b>{duration(value)}</b></li>' for name, value in values
+        f'<li><span class="key rule {name}"></span>{name} <b>{span(value)}</b></li>' for name, value in values
     )
-    legend += f"<li>longest <b>{duration(account.latency.longest)}</b></li>"
+    legend += f"<li>longest <b>{span(account.latency.longest)}</b></li>"
     chart = histogram(account.latency.bars(), values)
     return _card(
         "Latency",
@@ -158,7 +165,7 @@ def _time(line: Timeline, prices: PriceTable) -> str:
     rows, flying = line.rows_a_second(), line.in_flight()
     return _card(
         "Over time",
-        "Times are UTC.",
+        "Since the first request." if line.end - line.start < _SHORT else "Times are UTC.",
         f"<figure><figcaption>Rows ended, a second</figcaption>{area(rows, ticks, bands)}</figure>"
         f"<figure><figcaption>Window: requests in flight</figcaption>{area(flying, ticks, bands)}</figure>{legend}",
         wide=True,
@@ -190,14 +197,16 @@ def _models(account: Account) -> str:
         (
             escape(name or "not named"),
             f"{model.rows:,}",
-            dollars(model.cost),
+            dollars(model.cost) if model.priced else "not known",
             f"{dollars(model.peak_cost)}" if model.peak_rows else "-",
         )
         for name, model in sorted(account.models.items(), key=lambda item: -item[1].rows)
     ]
     table = _table(("Model", "answers", "cost", "of it at peak"), rows, None)
+    if not rows:
+        table = '<p class="soft">No model has answered.</p>'
     tries = account.requests - account.latency.count
-    note = f'<p class="small soft" style="margin-top:10px">{account.requests:,} requests'
+    note = f'<p class="small soft" style="margin-top:10px">{counted(account.requests, "request")}'
     note += f", {tries:,} of them retries.</p>" if tries > 0 else ".</p>"
     return _card("Models", "As they signed their answers.", table + note)
 
@@ -266,6 +275,8 @@ def _peak_bands(line: Timeline, prices: PriceTable) -> Iterator[tuple[float, flo
 
 def _time_ticks(line: Timeline) -> list[Tick]:
     whole = line.end - line.start
+    if whole < _SHORT:
+        return [Tick(at, span(at * whole)) for at in (0.0, 0.5, 1.0)]
     form = "%H:%M:%S" if whole < 600 else "%H:%M" if whole < 86_400 else "%d %b %H:%M"
     return [Tick(at, datetime.fromtimestamp(line.start + at * whole, UTC).strftime(form)) for at in (0.0, 0.5, 1.0)]
 

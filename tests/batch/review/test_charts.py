@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deepseek_async.batch.review.charts import Tick, area, histogram, nice_scale
 from deepseek_async.batch.review.distribution import Bar, Distribution
-from deepseek_async.figures import count, dollars, duration, rate, share
+from deepseek_async.figures import count, counted, dollars, duration, rate, share, span
 
 
 @given(st.floats(1e-6, 1e12))
@@ -40,6 +42,19 @@ def test_every_distribution_has_bars_and_labels_inside_the_chart(values: list[fl
     assert "nan" not in drawn
 
 
+@pytest.mark.parametrize("value", [0.0004, 0.058, 2.0, 85.0, 700.0, 5000.0])
+def test_values_that_are_all_alike_are_a_narrow_bar_between_labels_that_differ(value: float):
+    distribution = Distribution()
+    distribution.add(value)
+    drawn = histogram(distribution.bars(), [("p50", value)])
+
+    (left, width) = re.findall(r'class="bar" x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', drawn)[0]
+    assert float(width) < 5
+    assert 45 < float(left) < 55
+    labels = re.findall(r'<span class="x[^>]*>([^<]+)<', drawn)
+    assert len(labels) == len(set(labels)) >= 2
+
+
 def test_a_bar_tells_its_range_and_its_rows():
     assert "<title>1.0 s to 2.0 s: 1,234</title>" in histogram([Bar(1.0, 2.0, 1234)], [])
 
@@ -60,3 +75,14 @@ def test_figures_are_written_for_people():
         "$1,234.50",
     ]
     assert [duration(4.25), duration(185), duration(7385), rate(3.14159)] == ["4.2 s", "3:05 min", "2:03:05 h", "3.1"]
+
+
+def test_short_durations_and_single_things_are_written_as_one_says_them():
+    assert [span(0.0), span(0.058), span(0.3902), span(0.9996), span(75)] == [
+        "0.0 s",
+        "58 ms",
+        "390 ms",
+        "1.0 s",
+        "1:15 min",
+    ]
+    assert [counted(0, "row"), counted(1, "row"), counted(2000, "row")] == ["0 rows", "1 row", "2,000 rows"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from answers import answered, lifelike, written
+from answers import answered, failed, lifelike, written
 from browser import Browser
 
 from deepseek_async.batch.review.account import account_of
@@ -133,6 +133,16 @@ def test_the_page_needs_nothing_and_shows_what_others_wrote_as_text(tmp_path: Pa
     assert "@import" not in text
     assert 'http-equiv="Content-Security-Policy" content="default-src \'none\'' in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
+def test_a_page_of_one_row_says_it_as_one_does(tmp_path: Path):
+    text = made(tmp_path, [answered(0, model="nobody-knows", finish_reason="length", latency=0.25)]).read_text("utf-8")
+
+    for said in ("of 1 row<", "1 request.", "1 answer was cut off", "price of 1 answer is not known", ">not known<"):
+        assert said in text, said
+    assert "Since the first request." in text
+    assert "250 ms" in text
+    assert "No model has answered" in made(tmp_path, [failed(0)]).read_text("utf-8")
 
 
 def test_the_page_says_what_the_account_says(tmp_path: Path):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from deepseek_async.batch.review.account import Account, account_of
 from deepseek_async.batch.review.distribution import Distribution
 from deepseek_async.batch.review.output import Output
-from deepseek_async.batch.review.timeline import Timeline
+from deepseek_async.batch.review.timeline import SPANS, Timeline
 from deepseek_async.pricing import price_table
 
 IN_PEAK = BEGAN + 3600
@@ -77,6 +77,16 @@ def test_promised_hits_are_compared_with_those_of_the_same_rows(tmp_path: Path):
     it = account(tmp_path, answered(0, predicted_cached_tokens=512), answered(1))
 
     assert (it.predicted_cached_tokens, it.cached_where_predicted) == (512, 400)
+
+
+def test_a_single_row_is_no_speed_of_its_own(tmp_path: Path):
+    one = account(tmp_path, answered(0, latency=2.0))
+    many = account(tmp_path, *(answered(number, latency=2.0) for number in range(300)))
+
+    assert one.timeline is not None
+    assert one.timeline.rows_a_second() == [pytest.approx(0.5)]
+    assert many.timeline is not None
+    assert len(many.timeline.spans) == SPANS
 
 
 def test_an_output_without_rows_adds_up_to_nothing(tmp_path: Path):
