@@ -64,8 +64,14 @@ class Batch:
         ``max_concurrency``, or as many as the limit that it finds allows). Results come as they end, or with
         ``ordered=True`` in the order of the requests.
         A request that fails is a result with ``error`` set; nothing is raised for it. ``model`` and further
-        ``parameters`` apply to requests that do not name their own.
+        ``parameters`` apply to requests that do not name their own. Raises ConfigurationError for a single request.
         """
+        if isinstance(requests, str | bytes | Mapping):
+            # They can be iterated over, and each letter of a prompt would be paid for.
+            raise ConfigurationError(
+                f"map takes many requests, and got one {type(requests).__name__}: put it in a list, or use run for a "
+                "file",
+            )
         reader = RowReader(Defaults(model=model, parameters=parameters))
         dispatcher = Dispatcher(
             requests,

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from deepseek_async.cli.standard_streams import STANDARD
 from deepseek_async.cli.terminal import say
 from deepseek_async.errors import ConfigurationError
+from deepseek_async.figures import counted
 
 NAME: Final = "export"
 ABOUT: Final = """\
@@ -58,5 +59,5 @@ def run(
     chosen = form or format_of(target)
     with replaced(target, output) as file:
         rows = export(answers, file, chosen, content_only=content_only)
-    say(f"{rows:,} rows in {target}")
+    say(f"{counted(rows, 'row')} in {target}")
     return 0

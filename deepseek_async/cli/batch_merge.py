@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 
 from deepseek_async.cli.terminal import say
+from deepseek_async.figures import counted
 
 NAME: Final = "merge"
 ABOUT: Final = """\
@@ -33,7 +34,8 @@ def run(
     from deepseek_async.batch.journal.merge import merge  # noqa: PLC0415  brings msgspec
 
     merged = merge(outputs, output)
-    say(f"merged {len(outputs):,} outputs: {merged.rows:,} rows, {merged.superseded:,} lines superseded → {output}")
+    parts = f"{counted(merged.rows, 'row')}, {counted(merged.superseded, 'line')} superseded"
+    say(f"merged {counted(len(outputs), 'output')}: {parts} → {output}")
     if merged.damaged:
-        say(f"left out {merged.damaged:,} damaged lines; run the job into {output} again for their rows")
+        say(f"left out {counted(merged.damaged, 'damaged line')}; run the job into {output} again for what they held")
     return 1 if merged.damaged else 0

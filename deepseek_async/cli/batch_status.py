@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import Parameter
 
 from deepseek_async.cli.terminal import harmless
-from deepseek_async.figures import dollars, duration, rate, share, span
+from deepseek_async.figures import counted, dollars, duration, rate, share, span
 
 if TYPE_CHECKING:
     from deepseek_async.batch.review.account import Account
@@ -96,9 +96,9 @@ def _lines(figures: dict[str, Any], output: Path) -> Iterator[str]:
     if figures["failures"]:
         yield "  failures  " + " · ".join(f"{kind} {number:,}" for kind, number in figures["failures"].items())
     if figures["cut_off"]:
-        yield f"  cut off   {figures['cut_off']:,} answers ended at max_tokens"
+        yield f"  cut off   {counted(figures['cut_off'], 'answer')} ended at max_tokens"
     if figures["damaged_lines"]:
-        yield f"  damaged   {figures['damaged_lines']:,} lines; the next run sends their rows again"
+        yield f"  damaged   {counted(figures['damaged_lines'], 'line')}; the next run sends what they held again"
     if figures["began"] is not None and figures["ended"] is not None:
         yield f"  time      {_time(figures)}"
         quantiles = " · ".join(f"{name} {span(value)}" for name, value in figures["latency"].items())

@@ -45,10 +45,7 @@ class Interrupts:
         self._received += 1
         if self._received == 1:
             self._job.stop(f"interrupted by {number.name}")
-            say(
-                f"{number.name}: {self._job.progress().in_flight:,} rows in flight are being finished, "
-                f"for at most {DRAIN_SECONDS:.0f} s; once more cancels them",
-            )
+            say(f"{number.name}: {_drain(self._job.progress().in_flight)}")
             self._drain = asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._cancel)
         elif self._received == 2:
             self._cancel()
@@ -59,3 +56,10 @@ class Interrupts:
     def _cancel(self) -> None:
         self.cancelled = True
         self._running.cancel()
+
+
+def _drain(in_flight: int) -> str:
+    if not in_flight:
+        return "no row is in flight"
+    rows, them = ("1 row in flight is", "it") if in_flight == 1 else (f"{in_flight:,} rows in flight are", "them")
+    return f"{rows} being finished, for at most {DRAIN_SECONDS:.0f} s; once more cancels {them}"

@@ -12,7 +12,7 @@ from typing import Final
 from deepseek_async.batch import BatchReport, BatchResult
 from deepseek_async.cli.terminal import one_line
 from deepseek_async.errors import DeepSeekError, InputFormatError
-from deepseek_async.figures import dollars, duration, rate
+from deepseek_async.figures import counted, dollars, duration, rate
 
 _SHOWN: Final = 10
 _WIDTH: Final = 300
@@ -61,9 +61,8 @@ def summary(
         yield "  failures  " + " · ".join(f"{kind} {number:,}" for kind, number in _largest_first(report))
     speed = progress.requests / progress.elapsed if progress.elapsed > 0 else 0.0
     retries = f", {progress.retried:,} of them retries" if progress.retried else ""
-    yield (
-        f"  time      {duration(progress.elapsed)} · {progress.requests:,} requests{retries} · {rate(speed)} requests/s"
-    )
+    requests = counted(progress.requests, "request") + retries
+    yield f"  time      {duration(progress.elapsed)} · {requests} · {rate(speed)} requests/s"
     cached = progress.cached_tokens / progress.prompt_tokens if progress.prompt_tokens else 0.0
     yield (
         f"  tokens    {progress.prompt_tokens:,} in the prompts, {cached:.0%} from the cache · "
@@ -79,7 +78,7 @@ def summary(
     for warning in report.warnings:
         yield f"  warning   {warning}"
     if report.damaged:
-        yield f"  damaged   {report.damaged:,} lines of an earlier run, kept in {output}.damaged; their rows ran again"
+        yield f"  damaged   {counted(report.damaged, 'line')} of an earlier run, kept in {output}.damaged; run again"
     yield from _what_failed(report, output)
     if report.stopped is not None:
         yield f"go on with: {resume}"

@@ -229,6 +229,13 @@ async def test_a_concurrency_below_one_is_refused(bulk: Bulk, concurrency: int):
         await answers(bulk, ["Hello"], concurrency=concurrency)
 
 
+@pytest.mark.parametrize("one", ["Hello", "prompts.jsonl", b"Hello", {"prompt": "Hello"}])
+async def test_a_single_request_is_not_taken_for_many(bulk: Bulk, one: Any):
+    with pytest.raises(ConfigurationError, match="map takes many requests, and got one"):
+        await answers(bulk, one)
+    assert bulk.requests == 0
+
+
 async def test_requests_are_pulled_lazily(bulk: Bulk):
     pulled = 0
 

@@ -82,7 +82,7 @@ async def test_a_merge_that_left_out_damaged_lines_gives_code_1(command: Command
     ended = await command.run("batch", "merge", "one.jsonl", "-o", "out.jsonl")
 
     assert ended.code == 1
-    assert "left out 1 damaged lines" in ended.err
+    assert "left out 1 damaged line; run the job" in ended.err
     assert command.names() == ["a"]
 
 
@@ -108,7 +108,7 @@ async def test_a_damaged_line_is_warned_about_and_its_row_runs_again(command: Co
     ended = await command.run(*RUN)
 
     assert ended.code == 0
-    assert "damaged   1 lines of an earlier run, kept in out.jsonl.damaged; their rows ran again" in ended.err
+    assert "damaged   1 line of an earlier run, kept in out.jsonl.damaged; run again" in ended.err
     assert simulator.statistics().requests == 6
     written = output.read_text().splitlines()
     assert sorted(json.loads(line)["custom_id"] for line in written if line.strip()) == [f"row-{n}" for n in range(5)]

@@ -114,7 +114,9 @@ class Line(msgspec.Struct, gc=False):
 
     @property
     def started(self) -> float | None:
-        """When its request was sent, by our clock or else by the server's."""
+        """When its request was sent, by our clock or else by the server's; None for a copy, for which none was."""
+        if not self.facts.attempts:
+            return None
         return self.facts.started if self.facts.started is not None else self.body.created
 
 

@@ -146,6 +146,7 @@ class Feed(AsyncIterator[Ticket[In]], Generic[In]):
     def stop(self) -> None:
         """Hand out no more rows, and end every wait."""
         self._stopped = True
+        self.resumes_at = None
         self._woken.set()
 
     def at_once(self) -> Ticket[In] | None:

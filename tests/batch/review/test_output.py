@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from answers import BEGAN, answered, failed, written
 
+from deepseek_async.batch.line import copied_line
 from deepseek_async.batch.review.output import Output
 from deepseek_async.errors import ConfigurationError
 
@@ -83,3 +84,13 @@ def test_what_the_answer_lacks_is_none(tmp_path: Path):
     assert (line.message.content, line.finish_reason, line.body.usage) == (None, None, None)
     assert line.error is not None
     assert line.error.code == "BadRequestError"
+
+
+def test_a_copy_of_an_answer_was_never_sent_and_has_no_time(tmp_path: Path):
+    source = answered(0, started=BEGAN + 0.75)
+    body = source.replace(b'"model":', b'"created":%d,"model":' % (BEGAN - 50), 1)
+    output = Output(written(tmp_path / "out.jsonl", [source, copied_line(body.rstrip(), "copy", 7, 1)]))
+    output.read()
+
+    assert [line.started for line, _ in output.lines()] == [BEGAN + 0.75, None]
+    assert output.began == BEGAN + 0.75

@@ -185,6 +185,7 @@ async def test_while_it_waits_it_says_until_when():
 
     assert feed.resumes_at == datetime(2026, 11, 24, 4, tzinfo=UTC).timestamp()
     feed.stop()
+    assert feed.resumes_at is None
     with pytest.raises(StopAsyncIteration):
         await first
 
