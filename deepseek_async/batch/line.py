@@ -77,13 +77,14 @@ class FinishedRow(msgspec.Struct, gc=False):
     """What a resume needs of a line."""
 
     custom_id: str
-    error: msgspec.Raw = msgspec.Raw(b"null")
+    response: msgspec.Raw = msgspec.Raw(b"")
+    error: msgspec.Raw = msgspec.Raw(b"")
     facts: Facts | None = msgspec.field(default=None, name=FACTS)
 
     @property
     def failed(self) -> bool:
         """Whether the row ended with an error."""
-        return bytes(self.error) != b"null"
+        return bytes(self.error) not in {b"", b"null"}
 
 
 class Answer(msgspec.Struct, gc=False):
@@ -168,17 +169,24 @@ def copied_line(line: bytes, custom_id: str, hashed: int, index: int) -> bytes:
 
 
 def decode_line(line: bytes) -> FinishedRow | None:
-    """The row that ``line`` (without its line feed) finishes; None if the line is damaged.
+    """The row that ``line`` (without its line feed) finishes; None if the line is damaged, or finishes none.
 
-    Lines without a checksum, written by another program, are taken as they are.
+    Lines without a checksum, written by another program, are taken as they are. A line of an input has a ``custom_id``
+    too, but neither response nor error.
     """
     checksum = _CHECKSUM.search(line[-24:])
     if checksum and zlib.crc32(memoryview(line)[: -len(checksum[0])]) != int(checksum[1], 16):
         return None
     try:
-        return _decode_finished(line)
+        row = _decode_finished(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
+    return row if bytes(row.response) or bytes(row.error) else None
+
+
+def begins_like_a_line(text: bytes) -> bool:
+    """Whether ``text``, which may be torn or damaged further on, is the beginning of a line of ours."""
+    return text[: len(_ID_START)] == _ID_START[: len(text)]
 
 
 def glance(line: bytes) -> tuple[bytes, int] | None:

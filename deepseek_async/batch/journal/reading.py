@@ -3,18 +3,45 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from deepseek_async.batch.journal.disk import Disk, uninterrupted, write_whole
-from deepseek_async.batch.line import decode_line
+from deepseek_async.batch.line import begins_like_a_line, decode_line
 from deepseek_async.errors import OutputWriteError
 
 _BLOCK: Final = 1 << 20
+_ZEROS: Final = bytes(16)
 _SHORTEST: Final = 200
 """Bytes of a line with an answer: a guess from a line that holds only an error is not too far off."""
+
+
+def refuse_foreign(path: Path) -> None:
+    """Raise OutputWriteError for a file that no job has written: damaged lines are moved, and a torn one is cut off.
+
+    One line that is whole, or begins like ours, is enough to trust the rest. So are zeros at the start, which a power
+    cut leaves in the place of the first block.
+    """
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return  # to open it is refused
+        with path.open("rb") as file:
+            start = file.read(_BLOCK)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputWriteError(f"cannot read {path}: {error.strerror}", path=str(path)) from None
+    if start.startswith(_ZEROS):
+        return
+    texts = [text for line in start.split(b"\n") if (text := line.strip(b"\0 \t\r"))]
+    if texts and not any(begins_like_a_line(text) or decode_line(text) is not None for text in texts):
+        raise OutputWriteError(
+            f"{path} exists and is not the output of a job, so it is left as it is: name another file",
+            path=str(path),
+        )
 
 
 class OutputLines:

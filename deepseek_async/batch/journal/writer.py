@@ -15,7 +15,7 @@ import msgspec
 from deepseek_async.batch.journal.disk import Disk
 from deepseek_async.batch.journal.file import LOW_WATER, DiskFullError, Durability, OutputFile
 from deepseek_async.batch.journal.lock import OutputLock, refuse_network
-from deepseek_async.batch.journal.reading import OutputLines, names_in, set_aside
+from deepseek_async.batch.journal.reading import OutputLines, names_in, refuse_foreign, set_aside
 from deepseek_async.errors import OutputWriteError
 
 GROUP_ROWS: Final = 256
@@ -93,6 +93,7 @@ class Journal:
             refuse_network(self._path, self._disk)
         self._lock = OutputLock.take(self._path, self._disk)
         try:
+            refuse_foreign(self._path)
             self._file.open()
         except BaseException:
             self._release()

@@ -203,12 +203,37 @@ async def test_a_torn_last_line_is_cut_off_wherever_it_broke(writing: Writing):
         assert writing.path.read_bytes() == whole
 
 
-@pytest.mark.parametrize("content", [b"no line feed", b"\0" * 200_000, b"{"])
+@pytest.mark.parametrize("content", [b'{"id":"batch_req_torn', b"\0" * 200_000, b"{"])
 async def test_a_file_without_a_whole_line_is_emptied(writing: Writing, content: bytes):
     writing.path.write_bytes(content)
     await writing.write("a")
 
     assert writing.names() == ["a"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"my only copy\nof some notes",
+        b"torn notes",
+        b'{"custom_id": "a", "prompt": "the input of a job"}\n',
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+        b"[]\n",
+    ],
+)
+async def test_a_file_that_no_job_has_written_is_left_alone(writing: Writing, content: bytes):
+    writing.path.write_bytes(content)
+    with pytest.raises(OutputWriteError, match="is not the output of a job"):
+        async with writing.journal():
+            pass
+    assert writing.path.read_bytes() == content
+    assert not writing.path.with_name("out.jsonl.damaged").exists()
+
+
+async def test_lines_of_another_program_are_an_output_too(writing: Writing):
+    writing.path.write_bytes(b'{"custom_id":"a","response":{"status_code":200,"body":{}},"error":null}\n')
+    async with writing.journal() as journal:
+        assert read_back(journal) == (["a"], 0)
 
 
 async def test_a_torn_line_may_be_longer_than_a_block(writing: Writing):
@@ -236,7 +261,7 @@ async def test_line_ends_that_another_program_changed_are_no_damage(writing: Wri
 
 
 async def test_a_side_file_that_cannot_be_written_is_an_error_of_the_output(writing: Writing):
-    writing.path.write_bytes(b"damaged\n")
+    writing.path.write_bytes(line("a").replace(b'"a"', b'"b"'))
     writing.path.with_name("out.jsonl.damaged").mkdir()
     async with writing.journal() as journal:
         with pytest.raises(OutputWriteError, match=r"set damaged lines of .* aside"):
