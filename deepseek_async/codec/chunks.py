@@ -2,95 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic
 
 import msgspec
 
 from deepseek_async.codec.assembly import Assembly
 from deepseek_async.codec.body import UNREADABLE, AnswerDecoder
-from deepseek_async.codec.sse import SSEDecoder
+from deepseek_async.codec.reader import PREFACE_BYTES, ChunkT, ReaderState, WholeT
 from deepseek_async.codec.verdict import fault_of_emptiness, fault_of_ending, fault_of_stream
 from deepseek_async.errors import APIError, APIResponseValidationError
-from deepseek_async.types import Answer, ChatCompletion, ChatCompletionChunk, CompletionUsage
-
-ChunkT = TypeVar("ChunkT", bound=Answer)
-WholeT = TypeVar("WholeT", bound=Answer)
+from deepseek_async.types import ChatCompletion, ChatCompletionChunk, CompletionUsage
 
 _DONE: Final = b"[DONE]"
 
-PREFACE_BYTES: Final = 64 * 1024
-"""Bytes before the first event that are kept, to be explained if no event comes; the rest is only counted."""
 
-
-class StreamReader(msgspec.Struct, Generic[ChunkT, WholeT], gc=False, eq=False):
-    """Reads one attempt's stream. What kind of answer it is decides the subclass.
-
-    ``feed`` is the hot path: once per socket read, for all that has arrived.
-    """
-
-    _events: SSEDecoder = msgspec.field(default_factory=SSEDecoder)
-    done: bool = False
-    """Whether the end that this kind of stream has, has come; what follows it is ignored."""
-    failure: APIError | None = None
-    """What could not be read. Chunks before it are returned all the same."""
-    error: Any = None
-    """The error object that the server sent in the place of a chunk."""
-    halted: bool = False
-    """Whether one of done, error and failure is set."""
-    progressed: bool = False
-    """Whether the last feed brought content, reasoning or a tool call."""
-    preface: bytes | None = None
-    """What came before the first event: blank lines, comments, or something that is no stream. None after it."""
-
-    __repr__ = object.__repr__
-
-    def feed(self, block: bytes) -> list[ChunkT]:
-        """The chunks that ``block`` completes."""
-        raise NotImplementedError
-
-    def answer(self) -> WholeT:
-        """What has arrived so far, as one answer."""
-        raise NotImplementedError
-
-    @property
-    def usage(self) -> CompletionUsage | None:
-        """What the answer consumed, once the server has said so."""
-        raise NotImplementedError
-
-    @property
-    def whole(self) -> bool:
-        """Whether the answer is complete although the stream's own end has not come."""
-        raise NotImplementedError
-
-    def fault(self, *, progressed: bool) -> APIError | None:
-        """Why what has arrived by the end of the stream is no answer; None when it is one."""
-        raise NotImplementedError
-
-    @property
-    def size(self) -> int:
-        """Characters of text that are kept of what has arrived so far."""
-        raise NotImplementedError
-
-    def leave_in(self, failure: APIError) -> None:
-        """Let ``failure`` tell what had arrived when it broke the stream."""
-        raise NotImplementedError
-
-    def ends(self, chunk: ChunkT) -> bool:
-        """Whether ``chunk`` says that the answer, or a part of it, is complete."""
-        raise NotImplementedError
-
-    def says_nothing(self, chunk: ChunkT) -> bool:
-        """Whether ``chunk`` carries neither content nor reasoning nor a tool call."""
-        raise NotImplementedError
-
-
-class ChoicesReader(StreamReader[ChunkT, WholeT], Generic[ChunkT, WholeT]):
+class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
     """A stream of chunks with ``choices``, which ends with ``[DONE]``."""
 
     _decoder: ClassVar[AnswerDecoder[Any]]
     assembly: Any = None
     _decode: Any = None
-    preface: bytes | None = b""
 
     def feed(self, block: bytes) -> list[ChunkT]:
         """See ``StreamReader.feed``."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from deepseek_async.codec.body import UNREADABLE, AnswerDecoder
-from deepseek_async.codec.chunks import PREFACE_BYTES, StreamReader
+from deepseek_async.codec.reader import PREFACE_BYTES, ReaderState
 from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.codec.verdict import error_in
 from deepseek_async.errors import APIError, APIResponseValidationError, StreamInterruptedError
@@ -34,10 +34,9 @@ _TYPE_OF_CODE: Final = {
 }
 
 
-class ResponseReader(StreamReader[ResponseStreamEvent, Response]):
+class ResponseReader(ReaderState):
     """A streamed response. It ends with an event of its own, which carries the whole answer."""
 
-    preface: bytes | None = b""
     _begun: Response | None = None
     _final: Response | None = None
     _items: dict[int, ResponseOutputItem] = {}
@@ -110,6 +109,11 @@ class ResponseReader(StreamReader[ResponseStreamEvent, Response]):
             return self._final
         items = [self._item(index) for index in sorted({*self._items, *self._pieces})]
         return msgspec.structs.replace(self._begun or Response(), output=items, _wire=b"")
+
+    @property
+    def size(self) -> int:
+        """See ``StreamReader.size``."""
+        return sum(sum(map(len, pieces)) for pieces in self._pieces.values())
 
     def _item(self, index: int) -> ResponseOutputItem:
         item = self._items.get(index) or ResponseOutputItem(type="message")

@@ -9,7 +9,7 @@ import pytest
 from clients import Connect
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import DONE, LAST_CHUNK, RESET, SILENCE, STREAM_HEAD, Serve, event, http_chunk, response
+from servers import DONE, LAST_CHUNK, RESET, SILENCE, STREAM_HEAD, Drip, Serve, event, http_chunk, response
 from simulating import Simulate
 
 from deepseek_async import (
@@ -171,6 +171,13 @@ async def test_a_break_in_the_text_tells_what_had_come(serve: Serve, connect: Co
     with pytest.raises(StreamInterruptedError) as caught:
         _ = [chunk async for chunk in stream]
     assert (caught.value.text, stream.partial.output_text, stream.partial.id) == ("Hello", "Hello", "r")
+    assert len(server.requests) == 1
+
+
+async def test_a_text_without_end_is_stopped_when_it_is_longer_than_any_answer(serve: Serve, connect: Connect):
+    server = await serve([STREAM_HEAD, Drip(http_chunk(delta("x" * 1_000_000)), 0)])
+    with pytest.raises(StreamInterruptedError, match=r"larger than 33,554,432 characters"):
+        await collected(connect(server))
     assert len(server.requests) == 1
 
 

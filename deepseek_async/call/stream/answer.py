@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self
 
 from deepseek_async.call.exchange import Exchange
 from deepseek_async.call.lifecycle import Call
-from deepseek_async.codec.chunks import ChunkT, StreamReader, WholeT
+from deepseek_async.codec.reader import ChunkT, StreamReader, WholeT
 from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.codec.sse import SSEDecoder
 from deepseek_async.codec.verdict import fault_of_no_stream
