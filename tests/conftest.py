@@ -13,9 +13,18 @@ import aiohttp
 import aioresponses.core
 import pytest
 from clients import AT_ONCE, Connect
+from hypothesis import HealthCheck, settings
 from servers import CANARY, Script, ScriptedServer, Serve
 
 from deepseek_async import AsyncDeepSeek
+
+# How long an example takes says how busy the machine is, and nothing of the code.
+settings.register_profile(
+    "any machine",
+    deadline=None,
+    suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.too_slow],
+)
+settings.load_profile("any machine")
 
 if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters:
     # aioresponses builds responses without an argument that newer versions of aiohttp require.

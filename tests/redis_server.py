@@ -4,25 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
+from collections.abc import Awaitable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+import pytest
+from ports import ReservedPort
+
+from deepseek_async.cache import remote
+from deepseek_async.cache.remote import RedisTier
+
+
+def let_redis_take(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that works may be given longer than the 50 ms of a client: a busy machine holds it up for as long."""
+    monkeypatch.setattr(remote, "SLOW", seconds)
+
+
+def requests_to_redis(monkeypatch: pytest.MonkeyPatch) -> list[RedisTier]:
+    """Gets an entry for each request of this process to any Redis from now on."""
+    made: list[RedisTier] = []
+    send = RedisTier._within_time
+
+    async def noted(tier: RedisTier, request: Awaitable[Any]) -> Any:
+        made.append(tier)
+        return await send(tier, request)
+
+    monkeypatch.setattr(RedisTier, "_within_time", noted)
+    return made
 
 
 class RedisServer:
-    """``redis-server`` without persistence, on a port that was free a moment ago."""
+    """``redis-server`` without persistence."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self._port = ReservedPort()
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://127.0.0.1:{self._port.number}/0"
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -35,9 +57,10 @@ class RedisServer:
         traceback: TracebackType | None,
     ) -> None:
         await self.kill()
+        self._port.release()
 
     async def start(self) -> None:
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
+        options = ["--port", str(self._port.number), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
         self._process = await asyncio.create_subprocess_exec(
             "redis-server",
             *options,

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from clients import Connect
-from redis_server import RedisServer
+from redis_server import RedisServer, requests_to_redis
 from servers import ANSWER, ScriptedServer, Serve
 
 from deepseek_async import AsyncDeepSeek, Cache
@@ -19,26 +17,25 @@ from deepseek_async import AsyncDeepSeek, Cache
 EVERY = {"only_deterministic": False}
 
 
-async def ask(client: AsyncDeepSeek, prompt: str) -> float:
-    """Seconds that a call took; it must succeed."""
-    begun = time.perf_counter()
+async def ask(client: AsyncDeepSeek, prompt: str) -> None:
+    """A call, which must succeed."""
     messages = [{"role": "user", "content": prompt}]
     done = await client.chat.completions.create(model="deepseek-flash", messages=messages)
     assert done.choices[0].message.content == "Hello"
-    return time.perf_counter() - begun
 
 
 async def ask_on(client: AsyncDeepSeek, server: ScriptedServer, number: int = 40) -> None:
-    """Calls in a row, of which one may have to wait for the failure: 50 ms, and some more on a busy machine."""
+    """Calls in a row, each answered by the server."""
     before = len(server.requests)
-    waits = [await ask(client, f"question {before + turn}") for turn in range(number)]
+    for turn in range(number):
+        await ask(client, f"question {before + turn}")
     assert len(server.requests) == before + number
-    assert statistics.median(waits) < 0.04
-    assert sum(wait > 0.05 for wait in waits) <= 3
 
 
 @pytest.mark.parametrize("when", ["at the start", "in mid-run", "stopped in mid-run"])
-async def test_r5_a_redis_that_fails_is_left_alone(serve: Serve, connect: Connect, tmp_path: Path, when: str):
+async def test_r5_a_redis_that_fails_is_left_alone(
+    serve: Serve, connect: Connect, tmp_path: Path, when: str, monkeypatch: pytest.MonkeyPatch
+):
     server = await serve([ANSWER])
     async with RedisServer(tmp_path) as redis:
         client = connect(server, cache=Cache(redis=redis.url, **EVERY))
@@ -50,13 +47,15 @@ async def test_r5_a_redis_that_fails_is_left_alone(serve: Serve, connect: Connec
                 await redis.kill()
             else:
                 redis.stop()
+        requests = requests_to_redis(monkeypatch)
         await ask_on(client, server)
+        assert len(requests) <= 2, "the storing of the first answer and one call wait for the failure, no other does"
         if when == "stopped in mid-run":
             redis.go_on()
         # What is in memory is served all the same.
-        requests = len(server.requests)
-        await ask(client, f"question {requests - 1}")
-        assert len(server.requests) == requests
+        answered = len(server.requests)
+        await ask(client, f"question {answered - 1}")
+        assert len(server.requests) == answered
         await client.aclose()
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from ended import ended
+from ports import ReservedPort
 
 from deepseek_async import ConfigurationError, InsufficientBalanceError, StreamInterruptedError
 from deepseek_async.events import BudgetAlert, Rated, Retried, Snapshot, word_for
@@ -149,9 +150,8 @@ class Prometheus:
         self._folder = folder
         self._target = target
         self._process: asyncio.subprocess.Process | None = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._address = f"127.0.0.1:{free.getsockname()[1]}"
+        self._port = ReservedPort()
+        self._address = f"127.0.0.1:{self._port.number}"
 
     async def start(self) -> None:
         configuration = {
@@ -176,6 +176,7 @@ class Prometheus:
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
+        self._port.release()
 
     async def ask(self, path: str, **query: str) -> Any:
         url = f"http://{self._address}/api/v1/{path}?{urllib.parse.urlencode(query)}"
