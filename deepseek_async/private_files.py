@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -22,16 +23,27 @@ def make_private_folder(folder: Path) -> None:
 
 
 def cache_folder(environment: Mapping[str, str] | None = None) -> Path:
-    """``DEEPSEEK_ASYNC_CACHE_DIR``, else ``deepseek_async`` in ``XDG_CACHE_HOME``, else in ``~/.cache``."""
+    """For what may be lost: ``DEEPSEEK_ASYNC_CACHE_DIR``, else ``deepseek_async`` where the platform keeps caches.
+
+    That is ``XDG_CACHE_HOME`` or ``~/.cache``, ``~/Library/Caches`` on macOS, ``LOCALAPPDATA`` on Windows.
+    Raises RuntimeError for a user without a home folder.
+    """
     variables = os.environ if environment is None else environment
     if chosen := variables.get("DEEPSEEK_ASYNC_CACHE_DIR"):
         return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        return Path("~/Library/Caches").expanduser() / _NAME
+    if sys.platform == "win32":
+        return _base("LOCALAPPDATA", "~/AppData/Local", variables) / _NAME
     return _base("XDG_CACHE_HOME", "~/.cache", variables) / _NAME
 
 
-def state_folder(environment: Mapping[str, str] | None = None) -> Path:
-    """``deepseek_async`` in ``XDG_STATE_HOME``, else in ``~/.local/state``: what must outlive a restart."""
-    return _base("XDG_STATE_HOME", "~/.local/state", os.environ if environment is None else environment) / _NAME
+def state_folder() -> Path:
+    """For what must outlive a restart: ``deepseek_async`` in ``XDG_STATE_HOME``, else in ``~/.local/state``.
+
+    Raises RuntimeError for a user without a home folder.
+    """
+    return _base("XDG_STATE_HOME", "~/.local/state", os.environ) / _NAME
 
 
 def _base(variable: str, default: str, variables: Mapping[str, str]) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -20,6 +19,7 @@ from deepseek_async.credential import ApiKey
 from deepseek_async.endpoint import FAMILIES, Endpoint, Family
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.lint import LintMode
+from deepseek_async.private_files import cache_folder
 from deepseek_async.redaction import redact
 from deepseek_async.transport.fields import checked
 from deepseek_async.transport.watchdog import Timeouts
@@ -120,7 +120,7 @@ def settings_from(
         limits=_limits(limits),
         fallback_models=_fallback_models(fallback_models),
         fallback=_fallback(fallback, api_key, url),
-        cache_folder=_cache_folder(url, environment) if concurrency == "auto" else None,
+        cache_folder=_folder_to_remember_in(url, environment) if concurrency == "auto" else None,
     )
 
 
@@ -265,20 +265,14 @@ def _fallback(given: str | Endpoint | None, api_key: ApiKey, base_url: str) -> E
     return Endpoint(url, key, model=endpoint.model)
 
 
-def _cache_folder(base_url: str, environment: Mapping[str, str] | None) -> Path | None:
-    """Where the platform keeps what may be lost. Servers on this machine are not worth remembering unasked."""
-    chosen = _variable("DEEPSEEK_ASYNC_CACHE_DIR", environment)
-    if chosen:
-        return Path(chosen)
-    if _is_loopback(urlsplit(base_url).hostname or ""):
+def _folder_to_remember_in(base_url: str, environment: Mapping[str, str] | None) -> Path | None:
+    """The user's cache folder, if there is one. Servers on this machine are not worth remembering unasked."""
+    if _is_loopback(urlsplit(base_url).hostname or "") and not _variable("DEEPSEEK_ASYNC_CACHE_DIR", environment):
         return None
-    if sys.platform == "win32":
-        root = _variable("LOCALAPPDATA", environment)
-    elif sys.platform == "darwin":
-        root = str(Path("~/Library/Caches").expanduser())
-    else:
-        root = _variable("XDG_CACHE_HOME", environment) or str(Path("~/.cache").expanduser())
-    return Path(root) / "deepseek_async" if root and not root.startswith("~") else None
+    try:
+        return cache_folder(environment)
+    except RuntimeError:  # a user without a home folder
+        return None
 
 
 def _above_zero(name: str, value: float | None) -> float | None:

@@ -167,11 +167,18 @@ def test_each_key_is_an_account_unless_it_is_named():
 
 def test_ceilings_are_remembered_where_the_limit_is_searched_and_not_for_this_machine(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert made().cache_folder is not None
+    assert str(made().cache_folder) == "/somewhere/deepseek_async"
     assert made(max_concurrency=5).cache_folder is None
     assert made(base_url="http://127.0.0.1:1").cache_folder is None
     monkeypatch.setenv("DEEPSEEK_ASYNC_CACHE_DIR", "/elsewhere")
     assert str(made(base_url="http://127.0.0.1:1").cache_folder) == "/elsewhere"
+
+
+def test_a_user_without_a_home_has_a_client_that_remembers_nothing(monkeypatch: pytest.MonkeyPatch):
+    for name in ("HOME", "XDG_CACHE_HOME", "DEEPSEEK_ASYNC_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # an identity that no user has, as in many containers
+    assert made().cache_folder is None
 
 
 @pytest.mark.parametrize(

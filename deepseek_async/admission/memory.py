@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import orjson
 
+from deepseek_async.private_files import make_private_folder
+
 NEWEST: Final = 3600.0
 """Seconds for which a ceiling is believed; limits follow the balance and the time of day."""
 
@@ -59,7 +61,7 @@ class CeilingMemory:
             return {}
 
     def _write(self, wire: bytes) -> None:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(self._path.parent)
         # mkstemp gives 0600; a reader sees the old file or the new one.
         descriptor, name = tempfile.mkstemp(prefix=_FILE, dir=self._path.parent)
         try:
