@@ -17,9 +17,6 @@ row not to hold up the others at once, and a bound on what waits behind it."""
 
 _UNORDERED_WINDOW: Final = 2
 
-_TOGETHER: Final = 64
-"""Results that wait for each other are taken when so many are there, at the latest."""
-
 _FOLLOWED: Final = 0.1
 """Seconds between two looks at a limit that moves; it grows by some ten per cent in that time at most."""
 
@@ -30,7 +27,6 @@ class Dispatcher(Generic[In, Out]):
     Memory is bounded by the concurrency: a row is pulled only when there is room in the window, and its place
     there is free again when its result has been taken. ``work`` must not raise but for what ends the job.
     ``ended`` is told of a result at once, before the next row is begun, and must not raise either.
-    ``linger`` is how many seconds a result may wait for others, so that its consumer takes many in one go.
     """
 
     def __init__(
@@ -41,7 +37,6 @@ class Dispatcher(Generic[In, Out]):
         ended: Callable[[In, Out], None] | None = None,
         concurrency: int | Callable[[], int],
         ordered: bool = False,
-        linger: float = 0.0,
     ) -> None:
         self._rows = _Rows(source)
         self._work = work
@@ -50,7 +45,6 @@ class Dispatcher(Generic[In, Out]):
         self._limit: int = 0
         """The concurrency at the last look."""
         self._ordered = ordered
-        self._linger = linger
         self._places = _Places()
         self._workers: set[asyncio.Task[None]] = set()
         self._ready: deque[tuple[In, Out]] = deque()
@@ -61,7 +55,6 @@ class Dispatcher(Generic[In, Out]):
         self._failure: BaseException | None = None
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-        self._lingering: asyncio.TimerHandle | None = None
         self.in_flight = 0
         """Rows that are being worked on."""
 
@@ -91,25 +84,15 @@ class Dispatcher(Generic[In, Out]):
                 if self._failure is not None:
                     raise self._failure
                 if self._workers:
-                    await self._sleep()
+                    self._wake.clear()
+                    await self._wake.wait()
             failure = self._failure or self._rows.failure
             if failure is not None:
                 raise failure
         finally:
             if self._timer is not None:
                 self._timer.cancel()
-            self._stop_lingering()
             await self._cancel_workers()
-
-    async def _sleep(self) -> None:
-        self._stop_lingering()
-        self._wake.clear()
-        await self._wake.wait()
-
-    def _stop_lingering(self) -> None:
-        if self._lingering is not None:
-            self._lingering.cancel()
-            self._lingering = None
 
     def _follow_limit(self) -> None:
         """Take over a limit that has moved. Asked again and again, because it grows while every worker waits."""
@@ -171,10 +154,7 @@ class Dispatcher(Generic[In, Out]):
             while self._released in self._early:
                 ready.append(self._early.pop(self._released))
                 self._released += 1
-        if not self._linger or len(ready) >= min(_TOGETHER, self._limit // 2):
-            self._wake.set()
-        elif ready and self._lingering is None:
-            self._lingering = asyncio.get_running_loop().call_later(self._linger, self._wake.set)
+        self._wake.set()
 
     async def _cancel_workers(self) -> None:
         self._leaving = self._rows.ended = True

@@ -34,9 +34,6 @@ from deepseek_async.errors import (
 )
 
 _NOT_LINES: Final = frozenset({".gz", ".csv", ".parquet"})
-_LINGER: Final = 0.005
-"""Seconds that an answer may wait for others: priced and written down in one go, each costs half as much."""
-
 _LOOK_EVERY: Final = 1024
 """Rows between two looks at whether somebody else writes to the input."""
 
@@ -228,7 +225,6 @@ class Job:
             ended=ended,
             concurrency=self._concurrency,
             ordered=self._ordered,
-            linger=_LINGER,
         )
         if self._stopped is not None:
             dispatcher.stop()

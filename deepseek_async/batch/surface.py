@@ -275,7 +275,7 @@ class Batch:
         )
 
     def _price(self, result: BatchResult) -> None:
-        """Add what the row cost: apart from its answer, because for many in one go that takes a quarter.
+        """Add what the row cost.
 
         An answer that came to nothing is billed all the same; one from the cache was paid for before.
         """

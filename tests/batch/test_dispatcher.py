@@ -477,45 +477,6 @@ async def test_cancelling_at_any_moment_leaves_no_task_and_no_row_under_way(seed
     assert dispatcher.in_flight == 0
 
 
-async def test_results_that_may_wait_for_others_are_taken_together():
-    desk = Desk()
-    dispatcher = Dispatcher(range(100), desk.work, concurrency=8, linger=3600)
-    taken: list[int] = []
-
-    async def take() -> None:
-        async with aclosing(dispatcher.results()) as results:
-            async for _, result in results:
-                taken.append(result)
-
-    taking = asyncio.create_task(take())
-    await until(lambda: len(desk.running) == 8)
-    desk.end(0, 1, 2)
-    await settled()
-    assert taken == []
-    desk.end(3)
-    await until(lambda: taken == [0, 1, 2, 3])
-    taking.cancel()
-    await asyncio.gather(taking, return_exceptions=True)
-    assert list(dispatcher.untaken()) == []
-
-
-async def test_results_that_wait_for_others_do_not_outwait_the_last_row():
-    assert await collect(Dispatcher(range(3), echo, concurrency=100, linger=3600)) == [0, 1, 2]
-
-
-async def test_a_result_that_waits_for_others_is_not_lost_when_its_consumer_leaves():
-    desk = Desk()
-    dispatcher = Dispatcher(range(100), desk.work, concurrency=8, linger=3600)
-    taking = asyncio.create_task(collect(dispatcher))
-    await until(lambda: len(desk.running) == 8)
-    desk.end(5)
-    await settled()
-    taking.cancel()
-    await asyncio.gather(taking, return_exceptions=True)
-
-    assert list(dispatcher.untaken()) == [(5, 5)]
-
-
 async def test_the_end_of_a_row_is_told_before_the_next_row_is_begun():
     told: list[str] = []
 
