@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ _DOUBLING: Final = 1.5
 _FASTEST: Final = 200.0
 
 
-class Rival:
+class Rival(ABC):
     """Doubles until the first refusal; what comes then is the subclass's."""
 
     def __init__(self, now: float) -> None:
@@ -66,11 +67,11 @@ class Rival:
         """The window as it is by the time ``now``."""
         return self.window
 
+    @abstractmethod
     def cut(self, now: float) -> None:
         """React to a burst of refusals."""
-        raise NotImplementedError
 
-    def completed(self) -> None:
+    def completed(self) -> None:  # noqa: B027  only who grows with answers needs it
         """An attempt was answered."""
 
 
