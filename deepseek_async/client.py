@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -11,17 +10,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from deepseek_async.admission import BreakerPolicy
-from deepseek_async.admission.slots import with_look_ahead
 from deepseek_async.admission.statistics import Statistics
-from deepseek_async.call.caller import Caller
 from deepseek_async.call.fallback import Alternative
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.limits import Limits
-from deepseek_async.codec.tokens import TokenEstimator
-from deepseek_async.elsewhere import Elsewhere
+from deepseek_async.connections import Connections
 from deepseek_async.endpoint import Endpoint, Family
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.events import Listener, Snapshot, Watching
+from deepseek_async.events import Listener, Snapshot
 from deepseek_async.lint import Linter, LintMode
 from deepseek_async.observe.logs import write_to_stderr
 from deepseek_async.operations import Operations
@@ -29,14 +25,14 @@ from deepseek_async.pricing import price_table
 from deepseek_async.resources.account import Models, User
 from deepseek_async.resources.chat import Chat
 from deepseek_async.resources.completions import TextCompletions
+from deepseek_async.resources.connection import chosen_timeouts
 from deepseek_async.resources.embeddings import Embeddings
 from deepseek_async.resources.files import Files
 from deepseek_async.resources.fine_tunes import FineTunes
 from deepseek_async.resources.images import Images
 from deepseek_async.resources.responses import Responses
-from deepseek_async.settings import Settings, key_from, same_origin, settings_from
+from deepseek_async.settings import Settings, key_from, settings_from, with_options
 from deepseek_async.transport.watchdog import Timeouts
-from deepseek_async.wiring import Connected
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -44,7 +40,6 @@ if TYPE_CHECKING:
     from deepseek_async.admission.budget import Budget
     from deepseek_async.batch import Batch
     from deepseek_async.cache import Cache
-    from deepseek_async.codec.tokenizer import Tokenizer
     from deepseek_async.content import ContentFilter
 
 
@@ -59,7 +54,9 @@ class AsyncDeepSeek:
       the client finds the account's limit by itself and stays just below it. A number is never exceeded. A
       streamed answer holds its place until its end.
     - ``requests_per_minute``, ``tokens_per_minute``: no limit by default; the API itself has none.
-    - ``retry``: a RetryPolicy, or the number of attempts; 4 by default.
+    - ``retry``: a RetryPolicy, or the number of attempts, the first included; 4 by default.
+    - ``max_retries``: the same in openai-python's count, without the first: ``max_retries=3`` is ``retry=4``, and 0
+      turns retries off. One of the two.
     - ``breaker``: a BreakerPolicy, or False for none: after repeated failures calls fail at once with
       CircuitOpenError, bulk waits, and one request at a time finds out whether the service is back.
     - ``limits``: a Limits: how large a request, an answer and one event of a stream may be, in bytes.
@@ -96,6 +93,7 @@ class AsyncDeepSeek:
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
         retry: RetryPolicy | int | None = None,
+        max_retries: int | None = None,
         proxy: str | None = None,
         default_headers: Mapping[str, str] | None = None,
         endpoints: Mapping[Family, str | Endpoint] | None = None,
@@ -122,6 +120,7 @@ class AsyncDeepSeek:
             requests_per_minute=requests_per_minute,
             tokens_per_minute=tokens_per_minute,
             retry=retry,
+            max_retries=max_retries,
             proxy=proxy,
             default_headers=default_headers,
             endpoints=endpoints,
@@ -134,22 +133,24 @@ class AsyncDeepSeek:
             fallback_models=fallback_models,
             fallback=fallback,
         )
-        self._operations = Operations(
+        operations = Operations(
             cache=cache,
             budget=budget,
             content_filter=content_filter,
             listeners=listeners,
         )
-        self._elsewhere = Elsewhere(self._settings)
-        self._caller: Caller | None = None
-        self._connected: Connected | None = None
-        self._backup: Connected | None = None
-        self._alternatives: tuple[Alternative, ...] = ()
-        self._closed = False
+        self._connections = Connections(self._settings, operations)
+        self.tokens = self._connections.tokens
+        self.lint = Linter(lint)
+        self._offer()
+
+    def _offer(self) -> None:
+        """The resources, with the options that hold for this client."""
         self.timeouts = self._settings.timeouts
         self.retry = self._settings.retry
-        self.lint = Linter(lint)
-        self.tokens = TokenEstimator(_tokenizer(self._settings.tokenizer))
+        # Theirs and not methods around them: every call asks for its caller.
+        self.caller = self._connections.caller
+        self.caller_of = self._connections.caller_of
         self.chat = Chat(self)
         self.completions = TextCompletions(self)
         self.responses = Responses(self)
@@ -159,6 +160,35 @@ class AsyncDeepSeek:
         self.fine_tunes = FineTunes(self)
         self.models = Models(self)
         self.user = User(self)
+
+    def with_options(
+        self,
+        *,
+        timeout: float | Timeouts | None = None,
+        retry: RetryPolicy | int | None = None,
+        max_retries: int | None = None,
+        lint: LintMode | None = None,
+    ) -> Self:
+        """A client with other options that shares everything else with this one: connections, limits, cache, budget.
+
+        ``client.with_options(timeout=20, max_retries=0).chat.completions.create(...)``. It is made in microseconds
+        and need not be closed; closing either closes both. What is left at None stays as it is: ``timeout`` as a
+        number keeps the other timers, ``max_retries`` and a number as ``retry`` keep the delays. The connect timer
+        is that of the connections. Raises ConfigurationError.
+        """
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        twin._settings = with_options(
+            self._settings,
+            timeouts=chosen_timeouts(timeout, self.timeouts),
+            retry=retry,
+            max_retries=max_retries,
+            lint=lint,
+        )
+        twin.lint = self.lint.in_mode(twin._settings.lint)
+        vars(twin).pop("batch", None)
+        twin._offer()
+        return twin
 
     @classmethod
     def from_settings(cls, path: str | PathLike[str], **arguments: Any) -> Self:
@@ -192,92 +222,35 @@ class AsyncDeepSeek:
 
         prices = price_table().with_holidays(self._settings.holidays)
         chosen = self._settings.max_concurrency
-        return Batch(self.chat.completions, self._room if chosen == "auto" else chosen, self.retry, prices=prices)
+        room = self._connections.room if chosen == "auto" else chosen
+        return Batch(self.chat.completions, room, self.retry, prices=prices)
 
     @property
     def alternatives(self) -> tuple[Alternative, ...]:
         """Who may answer a chat call when the model or the service that was asked cannot."""
-        return self._alternatives
+        return self._connections.alternatives
 
     def statistics(self) -> Statistics:
         """What runs, what waits, and for what, at this moment. Costs nothing until it is asked for."""
-        settings = self._settings
-        return Statistics(
-            base_url=settings.base_url,
-            requests_per_minute=settings.requests_per_minute,
-            tokens_per_minute=settings.tokens_per_minute,
-            **_state_of(self._connected),
-            fallback=None
-            if settings.fallback is None
-            else Statistics(base_url=settings.fallback.base_url, **_state_of(self._backup)),
-        )
+        return self._connections.statistics()
 
     def snapshot(self) -> Snapshot:
         """The figures of ``statistics`` that metrics show, and what is left of the budget."""
-        return self._operations.snapshot(self.statistics())
+        return self._connections.snapshot()
 
     def feedback(self, response_id: str, score: float) -> None:
         """Say how content a user was with the answer of this ``id``: 0 for not at all, 1 for entirely.
 
         Counted in metrics and kept in the audit log. Raises ConfigurationError for a score outside 0 to 1.
         """
-        self._operations.rate(response_id, score)
+        self._connections.operations.rate(response_id, score)
 
     def reset(self) -> None:
         """Close every circuit breaker, end every pause and send again with a key that was refused.
 
         For an operator who knows that the trouble is over, and will not wait until the client has found out.
         """
-        for connected in (self._connected, self._backup):
-            if connected is not None:
-                connected.gate.reset()
-                connected.caller.halt = None
-
-    def _room(self) -> int:
-        """Rows that bulk works on at a time while the client finds the limit: the windows, and a few to follow."""
-        scopes = self.caller().gate.scopes
-        return with_look_ahead(sum(scope.window.size for scope in scopes if scope.model))
-
-    def caller(self) -> Caller:
-        """The caller bound to the running event loop; made, with its connection pool, on first use.
-
-        Raises ConfigurationError when the client is closed, or still in use on another running loop.
-        """
-        caller = self._caller
-        if caller is not None and caller.loop is asyncio.get_running_loop():
-            return caller
-        return self._open()
-
-    def caller_of(self, family: Family) -> Caller:
-        """The caller for a family of endpoints: the client's own, unless ``endpoints`` names another server."""
-        return self._elsewhere.caller(family, self.caller())
-
-    def _open(self) -> Caller:
-        if self._closed:
-            raise ConfigurationError("this client is closed; make a new AsyncDeepSeek")
-        if self._connected is not None:
-            if self._connected.caller.loop.is_running():
-                raise ConfigurationError(
-                    "this client is in use on another running event loop; make one AsyncDeepSeek for each loop",
-                )
-            # asyncio.run() twice with one client: the first loop's sockets ended with it.
-            self._forget()
-        settings = self._settings
-        self._connected = connected = Connected(settings)
-        self._operations.surround(connected.caller, settings, connected.session.origin)
-        for listener in self._operations.listeners:
-            if isinstance(listener, Watching):
-                listener.watch(self.snapshot)
-        own, backup = connected.caller, settings.fallback
-        alternatives = [Alternative(own, model, model) for model in settings.fallback_models]
-        if backup is not None:
-            at_home = same_origin(backup.base_url, settings.base_url)
-            self._backup = Connected(settings, base_url=backup.base_url, api_key=backup.api_key, own=at_home)
-            name = f"{backup.model} at {backup.base_url}" if backup.model else backup.base_url
-            alternatives.append(Alternative(self._backup.caller, backup.model, name))
-        self._alternatives = tuple(alternatives)
-        self._caller = own
-        return own
+        self._connections.reset()
 
     async def __aenter__(self) -> Self:
         self.caller()
@@ -293,62 +266,13 @@ class AsyncDeepSeek:
 
     async def aclose(self) -> None:
         """Close the connections. Calls that still run fail; later ones raise ConfigurationError."""
-        self._closed = True
-        for listener in self._operations.listeners:
-            if isinstance(listener, Watching):
-                listener.unwatch(self.snapshot)
-        try:
-            await self._close_connections()
-        finally:
-            await self._operations.aclose()
-
-    async def _close_connections(self) -> None:
-        connected, self._caller = self._connected, None
-        if connected is None:
-            return
-        if connected.caller.loop is not asyncio.get_running_loop():
-            self._forget()
-            return
-        backup, self._connected, self._backup = self._backup, None, None
-        await connected.aclose()
-        if backup is not None:
-            await backup.aclose()
-        await self._elsewhere.aclose()
-
-    def _forget(self) -> None:
-        """Drop the pools of an event loop that has ended."""
-        for connected in (self._connected, self._backup):
-            if connected is not None:
-                connected.forget()
-        self._connected = self._backup = None
-        self._elsewhere.forget()
+        await self._connections.aclose()
 
     def __repr__(self) -> str:
         if "user" not in vars(self):
             return "<AsyncDeepSeek not configured>"  # in the traceback of a wrong setting
-        state = "closed" if self._closed else "not yet used"
-        if self._caller is not None:
-            state = str(self.statistics())
-        return f"<AsyncDeepSeek {self._settings.base_url} max_concurrency={self._settings.max_concurrency} {state}>"
+        settings = self._settings
+        return f"<AsyncDeepSeek {settings.base_url} max_concurrency={settings.max_concurrency} {self._connections}>"
 
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("a client holds live connections and is not pickled; pickle its arguments and make a new one")
-
-
-def _tokenizer(path: str | None) -> Tokenizer | None:
-    if path is None:
-        return None
-    from deepseek_async.codec.tokenizer import Tokenizer  # noqa: PLC0415  few have one
-
-    return Tokenizer.from_file(path)
-
-
-def _state_of(connected: Connected | None) -> dict[str, Any]:
-    if connected is None:
-        return {}
-    gate, halt = connected.gate, connected.caller.halt
-    return {
-        "scopes": tuple(scope.statistics() for scope in gate.scopes),
-        "origin_breaker": gate.origin_breaker.state.value if gate.origin_breaker is not None else None,
-        "stopped_by": halt.error.message if halt is not None and halt.for_good else None,
-    }

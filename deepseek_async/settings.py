@@ -79,6 +79,7 @@ def settings_from(
     requests_per_minute: float | None,
     tokens_per_minute: float | None,
     retry: RetryPolicy | int | None,
+    max_retries: int | None = None,
     proxy: str | None,
     default_headers: Mapping[str, str] | None,
     endpoints: Mapping[Family, str | Endpoint] | None = None,
@@ -105,7 +106,7 @@ def settings_from(
         api_key=api_key,
         base_url=url,
         timeouts=_timeouts(timeout),
-        retry=_retry(retry),
+        retry=_retry(retry, max_retries, RetryPolicy()),
         max_concurrency=concurrency,
         requests_per_minute=_above_zero("requests_per_minute", requests_per_minute),
         tokens_per_minute=_above_zero("tokens_per_minute", tokens_per_minute),
@@ -121,6 +122,23 @@ def settings_from(
         fallback_models=_fallback_models(fallback_models),
         fallback=_fallback(fallback, api_key, url),
         cache_folder=_folder_to_remember_in(url, environment) if concurrency == "auto" else None,
+    )
+
+
+def with_options(
+    settings: Settings,
+    *,
+    timeouts: Timeouts,
+    retry: RetryPolicy | int | None,
+    max_retries: int | None,
+    lint: LintMode | None,
+) -> Settings:
+    """``settings`` with what belongs to calls and not to connections changed. Raises ConfigurationError."""
+    return msgspec.structs.replace(
+        settings,
+        timeouts=timeouts,
+        retry=_retry(retry, max_retries, settings.retry),
+        lint=settings.lint if lint is None else _lint(lint),
     )
 
 
@@ -150,12 +168,19 @@ def _timeouts(timeout: float | Timeouts | None) -> Timeouts:
     return timeout if isinstance(timeout, Timeouts) else Timeouts(total=_number("timeout", timeout))
 
 
-def _retry(retry: RetryPolicy | int | None) -> RetryPolicy:
+def _retry(retry: RetryPolicy | int | None, max_retries: int | None, default: RetryPolicy) -> RetryPolicy:
+    """``default``, with as many attempts as either of the two says, or the policy that was given."""
+    if max_retries is not None:
+        if retry is not None:
+            raise ConfigurationError("retry and max_retries are given both; max_retries=3 means what retry=4 does")
+        if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:
+            raise ConfigurationError(f"max_retries must be a whole number of at least 0, not {max_retries!r}")
+        return msgspec.structs.replace(default, max_attempts=max_retries + 1)
     if retry is None or isinstance(retry, RetryPolicy):
-        return retry or RetryPolicy()
+        return retry or default
     if not isinstance(retry, int) or isinstance(retry, bool):
         raise ConfigurationError(f"retry must be a RetryPolicy or a whole number of attempts, not {retry!r}")
-    return RetryPolicy(max_attempts=retry)
+    return msgspec.structs.replace(default, max_attempts=retry)
 
 
 def _lint(mode: LintMode) -> LintMode:

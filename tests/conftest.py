@@ -82,8 +82,8 @@ async def connect(serve: Serve) -> AsyncIterator[Connect]:
 
     yield make
     for client in clients:
-        if client._caller is not None:
-            gate = client._caller.gate
+        if client._connections.opened is not None:
+            gate = client._connections.opened.gate
             assert (gate.in_flight, gate.waiting) == (0, 0)
         await client.aclose()
 

@@ -40,6 +40,14 @@ class Linter:
         self.mode: LintMode = mode
         self._said: set[str] = set()
 
+    def in_mode(self, mode: LintMode) -> Linter:
+        """A linter in another mode, or this one; what one has said the other does not say again."""
+        if mode == self.mode:
+            return self
+        other = Linter(mode)
+        other._said = self._said
+        return other
+
     def checked(
         self,
         body: Mapping[str, Any],

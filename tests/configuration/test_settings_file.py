@@ -118,7 +118,7 @@ deepseek:
         assert client.settings.timeouts.total == 30
         assert client.settings.breaker is None
         assert len(client.settings.holidays) == 2
-        operations = client._operations
+        operations = client._connections.operations
         assert operations.budget is not None
         assert operations.cache is not None
         # Answers are kept no longer than the law of the file lets audit lines be.

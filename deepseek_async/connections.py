@@ -1,0 +1,165 @@
+"""What a client and those made from it by ``with_options`` share: pools, gates, and what operators put around them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from deepseek_async.admission.slots import with_look_ahead
+from deepseek_async.admission.statistics import Statistics
+from deepseek_async.call.caller import Caller
+from deepseek_async.call.fallback import Alternative
+from deepseek_async.codec.tokens import TokenEstimator
+from deepseek_async.elsewhere import Elsewhere
+from deepseek_async.endpoint import Family
+from deepseek_async.errors import ConfigurationError
+from deepseek_async.events import Snapshot, Watching
+from deepseek_async.operations import Operations
+from deepseek_async.settings import Settings, same_origin
+from deepseek_async.wiring import Connected
+
+if TYPE_CHECKING:
+    from deepseek_async.codec.tokenizer import Tokenizer
+
+
+class Connections:
+    """Opened on first use, on one event loop at a time; closed once, for all who share them."""
+
+    def __init__(self, settings: Settings, operations: Operations) -> None:
+        self._settings = settings
+        self.operations = operations
+        self.tokens = TokenEstimator(_tokenizer(settings.tokenizer))
+        self.alternatives: tuple[Alternative, ...] = ()
+        """Who may answer a chat call when the model or the service that was asked cannot."""
+        self.opened: Caller | None = None
+        """The caller, while there is one."""
+        self._elsewhere = Elsewhere(settings)
+        self._connected: Connected | None = None
+        self._backup: Connected | None = None
+        self._closed = False
+
+    def caller(self) -> Caller:
+        """The caller bound to the running event loop; made, with its connection pool, on first use.
+
+        Raises ConfigurationError when the client is closed, or still in use on another running loop.
+        """
+        caller = self.opened
+        if caller is not None and caller.loop is asyncio.get_running_loop():
+            return caller
+        return self._open()
+
+    def caller_of(self, family: Family) -> Caller:
+        """The caller for a family of endpoints: the client's own, unless ``endpoints`` names another server."""
+        return self._elsewhere.caller(family, self.caller())
+
+    def statistics(self) -> Statistics:
+        """What runs, what waits, and for what, at this moment."""
+        settings = self._settings
+        return Statistics(
+            base_url=settings.base_url,
+            requests_per_minute=settings.requests_per_minute,
+            tokens_per_minute=settings.tokens_per_minute,
+            **_state_of(self._connected),
+            fallback=None
+            if settings.fallback is None
+            else Statistics(base_url=settings.fallback.base_url, **_state_of(self._backup)),
+        )
+
+    def snapshot(self) -> Snapshot:
+        """The figures of ``statistics`` that metrics show, and what is left of the budget."""
+        return self.operations.snapshot(self.statistics())
+
+    def reset(self) -> None:
+        """Close every circuit breaker, end every pause and send again with a key that was refused."""
+        for connected in (self._connected, self._backup):
+            if connected is not None:
+                connected.gate.reset()
+                connected.caller.halt = None
+
+    def room(self) -> int:
+        """Rows that bulk works on at a time while the client finds the limit: the windows, and a few to follow."""
+        scopes = self.caller().gate.scopes
+        return with_look_ahead(sum(scope.window.size for scope in scopes if scope.model))
+
+    def __str__(self) -> str:
+        if self.opened is not None:
+            return str(self.statistics())
+        return "closed" if self._closed else "not yet used"
+
+    async def aclose(self) -> None:
+        """Close all that is open. Calls that still run fail; later ones raise ConfigurationError."""
+        self._closed = True
+        for listener in self.operations.listeners:
+            if isinstance(listener, Watching):
+                listener.unwatch(self.snapshot)
+        try:
+            await self._close()
+        finally:
+            await self.operations.aclose()
+
+    def _open(self) -> Caller:
+        if self._closed:
+            raise ConfigurationError("this client is closed; make a new AsyncDeepSeek")
+        if self._connected is not None:
+            if self._connected.caller.loop.is_running():
+                raise ConfigurationError(
+                    "this client is in use on another running event loop; make one AsyncDeepSeek for each loop",
+                )
+            # asyncio.run() twice with one client: the first loop's sockets ended with it.
+            self._forget()
+        settings = self._settings
+        self._connected = connected = Connected(settings)
+        self.operations.surround(connected.caller, settings, connected.session.origin)
+        for listener in self.operations.listeners:
+            if isinstance(listener, Watching):
+                listener.watch(self.snapshot)
+        own, backup = connected.caller, settings.fallback
+        alternatives = [Alternative(own, model, model) for model in settings.fallback_models]
+        if backup is not None:
+            at_home = same_origin(backup.base_url, settings.base_url)
+            self._backup = Connected(settings, base_url=backup.base_url, api_key=backup.api_key, own=at_home)
+            name = f"{backup.model} at {backup.base_url}" if backup.model else backup.base_url
+            alternatives.append(Alternative(self._backup.caller, backup.model, name))
+        self.alternatives = tuple(alternatives)
+        self.opened = own
+        return own
+
+    async def _close(self) -> None:
+        connected, self.opened = self._connected, None
+        if connected is None:
+            return
+        if connected.caller.loop is not asyncio.get_running_loop():
+            self._forget()
+            return
+        backup, self._connected, self._backup = self._backup, None, None
+        await connected.aclose()
+        if backup is not None:
+            await backup.aclose()
+        await self._elsewhere.aclose()
+
+    def _forget(self) -> None:
+        """Drop the pools of an event loop that has ended."""
+        for connected in (self._connected, self._backup):
+            if connected is not None:
+                connected.forget()
+        self._connected = self._backup = None
+        self._elsewhere.forget()
+
+
+def _tokenizer(path: str | None) -> Tokenizer | None:
+    if path is None:
+        return None
+    from deepseek_async.codec.tokenizer import Tokenizer  # noqa: PLC0415  few have one
+
+    return Tokenizer.from_file(path)
+
+
+def _state_of(connected: Connected | None) -> dict[str, Any]:
+    if connected is None:
+        return {}
+    gate, halt = connected.gate, connected.caller.halt
+    return {
+        "scopes": tuple(scope.statistics() for scope in gate.scopes),
+        "origin_breaker": gate.origin_breaker.state.value if gate.origin_breaker is not None else None,
+        "stopped_by": halt.error.message if halt is not None and halt.for_good else None,
+    }
