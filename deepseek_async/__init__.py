@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     )
     from deepseek_async.labels import labelled
     from deepseek_async.lint import IgnoredParameterWarning, RequestLintWarning
+    from deepseek_async.resources.raw import RawResponse
     from deepseek_async.structured import StructuredOutput
     from deepseek_async.tools import FunctionTool, ToolRun
     from deepseek_async.transport.watchdog import Timeouts
@@ -123,6 +124,7 @@ _HOME = {
     "PermissionDeniedError": "errors",
     "QuotaExceededError": "errors",
     "RateLimitError": "errors",
+    "RawResponse": "resources.raw",
     "ReasoningBudgetExhaustedError": "errors",
     "ReasoningDelta": "call.stream.deltas",
     "RequestLintWarning": "lint",
@@ -189,6 +191,7 @@ __all__ = [
     "PermissionDeniedError",
     "QuotaExceededError",
     "RateLimitError",
+    "RawResponse",
     "ReasoningBudgetExhaustedError",
     "ReasoningDelta",
     "RequestLintWarning",

@@ -69,6 +69,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
     """Requests sent so far."""
     request_id: str | None = None
     """``x-ds-trace-id`` of the answer, once there is one."""
+    response: Response | None = None
+    """The one that was accepted, once there is one: its status and its headers."""
     sent_at: float | None = None
     """When the last request was sent, in seconds since 1970: its price is that of its own hour."""
     fallback: str | None = None
@@ -299,6 +301,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
             if response.status < 300:
                 watchdog.head_arrived(streaming=self.streaming)
                 lease.admitted()
+                self.response = response
                 return Exchange(lease, response, watchdog)
             failure: APIError = await _read_refusal(response)
         except APIError as error:

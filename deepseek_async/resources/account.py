@@ -6,6 +6,7 @@ from typing import Final
 
 from deepseek_async.codec.body import AnswerDecoder
 from deepseek_async.resources.connection import Connection
+from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.route import Route, entries, named
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Model, ModelList, UserBalance
@@ -15,7 +16,7 @@ _decode_model: Final = AnswerDecoder(Model).decode
 _decode_balance: Final = AnswerDecoder(UserBalance).decode
 
 
-class Models:
+class Models(Rawable):
     """``client.models``."""
 
     def __init__(self, connection: Connection) -> None:
@@ -35,7 +36,7 @@ class Models:
         return await route.answer(call, _decode_model)
 
 
-class User:
+class User(Rawable):
     """``client.user``."""
 
     def __init__(self, connection: Connection) -> None:

@@ -22,6 +22,7 @@ from deepseek_async.lint.linter import known
 from deepseek_async.lint.rules import is_thinking
 from deepseek_async.resources.connection import Connection, chosen_timeouts
 from deepseek_async.resources.parameters import Thinking, chat_parameters, path_of
+from deepseek_async.resources.raw import RawGenerating
 from deepseek_async.resources.route import further
 from deepseek_async.structured import StructuredOutput
 from deepseek_async.tools import FunctionTool, ToolRun
@@ -47,6 +48,11 @@ class Completions:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    @property
+    def with_raw_response(self) -> RawGenerating[ChatCompletion, ChatCompletionStream]:
+        """``create`` that gives a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text()``."""
+        return RawGenerating(type(self), self._connection)
 
     @overload
     async def create(

@@ -12,6 +12,7 @@ from deepseek_async.codec.body import MembersDecoder
 from deepseek_async.codec.text import fault_of_text
 from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.resources.connection import Connection
+from deepseek_async.resources.raw import RawGenerating
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Completion
@@ -28,6 +29,11 @@ class TextCompletions:
 
     def __init__(self, connection: Connection) -> None:
         self._route = Route(connection, "completions")
+
+    @property
+    def with_raw_response(self) -> RawGenerating[Completion, CompletionStream]:
+        """``create`` that gives a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text()``."""
+        return RawGenerating(type(self), self._route.connection)
 
     @overload
     async def create(

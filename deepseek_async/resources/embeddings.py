@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from deepseek_async.codec.body import MembersDecoder
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.resources.connection import Connection
+from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import CreateEmbeddingResponse
@@ -18,7 +19,7 @@ EmbeddingInput = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]]
 _decode: Final = MembersDecoder(CreateEmbeddingResponse, "data").decode
 
 
-class Embeddings:
+class Embeddings(Rawable):
     """``client.embeddings``. DeepSeek has none: name a server with ``endpoints={"embeddings": "https://…/v1"}``."""
 
     def __init__(self, connection: Connection) -> None:

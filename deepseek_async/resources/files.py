@@ -12,6 +12,7 @@ from deepseek_async.codec.body import AnswerDecoder
 from deepseek_async.codec.multipart import encode_form
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.resources.connection import Connection
+from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.route import Route, entries, named
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import FileDeleted, FileList, FileObject
@@ -27,7 +28,7 @@ _decode_files: Final = AnswerDecoder(FileList).decode
 _decode_deleted: Final = AnswerDecoder(FileDeleted).decode
 
 
-class Files:
+class Files(Rawable):
     """``client.files``. DeepSeek takes images for ``purpose="user_data"``; 10,000 files and 25 GiB an account."""
 
     def __init__(self, connection: Connection) -> None:

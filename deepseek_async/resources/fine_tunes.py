@@ -8,6 +8,7 @@ from typing import Any, Final
 from deepseek_async.codec.body import AnswerDecoder, MembersDecoder
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.resources.connection import Connection
+from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.route import Route, entries, given, named
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import FineTune, FineTuneEventList, FineTuneList
@@ -17,7 +18,7 @@ _decode_jobs: Final = AnswerDecoder(FineTuneList).decode
 _decode_events: Final = MembersDecoder(FineTuneEventList, "data").decode
 
 
-class FineTunes:
+class FineTunes(Rawable):
     """``client.fine_tunes``. DeepSeek has none: name a server with ``endpoints={"fine_tunes": "https://…/v1"}``."""
 
     def __init__(self, connection: Connection) -> None:

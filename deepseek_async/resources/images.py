@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, get_args
 from deepseek_async.codec.body import MembersDecoder
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.resources.connection import Connection
+from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import ImagesResponse
@@ -20,7 +21,7 @@ MAX_IMAGES: Final = 4
 _decode: Final = MembersDecoder(ImagesResponse, "data").decode
 
 
-class Images:
+class Images(Rawable):
     """``client.images``. DeepSeek has none: name a server with ``endpoints={"images": "https://…/v1"}``."""
 
     def __init__(self, connection: Connection) -> None:

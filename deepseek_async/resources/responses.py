@@ -12,6 +12,7 @@ from deepseek_async.codec.body import MembersDecoder
 from deepseek_async.codec.responses import fault_of_response
 from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.resources.connection import Connection
+from deepseek_async.resources.raw import RawGenerating
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Response
@@ -26,6 +27,11 @@ class Responses:
 
     def __init__(self, connection: Connection) -> None:
         self._route = Route(connection, "responses")
+
+    @property
+    def with_raw_response(self) -> RawGenerating[Response, ResponseStream]:
+        """``create`` that gives a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text()``."""
+        return RawGenerating(type(self), self._route.connection)
 
     @overload
     async def create(

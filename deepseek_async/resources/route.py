@@ -40,7 +40,7 @@ class Route:
     """Makes the calls of one resource. Without a ``family`` they go where chat goes."""
 
     def __init__(self, connection: Connection, family: Family | None = None) -> None:
-        self._connection = connection
+        self.connection = connection
         self._family = family
         self._answers_text = family == "completions"
 
@@ -56,7 +56,7 @@ class Route:
         once: bool = False,
     ) -> Call:
         """A call that has not begun, with ``body`` as JSON or ``wire`` as it is; ``once`` for no retries."""
-        connection, family = self._connection, self._family
+        connection, family = self.connection, self._family
         caller = connection.caller() if family is None else connection.caller_of(family)
         tokens = 0
         if body is not None:
@@ -96,7 +96,7 @@ class Route:
     @property
     def elsewhere(self) -> bool:
         """Whether ``endpoints`` sends this family to another server."""
-        connection, family = self._connection, self._family
+        connection, family = self.connection, self._family
         return family is not None and connection.caller_of(family) is not connection.caller()
 
     def _explained(self, error: NotFoundError) -> NotFoundError:

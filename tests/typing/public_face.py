@@ -18,6 +18,7 @@ from deepseek_async import (
     FunctionTool,
     ParsedChatCompletion,
     RateLimitError,
+    RawResponse,
     ReasoningDelta,
     RetryPolicy,
     StreamInterruptedError,
@@ -161,3 +162,17 @@ def failed(error: ConcurrencyLimitError | StreamInterruptedError) -> None:
     else:
         assert_type(error.partial, ChatCompletion | None)
         assert_type(error.text, str)
+
+
+async def options_and_raw_responses(client: AsyncDeepSeek) -> None:
+    other = client.with_options(timeout=20, max_retries=0, lint="off")
+    assert_type(other, AsyncDeepSeek)
+    create = other.chat.completions.with_raw_response.create
+    raw = await create(model="deepseek-flash", messages=[{"role": "user", "content": "Hi"}])
+    assert_type(raw, RawResponse[ChatCompletion])
+    assert_type(raw.parse(), ChatCompletion)
+    assert_type(raw.status_code, int)
+    assert_type(raw.request_id, str | None)
+    assert_type(raw.text(), str)
+    streamed = await create(model="deepseek-flash", messages=[], stream=True)
+    assert_type(streamed.parse(), ChatCompletionStream)
