@@ -114,6 +114,24 @@ async def test_json_mode_answers_with_json(caller: Caller):
     assert content["answer"].startswith("Answer to: Reply in json")
 
 
+async def test_json_mode_keeps_to_a_schema_that_the_prompt_spells_out(caller: Caller):
+    schema = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 9}}}
+    reply = await caller.chat(
+        f"Reply in json. It must fit this JSON Schema:\n{json.dumps(schema)}", response_format={"type": "json_object"}
+    )
+
+    content = json.loads(reply.json["choices"][0]["message"]["content"])
+    assert set(content) == {"city", "days"}
+    assert (type(content["city"]), content["days"]) == (str, 9)
+
+
+@pytest.mark.parametrize("text", ["schema {", "schema: {a json", "a schema {} of json", 'schema {"type": "string"}'])
+async def test_json_mode_takes_no_other_braces_for_a_schema(caller: Caller, text: str):
+    reply = await caller.chat(f"{text} in json", response_format={"type": "json_object"})
+
+    assert "answer" in json.loads(reply.json["choices"][0]["message"]["content"])
+
+
 async def test_a_tool_that_is_mentioned_is_called_with_plausible_arguments(caller: Caller):
     choice = (await caller.chat("Ask weather, please", tools=[CLOCK, WEATHER])).json["choices"][0]
 

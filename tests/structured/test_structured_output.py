@@ -54,6 +54,17 @@ def place_of(parsed: Any) -> str:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("thinking", [True, False])
+async def test_the_simulator_answers_with_what_is_asked_for(connect: Connect, shape: Any, thinking: bool):
+    async with Simulator(SimulatorSettings(seed=7)) as simulator:
+        client = connect(simulator.base_url, retry=1)
+        done = await client.chat.completions.create(
+            model="deepseek-flash", messages=ASKED, response_format=shape, thinking=thinking
+        )
+    assert isinstance(place_of(done.choices[0].message.parsed), str)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("text", [FITTING, f"\n ```json\n{FITTING}\n```  ", f"```\n{FITTING}```"])
 async def test_an_answer_is_read_as_an_object_of_the_class(serve: Serve, connect: Connect, shape: Any, text: str):
     server = await serve([response(answer(text))])

@@ -13,6 +13,8 @@ from typing import Any
 
 from deepseek_async.simulator.model.prompt import last_user_text
 
+_SCHEMA = re.compile(r"\bschema\b[^{]{0,40}\{", re.IGNORECASE)
+
 ECHOED_CHARACTERS = 60
 DEFAULT_MAX_TOKENS = {None: 8192, "low": 65536, "high": 65536, "max": 131072}
 FIM_DEFAULT_MAX_TOKENS = 4096
@@ -130,7 +132,7 @@ def answer_chat(
     else:
         content = _words(question, length, chance, continued=bool(messages[-1].get("prefix")))
         if (body.get("response_format") or {}).get("type") == "json_object":
-            content = _as_json(content, body.get("text.format.schema"), chance)
+            content = _as_json(content, body.get("text.format.schema") or _schema_in(messages), chance)
         content = _until_stop(content, body.get("stop"))
         finish_reason = "stop"
     answer = Answer(None if reasoning is None else tuple(reasoning), tuple(content), tuple(calls), finish_reason)
@@ -183,11 +185,28 @@ def _words(question: str, length: int, chance: Draw, *, continued: bool) -> list
 
 
 def _as_json(words: list[str], schema: dict[str, Any] | None, chance: Draw) -> list[str]:
-    """By the schema, if the request came with one, as only `/responses` allows."""
+    """By the schema, if the request came with one, as only `/responses` allows, or if its prompt has one."""
     made = {"answer": "".join(words), "words": len(words), "final": True}
     if schema is not None:
-        made = _object(schema, schema, chance)
+        made = _value(schema, schema, chance)
     return _JSON_PIECE.findall(json.dumps(made, ensure_ascii=False))
+
+
+def _schema_in(messages: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The JSON Schema of an object that a message spells out after the word, as models that are told one keep to it."""
+    for message in messages:
+        text = message.get("content")
+        if not isinstance(text, str):
+            continue
+        found: dict[str, Any]
+        for word in _SCHEMA.finditer(text):
+            try:
+                found, _ = json.JSONDecoder().raw_decode(text, word.end() - 1)
+            except (ValueError, RecursionError):
+                continue
+            if "$ref" in found or found.get("type") == "object":
+                return found
+    return None
 
 
 def _until_stop(pieces: list[str], stop: str | list[str] | None) -> list[str]:
