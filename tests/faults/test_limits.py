@@ -121,10 +121,10 @@ async def test_q4_a_refusal_is_understood_or_measured_whatever_it_says(serve: Se
 
 
 WAITS = {
-    "seconds": ({"retry_after": "2"}, 2),
-    "half a second": ({"retry_after": "0.5"}, 0.5),
-    "milliseconds": ({"retry_after_ms": "300", "retry_after": "9"}, 0.3),
-    "a date": ({"retry_after": formatdate(1_000_000_005, usegmt=True), "date": formatdate(1e9, usegmt=True)}, 5),
+    "seconds": ({"retry_after": "20"}, 20),
+    "half a second": ({"retry_after": "10.5"}, 10.5),
+    "milliseconds": ({"retry_after_ms": "12300", "retry_after": "50"}, 12.3),
+    "a date": ({"retry_after": formatdate(1_000_000_015, usegmt=True), "date": formatdate(1e9, usegmt=True)}, 15),
     "a past date": ({"retry_after": formatdate(999_999_990, usegmt=True), "date": formatdate(1e9, usegmt=True)}, None),
     "not a number": ({"retry_after": "NaN"}, None),
     "infinite": ({"retry_after": "inf"}, None),
@@ -311,12 +311,11 @@ async def test_interactive_calls_are_not_starved_by_a_bulk_job(connect: Connect)
         client = connect(server.url, max_concurrency=10)
         working = asyncio.ensure_future(answers(client, 400))
         await server.when(lambda: server.in_flight == 10)
-        loop = asyncio.get_running_loop()
-        waits = []
+        overtaken_by = []
         for _ in range(10):
-            began = loop.time()
+            before = server.served
             await ask(client)
-            waits.append(loop.time() - began)
+            overtaken_by.append(server.served - before)
         assert not working.done()
-        assert sorted(waits)[5] < 0.5, "a queue of hundreds of rows is not waited for"
+        assert sorted(overtaken_by)[5] < 40, "a queue of hundreds of rows is not waited for"
         await working

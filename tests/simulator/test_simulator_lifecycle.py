@@ -7,7 +7,6 @@ import asyncio
 import json
 import signal
 import sys
-import time
 from pathlib import Path
 
 import aiohttp
@@ -15,14 +14,19 @@ import pytest
 from simulator_caller import AUTHORIZATION, Caller, Start, chat_body
 
 import deepseek_async.simulator
-from deepseek_async.simulator import Simulator, SimulatorSettings
+from deepseek_async.simulator import Simulator, SimulatorSettings, server
 from deepseek_async.simulator.__main__ import parser, settings_from
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A simulator that waits for somebody when it is left does so for longer than any test may last."""
+    monkeypatch.setattr(server, "_CLOSING_SECONDS", 1000)
 
 
 @pytest.mark.parametrize("fault", ["stall", "keep_alives_for_ever", "slow_chunks; seconds=1000"])
 async def test_leaving_ends_stalled_streams_at_once_and_leaves_no_task(fault: str):
     before = asyncio.all_tasks()
-    began = time.monotonic()
     async with aiohttp.ClientSession(headers={**AUTHORIZATION, "x-simulate-fault": fault}) as session:
         async with Simulator(SimulatorSettings(latency=0.0)) as simulator:
             url = simulator.base_url + "/chat/completions"
@@ -32,7 +36,6 @@ async def test_leaving_ends_stalled_streams_at_once_and_leaves_no_task(fault: st
         assert simulator.statistics().aborted == 0
         for response in kept:
             response.close()
-    assert time.monotonic() - began < 1.0
     assert asyncio.all_tasks() == before
 
 
@@ -55,10 +58,8 @@ async def test_idle_connections_do_not_delay_the_end():
         simulator = Simulator()
         await simulator.start()
         await asyncio.gather(*(fetch(session, simulator.base_url + "/models") for _ in range(5)))
-        began = time.monotonic()
         await simulator.aclose()
         await simulator.aclose()
-    assert time.monotonic() - began < 0.5
 
 
 async def test_two_simulators_live_side_by_side(start: Start):
