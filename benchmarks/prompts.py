@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+
+def requests(rows: int) -> Iterator[dict[str, Any]]:
+    """Short prompts, each another one."""
+    for number in range(rows):
+        messages = [{"role": "user", "content": f"What is {number} times three?"}]
+        yield {"model": "deepseek-flash", "messages": messages}
 
 
 def write_prompts(path: Path, rows: int) -> None:
-    """OpenAI Batch lines with short prompts."""
+    """The same as OpenAI Batch lines."""
     with path.open("w") as file:
-        for number in range(rows):
-            messages = [{"role": "user", "content": f"What is {number} times three?"}]
-            body = {"model": "deepseek-flash", "messages": messages}
+        for number, body in enumerate(requests(rows)):
             line = {"custom_id": f"row-{number}", "method": "POST", "url": "/v1/chat/completions", "body": body}
             file.write(json.dumps(line) + "\n")
 
