@@ -42,15 +42,15 @@ class Rate(msgspec.Struct, frozen=True):
 
     def cost(self, usage: CompletionUsage) -> float:
         """US dollars for ``usage``."""
-        hit = usage.cached_tokens
-        dollars = (
-            hit * self.cache_hit + (usage.prompt_tokens - hit) * self.cache_miss + usage.completion_tokens * self.output
-        ) / _MILLION
-        return dollars * self.factor
+        return self.charge(usage)[0]
 
-    def saved_by_cache(self, usage: CompletionUsage) -> float:
-        """US dollars that ``usage`` would have cost more without its cached tokens."""
-        return usage.cached_tokens * (self.cache_miss - self.cache_hit) / _MILLION * self.factor
+    def charge(self, usage: CompletionUsage) -> tuple[float, float]:
+        """US dollars for ``usage``, and what it would have cost more without its cached tokens."""
+        hit = usage.cached_tokens
+        saved = hit * (self.cache_miss - self.cache_hit)
+        dollars = usage.prompt_tokens * self.cache_miss - saved + usage.completion_tokens * self.output
+        scale = self.factor / _MILLION
+        return dollars * scale, saved * scale
 
 
 class Meter:
@@ -136,11 +136,6 @@ class PriceTable(msgspec.Struct, frozen=True):
         """
         rate = self.rate(model, at)
         return None if rate is None else rate.cost(usage)
-
-    def saved_by_cache(self, usage: CompletionUsage, model: str, at: float) -> float:
-        """US dollars that ``usage`` would have cost more without its cached tokens; 0 for an unknown model."""
-        rate = self.rate(model, at)
-        return 0.0 if rate is None else rate.saved_by_cache(usage)
 
     def rate(self, model: str, at: float) -> Rate | None:
         """What ``model`` costs at that moment, the hour included; None for a model that is not in the table."""

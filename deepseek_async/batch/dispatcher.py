@@ -115,7 +115,7 @@ class Dispatcher(Generic[In, Out]):
     async def _run(self) -> None:
         rows, places = self._rows, self._places
         try:
-            while not rows.ended and not self._is_one_too_many():
+            while not rows.ended and len(self._workers) <= self._limit:
                 if not places.take_now():
                     await places.take()
                 row = rows.at_once()
@@ -141,9 +141,6 @@ class Dispatcher(Generic[In, Out]):
             if not self._leaving:
                 self._failure = self._failure or failure
             self._rows.ended = True
-
-    def _is_one_too_many(self) -> bool:
-        return callable(self._concurrency) and len(self._workers) > self._concurrency()
 
     def _finish(self, position: int, end: tuple[In, Out]) -> None:
         ready = self._ready

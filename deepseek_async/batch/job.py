@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from deepseek_async.batch.answerer import Answerer
 from deepseek_async.batch.dedupe import Copies, copied_result
 from deepseek_async.batch.dispatcher import Dispatcher
 from deepseek_async.batch.journal import Journal, Written
@@ -45,8 +46,7 @@ class Job:
         self,
         source: Path,
         output: Path,
-        answer: Callable[[Row], Awaitable[BatchResult]],
-        price: Callable[[BatchResult], None],
+        answerer: Answerer,
         *,
         defaults: Defaults,
         concurrency: int | Callable[[], int],
@@ -57,8 +57,7 @@ class Job:
     ) -> None:
         self._source = source
         self._output = output
-        self._answer = answer
-        self._price = price
+        self._answerer = answerer
         self._defaults = defaults
         self._concurrency = concurrency
         self._schedule = schedule
@@ -183,6 +182,7 @@ class Job:
         return self._stopped is not None
 
     def _due(self, survey: Survey) -> Iterator[Due]:
+        prepare = self._answerer.prepare
         with self._stopped_by_a_change():
             for number, due in enumerate(survey.rows()):
                 if number % _LOOK_EVERY == 0:
@@ -194,6 +194,8 @@ class Job:
                     due.place = place
                 if due.redo is not None and self._options.redo.parameters:
                     due.row = _under(due.row, self._options.redo.parameters)
+                if due.place is None:
+                    due.call = prepare(due.row)
                 yield due
 
     @contextmanager
@@ -207,11 +209,13 @@ class Job:
     async def _run_rows(self, rows: Iterator[Due], journal: Journal) -> None:
         feed = self._feed = self._schedule.feed(rows, self._remaining, self._concurrency)
 
+        answered = self._answerer.answer
+
         def answer(ticket: Ticket[Due]) -> Awaitable[BatchResult]:
             due = ticket.row
-            if due.place is not None or journal.stalled:
+            if due.call is None or journal.stalled:
                 return self._copied_or_answered(due, journal)
-            return self._answer(due.row)
+            return answered(due.row, due.call)
 
         def ended(ticket: Ticket[Due], result: BatchResult) -> None:
             if result.error is not None and says_nothing_of_the_row(result.error):
@@ -243,10 +247,10 @@ class Job:
         if due.place is not None:
             return copied_result(journal.read_line(due.place), due.row.index, due.custom_id)
         await journal.flow()
-        return await self._answer(due.row)
+        return await self._answerer.answer(due.row, due.call or self._answerer.prepare(due.row))
 
     def _keep(self, due: Due, result: BatchResult, journal: Journal) -> None:
-        self._price(result)
+        self._answerer.price(result)
         line = self._line(due, result)
         if line is not None:
             journal.append_nowait(line, Ending.of(result, copied=due.place is not None))

@@ -21,7 +21,7 @@ _TRANSLATED: Final = frozenset({*_NOT_SENT, *_CAPS[1:], "thinking"})
 _ENDPOINTS: Final = frozenset({"/v1/chat/completions", "/chat/completions"})
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """A request, or the reason why this row is none."""
 
     index: int
@@ -110,6 +110,8 @@ class RowReader:
 
     def _from_mapping(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
         if "body" not in value:
+            if "custom_id" not in value:
+                return value
             return {name: item for name, item in value.items() if name != "custom_id"}
         url, method = value.get("url", "/v1/chat/completions"), value.get("method", "POST")
         if url not in _ENDPOINTS:
@@ -136,10 +138,13 @@ class RowReader:
 
     def _body(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         defaults = self._defaults.parameters
-        if defaults and any(parameters.get(name) is not None for name in _CAPS):
-            # Two names of one thing: the row's wins, whichever of them it uses.
-            defaults = {name: value for name, value in defaults.items() if name not in _CAPS}
-        merged = {"model": self._defaults.model, **defaults, **parameters}
+        if not defaults:
+            merged = {"model": self._defaults.model, **parameters}
+        else:
+            if any(parameters.get(name) is not None for name in _CAPS):
+                # Two names of one thing: the row's wins, whichever of them it uses.
+                defaults = {name: value for name, value in defaults.items() if name not in _CAPS}
+            merged = {"model": self._defaults.model, **defaults, **parameters}
         if "messages" not in merged:
             merged["messages"] = _prompt_messages(parameters)
             del merged["prompt"]

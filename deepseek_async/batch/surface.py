@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from deepseek_async.batch.answerer import Answerer
 from deepseek_async.batch.dispatcher import Dispatcher
 from deepseek_async.batch.job import Job
 from deepseek_async.batch.journal import LOW_WATER
@@ -17,11 +17,11 @@ from deepseek_async.batch.options import JobOptions
 from deepseek_async.batch.progress import Progress
 from deepseek_async.batch.report import BatchReport
 from deepseek_async.batch.result import BatchResult
-from deepseek_async.batch.row import DEFAULT_MODEL, Defaults, Row, RowReader
+from deepseek_async.batch.row import DEFAULT_MODEL, Defaults, RowReader
 from deepseek_async.batch.schedule.feed import Clock, Order, Schedule, SystemClock, Window
 from deepseek_async.batch.schedule.off_peak import OffPeak
 from deepseek_async.call.retry import RetryPolicy
-from deepseek_async.errors import ConfigurationError, DeepSeekError
+from deepseek_async.errors import ConfigurationError
 from deepseek_async.pricing import Meter, PriceTable, price_table
 from deepseek_async.resources.chat import Completions
 
@@ -41,13 +41,12 @@ class Batch:
         prices: PriceTable | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._completions = completions
         self._concurrency = concurrency
         self._prices = prices or price_table()
-        self._meter = Meter(self._prices)
         self._clock = clock or SystemClock()
         default = retry == RetryPolicy()
-        self._retry = msgspec.structs.replace(retry, max_attempts=BULK_ATTEMPTS) if default else retry
+        retry = msgspec.structs.replace(retry, max_attempts=BULK_ATTEMPTS) if default else retry
+        self._answerer = Answerer(completions, retry, Meter(self._prices))
 
     async def map(
         self,
@@ -73,16 +72,22 @@ class Batch:
                 "file",
             )
         reader = RowReader(Defaults(model=model, parameters=parameters))
+        answerer = self._answerer
+
+        def answer(request: Any) -> Coroutine[Any, Any, BatchResult]:
+            row = reader.read(request)
+            return answerer.answer(row, answerer.prepare(row))
+
         dispatcher = Dispatcher(
             requests,
-            lambda value: self._answer(reader.read(value)),
+            answer,
             concurrency=self._checked(concurrency),
             ordered=ordered,
         )
         results = dispatcher.results()
         try:
             async for _, result in results:
-                self._price(result)
+                answerer.price(result)
                 yield result
         finally:
             await results.aclose()
@@ -194,8 +199,7 @@ class Batch:
         return Job(
             Path(source),
             Path(output),
-            self._answer,
-            self._price,
+            self._answerer,
             defaults=Defaults(model=model, parameters=parameters, template=template),
             concurrency=self._checked(concurrency),
             schedule=self._schedule(order, window, deadline, ordered=ordered),
@@ -243,51 +247,6 @@ class Batch:
             shown = deadline.isoformat() if isinstance(deadline, datetime) else deadline
             raise ConfigurationError(f"the deadline {shown} is in the past; nothing was sent")
         return moment
-
-    async def _answer(self, row: Row) -> BatchResult:
-        """The end of one row. Errors of this library are values; anything else is a bug and is raised."""
-        if row.body is None:
-            return BatchResult(index=row.index, custom_id=row.custom_id, error=row.error)
-        started = time.monotonic()
-        try:
-            call = self._completions.call(row.body, retry=self._retry, bulk=True)
-        except DeepSeekError as error:
-            return BatchResult(index=row.index, custom_id=row.custom_id, error=error)
-        try:
-            completion = await self._completions.complete(call)
-        except DeepSeekError as error:
-            return BatchResult(
-                index=row.index,
-                custom_id=row.custom_id,
-                error=error,
-                attempts=call.attempts,
-                started=call.sent_at,
-                latency=time.monotonic() - started,
-            )
-        return BatchResult(
-            index=row.index,
-            custom_id=row.custom_id,
-            completion=completion,
-            attempts=call.attempts,
-            started=call.sent_at or time.time(),
-            latency=time.monotonic() - started,
-            request_id=call.request_id,
-        )
-
-    def _price(self, result: BatchResult) -> None:
-        """Add what the row cost.
-
-        An answer that came to nothing is billed all the same; one from the cache was paid for before.
-        """
-        billed = result.billed
-        if billed is None:
-            return
-        if billed.cached is not None:
-            result.cost = 0.0
-        elif billed.usage is not None and result.started is not None:
-            rate = self._meter.rate(billed.model, result.started)
-            if rate is not None:
-                result.cost, result.saved = rate.cost(billed.usage), rate.saved_by_cache(billed.usage)
 
     def _checked(self, concurrency: int | None) -> int | Callable[[], int]:
         if concurrency is None:

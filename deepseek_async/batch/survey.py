@@ -15,7 +15,8 @@ from deepseek_async.batch.line import HASH, decode_line, glance
 from deepseek_async.batch.redo import End, Redo, asks_for_json
 from deepseek_async.batch.row import Defaults, Row
 from deepseek_async.batch.source import Fingerprint, read_ids, read_rows
-from deepseek_async.errors import InputChangedError, InputFormatError
+from deepseek_async.call.lifecycle import Call
+from deepseek_async.errors import DeepSeekError, InputChangedError, InputFormatError
 
 _END_BITS: Final = 7
 _MET: Final = 8
@@ -117,6 +118,8 @@ class Due(msgspec.Struct, gc=False):
     """Why it is run again, if it has an end already."""
     place: int | None = None
     """Where in the output the answer to an equal row is, if this one need not be sent."""
+    call: Call | DeepSeekError | None = None
+    """What it takes to have it answered, or why that cannot be, once that is known."""
 
 
 class _Findings:
@@ -159,6 +162,8 @@ class Survey:
         self.finished = Finished(redo)
         self.total = 0
         """Rows of this run's share of the input, finished ones included."""
+        self._unnamed = 0
+        """Rows of the input without an id of their own."""
         self.resumed = 0
         self.resumed_failed = 0
         self.left = 0
@@ -169,7 +174,7 @@ class Survey:
         if self.finished or self._shard is not None or self._redo:
             self._compare(stopped)
         else:
-            self.total = _count(_distinct(self._source, self._defaults), stopped)
+            self._count(stopped)
         self.check_unchanged()
 
     def check_unchanged(self) -> None:
@@ -184,7 +189,7 @@ class Survey:
 
     def rows(self) -> Iterator[Due]:
         """The rows that are to be run."""
-        occurrences = Occurrences()
+        occurrences = Occurrences(self._unnamed)
         trivial = self._wanted is None
         for row in read_rows(self._source, self._defaults, self._wanted):
             if trivial and row.index >= self.total:
@@ -199,6 +204,24 @@ class Survey:
             while not (trivial or self._is_due(custom_id.encode(), hashed, row)):
                 custom_id = unnamed(hashed, occurrences.next(hashed))
             yield Due(row, custom_id, hashed, None if trivial else self._end(key_of(custom_id.encode()), hashed, row))
+
+    def _count(self, stopped: Callable[[], bool]) -> None:
+        """Count the rows of an input of which nothing is done yet. Raises InputFormatError if two have the same id."""
+        named = DigestSet()
+        first: Row | None = None
+        total = repeated = unnamed_rows = 0
+        for line, custom_id in read_ids(self._source, self._defaults):
+            if total % _LOOK_EVERY == 0 and stopped():
+                raise SurveyStoppedError
+            total += 1
+            if custom_id is None:
+                unnamed_rows += 1
+            elif not named.add(key_of(custom_id.encode())):
+                first = first or Row(0, line, custom_id)
+                repeated += 1
+        if first is not None:
+            raise _repeated(self._source, self._defaults, first, repeated)
+        self.total, self._unnamed = total, unnamed_rows
 
     def _compare(self, stopped: Callable[[], bool]) -> None:
         """Hold every row against what is finished."""
@@ -220,6 +243,7 @@ class Survey:
         """Whether the row is to be run."""
         hashed = request_hash(row)
         if row.custom_id is None:
+            self._unnamed += 1
             occurrence = found.occurrence(hashed)
             key = unnamed_key(hashed, occurrence)
             end = _as_asked(self.finished.end(key, hashed), row)
@@ -285,29 +309,6 @@ class Survey:
 
 def _as_asked(end: int | None, row: Row) -> int | None:
     return End.ANSWERED if end == End.INVALID_JSON and not asks_for_json(row) else end
-
-
-def _distinct(source: Path, defaults: Defaults) -> Iterator[int]:
-    """The lines of the rows. Raises InputFormatError at the end if two of them have the same id."""
-    named = DigestSet()
-    first: Row | None = None
-    repeated = 0
-    for line, custom_id in read_ids(source, defaults):
-        if custom_id is not None and not named.add(key_of(custom_id.encode())):
-            first = first or Row(0, line, custom_id)
-            repeated += 1
-        yield line
-    if first is not None:
-        raise _repeated(source, defaults, first, repeated)
-
-
-def _count(lines: Iterator[int], stopped: Callable[[], bool]) -> int:
-    number = 0
-    for _ in lines:
-        if number % _LOOK_EVERY == 0 and stopped():
-            raise SurveyStoppedError
-        number += 1
-    return number
 
 
 def _repeated(source: Path, defaults: Defaults, row: Row, number: int) -> InputFormatError:

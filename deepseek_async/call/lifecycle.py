@@ -79,6 +79,10 @@ class Call(msgspec.Struct, gc=False, eq=False):
     """Told what a whole answer consumed."""
 
     def __post_init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Count deadline and place in the queue from now, for a call that was made ahead of its time."""
         self._began = self._caller.loop.time()
         self._ticket = next(self._scope.tickets)
         if self._timeouts.total is not None:

@@ -109,13 +109,15 @@ async def test_at_most_as_many_rows_at_a_time_as_were_asked_for():
 async def test_a_limit_that_moves_is_followed_up_and_down_and_bounds_what_is_pulled(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("deepseek_async.batch.dispatcher._FOLLOWED", 0.001)
     desk, source, limit = Desk(), Source(20), [2]
-    collecting = asyncio.create_task(collect(Dispatcher(source, desk.work, concurrency=lambda: limit[0])))
+    dispatcher = Dispatcher(source, desk.work, concurrency=lambda: limit[0])
+    collecting = asyncio.create_task(collect(dispatcher))
     await settled()
     assert (len(desk.running), source.pulled) == (2, 2)
     limit[0] = 6
     await until(lambda: len(desk.running) == 6)  # it grows while every worker waits
     assert source.pulled == 6
     limit[0] = 3
+    await until(lambda: dispatcher._limit == 3)
     for _ in range(4):
         desk.end(next(iter(desk.running)))
         await settled()

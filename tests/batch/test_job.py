@@ -486,8 +486,8 @@ async def test_what_is_no_error_of_the_api_is_raised_and_keeps_what_was_answered
     monkeypatch: pytest.MonkeyPatch,
 ):
     bulk.ask(numbered(50))
-    batch = bulk.client.batch
-    complete = batch._completions.complete
+    completions = bulk.client.batch._answerer._completions
+    complete = completions.complete
     calls = 0
 
     async def fail_later(call: Any) -> Any:
@@ -497,7 +497,7 @@ async def test_what_is_no_error_of_the_api_is_raised_and_keeps_what_was_answered
             raise RuntimeError("a bug")
         return await complete(call)
 
-    monkeypatch.setattr(batch._completions, "complete", fail_later)
+    monkeypatch.setattr(completions, "complete", fail_later)
     with pytest.raises(RuntimeError, match="a bug"):
         await bulk.run(concurrency=5)
 

@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final, Generic, TypeVar
 
+import msgspec
+
 from deepseek_async.batch.schedule.prefix import WORTH_WAITING, Prefix, covered, hit_tokens
 
 T = TypeVar("T")
@@ -33,17 +35,14 @@ _FADING: Final = 0.98
 came. DeepSeek's cache is best effort, and users have reported 40 % (DeepSeek-V3 issues 1261, 1465)."""
 
 
-class Ticket(Generic[T]):
+class Ticket(msgspec.Struct, Generic[T], eq=False, gc=False):
     """One row in line."""
 
-    __slots__ = ("held", "prefix", "row", "shared")
-
-    def __init__(self, row: T, prefix: Prefix) -> None:
-        self.row = row
-        self.prefix = prefix
-        self.shared = 0
-        """Bytes of its beginning that the cache should hold, known when it goes."""
-        self.held = 0
+    row: T
+    prefix: Prefix
+    shared: int = 0
+    """Bytes of its beginning that the cache should hold, known when it goes."""
+    held: int = 0
 
 
 class Lineup(Generic[T]):

@@ -30,6 +30,9 @@ _GROWTH: Final = 16
 """Chunks are 512 bytes, about a block, up to 16 KiB, where prefixes mostly end, and from there a sixteenth of
 what lies before: a prompt of a megabyte is 100 keys and not 2,000, and its shared part is known to 6 %."""
 
+_ROLE: Final = 16
+"""More bytes than the role of a message takes in the text that is compared."""
+
 _EFFORTS: Final = {"minimal": "low", "medium": "high", "xhigh": "high", "ultra": "max"}
 
 
@@ -81,16 +84,16 @@ def hit_tokens(shared: int, size: int, prompt_tokens: int) -> int:
 
 
 def _is_short(body: Mapping[str, Any]) -> bool:
-    """Whether a prompt is far too short, seen without putting it together: most jobs are made of such rows."""
-    if "tools" in body:
+    """Whether a prompt is too short to share, seen without putting it together: most jobs are made of such rows."""
+    if "tools" in body or "response_format" in body:
         return False
-    characters = 0
+    size = 0
     for message in body.get("messages") or ():
         content = message.get("content") if isinstance(message, dict) and len(message) == 2 else None
         if not isinstance(content, str):
             return False
-        characters += len(content) if content.isascii() else 4 * len(content)
-    return characters < WORTH_WAITING // 2
+        size += _ROLE + (len(content) if content.isascii() else 4 * len(content))
+    return size < WORTH_WAITING
 
 
 def _rendered(body: Mapping[str, Any]) -> tuple[tuple[Any, ...], bytes]:

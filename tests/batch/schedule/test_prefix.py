@@ -75,6 +75,14 @@ def test_tools_and_format_come_after_the_system_text_and_before_the_turns(change
     assert prefix_of(changed).keys == prefix_of(request(question, system, **changes)).keys
 
 
+@pytest.mark.parametrize("text", ["a", "ä", "語", "😀"])
+@pytest.mark.parametrize("size", [WORTH_WAITING - 40, WORTH_WAITING - 16, WORTH_WAITING - 8, WORTH_WAITING])
+def test_a_prompt_is_short_only_if_all_of_it_put_together_is(text: str, size: int):
+    message = {"role": "user", "content": text * (size // len(text.encode()))}
+    put_together = len(f"\0user\1{message['content']}".encode())
+    assert bool(prefix_of({"messages": [message]}).keys) == (put_together >= WORTH_WAITING)
+
+
 def test_tool_choice_none_takes_the_tools_out_of_the_prompt():
     without = prefix_of(request(LONG)).keys
 
