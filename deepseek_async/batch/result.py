@@ -68,7 +68,7 @@ class BatchResult(msgspec.Struct, kw_only=True):
     @property
     def usage(self) -> CompletionUsage | None:
         """Tokens that were billed, also for an answer that came to nothing."""
-        billed = self.billed
+        billed = self.completion or self.billed
         return billed.usage if billed is not None else None
 
     def raise_for_error(self) -> BatchResult:
