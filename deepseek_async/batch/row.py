@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.errors import InputFormatError, InvalidRequestError
+from deepseek_async.errors import ConfigurationError, InputFormatError, InvalidRequestError
 from deepseek_async.resources.parameters import chat_parameters
 
 DEFAULT_MODEL: Final = "deepseek-flash"
@@ -43,6 +43,10 @@ class Defaults(msgspec.Struct, frozen=True):
     parameters: Mapping[str, Any] = {}
     template: str | None = None
     """A prompt with ``{column}`` places, for rows that are records and not requests."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, str) or not self.model.strip():
+            raise ConfigurationError(f"model must be a model's name, for example {DEFAULT_MODEL!r}, not {self.model!r}")
 
 
 class RowReader:

@@ -229,6 +229,17 @@ async def test_a_concurrency_below_one_is_refused(bulk: Bulk, concurrency: int):
         await answers(bulk, ["Hello"], concurrency=concurrency)
 
 
+@pytest.mark.parametrize("model", ["", " ", None])
+async def test_a_model_that_is_none_is_refused_before_every_row_of_it_fails(bulk: Bulk, model: Any):
+    bulk.ask(["Hi"])
+    with pytest.raises(ConfigurationError, match="model must be a model's name"):
+        await anext(bulk.client.batch.map(["Hi"], model=model))
+    with pytest.raises(ConfigurationError, match="model must be a model's name"):
+        await bulk.run(model=model)
+    assert not bulk.output.exists()
+    assert bulk.requests == 0
+
+
 @pytest.mark.parametrize("one", ["Hello", "prompts.jsonl", b"Hello", {"prompt": "Hello"}])
 async def test_a_single_request_is_not_taken_for_many(bulk: Bulk, one: Any):
     with pytest.raises(ConfigurationError, match="map takes many requests, and got one"):
