@@ -55,7 +55,7 @@ class Check:
 
 def check(runs: list[dict[str, Any]]) -> list[Check]:
     """Every promise, judged by the medians."""
-    return [*_ratios(runs), *_limits(runs), _bulk_growth(runs), _hits(runs), *_case_ratios(runs)]
+    return [*_ratios(runs), *_limits(runs), _bulk_growth(runs), _bulk_cpu(runs), _hits(runs), *_case_ratios(runs)]
 
 
 def _hits(runs: list[dict[str, Any]]) -> Check:
