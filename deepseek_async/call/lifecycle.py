@@ -79,14 +79,16 @@ class Call(msgspec.Struct, gc=False, eq=False):
     """Told what a whole answer consumed."""
 
     def __post_init__(self) -> None:
-        self.begin()
-
-    def begin(self) -> None:
-        """Count deadline and place in the queue from now, for a call that was made ahead of its time."""
         self._began = self._caller.loop.time()
         self._ticket = next(self._scope.tickets)
         if self._timeouts.total is not None:
             self._until = self._began + self._timeouts.total
+
+    def begin(self) -> None:
+        """Count deadline and place in the queue from now, for a call that was made ahead of its time."""
+        # A gate with many models drops idle scopes, and another call of this model may have got a new one since.
+        self._scope = self._caller.gate.scope(self._scope.model)
+        self.__post_init__()
 
     @property
     def limits(self) -> Limits:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from clients import Connect
-from servers import ANSWER, Serve, until
+from servers import ANSWER, SILENCE, Serve, until
 
 from deepseek_async import AsyncDeepSeek, InputFormatError, InvalidRequestError, RetryPolicy, Timeouts
 from deepseek_async.batch.answerer import Answerer
@@ -33,6 +33,26 @@ async def test_a_row_that_is_prepared_long_before_its_turn_has_its_whole_deadlin
     result = await desk.answer(row, call)
     assert result.error is None
     assert result.latency < TOTAL
+
+
+async def test_a_row_is_counted_with_others_of_its_model_however_long_ago_it_was_prepared(
+    serve: Serve,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("deepseek_async.admission.gate._MOST_SCOPES", 1)
+    server = await serve([SILENCE])
+    client = connect(server)
+    desk, gate = answerer(client), client.caller().gate
+    row = Row(0, 1, "a", BODY)
+    call = desk.prepare(row)
+    desk.prepare(Row(1, 2, "b", {**BODY, "model": "another"}))  # the idle scope of the first is dropped
+    answering = asyncio.ensure_future(desk.answer(row, call))
+    await until(lambda: server.requests)
+    assert gate.scope(str(BODY["model"])).window.in_flight == 1
+    answering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await answering
 
 
 async def test_preparing_a_row_sends_nothing(serve: Serve, connect: Connect):

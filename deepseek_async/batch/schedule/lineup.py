@@ -22,7 +22,7 @@ T = TypeVar("T")
 HELD_ROWS: Final = 2048
 HELD_BYTES: Final = 32 << 20
 """How many rows may wait for their leaders, and bytes of prompt in them: the look-ahead, and what bounds its
-memory."""
+memory. A job holds each prompt twice, as it was read and as it will be sent."""
 
 _PATIENCE: Final = 3
 """How often one row waits. Where leader after leader fails, the others must not go one by one."""
