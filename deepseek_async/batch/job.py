@@ -209,13 +209,11 @@ class Job:
     async def _run_rows(self, rows: Iterator[Due], journal: Journal) -> None:
         feed = self._feed = self._schedule.feed(rows, self._remaining, self._concurrency)
 
-        answered = self._answerer.answer
-
         def answer(ticket: Ticket[Due]) -> Awaitable[BatchResult]:
             due = ticket.row
             if due.call is None or journal.stalled:
                 return self._copied_or_answered(due, journal)
-            return answered(due.row, due.call)
+            return self._answerer.answer(due.row, due.call)
 
         def ended(ticket: Ticket[Due], result: BatchResult) -> None:
             if result.error is not None and says_nothing_of_the_row(result.error):
