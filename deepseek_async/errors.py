@@ -25,7 +25,8 @@
        ├─ InputFormatError              .path .line: a line of the input that is no request
        ├─ InputChangedError              .path .line: the input is not the one of the output
        ├─ OutputLockedError             .path .owner: another run writes this output
-       └─ OutputWriteError              .path: the output cannot be written
+       ├─ OutputWriteError              .path: the output cannot be written
+       └─ RowsLostError                 .read .ended: rows without a result, which a fault of the library has lost
 
 Every error states facts to branch on: ``status_code``, ``body``, ``request_id``, ``retry_after``,
 ``retryable`` and ``attempts``. ``asyncio.CancelledError`` is never wrapped, and no aiohttp exception leaves
@@ -72,6 +73,7 @@ __all__ = [
     "QuotaExceededError",
     "RateLimitError",
     "ReasoningBudgetExhaustedError",
+    "RowsLostError",
     "ServerOverloadedError",
     "StreamInterruptedError",
     "StructuredOutputError",
@@ -365,3 +367,15 @@ class OutputWriteError(BatchError):
     """The output file."""
     rows: Sequence[str] = ()
     """``custom_id`` of each row that was answered and is not in the output, since the last good write and sync."""
+
+
+class RowsLostError(BatchError):
+    """Work ended, and rows that were read have no result: a fault of the library, told instead of taken for success.
+
+    What is in the output is whole; the same command runs the rows that are missing.
+    """
+
+    read: int = 0
+    """Rows that were read, or that the input has; 0 where one row was lost."""
+    ended: int = 0
+    """Rows with a result."""

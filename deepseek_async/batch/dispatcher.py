@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaita
 from enum import Enum
 from typing import Final, Generic, TypeVar
 
+from deepseek_async.errors import RowsLostError
+
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -42,14 +44,21 @@ class Dispatcher(Generic[In, Out]):
         self._work = work
         self._ended = ended
         self._concurrency = concurrency
-        self._limit: int = 0
-        """The concurrency at the last look."""
         self._ordered = ordered
-        self._places = _Places()
+        self._limit = 0
+        """The concurrency at the last look."""
+        self._window = 0
+        """Rows that may be claimed and not taken."""
+        self._claimed = 0
+        """Rows that were pulled, and those being asked for."""
+        self._pulled = 0
+        self._taken = 0
+        """Rows whose results have been taken."""
+        self._working = 0
+        """Workers that have not decided to leave, also those that are about to be started."""
         self._workers: set[asyncio.Task[None]] = set()
         self._ready: deque[tuple[In, Out]] = deque()
         self._early: dict[int, tuple[In, Out]] = {}
-        self._pulled = 0
         self._released = 0
         self._leaving = False
         self._failure: BaseException | None = None
@@ -73,61 +82,89 @@ class Dispatcher(Generic[In, Out]):
         """Rows and results as they end, or in the order of the rows. Leaving early cancels what is under way.
 
         What the source raises is raised after the rows under way have ended; what ``work`` raises, at once.
+        Raises RowsLostError if work was to end with a row unread or without a result.
         """
         self._follow_limit()
-        self._start_worker()
         try:
-            while self._workers or self._ready:
+            while self._working or self._ready:
                 while self._ready:
                     yield self._ready.popleft()
-                    self._places.give_back()
+                    self._taken += 1
+                    self._bring_in_worker()
                 if self._failure is not None:
                     raise self._failure
-                if self._workers:
+                if self._working:
                     self._wake.clear()
                     await self._wake.wait()
             failure = self._failure or self._rows.failure
             if failure is not None:
                 raise failure
+            self._check_conserved()
         finally:
             if self._timer is not None:
                 self._timer.cancel()
             await self._cancel_workers()
 
+    def _check_conserved(self) -> None:
+        """Rows read are results given, and no row is unread: a fault of ours must not look like success."""
+        if self._taken != self._pulled or not self._rows.ended:
+            more = "" if self._rows.ended else " and the source was not at its end"
+            raise RowsLostError(
+                f"{self._pulled:,} rows were read and {self._taken:,} have a result{more}. This is a fault of the "
+                "library; please report it",
+                read=self._pulled,
+                ended=self._taken,
+            )
+
     def _follow_limit(self) -> None:
         """Take over a limit that has moved. Asked again and again, because it grows while every worker waits."""
-        limit = self._limit = self._concurrency() if callable(self._concurrency) else self._concurrency
-        self._places.resize(limit * (_ORDERED_WINDOW if self._ordered else _UNORDERED_WINDOW))
+        self._limit = max(1, self._concurrency() if callable(self._concurrency) else self._concurrency)
+        self._window = self._limit * (_ORDERED_WINDOW if self._ordered else _UNORDERED_WINDOW)
+        self._bring_in_worker()
         if callable(self._concurrency):
-            if self._workers and len(self._workers) < limit and not self._rows.ended:
-                self._start_worker()
             self._timer = asyncio.get_running_loop().call_later(_FOLLOWED, self._follow_limit)
 
+    def _has_room(self) -> bool:
+        return self._claimed - self._taken < self._window and not self._rows.ended
+
+    def _bring_in_worker(self) -> None:
+        """Start one more worker if it may work. It counts from now on."""
+        if self._working < self._limit and self._has_room():
+            self._working += 1
+            # In a turn of its own: with eager tasks (Python 3.12) one worker would begin inside the other.
+            asyncio.get_running_loop().call_soon(self._start_worker)
+
     def _start_worker(self) -> None:
+        if self._leaving:
+            self._working -= 1
+            return
         worker = asyncio.create_task(self._run())
         self._workers.add(worker)
         worker.add_done_callback(self._worker_ended)
 
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
-        self._wake.set()
+        if worker.cancelled():
+            # Before its first step, or ``_run`` would have caught it.
+            self._failed(asyncio.CancelledError())
+            self._leave()
 
     async def _run(self) -> None:
-        rows, places = self._rows, self._places
+        rows = self._rows
         try:
-            while not rows.ended and len(self._workers) <= self._limit:
-                if not places.take_now():
-                    await places.take()
+            # A worker leaves when the limit has shrunk or the window is full; who takes a result brings in another.
+            while self._working <= self._limit and self._has_room():
+                self._claimed += 1
                 row = rows.at_once()
                 if row is _Later.LATER:
                     try:
                         row = await anext(rows)
                     except StopAsyncIteration:
-                        return
+                        self._claimed -= 1
+                        break
                 position, self._pulled = self._pulled, self._pulled + 1
-                if len(self._workers) < self._limit:
-                    # One worker brings in the next, so three rows do not start a thousand tasks.
-                    self._start_worker()
+                # One worker brings in the next, so three rows do not start a thousand tasks.
+                self._bring_in_worker()
                 self.in_flight += 1
                 try:
                     result = await self._work(row)
@@ -137,10 +174,21 @@ class Dispatcher(Generic[In, Out]):
                     self._ended(row, result)
                 self._finish(position, (row, result))
         except BaseException as failure:  # noqa: BLE001  handed to the consumer, who raises it
-            # A worker that somebody else cancelled has lost its row: going on would hide that.
-            if not self._leaving:
-                self._failure = self._failure or failure
-            self._rows.ended = True
+            self._failed(failure)
+        self._leave()
+
+    def _leave(self) -> None:
+        """A worker counts no more: at once, so that others which end in the same turn of the loop stay."""
+        self._working -= 1
+        self._wake.set()
+
+    def _failed(self, failure: BaseException) -> None:
+        if not self._leaving and self._failure is None:
+            if isinstance(failure, asyncio.CancelledError):
+                # Nobody has cancelled who takes the results: as a cancellation it would end that task without a word.
+                failure = RowsLostError("a row was cancelled by other code while it was being answered")
+            self._failure = failure
+        self._rows.ended = True
 
     def _finish(self, position: int, end: tuple[In, Out]) -> None:
         ready = self._ready
@@ -159,48 +207,6 @@ class Dispatcher(Generic[In, Out]):
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
-
-
-class _Places:
-    """Room for rows that were pulled and whose results have not been taken."""
-
-    def __init__(self) -> None:
-        self._size = self._target = 0
-        self._spare = 0
-        self._waiting = 0
-        self._given = asyncio.Semaphore(0)
-        """Places for those that wait: an await a row is dear where, as mostly, there is room."""
-
-    def take_now(self) -> bool:
-        if not self._spare:
-            return False
-        self._spare -= 1
-        return True
-
-    async def take(self) -> None:
-        self._waiting += 1
-        try:
-            await self._given.acquire()
-        finally:
-            self._waiting -= 1
-
-    def give_back(self) -> None:
-        if self._size > self._target:
-            self._size -= 1
-        else:
-            self._add()
-
-    def resize(self, target: int) -> None:
-        self._target = target
-        while self._size < target:
-            self._size += 1
-            self._add()
-
-    def _add(self) -> None:
-        if self._waiting:
-            self._given.release()
-        else:
-            self._spare += 1
 
 
 class _Later(Enum):

@@ -14,6 +14,7 @@ import msgspec
 from deepseek_async.batch.answerer import Answerer
 from deepseek_async.batch.dedupe import Copies, copied_result
 from deepseek_async.batch.dispatcher import Dispatcher
+from deepseek_async.batch.fail_fast import FailFast
 from deepseek_async.batch.journal import Journal, Written
 from deepseek_async.batch.line import copied_line, encode_line
 from deepseek_async.batch.options import JobOptions
@@ -32,6 +33,7 @@ from deepseek_async.errors import (
     InputFormatError,
     InvalidRequestError,
     OutputWriteError,
+    RowsLostError,
 )
 
 _NOT_LINES: Final = frozenset({".gz", ".csv", ".parquet"})
@@ -65,6 +67,7 @@ class Job:
         self._options = options
         self._on_progress = on_progress
         self._tally = Tally()
+        self._fail_fast = FailFast(options.fail_fast)
         self._total: int | None = None
         self._left = 0
         self._spent = self._paid = 0.0
@@ -118,6 +121,8 @@ class Job:
                     await journal.drain()
         except SurveyStoppedError:
             pass
+        except RowsLostError as error:
+            self.stop(error)
         except OutputWriteError as error:
             if self._dispatcher is None:
                 raise
@@ -125,7 +130,23 @@ class Job:
         except asyncio.CancelledError:
             self.stop("cancelled")
             raise
+        self._conclude()
         return self.report()
+
+    def _conclude(self) -> None:
+        """Every row of the input has an end, or the job says why not: a fault of ours must not look like success."""
+        ended = self._tally.done + self._left
+        if ended == self._total and isinstance(self._stopped, str):
+            self._stopped = None  # it was to start no more rows, and there were none
+        elif self._stopped is None and ended != self._total:
+            self.stop(
+                RowsLostError(
+                    f"the input has {self._total or 0:,} rows, and {ended:,} have an end. This is a fault of the "
+                    "library; please report it. What is written is whole, and the same command runs the rest",
+                    read=self._total or 0,
+                    ended=ended,
+                ),
+            )
 
     def _check_paths(self) -> None:
         if not self._source.is_file():
@@ -219,6 +240,8 @@ class Job:
             if result.error is not None and says_nothing_of_the_row(result.error):
                 # At once, and not when the result is taken: no worker is to begin another row.
                 self.stop(result.error)
+            elif (failure := self._fail_fast.add(result)) is not None:
+                self.stop(self._hopeless(failure))
             feed.ended(ticket, result)
 
         dispatcher = self._dispatcher = Dispatcher(
@@ -240,6 +263,13 @@ class Job:
             # Answers that were there when the job was cancelled are paid for.
             for ticket, result in dispatcher.untaken():
                 self._keep(ticket.row, result, journal)
+
+    def _hopeless(self, failure: DeepSeekError) -> str:
+        return (
+            f"the first {self._options.fail_fast:,} rows all failed alike, so the others were not sent: "
+            f"{type(failure).__name__}: {failure.message}. Mend the cause and run the same command again, with --redo "
+            "error (redo='error') for those that failed; --fail-fast 0 (fail_fast=0) goes on whatever fails"
+        )
 
     async def _copied_or_answered(self, due: Due, journal: Journal) -> BatchResult:
         if due.place is not None:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import msgspec
 
+from deepseek_async.batch.fail_fast import FIRST_ROWS
 from deepseek_async.batch.identity import Shard
 from deepseek_async.batch.journal import LOW_WATER, Durability
 from deepseek_async.batch.redo import Redo
@@ -23,6 +24,7 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     dedupe: bool = False
     budget: float | None = None
     shard: Shard | None = None
+    fail_fast: int = FIRST_ROWS
 
     @classmethod
     def checked(
@@ -36,6 +38,7 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
         dedupe: bool = False,
         budget: float | None = None,
         shard: str | None = None,
+        fail_fast: int = FIRST_ROWS,
         ordered: bool = False,
     ) -> Self:
         """From what a caller writes. Raises ConfigurationError."""
@@ -45,6 +48,8 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigurationError(f"min_free must be 0 or more bytes, not {min_free}")
         if budget is not None and not budget > 0:
             raise ConfigurationError(f"budget must be more than 0 dollars, not {budget}")
+        if fail_fast < 0:
+            raise ConfigurationError(f"fail_fast must be a number of rows, or 0 for never, not {fail_fast}")
         if dedupe and ordered:
             raise ConfigurationError("dedupe writes equal rows late, so ordered cannot be had with it")
         if dedupe and redo:
@@ -57,4 +62,5 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
             dedupe=dedupe,
             budget=budget,
             shard=None if shard is None else Shard.parse(shard),
+            fail_fast=fail_fast,
         )

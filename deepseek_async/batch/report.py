@@ -47,6 +47,12 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
     """The first ten rows that failed in this run."""
 
     @property
+    def complete(self) -> bool:
+        """Whether every row of the input has an end, or was left alone on request."""
+        progress = self.progress
+        return progress.total is not None and progress.done + self.left == progress.total
+
+    @property
     def rows(self) -> int:
         """Rows that have an end in the output."""
         return self.progress.done
@@ -79,7 +85,7 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def exit_code(self) -> ExitCode:
         """The command's exit code for this end."""
-        if self.stopped is not None:
+        if self.stopped is not None or not self.complete:
             return ExitCode.STOPPED
         if self.failed or self.resumed_failed:
             return ExitCode.ROWS_FAILED

@@ -11,6 +11,7 @@ import msgspec
 
 from deepseek_async.batch.answerer import Answerer
 from deepseek_async.batch.dispatcher import Dispatcher
+from deepseek_async.batch.fail_fast import FIRST_ROWS
 from deepseek_async.batch.job import Job
 from deepseek_async.batch.journal import LOW_WATER
 from deepseek_async.batch.options import JobOptions
@@ -110,6 +111,7 @@ class Batch:
         dedupe: bool = False,
         budget: float | None = None,
         shard: str | None = None,
+        fail_fast: int = FIRST_ROWS,
         min_free: int = LOW_WATER,
         allow_network: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
@@ -136,6 +138,7 @@ class Batch:
             dedupe=dedupe,
             budget=budget,
             shard=shard,
+            fail_fast=fail_fast,
             min_free=min_free,
             allow_network=allow_network,
             on_progress=on_progress,
@@ -161,6 +164,7 @@ class Batch:
         dedupe: bool = False,
         budget: float | None = None,
         shard: str | None = None,
+        fail_fast: int = FIRST_ROWS,
         min_free: int = LOW_WATER,
         allow_network: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
@@ -192,6 +196,8 @@ class Batch:
         - ``budget``: US dollars for this output, over all runs; no row is started when it is used up. What was in
           flight then, at most ``concurrency`` rows, can exceed it.
         - ``shard``: ``"2/8"`` runs the second of eight parts, so that eight machines share an input; see ``merge``.
+        - ``fail_fast``: stop, resumable, when the first so many rows (50) have all failed for good with one and the
+          same error; 0 to go on whatever fails. Rows that cannot be read do not count.
         - ``min_free``: bytes of the disk that stay free (64 MiB); below, the job waits a minute and then stops.
         - ``allow_network``: write to a network file system, where lock and sync may not hold.
         - ``on_progress``: called on the event loop after each group of rows has reached the disk.
@@ -213,6 +219,7 @@ class Batch:
                 dedupe=dedupe,
                 budget=budget,
                 shard=shard,
+                fail_fast=fail_fast,
                 ordered=ordered,
             ),
             on_progress=on_progress,

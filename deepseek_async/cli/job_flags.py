@@ -54,6 +54,14 @@ class JobFlags:
         str | None,
         Parameter(group=_GROUP, metavar="I/N", help="Run the I-th of N parts, into an output of its own; batch merge."),
     ] = None
+    fail_fast: Annotated[
+        NonNegativeInt,
+        Parameter(
+            group=_GROUP,
+            metavar="ROWS",
+            help="Stop when the first so many rows all failed for good with the same error; 0 never stops.",
+        ),
+    ] = 50
     durability: Annotated[
         Literal["os", "group", "each"],
         Parameter(
@@ -82,6 +90,7 @@ class JobFlags:
             "redo_with": assignments(self.set_ or [], "--set"),
             "dedupe": self.dedupe,
             "shard": self.shard,
+            "fail_fast": self.fail_fast,
             "durability": self.durability,
             "min_free": self.min_free << 20,
             "allow_network": self.allow_network,

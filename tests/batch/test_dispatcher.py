@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from servers import until
 
 from deepseek_async.batch.dispatcher import Dispatcher
+from deepseek_async.errors import RowsLostError
 
 CONCURRENCY = 3
 UNORDERED_WINDOW = 2 * CONCURRENCY
@@ -337,10 +338,42 @@ async def test_a_row_that_somebody_else_cancels_is_not_lost_without_a_word(order
     await settled()
     desk.running[1].cancel()
 
-    with pytest.raises(asyncio.CancelledError):
+    # Not CancelledError: nobody has cancelled this task, which would end without a word.
+    with pytest.raises(RowsLostError, match="cancelled by other code"):
         await collecting
     assert sorted(desk.cancelled) == [0, 1, 2]
     assert not others()
+
+
+async def test_a_worker_that_somebody_else_cancels_before_its_first_step_does_not_hang_the_job():
+    collecting = asyncio.create_task(collect(Dispatcher(range(50), echo, concurrency=CONCURRENCY)))
+    known = others()
+    await until(lambda: bool(others() - known))
+    for worker in others() - known:
+        worker.cancel()
+
+    with pytest.raises(RowsLostError):
+        await collecting
+
+
+async def test_a_row_without_a_result_is_told_and_not_taken_for_success():
+    class Forgetful(Dispatcher[int, int]):
+        def _finish(self, position: int, end: tuple[int, int]) -> None:
+            if position != 7:
+                super()._finish(position, end)
+
+    with pytest.raises(RowsLostError, match="20 rows were read and 19 have a result") as caught:
+        await collect(Forgetful(range(20), echo, concurrency=CONCURRENCY))
+    assert (caught.value.read, caught.value.ended) == (20, 19)
+
+
+async def test_work_that_ends_with_rows_unread_is_told_and_not_taken_for_success():
+    class Idle(Dispatcher[int, int]):
+        def _has_room(self) -> bool:
+            return super()._has_room() and self._pulled < 5
+
+    with pytest.raises(RowsLostError, match="the source was not at its end"):
+        await collect(Idle(range(20), echo, concurrency=CONCURRENCY))
 
 
 # Leaving early, stopping, cancelling
