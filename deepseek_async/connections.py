@@ -33,7 +33,8 @@ class Connections:
         """Who may answer a chat call when the model or the service that was asked cannot."""
         self.opened: Caller | None = None
         """The caller, while there is one."""
-        self._elsewhere = Elsewhere(settings)
+        self._protections = operations.protections(settings)
+        self._elsewhere = Elsewhere(settings, self._protections)
         self._connected: Connected | None = None
         self._backup: Connected | None = None
         self._closed = False
@@ -108,8 +109,7 @@ class Connections:
             # asyncio.run() twice with one client: the first loop's sockets ended with it.
             self._forget()
         settings = self._settings
-        self._connected = connected = Connected(settings)
-        self.operations.surround(connected.caller, settings, connected.session.origin)
+        self._connected = connected = Connected(settings, self._protections)
         for listener in self.operations.listeners:
             if isinstance(listener, Watching):
                 listener.watch(self.snapshot)
@@ -117,7 +117,12 @@ class Connections:
         alternatives = [Alternative(own, model, model) for model in settings.fallback_models]
         if backup is not None:
             at_home = same_origin(backup.base_url, settings.base_url)
-            self._backup = Connected(settings, base_url=backup.base_url, api_key=backup.api_key, own=at_home)
+            self._backup = Connected(
+                *(settings, self._protections),
+                base_url=backup.base_url,
+                api_key=backup.api_key,
+                own=at_home,
+            )
             name = f"{backup.model} at {backup.base_url}" if backup.model else backup.base_url
             alternatives.append(Alternative(self._backup.caller, backup.model, name))
         self.alternatives = tuple(alternatives)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepseek_async.call.caller import Caller
+from deepseek_async.call.caller import Caller, Protections
 from deepseek_async.endpoint import Endpoint, Family
 from deepseek_async.settings import Settings, same_origin
 from deepseek_async.wiring import Connected
@@ -11,8 +11,9 @@ from deepseek_async.wiring import Connected
 class Elsewhere:
     """Made with a client; holds nothing until a family is used that ``endpoints`` sends elsewhere."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, protections: Protections) -> None:
         self._settings = settings
+        self._protections = protections
         self._open: dict[Endpoint, Connected] = {}
 
     def caller(self, family: Family, own: Caller) -> Caller:
@@ -24,6 +25,7 @@ class Elsewhere:
             at_home = same_origin(endpoint.base_url, self._settings.base_url)
             self._open[endpoint] = Connected(
                 self._settings,
+                self._protections,
                 base_url=endpoint.base_url,
                 api_key=endpoint.api_key,
                 gate=own.gate if at_home else None,

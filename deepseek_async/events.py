@@ -18,13 +18,15 @@ class CallEnded(msgspec.Struct, frozen=True, gc=False):
     """One call of the API, from the moment it was made to its answer or error, all attempts included."""
 
     operation: str
-    """chat or text_completion."""
+    """In OpenTelemetry's words where it has one: chat (chat completions and responses), text_completion, embeddings,
+    generate_content (images); else the resource and the method, for example files.list."""
     origin: str
-    """Scheme, host and port of the server."""
+    """Scheme, host and port of the server that was asked last: of the fallback, if one was."""
     request: bytes
-    """The request's body as it was sent. Holds the prompt: not for logs."""
+    """The request's body as it was sent; empty for a look at what is there, and of an upload what is said of the file.
+    Without its texts if the content filter blocked it. Holds the prompt: not for logs."""
     model: str
-    """The model that was asked for."""
+    """The model that was asked last: the fallback's, if there was one. Empty for calls that ask none."""
     started: float
     """Seconds since 1970."""
     duration: float
@@ -59,6 +61,8 @@ class CallEnded(msgspec.Struct, frozen=True, gc=False):
     error: BaseException | None = None
     answer: str | None = None
     """The answer's text. Not for logs."""
+    path: str = ""
+    """Where it was sent, below the base URL: tells responses from chat completions."""
 
     @property
     def ok(self) -> bool:

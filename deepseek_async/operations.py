@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from deepseek_async.admission.statistics import Statistics
-from deepseek_async.call.caller import Caller
+from deepseek_async.call.caller import Protections
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Listener, Rated, Snapshot, tell
 from deepseek_async.observe.logs import prepare, write_to_stderr
@@ -53,23 +53,19 @@ class Operations:
         if self.budget is not None:
             self.budget.listeners += self.listeners
 
-    def surround(self, caller: Caller, settings: Settings, origin: str) -> None:
-        """Put all that there is around the calls of ``caller``."""
-        caller.budget = self.budget
-        caller.wants_request = self.budget is not None
+    def protections(self, settings: Settings) -> Protections:
+        """All that there is, to be put around every call of the client, at whichever server."""
         if self.cache is None and self.content is None and not self.listeners:
-            return
-        caller.wants_request = True
+            return Protections(self.budget, None)
         from deepseek_async.call.surroundings import Surroundings  # noqa: PLC0415  brings SQLite and more
 
-        caller.surroundings = Surroundings(
-            origin=origin,
-            account=settings.account,
+        surroundings = Surroundings(
             meter=Meter(price_table().with_holidays(settings.holidays)),
             listeners=self.listeners,
             cache=self.cache,
             content=self.content,
         )
+        return Protections(self.budget, surroundings)
 
     def rate(self, response_id: str, score: float) -> None:
         """Tell the listeners how content a user was. Raises ConfigurationError for a score that is none."""

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from deepseek_async.admission import Gate
 from deepseek_async.admission.memory import CeilingMemory
 from deepseek_async.admission.windows import NOMINAL, Windows
-from deepseek_async.call.caller import Caller
+from deepseek_async.call.caller import Caller, Protections
 from deepseek_async.credential import ApiKey
 from deepseek_async.errors import APIConnectionError
 from deepseek_async.settings import Settings
@@ -30,6 +30,7 @@ class Connected:
     def __init__(
         self,
         settings: Settings,
+        protections: Protections,
         *,
         base_url: str | None = None,
         api_key: ApiKey | None = None,
@@ -47,11 +48,18 @@ class Connected:
             # They may hold what a gateway in front of the client's own server wants to see.
             headers=settings.default_headers if own else None,
         )
-        account = settings.account if own else (api_key.fingerprint() if api_key is not None else "")
+        account = settings.account if own else _account_of(api_key)
         self._joins = gate is None
         self.gate: Final = gate or _gate_of(settings, self.session.origin, account, most, own=own)
         self.gate.users += self._joins
-        self.caller = Caller(self.session, self.gate, settings.limits)
+        another_key = base_url is not None and api_key != settings.api_key
+        self.caller = Caller(
+            self.session,
+            self.gate,
+            protections,
+            account=_account_of(api_key) if another_key else settings.account,
+            limits=settings.limits,
+        )
 
     async def aclose(self) -> None:
         """Close the connections; whoever waits for a turn is told so."""
@@ -85,6 +93,10 @@ def _gate_of(settings: Settings, origin: str, account: str, most: int, *, own: b
             breaker=settings.breaker,
         )
     return there[key]
+
+
+def _account_of(api_key: ApiKey | None) -> str:
+    return "" if api_key is None else api_key.fingerprint()
 
 
 def _retire(gate: Gate) -> None:

@@ -18,6 +18,7 @@ from deepseek_async.cache.key import is_deterministic
 from deepseek_async.cache.memory import MemoryTier
 from deepseek_async.cache.remote import RedisTier, check_address
 from deepseek_async.errors import ConfigurationError
+from deepseek_async.types.operation import Operation
 
 MIB: Final = 1024 * 1024
 DAY: Final = 86_400.0
@@ -42,8 +43,8 @@ class Cache:
     - ``stale_if_error``: seconds beyond the ttl for which an answer still replaces an error while the API
       cannot be reached; 0 (default) for never.
     - ``memory_bytes``, ``disk_bytes``: 64 MiB and 1 GiB by default; the least recently used is dropped.
-    - ``only_deterministic``: whether only requests with ``temperature=0`` and thinking disabled are stored
-      (the default). Other requests ask for a new answer each time, and would get one old one.
+    - ``only_deterministic``: whether only requests with ``temperature=0`` and thinking disabled, and embeddings, are
+      stored (the default). Other requests ask for a new answer each time, and would get one old one.
 
     Raises ConfigurationError for values that make no sense. Never raises later: a cache that fails is left
     alone, and calls go on without it.
@@ -96,9 +97,14 @@ class Cache:
         ]
         return f"<Cache in {', '.join(where)}, ttl {self.ttl:g} s>"
 
-    def serves(self, request: Mapping[str, Any]) -> bool:
-        """Whether the answer to ``request`` is stored and served again."""
-        return not self.only_deterministic or is_deterministic(request)
+    def serves(self, request: Mapping[str, Any], operation: Operation) -> bool:
+        """Whether the answer to ``request`` is stored and served again.
+
+        Only texts and vectors are: the addresses of pictures expire, and what is there changes.
+        """
+        if operation.output not in {"text", "vectors"}:
+            return False
+        return not self.only_deterministic or is_deterministic(request, operation)
 
     async def find(self, key: bytes) -> Found | None:
         """The answer stored under ``key``, fresh if any tier has a fresh one."""

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import orjson
 
+from deepseek_async.types.operation import CHAT, Operation
+
 _DELIVERY: Final = frozenset({"stream", "stream_options"})
 """How an answer is delivered is no part of what was asked: a streamed answer serves a plain request too."""
 
@@ -22,12 +24,19 @@ def cache_key(*, origin: str, account: str, path: str, request: Mapping[str, Any
     return sha256(orjson.dumps([origin, account, path, asked], option=orjson.OPT_SORT_KEYS)).digest()
 
 
-def is_deterministic(request: Mapping[str, Any]) -> bool:
+def is_deterministic(request: Mapping[str, Any], operation: Operation = CHAT) -> bool:
     """Whether the same request should get the same answer again.
 
     Temperature has no effect while thinking (DeepSeek docs, Thinking Mode), and both live models think unless
-    told not to, so a request is deterministic with ``temperature`` 0 and thinking switched off.
+    told not to, so a request is deterministic with ``temperature`` 0 and thinking switched off. Text completions
+    never think, and a vector is no matter of chance.
     """
-    thinking = request.get("thinking")
-    off = isinstance(thinking, Mapping) and thinking.get("type") == "disabled"
-    return request.get("temperature") == 0 and (off or request.get("reasoning_effort") == "none")
+    if operation.output == "vectors":
+        return True
+    if operation.output != "text" or request.get("temperature") != 0:
+        return False
+    thinking, reasoning = request.get("thinking"), request.get("reasoning")
+    if not operation.thinks or (isinstance(thinking, Mapping) and thinking.get("type") == "disabled"):
+        return True
+    effort = reasoning.get("effort") if isinstance(reasoning, Mapping) else request.get("reasoning_effort")
+    return bool(effort == "none")

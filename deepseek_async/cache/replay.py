@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from deepseek_async.types.json_text import read, write
 
+_KINDS: Final = {
+    "output_text": "output_text",
+    "reasoning_text": "reasoning_text",
+    "summary_text": "reasoning_summary_text",
+}
+"""How the events are called that bring a part of an item."""
+
 
 def replay(body: bytes) -> bytes:
-    """Server-sent events for the completion in ``body``: an opening, what it says, its ending, and ``[DONE]``."""
+    """Server-sent events for the answer in ``body``: an opening, what it says, and its ending."""
     completion: dict[str, Any] = read(body)
+    if completion.get("object") == "response":
+        return _response(completion)
     if completion.get("object") == "text_completion":
         return b"data: " + write(completion) + b"\n\ndata: [DONE]\n\n"
     head = {name: value for name, value in completion.items() if name not in {"choices", "usage", "object"}}
@@ -24,6 +33,33 @@ def replay(body: bytes) -> bytes:
 
 def _event(head: dict[str, Any], choices: list[dict[str, Any]]) -> bytes:
     return b"data: " + write({**head, "choices": choices}) + b"\n\n"
+
+
+def _response(response: dict[str, Any]) -> bytes:
+    begun = {**response, "status": "in_progress", "output": [], "usage": None}
+    events: list[dict[str, Any]] = [{"type": "response.created", "response": begun}]
+    for index, item in enumerate(response.get("output") or ()):
+        at = {"output_index": index, "item_id": item.get("id")}
+        parts = [(part, name) for name in ("content", "summary") for part in item.get(name) or ()]
+        empty: dict[str, Any] = {name: [] for name in ("content", "summary") if isinstance(item.get(name), list)}
+        if "arguments" in item:
+            empty["arguments"] = ""
+        events.append({"type": "response.output_item.added", **at, "item": {**item, **empty}})
+        for position, (part, name) in enumerate(parts):
+            kind = _KINDS.get(part.get("type", ""))
+            if kind is not None and part.get("text"):
+                place = {"summary_index" if name == "summary" else "content_index": position}
+                events.append({"type": f"response.{kind}.delta", **at, **place, "delta": part["text"]})
+                events.append({"type": f"response.{kind}.done", **at, **place, "text": part["text"]})
+        if item.get("arguments"):
+            arguments = item["arguments"]
+            events.append({"type": "response.function_call_arguments.delta", **at, "delta": arguments})
+            events.append({"type": "response.function_call_arguments.done", **at, "arguments": arguments})
+        events.append({"type": "response.output_item.done", **at, "item": item})
+    ending = "response.completed" if response.get("status") == "completed" else "response.incomplete"
+    events.append({"type": ending, "response": response})
+    wires = [(event["type"], write({**event, "sequence_number": number})) for number, event in enumerate(events)]
+    return b"".join(b"event: %b\ndata: %b\n\n" % (kind.encode(), wire) for kind, wire in wires)
 
 
 def _opening(choice: dict[str, Any]) -> dict[str, Any]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from deepseek_async.admission import Gate
 from deepseek_async.call.fallback import Alternatives
 from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.request import Request
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.limits import DEFAULT_LIMITS, Limits
 from deepseek_async.errors import (
@@ -21,7 +21,7 @@ from deepseek_async.errors import (
     PermissionDeniedError,
     QuotaExceededError,
 )
-from deepseek_async.transport.protocol import Outgoing, Transport
+from deepseek_async.transport.protocol import Transport
 from deepseek_async.transport.watchdog import Timeouts
 
 if TYPE_CHECKING:
@@ -44,25 +44,42 @@ class Halt(msgspec.Struct, frozen=True):
             raise copy.copy(self.error)
 
 
-class Caller:
-    """Makes calls over one transport and through one gate, on one event loop."""
+class Protections(msgspec.Struct, frozen=True):
+    """What a client puts around every call that it makes, at whichever server. There is no caller without."""
 
-    def __init__(self, transport: Transport, gate: Gate, limits: Limits = DEFAULT_LIMITS) -> None:
+    budget: Budget | None
+    """Money that every attempt is held against."""
+    surroundings: Surroundings | None
+    """Cache, content filter and listeners."""
+
+
+class Caller:
+    """Makes calls over one transport and through one gate, on one event loop: the one way out of a client."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        gate: Gate,
+        protections: Protections,
+        *,
+        account: str,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
         self.transport = transport
         self.gate = gate
         self.limits = limits
+        self.origin = gate.origin
+        """Scheme, host and port of the server."""
+        self.account = account
+        """Whose calls they are, for a cache that several accounts share."""
         self.loop = asyncio.get_running_loop()
         self.halt: Halt | None = None
-        self.budget: Budget | None = None
-        """Money that calls with a request are held against."""
-        self.surroundings: Surroundings | None = None
-        """What stands around calls with a request."""
-        self.wants_request = False
-        """Whether ``call`` needs to know the request's parameters, for either of the two."""
+        self.budget = protections.budget
+        self.surroundings = protections.surroundings
 
     def call(
         self,
-        outgoing: Outgoing,
+        request: Request,
         *,
         retry: RetryPolicy,
         timeouts: Timeouts,
@@ -71,16 +88,14 @@ class Caller:
         model: str = "",
         bulk: bool = False,
         alternatives: Alternatives | None = None,
-        request: Mapping[str, Any] | None = None,
     ) -> Call:
         """A call that has not begun.
 
         ``tokens`` is the estimate for the tokens-a-minute limit, ``model`` names what is limited together.
-        A ``bulk`` call has nobody waiting for it: it waits where another one fails at once. ``request`` is what
-        ``outgoing`` says, for budget and surroundings; None for a call that is none of their business.
+        A ``bulk`` call has nobody waiting for it: it waits where another one fails at once.
         """
         scope = self.gate.scope(model)
-        return Call(self, scope, outgoing, retry, timeouts, tokens, streaming, bulk, alternatives, request)
+        return Call(self, scope, request, retry, timeouts, tokens, streaming, bulk, alternatives)
 
     def note(self, failure: APIError) -> None:
         """Remember what an answer to one call says about all others."""

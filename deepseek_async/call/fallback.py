@@ -7,7 +7,6 @@ certificate that is not trusted (that may be an attack), and not for a refused k
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -37,16 +36,12 @@ class Alternative(msgspec.Struct, frozen=True):
 
 
 class Alternatives(msgspec.Struct):
-    """Where one call may go when it fails where it was made, and what it needs to be written anew."""
+    """Where one call may go when it fails where it was made."""
 
-    body: Mapping[str, object]
+    model: str
+    """The model that was asked for."""
     choices: tuple[Alternative, ...]
     used: int = 0
-
-    @property
-    def model(self) -> str:
-        """The model that was asked for."""
-        return str(self.body.get("model", ""))
 
     def after(self, failure: APIError, caller: Caller, model: str) -> Alternative | None:
         """The next that may do better than ``caller``, where ``model`` ended with ``failure``; each is tried once."""

@@ -15,12 +15,12 @@ from deepseek_async.admission import Lease, Scope
 from deepseek_async.call.classification import end
 from deepseek_async.call.exchange import Exchange
 from deepseek_async.call.fallback import Alternatives
+from deepseek_async.call.request import Request
 from deepseek_async.call.retry import LONGEST_BULK_WAIT, Pause, RetryPolicy
 from deepseek_async.codec.limits import Limits
 from deepseek_async.codec.refusal import refusal
-from deepseek_async.codec.request import encode_request
 from deepseek_async.errors import APIError, APIStatusError, APITimeoutError, BudgetExceededError
-from deepseek_async.transport.protocol import Outgoing, Response
+from deepseek_async.transport.protocol import Response
 from deepseek_async.transport.watchdog import Timeouts, Watchdog
 from deepseek_async.types import Answer, CompletionUsage
 
@@ -41,9 +41,10 @@ _SLACK = 1.0
 class Call(msgspec.Struct, gc=False, eq=False):
     """One logical call: as many attempts as the retry policy allows, within one deadline."""
 
-    _caller: Caller
+    caller: Caller
+    """Who makes it now."""
     _scope: Scope
-    _outgoing: Outgoing
+    request: Request
     _retry: RetryPolicy
     _timeouts: Timeouts
     _tokens: int
@@ -51,8 +52,6 @@ class Call(msgspec.Struct, gc=False, eq=False):
     """Whether the answer comes in pieces."""
     _bulk: bool
     _alternatives: Alternatives | None
-    request: Mapping[str, Any] | None = None
-    """The parameters, for a call that has a budget or surroundings."""
     _most: CompletionUsage | None = None
     queued: float = 0.0
     """Seconds spent waiting for admission so far."""
@@ -79,7 +78,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
     """Told what a whole answer consumed."""
 
     def __post_init__(self) -> None:
-        self._began = self._caller.loop.time()
+        self._began = self.caller.loop.time()
         self._ticket = next(self._scope.tickets)
         if self._timeouts.total is not None:
             self._until = self._began + self._timeouts.total
@@ -87,13 +86,13 @@ class Call(msgspec.Struct, gc=False, eq=False):
     def begin(self) -> None:
         """Count deadline and place in the queue from now, for a call that was made ahead of its time."""
         # A gate with many models drops idle scopes, and another call of this model may have got a new one since.
-        self._scope = self._caller.gate.scope(self._scope.model)
+        self._scope = self.caller.gate.scope(self._scope.model)
         self.__post_init__()
 
     @property
     def limits(self) -> Limits:
         """How large its request and its answer may be."""
-        return self._caller.limits
+        return self.caller.limits
 
     # A struct's own repr would show what the server sent to whoever prints locals.
     __repr__ = object.__repr__
@@ -104,46 +103,28 @@ class Call(msgspec.Struct, gc=False, eq=False):
         fault_of: Callable[[T, Mapping[str, str]], APIError | None] | None = None,
     ) -> Coroutine[Any, Any, T]:
         """The decoded body. ``fault_of`` may say why a decoded body is no answer; that is retried if it may be."""
-        around = self._caller.surroundings
-        if around is None or self.request is None:
-            return self.asked(decode, fault_of)
-        return around.answer(self, decode, fault_of)
+        around = self.caller.surroundings
+        if around is None:
+            return self._asked(decode, fault_of)
+        return around.answer(self, decode, lambda: self._asked(decode, fault_of))
 
     async def stream(self, kind: Callable[[Call, Exchange], StreamT]) -> StreamT:
         """The answer as a stream of this ``kind``, once the server has accepted the request."""
-        around = self._caller.surroundings
-        if around is None or self.request is None:
-            return kind(self, await self.exchange())
-        return await around.stream(self, kind)
+        around = self.caller.surroundings
+        if around is None:
+            return kind(self, await self._exchange())
+        return await around.stream(self, kind, self._exchange)
 
     @property
     def model(self) -> str:
         """The model that is asked now."""
         return self._scope.model
 
-    @property
-    def path(self) -> str:
-        """Where it is sent."""
-        return self._outgoing.path
+    def say(self, path: str, texts: Mapping[str, Any]) -> None:
+        """Send ``texts`` to ``path`` in the place of what was to be sent."""
+        self.request = self.request.saying(path, texts, self.limits.request)
 
-    @property
-    def wire(self) -> bytes:
-        """The request's body as it is sent."""
-        return self._outgoing.body or b""
-
-    @property
-    def operation(self) -> str:
-        """What is asked for, in OpenTelemetry's words: chat or text_completion."""
-        return "chat" if self.path.endswith("chat/completions") else "text_completion"
-
-    def send_instead(self, request: Mapping[str, Any]) -> None:
-        """Send ``request`` in the place of what was to be sent."""
-        self.request = request
-        self._outgoing = msgspec.structs.replace(self._outgoing, body=encode_request(request, self.limits.request))
-        if self._alternatives is not None:
-            self._alternatives.body = request
-
-    async def asked(
+    async def _asked(
         self,
         decode: Callable[[bytes], T],
         fault_of: Callable[[T, Mapping[str, str]], APIError | None] | None,
@@ -174,35 +155,43 @@ class Call(msgspec.Struct, gc=False, eq=False):
             assert failure is not None  # noqa: S101  without an exchange there is one
             if exchange is not None:
                 self.fault(exchange, failure)
-            await self.back_off(failure)
+            await self._back_off(failure)
 
-    async def exchange(self) -> Exchange:
+    async def again(self, failure: APIError) -> Exchange:
+        """Another exchange after one that came to nothing. Raises ``failure`` if there is to be none."""
+        await self._back_off(failure)
+        return await self._exchange()
+
+    async def _exchange(self) -> Exchange:
         """An attempt that the server accepted. Failed attempts before it are retried."""
         while True:
             try:
                 return await self._attempt()
             except APIError as error:
                 failure = error
-            await self.back_off(failure)
+            await self._back_off(failure)
 
-    async def go_on(self, path: str, body: bytes) -> Exchange | None:
+    async def go_on(self, path: str, request: Mapping[str, Any]) -> Exchange | None:
         """The response to another request in the place of this one, within the same deadline.
 
         None when it may not be sent: from a fallback, which need not know how to go on, or without retry credit.
         """
-        if self.fallback is not None or not self._scope.credit.spend(self._caller.loop.time()):
+        if self.fallback is not None or not self._scope.credit.spend(self.caller.loop.time()):
             return None
-        self._outgoing = msgspec.structs.replace(self._outgoing, path=path, body=body)
-        self._alternatives = self.observe = None
-        return await self.exchange()
+        self._alternatives = self.observe = self._most = None
+        self.say(path, request)
+        around = self.caller.surroundings
+        if around is not None:
+            await around.look_over(self)
+        return await self._exchange()
 
     def fault(self, exchange: Exchange, failure: APIError) -> None:
         """The answer of ``exchange`` is none."""
         exchange.faulted(failure)
         failure.request_id = failure.request_id or exchange.request_id
-        self._caller.note(failure)
+        self.caller.note(failure)
 
-    async def back_off(self, failure: APIError) -> None:
+    async def _back_off(self, failure: APIError) -> None:
         """Wait before the next attempt, or turn elsewhere, or raise ``failure`` if there is to be none."""
         pause = self._pause_after(failure)
         if pause is None:
@@ -211,7 +200,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
                 return
             failure.attempts = self.attempts
             raise failure
-        around = self._caller.surroundings
+        around = self.caller.surroundings
         if around is not None:
             around.retried(self, failure, pause.seconds)
         if pause.free:
@@ -239,7 +228,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
         )
         if pause is None:
             return None
-        now = self._caller.loop.time()
+        now = self.caller.loop.time()
         if self._until is not None and pause.seconds and now + pause.seconds + _SLACK > self._until:
             failure.attempts = self.attempts
             raise failure
@@ -268,27 +257,25 @@ class Call(msgspec.Struct, gc=False, eq=False):
     def _turn_elsewhere(self, failure: APIError) -> bool:
         """Whether another model or endpoint is to answer now. Bulk has time, and waits for an open breaker."""
         plan = self._alternatives
-        alternative = None if plan is None else plan.after(failure, self._caller, self._scope.model)
+        alternative = None if plan is None else plan.after(failure, self.caller, self._scope.model)
         if plan is None or alternative is None:
             return False
-        self._turn_to(alternative.caller, alternative.model or plan.model, plan.body)
+        self._turn_to(alternative.caller, alternative.model or plan.model)
         self.fallback = alternative.name
         return True
 
-    def _turn_to(self, caller: Caller, model: str, body: Mapping[str, object]) -> None:
-        self._caller = caller
+    def _turn_to(self, caller: Caller, model: str) -> None:
+        self.caller = caller
         self._scope = caller.gate.scope(model)
         self._ticket = next(self._scope.tickets)
-        self._outgoing = msgspec.structs.replace(
-            self._outgoing, body=encode_request({**body, "model": model}, self.limits.request)
-        )
+        self.request = self.request.asking(model, self.limits.request)
         self._earlier, self._returns = self.attempts, 0
 
     async def _attempt(self) -> Exchange:
-        caller = self._caller
+        caller = self.caller
         if caller.halt is not None:
             caller.halt.check(self._began)
-        if caller.budget is None or self.request is None:
+        if caller.budget is None:
             lease = self._scope.admit_nowait(self._tokens, bulk=self._bulk) or await self._admit()
         else:
             # The first door is the budget: nothing waits in the queue that may not be paid for.
@@ -303,7 +290,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
         self.attempts += 1
         self.sent_at = time.time()
         try:
-            response = await caller.transport.send(self._outgoing, watchdog)
+            response = await caller.transport.send(self.request.outgoing, watchdog)
             if response.status < 300:
                 watchdog.head_arrived(streaming=self.streaming)
                 lease.admitted()
@@ -318,33 +305,38 @@ class Call(msgspec.Struct, gc=False, eq=False):
             raise
         watchdog.stop()
         end(lease, failure)
-        self._caller.note(failure)
+        self.caller.note(failure)
         raise failure
 
     def _held(self, budget: Budget) -> Charge | None:
         """Money for one attempt, if it takes no wait."""
         if self._most is None:
-            self._most = budget.most(self.request or {}, len(self.wire))
+            self._most = self._can_use(budget)
         return budget.hold_nowait(self._most, self._scope.model)
+
+    def _can_use(self, budget: Budget) -> CompletionUsage:
+        request = self.request
+        return budget.most(request.parameters, len(request.wire), request.operation)
 
     async def _hold(self, budget: Budget) -> Charge:
         """Money for one attempt, perhaps of a cheaper model, as soon as it is there."""
-        most = self._most or budget.most(self.request or {}, len(self.wire))
-        began = self._caller.loop.time()
+        most = self._most or self._can_use(budget)
+        began = self.caller.loop.time()
         try:
             async with asyncio.timeout_at(self._until):
                 try:
                     return await budget.hold(most, self.model)
                 except BudgetExceededError as error:
-                    if error.cheaper_model is None:
+                    # A cheaper model of texts draws no pictures.
+                    if error.cheaper_model is None or self.request.operation.output != "text":
                         raise
                     cheaper = error.cheaper_model
                 charge = await budget.hold(most, cheaper)
         except TimeoutError:
             raise self._deadline_passed("until other calls give money back or the budget's next day begins") from None
         finally:
-            self.queued += self._caller.loop.time() - began
-        self._turn_to(self._caller, cheaper, self.request or {})
+            self.queued += self.caller.loop.time() - began
+        self._turn_to(self.caller, cheaper)
         self.fallback = cheaper
         return charge
 
@@ -371,9 +363,9 @@ class Call(msgspec.Struct, gc=False, eq=False):
             failure.attempts = self.attempts
         else:
             self.queued += scope.loop.time() - began
-            if self._caller.halt is not None:
+            if self.caller.halt is not None:
                 try:
-                    self._caller.halt.check(self._began)
+                    self.caller.halt.check(self._began)
                 except APIError:
                     lease.abandoned(sent=False)
                     raise

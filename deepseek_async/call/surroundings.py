@@ -5,106 +5,115 @@ Only a client that has one of them makes these; without, a call costs one attrib
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-import orjson
 
 from deepseek_async.cache import Cache, Found, cache_key, replay
 from deepseek_async.call.replayed import replayed
-from deepseek_async.call.texts import FilteredStream, filtered
-from deepseek_async.call.witness import Witness
+from deepseek_async.call.texts import Passing, filter_error, filtered, passing_for
+from deepseek_async.call.witness import Witness, text_of
 from deepseek_async.content import ContentFilter, Verdict
-from deepseek_async.errors import APIError, CircuitOpenError
+from deepseek_async.errors import APIError, CircuitOpenError, ContentBlockedError
 from deepseek_async.events import Listener, Retried, tell, word_for
 from deepseek_async.pricing import Meter
-from deepseek_async.types import Answer
+from deepseek_async.types import Answer, ChatCompletion
 
 if TYPE_CHECKING:
+    from deepseek_async.call.exchange import Exchange
     from deepseek_async.call.lifecycle import Call
     from deepseek_async.call.stream import AnswerStream
 
 T = TypeVar("T", bound=Answer)
-FaultOf: TypeAlias = Callable[[T, Mapping[str, str]], APIError | None] | None
 StreamT = TypeVar("StreamT", bound="AnswerStream[Any, Any]")
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one client on one server; any of them may be missing."""
+    """Of one client, at whichever server; any of them may be missing."""
 
-    origin: str
-    account: str
     meter: Meter
     listeners: list[Listener]
     cache: Cache | None = None
     content: ContentFilter | None = None
 
-    async def answer(
-        self,
-        call: Call,
-        decode: Callable[[bytes], T],
-        fault_of: FaultOf[T],
-    ) -> T:
-        """The answer of ``call``, or one from the cache, filtered; and its end is told."""
+    async def answer(self, call: Call, decode: Callable[[bytes], T], ask: Callable[[], Awaitable[T]]) -> T:
+        """What ``ask`` gives for ``call``, or the cache has, filtered; and its end is told."""
         verdict = None if self.content is None else Verdict()
         witness = Witness(verdict)
         try:
-            if verdict is not None:
-                await self._filter_request(call, verdict)
-            if self.cache is None:
-                answer = await call.asked(decode, fault_of)
-            else:
-                answer = await self._through_cache(self.cache, call, decode, fault_of, witness)
+            await self.look_over(call, verdict)
+            answer = await (
+                ask() if self.cache is None else self._through_cache(self.cache, call, decode, ask, witness)
+            )
             if self.content is not None and verdict is not None:
-                await filtered(answer, self.content, verdict)
+                answer = await filtered(answer, decode, self.content, verdict)
         except BaseException as error:
+            if self.content is not None and verdict is not None:
+                await filter_error(error, self.content, verdict)
             self.told(call, witness, _partial(error), error)
             raise
         self.told(call, witness, answer, None)
         return answer
 
-    async def stream(self, call: Call, kind: Callable[..., StreamT]) -> StreamT:
-        """A stream of ``kind``, from the server or from the cache, that is filtered as it comes."""
+    async def stream(
+        self,
+        call: Call,
+        kind: Callable[[Call, Exchange], StreamT],
+        ask: Callable[[], Awaitable[Exchange]],
+    ) -> StreamT:
+        """A stream of ``kind``, from what ``ask`` gives or from the cache, that is filtered as it comes."""
         verdict = None if self.content is None else Verdict()
         witness = Witness(verdict)
         try:
-            if verdict is not None:
-                await self._filter_request(call, verdict)
+            await self.look_over(call, verdict)
             key, found = await self._look_up(call)
             if found is not None and found.fresh:
                 witness.tier = found.tier
                 stream = kind(call, replayed(replay(found.body)))
             else:
-                stream = kind(call, await self._exchange(call, found, witness))
+                stream = kind(call, await self._exchange(ask, found, witness))
         except BaseException as error:
+            if self.content is not None and verdict is not None:
+                await filter_error(error, self.content, verdict)
             self.told(call, witness, None, error)
             raise
-        passing = None if self.content is None or verdict is None else FilteredStream(self.content, verdict)
+        passing = None if self.content is None or verdict is None else passing_for(stream, self.content, verdict)
         stream.attend(Attendant(self, call, witness, passing, key if witness.tier is None else None))
         return stream
+
+    async def look_over(self, call: Call, verdict: Verdict | None = None) -> None:
+        """Let ``call`` send only what may be sent, of all that it says. Raises ContentBlockedError."""
+        content = self.content
+        if content is None:
+            return
+        verdict = verdict or Verdict()
+        request = call.request
+        path, texts = request.outgoing.path, request.texts()
+        try:
+            allowed = content.path(path, verdict), await content.request(texts, verdict)
+        except ContentBlockedError:
+            # Those who are told of the call must not learn what was in it either.
+            call.say(path, content.withheld(texts))
+            raise
+        if allowed[0] != path or allowed[1] is not texts:
+            call.say(*allowed)
 
     def retried(self, call: Call, failure: APIError, delay: float) -> None:
         """Another attempt of ``call`` follows ``failure``."""
         if self.listeners:
             tell(self.listeners, Retried(call.model, word_for(failure), delay))
 
-    async def _filter_request(self, call: Call, verdict: Verdict) -> None:
-        assert self.content is not None  # noqa: S101  the caller has looked
-        assert call.request is not None  # noqa: S101  surroundings are of calls with a request
-        body = await self.content.request(call.request, verdict)
-        if body is not call.request:
-            call.send_instead(body)
-
     async def _look_up(self, call: Call) -> tuple[bytes | None, Found | None]:
         if self.cache is None:
             return None, None
-        # Read back from the bytes, because messages may be objects and the key must not depend on that.
-        request: dict[str, Any] = orjson.loads(call.wire)
-        if not self.cache.serves(request):
+        request, caller = call.request, call.caller
+        if not self.cache.serves(request.parameters, request.operation):
             return None, None
-        key = cache_key(origin=self.origin, account=self.account, path=call.path, request=request)
+        # Read back from the bytes, because messages may be objects and the key must not depend on that.
+        path, asked = request.outgoing.path, request.texts()
+        key = cache_key(origin=caller.origin, account=caller.account, path=path, request=asked)
         return key, await self.cache.find(key)
 
     async def _through_cache(
@@ -112,24 +121,24 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
         cache: Cache,
         call: Call,
         decode: Callable[[bytes], T],
-        fault_of: FaultOf[T],
+        ask: Callable[[], Awaitable[T]],
         witness: Witness,
     ) -> T:
         key, found = await self._look_up(call)
         if key is None:
-            return await call.asked(decode, fault_of)
+            return await ask()
         if found is not None and found.fresh:
             return _from_cache(decode(found.body), found.tier, witness)
         mine: list[T] = []
 
-        async def ask() -> bytes:
-            answer = await call.asked(decode, fault_of)
+        async def work() -> bytes:
+            answer = await ask()
             mine.append(answer)
             self.keep(call, key, answer)
             return answer.to_json()
 
         try:
-            body, shared = await cache.flights.share(key, ask)
+            body, shared = await cache.flights.share(key, work)
         except APIError as error:
             if found is None or not _replaceable(error):
                 raise
@@ -137,9 +146,14 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
             return _from_cache(decode(found.body), found.tier, witness)
         return _from_cache(decode(body), "shared", witness) if shared else mine[0]
 
-    async def _exchange(self, call: Call, found: Found | None, witness: Witness) -> Any:
+    async def _exchange(
+        self,
+        ask: Callable[[], Awaitable[Exchange]],
+        found: Found | None,
+        witness: Witness,
+    ) -> Exchange:
         try:
-            return await call.exchange()
+            return await ask()
         except APIError as error:
             if found is None or not _replaceable(error):
                 raise
@@ -148,16 +162,13 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
     def keep(self, call: Call, key: bytes, answer: Answer) -> None:
         """Store ``answer`` if it is one to this request, whole, and from the model that was asked."""
-        if self.cache is None or call.fallback is not None:
-            return
-        reasons = [choice.finish_reason for choice in getattr(answer, "choices", ())]
-        if reasons and all(reason in {"stop", "tool_calls", "length"} for reason in reasons):
+        if self.cache is not None and call.fallback is None and answer.is_whole():
             self.cache.keep(key, answer.to_json())
 
     def told(self, call: Call, witness: Witness, answer: Answer | None, error: BaseException | None) -> None:
         """``call`` has ended; whoever listens is told."""
         if self.listeners:
-            tell(self.listeners, witness.record(call, self.origin, self.meter, answer, error))
+            tell(self.listeners, witness.record(call, self.meter, answer, error))
 
 
 class Attendant:
@@ -170,7 +181,7 @@ class Attendant:
         around: Surroundings,
         call: Call,
         witness: Witness,
-        passing: FilteredStream | None,
+        passing: Passing | None,
         key: bytes | None,
     ) -> None:
         self._around = around
@@ -202,7 +213,7 @@ class Attendant:
     def whole(self, answer: T) -> T:
         """``answer`` with what was let out of its texts, and where it came from."""
         if self._passing is not None:
-            self._passing.rewrite(answer)
+            answer = self._passing.rewrite(answer)
         if self._witness.tier is not None:
             answer.cached = "stale" if self._witness.stale else self._witness.tier
         return answer
@@ -215,11 +226,21 @@ class Attendant:
         answer = None
         with suppress(Exception):  # what had arrived may be nothing at all
             answer = self.whole(stream.unfiltered())
+        if self._passing is not None:
+            _show_only(answer, error)
         self._tell(stream, answer, error)
 
     def _tell(self, stream: AnswerStream[Any, Any], answer: Answer | None, error: BaseException | None) -> None:
         self._call.request_id = stream.request_id or self._call.request_id
         self._around.told(self._call, self._witness, answer, error)
+
+
+def _show_only(answer: Answer | None, error: BaseException | None) -> None:
+    """Let ``error`` of a stream, and what caused it, tell of the answer what was let out."""
+    while isinstance(error, APIError):
+        error.partial = answer if error.partial is not None and isinstance(answer, ChatCompletion) else None
+        error.received_text = text_of(answer) or "" if error.received_text else ""
+        error = error.__cause__
 
 
 def _from_cache(answer: T, tier: str, witness: Witness) -> T:

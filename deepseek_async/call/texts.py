@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final, Protocol, TypeVar
 
+from deepseek_async.call.response_texts import ResponseTexts
+from deepseek_async.call.stream import AnswerStream, ChatCompletionStream, CompletionStream, ResponseStream
+from deepseek_async.codec.body import decode_completion
 from deepseek_async.content import ContentFilter, HoldBack, Verdict
+from deepseek_async.errors import APIError, ContentBlockedError
 from deepseek_async.types import (
     Answer,
     ChatCompletion,
@@ -14,46 +19,50 @@ from deepseek_async.types import (
     FunctionDelta,
     ToolCallDelta,
 )
+from deepseek_async.types.json_text import write
+
+T = TypeVar("T", bound=Answer)
 
 
-async def filtered(answer: Answer, content: ContentFilter, verdict: Verdict) -> None:
-    """Replace the texts of ``answer`` by what may be handed out. Raises ContentBlockedError."""
-    changed = False
-    for part, field in _texts_of(answer):
-        text = getattr(part, field)
-        if text:
-            passed = await content.output(text, verdict)
-            if passed != text:
-                setattr(part, field, passed)
-                changed = True
-    if changed:
-        _forget_wire(answer)
+async def filtered(answer: T, decode: Callable[[bytes], T], content: ContentFilter, verdict: Verdict) -> T:
+    """``answer`` with its texts as they may be handed out; the same if they all may. Raises ContentBlockedError."""
+    body = answer.to_dict()
+    allowed = await content.answer(body, verdict)
+    return answer if allowed is body else decode(write(allowed)).with_marks_of(answer)
 
 
-def _texts_of(answer: Answer) -> list[tuple[Any, str]]:
-    if isinstance(answer, ChatCompletion):
-        messages = [choice.message for choice in answer.choices]
-        calls = [call.function for message in messages for call in message.tool_calls or ()]
-        texts = [(message, field) for message in messages for field in ("content", "reasoning_content")]
-        return [*texts, *((function, "arguments") for function in calls)]
-    if isinstance(answer, Completion):
-        return [(choice, "text") for choice in answer.choices]
-    return []
+async def filter_error(error: BaseException, content: ContentFilter, verdict: Verdict) -> None:
+    """Take what may not be handed out from what ``error`` tells of an answer; all of it if it is blocked."""
+    seen: BaseException | None = error
+    while isinstance(seen, APIError):
+        try:
+            if seen.partial is not None:
+                seen.partial = await filtered(seen.partial, decode_completion, content, verdict)
+            seen.received_text = await content.output(seen.received_text, verdict)
+            seen.body = await content.answer(seen.body, verdict)
+            seen.message = content.built_in(seen.message, verdict)
+        except ContentBlockedError as blocked:
+            seen.partial, seen.received_text, seen.body, seen.message = None, "", None, blocked.message
+        seen.args = (seen.message,)
+        seen = seen.__cause__
 
 
-def _forget_wire(answer: Answer) -> None:
-    """The bytes that came hold what was taken out."""
-    answer._wire = b""  # noqa: SLF001
-    if isinstance(answer, ChatCompletion):
-        for choice in answer.choices:
-            choice._origin = choice.message._origin = None  # noqa: SLF001
-    elif isinstance(answer, Completion):
-        for piece in answer.choices:
-            piece._origin = None  # noqa: SLF001
+class Passing(Protocol):
+    """Lets a stream's chunks out, as far as they are known to be harmless."""
+
+    def __init__(self, content: ContentFilter, verdict: Verdict) -> None: ...
+
+    async def pass_on(self, chunks: list[Any]) -> None:
+        """Put what may be handed out now in the place of ``chunks``. Raises ContentBlockedError."""
+        ...
+
+    def rewrite(self, answer: Any) -> Any:
+        """``answer``, which was assembled from what came, with the texts that were let out."""
+        ...
 
 
-class FilteredStream:
-    """Filters chunks in place and remembers what was let out of each text."""
+class ChoiceTexts:
+    """Of a stream of chunks with ``choices``: filters them in place and remembers what was let out of each text."""
 
     def __init__(self, content: ContentFilter, verdict: Verdict) -> None:
         self._content = content
@@ -69,27 +78,37 @@ class FilteredStream:
             elif isinstance(chunk, Completion):
                 for piece in chunk.choices:
                     text = await self._let_out(piece.index, "text", piece.text, last=piece.finish_reason is not None)
-                    piece.text = text or ""
+                    piece.text, piece.logprobs = text or "", None
                     piece._origin = None  # noqa: SLF001
             chunk._wire = b""  # noqa: SLF001
 
-    def rewrite(self, answer: Answer) -> None:
-        """Put the texts that were let out into ``answer``, which was assembled from what came."""
-        _forget_wire(answer)
+    def rewrite(self, answer: Any) -> Any:
+        """See ``Passing.rewrite``."""
+        answer._wire = b""  # noqa: SLF001
         if isinstance(answer, ChatCompletion):
             for choice in answer.choices:
-                message = choice.message
+                message, came = choice.message, (choice.message.content, choice.message.reasoning_content)
                 message.content = self._let_out_of(choice.index, "content", message.content)
                 message.reasoning_content = self._let_out_of(choice.index, "reasoning", message.reasoning_content)
                 for call in message.tool_calls or ():
-                    arguments = self._let_out_of(choice.index, f"call {call.index}", call.function.arguments)
-                    call.function.arguments = arguments or ""
+                    function = call.function
+                    function.name = self._content.built_in(function.name, self._verdict)
+                    function.arguments = self._let_out_of(choice.index, f"call {call.index}", function.arguments) or ""
+                if (message.content, message.reasoning_content) != came:
+                    choice.logprobs = None
+                choice._origin = message._origin = None  # noqa: SLF001
         elif isinstance(answer, Completion):
             for piece in answer.choices:
-                piece.text = self._let_out_of(piece.index, "text", piece.text) or ""
+                text = self._let_out_of(piece.index, "text", piece.text) or ""
+                if text != piece.text:
+                    piece.text, piece.logprobs = text, None
+                piece._origin = None  # noqa: SLF001
+        return answer
 
     async def _chat(self, choice: ChunkChoice) -> None:
         delta, last = choice.delta, choice.finish_reason is not None
+        # They are the text once more, ahead of what is held back; the whole answer has them.
+        choice.logprobs = None
         # Reasoning is over when the answer begins; what is held of it must not come after.
         reasoning_over = last or bool(delta.content or delta.tool_calls)
         delta.reasoning_content = await self._let_out(
@@ -99,6 +118,8 @@ class FilteredStream:
         delta.content = await self._let_out(choice.index, "content", delta.content, last=last)
         for call in delta.tool_calls or ():
             if call.function is not None:
+                if call.function.name:
+                    call.function.name = self._content.built_in(call.function.name, self._verdict)
                 name = f"call {call.index}"
                 call.function.arguments = await self._let_out(choice.index, name, call.function.arguments, last=False)
         if last:
@@ -118,7 +139,11 @@ class FilteredStream:
             if piece is None:
                 return None
             text = self._texts[index, name] = _Text(HoldBack(self._content, self._verdict))
-        out = text.hold.push(piece) if piece else ""
+        out = ""
+        if piece:
+            # Reasoning may go on after a piece of the answer.
+            text.ended = False
+            out = text.hold.push(piece)
         if last and not text.ended:
             text.ended = True
             out += text.hold.end()
@@ -141,3 +166,15 @@ class _Text:
         self.hold = hold
         self.pieces: list[str] = []
         self.ended = False
+
+
+_PASSINGS: Final[dict[type[AnswerStream[Any, Any]], type[Passing]]] = {
+    ChatCompletionStream: ChoiceTexts,
+    CompletionStream: ChoiceTexts,
+    ResponseStream: ResponseTexts,
+}
+
+
+def passing_for(stream: AnswerStream[Any, Any], content: ContentFilter, verdict: Verdict) -> Passing:
+    """What lets the chunks of ``stream`` out. A kind of stream that nobody can filter is not opened: KeyError."""
+    return _PASSINGS[type(stream)](content, verdict)

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 from deepseek_async.errors import DeepSeekError
 from deepseek_async.events import CallEnded, word_for
 from deepseek_async.labels import current_labels
-from deepseek_async.types import Answer, ChatCompletion, Completion, CompletionChoice
+from deepseek_async.types import (
+    Answer,
+    ChatCompletion,
+    Completion,
+    CompletionChoice,
+    CreateEmbeddingResponse,
+    Response,
+)
 
 if TYPE_CHECKING:
     from deepseek_async.call.lifecycle import Call
@@ -41,7 +48,6 @@ class Witness:
     def record(
         self,
         call: Call,
-        origin: str,
         meter: Meter,
         answer: Answer | None,
         error: BaseException | None,
@@ -50,12 +56,17 @@ class Witness:
         # In straight lines: this runs for every call.
         usage = cost = served = response_id = finish_reason = text = None
         peak = False
-        if isinstance(answer, ChatCompletion | Completion):
-            usage, served, response_id = answer.usage, answer.model or None, answer.id or None
-            if answer.choices:
-                choice = answer.choices[0]
-                finish_reason = choice.finish_reason
-                text = choice.text if isinstance(choice, CompletionChoice) else choice.message.content
+        if answer is not None:
+            usage, text = answer.tokens_used(), text_of(answer)
+            if isinstance(answer, ChatCompletion | Completion):
+                served, response_id = answer.model or None, answer.id or None
+                if answer.choices:
+                    finish_reason = answer.choices[0].finish_reason
+            elif isinstance(answer, Response):
+                served, response_id = answer.model or None, answer.id or None
+                finish_reason = answer.finish_reason
+            elif isinstance(answer, CreateEmbeddingResponse):
+                served = answer.model or None
             if usage is not None and self.tier is None:
                 at = call.sent_at or self._started
                 rate = meter.rate(served or call.model, at)
@@ -66,11 +77,12 @@ class Witness:
             content = verdict.word
         else:
             content = "refused" if finish_reason == "content_filter" else "passed"
+        request = call.request
         # By position, in the order of the record's fields: by name, making it takes twenty times as long.
         return CallEnded(
-            call.operation,  # operation
-            origin,
-            call.wire,  # request
+            request.operation.name,  # operation
+            call.caller.origin,  # origin
+            request.told,  # request
             call.model,  # model
             self._started,  # started
             time.monotonic() - self._began,  # duration
@@ -92,6 +104,7 @@ class Witness:
             content,
             error,
             text,  # answer
+            request.outgoing.path,  # path
         )
 
     def _outcome(self, error: BaseException | None) -> str:
@@ -100,3 +113,13 @@ class Witness:
         if isinstance(error, asyncio.CancelledError | GeneratorExit):
             return "cancelled"
         return word_for(error)
+
+
+def text_of(answer: Answer | None) -> str | None:
+    """What ``answer`` says; None for one that says nothing."""
+    if isinstance(answer, Response):
+        return answer.output_text
+    if isinstance(answer, ChatCompletion | Completion) and answer.choices:
+        choice = answer.choices[0]
+        return choice.text if isinstance(choice, CompletionChoice) else choice.message.content
+    return None

@@ -3,31 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from deepseek_async.types.json_text import write
 
 
-def encode_form(
-    fields: Mapping[str, str],
-    filename: str,
-    content: bytes,
-    content_type: str = "application/octet-stream",
-) -> tuple[bytes, str]:
-    """The body, and the value of its Content-Type header.
+class Form(msgspec.Struct, frozen=True, gc=False):
+    """One file and what is said of it."""
 
-    The boundary is a digest of the content, which the content cannot hold; so equal uploads are equal bytes.
-    """
-    boundary = blake2b(content, digest_size=16).hexdigest()
-    pieces = [
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(name)}"\r\n\r\n{value}\r\n'.encode()
-        for name, value in fields.items()
-    ]
-    pieces += [
-        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{_escaped(filename)}"\r\n'
-        f"Content-Type: {content_type}\r\n\r\n".encode(),
-        content,
-        f"\r\n--{boundary}--\r\n".encode(),
-    ]
-    return b"".join(pieces), f"multipart/form-data; boundary={boundary}"
+    fields: Mapping[str, str]
+    filename: str
+    content: bytes
+    content_type: str = "application/octet-stream"
+
+    def __repr__(self) -> str:
+        return f"<Form of {len(self.content):,} bytes>"
+
+    @property
+    def boundary(self) -> str:
+        """A digest of the content, which the content cannot hold; so equal uploads are equal bytes."""
+        return blake2b(self.content, digest_size=16).hexdigest()
+
+    @property
+    def header(self) -> str:
+        """The value of Content-Type."""
+        return f"multipart/form-data; boundary={self.boundary}"
+
+    def encoded(self) -> bytes:
+        """The body."""
+        boundary = self.boundary
+        pieces = [
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(name)}"\r\n\r\n{value}\r\n'.encode()
+            for name, value in self.fields.items()
+        ]
+        pieces += [
+            f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{_escaped(self.filename)}"\r\n'
+            f"Content-Type: {self.content_type}\r\n\r\n".encode(),
+            self.content,
+            f"\r\n--{boundary}--\r\n".encode(),
+        ]
+        return b"".join(pieces)
+
+    def about(self) -> bytes:
+        """What is said of the file, as JSON."""
+        return write({**self.fields, "filename": self.filename})
+
+    def texts(self) -> dict[str, Any]:
+        """What there is to read: the fields, the file's name, and its content if it is text in UTF-8."""
+        texts: dict[str, Any] = {**self.fields, "filename": self.filename}
+        with suppress(UnicodeDecodeError):  # a picture, for example
+            texts["file"] = self.content.decode()
+        return texts
+
+    def with_texts(self, texts: Mapping[str, Any]) -> Form:
+        """This form with other ``texts`` in their places."""
+        file = texts.get("file")
+        return msgspec.structs.replace(
+            self,
+            fields={name: texts[name] for name in self.fields},
+            filename=texts["filename"],
+            content=self.content if file is None else file.encode(),
+        )
 
 
 def _escaped(name: str) -> str:

@@ -22,10 +22,12 @@ from deepseek_async.types import (
 from deepseek_async.types.json_text import write
 
 _DECODER: Final = AnswerDecoder(ResponseStreamEvent)
+decode_event: Final = _DECODER.decode
 _decode: Final = _DECODER.decode_strictly
 _whole: Final = AnswerDecoder(Response)
 
-_ENDINGS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+ENDINGS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+"""Kinds of the event that carries the whole answer."""
 _WHOLE: Final = frozenset({"completed", "incomplete"})
 _TYPE_OF_CODE: Final = {
     "rate_limit_exceeded": "rate_limit_error",
@@ -56,7 +58,7 @@ class ResponseReader(ReaderState):
                         break
                     event = _DECODER.decode_tolerantly(data)
                 event._wire = data  # noqa: SLF001  the decoder is the one writer of this field
-                if self._take(event):
+                if self.take(event):
                     events.append(event)
                 if self.halted:
                     break
@@ -66,14 +68,14 @@ class ResponseReader(ReaderState):
             self.preface = None if events or self.halted else (self.preface + block)[-PREFACE_BYTES:]
         return events
 
-    def _take(self, event: ResponseStreamEvent) -> bool:
+    def take(self, event: ResponseStreamEvent) -> bool:
         """Take one event in; False if it is an error and no part of an answer."""
         if event.type.endswith(".delta"):
             self._pieces.setdefault(event.output_index, []).append(event.delta)
             self.progressed = self.progressed or bool(event.delta)
         elif event.item is not None:
             self._items[event.output_index] = event.item
-        elif event.type in _ENDINGS and event.response is not None:
+        elif event.type in ENDINGS and event.response is not None:
             return self._end(event)
         elif event.response is not None:
             self._begun = event.response
@@ -137,7 +139,7 @@ class ResponseReader(ReaderState):
 
     def ends(self, chunk: ResponseStreamEvent) -> bool:
         """See ``StreamReader.ends``."""
-        return chunk.type in _ENDINGS
+        return chunk.type in ENDINGS
 
     def says_nothing(self, chunk: ResponseStreamEvent) -> bool:
         """See ``StreamReader.says_nothing``."""

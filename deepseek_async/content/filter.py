@@ -5,24 +5,32 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import quote, unquote
 
 from deepseek_async.content.decision import BLOCKED, FLAGGED, REDACTED, Block, Check, Flag, Replace, Verdict
 from deepseek_async.content.patterns import PERSONAL, SECRETS, Finding, Pattern, find, masked
+from deepseek_async.content.texts import copied
 from deepseek_async.errors import ConfigurationError, ContentBlockedError
 
 Action: TypeAlias = Literal["redact", "block", "flag", "off"]
+Direction: TypeAlias = Literal["input", "output"]
 
 _ACTIONS: Final = frozenset({"redact", "block", "flag", "off"})
-_TEXT_FIELDS: Final = ("content", "reasoning_content")
+_NOTHING: Final[Mapping[str, str]] = {}
 
 
 class ContentFilter:
     """Checks every text of a request before it is sent and every text of an answer before it is handed out.
 
+    Every text: of whatever kind of call, in whatever field, also one that nobody knows today; the file that is
+    uploaded, if it is text in UTF-8; and what is sent to an endpoint elsewhere or to a fallback. Pictures and other
+    bytes in base64 are no texts, and headers are the program's own.
+
     - ``secrets``: what to do with keys, tokens and passwords; redact by default.
     - ``personal``: what to do with addresses, telephone, card and identity numbers; flag by default.
     - ``input_checks``, ``output_checks``: the program's own, run in order after the built-in ones. Each takes a text
-      and returns None to let it pass, or Flag, Block or Replace; it may be async.
+      and returns None to let it pass, or Flag, Block or Replace; it may be async. Names and words of the API, such
+      as roles, models and ids, are looked at for secrets alone.
 
     ``redact`` puts the kind in brackets in its place, ``block`` raises ContentBlockedError, ``flag`` only counts.
     A stream's text is held back by 256 characters, so that nothing is let out by halves; the program's own
@@ -48,18 +56,35 @@ class ContentFilter:
         self.patterns: Final[tuple[Pattern, ...]] = tuple(
             pattern for patterns, action in actions if action != "off" for pattern in patterns
         )
+        self._secrets = tuple(pattern for pattern in self.patterns if pattern in SECRETS)
         self._action = {pattern.kind: action for patterns, action in actions for pattern in patterns}
 
     async def request(self, body: Mapping[str, Any], verdict: Verdict) -> Mapping[str, Any]:
         """``body`` as it may be sent: the same object if nothing had to be replaced. Raises ContentBlockedError."""
-        changed = dict(body)
-        for field in ("prompt", "suffix"):
-            if isinstance(changed.get(field), str):
-                changed[field] = await self._input(changed[field], verdict)
-        messages = changed.get("messages")
-        if isinstance(messages, list | tuple):
-            changed["messages"] = [await self._message(message, verdict) for message in messages]
-        return changed if verdict.word == REDACTED else body
+        allowed: Mapping[str, Any] = await self._looked_over(body, "input", verdict, {})
+        return allowed
+
+    async def answer(self, body: Any, verdict: Verdict, known: Mapping[str, str] = _NOTHING) -> Any:
+        """``body`` of an answer as it may be handed out: the same object if nothing had to be replaced.
+
+        ``known``: texts that were looked at before, and what was let out of them. Raises ContentBlockedError.
+        """
+        return await self._looked_over(body, "output", verdict, known)
+
+    def path(self, path: str, verdict: Verdict) -> str:
+        """``path`` of a request, in which names of models and files stand. Raises ContentBlockedError."""
+        names = [unquote(name) for name in path.split("/")]
+        allowed = [self._built_in(name, self._secrets, verdict, "input") for name in names]
+        return path if allowed == names else "/".join(quote(name, safe="") for name in allowed)
+
+    def withheld(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """``body`` without its texts: what may be told of a request that was blocked."""
+        copy, places = copied(body)
+        for place in places:
+            if place.prose or any(find(place.text, self._secrets)):
+                place.put("[blocked]")
+        told: Mapping[str, Any] = copy
+        return told
 
     async def output(self, text: str, verdict: Verdict) -> str:
         """``text`` of an answer as it may be handed out. Raises ContentBlockedError."""
@@ -71,7 +96,10 @@ class ContentFilter:
 
     def built_in(self, text: str, verdict: Verdict, direction: str = "output") -> str:
         """``text`` as the built-in checks let it through. Raises ContentBlockedError."""
-        findings = list(find(text, self.patterns))
+        return self._built_in(text, self.patterns, verdict, direction)
+
+    def _built_in(self, text: str, patterns: tuple[Pattern, ...], verdict: Verdict, direction: str) -> str:
+        findings = list(find(text, patterns))
         return masked(text, self.dealt_with(findings, verdict, direction)) if findings else text
 
     def dealt_with(self, findings: Iterable[Finding], verdict: Verdict, direction: str) -> list[Finding]:
@@ -89,30 +117,22 @@ class ContentFilter:
                     verdict.add(FLAGGED, finding.kind)
         return redacted
 
-    async def _message(self, message: Any, verdict: Verdict) -> Any:
-        """A message of the conversation, also one that an earlier answer brought."""
-        if not isinstance(message, Mapping):
-            to_request = getattr(message, "to_request", None)
-            if to_request is None:
-                return message
-            message = to_request()
-        changed = dict(message)
-        for field in _TEXT_FIELDS:
-            value = changed.get(field)
-            if isinstance(value, str):
-                changed[field] = await self._input(value, verdict)
-            elif isinstance(value, list):
-                changed[field] = [await self._part(part, verdict) for part in value]
-        return changed
-
-    async def _part(self, part: Any, verdict: Verdict) -> Any:
-        if isinstance(part, Mapping) and isinstance(part.get("text"), str):
-            return {**part, "text": await self._input(part["text"], verdict)}
-        return part
-
-    async def _input(self, text: str, verdict: Verdict) -> str:
-        text = self.built_in(text, verdict, "input")
-        return await self._own(text, self._input_checks, "input", verdict) if self._input_checks else text
+    async def _looked_over(self, body: Any, direction: Direction, verdict: Verdict, known: Mapping[str, str]) -> Any:
+        """``body`` with every text in it as it may pass; the same object if each is as it was."""
+        checks = self._input_checks if direction == "input" else self._output_checks
+        copy, places = copied(body)
+        changed = False
+        for place in places:
+            text = known.get(place.text)
+            if text is None:
+                patterns = self.patterns if place.prose else self._secrets
+                text = self._built_in(place.text, patterns, verdict, direction)
+                if checks and place.prose:
+                    text = await self._own(text, checks, direction, verdict)
+            if text != place.text:
+                place.put(text)
+                changed = True
+        return copy if changed else body
 
     async def _own(self, text: str, checks: tuple[Check, ...], direction: str, verdict: Verdict) -> str:
         for check in checks:

@@ -69,7 +69,7 @@ class CallLog:
             case Retried():
                 LOGGER.info(
                     "%s: %s, next attempt in %.2f s",
-                    *(_field(event.model), event.reason, event.delay),
+                    *(_field(event.model) or "a call that asks no model", event.reason, event.delay),
                     extra={"deepseek_model": _field(event.model), "deepseek_reason": event.reason},
                 )
             case Rated():
@@ -81,9 +81,8 @@ class CallLog:
             return
         LOGGER.log(
             level,
-            "%s %s: %s in %.3f s, attempts %d%s",
-            event.operation,
-            _field(event.model),
+            "%s: %s in %.3f s, attempts %d%s",
+            f"{event.operation} {_field(event.model)}".rstrip(),
             event.outcome,
             event.duration,
             event.attempts,

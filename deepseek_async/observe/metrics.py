@@ -111,7 +111,8 @@ class Metrics:
                 self._alerts.add((f"{event.share:g}",))
 
     def _count(self, event: CallEnded) -> None:
-        model = self._models.get(event.model) or self._new_model(event.model)
+        name = event.model or event.operation
+        model = self._models.get(name) or self._new_model(name)
         outcome = event.outcome
         model.outcomes[outcome] = model.outcomes.get(outcome, 0) + 1
         model.duration.add(event.duration)
@@ -223,7 +224,7 @@ class _Model:
 
 def _by_model(models: tuple[tuple[str, _Model], ...]) -> Iterator[Count]:
     yield Count(
-        *("requests", "Calls that ended", ("model", "outcome")),
+        *("requests", "Calls that ended; those that ask no model are called by what they do", ("model", "outcome")),
         {(name, outcome): number for name, model in models for outcome, number in tuple(model.outcomes.items())},
     )
     yield Count(

@@ -47,6 +47,7 @@ _TOKENS: Final = tuple(4**power for power in range(14))
 
 _PARAMETERS: Final = {
     "max_tokens": "gen_ai.request.max_tokens",
+    "max_output_tokens": "gen_ai.request.max_tokens",
     "temperature": "gen_ai.request.temperature",
     "top_p": "gen_ai.request.top_p",
     "frequency_penalty": "gen_ai.request.frequency_penalty",
@@ -115,7 +116,7 @@ class Telemetry:
 
     def _trace(self, event: CallEnded, common: dict[str, Any]) -> None:
         span = self._tracer.start_span(
-            f"{event.operation} {event.model}",
+            f"{event.operation} {event.model}".rstrip(),
             kind=SpanKind.CLIENT,
             attributes=common,
             start_time=int(event.started * 1e9),
@@ -125,13 +126,13 @@ class Telemetry:
         span.end(int((event.started + event.duration) * 1e9))
 
     def _describe(self, span: Span, event: CallEnded) -> None:
-        request: dict[str, Any] = orjson.loads(event.request)
+        request: dict[str, Any] = orjson.loads(event.request) if event.request else {}
         attributes = {name: request[field] for field, name in _PARAMETERS.items() if request.get(field) is not None}
         stop = request.get("stop")
         optional = {
             "gen_ai.request.stop_sequences": [stop] if isinstance(stop, str) else stop,
             "gen_ai.request.stream": event.streamed or None,
-            "gen_ai.output.type": _output_type(request),
+            "gen_ai.output.type": _output_type(event.operation, request),
             "gen_ai.conversation.id": event.labels.conversation,
             "gen_ai.response.id": event.response_id,
             "gen_ai.response.finish_reasons": [event.finish_reason] if event.finish_reason else None,
@@ -146,7 +147,7 @@ class Telemetry:
                 "gen_ai.usage.cache_read.input_tokens": event.usage.cached_tokens,
                 "gen_ai.usage.reasoning.output_tokens": event.usage.reasoning_tokens or None,
             }
-        if self._capture_content:
+        if self._capture_content and request:
             optional |= _content(request, event)
         attributes |= {name: value for name, value in optional.items() if value is not None}
         span.set_attributes(attributes)
@@ -160,10 +161,11 @@ def _common(event: CallEnded) -> dict[str, Any]:
     common: dict[str, Any] = {
         "gen_ai.operation.name": event.operation,
         "gen_ai.provider.name": "deepseek",
-        "gen_ai.request.model": event.model,
         "server.address": address.hostname or "",
         "server.port": address.port or (80 if address.scheme == "http" else 443),
     }
+    if event.model:
+        common["gen_ai.request.model"] = event.model
     if event.served_model:
         common["gen_ai.response.model"] = event.served_model
     if event.error is not None:
@@ -171,14 +173,20 @@ def _common(event: CallEnded) -> dict[str, Any]:
     return common
 
 
-def _output_type(request: Mapping[str, Any]) -> str:
+def _output_type(operation: str, request: Mapping[str, Any]) -> str | None:
+    if operation not in {"chat", "text_completion"}:
+        return "image" if operation == "generate_content" else None
     wanted = request.get("response_format")
     return "json" if isinstance(wanted, Mapping) and str(wanted.get("type", "")).startswith("json") else "text"
 
 
 def _content(request: Mapping[str, Any], event: CallEnded) -> dict[str, Any]:
-    messages = request.get("messages") or [{"role": "user", "content": request.get("prompt")}]
-    captured = {"gen_ai.input.messages": orjson.dumps([_message(message) for message in messages]).decode()}
+    items = request.get("messages", request.get("input"))
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        items = [{"role": "user", "content": request.get("prompt", items)}]
+    if request.get("instructions"):
+        items = [{"role": "system", "content": request["instructions"]}, *items]
+    captured = {"gen_ai.input.messages": orjson.dumps([_message(message) for message in items]).decode()}
     if event.answer is not None:
         answer = {**_message({"role": "assistant", "content": event.answer}), "finish_reason": event.finish_reason}
         captured["gen_ai.output.messages"] = orjson.dumps([answer]).decode()

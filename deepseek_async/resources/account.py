@@ -10,6 +10,11 @@ from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.route import Route, entries, named
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Model, ModelList, UserBalance
+from deepseek_async.types.operation import Operation
+
+_LIST: Final = Operation("models.list")
+_RETRIEVE: Final = Operation("models.retrieve")
+_BALANCE: Final = Operation("user.balance")
 
 _decode_models: Final = AnswerDecoder(ModelList).decode
 _decode_model: Final = AnswerDecoder(Model).decode
@@ -25,14 +30,14 @@ class Models(Rawable):
     async def list(self, *, timeout: float | Timeouts | None = None) -> ModelList:
         """The models that the key may use."""
         route = self._route
-        models = await route.answer(route.call("GET", "/models", timeout=timeout), _decode_models)
+        models = await route.answer(route.call(_LIST, "GET", "/models", timeout=timeout), _decode_models)
         models.data = entries(models, _decode_model)
         return models
 
     async def retrieve(self, model: str, *, timeout: float | Timeouts | None = None) -> Model:
         """One model. Raises NotFoundError if there is none of that name, InvalidRequestError for an empty name."""
         route = self._route
-        call = route.call("GET", f"/models/{named('model', model)}", timeout=timeout)
+        call = route.call(_RETRIEVE, "GET", f"/models/{named('model', model)}", timeout=timeout)
         return await route.answer(call, _decode_model)
 
 
@@ -45,4 +50,4 @@ class User(Rawable):
     async def balance(self, *, timeout: float | Timeouts | None = None) -> UserBalance:
         """What is left on the account. The call costs nothing."""
         route = self._route
-        return await route.answer(route.call("GET", "/user/balance", timeout=timeout), _decode_balance)
+        return await route.answer(route.call(_BALANCE, "GET", "/user/balance", timeout=timeout), _decode_balance)

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, overload
 
 from deepseek_async.call.fallback import Alternatives
 from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.request import Request
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.stream import ChatCompletionStream
 from deepseek_async.codec.body import decode_completion
@@ -31,6 +32,7 @@ from deepseek_async.transport.fields import checked
 from deepseek_async.transport.protocol import Outgoing
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import ChatCompletion, ParsedChatCompletion
+from deepseek_async.types.operation import CHAT
 
 Message = Mapping[str, Any]
 T = TypeVar("T")
@@ -251,7 +253,7 @@ class Completions:
         call = self.call(body, timeout=timeout, headers=extra_headers, lint=lint, deliberate=extra_body)
         if not stream:
             return await self.complete(call)
-        kind = partial(ChatCompletionStream, resumable=body) if resume else ChatCompletionStream
+        kind = partial(ChatCompletionStream, resumable=True) if resume else ChatCompletionStream
         return await call.stream(kind)
 
     @asynccontextmanager
@@ -330,16 +332,16 @@ class Completions:
         choices = connection.alternatives
         counts = caller.gate.counts_tokens
         asked = str(body.get("model", ""))
+        outgoing = Outgoing("POST", path_of(body), wire, headers and checked("extra_headers", headers))
         call = caller.call(
-            Outgoing("POST", path_of(body), wire, headers and checked("extra_headers", headers)),
+            Request(CHAT, outgoing, body),
             retry=retry or connection.retry,
             timeouts=connection.timeouts if timeout is None else chosen_timeouts(timeout, connection.timeouts),
             tokens=connection.tokens.tokens(wire, asked, body.get("max_tokens")) if counts else 0,
             streaming=bool(body.get("stream")),
             model=asked,
             bulk=bulk,
-            alternatives=Alternatives(body, choices) if choices else None,
-            request=body if caller.wants_request else None,
+            alternatives=Alternatives(asked, choices) if choices else None,
         )
         if counts:
             call.observe = partial(connection.tokens.observe, wire, asked)

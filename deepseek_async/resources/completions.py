@@ -16,6 +16,7 @@ from deepseek_async.resources.raw import RawGenerating
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Completion
+from deepseek_async.types.operation import TEXT_COMPLETION
 
 _decode: Final = MembersDecoder(Completion, "choices").decode
 
@@ -147,7 +148,7 @@ class TextCompletions:
         body.update(further(extra_body))
         route = self._route
         path = "/completions" if route.elsewhere else "/beta/completions"
-        call = route.call("POST", path, body, headers=extra_headers, timeout=timeout)
+        call = route.call(TEXT_COMPLETION, "POST", path, body, headers=extra_headers, timeout=timeout)
         if stream:
             return await call.stream(CompletionStream)
         return await route.answer(call, _decode, _fault_of)

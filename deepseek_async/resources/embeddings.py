@@ -12,6 +12,7 @@ from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import CreateEmbeddingResponse
+from deepseek_async.types.operation import EMBEDDINGS
 
 EmbeddingInput = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]]
 
@@ -58,6 +59,6 @@ class Embeddings(Rawable):
         body.update(further(extra_body))
         route = self._route
         return await route.answer(
-            route.call("POST", "/embeddings", body, headers=extra_headers, timeout=timeout),
+            route.call(EMBEDDINGS, "POST", "/embeddings", body, headers=extra_headers, timeout=timeout),
             _decode,
         )

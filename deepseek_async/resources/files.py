@@ -9,19 +9,25 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from deepseek_async.codec.body import AnswerDecoder
-from deepseek_async.codec.multipart import encode_form
+from deepseek_async.codec.multipart import Form
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.resources.connection import Connection
 from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.route import Route, entries, named
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import FileDeleted, FileList, FileObject
+from deepseek_async.types.operation import Operation
 
 FileContent = bytes | BinaryIO
 FileInput = str | os.PathLike[str] | FileContent | tuple[str, FileContent]
 
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 """DeepSeek's limit on one file (DeepSeek docs, Files guide)."""
+
+_CREATE: Final = Operation("files.create")
+_LIST: Final = Operation("files.list")
+_RETRIEVE: Final = Operation("files.retrieve")
+_DELETE: Final = Operation("files.delete")
 
 _decode_file: Final = AnswerDecoder(FileObject).decode
 _decode_files: Final = AnswerDecoder(FileList).decode
@@ -53,14 +59,14 @@ class Files(Rawable):
         if len(content) > MAX_FILE_BYTES and not route.elsewhere:
             raise InvalidRequestError(f"{filename} has {len(content):,} bytes; DeepSeek takes {MAX_FILE_BYTES:,}")
         content_type = mimetypes.guess_type(filename)[0] or "application/octet-stream"
-        wire, form_type = encode_form({"purpose": purpose}, filename, content, content_type)
-        call = route.call("POST", "/files", wire=wire, headers={"Content-Type": form_type}, timeout=timeout)
+        form = Form({"purpose": purpose}, filename, content, content_type)
+        call = route.call(_CREATE, "POST", "/files", form=form, timeout=timeout)
         return await route.answer(call, _decode_file)
 
     async def list(self, *, timeout: float | Timeouts | None = None) -> FileList:
         """The files of the account."""
         route = self._route
-        files = await route.answer(route.call("GET", "/files", timeout=timeout), _decode_files)
+        files = await route.answer(route.call(_LIST, "GET", "/files", timeout=timeout), _decode_files)
         files.data = entries(files, _decode_file)
         return files
 
@@ -68,7 +74,7 @@ class Files(Rawable):
         """What is known of one file. Raises NotFoundError if there is none of that id."""
         route = self._route
         return await route.answer(
-            route.call("GET", f"/files/{named('file_id', file_id)}", timeout=timeout),
+            route.call(_RETRIEVE, "GET", f"/files/{named('file_id', file_id)}", timeout=timeout),
             _decode_file,
         )
 
@@ -76,7 +82,7 @@ class Files(Rawable):
         """Delete one file. Raises NotFoundError if there is none of that id."""
         route = self._route
         return await route.answer(
-            route.call("DELETE", f"/files/{named('file_id', file_id)}", timeout=timeout),
+            route.call(_DELETE, "DELETE", f"/files/{named('file_id', file_id)}", timeout=timeout),
             _decode_deleted,
         )
 

@@ -12,6 +12,12 @@ from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.route import Route, entries, given, named
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import FineTune, FineTuneEventList, FineTuneList
+from deepseek_async.types.operation import TRAINING, Operation
+
+_LIST: Final = Operation("fine_tunes.list")
+_RETRIEVE: Final = Operation("fine_tunes.retrieve")
+_CANCEL: Final = Operation("fine_tunes.cancel")
+_EVENTS: Final = Operation("fine_tunes.events")
 
 _decode_job: Final = AnswerDecoder(FineTune).decode
 _decode_jobs: Final = AnswerDecoder(FineTuneList).decode
@@ -60,32 +66,39 @@ class FineTunes(Rawable):
         body.update(extra_body or {})
         route = self._route
         return await route.answer(
-            route.call("POST", "/fine_tunes", body, timeout=timeout, once=True),
+            route.call(TRAINING, "POST", "/fine_tunes", body, timeout=timeout, once=True),
             _decode_job,
         )
 
     async def list(self, *, timeout: float | Timeouts | None = None) -> FineTuneList:
         """All jobs of the account."""
         route = self._route
-        jobs = await route.answer(route.call("GET", "/fine_tunes", timeout=timeout), _decode_jobs)
+        jobs = await route.answer(route.call(_LIST, "GET", "/fine_tunes", timeout=timeout), _decode_jobs)
         jobs.data = entries(jobs, _decode_job)
         return jobs
 
     async def retrieve(self, fine_tune_id: str, *, timeout: float | Timeouts | None = None) -> FineTune:
         """One job as it is now. Raises NotFoundError if there is none of that id."""
-        return await self._job("GET", fine_tune_id, "", timeout)
+        return await self._job(_RETRIEVE, "GET", fine_tune_id, "", timeout)
 
     async def cancel(self, fine_tune_id: str, *, timeout: float | Timeouts | None = None) -> FineTune:
         """Stop a job that has not ended. Raises ConflictError for one that has."""
-        return await self._job("POST", fine_tune_id, "/cancel", timeout)
+        return await self._job(_CANCEL, "POST", fine_tune_id, "/cancel", timeout)
 
     async def events(self, fine_tune_id: str, *, timeout: float | Timeouts | None = None) -> FineTuneEventList:
         """The log of a job, oldest line first."""
         route = self._route
         path = f"/fine_tunes/{named('fine_tune_id', fine_tune_id)}/events"
-        return await route.answer(route.call("GET", path, timeout=timeout), _decode_events)
+        return await route.answer(route.call(_EVENTS, "GET", path, timeout=timeout), _decode_events)
 
-    async def _job(self, method: str, name: str, action: str, timeout: float | Timeouts | None) -> FineTune:
+    async def _job(
+        self,
+        operation: Operation,
+        method: str,
+        name: str,
+        action: str,
+        timeout: float | Timeouts | None,
+    ) -> FineTune:
         route = self._route
         path = f"/fine_tunes/{named('fine_tune_id', name)}{action}"
-        return await route.answer(route.call(method, path, timeout=timeout), _decode_job)
+        return await route.answer(route.call(operation, method, path, timeout=timeout), _decode_job)

@@ -12,6 +12,7 @@ from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import ImagesResponse
+from deepseek_async.types.operation import IMAGES
 
 ImageStyle = Literal["realistic", "cartoon", "cyberpunk"]
 
@@ -73,6 +74,6 @@ class Images(Rawable):
         body.update(further(extra_body))
         route = self._route
         return await route.answer(
-            route.call("POST", "/images/generations", body, headers=extra_headers, timeout=timeout),
+            route.call(IMAGES, "POST", "/images/generations", body, headers=extra_headers, timeout=timeout),
             _decode,
         )

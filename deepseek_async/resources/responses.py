@@ -16,6 +16,7 @@ from deepseek_async.resources.raw import RawGenerating
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Response
+from deepseek_async.types.operation import CHAT
 
 Item = Mapping[str, Any]
 
@@ -138,9 +139,9 @@ class Responses:
         )
         body.update(further(extra_body))
         route = self._route
-        call = route.call("POST", "/responses", body, headers=extra_headers, timeout=timeout)
+        call = route.call(CHAT, "POST", "/responses", body, headers=extra_headers, timeout=timeout)
         if stream:
-            return ResponseStream(call, await call.exchange())
+            return await call.stream(ResponseStream)
         return await route.answer(call, _decode, _fault_of)
 
     @asynccontextmanager

@@ -8,7 +8,9 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.request import Request
 from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.codec.multipart import Form
 from deepseek_async.codec.request import encode_request
 from deepseek_async.codec.tokens import estimate_prompt_tokens
 from deepseek_async.codec.verdict import error_in
@@ -20,6 +22,7 @@ from deepseek_async.transport.protocol import Outgoing
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Answer
 from deepseek_async.types.json_text import write
+from deepseek_async.types.operation import Operation
 
 T = TypeVar("T", bound=Answer)
 
@@ -30,8 +33,7 @@ _NOT_AT_DEEPSEEK: Final[Mapping[Family, str]] = {
 }
 """What api.deepseek.com answers with an empty 404 (public probes of 2026-07-27 and 2026-09-23)."""
 
-_GENERATING: Final = frozenset({"completions", "responses"})
-"""Families whose answers have tokens of their own."""
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 _ONCE: Final = RetryPolicy(max_attempts=1)
 
@@ -42,43 +44,38 @@ class Route:
     def __init__(self, connection: Connection, family: Family | None = None) -> None:
         self.connection = connection
         self._family = family
-        self._answers_text = family == "completions"
 
     def call(
         self,
+        operation: Operation,
         method: str,
         path: str,
         body: Mapping[str, Any] | None = None,
         *,
-        wire: bytes | None = None,
+        form: Form | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
         once: bool = False,
     ) -> Call:
-        """A call that has not begun, with ``body`` as JSON or ``wire`` as it is; ``once`` for no retries."""
+        """A call that has not begun, with ``body`` as JSON or a ``form``; ``once`` for no retries."""
         connection, family = self.connection, self._family
         caller = connection.caller() if family is None else connection.caller_of(family)
-        tokens = 0
-        if body is not None:
+        tokens, wire = 0, None
+        if form is not None:
+            wire, headers = form.encoded(), {**(headers or {}), "Content-Type": form.header}
+        elif body is not None:
             wire = encode_request(body, caller.limits.request)
             if caller.gate.counts_tokens:
-                tokens = self._estimate(connection, wire, body)
+                tokens = _estimate(connection, operation, wire, body)
+        outgoing = Outgoing(method, path, wire, headers and checked("extra_headers", headers))
         return caller.call(
-            Outgoing(method, path, wire, headers and checked("extra_headers", headers)),
+            Request(operation, outgoing, body or _NOTHING, form),
             retry=_ONCE if once else connection.retry,
             timeouts=chosen_timeouts(timeout, connection.timeouts),
             tokens=tokens,
             streaming=bool(body and body.get("stream")),
-            model=str(body.get("model") or path) if body is not None else "",
-            request=body if body is not None and self._answers_text and caller.wants_request else None,
+            model=str(body.get("model") or path) if body else "",
         )
-
-    def _estimate(self, connection: Connection, wire: bytes, body: Mapping[str, Any]) -> int:
-        """Tokens of prompt and answer together, for the tokens-a-minute limit."""
-        if self._family not in _GENERATING:
-            return estimate_prompt_tokens(wire)
-        cap = body.get("max_tokens", body.get("max_output_tokens"))
-        return connection.tokens.tokens(wire, str(body.get("model", "")), cap)
 
     async def answer(
         self,
@@ -112,6 +109,14 @@ class Route:
             "if it wants a key",
             **facts,
         )
+
+
+def _estimate(connection: Connection, operation: Operation, wire: bytes, body: Mapping[str, Any]) -> int:
+    """Tokens of prompt and answer together, for the tokens-a-minute limit."""
+    if operation.output != "text":
+        return estimate_prompt_tokens(wire)
+    cap = body.get("max_tokens", body.get("max_output_tokens"))
+    return connection.tokens.tokens(wire, str(body.get("model", "")), cap)
 
 
 def named(what: str, value: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 # JSON names that no server sends, so that what we keep beside the fields never comes from the wire.
 OURS = "deepseek_async:"
 _WIRE_NAME = OURS + "wire"
+
+WHOLE = frozenset({"stop", "tool_calls", "length"})
+"""Why an answer ends that is all that the model said, as far as it was let."""
 
 
 class Part(msgspec.Struct, gc=False):
@@ -83,6 +86,17 @@ class Answer(Part):
     def tokens_used(self) -> CompletionUsage | None:
         """What the call consumed, in chat's terms; None for an answer that names no tokens."""
         return None
+
+    def with_marks_of(self, other: Self) -> Self:
+        """This answer, with what is known of ``other`` beside what its server said: who gave it, what was billed."""
+        for field in msgspec.structs.fields(type(self)):
+            if field.name == "usage" or (field.encode_name.startswith(OURS) and field.name != "_wire"):
+                setattr(self, field.name, getattr(other, field.name))
+        return self
+
+    def is_whole(self) -> bool:
+        """Whether this is all of an answer that would be the same tomorrow, so that it may be stored."""
+        return False
 
     def to_json(self) -> bytes:
         """This answer as JSON; for an answer from the wire, the very bytes that came."""

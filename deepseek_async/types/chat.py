@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from deepseek_async.types.answer import OURS, Answer, LinkedPart, Part
+from deepseek_async.types.answer import OURS, WHOLE, Answer, LinkedPart, Part
 from deepseek_async.types.usage import CompletionUsage
 
 
@@ -105,6 +105,9 @@ class ChatCompletion(Answer):
 
     def tokens_used(self) -> CompletionUsage | None:
         return self.usage
+
+    def is_whole(self) -> bool:
+        return bool(self.choices) and all(choice.finish_reason in WHOLE for choice in self.choices)
 
 
 class FunctionDelta(Part):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepseek_async.types.answer import Answer, LinkedPart, Part
+from deepseek_async.types.answer import WHOLE, Answer, LinkedPart, Part
 from deepseek_async.types.usage import CompletionUsage
 
 
@@ -43,3 +43,6 @@ class Completion(Answer):
 
     def tokens_used(self) -> CompletionUsage | None:
         return self.usage
+
+    def is_whole(self) -> bool:
+        return bool(self.choices) and all(choice.finish_reason in WHOLE for choice in self.choices)

@@ -48,3 +48,6 @@ class CreateEmbeddingResponse(Answer):
 
     def tokens_used(self) -> CompletionUsage | None:
         return self.usage
+
+    def is_whole(self) -> bool:
+        return bool(self.data)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deepseek_async.types.answer import Answer, LinkedPart
+from deepseek_async.types.response import ResponseUsage
+from deepseek_async.types.usage import CompletionUsage
 
 
 class Image(LinkedPart):
@@ -23,6 +25,11 @@ class ImagesResponse(Answer):
     created: int = 0
     """Seconds since 1970."""
     data: list[Image] = []
+    usage: ResponseUsage | None = None
+    """From servers that bill pictures as tokens."""
 
     def __iter__(self) -> Iterator[Image]:
         return iter(self.data)
+
+    def tokens_used(self) -> CompletionUsage | None:
+        return None if self.usage is None else self.usage.in_chat_terms()

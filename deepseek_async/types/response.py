@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deepseek_async.types.answer import Answer, LinkedPart, Part
+from deepseek_async.types.answer import WHOLE, Answer, LinkedPart, Part
 from deepseek_async.types.usage import CompletionUsage
 
 
@@ -108,6 +108,17 @@ class Response(Answer):
     def output_text(self) -> str:
         """The answer's text: that of all messages."""
         return "".join(item.text for item in self.output if item.type == "message")
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the answer ended, in chat's words where it has one: stop, tool_calls, length, content_filter."""
+        if self.status == "completed":
+            return "tool_calls" if any(item.type == "function_call" for item in self.output) else "stop"
+        reason = self.incomplete_details.reason if self.incomplete_details is not None else None
+        return "length" if reason == "max_output_tokens" else reason or self.status
+
+    def is_whole(self) -> bool:
+        return self.finish_reason in WHOLE
 
     def tokens_used(self) -> CompletionUsage | None:
         return None if self.usage is None else self.usage.in_chat_terms()

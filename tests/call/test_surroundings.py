@@ -603,12 +603,15 @@ async def test_gauges_show_how_the_client_stands(serve: Serve, connect: Connect,
     assert value("in_flight") == 0
 
 
-async def test_other_endpoints_are_none_of_their_business(serve: Serve, connect: Connect, purse: Purse):
+async def test_a_look_at_what_is_there_is_told_and_costs_nothing(serve: Serve, connect: Connect, purse: Purse):
     told = Told()
     server = await serve([response({"object": "list", "data": []})])
-    client = connect(server, listeners=[told], cache=True, budget=purse(1.0), content_filter=True)
-    await client.models.list()
-    assert told == []
+    budget = purse(1.0)
+    client = connect(server, listeners=[told], cache=True, budget=budget, content_filter=True)
+    for _ in range(2):
+        await client.models.list()
+    assert [(call.operation, call.path, call.cost) for call in told] == [("models.list", "/models", None)] * 2
+    assert (len(server.requests), budget.remaining) == (2, 1.0)
 
 
 @pytest.mark.parametrize(

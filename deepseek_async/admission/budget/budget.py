@@ -29,6 +29,7 @@ from deepseek_async.labels import current_labels
 from deepseek_async.pricing import Meter, PriceTable, price_table
 from deepseek_async.private_files import state_folder
 from deepseek_async.types import CompletionUsage
+from deepseek_async.types.operation import Operation
 
 _LOG: Final = logging.getLogger("deepseek_async")
 
@@ -115,9 +116,9 @@ class Budget:
         """US dollars not spent of the running day, as far as this process knows; negative if overspent."""
         return (self._cap - self._others.spent - self._ledger.spent) / NANO
 
-    def most(self, request: Mapping[str, Any], request_bytes: int) -> CompletionUsage:
+    def most(self, request: Mapping[str, Any], request_bytes: int, operation: Operation) -> CompletionUsage:
         """What a call can use at most; what ``hold`` wants to know."""
-        return most_usage(request, request_bytes)
+        return most_usage(request, request_bytes, operation)
 
     def hold_nowait(self, most: CompletionUsage, model: str) -> Charge | None:
         """Money for one attempt on ``model`` that uses at most ``most``; None if that takes more than a look."""

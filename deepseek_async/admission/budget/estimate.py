@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from deepseek_async.pricing import PriceTable, Rate
 from deepseek_async.types import CompletionUsage
+from deepseek_async.types.operation import CHAT, Operation
 
 # Tokens of an answer without max_tokens (DeepSeek docs, create-chat-completion, as of 2026-11).
 _PLAIN: Final = 8_192
@@ -16,27 +17,32 @@ _THINKING_MOST: Final = 131_072
 _TOKENS_PER_IMAGE: Final = 1_024
 """DeepSeek docs, Vision guide: an image takes at most so many, however short its address is."""
 
+_TOKENS_PER_PICTURE: Final = 6_240
+"""Of a generated picture at most (OpenAI docs, image generation: high quality, 1024 x 1536)."""
 
-def most_tokens(request: Mapping[str, Any]) -> int:
+_TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text", "reasoning_text", "summary_text", "refusal"})
+
+
+def most_tokens(request: Mapping[str, Any], operation: Operation = CHAT) -> int:
     """Tokens that the answer can have at most, reasoning included."""
-    cap = request.get("max_tokens")
-    if isinstance(cap, int) and cap > 0:
-        return cap
-    thinking = request.get("thinking")
-    effort = request.get("reasoning_effort")
-    if effort == "none" or (isinstance(thinking, Mapping) and thinking.get("type") == "disabled"):
-        return _PLAIN
-    return _THINKING_MOST if effort == "max" else _THINKING
+    number = request.get("n", request.get("num_images"))
+    answers = number if isinstance(number, int) and number > 0 else 1
+    if operation.output == "pictures":
+        return answers * _TOKENS_PER_PICTURE
+    return answers * _most_text(request, operation) if operation.output == "text" else 0
 
 
-def most_usage(request: Mapping[str, Any], request_bytes: int) -> CompletionUsage:
+def most_usage(request: Mapping[str, Any], request_bytes: int, operation: Operation = CHAT) -> CompletionUsage:
     """What the call can use at most: nothing of the prompt cached, the answer as long as it may be.
 
-    A token is at least a byte long, so the request has no more tokens than bytes.
+    A token is at least a byte long, so the request has no more tokens than bytes. What training costs nobody can
+    know from its request, which counts as a prompt: little, but more than a budget has that is used up.
     """
+    if operation.output == "nothing":
+        return CompletionUsage()
     return CompletionUsage(
         prompt_tokens=request_bytes + _TOKENS_PER_IMAGE * _images(request),
-        completion_tokens=most_tokens(request),
+        completion_tokens=most_tokens(request, operation),
     )
 
 
@@ -46,11 +52,26 @@ def dearest_rate(prices: PriceTable, at: float) -> Rate:
     return max(rates, key=lambda rate: rate.output * rate.factor)
 
 
+def _most_text(request: Mapping[str, Any], operation: Operation) -> int:
+    cap = request.get("max_tokens", request.get("max_output_tokens"))
+    if isinstance(cap, int) and cap > 0:
+        return cap
+    thinking, reasoning = request.get("thinking"), request.get("reasoning")
+    effort = request.get("reasoning_effort")
+    if isinstance(reasoning, Mapping):
+        effort = reasoning.get("effort", effort)
+    disabled = isinstance(thinking, Mapping) and thinking.get("type") == "disabled"
+    if not operation.thinks or effort == "none" or disabled:
+        return _PLAIN
+    return _THINKING_MOST if effort == "max" else _THINKING
+
+
 def _images(request: Mapping[str, Any]) -> int:
     number = 0
-    for message in request.get("messages") or ():
-        # Objects are answers of the model, which hold no images; and a look at a dict is ten times quicker.
-        content = message.get("content") if isinstance(message, dict) else None
-        if isinstance(content, list):
-            number += sum(isinstance(part, dict) and part.get("type") != "text" for part in content)
+    for items in (request.get("messages"), request.get("input")):
+        for item in items if isinstance(items, list | tuple) else ():
+            # Objects are answers of the model, which hold no images; and a look at a dict is ten times quicker.
+            content = item.get("content") if isinstance(item, dict) else None
+            if isinstance(content, list):
+                number += sum(isinstance(part, dict) and part.get("type") not in _TEXT_PARTS for part in content)
     return number

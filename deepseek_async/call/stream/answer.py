@@ -309,8 +309,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
             if await self._goes_on(failure):
                 return
             raise self._interrupted(failure)
-        await self._call.back_off(failure)
-        self._read_from(await self._call.exchange(), self._reader_type(SSEDecoder(self._limits.event)))
+        self._read_from(await self._call.again(failure), self._reader_type(SSEDecoder(self._limits.event)))
         self._held = []
         self._hidden = self._shown
 

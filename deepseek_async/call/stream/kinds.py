@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator
 
 from deepseek_async.call.exchange import Exchange
 from deepseek_async.call.lifecycle import Call
@@ -11,11 +10,11 @@ from deepseek_async.call.stream.answer import AnswerStream
 from deepseek_async.call.stream.continuation import continuation_of
 from deepseek_async.call.stream.deltas import StreamEvent, events_of
 from deepseek_async.codec.chunks import ChunkReader
-from deepseek_async.codec.request import BETA_CHAT, encode_request
+from deepseek_async.codec.request import BETA_CHAT
 from deepseek_async.codec.responses import ResponseReader
 from deepseek_async.codec.sse import SSEDecoder
 from deepseek_async.codec.text import TextReader
-from deepseek_async.errors import APIError
+from deepseek_async.errors import APIError, DeepSeekError
 from deepseek_async.types import ChatCompletion, ChatCompletionChunk, Completion, Response, ResponseStreamEvent
 
 
@@ -25,7 +24,7 @@ class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
     __slots__ = ("_resumable", "resumed")
     _reader_type = ChunkReader
 
-    def __init__(self, call: Call, exchange: Exchange, resumable: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, call: Call, exchange: Exchange, *, resumable: bool = False) -> None:
         super().__init__(call, exchange)
         self._resumable = resumable
         self.resumed = False
@@ -42,13 +41,14 @@ class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
         return completion
 
     async def _goes_on(self, failure: APIError) -> bool:
-        body, self._resumable = self._resumable, None
-        further = None if body is None else continuation_of(body, failure, self.unfiltered())
+        resumable, self._resumable = self._resumable, False
+        # What was sent, and not what was asked for: a content filter may stand between the two.
+        further = continuation_of(self._call.request.parameters, failure, self.unfiltered()) if resumable else None
         if further is None:
             return False
         try:
-            exchange = await self._call.go_on(BETA_CHAT, encode_request(further, self._limits.request))
-        except APIError as error:
+            exchange = await self._call.go_on(BETA_CHAT, further)
+        except DeepSeekError as error:
             raise self._interrupted(failure) from error
         if exchange is None:
             return False

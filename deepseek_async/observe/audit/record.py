@@ -14,7 +14,7 @@ from deepseek_async.errors import DeepSeekError
 from deepseek_async.events import CallEnded, Rated
 from deepseek_async.redaction import redact
 
-_CONTENT: Final = frozenset({"messages", "prompt", "suffix", "input"})
+_CONTENT: Final = frozenset({"messages", "prompt", "suffix", "input", "instructions"})
 """What was asked, as opposed to how."""
 _NOT_A_SETTING: Final = _CONTENT | {"user_id", "stream", "stream_options"}
 """What may differ between two calls with the same settings."""
@@ -51,6 +51,7 @@ def call_line(event: CallEnded, *, content: bool) -> bytes:
         "config_id": config_id(request, event.labels.prompt_version),
         "operation": event.operation,
         "origin": event.origin,
+        "path": event.path or None,
         "model": event.model,
         "served_model": event.served_model,
         "parameters": parameters_of(request),

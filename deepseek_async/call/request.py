@@ -1,0 +1,62 @@
+"""What one call says: the operation, its parameters, and the bytes that they are sent as."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from deepseek_async.codec.multipart import Form
+from deepseek_async.codec.request import encode_request
+from deepseek_async.transport.protocol import Outgoing
+from deepseek_async.types.json_text import read
+from deepseek_async.types.operation import Operation
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """Written once, however often it is sent; what is to be sent instead is another one."""
+
+    operation: Operation
+    outgoing: Outgoing
+    parameters: Mapping[str, Any]
+    """What the body says; empty for a look at what is there and for an upload."""
+    form: Form | None = None
+    """What the body is, for an upload."""
+
+    # A struct's own repr would show the prompt to whoever prints locals.
+    __repr__ = object.__repr__
+
+    @property
+    def wire(self) -> bytes:
+        """The body."""
+        return self.outgoing.body or b""
+
+    @property
+    def told(self) -> bytes:
+        """What those who listen are told of it: the body, and of an upload what is said of the file."""
+        return self.wire if self.form is None else self.form.about()
+
+    def texts(self) -> Mapping[str, Any]:
+        """What it says, read from what is to be sent, so that a content filter misses nothing of it."""
+        if self.form is not None:
+            return self.form.texts()
+        texts: Mapping[str, Any] = read(self.wire) if self.wire else {}
+        return texts
+
+    def asking(self, model: str, limit: int) -> Request:
+        """The same sent to another ``model``. The parameters stay, because the answer stands in for one to them."""
+        body = encode_request({**self.parameters, "model": model}, limit)
+        return msgspec.structs.replace(self, outgoing=msgspec.structs.replace(self.outgoing, body=body))
+
+    def saying(self, path: str, texts: Mapping[str, Any], limit: int) -> Request:
+        """The same with other ``texts``, and at another ``path``; ``limit`` is the most bytes of JSON."""
+        outgoing, form = self.outgoing, self.form
+        if form is not None:
+            form = form.with_texts(texts)
+            headers = {**(outgoing.headers or {}), "Content-Type": form.header}
+            outgoing = msgspec.structs.replace(outgoing, path=path, body=form.encoded(), headers=headers)
+            return msgspec.structs.replace(self, outgoing=outgoing, form=form)
+        body = encode_request(texts, limit) if outgoing.body is not None else None
+        outgoing = msgspec.structs.replace(outgoing, path=path, body=body)
+        return msgspec.structs.replace(self, outgoing=outgoing, parameters=texts)

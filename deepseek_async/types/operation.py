@@ -1,0 +1,29 @@
+"""What a server is asked to do. Pure."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+Output = Literal["text", "vectors", "pictures", "training", "nothing"]
+"""What is made and billed; nothing for a look at what is there, or a change of it."""
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """Named by every call: budget, cache, content filter and listeners know from it what the call is about."""
+
+    name: str
+    """In OpenTelemetry's words where it has one (chat, text_completion, embeddings, generate_content), else the
+    resource and the method, for example files.list."""
+    output: Output = "nothing"
+    thinks: bool = False
+    """Whether a model may reason before it answers, unless the request says that it is not to."""
+
+
+CHAT: Final = Operation("chat", "text", thinks=True)
+"""Chat completions and responses, which OpenTelemetry calls the same."""
+TEXT_COMPLETION: Final = Operation("text_completion", "text")
+EMBEDDINGS: Final = Operation("embeddings", "vectors")
+IMAGES: Final = Operation("generate_content", "pictures")
+TRAINING: Final = Operation("fine_tunes.create", "training")
