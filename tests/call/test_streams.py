@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import pytest
 from clients import Connect, open_stream, texts
@@ -253,19 +256,118 @@ async def test_a_stream_that_is_never_iterated_frees_its_slot_when_left(serve: S
     assert client.caller().gate.in_flight == 0
 
 
-@pytest.mark.parametrize("iterated", [False, True])
-async def test_a_dropped_stream_warns_and_frees_its_slot(serve: Serve, connect: Connect, iterated: bool):
+@pytest.fixture
+def _no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+async def first_of(stream: Any) -> None:
+    async for _ in stream:
+        return
+
+
+READERS: dict[str, Callable[[Any], Awaitable[Any]]] = {
+    "not read": lambda _: asyncio.sleep(0),
+    "anext": anext,
+    "async for": first_of,
+    "text_deltas": lambda stream: first_of(stream.text_deltas()),
+    "events": lambda stream: first_of(stream.events()),
+}
+
+
+@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.parametrize("reader", READERS)
+async def test_a_dropped_stream_frees_its_slot_and_socket_without_the_collector(
+    serve: Serve, connect: Connect, reader: str
+):
     server = await serve([begun(OPENING, said("Hel")), SILENCE])
     client = connect(server)
     stream = await open_stream(client)
-    if iterated:
-        await anext(stream)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        await READERS[reader](stream)
+        del stream
+    async with asyncio.timeout(30):
+        await until(lambda: client.caller().gate.in_flight == 0)
+        await server.idle.wait()
+
+
+async def test_a_dropped_stream_warns(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING, said("Hel")), SILENCE])
+    client = connect(server)
+    stream = await open_stream(client)
     with pytest.warns(ResourceWarning, match="async with"):  # noqa: PT031
         del stream
         gc.collect()
-    assert client.caller().gate.in_flight == 0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await server.idle.wait()
+
+
+@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.parametrize("kind", ["text_deltas", "reasoning_deltas", "events"])
+async def test_closing_what_a_stream_handed_out_frees_its_slot_at_once(serve: Serve, connect: Connect, kind: str):
+    server = await serve([begun(OPENING, event(chunk({"content": "Hel", "reasoning_content": "so"}))), SILENCE])
+    client = connect(server)
+    stream = await open_stream(client)
+    pieces = getattr(stream, kind)()
+    await anext(pieces)
+    await pieces.aclose()
+    assert client.caller().gate.in_flight == 0
+    assert await texts(stream) == []
+    await server.idle.wait()
+
+
+async def test_a_stream_left_by_break_can_be_read_on(serve: Serve, connect: Connect):
+    server = await serve(streamed("Hel", "lo"))
+    async with await open_stream(connect(server)) as stream:
+        await first_of(stream)
+        assert await texts(stream) == ["Hel", "lo", "stop"]
+
+
+@pytest.mark.usefixtures("_no_collector")
+async def test_a_stream_that_is_collected_while_the_queue_is_served_leaves_the_queue_alone(
+    serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
+):
+    server = await serve(*[[begun(OPENING, said("Hel")), SILENCE]] * 3, streamed("Hello"))
+    client = connect(server, max_concurrency=3)
+    live = await open_stream(client)
+    await anext(live)
+    garbage: list[Any] = []
+    for _ in range(2):
+        garbage.append([await open_stream(client)])
+        garbage[-1].append(garbage[-1])  # only the collector frees it
+    garbage.clear()
+    slots = client.caller().gate.scope("deepseek-flash").slots
+    serving = slots.turnstile.may_start
+
+    def collected(now: float) -> bool:
+        if slots.waiting and gc.collect():
+            monkeypatch.undo()
+        return serving(now)
+
+    monkeypatch.setattr(type(slots.turnstile), "may_start", lambda _, now: collected(now))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        async with asyncio.timeout(30), await open_stream(client) as stream:
+            assert await texts(stream) == ["opening", "Hello", "stop"]
+    await live.aclose()
+    assert (client.caller().gate.in_flight, slots.waiting) == (0, 0)
+
+
+async def test_two_tasks_that_read_one_stream_are_told_so(serve: Serve, connect: Connect):
+    server = await serve([begun(OPENING), SILENCE])
+    async with await open_stream(connect(server)) as stream:
+        await anext(stream)
+        reading = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="read by another task"):
+            await anext(stream)
+        await stream.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await reading
 
 
 async def test_closing_a_stream_wakes_the_task_that_reads_it(serve: Serve, connect: Connect):

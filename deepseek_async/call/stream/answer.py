@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import AsyncGenerator
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import dropwhile
 from types import TracebackType
@@ -51,13 +51,14 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         "_ended",
         "_exchange",
         "_failure",
-        "_generator",
         "_held",
         "_hidden",
         "_left",
         "_limits",
+        "_pending",
         "_progressed",
         "_reader",
+        "_reading",
         "_received",
         "_shown",
         "_unchecked",
@@ -76,7 +77,9 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         self._ended = False
         self._left = False  # whether the caller has closed it
         self._failure: APIError | None = None
-        self._generator: AsyncGenerator[ChunkT, None] | None = None
+        self._pending: Iterator[ChunkT] = iter(())
+        """Chunks of the last block that have not been handed out."""
+        self._reading = False
         self._attendant: Attendant | None = None
 
     def _read_from(self, exchange: Exchange, reader: StreamReader[ChunkT, WholeT]) -> None:
@@ -137,27 +140,23 @@ class AnswerStream(Generic[ChunkT, WholeT]):
 
     async def aclose(self) -> None:
         """Stop receiving. Connection and slot are free when this returns."""
-        self._left = True
-        self._abandon()
-        if self._attendant is not None and not self._ended:
-            self._attendant.failed(self, GeneratorExit())
-        generator, self._generator = self._generator, None
-        if generator is not None:
-            # Another task may be inside the generator; closing the exchange has just ended its wait.
-            with suppress(RuntimeError):
-                await generator.aclose()
+        self._leave()
+        self._pending = iter(())
 
-    def __aiter__(self) -> AsyncGenerator[ChunkT, None]:
-        if self._generator is None:
-            self._generator = self._iterate()
-        return self._generator
+    # It is its own iterator: a generator, whose frame and which it would hold, would be freed by the collector only.
+    def __aiter__(self) -> Self:
+        return self
 
     async def __anext__(self) -> ChunkT:
-        return await anext(self.__aiter__())
+        for chunk in self._pending:
+            return chunk
+        return await self._further()
 
     def __del__(self) -> None:
         if self._exchange.open:
-            self._exchange.abandoned()
+            # At any moment, and in any thread: what there is to be done is left to the loop.
+            with suppress(RuntimeError):  # it is closed
+                self._call.caller.loop.call_soon_threadsafe(self._leave)
             warnings.warn(
                 "a stream was dropped before its end; use 'async with' so that leaving it frees its connection",
                 ResourceWarning,
@@ -165,32 +164,50 @@ class AnswerStream(Generic[ChunkT, WholeT]):
                 stacklevel=2,
             )
 
-    async def _iterate(self) -> AsyncGenerator[ChunkT, None]:
-        chunk: ChunkT | None
+    async def _further(self) -> ChunkT:
+        """The first chunk of the next block that holds any. Raises StopAsyncIteration after the last."""
+        if self._reading:
+            raise RuntimeError("the stream is being read by another task")
+        self._reading = True
         try:
-            while not self._ended and not self._left:
-                try:
-                    block = await self._exchange.response.read_available()
-                except Exception as error:  # noqa: BLE001  explain raises again what is none of the transport's
-                    chunks = self._broken(error)
-                else:
-                    chunks = self._take(block)
-                if self._attendant is not None:
-                    await self._attendant.pass_on(self, chunks, progressed=self._progressed, ended=self._ended)
-                for chunk in chunks:
-                    yield chunk
-                # Nothing of a block outlives it: a thousand waiting streams are what the collector walks over.
-                del chunks
-                chunk = None
-                if self._failure is not None:
-                    await self._recover(self._failure)
+            while await self._receive():
+                for chunk in self._pending:
+                    return chunk
         except BaseException as error:
+            self._left = True
+            self._abandon()
             if self._attendant is not None:
                 self._attendant.failed(self, error)
             raise
         finally:
-            # Reached with an open exchange when the caller leaves or is cancelled.
-            self._abandon()
+            self._reading = False
+        # Open if the stream was closed while it began again.
+        self._abandon()
+        raise StopAsyncIteration
+
+    async def _receive(self) -> bool:
+        """Take in the next block; False after the last one."""
+        if self._failure is not None:
+            await self._recover(self._failure)
+        if self._ended or self._left:
+            return False
+        try:
+            block = await self._exchange.response.read_available()
+        except Exception as error:  # noqa: BLE001  explain raises again what is none of the transport's
+            chunks = self._broken(error)
+        else:
+            chunks = self._take(block)
+        if self._attendant is not None:
+            await self._attendant.pass_on(self, chunks, progressed=self._progressed, ended=self._ended)
+        self._pending = iter(chunks)
+        return True
+
+    def _leave(self) -> None:
+        """The caller wants no more of it."""
+        self._left = True
+        self._abandon()
+        if self._attendant is not None and not self._ended:
+            self._attendant.failed(self, GeneratorExit())
 
     def _abandon(self) -> None:
         self._exchange.produced(self._characters)

@@ -59,24 +59,27 @@ class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
         return True
 
     async def text_deltas(self) -> AsyncGenerator[str, None]:
-        """The pieces of the answer alone, as they come."""
-        async for chunk in self:
-            for choice in chunk.choices:
-                if choice.delta.content:
-                    yield choice.delta.content
+        """The pieces of the answer alone, as they come. Leaving them leaves the stream."""
+        async with self:
+            async for chunk in self:
+                for choice in chunk.choices:
+                    if choice.delta.content:
+                        yield choice.delta.content
 
     async def reasoning_deltas(self) -> AsyncGenerator[str, None]:
-        """The pieces of the model's reasoning alone, as they come. Ends with the stream."""
-        async for chunk in self:
-            for choice in chunk.choices:
-                if choice.delta.reasoning_content:
-                    yield choice.delta.reasoning_content
+        """The pieces of the model's reasoning alone, as they come. Ends with the stream, and leaving it leaves that."""
+        async with self:
+            async for chunk in self:
+                for choice in chunk.choices:
+                    if choice.delta.reasoning_content:
+                        yield choice.delta.reasoning_content
 
     async def events(self) -> AsyncGenerator[StreamEvent, None]:
-        """Text, reasoning, tool calls and the ending told apart; ``match`` on their classes."""
-        async for chunk in self:
-            for event in events_of(chunk):
-                yield event
+        """Text, reasoning, tool calls and the ending told apart; ``match`` on them. Leaving them leaves the stream."""
+        async with self:
+            async for chunk in self:
+                for event in events_of(chunk):
+                    yield event
 
 
 class CompletionStream(AnswerStream[Completion, Completion]):
