@@ -49,7 +49,8 @@ class CallEnded(msgspec.Struct, frozen=True, gc=False):
     finish_reason: str | None = None
     usage: CompletionUsage | None = None
     cost: float | None = None
-    """US dollars; None for a model without a known price or when nothing was answered."""
+    """US dollars: with a budget, what it was charged for all attempts. None without one for a model whose price is
+    not known, or when nothing was answered."""
     peak: bool = False
     """Whether the cost is at the peak price."""
     keep_alives: int = 0

@@ -53,6 +53,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
     _bulk: bool
     _alternatives: Alternatives | None
     _most: CompletionUsage | None = None
+    _charges: list[Charge] | None = None
+    """The money that was held for each attempt; none without a budget."""
     queued: float = 0.0
     """Seconds spent waiting for admission so far."""
     _began: float = 0.0
@@ -119,6 +121,11 @@ class Call(msgspec.Struct, gc=False, eq=False):
     def model(self) -> str:
         """The model that is asked now."""
         return self._scope.model
+
+    @property
+    def charged(self) -> float | None:
+        """US dollars that the budget was charged for all attempts; None without a budget, or when nothing was sent."""
+        return sum(charge.dollars for charge in self._charges) if self._charges else None
 
     def say(self, path: str, texts: Mapping[str, Any]) -> None:
         """Send ``texts`` to ``path`` in the place of what was to be sent."""
@@ -286,6 +293,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
                 charge.abandoned(sent=False)
                 raise
             lease.charge = charge
+            self._charges = [*(self._charges or ()), charge]
         watchdog = Watchdog(self._timeouts, caller.loop, self._until)
         self.attempts += 1
         self.sent_at = time.time()

@@ -168,7 +168,7 @@ class _Text:
         self.ended = False
 
 
-_PASSINGS: Final[dict[type[AnswerStream[Any, Any]], type[Passing]]] = {
+PASSINGS: Final[dict[type[AnswerStream[Any, Any]], type[Passing]]] = {
     ChatCompletionStream: ChoiceTexts,
     CompletionStream: ChoiceTexts,
     ResponseStream: ResponseTexts,
@@ -177,4 +177,4 @@ _PASSINGS: Final[dict[type[AnswerStream[Any, Any]], type[Passing]]] = {
 
 def passing_for(stream: AnswerStream[Any, Any], content: ContentFilter, verdict: Verdict) -> Passing:
     """What lets the chunks of ``stream`` out. A kind of stream that nobody can filter is not opened: KeyError."""
-    return _PASSINGS[type(stream)](content, verdict)
+    return PASSINGS[type(stream)](content, verdict)

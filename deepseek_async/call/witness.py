@@ -72,6 +72,10 @@ class Witness:
                 rate = meter.rate(served or call.model, at)
                 if rate is not None:
                     cost, peak = rate.cost(usage), rate.factor != 1.0
+        if call.charged is not None:
+            cost = call.charged
+        elif cost is None and call.request.operation.output == "nothing" and call.attempts:
+            cost = 0.0
         verdict = self.verdict
         if verdict is not None and verdict.word != "passed":
             content = verdict.word

@@ -126,9 +126,10 @@ class Metrics:
             self._cache_hits.add((event.tier,))
         elif event.usage is not None:
             model.count_usage(event.usage)
-            if event.cost is not None:
-                model.count_cost(event.cost, peak=event.peak)
-                self._one_call.add(event.cost)
+        if event.cost:
+            # Attempts that failed may have been billed too.
+            model.count_cost(event.cost, peak=event.peak)
+            self._one_call.add(event.cost)
         if outcome == "stream_interrupted":
             self._incomplete.add(())
         if event.error is None or event.content != "passed":

@@ -610,7 +610,7 @@ async def test_a_look_at_what_is_there_is_told_and_costs_nothing(serve: Serve, c
     client = connect(server, listeners=[told], cache=True, budget=budget, content_filter=True)
     for _ in range(2):
         await client.models.list()
-    assert [(call.operation, call.path, call.cost) for call in told] == [("models.list", "/models", None)] * 2
+    assert [(call.operation, call.path, call.cost) for call in told] == [("models.list", "/models", 0.0)] * 2
     assert (len(server.requests), budget.remaining) == (2, 1.0)
 
 

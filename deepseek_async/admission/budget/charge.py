@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from deepseek_async.admission.budget.ledger import Ledger, nano
+from deepseek_async.admission.budget.ledger import NANO, Ledger, nano
 from deepseek_async.pricing import Meter
 from deepseek_async.types import CompletionUsage
 
@@ -48,9 +48,16 @@ class Charge(msgspec.Struct, gc=False, eq=False):
     _owner: Settled
     produced: int | None = None
     """Characters of a stream that had come when it ended early."""
+    used: int = 0
+    """Nano-dollars that it has cost, once it has ended."""
     _open: bool = True
 
     __repr__ = object.__repr__
+
+    @property
+    def dollars(self) -> float:
+        """US dollars that it has cost, once it has ended."""
+        return self.used / NANO
 
     def served(self, usage: CompletionUsage | None, model: str | None = None) -> None:
         """The attempt gave an answer, from ``model`` if the server named one."""
@@ -81,4 +88,5 @@ class Charge(msgspec.Struct, gc=False, eq=False):
     def _end(self, used: int) -> None:
         if self._open:
             self._open = False
+            self.used = used
             self._owner.settled(self, used)

@@ -1,0 +1,290 @@
+"""Every way in which a client sends something: found by looking at its resources, and how each of them is gone."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deepseek_async import AsyncDeepSeek
+
+MODEL = "deepseek-v4-pro"
+SURE = {"temperature": 0, "thinking": {"type": "disabled"}, "max_tokens": 64}
+
+SENDS_NOTHING = {"chat.completions.call", "chat.completions.complete", "chat.completions.count_tokens"}
+"""Public, and not a way out: makes what ``create`` and bulk send, waits for it, and counts."""
+
+
+def callables(client: AsyncDeepSeek) -> Iterator[str]:
+    """The names of all public methods of the client's resources, those of bulk included."""
+    resources = {**vars(client), "batch": client.batch}
+    for name, resource in resources.items():
+        if not name.startswith("_"):
+            yield from _methods(name, resource)
+
+
+def _methods(name: str, resource: Any) -> Iterator[str]:
+    kind = type(resource)
+    if not kind.__module__.startswith(("deepseek_async.resources.", "deepseek_async.batch.")):
+        return
+    for attribute in dir(kind):
+        member = inspect.getattr_static(kind, attribute)
+        if not attribute.startswith("_") and (inspect.isroutine(member) or isinstance(member, staticmethod)):
+            yield f"{name}.{attribute}"
+    for attribute, part in vars(resource).items():
+        if not attribute.startswith("_"):
+            yield from _methods(f"{name}.{attribute}", part)
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way out of a client. ``go`` sends ``text`` in every field that takes one, and takes the answer in."""
+
+    name: str
+    """The method, and after a space what is special about this way of calling it."""
+    go: Callable[[Any, str, Given], Awaitable[Any]]
+    """Takes the resource, the text and what is there."""
+    family: str | None = None
+    """What ``endpoints`` calls it; None for what goes where chat goes."""
+    billed: bool = False
+    cached: bool = False
+    speaks: bool = True
+    """Whether the answer has a text of its own, for a check of answers to see."""
+    says: bool = True
+    """Whether the request has one; a look at what is there has none."""
+
+    @property
+    def method(self) -> str:
+        return self.name.partition(" ")[0]
+
+    @property
+    def is_chat(self) -> bool:
+        return self.method.startswith(("chat.", "batch."))
+
+    async def gone(self, client: AsyncDeepSeek, text: str, given: Given) -> Any:
+        """Go this way with ``client``."""
+        resource: Any = client
+        for part in self.method.split(".")[:-1]:
+            resource = getattr(resource, part)
+        if "raw" in self.name:
+            return (await self.go(resource.with_raw_response, text, given)).parse()
+        return await self.go(resource, text, given)
+
+
+@dataclass
+class Given:
+    """What is there on the server before a call is made, and where files may be written."""
+
+    folder: Path
+    file: str = ""
+    job: str = ""
+
+
+async def read(stream: Any) -> Any:
+    """A stream read to its end."""
+    async with stream:
+        async for _ in stream:
+            pass
+    return stream
+
+
+def messages(text: str) -> list[dict[str, Any]]:
+    """A conversation with ``text`` wherever one may stand."""
+    return [
+        {"role": "system", "content": text},
+        {"role": "user", "content": [{"type": "text", "text": text}]},
+        {
+            "role": "assistant",
+            "content": text,
+            "reasoning_content": text,
+            "tool_calls": [
+                {
+                    "id": "call_1",
+                    "type": "function",
+                    "function": {"name": "look", "arguments": json.dumps({"q": text})},
+                },
+            ],
+        },
+        {"role": "tool", "tool_call_id": "call_1", "content": text},
+        {"role": "user", "content": text},
+    ]
+
+
+def chat(text: str) -> dict[str, Any]:
+    """The parameters of a chat call that will not call its tool."""
+    schema = {"type": "object", "properties": {"q": {"type": "string", "description": text}}}
+    function = {"name": "look", "description": text, "parameters": schema}
+    return {
+        "model": MODEL,
+        "messages": messages(text),
+        "tools": [{"type": "function", "function": function}],
+        "tool_choice": "none",
+        "stop": [text],
+        "extra_body": {"metadata": {"note": text}},
+        **SURE,
+    }
+
+
+def respond(text: str) -> dict[str, Any]:
+    """The parameters of a call of ``responses``, with every shape of item."""
+    return {
+        "model": MODEL,
+        "instructions": text,
+        "input": [
+            {"role": "user", "content": text},
+            {"role": "user", "content": [{"type": "input_text", "text": text}]},
+            {"type": "function_call", "call_id": "call_1", "name": "look", "arguments": json.dumps({"q": text})},
+            {"type": "function_call_output", "call_id": "call_1", "output": text},
+            {"role": "user", "content": text},
+        ],
+        "tools": [{"type": "function", "name": "look", "description": text, "parameters": {"type": "object"}}],
+        "tool_choice": "none",
+        "reasoning": {"effort": "none"},
+        "temperature": 0,
+        "max_output_tokens": 64,
+    }
+
+
+FIM = {"model": MODEL, "temperature": 0, "max_tokens": 16}
+
+
+async def _entered(manager: Any) -> Any:
+    async with manager as stream:
+        async for _ in stream:
+            pass
+    return stream
+
+
+async def _structured(completions: Any, text: str, _: Given) -> Any:
+    parameters = {"model": MODEL, "messages": [{"role": "user", "content": text}], **SURE}
+    return await completions.create(response_format=_Named, **parameters)
+
+
+async def _tools(completions: Any, text: str, _: Given) -> Any:
+    async def look(q: str) -> str:
+        return q + text
+
+    look.__doc__ = f"Look: {text}"
+    parameters = {"model": MODEL, "messages": [{"role": "user", "content": text}], **SURE}
+    return await completions.run_tools(tools=[look], tool_choice="none", **parameters)
+
+
+async def _map(batch: Any, text: str, _: Given) -> Any:
+    results = [result async for result in batch.map([{"messages": messages(text)}], model=MODEL, **SURE)]
+    if results[0].error is not None:
+        raise results[0].error
+    return results[0]
+
+
+async def _run(batch: Any, text: str, given: Given, *, job: bool = False) -> Any:
+    rows, output = given.folder / "in.jsonl", given.folder / "out.jsonl"
+    rows.write_text(json.dumps({"messages": messages(text), "model": MODEL, **SURE}) + "\n")
+    output.unlink(missing_ok=True)
+    report = await (batch.job(rows, output).run() if job else batch.run(rows, output))
+    if isinstance(report.stopped, Exception):
+        raise report.stopped
+    for failed in report.first_failures:
+        raise failed.error
+    return report
+
+
+async def _upload(files: Any, text: str, _: Given) -> Any:
+    line = json.dumps({"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": text}]})
+    return await files.create(file=(f"{text}.jsonl", line.encode()), purpose="fine-tune")
+
+
+@dataclass
+class _Named:
+    name: str
+
+
+def _both(name: str, go: Any, **facts: Any) -> list[Way]:
+    """A way, and the same with the response that brought the answer."""
+    return [Way(name, go, **facts), Way(f"{name} raw", go, **facts)]
+
+
+BILLED = {"billed": True, "cached": True}
+
+WAYS = [
+    *_both("chat.completions.create", lambda r, text, _: r.create(**chat(text)), **BILLED),
+    Way("chat.completions.create stream", lambda r, text, _: _awaited(r.create(stream=True, **chat(text))), **BILLED),
+    Way("chat.completions.create structured", _structured, **BILLED),
+    Way("chat.completions.stream", lambda r, text, _: _entered(r.stream(**chat(text))), **BILLED),
+    Way("chat.completions.run_tools", _tools, **BILLED),
+    Way("batch.map", _map, **BILLED),
+    Way("batch.run", _run, **BILLED),
+    Way("batch.job", lambda r, text, given: _run(r, text, given, job=True), **BILLED),
+    *_both(
+        "completions.create",
+        lambda r, text, _: r.create(prompt=text, suffix=text, **FIM),
+        family="completions",
+        **BILLED,
+    ),
+    Way(
+        "completions.create stream",
+        lambda r, text, _: _awaited(r.create(prompt=text, suffix=text, stream=True, **FIM)),
+        family="completions",
+        **BILLED,
+    ),
+    Way(
+        "completions.stream",
+        lambda r, text, _: _entered(r.stream(prompt=text, suffix=text, **FIM)),
+        family="completions",
+        **BILLED,
+    ),
+    *_both("responses.create", lambda r, text, _: r.create(**respond(text)), family="responses", **BILLED),
+    Way(
+        "responses.create stream",
+        lambda r, text, _: _awaited(r.create(stream=True, **respond(text))),
+        family="responses",
+        **BILLED,
+    ),
+    Way(
+        "responses.stream",
+        lambda r, text, _: _entered(r.stream(**respond(text))),
+        family="responses",
+        **BILLED,
+    ),
+    *_both(
+        "embeddings.create",
+        lambda r, text, _: r.create(model="bge-m3", input=[text, f"once more {text}"], user="u1"),
+        family="embeddings",
+        speaks=False,
+        **BILLED,
+    ),
+    *_both(
+        "images.generate",
+        lambda r, text, _: r.generate(prompt=text, size="64x64", extra_body={"negative_prompt": text}),
+        family="images",
+        billed=True,
+    ),
+    *_both("files.create", _upload, family="files"),
+    *_both("files.list", lambda r, _, __: r.list(), family="files", says=False),
+    *_both("files.retrieve", lambda r, _, given: r.retrieve(given.file), family="files", says=False),
+    *_both("files.delete", lambda r, _, given: r.delete(given.file), family="files", speaks=False, says=False),
+    *_both(
+        "fine_tunes.create",
+        lambda r, text, given: r.create(
+            training_file=given.file,
+            model="deepseek-base",
+            extra_body={"suffix": text},
+        ),
+        family="fine_tunes",
+        billed=True,
+    ),
+    *_both("fine_tunes.list", lambda r, _, __: r.list(), family="fine_tunes", says=False),
+    *_both("fine_tunes.retrieve", lambda r, _, given: r.retrieve(given.job), family="fine_tunes", says=False),
+    *_both("fine_tunes.cancel", lambda r, _, given: r.cancel(given.job), family="fine_tunes", says=False),
+    *_both("fine_tunes.events", lambda r, _, given: r.events(given.job), family="fine_tunes", says=False),
+    *_both("models.list", lambda r, _, __: r.list(), says=False),
+    *_both("models.retrieve", lambda r, _, __: r.retrieve(MODEL), says=False),
+    *_both("user.balance", lambda r, _, __: r.balance(), says=False),
+]
+
+
+async def _awaited(asked: Awaitable[Any]) -> Any:
+    """The stream that was asked for, read to its end; with a raw response as it came."""
+    return await read(await asked)
