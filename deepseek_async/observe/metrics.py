@@ -126,7 +126,7 @@ class Metrics:
             self._cache_hits.add((event.tier,))
         elif event.usage is not None:
             model.count_usage(event.usage)
-        if event.cost:
+        if event.cost and outcome != "cached":
             # Attempts that failed may have been billed too.
             model.count_cost(event.cost, peak=event.peak)
             self._one_call.add(event.cost)
