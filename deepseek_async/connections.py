@@ -64,18 +64,28 @@ class Connections:
             fallback=None
             if settings.fallback is None
             else Statistics(base_url=settings.fallback.base_url, **_state_of(self._backup)),
+            endpoints=tuple(
+                Statistics(base_url=endpoint.base_url, **_state_of(connected))
+                for endpoint, connected in self._elsewhere.used.items()
+            ),
         )
 
     def snapshot(self) -> Snapshot:
-        """The figures of ``statistics`` that metrics show, and what is left of the budget."""
-        return self.operations.snapshot(self.statistics())
+        """The figures of ``statistics`` that metrics show, over all servers, and what is left of the budget."""
+        # Those at the client's own server share its gate.
+        gates = {id(connected.gate): connected.gate for connected in self._all()}
+        return self.operations.snapshot([scope.statistics() for gate in gates.values() for scope in gate.scopes])
 
     def reset(self) -> None:
         """Close every circuit breaker, end every pause and send again with a key that was refused."""
-        for connected in (self._connected, self._backup):
-            if connected is not None:
-                connected.gate.reset()
-                connected.caller.halt = None
+        for connected in self._all():
+            connected.gate.reset()
+            connected.caller.halt = None
+
+    def _all(self) -> list[Connected]:
+        """Whatever is open, at whichever server."""
+        servers = (self._connected, self._backup, *self._elsewhere.used.values())
+        return [connected for connected in servers if connected is not None]
 
     def room(self) -> int:
         """Rows that bulk works on at a time while the client finds the limit: the windows, and a few to follow."""

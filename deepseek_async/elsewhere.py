@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from deepseek_async.call.caller import Caller, Protections
 from deepseek_async.endpoint import Endpoint, Family
 from deepseek_async.settings import Settings, same_origin
@@ -32,6 +34,11 @@ class Elsewhere:
                 own=at_home,
             )
         return self._open[endpoint].caller
+
+    @property
+    def used(self) -> Mapping[Endpoint, Connected]:
+        """The servers that were called so far."""
+        return self._open
 
     async def aclose(self) -> None:
         """Close the connections to all other servers."""

@@ -6,10 +6,10 @@ import inspect
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from deepseek_async.admission.statistics import Statistics
+from deepseek_async.admission.statistics import ScopeStatistics
 from deepseek_async.call.caller import Protections
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Listener, Rated, Snapshot, tell
@@ -75,17 +75,23 @@ class Operations:
             raise ConfigurationError(f"response_id must be the id of an answer, not {response_id!r}")
         tell(self.listeners, Rated(response_id, float(score), time.time()))
 
-    def snapshot(self, statistics: Statistics) -> Snapshot:
-        """How the client stands, for gauges."""
-        scopes = [scope for scope in statistics.scopes if scope.model]
+    def snapshot(self, scopes: Sequence[ScopeStatistics]) -> Snapshot:
+        """How the client stands, for gauges; a model that several servers have is counted together."""
+        limits: dict[str, float] = {}
+        states: dict[str, int] = {}
+        for scope in scopes:
+            if scope.model:
+                limits[scope.model] = limits.get(scope.model, 0.0) + scope.window.size
+            if scope.model and scope.breaker:
+                states[scope.model] = max(states.get(scope.model, 0), _BREAKER_STATES[scope.breaker])
         return Snapshot(
-            in_flight=statistics.in_flight,
+            in_flight=sum(scope.in_flight for scope in scopes),
             queue_depth={
-                "interactive": sum(scope.queued_interactive for scope in statistics.scopes),
-                "bulk": sum(scope.queued_bulk for scope in statistics.scopes),
+                "interactive": sum(scope.queued_interactive for scope in scopes),
+                "bulk": sum(scope.queued_bulk for scope in scopes),
             },
-            concurrency_limit={scope.model: float(scope.window.size) for scope in scopes},
-            breaker_state={scope.model: _BREAKER_STATES[scope.breaker] for scope in scopes if scope.breaker},
+            concurrency_limit=limits,
+            breaker_state=states,
             budget_remaining=None if self.budget is None else self.budget.remaining,
             budget=None if self.budget is None else self.budget.daily,
         )

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from clients import Connect
-from servers import CANARY, SILENCE, Serve, response
+from servers import CANARY, SILENCE, Serve, response, until
 
-from deepseek_async import AsyncDeepSeek, ConfigurationError, Endpoint
+from deepseek_async import AsyncDeepSeek, AuthenticationError, ConfigurationError, Endpoint
 
 TEXT = response({"choices": [{"index": 0, "text": "x", "finish_reason": "stop"}]})
 MODELS = response({"data": []})
@@ -63,6 +63,25 @@ async def test_families_of_one_server_share_its_connections(serve: Serve, connec
     client = connect(home, endpoints={"completions": other.url, "embeddings": f"{other.url}/"})
     assert client.caller_of("completions") is client.caller_of("embeddings")
     assert client.caller_of("images") is client.caller()
+
+
+async def test_statistics_gauges_and_reset_are_of_every_server(serve: Serve, connect: Connect):
+    home, other = await serve([MODELS]), await serve([response({"error": {"message": "no such key"}}, 401)], [SILENCE])
+    client = connect(home, endpoints={"completions": other.url, "embeddings": f"{home.url}/v2"}, breaker=True)
+    client.caller_of("embeddings")
+    with pytest.raises(AuthenticationError):
+        await ask(client)
+    at_home, elsewhere = sorted(client.statistics().endpoints, key=lambda each: each.base_url == other.url)
+    assert (at_home.stopped_by, elsewhere.base_url) == (None, other.url)
+    assert "no such key" in str(elsewhere.stopped_by)
+    client.reset()
+    held = asyncio.ensure_future(ask(client))
+    await until(lambda: len(other.requests) == 2)
+    assert client.statistics().endpoints[-1].in_flight == client.snapshot().in_flight == 1
+    assert client.snapshot().breaker_state == {"m": 0}
+    held.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await held
 
 
 async def test_closing_the_client_closes_the_connections_to_all(serve: Serve, connect: Connect):

@@ -65,6 +65,8 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     """Why no request is sent any more: the error of a refused key; None while requests are sent."""
     fallback: Statistics | None = None
     """The same for the fallback endpoint, if there is one."""
+    endpoints: tuple[Statistics, ...] = ()
+    """The same for every other server that ``endpoints`` names and that was used."""
 
     @property
     def in_flight(self) -> int:

@@ -272,17 +272,17 @@ class Call(msgspec.Struct, gc=False, eq=False):
         return True
 
     def _turn_to(self, caller: Caller, model: str) -> None:
-        self.caller = caller
+        elsewhere, self.caller = caller.origin != self.caller.origin, caller
         self._scope = caller.gate.scope(model)
         self._ticket = next(self._scope.tickets)
-        self.request = self.request.asking(model, self.limits.request)
+        self.request = self.request.asking(model, self.limits.request, elsewhere=elsewhere)
         self._earlier, self._returns = self.attempts, 0
 
     async def _attempt(self) -> Exchange:
         caller = self.caller
         if caller.halt is not None:
             caller.halt.check(self._began)
-        if caller.budget is None:
+        if caller.budget is None or self.request.operation.output == "nothing":
             lease = self._scope.admit_nowait(self._tokens, bulk=self._bulk) or await self._admit()
         else:
             # The first door is the budget: nothing waits in the queue that may not be paid for.

@@ -44,10 +44,15 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         texts: Mapping[str, Any] = read(self.wire) if self.wire else {}
         return texts
 
-    def asking(self, model: str, limit: int) -> Request:
-        """The same sent to another ``model``. The parameters stay, because the answer stands in for one to them."""
+    def asking(self, model: str, limit: int, *, elsewhere: bool) -> Request:
+        """The same sent to another ``model``, or ``elsewhere``, which is told none of the caller's own headers.
+
+        The parameters stay, because the answer stands in for one to them.
+        """
         body = encode_request({**self.parameters, "model": model}, limit)
-        return msgspec.structs.replace(self, outgoing=msgspec.structs.replace(self.outgoing, body=body))
+        headers = None if elsewhere else self.outgoing.headers
+        outgoing = msgspec.structs.replace(self.outgoing, body=body, headers=headers)
+        return msgspec.structs.replace(self, outgoing=outgoing)
 
     def saying(self, path: str, texts: Mapping[str, Any], limit: int) -> Request:
         """The same with other ``texts``, and at another ``path``; ``limit`` is the most bytes of JSON."""

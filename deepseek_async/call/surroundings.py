@@ -227,20 +227,25 @@ class Attendant:
         with suppress(Exception):  # what had arrived may be nothing at all
             answer = self.whole(stream.unfiltered())
         if self._passing is not None:
-            _show_only(answer, error)
+            self._show_only(answer, error)
         self._tell(stream, answer, error)
+
+    def _show_only(self, answer: Answer | None, error: BaseException | None) -> None:
+        """Let ``error``, and what caused it, tell of the answer what was let out."""
+        content, verdict = self._around.content, self._witness.verdict
+        while isinstance(error, APIError) and content is not None and verdict is not None:
+            error.partial = answer if error.partial is not None and isinstance(answer, ChatCompletion) else None
+            error.received_text = text_of(answer) or "" if error.received_text else ""
+            try:
+                error.message = content.built_in(error.message, verdict)
+            except ContentBlockedError as blocked:
+                error.message = blocked.message
+            error.args = (error.message,)
+            error = error.__cause__
 
     def _tell(self, stream: AnswerStream[Any, Any], answer: Answer | None, error: BaseException | None) -> None:
         self._call.request_id = stream.request_id or self._call.request_id
         self._around.told(self._call, self._witness, answer, error)
-
-
-def _show_only(answer: Answer | None, error: BaseException | None) -> None:
-    """Let ``error`` of a stream, and what caused it, tell of the answer what was let out."""
-    while isinstance(error, APIError):
-        error.partial = answer if error.partial is not None and isinstance(answer, ChatCompletion) else None
-        error.received_text = text_of(answer) or "" if error.received_text else ""
-        error = error.__cause__
 
 
 def _from_cache(answer: T, tier: str, witness: Witness) -> T:

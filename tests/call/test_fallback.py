@@ -207,3 +207,11 @@ async def test_without_a_fallback_an_open_breaker_is_the_error(serve: Serve, con
     server.scripts = [[response(answer())]]
     client.reset()
     assert (await ask(client)).choices[0].message.content == "Hello"
+
+
+async def test_the_headers_of_a_call_do_not_go_to_another_origin(serve: Serve, connect: Connect):
+    server, backup = await serve([DOWN], [DOWN]), await serve([ANSWER])
+    client = connect(server, retry=1, fallback_models=["deepseek-v4-pro"], fallback=Endpoint(backup.url, BACKUP_KEY))
+    await ask(client, extra_headers={"X-Gateway": "ours alone"})
+    assert [request.header("x-gateway") for request in server.requests] == ["ours alone"] * 2
+    assert backup.requests[0].header("x-gateway") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 import aiohttp
 import pytest
 from clients import Connect
+from servers import until
 from simulating import Simulate
 from ways import SENDS_NOTHING, WAYS, Given, Way, callables
 
+import deepseek_async
 from deepseek_async import AsyncDeepSeek, BudgetExceededError, ContentBlockedError, Endpoint, labelled
 from deepseek_async.admission.budget import Budget
 from deepseek_async.cache import Cache
@@ -22,18 +25,19 @@ from deepseek_async.observe.audit import AuditLog
 from deepseek_async.observe.audit.query import Query, lines
 from deepseek_async.observe.metrics import Metrics
 from deepseek_async.simulator import Fault, Simulator
+from deepseek_async.types import CompletionUsage
 
 KEY = "sk-account-of-both-servers-0123"
 SECRET = "sk-" + "a1B2" * 8
 NOON = 1_795_608_000.0
 """Off-peak."""
 
-HERE, ELSEWHERE, FALLBACK = "own server", "endpoint elsewhere", "fallback"
+HERE, TWIN, ELSEWHERE, FALLBACK = "own server", "client of with_options", "endpoint elsewhere", "fallback"
 
 PLACES = [
     pytest.param(way, place, id=f"{way.name} at {place}")
     for way in WAYS
-    for place in (HERE, ELSEWHERE if way.family else None, FALLBACK if way.is_chat else None)
+    for place in (HERE, TWIN, ELSEWHERE if way.family else None, FALLBACK if way.is_chat else None)
     if place is not None
 ]
 
@@ -58,7 +62,7 @@ class Walk:
     @property
     def server(self) -> Simulator:
         """The one that is to answer."""
-        return self.own if self.place == HERE else self.other
+        return self.own if self.place in {HERE, TWIN} else self.other
 
     @property
     def spent(self) -> float:
@@ -77,6 +81,8 @@ class Walk:
         if self.place == FALLBACK:
             # Bulk has more attempts than its client; each of them fails here.
             self.own.script(*[Fault("server_error")] * 12)
+        if self.place == TWIN:
+            client = client.with_options(timeout=60, max_retries=1)
         return await self.way.gone(client, text, self.given)
 
     def sent(self) -> list[str]:
@@ -101,7 +107,7 @@ async def walk(
     tmp_path: Path,
 ) -> AsyncIterator[Walk]:
     own, other = await simulate(), await simulate(seed=8)
-    server = own if place == HERE else other
+    server = own if place in {HERE, TWIN} else other
     given = Given(tmp_path)
     if way.family in {"files", "fine_tunes"}:
         plain = connect(server.base_url, api_key=KEY)
@@ -232,6 +238,27 @@ async def test_what_can_be_stored_is_bought_once(walk: Walk, connect: Connect):
         walk.own.base_url,
         **{"api_key": "sk-another-account-0123", "cache": client._connections.operations.cache, **walk.options()},
     )
-    if walk.place == HERE:
+    if walk.server is walk.own:
         await walk.go(other)
         assert len(walk.sent()) == sent + 1, "another account gets its own answer"
+
+
+def test_requests_leave_through_one_function():
+    code = "".join(path.read_text() for path in Path(deepseek_async.__file__).parent.rglob("*.py"))
+    assert code.count("transport.send(") == 1
+
+
+async def test_what_costs_nothing_does_not_wait_for_the_next_day(simulate: Simulate, connect: Connect):
+    budget = Budget(1e-4, path=":memory:", at_cap="wait", clock=lambda: NOON)
+    client = connect((await simulate()).base_url, budget=budget)
+    charge = await budget.hold(CompletionUsage(completion_tokens=160), "deepseek-flash")
+    charge.served(None)
+    messages = [{"role": "user", "content": "Hi"}]
+    waiting = asyncio.ensure_future(
+        client.chat.completions.create(model="deepseek-flash", messages=messages, max_tokens=10),
+    )
+    await until(budget._turn.locked)
+    assert (await client.user.balance()).is_available
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
