@@ -12,7 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from deepseek_async.cache.coalescing import Flights
-from deepseek_async.cache.disk import DiskTier, Stored
+from deepseek_async.cache.database import Stored
+from deepseek_async.cache.disk import DiskTier
 from deepseek_async.cache.entry import Entry
 from deepseek_async.cache.key import is_deterministic
 from deepseek_async.cache.memory import MemoryTier

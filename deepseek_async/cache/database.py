@@ -1,19 +1,24 @@
-"""The file of the disk tier: opened, recognised, set aside when it cannot be used."""
+"""The file of the disk tier: recognised before it is opened, looked into, set aside when it is ours and damaged."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import sqlite3
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from deepseek_async.private_files import open_private
+from deepseek_async.sqlite_file import ForeignFileError, application_of, looked_into, refuse_foreign
 
 VERSION: Final = 1
 APPLICATION: Final = 0x44534B43
-"""``DSKC`` in the file's header, so that no other program's database is taken for a cache."""
+"""``DSKC`` in the file's header: what proves that a file is a cache. Another one is never opened."""
 
 _SAFE_WITH_TWO_WRITERS: Final = (3, 51, 3)
 """Older versions can lose the end of a write-ahead log that two connections write (sqlite.org, WAL-reset bug)."""
@@ -27,14 +32,32 @@ CREATE INDEX IF NOT EXISTS by_use ON entries (used);
 """
 
 
-class UnknownDatabaseError(sqlite3.DatabaseError):
-    """Another program's database, or another version of ours."""
+class UnknownVersionError(sqlite3.DatabaseError):
+    """A cache of another version."""
+
+
+class NotACacheError(OSError):
+    """Somebody else's file."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{reason}, so it is left as it is: name another file")
+        self.path = path
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What the file holds."""
+
+    entries: int
+    bytes: int
+    """Of the file, free pages not counted."""
+    oldest: float | None
+    """When the oldest answer was stored, in seconds since 1970."""
 
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether the file itself is at fault, and not the disk, a lock or a permission."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
-    return isinstance(error, UnknownDatabaseError) or (code is not None and code & 0xFF in _CORRUPT)
+    return isinstance(error, UnknownVersionError) or (code is not None and code & 0xFF in _CORRUPT)
 
 
 class WriterLock:
@@ -62,17 +85,27 @@ class WriterLock:
             self._descriptor = -1
 
 
+def refuse_what_is_not_ours(path: Path) -> None:
+    """Raise NotACacheError for a file that is neither a cache nor empty. Nothing is written, and no file is made."""
+    try:
+        refuse_foreign(path, APPLICATION)
+    except ForeignFileError as error:
+        raise NotACacheError(path, str(error)) from None
+
+
 def open_writer(path: Path) -> sqlite3.Connection:
     """A connection that writes; the file is made if there is none. Raises sqlite3.Error and OSError."""
+    refuse_what_is_not_ours(path)
     os.close(open_private(path, os.O_RDWR))
     connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
     try:
-        _recognise(connection)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        # In one transaction, because another process may look at the file meanwhile.
+        _refuse_other_versions(connection)
+        # In one transaction, because another process may look at the file meanwhile; and before there is a log,
+        # because the header of the file itself is to say whose it is.
         marks = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
         connection.executescript(f"BEGIN IMMEDIATE; {_TABLE} {marks} COMMIT;")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
     except sqlite3.Error:
         connection.close()
         raise
@@ -80,33 +113,70 @@ def open_writer(path: Path) -> sqlite3.Connection:
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    """A connection that only reads, and does not wait for a lock. Raises sqlite3.Error if there is no file."""
+    """A connection that only reads, and does not wait for a lock. Raises sqlite3.Error if there is no file, OSError."""
+    refuse_what_is_not_ours(path)
     address = f"{path.absolute().as_uri()}?mode=ro"
     connection = sqlite3.connect(address, timeout=0.0, isolation_level=None, check_same_thread=False, uri=True)
     try:
-        _recognise(connection)
+        _refuse_other_versions(connection)
     except sqlite3.Error:
         connection.close()
         raise
     return connection
 
 
+def stored_in(path: Path) -> Stored:
+    """What a cache holds, looked into without a trace. Raises NotACacheError, sqlite3.Error and OSError."""
+    refuse_what_is_not_ours(path)
+    if not path.stat().st_size:
+        return Stored(0, 0, None)
+    with looked_into(path) as connection:
+        _refuse_other_versions(connection)
+        return stored(connection)
+
+
+def stored(connection: sqlite3.Connection) -> Stored:
+    """What an open cache holds. Raises sqlite3.Error."""
+    entries, oldest = connection.execute("SELECT count(*), min(stored) FROM entries").fetchone()
+    return Stored(entries, bytes_of(connection), oldest)
+
+
+def bytes_of(connection: sqlite3.Connection) -> int:
+    """Of the file, free pages not counted."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    return int((pages - free) * size)
+
+
 def set_aside(path: Path) -> Path:
-    """Move the file out of the way, in the place of one that was moved there before."""
-    aside = path.with_name(path.name + ".damaged")
-    for ending in ("-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + ending).unlink()
+    """Move a cache out of the way, with its log, to where there is nothing, or a cache that was moved there before."""
+    aside = next(place for place in _places(path) if _is_ours_or_nothing(place))
+    with suppress(FileNotFoundError):
+        path.with_name(path.name + "-shm").unlink()
+    with suppress(FileNotFoundError):
+        aside.with_name(aside.name + "-wal").unlink()
+    with suppress(FileNotFoundError):
+        path.with_name(path.name + "-wal").replace(aside.with_name(aside.name + "-wal"))
     path.replace(aside)
     return aside
 
 
-def _recognise(connection: sqlite3.Connection) -> None:
-    question = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) FROM "
-    application, version, tables = connection.execute(
-        f"{question} pragma_application_id, pragma_user_version",
-    ).fetchone()
-    if (application, version) == (APPLICATION, VERSION):
-        return
-    if application or version or tables:
-        raise UnknownDatabaseError(f"it is not a cache of version {VERSION} (application {application:#x}, {version})")
+def _places(path: Path) -> Iterator[Path]:
+    yield path.with_name(f"{path.name}.damaged")
+    for number in count(2):
+        yield path.with_name(f"{path.name}.damaged.{number}")
+
+
+def _is_ours_or_nothing(path: Path) -> bool:
+    try:
+        return not path.is_symlink() and (not path.exists() or application_of(path) == APPLICATION)
+    except ForeignFileError:
+        return False
+
+
+def _refuse_other_versions(connection: sqlite3.Connection) -> None:
+    question = "SELECT application_id, user_version FROM pragma_application_id, pragma_user_version"
+    application, version = connection.execute(question).fetchone()
+    if (application, version) not in {(APPLICATION, VERSION), (0, 0)}:
+        raise UnknownVersionError(f"it is not a cache of version {VERSION}, but of {version}")

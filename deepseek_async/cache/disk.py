@@ -16,10 +16,19 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
-import msgspec
-
 from deepseek_async.cache.bypass import SLOW, Bypass
-from deepseek_async.cache.database import WriterLock, is_damage, open_reader, open_writer, set_aside
+from deepseek_async.cache.database import (
+    NotACacheError,
+    Stored,
+    WriterLock,
+    bytes_of,
+    is_damage,
+    open_reader,
+    open_writer,
+    refuse_what_is_not_ours,
+    set_aside,
+    stored,
+)
 from deepseek_async.cache.entry import Entry, unpacked
 
 _LOG: Final = logging.getLogger("deepseek_async")
@@ -35,21 +44,12 @@ _SWEEP_SECONDS: Final = 300.0
 _Command = Callable[[sqlite3.Connection], Any]
 
 
-class Stored(msgspec.Struct, frozen=True):
-    """What the file holds."""
-
-    entries: int
-    bytes: int
-    """Of the file, free pages not counted."""
-    oldest: float | None
-    """When the oldest answer was stored, in seconds since 1970."""
-
-
 class DiskTier:
     """At most ``max_bytes`` of answers, none older than ``keep_seconds``, the least recently used dropped first.
 
-    Never raises for what is wrong with the file: a damaged one, or one of another version, is set aside and
-    begun anew; any other failure leaves the tier alone for a while. Each is logged once.
+    Never raises for what is wrong with the file. A cache that is damaged, or of another version, is set aside and
+    begun anew. A file that is no cache is neither opened nor moved, and nothing is made beside it; that, and any
+    other failure, leaves the tier alone for a while. Each is logged once.
     """
 
     def __init__(
@@ -105,7 +105,8 @@ class DiskTier:
             self._queue.put((key, entry))
 
     def clear(self) -> None:
-        """Delete every entry; done when this returns."""
+        """Delete every entry; done when this returns. Raises NotACacheError for a file of somebody else's."""
+        refuse_what_is_not_ours(self.path)
         self._ready(time.monotonic())
         self._wait_for(lambda connection: connection.execute("DELETE FROM entries"))
 
@@ -119,8 +120,7 @@ class DiskTier:
         if reader is None:
             return None
         try:
-            entries, oldest = reader.execute("SELECT count(*), min(stored) FROM entries").fetchone()
-            return Stored(entries, _bytes_of(reader), oldest)
+            return stored(reader)
         except sqlite3.Error as error:
             self._failed(error)
             return None
@@ -141,11 +141,16 @@ class DiskTier:
         if self._reader is None:
             try:
                 self._open()
+            except NotACacheError as error:
+                if self._bypass.begin(time.monotonic()):
+                    _LOG.warning("the cache %s is not used: %s", self.path, error)
             except (sqlite3.Error, OSError) as error:
                 self._leave_alone(str(error))
         return self._reader
 
     def _open(self) -> None:
+        # Before the lock, because nothing is made beside a file of somebody else's.
+        refuse_what_is_not_ours(self.path)
         if self._writer is None:
             try:
                 self._start_writer()
@@ -171,8 +176,7 @@ class DiskTier:
         except sqlite3.Error as error:
             if not is_damage(error):
                 raise
-            self._say_set_aside(error)
-        set_aside(self.path)
+            self._set_aside(error)
         return open_writer(self.path)
 
     def _failed(self, error: sqlite3.Error) -> None:
@@ -203,8 +207,10 @@ class DiskTier:
             with suppress(sqlite3.Error):
                 reader.close()
 
-    def _say_set_aside(self, error: sqlite3.Error) -> None:
-        _LOG.warning("the cache %s is set aside as .damaged and begun anew: %s", self.path, error)
+    def _set_aside(self, error: sqlite3.Error) -> None:
+        refuse_what_is_not_ours(self.path)
+        aside = set_aside(self.path)
+        _LOG.warning("the cache %s is set aside as %s and begun anew: %s", self.path, aside, error)
 
     def _touch(self, key: bytes) -> None:
         self._touched.add(key)
@@ -283,7 +289,7 @@ class DiskTier:
             self._evict(connection)
 
     def _evict(self, connection: sqlite3.Connection) -> None:
-        while _bytes_of(connection) > self._max_bytes:
+        while bytes_of(connection) > self._max_bytes:
             dropped = connection.execute(
                 "DELETE FROM entries WHERE key IN (SELECT key FROM entries ORDER BY used LIMIT max(16, "
                 "(SELECT count(*) FROM entries) / 20))",
@@ -292,12 +298,11 @@ class DiskTier:
                 return
 
     def _replace(self, connection: sqlite3.Connection, error: sqlite3.Error) -> sqlite3.Connection:
-        self._say_set_aside(error)
         with suppress(sqlite3.Error):
             connection.close()
         self._reader = None  # its thread opens a new one; closed when the last call with it returns
         try:
-            set_aside(self.path)
+            self._set_aside(error)
             connection = open_writer(self.path)
         except (sqlite3.Error, OSError) as failure:
             self._bypass.begin_for_good()
@@ -334,10 +339,3 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def _many(connection: sqlite3.Connection, statement: str, rows: list[tuple[Any, ...]]) -> None:
     with _transaction(connection):
         connection.executemany(statement, rows)
-
-
-def _bytes_of(connection: sqlite3.Connection) -> int:
-    (pages,) = connection.execute("PRAGMA page_count").fetchone()
-    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-    (size,) = connection.execute("PRAGMA page_size").fetchone()
-    return int((pages - free) * size)

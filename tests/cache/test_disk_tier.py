@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from foreign_files import FILES, KINDS, untouched
 
-from deepseek_async.cache.database import APPLICATION
+from deepseek_async.cache.database import APPLICATION, NotACacheError
 from deepseek_async.cache.disk import DiskTier
 from deepseek_async.cache.entry import Entry
 
@@ -107,12 +108,6 @@ def test_clear_forgets_everything(make: Make):
     assert tier.get(b"k") is None
 
 
-def flip_bytes(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[:] = bytes(byte ^ 0x55 for byte in data)
-    path.write_bytes(data)
-
-
 def flip_all_but_the_first_page(path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data[:4096] + bytes(byte ^ 0x55 for byte in data[4096:]))
@@ -124,19 +119,12 @@ def another_version(path: Path) -> None:
     connection.close()
 
 
-def another_program(path: Path) -> None:
-    path.unlink()
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE precious (x)")
-    connection.close()
-
-
 def cut(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-@pytest.mark.parametrize("spoil", [flip_bytes, flip_all_but_the_first_page, another_version, another_program, cut])
-def test_a_file_that_cannot_be_used_is_set_aside(make: Make, path: Path, spoil, caplog: pytest.LogCaptureFixture):
+@pytest.mark.parametrize("spoil", [flip_all_but_the_first_page, another_version, cut])
+def test_a_cache_that_cannot_be_used_is_set_aside(make: Make, path: Path, spoil, caplog: pytest.LogCaptureFixture):
     tier = make()
     for number in range(200):
         tier.put(b"%d" % number, entry(b"x" * 1000))
@@ -150,12 +138,89 @@ def test_a_file_that_cannot_be_used_is_set_aside(make: Make, path: Path, spoil, 
         tier.flush()
         tier.put(b"new", entry(b"after"))  # the first may have met the damage
         tier.close()
-    assert sum("set aside" in record.message for record in caplog.records) == 1
-    assert path.with_name("answers.sqlite.damaged").read_bytes() == spoiled
+    aside = path.with_name("answers.sqlite.damaged")
+    (said,) = [record.message for record in caplog.records if "set aside" in record.message]
+    assert (str(path) in said, str(aside) in said) == (True, True)
+    assert aside.read_bytes() == spoiled
     again = make()
     found = again.get(b"new")
     assert found is not None
     assert found.body == b"after"
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_file_that_is_no_cache_is_left_as_it_is_and_said(
+    make: Make,
+    path: Path,
+    kind: str,
+    caplog: pytest.LogCaptureFixture,
+):
+    path.parent.mkdir()
+    KINDS[kind](path)
+    with untouched(path.parent):
+        tier = make()
+        for _ in range(3):
+            tier.put(b"k", entry())
+            assert tier.get(b"k") is None
+        tier.flush()
+        assert tier.stored() is None
+        with pytest.raises(NotACacheError, match="left as it is: name another file"):
+            tier.clear()
+        tier.close()
+    (said,) = [record.message for record in caplog.records]
+    assert str(path) in said
+    assert "name another file" in said
+
+
+def test_rows_that_another_program_commits_meanwhile_are_all_there(make: Make, path: Path):
+    path.parent.mkdir()
+    program = sqlite3.connect(path, isolation_level=None)
+    program.execute("PRAGMA journal_mode = WAL")
+    program.execute("CREATE TABLE orders (n)")
+    tier = make()
+    for number in range(20):
+        program.execute("INSERT INTO orders VALUES (?)", (number,))
+        tier.put(b"%d" % number, entry())
+        tier.get(b"%d" % number)
+    tier.close()
+    assert program.execute("SELECT count(*) FROM orders").fetchone() == (20,)
+    assert program.execute("SELECT name FROM sqlite_schema").fetchall() == [("orders",)]
+    program.close()
+
+
+def test_damaged_caches_leave_a_file_of_that_name_alone(make: Make, path: Path):
+    path.parent.mkdir()
+    mine = path.with_name("answers.sqlite.damaged")
+    FILES["notes"](mine)
+    notes = mine.read_bytes()
+    for _ in range(2):
+        tier = make()
+        tier.put(b"k", entry(b"x" * 100_000))
+        tier.close()
+        flip_all_but_the_first_page(path)
+        assert make().get(b"k") is None
+    assert mine.read_bytes() == notes
+    damaged = [
+        file.name for file in path.parent.iterdir() if ".damaged" in file.name and not file.name.endswith("-wal")
+    ]
+    assert sorted(damaged) == ["answers.sqlite.damaged", "answers.sqlite.damaged.2"]
+
+
+def test_a_look_from_outside_changes_nothing_while_the_cache_is_written(make: Make, path: Path):
+    tier = make()
+    for number in range(7):
+        tier.put(b"%d" % number, entry())
+    tier.flush()
+    program = "import sys, pathlib; from deepseek_async.cache.database import stored_in; "
+    with untouched(path.parent):
+        seen = subprocess.run(
+            [sys.executable, "-c", program + "print(stored_in(pathlib.Path(sys.argv[1])).entries)", str(path)],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+        )
+    assert seen.stdout == "7\n"
 
 
 def test_an_answer_with_a_changed_byte_is_not_found_and_deleted(make: Make, path: Path):

@@ -60,7 +60,13 @@ async def test_r5_a_redis_that_fails_is_left_alone(
 
 
 def flip(path: Path) -> None:
-    path.write_bytes(bytes(byte ^ 0x55 for byte in path.read_bytes()))
+    """All but the first page, which says whose the file is."""
+    data = path.read_bytes()
+    path.write_bytes(data[:4096] + bytes(byte ^ 0x55 for byte in data[4096:]))
+
+
+def not_ours(path: Path) -> None:
+    path.write_bytes(b"the only copy of a thesis\n" * 1000)
 
 
 def another_version(path: Path) -> None:
@@ -78,7 +84,7 @@ def in_the_way(path: Path) -> None:
     path.mkdir()
 
 
-@pytest.mark.parametrize("spoil", [flip, another_version, cut_off, in_the_way])
+@pytest.mark.parametrize("spoil", [flip, another_version, cut_off, in_the_way, not_ours])
 async def test_r6_a_cache_file_that_cannot_be_used_stops_no_call(
     serve: Serve,
     connect: Connect,
@@ -96,7 +102,8 @@ async def test_r6_a_cache_file_that_cannot_be_used_stops_no_call(
     for number in range(20):
         await ask(again, str(number))
     await again.aclose()
-    if spoil is in_the_way:
+    if spoil in {in_the_way, not_ours}:
+        assert not path.with_name("answers.sqlite.damaged").exists()
         return
     assert path.with_name("answers.sqlite.damaged").exists()
     asked = len(server.requests)

@@ -18,10 +18,11 @@ import msgspec
 from deepseek_async.admission.budget.ledger import granted
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.private_files import open_private
+from deepseek_async.sqlite_file import ForeignFileError, looked_into, refuse_foreign
 
 _VERSION: Final = 1
 _APPLICATION: Final = 0x44534247
-"""``DSBG`` in the file's header."""
+"""``DSBG`` in the file's header: what proves that a file is a budget. Another one is never opened."""
 _WAIT: Final = 10.0
 """Seconds to wait for another process's transaction, which takes some milliseconds."""
 
@@ -122,11 +123,7 @@ class Store:
     def spending(self, day: str) -> dict[tuple[str, str], Spending]:
         """What ``day`` was spent on, by model and tag."""
         with self._transaction() as connection:
-            rows = connection.execute(
-                "SELECT model, tag, calls, spent FROM spending WHERE day = ? ORDER BY spent DESC",
-                (day,),
-            )
-            return {(model, tag): Spending(calls, spent) for model, tag, calls, spent in rows}
+            return _spending(connection, day)
 
     def close(self) -> None:
         """Close the file."""
@@ -163,17 +160,48 @@ def _drop_old_days(connection: sqlite3.Connection, day: str) -> None:
     connection.execute("DELETE FROM spending WHERE day < date(?, '-400 days')", (day,))
 
 
-def _recognise(connection: sqlite3.Connection, path: Path) -> None:
+def looked_up(path: Path, day: str) -> tuple[dict[tuple[str, str], Spending], Standing]:
+    """What ``day`` was spent on, by model and tag, and where it stands; the file is not written to.
+
+    Raises ConfigurationError for a file that is no budget, sqlite3.Error and OSError.
+    """
+    _refuse_foreign(path)
+    if not path.stat().st_size:
+        return {}, Standing()
+    with looked_into(path) as connection:
+        _refuse_other_versions(connection, path)
+        return _spending(connection, day), _standing(connection, day, "")
+
+
+def _spending(connection: sqlite3.Connection, day: str) -> dict[tuple[str, str], Spending]:
+    rows = connection.execute(
+        "SELECT model, tag, calls, spent FROM spending WHERE day = ? ORDER BY spent DESC",
+        (day,),
+    )
+    return {(model, tag): Spending(calls, spent) for model, tag, calls, spent in rows}
+
+
+def _refuse_foreign(path: Path) -> None:
+    try:
+        refuse_foreign(path, _APPLICATION)
+    except ForeignFileError as error:
+        raise ConfigurationError(
+            f"{path} is no budget: {error}, so it is left as it is; choose another budget.path",
+        ) from None
+
+
+def _refuse_other_versions(connection: sqlite3.Connection, path: Path) -> None:
     marks = connection.execute("SELECT * FROM pragma_application_id, pragma_user_version").fetchone()
     if marks not in {(0, 0), (_APPLICATION, _VERSION)}:
         raise ConfigurationError(f"{path} is not a budget of version {_VERSION}; choose another budget.path")
 
 
 def _opened(path: Path) -> sqlite3.Connection:
+    _refuse_foreign(path)
     os.close(open_private(path, os.O_RDWR))
     connection = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
     try:
-        _recognise(connection, path)
+        _refuse_other_versions(connection, path)
         # In one transaction, because another process may look at the file meanwhile.
         marks = f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {_VERSION};"
         connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {marks} COMMIT;")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -29,16 +30,17 @@ def budget(
 ) -> int:
     from deepseek_async.admission.budget.calendar import day_at, zone_of  # noqa: PLC0415
     from deepseek_async.admission.budget.ledger import NANO  # noqa: PLC0415
-    from deepseek_async.admission.budget.store import Store  # noqa: PLC0415
+    from deepseek_async.admission.budget.store import looked_up  # noqa: PLC0415
     from deepseek_async.private_files import state_folder  # noqa: PLC0415
 
     file = (path or state_folder() / "budget.sqlite").expanduser()
-    if not file.is_file():
+    if not file.exists():
         raise ConfigurationError(f"there is no budget at {file}")
-    store = Store(file, "command line")
     name = day or day_at(time.time(), zone_of(zone)).name
-    spending, standing = store.spending(name), store.standing(name)
-    store.close()
+    try:
+        spending, standing = looked_up(file, name)
+    except sqlite3.Error as error:
+        raise ConfigurationError(f"the budget {file} cannot be read: {error}") from None
     rows = [("model", "tag", "calls", "$")]
     rows += [(model, tag or "-", f"{one.calls:,}", f"{one.spent / NANO:.6f}") for (model, tag), one in spending.items()]
     held = (standing.held - standing.spent) / NANO

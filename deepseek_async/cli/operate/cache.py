@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,16 +31,13 @@ def stats(
     ] = None,
     /,
 ) -> int:
-    from deepseek_async.cache import Cache  # noqa: PLC0415
-    from deepseek_async.cli.process import runner  # noqa: PLC0415
+    from deepseek_async.cache.database import stored_in  # noqa: PLC0415
 
     file = _existing(path)
-    cache = Cache(path=file)
-    stored = cache.stored()
-    with runner() as loop:
-        loop.run(cache.aclose())
-    if stored is None:
-        raise ConfigurationError(f"{file} cannot be read")
+    try:
+        stored = stored_in(file)
+    except (sqlite3.Error, OSError) as error:
+        raise ConfigurationError(f"{file} cannot be read as a cache: {error}") from None
     oldest = "-" if stored.oldest is None else datetime.fromtimestamp(stored.oldest, UTC).isoformat(timespec="seconds")
     rows = [("answers", "bytes", "oldest"), (f"{stored.entries:,}", f"{stored.bytes:,}", oldest)]
     sys.stdout.write(columns(rows))
@@ -75,13 +73,13 @@ async def _clear(cache: Cache) -> None:
         reason = ""
     await cache.aclose()
     if reason:
-        raise ConfigurationError(f"the cache could not be cleared: {reason}")
+        raise ConfigurationError(f"{cache!r} could not be cleared: {reason}")
 
 
 def _existing(path: Path | None) -> Path:
     from deepseek_async.private_files import cache_folder  # noqa: PLC0415
 
     file = (path or cache_folder() / "answers.sqlite").expanduser()
-    if not file.is_file():
+    if not file.exists():
         raise ConfigurationError(f"there is no cache at {file}")
     return file

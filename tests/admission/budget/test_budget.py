@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from foreign_files import KINDS, untouched
 
 from deepseek_async import BudgetExceededError, ConfigurationError
 from deepseek_async.admission.budget import Budget, Charge
-from deepseek_async.admission.budget.store import Spending
+from deepseek_async.admission.budget.store import Spending, looked_up
 from deepseek_async.events import BudgetAlert
 from deepseek_async.labels import labelled
 from deepseek_async.types import CompletionUsage
@@ -355,6 +356,19 @@ async def test_money_that_cannot_be_counted_is_not_spent(make: Make, tmp_path: P
         connection.close()
     with pytest.raises(ConfigurationError, match=r"wrong\.sqlite"):
         await hold(make(path=path), COST)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+async def test_a_file_that_is_no_budget_is_left_as_it_is(make: Make, tmp_path: Path, kind: str):
+    folder = tmp_path / "somebody's"
+    folder.mkdir()
+    path = folder / "wrong.sqlite"
+    KINDS[kind](path)
+    with untouched(folder):
+        with pytest.raises(ConfigurationError, match=r"left as it is; choose another budget\.path"):
+            await hold(make(path=path), COST)
+        with pytest.raises(ConfigurationError, match=r"wrong\.sqlite is no budget"):
+            looked_up(path, "2026-11-27")
 
 
 async def test_a_cancelled_waiter_holds_nothing(make: Make):
