@@ -78,18 +78,6 @@ class DigestMap:
             place = (place + 1) & mask
         return None
 
-    def mark(self, key: int, bit: int) -> int | None:
-        """The number of ``key``, or None; ``bit`` is set in it from now on."""
-        keys, mask = self._keys, self._mask
-        place = key & mask
-        while (found := keys[place]) != _EMPTY:
-            if found == key:
-                before = self._values[place]
-                self._values[place] = before | bit
-                return before
-            place = (place + 1) & mask
-        return None
-
     def put(self, key: int, value: int) -> int | None:
         """Set the number of ``key``, which must not be 0. Returns the one it had."""
         keys, mask = self._keys, self._mask
@@ -100,12 +88,26 @@ class DigestMap:
                 self._values[place] = value
                 return before
             place = (place + 1) & mask
-        keys[place] = key
+        self._add(place, key, value)
+        return None
+
+    def setdefault(self, key: int, value: int) -> int:
+        """The number of ``key``, which must not be 0; ``value`` from now on, if it had none."""
+        keys, mask = self._keys, self._mask
+        place = key & mask
+        while (found := keys[place]) != _EMPTY:
+            if found == key:
+                return self._values[place]
+            place = (place + 1) & mask
+        self._add(place, key, value)
+        return value
+
+    def _add(self, place: int, key: int, value: int) -> None:
+        self._keys[place] = key
         self._values[place] = value
         self._used += 1
-        if self._used * 4 > len(keys) * 3:
+        if self._used * 4 > len(self._keys) * 3:
             self._grow()
-        return None
 
     def _grow(self) -> None:
         keys, values = self._keys, self._values

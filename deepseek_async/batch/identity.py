@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, Final, Self
 
@@ -36,7 +37,7 @@ def unnamed_key(hashed: int, occurrence: int) -> int:
 
 
 def request_hash(row: Row) -> int:
-    """64 bits of what the row asks for, whatever the order of its keys."""
+    """64 bits of what the row asks for, whatever the order of its keys and the way its numbers are written."""
     if row.body is None:
         return digest(row.text)
     return digest(_canonical(row.body))
@@ -77,7 +78,20 @@ class Shard(msgspec.Struct, frozen=True):
 
 def _canonical(body: Any) -> bytes:
     try:
-        return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+        text = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+        # 0.0 is 0 in JSON; a script or a spreadsheet that wrote the file anew makes the one of the other.
+        return orjson.dumps(_whole(body), option=orjson.OPT_SORT_KEYS) if text.find(b".0") >= 0 else text
     except TypeError:
         # A lone surrogate somewhere: the row will be refused, and still needs an identity.
         return repr(body).encode("utf-8", "backslashreplace")
+
+
+def _whole(value: Any) -> Any:
+    """``value`` with whole numbers as integers, however they are written."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {name: _whole(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole(item) for item in value]
+    return value

@@ -15,17 +15,19 @@ from deepseek_async.batch.answerer import Answerer
 from deepseek_async.batch.dedupe import Copies, copied_result
 from deepseek_async.batch.dispatcher import Dispatcher
 from deepseek_async.batch.fail_fast import FailFast
+from deepseek_async.batch.finished import SurveyStoppedError
 from deepseek_async.batch.journal import Journal, Written
-from deepseek_async.batch.line import copied_line, encode_line
+from deepseek_async.batch.line import copied_line, encode_line, restated_line
 from deepseek_async.batch.options import JobOptions
 from deepseek_async.batch.progress import Ending, Progress, Tally
 from deepseek_async.batch.report import BatchReport
 from deepseek_async.batch.result import BatchResult, says_nothing_of_the_row
 from deepseek_async.batch.row import Defaults, Row, overridden
+from deepseek_async.batch.run_record import record_of
 from deepseek_async.batch.schedule.feed import Feed, Schedule
 from deepseek_async.batch.schedule.lineup import Ticket
 from deepseek_async.batch.source import read_rows
-from deepseek_async.batch.survey import Due, Survey, SurveyStoppedError
+from deepseek_async.batch.survey import Due, Survey
 from deepseek_async.errors import (
     ConfigurationError,
     DeepSeekError,
@@ -69,7 +71,9 @@ class Job:
         self._tally = Tally()
         self._fail_fast = FailFast(options.fail_fast)
         self._total: int | None = None
-        self._left = 0
+        self._left = self._not_asked = 0
+        self._record = b""
+        self._restated = -1
         self._spent = self._paid = 0.0
         self._paid_rows = 0
         self._damaged = 0
@@ -119,6 +123,7 @@ class Job:
             async with journal:
                 while await self._round(journal):
                     await journal.drain()
+                self._restate(journal)
         except SurveyStoppedError:
             pass
         except RowsLostError as error:
@@ -174,6 +179,7 @@ class Job:
             self._total, self._left = survey.total, survey.left
             self._tally.resumed, self._tally.resumed_failed = survey.resumed, survey.resumed_failed
             self._spent = survey.finished.spent
+            self._note_earlier_rows(survey)
             self._check_budget()
         if self._options.dedupe:
             self._copies = Copies(survey.finished.places)
@@ -182,6 +188,19 @@ class Job:
         with self._stopped_by_a_change():
             survey.check_unchanged()
         return self._copies is not None and self._copies.put_off > 0 and self._stopped is None
+
+    def _note_earlier_rows(self, survey: Survey) -> None:
+        """What has become of them the first line of this run says."""
+        self._not_asked = survey.not_asked
+        manifest = survey.manifest()
+        self._record = record_of(survey.how_it_asks, manifest)
+        self._restated = -1 if manifest is None else survey.finished.last_line
+
+    def _restate(self, journal: Journal) -> None:
+        """Have an earlier line say what has become of earlier rows, if this run has written none itself."""
+        if self._record and self._restated >= 0:
+            record, self._record = self._record, b""
+            journal.append_nowait(restated_line(journal.read_line(self._restated), record), None)
 
     def _survey(self, journal: Journal) -> Survey:
         """In a thread of its own, because it takes seconds for a million rows."""
@@ -294,10 +313,12 @@ class Job:
             self._paid += result.cost
             self._paid_rows += 1
             self._check_budget()
+        record, self._record = self._record, b""
         if due.place is not None and self._journal is not None:
-            return copied_line(self._journal.read_line(due.place), due.custom_id, due.hashed, due.row.index)
+            source = self._journal.read_line(due.place)
+            return copied_line(source, due.custom_id, due.hashed, due.row.index, record)
         origin = None if due.redo is None else self._options.redo.origin(due.redo)
-        return encode_line(result, due.custom_id, due.hashed, origin)
+        return encode_line(result, due.custom_id, due.hashed, origin, record)
 
     def _remaining(self) -> int | None:
         """Rows without an end, those under way included."""
@@ -315,7 +336,8 @@ class Job:
 
     def _durable(self, written: Written) -> None:
         for ending in written.marks:
-            self._tally.add(ending)
+            if ending is not None:
+                self._tally.add(ending)
         if self._copies is not None:
             self._copies.written(written.lines, written.offset)
         if self._on_progress is not None:
@@ -329,12 +351,19 @@ class Job:
             resumed_failed=self._tally.resumed_failed,
             damaged=self._damaged,
             left=self._left,
+            not_asked=self._not_asked,
             spent=self._spent if self._options.budget is not None else self._tally.cost,
             stopped=self._stopped,
             predicted_cached_tokens=self._feed.predicted if self._feed is not None else 0,
-            warnings=self._feed.warnings() if self._feed is not None else [],
+            warnings=self._warnings(),
             first_failures=list(self._tally.first_failures),
         )
+
+    def _warnings(self) -> list[str]:
+        warnings = self._feed.warnings() if self._feed is not None else []
+        if self._journal is not None and self._journal.cut:
+            warnings.insert(0, f"the last line of {self._output} was cut off where a run had died; its row runs again")
+        return warnings
 
 
 def _under(row: Row, parameters: Mapping[str, Any]) -> Row:

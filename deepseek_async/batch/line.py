@@ -29,6 +29,7 @@ _ANSWERED: Final = _LINE.replace(b'"error":%b', b'"error":null').replace(b'"resp
 _TRAILER: Final = len(b',"crc32":"00000000"}}')
 _TRAILER_START: Final = b',"crc32":"'
 _CHECKSUM: Final = re.compile(rb',"crc32":"([0-9a-f]{8})"\}\}$')
+_BOM: Final = b"\xef\xbb\xbf"
 # How every line of ours begins, so that a resume need not parse the answer to learn whose it is.
 _ID_START: Final = b'{"id":"batch_req_'
 HASH: Final = slice(len(_ID_START), len(_ID_START) + 16)
@@ -38,15 +39,25 @@ _NAME: Final = HASH.stop + len(_NAME_START)
 _NAME_END: Final = b'","response":'
 _NO_ERROR: Final = b',"error":null,"' + FACTS.encode() + b'":{'
 _FACTS_REACH: Final = 300
+_INDEX: Final = len(b'"hash":"0123456789abcdef","index":')
+"""From the beginning of the facts to the row's position."""
 
 
 class Facts(msgspec.Struct, gc=False):
     """What we say of a row beside OpenAI's fields."""
 
     hash: str = ""
+    index: int | None = None
+    """Position in the input of the run that wrote the line."""
     cost: float | None = None
     set: msgspec.Raw = msgspec.Raw(b"")
     """Parameters that the row was sent with in place of its own, if there were any."""
+    copy_of: str | None = None
+    """The row whose answer this is, if it is not the row's own; itself in a line that was written once more."""
+    run: msgspec.Raw = msgspec.Raw(b"")
+    """How the run asks that wrote the line, if it is the first to ask in that way."""
+    manifest: msgspec.Raw = msgspec.Raw(b"")
+    """Where the rows of earlier lines stand in the input of that run, if they stood elsewhere before."""
 
     @property
     def hashed(self) -> int | None:
@@ -80,6 +91,11 @@ class FinishedRow(msgspec.Struct, gc=False):
     response: msgspec.Raw = msgspec.Raw(b"")
     error: msgspec.Raw = msgspec.Raw(b"")
     facts: Facts | None = msgspec.field(default=None, name=FACTS)
+
+    @property
+    def restated(self) -> bool:
+        """Whether the line only says once more what an earlier one says: see ``restated_line``."""
+        return self.facts is not None and self.facts.copy_of == self.custom_id
 
     @property
     def failed(self) -> bool:
@@ -116,8 +132,8 @@ class Answer(msgspec.Struct, gc=False):
 
 class _Copied(msgspec.Struct, gc=False):
     custom_id: str
-    response: msgspec.Raw
-    error: msgspec.Raw
+    response: msgspec.Raw = msgspec.Raw(b"null")
+    error: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _decode_finished = msgspec.json.Decoder(FinishedRow).decode
@@ -130,11 +146,12 @@ def encode_line(
     custom_id: str,
     hashed: int,
     origin: Mapping[str, Any] | None = None,
+    record: bytes = b"",
 ) -> bytes:
     """The line for a finished row, with its line feed. A CRC-32 of the rest of the line is its last field.
 
-    ``origin`` are further facts: why a row was run again, and with what. The line is put together by hand, because
-    the answer in it is JSON already.
+    ``origin`` are further facts: why a row was run again, and with what. ``record`` is what the run says of itself.
+    The line is put together by hand, because the answer in it is JSON already.
     """
     completion, started, cost = result.completion, result.started, result.cost
     try:
@@ -158,27 +175,40 @@ def encode_line(
         text += b',"billed":%b' % orjson.dumps(_billed(result, usage))
     if origin:
         text += b"," + orjson.dumps(origin)[1:-1]
-    return _sealed(text)
+    return _sealed(text + record)
 
 
-def copied_line(line: bytes, custom_id: str, hashed: int, index: int) -> bytes:
+def copied_line(line: bytes, custom_id: str, hashed: int, index: int, record: bytes = b"") -> bytes:
     """The line for a row whose answer is in another row's ``line``: nothing was sent for it, and it cost nothing."""
-    source = _decode_copied(line)
-    facts = _FACTS % (index, 0, b"null", 0.0, b"0.0") + b',"copy_of":%b' % orjson.dumps(source.custom_id)
+    source = _decode_copied(text_of(line))
+    facts = _FACTS % (index, 0, b"null", 0.0, b"0.0") + b',"copy_of":%b' % orjson.dumps(source.custom_id) + record
     return _sealed(_text(custom_id, hashed, bytes(source.response), bytes(source.error), facts))
 
 
-def decode_line(line: bytes) -> FinishedRow | None:
-    """The row that ``line`` (without its line feed) finishes; None if the line is damaged, or finishes none.
+def restated_line(line: bytes, record: bytes) -> bytes:
+    """``line`` once more, for a run that has something to say of itself and no row to write."""
+    row = _decode_finished(text_of(line))
+    facts = row.facts or Facts()
+    position = 0 if facts.index is None else facts.index
+    return copied_line(line, row.custom_id, facts.hashed or 0, position, record)
+
+
+def text_of(line: bytes) -> bytes:
+    """The line without its end, and without the byte order mark that editors put in front of a file."""
+    return line.rstrip(b"\r\n").removeprefix(_BOM)
+
+
+def decode_line(text: bytes) -> FinishedRow | None:
+    """The row that ``text`` (see ``text_of``) finishes; None if the line is damaged, or finishes none.
 
     Lines without a checksum, written by another program, are taken as they are. A line of an input has a ``custom_id``
     too, but neither response nor error.
     """
-    checksum = _CHECKSUM.search(line[-24:])
-    if checksum and zlib.crc32(memoryview(line)[: -len(checksum[0])]) != int(checksum[1], 16):
+    checksum = _CHECKSUM.search(text[-24:])
+    if checksum and zlib.crc32(memoryview(text)[: -len(checksum[0])]) != int(checksum[1], 16):
         return None
     try:
-        row = _decode_finished(line)
+        row = _decode_finished(text)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return row if bytes(row.response) or bytes(row.error) else None
@@ -189,8 +219,8 @@ def begins_like_a_line(text: bytes) -> bool:
     return text[: len(_ID_START)] == _ID_START[: len(text)]
 
 
-def glance(line: bytes) -> tuple[bytes, int] | None:
-    """Name and request hash of a row that has an answer, from a whole line in our own form (with its line feed).
+def glance(line: bytes) -> tuple[bytes, int, int] | None:
+    """Name, request hash and position of a row that has an answer, from a whole line of ours with its line feed.
 
     About 2 µs a line of 1 kB. None for every other line, which may be as good: ``decode_line`` tells.
     """
@@ -208,7 +238,11 @@ def glance(line: bytes) -> tuple[bytes, int] | None:
     # Another brace behind it: the answer itself holds such text, or the facts hold more than the usual.
     if facts < 0 or line.find(b"{", facts + len(_NO_ERROR)) >= 0 or b"\\" in name or not name.isascii():
         return None
-    return name, hashed
+    start = facts + len(_NO_ERROR) + _INDEX
+    try:
+        return name, hashed, int(line[start : line.find(b",", start)])
+    except ValueError:
+        return None
 
 
 def hash_in(line: bytes) -> int:

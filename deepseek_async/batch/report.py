@@ -41,6 +41,8 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
     """What did not go as it was meant to, without any row being lost for it."""
     left: int = 0
     """Rows without an end that this run left alone, because it was asked to run only others again."""
+    not_asked: int = 0
+    """Rows of earlier runs that this input does not ask for. Their lines stay in the output."""
     spent: float = 0.0
     """US dollars of this run; with a budget, those of earlier runs too."""
     first_failures: list[BatchResult] = []

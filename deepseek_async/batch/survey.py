@@ -4,108 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
-from deepseek_async.batch.digests import DigestMap, DigestSet, Occurrences
-from deepseek_async.batch.identity import Shard, is_unnamed, key_of, request_hash, unnamed, unnamed_key
-from deepseek_async.batch.journal.reading import OutputLines
-from deepseek_async.batch.line import HASH, decode_line, glance
+from deepseek_async.batch.digests import DigestSet, Occurrences
+from deepseek_async.batch.finished import LOOK_EVERY, REPEATED, Finished, SurveyStoppedError
+from deepseek_async.batch.identity import Shard, key_of, request_hash, unnamed, unnamed_key
 from deepseek_async.batch.redo import End, Redo, asks_for_json
 from deepseek_async.batch.row import Defaults, Row
+from deepseek_async.batch.run_record import ManifestWriter, defaults_of, differences, how_it_asks
 from deepseek_async.batch.source import Fingerprint, read_ids, read_rows
 from deepseek_async.call.lifecycle import Call
-from deepseek_async.errors import DeepSeekError, InputChangedError, InputFormatError
-
-_END_BITS: Final = 7
-_MET: Final = 8
-_HASH_BITS: Final = (1 << 64) - 1 ^ (_END_BITS | _MET)
-_REPEATED: Final = -1
-_FAILED: Final = frozenset({End.FAILED, End.ERROR})
-_LOOK_EVERY: Final = 4096
-
-
-class SurveyStoppedError(Exception):
-    """The job was stopped before it began."""
-
-
-class Finished:
-    """The rows that earlier runs have finished: of each its name, its request's hash and how it ended, as 16 bytes."""
-
-    def __init__(self, redo: Redo) -> None:
-        self._redo = redo
-        self._rows = DigestMap()
-        self.spent = 0.0
-        """US dollars of all lines, also of those that later ones supersede."""
-        self.unnamed_answers = 0
-        """Answered rows without an id of their own, which can be found only if the input still asks the same."""
-        self.places = DigestMap()
-        """Behind which byte of the output an answer to a request of that hash begins, if ``read`` was to note it."""
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def read(self, lines: OutputLines, *, places: bool, spent: bool, stopped: Callable[[], bool]) -> None:
-        """Take in every line. Of several lines for one row the last one counts."""
-        quickly = not (self._redo or spent)
-        self._rows = DigestMap(lines.expected())
-        put = self._rows.put
-        for number, line in enumerate(lines):
-            if number % _LOOK_EVERY == 0 and stopped():
-                raise SurveyStoppedError
-            seen = glance(line) if quickly else None
-            if seen is not None:
-                name, hashed = seen
-                if name[20:21] != b"-":
-                    put(key_of(name), hashed & _HASH_BITS)  # no name that we gave
-                elif name == b"row-%b-0" % line[HASH]:
-                    before = put(unnamed_key(hashed, 0), hashed & _HASH_BITS)
-                    self.unnamed_answers += before is None or before & _END_BITS in _FAILED
-                else:
-                    self._add(name, hashed, End.ANSWERED)
-                if places:
-                    self.places.put(hashed, lines.at + 1)
-            else:
-                self._add_slowly(lines, line, places=places)
-
-    def _add_slowly(self, lines: OutputLines, line: bytes, *, places: bool) -> None:
-        text = line.rstrip(b"\r\n")
-        row = decode_line(text)
-        if row is None:
-            lines.blank_or_damaged(line)
-            return
-        facts = row.facts
-        # A line of another program says nothing of the request; 0 is taken for any.
-        hashed = (facts.hashed if facts is not None else None) or 0
-        self.spent += (facts.cost if facts is not None else None) or 0.0
-        self._add(row.custom_id.encode(), hashed, self._redo.end_of(row, text))
-        if places and hashed and facts is not None and not facts.set:
-            self.places.put(hashed, lines.at + 1)
-
-    def _add(self, name: bytes, hashed: int, end: int) -> None:
-        before = self._rows.put(key_of(name), hashed & _HASH_BITS | end)
-        if is_unnamed(name):
-            self.unnamed_answers += (end not in _FAILED) - (before is not None and before & _END_BITS not in _FAILED)
-
-    def end(self, key: int, hashed: int) -> int | None:
-        """How the row of that key ended; None if it has not, CHANGED if it then asked for something else."""
-        found = self._rows.get(key)
-        return None if found is None else _end_in(found, hashed)
-
-    def end_once(self, key: int, hashed: int) -> int | None:
-        """As ``end``; but when asked for the same key again, _REPEATED."""
-        found = self._rows.mark(key, _MET)
-        if found is None:
-            return None
-        return _REPEATED if found & _MET else _end_in(found, hashed)
-
-
-def _end_in(found: int, hashed: int) -> int:
-    end = found & _END_BITS
-    if end < End.LENGTH and (found ^ hashed) & _HASH_BITS and found & _HASH_BITS:
-        return End.CHANGED
-    return end
+from deepseek_async.errors import ConfigurationError, DeepSeekError, InputChangedError, InputFormatError
+from deepseek_async.figures import counted
 
 
 class Due(msgspec.Struct, gc=False):
@@ -132,8 +43,6 @@ class _Findings:
         self.repetitions = 0
         self.changed: Row | None = None
         self.changes = 0
-        self.unnamed = 0
-        """Rows without an id of their own that have an answer."""
 
     def occurrence(self, hashed: int) -> int:
         """How many rows before this one ask the same and have no id."""
@@ -168,6 +77,9 @@ class Survey:
         self.resumed_failed = 0
         self.left = 0
         """Rows without an end that this run leaves alone, because it only repeats others."""
+        self._manifest = ManifestWriter()
+        self.how_it_asks = how_it_asks(defaults)
+        """How this run asks, as JSON; None if the runs before asked alike."""
 
     def look(self, stopped: Callable[[], bool]) -> None:
         """Go once over the input. Raises InputFormatError or InputChangedError for what must not be paid for."""
@@ -176,6 +88,19 @@ class Survey:
         else:
             self._count(stopped)
         self.check_unchanged()
+        if self.how_it_asks == self.finished.run:
+            self.how_it_asks = None
+
+    @property
+    def not_asked(self) -> int:
+        """Rows of the output that this input does not ask for."""
+        return len(self.finished) - self.finished.met
+
+    def manifest(self) -> bytes | None:
+        """What became of the rows of earlier runs, as JSON; None if they are where they were."""
+        for name in self.finished.not_asked():
+            self._manifest.gone(name)
+        return self._manifest.encoded()
 
     def check_unchanged(self) -> None:
         """Raise InputChangedError if somebody has written to the input since it was first looked at."""
@@ -211,7 +136,7 @@ class Survey:
         first: Row | None = None
         total = repeated = unnamed_rows = 0
         for line, custom_id in read_ids(self._source, self._defaults):
-            if total % _LOOK_EVERY == 0 and stopped():
+            if total % LOOK_EVERY == 0 and stopped():
                 raise SurveyStoppedError
             total += 1
             if custom_id is None:
@@ -228,16 +153,15 @@ class Survey:
         wanted = self._wanted = bytearray()
         found = _Findings(len(self.finished))
         for row in read_rows(self._source, self._defaults):
-            if row.index % _LOOK_EVERY == 0 and stopped():
+            if row.index % LOOK_EVERY == 0 and stopped():
                 raise SurveyStoppedError
             wanted.append(self._judge(row, found))
         if found.repeated is not None:
             raise _repeated(self._source, self._defaults, found.repeated, found.repetitions)
         if found.changed is not None:
             raise self._changed(found.changed, found.changes)
-        lost = self.finished.unnamed_answers - found.unnamed
-        if lost > 0 and any(wanted) and End.CHANGED not in self._redo.kinds:
-            raise self._lost(lost)
+        if self.not_asked and any(wanted) and End.CHANGED not in self._redo.kinds:
+            self._check_how_it_asks()
 
     def _judge(self, row: Row, found: _Findings) -> bool:
         """Whether the row is to be run."""
@@ -246,18 +170,14 @@ class Survey:
             self._unnamed += 1
             occurrence = found.occurrence(hashed)
             key = unnamed_key(hashed, occurrence)
-            end = _as_asked(self.finished.end(key, hashed), row)
-            found.unnamed += end is not None and end not in _FAILED
         else:
-            key = key_of(row.custom_id.encode())
-            end = _as_asked(self.finished.end_once(key, hashed), row)
-            if end == _REPEATED or (end is None and not found.is_new(key)):
-                found.repeats(row)
-                return False
-        if self._shard is not None:
-            name = row.custom_id or unnamed(hashed, occurrence)
-            if not self._shard.has(name.encode()):
-                return False
+            key, occurrence = key_of(row.custom_id.encode()), 0
+        end = self._meet(key, hashed, occurrence, row)
+        if row.custom_id is not None and (end == REPEATED or (end is None and not found.is_new(key))):
+            found.repeats(row)
+            return False
+        if self._shard is not None and not self._shard.has(_name(row, hashed, occurrence).encode()):
+            return False
         self.total += 1
         if end == End.ANSWERED:
             self.resumed += 1  # first, because of a million rows all but a few are
@@ -274,12 +194,23 @@ class Survey:
             self.resumed_failed += end == End.FAILED
         return False
 
+    def _meet(self, key: int, hashed: int, occurrence: int, row: Row) -> int | None:
+        """How the row ended, of which is noted where it stands now."""
+        finished = self.finished
+        number = finished.rows.number(key)
+        if number is None:
+            return None
+        if finished.rows.positions[number] != row.index:
+            self._manifest.moved(_name(row, hashed, occurrence), row.index)
+        return _as_asked(finished.meet(number, hashed), row)
+
     def _end(self, key: int, hashed: int, row: Row) -> int | None:
         return _as_asked(self.finished.end(key, hashed), row)
 
     def _due(self, end: int | None) -> bool:
         if end is None:
-            return not self._redo
+            # A row without an id that asks for something else is a new row.
+            return not self._redo or End.CHANGED in self._redo.kinds
         return end in self._redo.kinds
 
     def _is_due(self, name: bytes, hashed: int, row: Row) -> bool:
@@ -292,19 +223,53 @@ class Survey:
         return InputChangedError(
             f"{self._source}, line {row.line}: row {row.custom_id!r} asks for something else than when it was answered"
             f"{more}. Either the line or the parameters of the command changed. Nothing was sent: undo the change, "
-            "write to another output, or run changed rows again (redo='changed', --redo changed)",
+            "give what asks for something else another id, write to another output, or run changed rows again "
+            "(redo='changed', --redo changed)",
             path=str(self._source),
             line=row.line,
         )
 
-    def _lost(self, number: int) -> InputChangedError:
+    def _check_how_it_asks(self) -> None:
+        """Raise InputChangedError if rows that are as they were would be asked again, because the run asks otherwise.
+
+        An edited row without an id is a new row, and is asked; but who changes a parameter pays for every row.
+        """
+        run, finished = self.finished.run, self.finished
+        if run is None:
+            # Nobody knows how the earlier runs asked; that no answer is kept is no work of an editor.
+            if finished.loses_unnamed() and not finished.keeps_unnamed():
+                raise self._otherwise("no row without an id asks for anything that was answered")
+            return
+        before = defaults_of(run)
+        if run == self.how_it_asks or before is None:
+            return
+        number = self._lost_of(before)
+        if number:
+            changes = ", ".join(differences(before, self._defaults))
+            raise self._otherwise(f"{counted(number, 'answered row')} would be asked anew, because {changes}")
+
+    def _lost_of(self, before: Defaults) -> int:
+        """Rows of the input whose answers would be kept if the run asked as ``before``."""
+        occurrences, number = Occurrences(), 0
+        try:
+            for row in read_rows(self._source, before):
+                hashed = request_hash(row)
+                name = _name(row, hashed, 0 if row.custom_id is not None else occurrences.next(hashed))
+                number += self.finished.loses(key_of(name.encode()), hashed)
+        except ConfigurationError:
+            return 0  # the input is no longer one that could be read so
+        return number
+
+    def _otherwise(self, what: str) -> InputChangedError:
         return InputChangedError(
-            f"the output has answers to {number:,} rows that {self._source} does not ask for any more. Either the "
-            "lines or the parameters of the command changed, and rows without a custom_id are known by what they "
-            "ask. Nothing was sent: undo the change, write to another output, or run what changed (redo='changed', "
-            "--redo changed)",
+            f"{self._source}: {what}. Nothing was sent: undo the change, write to another output, or have the rows "
+            "asked anew (redo='changed', --redo changed)",
             path=str(self._source),
         )
+
+
+def _name(row: Row, hashed: int, occurrence: int) -> str:
+    return unnamed(hashed, occurrence) if row.custom_id is None else row.custom_id
 
 
 def _as_asked(end: int | None, row: Row) -> int | None:

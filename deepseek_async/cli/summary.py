@@ -75,6 +75,8 @@ def summary(
             f"  cache     {progress.cached_tokens:,} tokens hit, {share:.0%} of the "
             f"{report.predicted_cached_tokens:,} that the order of the rows promised"
         )
+    if report.not_asked:
+        yield f"  left out  {counted(report.not_asked, 'row')} of earlier runs that the input does not ask for any more"
     for warning in report.warnings:
         yield f"  warning   {warning}"
     if report.damaged:

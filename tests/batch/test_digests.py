@@ -86,13 +86,11 @@ def test_what_comes_only_once_takes_no_place_in_the_map_of_repeats():
     assert len(occurrences._repeats) == 0
 
 
-@given(st.dictionaries(DIGESTS, st.integers(0, 2**60)), DIGESTS)
-def test_a_mark_changes_one_number_and_tells_what_it_was(numbers: dict[int, int], other: int):
+@given(st.dictionaries(DIGESTS, st.integers(0, 2**60)), DIGESTS, st.integers(0, 2**60))
+def test_a_number_that_is_there_stays(numbers: dict[int, int], key: int, number: int):
     table = DigestMap()
-    for key, number in numbers.items():
-        table.put(key, number & ~8)
+    for known, value in numbers.items():
+        table.put(known, value)
 
-    assert table.mark(other, 8) == (numbers[other] & ~8 if other in numbers else None)
-    assert {key: table.get(key) for key in numbers} == {
-        key: number & ~8 | (8 if key == other else 0) for key, number in numbers.items()
-    }
+    assert table.setdefault(key, number) == numbers.setdefault(key, number)
+    assert {known: table.get(known) for known in numbers} == numbers

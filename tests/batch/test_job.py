@@ -227,11 +227,60 @@ async def test_a_torn_last_line_costs_that_row_and_no_other(bulk: Bulk):
     await bulk.run()
     content = bulk.output.read_bytes()
     last = content[content.rindex(b"\n", 0, -1) + 1 :]
-    for length in (0, 1, len(last) // 2, len(last) - 1):
+    for length in (0, 1, len(last) // 2, len(last) - 2):
         bulk.output.write_bytes(content[: -len(last)] + last[:length])
         report = await bulk.run()
         assert (report.ok, report.resumed, report.damaged) == (1, 19, 0)
         assert len(bulk.named()) == 20
+        assert any("was cut off" in warning for warning in report.warnings) == (length > 0)
+
+
+def without_its_last_line_feed(content: bytes) -> bytes:
+    return content[:-1]
+
+
+def with_a_byte_order_mark(content: bytes) -> bytes:
+    return b"\xef\xbb\xbf" + content
+
+
+def joined_with_byte_order_marks(content: bytes) -> bytes:
+    return b"".join(b"\xef\xbb\xbf" + line for line in content.splitlines(keepends=True))
+
+
+def with_windows_line_ends_but_the_last(content: bytes) -> bytes:
+    return content.replace(b"\n", b"\r\n")[:-2]
+
+
+def in_the_words_of_another_program(content: bytes) -> bytes:
+    return b"\n".join(json.dumps(json.loads(line)).encode() for line in content.splitlines())
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        without_its_last_line_feed,
+        with_a_byte_order_mark,
+        joined_with_byte_order_marks,
+        with_windows_line_ends_but_the_last,
+        in_the_words_of_another_program,
+    ],
+)
+async def test_no_row_is_bought_again_because_an_editor_has_saved_the_output(
+    bulk: Bulk,
+    edited: Callable[[bytes], bytes],
+):
+    bulk.ask(numbered(20))
+    await bulk.run()
+    bulk.output.write_bytes(edited(bulk.output.read_bytes()))
+    resumed = await bulk.run()
+    bulk.ask(numbered(22))
+    more = await bulk.run()
+
+    assert (resumed.ok, resumed.resumed, resumed.damaged, resumed.warnings) == (0, 20, 0, [])
+    assert (more.ok, more.resumed, more.damaged, bulk.requests) == (2, 20, 0, 22)
+    lines = [json.loads(line.removeprefix(b"\xef\xbb\xbf")) for line in bulk.output.read_bytes().splitlines()]
+    assert {line["custom_id"] for line in lines} == {str(number) for number in range(22)}
+    assert len(lines) == 22
 
 
 async def test_a_damaged_line_costs_that_row_and_is_set_aside(bulk: Bulk):

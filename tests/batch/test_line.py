@@ -196,7 +196,7 @@ def test_a_glance_sees_what_decoding_sees_or_nothing(custom_id: str, hashed: int
 
     assert row is not None
     assert row.facts is not None
-    assert seen in {(row.custom_id.encode(), row.facts.hashed), None}
+    assert seen in {(row.custom_id.encode(), row.facts.hashed, row.facts.index), None}
     if custom_id.isascii() and custom_id.isalnum():
         assert seen is not None
     assert hash_in(line) == hashed
@@ -207,7 +207,7 @@ def test_a_glance_leaves_every_other_line_to_decoding():
     failed = encode_line(BatchResult(index=0, error=APIConnectionError("x")), "a", 1)
     changed = encode_line(answered(), "a", 1, {"redo": "length", "set": {"max_tokens": 5}})
 
-    assert glance(line) == (b"a", 1)
+    assert glance(line) == (b"a", 1, 0)
     for other in (
         failed,
         changed,

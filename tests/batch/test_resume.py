@@ -49,14 +49,17 @@ async def test_changed_parameters_change_every_row(bulk: Bulk):
     assert bulk.requests == 3
 
 
-async def test_a_changed_row_without_an_id_is_missed_among_the_answers(bulk: Bulk):
+async def test_a_changed_row_without_an_id_is_a_new_row_and_the_old_line_stays(bulk: Bulk):
     bulk.ask(['"a"', '"b"', '"c"'])
     await bulk.run()
+    before = bulk.output.read_bytes()
     bulk.ask(['"a"', '"B"', '"c"'])
+    report = await bulk.run()
 
-    with pytest.raises(InputChangedError, match=r"answers to 1 rows that .* does not ask for any more"):
-        await bulk.run()
-    assert bulk.requests == 3
+    assert (report.ok, report.resumed, report.not_asked, bulk.requests) == (1, 2, 1, 4)
+    assert bulk.output.read_bytes().startswith(before)
+    again = await bulk.run()
+    assert (again.ok, again.resumed, again.not_asked, bulk.requests) == (0, 3, 1, 4)
 
 
 async def test_changed_rows_run_again_when_that_is_asked_for(bulk: Bulk):

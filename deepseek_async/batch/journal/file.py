@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from deepseek_async.batch.journal.disk import Disk, sync_folder, uninterrupted, write_whole
+from deepseek_async.batch.line import decode_line, text_of
 from deepseek_async.errors import OutputWriteError
 
 LOW_WATER: Final = 64 << 20
@@ -54,16 +55,20 @@ class OutputFile:
         """Offset after the last whole line."""
         self.durable = 0
         """Offset after the last line that was acknowledged."""
+        self.cut = 0
+        """Bytes of a torn last line that were cut off when it was opened."""
 
     def open(self) -> None:
         """Open, and cut off what follows the last line feed: it was being written when a run died.
 
-        That is done also if it parses. Raises OutputWriteError, also for too little room.
+        A whole line is kept, which an editor has left without its end. Raises OutputWriteError, also for too little
+        room.
         """
         disk = self._disk
         try:
             self._descriptor = uninterrupted(disk.open, self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             self.end = self.durable = self._end_of_last_line()
+            self._end_a_whole_line()
             uninterrupted(disk.truncate, self._descriptor, self.end)
             uninterrupted(disk.sync, self._descriptor)
             sync_folder(disk, self._path.parent)
@@ -160,6 +165,17 @@ class OutputFile:
         if free < self._min_free:
             raise DiskFullError(f"{free >> 20:,} MiB are left, and {self._min_free >> 20:,} MiB are to stay free")
         self._space_seen = now
+
+    def _end_a_whole_line(self) -> None:
+        """Give the last line its end, if that is all that it lacks: no beginning of a line is whole."""
+        size = uninterrupted(self._disk.status, self._descriptor).st_size
+        if size == self.end:
+            return
+        if decode_line(text_of(self.read(self.end, size - self.end))) is None:
+            self.cut = size - self.end
+        else:
+            write_whole(lambda rest: self._disk.write(self._descriptor, rest), b"\n")
+            self.end = self.durable = size + 1
 
     def _end_of_last_line(self) -> int:
         end = uninterrupted(self._disk.status, self._descriptor).st_size

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from deepseek_async.batch.journal.disk import Disk, uninterrupted, write_whole
-from deepseek_async.batch.line import begins_like_a_line, decode_line
+from deepseek_async.batch.line import begins_like_a_line, decode_line, text_of
 from deepseek_async.errors import OutputWriteError
 
 _BLOCK: Final = 1 << 20
@@ -36,7 +36,7 @@ def refuse_foreign(path: Path) -> None:
         raise OutputWriteError(f"cannot read {path}: {error.strerror}", path=str(path)) from None
     if start.startswith(_ZEROS):
         return
-    texts = [text for line in start.split(b"\n") if (text := line.strip(b"\0 \t\r"))]
+    texts = [text for line in start.split(b"\n") if (text := text_of(line).strip(b"\0 \t\r"))]
     if texts and not any(begins_like_a_line(text) or decode_line(text) is not None for text in texts):
         raise OutputWriteError(
             f"{path} exists and is not the output of a job, so it is left as it is: name another file",
@@ -48,7 +48,7 @@ class OutputLines:
     """Reads a file of output lines once; of several lines for one row, the last one counts."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._at = 0
         self.damaged: list[tuple[int, int]] = []
         """Offset and length of each line that cannot be what was written."""
@@ -57,18 +57,18 @@ class OutputLines:
         """Each line with its line feed. Raises OutputWriteError when the file cannot be read."""
         try:
             # Past the seam: a failing read ends the run before anything is sent.
-            with self._path.open("rb", buffering=_BLOCK) as file:
+            with self.path.open("rb", buffering=_BLOCK) as file:
                 for line in file:
                     yield line
                     self._at += len(line)
         except OSError as error:
-            raise OutputWriteError(f"cannot read {self._path}: {error.strerror}", path=str(self._path)) from None
+            raise OutputWriteError(f"cannot read {self.path}: {error.strerror}", path=str(self.path)) from None
 
     def expected(self) -> int:
         """About how many lines there are, by the length of the first one."""
         try:
-            with self._path.open("rb") as file:
-                return self._path.stat().st_size // max(_SHORTEST, len(file.readline()))
+            with self.path.open("rb") as file:
+                return self.path.stat().st_size // max(_SHORTEST, len(file.readline()))
         except OSError:
             return 0  # reading it will tell
 
@@ -79,7 +79,7 @@ class OutputLines:
 
     def blank_or_damaged(self, line: bytes) -> None:
         """Note a line that names no row."""
-        if line.strip():
+        if text_of(line).strip():
             self.damaged.append((self._at, len(line)))
 
 

@@ -119,6 +119,11 @@ class Journal:
         """Why nothing can be written any more."""
         return self._failure
 
+    @property
+    def cut(self) -> int:
+        """Bytes of a torn last line that were cut off on entering."""
+        return self._file.cut
+
     def lines(self) -> OutputLines:
         """What earlier runs have written, before anything is appended."""
         return OutputLines(self._path)

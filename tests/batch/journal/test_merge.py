@@ -62,7 +62,7 @@ def test_an_output_may_be_merged_into_itself(parts: list[Path]):
 
 def test_damaged_and_torn_lines_are_left_out_and_counted(parts: list[Path], tmp_path: Path):
     damaged = answered("x", "1").replace(b'"x"', b'"y"')
-    parts[0].write_bytes(damaged + b"\n" + parts[0].read_bytes() + b"\0" * 100 + b"\n" + answered("torn", "1")[:-1])
+    parts[0].write_bytes(damaged + b"\n" + parts[0].read_bytes() + b"\0" * 100 + b"\n" + answered("torn", "1")[:-2])
     merged = merge(parts, tmp_path / "all.jsonl")
 
     assert names_in((tmp_path / "all.jsonl").read_bytes()) == ["a", "c", "d", "b"]

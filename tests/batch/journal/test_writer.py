@@ -196,11 +196,18 @@ async def test_an_acknowledged_row_can_be_read_back_from_its_place(writing: Writ
 
 async def test_a_torn_last_line_is_cut_off_wherever_it_broke(writing: Writing):
     whole, torn = line("a") + line("b"), line("c")
-    for length in range(len(torn)):
+    for length in range(len(torn) - 1):
         writing.path.write_bytes(whole + torn[:length])
         async with writing.journal() as journal:
-            assert read_back(journal) == (["a", "b"], 0)
+            assert (read_back(journal), journal.cut) == ((["a", "b"], 0), length)
         assert writing.path.read_bytes() == whole
+
+
+async def test_a_last_line_that_lacks_nothing_but_its_end_is_kept(writing: Writing):
+    writing.path.write_bytes(line("a") + line("b", 200_000)[:-1])
+    await writing.write("c")
+
+    assert writing.names() == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("content", [b'{"id":"batch_req_torn', b"\0" * 200_000, b"{"])
@@ -237,7 +244,7 @@ async def test_lines_of_another_program_are_an_output_too(writing: Writing):
 
 
 async def test_a_torn_line_may_be_longer_than_a_block(writing: Writing):
-    writing.path.write_bytes(line("a") + line("b", 200_000)[:-1])
+    writing.path.write_bytes(line("a") + line("b", 200_000)[:-2])
     await writing.write("c")
 
     assert writing.names() == ["a", "c"]

@@ -1,0 +1,153 @@
+"""The rows that earlier runs have finished, read from the output: how each ended, and whether it is still asked for."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from deepseek_async.batch.digests import DigestMap
+from deepseek_async.batch.identity import is_unnamed, key_of, unnamed_key
+from deepseek_async.batch.journal.reading import OutputLines
+from deepseek_async.batch.known_rows import GONE, UNKNOWN, KnownRows
+from deepseek_async.batch.line import HASH, Facts, decode_line, glance, text_of
+from deepseek_async.batch.redo import End, Redo
+from deepseek_async.batch.run_record import decode_manifest
+
+_END: Final = 7
+"""Of a row's state: how it ended."""
+_MET: Final = 8
+"""Of a row's state: the input asks for it."""
+_UNNAMED: Final = 16
+"""Of a row's state: it has no id of its own."""
+REPEATED: Final = -1
+FAILED: Final = frozenset({End.FAILED, End.ERROR})
+LOOK_EVERY: Final = 4096
+
+
+class SurveyStoppedError(Exception):
+    """The job was stopped before it began."""
+
+
+class Finished:
+    """The rows that earlier runs have finished: of each its place, its request's hash and how it ended."""
+
+    def __init__(self, redo: Redo) -> None:
+        self._redo = redo
+        self._lines: OutputLines | None = None
+        self._hashes = array("Q")
+        self._states = bytearray()
+        self.rows = KnownRows()
+        self.last_line = -1
+        """Where in the output the last line begins; no other row's is later."""
+        self.run: bytes | None = None
+        """How the latest run asked that says it: see ``how_it_asks``."""
+        self.met = 0
+        """Rows that the input asks for."""
+        self.spent = 0.0
+        """US dollars of all lines, also of those that later ones supersede."""
+        self.places = DigestMap()
+        """Behind which byte of the output an answer to a request of that hash begins, if ``read`` was to note it."""
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def read(self, lines: OutputLines, *, places: bool, spent: bool, stopped: Callable[[], bool]) -> None:
+        """Take in every line. Of several lines for one row the last one counts."""
+        quickly = not (self._redo or spent)
+        self._lines = lines
+        self.rows = KnownRows(lines.expected())
+        for number, line in enumerate(lines):
+            if number % LOOK_EVERY == 0 and stopped():
+                raise SurveyStoppedError
+            seen = glance(line) if quickly else None
+            if seen is None:
+                self._add_slowly(lines, line, places=places)
+                continue
+            name, hashed, position = seen
+            # Most names that we gave are of this form, and to look closer takes ten times as long.
+            if name == b"row-%b-0" % line[HASH]:
+                self._add(unnamed_key(hashed, 0), position, hashed, End.ANSWERED | _UNNAMED)
+            else:
+                self._add(key_of(name), position, hashed, _UNNAMED if is_unnamed(name) else End.ANSWERED)
+            self.last_line = lines.at
+            if places:
+                self.places.put(hashed, lines.at + 1)
+
+    def _add_slowly(self, lines: OutputLines, line: bytes, *, places: bool) -> None:
+        text = text_of(line)
+        row = decode_line(text)
+        if row is None:
+            lines.blank_or_damaged(line)
+            return
+        facts = row.facts or Facts()
+        # A line of another program says nothing of the request; 0 is taken for any.
+        hashed = facts.hashed or 0
+        self.spent += facts.cost or 0.0
+        self.run = bytes(facts.run) or self.run
+        name = row.custom_id.encode()
+        state = self._redo.end_of(row, text) | (_UNNAMED if is_unnamed(name) else 0)
+        self._add(key_of(name), UNKNOWN if facts.index is None else facts.index, hashed, state)
+        if bytes(facts.manifest):
+            self.rows.apply(decode_manifest(facts.manifest))
+        if places and hashed and not facts.set:
+            self.places.put(hashed, lines.at + 1)
+
+        self.last_line = lines.at
+
+    def _add(self, key: int, position: int, hashed: int, state: int) -> None:
+        number = self.rows.line(key, position)
+        if number == len(self._states):
+            self._hashes.append(hashed)
+            self._states.append(state)
+        else:
+            self._hashes[number] = hashed
+            self._states[number] = state
+
+    def end(self, key: int, hashed: int) -> int | None:
+        """How the row of that key ended; None if it has not, CHANGED if it then asked for something else."""
+        number = self.rows.number(key)
+        return None if number is None else self._end(number, hashed)
+
+    def meet(self, number: int, hashed: int) -> int:
+        """How that row ended; it is asked for from now on. When met again, REPEATED."""
+        if self._states[number] & _MET:
+            return REPEATED
+        self._states[number] |= _MET
+        self.met += 1
+        return self._end(number, hashed)
+
+    def _end(self, number: int, hashed: int) -> int:
+        end = self._states[number] & _END
+        found = self._hashes[number]
+        return End.CHANGED if end < End.LENGTH and found != hashed and found else end
+
+    def _is_lost(self, number: int) -> bool:
+        """Whether the row has an answer that this input does not ask for, and that of the run before did."""
+        state = self._states[number]
+        return not state & _MET and state & _END not in FAILED and self.rows.positions[number] != GONE
+
+    def loses(self, key: int, hashed: int) -> bool:
+        """Whether an answer to that request, of the row of that key, is lost."""
+        number = self.rows.number(key)
+        return number is not None and self._is_lost(number) and self._hashes[number] == hashed
+
+    def keeps_unnamed(self) -> bool:
+        """Whether the input asks for a row without an id that has an answer."""
+        return any(state & _MET and state & _UNNAMED and state & _END not in FAILED for state in self._states)
+
+    def loses_unnamed(self) -> bool:
+        """Whether the answer of a row without an id is lost: it can be found only if the input still asks the same."""
+        return any(state & _UNNAMED and self._is_lost(number) for number, state in enumerate(self._states))
+
+    def not_asked(self) -> Iterator[str]:
+        """The names of rows that this input does not ask for, and that of the run before did. They are gone then."""
+        if self.met == len(self) or self._lines is None:
+            return
+        for line in OutputLines(self._lines.path):
+            row = decode_line(text_of(line))
+            number = self.rows.number(key_of(row.custom_id.encode())) if row is not None else None
+            if row is None or number is None or self._states[number] & _MET or self.rows.positions[number] == GONE:
+                continue
+            self.rows.positions[number] = GONE
+            yield row.custom_id

@@ -1,0 +1,56 @@
+"""The rows that an output has lines of, and where each stands in the input of the latest run. Pure."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Final
+
+from deepseek_async.batch.digests import DigestMap
+from deepseek_async.batch.identity import key_of
+from deepseek_async.batch.run_record import Manifest
+
+UNKNOWN: Final = -1
+"""Another program wrote the line, and it does not say where the row stands."""
+GONE: Final = -2
+"""The latest run did not ask for the row any more."""
+
+
+class KnownRows:
+    """Rows by the keys of their names, numbered as they come; 30 to 62 bytes each.
+
+    Feed it every line in the order of the file: of several for one row, the last one counts.
+    """
+
+    def __init__(self, expected: int = 0) -> None:
+        self._numbers = DigestMap(expected)
+        self.positions = array("q")
+        """By the number of the row: its place in the input from 0, or UNKNOWN, or GONE."""
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def line(self, key: int, position: int) -> int:
+        """Take in a line; returns the row's number, which is the number of rows before for a row that is new."""
+        positions = self.positions
+        number = self._numbers.setdefault(key, len(positions))
+        if number == len(positions):
+            positions.append(position)
+        else:
+            positions[number] = position
+        return number
+
+    def number(self, key: int) -> int | None:
+        """The number of the row; None if there is no line of it."""
+        return self._numbers.get(key)
+
+    def apply(self, manifest: Manifest) -> None:
+        """Take in the manifest of a line, after the line itself."""
+        for name, position in zip(manifest.names, manifest.positions, strict=False):
+            self._place(name, position)
+        for name in manifest.gone:
+            self._place(name, GONE)
+
+    def _place(self, name: str, position: int) -> None:
+        number = self._numbers.get(key_of(name.encode()))
+        if number is not None:  # its line may have been damaged since
+            self.positions[number] = position
