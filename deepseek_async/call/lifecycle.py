@@ -125,7 +125,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
     @property
     def charged(self) -> float | None:
         """US dollars that the budget was charged for all attempts; None without a budget, or when nothing was sent."""
-        return sum(charge.dollars for charge in self._charges) if self._charges else None
+        return sum([charge.dollars for charge in self._charges]) if self._charges else None
 
     def say(self, path: str, texts: Mapping[str, Any]) -> None:
         """Send ``texts`` to ``path`` in the place of what was to be sent."""
@@ -293,7 +293,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
                 charge.abandoned(sent=False)
                 raise
             lease.charge = charge
-            self._charges = [*(self._charges or ()), charge]
+            self._charges = [*self._charges, charge] if self._charges else [charge]
         watchdog = Watchdog(self._timeouts, caller.loop, self._until)
         self.attempts += 1
         self.sent_at = time.time()

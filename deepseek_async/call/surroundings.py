@@ -43,10 +43,10 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
         verdict = None if self.content is None else Verdict()
         witness = Witness(verdict)
         try:
-            await self.look_over(call, verdict)
-            answer = await (
-                ask() if self.cache is None else self._through_cache(self.cache, call, decode, ask, witness)
-            )
+            if verdict is not None:
+                await self.look_over(call, verdict)
+            cache = self.cache
+            answer = await (ask() if cache is None else self._through_cache(cache, call, decode, ask, witness))
             if self.content is not None and verdict is not None:
                 answer = await filtered(answer, decode, self.content, verdict)
         except BaseException as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from deepseek_async.errors import DeepSeekError
 from deepseek_async.events import CallEnded, word_for
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from deepseek_async.call.lifecycle import Call
     from deepseek_async.content import Verdict
     from deepseek_async.pricing import Meter
+
+
+_CHOOSING: Final = (ChatCompletion, Completion)
 
 
 class Witness:
@@ -57,14 +60,16 @@ class Witness:
         usage = cost = served = response_id = finish_reason = text = None
         peak = False
         if answer is not None:
-            usage, text = answer.tokens_used(), text_of(answer)
-            if isinstance(answer, ChatCompletion | Completion):
+            usage = answer.tokens_used()
+            if isinstance(answer, _CHOOSING):
                 served, response_id = answer.model or None, answer.id or None
                 if answer.choices:
-                    finish_reason = answer.choices[0].finish_reason
+                    choice = answer.choices[0]
+                    finish_reason = choice.finish_reason
+                    text = choice.text if isinstance(choice, CompletionChoice) else choice.message.content
             elif isinstance(answer, Response):
                 served, response_id = answer.model or None, answer.id or None
-                finish_reason = answer.finish_reason
+                finish_reason, text = answer.finish_reason, answer.output_text
             elif isinstance(answer, CreateEmbeddingResponse):
                 served = answer.model or None
             if usage is not None and self.tier is None:
@@ -72,8 +77,9 @@ class Witness:
                 rate = meter.rate(served or call.model, at)
                 if rate is not None:
                     cost, peak = rate.cost(usage), rate.factor != 1.0
-        if call.charged is not None:
-            cost = call.charged
+        charged = call.charged
+        if charged is not None:
+            cost = charged
         elif cost is None and call.request.operation.output == "nothing" and call.attempts:
             cost = 0.0
         verdict = self.verdict
@@ -123,7 +129,7 @@ def text_of(answer: Answer | None) -> str | None:
     """What ``answer`` says; None for one that says nothing."""
     if isinstance(answer, Response):
         return answer.output_text
-    if isinstance(answer, ChatCompletion | Completion) and answer.choices:
+    if isinstance(answer, _CHOOSING) and answer.choices:
         choice = answer.choices[0]
         return choice.text if isinstance(choice, CompletionChoice) else choice.message.content
     return None

@@ -8,8 +8,8 @@ from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import quote, unquote
 
 from deepseek_async.content.decision import BLOCKED, FLAGGED, REDACTED, Block, Check, Flag, Replace, Verdict
-from deepseek_async.content.patterns import PERSONAL, SECRETS, Finding, Pattern, find, masked
-from deepseek_async.content.texts import copied
+from deepseek_async.content.patterns import PERSONAL, SECRETS, Finding, Pattern, find, likely, masked
+from deepseek_async.content.texts import collected, copied
 from deepseek_async.errors import ConfigurationError, ContentBlockedError
 
 Action: TypeAlias = Literal["redact", "block", "flag", "off"]
@@ -73,6 +73,8 @@ class ContentFilter:
 
     def path(self, path: str, verdict: Verdict) -> str:
         """``path`` of a request, in which names of models and files stand. Raises ContentBlockedError."""
+        if not likely(unquote(path), self._secrets):
+            return path
         names = [unquote(name) for name in path.split("/")]
         allowed = [self._built_in(name, self._secrets, verdict, "input") for name in names]
         return path if allowed == names else "/".join(quote(name, safe="") for name in allowed)
@@ -99,7 +101,7 @@ class ContentFilter:
         return self._built_in(text, self.patterns, verdict, direction)
 
     def _built_in(self, text: str, patterns: tuple[Pattern, ...], verdict: Verdict, direction: str) -> str:
-        findings = list(find(text, patterns))
+        findings = list(find(text, patterns)) if patterns else []
         return masked(text, self.dealt_with(findings, verdict, direction)) if findings else text
 
     def dealt_with(self, findings: Iterable[Finding], verdict: Verdict, direction: str) -> list[Finding]:
@@ -120,13 +122,17 @@ class ContentFilter:
     async def _looked_over(self, body: Any, direction: Direction, verdict: Verdict, known: Mapping[str, str]) -> Any:
         """``body`` with every text in it as it may pass; the same object if each is as it was."""
         checks = self._input_checks if direction == "input" else self._output_checks
+        # What is in no text is in none of them: one look instead of one for each, and nothing to be copied.
+        texts, words = collected(body)
+        patterns, secrets = likely("\n".join(texts), self.patterns), likely("\n".join(words), self._secrets)
+        if not patterns and not secrets and not checks and not known:
+            return body
         copy, places = copied(body)
         changed = False
         for place in places:
             text = known.get(place.text)
             if text is None:
-                patterns = self.patterns if place.prose else self._secrets
-                text = self._built_in(place.text, patterns, verdict, direction)
+                text = self._built_in(place.text, patterns if place.prose else secrets, verdict, direction)
                 if checks and place.prose:
                     text = await self._own(text, checks, direction, verdict)
             if text != place.text:

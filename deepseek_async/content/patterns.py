@@ -115,13 +115,18 @@ PERSONAL: Final = (
 """What points to a person."""
 
 
+def likely(text: str, patterns: tuple[Pattern, ...]) -> tuple[Pattern, ...]:
+    """Those of ``patterns`` that are worth trying on ``text``, or on a part of it."""
+    numbers = _TWO_DIGITS.search(text) is not None
+    return tuple([pattern for pattern in patterns if (pattern.may_be_in(text) if pattern.mark else numbers)])
+
+
 def find(text: str, patterns: tuple[Pattern, ...], start: int = 0) -> Iterator[Finding]:
     """What ``patterns`` find in ``text`` from ``start`` on, from left to right; of two that begin together, the first.
 
     Looking goes on where the last finding ends, so that one never hides what follows it.
     """
-    numbers = _TWO_DIGITS.search(text) is not None
-    patterns = tuple(pattern for pattern in patterns if (pattern.may_be_in(text) if pattern.mark else numbers))
+    patterns = likely(text, patterns)
     ahead = [_next(text, pattern, start) for pattern in patterns]
     while found := [finding for finding in ahead if finding is not None]:
         first = min(found, key=lambda finding: finding.start)

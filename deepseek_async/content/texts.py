@@ -42,8 +42,14 @@ _BINARY: Final = re.compile(r"data:[^,]{0,200};base64,")
 _SHORTEST: Final = 10
 """Characters of the shortest secret that has a form: ``pwd=123456``."""
 
+_MAPPINGS: Final = (dict, Mapping)
+"""The first alone is as quick to tell as it is common."""
+_NUMBERS: Final = frozenset({int, float, bool, type(None)})
+
 LOGPROBS: Final = "logprobs"
 """The text once more, in pieces that no pattern recognises."""
+
+_NO_TEXTS: Final = _BYTES | {LOGPROBS}
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
@@ -69,6 +75,31 @@ class Place(msgspec.Struct, frozen=True, gc=False):
             self.choice[LOGPROBS] = None
 
 
+def collected(value: Any) -> tuple[list[str], list[str]]:
+    """The texts of ``value``, and beside them the words of the API and the names of fields that may be a secret."""
+    texts: list[str] = []
+    words: list[str] = []
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, _MAPPINGS):
+            for name, item in value.items():
+                if isinstance(item, str):
+                    if len(item) < _SHORTEST or not _is_binary(name, item):
+                        (words if name in _WORDS else texts).append(item)
+                elif item.__class__ not in _NUMBERS and name not in _NO_TEXTS:
+                    waiting.append(item)
+                if len(name) >= _SHORTEST:
+                    words.append(name)
+        elif isinstance(value, list | tuple):
+            for item in value:
+                if isinstance(item, str):
+                    texts.append(item)
+                elif item.__class__ not in _NUMBERS:
+                    waiting.append(item)
+    return texts, words
+
+
 def copied(value: Any) -> tuple[Any, list[Place]]:
     """A copy of ``value`` whose texts may be replaced, and where they stand."""
     places: list[Place] = []
@@ -83,7 +114,7 @@ def _copied(value: Any, places: list[Place], choice: dict[str, Any] | None) -> A
         for name, item in value.items():
             if isinstance(item, str):
                 places.extend(_place(mapping, name, item, choice))
-            elif item is not None and name != LOGPROBS:
+            elif item.__class__ not in _NUMBERS and name not in _NO_TEXTS:
                 mapping[name] = _copied(item, places, choice)
         # After the values, so that these are replaced before their field is renamed.
         names = (name for name in value if isinstance(name, str) and len(name) >= _SHORTEST)
@@ -94,7 +125,7 @@ def _copied(value: Any, places: list[Place], choice: dict[str, Any] | None) -> A
         for position, item in enumerate(items):
             if isinstance(item, str):
                 places.extend(_place(items, position, item, choice))
-            elif item is not None:
+            elif item.__class__ not in _NUMBERS:
                 items[position] = _copied(item, places, choice)
         return items
     return value
@@ -102,5 +133,9 @@ def _copied(value: Any, places: list[Place], choice: dict[str, Any] | None) -> A
 
 def _place(container: Any, at: Any, text: str, choice: dict[str, Any] | None) -> Iterator[Place]:
     prose = at not in _WORDS
-    if text and (prose or len(text) >= _SHORTEST) and at not in _BYTES and _BINARY.match(text) is None:
+    if text and (prose or len(text) >= _SHORTEST) and not _is_binary(at, text):
         yield Place(container, at, text, prose=prose, choice=choice)
+
+
+def _is_binary(at: Any, text: str) -> bool:
+    return at in _BYTES or (text.startswith("data:") and _BINARY.match(text) is not None)
