@@ -105,22 +105,27 @@ class Finished:
             self._states[number] = state
 
     def end(self, key: int, hashed: int) -> int | None:
-        """How the row of that key ended; None if it has not, CHANGED if it then asked for something else."""
+        """How the row of that key ended; None if it has not, CHANGED if it was answered to something else.
+
+        One that failed and asks for something else now has not ended: no answer is in its way.
+        """
         number = self.rows.number(key)
         return None if number is None else self._end(number, hashed)
 
-    def meet(self, number: int, hashed: int) -> int:
-        """How that row ended; it is asked for from now on. When met again, REPEATED."""
+    def meet(self, number: int, hashed: int) -> int | None:
+        """How that row ended, as ``end`` says; it is asked for from now on. When met again, REPEATED."""
         if self._states[number] & _MET:
             return REPEATED
         self._states[number] |= _MET
         self.met += 1
         return self._end(number, hashed)
 
-    def _end(self, number: int, hashed: int) -> int:
+    def _end(self, number: int, hashed: int) -> int | None:
         end = self._states[number] & _END
         found = self._hashes[number]
-        return End.CHANGED if end < End.LENGTH and found != hashed and found else end
+        if end >= End.LENGTH or found in (hashed, 0):
+            return end
+        return None if end == End.FAILED else End.CHANGED
 
     def _is_lost(self, number: int) -> bool:
         """Whether the row has an answer that this input does not ask for, and that of the run before did."""

@@ -15,7 +15,9 @@ DEFAULT_MODEL: Final = "deepseek-flash"
 _MAPPINGS: Final = (dict, Mapping)
 """dict first, because to ask an abstract class costs a row half a microsecond."""
 _NOT_SENT: Final = ("stream", "stream_options", "prompt")
-_REQUESTS: Final = frozenset({"prompt", "messages", "body", "custom_id"})
+_CUSTOM_ID: Final = "custom_id"
+_REQUESTED: Final = frozenset({"prompt", "messages", "body"})
+_REQUESTS: Final = _REQUESTED | {_CUSTOM_ID}
 _CAPS: Final = ("max_tokens", "max_completion_tokens")
 _TRANSLATED: Final = frozenset({*_NOT_SENT, *_CAPS[1:], "thinking"})
 _ENDPOINTS: Final = frozenset({"/v1/chat/completions", "/chat/completions"})
@@ -43,6 +45,8 @@ class Defaults(msgspec.Struct, frozen=True):
     parameters: Mapping[str, Any] = {}
     template: str | None = None
     """A prompt with ``{column}`` places, for rows that are records and not requests."""
+    id_column: str | None = None
+    """The column, or key, that holds each row's id; None for ``custom_id``, in the rows that have one."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model.strip():
@@ -60,6 +64,7 @@ class RowReader:
         self._path = path
         self._wanted = wanted
         self._index = 0
+        self._id_column = defaults.id_column or _CUSTOM_ID
 
     @property
     def wants_all(self) -> bool:
@@ -83,8 +88,10 @@ class RowReader:
         line = index + 1 if line is None else line
         custom_id = None
         try:
-            if isinstance(value, _MAPPINGS) and "custom_id" in value:
-                custom_id = _identifier(value["custom_id"])
+            if isinstance(value, _MAPPINGS) and self._id_column in value:
+                custom_id = _identifier(value[self._id_column], self._id_column)
+            if custom_id is None and self._defaults.id_column is not None:
+                return self._without_id(index, line, value)
             return Row(index, line, custom_id, self._body(self._parameters(value)))
         except InvalidRequestError as error:
             return self._bad(index, line, error.message, repr(value).encode("utf-8", "replace"), custom_id)
@@ -93,6 +100,10 @@ class RowReader:
         """The row for a line that could not even be parsed."""
         index, self._index = self._index, self._index + 1
         return self._bad(index, line, reason, text)
+
+    def _without_id(self, index: int, line: int, value: Any) -> Row:
+        reason = f"it has no id: there is nothing under {self._id_column!r}"
+        return self._bad(index, line, reason, repr(value).encode("utf-8", "replace"))
 
     def _bad(self, index: int, line: int, reason: str, text: bytes, custom_id: str | None = None) -> Row:
         place = f"{self._path}, line {line}" if self._path else f"request {line}"
@@ -114,9 +125,10 @@ class RowReader:
 
     def _from_mapping(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
         if "body" not in value:
-            if "custom_id" not in value:
+            ids = {_CUSTOM_ID, self._id_column}
+            if ids.isdisjoint(value):
                 return value
-            return {name: item for name, item in value.items() if name != "custom_id"}
+            return {name: item for name, item in value.items() if name not in ids or name in _REQUESTED}
         url, method = value.get("url", "/v1/chat/completions"), value.get("method", "POST")
         if url not in _ENDPOINTS:
             raise InvalidRequestError(f"url is {url!r}; a batch sends /v1/chat/completions")
@@ -211,13 +223,15 @@ def _kind(value: Any) -> str:
     return "null" if value is None else type(value).__name__
 
 
-def _identifier(custom_id: Any) -> str | None:
-    if custom_id is None:
+def _identifier(value: Any, column: str) -> str | None:
+    if value is None:
         return None
-    if type(custom_id) is str and custom_id and custom_id.isprintable():
-        return custom_id
-    if isinstance(custom_id, int) and not isinstance(custom_id, bool):
-        return str(custom_id)
-    if not isinstance(custom_id, str) or not custom_id:
-        raise InvalidRequestError(f"custom_id must be a non-empty string, not {custom_id!r}")
-    raise InvalidRequestError("custom_id holds control characters or a lone surrogate")
+    if type(value) is str and value and value.isprintable():
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # data frames make floats of whole numbers where one is missing
+    if not isinstance(value, str) or not value:
+        raise InvalidRequestError(f"{column} must be a non-empty string, not {value!r}")
+    raise InvalidRequestError(f"{column} holds control characters or a lone surrogate")

@@ -39,6 +39,8 @@ def read_rows(path: Path, defaults: Defaults, wanted: Sequence[int] | None = Non
     """
     if defaults.template is not None:
         _check_template(defaults.template)
+    if defaults.id_column is not None and form_of(path) == "txt":
+        raise ConfigurationError(f"{path} is plain text, which has no column {defaults.id_column!r}")
     reader = RowReader(defaults, str(path), wanted)
     match form_of(path):
         case "csv":
@@ -54,7 +56,7 @@ def read_rows(path: Path, defaults: Defaults, wanted: Sequence[int] | None = Non
 def read_ids(path: Path, defaults: Defaults) -> Iterator[tuple[int, str | None]]:
     """Line and ``custom_id`` of every row that ``read_rows`` would give, without reading what JSON lines ask for."""
     match form_of(path):
-        case "csv" | "parquet":
+        case form if form in {"csv", "parquet"} or defaults.id_column is not None:
             return ((row.line, row.custom_id) for row in read_rows(path, defaults))
         case "txt":
             return ((number, None) for number, _ in _lines(path))
@@ -210,7 +212,7 @@ def _csv_rows(path: Path, defaults: Defaults, reader: RowReader) -> Iterator[Row
         raise ConfigurationError(
             f"a CSV input needs a template, for example 'Summarise: {{text}}'; {path} has: {_named(columns)}",
         )
-    _check_columns(path, defaults.template, columns)
+    _check_columns(path, defaults, columns)
     return _csv_requests(path, reader)
 
 
@@ -219,12 +221,16 @@ def _lift_field_limit() -> None:
     csv.field_size_limit(max(csv.field_size_limit(), ACCEPTED_BYTES))
 
 
-def _check_columns(path: Path, template: str, columns: list[str]) -> None:
-    wanted = _columns_of(template)
+def _check_columns(path: Path, defaults: Defaults, columns: list[str]) -> None:
+    wanted = [] if defaults.template is None else _columns_of(defaults.template)
     for name in wanted:
         if name not in columns:
             raise ConfigurationError(f"the template names the column {name!r}; {path} has: {_named(columns)}")
-    for name in [*wanted, "custom_id"]:
+    if defaults.id_column is not None and defaults.id_column not in columns:
+        raise ConfigurationError(
+            f"the ids are to be in the column {defaults.id_column!r}; {path} has: {_named(columns)}",
+        )
+    for name in [*wanted, defaults.id_column or "custom_id"]:
         if columns.count(name) > 1:
             raise ConfigurationError(f"{path} has more than one column {name!r}")
 
@@ -295,17 +301,16 @@ def _csv_row(columns: list[str], values: list[str], line: int, reader: RowReader
 def _parquet_rows(path: Path, defaults: Defaults, reader: RowReader) -> Iterator[Row]:
     file = _parquet_file(path)
     try:
-        _check_table(path, defaults.template, file.schema_arrow.names)
+        _check_table(path, defaults, file.schema_arrow.names)
     except ConfigurationError:
         file.close()
         raise
     return _parquet_records(file, reader)
 
 
-def _check_table(path: Path, template: str | None, columns: list[str]) -> None:
-    if template is not None:
-        _check_columns(path, template, columns)
-    elif not {"prompt", "messages", "body"} & set(columns):
+def _check_table(path: Path, defaults: Defaults, columns: list[str]) -> None:
+    _check_columns(path, defaults, columns)
+    if defaults.template is None and not {"prompt", "messages", "body"} & set(columns):
         raise ConfigurationError(
             f"{path} has neither a column prompt nor messages, so it needs a template, for example "
             f"'Summarise: {{text}}'; it has: {_named(columns)}",

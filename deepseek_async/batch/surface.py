@@ -55,6 +55,7 @@ class Batch:
         *,
         ordered: bool = False,
         model: str = DEFAULT_MODEL,
+        id_column: str | None = None,
         concurrency: int | None = None,
         **parameters: Any,
     ) -> AsyncGenerator[BatchResult, None]:
@@ -64,7 +65,8 @@ class Batch:
         ``max_concurrency``, or as many as the limit that it finds allows). Results come as they end, or with
         ``ordered=True`` in the order of the requests.
         A request that fails is a result with ``error`` set; nothing is raised for it. ``model`` and further
-        ``parameters`` apply to requests that do not name their own. Raises ConfigurationError for a single request.
+        ``parameters`` apply to requests that do not name their own. ``id_column`` names the key that holds a request's
+        id, in place of ``custom_id``. Raises ConfigurationError for a single request.
         """
         if isinstance(requests, str | bytes | Mapping):
             # They can be iterated over, and each letter of a prompt would be paid for.
@@ -72,7 +74,7 @@ class Batch:
                 f"map takes many requests, and got one {type(requests).__name__}: put it in a list, or use run for a "
                 "file",
             )
-        reader = RowReader(Defaults(model=model, parameters=parameters))
+        reader = RowReader(Defaults(model=model, parameters=parameters, id_column=id_column))
         answerer = self._answerer
 
         def answer(request: Any) -> Coroutine[Any, Any, BatchResult]:
@@ -100,6 +102,7 @@ class Batch:
         *,
         model: str = DEFAULT_MODEL,
         template: str | None = None,
+        id_column: str | None = None,
         ordered: bool = False,
         concurrency: int | None = None,
         order: Order | None = None,
@@ -127,6 +130,7 @@ class Batch:
             output,
             model=model,
             template=template,
+            id_column=id_column,
             ordered=ordered,
             concurrency=concurrency,
             order=order,
@@ -153,6 +157,7 @@ class Batch:
         *,
         model: str = DEFAULT_MODEL,
         template: str | None = None,
+        id_column: str | None = None,
         ordered: bool = False,
         concurrency: int | None = None,
         order: Order | None = None,
@@ -206,7 +211,7 @@ class Batch:
             Path(source),
             Path(output),
             self._answerer,
-            defaults=Defaults(model=model, parameters=parameters, template=template),
+            defaults=Defaults(model=model, parameters=parameters, template=template, id_column=id_column),
             concurrency=self._checked(concurrency),
             schedule=self._schedule(order, window, deadline, ordered=ordered),
             ordered=ordered,

@@ -280,8 +280,9 @@ def _repeated(source: Path, defaults: Defaults, row: Row, number: int) -> InputF
     # Read again, because to remember the line of every id takes memory.
     lines = (line for line, custom_id in read_ids(source, defaults) if custom_id == row.custom_id)
     more = f", and {number - 1:,} further rows repeat an id" if number > 1 else ""
+    column = defaults.id_column or "custom_id"
     return InputFormatError(
-        f"{source}, line {row.line}: custom_id {row.custom_id!r} is already that of line {next(lines, 0)}{more}. "
+        f"{source}, line {row.line}: {column} {row.custom_id!r} is already that of line {next(lines, 0)}{more}. "
         "Nothing was sent: each row needs an id of its own, or none",
         path=str(source),
         line=row.line,

@@ -98,6 +98,7 @@ def run(
     rows = rows or RowFlags()
     options = {
         "template": rows.template,
+        "id_column": rows.id_column,
         "ordered": ordered,
         **(schedule or ScheduleFlags()).options(),
         **(job or JobFlags()).options(),

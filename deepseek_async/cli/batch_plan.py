@@ -74,7 +74,7 @@ def run(
     table = prices()
     parameters = rows.parameters()
     model = {"model": parameters.pop("model")} if "model" in parameters else {}
-    defaults = Defaults(**model, parameters=parameters, template=rows.template)
+    defaults = Defaults(**model, parameters=parameters, template=rows.template, id_column=rows.id_column)
     planned = plan(read_rows(source, defaults), _counter(tokenizer), answer_tokens=answer_tokens)
     figures = _figures(planned, table, seconds=planned.seconds(concurrency, seconds), tokenizer=tokenizer)
     if as_json:

@@ -20,6 +20,7 @@ _OWN_FLAGS: Final = {
     "temperature": "--temperature",
     "thinking": "--thinking",
     "template": "--template",
+    "id_column": "--id-column",
     "ordered": "--ordered",
     "concurrency": "--concurrency",
     "order": "--schedule",
@@ -49,6 +50,15 @@ class RowFlags:
     template: Annotated[
         str | None,
         Parameter(group=ROWS, help="Prompt with {column} places, for .csv and for rows that are records."),
+    ] = None
+    id_column: Annotated[
+        str | None,
+        Parameter(
+            group=ROWS,
+            metavar="NAME",
+            help="Column, or key, with each row's id, by which the row is known when its text changes. Default: "
+            "custom_id, where there is one.",
+        ),
     ] = None
     max_tokens: Annotated[PositiveInt | None, Parameter(group=ROWS, help="Longest answer, reasoning included.")] = None
     temperature: Annotated[NonNegativeFloat | None, Parameter(group=ROWS, help="0 to 2.")] = None

@@ -74,6 +74,81 @@ async def test_changed_rows_run_again_when_that_is_asked_for(bulk: Bulk):
     assert (again.ok, again.resumed, bulk.requests) == (0, 6, 7)
 
 
+async def test_a_row_that_failed_and_asks_for_something_else_now_is_asked(bulk: Bulk):
+    bulk.simulator.script(*[Fault("bad_request")] * 2)
+    bulk.ask(numbered(3))
+    await bulk.run(concurrency=1)
+    bulk.ask([{**row, "prompt": "Mended"} if row["custom_id"] == "0" else row for row in numbered(3)])
+    report = await bulk.run()
+
+    assert (report.ok, report.resumed, report.resumed_failed, bulk.requests) == (1, 2, 1, 4)
+    assert latest(bulk)["0"]["error"] is None
+
+
+async def test_numbers_that_are_written_otherwise_ask_for_the_same(bulk: Bulk):
+    bulk.ask([{"prompt": "version 2.0", "temperature": 0, "stop": ["1.0"]}])
+    await bulk.run(max_tokens=8)
+    bulk.ask(['{"temperature": 0.0, "stop": ["1.0"], "prompt": "version 2.0"}'])
+    report = await bulk.run(max_tokens=8.0)
+
+    assert (report.resumed, report.not_asked, bulk.requests) == (1, 0, 1)
+
+
+async def test_other_parameters_do_not_buy_rows_without_an_id_again_without_a_word(bulk: Bulk):
+    bulk.ask(['"a"', '"b"', {"prompt": "c", "temperature": 0.5, "max_tokens": 7}])
+    await bulk.run(temperature=0.5)
+    bulk.ask(['"a"', '"b"', {"prompt": "c", "temperature": 0.5, "max_tokens": 7}, '"d"'])
+
+    said = r"2 answered rows would be asked anew, because max_tokens is 9 and was 8\. Nothing was sent"
+    with pytest.raises(InputChangedError, match=said):
+        await bulk.run(temperature=0.5, max_tokens=9)
+    assert bulk.requests == 3
+    # Every way that the message names goes on.
+    assert (await bulk.run(temperature=0.5)).ok == 1
+    other = await bulk.client.batch.run(bulk.source, bulk.folder / "other.jsonl", **{**QUICK, "max_tokens": 9})
+    again = await bulk.run(temperature=0.5, max_tokens=9, redo="changed")
+    assert (other.ok, again.ok, again.resumed, again.not_asked) == (4, 3, 1, 3)
+    finished = await bulk.run(temperature=0.5, max_tokens=9)
+    assert (finished.ok, finished.resumed, finished.not_asked) == (0, 4, 3)
+
+
+async def test_an_edit_under_other_parameters_that_change_no_row_is_an_edit(bulk: Bulk):
+    bulk.ask([{"prompt": word, "max_tokens": 7} for word in "abc"])
+    await bulk.run(max_tokens=8)
+    bulk.ask([{"prompt": word, "max_tokens": 7} for word in "abd"])
+    report = await bulk.run(max_tokens=9)
+
+    assert (report.ok, report.resumed, report.not_asked) == (1, 2, 1)
+
+
+async def test_rows_that_get_ids_later_are_not_bought_again_without_a_word(bulk: Bulk):
+    bulk.ask([{"prompt": word, "review": number} for number, word in enumerate("abc")])
+    await bulk.run(template="{prompt}")
+
+    with pytest.raises(InputChangedError, match="3 answered rows would be asked anew, because id_column is 'review'"):
+        await bulk.run(template="{prompt}", id_column="review")
+    report = await bulk.run(template="{prompt}", id_column="review", redo="changed")
+    assert (report.ok, report.left, bulk.requests) == (3, 0, 6)
+
+
+async def test_an_output_that_does_not_say_how_it_was_asked_is_not_bought_again_as_a_whole(bulk: Bulk):
+    bulk.ask(['"a"', '"b"'])
+    await bulk.run()
+    lines = bulk.lines()
+    for line in lines:
+        line["deepseek_async"].pop("run", None)
+        del line["deepseek_async"]["crc32"]
+    bulk.output.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    before = bulk.output.read_bytes()
+
+    with pytest.raises(InputChangedError, match="no row without an id asks for anything that was answered"):
+        await bulk.run(max_tokens=9)
+    assert (bulk.requests, bulk.output.read_bytes()) == (2, before)
+    bulk.ask(['"a"', '"B"'])
+    assert (await bulk.run()).ok == 1
+    assert (await bulk.run(max_tokens=9, redo="changed")).ok == 2
+
+
 async def test_a_bad_row_without_an_id_may_be_mended(bulk: Bulk):
     bulk.ask(['"a"', "{bad"])
     await bulk.run()

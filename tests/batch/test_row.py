@@ -130,6 +130,24 @@ def test_custom_ids_are_texts_or_whole_numbers(given: Any, name: str | None):
     assert read({"prompt": "Hello", "custom_id": given}).custom_id == name
 
 
+@pytest.mark.parametrize(("given", "name"), [("a", "a"), (7, "7"), (7.0, "7")])
+def test_ids_may_stand_under_another_name_which_is_not_sent(given: Any, name: str):
+    row = read({"prompt": "Hello", "review": given, "custom_id": "other"}, id_column="review")
+
+    assert row.custom_id == name
+    assert set(row.body or ()) == {"model", "messages"}
+
+
+def test_a_prompt_may_be_the_id_and_is_asked_all_the_same():
+    assert body_of({"prompt": "Hello"}, id_column="prompt")["messages"] == HELLO
+    assert read({"prompt": "Hello"}, id_column="prompt").custom_id == "Hello"
+
+
+@pytest.mark.parametrize("value", ["Hello", {"prompt": "Hello"}, {"prompt": "Hello", "review": None}])
+def test_a_row_without_the_id_that_was_promised_is_a_bad_row(value: Any):
+    assert "it has no id: there is nothing under 'review'" in reason(read(value, id_column="review"))
+
+
 @pytest.mark.parametrize("given", ["", True, 1.5, ["a"], {"a": 1}, "a\nb", "a\x1b[31m", "\ud800"])
 def test_other_custom_ids_are_refused(given: Any):
     row = read({"prompt": "Hello", "custom_id": given})

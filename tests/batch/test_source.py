@@ -285,6 +285,28 @@ def parquet(path: Path, **columns: list[Any]) -> Path:
     return path
 
 
+def test_ids_may_stand_in_any_column_of_a_table(tmp_path: Path):
+    defaults = Defaults(template="{text}", id_column="review")
+    table = parquet(tmp_path / "in.parquet", review=[5, 6], text=["a", "b"])
+    (tmp_path / "in.csv").write_text("review,text\n5,a\n6,b\n")
+    (tmp_path / "in.jsonl").write_text('{"review": 5, "text": "a"}\n{"review": 6, "text": "b"}\n')
+    for path in (table, tmp_path / "in.csv", tmp_path / "in.jsonl"):
+        rows = list(read_rows(path, defaults))
+
+        assert [row.custom_id for row in rows] == ["5", "6"]
+        assert [name for _, name in read_ids(path, defaults)] == ["5", "6"]
+
+
+@pytest.mark.parametrize("name", ["in.csv", "in.parquet", "in.txt"])
+def test_a_column_of_ids_that_is_not_there_is_refused(tmp_path: Path, name: str):
+    parquet(tmp_path / "in.parquet", text=["a"])
+    (tmp_path / "in.csv").write_text("text\na\n")
+    (tmp_path / "in.txt").write_text("a\n")
+
+    with pytest.raises(ConfigurationError, match=r"no column 'review'|the ids are to be in the column 'review'"):
+        read_rows(tmp_path / name, Defaults(template="{text}", id_column="review"))
+
+
 def test_a_parquet_file_is_read_like_a_table(tmp_path: Path):
     path = parquet(tmp_path / "in.parquet", custom_id=[f"{n}" for n in range(600)], text=[f"t{n}" for n in range(600)])
     rows = list(read_rows(path, Defaults(template="Say {text}")))
