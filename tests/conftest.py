@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from itertools import count
 from typing import Any
 from unittest import mock
 
 import aiohttp
 import aioresponses.core
 import pytest
+import uvloop
 from clients import AT_ONCE, Connect
 from hypothesis import HealthCheck, settings
+from leftovers import Leftovers
 from servers import CANARY, Script, ScriptedServer, Serve
 
 from deepseek_async import AsyncDeepSeek
+from deepseek_async.observe.logs import prepare as prepare_logging
 
 # How long an example takes says how busy the machine is, and nothing of the code.
 settings.register_profile(
@@ -41,12 +47,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rounds", type=int, help="rounds of the tests that kill, tear and fail again and again")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # What a process gets once, whichever test is the first to need it.
+    prepare_logging()
+    uvloop.new_event_loop().close()
+    config.pluginmanager.register(Leftovers(), "leftovers")
+
+
+INHERITED = re.compile(r"PATH|TMPDIR|LD_LIBRARY_PATH|PY.*|COVERAGE.*|HYPOTHESIS.*")
+"""What a test gets to see of the environment that the suite was started in."""
+
+homes = count()
+
+
 @pytest.fixture(autouse=True)
-def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test depends on what the machine has set, or leaves anything in its user's home."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-    for name in ("API_KEY", "BASE_URL", "ASYNC_MAX_CONCURRENCY", "ASYNC_HOLIDAYS", "ASYNC_CACHE_DIR"):
-        monkeypatch.delenv(f"DEEPSEEK_{name}", raising=False)
+def environment_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test depends on what the machine has set, nor leaves anything in its user's home or in this checkout."""
+    for name in os.environ:
+        if not INHERITED.fullmatch(name):
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.getbasetemp() / f"home-{next(homes)}"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    monkeypatch.chdir(home)
 
 
 @pytest.fixture

@@ -28,6 +28,8 @@ For example:
     deepseek-async simulate --port 8000 --latency 0.5 --tokens-per-second 60
     deepseek-async simulate --fault-rate 0.05 --fault overloaded"""
 
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
 _TEMPO: Final = Group("Tempo", sort_key=1)
 _LIMITS: Final = Group("Limits and money", sort_key=2)
 _FAULTS: Final = Group("Faults", sort_key=3)
@@ -103,20 +105,22 @@ async def _serve(settings: SimulatorSettings) -> None:
     from deepseek_async.simulator import Simulator  # noqa: PLC0415
 
     stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
     simulator = Simulator(settings)
     try:
         await simulator.start()
     except OSError as error:
         raise ConfigurationError(f"cannot listen on port {settings.port}: {error}") from None
+    loop = asyncio.get_running_loop()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stopped.set)
     try:
         sys.stdout.write(f"export DEEPSEEK_BASE_URL={simulator.base_url}\nexport DEEPSEEK_API_KEY={SIMULATED_KEY}\n")
         sys.stdout.flush()
         say("simulating; set these two in another terminal, Ctrl-C ends it")
         await stopped.wait()
     finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
         await simulator.aclose()
     counted = simulator.statistics()
     say(f"{counted.requests:,} requests, {counted.served:,} answered, {counted.aborted:,} broken off by the caller")

@@ -211,12 +211,16 @@ def test_ordered_results_are_in_order_whatever_ends_first(chance: random.Random,
         desk = Desk()
         dispatcher = Dispatcher(range(size), desk.work, concurrency=concurrency, ordered=True)
         collecting = asyncio.create_task(collect(dispatcher))
-        while not collecting.done():
-            await asyncio.sleep(0)
-            for row in list(desk.running):
-                if not desk.running[row].done() and chance.random() < 0.3:
-                    desk.end(row)
-        return collecting.result()
+        try:
+            while not collecting.done():
+                await asyncio.sleep(0)
+                for row in list(desk.running):
+                    if not desk.running[row].done() and chance.random() < 0.3:
+                        desk.end(row)
+            return collecting.result()
+        finally:  # Hypothesis leaves an example in its middle when it has drawn enough
+            collecting.cancel()
+            await asyncio.wait([collecting])
 
     assert asyncio.run(run()) == list(range(size))
 
@@ -476,16 +480,17 @@ async def test_stop_keeps_workers_in_line_from_asking_an_async_source_again():
             gates.append(asyncio.get_running_loop().create_future())
             yield await gates[-1]
 
-    dispatcher = Dispatcher(rows(), echo, concurrency=CONCURRENCY)
-    collecting = asyncio.create_task(collect(dispatcher))
-    await settled()
-    for row in range(CONCURRENCY):
-        gates[-1].set_result(row)
+    async with aclosing(rows()) as source:
+        dispatcher = Dispatcher(source, echo, concurrency=CONCURRENCY)
+        collecting = asyncio.create_task(collect(dispatcher))
         await settled()
-    dispatcher.stop()
-    gates[-1].set_result(99)
+        for row in range(CONCURRENCY):
+            gates[-1].set_result(row)
+            await settled()
+        dispatcher.stop()
+        gates[-1].set_result(99)
 
-    assert await collecting == [0, 1, 2, 99]
+        assert await collecting == [0, 1, 2, 99]
     assert len(gates) == CONCURRENCY + 1
 
 

@@ -12,7 +12,14 @@ import pytest
 from command_line import KEY, CommandLine, Serve, Terminal
 
 from deepseek_async.cli.app import run
+from deepseek_async.observe.logs import LOGGER
 from deepseek_async.simulator import Simulator, SimulatorSettings
+
+
+@pytest.fixture(autouse=True)
+def handlers_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command lets the library's warnings be shown for the rest of its process."""
+    monkeypatch.setattr(LOGGER, "handlers", LOGGER.handlers.copy())
 
 
 @pytest.fixture
