@@ -57,6 +57,7 @@ class Connected:
             self.session,
             self.gate,
             protections,
+            base_url=base_url or settings.base_url,
             account=_account_of(api_key) if another_key else settings.account,
             limits=settings.limits,
         )

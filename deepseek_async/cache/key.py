@@ -14,14 +14,14 @@ _DELIVERY: Final = frozenset({"stream", "stream_options"})
 """How an answer is delivered is no part of what was asked: a streamed answer serves a plain request too."""
 
 
-def cache_key(*, origin: str, account: str, path: str, request: Mapping[str, Any]) -> bytes:
+def cache_key(*, base_url: str, account: str, path: str, request: Mapping[str, Any]) -> bytes:
     """32 bytes for everything that decides about the answer: server, account, endpoint, model, whole request.
 
     The order of a request's fields makes no difference, the order of its messages does. ``account`` is in it
     because one account's answers must not be served to another.
     """
     asked = {name: value for name, value in request.items() if name not in _DELIVERY}
-    return sha256(orjson.dumps([origin, account, path, asked], option=orjson.OPT_SORT_KEYS)).digest()
+    return sha256(orjson.dumps([base_url, account, path, asked], option=orjson.OPT_SORT_KEYS)).digest()
 
 
 def is_deterministic(request: Mapping[str, Any], operation: Operation = CHAT) -> bool:

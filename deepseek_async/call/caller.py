@@ -62,6 +62,7 @@ class Caller:
         gate: Gate,
         protections: Protections,
         *,
+        base_url: str,
         account: str,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
@@ -70,6 +71,8 @@ class Caller:
         self.limits = limits
         self.origin = gate.origin
         """Scheme, host and port of the server."""
+        self.base_url = base_url
+        """What tells its answers from those of another service behind the same gateway."""
         self.account = account
         """Whose calls they are, for a cache that several accounts share."""
         self.loop = asyncio.get_running_loop()

@@ -113,7 +113,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
             return None, None
         # Read back from the bytes, because messages may be objects and the key must not depend on that.
         path, asked = request.outgoing.path, request.texts()
-        key = cache_key(origin=caller.origin, account=caller.account, path=path, request=asked)
+        key = cache_key(base_url=caller.base_url, account=caller.account, path=path, request=asked)
         return key, await self.cache.find(key)
 
     async def _through_cache(

@@ -14,7 +14,7 @@ REQUEST = {"model": "deepseek-flash", "messages": [{"role": "user", "content": "
 
 
 def key(request: dict[str, Any] = REQUEST, **place: str) -> bytes:
-    known = {"origin": "https://api.deepseek.com", "account": "a", "path": "/chat/completions"}
+    known = {"base_url": "https://api.deepseek.com", "account": "a", "path": "/chat/completions"}
     return cache_key(**{**known, **place}, request=request)
 
 
@@ -42,7 +42,7 @@ def test_every_other_change_is_another_request(change: dict[str, Any]):
     assert key({**REQUEST, **change}) != key()
 
 
-@pytest.mark.parametrize("place", [{"origin": "https://other.example"}, {"account": "b"}, {"path": "/completions"}])
+@pytest.mark.parametrize("place", [{"base_url": "https://other.example"}, {"account": "b"}, {"path": "/completions"}])
 def test_another_server_account_or_endpoint_is_another_request(place: dict[str, str]):
     assert key(**place) != key()
 

@@ -642,3 +642,11 @@ async def test_a_deadline_holds_around_all_of_it(serve: Serve, connect: Connect,
     )
     with pytest.raises(Exception, match=r"total|deadline"):
         await ask(client)
+
+
+async def test_services_behind_one_gateway_have_their_own_answers(serve: Serve, connect: Connect):
+    server = await serve([ANSWER])
+    cache = Cache()
+    for path in ("/one/v1", "/two/v1", "/one/v1"):
+        await ask(connect(server.url + path, cache=cache))
+    assert [request.path for request in server.requests] == ["/one/v1/chat/completions", "/two/v1/chat/completions"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import random
 from typing import Any
 
@@ -97,6 +98,38 @@ async def test_every_text_of_a_request_is_checked():
     assert KEY not in str(sent)
     assert str(sent).count("[api_key]") == 3
     assert KEY in str(body), "the caller's own messages are left alone"
+
+
+NAMES = st.sampled_from(["content", "text", "x", "role", "id", "arguments", "a_field_of_tomorrow", "type", "user"])
+BODIES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=20)),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(NAMES, inner, max_size=4)),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(NAMES, BODIES), st.data())
+def test_a_secret_is_found_wherever_it_stands_and_all_else_stays(body: dict[str, Any], data: st.DataObject):
+    at: Any = body
+    while nested := [each for each in (at.values() if isinstance(at, dict) else at) if isinstance(each, list | dict)]:
+        if data.draw(st.booleans()):
+            break
+        at = data.draw(st.sampled_from(nested))
+    text = data.draw(st.sampled_from(["my key is KEY", "KEY", "KEY and more"])).replace("KEY", KEY)
+    name = data.draw(NAMES)
+
+    def put(value: str) -> None:
+        if isinstance(at, list):
+            at.append(value)
+        else:
+            at[name] = value
+
+    put(text)
+    before = json.dumps(body)
+    for look in (ContentFilter().request, ContentFilter().answer):
+        passed = json.dumps(asyncio.run(look(body, Verdict())))
+        assert passed == before.replace(KEY, "[api_key]")
+    assert json.dumps(body) == before, "the caller's own is left alone"
 
 
 async def test_a_harmless_request_is_the_same_object():

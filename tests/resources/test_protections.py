@@ -23,7 +23,9 @@ from deepseek_async.content import Block, ContentFilter
 from deepseek_async.events import CallEnded, Event
 from deepseek_async.observe.audit import AuditLog
 from deepseek_async.observe.audit.query import Query, lines
+from deepseek_async.observe.logs import CallLog
 from deepseek_async.observe.metrics import Metrics
+from deepseek_async.observe.telemetry import Telemetry
 from deepseek_async.simulator import Fault, Simulator
 from deepseek_async.types import CompletionUsage
 
@@ -127,16 +129,21 @@ def test_every_method_that_sends_is_walked():
 
 
 @pytest.mark.parametrize(("way", "place"), PLACES)
-async def test_a_call_is_told_charged_labelled_and_kept(walk: Walk, connect: Connect):
+async def test_a_call_is_told_charged_labelled_and_kept(
+    walk: Walk,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+):
     client = connect(
         walk.own.base_url,
         **{"api_key": KEY, "budget": walk.budget, "content_filter": True, **walk.options()},
-        listeners=[walk.listen, walk.metrics, walk.audit],
+        listeners=[walk.listen, walk.metrics, walk.audit, CallLog(), Telemetry(capture_content=True)],
     )
     with labelled(tag="walk"):
         await walk.go(client)
     (call,) = walk.calls
     assert call.ok
+    assert not [record for record in caplog.records if record.exc_info], "no listener fails on it"
     assert (call.origin, call.labels.tag) == (walk.server.base_url.removesuffix("/v1"), "walk")
     assert walk.spent == pytest.approx(call.cost)
     assert (walk.spent > 0) == walk.way.billed
