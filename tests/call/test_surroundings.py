@@ -34,6 +34,7 @@ from servers import (
 )
 
 from deepseek_async import (
+    APIError,
     APITimeoutError,
     AsyncDeepSeek,
     BadRequestError,
@@ -650,3 +651,35 @@ async def test_services_behind_one_gateway_have_their_own_answers(serve: Serve, 
     for path in ("/one/v1", "/two/v1", "/one/v1"):
         await ask(connect(server.url + path, cache=cache))
     assert [request.path for request in server.requests] == ["/one/v1/chat/completions", "/two/v1/chat/completions"]
+
+
+@pytest.mark.parametrize(
+    ("stream", "scripts"),
+    [
+        pytest.param(False, [[response(b'{"choices": [')], [ANSWER]], id="an answer after one that cannot be read"),
+        pytest.param(False, [[response(b"", 503)], [ANSWER]], id="an answer after a refusal"),
+        pytest.param(False, [[response(b'{"choices": [')]], id="no answer"),
+        pytest.param(True, [[begun(OPENING, said("x" * 1000)), RESET]], id="a stream that broke off"),
+        pytest.param(True, [[begun(OPENING, said("x" * 1000)), SILENCE]], id="a stream that is left"),
+    ],
+)
+async def test_the_cost_that_is_told_is_what_the_budget_was_charged(
+    serve: Serve,
+    connect: Connect,
+    purse: Purse,
+    stream: bool,
+    scripts: list[Any],
+):
+    told, budget = Told(), purse(1.0)
+    client = connect(await serve(*scripts), budget=budget, listeners=[told], retry=2)
+    with contextlib.suppress(APIError):
+        done = await client.chat.completions.create(model="deepseek-flash", messages=MESSAGES, stream=stream)
+        if stream:
+            async with done:
+                async for part in done:
+                    if part.choices[0].delta.content:
+                        break
+                if scripts[0][-1] is RESET:
+                    await texts(done)
+    assert told.call.cost == pytest.approx(1.0 - budget.remaining)
+    assert told.call.cost > 0
