@@ -77,6 +77,7 @@ class Job:
         self._spent = self._paid = 0.0
         self._paid_rows = 0
         self._damaged = 0
+        self._damaged_file: Path | None = None
         self._started = time.monotonic()
         self._feed: Feed[Due] | None = None
         self._dispatcher: Dispatcher[Ticket[Due], BatchResult] | None = None
@@ -213,7 +214,7 @@ class Job:
             spent=options.budget is not None,
             stopped=self._is_stopped,
         )
-        journal.set_aside(lines)
+        self._damaged_file = journal.set_aside(lines) or self._damaged_file
         self._damaged += len(lines.damaged)
         survey.look(self._is_stopped)
         return survey
@@ -350,6 +351,7 @@ class Job:
             failures=dict(self._tally.failures),
             resumed_failed=self._tally.resumed_failed,
             damaged=self._damaged,
+            damaged_file=None if self._damaged_file is None else str(self._damaged_file),
             left=self._left,
             not_asked=self._not_asked,
             spent=self._spent if self._options.budget is not None else self._tally.cost,

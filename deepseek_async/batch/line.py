@@ -37,6 +37,8 @@ HASH: Final = slice(len(_ID_START), len(_ID_START) + 16)
 _NAME_START: Final = b'","custom_id":"'
 _NAME: Final = HASH.stop + len(_NAME_START)
 _NAME_END: Final = b'","response":'
+_BEGINNING: Final = _ID_START + _NAME_START
+_DIGITS: Final = frozenset(b"0123456789abcdef")
 _NO_ERROR: Final = b',"error":null,"' + FACTS.encode() + b'":{'
 _FACTS_REACH: Final = 300
 _INDEX: Final = len(b'"hash":"0123456789abcdef","index":')
@@ -214,9 +216,19 @@ def decode_line(text: bytes) -> FinishedRow | None:
     return row if bytes(row.response) or bytes(row.error) else None
 
 
-def begins_like_a_line(text: bytes) -> bool:
-    """Whether ``text``, which may be torn or damaged further on, is the beginning of a line of ours."""
-    return text[: len(_ID_START)] == _ID_START[: len(text)]
+def is_beginning_of_a_line(text: bytes) -> bool:
+    """Whether ``text`` begins as each line of ours does, or is a torn piece of that beginning and nothing else.
+
+    A torn piece holds nothing that the next line would not begin with.
+    """
+    if not text:
+        return False
+    place = slice(len(_ID_START), HASH.stop)
+    hexadecimal = all(digit in _DIGITS for digit in text[place])
+    return (
+        hexadecimal
+        and (text[: place.start] + text[place.stop : _NAME]) == _BEGINNING[: min(len(text), _NAME) - len(text[place])]
+    )
 
 
 def glance(line: bytes) -> tuple[bytes, int, int] | None:

@@ -33,6 +33,8 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that an earlier run had finished with an error."""
     damaged: int
     """Lines of an earlier run that could not be read and were set aside; their rows ran again."""
+    damaged_file: str | None = None
+    """Where they are now."""
     stopped: DeepSeekError | str | None
     """Why the job stopped before its last row; None if it ran to the end."""
     predicted_cached_tokens: int = 0

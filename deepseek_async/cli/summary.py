@@ -80,7 +80,8 @@ def summary(
     for warning in report.warnings:
         yield f"  warning   {warning}"
     if report.damaged:
-        yield f"  damaged   {counted(report.damaged, 'line')} of an earlier run, kept in {output}.damaged; run again"
+        place = report.damaged_file
+        yield f"  damaged   {counted(report.damaged, 'line')} of an earlier run, kept in {place}; run again"
     yield from _what_failed(report, output)
     if report.stopped is not None:
         yield f"go on with: {resume}"

@@ -64,6 +64,10 @@ class Disk:
         """The exclusive lock, or BlockingIOError at once. The kernel gives it back when the process dies."""
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
+    def lock_shared(self, descriptor: int) -> None:
+        """A lock that others may have too, but not while one has the exclusive lock; else BlockingIOError at once."""
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
     def rename(self, old: Path, new: Path) -> None:
         os.replace(old, new)  # noqa: PTH105  one call by its name
 

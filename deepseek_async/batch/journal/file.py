@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Final
 
 from deepseek_async.batch.journal.disk import Disk, sync_folder, uninterrupted, write_whole
 from deepseek_async.batch.line import decode_line, text_of
-from deepseek_async.errors import OutputWriteError
+from deepseek_async.errors import OutputLockedError, OutputWriteError
 
 LOW_WATER: Final = 64 << 20
 """Bytes that stay free by default: a disk that is full to the last byte hurts everything else on it."""
@@ -58,15 +59,17 @@ class OutputFile:
         self.cut = 0
         """Bytes of a torn last line that were cut off when it was opened."""
 
-    def open(self) -> None:
-        """Open, and cut off what follows the last line feed: it was being written when a run died.
+    def open(self, hold: Callable[[int], None]) -> None:
+        """Open, have ``hold`` lock it, and cut off what follows the last line feed, as a run that died leaves it.
 
         A whole line is kept, which an editor has left without its end. Raises OutputWriteError, also for too little
-        room.
+        room, and what ``hold`` raises.
         """
         disk = self._disk
         try:
             self._descriptor = uninterrupted(disk.open, self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+            hold(self._descriptor)
+            self._look_whether_it_is_there()  # a merge may have put another file in its place
             self.end = self.durable = self._end_of_last_line()
             self._end_a_whole_line()
             uninterrupted(disk.truncate, self._descriptor, self.end)
@@ -75,8 +78,11 @@ class OutputFile:
             free = uninterrupted(disk.free, self._descriptor)
         except OSError as error:
             self.close()
-            reason = "it is a symbolic link" if error.errno == errno.ELOOP else os.strerror(error.errno or 0)
+            reason = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
             raise OutputWriteError(f"cannot open {self._path}: {reason}", path=str(self._path)) from None
+        except OutputLockedError:
+            self.close()
+            raise
         if free < self._min_free:
             self.close()
             raise OutputWriteError(

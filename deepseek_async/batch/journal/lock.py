@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from deepseek_async.batch.journal.disk import Disk, uninterrupted, write_whole
+from deepseek_async.batch.journal.ownership import LONGEST_NAME, lock_of, refuse_foreign_lock
 from deepseek_async.errors import ConfigurationError, OutputLockedError, OutputWriteError
 
 # Where a lock or a sync may be a promise of this machine alone. 9p and virtiofs are left out: they are how
@@ -18,50 +20,88 @@ _NETWORK: Final = re.compile(r"nfs|cifs|smb|ceph|gluster|lustre|beegfs|gpfs|afs|
 
 
 class OutputLock:
-    """The lock of one output. The file stays: were it deleted, two runs could each lock a file of that name."""
+    """The lock of one output: a file beside it, which names the holder and outlives a rename of the output.
 
-    def __init__(self, disk: Disk, descriptor: int) -> None:
+    The file stays: were it deleted, two runs could each lock a file of that name. In case somebody else deletes it,
+    whoever holds it locks the output too, once that is open (``hold``).
+    """
+
+    def __init__(self, output: Path, disk: Disk, descriptor: int) -> None:
+        self._output = output
         self._disk = disk
         self._descriptor = descriptor
 
     @classmethod
     def take(cls, output: Path, disk: Disk) -> Self:
         """Take the lock at once. Raises OutputLockedError, which names the holder, or OutputWriteError."""
-        path = output.with_name(output.name + ".lock")
+        path = lock_of(output)
         try:
+            if path.exists() and not path.is_file():
+                raise OSError(errno.EEXIST, "it is no regular file")  # noqa: TRY301
             descriptor = uninterrupted(disk.open, path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise _unusable(path, output, error) from None
-        lock = cls(disk, descriptor)
+        lock = cls(output, disk, descriptor)
         try:
             uninterrupted(disk.lock, descriptor)
+            refuse_foreign_lock(path, lock._said(), output)
         except BlockingIOError:
-            owner = lock._owner()
+            owner = lock._said().decode("utf-8", "replace").strip()
             lock.release()
-            raise OutputLockedError(
-                f"another run is writing {output} ({owner or 'owner unknown'}); wait for it or stop it",
-                path=str(output),
-                owner=owner,
-            ) from None
+            raise _taken(output, owner) from None
         except OSError as error:
             lock.release()
             raise _unusable(path, output, error) from None
-        # Who holds it is said for people; the lock holds without.
-        with suppress(OSError):
-            uninterrupted(disk.truncate, descriptor, 0)
-            name = f"{socket.gethostname()} pid {os.getpid()}\n".encode()
-            write_whole(lambda rest: disk.write_at(descriptor, rest, 0), name)
+        except OutputWriteError:
+            lock.release()
+            raise
         return lock
+
+    def hold(self, descriptor: int, *, shared: bool = False) -> None:
+        """Lock the output itself, which is open, and say who holds it. Raises OutputLockedError and OSError.
+
+        ``shared`` is for somebody who only reads it.
+        """
+        disk = self._disk
+        try:
+            uninterrupted(disk.lock_shared if shared else disk.lock, descriptor)
+        except BlockingIOError:
+            if not self._said():
+                # Made by us in the place of one that was deleted; left, it would say that nobody writes.
+                with suppress(OSError):
+                    disk.remove(lock_of(self._output))
+            raise _taken(self._output, "") from None
+        self._sign()
 
     def release(self) -> None:
         """Give the lock back."""
         with suppress(OSError):
             self._disk.close(self._descriptor)
 
-    def _owner(self) -> str:
+    def _sign(self) -> None:
+        """Who holds it is said for people; the lock holds without."""
+        disk, descriptor = self._disk, self._descriptor
+        name = f"{socket.gethostname()} pid {os.getpid()}\n".encode()
         with suppress(OSError):
-            return uninterrupted(self._disk.read_at, self._descriptor, 200, 0).decode("utf-8", "replace").strip()
-        return ""
+            uninterrupted(disk.truncate, descriptor, 0)
+            try:
+                write_whole(lambda rest: disk.write_at(descriptor, rest, len(name) - len(rest)), name)
+            except OSError:
+                # Half a name is not known again.
+                uninterrupted(disk.truncate, descriptor, 0)
+
+    def _said(self) -> bytes:
+        with suppress(OSError):
+            return uninterrupted(self._disk.read_at, self._descriptor, LONGEST_NAME, 0)
+        return b""
+
+
+def _taken(output: Path, owner: str) -> OutputLockedError:
+    return OutputLockedError(
+        f"another run is writing {output} ({owner or 'owner unknown'}); wait for it or stop it",
+        path=str(output),
+        owner=owner,
+    )
 
 
 def refuse_network(output: Path, disk: Disk) -> None:
@@ -96,4 +136,4 @@ def _unescaped(text: str) -> str:
 
 
 def _unusable(path: Path, output: Path, error: OSError) -> OutputWriteError:
-    return OutputWriteError(f"cannot create {path}: {os.strerror(error.errno or 0)}", path=str(output))
+    return OutputWriteError(f"cannot create {path}: {error.strerror}", path=str(output))

@@ -14,7 +14,8 @@ import msgspec
 from deepseek_async.batch.identity import key_of
 from deepseek_async.batch.journal.disk import Disk, sync_folder, uninterrupted, write_whole
 from deepseek_async.batch.journal.lock import OutputLock
-from deepseek_async.batch.journal.reading import OutputLines
+from deepseek_async.batch.journal.ownership import refuse_foreign
+from deepseek_async.batch.journal.reading import OutputLines, set_aside
 from deepseek_async.batch.known_rows import GONE, UNKNOWN, KnownRows
 from deepseek_async.batch.line import Facts, decode_line, glance, restated_line, text_of
 from deepseek_async.batch.run_record import Manifest, ManifestWriter, decode_manifest, record_of
@@ -50,22 +51,47 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
 def merge(outputs: Sequence[Path], merged: Path, disk: Disk | None = None) -> Merged:
     """Write the last line of every row of ``outputs``, taken in their order, to ``merged``.
 
-    Two passes, and 60 to 92 bytes of memory a row. ``merged`` may be one of ``outputs``; any other file is not
-    overwritten. It appears whole, by a rename, or not at all. Raises ConfigurationError, OutputLockedError if a run
-    writes one of the files, InputChangedError if two of them have different requests under one ``custom_id``, and
-    OutputWriteError.
+    Two passes, and 60 to 92 bytes of memory a row. ``merged`` may be one of ``outputs``, whose damaged lines are then
+    moved to a file beside it; any other file is not overwritten. It appears whole, by a rename, or not at all. Raises
+    ConfigurationError, OutputLockedError if a run writes one of the files, InputChangedError if two of them have
+    different requests under one ``custom_id``, and OutputWriteError.
     """
     disk = disk or Disk()
     _check(outputs, merged)
     with ExitStack() as stack:
         for path in dict.fromkeys([*outputs, merged]):
-            stack.callback(OutputLock.take(path, disk).release)
+            _take(path, disk, stack)
         survey = _Survey()
         for path in outputs:
             survey.read(path)
+        if survey.damaged and merged in outputs:
+            _keep_damaged(merged, disk)
         _write(outputs, merged, survey, disk)
     rows = len(survey.rows)
     return Merged(rows=rows, superseded=survey.lines - rows, damaged=survey.damaged)
+
+
+def _keep_damaged(merged: Path, disk: Disk) -> None:
+    lines = OutputLines(merged)
+    for line in lines:
+        if _row(line) is None:
+            lines.blank_or_damaged(line)
+    if lines.damaged:
+        set_aside(merged, disk, lines.damaged)
+
+
+def _take(path: Path, disk: Disk, stack: ExitStack) -> None:
+    path = path.resolve()
+    lock = OutputLock.take(path, disk)
+    stack.callback(lock.release)
+    try:
+        descriptor = uninterrupted(disk.open, path, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputWriteError(f"cannot read {path}: {error.strerror}", path=str(path)) from None
+    stack.callback(disk.close, descriptor)
+    lock.hold(descriptor, shared=True)
 
 
 def _check(outputs: Sequence[Path], merged: Path) -> None:
@@ -81,6 +107,8 @@ def _check(outputs: Sequence[Path], merged: Path) -> None:
         raise ConfigurationError(
             f"{merged} exists: remove it, or name it among the outputs to merge it with the others"
         )
+    if merged in outputs:
+        refuse_foreign(merged)
     if not merged.parent.is_dir():
         raise ConfigurationError(f"the folder of the merged output does not exist: {merged.parent}")
 

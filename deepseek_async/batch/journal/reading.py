@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Final
 
 from deepseek_async.batch.journal.disk import Disk, uninterrupted, write_whole
-from deepseek_async.batch.line import begins_like_a_line, decode_line, text_of
+from deepseek_async.batch.line import decode_line, text_of
 from deepseek_async.errors import OutputWriteError
 
+_LOG: Final = logging.getLogger("deepseek_async")
+
 _BLOCK: Final = 1 << 20
-_ZEROS: Final = bytes(16)
 _SHORTEST: Final = 200
 """Bytes of a line with an answer: a guess from a line that holds only an error is not too far off."""
-
-
-def refuse_foreign(path: Path) -> None:
-    """Raise OutputWriteError for a file that no job has written: damaged lines are moved, and a torn one is cut off.
-
-    One line that is whole, or begins like ours, is enough to trust the rest. So are zeros at the start, which a power
-    cut leaves in the place of the first block.
-    """
-    try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            return  # to open it is refused
-        with path.open("rb") as file:
-            start = file.read(_BLOCK)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise OutputWriteError(f"cannot read {path}: {error.strerror}", path=str(path)) from None
-    if start.startswith(_ZEROS):
-        return
-    texts = [text for line in start.split(b"\n") if (text := text_of(line).strip(b"\0 \t\r"))]
-    if texts and not any(begins_like_a_line(text) or decode_line(text) is not None for text in texts):
-        raise OutputWriteError(
-            f"{path} exists and is not the output of a job, so it is left as it is: name another file",
-            path=str(path),
-        )
 
 
 class OutputLines:
@@ -83,17 +60,17 @@ class OutputLines:
             self.damaged.append((self._at, len(line)))
 
 
-def set_aside(path: Path, disk: Disk, damaged: list[tuple[int, int]]) -> None:
-    """Move damaged lines to a side file; blanks take their place, so that every reader can go on.
+def set_aside(path: Path, disk: Disk, damaged: list[tuple[int, int]]) -> Path:
+    """Move damaged lines to a new file beside it; blanks take their place, so that every reader can go on.
 
-    First the copy is made durable, then the line is blanked. Raises OutputWriteError.
+    First the copy is made durable, then the line is blanked. Returns the new file. Raises OutputWriteError.
     """
     side = path.with_name(path.name + ".damaged")
     try:
         # Without O_APPEND, with which Linux would write at the end wherever it was told to.
         source = uninterrupted(disk.open, path, os.O_RDWR)
         try:
-            target = uninterrupted(disk.open, side, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            side, target = _new_file(side, disk)
             try:
                 for offset, length in damaged:
                     for start in range(offset, offset + length, _BLOCK):
@@ -117,6 +94,18 @@ def set_aside(path: Path, disk: Disk, damaged: list[tuple[int, int]]) -> None:
             f"cannot set damaged lines of {path} aside in {side}: {error.strerror}",
             path=str(path),
         ) from None
+    _LOG.warning("%d damaged lines of %s were moved to %s", len(damaged), path, side)
+    return side
+
+
+def _new_file(path: Path, disk: Disk) -> tuple[Path, int]:
+    """The first file of that name and a number that is not there yet: what is there may be somebody else's."""
+    for number in count(2):
+        try:
+            return path, uninterrupted(disk.open, path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        except FileExistsError:
+            path = path.with_name(f"{path.name.removesuffix(f'.{number - 1}')}.{number}")
+    raise AssertionError  # there are more numbers than files
 
 
 def _blank(disk: Disk, descriptor: int, offset: int, length: int) -> None:

@@ -15,7 +15,8 @@ import msgspec
 from deepseek_async.batch.journal.disk import Disk
 from deepseek_async.batch.journal.file import LOW_WATER, DiskFullError, Durability, OutputFile
 from deepseek_async.batch.journal.lock import OutputLock, refuse_network
-from deepseek_async.batch.journal.reading import OutputLines, names_in, refuse_foreign, set_aside
+from deepseek_async.batch.journal.ownership import refuse_foreign
+from deepseek_async.batch.journal.reading import OutputLines, names_in, set_aside
 from deepseek_async.errors import OutputWriteError
 
 GROUP_ROWS: Final = 256
@@ -91,10 +92,11 @@ class Journal:
     async def __aenter__(self) -> Self:
         if not self._allow_network:
             refuse_network(self._path, self._disk)
+        # Before the lock, because nothing is made beside a file of somebody else's.
+        refuse_foreign(self._path)
         self._lock = OutputLock.take(self._path, self._disk)
         try:
-            refuse_foreign(self._path)
-            self._file.open()
+            self._file.open(self._lock.hold)
         except BaseException:
             self._release()
             raise
@@ -128,10 +130,9 @@ class Journal:
         """What earlier runs have written, before anything is appended."""
         return OutputLines(self._path)
 
-    def set_aside(self, lines: OutputLines) -> None:
-        """Move the damaged ones of ``lines`` to a side file."""
-        if lines.damaged:
-            set_aside(self._path, self._disk, lines.damaged)
+    def set_aside(self, lines: OutputLines) -> Path | None:
+        """Move the damaged ones of ``lines`` to a new file beside the output; returns it, or None if there are none."""
+        return set_aside(self._path, self._disk, lines.damaged) if lines.damaged else None
 
     def read_line(self, offset: int) -> bytes:
         """The line that begins at ``offset``, without its line feed. Raises OSError."""

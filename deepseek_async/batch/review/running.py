@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import socket
 from pathlib import Path
-from typing import Final
 
-_OWNER: Final = re.compile(r"(\S+) pid (\d+)")
+from deepseek_async.batch.journal.ownership import OWNER, lock_of
 
 
 def writer_of(output: Path) -> str | None:
@@ -19,21 +17,39 @@ def writer_of(output: Path) -> str | None:
     a run that starts in that moment would give up.
     """
     try:
-        descriptor = os.open(output.with_name(output.name + ".lock"), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(lock_of(output), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        # Somebody has deleted it; who writes has locked the output too. No run can be beginning, because it would
+        # have made the file.
+        return "its lock file was deleted" if _is_locked(output) else None
     except OSError:
         return None
     try:
-        owner = _OWNER.match(os.read(descriptor, 200).decode("utf-8", "replace"))
+        owner = OWNER.match(os.read(descriptor, 200).decode("utf-8", "replace"))
         if owner is None:
             return None
         if owner[1] == socket.gethostname() and not _alive(int(owner[2])):
             return None
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return owner[0] if owner else None
+        return owner[0].strip() if owner else None
     finally:
         os.close(descriptor)
     return None
+
+
+def _is_locked(output: Path) -> bool:
+    try:
+        descriptor = os.open(output, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _alive(process: int) -> bool:

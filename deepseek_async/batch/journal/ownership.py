@@ -1,0 +1,109 @@
+"""Whose file it is that is named as an output: a job cuts, blanks and appends, so it must be proven to be ours."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import orjson
+
+from deepseek_async.batch.line import decode_line, is_beginning_of_a_line
+from deepseek_async.errors import OutputWriteError
+
+_BLOCK: Final = 1 << 20
+_LONGEST_LINE: Final = 1 << 28
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_BLANKS: Final = b" \t\r\n"
+
+OWNER: Final = re.compile(r"(\S+) pid (\d+)\n")
+"""What a lock file says of its holder."""
+LONGEST_NAME: Final = 300
+"""Bytes of that: a host's name has 64 at most."""
+
+
+def lock_of(output: Path) -> Path:
+    """The lock beside an output."""
+    return output.with_name(output.name + ".lock")
+
+
+def refuse_foreign(output: Path) -> None:
+    """Raise OutputWriteError unless a job may write to ``output``. Reads, and writes nothing.
+
+    It may if nothing is there, or an empty file, or the first line that is not blank is a line of an output: in our
+    form, if damaged further on, or a whole one in OpenAI's. What else a file begins with is somebody else's, whatever
+    follows; but for zeros or a torn beginning under a name that a job has locked before, which a power cut leaves.
+    """
+    try:
+        status = output.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    kind = status.st_mode
+    if not stat.S_ISREG(kind):
+        what = "it is a symbolic link" if stat.S_ISLNK(kind) else "it is no regular file"
+        raise OutputWriteError(f"cannot open {output}: {what}; name another file", path=str(output))
+    try:
+        with output.open("rb") as file:
+            ours = not status.st_size or _is_ours(file, locked_before=_was_locked(output))
+    except OSError as error:
+        raise OutputWriteError(f"cannot read {output}: {error.strerror}", path=str(output)) from None
+    if not ours:
+        raise OutputWriteError(
+            f"{output} exists and is not the output of a job, so it is left as it is: name another file",
+            path=str(output),
+        )
+
+
+def refuse_foreign_lock(path: Path, content: bytes, output: Path) -> None:
+    """Raise OutputWriteError for a lock file with a ``content`` that no run has written."""
+    # A few zeros are what a power cut leaves.
+    nothing = len(content) < LONGEST_NAME and not content.strip(b"\0")
+    if not nothing and not OWNER.fullmatch(content.decode("utf-8", "replace")):
+        raise OutputWriteError(
+            f"{path} exists and is not the lock of an output, so it is left as it is: name another output",
+            path=str(output),
+        )
+
+
+def _is_ours(file: BinaryIO, *, locked_before: bool) -> bool:
+    start = file.read(_BLOCK).removeprefix(_BYTE_ORDER_MARK)
+    text = start.lstrip(_BLANKS)
+    if is_beginning_of_a_line(text):
+        return True
+    if locked_before and (text[:1] == b"\0" or is_beginning_of_a_line(text.partition(b"\0")[0])):
+        return True
+    if text[:1] != b"{":
+        return False
+    line, end, _ = text.partition(b"\n")
+    if not end and len(start) >= _BLOCK:
+        line += file.readline(_LONGEST_LINE)
+    return _is_of_openai(line.rstrip(_BLANKS))
+
+
+def _is_of_openai(line: bytes) -> bool:
+    """Whether a whole line of an OpenAI Batch output, which another program may have written."""
+    if decode_line(line) is None:
+        return False
+    row = orjson.loads(line)
+    return _has(row, "response", "body") or _has(row, "error", "message")
+
+
+def _has(row: dict[str, Any], name: str, field: str) -> bool:
+    value = row.get(name)
+    return isinstance(value, dict) and field in value
+
+
+def _was_locked(output: Path) -> bool:
+    path = lock_of(output)
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return False
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            return OWNER.fullmatch(os.read(descriptor, LONGEST_NAME).decode("utf-8", "replace")) is not None
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return False
