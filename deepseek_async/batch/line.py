@@ -140,6 +140,7 @@ class _Copied(msgspec.Struct, gc=False):
 
 _decode_finished = msgspec.json.Decoder(FinishedRow).decode
 _decode_answer = msgspec.json.Decoder(Answer).decode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_copied = msgspec.json.Decoder(_Copied).decode
 
 
@@ -198,6 +199,20 @@ def restated_line(line: bytes, record: bytes) -> bytes:
 def text_of(line: bytes) -> bytes:
     """The line without its end, and without the byte order mark that editors put in front of a file."""
     return line.rstrip(b"\r\n").removeprefix(_BOM)
+
+
+def with_facts(line: bytes, changed: Mapping[str, Any]) -> bytes:
+    """``line`` with other facts of ours; one that is None is left out. All else stays byte for byte."""
+    fields = _decode_fields(text_of(line))
+    facts = _decode_fields(fields.pop(FACTS, b"{}"))
+    facts.pop("crc32", None)
+    for name, value in changed.items():
+        if value is None:
+            facts.pop(name, None)
+        else:
+            facts[name] = msgspec.Raw(orjson.dumps(value, default=str))
+    fields[FACTS] = msgspec.Raw(msgspec.json.encode(facts))
+    return _sealed(msgspec.json.encode(fields)[:-2])
 
 
 def decode_line(text: bytes) -> FinishedRow | None:

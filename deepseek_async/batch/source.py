@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _PARQUET_ROWS: Final = 256
 _DEEPEST: Final = 200
 """Levels of nesting in a row; what writes JSON stops at 254."""
+_REQUEST: Final = frozenset({"custom_id", "messages", "body", "method", "url"})
+"""Keys of a line that are the request itself and no columns beside it."""
 _TOO_DEEP: Final = f"nested more than {_DEEPEST} levels deep"
 
 
@@ -37,11 +39,38 @@ def read_rows(path: Path, defaults: Defaults, wanted: Sequence[int] | None = Non
     Raises ConfigurationError, before the first row, if the file or a column of the template is missing, or if the file
     cannot be rows.
     """
+    return _rows(path, defaults, RowReader(defaults, str(path), wanted))
+
+
+def read_records(path: Path, defaults: Defaults) -> Iterator[tuple[Row, Mapping[str, Any]]]:
+    """The rows that ``read_rows`` gives, each with what stands in the file beside the request, by the names there."""
+    reader = _RecordReader(defaults, str(path))
+    table = form_of(path) in {"csv", "parquet"} or defaults.template is not None
+    for row in _rows(path, defaults, reader):
+        record, reader.record = reader.record, None
+        if not isinstance(record, Mapping):
+            yield row, {}
+        elif table:
+            yield row, {name: value for name, value in record.items() if name != "custom_id"}
+        else:
+            yield row, {name: value for name, value in record.items() if name not in _REQUEST}
+
+
+class _RecordReader(RowReader):
+    """Keeps what it has read last."""
+
+    record: Any = None
+
+    def read(self, value: Any, line: int | None = None) -> Row:
+        self.record = value
+        return super().read(value, line)
+
+
+def _rows(path: Path, defaults: Defaults, reader: RowReader) -> Iterator[Row]:
     if defaults.template is not None:
         _check_template(defaults.template)
     if defaults.id_column is not None and form_of(path) == "txt":
         raise ConfigurationError(f"{path} is plain text, which has no column {defaults.id_column!r}")
-    reader = RowReader(defaults, str(path), wanted)
     match form_of(path):
         case "csv":
             refuse_what_cannot_be_rows(path)
@@ -62,20 +91,6 @@ def read_ids(path: Path, defaults: Defaults) -> Iterator[tuple[int, str | None]]
             return ((number, None) for number, _ in _lines(path))
         case _:
             return _json_ids(_lines(path), RowReader(defaults, str(path)))
-
-
-def count_rows(path: Path) -> int:
-    """Rows of the file, good and bad. Raises ConfigurationError if it cannot be read."""
-    match form_of(path):
-        case "parquet":
-            with _parquet_file(path) as file:
-                number: int = file.metadata.num_rows
-                return number
-        case "csv":
-            _lift_field_limit()
-            return sum(1 for _ in _records(path))
-        case _:
-            return sum(1 for _ in _lines(path))
 
 
 class Fingerprint(msgspec.Struct, frozen=True):

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import Parameter
 
+from deepseek_async.cli.asked_rows import Input, asked_rows, what_is_missing
+from deepseek_async.cli.row_flags import RowFlags
 from deepseek_async.cli.standard_streams import STANDARD
 from deepseek_async.cli.terminal import say
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.figures import counted
 
+if TYPE_CHECKING:
+    from deepseek_async.batch.review.asked import Asked
+
 NAME: Final = "export"
 ABOUT: Final = """\
 Write the answers of a job in the order of its input: JSON lines, CSV or Parquet.
 
-Of a row that was run again the last answer counts. Parquet needs the extra
-parquet."""
+With --input: exactly its rows, with its columns beside the answers. Without:
+the rows that the latest run asked for. index is the place of the row in the
+input, from 0. Of a row that was run again the last answer counts. Parquet needs
+the extra parquet."""
 EXAMPLES: Final = """\
 For example:
 
+    deepseek-async batch export out.jsonl -o labelled.csv --input reviews.csv
     deepseek-async batch export out.jsonl -o ordered.jsonl
     deepseek-async batch export out.jsonl -o answers.csv --content-only
     deepseek-async batch export out.jsonl -o answers.parquet"""
@@ -43,21 +51,28 @@ def run(
         Parameter(name="--format", help="Where the suffix does not say it. Default on standard output: jsonl."),
     ] = None,
     content_only: Annotated[
-        bool, Parameter(negative=(), show_default=False, help="Only custom_id and content.")
+        bool, Parameter(negative=(), show_default=False, help="Of the answer only index, custom_id and content.")
     ] = False,
+    source: Input = None,
+    rows: RowFlags | None = None,
 ) -> int:
     from deepseek_async.batch.review.export import export, format_of, replaced  # noqa: PLC0415  brings aiohttp
-    from deepseek_async.batch.review.output import Output  # noqa: PLC0415
 
-    answers = Output(output)
-    answers.read()
+    asked = asked_rows(output, source, rows)
     if target is None or target == STANDARD:
         if form == "parquet":
             raise ConfigurationError("Parquet is written to a file: name one with -o")
-        export(answers, sys.stdout.buffer, form or "jsonl", content_only=content_only)
+        export(asked, sys.stdout.buffer, form or "jsonl", content_only=content_only)
+        _say_what_is_missing(asked)
         return 0
     chosen = form or format_of(target)
     with replaced(target, output) as file:
-        rows = export(answers, file, chosen, content_only=content_only)
-    say(f"{counted(rows, 'row')} in {target}")
+        exported = export(asked, file, chosen, content_only=content_only)
+    say(f"{counted(exported, 'row')} in {target}")
+    _say_what_is_missing(asked)
     return 0
+
+
+def _say_what_is_missing(asked: Asked) -> None:
+    for line in what_is_missing(asked):
+        say(line)

@@ -65,17 +65,13 @@ def run(
     ] = False,
 ) -> int:
     from deepseek_async.batch.review.plan import plan  # noqa: PLC0415  brings aiohttp
-    from deepseek_async.batch.row import Defaults  # noqa: PLC0415
     from deepseek_async.batch.source import read_rows  # noqa: PLC0415
     from deepseek_async.cli.prices import prices  # noqa: PLC0415
 
     refuse_streams(source)
     rows = rows or RowFlags()
     table = prices()
-    parameters = rows.parameters()
-    model = {"model": parameters.pop("model")} if "model" in parameters else {}
-    defaults = Defaults(**model, parameters=parameters, template=rows.template, id_column=rows.id_column)
-    planned = plan(read_rows(source, defaults), _counter(tokenizer), answer_tokens=answer_tokens)
+    planned = plan(read_rows(source, rows.defaults()), _counter(tokenizer), answer_tokens=answer_tokens)
     figures = _figures(planned, table, seconds=planned.seconds(concurrency, seconds), tokenizer=tokenizer)
     if as_json:
         sys.stdout.write(json.dumps(figures, indent=2) + "\n")

@@ -7,6 +7,8 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
+from deepseek_async.cli.asked_rows import Input, asked_rows, what_is_missing
+from deepseek_async.cli.row_flags import RowFlags
 from deepseek_async.cli.terminal import say
 
 NAME: Final = "report"
@@ -17,7 +19,7 @@ EXAMPLES: Final = """\
 For example:
 
     deepseek-async batch report out.jsonl                  # writes out.html
-    deepseek-async batch report out.jsonl -o report.html"""
+    deepseek-async batch report out.jsonl -o report.html --input in.jsonl"""
 
 
 def run(
@@ -27,18 +29,19 @@ def run(
     target: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="File to write. Default: OUT with the suffix .html.")
     ] = None,
+    source: Input = None,
+    rows: RowFlags | None = None,
 ) -> int:
     from deepseek_async.batch.review.account import account_of  # noqa: PLC0415  brings aiohttp
     from deepseek_async.batch.review.export import replaced  # noqa: PLC0415
-    from deepseek_async.batch.review.output import Output  # noqa: PLC0415
     from deepseek_async.batch.review.page import page  # noqa: PLC0415
     from deepseek_async.cli.prices import prices  # noqa: PLC0415
 
     table = prices()
-    looked_at = Output(output)
-    looked_at.read()
+    asked = asked_rows(output, source, rows)
     target = target or output.with_suffix(".html")
-    text = page(account_of(looked_at, table), table, name=output.name, damaged=looked_at.damaged)
+    notices = [f"{line[0].upper()}{line[1:]}." for line in what_is_missing(asked)]
+    text = page(account_of(asked, table), table, name=output.name, damaged=asked.output.damaged, notices=notices)
     with replaced(target, output) as file:
         file.write(text.encode("utf-8", "replace"))  # a file's name need not be UTF-8
     say(f"report in {target}")

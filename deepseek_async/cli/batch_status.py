@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
+from deepseek_async.cli.asked_rows import Input, asked_rows, what_is_missing
+from deepseek_async.cli.row_flags import RowFlags
 from deepseek_async.cli.terminal import harmless
 from deepseek_async.figures import counted, dollars, duration, rate, share, span
 
 if TYPE_CHECKING:
     from deepseek_async.batch.review.account import Account
-    from deepseek_async.batch.review.output import Output
+    from deepseek_async.batch.review.asked import Asked
 
 NAME: Final = "status"
 ABOUT: Final = """\
@@ -32,48 +34,43 @@ def run(
     output: Annotated[Path, Parameter(name="OUT", help="Output of batch run.")],
     /,
     *,
-    source: Annotated[
-        Path | None, Parameter(name="--input", help="Input of the job, to say how many rows are left.")
-    ] = None,
+    source: Input = None,
+    rows: RowFlags | None = None,
     as_json: Annotated[
         bool, Parameter(name="--json", negative=(), show_default=False, help="The figures as JSON.")
     ] = False,
 ) -> int:
     from deepseek_async.batch.review.account import account_of  # noqa: PLC0415  brings aiohttp
-    from deepseek_async.batch.review.output import Output  # noqa: PLC0415
     from deepseek_async.batch.review.running import writer_of  # noqa: PLC0415
-    from deepseek_async.batch.source import count_rows  # noqa: PLC0415
     from deepseek_async.cli.prices import prices  # noqa: PLC0415
 
-    total = None if source is None else count_rows(source)
-    looked_at = Output(output)
-    looked_at.read()
-    account = account_of(looked_at, prices())
-    figures = _figures(looked_at, account, writer_of(output), total)
+    asked = asked_rows(output, source, rows)
+    figures = _figures(asked, account_of(asked, prices()), writer_of(output))
     if as_json:
         sys.stdout.write(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
     else:
-        for line in _lines(figures, output):
+        for line in _lines(figures, asked):
             sys.stdout.write(harmless(line) + "\n")
     return 0
 
 
-def _figures(output: Output, account: Account, writer: str | None, total: int | None) -> dict[str, Any]:
-    done = account.ok + account.failed
+def _figures(asked: Asked, account: Account, writer: str | None) -> dict[str, Any]:
     latency = account.latency
     return {
         "written_by": writer,
-        "total": None if total is None else max(total, done),
-        "done": done,
+        "total": asked.total,
+        "done": account.ok + account.failed,
         "ok": account.ok,
         "failed": account.failed,
         "failures": dict(account.failures.most_common()),
-        "damaged_lines": output.damaged,
+        "changed": asked.changed,
+        "not_asked": asked.not_asked,
+        "damaged_lines": asked.output.damaged,
         "replaced": account.replaced,
         "cut_off": account.cut_off,
         "requests": account.requests,
-        "began": output.began,
-        "ended": output.ended,
+        "began": asked.began,
+        "ended": asked.ended,
         "latency": {name: latency.quantile(part) for name, part in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))},
         "prompt_tokens": int(account.tokens.cached + account.tokens.fresh),
         "cached_tokens": int(account.tokens.cached),
@@ -81,13 +78,14 @@ def _figures(output: Output, account: Account, writer: str | None, total: int | 
         "completion_tokens": int(account.tokens.reasoning + account.tokens.answer),
         "reasoning_tokens": int(account.tokens.reasoning),
         "cost": account.cost,
+        "left_out_cost": account.left_out_cost,
         "saved_by_cache": account.saved_by_cache,
         "saved_by_hours": account.saved_by_hours,
     }
 
 
-def _lines(figures: dict[str, Any], output: Path) -> Iterator[str]:
-    writer = figures["written_by"]
+def _lines(figures: dict[str, Any], asked: Asked) -> Iterator[str]:
+    output, writer = asked.output.path, figures["written_by"]
     yield f"{output}: {f'a run is writing it ({writer})' if writer else 'no run is writing it'}"
     done, total = figures["done"], figures["total"]
     of = "" if total is None else f" of {total:,} ({share(done, total)})"
@@ -97,6 +95,8 @@ def _lines(figures: dict[str, Any], output: Path) -> Iterator[str]:
         yield "  failures  " + " · ".join(f"{kind} {number:,}" for kind, number in figures["failures"].items())
     if figures["cut_off"]:
         yield f"  cut off   {counted(figures['cut_off'], 'answer')} ended at max_tokens"
+    for line in what_is_missing(asked):
+        yield f"            {line}"
     if figures["damaged_lines"]:
         yield f"  damaged   {counted(figures['damaged_lines'], 'line')}; the next run sends what they held again"
     if figures["began"] is not None and figures["ended"] is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Group, Parameter
 from cyclopts.types import NonNegativeFloat, PositiveInt
@@ -11,6 +11,9 @@ from cyclopts.types import NonNegativeFloat, PositiveInt
 from deepseek_async.cli.assignments import assignments
 from deepseek_async.cli.connection import Thinking, thinking_parameter
 from deepseek_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from deepseek_async.batch.row import Defaults
 
 ROWS: Final = Group("Rows", sort_key=1)
 
@@ -73,6 +76,14 @@ class RowFlags:
             help="Any further parameter of the API; may be repeated.",
         ),
     ] = None
+
+    def defaults(self) -> Defaults:
+        """What these flags add to every row. Raises ConfigurationError."""
+        from deepseek_async.batch.row import DEFAULT_MODEL, Defaults  # noqa: PLC0415  brings aiohttp
+
+        parameters = self.parameters()
+        model = parameters.pop("model", DEFAULT_MODEL)
+        return Defaults(model=model, parameters=parameters, template=self.template, id_column=self.id_column)
 
     def parameters(self) -> dict[str, Any]:
         """The parameters of the API that these flags stand for. Raises ConfigurationError."""

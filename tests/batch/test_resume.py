@@ -12,6 +12,7 @@ from bulk import QUICK, Bulk, Start, numbered
 from deepseek_async import ConfigurationError, InputChangedError
 from deepseek_async.batch import ExitCode, Progress
 from deepseek_async.batch.review.account import account_of
+from deepseek_async.batch.review.asked import LatestRun
 from deepseek_async.batch.review.output import Output
 from deepseek_async.pricing import price_table
 from deepseek_async.simulator import Fault
@@ -392,7 +393,7 @@ async def test_what_was_paid_for_and_came_to_nothing_counts(bulk: Bulk):
     # Whoever looks at the output later finds the same sums.
     output = Output(bulk.folder / "whole.jsonl")
     output.read()
-    account = account_of(output, price_table())
+    account = account_of(LatestRun(output), price_table())
     assert account.cost == pytest.approx(whole.cost)
     assert (account.failed, account.tokens.reasoning, account.tokens.answer) == (40, 40 * 3, 0)
     assert account.tokens.fresh + account.tokens.cached == whole.progress.prompt_tokens

@@ -7,8 +7,9 @@ from typing import Final
 
 import msgspec
 
+from deepseek_async.batch.review.asked import Asked
 from deepseek_async.batch.review.distribution import Distribution
-from deepseek_async.batch.review.output import Line, Output, Usage
+from deepseek_async.batch.review.output import Line, Usage
 from deepseek_async.batch.review.timeline import SPANS, Timeline
 from deepseek_async.pricing import PriceTable
 from deepseek_async.types import CompletionUsage
@@ -62,6 +63,8 @@ class Account:
         self.cost_by_kind = Tokens()
         self.cost = 0.0
         """US dollars for every line, also those that a later line has replaced."""
+        self.left_out_cost = 0.0
+        """Part of ``cost``, for rows that are not asked for any more."""
         self.replaced = 0
         self.replaced_cost = 0.0
         self.unpriced = 0
@@ -79,10 +82,7 @@ class Account:
 
     def add(self, line: Line, *, latest: bool) -> None:
         """Count a line; ``latest`` says whether it is its row's last."""
-        usage = line.billed.usage
-        self.requests += line.facts.attempts
-        cost = self._spend(line, usage) if usage is not None else line.facts.cost or 0.0
-        self.cost += cost
+        cost = self._bill(line)
         if latest:
             self._end(line)
         else:
@@ -91,8 +91,20 @@ class Account:
         if line.facts.attempts:
             self.latency.add(line.facts.latency)
         if self.timeline is not None and line.started is not None and line.facts.attempts:
+            usage = line.billed.usage
             tokens = usage.prompt_tokens + usage.completion_tokens if usage is not None else 0
             self.timeline.add(line.started, line.facts.latency, tokens, failed=line.error is not None)
+
+    def add_left_out(self, line: Line) -> None:
+        """Count the money of a line whose row is not asked for any more; it was paid for all the same."""
+        self.left_out_cost += self._bill(line)
+
+    def _bill(self, line: Line) -> float:
+        usage = line.billed.usage
+        self.requests += line.facts.attempts
+        cost = self._spend(line, usage) if usage is not None else line.facts.cost or 0.0
+        self.cost += cost
+        return cost
 
     def _end(self, line: Line) -> None:
         if line.error is None:
@@ -154,12 +166,19 @@ def _as_billed(usage: Usage) -> CompletionUsage:
     )
 
 
-def account_of(output: Output, prices: PriceTable) -> Account:
-    """The account of an output that has been read, with its time line."""
-    timed = output.began is not None and output.ended is not None
+def account_of(asked: Asked, prices: PriceTable) -> Account:
+    """The account of those rows of an output, with its time line.
+
+    Without an input, the money is that of the whole output; with one, that of its rows.
+    """
+    began, ended = asked.began, asked.ended
+    timed = began is not None and ended is not None
     # A span without several rows would make a speed of a single one.
-    spans = min(SPANS, max(1, len(output) // _ROWS_A_SPAN))
-    account = Account(prices, Timeline(output.began or 0.0, output.ended or 0.0, spans) if timed else None)
-    for line, latest in output.lines():
-        account.add(line, latest=latest)
+    spans = min(SPANS, max(1, sum(1 for _ in asked.numbers()) // _ROWS_A_SPAN))
+    account = Account(prices, Timeline(began or 0.0, ended or 0.0, spans) if timed else None)
+    for number, line, latest in asked.output.lines():
+        if asked.has(number):
+            account.add(line, latest=latest)
+        elif asked.total is None:
+            account.add_left_out(line)
     return account

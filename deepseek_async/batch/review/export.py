@@ -15,33 +15,17 @@ from typing import IO, Any, Final, Literal, cast
 
 import orjson
 
-from deepseek_async.batch.review.output import Line, Output
+from deepseek_async.batch.line import FACTS, with_facts
+from deepseek_async.batch.review.asked import Asked, AskedRow
+from deepseek_async.batch.review.columns import ANSWER, as_text
+from deepseek_async.batch.review.output import Facts, Line
 from deepseek_async.errors import ConfigurationError, OutputWriteError
 
 Format = Literal["jsonl", "csv", "parquet"]
 
 _SUFFIXES: Final[dict[str, Format]] = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
 _BATCH: Final = 1024
-_TYPES: Final = {
-    "custom_id": "string",
-    "content": "string",
-    "reasoning": "string",
-    "tool_calls": "string",
-    "finish_reason": "string",
-    "model": "string",
-    "prompt_tokens": "int64",
-    "cached_tokens": "int64",
-    "completion_tokens": "int64",
-    "reasoning_tokens": "int64",
-    "cost": "float64",
-    "attempts": "int64",
-    "started": "float64",
-    "latency": "float64",
-    "request_id": "string",
-    "error": "string",
-    "error_message": "string",
-}
-_CONTENT: Final = ("custom_id", "content")
+_CONTENT: Final = ("index", "custom_id", "content")
 
 
 def format_of(path: Path) -> Format:
@@ -60,14 +44,15 @@ def is_packed(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
 
 
-def export(output: Output, target: IO[bytes], form: Format, *, content_only: bool = False) -> int:
-    """Write every row's last line, in the order of the input; returns the number of rows.
+def export(asked: Asked, target: IO[bytes], form: Format, *, content_only: bool = False) -> int:
+    """Write every row with its last line, in the order of the input; returns the number of rows.
 
-    ``content_only`` leaves ``custom_id`` and ``content``; the content of a row without an answer is null or empty.
-    A JSON line otherwise is the output's own line, byte for byte. Raises ConfigurationError when Parquet is asked
-    for and pyarrow is not installed.
+    Each row has its place in the input and the input's columns. ``content_only`` leaves of the answer ``custom_id`` and
+    ``content``; the content of a row without an answer is null or empty. A JSON line otherwise is the output's own
+    line, byte for byte where nothing in it is of another input. Raises ConfigurationError when Parquet is asked for and
+    pyarrow is not installed.
     """
-    return _WRITERS[form](output, target, _CONTENT if content_only else tuple(_TYPES))
+    return _WRITERS[form](asked, target, _CONTENT if content_only else tuple(ANSWER))
 
 
 @contextmanager
@@ -100,52 +85,92 @@ def replaced(path: Path, output: Path) -> Iterator[IO[bytes]]:
                 temporary.unlink()
 
 
-def _jsonl(output: Output, target: IO[bytes], columns: tuple[str, ...]) -> int:
-    rows = 0
-    for wire, line in output.in_order():
-        if columns == _CONTENT:
-            wire = orjson.dumps({"custom_id": line.custom_id, "content": line.message.content}) + b"\n"  # noqa: PLW2901
-        target.write(wire)
+def _jsonl(asked: Asked, target: IO[bytes], chosen: tuple[str, ...]) -> int:
+    rows, names = 0, asked.columns.names()
+    for row in asked.rows():
+        if chosen == _CONTENT:
+            columns = {shown: row.columns[name] for name, shown in names.items() if name in row.columns}
+            content = None if row.line is None else row.line.message.content
+            said = {"index": row.index, "custom_id": row.custom_id, **columns, "content": content}
+            target.write(orjson.dumps(said, default=str) + b"\n")
+        else:
+            target.write(_line(row))
         rows += 1
     return rows
 
 
-def _csv(output: Output, target: IO[bytes], columns: tuple[str, ...]) -> int:
+def _line(row: AskedRow) -> bytes:
+    facts: dict[str, Any] = {"index": row.index}
+    if row.columns:
+        facts["columns"] = row.columns
+    if row.line is None:
+        said = {
+            "id": f"batch_req_{row.hashed}",
+            "custom_id": row.custom_id,
+            "response": None,
+            "error": None if row.error is None else {"code": row.error.code, "message": row.error.message},
+            FACTS: {"hash": row.hashed},
+        }
+        return with_facts(orjson.dumps(said), facts)
+    own = row.line.facts
+    as_it_is = own.index == row.index and own.columns == row.columns and not bytes(own.manifest)
+    return row.wire if as_it_is else with_facts(row.wire, {**facts, "manifest": None})
+
+
+def _csv(asked: Asked, target: IO[bytes], chosen: tuple[str, ...]) -> int:
     text = TextIOWrapper(target, encoding="utf-8", newline="", write_through=True)
     try:
-        writer = csv.DictWriter(text, columns, extrasaction="ignore")
-        writer.writeheader()
+        writer = csv.writer(text)
+        names = asked.columns.names()
+        writer.writerow(_in_order(chosen, names.values()))
         rows = 0
-        for _, line in output.in_order():
-            writer.writerow(_record(line))
+        for row in asked.rows():
+            record = _record(row)
+            record.update((shown, _cell(row.columns.get(name))) for name, shown in names.items())
+            writer.writerow([record[name] for name in _in_order(chosen, names.values())])
             rows += 1
         return rows
     finally:
         text.detach()
 
 
-def _parquet(output: Output, target: IO[bytes], columns: tuple[str, ...]) -> int:
+def _parquet(asked: Asked, target: IO[bytes], chosen: tuple[str, ...]) -> int:
     try:
         import pyarrow as pa  # noqa: PLC0415  the extra
         import pyarrow.parquet as pq  # noqa: PLC0415
     except ImportError:
         raise ConfigurationError("Parquet needs pyarrow: pip install 'deepseek-async[parquet]'") from None
-    schema = pa.schema([(name, getattr(pa, _TYPES[name])()) for name in columns])
+    names = asked.columns.names()
+    types = {**ANSWER, **{shown: asked.columns.type(name) for name, shown in names.items()}}
+    schema = pa.schema([(name, getattr(pa, types[name])()) for name in _in_order(chosen, names.values())])
     rows = 0
     with pq.ParquetWriter(target, schema) as writer:
-        records = (_record(line) for _, line in output.in_order())
-        for group in _groups(records):
-            chosen = [{name: record[name] for name in columns} for record in group]
-            writer.write_table(pa.Table.from_pylist(chosen, schema=schema))
+        for group in _groups(asked.rows()):
+            records = [_record(row) for row in group]
+            for row, record in zip(group, records, strict=True):
+                record.update((shown, asked.columns.cell(name, row.columns.get(name))) for name, shown in names.items())
+            writer.write_table(pa.Table.from_pylist(records, schema=schema))
             rows += len(group)
     return rows
 
 
-def _record(line: Line) -> dict[str, Any]:
+def _in_order(chosen: tuple[str, ...], columns: Iterable[str]) -> tuple[str, ...]:
+    """What says which row it is, then its columns, then the answer."""
+    known = _CONTENT[:2]
+    return (*known, *columns, *(name for name in chosen if name not in known))
+
+
+def _cell(value: Any) -> str | None:
+    return None if value is None else as_text(value)
+
+
+def _record(row: AskedRow) -> dict[str, Any]:
+    line = row.line or Line(row.custom_id, facts=Facts(attempts=0))
     message, usage = line.message, line.body.usage
     calls = bytes(message.tool_calls)
     return {
-        "custom_id": line.custom_id,
+        "index": row.index,
+        "custom_id": row.custom_id,
         "content": message.content,
         "reasoning": message.reasoning_content,
         "tool_calls": calls.decode() if calls and calls != b"null" else None,
@@ -160,18 +185,17 @@ def _record(line: Line) -> dict[str, Any]:
         "started": line.started,
         "latency": line.facts.latency,
         "request_id": line.response.request_id if line.response is not None else None,
-        "error": line.error.code if line.error is not None else None,
-        "error_message": line.error.message if line.error is not None else None,
+        "error": row.error.code if row.error is not None else None,
+        "error_message": row.error.message if row.error is not None else None,
     }
 
 
-def _groups(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    records = iter(records)
-    while group := list(islice(records, _BATCH)):
+def _groups(rows: Iterator[AskedRow]) -> Iterator[list[AskedRow]]:
+    while group := list(islice(rows, _BATCH)):
         yield group
 
 
-_WRITERS: Final[dict[Format, Callable[[Output, IO[bytes], tuple[str, ...]], int]]] = {
+_WRITERS: Final[dict[Format, Callable[[Asked, IO[bytes], tuple[str, ...]], int]]] = {
     "jsonl": _jsonl,
     "csv": _csv,
     "parquet": _parquet,

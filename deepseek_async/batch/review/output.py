@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import inf
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from deepseek_async.batch.digests import DigestSet
-from deepseek_async.batch.identity import digest
-from deepseek_async.batch.line import FACTS, decode_line
+from deepseek_async.batch.identity import key_of
+from deepseek_async.batch.known_rows import UNKNOWN, KnownRows
+from deepseek_async.batch.line import FACTS, decode_line, text_of
+from deepseek_async.batch.review.columns import Columns
+from deepseek_async.batch.run_record import decode_manifest
 from deepseek_async.errors import ConfigurationError
 
-_NO_POSITION: Final = (1 << 63) - 1
+_WORD: Final = (1 << 64) - 1
 
 
 class Usage(msgspec.Struct, gc=False):
@@ -80,6 +84,12 @@ class Facts(msgspec.Struct, gc=False):
     predicted_cached_tokens: int = 0
     billed: Body | None = None
     """Model and usage of an answer that was paid for and came to nothing."""
+    columns: dict[str, Any] = {}
+    """What stands beside the request in the row that was asked."""
+    hash: str = ""
+    copy_of: str | None = None
+    run: msgspec.Raw = msgspec.Raw(b"")
+    manifest: msgspec.Raw = msgspec.Raw(b"")
 
 
 class Line(msgspec.Struct, gc=False):
@@ -113,6 +123,11 @@ class Line(msgspec.Struct, gc=False):
         return choices[0].finish_reason if choices else None
 
     @property
+    def restated(self) -> bool:
+        """Whether the line only says once more what an earlier one says, because a run had something to say."""
+        return self.facts.copy_of == self.custom_id
+
+    @property
     def started(self) -> float | None:
         """When its request was sent, by our clock or else by the server's; None for a copy, for which none was."""
         if not self.facts.attempts:
@@ -126,72 +141,99 @@ _decode = msgspec.json.Decoder(Line, strict=False).decode
 class Output:
     """The rows of an output file. Of several lines for one row the last one counts.
 
-    ``read`` goes over the file once and keeps 24 bytes a row. Raises ConfigurationError for a file that cannot be
+    ``read`` goes over the file once and keeps 63 to 95 bytes a row. Raises ConfigurationError for a file that cannot be
     read or holds no line of an output.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.rows = KnownRows()
         self._offsets = array("q")
-        self._positions = array("q")
-        self._superseded: set[int] = set()
+        self._hashes = array("Q")
+        self._failed = bytearray()
+        self.began = array("d")
+        """By the row: when its first request was sent, in seconds since 1970; inf if no line says."""
+        self.ended = array("d")
+        """By the row: when its last answer came; -inf if no line says."""
         self.damaged = 0
         """Lines that cannot be what was written; the next run sends their rows again."""
-        self.began: float | None = None
-        """When the first request was sent, in seconds since 1970; None if no line says."""
-        self.ended: float | None = None
-        """When the last answer came."""
+        self.run: bytes | None = None
+        """How the latest run asked that says it, as JSON."""
+        self.columns = Columns()
+        """What stands beside the requests, as far as the lines say it."""
 
     def __len__(self) -> int:
         """Rows that have an end."""
-        return len(self._offsets) - len(self._superseded)
+        return len(self._offsets)
 
     def read(self) -> None:
-        """Find every line. A last line without an end is one that a run is writing, and is left out."""
-        keys = array("Q")
-        seen, repeated = DigestSet(), set[int]()
-        offset = 0
+        """Find every line. A last line that a run is still writing is left out."""
         with self._open() as file:
-            for line in file:
-                if line.endswith(b"\n"):
-                    row = self._line(line)
-                    if row is not None:
-                        key = digest(row.custom_id.encode())
-                        if not seen.add(key):
-                            repeated.add(key)
-                        keys.append(key)
-                        self._offsets.append(offset)
-                        self._positions.append(_NO_POSITION if row.facts.index is None else row.facts.index)
-                        self._note_time(row)
-                    elif line.strip():
-                        self.damaged += 1
-                offset += len(line)
-        if repeated:
-            self._supersede(keys, repeated)
+            for offset, line, row in self._lines(file):
+                if row is not None:
+                    self._take(offset, row)
+                elif line.endswith(b"\n") and text_of(line).strip():
+                    self.damaged += 1
         if self.damaged and not self._offsets:
             raise ConfigurationError(f"{self.path} holds no line of a batch output")
 
-    def lines(self) -> Iterator[tuple[Line, bool]]:
-        """Every line in the order of the file, and whether it is its row's last."""
-        place = 0
-        with self._open() as file:
-            for line in file:
-                row = self._line(line) if line.endswith(b"\n") and place < len(self._offsets) else None
-                if row is not None:
-                    yield row, place not in self._superseded
-                    place += 1
+    def _take(self, offset: int, row: Line) -> None:
+        facts = row.facts
+        number = self.rows.line(
+            key_of(row.custom_id.encode()),
+            UNKNOWN if facts.index is None else facts.index,
+        )
+        new = number == len(self._offsets)
+        if new:
+            self._offsets.append(offset)
+            self._hashes.append(0)
+            self._failed.append(False)
+            self.began.append(inf)
+            self.ended.append(-inf)
+        if new or not row.restated:
+            self._offsets[number] = offset
+            self._hashes[number] = _hashed(facts.hash)
+            self._failed[number] = row.error is not None
+        if row.started is not None:
+            self.began[number] = min(self.began[number], row.started)
+            self.ended[number] = max(self.ended[number], row.started + facts.latency)
+        self.columns.add(facts.columns)
+        self.run = bytes(facts.run) or self.run
+        if bytes(facts.manifest):
+            self.rows.apply(decode_manifest(facts.manifest))
 
-    def in_order(self) -> Iterator[tuple[bytes, Line]]:
-        """Every row's last line, as bytes with the line feed and decoded, in the order of the input."""
-        places = [place for place in range(len(self._offsets)) if place not in self._superseded]
-        places.sort(key=self._positions.__getitem__)
+    def asks(self, number: int, hashed: int) -> bool:
+        """Whether the row of that number ended as a request of that hash, as far as its line says."""
+        return self._hashes[number] in (0, hashed)
+
+    def failed(self, number: int) -> bool:
+        """Whether the row of that number ended with an error."""
+        return bool(self._failed[number])
+
+    def lines(self) -> Iterator[tuple[int, Line, bool]]:
+        """Every line in the order of the file: the number of its row, the line, and whether it is the row's last."""
         with self._open() as file:
-            for place in places:
-                file.seek(self._offsets[place])
-                line = file.readline()
-                row = self._line(line)
-                if row is not None:
-                    yield line, row
+            for offset, _, row in self._lines(file):
+                number = self.rows.number(key_of(row.custom_id.encode())) if row is not None else None
+                # A line that came after ``read``, or that only repeats another, is passed over.
+                if row is None or number is None or offset > self._offsets[number]:
+                    continue
+                yield number, row, offset == self._offsets[number]
+
+    @contextmanager
+    def opened(self) -> Iterator[Callable[[int], tuple[bytes, Line]]]:
+        """A function from the number of a row to its last line, as bytes and decoded."""
+        with self._open() as file:
+
+            def line_of(number: int) -> tuple[bytes, Line]:
+                file.seek(self._offsets[number])
+                wire = file.readline()
+                line = self._line(wire)
+                if line is None:
+                    raise ConfigurationError(f"{self.path} changed while it was read: run the command again")
+                return wire, line
+
+            yield line_of
 
     def _open(self) -> BinaryIO:
         try:
@@ -199,27 +241,26 @@ class Output:
         except OSError as error:
             raise ConfigurationError(f"cannot read {self.path}: {error.strerror}") from None
 
-    def _note_time(self, row: Line) -> None:
-        started = row.started
-        if started is not None:
-            ended = started + row.facts.latency
-            self.began = started if self.began is None else min(self.began, started)
-            self.ended = ended if self.ended is None else max(self.ended, ended)
-
-    def _supersede(self, keys: array[int], repeated: set[int]) -> None:
-        last: dict[int, int] = {}
-        for place, key in enumerate(keys):
-            if key in repeated:
-                if key in last:
-                    self._superseded.add(last[key])
-                last[key] = place
+    def _lines(self, file: BinaryIO) -> Iterator[tuple[int, bytes, Line | None]]:
+        offset = 0
+        for line in file:
+            yield offset, line, self._line(line)
+            offset += len(line)
 
     @staticmethod
     def _line(line: bytes) -> Line | None:
-        text = line.rstrip(b"\r\n")
+        text = text_of(line)
         if decode_line(text) is None:
             return None
         try:
             return _decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
+
+
+def _hashed(text: str) -> int:
+    """0 in the line of another program, which does not say what was asked."""
+    try:
+        return int(text, 16) & _WORD
+    except ValueError:
+        return 0

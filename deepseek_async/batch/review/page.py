@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
 from importlib.resources import files
@@ -31,13 +31,24 @@ _FOOTER: Final = (
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def page(account: Account, prices: PriceTable, *, name: str, damaged: int = 0) -> str:
-    """The page for an output called ``name``, of which ``damaged`` lines could not be read."""
+def page(
+    account: Account,
+    prices: PriceTable,
+    *,
+    name: str,
+    damaged: int = 0,
+    notices: Sequence[str] = (),
+) -> str:
+    """The page for an output called ``name``, of which ``damaged`` lines could not be read.
+
+    ``notices`` are further sentences about what is not in it.
+    """
+    notices = [*_notices(account, damaged), *map(escape, notices)]
     body = "".join(
         (
             _header(account, name),
             _tiles(account),
-            f'<div class="cards">{"".join(_cards(account, prices, damaged))}</div>',
+            f'<div class="cards">{"".join(_cards(account, prices, notices))}</div>',
             _FOOTER,
         ),
     )
@@ -87,8 +98,7 @@ def _speed(rows_a_second: float) -> str:
     return f"{rate(rows_a_second)}/s" if rows_a_second >= 1 else f"{rate(60 * rows_a_second)}/min"
 
 
-def _cards(account: Account, prices: PriceTable, damaged: int) -> Iterator[str]:
-    notices = list(_notices(account, damaged))
+def _cards(account: Account, prices: PriceTable, notices: Sequence[str]) -> Iterator[str]:
     if notices:
         yield _card("Notices", "", "".join(f'<p class="notice">{notice}</p>' for notice in notices), wide=True)
     if account.latency.count:
@@ -121,6 +131,8 @@ def _notices(account: Account, damaged: int) -> Iterator[str]:
         yield f"The price of {counted(account.unpriced, 'answer')} is not known: the model is not in the list."
     if damaged:
         yield f"Damaged and left out: {counted(damaged, 'line')}. The next run sends the rows again."
+    if account.left_out_cost:
+        yield f"Rows that are not asked for any more cost {dollars(account.left_out_cost)}, which is in the sums."
 
 
 def _latency(account: Account) -> str:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from answers import answered, failed, written
 
+from deepseek_async.batch.review.asked import LatestRun
 from deepseek_async.batch.review.export import Format, export, format_of, replaced
 from deepseek_async.batch.review.output import Output
 from deepseek_async.errors import ConfigurationError, OutputWriteError
@@ -26,7 +27,7 @@ def exported(path: Path, form: Format, *lines: bytes, content_only: bool = False
     output = Output(written(path / "out.jsonl", lines))
     output.read()
     target = io.BytesIO()
-    assert export(output, target, form, content_only=content_only) == len(output)
+    assert export(LatestRun(output), target, form, content_only=content_only) == len(output)
     return target.getvalue()
 
 
@@ -50,13 +51,18 @@ def test_content_only_keeps_the_name_and_the_text(tmp_path: Path, form: Format):
     rows = table(tmp_path, form, failed(1), answered(0, AWKWARD), content_only=True)
 
     nothing = "" if form == "csv" else None
-    assert rows == [{"custom_id": "row-0", "content": AWKWARD}, {"custom_id": "row-1", "content": nothing}]
+    first, second = ("0", "1") if form == "csv" else (0, 1)
+    assert rows == [
+        {"index": first, "custom_id": "row-0", "content": AWKWARD},
+        {"index": second, "custom_id": "row-1", "content": nothing},
+    ]
 
 
 def test_a_table_has_a_column_for_everything(tmp_path: Path):
     answer, failure = table(tmp_path, "parquet", answered(0, cost=0.5, calls=CALLS, request_id="t"), failed(1))
 
     assert answer == {
+        "index": 0,
         "custom_id": "row-0",
         "content": "Yes.",
         "reasoning": "Hm.",
@@ -81,7 +87,8 @@ def test_a_table_has_a_column_for_everything(tmp_path: Path):
 
 def test_csv_and_parquet_say_the_same(tmp_path: Path):
     lines = [answered(number, f"{AWKWARD} {number}") for number in range(5)]
-    as_text = [{name: str(value or "") for name, value in row.items()} for row in table(tmp_path, "parquet", *lines)]
+    rows = table(tmp_path, "parquet", *lines)
+    as_text = [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows]
 
     assert table(tmp_path, "csv", *lines) == as_text
 
@@ -104,7 +111,7 @@ def test_a_name_that_ends_in_gz_packs(tmp_path: Path, name: str, form: Format):
     output.read()
     assert format_of(Path(name)) == form
     with replaced(tmp_path / name, output.path) as file:
-        export(output, file, form)
+        export(LatestRun(output), file, form)
 
     assert gzip.decompress((tmp_path / name).read_bytes()) == exported(tmp_path, form, *lines)
 

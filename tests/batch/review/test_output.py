@@ -8,6 +8,7 @@ import pytest
 from answers import BEGAN, answered, failed, written
 
 from deepseek_async.batch.line import copied_line
+from deepseek_async.batch.review.asked import LatestRun
 from deepseek_async.batch.review.output import Output
 from deepseek_async.errors import ConfigurationError
 
@@ -19,7 +20,7 @@ def read(path: Path) -> Output:
 
 
 def names(output: Output) -> list[str]:
-    return [line.custom_id for _, line in output.in_order()]
+    return [row.custom_id for row in LatestRun(output).rows()]
 
 
 def test_rows_come_in_the_order_of_the_input(tmp_path: Path):
@@ -27,15 +28,15 @@ def test_rows_come_in_the_order_of_the_input(tmp_path: Path):
 
     assert names(output) == ["row-0", "row-1", "row-2"]
     assert len(output) == 3
-    assert (output.began, output.ended) == (BEGAN, BEGAN + 4)
+    assert (LatestRun(output).began, LatestRun(output).ended) == (BEGAN, BEGAN + 4)
 
 
 def test_of_a_row_that_was_run_again_the_last_line_counts(tmp_path: Path):
     lines = [failed(0), answered(1), answered(0, "at last"), answered(1, "once more"), answered(1, "for good")]
     output = read(written(tmp_path / "out.jsonl", lines))
 
-    assert [line.message.content for _, line in output.in_order()] == ["at last", "for good"]
-    assert [latest for _, latest in output.lines()] == [False, False, True, False, True]
+    assert [row.line.message.content for row in LatestRun(output).rows() if row.line] == ["at last", "for good"]
+    assert [latest for *_, latest in output.lines()] == [False, False, True, False, True]
     assert len(output) == 2
 
 
@@ -51,7 +52,7 @@ def test_damaged_lines_are_counted_and_blank_ones_are_not(tmp_path: Path):
     output = read(written(tmp_path / "out.jsonl", [answered(0), b"\n", damaged, b"   \n", b"{]\n", answered(2)]))
 
     assert (names(output), output.damaged) == (["row-0", "row-2"], 2)
-    assert [line.custom_id for line, _ in output.lines()] == ["row-0", "row-2"]
+    assert [line.custom_id for _, line, _ in output.lines()] == ["row-0", "row-2"]
 
 
 def test_lines_of_another_program_keep_their_order_after_ours(tmp_path: Path):
@@ -74,12 +75,12 @@ def test_a_file_that_is_no_output_is_refused(tmp_path: Path):
 def test_an_empty_output_has_no_rows(tmp_path: Path):
     output = read(written(tmp_path / "out.jsonl", []))
 
-    assert (len(output), output.began, list(output.lines())) == (0, None, [])
+    assert (len(output), LatestRun(output).began, list(output.lines())) == (0, None, [])
 
 
 def test_what_the_answer_lacks_is_none(tmp_path: Path):
     output = read(written(tmp_path / "out.jsonl", [failed(0)]))
-    (_, line), *_ = output.in_order()
+    (_, line, _), *_ = output.lines()
 
     assert (line.message.content, line.finish_reason, line.body.usage) == (None, None, None)
     assert line.error is not None
@@ -92,5 +93,5 @@ def test_a_copy_of_an_answer_was_never_sent_and_has_no_time(tmp_path: Path):
     output = Output(written(tmp_path / "out.jsonl", [source, copied_line(body.rstrip(), "copy", 7, 1)]))
     output.read()
 
-    assert [line.started for line, _ in output.lines()] == [BEGAN + 0.75, None]
-    assert output.began == BEGAN + 0.75
+    assert [line.started for _, line, _ in output.lines()] == [BEGAN + 0.75, None]
+    assert LatestRun(output).began == BEGAN + 0.75

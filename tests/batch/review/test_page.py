@@ -12,6 +12,7 @@ from answers import answered, failed, lifelike, written
 from browser import Browser
 
 from deepseek_async.batch.review.account import account_of
+from deepseek_async.batch.review.asked import LatestRun
 from deepseek_async.batch.review.output import Output
 from deepseek_async.batch.review.page import page
 from deepseek_async.pricing import price_table
@@ -48,7 +49,7 @@ def made(folder: Path, lines: Any, name: str = "answers.jsonl") -> Path:
     output = Output(written(folder / name, lines))
     output.read()
     target = folder / "report.html"
-    text = page(account_of(output, price_table()), price_table(), name=name, damaged=output.damaged)
+    text = page(account_of(LatestRun(output), price_table()), price_table(), name=name, damaged=output.damaged)
     target.write_text(text, encoding="utf-8")
     return target
 

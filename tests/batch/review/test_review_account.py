@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepseek_async.batch.review.account import Account, account_of
+from deepseek_async.batch.review.asked import LatestRun
 from deepseek_async.batch.review.distribution import Distribution
 from deepseek_async.batch.review.output import Output
 from deepseek_async.batch.review.timeline import SPANS, Timeline
@@ -21,7 +22,7 @@ IN_PEAK = BEGAN + 3600
 def account(path: Path, *lines: bytes) -> Account:
     output = Output(written(path / "out.jsonl", lines))
     output.read()
-    return account_of(output, price_table())
+    return account_of(LatestRun(output), price_table())
 
 
 def test_tokens_and_money_are_added_up_by_kind(tmp_path: Path):

@@ -1,0 +1,59 @@
+"""Which rows of an output a command speaks of, and what it says of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from deepseek_async.cli.row_flags import RowFlags
+from deepseek_async.errors import ConfigurationError
+from deepseek_async.figures import counted
+
+if TYPE_CHECKING:
+    from deepseek_async.batch.review.asked import Asked
+
+Input = Annotated[
+    Path | None,
+    Parameter(
+        name="--input",
+        help="Speak of exactly the rows of this file, in its order and with its columns. Default: the rows that the "
+        "latest run asked for. Template, model and so on are those of the latest run; where OUT does not say them, "
+        "name them as for batch run.",
+    ),
+]
+
+
+def asked_rows(output: Path, source: Path | None, flags: RowFlags | None) -> Asked:
+    """The rows, and what they have come to. Raises ConfigurationError."""
+    from deepseek_async.batch.review.asked import LatestRun, RowsOfInput  # noqa: PLC0415  brings aiohttp
+    from deepseek_async.batch.review.output import Output  # noqa: PLC0415
+    from deepseek_async.batch.run_record import defaults_of  # noqa: PLC0415
+
+    if source is None and flags is not None:
+        raise ConfigurationError("how rows are asked says which rows of an input are answered: name it with --input")
+    read = Output(output)
+    read.read()
+    if source is None:
+        return LatestRun(read)
+    if flags is not None:
+        return RowsOfInput(read, source, flags.defaults())
+    return RowsOfInput(read, source, None if read.run is None else defaults_of(read.run))
+
+
+def what_is_missing(asked: Asked) -> Iterator[str]:
+    """Lines about rows without an answer, and about answers that no row is given."""
+    if asked.pending:
+        yield f"no run has come to {counted(asked.pending, 'row')}"
+    if asked.changed:
+        rows = counted(asked.changed, "row")
+        yield f"{rows} ask for something else than when they were answered; batch run --redo changed asks them again"
+    if asked.not_asked:
+        whose = "the latest run did" if asked.total is None else "the input does"
+        yield f"left out {counted(asked.not_asked, 'row')} that {whose} not ask for"
+    if asked.total and asked.pending == asked.total and len(asked.output):
+        yield "no row is known: if the run had a --template, --model, --thinking or --id-column, name it here too"
+    if asked.ambiguous:
+        yield "rows of several inputs were merged, so that their order is not known: name the input with --input"
