@@ -67,6 +67,8 @@ class DiskTier:
         self._bypass = Bypass()
         self._lock = WriterLock(path)
         self._reader: sqlite3.Connection | None = None
+        self._outdated = False
+        """Whether the reader's file has been replaced; the thread that reads closes it, not the writer's."""
         self._writer: threading.Thread | None = None
         self._queue: SimpleQueue[tuple[bytes, Entry] | _Command | None] = SimpleQueue()
         # Counted apart, because each thread may only add to its own.
@@ -138,6 +140,9 @@ class DiskTier:
     def _ready(self, now: float) -> sqlite3.Connection | None:
         if self._bypass.active(now):
             return None
+        if self._outdated:
+            self._outdated = False
+            self._forget_reader()
         if self._reader is None:
             try:
                 self._open()
@@ -300,7 +305,7 @@ class DiskTier:
     def _replace(self, connection: sqlite3.Connection, error: sqlite3.Error) -> sqlite3.Connection:
         with suppress(sqlite3.Error):
             connection.close()
-        self._reader = None  # its thread opens a new one; closed when the last call with it returns
+        self._outdated = True
         try:
             self._set_aside(error)
             connection = open_writer(self.path)

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from foreign_files import FILES, KINDS, untouched
@@ -198,7 +199,9 @@ def test_damaged_caches_leave_a_file_of_that_name_alone(make: Make, path: Path):
         tier.put(b"k", entry(b"x" * 100_000))
         tier.close()
         flip_all_but_the_first_page(path)
-        assert make().get(b"k") is None
+        tier = make()
+        assert tier.get(b"k") is None
+        tier.close()
     assert mine.read_bytes() == notes
     damaged = [
         file.name for file in path.parent.iterdir() if ".damaged" in file.name and not file.name.endswith("-wal")
@@ -276,15 +279,23 @@ tier.close()
 """
 
 
-def test_a_read_only_file_stops_nothing(make: Make, path: Path):
-    tier = make()
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """For another user than the one who runs the tests, to whom pytest's own folders are closed."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+def test_a_read_only_file_stops_nothing(make: Make, open_folder: Path):
+    path = open_folder / "cache" / "answers.sqlite"
+    tier = make(path)
     tier.put(b"k", entry())
     tier.close()
     for file in path.parent.iterdir():
         file.chmod(0o444)
     path.parent.chmod(0o555)
-    for folder in list(path.parents)[1:4]:
-        folder.chmod(0o755)
     ended = subprocess.run(
         [sys.executable, "-c", READ_ONLY, str(path)],
         capture_output=True,
