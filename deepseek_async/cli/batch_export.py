@@ -53,10 +53,12 @@ def run(
     content_only: Annotated[
         bool, Parameter(negative=(), show_default=False, help="Of the answer only index, custom_id and content.")
     ] = False,
+    force: Annotated[bool, Parameter(negative=(), show_default=False, help="Replace a file that is there.")] = False,
     source: Input = None,
     rows: RowFlags | None = None,
 ) -> int:
-    from deepseek_async.batch.review.export import export, format_of, replaced  # noqa: PLC0415  brings aiohttp
+    from deepseek_async.batch.review.export import export, format_of, packed  # noqa: PLC0415  brings aiohttp
+    from deepseek_async.replacement import replaced  # noqa: PLC0415
 
     asked = asked_rows(output, source, rows)
     if target is None or target == STANDARD:
@@ -66,8 +68,9 @@ def run(
         _say_what_is_missing(asked)
         return 0
     chosen = form or format_of(target)
-    with replaced(target, output) as file:
-        exported = export(asked, file, chosen, content_only=content_only)
+    inputs = [output] if source is None else [output, source]
+    with replaced(target, *inputs, force=force) as file, packed(file, target) as packing:
+        exported = export(asked, packing, chosen, content_only=content_only)
     say(f"{counted(exported, 'row')} in {target}")
     _say_what_is_missing(asked)
     return 0

@@ -29,20 +29,24 @@ def run(
     target: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="File to write. Default: OUT with the suffix .html.")
     ] = None,
+    force: Annotated[
+        bool, Parameter(negative=(), show_default=False, help="Replace a file that is there, as an earlier report.")
+    ] = False,
     source: Input = None,
     rows: RowFlags | None = None,
 ) -> int:
     from deepseek_async.batch.review.account import account_of  # noqa: PLC0415  brings aiohttp
-    from deepseek_async.batch.review.export import replaced  # noqa: PLC0415
     from deepseek_async.batch.review.page import page  # noqa: PLC0415
     from deepseek_async.cli.prices import prices  # noqa: PLC0415
+    from deepseek_async.replacement import replaced  # noqa: PLC0415
 
     table = prices()
     asked = asked_rows(output, source, rows)
     target = target or output.with_suffix(".html")
     notices = [f"{line[0].upper()}{line[1:]}." for line in what_is_missing(asked)]
     text = page(account_of(asked, table), table, name=output.name, damaged=asked.output.damaged, notices=notices)
-    with replaced(target, output) as file:
+    inputs = [output] if source is None else [output, source]
+    with replaced(target, *inputs, force=force) as file:
         file.write(text.encode("utf-8", "replace"))  # a file's name need not be UTF-8
     say(f"report in {target}")
     return 0

@@ -54,6 +54,7 @@ def prepare(
     as_json: Annotated[
         bool, Parameter(name="--json", negative=(), show_default=False, help="The summary as JSON on stdout.")
     ] = False,
+    force: Annotated[bool, Parameter(negative=(), show_default=False, help="Replace files that are there.")] = False,
 ) -> int:
     from deepseek_async import finetune  # noqa: PLC0415  brings msgspec
     from deepseek_async.finetune.preparation import LONGEST_ROW  # noqa: PLC0415
@@ -64,6 +65,7 @@ def prepare(
         validation=validation,
         seed=seed,
         max_tokens=max_tokens or LONGEST_ROW,
+        force=force,
     )
     if as_json:
         sys.stdout.write(harmless(json.dumps(_as_dict(summary), ensure_ascii=False, indent=2)) + "\n")

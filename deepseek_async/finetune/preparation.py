@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import IO, Final
 
 from deepseek_async.batch.digests import DigestSet
 from deepseek_async.batch.identity import digest
@@ -15,6 +14,7 @@ from deepseek_async.errors import ConfigurationError, OutputWriteError
 from deepseek_async.finetune.dialogue import Dialogue, RejectedLineError, read_dialogue
 from deepseek_async.finetune.split import Split
 from deepseek_async.finetune.summary import Rejection, Summary
+from deepseek_async.replacement import check_replaceable, replaced, sync
 
 DEFAULT_SHARE: Final = 0.12
 LONGEST_ROW: Final = 1_048_576
@@ -31,6 +31,7 @@ def prepare(
     validation: float = DEFAULT_SHARE,
     seed: int = 0,
     max_tokens: int = LONGEST_ROW,
+    force: bool = False,
 ) -> Summary:
     """Check ``source`` line by line, leave out what is no row, and split the rest.
 
@@ -39,8 +40,10 @@ def prepare(
 
     - ``validation``: the part of the rows for validation; 0.10 to 0.15 is recommended.
     - ``max_tokens``: rows longer than this, by estimate, are left out.
+    - ``force``: replace files that are there; the source never is.
 
-    Raises ConfigurationError if the source cannot be read, OutputWriteError if a file cannot be written.
+    Raises ConfigurationError if the source cannot be read or a file is there, OutputWriteError if one cannot be
+    written.
     """
     if not 0 < validation < 1:
         raise ConfigurationError(f"validation must be a part of the rows between 0 and 1, not {validation}")
@@ -53,6 +56,9 @@ def prepare(
         train_file=str(target / f"{source.stem}.train.jsonl"),
         validation_file=str(target / f"{source.stem}.validation.jsonl"),
     )
+    paths = [Path(summary.train_file), Path(summary.validation_file)]
+    for path in paths:
+        check_replaceable(path, source, force=force)
     split = Split(validation, seed)
     kinds: Counter[str] = Counter()
     for number, found in _rows(source, max_tokens):
@@ -69,9 +75,12 @@ def prepare(
     summary.rejected = dict(kinds)
     split.draw()
     try:
-        _write(source, max_tokens, split, summary)
+        target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputWriteError(f"{target} cannot be written: {error.strerror or error}", path=str(target)) from None
+    with ExitStack() as stack:
+        files = [stack.enter_context(replaced(path, source, force=force)) for path in paths]
+        _write(source, max_tokens, split, summary, files)
     return summary
 
 
@@ -101,23 +110,13 @@ def _rows(source: Path, max_tokens: int) -> Iterator[tuple[int, Dialogue | Rejec
         raise ConfigurationError(f"{source} cannot be read: {error.strerror or error}") from None
 
 
-def _write(source: Path, max_tokens: int, split: Split, summary: Summary) -> None:
-    paths = [Path(summary.train_file), Path(summary.validation_file)]
-    paths[0].parent.mkdir(parents=True, exist_ok=True)
-    unfinished = [path.with_name(f"{path.name}.partial") for path in paths]
-    with ExitStack() as stack:
-        for path in unfinished:
-            stack.callback(path.unlink, missing_ok=True)
-        files: list[BinaryIO] = [stack.enter_context(path.open("wb")) for path in unfinished]
-        for _, found in _rows(source, max_tokens):
-            if isinstance(found, RejectedLineError):
-                continue
-            side = split.is_validation(found.question)
-            files[side].write(found.wire + b"\n")
-            summary.validation_rows += side
-            summary.train_rows += not side
-        for file in files:
-            file.flush()
-            os.fsync(file.fileno())
-        for path, whole in zip(unfinished, paths, strict=True):
-            path.replace(whole)
+def _write(source: Path, max_tokens: int, split: Split, summary: Summary, files: Sequence[IO[bytes]]) -> None:
+    for _, found in _rows(source, max_tokens):
+        if isinstance(found, RejectedLineError):
+            continue
+        side = split.is_validation(found.question)
+        files[side].write(found.wire + b"\n")
+        summary.validation_rows += side
+        summary.train_rows += not side
+    for file in files:
+        sync(file)  # before either appears

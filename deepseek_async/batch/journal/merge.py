@@ -103,7 +103,9 @@ def _check(outputs: Sequence[Path], merged: Path) -> None:
             raise ConfigurationError(f"the output {path} {what}")
     if len({path.resolve() for path in outputs}) < len(outputs):
         raise ConfigurationError("one of the outputs is named twice")
-    if merged.exists() and merged.resolve() not in {path.resolve() for path in outputs}:
+    if os.path.lexists(merged) and not merged.is_file():
+        raise ConfigurationError(f"{merged} is no regular file, and a merged output is a journal: name a file")
+    if os.path.lexists(merged) and merged.resolve() not in {path.resolve() for path in outputs}:
         raise ConfigurationError(
             f"{merged} exists: remove it, or name it among the outputs to merge it with the others"
         )

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from gzip import GzipFile
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import IO, Any, Final, Literal, cast
 
 import orjson
@@ -19,7 +17,7 @@ from deepseek_async.batch.line import FACTS, with_facts
 from deepseek_async.batch.review.asked import Asked, AskedRow
 from deepseek_async.batch.review.columns import ANSWER, as_text
 from deepseek_async.batch.review.output import Facts, Line
-from deepseek_async.errors import ConfigurationError, OutputWriteError
+from deepseek_async.errors import ConfigurationError
 
 Format = Literal["jsonl", "csv", "parquet"]
 
@@ -56,33 +54,13 @@ def export(asked: Asked, target: IO[bytes], form: Format, *, content_only: bool 
 
 
 @contextmanager
-def replaced(path: Path, output: Path) -> Iterator[IO[bytes]]:
-    """A file that takes the place of ``path`` once it is whole and on disk; packed, if the name ends in ``.gz``.
-
-    Raises OutputWriteError, and ConfigurationError if ``path`` is the job's ``output`` itself.
-    """
-    if path.exists() and path.samefile(output):
-        raise ConfigurationError(f"{path} is the output itself, which is also the job's journal; name another file")
-    temporary = None
-    try:
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            if is_packed(path):
-                with GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file) as packed:
-                    yield cast("IO[bytes]", packed)
-            else:
-                yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o600)
-        temporary.replace(path)
-        temporary = None
-    except OSError as error:
-        raise OutputWriteError(f"cannot write {path}: {error.strerror}", path=str(path)) from None
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink()
+def packed(file: IO[bytes], path: Path) -> Iterator[IO[bytes]]:
+    """``file``, or what packs into it, if the name of ``path`` ends in ``.gz``."""
+    if not is_packed(path):
+        yield file
+        return
+    with GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file) as packing:
+        yield cast("IO[bytes]", packing)
 
 
 def _jsonl(asked: Asked, target: IO[bytes], chosen: tuple[str, ...]) -> int:

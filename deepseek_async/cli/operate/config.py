@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import Parameter
 
 from deepseek_async.cli.terminal import columns, say
-from deepseek_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from deepseek_async.configuration import Origin
@@ -64,12 +62,9 @@ def init(
     /,
 ) -> int:
     from deepseek_async.configuration import commented_file  # noqa: PLC0415
+    from deepseek_async.replacement import replaced  # noqa: PLC0415
 
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(commented_file())
+    with replaced(path) as file:
+        file.write(commented_file().encode())
     say(f"wrote {path}; look at it with: deepseek-async config show {path}")
     return 0

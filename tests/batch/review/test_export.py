@@ -6,7 +6,6 @@ import csv
 import gzip
 import io
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,10 @@ import pytest
 from answers import answered, failed, written
 
 from deepseek_async.batch.review.asked import LatestRun
-from deepseek_async.batch.review.export import Format, export, format_of, replaced
+from deepseek_async.batch.review.export import Format, export, format_of, packed
 from deepseek_async.batch.review.output import Output
-from deepseek_async.errors import ConfigurationError, OutputWriteError
+from deepseek_async.errors import ConfigurationError
+from deepseek_async.replacement import replaced
 
 CALLS = [{"id": "call_00_a", "type": "function", "function": {"name": "look", "arguments": '{"city": "Oslo"}'}}]
 AWKWARD = 'a "quoted", text\nof two lines\r\nand \u5185\u5bb9 \u2028 \U0001f389'
@@ -110,8 +110,8 @@ def test_a_name_that_ends_in_gz_packs(tmp_path: Path, name: str, form: Format):
     output = Output(written(tmp_path / "out.jsonl", lines))
     output.read()
     assert format_of(Path(name)) == form
-    with replaced(tmp_path / name, output.path) as file:
-        export(LatestRun(output), file, form)
+    with replaced(tmp_path / name, output.path) as file, packed(file, tmp_path / name) as packing:
+        export(LatestRun(output), packing, form)
 
     assert gzip.decompress((tmp_path / name).read_bytes()) == exported(tmp_path, form, *lines)
 
@@ -130,28 +130,3 @@ def test_the_suffix_says_the_format():
     ]
     with pytest.raises(ConfigurationError, match=r"use \.jsonl, \.csv, .* or \.parquet"):
         format_of(Path("a.xlsx"))
-
-
-def test_a_file_is_replaced_when_it_is_whole_and_not_before(tmp_path: Path):
-    target = tmp_path / "answers.csv"
-    target.write_text("old")
-
-    with suppress(RuntimeError), replaced(target, tmp_path) as file:
-        file.write(b"half")
-        raise RuntimeError
-    assert target.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [target]
-
-    with replaced(target, tmp_path) as file:
-        file.write(b"new")
-        assert target.read_text() == "old"
-    assert target.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [target]
-
-
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
-    with (
-        pytest.raises(OutputWriteError, match=r"cannot write .*nowhere"),
-        replaced(tmp_path / "nowhere" / "a.csv", tmp_path),
-    ):
-        pass
