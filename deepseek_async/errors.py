@@ -42,7 +42,7 @@ from deepseek_async.redaction import redact
 
 if TYPE_CHECKING:
     from deepseek_async.lint import Finding
-    from deepseek_async.types import ChatCompletion
+    from deepseek_async.types import BilledAttempt, ChatCompletion
 
 __all__ = [
     "APIConnectionError",
@@ -131,6 +131,8 @@ class InvalidRequestError(DeepSeekError, ValueError):
 class APIError(DeepSeekError):
     """A call failed on the way to the API, inside it, or on the way back."""
 
+    billed_attempts: Sequence[BilledAttempt] = ()
+    """The requests of the call that were billed although they gave no answer, where the server said for what."""
     partial: ChatCompletion | None = None
     """What had arrived of a chat answer, assembled; None if nothing had. The server bills it all the same."""
     received_text: str = ""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.types import CompletionUsage
+from deepseek_async.types import BilledAttempt, CompletionUsage
 
 _MILLION: Final = 1_000_000
 _BEIJING: Final = timedelta(hours=8)
@@ -74,6 +74,15 @@ class Meter:
         except KeyError:
             rate = self._rates[model] = self._table.rate(model, at)
             return rate
+
+    def charge(self, attempts: Iterable[BilledAttempt]) -> tuple[float | None, float]:
+        """US dollars for all ``attempts``, each at its model and hour, and what their cached tokens saved.
+
+        None when no price of theirs is known.
+        """
+        rated = [(rate, each.usage) for each in attempts if (rate := self.rate(each.model, each.at)) is not None]
+        charges = [rate.charge(usage) for rate, usage in rated]
+        return sum(cost for cost, _ in charges) if charges else None, sum(saved for _, saved in charges)
 
 
 class PriceTable(msgspec.Struct, frozen=True):

@@ -116,12 +116,24 @@ class Lease(msgspec.Struct, gc=False, eq=False):
             self._end_neutral()
             self.scope.settle(self._tokens, 0)
 
-    def faulted(self, *, overload: bool = False, blame: Blame = Blame.SERVICE, refused: bool = False) -> None:
-        """The attempt failed after the server may have begun; ``refused`` when it said by a status that it has not."""
+    def faulted(
+        self,
+        *,
+        overload: bool = False,
+        blame: Blame = Blame.SERVICE,
+        refused: bool = False,
+        usage: CompletionUsage | None = None,
+    ) -> None:
+        """The attempt failed after the server may have begun; ``refused`` when it said by a status that it has not.
+
+        ``usage`` is what the server billed all the same, if it said so.
+        """
         if self.open:
             self.open = False
             if self.charge is not None:
-                if refused or blame is Blame.ORIGIN:
+                if usage is not None:
+                    self.charge.served(usage)
+                elif refused or blame is Blame.ORIGIN:
                     self.charge.refused()
                 else:
                     self.charge.faulted()
@@ -129,6 +141,8 @@ class Lease(msgspec.Struct, gc=False, eq=False):
             now = scope.loop.time()
             scope.window.ended(self._attempt, now, overload=overload)
             scope.failed(self._attempt, self._began, now, blame)
+            if usage is not None:
+                scope.settle(self._tokens, usage.total_tokens)
             scope.slots.freed(now, bulk=self._bulk)
 
     def abandoned(self, *, sent: bool) -> None:

@@ -54,6 +54,7 @@ class Answerer:
                 attempts=call.attempts,
                 started=call.sent_at,
                 latency=time.monotonic() - started,
+                billed_attempts=() if call.bill is None else call.bill.attempts,
             )
         return BatchResult(
             index=row.index,
@@ -63,19 +64,27 @@ class Answerer:
             started=call.sent_at or time.time(),
             latency=time.monotonic() - started,
             request_id=call.request_id,
+            billed_attempts=() if call.bill is None else call.bill.attempts,
         )
+
+    def spent(self, call: Call) -> float:
+        """US dollars that the attempts of ``call`` have cost so far without giving an answer."""
+        return 0.0 if call.bill is None else self._meter.charge(call.bill.attempts)[0] or 0.0
 
     def price(self, result: BatchResult) -> None:
         """Add what the row cost.
 
         An answer that came to nothing is billed all the same; one from the cache was paid for before.
         """
-        billed = result.completion or result.billed
-        if billed is None:
+        if result.billed_attempts:
+            result.cost, result.saved = self._meter.charge(result.billed_attempts)
             return
-        if billed.cached is not None:
+        answer = result.completion
+        if answer is None:
+            return
+        if answer.cached is not None:
             result.cost = 0.0
-        elif billed.usage is not None and result.started is not None:
-            rate = self._meter.rate(billed.model, result.started)
+        elif answer.usage is not None and result.started is not None:
+            rate = self._meter.rate(answer.model, result.started)
             if rate is not None:
-                result.cost, result.saved = rate.charge(billed.usage)
+                result.cost, result.saved = rate.charge(answer.usage)

@@ -28,6 +28,7 @@ from deepseek_async.batch.schedule.feed import Feed, Schedule
 from deepseek_async.batch.schedule.lineup import Ticket
 from deepseek_async.batch.source import read_rows
 from deepseek_async.batch.survey import Due, Survey
+from deepseek_async.call.lifecycle import Call
 from deepseek_async.errors import (
     ConfigurationError,
     DeepSeekError,
@@ -237,6 +238,8 @@ class Job:
                     due.row = _under(due.row, self._options.redo.parameters)
                 if due.place is None:
                     due.call = prepare(due.row)
+                    if self._options.budget is not None and isinstance(due.call, Call):
+                        due.call.may_go_on = self._may_go_on
                 yield due
 
     @contextmanager
@@ -326,14 +329,26 @@ class Job:
         return None if self._total is None else max(0, self._total - self._tally.done)
 
     def _check_budget(self) -> None:
+        if self._options.budget is None or self._stopped is not None:
+            return
+        self._stop_if_used_up(self._spent)
+
+    def _stop_if_used_up(self, spent: float, besides: int = 0) -> None:
+        """Stop if ``spent`` and what the rows in flight will cost is too much; ``besides`` are in ``spent`` already."""
         budget = self._options.budget
-        if budget is None or self._stopped is not None:
+        if budget is None:
             return
         # Those in flight are expected to cost what the others did.
         mean = self._paid / self._paid_rows if self._paid_rows else 0.0
-        in_flight = self._dispatcher.in_flight if self._dispatcher is not None else 0
-        if self._spent + in_flight * mean >= budget:
-            self.stop(f"the budget of ${budget:g} is used up, with what is in flight: ${self._spent:.6g} spent")
+        in_flight = self._dispatcher.in_flight - besides if self._dispatcher is not None else 0
+        if spent + in_flight * mean >= budget:
+            self.stop(f"the budget of ${budget:g} is used up, with what is in flight: ${spent:.6g} spent")
+
+    def _may_go_on(self, call: Call) -> bool:
+        """Whether a row may be sent once more after an attempt that came to nothing: that was paid for as well."""
+        if self._stopped is None:
+            self._stop_if_used_up(self._spent + self._answerer.spent(call), besides=1)
+        return self._stopped is None
 
     def _durable(self, written: Written) -> None:
         for ending in written.marks:

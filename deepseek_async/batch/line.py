@@ -13,7 +13,7 @@ import orjson
 
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.quotation import plain
-from deepseek_async.types import CompletionUsage
+from deepseek_async.types import BilledAttempt
 from deepseek_async.types.json_text import read
 
 FACTS: Final = "deepseek_async"
@@ -174,8 +174,8 @@ def encode_line(
         text = _ANSWERED % (shown, orjson.dumps(custom_id), request_id, answer, shown, *facts)
     if result.predicted_cached_tokens is not None:
         text += b',"predicted_cached_tokens":%d' % result.predicted_cached_tokens
-    if completion is None and (usage := result.usage) is not None:
-        text += b',"billed":%b' % orjson.dumps(_billed(result, usage))
+    if result.billed_attempts:
+        text += b',"billed":%b' % orjson.dumps([_billed(attempt) for attempt in result.billed_attempts])
     if origin:
         text += b"," + orjson.dumps(origin)[1:-1]
     return _sealed(text + record)
@@ -301,10 +301,13 @@ def _facts(result: BatchResult) -> bytes:
     return _FACTS % (result.index, result.attempts, started, result.latency, cost)
 
 
-def _billed(result: BatchResult, usage: CompletionUsage) -> dict[str, Any]:
-    """Model and usage, in the API's form, of an answer that came to nothing and is not in the line."""
+def _billed(attempt: BilledAttempt) -> dict[str, Any]:
+    """An attempt that was billed, with its usage in the API's form; ``failure`` says why it gave no answer."""
+    usage = attempt.usage
     return {
-        "model": _presentable(result.billed.model if result.billed is not None else ""),
+        "model": _presentable(attempt.model),
+        "at": attempt.at,
+        "failure": attempt.failure,
         "usage": {
             "prompt_tokens": usage.prompt_tokens,
             "prompt_cache_hit_tokens": usage.cached_tokens,

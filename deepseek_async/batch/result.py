@@ -6,7 +6,6 @@ import msgspec
 
 from deepseek_async.errors import (
     APIConnectionError,
-    APIError,
     APITimeoutError,
     AuthenticationError,
     BudgetExceededError,
@@ -16,7 +15,8 @@ from deepseek_async.errors import (
     PermissionDeniedError,
     QuotaExceededError,
 )
-from deepseek_async.types import ChatCompletion, CompletionUsage
+from deepseek_async.types import BilledAttempt, ChatCompletion, CompletionUsage
+from deepseek_async.types.usage import added
 
 
 class BatchResult(msgspec.Struct, kw_only=True):
@@ -41,6 +41,8 @@ class BatchResult(msgspec.Struct, kw_only=True):
     """Tokens that the order of the rows promised to come from the cache; None where it promised nothing."""
     request_id: str | None = None
     """``x-ds-trace-id`` of the answer."""
+    billed_attempts: tuple[BilledAttempt, ...] = ()
+    """Every request that was billed, where one of them gave no answer; ``usage`` and ``cost`` are their sums."""
 
     @property
     def ok(self) -> bool:
@@ -58,18 +60,11 @@ class BatchResult(msgspec.Struct, kw_only=True):
         return self.completion.choices[0].message.reasoning_content if self.completion is not None else None
 
     @property
-    def billed(self) -> ChatCompletion | None:
-        """The answer that has to be paid for, also where it is none: reasoning, say, that used up ``max_tokens``."""
-        if self.completion is not None:
-            return self.completion
-        partial = self.error.partial if isinstance(self.error, APIError) else None
-        return partial if isinstance(partial, ChatCompletion) and partial.usage is not None else None
-
-    @property
     def usage(self) -> CompletionUsage | None:
-        """Tokens that were billed, also for an answer that came to nothing."""
-        billed = self.completion or self.billed
-        return billed.usage if billed is not None else None
+        """Tokens that were billed, over all attempts, also for answers that came to nothing."""
+        if self.billed_attempts:
+            return added(attempt.usage for attempt in self.billed_attempts)
+        return self.completion.usage if self.completion is not None else None
 
     def raise_for_error(self) -> BatchResult:
         """This result if it is ok. Raises its error otherwise."""

@@ -24,6 +24,7 @@ from deepseek_async.errors import (
     ServerOverloadedError,
     StreamInterruptedError,
 )
+from deepseek_async.types import CompletionUsage
 
 
 class Again(Enum):
@@ -162,12 +163,12 @@ def _connection(error: APIConnectionError) -> str:
     }.get(error.reason, "dropped the connection")
 
 
-def end(lease: Lease, error: APIError) -> None:
-    """End the lease of an attempt that ended with ``error``."""
+def end(lease: Lease, error: APIError, usage: CompletionUsage | None = None) -> None:
+    """End the lease of an attempt that ended with ``error``, and was billed for ``usage`` if the server said so."""
     rule = rule_of(error)
     match rule.ending:
         case Ending.SERVED:
-            lease.served(error.partial.usage if error.partial is not None else None)
+            lease.served(usage)
         case Ending.REFUSED:
             if isinstance(error, ConcurrencyLimitError):
                 lease.refused(limit=error.limit, current=error.current, balance_bound=error.balance_bound)
@@ -178,7 +179,7 @@ def end(lease: Lease, error: APIError) -> None:
         case Ending.FAULTED | Ending.OVERLOADED:
             # An error object inside a 200 may come after paid content; a status comes in the place of it.
             refused = isinstance(error, APIStatusError) and not lease.content
-            lease.faulted(overload=rule.ending is Ending.OVERLOADED, blame=rule.blame, refused=refused)
+            lease.faulted(overload=rule.ending is Ending.OVERLOADED, blame=rule.blame, refused=refused, usage=usage)
         case Ending.UNSENT:
             lease.abandoned(sent=False)
         case Ending.DESCRIPTORS:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
 from deepseek_async.admission import Lease
 from deepseek_async.call.classification import end
-from deepseek_async.codec.refusal import trace_id
-from deepseek_async.errors import APIError, APIResponseValidationError
+from deepseek_async.codec.refusal import refusal, trace_id
+from deepseek_async.errors import APIError, APIResponseValidationError, APIStatusError
 from deepseek_async.transport.protocol import Response
 from deepseek_async.transport.watchdog import Watchdog
 from deepseek_async.types import CompletionUsage
+
+_REFUSAL_BYTES: Final = 64 * 1024
 
 
 class Exchange(msgspec.Struct, gc=False, eq=False):
@@ -58,14 +62,29 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
         if self._lease.open and self._lease.charge is not None:
             self._lease.charge.produced = characters()
 
-    def faulted(self, error: APIError) -> None:
-        """The answer broke off or is no answer."""
+    def faulted(self, error: APIError, usage: CompletionUsage | None = None) -> None:
+        """The answer broke off or is no answer; ``usage`` is what it was billed for, if the server said so."""
         if self._lease.open:
             self.response.close()
-            end(self._lease, error)
+            end(self._lease, error, usage)
 
     def abandoned(self) -> None:
         """We do not want the rest of the answer."""
         if self._lease.open:
             self.response.close()
             self._lease.abandoned(sent=True)
+
+
+async def read_refusal(response: Response) -> APIStatusError:
+    """The error of a response with an error status. A body that breaks off does not hide the status."""
+    wire = b""
+    try:
+        wire = await response.read(_REFUSAL_BYTES)
+    except APIError:
+        response.close()
+    except BaseException:
+        response.close()
+        raise
+    else:
+        response.release()
+    return refusal(response.status, response.headers, wire, now=time.time())

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from deepseek_async.admission import Lease, Scope
+from deepseek_async.call.bill import Bill
 from deepseek_async.call.classification import end
-from deepseek_async.call.exchange import Exchange
+from deepseek_async.call.exchange import Exchange, read_refusal
 from deepseek_async.call.fallback import Alternatives
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import LONGEST_BULK_WAIT, Pause, RetryPolicy
-from deepseek_async.codec.limits import Limits
-from deepseek_async.codec.refusal import refusal
 from deepseek_async.errors import APIError, APIStatusError, APITimeoutError, BudgetExceededError
 from deepseek_async.transport.protocol import Response
 from deepseek_async.transport.watchdog import Timeouts, Watchdog
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=Answer)
 StreamT = TypeVar("StreamT", bound="AnswerStream[Any, Any]")
-
-_REFUSAL_BYTES = 64 * 1024
 
 _SLACK = 1.0
 """Seconds that must be left after a back-off, or the next attempt could not end before the deadline anyway."""
@@ -76,6 +73,10 @@ class Call(msgspec.Struct, gc=False, eq=False):
     """When the last request was sent, in seconds since 1970: its price is that of its own hour."""
     fallback: str | None = None
     """Who answers in the place of the one that was asked; None while that one does."""
+    bill: Bill | None = None
+    """What was billed, once an attempt that was billed came to nothing."""
+    may_go_on: Callable[[Call], bool] | None = None
+    """Asked before each further attempt, for a budget that is not the client's."""
     observe: Callable[[CompletionUsage], None] | None = None
     """Told what a whole answer consumed."""
 
@@ -90,11 +91,6 @@ class Call(msgspec.Struct, gc=False, eq=False):
         # A gate with many models drops idle scopes, and another call of this model may have got a new one since.
         self._scope = self.caller.gate.scope(self._scope.model)
         self.__post_init__()
-
-    @property
-    def limits(self) -> Limits:
-        """How large its request and its answer may be."""
-        return self.caller.limits
 
     # A struct's own repr would show what the server sent to whoever prints locals.
     __repr__ = object.__repr__
@@ -129,7 +125,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
 
     def say(self, path: str, texts: Mapping[str, Any]) -> None:
         """Send ``texts`` to ``path`` in the place of what was to be sent."""
-        self.request = self.request.saying(path, texts, self.limits.request)
+        self.request = self.request.saying(path, texts, self.caller.limits.request)
 
     async def _asked(
         self,
@@ -138,10 +134,10 @@ class Call(msgspec.Struct, gc=False, eq=False):
     ) -> T:
         """The answer of the service, whatever stands around the call."""
         while True:
-            exchange = None
+            exchange = answer = None
             try:
                 exchange = await self._attempt()
-                answer = decode(await exchange.read(self.limits.body))
+                answer = decode(await exchange.read(self.caller.limits.body))
                 failure = None if fault_of is None else fault_of(answer, exchange.response.headers)
             except APIError as error:
                 failure = error
@@ -151,17 +147,21 @@ class Call(msgspec.Struct, gc=False, eq=False):
                 raise
             if exchange is not None:
                 self.request_id = exchange.request_id
-                if failure is None:
+                if failure is None and answer is not None:
                     usage = answer.tokens_used()
                     exchange.served(usage)
                     if self.observe is not None and usage is not None:
                         self.observe(usage)
                     if self.fallback is not None:
                         answer.fallback = self.fallback
+                    if self.bill is not None:
+                        if usage is not None:
+                            self.billed(answer, usage)
+                        self.bill.leave_in(answer)
                     return answer
-            assert failure is not None  # noqa: S101  without an exchange there is one
+            assert failure is not None  # noqa: S101  without an answer there is one
             if exchange is not None:
-                self.fault(exchange, failure)
+                self.fault(exchange, failure, answer)
             await self._back_off(failure)
 
     async def again(self, failure: APIError) -> Exchange:
@@ -192,21 +192,31 @@ class Call(msgspec.Struct, gc=False, eq=False):
             await around.look_over(self)
         return await self._exchange()
 
-    def fault(self, exchange: Exchange, failure: APIError) -> None:
-        """The answer of ``exchange`` is none."""
-        exchange.faulted(failure)
+    def billed(self, answer: Answer, usage: CompletionUsage, failure: APIError | None = None) -> None:
+        """An attempt was billed: one that ended in ``failure``, or the one after it that gave ``answer``."""
+        if self.bill is None:
+            self.bill = Bill()
+        self.bill.note(usage, getattr(answer, "model", None) or self.model, self.sent_at or 0.0, failure)
+
+    def fault(self, exchange: Exchange, failure: APIError, answer: Answer | None = None) -> None:
+        """What came of ``exchange``, as far as it is an ``answer``, is none. It may have been billed all the same."""
+        usage = None if answer is None else answer.tokens_used()
+        exchange.faulted(failure, usage)
+        if usage is not None and answer is not None:
+            self.billed(answer, usage, failure)
         failure.request_id = failure.request_id or exchange.request_id
         self.caller.note(failure)
 
     async def _back_off(self, failure: APIError) -> None:
         """Wait before the next attempt, or turn elsewhere, or raise ``failure`` if there is to be none."""
         pause = self._pause_after(failure)
+        again = self.may_go_on is None or self.may_go_on(self)
         if pause is None:
             self._hold_others(failure)
-            if self._turn_elsewhere(failure):
+            if again and self._turn_elsewhere(failure):
                 return
-            failure.attempts = self.attempts
-            raise failure
+        if pause is None or not again:
+            raise self.given_up(failure)
         around = self.caller.surroundings
         if around is not None:
             around.retried(self, failure, pause.seconds)
@@ -237,8 +247,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
             return None
         now = self.caller.loop.time()
         if self._until is not None and pause.seconds and now + pause.seconds + _SLACK > self._until:
-            failure.attempts = self.attempts
-            raise failure
+            raise self.given_up(failure)
         if not pause.free and not self._bulk and not scope.credit.spend(now):
             failure.retry_budget_exhausted = True
             return None
@@ -255,11 +264,19 @@ class Call(msgspec.Struct, gc=False, eq=False):
             async with asyncio.timeout_at(self._until):
                 await self._scope.wait_for_credit()
         except TimeoutError:
-            failure.attempts = self.attempts
             failure.retry_budget_exhausted = True
         else:
             return
-        raise failure
+        raise self.given_up(failure)
+
+    def given_up(self, failure: APIError) -> APIError:
+        """``failure`` with what the call has come to."""
+        failure.attempts = self.attempts
+        if self.bill is not None:
+            failure.billed_attempts = self.bill.attempts
+            if failure.partial is not None:
+                self.bill.leave_in(failure.partial)
+        return failure
 
     def _turn_elsewhere(self, failure: APIError) -> bool:
         """Whether another model or endpoint is to answer now. Bulk has time, and waits for an open breaker."""
@@ -275,7 +292,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
         elsewhere, self.caller = caller.origin != self.caller.origin, caller
         self._scope = caller.gate.scope(model)
         self._ticket = next(self._scope.tickets)
-        self.request = self.request.asking(model, self.limits.request, elsewhere=elsewhere)
+        self.request = self.request.asking(model, self.caller.limits.request, elsewhere=elsewhere)
         self._earlier, self._returns = self.attempts, 0
 
     async def _attempt(self) -> Exchange:
@@ -304,7 +321,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
                 lease.admitted()
                 self.response = response
                 return Exchange(lease, response, watchdog)
-            failure: APIError = await _read_refusal(response)
+            failure: APIError = await read_refusal(response)
         except APIError as error:
             failure = error
         except BaseException:
@@ -368,7 +385,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
                     lease = await scope.admit(self._ticket, self._tokens, bulk=self._bulk, until=until)
         except TimeoutError:
             failure, self._refused = self._refused or self._deadline_passed("for a free slot or a limit"), None
-            failure.attempts = self.attempts
+            self.given_up(failure)
         else:
             self.queued += scope.loop.time() - began
             if self.caller.halt is not None:
@@ -379,18 +396,3 @@ class Call(msgspec.Struct, gc=False, eq=False):
                     raise
             return lease
         raise failure
-
-
-async def _read_refusal(response: Response) -> APIStatusError:
-    """The error of a response with an error status. A body that breaks off does not hide the status."""
-    wire = b""
-    try:
-        wire = await response.read(_REFUSAL_BYTES)
-    except APIError:
-        response.close()
-    except BaseException:
-        response.close()
-        raise
-    else:
-        response.release()
-    return refusal(response.status, response.headers, wire, now=time.time())

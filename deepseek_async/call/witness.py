@@ -77,6 +77,8 @@ class Witness:
                 rate = meter.rate(served or call.model, at)
                 if rate is not None:
                     cost, peak = rate.cost(usage), rate.factor != 1.0
+        if call.bill is not None:
+            usage, cost = call.bill.usage, meter.charge(call.bill.attempts)[0]
         charged = call.charged
         if charged is not None:
             cost = charged

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 
 from deepseek_async.codec.json_schema import object_schema, strict_schema
 from deepseek_async.codec.schema_prompt import ask_for_schema
-from deepseek_async.errors import APIResponseValidationError, InvalidRequestError, StructuredOutputError
+from deepseek_async.errors import APIError, APIResponseValidationError, InvalidRequestError, StructuredOutputError
 from deepseek_async.types import (
+    BilledAttempt,
     ChatCompletion,
     ParsedChatCompletion,
     ParsedChatCompletionMessage,
     ParsedChoice,
 )
+from deepseek_async.types.usage import added, bills_of
 
 T = TypeVar("T")
 
@@ -63,14 +65,21 @@ class StructuredOutput(Generic[T]):
         """
         body = self._adapted(body)
         problem = ""
+        bills: list[BilledAttempt] = []
         for attempt in range(1, self._attempts + 1):
             try:
                 completion = await ask(body)
-            except APIResponseValidationError as error:
+            except APIError as error:
+                error.billed_attempts = (*bills, *error.billed_attempts)
                 if error.partial is None:
+                    raise
+                _bill(error.partial, error.billed_attempts)
+                if not isinstance(error, APIResponseValidationError):
                     raise
                 # Empty, again and again: the call itself has already asked as often as it may.
                 raise self._error("is empty", error.partial, attempt) from error
+            bills += bills_of(completion)
+            _bill(completion, bills)
             choice = completion.choices[0]
             if choice.finish_reason not in ("stop", "tool_calls"):
                 raise self._error(_HELP.get(choice.finish_reason or "", "did not end in order"), completion, attempt)
@@ -146,6 +155,7 @@ class StructuredOutput(Generic[T]):
             f"the model's answer is no {self._name}: it {what} (asked {attempts} times)",
             partial=completion,
             attempts=attempts,
+            billed_attempts=bills_of(completion),
             retryable=completion.choices[0].finish_reason == "stop",
         )
 
@@ -154,6 +164,12 @@ _HELP: Final[Mapping[str, str]] = {
     "length": "was cut off by max_tokens; give a larger one, it covers reasoning and answer together",
     "content_filter": "was held back by the content filter",
 }
+
+
+def _bill(completion: ChatCompletion, bills: Sequence[BilledAttempt]) -> None:
+    """Let the usage of ``completion`` be the sum over all askings."""
+    if len(bills) > 1:
+        completion.bill(bills, added(bill.usage for bill in bills))
 
 
 def _fields(part: msgspec.Struct) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from deepseek_async.errors import InvalidRequestError, ToolRunError
 from deepseek_async.lint.conversation import LOST_REASONING
 from deepseek_async.tools.function import FunctionTool
 from deepseek_async.types import ChatCompletion, CompletionUsage, ToolCall
+from deepseek_async.types.usage import added
 
 DEFAULT_TURNS: Final = 10
 
@@ -56,7 +57,8 @@ async def run_tools(
     completion: ChatCompletion | None = None
     for turn in range(1, max_turns + 1):
         completion = await ask(conversation, turn == 1)
-        usage = _added(usage, completion.usage)
+        if completion.usage is not None:
+            usage = added((usage, completion.usage))
         choice = completion.choices[0]
         calls = choice.message.tool_calls or []
         if calls and choice.finish_reason not in ("tool_calls", "stop"):
@@ -119,15 +121,3 @@ async def _result(call: ToolCall, tool: FunctionTool | None, names: list[str]) -
 
 def _failed(what: str) -> str:
     return msgspec.json.encode({"error": what}).decode()
-
-
-def _added(total: CompletionUsage, usage: CompletionUsage | None) -> CompletionUsage:
-    if usage is None:
-        return total
-    return CompletionUsage(
-        prompt_tokens=total.prompt_tokens + usage.prompt_tokens,
-        completion_tokens=total.completion_tokens + usage.completion_tokens,
-        total_tokens=total.total_tokens + usage.total_tokens,
-        prompt_cache_hit_tokens=total.cached_tokens + usage.cached_tokens,
-        prompt_cache_miss_tokens=(total.prompt_cache_miss_tokens or 0) + (usage.prompt_tokens - usage.cached_tokens),
-    )

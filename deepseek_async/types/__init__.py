@@ -32,11 +32,12 @@ from deepseek_async.types.response import (
     ResponseStreamEvent,
     ResponseUsage,
 )
-from deepseek_async.types.usage import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
+from deepseek_async.types.usage import BilledAttempt, CompletionTokensDetails, CompletionUsage, PromptTokensDetails
 
 __all__ = [
     "Answer",
     "BalanceInfo",
+    "BilledAttempt",
     "ChatCompletion",
     "ChatCompletionChunk",
     "ChatCompletionMessage",

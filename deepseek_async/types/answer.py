@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from deepseek_async.types.json_text import read, write
 
 if TYPE_CHECKING:
-    from deepseek_async.types.usage import CompletionUsage
+    from deepseek_async.types.usage import BilledAttempt, CompletionUsage
 
 # JSON names that no server sends, so that what we keep beside the fields never comes from the wire.
 OURS = "deepseek_async:"
@@ -72,6 +73,7 @@ class Answer(Part):
     cached: str | None = msgspec.field(default=None, name=OURS + "cached")
     """Where this answer was found instead of being bought: memory, disk, redis, shared with an equal call under way,
     or stale in the place of an error; None for a new one."""
+    _billed: tuple[Any, ...] = msgspec.field(default=(), name=OURS + "billed")
 
     def __getattr__(self, name: str) -> Any:
         return _undeclared(self, name)
@@ -86,6 +88,18 @@ class Answer(Part):
     def tokens_used(self) -> CompletionUsage | None:
         """What the call consumed, in chat's terms; None for an answer that names no tokens."""
         return None
+
+    @property
+    def billed_attempts(self) -> tuple[BilledAttempt, ...]:
+        """Every request that was billed, where one of them gave no answer; ``usage`` is their sum. Else empty.
+
+        A request whose usage never came is not among them.
+        """
+        return self._billed
+
+    def bill(self, attempts: Iterable[BilledAttempt], total: CompletionUsage) -> None:  # noqa: ARG002  for those with a usage
+        """Let ``usage`` be the ``total`` of all ``attempts``."""
+        self._billed = tuple(attempts)
 
     def with_marks_of(self, other: Self) -> Self:
         """This answer, with what is known of ``other`` beside what its server said: who gave it, what was billed."""

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from deepseek_async.types.answer import OURS, WHOLE, Answer, LinkedPart, Part
-from deepseek_async.types.usage import CompletionUsage
+from deepseek_async.types.usage import BilledAttempt, CompletionUsage
 
 
 class TopLogprob(Part):
@@ -105,6 +106,10 @@ class ChatCompletion(Answer):
 
     def tokens_used(self) -> CompletionUsage | None:
         return self.usage
+
+    def bill(self, attempts: Iterable[BilledAttempt], total: CompletionUsage) -> None:
+        super().bill(attempts, total)
+        self.usage = total
 
     def is_whole(self) -> bool:
         return bool(self.choices) and all(choice.finish_reason in WHOLE for choice in self.choices)

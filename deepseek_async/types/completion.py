@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from deepseek_async.types.answer import WHOLE, Answer, LinkedPart, Part
-from deepseek_async.types.usage import CompletionUsage
+from deepseek_async.types.usage import BilledAttempt, CompletionUsage
 
 
 class CompletionLogprobs(Part):
@@ -43,6 +45,10 @@ class Completion(Answer):
 
     def tokens_used(self) -> CompletionUsage | None:
         return self.usage
+
+    def bill(self, attempts: Iterable[BilledAttempt], total: CompletionUsage) -> None:
+        super().bill(attempts, total)
+        self.usage = total
 
     def is_whole(self) -> bool:
         return bool(self.choices) and all(choice.finish_reason in WHOLE for choice in self.choices)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from deepseek_async.types.answer import Answer, LinkedPart
-from deepseek_async.types.usage import CompletionUsage
+from deepseek_async.types.usage import BilledAttempt, CompletionUsage
 
 
 class Embedding(LinkedPart):
@@ -48,6 +48,10 @@ class CreateEmbeddingResponse(Answer):
 
     def tokens_used(self) -> CompletionUsage | None:
         return self.usage
+
+    def bill(self, attempts: Iterable[BilledAttempt], total: CompletionUsage) -> None:
+        super().bill(attempts, total)
+        self.usage = total
 
     def is_whole(self) -> bool:
         return bool(self.data)

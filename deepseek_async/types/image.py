@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from deepseek_async.types.answer import Answer, LinkedPart
 from deepseek_async.types.response import ResponseUsage
-from deepseek_async.types.usage import CompletionUsage
+from deepseek_async.types.usage import BilledAttempt, CompletionUsage
 
 
 class Image(LinkedPart):
@@ -33,3 +33,7 @@ class ImagesResponse(Answer):
 
     def tokens_used(self) -> CompletionUsage | None:
         return None if self.usage is None else self.usage.in_chat_terms()
+
+    def bill(self, attempts: Iterable[BilledAttempt], total: CompletionUsage) -> None:
+        super().bill(attempts, total)
+        self.usage = ResponseUsage.of(total)

@@ -6,10 +6,11 @@ fields of other kinds keep their defaults.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Self
 
 from deepseek_async.types.answer import WHOLE, Answer, LinkedPart, Part
-from deepseek_async.types.usage import CompletionUsage
+from deepseek_async.types.usage import BilledAttempt, CompletionUsage
 
 
 class ResponseContent(Part):
@@ -62,6 +63,17 @@ class ResponseUsage(Part):
     """Answer and reasoning together."""
     output_tokens_details: OutputTokensDetails | None = None
     total_tokens: int = 0
+
+    @classmethod
+    def of(cls, usage: CompletionUsage) -> Self:
+        """``usage`` in the terms of responses."""
+        return cls(
+            input_tokens=usage.prompt_tokens,
+            input_tokens_details=InputTokensDetails(cached_tokens=usage.cached_tokens),
+            output_tokens=usage.completion_tokens,
+            output_tokens_details=OutputTokensDetails(reasoning_tokens=usage.reasoning_tokens),
+            total_tokens=usage.total_tokens,
+        )
 
     def in_chat_terms(self) -> CompletionUsage:
         """The same numbers under the names of a chat completion, as prices and limits want them."""
@@ -122,6 +134,10 @@ class Response(Answer):
 
     def tokens_used(self) -> CompletionUsage | None:
         return None if self.usage is None else self.usage.in_chat_terms()
+
+    def bill(self, attempts: Iterable[BilledAttempt], total: CompletionUsage) -> None:
+        super().bill(attempts, total)
+        self.usage = ResponseUsage.of(total)
 
 
 class ResponseStreamEvent(Answer):

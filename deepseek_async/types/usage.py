@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from deepseek_async.types.answer import Part
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import msgspec
+
+from deepseek_async.types.answer import Answer, Part
+
+P = TypeVar("P", bound=Part)
 
 
 class PromptTokensDetails(Part):
@@ -43,3 +50,47 @@ class CompletionUsage(Part):
         """The part of ``completion_tokens`` spent on reasoning; 0 when thinking was off."""
         details = self.completion_tokens_details
         return (details.reasoning_tokens or 0) if details else 0
+
+
+class BilledAttempt(msgspec.Struct, frozen=True, gc=False):
+    """One of the requests of a call, and what it was billed for."""
+
+    model: str
+    """The model that served it, or that was asked if the server named none."""
+    usage: CompletionUsage
+    at: float
+    """When it was sent, in seconds since 1970: its price is that of its own hour."""
+    failure: str | None = None
+    """Why it gave no answer, as the name of an error's class; None for the one that did."""
+
+
+def bills_of(answer: Answer) -> tuple[BilledAttempt, ...]:
+    """Every request that was billed for ``answer``: those that it names, else its own."""
+    usage = answer.tokens_used()
+    if answer.billed_attempts or answer.cached is not None or usage is None:
+        return answer.billed_attempts
+    at = getattr(answer, "created", None) or getattr(answer, "created_at", None) or 0.0
+    return (BilledAttempt(getattr(answer, "model", ""), usage, float(at)),)
+
+
+def added(usages: Iterable[CompletionUsage]) -> CompletionUsage:
+    """The sum of all counters. One that the server named in none of them stays None."""
+    total, cached = CompletionUsage(), 0
+    for usage in usages:
+        total = _sum(total, usage)
+        cached += usage.cached_tokens
+    if total.prompt_cache_hit_tokens is not None:
+        # One may have named them by OpenAI's name only.
+        total.prompt_cache_hit_tokens, total.prompt_cache_miss_tokens = cached, total.prompt_tokens - cached
+    return total
+
+
+def _sum(one: P, other: P) -> P:
+    sums: dict[str, Any] = {}
+    for name in one.__struct_fields__:
+        first, second = getattr(one, name), getattr(other, name)
+        if first is None or second is None:
+            sums[name] = second if first is None else first
+        else:
+            sums[name] = _sum(first, second) if isinstance(first, Part) else first + second
+    return type(one)(**sums)

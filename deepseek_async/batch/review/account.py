@@ -9,7 +9,7 @@ import msgspec
 
 from deepseek_async.batch.review.asked import Asked
 from deepseek_async.batch.review.distribution import Distribution
-from deepseek_async.batch.review.output import Line, Usage
+from deepseek_async.batch.review.output import Bill, Line, Usage
 from deepseek_async.batch.review.timeline import SPANS, Timeline
 from deepseek_async.pricing import PriceTable
 from deepseek_async.types import CompletionUsage
@@ -91,8 +91,7 @@ class Account:
         if line.facts.attempts:
             self.latency.add(line.facts.latency)
         if self.timeline is not None and line.started is not None and line.facts.attempts:
-            usage = line.billed.usage
-            tokens = usage.prompt_tokens + usage.completion_tokens if usage is not None else 0
+            tokens = sum(bill.usage.prompt_tokens + bill.usage.completion_tokens for bill in line.bills)
             self.timeline.add(line.started, line.facts.latency, tokens, failed=line.error is not None)
 
     def add_left_out(self, line: Line) -> None:
@@ -100,9 +99,9 @@ class Account:
         self.left_out_cost += self._bill(line)
 
     def _bill(self, line: Line) -> float:
-        usage = line.billed.usage
+        bills = line.bills
         self.requests += line.facts.attempts
-        cost = self._spend(line, usage) if usage is not None else line.facts.cost or 0.0
+        cost = self._spend(line, bills) if bills else line.facts.cost or 0.0
         self.cost += cost
         return cost
 
@@ -117,26 +116,33 @@ class Account:
         if len(examples) < _EXAMPLES:
             examples.append(Example(line.custom_id, line.error.message))
 
-    def _spend(self, line: Line, usage: Usage) -> float:
-        """Add tokens and money of an answer; returns the money. A copied answer was not paid for again."""
+    def _spend(self, line: Line, bills: list[Bill]) -> float:
+        """Add tokens and money of a row; returns the money. A copied answer was not paid for again."""
         if not line.facts.attempts:
             return 0.0
+        if line.facts.predicted_cached_tokens:
+            self.predicted_cached_tokens += line.facts.predicted_cached_tokens
+            self.cached_where_predicted += bills[-1].usage.cached_tokens
+        if len(bills) == 1:
+            return self._pay(bills[0], line.facts.cost)
+        paid = sum(self._pay(bill, None) for bill in bills)
+        return paid if line.facts.cost is None else line.facts.cost
+
+    def _pay(self, bill: Bill, cost: float | None) -> float:
+        """Add one request, which took ``cost`` US dollars if that is known; returns what it took."""
+        usage, model, at = bill.usage, bill.model or "", bill.at or 0.0
         cached = usage.cached_tokens
         fresh = usage.prompt_tokens - cached
         reasoning = min(usage.reasoning_tokens, usage.completion_tokens)
         answer = usage.completion_tokens - reasoning
         for kind, number in (("cached", cached), ("fresh", fresh), ("reasoning", reasoning), ("answer", answer)):
             setattr(self.tokens, kind, getattr(self.tokens, kind) + number)
-        if line.facts.predicted_cached_tokens:
-            self.predicted_cached_tokens += line.facts.predicted_cached_tokens
-            self.cached_where_predicted += cached
-        model, at = line.billed.model or "", line.started or 0.0
         price = self._prices.price(model, at)
         account = self.models.setdefault(model, ModelAccount())
         account.rows += 1
         if price is None:
             self.unpriced += 1
-            return line.facts.cost or 0.0
+            return cost or 0.0
         account.priced = True
         peak = self._prices.is_peak(at) and price.peak_factor != 1.0
         factor = (price.peak_factor if peak else 1.0) / 1_000_000
@@ -146,7 +152,6 @@ class Account:
         by_kind.reasoning += reasoning * price.output * factor
         by_kind.answer += answer * price.output * factor
         self.saved_by_cache += cached * (price.cache_miss - price.cache_hit) * factor
-        cost = line.facts.cost
         if cost is None:
             cost = self._prices.cost(_as_billed(usage), model, at) or 0.0
         account.cost += cost

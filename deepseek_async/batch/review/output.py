@@ -73,6 +73,15 @@ class Failure(msgspec.Struct, gc=False):
     message: str = ""
 
 
+class Bill(msgspec.Struct, gc=False):
+    """A request that was billed."""
+
+    model: str | None = None
+    at: float | None = None
+    """When it was sent, in seconds since 1970."""
+    usage: Usage = msgspec.field(default_factory=Usage)
+
+
 class Facts(msgspec.Struct, gc=False):
     """What the run knows of the row beside the server's answer."""
 
@@ -82,8 +91,8 @@ class Facts(msgspec.Struct, gc=False):
     latency: float = 0.0
     cost: float | None = None
     predicted_cached_tokens: int = 0
-    billed: Body | None = None
-    """Model and usage of an answer that was paid for and came to nothing."""
+    billed: list[Bill] | Body | None = None
+    """What each request was billed for, where one of them gave no answer. Older lines have one object."""
     columns: dict[str, Any] = {}
     """What stands beside the request in the row that was asked."""
     hash: str = ""
@@ -106,9 +115,13 @@ class Line(msgspec.Struct, gc=False):
         return self.response.body if self.response is not None and self.error is None else Body()
 
     @property
-    def billed(self) -> Body:
-        """The answer that had to be paid for, also where it is none; an empty one where nothing is known of any."""
-        return self.body if self.facts.billed is None else self.facts.billed
+    def bills(self) -> list[Bill]:
+        """What had to be paid for: the answer, and others that came to nothing. Empty where nothing is known of any."""
+        billed = self.facts.billed
+        if isinstance(billed, list):
+            return billed
+        body = self.body if billed is None else billed
+        return [] if body.usage is None else [Bill(body.model, self.started, body.usage)]
 
     @property
     def message(self) -> Message:

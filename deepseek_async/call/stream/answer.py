@@ -68,7 +68,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
 
     def __init__(self, call: Call, exchange: Exchange) -> None:
         self._call = call
-        self._limits = call.limits
+        self._limits = call.caller.limits
         self._read_from(exchange, self._reader_type(SSEDecoder(self._limits.event)))
         self._progressed = False
         self._shown = False  # whether any chunk was handed out
@@ -111,19 +111,22 @@ class AnswerStream(Generic[ChunkT, WholeT]):
     @property
     def partial(self) -> WholeT:
         """What has arrived so far, assembled; not necessarily all of the answer."""
-        answer = self._reader.answer()
+        answer = self.unfiltered()
         return answer if self._attendant is None else self._attendant.whole(answer)
 
     def unfiltered(self) -> WholeT:
         """What came from the server, whatever a content filter made of it."""
-        return self._reader.answer()
+        answer = self._reader.answer()
+        if self._call.bill is not None:
+            self._call.bill.leave_in(answer)
+        return answer
 
     def _whole(self) -> WholeT:
         if not self._ended:
             raise DeepSeekError(
                 "the stream has not ended: iterate it to its end first; partial holds what has arrived so far",
             )
-        answer = self._reader.answer()
+        answer = self.unfiltered()
         answer.fallback = self._call.fallback
         return answer if self._attendant is None else self._attendant.whole(answer)
 
@@ -312,16 +315,18 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         self._ended = True
         usage = self._reader.usage
         self._exchange.served(usage)
-        if self._call.observe is not None and usage is not None:
-            self._call.observe(usage)
+        if usage is not None:
+            if self._call.observe is not None:
+                self._call.observe(usage)
+            if self._call.bill is not None:
+                self._call.billed(self._reader.answer(), usage)
         return held
 
     async def _recover(self, failure: APIError) -> None:
         """Begin again if nothing of the answer was shown yet; else raise what happened, with what had arrived."""
         self._exchange.produced(self._characters)
-        self._call.fault(self._exchange, failure)
+        self._call.fault(self._exchange, failure, self._reader.answer())
         self._failure = None
-        failure.attempts = self._call.attempts
         if self._progressed:
             if await self._goes_on(failure):
                 return
@@ -336,12 +341,14 @@ class AnswerStream(Generic[ChunkT, WholeT]):
 
     def _interrupted(self, failure: APIError) -> APIError:
         self._reader.leave_in(failure)
+        self._call.given_up(failure)
         if isinstance(failure, APIStatusError | StreamInterruptedError | ReasoningBudgetExhaustedError):
             return failure
         interrupted = StreamInterruptedError(
             f"the answer broke off after {len(failure.text)} characters: {failure.message}",
             request_id=failure.request_id,
             attempts=failure.attempts,
+            billed_attempts=failure.billed_attempts,
             partial=failure.partial,
             received_text=failure.received_text,
         )

@@ -1,0 +1,30 @@
+"""What one call was billed for, attempt by attempt, once an attempt that was billed came to nothing."""
+
+from __future__ import annotations
+
+import msgspec
+
+from deepseek_async.errors import APIError
+from deepseek_async.types import Answer, BilledAttempt, CompletionUsage
+from deepseek_async.types.usage import added
+
+
+class Bill(msgspec.Struct, gc=False, eq=False):
+    """Grows with every attempt whose usage arrived. A call whose first attempt is answered has none."""
+
+    attempts: tuple[BilledAttempt, ...] = ()
+
+    @property
+    def usage(self) -> CompletionUsage:
+        """The sum of all attempts."""
+        return added(attempt.usage for attempt in self.attempts)
+
+    def note(self, usage: CompletionUsage, model: str, at: float, failure: APIError | None = None) -> None:
+        """Take in an attempt: one that ended in ``failure``, or the one after it that did not."""
+        why = None if failure is None else type(failure).__name__
+        self.attempts += (BilledAttempt(model, usage, at, why),)
+
+    def leave_in(self, answer: Answer) -> None:
+        """Let the usage of ``answer`` be the sum."""
+        if self.attempts:
+            answer.bill(self.attempts, self.usage)
