@@ -10,13 +10,16 @@ It imports nothing from the rest of the package: a fake that shares code shares 
 from __future__ import annotations
 
 from deepseek_async.simulator.faults import Fault, FaultKind, parse_fault
+from deepseek_async.simulator.ledger import Bill, Ledger
 from deepseek_async.simulator.records import RequestRecord, Statistics
 from deepseek_async.simulator.server import Simulator
 from deepseek_async.simulator.settings import SimulatorSettings
 
 __all__ = [
+    "Bill",
     "Fault",
     "FaultKind",
+    "Ledger",
     "RequestRecord",
     "Simulator",
     "SimulatorSettings",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from deepseek_async.simulator.faults import TELLS_ALL
+from deepseek_async.simulator.ledger import Bill
 from deepseek_async.simulator.model.catalogue import ACCEPTED, FLASH, Model
 from deepseek_async.simulator.model.generation import (
     Answer,
@@ -23,6 +26,7 @@ from deepseek_async.simulator.wire.spoiling import altered, usage_place
 from deepseek_async.simulator.wire.streaming import Envelope
 
 if TYPE_CHECKING:
+    from deepseek_async.simulator.exchange import Exchange
     from deepseek_async.simulator.faults import Fault
     from deepseek_async.simulator.settings import SimulatorSettings
     from deepseek_async.simulator.wire.validation import Problem
@@ -68,6 +72,28 @@ class Completion:
         dashed = f"{number[:8]}-{number[8:12]}-{number[12:16]}-{number[16:20]}-{number[20:]}"
         self._envelope = Envelope(dashed, created, self.model.id, FINGERPRINT, self.logprobs, self.top_logprobs)
         self._usage = streaming.usage_of(self.answer, self.prompt_tokens, hit_tokens)
+
+    def bill(self, exchange: Exchange, nano_dollars: int, hit: int) -> Bill:
+        """What is written down of it once it has ended, whole or not."""
+        assert self._envelope is not None  # noqa: S101 - prepare comes first
+        told = usage_place(self._fault) != "missing" and (self.include_usage or not self.stream)
+        whole = self._fault is None or self._fault.kind in TELLS_ALL
+        return Bill(
+            id=self._envelope.id,
+            account=exchange.account,
+            path=exchange.record.path,
+            model=self.model.id,
+            cache_hit_tokens=hit,
+            cache_miss_tokens=self.prompt_tokens - hit,
+            completion_tokens=self.made(exchange),
+            reasoning_tokens=min(self.answer.reasoning_tokens, self.made(exchange)),
+            nano_dollars=nano_dollars,
+            usage_sent=exchange.delivery.ended and told and whole,
+        )
+
+    def made(self, exchange: Exchange) -> int:
+        """Tokens of the answer that were made: all, or those that had gone out when the other side left."""
+        return math.ceil(self.answer.completion_tokens * exchange.delivery.share)
 
     @property
     def body(self) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -10,6 +10,7 @@ from aiohttp import web
 
 from deepseek_async.simulator.services.request import Upload
 from deepseek_async.simulator.wire import refusals
+from deepseek_async.simulator.wire.delivery import Delivery
 from deepseek_async.simulator.wire.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Exchange:
     route: Route
     fault: Fault | None = None
     account: str = ""
+    delivery: Delivery = field(default_factory=Delivery)
 
     async def json(self) -> Any:
         """The parsed body, or the refusal of one that cannot be parsed."""

@@ -86,6 +86,23 @@ class FaultKind(StrEnum):
 # These end only when the client gives up, so chance must not pick them.
 ENDLESS = frozenset({FaultKind.STALL, FaultKind.KEEP_ALIVES_FOR_EVER, FaultKind.KEEP_ALIVES_AFTER_CONTENT})
 
+# After these the whole answer has gone out all the same, with its usage in it.
+TELLS_ALL = frozenset(
+    {
+        FaultKind.QUEUE,
+        FaultKind.SLOW_CHUNKS,
+        FaultKind.BYTE_BY_BYTE,
+        FaultKind.CARRIAGE_RETURNS,
+        FaultKind.EVENTS_AFTER_DONE,
+        FaultKind.EOF_WITHOUT_DONE,
+        FaultKind.FINISH_REASON,
+        FaultKind.EMPTY_SUCCESS,
+        FaultKind.BROKEN_ARGUMENTS,
+        FaultKind.LINE_SEPARATOR,
+        FaultKind.USAGE_ON_TRAILING_CHUNK,
+    }
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Parameters:

@@ -56,6 +56,8 @@ class Balances:
     def exhausted(self, account: str) -> bool:
         return self._opening is not None and self._spent[account] >= self._opening
 
-    def charge(self, account: str, model: Model, *, hit: int, miss: int, output: int) -> None:
-        cost = hit * model.hit_price + miss * model.miss_price + output * model.output_price
-        self._spent[account] += cost * self._factor
+    def charge(self, account: str, model: Model, *, hit: int, miss: int, output: int) -> int:
+        """Returns what it costs, in billionths."""
+        cost = (hit * model.hit_price + miss * model.miss_price + output * model.output_price) * self._factor
+        self._spent[account] += cost
+        return cost

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
+
+if TYPE_CHECKING:
+    from deepseek_async.simulator.ledger import Ledger
 
 
 @dataclass(slots=True)
@@ -75,10 +78,6 @@ class Counters:
         self.aborted = 0
         self.in_flight = 0
         self.peak_in_flight = 0
-        self.prompt_tokens = 0
-        self.cache_hit_tokens = 0
-        self.completion_tokens = 0
-        self.reasoning_tokens = 0
         self.statuses: Counter[int] = Counter()
 
     def enter(self) -> None:
@@ -88,5 +87,12 @@ class Counters:
     def leave(self) -> None:
         self.in_flight -= 1
 
-    def snapshot(self) -> Statistics:
-        return Statistics(**{**vars(self), "statuses": dict(self.statuses)})
+    def snapshot(self, ledger: Ledger) -> Statistics:
+        counts = {**vars(self), "statuses": dict(self.statuses)}
+        return Statistics(
+            **counts,
+            prompt_tokens=ledger.prompt_tokens,
+            cache_hit_tokens=ledger.cache_hit_tokens,
+            completion_tokens=ledger.completion_tokens,
+            reasoning_tokens=ledger.reasoning_tokens,
+        )

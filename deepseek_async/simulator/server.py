@@ -13,6 +13,7 @@ from aiohttp import web
 from deepseek_async.simulator.completions import Chat, Completion, Kind, Response, Text
 from deepseek_async.simulator.exchange import Exchange
 from deepseek_async.simulator.faults import Fault, FaultKind, FaultPlan
+from deepseek_async.simulator.ledger import Ledger
 from deepseek_async.simulator.limits import Balances, ConcurrencyLimit
 from deepseek_async.simulator.model.catalogue import ACCEPTED, OFFERED, Model, description, live_name
 from deepseek_async.simulator.model.prefix_cache import BLOCK_TOKENS, PrefixCache
@@ -44,6 +45,7 @@ class Simulator:
         self._counters = Counters()
         self._faults = FaultPlan(self.settings.seed, self.settings.fault_rate, self.settings.fault_kinds)
         self._limit = ConcurrencyLimit(self.settings.concurrency_limit)
+        self.ledger = Ledger(self.settings.record_limit)
         self._balances = Balances(self.settings.balance, peak=self.settings.peak_prices)
         self._desk = Desk(live_only=self.settings.live_only)
         self._cache = PrefixCache(self.settings.prefix_cache_blocks)
@@ -106,7 +108,7 @@ class Simulator:
         return self._base_url
 
     def statistics(self) -> Statistics:
-        return self._counters.snapshot()
+        return self._counters.snapshot(self.ledger)
 
     async def until(self, condition: Callable[[Statistics], bool]) -> None:
         """Returns when the statistics meet a condition: `await simulator.until(lambda s: s.in_flight == 0)`.
@@ -274,23 +276,17 @@ class Simulator:
             whole_blocks = (completion.prompt_tokens - 1) // BLOCK_TOKENS
             hit = self._cache.hit_tokens(completion.blocks[:whole_blocks])
         completion.prepare(exchange.fault, hit, self._responses.next_id(), int(time.time()))
-        billed_output = 0
         try:
             await self._wait(completion)
             if completion.stream or exchange.fault is not None or self._tempo.queue_seconds:
-                response = await self._deliver(exchange, completion.frames(), stream=completion.stream)
-            else:
-                response = self._whole(exchange, completion.body)
-            billed_output = completion.answer.completion_tokens
-            self._counters.completion_tokens += billed_output
-            self._counters.reasoning_tokens += completion.answer.reasoning_tokens
-            return response
+                return await self._deliver(exchange, completion.frames(), stream=completion.stream)
+            exchange.delivery.ended = True
+            return self._whole(exchange, completion.body)
         finally:
-            # Whether an answer that nobody waited for is billed is not documented; the prompt is.
-            self._counters.prompt_tokens += completion.prompt_tokens
-            self._counters.cache_hit_tokens += hit
-            miss = completion.prompt_tokens - hit
-            self._balances.charge(exchange.account, completion.model, hit=hit, miss=miss, output=billed_output)
+            # Of an answer that nobody waited for, the prompt and what had been made are billed: that is not documented.
+            miss, output = completion.prompt_tokens - hit, completion.made(exchange)
+            cost = self._balances.charge(exchange.account, completion.model, hit=hit, miss=miss, output=output)
+            self.ledger.add(completion.bill(exchange, cost, hit))
             if completion.blocks:
                 self._cache.remember(completion.blocks)
 
@@ -377,9 +373,10 @@ class Simulator:
         await response.prepare(exchange.request)
         self._answered(exchange.record, _OK)
         pieces = frames if stream else sliced(b"".join(frames))
+        exchange.delivery.size = sum(map(len, pieces))
         steps = plan(pieces, exchange.fault, self._tempo, stream=stream)
-        if await deliver(response, steps, exchange.request.transport):
-            self._counters.served += 1
+        await deliver(response, steps, exchange.request.transport, exchange.delivery)
+        self._counters.served += exchange.delivery.ended
         return response
 
 

@@ -129,8 +129,26 @@ def sliced(body: bytes, count: int = 8) -> list[bytes]:
     return [body[start : start + size] for start in range(0, len(body), size)]
 
 
-async def deliver(response: web.StreamResponse, steps: Iterator[Step], transport: asyncio.Transport | None) -> bool:
-    """Writes the steps to a prepared response and says whether the body was brought to its end.
+@dataclass(slots=True)
+class Delivery:
+    """How much of a body has gone out."""
+
+    size: int = 0  # bytes of the whole body
+    written: int = 0
+    ended: bool = False  # whether it was brought to its end
+
+    @property
+    def share(self) -> float:
+        return 1.0 if self.ended else min(1.0, self.written / self.size) if self.size else 0.0
+
+
+async def deliver(
+    response: web.StreamResponse,
+    steps: Iterator[Step],
+    transport: asyncio.Transport | None,
+    delivery: Delivery,
+) -> None:
+    """Writes the steps to a prepared response.
 
     Bytes between two pauses go out in few large writes. Pauses are kept against one running deadline, so a
     stream that falls behind catches up.
@@ -147,19 +165,20 @@ async def deliver(response: web.StreamResponse, steps: Iterator[Step], transport
                 continue
         elif isinstance(step, Ending):
             end_connection(transport, step)
-            return False
+            return
         else:
             due += step.seconds
         if pending and (isinstance(step, bytes) or step.seconds == 0 or due > clock()):
             await response.write(b"".join(pending))
             pending.clear()
+            delivery.written += size
             size = 0
         if isinstance(step, Pause):
             await _until(due, clock())
     if pending:
         await response.write(b"".join(pending))
     await response.write_eof()
-    return True
+    delivery.ended = True
 
 
 async def _until(due: float, now: float) -> None:

@@ -1,0 +1,61 @@
+"""What the service has billed, request by request: the truth that a client's own sums can be held against."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """One request that was worked on. A refused one costs nothing and has none."""
+
+    id: str  # of the answer
+    account: str
+    path: str
+    model: str
+    cache_hit_tokens: int
+    cache_miss_tokens: int
+    completion_tokens: int  # answer and reasoning together; of an answer that broke off, those that were made
+    reasoning_tokens: int
+    nano_dollars: int
+    usage_sent: bool  # whether the answer went out to its end with these numbers in it
+
+    @property
+    def prompt_tokens(self) -> int:
+        return self.cache_hit_tokens + self.cache_miss_tokens
+
+    @property
+    def dollars(self) -> float:
+        return self.nano_dollars / 1e9
+
+
+class Ledger:
+    """Iterate it for the last bills, oldest first; the sums are of all. Bounded, as the records of requests are."""
+
+    def __init__(self, limit: int) -> None:
+        self._bills: deque[Bill] = deque(maxlen=limit)
+        self.prompt_tokens = 0
+        self.cache_hit_tokens = 0
+        self.completion_tokens = 0
+        self.reasoning_tokens = 0
+        self.nano_dollars = 0
+
+    def __len__(self) -> int:
+        return len(self._bills)
+
+    def __iter__(self) -> Iterator[Bill]:
+        return iter(self._bills)
+
+    @property
+    def dollars(self) -> float:
+        return self.nano_dollars / 1e9
+
+    def add(self, bill: Bill) -> None:
+        self._bills.append(bill)
+        self.prompt_tokens += bill.prompt_tokens
+        self.cache_hit_tokens += bill.cache_hit_tokens
+        self.completion_tokens += bill.completion_tokens
+        self.reasoning_tokens += bill.reasoning_tokens
+        self.nano_dollars += bill.nano_dollars
