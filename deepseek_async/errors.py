@@ -131,6 +131,8 @@ class InvalidRequestError(DeepSeekError, ValueError):
 class APIError(DeepSeekError):
     """A call failed on the way to the API, inside it, or on the way back."""
 
+    may_exist: bool = False
+    """Whether the server may have made what it was asked for, a file or a job, although its answer was lost."""
     billed_attempts: Sequence[BilledAttempt] = ()
     """The requests of the call that were billed although they gave no answer, where the server said for what."""
     partial: ChatCompletion | None = None

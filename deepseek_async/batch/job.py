@@ -30,6 +30,7 @@ from deepseek_async.batch.source import read_rows
 from deepseek_async.batch.survey import Due, Survey
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.errors import (
+    APIError,
     ConfigurationError,
     DeepSeekError,
     InputChangedError,
@@ -344,7 +345,7 @@ class Job:
         if spent + in_flight * mean >= budget:
             self.stop(f"the budget of ${budget:g} is used up, with what is in flight: ${spent:.6g} spent")
 
-    def _may_go_on(self, call: Call) -> bool:
+    def _may_go_on(self, call: Call, _: APIError) -> bool:
         """Whether a row may be sent once more after an attempt that came to nothing: that was paid for as well."""
         if self._stopped is None:
             self._stop_if_used_up(self._spent + self._answerer.spent(call), besides=1)

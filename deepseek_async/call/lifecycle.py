@@ -75,8 +75,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
     """Who answers in the place of the one that was asked; None while that one does."""
     bill: Bill | None = None
     """What was billed, once an attempt that was billed came to nothing."""
-    may_go_on: Callable[[Call], bool] | None = None
-    """Asked before each further attempt, for a budget that is not the client's."""
+    may_go_on: Callable[[Call, APIError], bool] | None = None
+    """Asked before each further attempt, for a budget that is not the client's and for what must not be done twice."""
     observe: Callable[[CompletionUsage], None] | None = None
     """Told what a whole answer consumed."""
 
@@ -210,7 +210,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
     async def _back_off(self, failure: APIError) -> None:
         """Wait before the next attempt, or turn elsewhere, or raise ``failure`` if there is to be none."""
         pause = self._pause_after(failure)
-        again = self.may_go_on is None or self.may_go_on(self)
+        again = self.may_go_on is None or self.may_go_on(self, failure)
         if pause is None:
             self._hold_others(failure)
             if again and self._turn_elsewhere(failure):

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from deepseek_async.codec.body import AnswerDecoder, MembersDecoder
-from deepseek_async.errors import InvalidRequestError
+from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.resources.connection import Connection
 from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.route import Route, entries, given, named
+from deepseek_async.resources.unanswered import LOOKS, Lookout, is_unanswered
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import FineTune, FineTuneEventList, FineTuneList
 from deepseek_async.types.operation import TRAINING, Operation
@@ -41,7 +42,8 @@ class FineTunes(Rawable):
         extra_body: Mapping[str, Any] | None = None,
         timeout: float | Timeouts | None = None,
     ) -> FineTune:
-        """Start a job. It is sent once and not retried: a second one would train, and cost, again.
+        """Start a job. It is sent once: a second one would train, and cost, again. Where the answer is lost, the job is
+        looked for in the list, and given back if it is there.
 
         - ``training_file``, ``validation_file``: ids of uploaded files, or addresses such as ``s3://…``;
           ``deepseek-async finetune prepare`` makes both from one file of dialogues.
@@ -49,7 +51,8 @@ class FineTunes(Rawable):
         - ``n_epochs``: how often the data is gone through. ``batch_size``: rows in one step.
         - ``extra_body``: further hyperparameters, sent unchecked.
 
-        Raises NotFoundError, naming the setting that helps, where the server does no fine-tuning.
+        Raises NotFoundError, naming the setting that helps, where the server does no fine-tuning, and the error that
+        lost the answer, with ``may_exist`` set, where no such job is listed.
         """
         if not training_file or not model:
             raise InvalidRequestError("training_file and model must not be empty")
@@ -65,10 +68,28 @@ class FineTunes(Rawable):
         )
         body.update(extra_body or {})
         route = self._route
-        return await route.answer(
-            route.call(TRAINING, "POST", "/fine_tunes", body, timeout=timeout, once=True),
-            _decode_job,
-        )
+        lookout = Lookout()
+        try:
+            return await route.answer(
+                route.call(TRAINING, "POST", "/fine_tunes", body, timeout=timeout, once=True),
+                _decode_job,
+            )
+        except APIError as error:
+            if not is_unanswered(error):
+                raise
+            failure = error
+        failure.may_exist = True
+        try:
+            found = await lookout.find(
+                lambda: self.list(timeout=timeout),
+                lambda job: (job.training_file, job.model) == (training_file, model),
+                LOOKS[:1],
+            )
+        except APIError:
+            found = None
+        if found is None:
+            raise failure
+        return found
 
     async def list(self, *, timeout: float | Timeouts | None = None) -> FineTuneList:
         """All jobs of the account."""

@@ -1,0 +1,75 @@
+"""Requests that leave something behind, and whose answer was lost: they are looked for before they are sent again.
+
+No endpoint has an idempotency key, and what was made is billed although nobody was told of it (DeepSeek docs, File
+Parsing, 2026-11).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final, TypeVar
+
+from deepseek_async.call.lifecycle import Call
+from deepseek_async.errors import APIConnectionError, APIError, APIStatusError, APITimeoutError
+
+T = TypeVar("T")
+
+LOOKS: Final[Sequence[float]] = (0.0, 2.0, 5.0, 10.0, 20.0, 30.0, 30.0, 30.0, 30.0, 30.0)
+"""Seconds before each look for a file that may still be parsed: three minutes, as long as OCR takes at most (DeepSeek
+docs, OCR). How long parsing takes is not documented."""
+
+SKEW: Final = 60.0
+"""Seconds by which this machine's clock may be ahead of the server's."""
+
+_GATEWAYS: Final = frozenset({502, 504, 520, 521, 522, 523, 524})
+"""Statuses of what stands between: the service itself may have gone on."""
+
+_NEVER_SENT: Final = frozenset({"unreachable", "tls", "descriptors", "closed"})
+
+
+def is_unanswered(error: APIError) -> bool:
+    """Whether the service may have done what it was asked for, although the answer is ``error``."""
+    if isinstance(error, APIStatusError):
+        return error.status_code in _GATEWAYS
+    if isinstance(error, APITimeoutError):
+        return error.phase != "connect" and error.attempts > 0
+    if isinstance(error, APIConnectionError):
+        return error.reason not in _NEVER_SENT and error.attempts > 0
+    return error.attempts > 0
+
+
+def send_again_unless_unanswered(call: Call) -> Call:
+    """Let ``call`` be retried only where the service has said that it did nothing."""
+    call.may_go_on = lambda sent, failure: not _unanswered_now(sent, failure)
+    return call
+
+
+def _unanswered_now(call: Call, failure: APIError) -> bool:
+    failure.attempts = call.attempts
+    return is_unanswered(failure)
+
+
+class Lookout:
+    """Looks for what a request since ``began`` may have left behind."""
+
+    def __init__(self) -> None:
+        self._began = time.time() - SKEW
+
+    async def find(
+        self,
+        listed: Callable[[], Awaitable[Iterable[T]]],
+        is_it: Callable[[T], bool],
+        looks: Sequence[float],
+    ) -> T | None:
+        """The first of what ``listed`` gives that ``is_it``, and was made since then. None if there is none.
+
+        What ``listed`` raises is raised: then nobody knows.
+        """
+        for pause in looks:
+            await asyncio.sleep(pause)
+            for one in await listed():
+                if is_it(one) and (getattr(one, "created_at", 0) or 0) >= self._began:
+                    return one
+        return None
