@@ -218,12 +218,13 @@ class AsyncDeepSeek:
     @cached_property
     def batch(self) -> Batch:
         """Many calls: ``batch.map`` over an iterable, ``batch.run`` from file to file."""
-        from deepseek_async.batch import Batch  # noqa: PLC0415  a service that only chats need not load it
+        from deepseek_async.batch import Batch, Server  # noqa: PLC0415  a service that only chats need not load it
 
         prices = price_table().with_holidays(self._settings.holidays)
         chosen = self._settings.max_concurrency
         room = self._connections.room if chosen == "auto" else chosen
-        return Batch(self.chat.completions, room, self.retry, prices=prices)
+        server = Server(self._settings.base_url, simulated=self._settings.api_key.is_simulated)
+        return Batch(self.chat.completions, room, self.retry, prices=prices, server=server)
 
     @property
     def alternatives(self) -> tuple[Alternative, ...]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Final
 
 from deepseek_async.errors import ConfigurationError
+
+SIMULATED: Final = "sk-simulated"
+"""The key that ``deepseek-async simulate`` names: who has it has no account, so whoever answers is a simulator."""
 
 
 class ApiKey:
@@ -36,6 +40,11 @@ class ApiKey:
     def fingerprint(self) -> str:
         """A name for the account behind the key, from which the key cannot be found."""
         return hashlib.sha256(b"deepseek_async account\0" + self._secret.encode()).hexdigest()[:32]
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether it is the key of simulators, and of no account."""
+        return self._secret == SIMULATED
 
     def __repr__(self) -> str:
         # A short key would be shown almost whole by its last four characters.

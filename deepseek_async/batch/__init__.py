@@ -4,6 +4,7 @@ from deepseek_async.batch.job import Job
 from deepseek_async.batch.progress import Progress
 from deepseek_async.batch.report import BatchReport, ExitCode
 from deepseek_async.batch.result import BatchResult
+from deepseek_async.batch.simulated import Server
 from deepseek_async.batch.surface import Batch
 
-__all__ = ["Batch", "BatchReport", "BatchResult", "ExitCode", "Job", "Progress"]
+__all__ = ["Batch", "BatchReport", "BatchResult", "ExitCode", "Job", "Progress", "Server"]

@@ -13,6 +13,7 @@ from deepseek_async.batch.known_rows import GONE, UNKNOWN, KnownRows
 from deepseek_async.batch.line import HASH, Facts, decode_line, glance, text_of
 from deepseek_async.batch.redo import End, Redo
 from deepseek_async.batch.run_record import decode_manifest
+from deepseek_async.batch.simulated import Server
 
 _END: Final = 7
 """Of a row's state: how it ended."""
@@ -21,7 +22,7 @@ _MET: Final = 8
 _UNNAMED: Final = 16
 """Of a row's state: it has no id of its own."""
 REPEATED: Final = -1
-FAILED: Final = frozenset({End.FAILED, End.ERROR})
+_UNANSWERED: Final = frozenset({End.FAILED, End.ERROR, End.MADE_UP})
 LOOK_EVERY: Final = 4096
 
 
@@ -32,8 +33,9 @@ class SurveyStoppedError(Exception):
 class Finished:
     """The rows that earlier runs have finished: of each its place, its request's hash and how it ended."""
 
-    def __init__(self, redo: Redo) -> None:
+    def __init__(self, redo: Redo, server: Server) -> None:
         self._redo = redo
+        self._server = server
         self._lines: OutputLines | None = None
         self._hashes = array("Q")
         self._states = bytearray()
@@ -44,8 +46,10 @@ class Finished:
         """How the latest run asked that says it: see ``how_it_asks``."""
         self.met = 0
         """Rows that the input asks for."""
+        self.made_up = 0
+        """Those of them whose answer a simulator made up, and a real one is wanted."""
         self.spent = 0.0
-        """US dollars of all lines, also of those that later ones supersede."""
+        """US dollars of all lines, also of those that later ones supersede, but for made-up answers."""
         self.places = DigestMap()
         """Behind which byte of the output an answer to a request of that hash begins, if ``read`` was to note it."""
 
@@ -83,14 +87,20 @@ class Finished:
         facts = row.facts or Facts()
         # A line of another program says nothing of the request; 0 is taken for any.
         hashed = facts.hashed or 0
-        self.spent += facts.cost or 0.0
+        taken = self._server.takes(facts)
+        if taken:
+            self.spent += facts.cost or 0.0
         self.run = bytes(facts.run) or self.run
         name = row.custom_id.encode()
-        state = self._redo.end_of(row, text) | (_UNNAMED if is_unnamed(name) else 0)
+        end = self._redo.end_of(row, text) if taken else End.MADE_UP
+        if self._redo and self._server.simulated and not facts.simulated:
+            # What is made up never takes the place of a real answer.
+            end, hashed = End.FAILED if row.failed else End.ANSWERED, 0
+        state = end | (_UNNAMED if is_unnamed(name) else 0)
         self._add(key_of(name), UNKNOWN if facts.index is None else facts.index, hashed, state)
         if bytes(facts.manifest):
             self.rows.apply(decode_manifest(facts.manifest))
-        if places and hashed and not facts.set:
+        if places and taken and hashed and not facts.set:
             self.places.put(hashed, lines.at + 1)
 
         self.last_line = lines.at
@@ -100,7 +110,7 @@ class Finished:
         if number == len(self._states):
             self._hashes.append(hashed)
             self._states.append(state)
-        else:
+        elif state & _END != End.MADE_UP or self._states[number] & _END == End.MADE_UP:
             self._hashes[number] = hashed
             self._states[number] = state
 
@@ -118,10 +128,13 @@ class Finished:
             return REPEATED
         self._states[number] |= _MET
         self.met += 1
+        self.made_up += self._states[number] & _END == End.MADE_UP
         return self._end(number, hashed)
 
     def _end(self, number: int, hashed: int) -> int | None:
         end = self._states[number] & _END
+        if end == End.MADE_UP:
+            return None
         found = self._hashes[number]
         if end >= End.LENGTH or found in (hashed, 0):
             return end
@@ -130,7 +143,7 @@ class Finished:
     def _is_lost(self, number: int) -> bool:
         """Whether the row has an answer that this input does not ask for, and that of the run before did."""
         state = self._states[number]
-        return not state & _MET and state & _END not in FAILED and self.rows.positions[number] != GONE
+        return not state & _MET and state & _END not in _UNANSWERED and self.rows.positions[number] != GONE
 
     def loses(self, key: int, hashed: int) -> bool:
         """Whether an answer to that request, of the row of that key, is lost."""
@@ -139,7 +152,7 @@ class Finished:
 
     def keeps_unnamed(self) -> bool:
         """Whether the input asks for a row without an id that has an answer."""
-        return any(state & _MET and state & _UNNAMED and state & _END not in FAILED for state in self._states)
+        return any(state & _MET and state & _UNNAMED and state & _END not in _UNANSWERED for state in self._states)
 
     def loses_unnamed(self) -> bool:
         """Whether the answer of a row without an id is lost: it can be found only if the input still asks the same."""

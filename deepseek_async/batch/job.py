@@ -26,6 +26,7 @@ from deepseek_async.batch.row import Defaults, Row, overridden
 from deepseek_async.batch.run_record import record_of
 from deepseek_async.batch.schedule.feed import Feed, Schedule
 from deepseek_async.batch.schedule.lineup import Ticket
+from deepseek_async.batch.simulated import Server
 from deepseek_async.batch.source import read_rows
 from deepseek_async.batch.survey import Due, Survey
 from deepseek_async.call.lifecycle import Call
@@ -54,6 +55,7 @@ class Job:
         output: Path,
         answerer: Answerer,
         *,
+        server: Server,
         defaults: Defaults,
         concurrency: int | Callable[[], int],
         schedule: Schedule,
@@ -64,6 +66,8 @@ class Job:
         self._source = source
         self._output = output
         self._answerer = answerer
+        self._server = server
+        self._made_up = 0
         self._defaults = defaults
         self._concurrency = concurrency
         self._schedule = schedule
@@ -181,6 +185,7 @@ class Job:
         if first:
             self._total, self._left = survey.total, survey.left
             self._tally.resumed, self._tally.resumed_failed = survey.resumed, survey.resumed_failed
+            self._made_up = survey.made_up
             self._spent = survey.finished.spent
             self._note_earlier_rows(survey)
             self._check_budget()
@@ -208,7 +213,7 @@ class Job:
     def _survey(self, journal: Journal) -> Survey:
         """In a thread of its own, because it takes seconds for a million rows."""
         options = self._options
-        survey = Survey(self._source, self._defaults, redo=options.redo, shard=options.shard)
+        survey = Survey(self._source, self._defaults, redo=options.redo, shard=options.shard, server=self._server)
         lines = journal.lines()
         survey.finished.read(
             lines,
@@ -323,7 +328,7 @@ class Job:
             source = self._journal.read_line(due.place)
             return copied_line(source, due.custom_id, due.hashed, due.row.index, record)
         origin = None if due.redo is None else self._options.redo.origin(due.redo)
-        return encode_line(result, due.custom_id, due.hashed, origin, record)
+        return encode_line(result, due.custom_id, due.hashed, origin, record + self._server.mark(result))
 
     def _remaining(self) -> int | None:
         """Rows without an end, those under way included."""
@@ -369,6 +374,7 @@ class Job:
             damaged=self._damaged,
             damaged_file=None if self._damaged_file is None else str(self._damaged_file),
             left=self._left,
+            made_up=self._made_up,
             not_asked=self._not_asked,
             spent=self._spent if self._options.budget is not None else self._tally.cost,
             stopped=self._stopped,

@@ -40,6 +40,7 @@ _NAME_END: Final = b'","response":'
 _BEGINNING: Final = _ID_START + _NAME_START
 _DIGITS: Final = frozenset(b"0123456789abcdef")
 _NO_ERROR: Final = b',"error":null,"' + FACTS.encode() + b'":{'
+_SIMULATED: Final = b',"simulated":'
 _FACTS_REACH: Final = 300
 _INDEX: Final = len(b'"hash":"0123456789abcdef","index":')
 """From the beginning of the facts to the row's position."""
@@ -60,6 +61,10 @@ class Facts(msgspec.Struct, gc=False):
     """How the run asks that wrote the line, if it is the first to ask in that way."""
     manifest: msgspec.Raw = msgspec.Raw(b"")
     """Where the rows of earlier lines stand in the input of that run, if they stood elsewhere before."""
+    simulated: bool = False
+    """Whether a simulator made the answer up."""
+    server: str | None = None
+    """Address of that simulator, if the run did not know that it was one."""
 
     @property
     def hashed(self) -> int | None:
@@ -67,6 +72,14 @@ class Facts(msgspec.Struct, gc=False):
         with suppress(ValueError):
             return int(self.hash, 16)
         return None
+
+    @property
+    def mark(self) -> bytes:
+        """What says of a line that a simulator made its answer up; nothing for a real one."""
+        if not self.simulated:
+            return b""
+        server = b"" if self.server is None else b',"server":%b' % orjson.dumps(self.server)
+        return _SIMULATED + b"true" + server
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -136,6 +149,7 @@ class _Copied(msgspec.Struct, gc=False):
     custom_id: str
     response: msgspec.Raw = msgspec.Raw(b"null")
     error: msgspec.Raw = msgspec.Raw(b"null")
+    facts: Facts | None = msgspec.field(default=None, name=FACTS)
 
 
 _decode_finished = msgspec.json.Decoder(FinishedRow).decode
@@ -153,7 +167,8 @@ def encode_line(
 ) -> bytes:
     """The line for a finished row, with its line feed. A CRC-32 of the rest of the line is its last field.
 
-    ``origin`` are further facts: why a row was run again, and with what. ``record`` is what the run says of itself.
+    ``origin`` are further facts: why a row was run again, and with what. ``record`` is what the run says of itself and
+    of who answers it.
     The line is put together by hand, because the answer in it is JSON already.
     """
     completion, started, cost = result.completion, result.started, result.cost
@@ -185,11 +200,13 @@ def copied_line(line: bytes, custom_id: str, hashed: int, index: int, record: by
     """The line for a row whose answer is in another row's ``line``: nothing was sent for it, and it cost nothing."""
     source = _decode_copied(text_of(line))
     facts = _FACTS % (index, 0, b"null", 0.0, b"0.0") + b',"copy_of":%b' % orjson.dumps(source.custom_id) + record
+    if source.facts is not None:
+        facts += source.facts.mark
     return _sealed(_text(custom_id, hashed, bytes(source.response), bytes(source.error), facts))
 
 
 def restated_line(line: bytes, record: bytes) -> bytes:
-    """``line`` once more, for a run that has something to say of itself and no row to write."""
+    """``line`` once more, for a run that has something to say of itself (``record``) and no row to write."""
     row = _decode_finished(text_of(line))
     facts = row.facts or Facts()
     position = 0 if facts.index is None else facts.index
@@ -263,7 +280,13 @@ def glance(line: bytes) -> tuple[bytes, int, int] | None:
     name = line[_NAME : line.find(_NAME_END, _NAME)]
     facts = line.find(_NO_ERROR, -_FACTS_REACH)
     # Another brace behind it: the answer itself holds such text, or the facts hold more than the usual.
-    if facts < 0 or line.find(b"{", facts + len(_NO_ERROR)) >= 0 or b"\\" in name or not name.isascii():
+    if (
+        facts < 0
+        or line.find(_SIMULATED, facts) >= 0
+        or line.find(b"{", facts + len(_NO_ERROR)) >= 0
+        or b"\\" in name
+        or not name.isascii()
+    ):
         return None
     start = facts + len(_NO_ERROR) + _INDEX
     try:

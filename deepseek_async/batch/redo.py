@@ -25,6 +25,8 @@ class End:
     """The answer is no JSON, although the request asked for some."""
     CHANGED: Final = 5
     """The row asks for something else than it did."""
+    MADE_UP: Final = 6
+    """A simulator made the answer up, and this run wants a real one."""
 
 
 _CUT_IN_REASONING: Final = f'"code":"{ReasoningBudgetExhaustedError.__name__}"'.encode()

@@ -45,6 +45,8 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
     """Rows without an end that this run left alone, because it was asked to run only others again."""
     not_asked: int = 0
     """Rows of earlier runs that this input does not ask for. Their lines stay in the output."""
+    made_up: int = 0
+    """Rows whose answers of an earlier run a simulator made up, so that this run asked them again."""
     spent: float = 0.0
     """US dollars of this run; with a budget, those of earlier runs too."""
     first_failures: list[BatchResult] = []

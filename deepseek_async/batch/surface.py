@@ -21,6 +21,7 @@ from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.row import DEFAULT_MODEL, Defaults, RowReader
 from deepseek_async.batch.schedule.feed import Clock, Order, Schedule, SystemClock, Window
 from deepseek_async.batch.schedule.off_peak import OffPeak
+from deepseek_async.batch.simulated import Server
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.pricing import Meter, PriceTable, price_table
@@ -41,10 +42,12 @@ class Batch:
         *,
         prices: PriceTable | None = None,
         clock: Clock | None = None,
+        server: Server | None = None,
     ) -> None:
         self._concurrency = concurrency
         self._prices = prices or price_table()
         self._clock = clock or SystemClock()
+        self._server = server or Server()
         default = retry == RetryPolicy()
         retry = msgspec.structs.replace(retry, max_attempts=BULK_ATTEMPTS) if default else retry
         self._answerer = Answerer(completions, retry, Meter(self._prices))
@@ -211,6 +214,7 @@ class Batch:
             Path(source),
             Path(output),
             self._answerer,
+            server=self._server,
             defaults=Defaults(model=model, parameters=parameters, template=template, id_column=id_column),
             concurrency=self._checked(concurrency),
             schedule=self._schedule(order, window, deadline, ordered=ordered),

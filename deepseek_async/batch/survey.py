@@ -13,6 +13,7 @@ from deepseek_async.batch.identity import Shard, key_of, request_hash, unnamed, 
 from deepseek_async.batch.redo import End, Redo, asks_for_json
 from deepseek_async.batch.row import Defaults, Row
 from deepseek_async.batch.run_record import ManifestWriter, defaults_of, differences, how_it_asks
+from deepseek_async.batch.simulated import Server
 from deepseek_async.batch.source import Fingerprint, read_ids, read_rows
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.errors import ConfigurationError, DeepSeekError, InputChangedError, InputFormatError
@@ -61,14 +62,14 @@ class _Findings:
 class Survey:
     """Which rows of an input are to be run. ``look`` once, then ``rows``."""
 
-    def __init__(self, source: Path, defaults: Defaults, *, redo: Redo, shard: Shard | None) -> None:
+    def __init__(self, source: Path, defaults: Defaults, *, redo: Redo, shard: Shard | None, server: Server) -> None:
         self._source = source
         self._defaults = defaults
         self._redo = redo
         self._shard = shard
         self._wanted: bytearray | None = None
         self._fingerprint = Fingerprint.of(source)
-        self.finished = Finished(redo)
+        self.finished = Finished(redo, server)
         self.total = 0
         """Rows of this run's share of the input, finished ones included."""
         self._unnamed = 0
@@ -90,6 +91,11 @@ class Survey:
         self.check_unchanged()
         if self.how_it_asks == self.finished.run:
             self.how_it_asks = None
+
+    @property
+    def made_up(self) -> int:
+        """Rows that are to be run although they have an answer, because a simulator made it up."""
+        return self.finished.made_up if not self._redo else 0
 
     @property
     def not_asked(self) -> int:

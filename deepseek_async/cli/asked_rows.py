@@ -55,5 +55,7 @@ def what_is_missing(asked: Asked) -> Iterator[str]:
         yield f"left out {counted(asked.not_asked, 'row')} that {whose} not ask for"
     if asked.total and asked.pending == asked.total and len(asked.output):
         yield "no row is known: if the run had a --template, --model, --thinking or --id-column, name it here too"
+    if asked.made_up:
+        yield f"{counted(asked.made_up, 'answer')} made up by a simulator, and by no model"
     if asked.ambiguous:
         yield "rows of several inputs were merged, so that their order is not known: name the input with --input"

@@ -77,7 +77,9 @@ def _figures(asked: Asked, account: Account, writer: str | None) -> dict[str, An
         "predicted_cached_tokens": account.predicted_cached_tokens,
         "completion_tokens": int(account.tokens.reasoning + account.tokens.answer),
         "reasoning_tokens": int(account.tokens.reasoning),
+        "simulated": asked.made_up,
         "cost": account.cost,
+        "simulated_cost": account.simulated_cost,
         "left_out_cost": account.left_out_cost,
         "saved_by_cache": account.saved_by_cache,
         "saved_by_hours": account.saved_by_hours,
@@ -109,7 +111,11 @@ def _lines(figures: dict[str, Any], asked: Asked) -> Iterator[str]:
         f"{figures['completion_tokens']:,} in the answers"
     )
     saved = figures["saved_by_cache"] + figures["saved_by_hours"]
-    yield f"  cost      {dollars(figures['cost'])}" + (f", {dollars(saved)} saved by cache and hours" if saved else "")
+    paid = dollars(figures["cost"]) + (f", {dollars(saved)} saved by cache and hours" if saved else "")
+    made_up = figures["simulated_cost"]
+    if made_up:
+        paid += " if it were not simulated" if made_up == figures["cost"] else f", {dollars(made_up)} of it simulated"
+    yield f"  cost      {paid}"
 
 
 def _time(figures: dict[str, Any]) -> str:

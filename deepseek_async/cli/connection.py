@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from cyclopts import Group, Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
 
+from deepseek_async.credential import SIMULATED
 from deepseek_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from deepseek_async.client import AsyncDeepSeek
 
 _GROUP: Final = Group("Connection", sort_key=9)
+
+_FOR_REAL_ONLY: Final[dict[str, Any]] = {"budget": None, "cache": None, "listeners": (), "fallback": None}
+"""Arguments in the place of what a settings file says of money, of answers and calls that are kept, and of a paid
+service that answers instead: what is made up goes into none of them."""
 
 Thinking = Literal["on", "off"]
 
@@ -52,6 +57,8 @@ class Connection:
         if self.settings_file is None:
             return AsyncDeepSeek(api_key=api_key or key_of_environment(), **flags)
         given = {name: value for name, value in {"api_key": api_key, **flags}.items() if value is not None}
+        if (api_key or os.environ.get("DEEPSEEK_API_KEY", "").strip()) == SIMULATED:
+            given |= _FOR_REAL_ONLY
         return AsyncDeepSeek.from_settings(self.settings_file, **given)
 
 

@@ -11,9 +11,8 @@ from dataclasses import replace
 from typing import Final
 
 from deepseek_async.cli.connection import Connection
+from deepseek_async.credential import SIMULATED
 from deepseek_async.errors import ConfigurationError
-
-SIMULATED_KEY: Final = "sk-simulated"
 
 # Seconds until an answer: enough for the effect of concurrency to be seen, short enough to wait for.
 _TEMPO: Final = ("--latency", "0.2", "--latency-spread", "0.4")
@@ -39,7 +38,7 @@ def local_simulator(connection: Connection) -> Iterator[tuple[str, Connection]]:
         ready = child.stdout.readline()
         if not ready:
             raise ConfigurationError(f"the simulator ended before it was ready, with exit code {child.wait()}")
-        yield SIMULATED_KEY, replace(connection, base_url=json.loads(ready)["base_url"])
+        yield SIMULATED, replace(connection, base_url=json.loads(ready)["base_url"])
     finally:
         child.stdin.close()
         child.stdout.close()

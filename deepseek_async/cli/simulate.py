@@ -101,7 +101,7 @@ def _settings(*, fault_kinds: list[str], **knobs: Any) -> SimulatorSettings:
 async def _serve(settings: SimulatorSettings) -> None:
     import asyncio  # noqa: PLC0415  `--help` of every command imports this module
 
-    from deepseek_async.cli.local_simulator import SIMULATED_KEY  # noqa: PLC0415
+    from deepseek_async.credential import SIMULATED  # noqa: PLC0415
     from deepseek_async.simulator import Simulator  # noqa: PLC0415
 
     stopped = asyncio.Event()
@@ -114,7 +114,7 @@ async def _serve(settings: SimulatorSettings) -> None:
     for number in _SIGNALS:
         loop.add_signal_handler(number, stopped.set)
     try:
-        sys.stdout.write(f"export DEEPSEEK_BASE_URL={simulator.base_url}\nexport DEEPSEEK_API_KEY={SIMULATED_KEY}\n")
+        sys.stdout.write(f"export DEEPSEEK_BASE_URL={simulator.base_url}\nexport DEEPSEEK_API_KEY={SIMULATED}\n")
         sys.stdout.flush()
         say("simulating; set these two in another terminal, Ctrl-C ends it")
         await stopped.wait()

@@ -79,6 +79,8 @@ def summary(
         yield f"  left out  {counted(report.not_asked, 'row')} of earlier runs that the input does not ask for any more"
     for warning in report.warnings:
         yield f"  warning   {warning}"
+    if report.made_up:
+        yield f"  simulated {counted(report.made_up, 'answer')} of earlier runs made up by a simulator, taken for none"
     if report.damaged:
         place = report.damaged_file
         yield f"  damaged   {counted(report.damaged, 'line')} of an earlier run, kept in {place}; run again"

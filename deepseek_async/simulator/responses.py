@@ -8,8 +8,10 @@ from multidict import CIMultiDict
 from deepseek_async.simulator.wire.refusals import JSON, Refusal
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
-_MASK = (1 << 128) - 1
-_STRIDE = 0x9E3779B97F4A7C15F39CC0605CEDC835  # odd, so that serial numbers never collide
+MARK = "51a1a7ed51a1a7ed"
+"""How every id begins, so that what is made up is known for that wherever it is kept."""
+_MASK = (1 << 64) - 1
+_STRIDE = 0x9E3779B97F4A7C15  # odd, so that serial numbers never collide
 
 
 class _Untyped(web.Response):
@@ -29,7 +31,7 @@ class Responses:
     def next_id(self) -> str:
         """32 hex digits, never the same twice."""
         self._serial += 1
-        return f"{self._serial * _STRIDE & _MASK:032x}"
+        return f"{MARK}{self._serial * _STRIDE & _MASK:016x}"
 
     def whole(self, body: bytes, content_type: str = JSON) -> web.Response:
         return web.Response(body=body, headers=self._headers(content_type))

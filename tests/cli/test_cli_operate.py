@@ -58,6 +58,31 @@ async def test_metrics_writes_a_dashboard_and_rules_that_promtool_takes(prepared
     assert rules.read_text().startswith("# Alert rules")
 
 
+@pytest.mark.parametrize("way", ["--simulate", "the key of simulators"])
+async def test_what_is_made_up_goes_into_no_budget_cache_or_log_of_a_settings_file(
+    prepared: CommandLine, serve: Serve, way: str
+):
+    prepared.write(
+        "c.yaml",
+        "deepseek:",
+        "  cache: {path: answers.sqlite, only_deterministic: false}",
+        "  budget: {daily: 5, path: budget.sqlite}",
+        "  security_settings: {audit_logging: true, audit_folder: audit}",
+        "  fallback: http://127.0.0.1:1",
+    )
+    prepared.prompts(3)
+    simulated = ["--simulate"] if way == "--simulate" else []
+    if not simulated:
+        await serve()
+        prepared.environment["DEEPSEEK_API_KEY"] = "sk-simulated"
+    before = {path.name for path in prepared.folder.iterdir()}
+    ran = await prepared.run("batch", "run", "in.jsonl", "-o", "out.jsonl", "--settings", "c.yaml", *simulated)
+    assert ran.code == 0, ran.err
+    after = {path.name for path in prepared.folder.iterdir()}
+    assert after - before == {"out.jsonl", "out.jsonl.lock"}
+    assert [line["deepseek_async"]["simulated"] for line in prepared.lines()] == [True] * 3
+
+
 async def test_a_settings_file_serves_a_batch_and_audit_cache_and_budget_know_of_it(
     prepared: CommandLine,
     serve: Serve,

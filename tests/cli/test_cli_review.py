@@ -170,7 +170,7 @@ async def test_an_export_to_a_dash_goes_to_standard_output(command: CommandLine,
     await job_of(command, serve, 3)
     ended = await command.run("batch", "export", "out.jsonl", "-o", "-", "--content-only")
 
-    assert (ended.code, ended.err) == (0, "")
+    assert (ended.code, ended.err) == (0, "3 answers made up by a simulator, and by no model\n")
     assert [json.loads(line)["custom_id"] for line in ended.out.splitlines()] == ["row-0", "row-1", "row-2"]
 
 

@@ -33,6 +33,7 @@ class _Row(msgspec.Struct, frozen=True, gc=False):
     """0 if it is not known."""
     position: int
     restated: bool = False
+    made_up: bool = False
     run: bytes = b""
     manifest: Manifest | None = None
 
@@ -126,6 +127,8 @@ class _Survey:
         self._positions = array("q")
         """By the row: its position, as its last line says."""
         self._hashes = array("Q")
+        self._made_up = bytearray()
+        """By the row: whether a simulator made its answer up. Such a line takes no real one's place."""
         self._moved = False
         """Whether an output says of rows that they moved: the merged one has to say where all of them stand."""
         self._run: bytes | None = None
@@ -152,9 +155,10 @@ class _Survey:
     def _keep(self, row: _Row, number: int) -> None:
         new = number == len(self.last)
         if new:
-            for column in (self.last, self._hashes, self._positions):
+            for column in (self.last, self._hashes, self._positions, self._made_up):
                 column.append(0)
-        if new or not row.restated:
+        if new or not (row.restated or self._made_up[number] < row.made_up):
+            self._made_up[number] = row.made_up
             self.last[number], self._positions[number] = self.lines, row.position
             self._hashes[number] = row.hashed or self._hashes[number]
         if row.manifest is not None:
@@ -240,4 +244,6 @@ def _row(line: bytes) -> _Row | None:
     facts = row.facts or Facts()
     position = UNKNOWN if facts.index is None else facts.index
     manifest = decode_manifest(facts.manifest) if bytes(facts.manifest) else None
-    return _Row(row.custom_id.encode(), facts.hashed or 0, position, row.restated, bytes(facts.run), manifest)
+    return _Row(
+        row.custom_id.encode(), facts.hashed or 0, position, row.restated, facts.simulated, bytes(facts.run), manifest
+    )

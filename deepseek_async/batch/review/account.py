@@ -65,6 +65,8 @@ class Account:
         """US dollars for every line, also those that a later line has replaced."""
         self.left_out_cost = 0.0
         """Part of ``cost``, for rows that are not asked for any more."""
+        self.simulated_cost = 0.0
+        """Part of ``cost`` that nobody paid, because a simulator made the answers up."""
         self.replaced = 0
         self.replaced_cost = 0.0
         self.unpriced = 0
@@ -103,6 +105,8 @@ class Account:
         self.requests += line.facts.attempts
         cost = self._spend(line, bills) if bills else line.facts.cost or 0.0
         self.cost += cost
+        if line.facts.simulated:
+            self.simulated_cost += cost
         return cost
 
     def _end(self, line: Line) -> None:

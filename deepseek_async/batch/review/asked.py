@@ -72,6 +72,11 @@ class Asked(ABC):
         return (number for number in range(len(self.output)) if self.has(number))
 
     @property
+    def made_up(self) -> int:
+        """Those of them whose answer a simulator made up."""
+        return sum(map(self.output.made_up, self.numbers()))
+
+    @property
     def not_asked(self) -> int:
         """Rows of the output that are not among them."""
         return len(self.output) - sum(1 for _ in self.numbers())

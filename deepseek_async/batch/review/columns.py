@@ -25,6 +25,7 @@ ANSWER: Final = {
     "started": "float64",
     "latency": "float64",
     "request_id": "string",
+    "simulated": "bool_",
     "error": "string",
     "error_message": "string",
 }

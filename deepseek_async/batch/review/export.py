@@ -50,7 +50,8 @@ def export(asked: Asked, target: IO[bytes], form: Format, *, content_only: bool 
     line, byte for byte where nothing in it is of another input. Raises ConfigurationError when Parquet is asked for and
     pyarrow is not installed.
     """
-    return _WRITERS[form](asked, target, _CONTENT if content_only else tuple(ANSWER))
+    content = (*_CONTENT, "simulated") if asked.made_up else _CONTENT
+    return _WRITERS[form](asked, target, content if content_only else tuple(ANSWER))
 
 
 @contextmanager
@@ -66,10 +67,12 @@ def packed(file: IO[bytes], path: Path) -> Iterator[IO[bytes]]:
 def _jsonl(asked: Asked, target: IO[bytes], chosen: tuple[str, ...]) -> int:
     rows, names = 0, asked.columns.names()
     for row in asked.rows():
-        if chosen == _CONTENT:
+        if len(chosen) < len(ANSWER):
             columns = {shown: row.columns[name] for name, shown in names.items() if name in row.columns}
             content = None if row.line is None else row.line.message.content
             said = {"index": row.index, "custom_id": row.custom_id, **columns, "content": content}
+            if row.line is not None and row.line.facts.simulated:
+                said["simulated"] = True
             target.write(orjson.dumps(said, default=str) + b"\n")
         else:
             target.write(_line(row))
@@ -104,6 +107,7 @@ def _csv(asked: Asked, target: IO[bytes], chosen: tuple[str, ...]) -> int:
         rows = 0
         for row in asked.rows():
             record = _record(row)
+            record["simulated"] = record["simulated"] and "true"
             record.update((shown, _cell(row.columns.get(name))) for name, shown in names.items())
             writer.writerow([record[name] for name in _in_order(chosen, names.values())])
             rows += 1
@@ -162,6 +166,7 @@ def _record(row: AskedRow) -> dict[str, Any]:
         "attempts": line.facts.attempts,
         "started": line.started,
         "latency": line.facts.latency,
+        "simulated": line.facts.simulated or None,
         "request_id": line.response.request_id if line.response is not None else None,
         "error": row.error.code if row.error is not None else None,
         "error_message": row.error.message if row.error is not None else None,

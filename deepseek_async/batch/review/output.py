@@ -96,6 +96,8 @@ class Facts(msgspec.Struct, gc=False):
     columns: dict[str, Any] = {}
     """What stands beside the request in the row that was asked."""
     hash: str = ""
+    simulated: bool = False
+    """Whether a simulator made the answer up."""
     copy_of: str | None = None
     run: msgspec.Raw = msgspec.Raw(b"")
     manifest: msgspec.Raw = msgspec.Raw(b"")
@@ -163,6 +165,7 @@ class Output:
         self.rows = KnownRows()
         self._offsets = array("q")
         self._hashes = array("Q")
+        self._made_up = bytearray()
         self._failed = bytearray()
         self.began = array("d")
         """By the row: when its first request was sent, in seconds since 1970; inf if no line says."""
@@ -201,9 +204,11 @@ class Output:
             self._offsets.append(offset)
             self._hashes.append(0)
             self._failed.append(False)
+            self._made_up.append(False)
             self.began.append(inf)
             self.ended.append(-inf)
-        if new or not row.restated:
+        if new or not (row.restated or self._made_up[number] < facts.simulated):
+            self._made_up[number] = facts.simulated
             self._offsets[number] = offset
             self._hashes[number] = _hashed(facts.hash)
             self._failed[number] = row.error is not None
@@ -218,6 +223,10 @@ class Output:
     def asks(self, number: int, hashed: int) -> bool:
         """Whether the row of that number ended as a request of that hash, as far as its line says."""
         return self._hashes[number] in (0, hashed)
+
+    def made_up(self, number: int) -> bool:
+        """Whether a simulator made the row's answer up. Such a line takes no real one's place."""
+        return bool(self._made_up[number])
 
     def failed(self, number: int) -> bool:
         """Whether the row of that number ended with an error."""

@@ -77,6 +77,7 @@ def test_a_table_has_a_column_for_everything(tmp_path: Path):
         "attempts": 1,
         "started": answer["started"],
         "latency": 2.0,
+        "simulated": None,
         "request_id": "t",
         "error": None,
         "error_message": None,
