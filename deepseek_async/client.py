@@ -32,6 +32,7 @@ from deepseek_async.resources.fine_tunes import FineTunes
 from deepseek_async.resources.images import Images
 from deepseek_async.resources.responses import Responses
 from deepseek_async.settings import Settings, key_from, settings_from, with_options
+from deepseek_async.tools.threads import ToolThreads
 from deepseek_async.transport.watchdog import Timeouts
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ class AsyncDeepSeek:
       per kind, the default), fix (repair what has one repair) or error (raise before it is sent).
     - ``tokenizer``: path of DeepSeek's ``tokenizer.json``: prompts are then counted instead of estimated, for the
       tokens limit and ``chat.completions.count_tokens``. Needs the extra ``tokens``.
+    - ``tool_threads``: threads for the functions of ``run_tools`` that are not async, 40 at most by default; they are
+      apart from those of the event loop, which looks up names in its own.
     - ``cache``: serve answers again: True for in memory, the path of an SQLite file, or a Cache.
     - ``budget``: US dollars a day that are not passed, or a Budget.
     - ``content_filter``: check what is sent and what is answered: True, or a ContentFilter.
@@ -100,6 +103,7 @@ class AsyncDeepSeek:
         holidays: Iterable[date] | None = None,
         lint: LintMode = "warn",
         tokenizer: str | os.PathLike[str] | None = None,
+        tool_threads: int = 40,
         account: str | None = None,
         breaker: BreakerPolicy | bool | None = None,
         limits: Limits | None = None,
@@ -127,6 +131,7 @@ class AsyncDeepSeek:
             holidays=holidays,
             lint=lint,
             tokenizer=tokenizer,
+            tool_threads=tool_threads,
             account=account,
             breaker=breaker,
             limits=limits,
@@ -142,6 +147,7 @@ class AsyncDeepSeek:
         self._connections = Connections(self._settings, operations)
         self.tokens = self._connections.tokens
         self.lint = Linter(lint)
+        self.tool_threads = ToolThreads(self._settings.tool_threads)
         self._offer()
 
     def _offer(self) -> None:

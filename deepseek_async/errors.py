@@ -18,7 +18,7 @@
     │     ├─ RateLimitError 429         └─ ConcurrencyLimitError: .limit .current .balance_bound
     │     │  └─ QuotaExceededError       429 that says that the paid quota is used up
     │     └─ InternalServerError 5xx    └─ ServerOverloadedError 503, insufficient_system_resource
-    ├─ ToolRunError                     .reason: truncated, turns; .messages: the conversation so far
+    ├─ ToolRunError                     .reason: truncated, turns, interrupted; .messages: the conversation so far
     ├─ BudgetExceededError              .budget .spent .needed .day: not sent, the day's money is used up
     ├─ ContentBlockedError              .direction .kinds: stopped by the content filter
     └─ BatchError
@@ -42,7 +42,7 @@ from deepseek_async.redaction import redact
 
 if TYPE_CHECKING:
     from deepseek_async.lint import Finding
-    from deepseek_async.types import BilledAttempt, ChatCompletion
+    from deepseek_async.types import BilledAttempt, ChatCompletion, CompletionUsage
 
 __all__ = [
     "APIConnectionError",
@@ -101,6 +101,11 @@ class DeepSeekError(Exception):
     """How many times the request was sent before this error was raised."""
     retry_budget_exhausted: bool = False
     """Whether it would have been tried again, had retries not used up their share of the traffic already."""
+    messages: Sequence[Any] = ()
+    """When a run of tools failed: the conversation so far, with the results of all functions that ran. A run over
+    these messages goes on from there, and calls nothing again."""
+    usage: CompletionUsage | None = None
+    """When a run of tools failed: the tokens of all its turns together."""
 
     def __init__(self, message: str, **facts: Any) -> None:
         super().__init__(message)
@@ -300,11 +305,10 @@ class ToolRunError(DeepSeekError):
     """A conversation with tools did not come to its end."""
 
     reason: str = "turns"
-    """truncated: a call was cut off by ``max_tokens`` and was not executed; turns: the model never stopped asking."""
+    """truncated: a call was cut off by ``max_tokens`` and was not executed, so that ``messages`` end before that
+    answer; turns: the model never stopped asking; interrupted: a function raised KeyboardInterrupt."""
     partial: ChatCompletion | None = None
     """The model's last answer."""
-    messages: Sequence[Any] = ()
-    """The conversation before that answer."""
 
 
 class BudgetExceededError(DeepSeekError):

@@ -46,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     holidays: frozenset[date] = frozenset()
     lint: LintMode = "warn"
     tokenizer: str | None = None
+    tool_threads: int = 40
     account: str
     breaker: BreakerPolicy | None = None
     limits: Limits = DEFAULT_LIMITS
@@ -86,6 +87,7 @@ def settings_from(
     holidays: Iterable[date] | None = None,
     lint: LintMode = "warn",
     tokenizer: str | os.PathLike[str] | None = None,
+    tool_threads: int = 40,
     account: str | None = None,
     breaker: BreakerPolicy | bool | None = None,
     limits: Limits | None = None,
@@ -116,6 +118,7 @@ def settings_from(
         holidays=holidays_from(holidays, environment),
         lint=_lint(lint),
         tokenizer=_path("tokenizer", tokenizer),
+        tool_threads=_whole("tool_threads", tool_threads),
         account=_account(account, api_key),
         breaker=_breaker(breaker),
         limits=_limits(limits),
@@ -192,6 +195,12 @@ def _lint(mode: LintMode) -> LintMode:
 def _number(name: str, value: Any) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ConfigurationError(f"{name} must be a number, not {value!r}")
+    return value
+
+
+def _whole(name: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
     return value
 
 

@@ -110,6 +110,7 @@ SCHEMA: Final[dict[str, Entry]] = {
     "proxy": Key(TEXT, "URL of an HTTP proxy; proxy variables of the environment are not read.", secret=True),
     "default_headers": Key(HEADERS, "Sent with every request.", "{X-Team: search}", secret=True),
     "lint": Key(TEXT, "Requests that DeepSeek would refuse: off, warn, fix or error.", "warn", "warn"),
+    "tool_threads": Key(WHOLE, "Threads for functions of run_tools that are not async.", "40", 40),
     "holidays": Key(
         *(DATES, "Chinese public holidays, which have no peak prices, in place of the built-in ones."),
         variable="DEEPSEEK_ASYNC_HOLIDAYS",

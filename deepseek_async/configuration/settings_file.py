@@ -223,6 +223,7 @@ _PLAIN: Final = {
     "proxy": "proxy",
     "default_headers": "default_headers",
     "lint": "lint",
+    "tool_threads": "tool_threads",
 }
 """Settings that are arguments as they are."""
 

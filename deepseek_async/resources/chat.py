@@ -281,10 +281,13 @@ class Completions:
         - ``parameters``: as for ``create``. A ``tool_choice`` that forces a call holds for the first turn only.
 
         Raises ToolRunError when a call was cut off by ``max_tokens``, which is never executed, or when the model
-        still wants tools after ``max_turns`` answers; and what ``create`` raises.
+        still wants tools after ``max_turns`` answers; and what ``create`` raises. Every error has ``messages``, with
+        the results of all functions that ran, and ``usage``: a run over those messages goes on from there.
         """
         if parameters.pop("stream", None):
             raise InvalidRequestError("run_tools reads whole answers; leave stream out")
+        if not isinstance(max_turns, int) or max_turns < 1:
+            raise InvalidRequestError(f"max_turns must be a whole number of at least 1, not {max_turns!r}")
         known = as_tools(tools)
         definitions = [tool.definition for tool in known]
         choice = parameters.pop("tool_choice", None)
@@ -302,7 +305,14 @@ class Completions:
 
         switches = {name: parameters.get(name) for name in ("thinking", "reasoning_effort")}
         thinking = is_thinking(chat_parameters(model, messages, switches, {}))
-        return await run_tools(ask, messages, known, max_turns=max_turns, thinking=thinking)
+        return await run_tools(
+            ask,
+            messages,
+            known,
+            max_turns=max_turns,
+            thinking=thinking,
+            threads=self._connection.tool_threads,
+        )
 
     def call(
         self,

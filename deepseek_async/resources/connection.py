@@ -13,6 +13,7 @@ from deepseek_async.codec.tokens import TokenEstimator
 from deepseek_async.endpoint import Family
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.lint import Linter
+from deepseek_async.tools.threads import ToolThreads
 from deepseek_async.transport.watchdog import Timeouts
 
 
@@ -37,6 +38,11 @@ class Connection(Protocol):
     @property
     def tokens(self) -> TokenEstimator:
         """Guesses what a request will use."""
+        ...
+
+    @property
+    def tool_threads(self) -> ToolThreads:
+        """Where functions run that block."""
         ...
 
     @property

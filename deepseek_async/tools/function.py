@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
+import json
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, Final, get_type_hints
 
 import msgspec
@@ -14,9 +15,15 @@ from msgspec import UNSET, Meta, UnsetType
 from deepseek_async.codec.json_schema import object_schema
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.tools.docstring import described
+from deepseek_async.tools.result import MOST_ITEMS, bounded, result_text
+from deepseek_async.tools.threads import ToolThreads
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+_NOTHING: Final = frozenset({"", "null"})
+"""What models write for the arguments of a function that has none."""
+_THREADS: Final = ToolThreads()
 
 
 class FunctionTool:
@@ -65,34 +72,83 @@ class FunctionTool:
     def __repr__(self) -> str:
         return f"<FunctionTool {self.name}>"
 
-    async def answer(self, arguments: str) -> str:
+    async def answer(self, arguments: str, threads: ToolThreads | None = None) -> str:
         """Call the function with arguments in JSON; what it returns, as text for the model.
 
-        A str goes back as it is, anything else as JSON. Raises msgspec.DecodeError for arguments that do not
-        fit, and whatever the function raises.
+        A str goes back as it is, what a generator gives as a list, anything else as JSON. Raises
+        msgspec.DecodeError for arguments that do not fit, and whatever the function raises; for StopIteration,
+        which no coroutine can raise, RuntimeError.
         """
-        decoded = self._decode(arguments or "{}")
-        given = {name: getattr(decoded, name) for name in decoded.__struct_fields__}
-        given = {name: value for name, value in given.items() if value is not UNSET}
+        given = self._arguments_from(arguments)
         if self._is_async:
             result = await self._function(**given)
         else:
-            result = await asyncio.to_thread(self._function, **given)
-            if inspect.isawaitable(result):
-                result = await result
-        return _as_text(result)
+            result, error = await (threads or _THREADS).run(partial(_outcome, self._function, given))
+            if isinstance(error, StopIteration):
+                raise RuntimeError("StopIteration, as next() raises it where nothing is left") from error
+            if error is not None:
+                raise error
+            if isinstance(result, _Text):
+                return result.text
+        if inspect.isawaitable(result):
+            result = await result
+        if isinstance(result, AsyncIterator):
+            result = [item async for item in _first(result, MOST_ITEMS + 1)]
+            bounded(result)
+        return result_text(result)
+
+    def _arguments_from(self, arguments: str) -> dict[str, Any]:
+        text = arguments.strip()
+        decoded = self._decode(text if text not in _NOTHING else "{}")
+        given = {name: getattr(decoded, name) for name in decoded.__struct_fields__}
+        _refuse_doubled(text)
+        return {name: value for name, value in given.items() if value is not UNSET}
 
 
-def _as_text(result: Any) -> str:
-    if isinstance(result, str):
-        return result
-    dump = getattr(result, "model_dump_json", None)
-    if dump is not None:
-        return str(dump())
+class _Text(msgspec.Struct):
+    """What a function returned, already as text: a thread has the time for it, and the event loop has not."""
+
+    text: str
+
+
+def _outcome(function: Callable[..., Any], given: Mapping[str, Any]) -> tuple[Any, BaseException | None]:
+    """What the function returned, or what it raised: not everything can be raised across threads."""
     try:
-        return msgspec.json.encode(result).decode()
-    except (TypeError, ValueError):
-        return str(result)
+        result = function(**given)
+        if inspect.isawaitable(result) or isinstance(result, AsyncIterator):
+            return result, None
+        return _Text(result_text(result)), None
+    except BaseException as error:  # noqa: BLE001  also StopIteration, CancelledError and SystemExit
+        return None, error
+
+
+async def _first(items: AsyncIterator[Any], count: int) -> AsyncIterator[Any]:
+    taken = 0
+    try:
+        async for item in items:
+            yield item
+            taken += 1
+            if taken == count:
+                return
+    finally:
+        close = getattr(items, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def _refuse_doubled(arguments: str) -> None:
+    """Raises msgspec.ValidationError for an argument that is given twice: which of the two is meant is a guess."""
+    if arguments:
+        json.loads(arguments, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        doubled = next(name for name in names if names.count(name) > 1)
+        raise msgspec.ValidationError(f"{doubled!r} is given twice in one object; give it once")
+    return found
 
 
 def _arguments_type(function: Callable[..., Any], name: str, said: dict[str, str]) -> type[msgspec.Struct]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import copy
 from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.errors import InvalidRequestError, ToolRunError
+from deepseek_async.errors import APIError, DeepSeekError, InvalidRequestError, ToolRunError
 from deepseek_async.lint.conversation import LOST_REASONING
+from deepseek_async.tools.calls import call_all
 from deepseek_async.tools.function import FunctionTool
-from deepseek_async.types import ChatCompletion, CompletionUsage, ToolCall
-from deepseek_async.types.usage import added
+from deepseek_async.tools.threads import ToolThreads
+from deepseek_async.types import BilledAttempt, ChatCompletion, CompletionUsage
+from deepseek_async.types.usage import added, bills_of
 
 DEFAULT_TURNS: Final = 10
 
@@ -32,6 +34,8 @@ class ToolRun(msgspec.Struct, frozen=True, gc=False):
     """Answers of the model."""
     usage: CompletionUsage
     """Tokens of all turns together."""
+    billed_attempts: tuple[BilledAttempt, ...] = ()
+    """Every request that was billed, of all turns."""
 
     @property
     def content(self) -> str:
@@ -46,19 +50,26 @@ async def run_tools(
     *,
     max_turns: int,
     thinking: bool,
+    threads: ToolThreads,
 ) -> ToolRun:
     """Ask, do what the model asks for, tell it, and so on until it answers without a call.
 
-    Raises ToolRunError when a call was cut off by ``max_tokens``, and after ``max_turns`` answers with calls.
+    Raises ToolRunError when a call was cut off by ``max_tokens``, after ``max_turns`` answers with calls, and when a
+    function raised KeyboardInterrupt; and what ``ask`` raises. Every error carries the conversation so far.
     """
     conversation: list[Message] = list(messages)
-    usage = CompletionUsage()
+    usages: list[CompletionUsage] = []
+    bills: list[BilledAttempt] = []
     known = {tool.name: tool for tool in tools}
     completion: ChatCompletion | None = None
     for turn in range(1, max_turns + 1):
-        completion = await ask(conversation, turn == 1)
+        try:
+            completion = await ask(conversation, turn == 1)
+        except DeepSeekError as error:
+            raise _carrying(error, conversation, usages, bills) from error.__cause__
+        bills += bills_of(completion)
         if completion.usage is not None:
-            usage = added((usage, completion.usage))
+            usages.append(completion.usage)
         choice = completion.choices[0]
         calls = choice.message.tool_calls or []
         if calls and choice.finish_reason not in ("tool_calls", "stop"):
@@ -69,18 +80,49 @@ async def run_tools(
                 reason="truncated",
                 partial=completion,
                 messages=conversation,
+                usage=added(usages),
             )
         conversation.append(_replayed(choice.message.to_request(), thinking=thinking))
         if not calls:
-            return ToolRun(completion, conversation, turn, usage)
+            return ToolRun(completion, conversation, turn, added(usages), tuple(bills))
         # In the order of the calls, whatever the order in which they end: the prefix cache wants it.
-        conversation += await _results(calls, known)
+        ended = await call_all(calls, known, threads)
+        conversation += [
+            {"role": "tool", "tool_call_id": call.id, "content": called.text}
+            for call, called in zip(calls, ended, strict=True)
+        ]
+        for called in ended:
+            if called.interrupt is not None:
+                raise ToolRunError(
+                    "a function raised KeyboardInterrupt, so the run ends",
+                    reason="interrupted",
+                    partial=completion,
+                    messages=conversation,
+                    usage=added(usages),
+                ) from called.interrupt
     raise ToolRunError(
         f"the model still wanted tools after {max_turns} answers (max_turns)",
         reason="turns",
         partial=completion,
         messages=conversation,
+        usage=added(usages),
     )
+
+
+def _carrying(
+    error: DeepSeekError,
+    conversation: list[Message],
+    usages: Sequence[CompletionUsage],
+    bills: Sequence[BilledAttempt],
+) -> DeepSeekError:
+    """The error with what the run has done until now. A copy, because equal calls may share one error."""
+    carrying = copy(error)
+    failed: Sequence[BilledAttempt] = getattr(error, "billed_attempts", ())
+    carrying.messages = conversation
+    carrying.usage = added((*usages, *(bill.usage for bill in failed)))
+    if isinstance(carrying, APIError):
+        carrying.billed_attempts = (*bills, *failed)
+    return carrying.with_traceback(error.__traceback__)
 
 
 def as_tools(functions: Sequence[Callable[..., Any] | FunctionTool]) -> list[FunctionTool]:
@@ -97,27 +139,3 @@ def _replayed(message: dict[str, Any], *, thinking: bool) -> dict[str, Any]:
     if thinking and message.get("reasoning_content") is None:
         message["reasoning_content"] = LOST_REASONING
     return message
-
-
-async def _results(calls: Sequence[ToolCall], known: Mapping[str, FunctionTool]) -> list[Message]:
-    """The answers to all calls of one turn, which run side by side."""
-    async with asyncio.TaskGroup() as group:
-        running = [group.create_task(_result(call, known.get(call.function.name), list(known))) for call in calls]
-    return [
-        {"role": "tool", "tool_call_id": call.id, "content": task.result()}
-        for call, task in zip(calls, running, strict=True)
-    ]
-
-
-async def _result(call: ToolCall, tool: FunctionTool | None, names: list[str]) -> str:
-    """What the model is told: the result, or what went wrong, so that it can do better."""
-    if tool is None:
-        return _failed(f"there is no function {call.function.name!r}; there are: {', '.join(names)}")
-    try:
-        return await tool.answer(call.function.arguments)
-    except Exception as error:  # noqa: BLE001  a tool may raise anything, and the model is the one to be told
-        return _failed(f"{type(error).__name__}: {error}")
-
-
-def _failed(what: str) -> str:
-    return msgspec.json.encode({"error": what}).decode()

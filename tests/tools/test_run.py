@@ -8,36 +8,11 @@ from typing import Any
 
 import pytest
 from clients import Connect
-from servers import USAGE, Script, Serve, answer, response
+from servers import USAGE, Serve
+from tool_scripts import ASKED, DONE, calling, double, run
 
 from deepseek_async import FunctionTool, InvalidRequestError, ToolRunError
 from deepseek_async.simulator import Simulator, SimulatorSettings
-
-ASKED = [{"role": "user", "content": "question"}]
-
-
-def calling(*calls: tuple[str, str], finish_reason: str = "tool_calls", reasoning: str | None = "because") -> Script:
-    body = answer(None, finish_reason=finish_reason)
-    message = body["choices"][0]["message"]
-    message["tool_calls"] = [
-        {"index": i, "id": f"call_0{i}", "type": "function", "function": {"name": name, "arguments": arguments}}
-        for i, (name, arguments) in enumerate(calls)
-    ]
-    if reasoning is not None:
-        message["reasoning_content"] = reasoning
-    return [response(body)]
-
-
-DONE = [response(answer("done"))]
-
-
-async def run(client: Any, *tools: Any, **parameters: Any) -> Any:
-    return await client.chat.completions.run_tools(model="deepseek-flash", messages=ASKED, tools=tools, **parameters)
-
-
-async def double(number: int) -> int:
-    """Double a number."""
-    return 2 * number
 
 
 def shout(text: str) -> str:

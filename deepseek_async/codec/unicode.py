@@ -1,0 +1,17 @@
+"""Texts that UTF-8 cannot carry, made such that it can. Pure."""
+
+from __future__ import annotations
+
+
+def encodable(text: str) -> str:
+    """``text`` with the halves of a surrogate pair joined, and a lone half as U+FFFD; the same object without any.
+
+    Lone halves come from file names that are no UTF-8, and from emoji that were cut in two.
+    """
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
