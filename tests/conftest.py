@@ -18,11 +18,13 @@ import pytest
 import uvloop
 from clients import AT_ONCE, Connect
 from hypothesis import HealthCheck, settings
-from leftovers import Leftovers
 from servers import CANARY, Script, ScriptedServer, Serve
+from virtual_time import VirtualTime
 
 from deepseek_async import AsyncDeepSeek
 from deepseek_async.observe.logs import prepare as prepare_logging
+
+pytest_plugins = ["busy", "leftovers"]
 
 # How long an example takes says how busy the machine is, and nothing of the code.
 settings.register_profile(
@@ -47,11 +49,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rounds", type=int, help="rounds of the tests that kill, tear and fail again and again")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    # What a process gets once, whichever test is the first to need it.
+def pytest_sessionstart() -> None:
+    """What a process gets once, whichever test is the first to need it."""
     prepare_logging()
     uvloop.new_event_loop().close()
-    config.pluginmanager.register(Leftovers(), "leftovers")
 
 
 INHERITED = re.compile(r"PATH|TMPDIR|LD_LIBRARY_PATH|PY.*|COVERAGE.*|HYPOTHESIS.*")
@@ -71,6 +72,14 @@ def environment_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: py
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("LANG", "C.UTF-8")
     monkeypatch.chdir(home)
+
+
+@pytest.fixture
+async def virtual_time() -> VirtualTime:
+    """The test's loop moves on to the next timer as soon as nothing happens."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, asyncio.SelectorEventLoop)
+    return VirtualTime(loop)
 
 
 @pytest.fixture

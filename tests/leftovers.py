@@ -96,8 +96,12 @@ def _state(logger: logging.Logger) -> tuple[object, ...]:
     return logger.level, list(logger.handlers), list(logger.filters), logger.propagate, logger.disabled
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Leftovers())
+
+
 class Leftovers:
-    """The plugin."""
+    """Compares before and after."""
 
     def __init__(self) -> None:
         self._before = Held.now()

@@ -51,9 +51,6 @@ CONFTEST = """
 import leftovers
 
 leftovers.THREAD_SECONDS = 0.0
-
-def pytest_configure(config):
-    config.pluginmanager.register(leftovers.Leftovers())
 """
 
 
@@ -66,7 +63,20 @@ async def test_each_thing_that_a_test_leaves_fails_that_test_alone(tmp_path: Pat
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:asyncio", "-rfE", "-q", "."),
+        *(
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:asyncio",
+            "-p",
+            "leftovers",
+            "-rfE",
+            "-q",
+            ".",
+        ),
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
         stdout=asyncio.subprocess.PIPE,
