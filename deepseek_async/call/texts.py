@@ -85,6 +85,8 @@ class ChoiceTexts:
     def rewrite(self, answer: Any) -> Any:
         """See ``Passing.rewrite``."""
         answer._wire = b""  # noqa: SLF001
+        if answer.usage is not None:
+            answer.usage = answer.usage.detached()
         if isinstance(answer, ChatCompletion):
             for choice in answer.choices:
                 message, came = choice.message, (choice.message.content, choice.message.reasoning_content)

@@ -72,6 +72,7 @@ class Assembly(msgspec.Struct, gc=False):
         for chunk in chunks:
             if chunk.usage is not None:
                 self.usage = chunk.usage
+                self.usage._origin = (chunk._wire, ("usage",))  # noqa: SLF001
             for choice in chunk.choices:
                 growing = get(choice.index) or self._start(chunk, choice)
                 delta = choice.delta

@@ -17,6 +17,9 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What the strict decoder raises for JSON that it does not take."""
 
 
+_USAGE: Final = ("usage",)
+
+
 class OddBytes(bytes):
     """What only the tolerant decoder took: a strict parser may refuse it, so it is no JSON to be passed on unseen."""
 
@@ -28,6 +31,7 @@ class AnswerDecoder(Generic[T]):
 
     def __init__(self, answer_type: type[T]) -> None:
         self._type = answer_type
+        self._counts = "usage" in answer_type.__struct_fields__
         self.decode_strictly = msgspec.json.Decoder(answer_type).decode
         """The fast path alone: raises UNREADABLE, and does not remember the bytes."""
 
@@ -42,6 +46,10 @@ class AnswerDecoder(Generic[T]):
             answer = self.decode_tolerantly(wire)
             wire = OddBytes(wire)
         answer._wire = wire  # noqa: SLF001  the decoder is the one writer of this field
+        if self._counts:
+            usage: Any = answer.usage
+            if usage is not None:
+                usage._origin = (wire, _USAGE)  # noqa: SLF001
         return answer
 
     def decode_tolerantly(self, wire: bytes) -> T:

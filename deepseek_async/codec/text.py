@@ -31,6 +31,7 @@ class TextAssembly(msgspec.Struct, gc=False):
                 self._head = msgspec.structs.replace(chunk, choices=[], _wire=b"")
             if chunk.usage is not None:
                 self.usage = chunk.usage
+                self.usage._origin = (chunk._wire, ("usage",))  # noqa: SLF001
             for choice in chunk.choices:
                 kept = self._choices.setdefault(choice.index, CompletionChoice(index=choice.index))
                 if choice.text:

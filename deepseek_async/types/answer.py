@@ -37,7 +37,7 @@ class Part(msgspec.Struct, gc=False):
         return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
 
-class LinkedPart(Part):
+class LinkedPart(Part, kw_only=True):
     """An object inside an answer that can look up fields nobody declared in the bytes it came from."""
 
     _origin: tuple[bytes, tuple[str | int, ...]] | None = msgspec.field(default=None, name=_WIRE_NAME)
@@ -58,6 +58,31 @@ class LinkedPart(Part):
             value = None
         # The server may have left this part out, or sent null.
         return value if isinstance(value, dict) else _declared(self)
+
+
+class Counters(LinkedPart, eq=False):
+    """Numbers that the server bills by. Two are equal if all their numbers are."""
+
+    def counters(self) -> dict[str, Any]:
+        """All of them by name, also those that nobody declared; what is declared as it is here."""
+        known = _present(_declared(self))
+        return _over(_present(self.to_dict()), known) if self._origin is not None else known
+
+    def detached(self) -> Self:
+        """The same numbers without the bytes that they came in."""
+        return self.counting(self.counters())
+
+    @classmethod
+    def counting(cls, counters: dict[str, Any]) -> Self:
+        """What a server says that names these ``counters``."""
+        made = msgspec.convert(counters, cls, strict=False)
+        made._origin = (write(counters), ())  # noqa: SLF001  its own
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and isinstance(other, Counters) and self.counters() == other.counters()
+
+    __hash__ = None  # type: ignore[assignment]  # as of all that can change
 
 
 class Answer(Part):
@@ -105,7 +130,9 @@ class Answer(Part):
         """This answer, with what is known of ``other`` beside what its server said: who gave it, what was billed."""
         for field in msgspec.structs.fields(type(self)):
             if field.name == "usage" or (field.encode_name.startswith(OURS) and field.name != "_wire"):
-                setattr(self, field.name, getattr(other, field.name))
+                value = getattr(other, field.name)
+                # Not the bytes that it came in, because they may hold what this answer must not.
+                setattr(self, field.name, value.detached() if isinstance(value, Counters) else value)
         return self
 
     def is_whole(self) -> bool:
@@ -130,6 +157,22 @@ def _without_origin(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_origin(item) for item in value]
     return value
+
+
+def _present(value: dict[str, Any]) -> dict[str, Any]:
+    """``value`` without what is null."""
+    return {
+        name: _present(item) if isinstance(item, dict) else item for name, item in value.items() if item is not None
+    }
+
+
+def _over(sent: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """``sent`` with the values of ``known`` in the place of its own."""
+    inner = {
+        name: _over(sent[name], item) if isinstance(item, dict) and isinstance(sent.get(name), dict) else item
+        for name, item in known.items()
+    }
+    return {**sent, **inner}
 
 
 def _undeclared(part: Part, name: str) -> Any:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Self
 
-from deepseek_async.types.answer import WHOLE, Answer, LinkedPart, Part
-from deepseek_async.types.usage import BilledAttempt, CompletionUsage
+from deepseek_async.types.answer import WHOLE, Answer, Counters, LinkedPart, Part
+from deepseek_async.types.json_text import write
+from deepseek_async.types.usage import BilledAttempt, CompletionTokensDetails, CompletionUsage
 
 
 class ResponseContent(Part):
@@ -54,8 +55,8 @@ class OutputTokensDetails(Part):
     reasoning_tokens: int = 0
 
 
-class ResponseUsage(Part):
-    """Tokens of one call, as the server billed them."""
+class ResponseUsage(Counters):
+    """Tokens as the server billed them, over all attempts of a call; counters that nobody declared are attributes."""
 
     input_tokens: int = 0
     input_tokens_details: InputTokensDetails | None = None
@@ -67,24 +68,32 @@ class ResponseUsage(Part):
     @classmethod
     def of(cls, usage: CompletionUsage) -> Self:
         """``usage`` in the terms of responses."""
-        return cls(
+        made = cls(
             input_tokens=usage.prompt_tokens,
             input_tokens_details=InputTokensDetails(cached_tokens=usage.cached_tokens),
             output_tokens=usage.completion_tokens,
             output_tokens_details=OutputTokensDetails(reasoning_tokens=usage.reasoning_tokens),
             total_tokens=usage.total_tokens,
         )
+        of_chat = CompletionUsage.__struct_fields__
+        further = {name: value for name, value in usage.counters().items() if name not in of_chat}
+        made._origin = (write(further), ())
+        return made
 
     def in_chat_terms(self) -> CompletionUsage:
         """The same numbers under the names of a chat completion, as prices and limits want them."""
         cached = self.input_tokens_details.cached_tokens if self.input_tokens_details else None
-        return CompletionUsage(
+        details = self.output_tokens_details
+        chat = CompletionUsage(
             prompt_tokens=self.input_tokens,
             completion_tokens=self.output_tokens,
             total_tokens=self.total_tokens,
             prompt_cache_hit_tokens=cached,
             prompt_cache_miss_tokens=None if cached is None else self.input_tokens - cached,
+            completion_tokens_details=None if details is None else CompletionTokensDetails(details.reasoning_tokens),
         )
+        chat._origin = self._origin  # noqa: SLF001  what nobody declared has one name everywhere
+        return chat
 
 
 class IncompleteDetails(Part):

@@ -1,15 +1,13 @@
-"""What a call consumed, in tokens."""
+"""What a call consumed, in tokens, and the sum of what several consumed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 
-from deepseek_async.types.answer import Answer, Part
-
-P = TypeVar("P", bound=Part)
+from deepseek_async.types.answer import Answer, Counters, Part
 
 
 class PromptTokensDetails(Part):
@@ -24,8 +22,8 @@ class CompletionTokensDetails(Part):
     reasoning_tokens: int | None = None
 
 
-class CompletionUsage(Part):
-    """Tokens of one call, as the server billed them."""
+class CompletionUsage(Counters):
+    """Tokens as the server billed them, over all attempts of a call; counters that nobody declared are attributes."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -74,23 +72,35 @@ def bills_of(answer: Answer) -> tuple[BilledAttempt, ...]:
 
 
 def added(usages: Iterable[CompletionUsage]) -> CompletionUsage:
-    """The sum of all counters. One that the server named in none of them stays None."""
-    total, cached = CompletionUsage(), 0
-    for usage in usages:
-        total = _sum(total, usage)
-        cached += usage.cached_tokens
-    if total.prompt_cache_hit_tokens is not None:
-        # One may have named them by OpenAI's name only.
-        total.prompt_cache_hit_tokens, total.prompt_cache_miss_tokens = cached, total.prompt_tokens - cached
-    return total
+    """The sum over all counters, those inside them and those that nobody declared too; of none, all are 0.
 
-
-def _sum(one: P, other: P) -> P:
+    A counter that the server named in none of them stays None. What is no number is that of the last.
+    """
+    terms = list(usages)
+    if len(terms) == 1:
+        return terms[0]
     sums: dict[str, Any] = {}
-    for name in one.__struct_fields__:
-        first, second = getattr(one, name), getattr(other, name)
-        if first is None or second is None:
-            sums[name] = second if first is None else first
+    for term in terms:
+        _add(sums, term.counters())
+    if "prompt_cache_hit_tokens" in sums:
+        # One may have named them by OpenAI's name only.
+        cached = sum(term.cached_tokens for term in terms)
+        sums["prompt_cache_hit_tokens"] = cached
+        sums["prompt_cache_miss_tokens"] = sums["prompt_tokens"] - cached
+    return CompletionUsage.counting(sums)
+
+
+def _add(sums: dict[str, Any], counters: Mapping[str, Any]) -> None:
+    for name, value in counters.items():
+        so_far = sums.get(name)
+        if isinstance(value, Mapping):
+            inner = sums[name] = dict(so_far) if isinstance(so_far, Mapping) else {}
+            _add(inner, value)
+        elif _is_number(value) and _is_number(so_far):
+            sums[name] = so_far + value
         else:
-            sums[name] = _sum(first, second) if isinstance(first, Part) else first + second
-    return type(one)(**sums)
+            sums[name] = value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

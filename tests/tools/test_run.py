@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from clients import Connect
-from servers import USAGE, Serve
+from servers import USAGE, Serve, answer, response
 from tool_scripts import ASKED, DONE, calling, double, run
 
 from deepseek_async import FunctionTool, InvalidRequestError, ToolRunError
@@ -18,6 +18,21 @@ from deepseek_async.simulator import Simulator, SimulatorSettings
 def shout(text: str) -> str:
     """Say it louder."""
     return text.upper()
+
+
+async def test_its_usage_is_that_of_all_turns_with_their_reasoning_and_what_nobody_declared(
+    serve: Serve, connect: Connect
+):
+    usage = {**USAGE, "completion_tokens_details": {"reasoning_tokens": 2}, "searches": 3}
+    first, second = answer(None, finish_reason="tool_calls"), answer("done")
+    first["choices"][0]["message"]["tool_calls"] = [
+        {"id": "call_0", "type": "function", "function": {"name": "double", "arguments": '{"number": 2}'}},
+    ]
+    first["usage"] = second["usage"] = usage
+    server = await serve([response(first)], [response(second)])
+    ran = await run(connect(server), double)
+    assert ran.usage.prompt_tokens == 2 * USAGE["prompt_tokens"]
+    assert (ran.usage.reasoning_tokens, ran.usage.searches) == (4, 6)
 
 
 async def test_the_model_is_told_what_its_calls_returned_until_it_answers(serve: Serve, connect: Connect):
