@@ -32,9 +32,8 @@ def check_replaceable(path: Path, *inputs: Path, force: bool = False) -> None:
     except OSError:
         status = None
     for given in inputs:
-        with suppress(OSError):
-            if status is not None and os.path.samestat(status, given.stat()):
-                raise ConfigurationError(f"{path} is an input itself ({given}): name another file")
+        if status is not None and _is_same(status, given):
+            raise ConfigurationError(f"{path} is an input itself ({given}): name another file")
     if status is not None and (stat.S_ISDIR(status.st_mode) or stat.S_ISBLK(status.st_mode)):
         what = "folder" if stat.S_ISDIR(status.st_mode) else "disk"
         raise ConfigurationError(f"{path} is a {what}: name a file")
@@ -64,6 +63,17 @@ def replaced(path: Path, *inputs: Path, force: bool = False) -> Iterator[IO[byte
         raise
     except OSError as error:
         raise OutputWriteError(f"cannot write {path}: {error.strerror}", path=str(path)) from None
+
+
+def check_stream(stream: IO[bytes], *inputs: Path) -> None:
+    """Raise ConfigurationError if an open ``stream`` goes into one of the ``inputs``."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return  # none of the system's
+    for given in inputs:
+        if stat.S_ISREG(status.st_mode) and _is_same(status, given):
+            raise ConfigurationError(f"standard output goes into an input, {given}: send it to another file")
 
 
 def sync(file: IO[bytes]) -> None:
@@ -105,6 +115,13 @@ def _move(temporary: Path, path: Path, *, force: bool) -> None:
         else:
             return
     temporary.replace(path)
+
+
+def _is_same(status: os.stat_result, given: Path) -> bool:
+    try:
+        return os.path.samestat(status, given.stat())
+    except OSError:
+        return False
 
 
 def _is_free(path: Path, status: os.stat_result | None) -> bool:

@@ -22,6 +22,9 @@ _APPLICATION: Final = slice(68, 72)
 """Where the header has the application id (sqlite.org, "Database File Format", 1.3)."""
 _HEADER: Final = 100
 _LOG_MAGIC: Final = frozenset({0x377F0682, 0x377F0683})
+_LOG_BEGINNINGS: Final = frozenset({b"", b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"})
+_JOURNAL_BEGINNINGS: Final = frozenset({b"", bytes(4), b"\xd9\xd5\x05\xf9"})
+"""Nothing, what ends a journal that stays, and the beginning of one ("Database File Format", 3)."""
 _LOG_HEADER: Final = struct.Struct(">8I")
 _FRAME_HEADER: Final = struct.Struct(">6I")
 _WAIT: Final = 10.0
@@ -39,6 +42,9 @@ def application_of(path: Path) -> int | None:
     """
     header = b""
     log = _beside(path, "-wal")
+    for beside, beginnings in ((log, _LOG_BEGINNINGS), (_beside(path, "-journal"), _JOURNAL_BEGINNINGS)):
+        if _beginning(beside) not in beginnings:
+            raise ForeignFileError(f"{beside.name} beside it is none of SQLite's")
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise ForeignFileError("it is no regular file")
@@ -133,6 +139,17 @@ def _has_log(path: Path) -> bool:
 
 def _beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
+
+
+def _beginning(path: Path) -> bytes | None:
+    """The first four bytes of a file that SQLite would make, or delete; None if it is no file."""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return None
+        with path.open("rb") as file:
+            return file.read(4)
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
 
 
 def _size(path: Path) -> int:

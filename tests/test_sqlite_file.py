@@ -120,3 +120,12 @@ def test_a_look_cannot_write(path: Path):
     begin(path, log=False).close()
     with looked_into(path) as connection, pytest.raises(sqlite3.OperationalError, match="readonly"):
         connection.execute("INSERT INTO rows VALUES (4)")
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-journal"])
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"nothing but zeros", "disk image"}))
+def test_a_file_that_sqlite_would_delete_beside_it_is_somebody_elses(path: Path, kind: str, ending: str):
+    begin(path, log=False).close()
+    KINDS[kind](path.with_name(path.name + ending))
+    with untouched(path.parent), pytest.raises(ForeignFileError, match="beside it is none of SQLite's"):
+        refuse_foreign(path, OURS)

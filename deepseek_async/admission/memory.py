@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+import re
+import stat
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,14 +20,17 @@ from deepseek_async.private_files import make_private_folder
 NEWEST: Final = 3600.0
 """Seconds for which a ceiling is believed; limits follow the balance and the time of day."""
 
+_LOG: Final = logging.getLogger("deepseek_async")
 _FILE: Final = "ceilings.json"
+_NAME: Final = re.compile(r"[0-9a-f]{32}")
 _MOST_BYTES: Final = 1 << 20
 
 
 class CeilingMemory:
     """A small JSON file in ``folder``, readable by its owner only. Names neither account nor key nor model.
 
-    Reads when first asked and writes when told to: both are short, and neither is on a call's path.
+    Reads when first asked and writes when told to: both are short, and neither is on a call's path. Another file of
+    that name is left as it is.
     """
 
     def __init__(self, folder: Path, origin: str, account: str) -> None:
@@ -43,7 +49,12 @@ class CeilingMemory:
         """Keep the ceiling of each model; what others have stored and is not too old stays."""
         if not ceilings:
             return
-        known = {name: entry for name, entry in self._read().items() if 0 <= now - entry[1] < NEWEST}
+        try:
+            found = self._found()
+        except (OSError, ValueError) as error:
+            _LOG.warning("ceilings are not remembered, because %s is left as it is: %s", self._path, error)
+            return
+        known = {name: entry for name, entry in found.items() if 0 <= now - entry[1] < NEWEST}
         known.update({self._name(model): [float(ceiling), now] for model, ceiling in ceilings.items()})
         with suppress(OSError):
             self._write(orjson.dumps({"ceilings": known}))
@@ -53,12 +64,21 @@ class CeilingMemory:
 
     def _read(self) -> dict[str, list[float]]:
         try:
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
-            with os.fdopen(descriptor, "rb") as file:
-                loaded: Any = orjson.loads(file.read(_MOST_BYTES))
-            return {str(name): [float(ceiling), float(at)] for name, (ceiling, at) in dict(loaded["ceilings"]).items()}
-        except (OSError, ValueError, TypeError, KeyError):
+            return self._found()
+        except (OSError, ValueError):
             return {}
+
+    def _found(self) -> dict[str, list[float]]:
+        """What is in the file. Raises OSError, and ValueError for a file that is not ours."""
+        try:
+            if not stat.S_ISREG(self._path.lstat().st_mode):
+                raise ValueError("it is no regular file")
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        with os.fdopen(descriptor, "rb") as file:
+            wire = file.read(_MOST_BYTES)
+        return _decoded(wire) if wire else {}
 
     def _write(self, wire: bytes) -> None:
         make_private_folder(self._path.parent)
@@ -71,3 +91,15 @@ class CeilingMemory:
         except OSError:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def _decoded(wire: bytes) -> dict[str, list[float]]:
+    try:
+        loaded: Any = orjson.loads(wire)
+        (ceilings,) = [loaded["ceilings"]] if len(loaded) == 1 else []
+        found = {str(name): [float(ceiling), float(at)] for name, (ceiling, at) in ceilings.items()}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise ValueError("it is not one of ours") from None
+    if not all(map(_NAME.fullmatch, found)):
+        raise ValueError("it is not one of ours")
+    return found

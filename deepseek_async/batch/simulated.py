@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
 from deepseek_async.batch.line import Facts
 from deepseek_async.batch.result import BatchResult
-
-MARK: Final = "51a1a7ed51a1a7ed"
-"""How every id begins that a simulator of this library gives, of an answer and of a trace (``simulator/responses``)."""
-_DASHED: Final = f"{MARK[:8]}-{MARK[8:12]}-{MARK[12:16]}-"
+from deepseek_async.types.simulated import is_simulated
 
 
 def is_made_up(result: BatchResult) -> bool:
     """Whether a simulator gave the answer, or the refusal."""
-    completion = result.completion
-    if completion is not None:
-        return completion.id.startswith(_DASHED)
-    trace = result.error.request_id if result.error is not None else None
-    return trace is not None and trace.startswith(MARK)
+    if result.completion is not None:
+        return is_simulated(result.completion.id)
+    return result.error is not None and is_simulated(result.error.request_id)
 
 
 class Server(msgspec.Struct, frozen=True):

@@ -58,17 +58,18 @@ def run(
     rows: RowFlags | None = None,
 ) -> int:
     from deepseek_async.batch.review.export import export, format_of, packed  # noqa: PLC0415  brings aiohttp
-    from deepseek_async.replacement import replaced  # noqa: PLC0415
+    from deepseek_async.replacement import check_stream, replaced  # noqa: PLC0415
 
     asked = asked_rows(output, source, rows)
+    inputs = [output] if source is None else [output, source]
     if target is None or target == STANDARD:
         if form == "parquet":
             raise ConfigurationError("Parquet is written to a file: name one with -o")
+        check_stream(sys.stdout.buffer, *inputs)
         export(asked, sys.stdout.buffer, form or "jsonl", content_only=content_only)
         _say_what_is_missing(asked)
         return 0
     chosen = form or format_of(target)
-    inputs = [output] if source is None else [output, source]
     with replaced(target, *inputs, force=force) as file, packed(file, target) as packing:
         exported = export(asked, packing, chosen, content_only=content_only)
     say(f"{counted(exported, 'row')} in {target}")

@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from foreign_files import KINDS, untouched
 
 from deepseek_async.admission.memory import NEWEST, CeilingMemory
 
@@ -49,17 +50,33 @@ def test_only_the_owner_reads_the_file_and_it_names_nobody(tmp_path: Path):
     assert b"deepseek" not in file.read_bytes()
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"nonsense", b"[]", b'{"ceilings": 5}', b'{"ceilings": {"a": 1}}', b'{"ceilings": {"a": ["x", 1]}}'],
-)
-def test_a_damaged_file_is_no_file(tmp_path: Path, content: bytes):
+def test_an_empty_file_is_no_file(tmp_path: Path):
     folder = tmp_path / "cache"
     folder.mkdir()
-    (folder / "ceilings.json").write_bytes(content)
+    (folder / "ceilings.json").touch()
     assert memory(tmp_path).recall("m", NOW) is None
     memory(tmp_path).store({"m": 60}, NOW)
     assert memory(tmp_path).recall("m", NOW) == 60
+
+
+ODD = [b"nonsense", b"[]", b'{"ceilings": 5}', b'{"ceilings": {"a": 1}}', b'{"ceilings": {"a": [2, 1]}}', b"{}"]
+
+
+@pytest.mark.parametrize("kind", [*sorted(KINDS), *ODD])
+def test_a_file_that_is_not_ours_is_left_as_it_is_and_said(
+    tmp_path: Path, kind: str | bytes, caplog: pytest.LogCaptureFixture
+):
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    file = folder / "ceilings.json"
+    if isinstance(kind, str):
+        KINDS[kind](file)
+    else:
+        file.write_bytes(kind)
+    with untouched(folder):
+        assert memory(tmp_path).recall("m", NOW) is None
+        memory(tmp_path).store({"m": 60}, NOW)
+    assert f"{file} is left as it is" in caplog.text
 
 
 def test_a_link_is_not_followed(tmp_path: Path):

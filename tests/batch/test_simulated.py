@@ -23,11 +23,11 @@ from deepseek_async.batch.journal.reading import OutputLines
 from deepseek_async.batch.line import decode_line, encode_line, glance
 from deepseek_async.batch.redo import End, Redo
 from deepseek_async.batch.result import BatchResult
-from deepseek_async.batch.simulated import MARK
 from deepseek_async.credential import SIMULATED
 from deepseek_async.errors import APIConnectionError
 from deepseek_async.simulator import Fault, FaultKind, Simulator
 from deepseek_async.simulator import responses as simulator_responses
+from deepseek_async.types.simulated import MARK
 
 REAL, OTHER = Server("https://api.deepseek.com"), Server("http://127.0.0.1:1")
 DECLARED = Server("http://127.0.0.1:2", simulated=True)

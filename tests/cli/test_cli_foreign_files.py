@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -122,6 +124,14 @@ def test_an_input_is_no_output_whatever_it_is_called(
         force = [] if arguments[1] == "run" else ["--force"]
         with untouched(folder):
             assert code_of(*arguments, "-o", str(place), *force) == 2
+
+
+def test_an_export_that_goes_into_its_own_journal_by_the_shell_is_refused(folder: Path):
+    command = [sys.executable, "-m", "deepseek_async", "batch", "export", "out.jsonl"]
+    with untouched(folder), (folder / "out.jsonl").open("ab") as journal:
+        ended = subprocess.run(command, stdout=journal, stderr=subprocess.PIPE, text=True, check=False, timeout=30)
+    assert ended.returncode == 2
+    assert "standard output goes into an input, out.jsonl" in ended.stderr
 
 
 @pytest.mark.parametrize("command", ["batch export", "batch export, csv", "batch report"])

@@ -15,12 +15,14 @@ from typing import Any
 import msgspec
 import pytest
 from ended import AT, REQUEST, ended
+from foreign_files import KINDS, Snapshot
 
 from deepseek_async import ConfigurationError, RateLimitError
 from deepseek_async.events import BudgetAlert, Rated, Retried
 from deepseek_async.labels import Labels
 from deepseek_async.observe.audit import AuditLog, config_id
 from deepseek_async.observe.audit.query import Query, lines, totals
+from deepseek_async.observe.audit.record import call_line
 
 DAY = 86_400.0
 Make = Callable[..., AuditLog]
@@ -147,7 +149,7 @@ def test_old_files_are_deleted_at_the_first_line_of_a_new_run(make: Make):
     log = make(days=2)
     log.folder.mkdir(parents=True)
     for name in ("audit-2026-01-01.jsonl", "audit-2026-11-23.2.jsonl", "audit-2026-11-24.jsonl", "notes.txt"):
-        (log.folder / name).write_text("{}\n")
+        (log.folder / name).write_bytes(call_line(ended(), content=False))
     log(ended())
     assert log.flush()
     assert sorted(file.name for file in log.folder.iterdir()) == [
@@ -312,3 +314,51 @@ async def test_a_burst_from_a_busy_loop_is_written_whole(make: Make):
         if number % 100 == 0:
             await asyncio.sleep(0)
     assert len(written(log)) == 3000
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_file_of_that_name_that_the_log_has_not_written_is_neither_written_nor_deleted(
+    make: Make, tmp_path: Path, clock: Clock, kind: str
+):
+    folder = tmp_path / "audit"
+    folder.mkdir()
+    names = ["audit-2026-11-25.jsonl", "audit-2020-01-01.jsonl"]
+    for name in names:
+        place = tmp_path / name
+        place.mkdir()
+        KINDS[kind](place / name)
+        for file in place.iterdir():
+            file.rename(folder / file.name)
+    mine = Snapshot(folder)
+    log = make()
+    log(ended())
+    assert log.flush()
+    clock.now += DAY
+    log(ended())
+    assert log.flush()
+    assert log.dropped == 0
+    assert mine.differences() == ["audit-2026-11-25.2.jsonl", "audit-2026-11-26.jsonl"]
+    assert len(list(lines(folder, Query()))) == 2
+
+
+def test_old_files_of_the_log_are_deleted_though_there_are_others(make: Make, tmp_path: Path, clock: Clock):
+    log = make(days=2)
+    log(ended())
+    assert log.flush()
+    (tmp_path / "audit" / "audit-2026-11-25.7.jsonl").write_text('{"event": "somebody logged in"}\n')
+    clock.now += 3 * DAY
+    log(ended())
+    assert log.flush()
+    names = sorted(file.name for file in (tmp_path / "audit").iterdir())
+    assert names == ["audit-2026-11-25.7.jsonl", "audit-2026-11-28.jsonl"]
+
+
+@pytest.mark.parametrize("field", ["response_id", "request_id"])
+def test_what_a_simulator_made_up_is_marked_and_costs_nothing(make: Make, field: str):
+    log = make()
+    log(ended(cost=0.25))
+    log(ended(cost=0.25, **{field: "51a1a7ed51a1a7ed0000000000000001"}))
+    real, made_up = written(log)
+    assert ("simulated" in real, made_up["simulated"]) == (False, True)
+    (total,) = totals([real, made_up], "model").values()
+    assert (total.calls, total.cost) == (2, 0.25)

@@ -11,7 +11,15 @@ from typing import Final
 
 from deepseek_async.private_files import open_private
 
+_FIRST_LINE: Final = re.compile(
+    rb'\{"event":"(call","at":"[^"]{24}","config_id":"[0-9a-f]{12}"|feedback","at":"[^"]{24}","response_id":)'
+)
+"""How the first line of every file begins: what proves that a file is one of the log."""
+
 _NAME: Final = re.compile(r"audit-(\d{4}-\d{2}-\d{2})(?:\.(\d+))?\.jsonl")
+
+
+_BLOCK: Final = 256
 
 
 def day_of(at: float) -> date:
@@ -24,22 +32,34 @@ def files_in(folder: Path) -> Iterator[tuple[date, int, Path]]:
     found = []
     for path in folder.iterdir() if folder.is_dir() else ():
         match = _NAME.fullmatch(path.name)
-        if match is not None and not path.is_symlink():
+        if match is not None and not path.is_symlink() and path.is_file():
             found.append((date.fromisoformat(match[1]), int(match[2] or 1), path))
     yield from sorted(found)
 
 
 def delete_older_than(folder: Path, days: int, today: date) -> list[Path]:
-    """Delete the files of days that are ``days`` or more before ``today``. Returns what was deleted."""
+    """Delete the log's files of days that are ``days`` or more before ``today``. Returns what was deleted."""
     first_kept = today - timedelta(days=days - 1)
-    old = [path for day, _, path in files_in(folder) if day < first_kept]
+    old = [path for day, _, path in files_in(folder) if day < first_kept and is_ours(path)]
     for path in old:
         path.unlink(missing_ok=True)
     return old
 
 
+def is_ours(path: Path) -> bool:
+    """Whether the log wrote the file, or nobody has written anything to it. Reads, and never waits."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        start = file.read(_BLOCK)
+    return not start or _FIRST_LINE.match(start) is not None
+
+
 class DayFile:
-    """The file that lines are appended to, whole lines at a time, so that processes may share it."""
+    """The file that lines are appended to, whole lines at a time, so that processes may share it.
+
+    A file of that name that the log has not written is left as it is, and the next number is taken.
+    """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder = folder
@@ -71,7 +91,11 @@ class DayFile:
 
     def _open(self, today: date) -> None:
         self.close()
-        part = "" if self._part == 1 else f".{self._part}"
-        path = self._folder / f"audit-{today.isoformat()}{part}.jsonl"
+        while os.path.lexists(path := self._path(today)) and not is_ours(path):
+            self._part += 1
         self._descriptor = open_private(path, os.O_WRONLY | os.O_APPEND)
         self._day = today
+
+    def _path(self, today: date) -> Path:
+        part = "" if self._part == 1 else f".{self._part}"
+        return self._folder / f"audit-{today.isoformat()}{part}.jsonl"

@@ -60,7 +60,7 @@ def lines(folder: Path, query: Query) -> Iterator[dict[str, Any]]:
 
 
 def totals(found: Iterable[Mapping[str, Any]], by: str) -> dict[str, Total]:
-    """Calls added up by one of their fields, the dearest first."""
+    """Calls added up by one of their fields, the dearest first. What a simulator made up cost nothing."""
     sums: dict[str, Total] = {}
     for line in found:
         total = sums.setdefault(str(line.get(by) or "-"), Total())
@@ -70,7 +70,7 @@ def totals(found: Iterable[Mapping[str, Any]], by: str) -> dict[str, Total]:
         if "cache" not in line:
             total.prompt_tokens += usage.get("prompt_tokens", 0)
             total.completion_tokens += usage.get("completion_tokens", 0)
-            total.cost += line.get("cost") or 0.0
+            total.cost += 0.0 if line.get("simulated") else line.get("cost") or 0.0
         if "score" in line:
             total.ratings += 1
             total.score += line["score"]

@@ -13,6 +13,7 @@ import orjson
 from deepseek_async.errors import DeepSeekError
 from deepseek_async.events import CallEnded, Rated
 from deepseek_async.redaction import redact
+from deepseek_async.types.simulated import is_simulated
 
 _CONTENT: Final = frozenset({"messages", "prompt", "suffix", "input", "instructions"})
 """What was asked, as opposed to how."""
@@ -77,6 +78,7 @@ def call_line(event: CallEnded, *, content: bool) -> bytes:
             "reasoning_tokens": usage.reasoning_tokens,
         },
         "cost": event.cost,
+        "simulated": True if is_simulated(event.response_id) or is_simulated(event.request_id) else None,
         "cache": event.tier,
         "prompt_hash": sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest(),
     }
