@@ -71,9 +71,10 @@ class Finished:
             name, hashed, position = seen
             # Most names that we gave are of this form, and to look closer takes ten times as long.
             if name == b"row-%b-0" % line[HASH]:
-                self._add(unnamed_key(hashed, 0), position, hashed, End.ANSWERED | _UNNAMED)
+                key, state = unnamed_key(hashed, 0), End.ANSWERED | _UNNAMED
             else:
-                self._add(key_of(name), position, hashed, _UNNAMED if is_unnamed(name) else End.ANSWERED)
+                key, state = key_of(name), End.ANSWERED | (_UNNAMED if is_unnamed(name) else 0)
+            self._keep(self.rows.line(key, position), hashed, state)
             self.last_line = lines.at
             if places:
                 self.places.put(hashed, lines.at + 1)
@@ -97,16 +98,19 @@ class Finished:
             # What is made up never takes the place of a real answer.
             end, hashed = End.FAILED if row.failed else End.ANSWERED, 0
         state = end | (_UNNAMED if is_unnamed(name) else 0)
-        self._add(key_of(name), UNKNOWN if facts.index is None else facts.index, hashed, state)
+        position = UNKNOWN if facts.index is None else facts.index
         if bytes(facts.manifest):
-            self.rows.apply(decode_manifest(facts.manifest))
+            manifest = decode_manifest(facts.manifest)
+            number = self.rows.line_with(manifest, key_of(name), position, restated=row.restated)
+            self._keep(number, hashed, state)
+        else:
+            self._keep(self.rows.line(key_of(name), position), hashed, state)
         if places and taken and hashed and not facts.set:
             self.places.put(hashed, lines.at + 1)
 
         self.last_line = lines.at
 
-    def _add(self, key: int, position: int, hashed: int, state: int) -> None:
-        number = self.rows.line(key, position)
+    def _keep(self, number: int, hashed: int, state: int) -> None:
         if number == len(self._states):
             self._hashes.append(hashed)
             self._states.append(state)

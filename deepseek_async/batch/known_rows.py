@@ -12,7 +12,7 @@ from deepseek_async.batch.run_record import Manifest
 UNKNOWN: Final = -1
 """Another program wrote the line, and it does not say where the row stands."""
 GONE: Final = -2
-"""The latest run did not ask for the row any more."""
+"""The latest run did not ask for the row any more, or for something else under its id."""
 
 
 class KnownRows:
@@ -43,8 +43,16 @@ class KnownRows:
         """The number of the row; None if there is no line of it."""
         return self._numbers.get(key)
 
-    def apply(self, manifest: Manifest) -> None:
-        """Take in the manifest of a line, after the line itself."""
+    def line_with(self, manifest: Manifest, key: int, position: int, *, restated: bool) -> int:
+        """As ``line``, for one that holds a manifest, which speaks of the rows before the line.
+
+        Where the row of a restated line stands was said before, or is said by the manifest.
+        """
+        number = self.number(key) if restated else None
+        self._apply(manifest)
+        return self.line(key, position) if number is None else number
+
+    def _apply(self, manifest: Manifest) -> None:
         for name, position in zip(manifest.names, manifest.positions, strict=False):
             self._place(name, position)
         for name in manifest.gone:

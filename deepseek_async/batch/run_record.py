@@ -20,7 +20,7 @@ _SHOWN: Final = 60
 
 
 class Manifest(msgspec.Struct):
-    """Rows that earlier runs have written: those that stand elsewhere in the input now, and those that do not."""
+    """Rows that earlier runs have written: where they stand in the input now, or that they answer no row of it."""
 
     names: list[str] = []
     positions: list[int] = []

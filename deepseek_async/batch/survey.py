@@ -10,6 +10,7 @@ import msgspec
 from deepseek_async.batch.digests import DigestSet, Occurrences
 from deepseek_async.batch.finished import LOOK_EVERY, REPEATED, Finished, SurveyStoppedError
 from deepseek_async.batch.identity import Shard, key_of, request_hash, unnamed, unnamed_key
+from deepseek_async.batch.known_rows import GONE
 from deepseek_async.batch.redo import End, Redo, asks_for_json
 from deepseek_async.batch.row import Defaults, Row
 from deepseek_async.batch.run_record import ManifestWriter, defaults_of, differences, how_it_asks
@@ -206,9 +207,15 @@ class Survey:
         number = finished.rows.number(key)
         if number is None:
             return None
-        if finished.rows.positions[number] != row.index:
+        position = finished.rows.positions[number]
+        end = _as_asked(finished.meet(number, hashed), row)
+        if end is None or end == End.CHANGED:
+            # What it said to another request is no answer of this row, also if this run never comes to it.
+            if position != GONE:
+                self._manifest.gone(_name(row, hashed, occurrence))
+        elif position != row.index:
             self._manifest.moved(_name(row, hashed, occurrence), row.index)
-        return _as_asked(finished.meet(number, hashed), row)
+        return end
 
     def _end(self, key: int, hashed: int, row: Row) -> int | None:
         return _as_asked(self.finished.end(key, hashed), row)

@@ -142,7 +142,7 @@ class _Survey:
             if row is None:
                 self.damaged += bool(text_of(line).strip())
                 continue
-            number = self.rows.line(key_of(row.name), row.position)
+            number = self._number(row)
             if number < before and row.hashed and self._hashes[number] not in (0, row.hashed):
                 raise InputChangedError(
                     f"{path}: row {row.name.decode()!r} asks for something else here than in an earlier output. These "
@@ -151,6 +151,12 @@ class _Survey:
                 )
             self._keep(row, number)
             self.lines += 1
+
+    def _number(self, row: _Row) -> int:
+        key = key_of(row.name)
+        if row.manifest is None:
+            return self.rows.line(key, row.position)
+        return self.rows.line_with(row.manifest, key, row.position, restated=row.restated)
 
     def _keep(self, row: _Row, number: int) -> None:
         new = number == len(self.last)
@@ -161,9 +167,7 @@ class _Survey:
             self._made_up[number] = row.made_up
             self.last[number], self._positions[number] = self.lines, row.position
             self._hashes[number] = row.hashed or self._hashes[number]
-        if row.manifest is not None:
-            self.rows.apply(row.manifest)
-            self._moved = True
+        self._moved |= row.manifest is not None
         if row.run:
             self._run, self._run_line = row.run, self.lines
 

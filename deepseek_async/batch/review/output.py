@@ -195,10 +195,12 @@ class Output:
 
     def _take(self, offset: int, row: Line) -> None:
         facts = row.facts
-        number = self.rows.line(
-            key_of(row.custom_id.encode()),
-            UNKNOWN if facts.index is None else facts.index,
-        )
+        key, position = key_of(row.custom_id.encode()), UNKNOWN if facts.index is None else facts.index
+        if bytes(facts.manifest):
+            manifest = decode_manifest(facts.manifest)
+            number = self.rows.line_with(manifest, key, position, restated=row.restated)
+        else:
+            number = self.rows.line(key, position)
         new = number == len(self._offsets)
         if new:
             self._offsets.append(offset)
@@ -217,8 +219,6 @@ class Output:
             self.ended[number] = max(self.ended[number], row.started + facts.latency)
         self.columns.add(facts.columns)
         self.run = bytes(facts.run) or self.run
-        if bytes(facts.manifest):
-            self.rows.apply(decode_manifest(facts.manifest))
 
     def asks(self, number: int, hashed: int) -> bool:
         """Whether the row of that number ended as a request of that hash, as far as its line says."""
