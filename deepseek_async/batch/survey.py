@@ -236,8 +236,7 @@ class Survey:
         return InputChangedError(
             f"{self._source}, line {row.line}: row {row.custom_id!r} asks for something else than when it was answered"
             f"{more}. Either the line or the parameters of the command changed. Nothing was sent: undo the change, "
-            "give what asks for something else another id, write to another output, or run changed rows again "
-            "(redo='changed', --redo changed)",
+            "write to another output, or run changed rows again (redo='changed', --redo changed)",
             path=str(self._source),
             line=row.line,
         )

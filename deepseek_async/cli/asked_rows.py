@@ -48,8 +48,8 @@ def what_is_missing(asked: Asked) -> Iterator[str]:
     if asked.pending:
         yield f"no run has come to {counted(asked.pending, 'row')}"
     if asked.changed:
-        rows = counted(asked.changed, "row")
-        yield f"{rows} ask for something else than when they were answered; batch run --redo changed asks them again"
+        answers = counted(asked.changed, "answer")
+        yield f"left out {answers} to what a row does not ask any more: batch run --redo changed asks anew"
     if asked.not_asked:
         whose = "the latest run did" if asked.total is None else "the input does"
         yield f"left out {counted(asked.not_asked, 'row')} that {whose} not ask for"

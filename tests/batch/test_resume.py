@@ -416,3 +416,63 @@ async def test_shards_together_answer_every_row_once(bulk: Bulk):
         names += [json.loads(line)["custom_id"] for line in lines]
 
     assert len(names) == len(set(names)) == bulk.requests == 100
+
+
+# Where rows stand
+
+
+def order(bulk: Bulk) -> list[str]:
+    """The questions of the rows that an export has, in its order."""
+    output = Output(bulk.output)
+    output.read()
+    answers = [row.line.message.content or "" for row in LatestRun(output).rows() if row.line is not None]
+    return [answer.removeprefix("Answer to: ")[:1] for answer in answers]
+
+
+async def test_rows_that_only_move_are_found_where_they_stand_in_the_latest_input(bulk: Bulk):
+    bulk.ask(['"a"', '"b"', '"c"'])
+    await bulk.run()
+    for asked in ("cab", "cba", "ca", "xca", "bxac"):
+        bulk.ask([f'"{word}"' for word in asked])
+        report = await bulk.run()
+
+        assert (report.rows, report.ok) == (len(asked), 1 if asked == "xca" else 0)
+        assert order(bulk) == list(asked)
+    lines = bulk.lines()
+    assert bulk.requests == 4
+    assert {line["custom_id"] for line in lines} == set(latest(bulk))
+    assert sum(line["deepseek_async"]["cost"] for line in lines) == pytest.approx(
+        sum(line["deepseek_async"]["cost"] for line in lines if line["deepseek_async"]["attempts"]),
+    )
+
+
+async def test_a_run_of_the_same_input_writes_nothing(bulk: Bulk):
+    bulk.ask(numbered(5))
+    await bulk.run()
+    before = bulk.output.read_bytes()
+    await bulk.run()
+    await bulk.run(redo="error")
+
+    assert bulk.output.read_bytes() == before
+
+
+async def test_a_part_of_a_job_asks_for_the_rows_of_the_other_parts_too(bulk: Bulk):
+    bulk.ask(['"a"', '"b"', '"c"', '"d"'])
+    await bulk.run()
+    await bulk.run(shard="1/2")
+
+    assert order(bulk) == ["a", "b", "c", "d"]
+
+
+async def test_the_answer_to_what_a_row_asked_before_is_left_out_when_it_asks_for_something_else(bulk: Bulk):
+    bulk.ask([{"custom_id": "1", "prompt": "a"}, {"custom_id": "2", "prompt": "b"}])
+    await bulk.run()
+    bulk.ask([{"custom_id": "2", "prompt": "x"}, {"custom_id": "1", "prompt": "y"}])
+    first = bulk.output.stat().st_size
+    await bulk.run(redo="changed", concurrency=1)
+    assert order(bulk) == ["x", "y"]
+
+    # A kill after the first row of the second run.
+    content = bulk.output.read_bytes()
+    bulk.output.write_bytes(content[: content.index(b"\n", first) + 1])
+    assert order(bulk) == ["x"]

@@ -194,3 +194,140 @@ async def test_the_rows_of_an_input_are_counted_without_blank_lines_and_with_lin
     ended = await command.run("batch", "status", "out.jsonl", "--input", "in.csv")
 
     assert "2 of 2 (100 %)" in ended.out
+
+
+# The rows of an input
+
+
+TABLE = ("review_id,text,content", "7,good,old", "8,bad,", "9,fine,x")
+RUN = ("batch", "run", "in.csv", "-o", "out.jsonl", "--template", "{text}", "--thinking", "off", "--quiet")
+
+
+async def reviewed(command: CommandLine, serve: Serve, *flags: str) -> None:
+    """A job over a table, which is edited afterwards: a row is moved, one changed, one taken out and one put in."""
+    await serve()
+    command.write("in.csv", *TABLE)
+    assert (await command.run(*RUN, *flags)).code == 0
+    command.write("in.csv", TABLE[0], "10,new,", "9,fine,x", "7,good indeed,old")
+
+
+def said_to(row: dict[str, str]) -> str:
+    """What the answer in a row of a CSV answers."""
+    return row["content"].removeprefix("Answer to: ").split(".")[0]
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+async def test_an_export_for_an_input_has_exactly_its_rows_with_its_columns(command: CommandLine, serve: Serve):
+    await reviewed(command, serve)
+    ended = await command.run("batch", "export", "out.jsonl", "--input", "in.csv", "--format", "csv")
+    new, moved, edited = rows = rows_of(ended.out)
+
+    assert [(row["index"], row["review_id"], row["text"], row["input_content"]) for row in rows] == [
+        ("0", "10", "new", ""),
+        ("1", "9", "fine", "x"),
+        ("2", "7", "good indeed", "old"),
+    ]
+    assert said_to(moved) == "fine"
+    assert [(row["content"], row["error"]) for row in (new, edited)] == [("", "pending")] * 2
+    assert "no run has come to 2 rows" in ended.err
+    assert "left out 2 rows that the input does not ask for" in ended.err
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+async def test_an_export_of_the_latest_run_has_its_rows_in_its_order(command: CommandLine, serve: Serve, form: str):
+    await reviewed(command, serve)
+    assert (await command.run(*RUN)).code == 0
+    ended = await command.run("batch", "export", "out.jsonl", "--format", form, "--content-only")
+
+    rows = rows_of(ended.out) if form == "csv" else [json.loads(line) for line in ended.out.splitlines()]
+    assert [(int(row["index"]), said_to(row)) for row in rows] == [(0, "new"), (1, "fine"), (2, "good indeed")]
+    assert ended.err.splitlines() == ["left out 2 rows that the latest run did not ask for"]
+
+
+async def test_a_row_with_an_id_is_known_when_its_text_changes(command: CommandLine, serve: Serve):
+    await reviewed(command, serve, "--id-column", "review_id")
+    as_json = ("batch", "export", "out.jsonl", "--input", "in.csv")
+    before = await command.run(*as_json)
+    refused = await command.run(*RUN, "--id-column", "review_id")
+    again = await command.run(*RUN, "--id-column", "review_id", "--redo", "changed")
+    after = await command.run(*as_json)
+
+    assert (refused.code, again.code) == (2, 0)
+    assert "row '7' asks for something else than when it was answered" in refused.err
+    assert "left out 1 answer to what a row does not ask any more" in before.err
+    lines = [json.loads(line) for line in before.out.splitlines()]
+    assert [(line["custom_id"], line["error"] and line["error"]["code"]) for line in lines] == [
+        ("10", "pending"),
+        ("9", None),
+        ("7", "changed"),
+    ]
+    lines = [json.loads(line) for line in after.out.splitlines()]
+    assert [line["custom_id"] for line in lines] == ["10", "9", "7"]
+    assert [line["deepseek_async"]["index"] for line in lines] == [0, 1, 2]
+    assert [line["deepseek_async"]["columns"]["review_id"] for line in lines] == ["10", "9", "7"]
+    answers = [{"content": line["response"]["body"]["choices"][0]["message"]["content"]} for line in lines]
+    assert [said_to(answer) for answer in answers] == ["new", "fine", "good indeed"]
+
+
+async def test_a_status_for_an_input_counts_its_rows_alone(command: CommandLine, serve: Serve):
+    await reviewed(command, serve)
+    status = ("batch", "status", "out.jsonl", "--json")
+    of_all = json.loads((await command.run(*status)).out)
+    before = json.loads((await command.run(*status, "--input", "in.csv")).out)
+    assert (await command.run(*RUN)).code == 0
+    after = json.loads((await command.run(*status, "--input", "in.csv")).out)
+    latest = json.loads((await command.run(*status)).out)
+
+    assert (before["total"], before["done"], before["not_asked"]) == (3, 1, 2)
+    assert 0 < before["cost"] < of_all["cost"]
+    assert (after["total"], after["done"], after["not_asked"]) == (3, 3, 2)
+    assert (latest["done"], latest["not_asked"]) == (3, 2)
+    assert latest["cost"] == pytest.approx(after["cost"] + latest["left_out_cost"]), "all that was paid"
+    ended = await command.run("batch", "status", "out.jsonl", "--input", "in.csv")
+    assert "3 of 3 (100 %): 3 answered · 0 failed" in ended.out
+    assert "left out 2 rows" in ended.out
+
+
+async def test_a_report_for_an_input_speaks_of_its_rows_alone(command: CommandLine, serve: Serve):
+    await reviewed(command, serve)
+    ended = await command.run("batch", "report", "out.jsonl", "--input", "in.csv")
+    page = (command.folder / "out.html").read_text("utf-8")
+
+    assert ended.code == 0
+    assert "of 1 row" in page
+    assert "Left out 2 rows that the input does not ask for." in page
+
+
+async def test_how_rows_are_asked_may_be_named_where_the_output_does_not_say_it(command: CommandLine, serve: Serve):
+    await reviewed(command, serve)
+    lines = command.lines()
+    for line in lines:
+        line["deepseek_async"].pop("run", None)
+        del line["deepseek_async"]["crc32"]
+    command.write("out.jsonl", *map(json.dumps, lines))
+    status = ("batch", "status", "out.jsonl", "--input", "in.csv")
+
+    unknown = await command.run(*status)
+    wrong = await command.run(*status, "--template", "Say {text}")
+    right = await command.run(*status, "--template", "{text}", "--thinking", "off")
+    assert (unknown.code, "needs a template" in unknown.err) == (2, True)
+    assert "no row is known: if the run had a --template" in wrong.out
+    assert "1 of 3" in right.out
+    without = await command.run("batch", "status", "out.jsonl", "--template", "{text}")
+    assert (without.code, "name it with --input" in without.err) == (2, True)
+
+
+async def test_an_output_of_another_program_is_joined_by_its_ids(command: CommandLine):
+    command.write("in.jsonl", '{"custom_id": "b", "prompt": "2"}', '{"custom_id": "a", "prompt": "1", "note": 5}')
+    body = '{"choices": [{"message": {"content": "%s"}}]}'
+    row = '{"custom_id": "%s", "response": {"status_code": 200, "body": ' + body + '}, "error": null}'
+    command.write("out.jsonl", row % ("a", "one"), row % ("b", "two"))
+    ended = await command.run("batch", "export", "out.jsonl", "--input", "in.jsonl", "--format", "csv")
+
+    assert [(row["custom_id"], row["note"], row["content"]) for row in rows_of(ended.out)] == [
+        ("b", "", "two"),
+        ("a", "5", "one"),
+    ]
