@@ -139,10 +139,13 @@ class Finished:
         end = self._states[number] & _END
         if end == End.MADE_UP:
             return None
-        found = self._hashes[number]
-        if end >= End.LENGTH or found in (hashed, 0):
+        if end >= End.LENGTH or self.asks(number, hashed):
             return end
         return None if end == End.FAILED else End.CHANGED
+
+    def asks(self, number: int, hashed: int) -> bool:
+        """Whether the row's line answers a request of that hash, as far as it says."""
+        return self._hashes[number] in (0, hashed)
 
     def _is_lost(self, number: int) -> bool:
         """Whether the row has an answer that this input does not ask for, and that of the run before did."""

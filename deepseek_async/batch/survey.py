@@ -209,7 +209,7 @@ class Survey:
             return None
         position = finished.rows.positions[number]
         end = _as_asked(finished.meet(number, hashed), row)
-        if end is None or end == End.CHANGED:
+        if not finished.asks(number, hashed):
             # What it said to another request is no answer of this row, also if this run never comes to it.
             if position != GONE:
                 self._manifest.gone(_name(row, hashed, occurrence))
