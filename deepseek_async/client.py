@@ -143,6 +143,7 @@ class AsyncDeepSeek:
             budget=budget,
             content_filter=content_filter,
             listeners=listeners,
+            simulated=self._settings.api_key.is_simulated,
         )
         self._connections = Connections(self._settings, operations)
         self.tokens = self._connections.tokens

@@ -37,12 +37,16 @@ class Operations:
         budget: Budget | float | None,
         content_filter: ContentFilter | bool | None,
         listeners: Iterable[Listener],
+        simulated: bool = False,
     ) -> None:
+        """``simulated``: nobody pays for the calls, so they are counted in no file that others share."""
         prepare()
         if level := os.environ.get("DEEPSEEK_ASYNC_LOG"):
             write_to_stderr(level)
         self.cache = _cache(cache)
         self.budget = _budget(budget)
+        if simulated and self.budget is not None and self.budget.path is not None:
+            self.budget = self.budget.in_memory()
         self.content = _content_filter(content_filter)
         if not isinstance(listeners, Iterable):
             raise ConfigurationError(f"listeners must be a list of what takes events, not {listeners!r}")

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 _GROUP: Final = Group("Connection", sort_key=9)
 
-_FOR_REAL_ONLY: Final[dict[str, Any]] = {"budget": None, "cache": None, "listeners": (), "fallback": None}
-"""Arguments in the place of what a settings file says of money, of answers and calls that are kept, and of a paid
-service that answers instead: what is made up goes into none of them."""
+_FOR_REAL_ONLY: Final[dict[str, Any]] = {"cache": None, "listeners": (), "fallback": None}
+"""Arguments in the place of what a settings file says of answers and calls that are kept, and of a paid service that
+answers instead: what is made up goes into none of them."""
 
 Thinking = Literal["on", "off"]
 

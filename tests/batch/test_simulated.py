@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from bulk import QUICK, read_lines
+from foreign_files import untouched
 from hypothesis import given
 from hypothesis import strategies as st
 from servers import ANSWER, CANARY, ScriptedServer, Serve
 
-from deepseek_async import AsyncDeepSeek
+from deepseek_async import AsyncDeepSeek, Budget
 from deepseek_async.batch import BatchReport, Server
 from deepseek_async.batch.finished import Finished
 from deepseek_async.batch.identity import key_of
@@ -204,3 +205,18 @@ async def test_a_scripted_server_is_no_simulator(serve: Serve, run: Run, source:
     server: ScriptedServer = await serve([ANSWER])
     await run(server.url)
     assert not any("simulated" in fact for fact in facts(source.with_name("out.jsonl")))
+
+
+@pytest.mark.parametrize("given", ["dollars", "a budget"])
+async def test_a_client_with_the_key_of_simulators_leaves_the_days_real_money_alone(
+    simulate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    simulator = await simulate()
+    budget = 5 if given == "dollars" else Budget(5, path=tmp_path / "budget.sqlite")
+    with untouched(tmp_path):
+        async with AsyncDeepSeek(api_key=SIMULATED, base_url=simulator.base_url, budget=budget) as client:
+            await client.chat.completions.create(model="deepseek-flash", messages=[{"role": "user", "content": "Hi"}])
+            remaining = client.snapshot().budget_remaining
+            assert remaining is not None
+            assert remaining < 5, "within the process the made-up money is counted, so that a budget can be tried out"

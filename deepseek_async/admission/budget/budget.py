@@ -111,6 +111,21 @@ class Budget:
             return "<Budget not configured>"  # in the traceback of a wrong setting
         return f"<Budget of ${self.daily:g} a day ({self.zone}), ${self.remaining:.4f} left>"
 
+    def in_memory(self) -> Budget:
+        """A budget like this one without a file, for calls that nobody pays."""
+        alike = Budget(
+            self.daily,
+            zone=self.zone,
+            at_cap=self.at_cap,
+            cheaper_model=self.cheaper_model,
+            alerts=self.alerts,
+            path=":memory:",
+            prices=self._prices,
+            clock=self._clock,
+        )
+        alike.listeners += self.listeners
+        return alike
+
     @property
     def remaining(self) -> float:
         """US dollars not spent of the running day, as far as this process knows; negative if overspent."""
