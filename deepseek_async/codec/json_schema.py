@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-
+from deepseek_async.codec.shape import Shape
 from deepseek_async.errors import InvalidRequestError
 
 _REFERENCE: Final = "#/$defs/"
@@ -17,17 +16,9 @@ every property is required."""
 _STRICT_FORMATS: Final = frozenset({"email", "hostname", "ipv4", "ipv6", "uuid"})
 
 
-def object_schema(kind: Any) -> dict[str, Any]:
-    """The JSON Schema of a msgspec Struct, dataclass, TypedDict or pydantic model, an object at the top level.
-
-    Raises InvalidRequestError for a type that JSON cannot carry, or whose JSON is no object.
-    """
-    name = getattr(kind, "__name__", repr(kind))
-    describe = getattr(kind, "model_json_schema", None)
-    try:
-        schema: dict[str, Any] = describe() if describe is not None else msgspec.json.schema(kind)
-    except TypeError as error:
-        raise InvalidRequestError(f"{name} has no JSON Schema: {error}") from None
+def object_schema(shape: Shape) -> dict[str, Any]:
+    """The JSON Schema of a shape, an object at the top level. Raises InvalidRequestError if its JSON is none."""
+    name, schema = shape.name, shape.schema
     if "$ref" in schema:
         definitions = dict(schema["$defs"])
         target = schema["$ref"].removeprefix(_REFERENCE)

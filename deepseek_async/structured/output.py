@@ -10,6 +10,7 @@ import msgspec
 
 from deepseek_async.codec.json_schema import object_schema, strict_schema
 from deepseek_async.codec.schema_prompt import ask_for_schema
+from deepseek_async.codec.shape import Shape, problem_of
 from deepseek_async.errors import APIError, APIResponseValidationError, InvalidRequestError, StructuredOutputError
 from deepseek_async.types import (
     BilledAttempt,
@@ -49,14 +50,12 @@ class StructuredOutput(Generic[T]):
             raise InvalidRequestError(f"attempts must be at least 1, not {attempts}")
         if method not in ("json", "strict_tool"):
             raise InvalidRequestError(f"method must be 'json' or 'strict_tool', not {method!r}")
-        self._name = getattr(shape, "__name__", "answer")
-        self._shape = shape
+        read = Shape(shape)
+        self._name = read.name
         self._method = method
         self._attempts = attempts
-        self._schema = object_schema(shape)
-        self._decode: Callable[[str], T] = (
-            getattr(shape, "model_validate_json", None) or msgspec.json.Decoder(shape).decode
-        )
+        self._schema = object_schema(read)
+        self._decode: Callable[[str], T] = read.decode
 
     async def ask(self, body: Body, ask: Ask) -> ParsedChatCompletion[T]:
         """Ask until an answer fits, each time saying what was wrong with the last one.
@@ -88,8 +87,8 @@ class StructuredOutput(Generic[T]):
                 return self._parsed(completion, None, choice.message.content)
             try:
                 return self._parsed(completion, self._decode(_bare(text)), text)
-            except (msgspec.MsgspecError, ValueError) as error:  # pydantic's errors are ValueErrors
-                problem = str(error)
+            except Exception as error:  # noqa: BLE001  the checks of a class may raise anything
+                problem = problem_of(error)
             body = self._corrected(body, completion, problem)
         raise self._error(f"does not fit: {problem}", completion, self._attempts)
 

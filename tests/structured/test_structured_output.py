@@ -17,6 +17,7 @@ from servers import Serve, answer, response
 
 from deepseek_async import InvalidRequestError, ParsedChatCompletion, StructuredOutput, StructuredOutputError
 from deepseek_async.codec.json_schema import object_schema, strict_schema
+from deepseek_async.codec.shape import Shape
 from deepseek_async.simulator import Simulator, SimulatorSettings
 
 ASKED = [{"role": "user", "content": "How warm is it in Oslo?"}]
@@ -236,7 +237,7 @@ class PydanticNested(BaseModel):
 @pytest.mark.parametrize("shape", [Weather, WeatherData, WeatherDict, WeatherModel, Person, Nested, PydanticNested])
 @pytest.mark.parametrize("strict", [True, False])
 def test_schemas_are_taken_by_the_official_reader(shape: Any, strict: bool):
-    schema = object_schema(shape)
+    schema = object_schema(Shape(shape))
     function: dict[str, Any] = {"name": "f", "parameters": strict_schema(schema) if strict else schema}
     if strict:
         function["strict"] = True
@@ -253,7 +254,7 @@ def test_schemas_are_taken_by_the_official_reader(shape: Any, strict: bool):
 
 
 def test_bounds_that_strict_mode_does_not_take_are_left_to_the_decoder():
-    strict = strict_schema(object_schema(Person))
+    strict = strict_schema(object_schema(Shape(Person)))
 
     assert strict["properties"]["name"] == {"type": "string", "description": "Full name"}
     assert strict["required"] == [
@@ -285,4 +286,4 @@ class Node(msgspec.Struct):
 )
 def test_what_strict_mode_cannot_say_is_named(shape: Any, said: str):
     with pytest.raises(InvalidRequestError, match=said):
-        strict_schema(object_schema(shape))
+        strict_schema(object_schema(Shape(shape)))
