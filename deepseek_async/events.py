@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, TypeAlias, TypeVar, runtime_checkable
 import msgspec
 
 from deepseek_async.labels import Labels
-from deepseek_async.types import CompletionUsage
+from deepseek_async.types import BilledAttempt, CompletionUsage
 
 _LOG: Final = logging.getLogger("deepseek_async")
 
@@ -64,6 +64,8 @@ class CallEnded(msgspec.Struct, frozen=True, gc=False):
     """The answer's text. Not for logs."""
     path: str = ""
     """Where it was sent, below the base URL: tells responses from chat completions."""
+    billed_attempts: tuple[BilledAttempt, ...] = ()
+    """What was billed, attempt by attempt, where one of them gave no answer; ``usage`` is their sum."""
 
     @property
     def ok(self) -> bool:

@@ -145,10 +145,12 @@ class Lease(msgspec.Struct, gc=False, eq=False):
                 scope.settle(self._tokens, usage.total_tokens)
             scope.slots.freed(now, bulk=self._bulk)
 
-    def abandoned(self, *, sent: bool) -> None:
-        """We gave the attempt up ourselves."""
+    def abandoned(self, *, sent: bool, usage: CompletionUsage | None = None) -> None:
+        """We gave the attempt up ourselves; ``usage`` is what it was billed for, if the server has said so."""
         if self.open:
-            if self.charge is not None:
+            if self.charge is not None and usage is not None:
+                self.charge.served(usage)
+            elif self.charge is not None:
                 self.charge.abandoned(sent=sent)
             self._end_neutral()
             if not sent:

@@ -19,10 +19,19 @@ class Bill(msgspec.Struct, gc=False, eq=False):
         """The sum of all attempts."""
         return added(attempt.usage for attempt in self.attempts)
 
-    def note(self, usage: CompletionUsage, model: str, at: float, failure: APIError | None = None) -> None:
+    def note(
+        self,
+        answer: Answer,
+        usage: CompletionUsage,
+        *,
+        model: str,
+        at: float,
+        failure: APIError | None = None,
+    ) -> None:
         """Take in an attempt: one that ended in ``failure``, or the one after it that did not."""
         why = None if failure is None else type(failure).__name__
-        self.attempts += (BilledAttempt(model, usage, at, why),)
+        served, name = getattr(answer, "model", None) or model, getattr(answer, "id", None) or None
+        self.attempts += (BilledAttempt(served, usage, at, why, name),)
 
     def leave_in(self, answer: Answer) -> None:
         """Let the usage of ``answer`` be the sum."""

@@ -68,11 +68,11 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
             self.response.close()
             end(self._lease, error, usage)
 
-    def abandoned(self) -> None:
-        """We do not want the rest of the answer."""
+    def abandoned(self, usage: CompletionUsage | None = None) -> None:
+        """We do not want the rest of the answer; ``usage`` is what it was billed for, if the server has said so."""
         if self._lease.open:
             self.response.close()
-            self._lease.abandoned(sent=True)
+            self._lease.abandoned(sent=True, usage=usage)
 
 
 async def read_refusal(response: Response) -> APIStatusError:

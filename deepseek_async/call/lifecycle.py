@@ -196,7 +196,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
         """An attempt was billed: one that ended in ``failure``, or the one after it that gave ``answer``."""
         if self.bill is None:
             self.bill = Bill()
-        self.bill.note(usage, getattr(answer, "model", None) or self.model, self.sent_at or 0.0, failure)
+        self.bill.note(answer, usage, model=self.model, at=self.sent_at or 0.0, failure=failure)
 
     def fault(self, exchange: Exchange, failure: APIError, answer: Answer | None = None) -> None:
         """What came of ``exchange``, as far as it is an ``answer``, is none. It may have been billed all the same."""

@@ -117,6 +117,7 @@ class Witness:
             error,
             text,  # answer
             request.outgoing.path,  # path
+            () if call.bill is None else call.bill.attempts,  # billed_attempts
         )
 
     def _outcome(self, error: BaseException | None) -> str:

@@ -60,6 +60,8 @@ class BilledAttempt(msgspec.Struct, frozen=True, gc=False):
     """When it was sent, in seconds since 1970: its price is that of its own hour."""
     failure: str | None = None
     """Why it gave no answer, as the name of an error's class; None for the one that did."""
+    response_id: str | None = None
+    """``id`` of the answer, if the server gave it one."""
 
 
 def bills_of(answer: Answer) -> tuple[BilledAttempt, ...]:
@@ -68,7 +70,7 @@ def bills_of(answer: Answer) -> tuple[BilledAttempt, ...]:
     if answer.billed_attempts or answer.cached is not None or usage is None:
         return answer.billed_attempts
     at = getattr(answer, "created", None) or getattr(answer, "created_at", None) or 0.0
-    return (BilledAttempt(getattr(answer, "model", ""), usage, float(at)),)
+    return (BilledAttempt(getattr(answer, "model", ""), usage, float(at), None, getattr(answer, "id", None) or None),)
 
 
 def added(usages: Iterable[CompletionUsage]) -> CompletionUsage:

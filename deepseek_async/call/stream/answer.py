@@ -214,7 +214,8 @@ class AnswerStream(Generic[ChunkT, WholeT]):
 
     def _abandon(self) -> None:
         self._exchange.produced(self._characters)
-        self._exchange.abandoned()
+        # What it was billed for may have come although its end has not.
+        self._exchange.abandoned(self._reader.usage if self._reader.whole else None)
 
     def _characters(self) -> int:
         return self._reader.size
