@@ -60,6 +60,7 @@ class Reconciliation:
             fault_rate=self._fault_rate,
             fault_kinds=tuple(kind for kind in FaultKind if kind not in ENDLESS | ACCOUNT | PAUSES),
             tokens_per_second=20_000.0,
+            keep_alive_interval=0.02,
             record_limit=1_000_000,
         )
         # Off peak whenever the test runs, as the simulator's prices are.

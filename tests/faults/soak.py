@@ -55,6 +55,7 @@ class Storm:
             fault_rate=chance.choice((0.0, 0.05, 0.15)),
             fault_kinds=kinds,
             tokens_per_second=chance.choice((0.0, 2000.0)),
+            keep_alive_interval=0.02,
         )
         budget = Budget(1000.0, path=":memory:")
         async with Simulator(settings) as simulator:
