@@ -198,8 +198,9 @@ class Batch:
           process but not that of the machine.
         - ``redo``: run only rows again that are finished, and ended in one of these ways: ``"length"`` (cut off at
           max_tokens), ``"error"``, ``"invalid_json"`` (no JSON, though the row asked for it), ``"changed"`` (the row
-          asks for something else now). Their new lines supersede the old ones. ``redo_with`` are parameters in place
-          of the rows' own, for example ``{"max_tokens": 8000}``.
+          asks for something else now; one without an id is then a new row, and new rows run too). Their new lines
+          supersede the old ones. ``redo_with`` are parameters in place of the rows' own, for example
+          ``{"max_tokens": 8000}``.
         - ``dedupe``: of equal rows with temperature 0 and without thinking one is sent; the others get its answer.
         - ``budget``: US dollars for this output, over all runs; no row is started when it is used up. What was in
           flight then, at most ``concurrency`` rows, can exceed it.

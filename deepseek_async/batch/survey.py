@@ -9,7 +9,7 @@ import msgspec
 
 from deepseek_async.batch.digests import DigestSet, Occurrences
 from deepseek_async.batch.finished import LOOK_EVERY, REPEATED, Finished, SurveyStoppedError
-from deepseek_async.batch.identity import Shard, key_of, request_hash, unnamed, unnamed_key
+from deepseek_async.batch.identity import Shard, is_unnamed, key_of, request_hash, unnamed, unnamed_key
 from deepseek_async.batch.known_rows import GONE
 from deepseek_async.batch.redo import End, Redo, asks_for_json
 from deepseek_async.batch.row import Defaults, Row
@@ -43,6 +43,8 @@ class _Findings:
         self._unfinished = DigestSet()
         self.repeated: Row | None = None
         self.repetitions = 0
+        self.given: Row | None = None
+        """The first row whose id has the form of the names that rows without an id get."""
         self.changed: Row | None = None
         self.changes = 0
 
@@ -142,15 +144,21 @@ class Survey:
         named = DigestSet()
         first: Row | None = None
         total = repeated = unnamed_rows = 0
+        given: Row | None = None
         for line, custom_id in read_ids(self._source, self._defaults):
             if total % LOOK_EVERY == 0 and stopped():
                 raise SurveyStoppedError
             total += 1
             if custom_id is None:
                 unnamed_rows += 1
-            elif not named.add(key_of(custom_id.encode())):
+                continue
+            if custom_id[20:21] == "-" and is_unnamed(custom_id.encode()):
+                given = given or Row(0, line, custom_id)
+            if not named.add(key_of(custom_id.encode())):
                 first = first or Row(0, line, custom_id)
                 repeated += 1
+        if given is not None and unnamed_rows:
+            raise _ambiguous(self._source, given)
         if first is not None:
             raise _repeated(self._source, self._defaults, first, repeated)
         self.total, self._unnamed = total, unnamed_rows
@@ -163,6 +171,8 @@ class Survey:
             if row.index % LOOK_EVERY == 0 and stopped():
                 raise SurveyStoppedError
             wanted.append(self._judge(row, found))
+        if found.given is not None and self._unnamed:
+            raise _ambiguous(self._source, found.given)
         if found.repeated is not None:
             raise _repeated(self._source, self._defaults, found.repeated, found.repetitions)
         if found.changed is not None:
@@ -179,6 +189,8 @@ class Survey:
             key = unnamed_key(hashed, occurrence)
         else:
             key, occurrence = key_of(row.custom_id.encode()), 0
+            if row.custom_id[20:21] == "-" and is_unnamed(row.custom_id.encode()):
+                found.given = found.given or row
         end = self._meet(key, hashed, occurrence, row)
         if row.custom_id is not None and (end == REPEATED or (end is None and not found.is_new(key))):
             found.repeats(row)
@@ -296,6 +308,15 @@ def _repeated(source: Path, defaults: Defaults, row: Row, number: int) -> InputF
     return InputFormatError(
         f"{source}, line {row.line}: {column} {row.custom_id!r} is already that of line {next(lines, 0)}{more}. "
         "Nothing was sent: each row needs an id of its own, or none",
+        path=str(source),
+        line=row.line,
+    )
+
+
+def _ambiguous(source: Path, row: Row) -> InputFormatError:
+    return InputFormatError(
+        f"{source}, line {row.line}: {row.custom_id!r} is what a row without an id may be called in the output, and "
+        "other rows have none. Nothing was sent: give every row an id, or other ids",
         path=str(source),
         line=row.line,
     )

@@ -20,8 +20,8 @@ Input = Annotated[
     Parameter(
         name="--input",
         help="Speak of exactly the rows of this file, in its order and with its columns. Default: the rows that the "
-        "latest run asked for. Template, model and so on are those of the latest run; where OUT does not say them, "
-        "name them as for batch run.",
+        "latest run asked for. Template, model and so on are those of the latest run, if the flags for rows do not "
+        "name others.",
     ),
 ]
 
@@ -38,9 +38,8 @@ def asked_rows(output: Path, source: Path | None, flags: RowFlags | None) -> Ask
     read.read()
     if source is None:
         return LatestRun(read)
-    if flags is not None:
-        return RowsOfInput(read, source, flags.defaults())
-    return RowsOfInput(read, source, None if read.run is None else defaults_of(read.run))
+    before = None if read.run is None else defaults_of(read.run)
+    return RowsOfInput(read, source, before if flags is None else flags.defaults(before))
 
 
 def what_is_missing(asked: Asked) -> Iterator[str]:

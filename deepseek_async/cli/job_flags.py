@@ -27,7 +27,8 @@ class JobFlags:
         Parameter(
             group=_GROUP,
             metavar="KIND,…",
-            help="Run only finished rows again that ended in these ways: length, error, invalid_json, changed.",
+            help="Run only finished rows again that ended in these ways: length, error, invalid_json, changed (and new "
+            "rows with it).",
         ),
     ] = None
     set_: Annotated[

@@ -77,13 +77,21 @@ class RowFlags:
         ),
     ] = None
 
-    def defaults(self) -> Defaults:
-        """What these flags add to every row. Raises ConfigurationError."""
-        from deepseek_async.batch.row import DEFAULT_MODEL, Defaults  # noqa: PLC0415  brings aiohttp
+    def defaults(self, before: Defaults | None = None) -> Defaults:
+        """What these flags add to every row; what they do not say is as ``before``. Raises ConfigurationError."""
+        from msgspec.structs import replace  # noqa: PLC0415
 
-        parameters = self.parameters()
-        model = parameters.pop("model", DEFAULT_MODEL)
-        return Defaults(model=model, parameters=parameters, template=self.template, id_column=self.id_column)
+        from deepseek_async.batch.row import Defaults  # noqa: PLC0415  brings aiohttp
+
+        before = before or Defaults()
+        given = self.parameters()
+        return replace(
+            before,
+            model=given.pop("model", before.model),
+            parameters={**before.parameters, **given},
+            template=before.template if self.template is None else self.template,
+            id_column=before.id_column if self.id_column is None else self.id_column,
+        )
 
     def parameters(self) -> dict[str, Any]:
         """The parameters of the API that these flags stand for. Raises ConfigurationError."""

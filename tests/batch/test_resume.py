@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from bulk import QUICK, Bulk, Start, numbered
 
-from deepseek_async import ConfigurationError, InputChangedError
+from deepseek_async import ConfigurationError, InputChangedError, InputFormatError
 from deepseek_async.batch import ExitCode, Progress
 from deepseek_async.batch.review.account import account_of
 from deepseek_async.batch.review.asked import LatestRun
@@ -416,6 +416,20 @@ async def test_shards_together_answer_every_row_once(bulk: Bulk):
         names += [json.loads(line)["custom_id"] for line in lines]
 
     assert len(names) == len(set(names)) == bulk.requests == 100
+
+
+async def test_an_id_that_another_row_might_get_is_refused_where_rows_have_none(bulk: Bulk):
+    bulk.ask(['"a"'])
+    await bulk.run()
+    (name,) = latest(bulk)
+    rows = ['"a"', json.dumps({"custom_id": name, "prompt": "b"})]
+
+    for output in (bulk.output, bulk.folder / "new.jsonl"):
+        bulk.ask(rows)
+        with pytest.raises(InputFormatError, match=r"line 2: 'row-.*' is what a row without an id may be called"):
+            await bulk.client.batch.run(bulk.source, output, **QUICK)
+        bulk.ask(rows[1:])
+    assert bulk.requests == 1
 
 
 # Where rows stand

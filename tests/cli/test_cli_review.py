@@ -304,6 +304,7 @@ async def test_a_report_for_an_input_speaks_of_its_rows_alone(command: CommandLi
 async def test_how_rows_are_asked_may_be_named_where_the_output_does_not_say_it(command: CommandLine, serve: Serve):
     await reviewed(command, serve)
     lines = command.lines()
+    told = [json.dumps(line) for line in lines]
     for line in lines:
         line["deepseek_async"].pop("run", None)
         del line["deepseek_async"]["crc32"]
@@ -313,9 +314,12 @@ async def test_how_rows_are_asked_may_be_named_where_the_output_does_not_say_it(
     unknown = await command.run(*status)
     wrong = await command.run(*status, "--template", "Say {text}")
     right = await command.run(*status, "--template", "{text}", "--thinking", "off")
+    command.write("out.jsonl", *told)
+    part = await command.run(*status, "--template", "{text}")
     assert (unknown.code, "needs a template" in unknown.err) == (2, True)
     assert "no row is known: if the run had a --template" in wrong.out
     assert "1 of 3" in right.out
+    assert "1 of 3" in part.out, "what is not named is as the run had it"
     without = await command.run("batch", "status", "out.jsonl", "--template", "{text}")
     assert (without.code, "name it with --input" in without.err) == (2, True)
 
