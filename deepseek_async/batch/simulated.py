@@ -25,9 +25,9 @@ class Server(msgspec.Struct, frozen=True):
 
     def mark(self, result: BatchResult) -> bytes:
         """The facts that say of ``result`` that it is made up; nothing for a real one."""
-        if self.simulated:
-            return Facts(simulated=True).mark
-        return Facts(simulated=True, server=self.address).mark if is_made_up(result) else b""
+        if not (self.simulated or is_made_up(result)):
+            return b""
+        return Facts(simulated=True, server=None if self.simulated else self.address).mark
 
     def takes(self, facts: Facts) -> bool:
         """Whether a row with these facts has ended for this run.
