@@ -101,6 +101,12 @@ class DeepSeekError(Exception):
     """How many times the request was sent before this error was raised."""
     retry_budget_exhausted: bool = False
     """Whether it would have been tried again, had retries not used up their share of the traffic already."""
+    billed_attempts: Sequence[BilledAttempt] = ()
+    """The requests of the call that were billed although they gave no answer, where the server said for what; of a
+    run of tools those of all its turns."""
+    partial: ChatCompletion | None = None
+    """What had arrived of a chat answer, assembled; None if nothing had. The server bills it all the same. When it was
+    asked again, because an answer did not fit or called tools, and nothing arrived: the answer before."""
     messages: Sequence[Any] = ()
     """When a run of tools failed: the conversation so far, with the results of all functions that ran. A run over
     these messages goes on from there, and calls nothing again."""
@@ -138,10 +144,6 @@ class APIError(DeepSeekError):
 
     may_exist: bool = False
     """Whether the server may have made what it was asked for, a file or a job, although its answer was lost."""
-    billed_attempts: Sequence[BilledAttempt] = ()
-    """The requests of the call that were billed although they gave no answer, where the server said for what."""
-    partial: ChatCompletion | None = None
-    """What had arrived of a chat answer, assembled; None if nothing had. The server bills it all the same."""
     received_text: str = ""
     """What had arrived of the text of a text completion or a response, which ``partial`` cannot hold."""
 
@@ -307,8 +309,6 @@ class ToolRunError(DeepSeekError):
     reason: str = "turns"
     """truncated: a call was cut off by ``max_tokens`` and was not executed, so that ``messages`` end before that
     answer; turns: the model never stopped asking; interrupted: a function raised KeyboardInterrupt."""
-    partial: ChatCompletion | None = None
-    """The model's last answer."""
 
 
 class BudgetExceededError(DeepSeekError):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
+from deepseek_async.batch.askings import Askings
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.row import Row
 from deepseek_async.call.lifecycle import Call
@@ -12,15 +14,29 @@ from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.errors import DeepSeekError, InputFormatError
 from deepseek_async.pricing import Meter
 from deepseek_async.resources.chat import Completions
+from deepseek_async.structured import StructuredOutput
 
 
 class Answerer:
     """Has rows answered. Errors of this library are values; anything else is a bug and is raised."""
 
-    def __init__(self, completions: Completions, retry: RetryPolicy, meter: Meter) -> None:
+    def __init__(
+        self,
+        completions: Completions,
+        retry: RetryPolicy,
+        meter: Meter,
+        output: StructuredOutput[Any] | None = None,
+    ) -> None:
         self._completions = completions
         self._retry = retry
         self._meter = meter
+        self._output = output
+
+    def checking(self, output: StructuredOutput[Any] | None) -> Answerer:
+        """One that has the rows with a form answered with what fits ``output``."""
+        if output is self._output:
+            return self
+        return Answerer(self._completions, self._retry, self._meter, output)
 
     def prepare(self, row: Row) -> Call | DeepSeekError:
         """The call that the row makes, or why it makes none.
@@ -44,6 +60,8 @@ class Answerer:
         await asyncio.sleep(0)
         started = time.monotonic()
         call.begin()
+        if row.form is not None and self._output is not None:
+            return await Askings(self._completions, self._retry, self._output, row, call).result(started)
         try:
             completion = await self._completions.complete(call)
         except DeepSeekError as error:

@@ -12,6 +12,7 @@ import msgspec
 import orjson
 
 from deepseek_async.batch.result import BatchResult
+from deepseek_async.errors import APIError, DeepSeekError
 from deepseek_async.quotation import plain
 from deepseek_async.types import BilledAttempt
 from deepseek_async.types.json_text import read
@@ -383,4 +384,13 @@ def _error(result: BatchResult) -> dict[str, Any] | None:
         "code": type(result.error).__name__,
         "message": plain(result.error.message),
         "retryable": result.error.retryable,
+        **({"text": text} if (text := _said(result.error)) else {}),
     }
+
+
+def _said(error: DeepSeekError) -> str:
+    """What had come of an answer that counts for none: it was paid for."""
+    if error.partial is None or not error.partial.choices:
+        return error.text if isinstance(error, APIError) else ""
+    message = error.partial.choices[0].message
+    return message.content or (message.tool_calls[0].function.arguments if message.tool_calls else "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from deepseek_async.errors import (
@@ -15,7 +17,7 @@ from deepseek_async.errors import (
     PermissionDeniedError,
     QuotaExceededError,
 )
-from deepseek_async.types import BilledAttempt, ChatCompletion, CompletionUsage
+from deepseek_async.types import BilledAttempt, ChatCompletion, CompletionUsage, ParsedChatCompletion
 from deepseek_async.types.usage import added
 
 
@@ -58,6 +60,11 @@ class BatchResult(msgspec.Struct, kw_only=True):
     def reasoning(self) -> str | None:
         """The model's reasoning; None when thinking was off or there is no answer."""
         return self.completion.choices[0].message.reasoning_content if self.completion is not None else None
+
+    @property
+    def parsed(self) -> Any:
+        """The answer as an object of the class that was asked for; None without one."""
+        return self.completion.parsed if isinstance(self.completion, ParsedChatCompletion) else None
 
     @property
     def usage(self) -> CompletionUsage | None:

@@ -9,6 +9,7 @@ import msgspec
 
 from deepseek_async.errors import ConfigurationError, InputFormatError, InvalidRequestError
 from deepseek_async.resources.parameters import chat_parameters
+from deepseek_async.structured import Form
 
 DEFAULT_MODEL: Final = "deepseek-flash"
 
@@ -36,6 +37,8 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     error: InputFormatError | None = None
     text: bytes = b""
     """What could not be read, kept to tell equal bad rows apart."""
+    form: Form | None = None
+    """What its answer has to fit; ``body`` asks for it."""
 
 
 class Defaults(msgspec.Struct, frozen=True):
@@ -47,6 +50,8 @@ class Defaults(msgspec.Struct, frozen=True):
     """A prompt with ``{column}`` places, for rows that are records and not requests."""
     id_column: str | None = None
     """The column, or key, that holds each row's id; None for ``custom_id``, in the rows that have one."""
+    form: Form | None = None
+    """What the answers have to fit, but for rows with a ``response_format`` of their own."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model.strip():
@@ -79,10 +84,11 @@ class RowReader:
         self._index += 1
         return False
 
-    def read(self, value: Any, line: int | None = None) -> Row:
+    def read(self, value: Any, line: int | None = None, form: Form | None = None) -> Row:
         """The row for a str, a list of messages, a mapping of parameters or an OpenAI Batch line.
 
-        Never raises for a bad value: the row then carries the error.
+        ``form`` is that of its answer, in place of that of all rows. Never raises for a bad value: the row then
+        carries the error.
         """
         index, self._index = self._index, self._index + 1
         line = index + 1 if line is None else line
@@ -92,7 +98,12 @@ class RowReader:
                 custom_id = _identifier(value[self._id_column], self._id_column)
             if custom_id is None and self._defaults.id_column is not None:
                 return self._without_id(index, line, value)
-            return Row(index, line, custom_id, self._body(self._parameters(value)))
+            parameters = self._parameters(value)
+            body = self._body(parameters)
+            form = form or self._defaults.form
+            if form is None or parameters.get("response_format") is not None:
+                return Row(index, line, custom_id, body)
+            return Row(index, line, custom_id, form.adapted(body), form=form)
         except InvalidRequestError as error:
             return self._bad(index, line, error.message, repr(value).encode("utf-8", "replace"), custom_id)
 

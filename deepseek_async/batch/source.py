@@ -18,6 +18,7 @@ from deepseek_async.batch.input_file import BOM, form_of, open_input, refuse_wha
 from deepseek_async.batch.row import Defaults, Row, RowReader
 from deepseek_async.codec.limits import ACCEPTED_BYTES
 from deepseek_async.errors import ConfigurationError
+from deepseek_async.structured import Form
 
 if TYPE_CHECKING:
     from _csv import Reader as _Reader
@@ -61,9 +62,9 @@ class _RecordReader(RowReader):
 
     record: Any = None
 
-    def read(self, value: Any, line: int | None = None) -> Row:
+    def read(self, value: Any, line: int | None = None, form: Form | None = None) -> Row:
         self.record = value
-        return super().read(value, line)
+        return super().read(value, line, form)
 
 
 def _rows(path: Path, defaults: Defaults, reader: RowReader) -> Iterator[Row]:

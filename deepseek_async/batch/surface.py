@@ -15,6 +15,7 @@ from deepseek_async.batch.fail_fast import FIRST_ROWS
 from deepseek_async.batch.job import Job
 from deepseek_async.batch.journal import LOW_WATER
 from deepseek_async.batch.options import JobOptions
+from deepseek_async.batch.own_forms import OwnForms
 from deepseek_async.batch.progress import Progress
 from deepseek_async.batch.report import BatchReport
 from deepseek_async.batch.result import BatchResult
@@ -26,6 +27,7 @@ from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.pricing import Meter, PriceTable, price_table
 from deepseek_async.resources.chat import Completions
+from deepseek_async.structured import StructuredOutput
 
 BULK_ATTEMPTS: Final = 6
 """Attempts a row, where an interactive call has 4: nobody is waiting for it, and a failed row costs a re-run."""
@@ -67,6 +69,8 @@ class Batch:
         ``requests`` is pulled lazily, a few more than ``concurrency`` ahead (default: the client's
         ``max_concurrency``, or as many as the limit that it finds allows). Results come as they end, or with
         ``ordered=True`` in the order of the requests.
+        ``response_format`` may be a class, as for ``chat.completions.create``, here or in a request: an answer is
+        checked, asked again if it does not fit, and is the result's ``parsed``.
         A request that fails is a result with ``error`` set; nothing is raised for it. ``model`` and further
         ``parameters`` apply to requests that do not name their own. ``id_column`` names the key that holds a request's
         id, in place of ``custom_id``. Raises ConfigurationError for a single request.
@@ -77,11 +81,18 @@ class Batch:
                 f"map takes many requests, and got one {type(requests).__name__}: put it in a list, or use run for a "
                 "file",
             )
-        reader = RowReader(Defaults(model=model, parameters=parameters, id_column=id_column))
-        answerer = self._answerer
+        output = StructuredOutput.of(parameters.get("response_format"))
+        defaults = _defaults(output, parameters, model=model, id_column=id_column)
+        reader, forms = RowReader(defaults), OwnForms()
+        common = self._answerer.checking(output)
 
         def answer(request: Any) -> Coroutine[Any, Any, BatchResult]:
-            row = reader.read(request)
+            own = forms.own(request)
+            if own is None:
+                row, answerer = reader.read(request), common
+            else:
+                request, output = own
+                row, answerer = reader.read(request, form=output.form), common.checking(output)
             return answerer.answer(row, answerer.prepare(row))
 
         dispatcher = Dispatcher(
@@ -93,7 +104,7 @@ class Batch:
         results = dispatcher.results()
         try:
             async for _, result in results:
-                answerer.price(result)
+                common.price(result)
                 yield result
         finally:
             await results.aclose()
@@ -192,7 +203,9 @@ class Batch:
         - ``window``: ``"off-peak"`` starts rows only while DeepSeek charges half, and waits in between.
         - ``deadline``: with that window, when the job should be done, as a datetime (a naive one is local time)
           or in seconds since 1970; peak hours are used as far as it takes.
-        - ``model`` and ``parameters``: for rows that do not name their own.
+        - ``model`` and ``parameters``: for rows that do not name their own. ``response_format`` may be a class, as for
+          ``chat.completions.create``: a row is done when its answer fits, asked again within the row if it does not,
+          and ends with a StructuredOutputError, with text and cost, if none did.
         - ``durability``: when a row counts as done. ``"group"``: synced to the disk with up to 255 others or after
           100 ms; ``"each"``: synced alone; ``"os"``: handed to the kernel, so that it survives the death of the
           process but not that of the machine.
@@ -211,12 +224,13 @@ class Batch:
         - ``allow_network``: write to a network file system, where lock and sync may not hold.
         - ``on_progress``: called on the event loop after each group of rows has reached the disk.
         """
+        form = StructuredOutput.of(parameters.get("response_format"))
         return Job(
             Path(source),
             Path(output),
-            self._answerer,
+            self._answerer.checking(form),
             server=self._server,
-            defaults=Defaults(model=model, parameters=parameters, template=template, id_column=id_column),
+            defaults=_defaults(form, parameters, model=model, template=template, id_column=id_column),
             concurrency=self._checked(concurrency),
             schedule=self._schedule(order, window, deadline, ordered=ordered),
             ordered=ordered,
@@ -271,3 +285,11 @@ class Batch:
         if concurrency < 1:
             raise ConfigurationError(f"concurrency must be at least 1, not {concurrency}")
         return concurrency
+
+
+def _defaults(output: StructuredOutput[Any] | None, parameters: Mapping[str, Any], **facts: Any) -> Defaults:
+    """What all rows are sent with; a class as ``response_format`` is the form of their answers."""
+    if output is None:
+        return Defaults(parameters=parameters, **facts)
+    others = {name: value for name, value in parameters.items() if name != "response_format"}
+    return Defaults(parameters=others, form=output.form, **facts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from deepseek_async.codec.schema_shape import SchemaShape
 from deepseek_async.codec.shape import Shape
 from deepseek_async.errors import InvalidRequestError
 
@@ -16,10 +17,10 @@ every property is required."""
 _STRICT_FORMATS: Final = frozenset({"email", "hostname", "ipv4", "ipv6", "uuid"})
 
 
-def object_schema(shape: Shape) -> dict[str, Any]:
+def object_schema(shape: Shape | SchemaShape) -> dict[str, Any]:
     """The JSON Schema of a shape, an object at the top level. Raises InvalidRequestError if its JSON is none."""
     name, schema = shape.name, shape.schema
-    if "$ref" in schema:
+    if "$ref" in schema and "$defs" in schema:
         definitions = dict(schema["$defs"])
         target = schema["$ref"].removeprefix(_REFERENCE)
         schema = {**definitions[target]}

@@ -214,9 +214,14 @@ class Completions:
         """
         if resume is not None and (resume != "prefix" or not stream):
             raise InvalidRequestError("resume must be 'prefix', and needs stream=True")
-        output: StructuredOutput[Any] | None = None
-        if response_format is not None and not isinstance(response_format, Mapping):
-            output, response_format = _structured(response_format, stream=stream), None
+        output = StructuredOutput.of(response_format)
+        if output is not None:
+            response_format = None
+            if stream:
+                raise InvalidRequestError(
+                    "an answer in the form of a class is checked as a whole: leave stream out, or stream with "
+                    "response_format={'type': 'json_object'} and read the text yourself when it is there",
+                )
         body = chat_parameters(
             model,
             messages,
@@ -369,19 +374,18 @@ class Completions:
         ``parameters`` as for ``create``; those that change the prompt are tools, thinking and response_format.
         Exact for text when the client has a ``tokenizer``; else estimated, and corrected by what was billed.
         """
+        output = StructuredOutput.of(parameters.get("response_format"))
+        if output is not None:
+            parameters = {**parameters, "response_format": None}
         body = chat_parameters(model, messages, parameters, {})
+        if output is not None:
+            body = output.form.adapted(body)
         return self._connection.tokens.count(encode_request(body), model)
 
     @staticmethod
     def complete(call: Call) -> Coroutine[Any, Any, ChatCompletion]:
         """The answer of a call that does not stream; await it."""
         return call.answer(decode_completion, _fault_of)
-
-
-def _structured(response_format: Any, *, stream: bool | None) -> StructuredOutput[Any]:
-    if stream:
-        raise InvalidRequestError("an answer in the form of a class is read whole; leave stream out")
-    return response_format if isinstance(response_format, StructuredOutput) else StructuredOutput(response_format)
 
 
 def _fault_of(completion: ChatCompletion, headers: Mapping[str, str]) -> APIError | None:

@@ -1,5 +1,6 @@
 """Answers as objects of a class of the caller's."""
 
-from deepseek_async.structured.output import Method, StructuredOutput
+from deepseek_async.structured.form import Form, Method
+from deepseek_async.structured.output import StructuredOutput
 
-__all__ = ["Method", "StructuredOutput"]
+__all__ = ["Form", "Method", "StructuredOutput"]

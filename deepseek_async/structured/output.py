@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from deepseek_async.codec.json_schema import object_schema, strict_schema
-from deepseek_async.codec.schema_prompt import ask_for_schema
+from deepseek_async.codec.json_schema import object_schema
+from deepseek_async.codec.schema_shape import SchemaShape
 from deepseek_async.codec.shape import Shape, problem_of
-from deepseek_async.errors import APIError, APIResponseValidationError, InvalidRequestError, StructuredOutputError
+from deepseek_async.errors import APIResponseValidationError, DeepSeekError, InvalidRequestError, StructuredOutputError
+from deepseek_async.structured.form import Body, Form, Method
 from deepseek_async.types import (
     BilledAttempt,
     ChatCompletion,
@@ -23,21 +24,16 @@ from deepseek_async.types.usage import added, bills_of
 
 T = TypeVar("T")
 
-Method = Literal["json", "strict_tool"]
-"""How DeepSeek is made to answer in a form: ``json_object`` with the schema in the prompt, or a strict tool that
-it is forced to call."""
-
-Body = dict[str, Any]
 Ask = Callable[[Body], Awaitable[ChatCompletion]]
 
 _FENCED: Final = re.compile(r"```[\w-]*\s*\n(.*?)\s*```", re.DOTALL)
-_NOT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 class StructuredOutput(Generic[T]):
     """``response_format=`` with a say in how: ``StructuredOutput(Invoice, method="strict_tool", attempts=2)``.
 
-    - ``shape``: a msgspec Struct, dataclass, TypedDict or pydantic model.
+    - ``shape``: a msgspec Struct, dataclass, TypedDict or pydantic model; or a JSON Schema as a dict, which needs the
+      extra ``schema`` and gives plain dicts.
     - ``method``: ``json`` (the default) works on every endpoint and while the model thinks, and the model may
       miss the schema, which is why answers are checked. ``strict_tool`` has the service keep to the schema; it
       is beta, needs the whole schema in strict mode's subset, and turns thinking off, because a tool cannot be
@@ -45,38 +41,51 @@ class StructuredOutput(Generic[T]):
     - ``attempts``: how often to ask, the first time included, until an answer fits.
     """
 
-    def __init__(self, shape: type[T], *, method: Method = "json", attempts: int = 3) -> None:
+    def __init__(self, shape: type[T] | Mapping[str, Any], *, method: Method = "json", attempts: int = 3) -> None:
         if attempts < 1:
             raise InvalidRequestError(f"attempts must be at least 1, not {attempts}")
         if method not in ("json", "strict_tool"):
             raise InvalidRequestError(f"method must be 'json' or 'strict_tool', not {method!r}")
-        read = Shape(shape)
+        read = SchemaShape(shape) if isinstance(shape, Mapping) else Shape(shape)
         self._name = read.name
         self._method = method
         self._attempts = attempts
-        self._schema = object_schema(read)
         self._decode: Callable[[str], T] = read.decode
+        self.form = Form(read.name, object_schema(read), method)
+        """How it is asked for."""
+
+    @classmethod
+    def of(cls, response_format: Any) -> StructuredOutput[Any] | None:
+        """A ``response_format`` that is a class or a StructuredOutput; None for one that is sent as it is."""
+        if response_format is None or isinstance(response_format, Mapping):
+            return None
+        return response_format if isinstance(response_format, StructuredOutput) else StructuredOutput(response_format)
 
     async def ask(self, body: Body, ask: Ask) -> ParsedChatCompletion[T]:
         """Ask until an answer fits, each time saying what was wrong with the last one.
 
         Raises StructuredOutputError, with the last answer as ``partial``, when none did.
         """
-        body = self._adapted(body)
+        return await self.ask_adapted(self.form.adapted(body), ask)
+
+    async def ask_adapted(self, body: Body, ask: Ask) -> ParsedChatCompletion[T]:
+        """``ask`` for a body that asks in this form already."""
         problem = ""
         bills: list[BilledAttempt] = []
+        completion: ChatCompletion | None = None
         for attempt in range(1, self._attempts + 1):
             try:
                 completion = await ask(body)
-            except APIError as error:
+            except DeepSeekError as error:
                 error.billed_attempts = (*bills, *error.billed_attempts)
-                if error.partial is None:
-                    raise
-                _bill(error.partial, error.billed_attempts)
-                if not isinstance(error, APIResponseValidationError):
-                    raise
-                # Empty, again and again: the call itself has already asked as often as it may.
-                raise self._error("is empty", error.partial, attempt) from error
+                if error.partial is not None:
+                    _bill(error.partial, error.billed_attempts)
+                    if isinstance(error, APIResponseValidationError):
+                        # Empty, again and again: the call itself has already asked as often as it may.
+                        raise self._error("is empty", error.partial, attempt) from error
+                elif completion is not None:
+                    error.partial = completion  # it does not fit, and was paid for
+                raise
             bills += bills_of(completion)
             _bill(completion, bills)
             choice = completion.choices[0]
@@ -90,30 +99,8 @@ class StructuredOutput(Generic[T]):
             except Exception as error:  # noqa: BLE001  the checks of a class may raise anything
                 problem = problem_of(error)
             body = self._corrected(body, completion, problem)
+        assert completion is not None  # noqa: S101  asked once at least
         raise self._error(f"does not fit: {problem}", completion, self._attempts)
-
-    def _adapted(self, body: Body) -> Body:
-        if self._method == "json":
-            messages = ask_for_schema(body["messages"], self._schema)
-            return {**body, "messages": messages, "response_format": {"type": "json_object"}}
-        if body.get("tools"):
-            raise InvalidRequestError("strict_tool uses the tools itself; use the method 'json' beside tools")
-        thinking: Mapping[str, Any] = body.get("thinking") or {}
-        if thinking.get("type") == "enabled" or body.get("reasoning_effort") not in (None, "none"):
-            raise InvalidRequestError("strict_tool cannot be used while the model thinks; use the method 'json'")
-        function = {
-            "name": _NOT_IN_NAMES.sub("_", self._name)[:64],
-            "description": "Give the answer.",
-            "parameters": strict_schema(self._schema),
-            "strict": True,
-        }
-        adapted = {name: value for name, value in body.items() if name != "reasoning_effort"}
-        return {
-            **adapted,
-            "tools": [{"type": "function", "function": function}],
-            "tool_choice": {"type": "function", "function": {"name": function["name"]}},
-            "thinking": {"type": "disabled"},
-        }
 
     def _text(self, completion: ChatCompletion) -> str | None:
         """The JSON of an answer; None when the model called a tool of the caller's."""

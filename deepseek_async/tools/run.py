@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.errors import APIError, DeepSeekError, InvalidRequestError, ToolRunError
+from deepseek_async.errors import DeepSeekError, InvalidRequestError, ToolRunError
 from deepseek_async.lint.conversation import LOST_REASONING
 from deepseek_async.tools.calls import call_all
 from deepseek_async.tools.function import FunctionTool
@@ -66,7 +66,7 @@ async def run_tools(
         try:
             completion = await ask(conversation, turn == 1)
         except DeepSeekError as error:
-            raise _carrying(error, conversation, usages, bills) from error.__cause__
+            raise _carrying(error, conversation, usages, bills, completion) from error.__cause__
         bills += bills_of(completion)
         if completion.usage is not None:
             usages.append(completion.usage)
@@ -81,6 +81,7 @@ async def run_tools(
                 partial=completion,
                 messages=conversation,
                 usage=added(usages),
+                billed_attempts=tuple(bills),
             )
         conversation.append(_replayed(choice.message.to_request(), thinking=thinking))
         if not calls:
@@ -99,6 +100,7 @@ async def run_tools(
                     partial=completion,
                     messages=conversation,
                     usage=added(usages),
+                    billed_attempts=tuple(bills),
                 ) from called.interrupt
     raise ToolRunError(
         f"the model still wanted tools after {max_turns} answers (max_turns)",
@@ -106,6 +108,7 @@ async def run_tools(
         partial=completion,
         messages=conversation,
         usage=added(usages),
+        billed_attempts=tuple(bills),
     )
 
 
@@ -114,14 +117,14 @@ def _carrying(
     conversation: list[Message],
     usages: Sequence[CompletionUsage],
     bills: Sequence[BilledAttempt],
+    last: ChatCompletion | None,
 ) -> DeepSeekError:
     """The error with what the run has done until now. A copy, because equal calls may share one error."""
     carrying = copy(error)
-    failed: Sequence[BilledAttempt] = getattr(error, "billed_attempts", ())
     carrying.messages = conversation
-    carrying.usage = added((*usages, *(bill.usage for bill in failed)))
-    if isinstance(carrying, APIError):
-        carrying.billed_attempts = (*bills, *failed)
+    carrying.usage = added((*usages, *(bill.usage for bill in error.billed_attempts)))
+    carrying.billed_attempts = (*bills, *error.billed_attempts)
+    carrying.partial = error.partial or last
     return carrying.with_traceback(error.__traceback__)
 
 

@@ -1,0 +1,94 @@
+"""One row whose answer has to fit a class: asked, checked, and asked again, until it fits or was asked often enough."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+import orjson
+
+from deepseek_async.batch.result import BatchResult
+from deepseek_async.batch.row import Row
+from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.errors import DeepSeekError
+from deepseek_async.resources.chat import Completions
+from deepseek_async.structured import StructuredOutput
+from deepseek_async.types import BilledAttempt, ChatCompletion, ParsedChatCompletion
+from deepseek_async.types.json_text import read
+
+
+class Askings:
+    """The calls of one row, of which the first has begun."""
+
+    def __init__(
+        self,
+        completions: Completions,
+        retry: RetryPolicy,
+        output: StructuredOutput[Any],
+        row: Row,
+        call: Call,
+    ) -> None:
+        self._completions = completions
+        self._retry = retry
+        self._output = output
+        self._row = row
+        self._call = call
+        self._earlier = 0
+        """Requests of the calls before."""
+        self._bills: tuple[BilledAttempt, ...] = ()
+        self._asked = False
+
+    async def result(self, started: float) -> BatchResult:
+        """The end of the row, without its price. ``started`` is when it began, on the monotonic clock."""
+        row = self._row
+        result = BatchResult(index=row.index, custom_id=row.custom_id)
+        try:
+            completion = await self._output.ask_adapted(dict(row.body or {}), self._ask)
+        except DeepSeekError as error:
+            result.error, result.billed_attempts = error, self._bills
+        else:
+            result.completion, result.request_id = _as_read(completion), self._call.request_id
+            if len(self._bills) > 1:
+                result.billed_attempts = self._bills
+        result.attempts = self._earlier + self._call.attempts
+        result.started = self._call.sent_at or (None if result.error is not None else time.time())
+        result.latency = time.monotonic() - started
+        return result
+
+    async def _ask(self, body: dict[str, Any]) -> ChatCompletion:
+        if self._asked:
+            before = self._call
+            call = self._completions.call(body, retry=self._retry, bulk=True)
+            call.may_go_on = before.may_go_on
+            self._earlier += before.attempts
+            self._call = call
+            call.begin()
+        self._asked = True
+        call = self._call
+        try:
+            completion = await self._completions.complete(call)
+        except DeepSeekError:
+            self._bills += () if call.bill is None else call.bill.attempts
+            raise
+        if call.bill is not None:
+            self._bills += call.bill.attempts
+        elif completion.usage is not None and completion.cached is None:
+            self._bills += (BilledAttempt(completion.model, completion.usage, call.sent_at or time.time()),)
+        return completion
+
+
+def _as_read(completion: ParsedChatCompletion[Any]) -> ParsedChatCompletion[Any]:
+    """The answer with the JSON that was read as its content, whatever way it came: so it stands in the output."""
+    message = completion.choices[0].message
+    if message.parsed is None or message.tool_calls:
+        return completion
+    wire = read(completion.to_json())
+    sent = wire["choices"][0]["message"]
+    if sent.get("content") == message.content and not sent.get("tool_calls"):
+        return completion
+    sent["content"] = message.content
+    sent.pop("tool_calls", None)
+    wire["choices"][0]["finish_reason"] = completion.choices[0].finish_reason
+    return msgspec.structs.replace(completion, _wire=orjson.dumps(wire))
