@@ -15,6 +15,7 @@ from deepseek_async.batch.answerer import Answerer
 from deepseek_async.batch.dedupe import Copies, copied_result
 from deepseek_async.batch.dispatcher import Dispatcher
 from deepseek_async.batch.fail_fast import FailFast
+from deepseek_async.batch.files import check_files
 from deepseek_async.batch.finished import SurveyStoppedError
 from deepseek_async.batch.journal import Journal, Written
 from deepseek_async.batch.line import copied_line, encode_line, restated_line
@@ -41,7 +42,6 @@ from deepseek_async.errors import (
     RowsLostError,
 )
 
-_NOT_LINES: Final = frozenset({".gz", ".csv", ".parquet"})
 _LOOK_EVERY: Final = 1024
 """Rows between two looks at whether somebody else writes to the input."""
 
@@ -115,7 +115,7 @@ class Job:
         output that cannot be used, and OutputLockedError when another run holds it: all before anything is sent.
         """
         self._started = time.monotonic()
-        self._check_paths()
+        check_files(self._source, self._output)
         with closing(read_rows(self._source, self._defaults)):  # type: ignore[type-var]
             """A template that cannot work is refused before the output is touched."""
         options = self._options
@@ -159,24 +159,6 @@ class Job:
                     ended=ended,
                 ),
             )
-
-    def _check_paths(self) -> None:
-        if not self._source.is_file():
-            what = "does not exist"
-            if self._source.exists():
-                what = "is no regular file: a job reads its input twice, and again when it goes on"
-            raise ConfigurationError(f"the input {self._source} {what}")
-        if self._output.is_dir():
-            raise ConfigurationError(f"the output {self._output} is a directory")
-        if self._output.suffix.lower() in _NOT_LINES:
-            raise ConfigurationError(
-                f"the output {self._output} would be JSON lines, whatever its name says, because it is also the "
-                "journal: let it end in .jsonl, and export to other files from there",
-            )
-        if self._output.exists() and self._output.samefile(self._source):
-            raise ConfigurationError(f"input and output are the same file: {self._output}")
-        if not self._output.parent.is_dir():
-            raise ConfigurationError(f"the folder of the output does not exist: {self._output.parent}")
 
     async def _round(self, journal: Journal) -> bool:
         """Look what is to be done, and do it. True if rows were put off for which another one was under way."""

@@ -206,6 +206,8 @@ class Batch:
         - ``model`` and ``parameters``: for rows that do not name their own. ``response_format`` may be a class, as for
           ``chat.completions.create``: a row is done when its answer fits, asked again within the row if it does not,
           and ends with a StructuredOutputError, with text and cost, if none did.
+        - ``id_column``: the column, or key, that holds each row's id; ``custom_id`` by default, where there is one. A
+          row with an id is known by it, and one without by what it asks: edited, that is a new row.
         - ``durability``: when a row counts as done. ``"group"``: synced to the disk with up to 255 others or after
           100 ms; ``"each"``: synced alone; ``"os"``: handed to the kernel, so that it survives the death of the
           process but not that of the machine.
