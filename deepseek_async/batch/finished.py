@@ -41,7 +41,7 @@ class Finished:
         self._states = bytearray()
         self.rows = KnownRows()
         self.last_line = -1
-        """Where in the output the last line begins; no other row's is later."""
+        """Where in the output the last line of a row begins: of that row there is no later one."""
         self.run: bytes | None = None
         """How the latest run asked that says it: see ``how_it_asks``."""
         self.met = 0
@@ -61,20 +61,27 @@ class Finished:
         quickly = not (self._redo or spent)
         self._lines = lines
         self.rows = KnownRows(lines.expected())
-        for number, line in enumerate(lines):
-            if number % LOOK_EVERY == 0 and stopped():
+        hashes, states, take = self._hashes, self._states, self.rows.line
+        for count, line in enumerate(lines):
+            if count % LOOK_EVERY == 0 and stopped():
                 raise SurveyStoppedError
             seen = glance(line) if quickly else None
             if seen is None:
                 self._add_slowly(lines, line, places=places)
                 continue
             name, hashed, position = seen
-            # Most names that we gave are of this form, and to look closer takes ten times as long.
-            if name == b"row-%b-0" % line[HASH]:
-                key, state = unnamed_key(hashed, 0), End.ANSWERED | _UNNAMED
+            # One character first, because millions of names are asked, and a look at the form takes ten times as long.
+            if name[20:21] != b"-":
+                number, state = take(key_of(name), position), End.ANSWERED
+            elif name == b"row-%b-0" % line[HASH]:
+                number, state = take(unnamed_key(hashed, 0), position), End.ANSWERED | _UNNAMED
             else:
-                key, state = key_of(name), End.ANSWERED | (_UNNAMED if is_unnamed(name) else 0)
-            self._keep(self.rows.line(key, position), hashed, state)
+                number, state = take(key_of(name), position), End.ANSWERED | (_UNNAMED if is_unnamed(name) else 0)
+            if number == len(states):
+                hashes.append(hashed)
+                states.append(state)
+            else:
+                hashes[number], states[number] = hashed, state
             self.last_line = lines.at
             if places:
                 self.places.put(hashed, lines.at + 1)
@@ -107,7 +114,6 @@ class Finished:
             self._keep(self.rows.line(key_of(name), position), hashed, state)
         if places and taken and hashed and not facts.set:
             self.places.put(hashed, lines.at + 1)
-
         self.last_line = lines.at
 
     def _keep(self, number: int, hashed: int, state: int) -> None:
@@ -128,10 +134,13 @@ class Finished:
 
     def meet(self, number: int, hashed: int) -> int | None:
         """How that row ended, as ``end`` says; it is asked for from now on. When met again, REPEATED."""
-        if self._states[number] & _MET:
+        state = self._states[number]
+        if state & _MET:
             return REPEATED
-        self._states[number] |= _MET
+        self._states[number] = state | _MET
         self.met += 1
+        if state & _END == End.ANSWERED and self._hashes[number] == hashed:
+            return End.ANSWERED  # first, because of a million rows all but a few are
         self.made_up += self._states[number] & _END == End.MADE_UP
         return self._end(number, hashed)
 

@@ -189,8 +189,7 @@ class Job:
     def _restate(self, journal: Journal) -> None:
         """Have an earlier line say what has become of earlier rows, if this run has written none itself."""
         if self._record and self._restated >= 0:
-            record, self._record = self._record, b""
-            journal.append_nowait(restated_line(journal.read_line(self._restated), record), None)
+            journal.append_nowait(restated_line(journal.read_line(self._restated), self._record), None)
 
     def _survey(self, journal: Journal) -> Survey:
         """In a thread of its own, because it takes seconds for a million rows."""

@@ -22,7 +22,10 @@ class KnownRows:
     """
 
     def __init__(self, expected: int = 0) -> None:
-        self._numbers = DigestMap(expected)
+        numbers = DigestMap(expected)
+        self._enter = numbers.setdefault
+        self.number = numbers.get
+        """The number of the row of a key; None if there is no line of it."""
         self.positions = array("q")
         """By the number of the row: its place in the input from 0, or UNKNOWN, or GONE."""
 
@@ -32,16 +35,12 @@ class KnownRows:
     def line(self, key: int, position: int) -> int:
         """Take in a line; returns the row's number, which is the number of rows before for a row that is new."""
         positions = self.positions
-        number = self._numbers.setdefault(key, len(positions))
+        number = self._enter(key, len(positions))
         if number == len(positions):
             positions.append(position)
         else:
             positions[number] = position
         return number
-
-    def number(self, key: int) -> int | None:
-        """The number of the row; None if there is no line of it."""
-        return self._numbers.get(key)
 
     def line_with(self, manifest: Manifest, key: int, position: int, *, restated: bool) -> int:
         """As ``line``, for one that holds a manifest, which speaks of the rows before the line.
@@ -59,6 +58,6 @@ class KnownRows:
             self._place(name, GONE)
 
     def _place(self, name: str, position: int) -> None:
-        number = self._numbers.get(key_of(name.encode()))
+        number = self.number(key_of(name.encode()))
         if number is not None:  # its line may have been damaged since
             self.positions[number] = position

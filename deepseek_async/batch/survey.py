@@ -220,14 +220,16 @@ class Survey:
         if number is None:
             return None
         position = finished.rows.positions[number]
-        end = _as_asked(finished.meet(number, hashed), row)
+        end = finished.meet(number, hashed)
+        if end == End.ANSWERED and position == row.index:
+            return end  # first, because of a million rows all but a few are
         if not finished.asks(number, hashed):
             # What it said to another request is no answer of this row, also if this run never comes to it.
             if position != GONE:
                 self._manifest.gone(_name(row, hashed, occurrence))
         elif position != row.index:
             self._manifest.moved(_name(row, hashed, occurrence), row.index)
-        return end
+        return _as_asked(end, row)
 
     def _end(self, key: int, hashed: int, row: Row) -> int | None:
         return _as_asked(self.finished.end(key, hashed), row)
