@@ -19,6 +19,7 @@ from deepseek_async.types import (
     ToolCall,
     ToolCallDelta,
 )
+from deepseek_async.types.unicode import joined
 
 COMPLETE: Final = frozenset({"stop", "length", "tool_calls", "content_filter"})
 """Finish reasons of an answer that is whole as far as it goes. Any other value, also an unknown one, is an
@@ -32,6 +33,75 @@ _PIECES: Final = 256
 """Pieces of text kept apart. A piece of a few characters takes 60 bytes, which adds up over a thousand streams."""
 
 
+class _GrowingCall(msgspec.Struct, gc=False):
+    """A call that is still being received."""
+
+    index: int
+    id: str = ""
+    type: str = "function"
+    name: str = ""
+    arguments: list[str] = []
+
+    def add(self, delta: ToolCallDelta) -> None:
+        """Take a fragment in."""
+        self.id = delta.id or self.id
+        self.type = delta.type or self.type
+        function = delta.function
+        if function is None:
+            return
+        # Some servers send a name in pieces, and some send all of it in every fragment.
+        if function.name and not (function.name == self.name and (delta.id or self.arguments)):
+            self.name += function.name
+        if function.arguments:
+            self.arguments.append(function.arguments)
+            if len(self.arguments) > _PIECES:
+                self.arguments = ["".join(self.arguments)]
+
+    def finished(self) -> ToolCall:
+        function = Function(name=self.name, arguments=joined("".join(self.arguments)))
+        return ToolCall(id=self.id, type=self.type, function=function, index=self.index)
+
+
+class _GrowingCalls(msgspec.Struct, gc=False):
+    """The calls of a choice. What belongs together is told by the id where there is one, else by the index.
+
+    Gateways count in their own ways: two calls under one index, none at all, a head and its tail under two.
+    """
+
+    calls: list[_GrowingCall] = []
+    at: dict[int, _GrowingCall] = {}
+    """The latest call under each index."""
+
+    def add(self, deltas: list[ToolCallDelta]) -> None:
+        """Take fragments in."""
+        for delta in deltas:
+            self._call_of(delta).add(delta)
+
+    def _call_of(self, delta: ToolCallDelta) -> _GrowingCall:
+        there = self.at.get(delta.index)
+        named = delta.function is not None and bool(delta.function.name)
+        if there is not None and (not delta.id or there.id in {"", delta.id}):
+            return there
+        if not delta.id and not named and self.calls:
+            there = self.calls[-1]  # the tail of a call whose head came under another index
+        elif delta.id and not (named and there is None):
+            there = next((call for call in self.calls if call.id == delta.id), None)
+        else:
+            there = None
+        if there is not None:
+            self.at[delta.index] = there
+            return there
+        taken = {call.index for call in self.calls}
+        index = delta.index if delta.index not in taken else max(taken) + 1
+        started = _GrowingCall(index)
+        self.calls.append(started)
+        self.at[delta.index] = started
+        return started
+
+    def finished(self) -> list[ToolCall]:
+        return [call.finished() for call in sorted(self.calls, key=lambda call: call.index)]
+
+
 class _Growing(msgspec.Struct, gc=False):
     """A choice that is still being received. Text is kept as pieces and joined when asked for."""
 
@@ -39,7 +109,7 @@ class _Growing(msgspec.Struct, gc=False):
     role: str
     content: list[str]
     reasoning: list[str] | None = None
-    calls: dict[int, ToolCall] | None = None
+    calls: _GrowingCalls | None = None
     finish_reason: str | None = None
     logprobs: ChoiceLogprobs | None = None
 
@@ -48,9 +118,9 @@ class _Growing(msgspec.Struct, gc=False):
             index=self.index,
             message=ChatCompletionMessage(
                 role=self.role,
-                content="".join(self.content),
-                reasoning_content=None if self.reasoning is None else "".join(self.reasoning),
-                tool_calls=[self.calls[index] for index in sorted(self.calls)] if self.calls else None,
+                content=joined("".join(self.content)),
+                reasoning_content=None if self.reasoning is None else joined("".join(self.reasoning)),
+                tool_calls=None if self.calls is None else self.calls.finished(),
             ),
             finish_reason=self.finish_reason,
             logprobs=self.logprobs,
@@ -83,7 +153,8 @@ class Assembly(msgspec.Struct, gc=False):
                 if delta.reasoning_content is not None:
                     progress = _add_reasoning(growing, delta.reasoning_content) or progress
                 if delta.tool_calls:
-                    _add_calls(growing, delta.tool_calls)
+                    growing.calls = growing.calls or _GrowingCalls()
+                    growing.calls.add(delta.tool_calls)
                     progress = True
                 if choice.finish_reason is not None:
                     growing.finish_reason = choice.finish_reason
@@ -135,24 +206,6 @@ def _add_reasoning(growing: _Growing, text: str) -> bool:
     if text:
         growing.reasoning.append(text)
     return bool(text)
-
-
-def _add_calls(growing: _Growing, deltas: list[ToolCallDelta]) -> None:
-    if growing.calls is None:
-        growing.calls = {}
-    for delta in deltas:
-        call = growing.calls.get(delta.index)
-        if call is None:
-            call = growing.calls[delta.index] = ToolCall(index=delta.index, function=Function())
-        if delta.id:
-            call.id = delta.id
-        if delta.type:
-            call.type = delta.type
-        if delta.function is not None:
-            if delta.function.name:
-                call.function.name += delta.function.name
-            if delta.function.arguments:
-                call.function.arguments += delta.function.arguments
 
 
 def _add_logprobs(growing: _Growing, added: ChoiceLogprobs) -> None:

@@ -58,31 +58,49 @@ def _as_sent(value: Any) -> Any:
     """An answer's own message, appended to the conversation, in the form in which the API takes it back."""
     if isinstance(value, ChatCompletionMessage):
         return value.to_request()
+    if isinstance(value, Mapping):
+        return dict(value)
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def _explain(parameters: Mapping[str, Any]) -> str | None:
-    for path, value in _leaves(parameters, ""):
-        if isinstance(value, str):
-            surrogate = _SURROGATE.search(value)
-            if surrogate:
+def _explain(value: Any, path: str = "") -> str | None:
+    """Where in ``value`` the first thing stands that JSON cannot carry, and what it is."""
+    if isinstance(value, ChatCompletionMessage):
+        value = value.to_request()
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            if not isinstance(name, str):
                 return (
-                    f"{path} holds a lone surrogate (U+{ord(surrogate[0]):04X}) at character {surrogate.start()}, "
-                    "which UTF-8 cannot carry: half of an emoji, usually from cutting a string in a UTF-16 "
-                    "language. Replace it, for example with text.encode('utf-16', 'surrogatepass')"
-                    ".decode('utf-16', 'replace')"
+                    f"{path or 'the request'} has the key {name!r:.80}, a {type(name).__name__}: JSON has strings only"
                 )
-        elif value is not None and not isinstance(value, bool | int | float):
-            return f"{path} is a {type(value).__name__}, which JSON cannot carry"
+            explanation = _surrogate_in(name, f"a key of {path or 'the request'}") or _explain(
+                item,
+                f"{path}.{name}" if path else name,
+            )
+            if explanation:
+                return explanation
+        return None
+    if isinstance(value, list | tuple):
+        parts = (_explain(item, f"{path}[{index}]") for index, item in enumerate(value))
+        return next((explanation for explanation in parts if explanation), None)
+    if isinstance(value, str):
+        return _surrogate_in(value, path)
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        if isinstance(value, int):
+            return f"{path} is {value!r:.30}, more than the 64 bits of a number in JSON"
+        return f"{path} is a {type(value).__name__}, which JSON cannot carry"
     return None
 
 
-def _leaves(value: Any, path: str) -> Any:
-    if isinstance(value, Mapping):
-        for name, item in value.items():
-            yield from _leaves(item, f"{path}.{name}" if path else str(name))
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _leaves(item, f"{path}[{index}]")
-    else:
-        yield path, value
+def _surrogate_in(text: str, place: str) -> str | None:
+    surrogate = _SURROGATE.search(text)
+    if not surrogate:
+        return None
+    return (
+        f"{place} holds a lone surrogate (U+{ord(surrogate[0]):04X}) at character {surrogate.start()}, "
+        "which UTF-8 cannot carry: half of an emoji, usually from cutting a string in a UTF-16 "
+        "language. Replace it, for example with text.encode('utf-16', 'surrogatepass')"
+        ".decode('utf-16', 'replace')"
+    )

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from deepseek_async.types.answer import OURS, WHOLE, Answer, LinkedPart, Part
+from deepseek_async.types.unicode import encodable
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage
 
 
@@ -52,6 +53,12 @@ class ToolCall(Part):
     function: Function = msgspec.field(default_factory=Function)
     index: int = 0
 
+    def to_request(self) -> dict[str, Any]:
+        """This call as part of a conversation."""
+        asked = self.function
+        function = {**asked.to_dict(), "name": encodable(asked.name), "arguments": encodable(asked.arguments)}
+        return {**self.to_dict(), "id": encodable(self.id), "function": function}
+
 
 class ChatCompletionMessage(LinkedPart):
     """What the assistant said."""
@@ -67,15 +74,19 @@ class ChatCompletionMessage(LinkedPart):
         """This message as part of a conversation: ``messages.append(done.choices[0].message)`` sends this.
 
         ``content`` may be null only beside tool calls (DeepSeek docs, create-chat-completion), and
-        ``reasoning_content`` goes back verbatim, which thinking with tools requires.
+        ``reasoning_content`` goes back verbatim, which thinking with tools requires; but for a lone surrogate, which
+        cannot be sent and becomes U+FFFD.
         """
-        message: dict[str, Any] = {"role": self.role, "content": self.content}
+        message: dict[str, Any] = {
+            "role": self.role,
+            "content": None if self.content is None else encodable(self.content),
+        }
         if self.content is None and not self.tool_calls:
             message["content"] = ""
         if self.reasoning_content is not None:
-            message["reasoning_content"] = self.reasoning_content
+            message["reasoning_content"] = encodable(self.reasoning_content)
         if self.tool_calls:
-            message["tool_calls"] = [call.to_dict() for call in self.tool_calls]
+            message["tool_calls"] = [call.to_request() for call in self.tool_calls]
         return message
 
 

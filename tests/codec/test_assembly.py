@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from servers import DONE, OPENING, USAGE, chunk, ending, event, said
@@ -149,12 +150,12 @@ def test_null_fields_missing_fields_and_numbers_as_text_are_read():
     assert reader.assembly.completion().choices[0].message.content == "x"
 
 
-def test_a_lone_surrogate_split_over_two_chunks_is_kept():
+def test_two_halves_of_an_emoji_in_two_chunks_are_one():
     reader = read(
         event('{"choices":[{"delta":{"content":"\\ud83d"}}]}'), event('{"choices":[{"delta":{"content":"\\ude00"}}]}')
     )
     completion = reader.assembly.completion()
-    assert completion.choices[0].message.content == "\ud83d\ude00"
+    assert completion.choices[0].message.content == "\U0001f600"
     assert json.loads(completion.to_json())["choices"][0]["message"]["content"] == "😀"
 
 
@@ -176,3 +177,80 @@ def test_what_follows_done_is_not_read():
     reader = read(said("a") + b"data:  [DONE] \n\n" + said("b"))
     assert reader.done
     assert reader.assembly.completion().choices[0].message.content == "a"
+
+
+TWO = [("call_a", "read", '{"path":"a"}'), ("call_b", "write", '{"path":"b"}')]
+
+
+def fragment(index: int | None, **fields: str) -> dict:
+    function = {name: fields[name] for name in ("name", "arguments") if name in fields}
+    delta = {"function": function} | ({} if index is None else {"index": index})
+    return {"tool_calls": [delta | ({"id": fields["id"]} if "id" in fields else {})]}
+
+
+@pytest.mark.parametrize(
+    "fragments",
+    [
+        [
+            fragment(0, id="call_a", name="read", arguments='{"path":'),
+            fragment(0, arguments='"a"}'),
+            fragment(0, id="call_b", name="write", arguments='{"path":"b"}'),
+        ],
+        [
+            fragment(0, id="call_a", name="read", arguments='{"path":"a"}'),
+            fragment(0, id="call_b", name="write", arguments=""),
+            fragment(1, arguments='{"path":'),
+            fragment(1, arguments='"b"}'),
+        ],
+        [
+            fragment(None, id="call_a", name="read", arguments='{"path":"a"}'),
+            fragment(None, id="call_b", name="write", arguments='{"path":'),
+            fragment(None, arguments='"b"}'),
+        ],
+        [
+            fragment(0, id="call_a", name="read", arguments='{"path":'),
+            fragment(0, id="", name="", arguments='"a"}'),
+            fragment(1, id="call_b", name="write", arguments='{"path"'),
+            fragment(1, id="", name="", arguments=':"b"}'),
+        ],
+        [
+            fragment(0, id="call_a", name="read", arguments='{"path":'),
+            fragment(0, id="call_a", name="read", arguments='"a"}'),
+            fragment(1, id="call_b", name="write", arguments='{"path"'),
+            fragment(1, id="call_b", name="write", arguments=':"b"}'),
+        ],
+        [
+            fragment(0, id="call_a", name="re"),
+            fragment(0, name="ad", arguments='{"path":"a"}'),
+            fragment(1, id="call_b", name="write", arguments='{"path":"b"}'),
+        ],
+        [
+            fragment(0, id="call_a", name="read", arguments='{"path":'),
+            fragment(None, id="call_a", arguments='"a"}'),
+            fragment(1, id="call_b", name="write", arguments='{"path":'),
+            fragment(None, id="call_b", arguments='"b"}'),
+        ],
+        [
+            fragment(0, name="read", arguments='{"path":"a"}'),
+            fragment(0, id="call_a"),
+            fragment(1, name="write"),
+            fragment(1, id="call_b", arguments='{"path":"b"}'),
+        ],
+    ],
+    ids=["one index", "two indexes", "no index", "empty ids", "repeated names", "cut names", "ids only", "late ids"],
+)
+def test_fragments_of_calls_are_told_apart_however_a_gateway_counts_them(fragments: list[dict]):
+    calls = assembled(*fragments, finish_reason="tool_calls").choices[0].message.tool_calls or []
+    assert [(call.id, call.function.name, call.function.arguments) for call in calls] == TWO
+    assert [call.index for call in calls] == [0, 1]
+
+
+def test_calls_of_one_id_under_two_indexes_stay_two():
+    calls = (
+        assembled(
+            fragment(0, id="call", name="read", arguments="{}"), fragment(1, id="call", name="write", arguments="{}")
+        )
+        .choices[0]
+        .message.tool_calls
+    )
+    assert [call.function.name for call in calls or []] == ["read", "write"]

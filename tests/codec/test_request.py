@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from deepseek_async.codec.request import encode_request
 from deepseek_async.errors import InvalidRequestError
+from deepseek_async.types import ChatCompletionMessage, Function, ToolCall
 
 # Names are held to more than JSON is: no control characters. See below.
 FIELDS = st.text().filter(lambda field: field not in {"model", "user_id", "user"})
@@ -36,14 +39,51 @@ def test_text_goes_out_as_utf_8():
         ({"messages": [{"content": {1, 2}}]}, r"messages\[0\]\.content is a set"),
         ({"x": object()}, r"x is a object"),
         ({"messages": (m for m in [])}, r"messages is a generator"),
-        ({"x": 2**70}, r"JSON"),
-        ({"x": {1: 2}}, r"JSON"),
-        ({"x": {"\ud83d": 2}}, r"JSON"),
+        ({"x": 2**70}, r"x is 1180591620717411303424, more than the 64 bits"),
+        ({"x": {1: 2}}, r"x has the key 1, a int: JSON has strings"),
+        ({"x": {"\ud83d": 2}}, r"a key of x holds a lone surrogate"),
     ],
 )
 def test_what_json_cannot_carry_is_named_by_its_place(parameters: dict, place: str):
     with pytest.raises(InvalidRequestError, match=place):
         encode_request(parameters)
+
+
+GOOD = st.sampled_from(
+    [
+        "text",
+        1,
+        None,
+        datetime(2027, 1, 1, tzinfo=UTC),
+        MappingProxyType({"a": 1}),
+        ChatCompletionMessage(content="half \ud83d", tool_calls=[ToolCall(function=Function("f", "\udc00"))]),
+    ],
+)
+
+
+@given(
+    st.lists(st.integers(0, 3) | st.sampled_from(["role", "content", "image_url"]), min_size=1, max_size=5),
+    st.sampled_from([b"x", {1}, object(), 2**64, datetime, "\udc00"]),
+    st.data(),
+)
+def test_the_culprit_is_named_and_nothing_before_it(path: list, culprit: object, data: st.DataObject):
+    value, place = culprit, ""
+    for step in reversed(path):
+        if isinstance(step, int):
+            value = [*(data.draw(GOOD) for _ in range(step)), value, data.draw(GOOD)]
+            place = f"[{step}]{place}"
+        else:
+            value = {"other": data.draw(GOOD), step: value}
+            place = f".{step}{place}"
+    with pytest.raises(InvalidRequestError) as caught:
+        encode_request({"model": "m", "messages": value})
+    assert str(caught.value).startswith(f"messages{place} ")
+
+
+def test_an_answer_goes_back_with_what_utf_8_can_carry():
+    message = ChatCompletionMessage(content="a\ud83d", reasoning_content="\ud83d\ude00")
+    sent = json.loads(encode_request({"messages": [message]}))["messages"][0]
+    assert (sent["content"], sent["reasoning_content"]) == ("a\ufffd", "\U0001f600")
 
 
 def test_a_list_that_holds_itself_is_refused():
