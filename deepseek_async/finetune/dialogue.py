@@ -9,26 +9,22 @@ import msgspec
 import orjson
 
 from deepseek_async.codec.tokens import weigh_text
+from deepseek_async.finetune.calls import check_calls
+from deepseek_async.finetune.rejection import RejectedLineError
 
 _ROLES: Final = ("system", "user", "assistant", "tool")
 
+_MADE_MESSAGES: Final = frozenset({"messages", "prompt", "completion", "system"})
+
 _TURN_TOKENS: Final = 2
 """Markers around a turn in the prompt, about (measured overheads of one user turn and of past turns: 4 and 3)."""
-
-
-class RejectedLineError(Exception):
-    """Why a line is no training row. ``kind`` is a word to count by."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
 
 
 class Dialogue(msgspec.Struct, frozen=True):
     """A row that can be trained on."""
 
     wire: bytes
-    """As JSON, ``{"messages": […]}``, without its line feed."""
+    """As JSON, ``{"messages": […]}`` with what stood beside them, without its line feed."""
     content: bytes
     """What is said, without differences in white space and case: equal rows are duplicates."""
     question: bytes
@@ -39,6 +35,7 @@ class Dialogue(msgspec.Struct, frozen=True):
 def read_dialogue(line: bytes) -> Dialogue:
     """The dialogue in a line: ``{"messages": […]}``, or ``{"prompt": …, "completion": …}`` for a single turn.
 
+    A ``system`` beside them becomes the first message; ``tools``, ``functions`` and whatever else is there stay.
     Raises RejectedLineError.
     """
     try:
@@ -47,13 +44,18 @@ def read_dialogue(line: bytes) -> Dialogue:
         raise RejectedLineError("json", f"is not JSON: {error}") from None
     if not isinstance(row, dict):
         raise RejectedLineError("shape", "is not a JSON object")
-    messages = _messages(row)
+    messages = _with_system(row, _messages(row))
     _check_order(messages)
+    check_calls(row, messages)
+    beside = {name: value for name, value in row.items() if name not in _MADE_MESSAGES}
     try:
-        wire = orjson.dumps({"messages": messages})
+        wire = orjson.dumps({"messages": messages, **beside})
     except orjson.JSONEncodeError:
         raise RejectedLineError("shape", "is nested too deeply") from None
     spoken = [(message["role"], _spoken(message)) for message in messages]
+    offered = {name: row[name] for name in ("tools", "functions") if row.get(name)}
+    if offered:
+        spoken.insert(0, ("tools", orjson.dumps(offered, option=orjson.OPT_SORT_KEYS).decode()))
     said = [f"{role}\0{_plain(text)}".encode() for role, text in spoken]
     return Dialogue(
         wire=wire,
@@ -81,6 +83,18 @@ def _messages(row: dict[str, Any]) -> list[dict[str, Any]]:
     raise RejectedLineError("shape", "has neither 'messages' nor 'prompt' and 'completion'")
 
 
+def _with_system(row: dict[str, Any], messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """``messages``, led by what the row says beside them as ``system``."""
+    text = row.get("system")
+    if text is None or text == "":
+        return messages
+    if not isinstance(text, str):
+        raise RejectedLineError("shape", "'system' is not a text")
+    if messages[0]["role"] == "system":
+        raise RejectedLineError("shape", "has a 'system' and a system message: which of the two is meant?")
+    return [{"role": "system", "content": text}, *messages]
+
+
 def _check_message(message: Any, position: int) -> None:
     where = f"messages[{position}]"
     if not isinstance(message, dict):
@@ -91,8 +105,6 @@ def _check_message(message: Any, position: int) -> None:
     if role == "tool" and not isinstance(message.get("tool_call_id"), str):
         raise RejectedLineError("shape", f"{where} has no tool_call_id")
     if role == "assistant" and message.get("tool_calls"):
-        if not isinstance(message["tool_calls"], list):
-            raise RejectedLineError("shape", f"{where}.tool_calls is not a list")
         if content is None:
             return
     elif content is None or content == "":

@@ -11,7 +11,8 @@ from typing import IO, Final
 from deepseek_async.batch.digests import DigestSet
 from deepseek_async.batch.identity import digest
 from deepseek_async.errors import ConfigurationError, OutputWriteError
-from deepseek_async.finetune.dialogue import Dialogue, RejectedLineError, read_dialogue
+from deepseek_async.finetune.dialogue import Dialogue, read_dialogue
+from deepseek_async.finetune.rejection import RejectedLineError
 from deepseek_async.finetune.split import Split
 from deepseek_async.finetune.summary import Rejection, Summary
 from deepseek_async.replacement import check_replaceable, replaced, sync

@@ -16,7 +16,7 @@ class Rejection(msgspec.Struct, frozen=True):
     line: int
     """From 1."""
     kind: str
-    """json, shape, role, order, empty, too_long or duplicate."""
+    """json, shape, role, order, empty, tools, calls, too_long or duplicate."""
     message: str
 
 

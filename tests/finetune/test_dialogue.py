@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepseek_async.finetune.dialogue import RejectedLineError, read_dialogue
+from deepseek_async.finetune.dialogue import read_dialogue
+from deepseek_async.finetune.rejection import RejectedLineError
 
 USER = {"role": "user", "content": "Hi"}
 ASSISTANT = {"role": "assistant", "content": "Hello"}
@@ -17,6 +18,18 @@ SYSTEM = {"role": "system", "content": "Be kind."}
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 CALLS = {"role": "assistant", "content": None, "tool_calls": [CALL]}
 RESULT = {"role": "tool", "tool_call_id": "c", "content": "7"}
+
+TWO_CALLS = {**CALLS, "tool_calls": [CALL, {**CALL, "id": "d"}]}
+OTHER_RESULT = {**RESULT, "tool_call_id": "d"}
+TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+
+
+def called(**changed: Any) -> dict[str, Any]:
+    return {**CALLS, "tool_calls": [{**CALL, **changed}]}
+
+
+def row(*messages: Any, **beside: Any) -> bytes:
+    return json.dumps({"messages": messages, **beside}).encode()
 
 
 def line(*messages: Any) -> bytes:
@@ -29,7 +42,9 @@ def line(*messages: Any) -> bytes:
         [USER, ASSISTANT],
         [SYSTEM, USER, ASSISTANT],
         [USER, ASSISTANT, USER, ASSISTANT],
-        [USER, CALLS, RESULT, RESULT, ASSISTANT],
+        [USER, CALLS, RESULT, ASSISTANT],
+        [USER, TWO_CALLS, OTHER_RESULT, RESULT, ASSISTANT],
+        [USER, CALLS, RESULT, CALLS, RESULT, ASSISTANT],
         [USER, {**CALLS, "content": ""}, RESULT, ASSISTANT, USER, ASSISTANT],
     ],
 )
@@ -71,7 +86,7 @@ def test_a_prompt_with_its_completion_is_a_dialogue_of_one_turn():
         (line(USER, CALLS, ASSISTANT), "order", "after a call of a tool; expected tool"),
         (line(USER, CALLS, RESULT), "order", "does not end"),
         (line(USER, CALLS), "order", "does not end"),
-        (line(USER, {**CALLS, "tool_calls": 7}, RESULT, ASSISTANT), "shape", "not a list"),
+        (line(USER, {**CALLS, "tool_calls": 7}, RESULT, ASSISTANT), "calls", "not a list"),
         (line({**USER, "x": json.loads("[" * 300 + "]" * 300)}, ASSISTANT), "shape", "too deeply"),
     ],
 )
@@ -108,3 +123,63 @@ def test_white_space_and_case_make_no_other_row_and_an_answer_no_other_question(
     other = read_dialogue(line(USER, {"role": "assistant", "content": "Good day"}))
     assert one.content == same.content != other.content
     assert one.question == same.question == other.question
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"tools": TOOLS},
+        {"functions": [{"name": "f", "parameters": {}}]},
+        {"tools": TOOLS, "parallel_tool_calls": False, "id": 7, "later": {"added": True}},
+        {"tools": None},
+    ],
+)
+def test_what_stands_beside_the_messages_stays(beside: dict[str, Any]):
+    assert json.loads(read_dialogue(row(USER, CALLS, RESULT, ASSISTANT, **beside)).wire) == {
+        "messages": [USER, CALLS, RESULT, ASSISTANT],
+        **beside,
+    }
+    pair = json.dumps({"prompt": "Hi", "completion": "Hello", **beside}).encode()
+    assert json.loads(read_dialogue(pair).wire) == {"messages": [USER, ASSISTANT], **beside}
+
+
+@pytest.mark.parametrize("dialogue", [{"messages": [USER, ASSISTANT]}, {"prompt": "Hi", "completion": "Hello"}])
+def test_a_system_text_beside_a_dialogue_leads_it(dialogue: dict[str, Any]):
+    found = read_dialogue(json.dumps({"system": "Be kind.", **dialogue}).encode())
+    assert json.loads(found.wire) == {"messages": [SYSTEM, USER, ASSISTANT]}
+    assert found.content == read_dialogue(line(SYSTEM, USER, ASSISTANT)).content
+
+
+def test_the_same_talk_with_other_tools_is_no_duplicate():
+    other = [{"type": "function", "function": {"name": "g"}}]
+    rows = [row(USER, ASSISTANT), row(USER, ASSISTANT, tools=TOOLS), row(USER, ASSISTANT, tools=other)]
+    assert len({read_dialogue(one).content for one in rows}) == 3
+    assert len({read_dialogue(one).question for one in rows}) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        (row(USER, called(function={"name": "f", "arguments": '{"a":'}), RESULT, ASSISTANT), "calls", "no JSON"),
+        (row(USER, called(function={"name": "f", "arguments": "[]"}), RESULT, ASSISTANT), "calls", "no object"),
+        (row(USER, called(function={"name": "f", "arguments": {}}), RESULT, ASSISTANT), "calls", "in a text"),
+        (row(USER, called(function={"name": ""}), RESULT, ASSISTANT), "calls", "names no function"),
+        (row(USER, called(function=None), RESULT, ASSISTANT), "calls", r"tool_calls\[0\] names"),
+        (row(USER, called(id=None), RESULT, ASSISTANT), "calls", "no id"),
+        (row(USER, {**CALLS, "tool_calls": [CALL, CALL]}, RESULT, RESULT, ASSISTANT), "calls", "no id of its own"),
+        (row(USER, {**CALLS, "tool_calls": CALL}, RESULT, ASSISTANT), "calls", "not a list"),
+        (row(USER, CALLS, OTHER_RESULT, ASSISTANT), "calls", "'d', which is no open call"),
+        (row(USER, CALLS, RESULT, RESULT, ASSISTANT), "calls", "no open call"),
+        (row(USER, TWO_CALLS, RESULT, ASSISTANT), "calls", r"'d' has no result before messages\[3\]"),
+        (row(USER, CALLS, RESULT, ASSISTANT, tools=[]), "calls", "does not offer"),
+        (row(USER, ASSISTANT, tools={}), "tools", "not a list"),
+        (row(USER, ASSISTANT, tools=[{"name": "f"}]), "tools", r"tools\[0\] names no function"),
+        (row(USER, ASSISTANT, functions=[{"name": "f", "parameters": []}]), "tools", "no JSON Schema"),
+        (row(USER, ASSISTANT, system=["x"]), "shape", "'system' is not a text"),
+        (row(SYSTEM, USER, ASSISTANT, system="x"), "shape", "which of the two"),
+    ],
+)
+def test_broken_tools_and_calls_are_refused_by_their_place(text: bytes, kind: str, said: str):
+    with pytest.raises(RejectedLineError, match=said) as caught:
+        read_dialogue(text)
+    assert caught.value.kind == kind
