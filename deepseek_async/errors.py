@@ -22,7 +22,7 @@
     ├─ BudgetExceededError              .budget .spent .needed .day: not sent, the day's money is used up
     ├─ ContentBlockedError              .direction .kinds: stopped by the content filter
     └─ BatchError
-       ├─ InputFormatError              .path .line: a line of the input that is no request
+       ├─ InputFormatError              .path .line .column: a line of the input that is no request
        ├─ InputChangedError              .path .line: the input is not the one of the output
        ├─ OutputLockedError             .path .owner: another run writes this output
        ├─ OutputWriteError              .path: the output cannot be written
@@ -348,6 +348,8 @@ class InputFormatError(BatchError, ValueError):
     """The input file; empty when rows come from an iterable."""
     line: int = 0
     """Line of the file, or position in the iterable, from 1."""
+    column: str | None = None
+    """The column that is empty, null or NaN where it would be asked about; None if something else is wrong."""
 
 
 class InputChangedError(BatchError):

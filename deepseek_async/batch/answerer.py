@@ -54,7 +54,7 @@ class Answerer:
     async def answer(self, row: Row, call: Call | DeepSeekError) -> BatchResult:
         """The end of the row for which ``call`` was prepared, without its price."""
         if isinstance(call, DeepSeekError):
-            return BatchResult(index=row.index, custom_id=row.custom_id, error=call)
+            return BatchResult(index=row.index, custom_id=row.custom_id, error=call, columns=row.columns)
         # Answers that came together are taken in before the next rows are sent. One kind of work at a time keeps the
         # processor's caches warm: with 100 in flight a row took 76 µs, and 100 µs without (scripts/bench, bulk_cpu).
         await asyncio.sleep(0)
@@ -73,6 +73,7 @@ class Answerer:
                 started=call.sent_at,
                 latency=time.monotonic() - started,
                 billed_attempts=() if call.bill is None else call.bill.attempts,
+                columns=row.columns,
             )
         return BatchResult(
             index=row.index,
@@ -83,6 +84,7 @@ class Answerer:
             latency=time.monotonic() - started,
             request_id=call.request_id,
             billed_attempts=() if call.bill is None else call.bill.attempts,
+            columns=row.columns,
         )
 
     def spent(self, call: Call) -> float:

@@ -7,7 +7,7 @@ from typing import Final
 
 from deepseek_async.errors import ConfigurationError
 
-_NOT_LINES: Final = frozenset({".gz", ".csv", ".parquet"})
+_NOT_LINES: Final = frozenset({".gz", ".csv", ".tsv", ".parquet"})
 
 
 def check_files(source: Path, output: Path) -> None:

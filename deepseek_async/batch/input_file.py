@@ -10,13 +10,32 @@ from typing import Any, BinaryIO, Final, Literal, cast
 
 from deepseek_async.errors import ConfigurationError
 
-Form = Literal["jsonl", "txt", "csv", "parquet"]
+Form = Literal["jsonl", "txt", "csv", "tsv", "parquet"]
 
 BUFFER: Final = 1 << 17
 _LOOKED_AT: Final = 1 << 16
 BOM: Final = b"\xef\xbb\xbf"
+_SHOWN: Final = 4096
+_BLANK: Final = 32
 _GZIP: Final = ".gz"
-_FORMS: Final[dict[str, Form]] = {".csv": "csv", ".parquet": "parquet", ".txt": "txt"}
+_FORMS: Final[dict[str, Form]] = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".parquet": "parquet", ".txt": "txt"}
+_FOREIGN: Final = (
+    # Old and new office files and archives share their first bytes; what they are their names say.
+    (b"PK\x03\x04", "a spreadsheet or an archive", "save the sheet as CSV in UTF-8, or unpack the archive"),
+    (b"\xd0\xcf\x11\xe0", "an old office file", "save the sheet as CSV in UTF-8"),
+    (b"PAR1", "a Parquet file", "let its name end in .parquet"),
+    (b"ARROW1", "an Arrow file", "write it as Parquet: pyarrow.parquet.write_table(pyarrow.feather.read_table(…), …)"),
+    (b"Obj\x01", "an Avro file", "write it as JSON lines or Parquet"),
+    (b"ORC", "an ORC file", "write it as Parquet"),
+    (b"SQLite format 3\0", "a SQLite database", "export the table: sqlite3 -csv -header FILE 'SELECT …'"),
+    (b"%PDF-", "a PDF file", "extract its text, a prompt a line or a JSON object a line"),
+    (b"\x1f\x8b", "packed by gzip", "let its name end in .gz"),
+    (b"BZh", "packed by bzip2", "unpack it"),
+    (b"\xfd7zXZ", "packed by xz", "unpack it"),
+    (b"(\xb5/\xfd", "packed by zstd", "unpack it"),
+)
+"""First bytes of files that are no rows, what they are, and what can be done. One may be the beginning of a text."""
+_SHEETS: Final = frozenset({".xlsx", ".xlsm", ".xls", ".ods", ".numbers"})
 _ENCODINGS: Final = (
     # UTF-32 first: its mark begins like that of UTF-16.
     (b"\xff\xfe\x00\x00", "UTF-32"),
@@ -60,6 +79,7 @@ def refuse_what_cannot_be_rows(path: Path) -> None:
             raise ConfigurationError(
                 f"the input {path} is {name}, and rows are read as UTF-8: convert it with iconv -f {name} -t UTF-8",
             )
+    _refuse_foreign(path, start)
     if form_of(path) == "jsonl":
         first = next((text for line in start.removeprefix(BOM).splitlines() if (text := line.strip())), b"")
         if first in {b"[", b"{"} or (first[:1] == b"[" and first[-1:] == b","):
@@ -68,6 +88,26 @@ def refuse_what_cannot_be_rows(path: Path) -> None:
                 f"the input {path} is JSON over several lines, and each row needs a line of its own: convert it with "
                 f"jq -c '{inner}'",
             )
+
+
+def _refuse_foreign(path: Path, start: bytes) -> None:
+    if path.suffix.lower() in _SHEETS:
+        raise ConfigurationError(
+            f"the input {path} is a spreadsheet, which is not read: save the sheet as CSV in UTF-8"
+        )
+    for mark, what, way in _FOREIGN:
+        # Texts begin with such letters too, and have no such bytes.
+        if start.startswith(mark) and (not mark.isascii() or not mark.isalnum() or _is_binary(start)):
+            raise ConfigurationError(f"the input {path} is {what}, and no rows: {way}")
+    if b"\0\0" in {start[:4:2], start[1:4:2]}:
+        raise ConfigurationError(
+            f"the input {path} is UTF-16 by the zero bytes in it, and rows are read as UTF-8: convert it with "
+            "iconv -f UTF-16LE -t UTF-8, or UTF-16BE",
+        )
+
+
+def _is_binary(start: bytes) -> bool:
+    return any(byte < _BLANK and byte not in b"\t\n\r\f\v" for byte in start[:_SHOWN])
 
 
 class _Unpacked(RawIOBase):

@@ -77,7 +77,7 @@ class Job:
         self._tally = Tally()
         self._fail_fast = FailFast(options.fail_fast)
         self._total: int | None = None
-        self._left = self._not_asked = 0
+        self._left = self._skipped = self._not_asked = 0
         self._record = b""
         self._restated = -1
         self._spent = self._paid = 0.0
@@ -147,7 +147,7 @@ class Job:
 
     def _conclude(self) -> None:
         """Every row of the input has an end, or the job says why not: a fault of ours must not look like success."""
-        ended = self._tally.done + self._left
+        ended = self._tally.done + self._left + self._skipped
         if ended == self._total and isinstance(self._stopped, str):
             self._stopped = None  # it was to start no more rows, and there were none
         elif self._stopped is None and ended != self._total:
@@ -165,7 +165,7 @@ class Job:
         first = self._dispatcher is None
         survey = await asyncio.to_thread(self._survey, journal)
         if first:
-            self._total, self._left = survey.total, survey.left
+            self._total, self._left, self._skipped = survey.total, survey.left, survey.skipped
             self._tally.resumed, self._tally.resumed_failed = survey.resumed, survey.resumed_failed
             self._made_up = survey.made_up
             self._spent = survey.finished.spent
@@ -289,6 +289,8 @@ class Job:
 
     def _keep(self, due: Due, result: BatchResult, journal: Journal) -> None:
         self._answerer.price(result)
+        if result.columns is not None and self._defaults.template is None:
+            self._tally.carry(result.columns)
         line = self._line(due, result)
         if line is not None:
             journal.append_nowait(line, Ending.of(result, copied=due.place is not None))
@@ -307,7 +309,8 @@ class Job:
         record, self._record = self._record, b""
         if due.place is not None and self._journal is not None:
             source = self._journal.read_line(due.place)
-            return copied_line(source, due.custom_id, due.hashed, due.row.index, record)
+            columns = due.row.columns
+            return copied_line(source, due.custom_id, due.hashed, due.row.index, columns=columns, record=record)
         origin = None if due.redo is None else self._options.redo.origin(due.redo)
         return encode_line(result, due.custom_id, due.hashed, origin, record + self._server.mark(result))
 
@@ -356,6 +359,8 @@ class Job:
             damaged_file=None if self._damaged_file is None else str(self._damaged_file),
             left=self._left,
             made_up=self._made_up,
+            skipped=self._skipped,
+            carried=list(self._tally.carried),
             not_asked=self._not_asked,
             spent=self._spent if self._options.budget is not None else self._tally.cost,
             stopped=self._stopped,

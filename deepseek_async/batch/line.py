@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from deepseek_async.batch.cells import as_json
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.errors import APIError, DeepSeekError
 from deepseek_async.quotation import plain
@@ -27,6 +28,7 @@ _ANSWERED: Final = _LINE.replace(b'"error":%b', b'"error":null').replace(b'"resp
     :-2
 ] + _FACTS.replace(b'"started":%b', b'"started":%.3f').replace(b'"cost":%b', b'"cost":%.10f')
 """What most lines are, in one piece: put together from parts, a line costs twice as much."""
+_COLUMNS: Final = b',"columns":%b'
 _TRAILER: Final = len(b',"crc32":"00000000"}}')
 _TRAILER_START: Final = b',"crc32":"'
 _CHECKSUM: Final = re.compile(rb',"crc32":"([0-9a-f]{8})"\}\}$')
@@ -58,6 +60,8 @@ class Facts(msgspec.Struct, gc=False):
     """Parameters that the row was sent with in place of its own, if there were any."""
     copy_of: str | None = None
     """The row whose answer this is, if it is not the row's own; itself in a line that was written once more."""
+    columns: msgspec.Raw = msgspec.Raw(b"")
+    """What stood beside the request in the row, if anything did."""
     run: msgspec.Raw = msgspec.Raw(b"")
     """How the run asks that wrote the line, if it is the first to ask in that way."""
     manifest: msgspec.Raw = msgspec.Raw(b"")
@@ -83,23 +87,6 @@ class Facts(msgspec.Struct, gc=False):
         return _SIMULATED + b"true" + server
 
 
-class _Message(msgspec.Struct, gc=False):
-    content: str | None = None
-
-
-class _Choice(msgspec.Struct, gc=False):
-    finish_reason: str | None = None
-    message: _Message | None = None
-
-
-class _Body(msgspec.Struct, gc=False):
-    choices: list[_Choice] = []
-
-
-class _Response(msgspec.Struct, gc=False):
-    body: _Body | None = None
-
-
 class FinishedRow(msgspec.Struct, gc=False):
     """What a resume needs of a line."""
 
@@ -119,33 +106,6 @@ class FinishedRow(msgspec.Struct, gc=False):
         return bytes(self.error) not in {b"", b"null"}
 
 
-class Answer(msgspec.Struct, gc=False):
-    """The part of a line that says what kind of answer it is."""
-
-    response: _Response | None = None
-
-    @property
-    def cut_off(self) -> bool:
-        """Whether the answer ended at ``max_tokens``."""
-        choice = self._choice
-        return choice is not None and choice.finish_reason == "length"
-
-    @property
-    def is_json(self) -> bool:
-        """Whether the content is JSON."""
-        choice = self._choice
-        try:
-            orjson.loads((choice.message.content if choice and choice.message else None) or "")
-        except (orjson.JSONDecodeError, UnicodeEncodeError):
-            return False
-        return True
-
-    @property
-    def _choice(self) -> _Choice | None:
-        body = self.response.body if self.response is not None else None
-        return body.choices[0] if body is not None and body.choices else None
-
-
 class _Copied(msgspec.Struct, gc=False):
     custom_id: str
     response: msgspec.Raw = msgspec.Raw(b"null")
@@ -154,7 +114,6 @@ class _Copied(msgspec.Struct, gc=False):
 
 
 _decode_finished = msgspec.json.Decoder(FinishedRow).decode
-_decode_answer = msgspec.json.Decoder(Answer).decode
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_copied = msgspec.json.Decoder(_Copied).decode
 
@@ -192,14 +151,25 @@ def encode_line(
         text += b',"predicted_cached_tokens":%d' % result.predicted_cached_tokens
     if result.billed_attempts:
         text += b',"billed":%b' % orjson.dumps([_billed(attempt) for attempt in result.billed_attempts])
+    if result.columns:
+        text += _columns(result.columns)
     if origin:
         text += b"," + orjson.dumps(origin)[1:-1]
     return _sealed(text + record)
 
 
-def copied_line(line: bytes, custom_id: str, hashed: int, index: int, record: bytes = b"") -> bytes:
+def copied_line(
+    line: bytes,
+    custom_id: str,
+    hashed: int,
+    index: int,
+    *,
+    columns: Mapping[str, Any] | None = None,
+    record: bytes = b"",
+) -> bytes:
     """The line for a row whose answer is in another row's ``line``: nothing was sent for it, and it cost nothing."""
     source = _decode_copied(text_of(line))
+    record = (_columns(columns) if columns else b"") + record
     facts = _FACTS % (index, 0, b"null", 0.0, b"0.0") + b',"copy_of":%b' % orjson.dumps(source.custom_id) + record
     if source.facts is not None:
         facts += source.facts.mark
@@ -211,7 +181,9 @@ def restated_line(line: bytes, record: bytes) -> bytes:
     row = _decode_finished(text_of(line))
     facts = row.facts or Facts()
     position = 0 if facts.index is None else facts.index
-    return copied_line(line, row.custom_id, facts.hashed or 0, position, record)
+    if bytes(facts.columns):
+        record = _COLUMNS % bytes(facts.columns) + record
+    return copied_line(line, row.custom_id, facts.hashed or 0, position, record=record)
 
 
 def text_of(line: bytes) -> bytes:
@@ -301,14 +273,6 @@ def hash_in(line: bytes) -> int:
     return int(line[HASH], 16)
 
 
-def decode_answer(line: bytes) -> Answer | None:
-    """The answer in a line that ``decode_line`` has taken; None if it is not in the API's form."""
-    try:
-        return _decode_answer(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
 def _sealed(text: bytes) -> bytes:
     return text + b',"crc32":"%08x"}}\n' % zlib.crc32(text)
 
@@ -323,6 +287,10 @@ def _facts(result: BatchResult) -> bytes:
     started = b"null" if result.started is None else b"%.3f" % result.started
     cost = b"null" if result.cost is None else b"%.10f" % result.cost
     return _FACTS % (result.index, result.attempts, started, result.latency, cost)
+
+
+def _columns(columns: Mapping[str, Any]) -> bytes:
+    return _COLUMNS % as_json(columns)
 
 
 def _billed(attempt: BilledAttempt) -> dict[str, Any]:

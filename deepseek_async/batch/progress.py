@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final, Self
+from collections.abc import Mapping
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -11,6 +12,7 @@ from deepseek_async.batch.result import BatchResult
 from deepseek_async.types import CompletionUsage
 
 _KEPT_FAILURES: Final = 10
+_NAMED: Final = 100
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +88,12 @@ class Tally:
         self.last_error: str | None = None
         self.failures: Counter[str] = Counter()
         self.first_failures: list[BatchResult] = []
+        self.carried: dict[str, None] = {}
+
+    def carry(self, columns: Mapping[str, Any]) -> None:
+        """Note what a row that is a request by itself has beside it."""
+        if len(self.carried) < _NAMED:
+            self.carried.update(dict.fromkeys(map(str, columns)))
 
     def add(self, ending: Ending) -> None:
         """Count a row that has ended."""

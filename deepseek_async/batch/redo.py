@@ -7,7 +7,8 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from deepseek_async.batch.line import FinishedRow, decode_answer
+from deepseek_async.batch.answer_kind import decode_answer
+from deepseek_async.batch.line import FinishedRow
 from deepseek_async.batch.row import Row
 from deepseek_async.errors import ConfigurationError, ReasoningBudgetExhaustedError
 

@@ -43,6 +43,11 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
     """What did not go as it was meant to, without any row being lost for it."""
     left: int = 0
     """Rows without an end that this run left alone, because it was asked to run only others again."""
+    skipped: int = 0
+    """Rows without an end that were left out because a cell that they would ask about is empty, null or NaN."""
+    carried: list[str] = []
+    """What stands beside the requests of this run and was not sent, because it is no parameter of the API: the first
+    hundred names. Empty with a template, which says what is asked about."""
     not_asked: int = 0
     """Rows of earlier runs that this input does not ask for. Their lines stay in the output."""
     made_up: int = 0
@@ -54,9 +59,9 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def complete(self) -> bool:
-        """Whether every row of the input has an end, or was left alone on request."""
+        """Whether every row of the input has an end, or was left alone or left out on request."""
         progress = self.progress
-        return progress.total is not None and progress.done + self.left == progress.total
+        return progress.total is not None and progress.done + self.left + self.skipped == progress.total
 
     @property
     def rows(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -45,6 +46,9 @@ class BatchResult(msgspec.Struct, kw_only=True):
     """``x-ds-trace-id`` of the answer."""
     billed_attempts: tuple[BilledAttempt, ...] = ()
     """Every request that was billed, where one of them gave no answer; ``usage`` and ``cost`` are their sums."""
+
+    columns: Mapping[str, Any] | None = None
+    """What stood beside the request in its row, and was not sent; None if nothing did."""
 
     @property
     def ok(self) -> bool:

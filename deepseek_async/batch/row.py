@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.errors import ConfigurationError, InputFormatError, InvalidRequestError
+from deepseek_async.batch.cells import WRITTEN_EMPTY, Empty, EmptyCellError, checked_empty
+from deepseek_async.batch.record import PARAMETERS, Values, parameters_of, prompt_messages, unpacked
+from deepseek_async.batch.template import Template
+from deepseek_async.errors import ConfigurationError, DeepSeekError, InputFormatError, InvalidRequestError
 from deepseek_async.resources.parameters import chat_parameters
 from deepseek_async.structured import Form
 
@@ -18,9 +22,12 @@ _MAPPINGS: Final = (dict, Mapping)
 _NOT_SENT: Final = ("stream", "stream_options", "prompt")
 _CUSTOM_ID: Final = "custom_id"
 _REQUESTED: Final = frozenset({"prompt", "messages", "body"})
+_NO_MESSAGES: Final = (str, int, float, bytes, list, tuple, type(None))
 _REQUESTS: Final = _REQUESTED | {_CUSTOM_ID}
+_NO_ID: Final = re.compile("[\x00-\x08\n-\x1f\x7f-\x9f\ud800-\udfff]")
 _CAPS: Final = ("max_tokens", "max_completion_tokens")
 _TRANSLATED: Final = frozenset({*_NOT_SENT, *_CAPS[1:], "thinking"})
+_ENVELOPE: Final = frozenset({_CUSTOM_ID, "method", "url", "body"})
 _ENDPOINTS: Final = frozenset({"/v1/chat/completions", "/chat/completions"})
 
 
@@ -39,6 +46,8 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     """What could not be read, kept to tell equal bad rows apart."""
     form: Form | None = None
     """What its answer has to fit; ``body`` asks for it."""
+    columns: Mapping[str, Any] | None = None
+    """What stands beside the request, for who joins the answers with it; it is not sent."""
 
 
 class Defaults(msgspec.Struct, frozen=True):
@@ -53,15 +62,24 @@ class Defaults(msgspec.Struct, frozen=True):
     form: Form | None = None
     """What the answers have to fit, but for rows with a ``response_format`` of their own."""
 
+    empty: Empty = "refuse"
+    """What becomes of rows that would ask about an empty, null or NaN cell."""
+
     def __post_init__(self) -> None:
+        checked_empty(self.empty)
         if not isinstance(self.model, str) or not self.model.strip():
             raise ConfigurationError(f"model must be a model's name, for example {DEFAULT_MODEL!r}, not {self.model!r}")
+
+    def leaves_out(self, error: DeepSeekError | None) -> bool:
+        """Whether a row with that error is to be passed over."""
+        return self.empty == "skip" and isinstance(error, InputFormatError) and error.column is not None
 
 
 class RowReader:
     """Brings values to rows, in order. ``path`` is named in errors; empty for an iterable.
 
     With ``wanted``, rows at whose position it holds 0 need not be read: see ``wants_next``.
+    Raises ConfigurationError for a template that is none.
     """
 
     def __init__(self, defaults: Defaults, path: str = "", wanted: Sequence[int] | None = None) -> None:
@@ -69,7 +87,16 @@ class RowReader:
         self._path = path
         self._wanted = wanted
         self._index = 0
+        self._values: Values = "json"
+        self._template = None if defaults.template is None else Template(defaults.template)
+        self._parameters = unpacked(defaults.parameters)
         self._id_column = defaults.id_column or _CUSTOM_ID
+
+    def reads_table(self, columns: Sequence[str], *, typed: bool) -> None:
+        """Every value that comes is a row of a table with these columns. Raises ConfigurationError."""
+        self._values = "table" if typed else "text"
+        if self._defaults.template is not None:
+            self._template = Template(self._defaults.template, columns, frozenset() if typed else WRITTEN_EMPTY)
 
     @property
     def wants_all(self) -> bool:
@@ -93,78 +120,69 @@ class RowReader:
         index, self._index = self._index, self._index + 1
         line = index + 1 if line is None else line
         custom_id = None
+        if isinstance(value, tuple) and hasattr(value, "_asdict"):
+            value = value._asdict()  # a named tuple is a record
         try:
             if isinstance(value, _MAPPINGS) and self._id_column in value:
                 custom_id = _identifier(value[self._id_column], self._id_column)
             if custom_id is None and self._defaults.id_column is not None:
                 return self._without_id(index, line, value)
-            parameters = self._parameters(value)
+            parameters, columns = self._request(value)
             body = self._body(parameters)
             form = form or self._defaults.form
             if form is None or parameters.get("response_format") is not None:
-                return Row(index, line, custom_id, body)
-            return Row(index, line, custom_id, form.adapted(body), form=form)
+                return Row(index, line, custom_id, body, columns=columns)
+            return Row(index, line, custom_id, form.adapted(body), columns=columns, form=form)
         except InvalidRequestError as error:
-            return self._bad(index, line, error.message, repr(value).encode("utf-8", "replace"), custom_id)
+            row = self._bad(index, line, error, repr(value).encode("utf-8", "replace"))
+            return msgspec.structs.replace(row, custom_id=custom_id, columns=self._beside(value))
 
     def unreadable(self, line: int, reason: str, text: bytes) -> Row:
         """The row for a line that could not even be parsed."""
         index, self._index = self._index, self._index + 1
-        return self._bad(index, line, reason, text)
+        return self._bad(index, line, InvalidRequestError(reason), text)
 
     def _without_id(self, index: int, line: int, value: Any) -> Row:
         reason = f"it has no id: there is nothing under {self._id_column!r}"
-        return self._bad(index, line, reason, repr(value).encode("utf-8", "replace"))
+        return self._bad(index, line, InvalidRequestError(reason), repr(value).encode("utf-8", "replace"))
 
-    def _bad(self, index: int, line: int, reason: str, text: bytes, custom_id: str | None = None) -> Row:
+    def _bad(self, index: int, line: int, reason: InvalidRequestError, text: bytes) -> Row:
         place = f"{self._path}, line {line}" if self._path else f"request {line}"
-        error = InputFormatError(f"{place}: {reason}", path=self._path, line=line)
-        return Row(index, line, custom_id, error=error, text=text)
+        column = reason.column if isinstance(reason, EmptyCellError) else None
+        error = InputFormatError(f"{place}: {reason.message}", path=self._path, line=line, column=column)
+        return Row(index, line, error=error, text=text)
 
-    def _parameters(self, value: Any) -> Mapping[str, Any]:
-        if self._defaults.template is not None:
-            return self._from_template(value, self._defaults.template)
+    def _request(self, value: Any) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
+        """The parameters, and what stands beside them. Raises InvalidRequestError."""
+        if self._template is not None:
+            if not isinstance(value, _MAPPINGS):
+                raise InvalidRequestError(f"a template needs an object with named columns, not {_kind(value)}")
+            return {"prompt": self._template.fill(value, self._defaults.empty)}, self._beside(value)
         if isinstance(value, str):
-            return {"prompt": value}
+            return {"prompt": value}, None
         if isinstance(value, _MAPPINGS):
-            return self._from_mapping(value)
+            if "body" in value:
+                return _enclosed(value), None if value.keys() <= _ENVELOPE else self._beside(value)
+            if len(value) == 1 and self._values == "json":
+                return value, None if value.keys() <= PARAMETERS else self._beside(value)
+            return parameters_of(value, self._values), self._beside(value)
         if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-            return {"messages": _messages(value)}
+            return {"messages": _messages(value)}, None
         raise InvalidRequestError(
             f"expected a prompt, a list of messages or an object with one of them, not {_kind(value)}",
         )
 
-    def _from_mapping(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
-        if "body" not in value:
-            ids = {_CUSTOM_ID, self._id_column}
-            if ids.isdisjoint(value):
-                return value
-            return {name: item for name, item in value.items() if name not in ids or name in _REQUESTED}
-        url, method = value.get("url", "/v1/chat/completions"), value.get("method", "POST")
-        if url not in _ENDPOINTS:
-            raise InvalidRequestError(f"url is {url!r}; a batch sends /v1/chat/completions")
-        if method != "POST":
-            raise InvalidRequestError(f"method is {method!r}; a batch sends POST")
-        body = value["body"]
-        if not isinstance(body, _MAPPINGS):
-            raise InvalidRequestError(f"body must be an object, not {_kind(body)}")
-        return body
-
-    def _from_template(self, value: Any, template: str) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
-            raise InvalidRequestError(f"a template needs an object with named columns, not {_kind(value)}")
-        try:
-            prompt = template.format_map(value)
-        except KeyError as error:
-            raise InvalidRequestError(
-                f"the template names the column {error}, and the row has: {', '.join(map(str, value))}",
-            ) from None
-        except (ValueError, IndexError, AttributeError, TypeError) as error:
-            raise InvalidRequestError(f"the template cannot be filled: {error}") from None
-        return {"prompt": prompt}
+    def _beside(self, value: Any) -> Mapping[str, Any] | None:
+        """What stands beside the request, under the names there; None if there is nothing."""
+        if not isinstance(value, _MAPPINGS):
+            return None
+        asked: Collection[str] = _ENVELOPE if "body" in value else PARAMETERS
+        if self._template is not None:
+            asked = self._template.columns
+        return {name: item for name, item in value.items() if name not in asked and name != self._id_column} or None
 
     def _body(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        defaults = self._defaults.parameters
+        defaults = self._parameters
         if not defaults:
             merged = {"model": self._defaults.model, **parameters}
         else:
@@ -173,9 +191,53 @@ class RowReader:
                 defaults = {name: value for name, value in defaults.items() if name not in _CAPS}
             merged = {"model": self._defaults.model, **defaults, **parameters}
         if "messages" not in merged:
-            merged["messages"] = _prompt_messages(parameters)
+            merged["messages"] = prompt_messages(parameters, self._values, self._defaults.empty)
             del merged["prompt"]
         return _checked(merged)
+
+
+def _enclosed(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The request in a line of OpenAI's Batch. Raises InvalidRequestError."""
+    url, method = line.get("url", "/v1/chat/completions"), line.get("method", "POST")
+    if url not in _ENDPOINTS:
+        raise InvalidRequestError(f"url is {url!r}; a batch sends /v1/chat/completions")
+    if method != "POST":
+        raise InvalidRequestError(f"method is {method!r}; a batch sends POST")
+    body = line["body"]
+    if not isinstance(body, _MAPPINGS):
+        raise InvalidRequestError(f"body must be an object, not {_kind(body)}")
+    return body
+
+
+def is_id(text: str) -> bool:
+    """Whether ``text`` can be a row's id: control characters would come to a terminal with it."""
+    return bool(text) and (text.isprintable() or _NO_ID.search(text) is None)
+
+
+def check_columns(
+    defaults: Defaults,
+    columns: Sequence[str],
+    table: str,
+    written: Sequence[str] | None = None,
+) -> None:
+    """Raise ConfigurationError for a table that has not what is asked for.
+
+    ``table`` says what it has; ``written`` are the names of its columns before they were told apart.
+    """
+    wanted = [] if defaults.template is None else Template(defaults.template, columns).columns
+    for name in wanted:
+        if name not in columns:
+            raise ConfigurationError(f"the template names the column {name!r}; {table}")
+    if defaults.id_column is not None and defaults.id_column not in columns:
+        raise ConfigurationError(f"the ids are to be in the column {defaults.id_column!r}; {table}")
+    if not wanted and _REQUESTED.isdisjoint(columns):
+        raise ConfigurationError(
+            f"without a column prompt or messages a table needs a template, for example 'Summarise: {{text}}'; {table}",
+        )
+    asked = {*(wanted or PARAMETERS), defaults.id_column or _CUSTOM_ID}
+    for name in written or columns:
+        if name in asked and (written or columns).count(name) > 1:
+            raise ConfigurationError(f"there is more than one column {name!r}; {table}")
 
 
 def overridden(body: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -206,27 +268,14 @@ def _checked(merged: dict[str, Any]) -> dict[str, Any]:
     return chat_parameters(model, messages, {}, merged)
 
 
-def _prompt_messages(parameters: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Raises InvalidRequestError if there is no prompt."""
-    if "prompt" not in parameters:
-        raise InvalidRequestError(
-            f"neither messages nor prompt among its keys: {', '.join(map(str, parameters)) or 'none'}",
-        )
-    prompt = parameters["prompt"]
-    if not isinstance(prompt, str):
-        raise InvalidRequestError(f"prompt must be a string, not {_kind(prompt)}")
-    if not prompt.strip():
-        raise InvalidRequestError("the prompt is empty")
-    return [{"role": "user", "content": prompt}]
-
-
 def _messages(value: Sequence[Any]) -> Sequence[Any]:
     """Raises InvalidRequestError for a list of requests, which the API would take for a broken conversation."""
-    first = value[0] if value else None
-    if isinstance(first, str) or (isinstance(first, Mapping) and not first.keys().isdisjoint(_REQUESTS)):
-        raise InvalidRequestError(
-            "a list of requests, where one request is expected: give each its own line (jq -c '.[]')",
-        )
+    for item in value:
+        if isinstance(item, _NO_MESSAGES) or (isinstance(item, Mapping) and not item.keys().isdisjoint(_REQUESTS)):
+            raise InvalidRequestError(
+                "a list of requests, where one request is expected: give each its own line (jq -c '.[]'); a list is a "
+                "conversation, of which each message is an object",
+            )
     return value
 
 
@@ -237,7 +286,7 @@ def _kind(value: Any) -> str:
 def _identifier(value: Any, column: str) -> str | None:
     if value is None:
         return None
-    if type(value) is str and value and value.isprintable():
+    if type(value) is str and is_id(value):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)

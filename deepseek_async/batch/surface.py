@@ -10,8 +10,10 @@ from typing import Any, Final
 import msgspec
 
 from deepseek_async.batch.answerer import Answerer
+from deepseek_async.batch.cells import Empty
 from deepseek_async.batch.dispatcher import Dispatcher
 from deepseek_async.batch.fail_fast import FIRST_ROWS
+from deepseek_async.batch.frames import as_table
 from deepseek_async.batch.job import Job
 from deepseek_async.batch.journal import LOW_WATER
 from deepseek_async.batch.options import JobOptions
@@ -19,10 +21,11 @@ from deepseek_async.batch.own_forms import OwnForms
 from deepseek_async.batch.progress import Progress
 from deepseek_async.batch.report import BatchReport
 from deepseek_async.batch.result import BatchResult
-from deepseek_async.batch.row import DEFAULT_MODEL, Defaults, RowReader
+from deepseek_async.batch.row import DEFAULT_MODEL, Defaults, RowReader, check_columns
 from deepseek_async.batch.schedule.feed import Clock, Order, Schedule, SystemClock, Window
 from deepseek_async.batch.schedule.off_peak import OffPeak
 from deepseek_async.batch.simulated import Server
+from deepseek_async.batch.template import Template
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.pricing import Meter, PriceTable, price_table
@@ -60,7 +63,9 @@ class Batch:
         *,
         ordered: bool = False,
         model: str = DEFAULT_MODEL,
+        template: str | None = None,
         id_column: str | None = None,
+        empty: Empty = "refuse",
         concurrency: int | None = None,
         **parameters: Any,
     ) -> AsyncGenerator[BatchResult, None]:
@@ -72,8 +77,10 @@ class Batch:
         ``response_format`` may be a class, as for ``chat.completions.create``, here or in a request: an answer is
         checked, asked again if it does not fit, and is the result's ``parsed``.
         A request that fails is a result with ``error`` set; nothing is raised for it. ``model`` and further
-        ``parameters`` apply to requests that do not name their own. ``id_column`` names the key that holds a request's
-        id, in place of ``custom_id``. Raises ConfigurationError for a single request.
+        ``parameters`` apply to requests that do not name their own. ``template``, ``id_column`` and ``empty`` are
+        those of ``job``; of a request that is skipped there is no result. A data frame of pandas or polars and a table
+        of pyarrow are read as rows. Raises ConfigurationError for a single request, and for a table without what the
+        template asks for.
         """
         if isinstance(requests, str | bytes | Mapping):
             # They can be iterated over, and each letter of a prompt would be paid for.
@@ -82,8 +89,14 @@ class Batch:
                 "file",
             )
         output = StructuredOutput.of(parameters.get("response_format"))
-        defaults = _defaults(output, parameters, model=model, id_column=id_column)
+        defaults = _defaults(output, parameters, model=model, template=template, id_column=id_column, empty=empty)
         reader, forms = RowReader(defaults), OwnForms()
+        table = as_table(requests)
+        if table is not None:
+            check_columns(defaults, table.columns, "the table has: " + ", ".join(table.columns))
+            reader.reads_table(table.columns, typed=True)
+        elif template is not None:
+            Template(template).check_names()
         common = self._answerer.checking(output)
 
         def answer(request: Any) -> Coroutine[Any, Any, BatchResult]:
@@ -96,7 +109,7 @@ class Batch:
             return answerer.answer(row, answerer.prepare(row))
 
         dispatcher = Dispatcher(
-            requests,
+            requests if table is None else table,
             answer,
             concurrency=self._checked(concurrency),
             ordered=ordered,
@@ -105,7 +118,8 @@ class Batch:
         try:
             async for _, result in results:
                 common.price(result)
-                yield result
+                if not defaults.leaves_out(result.error):
+                    yield result
         finally:
             await results.aclose()
 
@@ -117,6 +131,7 @@ class Batch:
         model: str = DEFAULT_MODEL,
         template: str | None = None,
         id_column: str | None = None,
+        empty: Empty = "refuse",
         ordered: bool = False,
         concurrency: int | None = None,
         order: Order | None = None,
@@ -145,6 +160,7 @@ class Batch:
             model=model,
             template=template,
             id_column=id_column,
+            empty=empty,
             ordered=ordered,
             concurrency=concurrency,
             order=order,
@@ -172,6 +188,7 @@ class Batch:
         model: str = DEFAULT_MODEL,
         template: str | None = None,
         id_column: str | None = None,
+        empty: Empty = "refuse",
         ordered: bool = False,
         concurrency: int | None = None,
         order: Order | None = None,
@@ -192,8 +209,12 @@ class Batch:
         """A job that has not begun, for callers that want to stop it or to ask for its progress.
 
         - ``source``: JSONL (OpenAI Batch lines, ``{"messages": …}``, ``{"prompt": …}`` or strings), ``.txt``
-          with a prompt a line, or ``.csv`` or ``.parquet`` with a ``template`` such as ``"Translate: {text}"``.
-          Nobody may write to it meanwhile.
+          with a prompt a line, or ``.csv``, ``.tsv`` or ``.parquet`` with a column ``prompt`` or ``messages``, or
+          with a ``template`` such as ``"Translate: {text}"``. Of a row's columns or keys those that are parameters of
+          the API are sent; all others are carried along to the output (``columns``). Nobody may write to it meanwhile.
+        - ``empty``: what becomes of a row whose prompt, or a cell that its template asks about, is empty, null or
+          NaN: ``"refuse"`` ends it with an InputFormatError, ``"skip"`` leaves it out and counts it, and ``"send"``
+          asks without it.
         - ``output``: JSONL of OpenAI Batch output lines, in the order in which rows end. Rows that have a line
           there are not run again.
         - ``ordered``: write the lines in the order of the input; one slow row then holds back those after it.
@@ -232,7 +253,7 @@ class Batch:
             Path(output),
             self._answerer.checking(form),
             server=self._server,
-            defaults=_defaults(form, parameters, model=model, template=template, id_column=id_column),
+            defaults=_defaults(form, parameters, model=model, template=template, id_column=id_column, empty=empty),
             concurrency=self._checked(concurrency),
             schedule=self._schedule(order, window, deadline, ordered=ordered),
             ordered=ordered,

@@ -81,13 +81,15 @@ class Survey:
         self.resumed_failed = 0
         self.left = 0
         """Rows without an end that this run leaves alone, because it only repeats others."""
+        self.skipped = 0
+        """Rows without an end that are left out, because they would ask about an empty cell."""
         self._manifest = ManifestWriter()
         self.how_it_asks = how_it_asks(defaults)
         """How this run asks, as JSON; None if the runs before asked alike."""
 
     def look(self, stopped: Callable[[], bool]) -> None:
         """Go once over the input. Raises InputFormatError or InputChangedError for what must not be paid for."""
-        if self.finished or self._shard is not None or self._redo:
+        if self.finished or self._shard is not None or self._redo or self._defaults.empty == "skip":
             self._compare(stopped)
         else:
             self._count(stopped)
@@ -198,6 +200,9 @@ class Survey:
         if self._shard is not None and not self._shard.has(_name(row, hashed, occurrence).encode()):
             return False
         self.total += 1
+        if row.error is not None and self._defaults.leaves_out(row.error):
+            self.skipped += 1
+            return False
         if end == End.ANSWERED:
             self.resumed += 1  # first, because of a million rows all but a few are
             return False

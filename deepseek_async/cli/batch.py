@@ -47,7 +47,7 @@ def run(
         Path,
         Parameter(
             name="IN",
-            help="JSON lines (OpenAI Batch, messages, prompt), .txt with a prompt a line, .csv or .parquet; also "
+            help="JSON lines (OpenAI Batch, messages, prompt), .txt with a prompt a line, .csv, .tsv or .parquet; also "
             "packed, as .jsonl.gz, .txt.gz or .csv.gz.",
         ),
     ],
@@ -99,6 +99,7 @@ def run(
     options = {
         "template": rows.template,
         "id_column": rows.id_column,
+        "empty": rows.empty or "refuse",
         "ordered": ordered,
         **(schedule or ScheduleFlags()).options(),
         **(job or JobFlags()).options(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import Group, Parameter
 from cyclopts.types import NonNegativeFloat, PositiveInt
@@ -24,6 +24,7 @@ _OWN_FLAGS: Final = {
     "thinking": "--thinking",
     "template": "--template",
     "id_column": "--id-column",
+    "empty": "--empty",
     "ordered": "--ordered",
     "concurrency": "--concurrency",
     "order": "--schedule",
@@ -52,7 +53,7 @@ class RowFlags:
     ] = None
     template: Annotated[
         str | None,
-        Parameter(group=ROWS, help="Prompt with {column} places, for .csv and for rows that are records."),
+        Parameter(group=ROWS, help="Prompt with {column} places, for tables and for rows that are records."),
     ] = None
     id_column: Annotated[
         str | None,
@@ -61,6 +62,14 @@ class RowFlags:
             metavar="NAME",
             help="Column, or key, with each row's id, by which the row is known when its text changes. Default: "
             "custom_id, where there is one.",
+        ),
+    ] = None
+    empty: Annotated[
+        Literal["refuse", "send", "skip"] | None,
+        Parameter(
+            group=ROWS,
+            help="A row that would ask about an empty, null or NaN cell fails (refuse), is asked without it (send), or "
+            "is left out (skip). Default: refuse.",
         ),
     ] = None
     max_tokens: Annotated[PositiveInt | None, Parameter(group=ROWS, help="Longest answer, reasoning included.")] = None
@@ -91,6 +100,7 @@ class RowFlags:
             parameters={**before.parameters, **given},
             template=before.template if self.template is None else self.template,
             id_column=before.id_column if self.id_column is None else self.id_column,
+            empty=self.empty or before.empty,
         )
 
     def parameters(self) -> dict[str, Any]:

@@ -75,6 +75,9 @@ def summary(
             f"  cache     {progress.cached_tokens:,} tokens hit, {share:.0%} of the "
             f"{report.predicted_cached_tokens:,} that the order of the rows promised"
         )
+    if report.carried:
+        names = one_line(", ".join(report.carried), _WIDTH)
+        yield f"  carried   {names}: not sent, because the API has no such parameters; they stand beside the answers"
     if report.not_asked:
         yield f"  left out  {counted(report.not_asked, 'row')} of earlier runs that the input does not ask for any more"
     for warning in report.warnings:
@@ -108,6 +111,8 @@ def _ends(report: BatchReport) -> str:
         parts.append(f"{report.progress.copied:,} of them copies of equal rows")
     if report.left:
         parts.append(f"{report.left:,} without an answer left alone: run without --redo")
+    if report.skipped:
+        parts.append(f"{report.skipped:,} left out, because a cell is empty")
     return " · ".join(parts)
 
 

@@ -125,7 +125,9 @@ def test_nulls_are_left_out():
     assert set(body_of({"prompt": "Hello", "temperature": None, "custom_id": None})) == {"model", "messages"}
 
 
-@pytest.mark.parametrize(("given", "name"), [("a", "a"), ("ä b/ü", "ä b/ü"), (7, "7"), (0, "0"), (None, None)])
+@pytest.mark.parametrize(
+    ("given", "name"), [("a", "a"), ("ä b/ü", "ä b/ü"), ("a\tb\u2028", "a\tb\u2028"), (7, "7"), (0, "0"), (None, None)]
+)
 def test_custom_ids_are_texts_or_whole_numbers(given: Any, name: str | None):
     assert read({"prompt": "Hello", "custom_id": given}).custom_id == name
 
@@ -162,7 +164,7 @@ def test_other_custom_ids_are_refused(given: Any):
         ("", "the prompt is empty"),
         (" \t", "the prompt is empty"),
         ({"prompt": 3}, "prompt must be a string, not int"),
-        ({"prompt": None}, "prompt must be a string, not null"),
+        ({"prompt": None}, "the prompt is null"),
         ({"text": "Hello"}, "neither messages nor prompt among its keys"),
         ({}, "neither messages nor prompt among its keys: none"),
         (["one", "two"], "a list of requests, where one request is expected"),
@@ -193,11 +195,11 @@ def test_a_bad_value_is_a_row_with_the_reason(value: Any, said: str):
         ("{text}", "Hello", "not str"),
         ("{text}", {"other": 1}, "'text', and the row has: other"),
         ("{n:.2f}", {"n": "many"}, "cannot be filled"),
-        ("{n:d}", {"n": None}, "cannot be filled"),
+        ("{n:d}", {"n": None}, "the column 'n' is null"),
         ("{n[0]}", {"n": 5}, "cannot be filled"),
         ("{n[x]}", {"n": "text"}, "cannot be filled"),
         ("{n.x}", {"n": "text"}, "cannot be filled"),
-        ("{text}", {"text": "  "}, "the prompt is empty"),
+        ("{text}", {"text": "  "}, "the column 'text' is empty"),
     ],
 )
 def test_a_template_that_does_not_fit_is_a_row_with_the_reason(template: str, value: Any, said: str):

@@ -72,7 +72,6 @@ def test_an_empty_file_has_no_rows(tmp_path: Path, content: bytes):
         b"{'prompt': 'a'}",
         b'{"prompt":"a"} {"prompt":"b"}',
         b'"\xff"',
-        b'{"prompt":"a","temperature":NaN}',
         b'{"prompt":"a","temperature":Infinity}',
         b'{"messages":' + b"[" * 1000 + b"]" * 1000 + b"}",
         b'{"messages":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
@@ -101,6 +100,12 @@ def test_half_of_an_emoji_is_read_so_that_the_request_can_say_where_it_is(tmp_pa
     rows = rows_of(tmp_path / "in.jsonl", '{"prompt":"cut \\ud83d off"}\n"b"\n')
 
     assert prompts(rows) == ["cut \ud83d off", "b"]
+
+
+def test_a_number_that_is_missing_is_not_sent(tmp_path: Path):
+    rows = rows_of(tmp_path / "in.jsonl", '{"prompt":"a","temperature":NaN,"label":NaN}\n')
+
+    assert set(rows[0].body or ()) == {"model", "messages"}
 
 
 @given(st.binary(max_size=200))
@@ -323,7 +328,7 @@ def test_a_parquet_file_with_prompts_needs_no_template(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("template", "reason"),
-    [("{nope}", "the template names the column 'nope'; .* has: text"), (None, "needs a template.*it has: text")],
+    [("{nope}", "the template names the column 'nope'; .* has: text"), (None, "needs a template.* has: text")],
 )
 def test_a_parquet_file_without_the_column_is_refused_before_the_first_row(
     tmp_path: Path,

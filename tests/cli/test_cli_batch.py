@@ -116,7 +116,7 @@ async def test_at_most_ten_failures_are_shown(command: CommandLine, serve: Serve
         (["-", "-o", "out.jsonl"], "it cannot come from standard input: save it to a file first"),
         (["in.jsonl", "-o", "-"], "it cannot be standard output: name a file"),
         (["in.jsonl", "-o", "out.csv"], "let it end in .jsonl"),
-        (["in.csv", "-o", "out.jsonl"], "a CSV input needs a template"),
+        (["in.csv", "-o", "out.jsonl"], "a table needs a template"),
         (["in.csv", "-o", "out.jsonl", "--template", "{nope}"], "the template names the column 'nope'"),
         (["in.jsonl", "-o", "out.jsonl", "--param", "top_p"], "write NAME=JSON"),
         (["in.jsonl", "-o", "out.jsonl", "--param", "stop=END"], "a string needs its quotes"),

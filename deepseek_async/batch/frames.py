@@ -1,0 +1,61 @@
+"""Tables in memory as rows: what iterating over a data frame gives is the names of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable, Iterator
+from typing import Any, Final
+
+from deepseek_async.batch.delimited import told_apart
+from deepseek_async.errors import ConfigurationError
+
+_ROWS: Final = 256
+
+
+class Table(Iterable[dict[str, Any]]):
+    """The rows of a data frame of pandas or polars, or of a table of pyarrow, made as they are asked for."""
+
+    def __init__(self, columns: Iterable[Any], rows: Iterator[Iterable[Any]]) -> None:
+        self.columns = told_apart([str(name) for name in columns])
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (dict(zip(self.columns, map(_plain, values), strict=True)) for values in self._rows)
+
+
+def as_table(requests: Iterable[Any] | AsyncIterable[Any]) -> Table | None:
+    """The table that ``requests`` is; None if it is none. Raises ConfigurationError for one that is not there yet.
+
+    A table is known by its methods, so that none of these libraries is imported here.
+    """
+    frame: Any = requests
+    if hasattr(frame, "itertuples") and hasattr(frame, "columns"):
+        return Table(frame.columns, frame.itertuples(index=False, name=None))
+    if hasattr(frame, "iter_rows") and hasattr(frame, "columns"):
+        return Table(frame.columns, frame.iter_rows())
+    if hasattr(frame, "schema") and hasattr(frame, "to_pylist"):
+        return Table(frame.schema.names, _arrow_rows(frame))
+    if hasattr(frame, "collect_schema") or hasattr(frame, "__dataframe__"):
+        raise ConfigurationError(
+            f"a {type(frame).__name__} has no rows to read: give map a data frame of pandas or polars (.collect(), "
+            ".to_pandas()), a table of pyarrow, or a list of dicts",
+        )
+    return None
+
+
+def _arrow_rows(table: Any) -> Iterator[Iterable[Any]]:
+    for start in range(0, table.num_rows, _ROWS):
+        columns = (_arrow_values(column) for column in table.slice(start, _ROWS).columns)
+        yield from zip(*columns, strict=True)
+
+
+def _arrow_values(column: Any) -> list[Any]:
+    return column.to_pylist(maps_as_pydicts="lossy")  # type: ignore[no-any-return]
+
+
+def _plain(value: Any) -> Any:
+    """A value of numpy, or a series of polars, as one of Python."""
+    if isinstance(value, str | int | float | None):
+        return value
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return value.to_list() if hasattr(value, "to_list") else value

@@ -1,0 +1,101 @@
+"""A record, which is a row of a table or a JSON object: what of it is the request, and what stands beside it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final, Literal
+
+from deepseek_async.batch.cells import (
+    WRITTEN_EMPTY,
+    Empty,
+    EmptyCellError,
+    as_text,
+    emptiness,
+    from_text,
+    is_empty,
+    is_missing,
+    whole,
+    without_nulls,
+)
+from deepseek_async.errors import InvalidRequestError
+from deepseek_async.lint.translation import KNOWN
+
+Values = Literal["json", "table", "text"]
+"""Where the values of a record come from: JSON or Python, a table whose columns have types, one where all is text."""
+
+EXTRA_BODY: Final = "extra_body"
+PARAMETERS: Final = KNOWN | {"prompt", EXTRA_BODY}
+"""What a record asks with. All else in it is the user's, and no business of the API."""
+
+_WHOLE: Final = frozenset({"max_tokens", "max_completion_tokens", "n", "top_logprobs"})
+_TEXTS: Final = frozenset({"model", "prompt", "reasoning_effort", "stop", "user_id"})
+"""Parameters that stay texts, whatever number or word they look like."""
+_NOTHING: Final = frozenset[str]()
+
+
+def parameters_of(record: Mapping[str, Any], values: Values) -> Mapping[str, Any]:
+    """The parameters in a record. Those that are null or NaN are not given, as a table has no other way to say it.
+
+    Raises InvalidRequestError.
+    """
+    given = {}
+    for name in record.keys() & PARAMETERS:
+        value = record[name]
+        if name == "prompt" or not (is_missing(value) or (values == "text" and is_empty(value, WRITTEN_EMPTY))):
+            given[name] = value if name == "prompt" else _parameter(name, value, values)
+    if "messages" in record and given.keys().isdisjoint({"messages", "prompt"}):
+        word = emptiness(record["messages"])
+        raise EmptyCellError(f"messages is {word}, and nothing else says what to ask", column="messages")
+    parameters = unpacked(given)
+    if parameters.keys().isdisjoint({"messages", "prompt"}):
+        names = ", ".join(map(str, record)) or "none"
+        raise InvalidRequestError(f"neither messages nor prompt among its keys: {names}")
+    return parameters
+
+
+def unpacked(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``parameters`` with those inside ``extra_body`` among them. Raises InvalidRequestError."""
+    if EXTRA_BODY not in parameters:
+        return parameters
+    extra = parameters[EXTRA_BODY]
+    if not isinstance(extra, Mapping | None):
+        raise InvalidRequestError(f"{EXTRA_BODY} must be an object of further parameters, not {type(extra).__name__}")
+    return {name: value for name, value in parameters.items() if name != EXTRA_BODY} | dict(extra or {})
+
+
+def prompt_messages(record: Mapping[str, Any], values: Values, empty: Empty) -> list[dict[str, str]]:
+    """The conversation that a prompt begins. Raises InvalidRequestError, and EmptyCellError for an empty prompt."""
+    if "prompt" not in record:
+        names = ", ".join(map(str, record)) or "none"
+        raise InvalidRequestError(f"neither messages nor prompt among its keys: {names}")
+    prompt = record["prompt"]
+    written_empty = WRITTEN_EMPTY if values == "text" else _NOTHING
+    if is_empty(prompt, written_empty):
+        if empty != "send":
+            raise EmptyCellError(f"the prompt is {emptiness(prompt)}", column="prompt")
+        prompt = prompt if isinstance(prompt, str) and prompt not in written_empty else ""
+    elif isinstance(prompt, bytes):
+        try:
+            prompt = as_text(prompt)
+        except InvalidRequestError as error:
+            raise InvalidRequestError(f"prompt is {error.message}") from None
+    elif not isinstance(prompt, str):
+        raise InvalidRequestError(f"prompt must be a string, not {type(prompt).__name__}")
+    return [{"role": "user", "content": prompt}]
+
+
+def _parameter(name: str, value: Any, values: Values) -> Any:
+    if values != "json":
+        if isinstance(value, str) and (values == "text" or name == "messages"):
+            value = from_text(value, number=name not in _TEXTS)
+        elif hasattr(value, "tolist"):
+            value = value.tolist()  # of numpy
+        value = without_nulls(value)
+    if name in _WHOLE:
+        return int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else whole(value)
+    if isinstance(value, Decimal):
+        return float(value)
+    if name == "user_id" and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(whole(value))
+    return value
