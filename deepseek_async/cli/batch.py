@@ -104,6 +104,7 @@ def run(
         **(schedule or ScheduleFlags()).options(),
         **(job or JobFlags()).options(),
         **rows.parameters(),
+        **rows.response_format(),
     }
     if simulate and connection.base_url:
         raise ConfigurationError("--simulate brings its own address: leave --base-url out")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import Group, Parameter
@@ -10,7 +12,7 @@ from cyclopts.types import NonNegativeFloat, PositiveInt
 
 from deepseek_async.cli.assignments import assignments
 from deepseek_async.cli.connection import Thinking, thinking_parameter
-from deepseek_async.errors import ConfigurationError
+from deepseek_async.errors import ConfigurationError, InvalidRequestError
 
 if TYPE_CHECKING:
     from deepseek_async.batch.row import Defaults
@@ -85,6 +87,15 @@ class RowFlags:
             help="Any further parameter of the API; may be repeated.",
         ),
     ] = None
+    schema: Annotated[
+        Path | None,
+        Parameter(
+            group=ROWS,
+            metavar="FILE",
+            help="JSON Schema, of an object, that each answer has to fit: it is asked for, checked, and asked for "
+            "again at most twice. Needs the extra schema.",
+        ),
+    ] = None
 
     def defaults(self, before: Defaults | None = None) -> Defaults:
         """What these flags add to every row; what they do not say is as ``before``. Raises ConfigurationError."""
@@ -101,7 +112,28 @@ class RowFlags:
             template=before.template if self.template is None else self.template,
             id_column=before.id_column if self.id_column is None else self.id_column,
             empty=self.empty or before.empty,
+            form=before.form if self.schema is None else self.response_format()["response_format"].form,
         )
+
+    def response_format(self) -> dict[str, Any]:
+        """``response_format`` for ``--schema``; nothing without. Raises ConfigurationError, naming the file."""
+        if self.schema is None:
+            return {}
+        if "response_format" in parameters_of(self.param or []):
+            raise ConfigurationError("--schema says what the answers are: leave --param response_format out")
+        from deepseek_async.structured import StructuredOutput  # noqa: PLC0415
+
+        try:
+            schema = json.loads(self.schema.read_bytes())
+            if not isinstance(schema, dict):
+                raise InvalidRequestError("it is no JSON object, and so no schema of one")  # noqa: TRY301
+            return {"response_format": StructuredOutput(schema)}
+        except OSError as error:
+            raise ConfigurationError(f"--schema {self.schema}: {error.strerror or error}") from None
+        except InvalidRequestError as error:
+            raise ConfigurationError(f"--schema {self.schema}: {error.message}") from None
+        except ValueError as error:
+            raise ConfigurationError(f"--schema {self.schema}: is not JSON: {error}") from None
 
     def parameters(self) -> dict[str, Any]:
         """The parameters of the API that these flags stand for. Raises ConfigurationError."""

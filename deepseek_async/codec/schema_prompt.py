@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
 
-
-def ask_for_schema(messages: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> list[Any]:
-    """``messages`` with an instruction to answer with JSON that fits ``schema``.
+def ask_for_schema(messages: Sequence[Mapping[str, Any]], schema: str) -> list[Any]:
+    """``messages`` with an instruction to answer with JSON that fits ``schema``, a JSON Schema as text.
 
     It goes into the system message at the head, where it is the same for every request of a kind, so that the
     prefix cache can keep it; and keys are not sorted, because the model writes fields in the schema's order.
     """
     instruction = (
         "Answer with one JSON object and nothing else: no text around it and no code fence. "
-        f"It must fit this JSON Schema:\n{orjson.dumps(schema).decode()}"
+        f"It must fit this JSON Schema:\n{schema}"
     )
     head = messages[0]
     if isinstance(head, Mapping) and head.get("role") == "system" and isinstance(head.get("content"), str):

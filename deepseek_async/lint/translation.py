@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+import orjson
+
 from deepseek_async.codec.schema_prompt import ask_for_schema
 from deepseek_async.lint.finding import Finding, Request
 
@@ -117,7 +119,8 @@ def _schema_of(form: Any) -> Any:
 
 
 def _schema_into_prompt(request: Request) -> None:
-    request["messages"] = ask_for_schema(request["messages"], _schema_of(request["response_format"]))
+    schema = orjson.dumps(_schema_of(request["response_format"])).decode()
+    request["messages"] = ask_for_schema(request["messages"], schema)
     request["response_format"] = {"type": "json_object"}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import msgspec
+import orjson
 
 from deepseek_async.codec.json_schema import strict_schema
 from deepseek_async.codec.schema_prompt import ask_for_schema
@@ -25,7 +26,8 @@ class Form(msgspec.Struct, frozen=True):
     """What is asked for. Holds JSON only, so that a job can write down how it asks."""
 
     name: str
-    schema: dict[str, Any]
+    schema: str
+    """As JSON, because the order of its keys is part of the question."""
     method: Method = "json"
 
     def adapted(self, body: Mapping[str, Any]) -> Body:
@@ -41,7 +43,7 @@ class Form(msgspec.Struct, frozen=True):
         function = {
             "name": _NOT_IN_NAMES.sub("_", self.name)[:64],
             "description": "Give the answer.",
-            "parameters": strict_schema(self.schema),
+            "parameters": strict_schema(orjson.loads(self.schema)),
             "strict": True,
         }
         return {

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
+import orjson
 
 from deepseek_async.codec.json_schema import object_schema
 from deepseek_async.codec.schema_shape import SchemaShape
@@ -51,7 +52,7 @@ class StructuredOutput(Generic[T]):
         self._method = method
         self._attempts = attempts
         self._decode: Callable[[str], T] = read.decode
-        self.form = Form(read.name, object_schema(read), method)
+        self.form = Form(read.name, orjson.dumps(object_schema(read)).decode(), method)
         """How it is asked for."""
 
     @classmethod
