@@ -10,9 +10,10 @@ import orjson
 
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.row import Row
+from deepseek_async.call.bill import Bill
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.call.retry import RetryPolicy
-from deepseek_async.errors import DeepSeekError
+from deepseek_async.errors import APIError, DeepSeekError, StructuredOutputError
 from deepseek_async.resources.chat import Completions
 from deepseek_async.structured import StructuredOutput
 from deepseek_async.types import BilledAttempt, ChatCompletion, ParsedChatCompletion
@@ -34,7 +35,7 @@ class Askings:
         self._retry = retry
         self._output = output
         self._row = row
-        self._call = call
+        self._first = self._call = call
         self._earlier = 0
         """Requests of the calls before."""
         self._bills: tuple[BilledAttempt, ...] = ()
@@ -43,7 +44,7 @@ class Askings:
     async def result(self, started: float) -> BatchResult:
         """The end of the row, without its price. ``started`` is when it began, on the monotonic clock."""
         row = self._row
-        result = BatchResult(index=row.index, custom_id=row.custom_id)
+        result = BatchResult(index=row.index, custom_id=row.custom_id, columns=row.columns)
         try:
             completion = await self._output.ask_adapted(dict(row.body or {}), self._ask)
         except DeepSeekError as error:
@@ -59,12 +60,7 @@ class Askings:
 
     async def _ask(self, body: dict[str, Any]) -> ChatCompletion:
         if self._asked:
-            before = self._call
-            call = self._completions.call(body, retry=self._retry, bulk=True)
-            call.may_go_on = before.may_go_on
-            self._earlier += before.attempts
-            self._call = call
-            call.begin()
+            self._ask_again(body)
         self._asked = True
         call = self._call
         try:
@@ -77,6 +73,29 @@ class Askings:
         elif completion.usage is not None and completion.cached is None:
             self._bills += (BilledAttempt(completion.model, completion.usage, call.sent_at or time.time()),)
         return completion
+
+    def _ask_again(self, body: dict[str, Any]) -> None:
+        """Begin another call. Raises StructuredOutputError if the job has no money left for one, or stops."""
+        refused = StructuredOutputError("the answer does not fit, and was not asked for again, because the job stops")
+        if not self._goes_on(self._bills, refused):
+            raise refused
+        call = self._completions.call(body, retry=self._retry, bulk=True)
+        if self._first.may_go_on is not None:
+            call.may_go_on = self._may_retry
+        self._earlier += self._call.attempts
+        self._call = call
+        call.begin()
+
+    def _may_retry(self, call: Call, failure: APIError) -> bool:
+        return self._goes_on((*self._bills, *(() if call.bill is None else call.bill.attempts)), failure)
+
+    def _goes_on(self, bills: tuple[BilledAttempt, ...], failure: APIError) -> bool:
+        """What the job says. It looks at what was billed for one call, and here that is all that the row was."""
+        first = self._first
+        if first.may_go_on is None:
+            return True
+        first.bill = Bill(bills)
+        return first.may_go_on(first, failure)
 
 
 def _as_read(completion: ParsedChatCompletion[Any]) -> ParsedChatCompletion[Any]:

@@ -297,15 +297,15 @@ class Job:
 
     def _line(self, due: Due, result: BatchResult) -> bytes | None:
         """The row's line; None if it stays pending, because its error would be that of every other row."""
-        if result.error is not None and says_nothing_of_the_row(result.error):
-            self._tally.sent(result.attempts)
-            self.stop(result.error)
-            return None
         if result.cost and self._options.budget is not None:
             self._spent += result.cost
             self._paid += result.cost
             self._paid_rows += 1
             self._check_budget()
+        if result.error is not None and says_nothing_of_the_row(result.error):
+            self._tally.asked(Ending.of(result))
+            self.stop(result.error)
+            return None
         record, self._record = self._record, b""
         if due.place is not None and self._journal is not None:
             source = self._journal.read_line(due.place)

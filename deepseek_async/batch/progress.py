@@ -97,9 +97,9 @@ class Tally:
 
     def add(self, ending: Ending) -> None:
         """Count a row that has ended."""
-        self.sent(ending.attempts)
+        self.asked(ending)
         self.copied += ending.copied
-        failure, usage = ending.failure, ending.usage
+        failure = ending.failure
         if failure is None:
             self.ok += 1
         else:
@@ -108,17 +108,18 @@ class Tally:
             self.last_error = failure.error.message if failure.error is not None else None
             if len(self.first_failures) < _KEPT_FAILURES:
                 self.first_failures.append(failure)
+
+    def asked(self, ending: Ending) -> None:
+        """Count the requests of a row and what was billed for them, whether it has ended or not."""
+        self.requests += ending.attempts
+        self.retried += max(0, ending.attempts - 1)
+        usage = ending.usage
         if usage is not None:
             self.prompt_tokens += usage.prompt_tokens
             self.cached_tokens += usage.cached_tokens
             self.completion_tokens += usage.completion_tokens
         self.cost += ending.cost or 0.0
         self.saved += ending.saved
-
-    def sent(self, attempts: int) -> None:
-        """Count the requests of a row, whether it has ended or not."""
-        self.requests += attempts
-        self.retried += max(0, attempts - 1)
 
     @property
     def done(self) -> int:

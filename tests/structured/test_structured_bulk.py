@@ -16,6 +16,7 @@ from servers import USAGE, Script, Serve, answer, response
 from deepseek_async import (
     DeepSeekError,
     InputChangedError,
+    InsufficientBalanceError,
     InvalidRequestError,
     StructuredOutput,
     StructuredOutputError,
@@ -220,3 +221,33 @@ async def test_a_class_is_taken_wherever_an_answer_is_asked_for(serve: Serve, co
 def test_a_schema_that_cannot_be_used_is_refused_before_anything_is_asked(schema: dict[str, Any], said: str):
     with pytest.raises(InvalidRequestError, match=said):
         StructuredOutput(schema)
+
+
+async def test_a_row_is_not_asked_again_when_the_budget_of_its_job_is_used_up(
+    serve: Serve, connect: Connect, source: Path, tmp_path: Path
+):
+    server = await serve(WRONG)
+    report = await connect(server).batch.run(source, tmp_path / "out.jsonl", response_format=Stars, budget=1e-9)
+
+    assert len(server.requests) == 1
+    (line,) = lines_of(tmp_path / "out.jsonl")
+    assert line["error"]["text"] == '{"stars": "many"}'
+    assert report.spent == pytest.approx(line["deepseek_async"]["cost"])
+
+
+async def test_what_a_row_was_billed_for_counts_also_when_the_row_has_to_wait_for_another_run(
+    serve: Serve, connect: Connect, source: Path, tmp_path: Path
+):
+    server = await serve(WRONG, NONE)
+    report = await connect(server).batch.run(source, tmp_path / "out.jsonl", response_format=Stars)
+
+    assert isinstance(report.stopped, InsufficientBalanceError)
+    assert (report.progress.done, report.progress.prompt_tokens) == (0, USAGE["prompt_tokens"])
+    assert report.spent > 0
+
+
+async def test_columns_beside_a_request_stand_beside_its_object(serve: Serve, connect: Connect):
+    client = connect(await serve(FOUR))
+    rows = [{"prompt": "How many?", "review_id": 7}]
+    (result,) = [result async for result in client.batch.map(rows, response_format=Stars)]
+    assert (result.parsed, result.columns) == (Stars(4), {"review_id": 7})
