@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.structured import StructuredOutput
+
+_MAPPINGS: Final = (dict, Mapping)
+"""dict first, because to ask an abstract class costs a row half a microsecond."""
 
 
 class OwnForms:
@@ -17,7 +20,7 @@ class OwnForms:
 
     def own(self, request: Any) -> tuple[Mapping[str, Any], StructuredOutput[Any]] | None:
         """The request without its class, and the form of its answer; None for a request without a class."""
-        if not isinstance(request, Mapping) or "response_format" not in request:
+        if not isinstance(request, _MAPPINGS) or "response_format" not in request:
             return None
         output = self._output(request["response_format"])
         if output is None:

@@ -276,6 +276,7 @@ class Completions:
         model: str,
         tools: Sequence[Callable[..., Any] | FunctionTool],
         max_turns: int = DEFAULT_TURNS,
+        tool_timeout: float | None = None,
         **parameters: Any,
     ) -> ToolRun:
         """Let the model call Python functions until it answers without a call.
@@ -283,6 +284,8 @@ class Completions:
         - ``tools``: functions, async or not, or FunctionTools; their schemas come from signature and docstring.
           Calls of one turn run side by side. What a function raises is told to the model.
         - ``max_turns``: most answers of the model, the last one included.
+        - ``tool_timeout``: seconds for one call of a function, after which the model is told that it gave no result;
+          no limit by default.
         - ``parameters``: as for ``create``. A ``tool_choice`` that forces a call holds for the first turn only.
 
         Raises ToolRunError when a call was cut off by ``max_tokens``, which is never executed, or when the model
@@ -293,6 +296,8 @@ class Completions:
             raise InvalidRequestError("run_tools reads whole answers; leave stream out")
         if not isinstance(max_turns, int) or max_turns < 1:
             raise InvalidRequestError(f"max_turns must be a whole number of at least 1, not {max_turns!r}")
+        if tool_timeout is not None and not (isinstance(tool_timeout, int | float) and tool_timeout > 0):
+            raise InvalidRequestError(f"tool_timeout must be a number of seconds above 0, not {tool_timeout!r}")
         known = as_tools(tools)
         definitions = [tool.definition for tool in known]
         choice = parameters.pop("tool_choice", None)
@@ -317,6 +322,7 @@ class Completions:
             max_turns=max_turns,
             thinking=thinking,
             threads=self._connection.tool_threads,
+            timeout=tool_timeout,
         )
 
     def call(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import copy
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -77,7 +78,9 @@ class StructuredOutput(Generic[T]):
         for attempt in range(1, self._attempts + 1):
             try:
                 completion = await ask(body)
-            except DeepSeekError as error:
+            except DeepSeekError as raised:
+                # A copy where there is something to add: equal calls may share one error.
+                error = raised if completion is None else copy(raised).with_traceback(raised.__traceback__)
                 error.billed_attempts = (*bills, *error.billed_attempts)
                 if error.partial is not None:
                     _bill(error.partial, error.billed_attempts)
@@ -86,7 +89,7 @@ class StructuredOutput(Generic[T]):
                         raise self._error("is empty", error.partial, attempt) from error
                 elif completion is not None:
                     error.partial = completion  # it does not fit, and was paid for
-                raise
+                raise error from raised.__cause__
             bills += bills_of(completion)
             _bill(completion, bills)
             choice = completion.choices[0]

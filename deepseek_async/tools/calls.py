@@ -22,13 +22,19 @@ class Called(msgspec.Struct, frozen=True):
     """Raised by the function: the program is to end."""
 
 
-async def call_all(calls: Sequence[ToolCall], known: Mapping[str, FunctionTool], threads: ToolThreads) -> list[Called]:
+async def call_all(
+    calls: Sequence[ToolCall],
+    known: Mapping[str, FunctionTool],
+    threads: ToolThreads,
+    timeout: float | None = None,
+) -> list[Called]:
     """The ends of all calls, in their order. Raises CancelledError, and only when the caller was cancelled.
 
-    Each call has a task of its own, so that a cancellation inside a function ends that call and not the caller.
+    Each call has a task of its own, so that a cancellation inside a function ends that call and not the caller. A call
+    that takes longer than ``timeout`` seconds has failed; a function that blocks goes on in its thread, alone.
     """
     names = list(known)
-    tasks = [asyncio.create_task(_call(call, known.get(call.function.name), names, threads)) for call in calls]
+    tasks = [asyncio.create_task(_call(call, known.get(call.function.name), names, threads, timeout)) for call in calls]
     try:
         await asyncio.wait(tasks)
     except asyncio.CancelledError:
@@ -43,15 +49,25 @@ async def call_all(calls: Sequence[ToolCall], known: Mapping[str, FunctionTool],
     return [Called(failure_text("CancelledError: ")) if task.cancelled() else task.result() for task in tasks]
 
 
-async def _call(call: ToolCall, tool: FunctionTool | None, names: Sequence[str], threads: ToolThreads) -> Called:
+async def _call(
+    call: ToolCall,
+    tool: FunctionTool | None,
+    names: Sequence[str],
+    threads: ToolThreads,
+    timeout: float | None,
+) -> Called:
     """The result, or what went wrong, so that the model can do better."""
     if tool is None:
         return Called(
             failure_text(f"there is no function {call.function.name!r}; there are: {', '.join(names)}"),
         )
+    scope = asyncio.timeout(timeout)
     try:
-        return Called(await tool.answer(call.function.arguments, threads))
+        async with scope:
+            return Called(await tool.answer(call.function.arguments, threads))
     except KeyboardInterrupt as error:
         return Called(failure_text(raised_text(error)), error)
     except BaseException as error:  # noqa: BLE001  a function may raise anything, and none of it may end the run
+        if isinstance(error, TimeoutError) and scope.expired():
+            return Called(failure_text(f"no result after {timeout:g} s"))
         return Called(failure_text(raised_text(error)))

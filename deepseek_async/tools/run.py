@@ -51,6 +51,7 @@ async def run_tools(
     max_turns: int,
     thinking: bool,
     threads: ToolThreads,
+    timeout: float | None = None,
 ) -> ToolRun:
     """Ask, do what the model asks for, tell it, and so on until it answers without a call.
 
@@ -87,7 +88,7 @@ async def run_tools(
         if not calls:
             return ToolRun(completion, conversation, turn, added(usages), tuple(bills))
         # In the order of the calls, whatever the order in which they end: the prefix cache wants it.
-        ended = await call_all(calls, known, threads)
+        ended = await call_all(calls, known, threads, timeout)
         conversation += [
             {"role": "tool", "tool_call_id": call.id, "content": called.text}
             for call, called in zip(calls, ended, strict=True)

@@ -170,7 +170,10 @@ async def test_another_class_is_another_question(serve: Serve, connect: Connect,
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("failure", [NONE, [response({"error": {"message": "wrong"}}, 400)]])
+EMPTY = [response(answer(""))]
+
+
+@pytest.mark.parametrize("failure", [NONE, [response({"error": {"message": "wrong"}}, 400)], EMPTY])
 async def test_an_answer_that_did_not_fit_is_kept_when_asking_again_fails(
     serve: Serve, connect: Connect, failure: Script
 ):
@@ -179,8 +182,9 @@ async def test_an_answer_that_did_not_fit_is_kept_when_asking_again_fails(
         await client.chat.completions.create(model="deepseek-flash", messages=ASKED, response_format=Stars)
 
     assert caught.value.partial is not None
-    assert caught.value.partial.choices[0].message.content == '{"stars": "many"}'
-    assert [bill.usage.total_tokens for bill in caught.value.billed_attempts] == [USAGE["total_tokens"]]
+    billed = [USAGE["total_tokens"]] * (2 if failure is EMPTY else 1)
+    assert caught.value.partial.choices[0].message.content == ("" if failure is EMPTY else '{"stars": "many"}')
+    assert [bill.usage.total_tokens for bill in caught.value.billed_attempts] == billed
 
 
 async def test_a_check_that_raises_anything_leaves_the_answer(serve: Serve, connect: Connect):

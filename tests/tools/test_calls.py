@@ -17,7 +17,15 @@ from hypothesis import strategies as st
 from servers import CLOSE, USAGE, Script, Serve, response
 from tool_scripts import ASKED, DONE, calling, double, run
 
-from deepseek_async import AsyncDeepSeek, ConfigurationError, DeepSeekError, FunctionTool, RetryPolicy, ToolRunError
+from deepseek_async import (
+    AsyncDeepSeek,
+    ConfigurationError,
+    DeepSeekError,
+    FunctionTool,
+    InvalidRequestError,
+    RetryPolicy,
+    ToolRunError,
+)
 from deepseek_async.tools.run import ToolRun, run_tools
 from deepseek_async.tools.threads import ToolThreads
 from deepseek_async.types import ChatCompletion, ChatCompletionMessage, Choice, CompletionUsage, Function, ToolCall
@@ -340,3 +348,31 @@ async def test_an_argument_that_is_given_twice_is_told_to_the_model(serve: Serve
     server = await serve(calling(("double", arguments)), DONE)
     ran = await run(connect(server), double)
     assert "'number' is given twice" in json.loads(ran.messages[2]["content"])["error"]
+
+
+async def hangs() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_function_that_gives_no_result_in_time_is_told_to_the_model(serve: Serve, connect: Connect):
+    release = threading.Event()
+
+    def blocks() -> None:
+        release.wait(30)
+
+    async def times_out() -> None:
+        raise TimeoutError("its own")
+
+    server = await serve(calling(("hangs", "{}"), ("blocks", "{}"), ("times_out", "{}")), DONE)
+    try:
+        ran = await run(connect(server), hangs, blocks, times_out, tool_timeout=0.05)
+    finally:
+        release.set()
+    told = [json.loads(message["content"])["error"] for message in ran.messages[2:5]]
+    assert told == ["no result after 0.05 s"] * 2 + ["TimeoutError: its own"]
+
+
+@pytest.mark.parametrize("parameters", [{"tool_timeout": 0}, {"tool_timeout": "1"}, {"max_turns": 0}])
+async def test_a_bound_that_is_none_is_refused(connect: Connect, parameters: dict[str, Any]):
+    with pytest.raises(InvalidRequestError, match=next(iter(parameters))):
+        await run(connect("http://127.0.0.1:1"), double, **parameters)
