@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import tomllib
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Final
 
 import msgspec
 
 from deepseek_async.types import BilledAttempt, CompletionUsage
+
+_LOG: Final = logging.getLogger("deepseek_async")
 
 _MILLION: Final = 1_000_000
 _BEIJING: Final = timedelta(hours=8)
@@ -75,13 +78,26 @@ class Meter:
             rate = self._rates[model] = self._table.rate(model, at)
             return rate
 
+    def rate_of(self, served: str | None, asked: str, at: float) -> Rate:
+        """What an answer costs: by the model that ``served`` it, else by the one ``asked``, else as the dearest does.
+
+        A model without a price costs something all the same, and which one it is charged as is said once.
+        """
+        rate = self.rate(served, at) if served else None
+        if rate is not None:
+            return rate
+        name, rate = asked, self.rate(asked, at)
+        if rate is None:
+            name, rate = self._table.dearest(at)
+        _say_charged(served or asked, name)
+        return rate
+
     def charge(self, attempts: Iterable[BilledAttempt]) -> tuple[float | None, float]:
         """US dollars for all ``attempts``, each at its model and hour, and what their cached tokens saved.
 
-        None when no price of theirs is known.
+        None if there are none.
         """
-        rated = [(rate, each.usage) for each in attempts if (rate := self.rate(each.model, each.at)) is not None]
-        charges = [rate.charge(usage) for rate, usage in rated]
+        charges = [self.rate_of(each.model, each.asked or each.model, each.at).charge(each.usage) for each in attempts]
         return sum(cost for cost, _ in charges) if charges else None, sum(saved for _, saved in charges)
 
 
@@ -137,6 +153,11 @@ class PriceTable(msgspec.Struct, frozen=True):
                 return price
         return None
 
+    def dearest(self, at: float) -> tuple[str, Rate]:
+        """The model whose answers cost most at that moment, and its rate: for one whose price is not known."""
+        rates = [(model, rate) for model in self.prices if (rate := self.rate(model, at)) is not None]
+        return max(rates, key=lambda each: each[1].output * each[1].factor)
+
     def cost(self, usage: CompletionUsage, model: str, at: float) -> float | None:
         """US dollars for ``usage``, or None when the model's price is not known.
 
@@ -153,6 +174,12 @@ class PriceTable(msgspec.Struct, frozen=True):
             return None
         factor = price.peak_factor if price.peak_factor != 1.0 and self.is_peak(at) else 1.0
         return Rate(price.cache_hit, price.cache_miss, price.output, factor)
+
+
+@lru_cache(maxsize=256)
+def _say_charged(model: str, as_model: str) -> None:
+    if model and model != as_model:
+        _LOG.warning("the price of model %.100r is not known; its answers are charged as those of %s", model, as_model)
 
 
 @cache

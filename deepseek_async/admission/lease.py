@@ -72,12 +72,12 @@ class Lease(msgspec.Struct, gc=False, eq=False):
             scope.window.first_content(self._attempt, now)
             scope.proven(self._began, now)
 
-    def served(self, usage: CompletionUsage | None) -> None:
-        """The attempt gave an answer."""
+    def served(self, usage: CompletionUsage | None, model: str | None = None) -> None:
+        """The attempt gave an answer, from ``model`` if the server named one."""
         if self.open:
             self.open = False
             if self.charge is not None:
-                self.charge.served(usage)
+                self.charge.served(usage, model)
             scope = self.scope
             now = scope.loop.time()
             scope.window.ended(self._attempt, now)

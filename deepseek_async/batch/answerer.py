@@ -69,6 +69,7 @@ class Answerer:
                 index=row.index,
                 custom_id=row.custom_id,
                 error=error,
+                model=call.model,
                 attempts=call.attempts,
                 started=call.sent_at,
                 latency=time.monotonic() - started,
@@ -79,6 +80,7 @@ class Answerer:
             index=row.index,
             custom_id=row.custom_id,
             completion=completion,
+            model=call.model,
             attempts=call.attempts,
             started=call.sent_at or time.time(),
             latency=time.monotonic() - started,
@@ -105,6 +107,5 @@ class Answerer:
         if answer.cached is not None:
             result.cost = 0.0
         elif answer.usage is not None and result.started is not None:
-            rate = self._meter.rate(answer.model, result.started)
-            if rate is not None:
-                result.cost, result.saved = rate.charge(answer.usage)
+            rate = self._meter.rate_of(answer.model, result.model, result.started)
+            result.cost, result.saved = rate.charge(answer.usage)

@@ -36,8 +36,11 @@ class BatchResult(msgspec.Struct, kw_only=True):
     """When the last request for the row was sent, in seconds since 1970; None if none was."""
     latency: float = 0.0
     """Seconds from the first admission to the answer, waiting for retries included."""
+    model: str = ""
+    """The model that was asked."""
     cost: float | None = None
-    """US dollars, or None for a model without a known price."""
+    """US dollars; None where nothing was sent, or nothing is known of what was billed. A model without a price is
+    charged as the one that was asked, else as the dearest."""
     saved: float = 0.0
     """US dollars that the tokens from the API's prefix cache would have cost more without it."""
     predicted_cached_tokens: int | None = None

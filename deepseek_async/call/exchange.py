@@ -14,7 +14,7 @@ from deepseek_async.codec.refusal import refusal, trace_id
 from deepseek_async.errors import APIError, APIResponseValidationError, APIStatusError
 from deepseek_async.transport.protocol import Response
 from deepseek_async.transport.watchdog import Watchdog
-from deepseek_async.types import CompletionUsage
+from deepseek_async.types import Answer, CompletionUsage
 
 _REFUSAL_BYTES: Final = 64 * 1024
 
@@ -47,11 +47,11 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
         """Whether the attempt still holds its slot and connection."""
         return self._lease.open
 
-    def served(self, usage: CompletionUsage | None) -> None:
-        """The answer is complete."""
+    def served(self, usage: CompletionUsage | None, answer: Answer | None = None) -> None:
+        """The answer is complete, and ``usage`` what it was billed for."""
         if self._lease.open:
             self.response.release()
-            self._lease.served(usage)
+            self._lease.served(usage, getattr(answer, "model", None))
 
     def content_began(self) -> None:
         """The first content of a stream arrived."""

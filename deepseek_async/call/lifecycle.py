@@ -16,6 +16,7 @@ from deepseek_async.call.bill import Bill
 from deepseek_async.call.classification import end
 from deepseek_async.call.exchange import Exchange, read_refusal
 from deepseek_async.call.fallback import Alternatives
+from deepseek_async.call.metering import metered
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import LONGEST_BULK_WAIT, Pause, RetryPolicy
 from deepseek_async.errors import APIError, APIStatusError, APITimeoutError, BudgetExceededError
@@ -148,15 +149,15 @@ class Call(msgspec.Struct, gc=False, eq=False):
             if exchange is not None:
                 self.request_id = exchange.request_id
                 if failure is None and answer is not None:
-                    usage = answer.tokens_used()
-                    exchange.served(usage)
+                    usage = metered(answer, self.request)
+                    exchange.served(usage, answer)
                     if self.observe is not None and usage is not None:
                         self.observe(usage)
                     if self.fallback is not None:
                         answer.fallback = self.fallback
+                    if usage is not None and (self.bill is not None or usage.corrected is not None):
+                        self.billed(answer, usage)
                     if self.bill is not None:
-                        if usage is not None:
-                            self.billed(answer, usage)
                         self.bill.leave_in(answer)
                     return answer
             assert failure is not None  # noqa: S101  without an answer there is one
@@ -200,7 +201,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
 
     def fault(self, exchange: Exchange, failure: APIError, answer: Answer | None = None) -> None:
         """What came of ``exchange``, as far as it is an ``answer``, is none. It may have been billed all the same."""
-        usage = None if answer is None else answer.tokens_used()
+        usage = None if answer is None else metered(answer, self.request, estimate=False)
         exchange.faulted(failure, usage)
         if usage is not None and answer is not None:
             self.billed(answer, usage, failure)

@@ -74,9 +74,8 @@ class Witness:
                 served = answer.model or None
             if usage is not None and self.tier is None:
                 at = call.sent_at or self._started
-                rate = meter.rate(served or call.model, at)
-                if rate is not None:
-                    cost, peak = rate.cost(usage), rate.factor != 1.0
+                rate = meter.rate_of(served, call.model, at)
+                cost, peak = rate.cost(usage), rate.factor != 1.0
         if call.bill is not None:
             usage, cost = call.bill.usage, meter.charge(call.bill.attempts)[0]
         charged = call.charged

@@ -113,6 +113,12 @@ class _Growing(msgspec.Struct, gc=False):
     finish_reason: str | None = None
     logprobs: ChoiceLogprobs | None = None
 
+    @property
+    def size(self) -> int:
+        calls = self.calls.values() if self.calls else ()
+        said = sum(len(call.function.arguments or "") + len(call.function.name or "") for call in calls)
+        return said + sum(map(len, self.content)) + sum(map(len, self.reasoning or ()))
+
     def finished(self) -> Choice:
         return Choice(
             index=self.index,
@@ -183,9 +189,8 @@ class Assembly(msgspec.Struct, gc=False):
 
     @property
     def size(self) -> int:
-        """Characters of content and reasoning so far."""
-        choices = self._choices.values()
-        return sum(sum(map(len, growing.content)) + sum(map(len, growing.reasoning or ())) for growing in choices)
+        """Characters of content, reasoning and tool calls so far."""
+        return sum(growing.size for growing in self._choices.values())
 
     def completion(self) -> ChatCompletion:
         """What has arrived so far, as one completion."""

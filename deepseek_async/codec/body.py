@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -57,8 +58,14 @@ class AnswerDecoder(Generic[T]):
         a null where the type has a default, a number sent as text.
         """
         try:
-            loaded = read(wire, errors="strict")
-            return msgspec.convert(_without_nulls(loaded), self._type, strict=False)
+            loaded = _without_nulls(read(wire, errors="strict"))
+            try:
+                return msgspec.convert(loaded, self._type, strict=False)
+            except msgspec.ValidationError:
+                if not (self._counts and isinstance(loaded, dict) and "usage" in loaded):
+                    raise
+            # An answer is not lost for figures that are none: what it cost is estimated.
+            return msgspec.convert({**loaded, "usage": _countable(loaded["usage"])}, self._type, strict=False)
         except (ValueError, msgspec.ValidationError, RecursionError) as error:
             reason = str(error)
         raise APIResponseValidationError(f"the server's answer is not what the API describes ({reason}): {quote(wire)}")
@@ -73,6 +80,25 @@ class AnswerDecoder(Generic[T]):
                 wire.decode()
             except UnicodeDecodeError:
                 self.decode_tolerantly(wire)  # raises the error that says so
+
+
+def _countable(usage: Any) -> dict[str, Any] | None:
+    """The whole numbers in ``usage``, by name, and those of the objects in it."""
+    if not isinstance(usage, dict):
+        return None
+    numbers = {name: _whole_number(value) for name, value in usage.items()}
+    return {name: number for name, number in numbers.items() if number is not None}
+
+
+def _whole_number(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _countable(value)
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    with suppress(ValueError, OverflowError):
+        number = float(value)
+        return int(value) if isinstance(value, int) else int(number) if number.is_integer() else None
+    return None
 
 
 class CompletionDecoder(AnswerDecoder[ChatCompletion]):

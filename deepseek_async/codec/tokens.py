@@ -108,6 +108,9 @@ class _Observed(msgspec.Struct):
 
 _FADE: Final = 0.98
 """Of the weight of earlier answers, with each new one: about the last fifty count."""
+_MOST_CORRECTION: Final = 4
+_SMALL_PROMPT: Final = 256
+"""Tokens: how far one answer may be from the estimate and still be learned from."""
 _PRIOR: Final = 500.0
 """Tokens for which the uncorrected estimate speaks, so that one odd answer does not turn it over."""
 
@@ -170,7 +173,9 @@ class TokenEstimator:
     def observe(self, wire: bytes, model: str, usage: CompletionUsage) -> None:
         """Learn from what a request cost. ``model`` is the name in the request, not that of the answer."""
         seen = self._models.setdefault(model, _Observed())
-        seen.estimated = seen.estimated * _FADE + estimate_prompt_tokens(wire)
-        seen.billed = seen.billed * _FADE + usage.prompt_tokens
+        estimated = estimate_prompt_tokens(wire)
+        seen.estimated = seen.estimated * _FADE + estimated
+        # What others add to a prompt, documents and searches, says nothing of how a text is cut into tokens.
+        seen.billed = seen.billed * _FADE + min(usage.prompt_tokens, _MOST_CORRECTION * estimated + _SMALL_PROMPT)
         seen.answers = seen.answers * _FADE + usage.completion_tokens
         seen.weight = seen.weight * _FADE + 1

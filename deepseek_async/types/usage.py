@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from deepseek_async.types.answer import Answer, Counters, Part
+from deepseek_async.types.answer import OURS, Answer, Counters, Part
 
 
 class PromptTokensDetails(Part):
@@ -34,6 +34,8 @@ class CompletionUsage(Counters):
     prompt_cache_miss_tokens: int | None = None
     prompt_tokens_details: PromptTokensDetails | None = None
     completion_tokens_details: CompletionTokensDetails | None = None
+    corrected: str | None = msgspec.field(default=None, name=OURS + "corrected")
+    """What the server said that cannot be true, and was put right or estimated; None for what it said."""
 
     @property
     def cached_tokens(self) -> int:
@@ -62,6 +64,8 @@ class BilledAttempt(msgspec.Struct, frozen=True, gc=False):
     """Why it gave no answer, as the name of an error's class; None for the one that did."""
     response_id: str | None = None
     """``id`` of the answer, if the server gave it one."""
+    asked: str = ""
+    """The model that was asked."""
 
 
 def bills_of(answer: Answer) -> tuple[BilledAttempt, ...]:
@@ -89,7 +93,9 @@ def added(usages: Iterable[CompletionUsage]) -> CompletionUsage:
         cached = sum(term.cached_tokens for term in terms)
         sums["prompt_cache_hit_tokens"] = cached
         sums["prompt_cache_miss_tokens"] = sums["prompt_tokens"] - cached
-    return CompletionUsage.counting(sums)
+    total = CompletionUsage.counting(sums)
+    total.corrected = next((term.corrected for term in terms if term.corrected is not None), None)
+    return total
 
 
 def _add(sums: dict[str, Any], counters: Mapping[str, Any]) -> None:

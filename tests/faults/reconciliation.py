@@ -184,7 +184,8 @@ class Reconciliation:
         known: dict[str, Any] = {}
         for ended in self.ended:
             for attempt in ended.billed_attempts:
-                known[_plain(attempt.response_id)] = attempt.usage
+                if attempt.usage.corrected is None:
+                    known[_plain(attempt.response_id)] = attempt.usage
             if not ended.billed_attempts and ended.usage is not None and ended.response_id is not None:
                 known[_plain(ended.response_id)] = ended.usage
         return known
@@ -204,6 +205,8 @@ class Reconciliation:
     def _all_known(ended: CallEnded, bills: dict[str, Any]) -> bool:
         """Whether every attempt of the call that was billed told its usage: all sent ones but refusals."""
         names = _names(ended)
+        if any(attempt.usage.corrected is not None for attempt in ended.billed_attempts):
+            return False
         return bool(names) and ended.attempts == len(names) and all(name in bills for name in names)
 
 

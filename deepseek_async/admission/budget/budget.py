@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from deepseek_async.admission.budget.calendar import Day, day_at, zone_of
 from deepseek_async.admission.budget.charge import Charge
-from deepseek_async.admission.budget.estimate import dearest_rate, most_usage
+from deepseek_async.admission.budget.estimate import most_usage
 from deepseek_async.admission.budget.ledger import NANO, Ledger, nano
 from deepseek_async.admission.budget.store import Spending, Standing, Store
 from deepseek_async.errors import BudgetExceededError, ConfigurationError
@@ -260,8 +260,7 @@ class Budget:
         self._day = day
 
     def _amount(self, most: CompletionUsage, model: str, now: float) -> int:
-        rate = self._meter.rate(model, now) or dearest_rate(self._prices, now)
-        return nano(rate.cost(most))
+        return nano(self._meter.rate_of(None, model, now).cost(most))
 
     def _charge(self, ledger: Ledger, amount: int, most: CompletionUsage, model: str, now: float) -> Charge:
         self._used_since_flush = True

@@ -61,8 +61,11 @@ class Charge(msgspec.Struct, gc=False, eq=False):
 
     def served(self, usage: CompletionUsage | None, model: str | None = None) -> None:
         """The attempt gave an answer, from ``model`` if the server named one."""
-        rate = None if usage is None else self._meter.rate(model or self.model, self.at)
-        self._end(self.amount if rate is None or usage is None else nano(rate.cost(usage)))
+        if usage is None or usage.corrected is not None:
+            # What was held is the most that it can have cost.
+            self._end(self.amount)
+        else:
+            self._end(nano(self._meter.rate_of(model, self.model, self.at).cost(usage)))
 
     def refused(self) -> None:
         """The server answered with an error status."""
@@ -82,8 +85,7 @@ class Charge(msgspec.Struct, gc=False, eq=False):
         # A token may be less than a character, in scripts whose characters are several bytes long.
         tokens = min(self.most.completion_tokens, 2 * self.produced + _UNSEEN)
         usage = CompletionUsage(prompt_tokens=self.most.prompt_tokens, completion_tokens=tokens)
-        rate = self._meter.rate(self.model, self.at)
-        return self.amount if rate is None else min(self.amount, nano(rate.cost(usage)))
+        return min(self.amount, nano(self._meter.rate_of(None, self.model, self.at).cost(usage)))
 
     def _end(self, used: int) -> None:
         if self._open:

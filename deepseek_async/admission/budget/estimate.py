@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from deepseek_async.pricing import PriceTable, Rate
 from deepseek_async.types import CompletionUsage
 from deepseek_async.types.operation import CHAT, Operation
 
@@ -44,12 +43,6 @@ def most_usage(request: Mapping[str, Any], request_bytes: int, operation: Operat
         prompt_tokens=request_bytes + _TOKENS_PER_IMAGE * _images(request),
         completion_tokens=most_tokens(request, operation),
     )
-
-
-def dearest_rate(prices: PriceTable, at: float) -> Rate:
-    """The rate of the model whose answers cost most: for one whose price is not known."""
-    rates = [rate for model in prices.prices if (rate := prices.rate(model, at)) is not None]
-    return max(rates, key=lambda rate: rate.output * rate.factor)
 
 
 def _most_text(request: Mapping[str, Any], operation: Operation) -> int:

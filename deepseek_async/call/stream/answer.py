@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self
 
 from deepseek_async.call.exchange import Exchange
 from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.metering import is_plain, metered
 from deepseek_async.codec.reader import ChunkT, StreamReader, WholeT
 from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.codec.sse import SSEDecoder
@@ -215,7 +216,10 @@ class AnswerStream(Generic[ChunkT, WholeT]):
     def _abandon(self) -> None:
         self._exchange.produced(self._characters)
         # What it was billed for may have come although its end has not.
-        self._exchange.abandoned(self._reader.usage if self._reader.whole else None)
+        usage = None
+        if self._exchange.open and self._reader.whole:
+            usage = metered(self._reader.answer(), self._call.request, estimate=False)
+        self._exchange.abandoned(usage)
 
     def _characters(self) -> int:
         return self._reader.size
@@ -315,12 +319,15 @@ class AnswerStream(Generic[ChunkT, WholeT]):
             return []
         self._ended = True
         usage = self._reader.usage
-        self._exchange.served(usage)
-        if usage is not None:
-            if self._call.observe is not None:
-                self._call.observe(usage)
-            if self._call.bill is not None:
-                self._call.billed(self._reader.answer(), usage)
+        answer = None
+        if usage is None or self._call.bill is not None or not is_plain(usage, len(self._call.request.wire)):
+            answer = self._reader.answer()
+            usage = metered(answer, self._call.request)
+            if usage is not None and (self._call.bill is not None or usage.corrected is not None):
+                self._call.billed(answer, usage)
+        self._exchange.served(usage, answer)
+        if usage is not None and self._call.observe is not None:
+            self._call.observe(usage)
         return held
 
     async def _recover(self, failure: APIError) -> None:

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepseek_async.admission.budget.calendar import day_at, zone_of
-from deepseek_async.admission.budget.estimate import dearest_rate, most_tokens, most_usage
+from deepseek_async.admission.budget.estimate import most_tokens, most_usage
 from deepseek_async.admission.budget.ledger import Ledger, granted, nano
-from deepseek_async.pricing import price_table
+from deepseek_async.pricing import Meter, price_table
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
 PEAK = datetime(2026, 11, 25, 2, tzinfo=UTC).timestamp()
@@ -81,7 +81,7 @@ def test_an_answer_has_no_more_tokens_than_the_api_allows(request_: dict[str, An
 
 
 def most(request: dict[str, Any], request_bytes: int, at: float) -> float:
-    rate = price_table().rate(str(request["model"]), at) or dearest_rate(price_table(), at)
+    rate = Meter(price_table()).rate_of(None, str(request["model"]), at)
     return rate.cost(most_usage(request, request_bytes))
 
 

@@ -1,0 +1,188 @@
+"""Is a usage to be believed? A server that counts wrongly, or says nothing, must not make money vanish. Pure.
+
+What cannot be true is put right towards the dearer reading and marked in ``usage.corrected``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from deepseek_async.call.request import Request
+from deepseek_async.codec.tokens import estimate_prompt_tokens
+from deepseek_async.types import Answer, CompletionTokensDetails, CompletionUsage
+
+MOST_COMPLETION: Final = 393_216
+"""Tokens of the longest answer (DeepSeek docs, create-chat-completion, ``max_tokens``)."""
+
+_MOST_PROMPT: Final = 32 * 1_048_576
+"""Tokens of a prompt that others add to, as searches and documents do: some thirty times the longest context."""
+
+_ADDED: Final = 32_768
+"""Tokens that something in between, such as a company's proxy, may put in front of a prompt."""
+
+_PER_BYTE: Final = 2
+"""A token is at least a byte long, and a template writes schemas of tools out a second time."""
+
+_PER_IMAGE: Final = 1_024
+"""DeepSeek docs, Vision guide: an image takes at most so many tokens, however short its address is."""
+
+_CHARACTERS_PER_TOKEN: Final = 3
+"""Of an answer whose usage is not known: fewer than English has, so the estimate is rather too high."""
+
+
+class Sent(msgspec.Struct, frozen=True, gc=False):
+    """What is known of a request whatever the server says of it."""
+
+    wire: bytes
+    parameters: Mapping[str, Any]
+
+    @property
+    def most_prompt(self) -> int:
+        """Tokens that its prompt can have."""
+        if _is_added_to(self.wire):
+            return _MOST_PROMPT
+        return _PER_BYTE * len(self.wire) + _ADDED + _PER_IMAGE * self.wire.count(b"image")
+
+    @property
+    def most_completion(self) -> int:
+        """Tokens that its answer can have."""
+        cap = self.parameters.get("max_tokens", self.parameters.get("max_output_tokens"))
+        if isinstance(cap, bool) or not isinstance(cap, int) or cap < 1:
+            return MOST_COMPLETION
+        # Some servers do not count reasoning, or the token that ends the answer.
+        return min(MOST_COMPLETION, 2 * cap + 1_024)
+
+
+def is_plain(usage: CompletionUsage, request_bytes: int) -> bool:
+    """Whether nothing about ``usage`` is odd, so that no closer look is needed. For every call, so in few steps."""
+    prompt, completion, hit = usage.prompt_tokens, usage.completion_tokens, usage.prompt_cache_hit_tokens
+    return (
+        0 < prompt <= _PER_BYTE * request_bytes + _ADDED
+        and 0 < completion <= 8_192
+        and usage.total_tokens == prompt + completion
+        and (hit is None or (0 <= hit <= prompt and usage.prompt_cache_miss_tokens == prompt - hit))
+        and (usage.prompt_tokens_details is None or usage.prompt_tokens_details.cached_tokens == hit)
+        and 0 <= usage.reasoning_tokens <= completion
+    )
+
+
+def believed(usage: CompletionUsage | None, sent: Sent, said: int) -> CompletionUsage:
+    """``usage`` as far as it can be true; ``said`` are the characters of answer, reasoning and calls together.
+
+    The same object if all of it can.
+    """
+    if usage is None:
+        prompt, completion = max(1, estimate_prompt_tokens(sent.wire)), _estimate(said)
+        return CompletionUsage(prompt, completion, prompt + completion, corrected="the server named no usage")
+    wrong: list[str] = []
+    prompt = _prompt(usage, sent, wrong)
+    completion = _completion(usage, sent, said, wrong)
+    hit = _hit(usage, prompt, wrong)
+    reasoning = min(max(0, usage.reasoning_tokens), completion)
+    if reasoning != usage.reasoning_tokens:
+        wrong.append(f"reasoning_tokens {usage.reasoning_tokens:,}")
+    if usage.total_tokens != prompt + completion and not wrong:
+        # Some servers leave it out, or count what is in no other figure: nothing is billed by it.
+        return usage if usage.total_tokens == 0 or usage.total_tokens > prompt + completion else _totalled(usage)
+    if not wrong:
+        return usage
+    return msgspec.structs.replace(
+        usage,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=prompt + completion,
+        prompt_cache_hit_tokens=hit,
+        prompt_cache_miss_tokens=prompt - hit,
+        prompt_tokens_details=None,
+        completion_tokens_details=CompletionTokensDetails(reasoning) if usage.completion_tokens_details else None,
+        corrected="the server said " + ", ".join(wrong),
+    )
+
+
+def metered(answer: Answer, request: Request, *, estimate: bool = True) -> CompletionUsage | None:
+    """What ``answer`` to ``request`` was billed for, as far as that can be true.
+
+    Without a usage it is estimated, of texts and if ``estimate``; None for what nobody counts in tokens.
+    """
+    usage = answer.tokens_used()
+    wire = request.wire
+    if usage is not None:
+        if is_plain(usage, len(wire)):
+            return usage
+    elif not estimate or request.operation.output != "text":
+        return None
+    return believed(usage, Sent(wire, request.parameters), _characters_of(answer))
+
+
+def _characters_of(answer: Answer) -> int:
+    """Characters that an answer says in all: those of its texts, reasoning and calls."""
+    said = answer.to_dict()
+    return _characters(said.get("choices")) + _characters(said.get("output"))
+
+
+def _characters(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(_characters(item) for name, item in value.items() if name not in _NAMES)
+    if isinstance(value, list):
+        return sum(map(_characters, value))
+    return 0
+
+
+_NAMES: Final = frozenset({"id", "call_id", "type", "role", "object", "status", "finish_reason", "logprobs", "index"})
+
+
+def _prompt(usage: CompletionUsage, sent: Sent, wrong: list[str]) -> int:
+    said, most = usage.prompt_tokens, sent.most_prompt
+    if said <= 0:
+        wrong.append(f"prompt_tokens {said:,}")
+        return max(1, estimate_prompt_tokens(sent.wire))
+    hit, miss = usage.prompt_cache_hit_tokens, usage.prompt_cache_miss_tokens
+    if hit is not None and miss is not None and hit >= 0 and miss >= 0 and said < hit + miss <= most:
+        wrong.append(f"prompt_tokens {said:,} with {hit:,} cached and {miss:,} others")
+        return hit + miss
+    if said > most:
+        wrong.append(f"prompt_tokens {said:,}, of which at most {most:,} were sent")
+        return most
+    return said
+
+
+def _completion(usage: CompletionUsage, sent: Sent, characters: int, wrong: list[str]) -> int:
+    said, most = usage.completion_tokens, sent.most_completion
+    if said < 0 or (said == 0 and characters):
+        wrong.append(f"completion_tokens {said:,}")
+        return min(most, _estimate(characters))
+    if said > most:
+        wrong.append(f"completion_tokens {said:,}, and no more than {most:,} could be")
+        return most
+    return said
+
+
+def _hit(usage: CompletionUsage, prompt: int, wrong: list[str]) -> int:
+    """Prompt tokens at the cached price: never more than both figures allow."""
+    said, miss = usage.cached_tokens, usage.prompt_cache_miss_tokens
+    most = prompt if miss is None or not 0 <= miss <= prompt else prompt - miss
+    hit = min(max(0, said), most)
+    if hit != said:
+        wrong.append(f"{said:,} cached of {usage.prompt_tokens:,}")
+    return hit
+
+
+def _estimate(characters: int) -> int:
+    return min(MOST_COMPLETION, -(-characters // _CHARACTERS_PER_TOKEN))
+
+
+def _totalled(usage: CompletionUsage) -> CompletionUsage:
+    return msgspec.structs.replace(usage, total_tokens=usage.prompt_tokens + usage.completion_tokens)
+
+
+def _is_added_to(wire: bytes) -> bool:
+    """Whether the server puts more before the model than was sent: files, addresses, searches, earlier answers."""
+    return any(mark in wire for mark in _ADDING)
+
+
+_ADDING: Final = (b'_id"', b'"http', b"deepseek_", b"web_search", b"_search", b"read_url")
