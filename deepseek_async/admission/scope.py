@@ -30,6 +30,11 @@ _LONE_RETRY: Final = 1.0
 """Seconds between two retries without credit, made only while nothing else of the scope runs: without them rows
 that wait for credit would wait for ever, because credit comes from successes."""
 
+_MOST_CORRECTION: Final = 4
+_SMALL_CORRECTION: Final = 1024
+"""Tokens: how far one answer may take the tokens-a-minute limit from what was reserved for it. Whoever reports a
+million for a line of text must not hold up everybody for minutes."""
+
 _BETWEEN_WARNINGS: Final = 60.0
 
 
@@ -178,7 +183,7 @@ class Scope:
         """Correct the reserved tokens to what was really used."""
         rates = self._gate.rates
         if rates is not None:
-            rates.settle(reserved, used)
+            rates.settle(reserved, min(used, _MOST_CORRECTION * reserved + _SMALL_CORRECTION))
 
     def unsent(self, reserved: int) -> None:
         """An attempt was given up before anything was sent."""

@@ -115,8 +115,8 @@ class _Growing(msgspec.Struct, gc=False):
 
     @property
     def size(self) -> int:
-        calls = self.calls.values() if self.calls else ()
-        said = sum(len(call.function.arguments or "") + len(call.function.name or "") for call in calls)
+        calls = self.calls.calls if self.calls is not None else ()
+        said = sum(len(call.name) + sum(map(len, call.arguments)) for call in calls)
         return said + sum(map(len, self.content)) + sum(map(len, self.reasoning or ()))
 
     def finished(self) -> Choice:
