@@ -16,6 +16,7 @@ from deepseek_async.events import Listener, Rated, Snapshot, tell
 from deepseek_async.observe.logs import prepare, write_to_stderr
 from deepseek_async.pricing import Meter, price_table
 from deepseek_async.settings import Settings
+from deepseek_async.unpriced import say_unpriced
 
 if TYPE_CHECKING:
     from deepseek_async.admission.budget import Budget
@@ -64,7 +65,7 @@ class Operations:
         from deepseek_async.call.surroundings import Surroundings  # noqa: PLC0415  brings SQLite and more
 
         surroundings = Surroundings(
-            meter=Meter(price_table().with_holidays(settings.holidays)),
+            meter=Meter(price_table().with_holidays(settings.holidays), say_unpriced),
             listeners=self.listeners,
             cache=self.cache,
             content=self.content,

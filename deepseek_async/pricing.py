@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
 import msgspec
 
 from deepseek_async.types import BilledAttempt, CompletionUsage
-
-_LOG: Final = logging.getLogger("deepseek_async")
 
 _MILLION: Final = 1_000_000
 _BEIJING: Final = timedelta(hours=8)
@@ -59,9 +56,11 @@ class Rate(msgspec.Struct, frozen=True):
 class Meter:
     """Charges many answers by a table. Prices change on full minutes, so within one minute a model has one rate."""
 
-    __slots__ = ("_minute", "_rates", "_table")
+    __slots__ = ("_minute", "_rates", "_table", "_unpriced")
 
-    def __init__(self, table: PriceTable) -> None:
+    def __init__(self, table: PriceTable, unpriced: Callable[[str, str], None] | None = None) -> None:
+        """``unpriced`` is told the name of a model without a price, and as which one it is charged."""
+        self._unpriced = unpriced
         self._table = table
         self._minute = -1.0
         self._rates: dict[str, Rate | None] = {}
@@ -81,7 +80,7 @@ class Meter:
     def rate_of(self, served: str | None, asked: str, at: float) -> Rate:
         """What an answer costs: by the model that ``served`` it, else by the one ``asked``, else as the dearest does.
 
-        A model without a price costs something all the same, and which one it is charged as is said once.
+        A model without a price costs something all the same; ``unpriced`` is told as which one.
         """
         rate = self.rate(served, at) if served else None
         if rate is not None:
@@ -89,7 +88,8 @@ class Meter:
         name, rate = asked, self.rate(asked, at)
         if rate is None:
             name, rate = self._table.dearest(at)
-        _say_charged(served or asked, name)
+        if self._unpriced is not None and name != (served or asked):
+            self._unpriced(served or asked, name)
         return rate
 
     def charge(self, attempts: Iterable[BilledAttempt]) -> tuple[float | None, float]:
@@ -174,12 +174,6 @@ class PriceTable(msgspec.Struct, frozen=True):
             return None
         factor = price.peak_factor if price.peak_factor != 1.0 and self.is_peak(at) else 1.0
         return Rate(price.cache_hit, price.cache_miss, price.output, factor)
-
-
-@lru_cache(maxsize=256)
-def _say_charged(model: str, as_model: str) -> None:
-    if model and model != as_model:
-        _LOG.warning("the price of model %.100r is not known; its answers are charged as those of %s", model, as_model)
 
 
 @cache

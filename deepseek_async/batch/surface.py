@@ -31,6 +31,7 @@ from deepseek_async.errors import ConfigurationError
 from deepseek_async.pricing import Meter, PriceTable, price_table
 from deepseek_async.resources.chat import Completions
 from deepseek_async.structured import StructuredOutput
+from deepseek_async.unpriced import say_unpriced
 
 BULK_ATTEMPTS: Final = 6
 """Attempts a row, where an interactive call has 4: nobody is waiting for it, and a failed row costs a re-run."""
@@ -55,7 +56,7 @@ class Batch:
         self._server = server or Server()
         default = retry == RetryPolicy()
         retry = msgspec.structs.replace(retry, max_attempts=BULK_ATTEMPTS) if default else retry
-        self._answerer = Answerer(completions, retry, Meter(self._prices))
+        self._answerer = Answerer(completions, retry, Meter(self._prices, say_unpriced))
 
     async def map(
         self,

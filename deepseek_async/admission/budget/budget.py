@@ -30,6 +30,7 @@ from deepseek_async.pricing import Meter, PriceTable, price_table
 from deepseek_async.private_files import state_folder
 from deepseek_async.types import CompletionUsage
 from deepseek_async.types.operation import Operation
+from deepseek_async.unpriced import say_unpriced
 
 _LOG: Final = logging.getLogger("deepseek_async")
 
@@ -84,7 +85,7 @@ class Budget:
         self._where = zone_of(zone)
         self._cap = nano(daily)
         self._prices = prices or price_table()
-        self._meter = Meter(self._prices)
+        self._meter = Meter(self._prices, say_unpriced)
         self._clock = clock
         self.listeners: list[Callable[[BudgetAlert], Any]] = [] if on_alert is None else [on_alert]
         """Told of alerts; clients add theirs."""
