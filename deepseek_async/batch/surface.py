@@ -249,6 +249,8 @@ class Batch:
         - ``on_progress``: called on the event loop after each group of rows has reached the disk.
         """
         form = StructuredOutput.of(parameters.get("response_format"))
+        if StructuredOutput.of((redo_with or {}).get("response_format")) is not None:
+            raise ConfigurationError("redo_with cannot be a class: give it as response_format, with redo='changed'")
         return Job(
             Path(source),
             Path(output),

@@ -33,9 +33,6 @@ def encode_request(parameters: Mapping[str, Any], limit: int = MAX_REQUEST_BYTES
         name = parameters.get(field)
         if isinstance(name, str) and not name.isprintable():
             raise InvalidRequestError(f"{field} holds a line break, a NUL or another control character: {name!r:.200}")
-    for field, value in parameters.items():
-        if type(value) is float and not isfinite(value):
-            raise InvalidRequestError(f"{field} is {value}, which JSON cannot carry")
     try:
         # Copied, because orjson's bytes keep their working buffer: 8 KB for a short request, which a stream
         # would hold as long as it may have to be sent again.
@@ -46,6 +43,8 @@ def encode_request(parameters: Mapping[str, Any], limit: int = MAX_REQUEST_BYTES
         except RecursionError:
             explanation = "the request cannot be written as JSON: it holds itself, or is nested too deeply"
         raise InvalidRequestError(explanation) from None
+    if body.find(b"null") >= 0 and (place := _not_finite(parameters, "")):
+        raise InvalidRequestError(place)  # written as null, and so asked for something else
     if len(body) > limit:
         raise InvalidRequestError(
             f"the request is {len(body):,} bytes, limits.request is {limit:,} and DeepSeek takes {ACCEPTED_BYTES:,} "
@@ -92,6 +91,19 @@ def _explain(value: Any, path: str = "") -> str | None:
             return f"{path} is {value!r:.30}, more than the 64 bits of a number in JSON"
         return f"{path} is a {type(value).__name__}, which JSON cannot carry"
     return None
+
+
+def _not_finite(value: Any, path: str) -> str | None:
+    """Where a number stands that is none: NaN or an infinity."""
+    if isinstance(value, float):
+        return None if isfinite(value) else f"{path} is {value}, which JSON cannot carry"
+    if isinstance(value, Mapping):
+        parts = (_not_finite(item, f"{path}.{name}" if path else str(name)) for name, item in value.items())
+    elif isinstance(value, list | tuple):
+        parts = (_not_finite(item, f"{path}[{index}]") for index, item in enumerate(value))
+    else:
+        return None
+    return next((place for place in parts if place), None)
 
 
 def _surrogate_in(text: str, place: str) -> str | None:

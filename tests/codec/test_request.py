@@ -39,6 +39,8 @@ def test_text_goes_out_as_utf_8():
         ({"messages": [{"content": {1, 2}}]}, r"messages\[0\]\.content is a set"),
         ({"x": object()}, r"x is a object"),
         ({"messages": (m for m in [])}, r"messages is a generator"),
+        ({"temperature": float("nan")}, r"temperature is nan"),
+        ({"messages": [{"content": None}, {"content": [1.0, -float("inf")]}]}, r"messages\[1\]\.content\[1\] is -inf"),
         ({"x": 2**70}, r"x is 1180591620717411303424, more than the 64 bits"),
         ({"x": {1: 2}}, r"x has the key 1, a int: JSON has strings"),
         ({"x": {"\ud83d": 2}}, r"a key of x holds a lone surrogate"),

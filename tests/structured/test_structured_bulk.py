@@ -14,6 +14,7 @@ from pydantic import BaseModel, field_validator
 from servers import USAGE, Script, Serve, answer, response
 
 from deepseek_async import (
+    ConfigurationError,
     DeepSeekError,
     InputChangedError,
     InsufficientBalanceError,
@@ -255,3 +256,9 @@ async def test_columns_beside_a_request_stand_beside_its_object(serve: Serve, co
     rows = [{"prompt": "How many?", "review_id": 7}]
     (result,) = [result async for result in client.batch.map(rows, response_format=Stars)]
     assert (result.parsed, result.columns) == (Stars(4), {"review_id": 7})
+
+
+def test_a_class_is_no_parameter_of_a_redo(connect: Connect, source: Path, tmp_path: Path):
+    batch = connect("http://127.0.0.1:1").batch
+    with pytest.raises(ConfigurationError, match="give it as response_format"):
+        batch.job(source, tmp_path / "out.jsonl", redo="error", redo_with={"response_format": Stars})
