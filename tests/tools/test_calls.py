@@ -376,3 +376,22 @@ async def test_a_function_that_gives_no_result_in_time_is_told_to_the_model(serv
 async def test_a_bound_that_is_none_is_refused(connect: Connect, parameters: dict[str, Any]):
     with pytest.raises(InvalidRequestError, match=next(iter(parameters))):
         await run(connect("http://127.0.0.1:1"), double, **parameters)
+
+
+async def test_who_is_cancelled_does_not_wait_for_a_function_that_blocks(serve: Serve, connect: Connect):
+    started, release = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def blocks() -> None:
+        loop.call_soon_threadsafe(started.set)
+        release.wait(30)
+
+    running = asyncio.create_task(run(connect(await serve(calling(("blocks", "{}")))), blocks))
+    try:
+        await started.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert not release.is_set()
+    finally:
+        release.set()
