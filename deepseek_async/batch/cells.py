@@ -17,6 +17,8 @@ Empty = Literal["refuse", "send", "skip"]
 
 WRITTEN_EMPTY: Final = frozenset({"NaN", "nan", "NaT", "<NA>", "None", "NULL", "null", "\\N", "#N/A"})
 """How programs write a missing value into a file that has texts only. Words of people, such as NA, are none."""
+LONGEST_EMPTY: Final = max(map(len, WRITTEN_EMPTY))
+"""No longer text is one of them, and to look a long one up would take as long as to read it."""
 
 _BYTES: Final = (bytes, bytearray, memoryview)
 _CONTAINERS: Final = (list, tuple, dict)
@@ -50,6 +52,8 @@ def is_missing(value: Any) -> bool:
     """Whether ``value`` is null: None, or what numbers, decimals and data frames have in its place."""
     if value is None:
         return True
+    if isinstance(value, float):
+        return value != value  # noqa: PLR0124
     if isinstance(value, str | int | Mapping | list | tuple | bytes):
         return False
     try:
@@ -62,7 +66,7 @@ def is_missing(value: Any) -> bool:
 def is_empty(value: Any, written: frozenset[str] = frozenset()) -> bool:
     """Whether ``value`` has nothing to ask about; ``written`` are texts that stand for null where all is text."""
     if isinstance(value, str):
-        return not value or value.isspace() or value in written
+        return not value or value.isspace() or (len(value) <= LONGEST_EMPTY and value in written)
     if isinstance(value, Mapping | list | tuple | bytes):
         return not value
     return is_missing(value)

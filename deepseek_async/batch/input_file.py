@@ -6,7 +6,7 @@ import zlib
 from gzip import GzipFile
 from io import BufferedReader, RawIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, cast
+from typing import Any, BinaryIO, Final, Literal
 
 from deepseek_async.errors import ConfigurationError
 
@@ -51,18 +51,18 @@ def form_of(path: Path) -> Form:
     return _FORMS.get(name.suffix.lower(), "jsonl")
 
 
-def open_input(path: Path) -> BinaryIO:
+def open_input(path: Path) -> BufferedReader[Any]:
     """The file's bytes, unpacked if its name ends in ``.gz``.
 
     Raises ConfigurationError if it cannot be opened, and so does reading from one that is no whole gzip file.
     """
     try:
-        file = path.open("rb", buffering=BUFFER)
+        file = BufferedReader(path.open("rb", buffering=0), BUFFER)
     except OSError as error:
         raise ConfigurationError(f"cannot read the input {path}: {error.strerror}") from None
     if path.suffix.lower() != _GZIP:
         return file
-    return cast("BinaryIO", BufferedReader(_Unpacked(path, file), BUFFER))
+    return BufferedReader(_Unpacked(path, file), BUFFER)
 
 
 def refuse_what_cannot_be_rows(path: Path) -> None:

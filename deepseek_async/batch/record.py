@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from math import isnan
 from typing import Any, Final, Literal
 
 from deepseek_async.batch.cells import (
+    LONGEST_EMPTY,
     WRITTEN_EMPTY,
     Empty,
     EmptyCellError,
@@ -28,30 +30,48 @@ EXTRA_BODY: Final = "extra_body"
 PARAMETERS: Final = KNOWN | {"prompt", EXTRA_BODY}
 """What a record asks with. All else in it is the user's, and no business of the API."""
 
+_ASKING: Final = frozenset({"prompt", "messages"})
+_AS_IT_IS: Final = frozenset({str, int, bool, list, dict})
+"""Types that need no look at the value."""
 _WHOLE: Final = frozenset({"max_tokens", "max_completion_tokens", "n", "top_logprobs"})
 _TEXTS: Final = frozenset({"model", "prompt", "reasoning_effort", "stop", "user_id"})
 """Parameters that stay texts, whatever number or word they look like."""
 _NOTHING: Final = frozenset[str]()
 
 
-def parameters_of(record: Mapping[str, Any], values: Values) -> Mapping[str, Any]:
-    """The parameters in a record. Those that are null or NaN are not given, as a table has no other way to say it.
+def divided(
+    record: Mapping[str, Any],
+    values: Values,
+    id_column: str,
+) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
+    """The parameters in a record, and what stands beside them; None if nothing does.
 
-    Raises InvalidRequestError.
+    What is null or NaN is not given, as a table has no other way to say it. Raises InvalidRequestError.
     """
-    given = {}
-    for name in record.keys() & PARAMETERS:
-        value = record[name]
-        if name == "prompt" or not (is_missing(value) or (values == "text" and is_empty(value, WRITTEN_EMPTY))):
-            given[name] = value if name == "prompt" else _parameter(name, value, values)
-    if "messages" in record and given.keys().isdisjoint({"messages", "prompt"}):
-        word = emptiness(record["messages"])
-        raise EmptyCellError(f"messages is {word}, and nothing else says what to ask", column="messages")
-    parameters = unpacked(given)
-    if parameters.keys().isdisjoint({"messages", "prompt"}):
+    given, beside = dict[str, Any](), dict[str, Any]()
+    typed = values == "json"
+    for name, value in record.items():
+        if name == id_column and name not in _ASKING:
+            continue
+        if name not in PARAMETERS:
+            beside[name] = value
+        elif name == "prompt" or (typed and _is_as_it_is(name, value)):
+            given[name] = value
+        elif not (is_missing(value) or (values == "text" and is_empty(value, WRITTEN_EMPTY))):
+            given[name] = _parameter(name, value, values)
+    if "messages" not in given and "prompt" not in given:
+        if "messages" in record:
+            word = emptiness(record["messages"])
+            raise EmptyCellError(f"messages is {word}, and nothing else says what to ask", column="messages")
         names = ", ".join(map(str, record)) or "none"
         raise InvalidRequestError(f"neither messages nor prompt among its keys: {names}")
-    return parameters
+    return unpacked(given), beside or None
+
+
+def _is_as_it_is(name: str, value: Any) -> bool:
+    """Whether a parameter needs no look at its value: most are of these types."""
+    kind = type(value)
+    return (kind in _AS_IT_IS and name != "user_id") or (kind is float and not isnan(value) and name not in _WHOLE)
 
 
 def unpacked(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -70,6 +90,8 @@ def prompt_messages(record: Mapping[str, Any], values: Values, empty: Empty) -> 
         names = ", ".join(map(str, record)) or "none"
         raise InvalidRequestError(f"neither messages nor prompt among its keys: {names}")
     prompt = record["prompt"]
+    if type(prompt) is str and len(prompt) > LONGEST_EMPTY and not prompt.isspace():
+        return [{"role": "user", "content": prompt}]
     written_empty = WRITTEN_EMPTY if values == "text" else _NOTHING
     if is_empty(prompt, written_empty):
         if empty != "send":

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.batch.cells import WRITTEN_EMPTY, Empty, EmptyCellError, checked_empty
-from deepseek_async.batch.record import PARAMETERS, Values, parameters_of, prompt_messages, unpacked
+from deepseek_async.batch.cells import WRITTEN_EMPTY, Empty, EmptyCellError, checked_empty, is_missing
+from deepseek_async.batch.record import PARAMETERS, Values, divided, prompt_messages, unpacked
 from deepseek_async.batch.template import Template
 from deepseek_async.errors import ConfigurationError, DeepSeekError, InputFormatError, InvalidRequestError
 from deepseek_async.resources.parameters import chat_parameters
@@ -26,7 +26,7 @@ _NO_MESSAGES: Final = (str, int, float, bytes, list, tuple, type(None))
 _REQUESTS: Final = _REQUESTED | {_CUSTOM_ID}
 _NO_ID: Final = re.compile("[\x00-\x08\n-\x1f\x7f-\x9f\ud800-\udfff]")
 _CAPS: Final = ("max_tokens", "max_completion_tokens")
-_TRANSLATED: Final = frozenset({*_NOT_SENT, *_CAPS[1:], "thinking"})
+_TRANSLATED: Final = frozenset({*_NOT_SENT, *_CAPS[1:]})
 _ENVELOPE: Final = frozenset({_CUSTOM_ID, "method", "url", "body"})
 _ENDPOINTS: Final = frozenset({"/v1/chat/completions", "/chat/completions"})
 
@@ -87,7 +87,9 @@ class RowReader:
         self._path = path
         self._wanted = wanted
         self._index = 0
+        self._model = defaults.model
         self._values: Values = "json"
+        self._others: list[str] | None = None
         self._template = None if defaults.template is None else Template(defaults.template)
         self._parameters = unpacked(defaults.parameters)
         self._id_column = defaults.id_column or _CUSTOM_ID
@@ -97,6 +99,13 @@ class RowReader:
         self._values = "table" if typed else "text"
         if self._defaults.template is not None:
             self._template = Template(self._defaults.template, columns, frozenset() if typed else WRITTEN_EMPTY)
+            asked = {*self._template.columns, self._id_column}
+            self._others = [name for name in columns if name not in asked]
+
+    @property
+    def id_column(self) -> str:
+        """The key that holds the ids."""
+        return self._id_column
 
     @property
     def wants_all(self) -> bool:
@@ -120,17 +129,22 @@ class RowReader:
         index, self._index = self._index, self._index + 1
         line = index + 1 if line is None else line
         custom_id = None
-        if isinstance(value, tuple) and hasattr(value, "_asdict"):
-            value = value._asdict()  # a named tuple is a record
+        custom_id = None
         try:
-            if isinstance(value, _MAPPINGS) and self._id_column in value:
-                custom_id = _identifier(value[self._id_column], self._id_column)
+            if isinstance(value, _MAPPINGS):
+                if self._id_column in value:
+                    custom_id = _identifier(value[self._id_column], self._id_column)
+            elif hasattr(value, "_asdict"):
+                self._index = index
+                return self.read(value._asdict(), line)  # a named tuple is a record
             if custom_id is None and self._defaults.id_column is not None:
                 return self._without_id(index, line, value)
             parameters, columns = self._request(value)
             body = self._body(parameters)
             form = form or self._defaults.form
             if form is None or parameters.get("response_format") is not None:
+                if columns is None:
+                    return Row(index, line, custom_id, body)
                 return Row(index, line, custom_id, body, columns=columns)
             return Row(index, line, custom_id, form.adapted(body), columns=columns, form=form)
         except InvalidRequestError as error:
@@ -162,18 +176,25 @@ class RowReader:
             return {"prompt": value}, None
         if isinstance(value, _MAPPINGS):
             if "body" in value:
-                return _enclosed(value), None if value.keys() <= _ENVELOPE else self._beside(value)
-            if len(value) == 1 and self._values == "json":
-                return value, None if value.keys() <= PARAMETERS else self._beside(value)
-            return parameters_of(value, self._values), self._beside(value)
+                known = 1 + (self._id_column in value) + ("method" in value) + ("url" in value)
+                return _enclosed(value), None if len(value) == known else self._beside(value)
+            if len(value) == 1 and "prompt" in value:
+                return value, None
+            return divided(value, self._values, self._id_column)
         if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
             return {"messages": _messages(value)}, None
+        if is_missing(value):
+            return {"prompt": value}, None
+        if hasattr(value, "as_py"):
+            return self._request(value.as_py())  # of pyarrow
         raise InvalidRequestError(
             f"expected a prompt, a list of messages or an object with one of them, not {_kind(value)}",
         )
 
     def _beside(self, value: Any) -> Mapping[str, Any] | None:
         """What stands beside the request, under the names there; None if there is nothing."""
+        if self._others is not None:
+            return {name: value[name] for name in self._others} if self._others else None
         if not isinstance(value, _MAPPINGS):
             return None
         asked: Collection[str] = _ENVELOPE if "body" in value else PARAMETERS
@@ -184,12 +205,12 @@ class RowReader:
     def _body(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         defaults = self._parameters
         if not defaults:
-            merged = {"model": self._defaults.model, **parameters}
+            merged = {"model": self._model, **parameters}
         else:
             if any(parameters.get(name) is not None for name in _CAPS):
                 # Two names of one thing: the row's wins, whichever of them it uses.
                 defaults = {name: value for name, value in defaults.items() if name not in _CAPS}
-            merged = {"model": self._defaults.model, **defaults, **parameters}
+            merged = {"model": self._model, **defaults, **parameters}
         if "messages" not in merged:
             merged["messages"] = prompt_messages(parameters, self._values, self._defaults.empty)
             del merged["prompt"]
@@ -250,7 +271,8 @@ def overridden(body: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[s
 def _checked(merged: dict[str, Any]) -> dict[str, Any]:
     model, messages = merged["model"], merged["messages"]
     if (
-        merged.keys().isdisjoint(_TRANSLATED)
+        ("thinking" not in merged or (type(merged["thinking"]) is dict and "reasoning_effort" not in merged))
+        and merged.keys().isdisjoint(_TRANSLATED)
         and None not in merged.values()
         and type(messages) is list
         and messages

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from math import nan
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, BinaryIO, Final, Self
 
 import msgspec
 import orjson
@@ -24,6 +24,7 @@ _DEEPEST: Final = 200
 """Levels of nesting in a row; what writes JSON stops at 254."""
 _REQUEST: Final = frozenset({"custom_id", "messages", "body", "method", "url"})
 """Keys of a line that are the request itself and no columns beside it."""
+_LOOKED_AT: Final = 1 << 16
 _EXACT: Final = 1 << 63
 _TOO_DEEP: Final = f"nested more than {_DEEPEST} levels deep"
 
@@ -122,20 +123,18 @@ class Fingerprint(msgspec.Struct, frozen=True):
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Non-blank lines with their numbers."""
     with open_input(path) as file:
-        number = 0
-        for line in file:
-            number += 1
+        start = file.peek(_LOOKED_AT)
+        old_mac = b"\r" in start and b"\n" not in start
+        for number, line in enumerate(_parts(file) if old_mac else file, 1):
             text = line.removeprefix(BOM).strip() if number == 1 else line.strip()
-            if text.find(b"\r") < 0:
-                if text:
-                    yield number, text
-                continue
-            # Lines that end as they did on old Macs.
-            for part in line.removesuffix(b"\n").removesuffix(b"\r").split(b"\r"):
-                if text := part.removeprefix(BOM).strip():
-                    yield number, text
-                number += 1
-            number -= 1
+            if text:
+                yield number, text
+
+
+def _parts(file: BinaryIO) -> Iterator[bytes]:
+    """Lines that end as they did on old Macs."""
+    for line in file:
+        yield from line.split(b"\r")
 
 
 class _Identified(msgspec.Struct, gc=False):
@@ -180,7 +179,13 @@ def _json_row(number: int, line: bytes, reader: RowReader) -> Row:
         return reader.unreadable(number, f"not JSON: {error}", line)
     except RecursionError:
         return reader.unreadable(number, f"not JSON: {_TOO_DEEP}", line)
-    return reader.read(value, number)
+    if type(value) is dict and type(value.get(reader.id_column)) is float:
+        value = json.loads(line)  # orjson makes a float of a whole number of more than 64 bits
+    row = reader.read(value, number)
+    if row.columns is not None and any(type(item) is float and abs(item) >= _EXACT for item in row.columns.values()):
+        exact = json.loads(line)
+        return msgspec.structs.replace(row, columns={name: exact[name] for name in row.columns})
+    return row
 
 
 def _not_utf8(error: UnicodeDecodeError) -> str:
@@ -193,8 +198,6 @@ def _parse(line: bytes) -> Any:
     except orjson.JSONDecodeError:
         # json also takes a lone surrogate and a NaN; a request with one is refused with a message that says where.
         value = json.loads(line.decode(), parse_constant=_constant)
-    if type(value) is dict and float in map(type, value.values()) and _has_lost_digits(value):
-        value = json.loads(line)
     # Every level takes two bytes.
     if len(line) > 2 * _DEEPEST and _brackets(line) > _DEEPEST and _depth(value) > _DEEPEST:
         raise ValueError(_TOO_DEEP)
@@ -211,11 +214,6 @@ def _constant(name: str) -> float:
     if name == "NaN":
         return nan
     raise ValueError(f"{name} is no JSON value")
-
-
-def _has_lost_digits(value: dict[str, Any]) -> bool:
-    """Whether there may be a whole number of more than 64 bits, of which orjson makes a float."""
-    return any(type(item) is float and abs(item) >= _EXACT for item in value.values())
 
 
 def _depth(value: Any) -> int:

@@ -71,7 +71,9 @@ def run(
     refuse_streams(source)
     rows = rows or RowFlags()
     table = prices()
-    planned = plan(read_rows(source, rows.defaults()), _counter(tokenizer), answer_tokens=answer_tokens)
+    defaults = rows.defaults()
+    asked = (row for row in read_rows(source, defaults) if row.error is None or not defaults.leaves_out(row.error))
+    planned = plan(asked, _counter(tokenizer), answer_tokens=answer_tokens)
     figures = _figures(planned, table, seconds=planned.seconds(concurrency, seconds), tokenizer=tokenizer)
     if as_json:
         sys.stdout.write(json.dumps(figures, indent=2) + "\n")

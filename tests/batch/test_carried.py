@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,23 @@ async def test_a_table_that_is_not_there_yet_is_refused(bulk: Bulk):
 
     with pytest.raises(ConfigurationError, match=r"LazyFrame has no rows to read.*collect"):
         await answers(bulk, LazyFrame())
+
+
+async def test_named_tuples_are_records(bulk: Bulk):
+    review = namedtuple("review", ["prompt", "label"])  # noqa: PYI024
+    results = await answers(bulk, [review("a", 1)])
+
+    assert (asked(bulk), results[0].columns) == (["a"], {"label": 1})
+
+
+@pytest.mark.parametrize(
+    "prompts", [["a", None], ["a", float("nan")], pa.array(["a", None]), pa.chunked_array([["a", ""]])]
+)
+async def test_a_column_of_prompts_is_asked_as_far_as_it_says_something(bulk: Bulk, prompts: Any):
+    results = await answers(bulk, prompts, empty="skip")
+
+    assert asked(bulk) == ["a"]
+    assert [result.index for result in results] == [0]
 
 
 async def test_numbers_beside_texts_are_no_conversation(bulk: Bulk):

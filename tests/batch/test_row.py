@@ -177,7 +177,7 @@ def test_other_custom_ids_are_refused(given: Any):
         ({"prompt": "Hello", "model": ""}, "model must be a model's name"),
         ({"prompt": "Hello", "model": 5}, "model must be a model's name"),
         (7, "not int"),
-        (None, "not null"),
+        (None, "the prompt is null"),
         (1.5, "not float"),
         ({**LINE, "body": "Hello"}, "body must be an object, not str"),
         ({**LINE, "body": {}}, "neither messages nor prompt"),

@@ -335,3 +335,21 @@ async def test_an_output_of_another_program_is_joined_by_its_ids(command: Comman
         ("b", "", "two"),
         ("a", "5", "one"),
     ]
+
+
+async def test_labels_stand_beside_the_answers_of_an_export_with_and_without_the_input(command: CommandLine):
+    command.write("in.tsv", "text\tlabel", "good\tx", "\ty", "bad\tz")
+    rows = ("--template", "Is {text} good?", "--empty", "skip")
+
+    ended = await command.run("batch", "run", "in.tsv", "-o", "out.jsonl", "--simulate", *rows)
+    assert (ended.code, "1 left out, because a cell is empty" in ended.err) == (0, True)
+    planned = await command.run("batch", "plan", "in.tsv", *rows)
+    assert "rows      2\n" in planned.out
+    for options in ((), ("--input", "in.tsv")):
+        exported = await command.run("batch", "export", "out.jsonl", "-o", "answers.csv", "--force", *options)
+        assert exported.code == 0
+        with (command.folder / "answers.csv").open(newline="") as file:
+            table = list(csv.DictReader(file))
+        assert [row["label"] for row in table if not row["error"]] == ["x", "z"]
+        assert [row["error"] for row in table if row["error"]] == (["skipped"] if options else [])
+        assert "pending" not in exported.err

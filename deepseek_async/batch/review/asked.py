@@ -20,6 +20,7 @@ from deepseek_async.batch.source import Fingerprint, read_records
 from deepseek_async.errors import InputChangedError
 
 _PENDING: Final = Failure("pending", "no run has come to this row")
+_SKIPPED: Final = Failure("skipped", "the row is left out, because a cell that it would ask about is empty")
 _CHANGED: Final = Failure("changed", "the row asks for something else than when it was answered: run --redo changed")
 
 
@@ -178,6 +179,8 @@ class RowsOfInput(Asked):
             hashed = request_hash(row)
             name = unnamed(hashed, occurrences.next(hashed)) if row.custom_id is None else row.custom_id
             number, error = self._found(name, hashed)
+            if row.error is not None and self._defaults is not None and self._defaults.leaves_out(row.error):
+                number, error = None, _SKIPPED
             yield AskedRow(row.index, name, f"{hashed:016x}", columns, number, error=error)
 
     def _found(self, name: str, hashed: int) -> tuple[int | None, Failure | None]:
