@@ -32,7 +32,7 @@ def prepare(
     validation: float = DEFAULT_SHARE,
     seed: int = 0,
     max_tokens: int = LONGEST_ROW,
-    force: bool = False,
+    force: bool = True,
 ) -> Summary:
     """Check ``source`` line by line, leave out what is no row, and split the rest.
 
@@ -41,10 +41,11 @@ def prepare(
 
     - ``validation``: the part of the rows for validation; 0.10 to 0.15 is recommended.
     - ``max_tokens``: rows longer than this, by estimate, are left out.
-    - ``force``: replace files that are there; the source never is.
+    - ``force``: replace files that are there, as a program expects that prepares again; False refuses, as the command
+      does without ``--force``. The source is never replaced.
 
-    Raises ConfigurationError if the source cannot be read or a file is there, OutputWriteError if one cannot be
-    written.
+    Raises ConfigurationError if the source cannot be read, or with ``force=False`` if a file is there, and
+    OutputWriteError if one cannot be written.
     """
     if not 0 < validation < 1:
         raise ConfigurationError(f"validation must be a part of the rows between 0 and 1, not {validation}")

@@ -79,7 +79,7 @@ def test_rows_that_are_too_long_are_left_out(source: Path):
 def test_few_rows_and_an_odd_share_are_warned_about(source: Path):
     few = prepare(written(source, *map(row, range(100))), validation=0.3)
     assert [warning.split()[0] for warning in few.warnings] == ["100", "30.0%"]
-    many = prepare(written(source, *map(row, range(10_000))), force=True)
+    many = prepare(written(source, *map(row, range(10_000))))
     assert (many.warnings, many.rows) == ([], 10_000)
 
 
@@ -87,7 +87,7 @@ def test_memory_does_not_grow_with_the_rows_but_for_their_digests(source: Path):
     written(source, *(row(number, "x" * 3000) for number in range(3000)))
     prepare(source)
     tracemalloc.start()
-    prepare(source, force=True)
+    prepare(source)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     # Up to 27 bytes a row for the digests and half a megabyte for the places of the split; the file has 9 MB.
