@@ -209,3 +209,17 @@ async def test_the_first_line_names_the_columns_of_a_semicolon_file(bulk: Bulk, 
     await bulk.client.batch.run(tmp_path / "in.csv", bulk.output, template="{text}", **QUICK)
 
     assert (asked(bulk), carried(bulk)) == (["a;b"], {0: {"label": "x"}})
+
+
+async def test_columns_stay_with_their_row_when_it_is_redone_and_when_its_line_is_said_again(bulk: Bulk):
+    rows = [{"prompt": f"{number}", "label": number} for number in range(3)]
+    await run(bulk, rows)
+    await bulk.run(redo="length", redo_with={"max_tokens": 5})
+    assert all(line[FACTS]["columns"] == {"label": int(line[FACTS]["index"])} for line in bulk.lines())
+    assert len(bulk.lines()) > 3
+
+    moved = await run(bulk, rows[::-1], redo_with={})
+    assert (moved.ok, moved.resumed) == (0, 3)
+    *_, last = bulk.lines()
+    assert last[FACTS]["columns"] == {"label": int(last[FACTS]["index"])}
+    assert last["custom_id"] == last[FACTS]["copy_of"]
