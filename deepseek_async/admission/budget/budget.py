@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -25,6 +24,7 @@ from deepseek_async.admission.budget.ledger import NANO, Ledger, nano
 from deepseek_async.admission.budget.store import Spending, Standing, Store
 from deepseek_async.errors import BudgetExceededError, ConfigurationError
 from deepseek_async.events import BudgetAlert, tell
+from deepseek_async.forks import AtFork, register
 from deepseek_async.labels import current_labels
 from deepseek_async.pricing import Meter, PriceTable, price_table
 from deepseek_async.private_files import state_folder
@@ -49,7 +49,7 @@ _CALLS_AHEAD: Final = 256
 _MOST_CALLS_AHEAD: Final = 4096
 
 
-class Budget:
+class Budget(AtFork):
     """At most ``daily`` US dollars a day. One budget may serve several clients of one event loop.
 
     - ``zone``: where the day is counted, an IANA name; UTC by default.
@@ -90,7 +90,7 @@ class Budget:
         self.listeners: list[Callable[[BudgetAlert], Any]] = [] if on_alert is None else [on_alert]
         """Told of alerts; clients add theirs."""
         self.path: Final = None if path == ":memory:" else Path(path or state_folder() / "budget.sqlite").expanduser()
-        self._store = None if self.path is None else Store(self.path, f"{os.getpid()}-{secrets.token_hex(4)}")
+        self._store = None if self.path is None else Store(self.path)
         self._thread: ThreadPoolExecutor | None = None
         self._day = Day("", 0.0)
         self._ledger = Ledger("")
@@ -106,6 +106,9 @@ class Budget:
         self._writing = asyncio.Lock()
         self._returned = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._parents: Ledger | None = None
+        """Of the calls that the parent of this process had under way when it forked."""
+        register(self)
 
     def __repr__(self) -> str:
         if "_others" not in vars(self):
@@ -175,6 +178,8 @@ class Budget:
 
     def settled(self, charge: Charge, used: int) -> None:
         """A charge has ended; charges call this."""
+        if charge.ledger is self._parents:
+            return  # the parent counts it
         charge.ledger.settle(charge.amount, used)
         item = self._spending.get((charge.model, charge.tag))
         if item is None:
@@ -241,6 +246,15 @@ class Budget:
                 await self._on_thread(self._store.close)
             self._thread.shutdown()
             self._thread = None
+
+    def after_fork_in_child(self) -> None:
+        """Hold nothing of what was allotted to the parent, and write nothing that the parent writes."""
+        self._parents = parents = self._ledger
+        # Without a file nobody else knows what was spent before.
+        self._ledger = Ledger("") if self._store else Ledger(parents.day, allotted=self._cap, spent=parents.spent)
+        self._spending, self._used_since_flush = {}, False
+        self._thread = self._loop = self._timer = None
+        self._turn, self._writing, self._returned = asyncio.Lock(), asyncio.Lock(), asyncio.Event()
 
     def _today(self, now: float) -> Ledger:
         if now >= self._day.end or self._loop is not asyncio.get_running_loop():

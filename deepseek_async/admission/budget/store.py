@@ -7,7 +7,9 @@ processes write (sqlite.org, WAL-reset bug), and there is one transaction for ma
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ import msgspec
 
 from deepseek_async.admission.budget.ledger import granted
 from deepseek_async.errors import ConfigurationError
+from deepseek_async.forks import AtFork, leave, register
 from deepseek_async.private_files import open_private
 from deepseek_async.sqlite_file import ForeignFileError, looked_into, refuse_foreign
 
@@ -58,13 +61,19 @@ class Standing(msgspec.Struct, frozen=True):
     """Spent, as far as the processes have told."""
 
 
-class Store:
-    """One process's view of the file. Used by one thread at a time. Raises sqlite3.Error and OSError."""
+class Store(AtFork):
+    """One process's view of the file. Used by one thread at a time. Raises sqlite3.Error and OSError.
 
-    def __init__(self, path: Path, holder: str) -> None:
+    The file is closed when the process forks, and opened again by whoever needs it next. A child is a holder of its
+    own: it spends nothing of what was allotted to its parent.
+    """
+
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._holder = holder
+        self._holder = _new_holder()
         self._connection: sqlite3.Connection | None = None
+        self._busy = threading.RLock()
+        register(self)
 
     def standing(self, day: str) -> Standing:
         """Where ``day`` stands, over all processes."""
@@ -127,22 +136,45 @@ class Store:
 
     def close(self) -> None:
         """Close the file."""
-        if self._connection is not None:
-            self._connection.close()
+        with self._busy:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
+
+    def before_fork(self) -> None:
+        """Wait for the transaction that is under way, and close the file."""
+        self._busy.acquire()
+        self.close()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self._busy.release()
+
+    def after_fork_in_child(self) -> None:
+        """Be another holder."""
+        self._busy = threading.RLock()
+        self._holder = _new_holder()
+        if self._connection is not None:  # forked by code that says so only afterwards
+            leave(self._connection)
             self._connection = None
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        if self._connection is None:
-            self._connection = _opened(self.path)
-        connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
+        with self._busy:
+            if self._connection is None:
+                self._connection = _opened(self.path)
+            connection = self._connection
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+
+def _new_holder() -> str:
+    return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def _standing(connection: sqlite3.Connection, day: str, without: str) -> Standing:

@@ -13,6 +13,7 @@ from typing import Final
 
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import CallEnded, Event, Rated
+from deepseek_async.forks import AtFork, register
 from deepseek_async.observe.audit.files import DayFile, day_of, delete_older_than
 from deepseek_async.observe.audit.record import call_line, rating_line
 from deepseek_async.private_files import state_folder
@@ -30,7 +31,7 @@ def audit_folder() -> Path:
     return state_folder() / "audit"
 
 
-class AuditLog:
+class AuditLog(AtFork):
     """A listener that keeps a line for every call: settings, model, usage, cost, outcome, hash of the prompt.
 
     - ``folder``: ``audit`` in the user's state folder by default. Files are 0600.
@@ -59,7 +60,13 @@ class AuditLog:
         """Events that were not written."""
         self._content = content
         self._clock = clock
-        self._file = DayFile(self.folder, max_bytes)
+        self._max_bytes = max_bytes
+        self._failed = False
+        self._begin()
+        register(self)
+
+    def _begin(self) -> None:
+        self._file = DayFile(self.folder, self._max_bytes)
         self._waiting: deque[CallEnded | Rated] = deque()
         self._wake = threading.Event()
         self._idle = threading.Event()
@@ -67,7 +74,6 @@ class AuditLog:
         self._ending = False
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
-        self._failed = False
 
     def __call__(self, event: Event) -> None:
         """Take ``event`` in; it is written within a fraction of a second."""
@@ -96,6 +102,14 @@ class AuditLog:
         if thread is not None:
             thread.join()
         self._ending = False
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew with a thread of its own; what waits is the parent's to write.
+
+        The parent's descriptor stays open: its thread may have been about to close it.
+        """
+        self._begin()
+        self.dropped = 0
 
     def _start(self) -> None:
         with self._lock:
