@@ -14,6 +14,7 @@ from deepseek_async.elsewhere import Elsewhere
 from deepseek_async.endpoint import Family
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Snapshot, Watching
+from deepseek_async.forks import AtFork, refuse_inherited_loop, register
 from deepseek_async.operations import Operations
 from deepseek_async.settings import Settings, same_origin
 from deepseek_async.wiring import Connected
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from deepseek_async.codec.tokenizer import Tokenizer
 
 
-class Connections:
+class Connections(AtFork):
     """Opened on first use, on one event loop at a time; closed once, for all who share them."""
 
     def __init__(self, settings: Settings, operations: Operations) -> None:
@@ -38,11 +39,13 @@ class Connections:
         self._connected: Connected | None = None
         self._backup: Connected | None = None
         self._closed = False
+        register(self)
 
     def caller(self) -> Caller:
         """The caller bound to the running event loop; made, with its connection pool, on first use.
 
-        Raises ConfigurationError when the client is closed, or still in use on another running loop.
+        Raises ConfigurationError when the client is closed, still in use on another running loop, or used in a
+        forked child on a loop of its parent.
         """
         caller = self.opened
         if caller is not None and caller.loop is asyncio.get_running_loop():
@@ -97,6 +100,15 @@ class Connections:
             return str(self.statistics())
         return "closed" if self._closed else "not yet used"
 
+    def after_fork_in_child(self) -> None:
+        """Leave the connections to the parent; the next call opens its own."""
+        self.opened, self.alternatives = None, ()
+        for connected in (self._connected, self._backup):
+            if connected is not None:
+                connected.leave_to_parent()
+        self._connected = self._backup = None
+        self._elsewhere.leave_to_parent()
+
     async def aclose(self) -> None:
         """Close all that is open. Calls that still run fail; later ones raise ConfigurationError."""
         self._closed = True
@@ -111,6 +123,7 @@ class Connections:
     def _open(self) -> Caller:
         if self._closed:
             raise ConfigurationError("this client is closed; make a new AsyncDeepSeek")
+        refuse_inherited_loop()
         if self._connected is not None:
             if self._connected.caller.loop.is_running():
                 raise ConfigurationError(

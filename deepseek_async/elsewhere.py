@@ -49,3 +49,8 @@ class Elsewhere:
         """Drop the pools of an event loop that has ended."""
         while self._open:
             self._open.popitem()[1].forget()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: give up what is the parent's."""
+        while self._open:
+            self._open.popitem()[1].leave_to_parent()

@@ -109,7 +109,7 @@ def _after_in_parent() -> None:
 
 
 def _after_in_child() -> None:
-    global _turn, _is_child  # noqa: PLW0603  a process is one of the two
+    global _turn, _is_child
     _turn, _is_child = threading.RLock(), True
     _resting.clear()
     for thing in list(_registered):
@@ -119,7 +119,7 @@ def _after_in_child() -> None:
 def _tell(hook: Callable[[], None]) -> None:
     try:
         hook()
-    except Exception:
+    except Exception:  # noqa: BLE001  the others are told all the same
         _LOG.exception("a fork was not prepared for")
 
 

@@ -13,6 +13,7 @@ from deepseek_async.admission.windows import NOMINAL, Windows
 from deepseek_async.call.caller import Caller, Protections
 from deepseek_async.credential import ApiKey
 from deepseek_async.errors import APIConnectionError
+from deepseek_async.forks import leave, leave_loop
 from deepseek_async.settings import Settings
 from deepseek_async.transport.pool import Pool
 
@@ -73,6 +74,12 @@ class Connected:
     def forget(self) -> None:
         """Drop the pool of an event loop that has ended."""
         self.session.forget()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: give up what is the parent's."""
+        leave_loop(self.caller.loop)
+        leave(self)
+        self.session.leave_to_parent()
 
 
 _gates: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, Gate]] = WeakKeyDictionary()

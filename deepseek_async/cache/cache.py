@@ -19,6 +19,7 @@ from deepseek_async.cache.key import is_deterministic
 from deepseek_async.cache.memory import MemoryTier
 from deepseek_async.cache.remote import RedisTier, check_address
 from deepseek_async.errors import ConfigurationError
+from deepseek_async.forks import AtFork, leave, register
 from deepseek_async.types.operation import Operation
 
 MIB: Final = 1024 * 1024
@@ -35,7 +36,7 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     """Whether it is younger than the cache's ``ttl``; a stale one only replaces an error."""
 
 
-class Cache:
+class Cache(AtFork):
     """Answers to requests that were asked before. One cache may serve several clients of one event loop.
 
     - ``path``: an SQLite file that outlives the process; None keeps answers in memory only.
@@ -89,6 +90,7 @@ class Cache:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.flights: Flights[bytes] = Flights()
         """Equal requests under way on the running event loop."""
+        register(self)
 
     def __repr__(self) -> str:
         where = [
@@ -153,6 +155,12 @@ class Cache:
             await redis.aclose()
         if self._disk is not None:
             await asyncio.to_thread(self._disk.close)
+
+    def after_fork_in_child(self) -> None:
+        """Wait for no request of the parent's, and send nothing over its connections to Redis."""
+        leave((self._redis, self.flights))
+        self._redis = self._loop = None
+        self.flights = Flights()
 
     def _is_fresh(self, entry: Entry | None, now: float) -> bool:
         return entry is not None and now - entry.stored < self.ttl

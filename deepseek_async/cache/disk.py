@@ -30,6 +30,7 @@ from deepseek_async.cache.database import (
     stored,
 )
 from deepseek_async.cache.entry import Entry, unpacked
+from deepseek_async.forks import AtFork, leave, register
 
 _LOG: Final = logging.getLogger("deepseek_async")
 
@@ -42,14 +43,17 @@ _SLOW_READS: Final = 3
 _SWEEP_SECONDS: Final = 300.0
 
 _Command = Callable[[sqlite3.Connection], Any]
+_Queue = SimpleQueue[tuple[bytes, Entry] | _Command | None]
 
 
-class DiskTier:
+class DiskTier(AtFork):
     """At most ``max_bytes`` of answers, none older than ``keep_seconds``, the least recently used dropped first.
 
     Never raises for what is wrong with the file. A cache that is damaged, or of another version, is set aside and
     begun anew. A file that is no cache is neither opened nor moved, and nothing is made beside it; that, and any
     other failure, leaves the tier alone for a while. Each is logged once.
+
+    A fork waits until what was put is written, and finds the file closed: parent and child each open it again.
     """
 
     def __init__(
@@ -70,17 +74,23 @@ class DiskTier:
         self._outdated = False
         """Whether the reader's file has been replaced; the thread that reads closes it, not the writer's."""
         self._writer: threading.Thread | None = None
-        self._queue: SimpleQueue[tuple[bytes, Entry] | _Command | None] = SimpleQueue()
+        self._queue: _Queue = SimpleQueue()
+        self._guard = threading.RLock()
+        """Held while the tier is used, for a moment; its thread never takes it."""
         # Counted apart, because each thread may only add to its own.
         self._sent_bytes = 0
         self._written_bytes = 0
         self._touched: set[bytes] = set()
         self._swept = 0.0
         self._slow = 0
+        register(self)
 
     def get(self, key: bytes) -> Entry | None:
         """The entry under ``key``. Reads on the calling thread: a page in memory takes less than a thread's wake-up."""
-        begun = time.monotonic()
+        with self._guard:
+            return self._get(key, time.monotonic())
+
+    def _get(self, key: bytes, begun: float) -> Entry | None:
         reader = self._ready(begun)
         if reader is None:
             return None
@@ -101,15 +111,17 @@ class DiskTier:
 
     def put(self, key: bytes, entry: Entry) -> None:
         """Store ``entry`` soon; not at all while the disk does not keep up."""
-        self._ready(time.monotonic())
-        if self._writer is not None and self._sent_bytes - self._written_bytes < _PENDING_BYTES:
-            self._sent_bytes += len(entry.body)
-            self._queue.put((key, entry))
+        with self._guard:
+            self._ready(time.monotonic())
+            if self._writer is not None and self._sent_bytes - self._written_bytes < _PENDING_BYTES:
+                self._sent_bytes += len(entry.body)
+                self._queue.put((key, entry))
 
     def clear(self) -> None:
         """Delete every entry; done when this returns. Raises NotACacheError for a file of somebody else's."""
         refuse_what_is_not_ours(self.path)
-        self._ready(time.monotonic())
+        with self._guard:
+            self._ready(time.monotonic())
         self._wait_for(lambda connection: connection.execute("DELETE FROM entries"))
 
     def flush(self) -> None:
@@ -118,24 +130,45 @@ class DiskTier:
 
     def stored(self) -> Stored | None:
         """What the file holds; None while it cannot be read."""
-        reader = self._ready(time.monotonic())
-        if reader is None:
-            return None
-        try:
-            return stored(reader)
-        except sqlite3.Error as error:
-            self._failed(error)
-            return None
+        with self._guard:
+            reader = self._ready(time.monotonic())
+            if reader is None:
+                return None
+            try:
+                return stored(reader)
+            except sqlite3.Error as error:
+                self._failed(error)
+                return None
 
     def close(self) -> None:
         """Write what is waiting and close the file; the next use opens it again."""
-        # First, because the last connection to close folds the log into the file, and a reader cannot.
-        self._forget_reader()
-        if self._writer is not None:
-            self._queue.put(None)
-            self._writer.join()
-            self._writer = None
-        self._lock.release()
+        with self._guard:
+            # First, because the last connection to close folds the log into the file, and a reader cannot.
+            self._forget_reader()
+            if self._writer is not None:
+                self._queue.put(None)
+                self._writer.join()
+                self._writer = None
+            self._lock.release()
+
+    def before_fork(self) -> None:
+        """Close the file, and have nobody open it until the fork is over."""
+        self._guard.acquire()
+        self.close()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self._guard.release()
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew; what is not closed was forked by code that says so only afterwards, and is the parent's."""
+        self._guard = threading.RLock()
+        leave((self._reader, self._lock, self._queue))
+        self._lock = WriterLock(self.path)
+        self._reader = self._writer = None
+        self._queue = SimpleQueue()
+        self._touched = set()
+        self._sent_bytes = self._written_bytes = 0
 
     def _ready(self, now: float) -> sqlite3.Connection | None:
         if self._bypass.active(now):
@@ -172,6 +205,7 @@ class DiskTier:
             return
         connection = self._open_or_begin_anew()
         name = "deepseek_async cache"
+        self._queue = SimpleQueue()
         self._writer = threading.Thread(target=self._write, args=(connection,), name=name, daemon=True)
         self._writer.start()
 
@@ -230,8 +264,6 @@ class DiskTier:
             self._queue.put(command)
 
     def _wait_for(self, command: _Command) -> None:
-        if self._writer is None:
-            return
         done = threading.Event()
 
         def run(connection: sqlite3.Connection) -> None:
@@ -240,7 +272,10 @@ class DiskTier:
             finally:
                 done.set()
 
-        self._queue.put(run)
+        with self._guard:
+            if self._writer is None:
+                return
+            self._queue.put(run)
         done.wait()
 
     # The writer's thread from here on.

@@ -6,11 +6,14 @@ built when somebody scrapes.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import BudgetAlert, CallEnded, Event, Rated, Retried, Snapshot
+from deepseek_async.forks import AtFork, register
 from deepseek_async.observe.tally import Count, Histogram, Spread
 from deepseek_async.types import CompletionUsage
 
@@ -26,7 +29,12 @@ except ImportError:
     raise ConfigurationError('metrics need prometheus-client: pip install "deepseek-async[metrics]"') from None
 
 if TYPE_CHECKING:
+    from threading import Thread
+    from wsgiref.simple_server import WSGIServer
+
     from prometheus_client.core import Metric
+
+_LOG: Final = logging.getLogger("deepseek_async")
 
 PREFIX: Final = "deepseek_async_"
 
@@ -37,7 +45,7 @@ _MOST_MODELS: Final = 64
 """Models that get labels of their own; names may come from a user of the user."""
 
 
-class Metrics:
+class Metrics(AtFork):
     """Counts what it is told, and asks clients how they stand when it is scraped.
 
     - ``registry``: where the metrics are registered; a new one by default.
@@ -49,6 +57,12 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
+        self._serving: list[_Serving] = []
+        self._begin()
+        self.registry.register(self)
+        register(self)
+
+    def _begin(self) -> None:
         self._retries = Count("retries", "Attempts that failed and were followed by another", ("reason",))
         self._cache_hits = Count("cache_hits", "Answers that were not bought again", ("tier",))
         self._content = Count("content_checks", "Answers by the content filter's verdict", ("verdict",))
@@ -64,7 +78,15 @@ class Metrics:
         self._ratings, self._score = 0, 0.0
         self._models: dict[str, _Model] = {}
         self._clients: list[Callable[[], Snapshot]] = []
-        self.registry.register(self)
+
+    def after_fork_in_child(self) -> None:
+        """Count from nothing: what the parent has counted it also shows."""
+        self._begin()
+        for serving in self._serving:
+            serving.leave_to_parent()
+        self._serving = []
+        # A thread of the parent may have held it.
+        self.registry._lock = Lock()  # noqa: SLF001
 
     def watch(self, client: Callable[[], Snapshot]) -> None:
         """Ask ``client`` at each scrape how it stands; clients register themselves."""
@@ -90,12 +112,9 @@ class Metrics:
         except OSError as error:
             raise ConfigurationError(f"metrics cannot be served on {address}:{port}: {error}") from None
 
-        def stop() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-        return server.server_port, stop
+        serving = _Serving(server, thread)
+        self._serving.append(serving)
+        return server.server_port, serving.stop
 
     def __call__(self, event: Event) -> None:
         """Count ``event``."""
@@ -179,20 +198,63 @@ class ServedMetrics(Metrics):
         super().__init__()
         self._port, self._address = port, address
         self._stop: Callable[[], None] | None = None
+        self._is_child = False
         self.port = port
         """The port that is served; with 0, the one that the system chose."""
 
     def watch(self, client: Callable[[], Snapshot]) -> None:
-        """As in Metrics, and begin to serve. Raises ConfigurationError if the address cannot be used."""
+        """As in Metrics, and begin to serve.
+
+        Raises ConfigurationError if the address cannot be used; a forked child, whose parent may serve there, goes
+        on without.
+        """
         super().watch(client)
-        if self._stop is None:
+        if self._stop is not None:
+            return
+        try:
             self.port, self._stop = self.serve(self._port, self._address)
+        except ConfigurationError as error:
+            if not self._is_child:
+                raise
+            self._stop = _nothing
+            _LOG.warning("%s; this process was forked, and its calls are not in the metrics served there", error)
+
+    def after_fork_in_child(self) -> None:
+        """As in Metrics; the parent goes on serving, and this process does from its first client on, if it can."""
+        super().after_fork_in_child()
+        self._stop, self._is_child = None, True
 
     def close(self) -> None:
         """Serve no more."""
         stop, self._stop = self._stop, None
         if stop is not None:
             stop()
+
+
+class _Serving:
+    """A server and its thread."""
+
+    def __init__(self, server: WSGIServer, thread: Thread) -> None:
+        self._server = server
+        self._thread: Thread | None = thread
+
+    def stop(self) -> None:
+        """Serve no more."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            thread.join()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: there is no thread to stop, and the socket would accept what nobody reads."""
+        if self._thread is not None:
+            self._thread = None
+            self._server.socket.close()
+
+
+def _nothing() -> None:
+    """Nothing is served."""
 
 
 class _Model:

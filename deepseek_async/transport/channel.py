@@ -179,6 +179,16 @@ class Channel(asyncio.Protocol):
         self._wake()
         self._leave()
 
+    def leave_to_parent(self) -> None:
+        """In a forked child: nothing more is read here."""
+        self._blocks.clear()
+        self._failure = APIConnectionError(
+            "this answer is read by the process that this one was forked from; ask again here",
+            connected=True,
+            retryable=False,
+            reason="forked",
+        )
+
     def _wake(self) -> None:
         waiter = self._waiter
         if waiter is not None:

@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp.abc import ResolveResult
 from aiohttp.connector import Connection
 
+from deepseek_async.forks import leave, leave_socket
 from deepseek_async.transport.tls import shrink_read_buffer, trusting_context
 
 
@@ -37,6 +38,19 @@ def forget(connector: aiohttp.BaseConnector | None) -> None:
     if connector._loop.is_closed():  # noqa: SLF001
         for transport in transports:
             _close_socket(transport)
+
+
+def leave_to_parent(connector: aiohttp.BaseConnector | None) -> None:
+    """In a forked child: give up the pool of the parent, whose sockets are neither written to nor closed in order."""
+    if connector is None or connector.closed:
+        return
+    kept = [protocol for protocols in connector._conns.values() for protocol, _ in protocols]  # noqa: SLF001
+    for protocol in (*kept, *connector._acquired):  # noqa: SLF001
+        if protocol.transport is not None:
+            leave_socket(protocol.transport)
+    leave((connector, list(connector._conns.items())))  # noqa: SLF001
+    # What it would do on the parent's event loop when it is closed, or collected, is not done.
+    connector._closed = True  # noqa: SLF001
 
 
 class _TLSConnector(aiohttp.TCPConnector):

@@ -19,7 +19,7 @@ from yarl import URL
 from deepseek_async.credential import ApiKey
 from deepseek_async.errors import APIConnectionError, APIError, APIResponseValidationError, InvalidRequestError
 from deepseek_async.transport.channel import Channel
-from deepseek_async.transport.connector import forget, open_connector
+from deepseek_async.transport.connector import forget, leave_to_parent, open_connector
 from deepseek_async.transport.failures import translate
 from deepseek_async.transport.fields import checked, merged
 from deepseek_async.transport.http1 import ResponseParser
@@ -165,6 +165,14 @@ class Pool:
         if self._session is not None:
             self._session.forget()
         forget(self._connector)
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: give up what is the parent's. Whoever still reads an answer here is told so."""
+        if self._session is not None:
+            self._session.leave_to_parent()
+        for channel in self._channels.values():
+            channel.leave_to_parent()
+        leave_to_parent(self._connector)
 
 
 class Reply(msgspec.Struct, gc=False, eq=False):

@@ -24,9 +24,10 @@ from deepseek_async.errors import (
     DeepSeekError,
     InvalidRequestError,
 )
+from deepseek_async.forks import leave
 from deepseek_async.quotation import plain
 from deepseek_async.redaction import redact
-from deepseek_async.transport.connector import forget, open_connector
+from deepseek_async.transport.connector import forget, leave_to_parent, open_connector
 from deepseek_async.transport.failures import translate
 from deepseek_async.transport.handler import StrictHandler
 from deepseek_async.transport.protocol import Outgoing, url_of
@@ -143,6 +144,14 @@ class Session:
         connector = self._http.connector
         self._http.detach()
         forget(connector)
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: give up what is the parent's."""
+        leave((self, list(self.tails)))
+        self.tails.clear()
+        connector = self._http.connector
+        self._http.detach()
+        leave_to_parent(connector)
 
 
 class PooledResponse(msgspec.Struct, gc=False, eq=False):

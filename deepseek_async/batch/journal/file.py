@@ -18,6 +18,7 @@ from typing import Final
 from deepseek_async.batch.journal.disk import Disk, sync_folder, uninterrupted, write_whole
 from deepseek_async.batch.line import decode_line, text_of
 from deepseek_async.errors import OutputLockedError, OutputWriteError
+from deepseek_async.forks import AtFork, register
 
 LOW_WATER: Final = 64 << 20
 """Bytes that stay free by default: a disk that is full to the last byte hurts everything else on it."""
@@ -42,7 +43,7 @@ class DiskFullError(Exception):
     """There is no room for a group. The file is as it was before; the same group may be tried again."""
 
 
-class OutputFile:
+class OutputFile(AtFork):
     """An open output. Not for several threads at a time."""
 
     def __init__(self, path: Path, disk: Disk, *, min_free: int) -> None:
@@ -58,6 +59,7 @@ class OutputFile:
         """Offset after the last line that was acknowledged."""
         self.cut = 0
         """Bytes of a torn last line that were cut off when it was opened."""
+        register(self)
 
     def open(self, hold: Callable[[int], None]) -> None:
         """Open, have ``hold`` lock it, and cut off what follows the last line feed, as a run that died leaves it.
@@ -155,10 +157,14 @@ class OutputFile:
 
     def close(self) -> None:
         """Close it; what was appended is in it."""
-        if self._descriptor >= 0:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
             with suppress(OSError):
-                self._disk.close(self._descriptor)
-            self._descriptor = -1
+                self._disk.close(descriptor)
+
+    def after_fork_in_child(self) -> None:
+        """Close the child's copy, which is locked for as long as anybody has it open."""
+        self.close()
 
     def _look_for_room(self) -> None:
         now = time.monotonic()

@@ -13,13 +13,14 @@ from typing import Final, Self
 from deepseek_async.batch.journal.disk import Disk, uninterrupted, write_whole
 from deepseek_async.batch.journal.ownership import LONGEST_NAME, lock_of, refuse_foreign_lock
 from deepseek_async.errors import ConfigurationError, OutputLockedError, OutputWriteError
+from deepseek_async.forks import AtFork, register
 
 # Where a lock or a sync may be a promise of this machine alone. 9p and virtiofs are left out: they are how
 # virtual machines see a disk of their host.
 _NETWORK: Final = re.compile(r"nfs|cifs|smb|ceph|gluster|lustre|beegfs|gpfs|afs|ncpfs|davfs|sshfs|s3fs|gcsfuse|rclone")
 
 
-class OutputLock:
+class OutputLock(AtFork):
     """The lock of one output: a file beside it, which names the holder and outlives a rename of the output.
 
     The file stays: were it deleted, two runs could each lock a file of that name. In case somebody else deletes it,
@@ -30,6 +31,7 @@ class OutputLock:
         self._output = output
         self._disk = disk
         self._descriptor = descriptor
+        register(self)
 
     @classmethod
     def take(cls, output: Path, disk: Disk) -> Self:
@@ -75,8 +77,14 @@ class OutputLock:
 
     def release(self) -> None:
         """Give the lock back."""
-        with suppress(OSError):
-            self._disk.close(self._descriptor)
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with suppress(OSError):
+                self._disk.close(descriptor)
+
+    def after_fork_in_child(self) -> None:
+        """Close the child's copy, which would hold the lock after the parent has given it back."""
+        self.release()
 
     def _sign(self) -> None:
         """Who holds it is said for people; the lock holds without."""
