@@ -5,7 +5,8 @@
     ├─ InvalidRequestError              refused on this side, nothing was sent (also a ValueError)
     ├─ APIError                         the call failed on the way or on the other side
     │  ├─ CircuitOpenError              not sent: the breaker is open after repeated failures; .retry_after
-    │  ├─ APIConnectionError            no answer; .reason: unreachable, tls, lost, protocol, descriptors, closed, forked
+    │  ├─ APIConnectionError            no answer; .reason: unreachable, tls, lost, protocol, descriptors, closed,
+    │  │                                 forked
     │  │  └─ APITimeoutError            .phase: connect, headers, first_content, idle, stall, attempt, total
     │  ├─ StreamInterruptedError        the answer broke off; .partial holds what had arrived
     │  ├─ APIResponseValidationError    an answer that cannot be read, or an empty one
