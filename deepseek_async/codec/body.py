@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -10,6 +9,7 @@ import msgspec
 from deepseek_async.errors import APIResponseValidationError
 from deepseek_async.quotation import quote
 from deepseek_async.types import Answer, ChatCompletion
+from deepseek_async.types.answer import Counters, counters_in, fields_of
 from deepseek_async.types.json_text import read
 
 T = TypeVar("T", bound=Answer)
@@ -55,17 +55,12 @@ class AnswerDecoder(Generic[T]):
 
     def decode_tolerantly(self, wire: bytes) -> T:
         """For what a strict decoder refuses and a paid answer should survive: a lone surrogate escape,
-        a null where the type has a default, a number sent as text.
+        a null where the type has a default, a number sent as text, and whatever stands in the place of its usage.
         """
         try:
-            loaded = _without_nulls(read(wire, errors="strict"))
-            try:
-                return msgspec.convert(loaded, self._type, strict=False)
-            except msgspec.ValidationError:
-                if not (self._counts and isinstance(loaded, dict) and "usage" in loaded):
-                    raise
             # An answer is not lost for figures that are none: what it cost is estimated.
-            return msgspec.convert({**loaded, "usage": _countable(loaded["usage"])}, self._type, strict=False)
+            loaded = _with_counters(_without_nulls(read(wire, errors="strict")), self._type)
+            return msgspec.convert(loaded, self._type, strict=False)
         except (ValueError, msgspec.ValidationError, RecursionError) as error:
             reason = str(error)
         raise APIResponseValidationError(f"the server's answer is not what the API describes ({reason}): {quote(wire)}")
@@ -80,25 +75,6 @@ class AnswerDecoder(Generic[T]):
                 wire.decode()
             except UnicodeDecodeError:
                 self.decode_tolerantly(wire)  # raises the error that says so
-
-
-def _countable(usage: Any) -> dict[str, Any] | None:
-    """The whole numbers in ``usage``, by name, and those of the objects in it."""
-    if not isinstance(usage, dict):
-        return None
-    numbers = {name: _whole_number(value) for name, value in usage.items()}
-    return {name: number for name, number in numbers.items() if number is not None}
-
-
-def _whole_number(value: Any) -> Any:
-    if isinstance(value, dict):
-        return _countable(value)
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    with suppress(ValueError, OverflowError):
-        number = float(value)
-        return int(value) if isinstance(value, int) else int(number) if number.is_integer() else None
-    return None
 
 
 class CompletionDecoder(AnswerDecoder[ChatCompletion]):
@@ -131,6 +107,20 @@ class MembersDecoder(AnswerDecoder[T]):
 
 
 decode_completion: Final = CompletionDecoder().decode
+
+
+def _with_counters(loaded: Any, kind: type[msgspec.Struct]) -> Any:
+    """``loaded``, an answer of this ``kind`` or an event that holds one, with what can be counted of its usage."""
+    if not isinstance(loaded, dict):
+        return loaded
+    for name, inner in fields_of(kind).items():
+        if inner is None or name not in loaded:
+            continue
+        if issubclass(inner, Counters):
+            loaded[name] = counters_in(loaded[name], inner)
+        elif issubclass(inner, Answer):
+            loaded[name] = _with_counters(loaded[name], inner)
+    return loaded
 
 
 def _without_nulls(value: Any) -> Any:

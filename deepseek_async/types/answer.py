@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Self, get_args
 
 import msgspec
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 # JSON names that no server sends, so that what we keep beside the fields never comes from the wire.
 OURS = "deepseek_async:"
 _WIRE_NAME = OURS + "wire"
+
+_MOST_COUNTED: Final = 2**62
+"""What is told as more counts as so much: a number that fits everywhere, also twice."""
 
 WHOLE = frozenset({"stop", "tool_calls", "length"})
 """Why an answer ends that is all that the model said, as far as it was let."""
@@ -75,7 +80,7 @@ class Counters(LinkedPart, eq=False):
     @classmethod
     def counting(cls, counters: dict[str, Any]) -> Self:
         """What a server says that names these ``counters``."""
-        made = msgspec.convert(counters, cls, strict=False)
+        made = msgspec.convert(counters_in(counters, cls), cls, strict=False)
         made._origin = (write(counters), ())  # noqa: SLF001  its own
         return made
 
@@ -83,6 +88,45 @@ class Counters(LinkedPart, eq=False):
         return type(self) is type(other) and isinstance(other, Counters) and self.counters() == other.counters()
 
     __hash__ = None  # type: ignore[assignment]  # as of all that can change
+
+
+def counters_in(sent: Any, kind: type[msgspec.Struct]) -> dict[str, Any] | None:
+    """What can be counted of whatever was ``sent`` in the place of counters of a ``kind``; None if that is no object.
+
+    A counter that is no number is left out, so that it costs nobody an answer that was paid for. What nobody declared
+    stays as it is.
+    """
+    if not isinstance(sent, dict):
+        return None
+    kept = dict(sent)
+    for name, inner in fields_of(kind).items():
+        if name in sent:
+            value = _whole_number(sent[name]) if inner is None else counters_in(sent[name], inner)
+            if value is None:
+                del kept[name]
+            else:
+                kept[name] = value
+    return kept
+
+
+def _whole_number(value: Any) -> int | None:
+    if isinstance(value, str):
+        with suppress(ValueError):  # numbers sent as text are numbers
+            value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124  NaN
+        return None
+    return int(max(-_MOST_COUNTED, min(value, _MOST_COUNTED)))
+
+
+@cache
+def fields_of(kind: type[msgspec.Struct]) -> dict[str, type[msgspec.Struct] | None]:
+    """What a server may send of a ``kind``, by name; objects with what they are."""
+    found: dict[str, type[msgspec.Struct] | None] = {}
+    for field in msgspec.structs.fields(kind):
+        if not field.encode_name.startswith(OURS):
+            types = [each for each in (get_args(field.type) or (field.type,)) if isinstance(each, type)]
+            found[field.encode_name] = next((each for each in types if issubclass(each, msgspec.Struct)), None)
+    return found
 
 
 class Answer(Part):
@@ -147,8 +191,13 @@ class Answer(Part):
 
 
 def _declared(part: Part) -> dict[str, Any]:
-    built: dict[str, Any] = _without_origin(msgspec.to_builtins(part))
+    built: dict[str, Any] = _without_origin(msgspec.to_builtins(part, builtin_types=(bytes,), enc_hook=_odd))
     return built
+
+
+def _odd(value: Any) -> bytes:
+    """The bytes that a part came in, if only a tolerant decoder took them: a class of their own says so."""
+    return bytes(value) if isinstance(value, bytes) else b""
 
 
 def _without_origin(value: Any) -> Any:

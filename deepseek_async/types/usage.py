@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -36,6 +36,11 @@ class CompletionUsage(Counters):
     completion_tokens_details: CompletionTokensDetails | None = None
     corrected: str | None = msgspec.field(default=None, name=OURS + "corrected")
     """What the server said that cannot be true, and was put right or estimated; None for what it said."""
+
+    def detached(self) -> Self:
+        made = super().detached()
+        made.corrected = self.corrected
+        return made
 
     @property
     def cached_tokens(self) -> int:
