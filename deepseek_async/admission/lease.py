@@ -123,16 +123,17 @@ class Lease(msgspec.Struct, gc=False, eq=False):
         blame: Blame = Blame.SERVICE,
         refused: bool = False,
         usage: CompletionUsage | None = None,
+        model: str | None = None,
     ) -> None:
         """The attempt failed after the server may have begun; ``refused`` when it said by a status that it has not.
 
-        ``usage`` is what the server billed all the same, if it said so.
+        ``usage`` is what the server billed all the same for ``model``, if it said so.
         """
         if self.open:
             self.open = False
             if self.charge is not None:
                 if usage is not None:
-                    self.charge.served(usage)
+                    self.charge.served(usage, model)
                 elif refused or blame is Blame.ORIGIN:
                     self.charge.refused()
                 else:
@@ -145,11 +146,11 @@ class Lease(msgspec.Struct, gc=False, eq=False):
                 scope.settle(self._tokens, usage.total_tokens)
             scope.slots.freed(now, bulk=self._bulk)
 
-    def abandoned(self, *, sent: bool, usage: CompletionUsage | None = None) -> None:
-        """We gave the attempt up ourselves; ``usage`` is what it was billed for, if the server has said so."""
+    def abandoned(self, *, sent: bool, usage: CompletionUsage | None = None, model: str | None = None) -> None:
+        """We gave the attempt up ourselves; ``usage`` is what ``model`` was billed for, if the server has said so."""
         if self.open:
             if self.charge is not None and usage is not None:
-                self.charge.served(usage)
+                self.charge.served(usage, model)
             elif self.charge is not None:
                 self.charge.abandoned(sent=sent)
             self._end_neutral()

@@ -51,7 +51,7 @@ class Askings:
             result.error, result.billed_attempts = error, self._bills
         else:
             result.completion, result.request_id = _as_read(completion), self._call.request_id
-            if len(self._bills) > 1:
+            if len(self._bills) > 1 or completion.cached is not None:
                 result.billed_attempts = self._bills
         result.attempts = self._earlier + self._call.attempts
         result.started = self._call.sent_at or (None if result.error is not None else time.time())
@@ -71,7 +71,8 @@ class Askings:
         if call.bill is not None:
             self._bills += call.bill.attempts
         elif completion.usage is not None and completion.cached is None:
-            self._bills += (BilledAttempt(completion.model, completion.usage, call.sent_at or time.time()),)
+            sent_at = call.sent_at or time.time()
+            self._bills += (BilledAttempt(completion.model, completion.usage, sent_at, asked=call.model),)
         return completion
 
     def _ask_again(self, body: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ from typing import Final
 
 import msgspec
 
-from deepseek_async.errors import APIError
 from deepseek_async.types import Answer, BilledAttempt, CompletionUsage
 from deepseek_async.types.usage import added
 
@@ -31,7 +30,7 @@ class Bill(msgspec.Struct, gc=False, eq=False):
         *,
         model: str,
         at: float,
-        failure: APIError | None = None,
+        failure: BaseException | None = None,
     ) -> None:
         """Take in an attempt: one that ended in ``failure``, or the one after it that did not."""
         why = None if failure is None else type(failure).__name__

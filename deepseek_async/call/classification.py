@@ -163,12 +163,15 @@ def _connection(error: APIConnectionError) -> str:
     }.get(error.reason, "dropped the connection")
 
 
-def end(lease: Lease, error: APIError, usage: CompletionUsage | None = None) -> None:
-    """End the lease of an attempt that ended with ``error``, and was billed for ``usage`` if the server said so."""
+def end(lease: Lease, error: APIError, usage: CompletionUsage | None = None, model: str | None = None) -> None:
+    """End the lease of an attempt that ended with ``error``, and was billed for ``usage`` if the server said so.
+
+    ``model`` is who worked on it, if the server said that.
+    """
     rule = rule_of(error)
     match rule.ending:
         case Ending.SERVED:
-            lease.served(usage)
+            lease.served(usage, model)
         case Ending.REFUSED:
             if isinstance(error, ConcurrencyLimitError):
                 lease.refused(limit=error.limit, current=error.current, balance_bound=error.balance_bound)
@@ -179,7 +182,8 @@ def end(lease: Lease, error: APIError, usage: CompletionUsage | None = None) -> 
         case Ending.FAULTED | Ending.OVERLOADED:
             # An error object inside a 200 may come after paid content; a status comes in the place of it.
             refused = isinstance(error, APIStatusError) and not lease.content
-            lease.faulted(overload=rule.ending is Ending.OVERLOADED, blame=rule.blame, refused=refused, usage=usage)
+            overload = rule.ending is Ending.OVERLOADED
+            lease.faulted(overload=overload, blame=rule.blame, refused=refused, usage=usage, model=model)
         case Ending.UNSENT:
             lease.abandoned(sent=False)
         case Ending.DESCRIPTORS:

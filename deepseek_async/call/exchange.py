@@ -14,7 +14,7 @@ from deepseek_async.codec.refusal import refusal, trace_id
 from deepseek_async.errors import APIError, APIResponseValidationError, APIStatusError
 from deepseek_async.transport.protocol import Response
 from deepseek_async.transport.watchdog import Watchdog
-from deepseek_async.types import Answer, CompletionUsage
+from deepseek_async.types import CompletionUsage
 
 _REFUSAL_BYTES: Final = 64 * 1024
 
@@ -47,11 +47,11 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
         """Whether the attempt still holds its slot and connection."""
         return self._lease.open
 
-    def served(self, usage: CompletionUsage | None, answer: Answer | None = None) -> None:
-        """The answer is complete, and ``usage`` what it was billed for."""
+    def served(self, usage: CompletionUsage | None, model: str | None = None) -> None:
+        """The answer is complete; ``usage`` is what it was billed for, and ``model`` who gave it."""
         if self._lease.open:
             self.response.release()
-            self._lease.served(usage, getattr(answer, "model", None))
+            self._lease.served(usage, model)
 
     def content_began(self) -> None:
         """The first content of a stream arrived."""
@@ -62,17 +62,17 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
         if self._lease.open and self._lease.charge is not None:
             self._lease.charge.produced = characters()
 
-    def faulted(self, error: APIError, usage: CompletionUsage | None = None) -> None:
+    def faulted(self, error: APIError, usage: CompletionUsage | None = None, model: str | None = None) -> None:
         """The answer broke off or is no answer; ``usage`` is what it was billed for, if the server said so."""
         if self._lease.open:
             self.response.close()
-            end(self._lease, error, usage)
+            end(self._lease, error, usage, model)
 
-    def abandoned(self, usage: CompletionUsage | None = None) -> None:
+    def abandoned(self, usage: CompletionUsage | None = None, model: str | None = None) -> None:
         """We do not want the rest of the answer; ``usage`` is what it was billed for, if the server has said so."""
         if self._lease.open:
             self.response.close()
-            self._lease.abandoned(sent=True, usage=usage)
+            self._lease.abandoned(sent=True, usage=usage, model=model)
 
 
 async def read_refusal(response: Response) -> APIStatusError:

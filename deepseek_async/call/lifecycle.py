@@ -150,7 +150,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
                 self.request_id = exchange.request_id
                 if failure is None and answer is not None:
                     usage = metered(answer, self.request)
-                    exchange.served(usage, answer)
+                    exchange.served(usage, getattr(answer, "model", None))
                     if self.observe is not None and usage is not None:
                         self.observe(usage)
                     if self.fallback is not None:
@@ -193,7 +193,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
             await around.look_over(self)
         return await self._exchange()
 
-    def billed(self, answer: Answer, usage: CompletionUsage, failure: APIError | None = None) -> None:
+    def billed(self, answer: Answer, usage: CompletionUsage, failure: BaseException | None = None) -> None:
         """An attempt was billed: one that ended in ``failure``, or the one after it that gave ``answer``."""
         if self.bill is None:
             self.bill = Bill()
@@ -202,7 +202,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
     def fault(self, exchange: Exchange, failure: APIError, answer: Answer | None = None) -> None:
         """What came of ``exchange``, as far as it is an ``answer``, is none. It may have been billed all the same."""
         usage = None if answer is None else metered(answer, self.request, estimate=False)
-        exchange.faulted(failure, usage)
+        exchange.faulted(failure, usage, getattr(answer, "model", None))
         if usage is not None and answer is not None:
             self.billed(answer, usage, failure)
         failure.request_id = failure.request_id or exchange.request_id

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from deepseek_async.cache import Cache, Found, cache_key, replay
+from deepseek_async.call.metering import metered
 from deepseek_async.call.replayed import replayed
 from deepseek_async.call.texts import Passing, filter_error, filtered, passing_for
 from deepseek_async.call.witness import Witness, text_of
 from deepseek_async.content import ContentFilter, Verdict
-from deepseek_async.errors import APIError, CircuitOpenError, ContentBlockedError
+from deepseek_async.errors import APIError, CircuitOpenError, ContentBlockedError, DeepSeekError
 from deepseek_async.events import Listener, Retried, tell, word_for
 from deepseek_async.pricing import Meter
 from deepseek_async.types import Answer, ChatCompletion
@@ -42,14 +43,17 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
         """What ``ask`` gives for ``call``, or the cache has, filtered; and its end is told."""
         verdict = None if self.content is None else Verdict()
         witness = Witness(verdict)
+        came: T | None = None
         try:
             if verdict is not None:
                 await self.look_over(call, verdict)
             cache = self.cache
-            answer = await (ask() if cache is None else self._through_cache(cache, call, decode, ask, witness))
+            came = answer = await (ask() if cache is None else self._through_cache(cache, call, decode, ask, witness))
             if self.content is not None and verdict is not None:
                 answer = await filtered(answer, decode, self.content, verdict)
         except BaseException as error:
+            if came is not None:
+                _withheld(call, came, error)
             if self.content is not None and verdict is not None:
                 await filter_error(error, self.content, verdict)
             self.told(call, witness, _partial(error), error)
@@ -226,6 +230,8 @@ class Attendant:
         answer = None
         with suppress(Exception):  # what had arrived may be nothing at all
             answer = self.whole(stream.unfiltered())
+        if isinstance(error, ContentBlockedError) and answer is not None and answer.tokens_used() is not None:
+            _withheld(self._call, answer, error)
         if self._passing is not None:
             self._show_only(answer, error)
         self._tell(stream, answer, error)
@@ -252,6 +258,16 @@ def _from_cache(answer: T, tier: str, witness: Witness) -> T:
     witness.tier = tier
     answer.cached = "stale" if witness.stale else tier
     return answer
+
+
+def _withheld(call: Call, answer: Answer, error: BaseException) -> None:
+    """Count ``answer``, which was billed like any other, although ``error`` is what the caller gets."""
+    if call.bill is None and answer.cached is None:
+        usage = metered(answer, call.request)
+        if usage is not None:
+            call.billed(answer, usage, error)
+    if call.bill is not None and isinstance(error, DeepSeekError):
+        error.billed_attempts = call.bill.attempts
 
 
 def _replaceable(error: APIError) -> bool:

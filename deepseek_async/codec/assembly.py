@@ -178,6 +178,11 @@ class Assembly(msgspec.Struct, gc=False):
         return growing
 
     @property
+    def model(self) -> str | None:
+        """Who answers, if the server has said so."""
+        return (self._head.model or None) if self._head is not None else None
+
+    @property
     def finish_reasons(self) -> list[str | None]:
         """The finish reason of every choice seen, None for one that has not ended."""
         return [growing.finish_reason for growing in self._choices.values()]

@@ -60,6 +60,12 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
         return usage
 
     @property
+    def model(self) -> str | None:
+        """See ``StreamReader.model``."""
+        model: str | None = self.assembly.model
+        return model
+
+    @property
     def whole(self) -> bool:
         """See ``StreamReader.whole``: every choice has ended in order."""
         reasons = self.assembly.finish_reasons

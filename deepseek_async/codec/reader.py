@@ -67,6 +67,11 @@ class StreamReader(Protocol[ChunkT, _WholeT_co]):
         ...
 
     @property
+    def model(self) -> str | None:
+        """Who answers, once the server has said so."""
+        ...
+
+    @property
     def whole(self) -> bool:
         """Whether the answer is complete although the stream's own end has not come."""
         ...

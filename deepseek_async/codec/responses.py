@@ -101,6 +101,12 @@ class ResponseReader(ReaderState):
         return None if self._final is None else self._final.tokens_used()
 
     @property
+    def model(self) -> str | None:
+        """See ``StreamReader.model``."""
+        response = self._final or self._begun
+        return (response.model or None) if response is not None else None
+
+    @property
     def whole(self) -> bool:
         """See ``StreamReader.whole``."""
         return self._final is not None

@@ -44,6 +44,11 @@ class TextAssembly(msgspec.Struct, gc=False):
         return progress
 
     @property
+    def model(self) -> str | None:
+        """Who answers, if the server has said so."""
+        return (self._head.model or None) if self._head is not None else None
+
+    @property
     def finish_reasons(self) -> list[str | None]:
         """The finish reason of every choice seen, None for one that has not ended."""
         return [choice.finish_reason for choice in self._choices.values()]

@@ -158,7 +158,7 @@ _HELP: Final[Mapping[str, str]] = {
 
 def _bill(completion: ChatCompletion, bills: Sequence[BilledAttempt]) -> None:
     """Let the usage of ``completion`` be the sum over all askings."""
-    if len(bills) > 1:
+    if len(bills) > 1 or (bills and completion.cached is not None):
         completion.bill(bills, added(bill.usage for bill in bills))
 
 

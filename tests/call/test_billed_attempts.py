@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from clients import MESSAGES, Connect
+from clients import MESSAGES, Connect, failure_of
 from hypothesis import given
 from hypothesis import strategies as st
 from servers import DONE, Script, Serve, begun, chunk, event, response
 
-from deepseek_async import APIResponseValidationError, Budget, RetryPolicy, StructuredOutputError
+from deepseek_async import (
+    APIResponseValidationError,
+    Budget,
+    ContentBlockedError,
+    ReasoningBudgetExhaustedError,
+    RetryPolicy,
+    StructuredOutputError,
+)
+from deepseek_async.content import ContentFilter
 from deepseek_async.events import CallEnded
 from deepseek_async.pricing import price_table
 from deepseek_async.types import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
@@ -204,3 +214,119 @@ def stars() -> Any:
     from dataclasses import make_dataclass
 
     return make_dataclass("Review", [("stars", int)])
+
+
+async def test_a_blocked_answer_was_billed_like_any_other(serve: Serve, connect: Connect):
+    server = await serve(answered("jane@example.com", usage_of(100, 7)))
+    events: list[Any] = []
+    client = connect(server, content_filter=ContentFilter(personal="block"), listeners=[events.append])
+    with pytest.raises(ContentBlockedError) as caught:
+        await client.chat.completions.create(model="deepseek-flash", messages=MESSAGES)
+    (row,) = [result async for result in client.batch.map(["Hi"])]
+
+    assert [attempt.usage.total_tokens for attempt in caught.value.billed_attempts] == [107]
+    assert row.usage is not None
+    assert row.usage.total_tokens == 107
+    told = [(each.usage.total_tokens, each.cost) for each in events if isinstance(each, CallEnded) and each.usage]
+    assert [tokens for tokens, _ in told] == [107, 107]
+    assert row.cost == pytest.approx(told[1][1])
+    assert row.cost > 0
+
+
+async def test_a_blocked_stream_whose_usage_had_come_was_billed_that(serve: Serve, connect: Connect):
+    server = await serve(streamed_with("jane@example.com", usage_of(100, 7)))
+    client = connect(server, content_filter=ContentFilter(personal="block"))
+    failure = await failure_of(client, stream=True)
+    assert isinstance(failure, ContentBlockedError)
+    assert [attempt.usage.total_tokens for attempt in failure.billed_attempts] == [107]
+
+
+async def test_a_blocked_answer_from_the_cache_was_not_billed_again(serve: Serve, connect: Connect):
+    server = await serve(answered("jane@example.com", usage_of(100, 7)))
+    client = connect(server, content_filter=ContentFilter(personal="block"), cache=True)
+    billed = []
+    for _ in range(2):
+        with pytest.raises(ContentBlockedError) as caught:
+            await client.chat.completions.create(
+                model="deepseek-flash", messages=MESSAGES, temperature=0, thinking=False
+            )
+        billed.append(len(caught.value.billed_attempts))
+    assert billed == [1, 0]
+
+
+@pytest.mark.parametrize("bulk", [False, True])
+async def test_an_asking_counts_although_the_next_one_is_answered_by_the_cache(
+    serve: Serve, connect: Connect, bulk: bool
+):
+    server = await serve(
+        answered('{"a": "x"}', usage_of(100, 7)),
+        answered('{"a": 1}', usage_of(300, 8)),
+        answered('{"a": 1}', usage_of(300, 8)),
+        answered('{"a": "x"}', usage_of(100, 7)),
+    )
+    messages = [{"role": "user", "content": "json"}]
+    asked: dict[str, Any] = {"model": "deepseek-flash", "messages": messages, "temperature": 0, "thinking": False}
+    await connect(server).chat.completions.create(**asked, response_format=Number)
+    client = connect(server, cache=True)
+    await client.chat.completions.create(**server.requests[1].json())
+
+    if bulk:
+        row = {**asked, "thinking": {"type": "disabled"}}
+        (result,) = [each async for each in client.batch.map([row], response_format=Number)]
+        usage, cached = result.usage, result.completion and result.completion.cached
+        assert result.cost
+    else:
+        answer = await client.chat.completions.create(**asked, response_format=Number)
+        usage, cached = answer.usage, answer.cached
+    assert cached == "memory"
+    assert usage is not None
+    assert usage.total_tokens == 107
+
+
+async def test_askings_of_a_model_without_a_price_cost_what_the_model_that_was_asked_costs(
+    serve: Serve, connect: Connect
+):
+    wrong = answered('{"a": "x"}', usage_of(100, 7), model="of-a-gateway")
+    server = await serve(wrong, answered('{"a": 1}', usage_of(100, 7), model="of-a-gateway"), wrong)
+    client = connect(server)
+    rows = [{"model": "deepseek-flash", "messages": [{"role": "user", "content": "json"}]}]
+    (twice,) = [each async for each in client.batch.map(rows, response_format=Number)]
+    (once,) = [each async for each in client.batch.map(rows)]
+    assert once.cost
+    assert twice.cost == pytest.approx(2 * once.cost)
+
+
+class Number(msgspec.Struct):
+    a: int
+
+
+@pytest.mark.parametrize("told", [-(10**9), 10**15])
+async def test_reasoning_without_an_answer_costs_what_can_be_true(serve: Serve, connect: Connect, told: int):
+    thought = event(chunk({"role": "assistant", "reasoning_content": "Hm"}))
+    end = event({**chunk({}, "length"), "usage": usage_of(told, told)})
+    server = await serve([begun(thought, end, DONE) + b"0\r\n\r\n"])
+    budget = Budget(5.0, path=":memory:")
+    client = connect(server, budget=budget)
+    failure = await failure_of(client, stream=True, max_tokens=100)
+    assert isinstance(failure, ReasoningBudgetExhaustedError)
+    assert 4.9 < budget.remaining < 5.0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_dearer_model_that_answers_costs_the_budget_its_own_price(serve: Serve, connect: Connect, stream: bool):
+    usage, pro = usage_of(1000, 1000), "deepseek-v4-pro"
+    said = event(chunk({"role": "assistant", "content": "yes"}, model=pro))
+    end = event({**chunk({}, "stop", model=pro), "usage": usage})
+    streamed = [begun(said, end, DONE) + b"0\r\n\r\n"]
+    empty = answered("", usage, model=pro)
+    server = await serve(*([streamed] if stream else [empty, answered("yes", usage, model=pro)]))
+    budget = Budget(5.0, path=":memory:")
+    client = connect(server, budget=budget, retry=AT_ONCE)
+    answer = await client.chat.completions.create(model="deepseek-flash", messages=MESSAGES, stream=stream)
+    if stream:
+        async for _ in answer:
+            pass
+        answer = answer.completion
+    assert answer.usage is not None
+    cost = price_table().cost(answer.usage, pro, time.time())
+    assert 5.0 - budget.remaining == pytest.approx(cost)

@@ -219,7 +219,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         usage = None
         if self._exchange.open and self._reader.whole:
             usage = metered(self._reader.answer(), self._call.request, estimate=False)
-        self._exchange.abandoned(usage)
+        self._exchange.abandoned(usage, self._reader.model)
 
     def _characters(self) -> int:
         return self._reader.size
@@ -314,18 +314,19 @@ class AnswerStream(Generic[ChunkT, WholeT]):
             self._failure = fault_of_no_stream(self._reader.preface, headers, now=time.time())
         if isinstance(self._failure, ReasoningBudgetExhaustedError):
             # The service did what it was asked for.
-            self._exchange.served(self._reader.usage)
+            answer = self._reader.answer()
+            usage = metered(answer, self._call.request, estimate=False)
+            self._exchange.served(usage, self._reader.model)
         if self._failure is not None:
             return []
         self._ended = True
         usage = self._reader.usage
-        answer = None
         if usage is None or self._call.bill is not None or not is_plain(usage, len(self._call.request.wire)):
             answer = self._reader.answer()
             usage = metered(answer, self._call.request)
             if usage is not None and (self._call.bill is not None or usage.corrected is not None):
                 self._call.billed(answer, usage)
-        self._exchange.served(usage, answer)
+        self._exchange.served(usage, self._reader.model)
         if usage is not None and self._call.observe is not None:
             self._call.observe(usage)
         return held
