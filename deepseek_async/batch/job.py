@@ -82,6 +82,8 @@ class Job:
         self._restated = -1
         self._spent = self._paid = 0.0
         self._paid_rows = 0
+        self._under_way: dict[Call, float] = {}
+        """US dollars that rows which have not ended were billed already, for attempts that came to nothing."""
         self._damaged = 0
         self._damaged_file: Path | None = None
         self._started = time.monotonic()
@@ -291,6 +293,8 @@ class Job:
         self._answerer.price(result)
         if result.columns is not None and self._defaults.template is None:
             self._tally.carry(result.columns)
+        if isinstance(due.call, Call):
+            self._under_way.pop(due.call, None)
         line = self._line(due, result)
         if line is not None:
             journal.append_nowait(line, Ending.of(result, copied=due.place is not None))
@@ -319,25 +323,23 @@ class Job:
         return None if self._total is None else max(0, self._total - self._tally.done)
 
     def _check_budget(self) -> None:
-        if self._options.budget is None or self._stopped is not None:
-            return
-        self._stop_if_used_up(self._spent)
-
-    def _stop_if_used_up(self, spent: float, besides: int = 0) -> None:
-        """Stop if ``spent`` and what the rows in flight will cost is too much; ``besides`` are in ``spent`` already."""
+        """Stop if what is spent, and what the rows in flight will cost, is too much."""
         budget = self._options.budget
-        if budget is None:
+        if budget is None or self._stopped is not None:
             return
+        billed, rows = sum(self._under_way.values()), len(self._under_way)
+        spent = self._spent + billed
         # Those in flight are expected to cost what the others did.
-        mean = self._paid / self._paid_rows if self._paid_rows else 0.0
-        in_flight = self._dispatcher.in_flight - besides if self._dispatcher is not None else 0
+        mean = (self._paid + billed) / max(1, self._paid_rows + rows)
+        in_flight = max(0, self._dispatcher.in_flight - rows) if self._dispatcher is not None else 0
         if spent + in_flight * mean >= budget:
             self.stop(f"the budget of ${budget:g} is used up, with what is in flight: ${spent:.6g} spent")
 
     def _may_go_on(self, call: Call, _: APIError) -> bool:
         """Whether a row may be sent once more after an attempt that came to nothing: that was paid for as well."""
-        if self._stopped is None:
-            self._stop_if_used_up(self._spent + self._answerer.spent(call), besides=1)
+        if spent := self._answerer.spent(call):
+            self._under_way[call] = spent
+        self._check_budget()
         return self._stopped is None
 
     def _durable(self, written: Written) -> None:

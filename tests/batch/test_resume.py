@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bulk import QUICK, Bulk, Start, numbered
+from clients import AT_ONCE, Connect
+from servers import Serve, answer, response
 
 from deepseek_async import ConfigurationError, InputChangedError, InputFormatError
 from deepseek_async.batch import ExitCode, Progress
@@ -16,6 +19,7 @@ from deepseek_async.batch.review.asked import LatestRun
 from deepseek_async.batch.review.output import Output
 from deepseek_async.pricing import price_table
 from deepseek_async.simulator import Fault
+from deepseek_async.types import CompletionUsage
 
 EXACT = {**QUICK, "temperature": 0}
 
@@ -397,6 +401,23 @@ async def test_what_was_paid_for_and_came_to_nothing_counts(bulk: Bulk):
     assert account.cost == pytest.approx(whole.cost)
     assert (account.failed, account.tokens.reasoning, account.tokens.answer) == (40, 40 * 3, 0)
     assert account.tokens.fresh + account.tokens.cached == whole.progress.prompt_tokens
+
+
+async def test_what_rows_in_flight_were_billed_counts_before_one_of_them_is_asked_again(
+    serve: Serve, connect: Connect, tmp_path: Path
+):
+    server = await serve([response(answer(""))])
+    client = connect(server, retry=AT_ONCE)
+    source = tmp_path / "in.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in numbered(40)))
+    usage = CompletionUsage(10, 5, 15, 4, 6)
+    price = price_table().cost(usage, "deepseek-flash", time.time())
+    assert price is not None
+    report = await client.batch.run(source, tmp_path / "out.jsonl", budget=5 * price, concurrency=20)
+
+    assert "the budget of $" in str(report.stopped)
+    assert len(server.requests) <= 20
+    assert report.progress.prompt_tokens == 10 * len(server.requests)
 
 
 async def test_shards_together_answer_every_row_once(bulk: Bulk):
