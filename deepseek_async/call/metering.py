@@ -29,6 +29,12 @@ _PER_BYTE: Final = 2
 _PER_IMAGE: Final = 1_024
 """DeepSeek docs, Vision guide: an image takes at most so many tokens, however short its address is."""
 
+_MOST_OF_A_TOKEN: Final = 64
+"""Characters that a token has on average at most, in a text of nothing but rulers and spaces."""
+
+_FREE: Final = 4_096
+"""Bytes of an answer for which that is not looked at: names and marks of all sorts."""
+
 _CHARACTERS_PER_TOKEN: Final = 3
 """Of an answer whose usage is not known: fewer than English has, so the estimate is rather too high."""
 
@@ -56,12 +62,13 @@ class Sent(msgspec.Struct, frozen=True, gc=False):
         return min(MOST_COMPLETION, 2 * cap + 1_024)
 
 
-def is_plain(usage: CompletionUsage, request_bytes: int) -> bool:
+def is_plain(usage: CompletionUsage, request_bytes: int, answer_bytes: int) -> bool:
     """Whether nothing about ``usage`` is odd, so that no closer look is needed. For every call, so in few steps."""
     prompt, completion, hit = usage.prompt_tokens, usage.completion_tokens, usage.prompt_cache_hit_tokens
     return (
         0 < prompt <= _PER_BYTE * request_bytes + _ADDED
         and 0 < completion <= 8_192
+        and answer_bytes <= _FREE + _MOST_OF_A_TOKEN * completion
         and usage.total_tokens == prompt + completion
         and (hit is None or (0 <= hit <= prompt and usage.prompt_cache_miss_tokens == prompt - hit))
         and (usage.prompt_tokens_details is None or usage.prompt_tokens_details.cached_tokens == hit)
@@ -110,7 +117,8 @@ def metered(answer: Answer, request: Request, *, estimate: bool = True) -> Compl
     usage = answer.tokens_used()
     wire = request.wire
     if usage is not None:
-        if is_plain(usage, len(wire)):
+        came = answer._wire  # noqa: SLF001  read without a copy; empty for what was put together from a stream
+        if came and is_plain(usage, len(wire), len(came)):
             return usage
     elif not estimate or request.operation.output != "text":
         return None
@@ -153,8 +161,8 @@ def _prompt(usage: CompletionUsage, sent: Sent, wrong: list[str]) -> int:
 
 def _completion(usage: CompletionUsage, sent: Sent, characters: int, wrong: list[str]) -> int:
     said, most = usage.completion_tokens, sent.most_completion
-    if said < 0 or (said == 0 and characters):
-        wrong.append(f"completion_tokens {said:,}")
+    if said < 0 or (said == 0 and characters) or characters > _FREE + _MOST_OF_A_TOKEN * said:
+        wrong.append(f"completion_tokens {said:,} for {characters:,} characters")
         return min(most, _estimate(characters))
     if said > most:
         wrong.append(f"completion_tokens {said:,}, and no more than {most:,} could be")
@@ -169,6 +177,8 @@ def _hit(usage: CompletionUsage, prompt: int, wrong: list[str]) -> int:
     hit = min(max(0, said), most)
     if hit != said:
         wrong.append(f"{said:,} cached of {usage.prompt_tokens:,}")
+    elif miss is not None and not 0 <= miss <= prompt:
+        wrong.append(f"{miss:,} not cached of {usage.prompt_tokens:,}")
     return hit
 
 

@@ -11,7 +11,7 @@ import pytest
 from clients import MESSAGES, Connect
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import DONE, Script, Serve, begun, chunk, event, response
+from servers import DONE, LAST_CHUNK, Script, Serve, answer, begun, chunk, event, response
 
 from deepseek_async import Budget
 from deepseek_async.call.metering import MOST_COMPLETION, Sent, believed, is_plain
@@ -74,7 +74,7 @@ def test_a_usage_as_deepseek_sends_it_takes_no_closer_look(prompt: int, completi
         PromptTokensDetails(hit),
         CompletionTokensDetails(reasoning),
     )
-    assert is_plain(usage, len(SENT.wire))
+    assert is_plain(usage, len(SENT.wire), SAID)
     assert believed(usage, SENT, SAID) is usage
 
 
@@ -83,6 +83,37 @@ def test_a_document_or_a_search_may_take_many_tokens_that_were_not_sent():
     usage = CompletionUsage(900_000, 50, 900_050, 0, 900_000)
     assert believed(usage, Sent(json.dumps(searched).encode(), searched), SAID) is usage
     assert believed(usage, SENT, SAID).corrected is not None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_long_answer_was_not_made_of_one_token(serve: Serve, connect: Connect, stream: bool):
+    long, one = "long word " * 20_000, {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11}
+    if stream:
+        script = [begun(event(chunk({"content": long})), event(chunk({}, "stop", usage=one)), DONE) + LAST_CHUNK]
+    else:
+        script = [response(answer(long, usage=one))]
+    budget = Budget(5.0, path=":memory:")
+    client = connect(await serve(script), budget=budget)
+    asked = await client.chat.completions.create(model="deepseek-flash", messages=MESSAGES, stream=stream)
+    done = await whole(asked) if stream else asked
+    assert done.usage.completion_tokens > len(long) / 10
+    assert "completion_tokens 1 " in (done.usage.corrected or "")
+    rate = Meter(price_table()).rate_of("deepseek-flash", "deepseek-flash", 1.79e9)
+    assert 5.0 - budget.remaining >= rate.cost(CompletionUsage(10, len(long) // 10)) / 2
+    await budget.aclose()
+
+
+async def whole(stream: Any) -> Any:
+    async with stream:
+        async for _ in stream:
+            pass
+    return stream.completion
+
+
+def test_a_figure_of_tokens_that_were_not_cached_is_one_that_can_be():
+    usage = believed(CompletionUsage(20, 5, 25, 20, -156), SENT, SAID)
+    assert (usage.prompt_cache_hit_tokens, usage.prompt_cache_miss_tokens) == (20, 0)
+    assert usage.corrected is not None
 
 
 def answered(usage: Any, model: str = "deepseek-flash") -> Script:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 MAX_TEXT: Final = 32 * 1024 * 1024
 """Characters of one answer that are kept: eighty for each token of the API's longest (393,216; DeepSeek docs)."""
 
+_EVENT_FOR_BYTES: Final = 8
+"""Bytes of a stream for one of a plain answer, about: every token has an event around it."""
+
 _LOOK: Final = 32 * 1024 * 1024
 _MOST_HELD: Final = 10_000
 """Chunks that may be held back until it is known what they end; an answer has one or two of them."""
@@ -321,7 +324,8 @@ class AnswerStream(Generic[ChunkT, WholeT]):
             return []
         self._ended = True
         usage = self._reader.usage
-        if usage is None or self._call.bill is not None or not is_plain(usage, len(self._call.request.wire)):
+        sent, came = len(self._call.request.wire), self._received // _EVENT_FOR_BYTES
+        if usage is None or self._call.bill is not None or not is_plain(usage, sent, came):
             answer = self._reader.answer()
             usage = metered(answer, self._call.request)
             if usage is not None and (self._call.bill is not None or usage.corrected is not None):
