@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from servers import STREAM_HEAD, Serve, answer, chunk, event, http_chunk, response
 
+from deepseek_async.batch.review.output import Output
 from deepseek_async.codec.body import AnswerDecoder, decode_completion
 from deepseek_async.codec.chunks import ChunkReader
 from deepseek_async.codec.responses import ResponseReader
@@ -150,3 +152,16 @@ async def test_a_stream_with_an_odd_usage_comes_to_its_end(serve: Serve, connect
         texts = [each.choices[0].delta.content or "" async for each in stream]
     assert "".join(texts) == "Hello"
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("usage", [7, {"prompt_tokens": [1]}, {"completion_tokens_details": True}], ids=str)
+async def test_a_row_with_an_odd_usage_is_in_the_account_of_its_job(
+    serve: Serve, connect: Connect, tmp_path: Path, usage: Any
+):
+    server = await serve([response({**answer(), "usage": usage})])
+    asked, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    row = {"custom_id": "a", "model": "deepseek-flash", "messages": [{"role": "user", "content": "Hello?"}]}
+    asked.write_text(json.dumps(row) + "\n")
+    await connect(server).batch.run(asked, out)
+    lines = [each for each in (Output._line(text) for text in out.read_bytes().splitlines(keepends=True)) if each]
+    assert [line.message.content for line in lines] == ["Hello"]

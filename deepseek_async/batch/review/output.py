@@ -17,6 +17,8 @@ from deepseek_async.batch.line import FACTS, decode_line, text_of
 from deepseek_async.batch.review.columns import Columns
 from deepseek_async.batch.run_record import decode_manifest
 from deepseek_async.errors import ConfigurationError
+from deepseek_async.types.answer import counters_in
+from deepseek_async.types.json_text import read, write
 
 _WORD: Final = (1 << 64) - 1
 
@@ -277,7 +279,18 @@ class Output:
         try:
             return _decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return None
+            return _without_odd_usage(text)
+
+
+def _without_odd_usage(text: bytes) -> Line | None:
+    """A line whose answer, which was paid for, has something in the place of its usage that is none."""
+    try:
+        loaded = read(text)
+        body = loaded["response"]["body"]
+        body["usage"] = counters_in(body["usage"], Usage)
+        return _decode(write(loaded))
+    except (LookupError, TypeError, ValueError):  # also msgspec's errors
+        return None
 
 
 def _hashed(text: str) -> int:
