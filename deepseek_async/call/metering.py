@@ -122,7 +122,9 @@ def metered(answer: Answer, request: Request, *, estimate: bool = True) -> Compl
             return usage
     elif not estimate or request.operation.output != "text":
         return None
-    return believed(usage, Sent(wire, request.parameters), _characters_of(answer))
+    # Vectors and pictures say nothing in characters, and are too large to be read a second time.
+    said = _characters_of(answer) if request.operation.output == "text" else 0
+    return believed(usage, Sent(wire, request.parameters), said)
 
 
 def _characters_of(answer: Answer) -> int:
