@@ -124,17 +124,17 @@ def _tolerant(value: Any) -> bytes:
     try:
         text = json.dumps(_plain(value), ensure_ascii=True)
     except (RecursionError, TypeError, ValueError):
-        text = json.dumps(_replaced(repr(value)))
+        text = json.dumps(well_formed(repr(value)))
     return text.encode()
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {_replaced(str(name)): _plain(item) for name, item in value.items()}
+        return {well_formed(str(name)): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, str):
-        return _replaced(value)
+        return well_formed(value)
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
@@ -142,7 +142,8 @@ def _plain(value: Any) -> Any:
     return _plain(orjson.loads(orjson.dumps(value, default=_carried, option=_OPTIONS)))
 
 
-def _replaced(text: str) -> str:
+def well_formed(text: str) -> str:
+    """``text`` with a question mark for each lone surrogate, which no file in UTF-8 can hold."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -157,10 +158,12 @@ def _carried(value: Any) -> Any:
             return b64encode(value).decode()
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, timedelta | date | time):
+    if isinstance(value, date | time):
+        return value.isoformat()  # of a subclass, as pandas has one; JSON has the others in this form already
+    if isinstance(value, timedelta):
         return str(value)
     if hasattr(value, "tolist"):
         return value.tolist()
     if isinstance(value, set | frozenset | tuple):
         return list(value)
-    return _replaced(str(value))
+    return well_formed(str(value))

@@ -200,7 +200,7 @@ def with_facts(line: bytes, changed: Mapping[str, Any]) -> bytes:
         if value is None:
             facts.pop(name, None)
         else:
-            facts[name] = msgspec.Raw(orjson.dumps(value, default=str))
+            facts[name] = msgspec.Raw(as_json(value))
     fields[FACTS] = msgspec.Raw(msgspec.json.encode(facts))
     return _sealed(msgspec.json.encode(fields)[:-2])
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, time
 from typing import Any, Final
 
 import orjson
+
+from deepseek_async.batch.cells import as_json, well_formed
 
 ANSWER: Final = {
     "index": "int64",
@@ -53,7 +54,7 @@ class Columns:
         """What each column is called beside the answers: one that is called like one of theirs gets ``input_``."""
         taken, names = set(ANSWER), dict[str, str]()
         for name in self._types:
-            shown = name
+            shown = well_formed(name)
             while shown in taken or (shown != name and shown in self._types):
                 shown = f"input_{shown}"
             taken.add(shown)
@@ -75,15 +76,11 @@ class Columns:
 
 
 def as_text(value: Any) -> str:
-    """The value in a cell: a text as it is, anything else as JSON."""
+    """The value in a cell: a text as it is, but for lone surrogates; anything else as the output itself has it."""
     if isinstance(value, str):
-        return value
-    if isinstance(value, date | datetime | time):
-        return value.isoformat()
-    try:
-        return orjson.dumps(value, default=str).decode()
-    except TypeError:
-        return str(value)
+        return well_formed(value)
+    text = as_json(value)
+    return str(orjson.loads(text)) if text[:1] == b'"' else text.decode()
 
 
 def _type(value: Any) -> str:

@@ -13,6 +13,7 @@ from typing import IO, Any, Final, Literal, cast
 
 import orjson
 
+from deepseek_async.batch.cells import as_json
 from deepseek_async.batch.line import FACTS, with_facts
 from deepseek_async.batch.review.asked import Asked, AskedRow
 from deepseek_async.batch.review.columns import ANSWER, as_text
@@ -73,7 +74,7 @@ def _jsonl(asked: Asked, target: IO[bytes], chosen: tuple[str, ...]) -> int:
             said = {"index": row.index, "custom_id": row.custom_id, **columns, "content": content}
             if row.line is not None and row.line.facts.simulated:
                 said["simulated"] = True
-            target.write(orjson.dumps(said, default=str) + b"\n")
+            target.write(as_json(said) + b"\n")
         else:
             target.write(_line(row))
         rows += 1
