@@ -67,5 +67,5 @@ def raised_text(error: BaseException) -> str:
         return f"{kind}: " + "; ".join(map(raised_text, error.exceptions[:_MOST_CAUSES]))
     try:
         return f"{kind}: {error}"
-    except Exception:  # noqa: BLE001  a __str__ may raise anything
+    except BaseException:  # noqa: BLE001  a __str__ may raise anything
         return kind

@@ -40,6 +40,11 @@ class UnspeakableError(Exception):
         raise ValueError("no words")
 
 
+class ExitingError(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+
 class Unspeakable:
     def __repr__(self) -> str:
         raise ValueError("no words")
@@ -56,6 +61,7 @@ RAISED: dict[str, Callable[[], BaseException]] = {
     "BaseExceptionGroup": lambda: BaseExceptionGroup("two", [GeneratorExit(), OwnError("b")]),
     "OwnError": lambda: OwnError("mine"),
     "UnspeakableError": UnspeakableError,
+    "ExitingError": ExitingError,
     "surrogate": lambda: FileNotFoundError("caf\udce9.txt"),
     "RecursionError": RecursionError,
     "MemoryError": MemoryError,
