@@ -362,3 +362,15 @@ def test_what_a_simulator_made_up_is_marked_and_costs_nothing(make: Make, field:
     assert ("simulated" in real, made_up["simulated"]) == (False, True)
     (total,) = totals([real, made_up], "model").values()
     assert (total.calls, total.cost) == (2, 0.25)
+
+
+def test_a_file_that_is_called_after_no_day_is_passed_over(make: Make, tmp_path: Path):
+    foreign = tmp_path / "audit" / "audit-2026-13-45.jsonl"
+    foreign.parent.mkdir()
+    foreign.write_text("mine\n")
+    log = make()
+    log(ended())
+
+    assert log.flush()
+    assert len(list(lines(log.folder, Query()))) == 1
+    assert foreign.read_text() == "mine\n"

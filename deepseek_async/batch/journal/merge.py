@@ -59,6 +59,8 @@ def merge(outputs: Sequence[Path], merged: Path, disk: Disk | None = None) -> Me
     """
     disk = disk or Disk()
     _check(outputs, merged)
+    # By another name, as through a link or by the whole path, it is the same file.
+    merged = next((path for path in outputs if path.resolve() == merged.resolve()), merged)
     with ExitStack() as stack:
         for path in dict.fromkeys([*outputs, merged]):
             _take(path, disk, stack)
@@ -135,8 +137,10 @@ class _Survey:
         self._run_line = _NO_LINE
 
     def read(self, path: Path) -> None:
-        """Raises InputChangedError if a row asks for something else than in an earlier file."""
-        before = len(self.rows)
+        """Raises InputChangedError if a row asks for something else than in an earlier file, and ConfigurationError if
+        no line of a file is one of an output.
+        """
+        before, lines, damaged = len(self.rows), self.lines, self.damaged
         for line in OutputLines(path):
             row = _row(line)
             if row is None:
@@ -151,6 +155,8 @@ class _Survey:
                 )
             self._keep(row, number)
             self.lines += 1
+        if self.damaged > damaged and self.lines == lines:
+            raise ConfigurationError(f"{path} holds no line of a batch output; nothing was written")
 
     def _number(self, row: _Row) -> int:
         key = key_of(row.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -33,7 +34,8 @@ def files_in(folder: Path) -> Iterator[tuple[date, int, Path]]:
     for path in folder.iterdir() if folder.is_dir() else ():
         match = _NAME.fullmatch(path.name)
         if match is not None and not path.is_symlink() and path.is_file():
-            found.append((date.fromisoformat(match[1]), int(match[2] or 1), path))
+            with suppress(ValueError):  # it is called after no day
+                found.append((date.fromisoformat(match[1]), int(match[2] or 1), path))
     yield from sorted(found)
 
 

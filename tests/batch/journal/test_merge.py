@@ -60,6 +60,32 @@ def test_an_output_may_be_merged_into_itself(parts: list[Path]):
     assert merged.superseded == 0
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_an_output_may_be_merged_into_itself_by_another_name(
+    parts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: bool
+):
+    parts[0].write_bytes(parts[0].read_bytes() + b"damaged\n")
+    monkeypatch.chdir(tmp_path)
+    merged = parts[0]
+    if linked:
+        merged = tmp_path / "link.jsonl"
+        merged.symlink_to(parts[0])
+    merge([Path("one.jsonl"), Path("two.jsonl")], merged)
+
+    assert names_in(parts[0].read_bytes()) == ["a", "c", "d", "b"]
+    assert (tmp_path / "one.jsonl.damaged").read_bytes() == b"damaged\n"
+    assert merged.is_symlink() is linked
+
+
+def test_a_file_without_a_line_of_an_output_is_no_part_and_is_not_called_damaged(parts: list[Path], tmp_path: Path):
+    rows = tmp_path / "in.jsonl"
+    rows.write_text('{"custom_id":"a","prompt":"Hi"}\n')
+    with pytest.raises(ConfigurationError, match=r"in\.jsonl holds no line of a batch output"):
+        merge([*parts, rows], tmp_path / "all.jsonl")
+
+    assert not (tmp_path / "all.jsonl").exists()
+
+
 def test_damaged_and_torn_lines_are_left_out_and_counted(parts: list[Path], tmp_path: Path):
     damaged = answered("x", "1").replace(b'"x"', b'"y"')
     parts[0].write_bytes(damaged + b"\n" + parts[0].read_bytes() + b"\0" * 100 + b"\n" + answered("torn", "1")[:-2])
