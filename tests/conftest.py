@@ -19,12 +19,11 @@ import uvloop
 from clients import AT_ONCE, Connect
 from hypothesis import HealthCheck, settings
 from servers import CANARY, Script, ScriptedServer, Serve
-from virtual_time import VirtualTime
 
 from deepseek_async import AsyncDeepSeek
 from deepseek_async.observe.logs import prepare as prepare_logging
 
-pytest_plugins = ["busy", "leftovers"]
+pytest_plugins = ["busy", "leftovers", "virtual_time"]
 
 # How long an example takes says how busy the machine is, and nothing of the code.
 settings.register_profile(
@@ -72,14 +71,6 @@ def environment_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: py
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("LANG", "C.UTF-8")
     monkeypatch.chdir(home)
-
-
-@pytest.fixture
-async def virtual_time() -> VirtualTime:
-    """The test's loop moves on to the next timer as soon as nothing happens."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, asyncio.SelectorEventLoop)
-    return VirtualTime(loop)
 
 
 @pytest.fixture

@@ -97,14 +97,21 @@ class Scope:
         rates = self._gate.rates
         self._raise_if_down(bulk=bulk)
         if rates is None:
-            return Lease(self, await self.slots.take(ticket, bulk=bulk), tokens, bulk, self.loop.time())
-        await rates.wait(tokens, until)
-        try:
-            self._raise_if_down(bulk=bulk)
-            return Lease(self, await self.slots.take(ticket, bulk=bulk), tokens, bulk, self.loop.time())
-        except BaseException:
-            rates.cancel(tokens)
-            raise
+            attempt = await self.slots.take(ticket, bulk=bulk)
+        else:
+            await rates.wait(tokens, until)
+            try:
+                self._raise_if_down(bulk=bulk)
+                attempt = await self.slots.take(ticket, bulk=bulk)
+            except BaseException:
+                rates.cancel(tokens)
+                raise
+        now = self.loop.time()
+        lease = Lease(self, attempt, tokens, bulk, now)
+        if until is not None and now > until:  # the loop stood still, and nobody waits for an answer any more
+            lease.abandoned(sent=False)
+            raise TimeoutError
+        return lease
 
     def _raise_if_down(self, *, bulk: bool) -> None:
         now = self.loop.time()

@@ -232,6 +232,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
             self._scope.pause(pause.seconds, failure)
         elif pause.seconds > 0:
             await asyncio.sleep(pause.seconds)
+            if self._until is not None and self.caller.loop.time() > self._until:  # the loop stood still
+                raise self.given_up(failure)
 
     def _pause_after(self, failure: APIError) -> Pause | None:
         """The wait before another attempt here, None for no such attempt. Raises ``failure`` past the deadline."""
@@ -386,7 +388,6 @@ class Call(msgspec.Struct, gc=False, eq=False):
                     lease = await scope.admit(self._ticket, self._tokens, bulk=self._bulk, until=until)
         except TimeoutError:
             failure, self._refused = self._refused or self._deadline_passed("for a free slot or a limit"), None
-            self.given_up(failure)
         else:
             self.queued += scope.loop.time() - began
             if self.caller.halt is not None:
@@ -396,4 +397,4 @@ class Call(msgspec.Struct, gc=False, eq=False):
                     lease.abandoned(sent=False)
                     raise
             return lease
-        raise failure
+        raise self.given_up(failure)

@@ -169,7 +169,7 @@ class Watchdog(msgspec.Struct, gc=False, eq=False):
     def _fire(self) -> None:
         self._handle = None
         now = self._loop.time()
-        late = now - self._scheduled
+        late = now - max(self._scheduled, self._started)
         if late > _LATE:
             # The loop was blocked, or the process stopped: what arrived meanwhile has not been read yet.
             self._started += late

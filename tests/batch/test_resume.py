@@ -181,7 +181,7 @@ async def test_an_input_that_grows_while_it_is_looked_at_is_refused(bulk: Bulk, 
 
 
 async def test_an_input_that_grows_during_the_run_stops_it_and_loses_nothing(start: Start):
-    bulk = await start(latency=0.005)
+    bulk = await start(latency=0.1)  # twenty in turn, and progress is told every tenth of a second
     bulk.ask(numbered(100))
 
     def grow(progress: Progress) -> None:

@@ -46,7 +46,6 @@ async def answers(client, number: int) -> int:
     return answered
 
 
-@pytest.mark.usefixtures("virtual_time")
 async def test_q1_a_storm_of_waiting_rows_finds_the_limit_and_loses_none(connect: Connect):
     async with LimitedServer(60, spread(1, 0.1, 0.5)) as server:
         client = connect(server.url)
@@ -58,7 +57,6 @@ async def test_q1_a_storm_of_waiting_rows_finds_the_limit_and_loses_none(connect
         assert server.refused <= WHOLE_FORM * 0.08, "most of them while the limit was not known yet"
 
 
-@pytest.mark.usefixtures("virtual_time")
 async def test_q2_the_window_follows_a_limit_that_falls_in_mid_job(connect: Connect):
     """The way back up takes half a minute or more, by design: ``benchmarks/limits.py`` shows it over sockets.
 
@@ -79,7 +77,6 @@ async def test_q2_the_window_follows_a_limit_that_falls_in_mid_job(connect: Conn
         assert server.refused <= 40
 
 
-@pytest.mark.usefixtures("virtual_time")
 async def test_q3_a_limit_of_nothing_is_asked_for_gently_and_left_at_full_load(connect: Connect):
     """The full form waits for a minute; two seconds show the same pace."""
     async with LimitedServer(16, spread(3, 0.1, 0.3)) as server:
@@ -175,7 +172,6 @@ async def test_q5_a_wait_of_hours_is_told_to_whoever_asks_meanwhile(serve: Serve
     assert len(server.requests) == 1
 
 
-@pytest.mark.usefixtures("virtual_time")
 async def test_q6_an_outage_at_full_load_is_answered_by_few_attempts(connect: Connect):
     """Ninety seconds of 503 in the full form; here the breaker's times are scaled by 60."""
     async with LimitedServer(60, spread(6, 0.05, 0.15)) as server:

@@ -109,6 +109,7 @@ async def test_n2_a_name_that_does_not_exist_is_tried_again_and_then_named(
     assert (error.retryable, error.attempts) == (True, AT_ONCE.max_attempts)
 
 
+@pytest.mark.real_time  # a thread looks the name up
 @both_ways
 async def test_n2_a_slow_name_server_meets_the_connect_timer(
     connect: Connect,
