@@ -52,6 +52,8 @@ def drawn_parents() -> dict[str, str]:
     above: dict[int, str] = {}
     for line in drawing.splitlines():
         names = [(found.start(), found[0]) for found in re.finditer(r"\b[A-Z]\w*Error\b", line.partition("(also")[0])]
+        if not names:
+            continue  # more words about the one above
         indent, first = names[0]
         above = {column: name for column, name in above.items() if column < indent}
         child = line.find("└─", indent)

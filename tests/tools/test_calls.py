@@ -360,6 +360,7 @@ async def hangs() -> None:
     await asyncio.Event().wait()
 
 
+@pytest.mark.real_time  # a thread waits
 async def test_a_function_that_gives_no_result_in_time_is_told_to_the_model(serve: Serve, connect: Connect):
     release = threading.Event()
 
