@@ -25,7 +25,7 @@ async def test_config_init_writes_a_private_file_once_and_show_reads_it(prepared
     path = prepared.folder / "mine.yaml"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     again = await prepared.run("config", "init", "mine.yaml")
-    assert (again.code, "exists" in again.err) == (2, True)
+    assert (again.code, "mine.yaml exists" in again.err, "--force" in again.err) == (2, True, False)
     shown = await prepared.run("config", "show", "mine.yaml")
     assert shown.code == 0
     rows = {line.split()[0]: line.split()[1:] for line in shown.out.splitlines()}

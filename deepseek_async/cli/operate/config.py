@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import Parameter
 
 from deepseek_async.cli.terminal import columns, say
+from deepseek_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from deepseek_async.configuration import Origin
@@ -64,6 +65,9 @@ def init(
     from deepseek_async.configuration import commented_file  # noqa: PLC0415
     from deepseek_async.replacement import replaced  # noqa: PLC0415
 
+    if path.is_file() and path.stat().st_size:
+        # Settings are written by hand, so that there is no --force as elsewhere.
+        raise ConfigurationError(f"{path} exists and is not overwritten: name another file")
     with replaced(path) as file:
         file.write(commented_file().encode())
     say(f"wrote {path}; look at it with: deepseek-async config show {path}")
