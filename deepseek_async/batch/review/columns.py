@@ -33,6 +33,9 @@ ANSWER: Final = {
 """The columns of an answer, with their types in Parquet."""
 
 _INTEGERS: Final = range(-(1 << 63), 1 << 63)
+_EXACT: Final = range(-(1 << 53), (1 << 53) + 1)
+_LARGE: Final = "large"
+"""Whole numbers that a float cannot hold: beside floats they are texts, so that a join still finds them."""
 _TEXT: Final = "string"
 _NUMBERS: Final = {"int64", "float64"}
 
@@ -63,7 +66,8 @@ class Columns:
 
     def type(self, name: str) -> str:
         """The type of the column in Parquet."""
-        return self._types.get(name) or _TEXT
+        kind = self._types.get(name) or _TEXT
+        return "int64" if kind == _LARGE else kind
 
     def cell(self, name: str, value: Any) -> Any:
         """The value as one of the column's type."""
@@ -87,11 +91,15 @@ def _type(value: Any) -> str:
     if isinstance(value, bool):
         return "bool_"
     if isinstance(value, int):
-        return "int64" if value in _INTEGERS else _TEXT
+        if value in _EXACT:
+            return "int64"
+        return _LARGE if value in _INTEGERS else _TEXT
     return "float64" if isinstance(value, float) else _TEXT
 
 
 def _together(before: str | None, now: str) -> str:
     if before in {None, now}:
         return now
+    if {before, now} == {"int64", _LARGE}:
+        return _LARGE
     return "float64" if {before, now} <= _NUMBERS else _TEXT

@@ -18,6 +18,7 @@ import pytest
 from deepseek_async.batch.line import encode_line
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.review.asked import Asked, LatestRun, RowsOfInput
+from deepseek_async.batch.review.columns import Columns
 from deepseek_async.batch.review.export import Format, export
 from deepseek_async.batch.review.output import Output
 from deepseek_async.batch.row import Defaults
@@ -97,3 +98,22 @@ def test_what_no_file_can_hold_ends_no_export(tmp_path: Path, form: Format, cont
         said = columns(asked, form, {"long", "half", "?"}, content_only=content_only)
         assert (str(said["half"]), str(said["?"])) == ("?", "1")
         assert int(float(said["long"])) == int(float(123456789012345678901234567890))
+
+
+@pytest.mark.parametrize(
+    ("values", "exported"),
+    [
+        ([2**53 + 1, 1.5], [str(2**53 + 1), "1.5"]),
+        ([1.5, 7, -(2**53) - 1], ["1.5", "7", str(-(2**53) - 1)]),
+        ([7, 2**53 + 1, None], [7, 2**53 + 1, None]),
+        ([7, 1.5], [7.0, 1.5]),
+    ],
+)
+def test_a_number_in_parquet_keeps_its_digits_whatever_the_column_has_beside_it(values: list[Any], exported: list[Any]):
+    columns = Columns()
+    for value in values:
+        columns.add({"key": value})
+    types = {"int64": pa.int64(), "float64": pa.float64(), "string": pa.string()}
+    written = pa.array([columns.cell("key", value) for value in values], types[columns.type("key")])
+
+    assert written.to_pylist() == exported
