@@ -93,6 +93,8 @@ class RowReader:
         self._template = None if defaults.template is None else Template(defaults.template)
         self._parameters = unpacked(defaults.parameters)
         self._id_column = defaults.id_column or _CUSTOM_ID
+        self.shown = () if self._template is None else tuple(self._template.columns)
+        """The keys that the template asks about."""
 
     def reads_table(self, columns: Sequence[str], *, typed: bool) -> None:
         """Every value that comes is a row of a table with these columns. Raises ConfigurationError."""

@@ -179,7 +179,10 @@ def _json_row(number: int, line: bytes, reader: RowReader) -> Row:
         return reader.unreadable(number, f"not JSON: {error}", line)
     except RecursionError:
         return reader.unreadable(number, f"not JSON: {_TOO_DEEP}", line)
-    if type(value) is dict and type(value.get(reader.id_column)) is float:
+    if type(value) is dict and (
+        type(value.get(reader.id_column)) is float
+        or (reader.shown and any(type(value.get(name)) is float for name in reader.shown))
+    ):
         value = json.loads(line)  # orjson makes a float of a whole number of more than 64 bits
     row = reader.read(value, number)
     if row.columns is not None and any(type(item) is float and abs(item) >= _EXACT for item in row.columns.values()):

@@ -40,6 +40,13 @@ def reason(row: Row) -> str:
 # JSON lines
 
 
+def test_a_template_shows_a_whole_number_of_any_length_as_it_stands_in_the_file(tmp_path: Path):
+    content = '{"number": 12345678901234567890123, "share": 0.5}'
+    assert prompts(rows_of(tmp_path / "in.jsonl", content, template="{number}: {share}")) == [
+        "12345678901234567890123: 0.5"
+    ]
+
+
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 @pytest.mark.parametrize("last", ["", "ending"])
 def test_line_ends_of_both_worlds_and_a_missing_one_at_the_end_are_all_fine(tmp_path: Path, ending: str, last: str):
