@@ -1,0 +1,96 @@
+"""Programs that fork, each in a process of its own: neither the suite nor what it holds is forked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from clients import MESSAGES
+
+from deepseek_async import AsyncDeepSeek, Budget
+from deepseek_async.pricing import price_table
+
+KEY = "sk-forked-0123456789abcdef0123456789"
+CHILD_SECONDS = 60
+"""After which a child that waits for ever is ended by a signal; reached only by such a one."""
+
+
+async def outcome_of(program: str, **given: Any) -> Any:
+    """What ``program`` says by ``say``; it sees this module's names and what is ``given``."""
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", f"from forking import *\n{textwrap.dedent(program)}"),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "GIVEN": json.dumps(given)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    out, err = await running.communicate()
+    assert (running.returncode, err) == (0, b""), err.decode()
+    return json.loads(out)
+
+
+# From here on for the programs.
+
+given: dict[str, Any] = json.loads(os.environ.get("GIVEN", "{}"))
+
+
+def say(outcome: Any) -> None:
+    """The program's outcome."""
+    sys.stdout.write(json.dumps(outcome))
+    sys.stdout.flush()
+
+
+def in_child(work: Callable[[], Any]) -> Callable[[], Any]:
+    """Fork, and do ``work`` in the child. What is returned waits for its end, and returns what ``work`` did."""
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        # Newer versions of Python warn of threads; that they do no harm is what is tested.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if not child:
+        signal.alarm(CHILD_SECONDS)
+        try:
+            os.write(writing, json.dumps(work()).encode())
+        except BaseException as error:
+            os.write(writing, json.dumps(f"{type(error).__name__}: {error}").encode())
+            raise
+        finally:
+            os._exit(0)
+    os.close(writing)
+
+    def result() -> Any:
+        with os.fdopen(reading, "rb") as pipe:
+            said = pipe.read()
+        assert os.waitpid(child, 0)[1] == 0
+        return json.loads(said)
+
+    return result
+
+
+def made(**options: Any) -> AsyncDeepSeek:
+    """A client for the server that is given."""
+    return AsyncDeepSeek(**{"api_key": KEY, "base_url": given["url"], "lint": "off", **options})
+
+
+def budget_of(daily: float) -> Budget:
+    """In the file that is given, by the prices of today's quiet hours, as the simulator's are."""
+    return Budget(daily, path=given["budget"], prices=price_table().with_holidays(_every_day()))
+
+
+def _every_day() -> list[Any]:
+    from datetime import UTC, datetime, timedelta
+
+    return [(datetime.now(UTC) + timedelta(days=days)).date() for days in range(-1, 3)]
+
+
+async def ask(client: AsyncDeepSeek, **parameters: Any) -> Any:
+    """A call whose answer a cache keeps."""
+    asked = {"model": "deepseek-flash", "messages": MESSAGES, "temperature": 0, "thinking": {"type": "disabled"}}
+    return await client.chat.completions.create(**{**asked, **parameters})
