@@ -17,6 +17,7 @@ from deepseek_async.admission.statistics import ScopeStatistics
 from deepseek_async.admission.turnstile import Turnstile
 from deepseek_async.admission.window import FixedWindow, Window
 from deepseek_async.errors import APIError, CircuitOpenError
+from deepseek_async.tracebacks import without_frames
 
 if TYPE_CHECKING:
     from deepseek_async.admission.gate import Gate
@@ -203,7 +204,7 @@ class Scope:
     def pause(self, seconds: float, reason: APIError) -> None:
         """Start nothing for ``seconds``, because the server asked for it in ``reason``."""
         # Without its frames: they hold a call with its prompt, and this one outlives it.
-        self._pause_reason = copy.copy(reason).with_traceback(None)
+        self._pause_reason = without_frames(copy.copy(reason))
         self.turnstile.pause(self.loop.time() + seconds)
 
     def poor(self, limit: int, current: int) -> None:

@@ -21,6 +21,7 @@ from deepseek_async.errors import (
     PermissionDeniedError,
     QuotaExceededError,
 )
+from deepseek_async.tracebacks import without_frames
 from deepseek_async.transport.protocol import Transport
 from deepseek_async.transport.watchdog import Timeouts
 
@@ -110,8 +111,7 @@ class Caller:
     def _stop(self, error: APIError, *, for_good: bool) -> None:
         """No call made until now is sent any more, or none at all."""
         if self.halt is None or not self.halt.for_good:
-            error = copy.copy(error)
-            error.__traceback__ = None
+            error = without_frames(copy.copy(error))
             self.halt = Halt(error, self.loop.time(), for_good)
             if not for_good or self.gate.users < 2:  # another client of the account may have another key
                 self.gate.dismiss(error)

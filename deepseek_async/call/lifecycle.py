@@ -20,6 +20,7 @@ from deepseek_async.call.metering import metered
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import LONGEST_BULK_WAIT, Pause, RetryPolicy
 from deepseek_async.errors import APIError, APIStatusError, APITimeoutError, BudgetExceededError
+from deepseek_async.tracebacks import without_frames
 from deepseek_async.transport.protocol import Response
 from deepseek_async.transport.watchdog import Timeouts, Watchdog
 from deepseek_async.types import Answer, CompletionUsage
@@ -224,7 +225,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
         if pause.free:
             self._returns += 1
             # Without the frames below, which hold this call: nothing would ever free that circle.
-            self._refused = copy.copy(failure).with_traceback(None)
+            self._refused = without_frames(copy.copy(failure))
         if not pause.free and self._bulk:
             await self._wait_for_credit(failure)
         if pause.everybody:

@@ -11,6 +11,7 @@ from deepseek_async.codec.body import UNREADABLE, AnswerDecoder
 from deepseek_async.codec.reader import PREFACE_BYTES, ChunkT, ReaderState, WholeT
 from deepseek_async.codec.verdict import fault_of_emptiness, fault_of_ending, fault_of_stream
 from deepseek_async.errors import APIError, APIResponseValidationError
+from deepseek_async.tracebacks import without_frames
 from deepseek_async.types import ChatCompletion, ChatCompletionChunk, CompletionUsage
 
 _DONE: Final = b"[DONE]"
@@ -47,7 +48,7 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
                         break
                 append(chunk)
         except APIResponseValidationError as error:
-            self.failure, self.halted = error, True
+            self.failure, self.halted = without_frames(error), True
         self.progressed = self.assembly.add(chunks)
         if self.preface is not None:
             self.preface = None if chunks or self.halted else (self.preface + block)[-PREFACE_BYTES:]

@@ -12,6 +12,7 @@ from deepseek_async.codec.reader import PREFACE_BYTES, ReaderState
 from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.codec.verdict import error_in
 from deepseek_async.errors import APIError, APIResponseValidationError, StreamInterruptedError
+from deepseek_async.tracebacks import without_frames
 from deepseek_async.types import (
     CompletionUsage,
     Response,
@@ -63,7 +64,7 @@ class ResponseReader(ReaderState):
                 if self.halted:
                     break
         except APIResponseValidationError as error:
-            self.failure, self.halted = error, True
+            self.failure, self.halted = without_frames(error), True
         if self.preface is not None:
             self.preface = None if events or self.halted else (self.preface + block)[-PREFACE_BYTES:]
         return events

@@ -295,6 +295,23 @@ async def test_a_dropped_stream_frees_its_slot_and_socket_without_the_collector(
         await server.idle.wait()
 
 
+@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.parametrize("broken", [b"data: {\n\n", b'data: {"id":"\xff"}\n\n'], ids=["no JSON", "no UTF-8"])
+async def test_a_stream_dropped_before_its_fault_was_told_is_freed_without_the_collector(
+    serve: Serve, connect: Connect, broken: bytes
+):
+    server = await serve([begun(OPENING, said("Hel"), broken), SILENCE])
+    client = connect(server)
+    stream = await open_stream(client)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        await anext(stream)
+        del stream
+    async with asyncio.timeout(30):
+        await until(lambda: client.caller().gate.in_flight == 0)
+        await server.idle.wait()
+
+
 async def test_a_dropped_stream_warns(serve: Serve, connect: Connect):
     server = await serve([begun(OPENING, said("Hel")), SILENCE])
     client = connect(server)

@@ -25,6 +25,7 @@ from deepseek_async.errors import (
     ReasoningBudgetExhaustedError,
     StreamInterruptedError,
 )
+from deepseek_async.tracebacks import without_frames
 
 if TYPE_CHECKING:
     from deepseek_async.call.surroundings import Attendant
@@ -300,7 +301,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
             return []
         if self._reader.whole:
             return self._end()
-        self._failure = failure
+        self._failure = without_frames(failure)
         return []
 
     def _end(self) -> list[ChunkT]:
