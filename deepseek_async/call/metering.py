@@ -64,16 +64,20 @@ class Sent(msgspec.Struct, frozen=True, gc=False):
 
 def is_plain(usage: CompletionUsage, request_bytes: int, answer_bytes: int) -> bool:
     """Whether nothing about ``usage`` is odd, so that no closer look is needed. For every call, so in few steps."""
-    prompt, completion, hit = usage.prompt_tokens, usage.completion_tokens, usage.prompt_cache_hit_tokens
-    return (
-        0 < prompt <= _PER_BYTE * request_bytes + _ADDED
-        and 0 < completion <= 8_192
-        and answer_bytes <= _FREE + _MOST_OF_A_TOKEN * completion
-        and usage.total_tokens == prompt + completion
-        and (hit is None or (0 <= hit <= prompt and usage.prompt_cache_miss_tokens == prompt - hit))
-        and (usage.prompt_tokens_details is None or usage.prompt_tokens_details.cached_tokens == hit)
-        and 0 <= usage.reasoning_tokens <= completion
-    )
+    prompt = usage.prompt_tokens
+    completion = usage.completion_tokens
+    if not (0 < prompt <= _PER_BYTE * request_bytes + _ADDED and 0 < completion <= 8_192):
+        return False
+    if usage.total_tokens != prompt + completion or answer_bytes > _FREE + _MOST_OF_A_TOKEN * completion:
+        return False
+    hit = usage.prompt_cache_hit_tokens
+    if hit is not None and not (0 <= hit <= prompt == hit + (usage.prompt_cache_miss_tokens or 0)):
+        return False
+    details = usage.prompt_tokens_details
+    if details is not None and details.cached_tokens != hit:
+        return False
+    made = usage.completion_tokens_details
+    return made is None or 0 <= (made.reasoning_tokens or 0) <= completion
 
 
 def believed(usage: CompletionUsage | None, sent: Sent, said: int) -> CompletionUsage:
@@ -115,7 +119,7 @@ def metered(answer: Answer, request: Request, *, estimate: bool = True) -> Compl
     Without a usage it is estimated, of texts and if ``estimate``; None for what nobody counts in tokens.
     """
     usage = answer.tokens_used()
-    wire = request.wire
+    wire = request.outgoing.body or b""
     if usage is not None:
         came = answer._wire  # noqa: SLF001  read without a copy; empty for what was put together from a stream
         if came and is_plain(usage, len(wire), len(came)):
