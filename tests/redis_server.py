@@ -68,7 +68,7 @@ class RedisServer:
             stdout=asyncio.subprocess.PIPE,
         )
         assert self._process.stdout is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             async for line in self._process.stdout:
                 if b"Ready to accept connections" in line:
                     return

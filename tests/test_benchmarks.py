@@ -19,6 +19,6 @@ PROGRAMS = sorted(
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_program_says_how_it_is_used(program: str):
     command = [sys.executable, program, "--help"]
-    told = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    told = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert told.returncode == 0, told.stderr
     assert "usage" in told.stdout

@@ -110,7 +110,7 @@ def test_a_look_sees_what_is_committed_and_changes_nothing(path: Path, state: st
     with untouched(path.parent):
         # In a process of its own, as a command is.
         ended = subprocess.run(
-            [sys.executable, "-c", LOOK, str(looked_at)], capture_output=True, text=True, check=False, timeout=30
+            [sys.executable, "-c", LOOK, str(looked_at)], capture_output=True, text=True, check=False, timeout=120
         )
     assert (ended.stdout, ended.stderr) == ("3\n", "")
     connection.close()

@@ -42,7 +42,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return super().time() if self.real else self._now
 
     def pass_by(self, seconds: float) -> None:
-        """As if the process had stood still for ``seconds``."""
+        """Let time pass without a turn of the loop."""
         self._now += seconds
 
     def select(self, selector: selectors.BaseSelector, timeout: float) -> list[tuple[selectors.SelectorKey, int]]:
@@ -120,3 +120,11 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     VirtualTimeLoop.real = item.get_closest_marker("real_time") is not None
+
+
+@pytest.fixture
+async def stand_still() -> Callable[[float], None]:
+    """Lets the event loop stand still for some seconds, as a laptop that is closed or a callback that blocks."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    return loop.pass_by

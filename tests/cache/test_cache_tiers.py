@@ -123,7 +123,7 @@ async def filled(shared: Callable[[], Cache]) -> tuple[Cache, Cache, Found]:
     """A cache that has stored an answer, another one that has found it, and what it found."""
     one, other = shared(), shared()
     one.keep(KEY, b"answer")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while (found := await other.find(KEY)) is None:  # noqa: ASYNC110  Redis tells nobody
             await asyncio.sleep(0.01)
     return one, other, found

@@ -221,7 +221,7 @@ def test_a_look_from_outside_changes_nothing_while_the_cache_is_written(make: Ma
             capture_output=True,
             text=True,
             check=True,
-            timeout=30,
+            timeout=120,
         )
     assert seen.stdout == "7\n"
 
@@ -301,7 +301,7 @@ def test_a_read_only_file_stops_nothing(make: Make, open_folder: Path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=120,
     )
     path.parent.chmod(0o700)
     assert (ended.returncode, ended.stderr.count("cannot be written")) == (0, 1), ended.stderr

@@ -23,7 +23,7 @@ from deepseek_async.simulator import Simulator
 Serve = Callable[..., Awaitable[Simulator]]
 
 KEY = "sk-canary-0123456789abcdef"
-SECONDS = 20.0  # the longest wait for anything; reached only when something is broken
+SECONDS = 120.0  # the longest wait for anything; reached only when something is broken
 
 _BECOME = "import os, sys; os.execv(sys.executable, [sys.executable, '-m', 'deepseek_async', *sys.argv[1:]])"
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from command_line import KEY, CommandLine, Serve
+from command_line import KEY, SECONDS, CommandLine, Serve
 
 from deepseek_async import AsyncDeepSeek, NotFoundError
 from deepseek_async.simulator import Fault, FaultKind
@@ -127,7 +127,7 @@ async def test_a_batch_raises_its_own_limit_of_open_files(command: CommandLine, 
         before="import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (128, 1024))",
     )
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(SECONDS):
         await simulator.until(lambda now: now.in_flight == 300)
 
 

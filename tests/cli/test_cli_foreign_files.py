@@ -129,7 +129,7 @@ def test_an_input_is_no_output_whatever_it_is_called(
 def test_an_export_that_goes_into_its_own_journal_by_the_shell_is_refused(folder: Path):
     command = [sys.executable, "-m", "deepseek_async", "batch", "export", "out.jsonl"]
     with untouched(folder), (folder / "out.jsonl").open("ab") as journal:
-        ended = subprocess.run(command, stdout=journal, stderr=subprocess.PIPE, text=True, check=False, timeout=30)
+        ended = subprocess.run(command, stdout=journal, stderr=subprocess.PIPE, text=True, check=False, timeout=120)
     assert ended.returncode == 2
     assert "standard output goes into an input, out.jsonl" in ended.stderr
 

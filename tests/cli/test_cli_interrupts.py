@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import CommandLine, Serve, interrupt, until
+from command_line import SECONDS, CommandLine, Serve, interrupt, until
 
 from deepseek_async.cli import interrupts as module
 from deepseek_async.cli.interrupts import Interrupts
@@ -19,7 +19,7 @@ RUN = ("batch", "run", "in.jsonl", "-o", "out.jsonl")
 
 
 async def until_served(simulator: Simulator, number: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(SECONDS):
         await simulator.until(lambda now: now.served >= number)
 
 
@@ -179,14 +179,16 @@ async def test_a_third_signal_ends_the_process_at_once_with_the_resumable_code(m
     assert running.cancelled()
 
 
-async def test_rows_that_do_not_end_in_time_are_cancelled(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "DRAIN_SECONDS", 0.0)
+async def test_rows_that_do_not_end_in_time_are_cancelled():
+    loop = asyncio.get_running_loop()
     running = asyncio.create_task(asyncio.Event().wait())
     received = Interrupts(StuckJob(), running)  # type: ignore[arg-type]
 
     with received.listening():
+        began = loop.time()
         received._receive(signal.SIGTERM)
-        await asyncio.wait({running}, timeout=5)
+        await asyncio.wait({running})
 
+    assert loop.time() - began == pytest.approx(module.DRAIN_SECONDS, abs=0.01)
     assert received.cancelled
     assert running.cancelled()

@@ -58,10 +58,7 @@ async def test_q1_a_storm_of_waiting_rows_finds_the_limit_and_loses_none(connect
 
 
 async def test_q2_the_window_follows_a_limit_that_falls_in_mid_job(connect: Connect):
-    """The way back up takes half a minute or more, by design: ``benchmarks/limits.py`` shows it over sockets.
-
-    To hold 55 answers of 0.3 s takes 200 a second, which a slow machine can do too.
-    """
+    """The way back up takes half a minute or more, by design: ``benchmarks/limits.py`` shows it over sockets."""
     async with LimitedServer(60, spread(2, 0.2, 0.35)) as server:
         client = connect(server.url)
         working = asyncio.ensure_future(answers(client, 480))
@@ -78,7 +75,6 @@ async def test_q2_the_window_follows_a_limit_that_falls_in_mid_job(connect: Conn
 
 
 async def test_q3_a_limit_of_nothing_is_asked_for_gently_and_left_at_full_load(connect: Connect):
-    """The full form waits for a minute; two seconds show the same pace."""
     async with LimitedServer(16, spread(3, 0.1, 0.3)) as server:
         client = connect(server.url)
         working = asyncio.ensure_future(answers(client, 500))
@@ -86,10 +82,10 @@ async def test_q3_a_limit_of_nothing_is_asked_for_gently_and_left_at_full_load(c
         server.limit = 0
         await server.when(lambda: server.in_flight == 0)
         server.begin_measuring()
-        await asyncio.sleep(2.5)
-        assert 1 <= server.attempts <= 6, "gaps of 0.25 s that double to 2 s"
+        await asyncio.sleep(60)
+        assert 20 <= server.attempts <= 40, "gaps of 0.25 s that double to 2 s"
         server.limit = 16
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(30):
             await server.when(lambda: server.in_flight > 14)
             assert await working == 500
 
@@ -173,24 +169,22 @@ async def test_q5_a_wait_of_hours_is_told_to_whoever_asks_meanwhile(serve: Serve
 
 
 async def test_q6_an_outage_at_full_load_is_answered_by_few_attempts(connect: Connect):
-    """Ninety seconds of 503 in the full form; here the breaker's times are scaled by 60."""
     async with LimitedServer(60, spread(6, 0.05, 0.15)) as server:
-        breaker = BreakerPolicy(reset_timeout=1.0)
         client = connect(
-            server.url, breaker=breaker, retry=RetryPolicy(max_attempts=30, base_delay=0.05, max_delay=0.5)
+            server.url, breaker=BreakerPolicy(), retry=RetryPolicy(max_attempts=30, base_delay=0.05, max_delay=0.5)
         )
         working = asyncio.ensure_future(answers(client, 1500))
         await server.when(lambda: server.served > 200)
         served = server.served
         server.failing = lambda: response(503)
         server.begin_measuring()
-        await asyncio.sleep(2)
+        await asyncio.sleep(90)
         model = client.statistics().scopes[0]
         assert model.breaker in {"open", "half-open"}
         in_flight_then = 60
         assert server.attempts <= 0.2 * served + 10 + in_flight_then
         server.failing = lambda: None
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(120):
             assert await working == 1500
         assert client.statistics().scopes[0].breaker == "closed"
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 
 import pytest
 from clients import MESSAGES, Connect, ask
@@ -33,14 +34,16 @@ async def started(program: str, *arguments: str) -> asyncio.subprocess.Process:
     )
 
 
-async def test_r1_an_event_loop_that_stands_still_makes_no_timeout_and_no_failure(connect: Connect):
-    """The timers are scaled by 20: a stall of 0.6 s is to 0.4 s what one of 12 s is to 8 s."""
-    async with LimitedServer(20, lambda: 0.2) as server:
-        timeouts = Timeouts(headers=0.4, idle=0.4, stall=0.4, first_content=0.5)
+@pytest.mark.parametrize("seconds", [5, 12, 3600])
+async def test_r1_an_event_loop_that_stands_still_makes_no_timeout_and_no_failure(
+    connect: Connect, stand_still: Callable[[float], None], seconds: float
+):
+    async with LimitedServer(20, lambda: 4) as server:
+        timeouts = Timeouts(headers=8, idle=8, stall=8, first_content=10)
         client = connect(server.url, timeout=timeouts, breaker=BreakerPolicy(failure_threshold=1))
         asking = [asyncio.ensure_future(ask(client)) for _ in range(10)]
         await server.when(lambda: server.in_flight == 10)
-        time.sleep(0.6)  # noqa: ASYNC251  the stall
+        stand_still(seconds)
         await asyncio.gather(*asking)
         assert server.attempts == 10
         assert client.statistics().scopes[0].breaker == "closed"
@@ -59,7 +62,7 @@ async def test_r1_a_stopped_process_goes_on_as_if_nothing_had_been():
             async with LimitedServer(20, lambda: 0.2) as server:
                 client = AsyncDeepSeek(
                     api_key="sk-child", base_url=server.url, retry=1, breaker=BreakerPolicy(failure_threshold=1),
-                    timeout=Timeouts(headers=0.5, idle=0.5, stall=0.5, first_content=0.5),
+                    timeout=Timeouts(headers=2, idle=2, stall=2, first_content=2),
                 )
                 async with client:
                     tasks = [
@@ -77,7 +80,7 @@ async def test_r1_a_stopped_process_goes_on_as_if_nothing_had_been():
     """
     child = await started(program)
     await asyncio.to_thread(os.waitid, os.P_PID, child.pid, os.WSTOPPED)
-    await asyncio.sleep(1.2)
+    await asyncio.sleep(3)
     child.send_signal(signal.SIGCONT)
     out, _ = await child.communicate()
     assert out == b"10 closed\n"

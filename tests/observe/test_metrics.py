@@ -118,7 +118,7 @@ def test_an_address_that_is_taken_is_a_clear_error():
 
 
 def promtool(*arguments: str, stdin: bytes | None = None) -> str:
-    ended_ = subprocess.run(["promtool", *arguments], input=stdin, capture_output=True, check=False, timeout=30)
+    ended_ = subprocess.run(["promtool", *arguments], input=stdin, capture_output=True, check=False, timeout=120)
     output = (ended_.stdout + ended_.stderr).decode()
     assert ended_.returncode == 0, output
     return output
@@ -189,7 +189,7 @@ class Prometheus:
         return result
 
     async def until_scraped(self, expression: str) -> list[dict[str, Any]]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while True:
                 try:
                     if found := await self.query(expression):
@@ -201,7 +201,7 @@ class Prometheus:
 
 def _get(url: str) -> Any:
     try:
-        with urllib.request.urlopen(url, timeout=10) as response:
+        with urllib.request.urlopen(url, timeout=120) as response:
             return json.load(response)
     except urllib.error.HTTPError as error:
         if error.status == 503:

@@ -174,7 +174,7 @@ async def test_as_a_process_it_tells_its_address_serves_and_stops_quietly(ending
             process.stdin.close()
         else:
             process.send_signal(signal.SIGINT if ending == "interrupt" else signal.SIGTERM)
-        out, err = await asyncio.wait_for(process.communicate(), 10)
+        out, err = await asyncio.wait_for(process.communicate(), 120)
         stalled.close()
 
     assert (process.returncode, out, err) == (0, b"", b"")
@@ -185,7 +185,7 @@ async def test_an_input_that_is_no_pipe_ends_at_once():
         sys.executable, "-W", "error", "-m", "deepseek_async.simulator", "--until-stdin-closes",
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    out, err = await asyncio.wait_for(process.communicate(), 10)
+    out, err = await asyncio.wait_for(process.communicate(), 120)
 
     assert (process.returncode, out.count(b"\n"), err) == (0, 1, b"")
 

@@ -314,9 +314,9 @@ def test_four_processes_never_spend_more_than_there_is(tmp_path: Path):
     for process in processes:
         process.stdin.write("go\n")
         process.stdin.flush()
-    sent = [int(process.communicate(timeout=50)[0].split()[1]) for process in processes]
+    sent = [int(process.communicate(timeout=120)[0].split()[1]) for process in processes]
     assert ROOM * 0.9 <= sum(sent) <= ROOM
-    rest = int(spender(path).communicate("go\n", timeout=50)[0].split()[1])
+    rest = int(spender(path).communicate("go\n", timeout=120)[0].split()[1])
     assert sum(sent) + rest == ROOM
 
 
@@ -331,7 +331,7 @@ def test_a_killed_process_has_spent_what_it_held(tmp_path: Path):
     killed.send_signal(signal.SIGKILL)
     tail = killed.communicate()[0].split()
     seen = int(tail[-1]) if tail else seen
-    sent = int(spender(path).communicate("go\n", timeout=50)[0].split()[1])
+    sent = int(spender(path).communicate("go\n", timeout=120)[0].split()[1])
     # What it held for its next calls is a sixteenth of what was left at most.
     assert ROOM - seen - ROOM // 16 - 8 <= sent <= ROOM - seen
 

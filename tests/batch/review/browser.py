@@ -27,7 +27,7 @@ FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-port=0",
 )
-SECONDS = 30.0
+SECONDS = 120.0
 
 _COLOURS = """(async () => {
     const image = new Image();
@@ -87,7 +87,7 @@ class Browser:
         with suppress(Exception):
             await self.ask("Browser.close")
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(SECONDS):
                 await self._process.wait()
         except TimeoutError:
             self._process.kill()
