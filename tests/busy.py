@@ -1,7 +1,7 @@
 """``--busy``: turns of the event loop begin late, as on a machine with other work. ``--shuffle``: in random order.
 
-Both are drawn from ``--seed``, which is printed at the end. A stall sleeps, so it costs no CPU; which turns are
-stalled depends on the seed and on the test's name alone.
+Both are drawn from ``--seed``, which is printed at the end, and so are the examples of property tests. A stall sleeps,
+so it costs no CPU; which turns are stalled depends on the seed and on the test's name alone.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from asyncio.base_events import BaseEventLoop
 from typing import Any
 
 import pytest
+from hypothesis import core, settings
 
 RARER = 0.97
 """Of each stall of a test, as against the one before: a test of 100,000 turns has a hundred, and not thousands."""
@@ -30,6 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if options.seed is None:
         chosen_by_controller = getattr(config, "workerinput", {}).get("seed")
         options.seed = chosen_by_controller or random.SystemRandom().randrange(1, 10**6)
+    if options.busy or options.shuffle:
+        core.global_force_seed = options.seed
+        settings.load_profile("exploring")
     if options.busy:
         config.pluginmanager.register(Stalls(options.seed, 1 / options.stall_every, options.stall_for), "stalls")
 

@@ -25,12 +25,16 @@ from deepseek_async.observe.logs import prepare as prepare_logging
 
 pytest_plugins = ["busy", "leftovers", "virtual_time"]
 
-# How long an example takes says how busy the machine is, and nothing of the code.
+# How long an example takes says how busy the machine is, and nothing of the code. The examples are always the same:
+# others are looked for with --shuffle and --busy, whose seed gives them again.
 settings.register_profile(
     "any machine",
+    derandomize=True,
+    database=None,
     deadline=None,
     suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.too_slow],
 )
+settings.register_profile("exploring", settings.get_profile("any machine"), derandomize=False)
 settings.load_profile("any machine")
 
 if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters:

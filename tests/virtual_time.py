@@ -2,7 +2,8 @@
 
 Every event loop of the suite has it, so that no test depends on how fast the machine is: what takes CPU takes none of
 this time, and a wait is over as soon as there is nothing else to do. Loop, sockets and threads are the real ones.
-While a child process runs, time passes as it does outside; so it does in a test that is marked ``real_time``.
+While a child process or an event loop of another thread runs, time passes as it does outside; so it does in a test
+that is marked ``real_time``.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     real = False
     """Whether time is that of the machine, for all loops."""
 
+    _running: set[VirtualTimeLoop] = set()
+
     def __init__(self) -> None:
         self._now = time.monotonic()
         self.in_threads = 0
@@ -41,13 +44,20 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._now += GLANCE
         return super().time() if self.real else self._now
 
+    def run_forever(self) -> None:
+        self._running.add(self)
+        try:
+            super().run_forever()
+        finally:
+            self._running.discard(self)
+
     def pass_by(self, seconds: float) -> None:
         """Let time pass without a turn of the loop."""
         self._now += seconds
 
     def select(self, selector: selectors.BaseSelector, timeout: float) -> list[tuple[selectors.SelectorKey, int]]:
         """What happens before ``timeout`` is over."""
-        if self._has_children():
+        if self._has_children() or self._running - {self}:
             began = time.monotonic()
             happened = selector.select(timeout)
             self._now += time.monotonic() - began if happened else timeout
