@@ -344,8 +344,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
         return budget.hold_nowait(self._most, self._scope.model)
 
     def _can_use(self, budget: Budget) -> CompletionUsage:
-        request = self.request
-        return budget.most(request.parameters, len(request.wire), request.operation)
+        return budget.most(self.request.parameters, len(self.request.wire), self.request.operation)
 
     async def _hold(self, budget: Budget) -> Charge:
         """Money for one attempt, perhaps of a cheaper model, as soon as it is there."""
