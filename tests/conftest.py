@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, settings
 from servers import CANARY, Script, ScriptedServer, Serve
 
 from deepseek_async import AsyncDeepSeek
+from deepseek_async.cache import disk
 from deepseek_async.observe.logs import prepare as prepare_logging
 
 pytest_plugins = ["busy", "leftovers", "virtual_time"]
@@ -75,6 +76,12 @@ def environment_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: py
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("LANG", "C.UTF-8")
     monkeypatch.chdir(home)
+
+
+@pytest.fixture(autouse=True)
+def disk_of_any_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache leaves a slow disk alone; that of a busy machine may be as slow as it likes."""
+    monkeypatch.setattr(disk, "SLOW", 3600.0)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from foreign_files import FILES, KINDS, untouched
 
+from deepseek_async.cache import disk
 from deepseek_async.cache.database import APPLICATION, NotACacheError
 from deepseek_async.cache.disk import DiskTier
 from deepseek_async.cache.entry import Entry
@@ -44,6 +46,42 @@ def make(path: Path) -> Iterator[Make]:
 
 def entry(body: bytes = b"{}", stored: float | None = None) -> Entry:
     return Entry(body, time.time() if stored is None else stored)
+
+
+class Stopwatch:
+    """The time of the thread that reads: ``step`` seconds pass between two looks at it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.step = 0.0
+        self._reader = threading.current_thread()
+
+    def monotonic(self) -> float:
+        if threading.current_thread() is not self._reader:
+            return time.monotonic()
+        self.now += self.step
+        return self.now
+
+
+def test_a_disk_that_is_slow_three_times_in_a_row_is_left_alone_for_a_while(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    clock = Stopwatch()
+    monkeypatch.setattr(disk, "SLOW", 0.05)
+    monkeypatch.setattr(disk, "time", clock)
+    tier, stored = make(), entry(b"answer")
+    tier.put(b"k", stored)
+    tier.flush()
+
+    def read_in(seconds: float) -> Entry | None:
+        clock.step = seconds
+        return tier.get(b"k")
+
+    assert [read_in(seconds) for seconds in (0.06, 0.06, 0.01, 0.06, 0.06, 0.06)] == [stored] * 6
+    assert ["3 reads in a row took over 50 ms" in record.message for record in caplog.records] == [True]
+    assert read_in(0.01) is None
+    clock.now += 31
+    assert read_in(0.01) == stored
 
 
 def test_what_was_put_is_found_and_still_after_a_restart(make: Make):

@@ -53,17 +53,11 @@ async def test_after_one_signal_rows_in_flight_are_finished_and_the_next_run_doe
     assert simulator.statistics().served == 1000  # no row was paid for twice
 
 
-def written(command: CommandLine) -> int:
-    """Lines of the output; unlike ``lines`` it minds no line that is being written."""
-    path = command.folder / "out.jsonl"
-    return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
 async def test_after_a_kill_the_next_run_does_the_rest(command: CommandLine, serve: Serve):
     await serve(latency=0.05)
     command.prompts(1000)
     process = await command.start(*RUN, "-c", "50")
-    await until(lambda: written(command) > 100)
+    await until(lambda: command.written() > 100)
     process.kill()
     await process.communicate()
 
@@ -95,7 +89,7 @@ async def test_a_second_signal_cancels_what_is_in_flight(command: CommandLine, s
 async def test_the_simulator_of_a_run_is_not_reached_by_its_ctrl_c_and_ends_with_it(command: CommandLine):
     command.prompts(1000)
     process = await command.start(*RUN, "--simulate", "-c", "20", start_new_session=True)
-    await until(lambda: written(command) > 20)
+    await until(lambda: command.written() > 20)
     simulator = children_of(process.pid)
     # To the whole group, as a terminal does it.
     os.killpg(process.pid, signal.SIGINT)
@@ -110,7 +104,7 @@ async def test_the_simulator_of_a_run_is_not_reached_by_its_ctrl_c_and_ends_with
 async def test_the_simulator_of_a_run_that_is_killed_leaves_no_orphan(command: CommandLine):
     command.prompts(1000)
     process = await command.start(*RUN, "--simulate", "-c", "20")
-    await until(lambda: written(command) > 0)
+    await until(lambda: command.written() > 0)
     (simulator,) = children_of(process.pid)
     process.kill()
     await process.communicate()

@@ -93,17 +93,19 @@ async def test_the_status_of_a_job_that_is_over(command: CommandLine, serve: Ser
 
 
 async def test_the_status_of_a_job_that_runs_names_the_run_and_does_not_disturb_it(command: CommandLine, serve: Serve):
-    simulator = await serve(latency=0.2, concurrency_limit=2500)
+    simulator = await serve(latency=0.05)
     command.prompts(40)
     running = await command.start("batch", "run", "in.jsonl", "-o", "out.jsonl", "--thinking", "off", "-c", "2")
-    await until(lambda: len(command.lines()) > 2)
+    await until(lambda: command.written() > 2)
+    simulator.set_concurrency_limit(0)  # the others wait
 
     ended = await command.run("batch", "status", "out.jsonl", "--input", "in.jsonl")
     assert f"pid {running.pid}" in ended.out
     assert "of 40" in ended.out
     assert " left" in ended.out
+    simulator.set_concurrency_limit(None)
     assert (await command.end_of(running)).code == 0
-    assert simulator.statistics().requests == 40
+    assert simulator.statistics().served == 40
 
 
 async def test_an_export_is_in_the_order_of_the_input(command: CommandLine, serve: Serve):
