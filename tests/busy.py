@@ -20,7 +20,7 @@ RARER = 0.97
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--busy", action="store_true", help="stall the event loop now and then")
-    parser.addoption("--stall-every", type=float, default=25.0, help="turns of the loop between two stalls, on average")
+    parser.addoption("--stall-every", type=float, default=50.0, help="turns of the loop between two stalls, on average")
     parser.addoption("--stall-for", type=float, default=0.06, help="seconds of a stall")
     parser.addoption("--shuffle", action="store_true", help="run the tests in random order")
     parser.addoption("--seed", type=int, help="of --busy and --shuffle; without it another one each time")

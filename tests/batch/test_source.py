@@ -514,7 +514,7 @@ def test_rows_come_while_the_file_is_still_being_written(tmp_path: Path):
     def write() -> None:
         with pipe.open("wb", buffering=0) as file:
             file.write(b'"first"\n' + b" " * 8192 + b"\n")
-            assert more.wait(30)
+            assert more.wait(120)
             file.write(b'"second"\n')
 
     # Opening for both keeps the existence check of `read_rows` from waiting for the other end.

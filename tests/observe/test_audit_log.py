@@ -187,7 +187,7 @@ def test_it_does_not_wait_for_a_disk_that_stands_still(make: Make, monkeypatch: 
     append = log._file.append
 
     def append_at_last(*arguments: Any) -> bool:
-        assert moves.wait(20)
+        assert moves.wait(120)
         return append(*arguments)
 
     monkeypatch.setattr(log._file, "append", append_at_last)
