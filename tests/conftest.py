@@ -99,7 +99,7 @@ async def serve() -> AsyncIterator[Serve]:
         for server in servers:
             if not server.reads:
                 await server.stop()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(120):
                 await server.idle.wait()
     assert other_tasks() == []
 

@@ -36,11 +36,11 @@ def served():
 
     thread = threading.Thread(target=run)
     thread.start()
-    started.wait(10)
+    started.wait(120)
     yield found[0]
-    asyncio.run_coroutine_threadsafe(found[0].stop(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(found[0].stop(), loop).result(120)
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    thread.join(120)
     loop.close()
 
 
@@ -108,7 +108,7 @@ async def test_closing_right_after_a_stream_leaves_no_connection(serve: Serve, c
             pass
     await client.aclose()
     gc.collect()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         await server.idle.wait()
 
 

@@ -278,7 +278,7 @@ async def test_bulk_waits_for_retry_credit_until_successes_have_earned_it():
 async def test_without_anything_in_flight_one_row_may_try_without_credit():
     gate = gate_of()
     await spend_all(gate)
-    await asyncio.wait_for(gate.scope("m").wait_for_credit(), 1)
+    await asyncio.wait_for(gate.scope("m").wait_for_credit(), 120)
     other = asyncio.ensure_future(gate.scope("m").wait_for_credit())
     await asyncio.sleep(0)
     assert not other.done()

@@ -214,7 +214,7 @@ async def test_an_interactive_call_overtakes_bulk_within_its_share():
 async def test_bulk_may_use_the_whole_window_while_nobody_else_asks():
     slots = Fixed(10)
     for _ in range(10):
-        await asyncio.wait_for(slots.next(bulk=True), 1)
+        await asyncio.wait_for(slots.next(bulk=True), 120)
     assert slots.in_use == 10
 
 

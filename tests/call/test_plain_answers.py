@@ -374,7 +374,7 @@ async def test_leaving_the_context_closes_the_client(serve: Serve):
     server = await serve([ANSWER])
     async with AsyncDeepSeek(api_key=CANARY, base_url=server.url) as client:
         await ask(client)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         await server.idle.wait()
     with pytest.raises(ConfigurationError):
         async with client:

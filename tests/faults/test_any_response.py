@@ -120,7 +120,7 @@ class World:
 
     async def _ending(self, script: Script, *, stream: bool) -> str | DeepSeekError:
         options: dict[str, Any] = {"retry": 1, "breaker": False, "max_concurrency": 4}
-        async with AsyncDeepSeek(api_key=CANARY, base_url=self.server.url, **options) as client, asyncio.timeout(10):
+        async with AsyncDeepSeek(api_key=CANARY, base_url=self.server.url, **options) as client, asyncio.timeout(120):
             self.server.scripts = [script]
             (ended,) = await asyncio.gather(said_by(client, stream=stream, timeout=SHORT), return_exceptions=True)
             assert isinstance(ended, str | DeepSeekError), repr(ended)

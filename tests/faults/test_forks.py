@@ -89,8 +89,8 @@ BUFFERED = """
 
     async def childs_life():
         for number in range(4):
-            await asyncio.wait_for(ask(client, user=f"child {number}"), 20)
-        await asyncio.wait_for(client.aclose(), 20)
+            await asyncio.wait_for(ask(client, user=f"child {number}"), 120)
+        await asyncio.wait_for(client.aclose(), 120)
         return 4
 
     async def main():
@@ -173,7 +173,7 @@ STREAM = """
 
         def child():
             try:
-                asyncio.run(asyncio.wait_for(read_on(), 20))
+                asyncio.run(asyncio.wait_for(read_on(), 120))
             except Exception as error:
                 return [type(error).__name__, getattr(error, "reason", None), str(error)]
 

@@ -195,7 +195,7 @@ def test_a_run_ends_in_an_answer_or_in_an_error_of_ours_and_each_call_that_ran_h
     async def go() -> ToolRun | DeepSeekError:
         ran = run_tools(ask, ASKED, TOOLS, max_turns=9, thinking=False, threads=ToolThreads(2))
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 return await ran
         except DeepSeekError as error:
             return error
@@ -297,7 +297,7 @@ async def test_functions_that_block_leave_the_threads_of_the_event_loop_alone():
 
     def blocks() -> str:
         started.release()
-        release.wait(30)
+        release.wait(120)
         return "done"
 
     threads = ToolThreads(40)
@@ -321,7 +321,7 @@ async def test_no_more_functions_block_at_once_than_the_client_has_threads_for(s
         with lock:
             running += 1
             most = max(most, running)
-        both.wait(30)
+        both.wait(120)
         with lock:
             running -= 1
 
@@ -365,7 +365,7 @@ async def test_a_function_that_gives_no_result_in_time_is_told_to_the_model(serv
     release = threading.Event()
 
     def blocks() -> None:
-        release.wait(30)
+        release.wait(120)
 
     async def times_out() -> None:
         raise TimeoutError("its own")
@@ -391,7 +391,7 @@ async def test_who_is_cancelled_does_not_wait_for_a_function_that_blocks(serve: 
 
     def blocks() -> None:
         loop.call_soon_threadsafe(started.set)
-        release.wait(30)
+        release.wait(120)
 
     running = asyncio.create_task(run(connect(await serve(calling(("blocks", "{}")))), blocks))
     try:
