@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import os
 import re
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from itertools import count
@@ -57,6 +58,8 @@ def pytest_sessionstart() -> None:
     """What a process gets once, whichever test is the first to need it."""
     prepare_logging()
     uvloop.new_event_loop().close()
+    # A shell has its background jobs ignore Ctrl-C; a loop that has listened for it leaves Python's own handler.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 INHERITED = re.compile(r"PATH|TMPDIR|LD_LIBRARY_PATH|PY.*|COVERAGE.*|HYPOTHESIS.*")
