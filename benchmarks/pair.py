@@ -75,7 +75,7 @@ def run_trial(
                 text=True,
                 timeout=TRIAL_SECONDS,
                 check=False,
-                env=_environment(),
+                env=without_proxies(),
             )
         except subprocess.TimeoutExpired:
             raise TrialError(f"no result within {TRIAL_SECONDS} s") from None
@@ -91,6 +91,6 @@ def run_trial(
         return {**trial, "server": account}
 
 
-def _environment() -> dict[str, str]:
+def without_proxies() -> dict[str, str]:
     """This process's environment without proxies: every contestant is to talk to loopback only."""
     return {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}

@@ -10,9 +10,6 @@ import argparse
 import datetime as dt
 import importlib
 import json
-import os
-import platform
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import machine
 import readme
 import report
 from pair import HERE, TrialError, run_trial
@@ -66,7 +64,7 @@ def plan(options: argparse.Namespace) -> Iterator[Planned]:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Run the plan within the time allowed."""
     deadline = time.monotonic() + options.minutes * 60
-    others_before, all_before = _cpu_seconds()
+    others_before, all_before = machine.cpu_seconds()
     runs: list[dict[str, Any]] = []
     versions: dict[str, dict[str, str]] = {}
     left_out: dict[str, None] = {}
@@ -110,10 +108,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             versions.setdefault(trial.contestant, outcome.pop("versions"))
             runs.append({**facts, **outcome})
         print(f"[{number}/{len(planned)}] {_progress(runs[-1])}", file=sys.stderr)
-    others, everything = _cpu_seconds()
+    others, everything = machine.cpu_seconds()
     return {
         "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": _machine(),
+        "machine": machine.description(),
         "quick": options.quick,
         "repeats": options.repeats,
         "loop": options.loop,
@@ -129,34 +127,6 @@ def _progress(run: dict[str, Any]) -> str:
     if "failure" in run:
         return f"{what}: failed: {run['failure']}"
     return what + ": " + ", ".join(f"{name} {value:,.2f}" for name, value in run["figures"].items())
-
-
-def _machine() -> str:
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    cores = len(os.sched_getaffinity(0))
-    shared = "" if cores > 1 else "; server and client had to share it"
-    return f"{model}, {cores} cores{shared}, {memory:.0f} GB, {platform.system()} {platform.release()}"
-
-
-def _cpu_seconds() -> tuple[float, float]:
-    """CPU seconds since the machine started: used by others than this run's processes, and available in all."""
-    first = Path("/proc/stat").read_text().splitlines()[0]
-    ticks = [int(number) for number in first.split()[1:9]]
-    everything = sum(ticks) / os.sysconf("SC_CLK_TCK")
-    idle = (ticks[3] + ticks[4]) / os.sysconf("SC_CLK_TCK")
-    own = sum(
-        usage.ru_utime + usage.ru_stime
-        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    )
-    return everything - idle - own, everything
 
 
 def put_in_place(results: dict[str, Any], full: dict[str, Any]) -> dict[str, Any]:
