@@ -293,7 +293,7 @@ class Job:
         self._answerer.price(result)
         if result.columns is not None and self._defaults.template is None:
             self._tally.carry(result.columns)
-        if isinstance(due.call, Call):
+        if self._under_way and isinstance(due.call, Call):
             self._under_way.pop(due.call, None)
         line = self._line(due, result)
         if line is not None:

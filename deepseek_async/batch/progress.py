@@ -111,15 +111,17 @@ class Tally:
 
     def asked(self, ending: Ending) -> None:
         """Count the requests of a row and what was billed for them, whether it has ended or not."""
-        self.requests += ending.attempts
-        self.retried += max(0, ending.attempts - 1)
-        usage = ending.usage
+        attempts, usage = ending.attempts, ending.usage
+        self.requests += attempts
+        if attempts > 1:
+            self.retried += attempts - 1
         if usage is not None:
             self.prompt_tokens += usage.prompt_tokens
             self.cached_tokens += usage.cached_tokens
             self.completion_tokens += usage.completion_tokens
-        self.cost += ending.cost or 0.0
-        self.saved += ending.saved
+        if ending.cost:
+            self.cost += ending.cost
+            self.saved += ending.saved
 
     @property
     def done(self) -> int:

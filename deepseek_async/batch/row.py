@@ -18,7 +18,7 @@ from deepseek_async.structured import Form
 DEFAULT_MODEL: Final = "deepseek-flash"
 
 _MAPPINGS: Final = (dict, Mapping)
-"""dict first, because to ask an abstract class costs a row half a microsecond."""
+"""dict first, because to ask an abstract class takes time."""
 _NOT_SENT: Final = ("stream", "stream_options", "prompt")
 _CUSTOM_ID: Final = "custom_id"
 _REQUESTED: Final = frozenset({"prompt", "messages", "body"})
@@ -28,7 +28,8 @@ _NO_ID: Final = re.compile("[\x00-\x08\n-\x1f\x7f-\x9f\ud800-\udfff]")
 _CAPS: Final = ("max_tokens", "max_completion_tokens")
 _TRANSLATED: Final = frozenset({*_NOT_SENT, *_CAPS[1:]})
 _ENVELOPE: Final = frozenset({_CUSTOM_ID, "method", "url", "body"})
-_ENDPOINTS: Final = frozenset({"/v1/chat/completions", "/chat/completions"})
+_ENDPOINT: Final = "/v1/chat/completions"
+_ENDPOINTS: Final = frozenset({_ENDPOINT, "/chat/completions"})
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -93,6 +94,7 @@ class RowReader:
         self._template = None if defaults.template is None else Template(defaults.template)
         self._parameters = unpacked(defaults.parameters)
         self._id_column = defaults.id_column or _CUSTOM_ID
+        self._envelope = _ENVELOPE - {_CUSTOM_ID} | {self._id_column}
         self.shown = () if self._template is None else tuple(self._template.columns)
         """The keys that the template asks about."""
 
@@ -131,9 +133,10 @@ class RowReader:
         index, self._index = self._index, self._index + 1
         line = index + 1 if line is None else line
         custom_id = None
-        custom_id = None
         try:
-            if isinstance(value, _MAPPINGS):
+            if type(value) is str:
+                pass  # a prompt, which has no id; to ask an abstract class costs a row half a microsecond
+            elif isinstance(value, _MAPPINGS):
                 if self._id_column in value:
                     custom_id = _identifier(value[self._id_column], self._id_column)
             elif hasattr(value, "_asdict"):
@@ -178,8 +181,8 @@ class RowReader:
             return {"prompt": value}, None
         if isinstance(value, _MAPPINGS):
             if "body" in value:
-                known = 1 + (self._id_column in value) + ("method" in value) + ("url" in value)
-                return _enclosed(value), None if len(value) == known else self._beside(value)
+                # OpenAI's own line has no other keys.
+                return _enclosed(value), None if value.keys() <= self._envelope else self._beside(value)
             if len(value) == 1 and "prompt" in value:
                 return value, None
             return divided(value, self._values, self._id_column)
@@ -221,12 +224,11 @@ class RowReader:
 
 def _enclosed(line: Mapping[str, Any]) -> Mapping[str, Any]:
     """The request in a line of OpenAI's Batch. Raises InvalidRequestError."""
-    url, method = line.get("url", "/v1/chat/completions"), line.get("method", "POST")
-    if url not in _ENDPOINTS:
-        raise InvalidRequestError(f"url is {url!r}; a batch sends /v1/chat/completions")
-    if method != "POST":
-        raise InvalidRequestError(f"method is {method!r}; a batch sends POST")
     body = line["body"]
+    if line.get("url", _ENDPOINT) not in _ENDPOINTS:
+        raise InvalidRequestError(f"url is {line['url']!r}; a batch sends {_ENDPOINT}")
+    if line.get("method", "POST") != "POST":
+        raise InvalidRequestError(f"method is {line['method']!r}; a batch sends POST")
     if not isinstance(body, _MAPPINGS):
         raise InvalidRequestError(f"body must be an object, not {_kind(body)}")
     return body
@@ -310,7 +312,7 @@ def _kind(value: Any) -> str:
 def _identifier(value: Any, column: str) -> str | None:
     if value is None:
         return None
-    if type(value) is str and is_id(value):
+    if type(value) is str and value and (value.isprintable() or is_id(value)):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)

@@ -93,13 +93,17 @@ class Caller:
         bulk: bool = False,
         alternatives: Alternatives | None = None,
     ) -> Call:
-        """A call that has not begun.
+        """A call of which nothing is sent yet.
 
         ``tokens`` is the estimate for the tokens-a-minute limit, ``model`` names what is limited together.
-        A ``bulk`` call has nobody waiting for it: it waits where another one fails at once.
+        A ``bulk`` call has nobody waiting for it: it waits where another one fails at once. Who makes it says when
+        it begins, as rows are prepared ahead of their turn.
         """
         scope = self.gate.scope(model)
-        return Call(self, scope, request, retry, timeouts, tokens, streaming, bulk, alternatives)
+        call = Call(self, scope, request, retry, timeouts, tokens, streaming, bulk, alternatives)
+        if not bulk:
+            call.begin()
+        return call
 
     def note(self, failure: APIError) -> None:
         """Remember what an answer to one call says about all others."""

@@ -82,17 +82,15 @@ class Call(msgspec.Struct, gc=False, eq=False):
     observe: Callable[[CompletionUsage], None] | None = None
     """Told what a whole answer consumed."""
 
-    def __post_init__(self) -> None:
+    def begin(self) -> None:
+        """Count deadline and place in the queue from now."""
+        if self._bulk:
+            # Made ahead of its time: a gate with many models drops idle scopes, and the model may have a new one.
+            self._scope = self.caller.gate.scope(self._scope.model)
         self._began = self.caller.loop.time()
         self._ticket = next(self._scope.tickets)
         if self._timeouts.total is not None:
             self._until = self._began + self._timeouts.total
-
-    def begin(self) -> None:
-        """Count deadline and place in the queue from now, for a call that was made ahead of its time."""
-        # A gate with many models drops idle scopes, and another call of this model may have got a new one since.
-        self._scope = self.caller.gate.scope(self._scope.model)
-        self.__post_init__()
 
     # A struct's own repr would show what the server sent to whoever prints locals.
     __repr__ = object.__repr__
@@ -154,12 +152,12 @@ class Call(msgspec.Struct, gc=False, eq=False):
                     exchange.served(usage, getattr(answer, "model", None))
                     if self.observe is not None and usage is not None:
                         self.observe(usage)
-                    if self.fallback is not None:
-                        answer.fallback = self.fallback
                     if usage is not None and (self.bill is not None or usage.corrected is not None):
                         self.billed(answer, usage)
                     if self.bill is not None:
                         self.bill.leave_in(answer)
+                    if self.fallback is not None:
+                        answer.fallback = self.fallback
                     return answer
             assert failure is not None  # noqa: S101  without an answer there is one
             if exchange is not None:

@@ -68,7 +68,9 @@ def is_plain(usage: CompletionUsage, request_bytes: int, answer_bytes: int) -> b
     completion = usage.completion_tokens
     if not (0 < prompt <= _PER_BYTE * request_bytes + _ADDED and 0 < completion <= 8_192):
         return False
-    if usage.total_tokens != prompt + completion or answer_bytes > _FREE + _MOST_OF_A_TOKEN * completion:
+    if usage.total_tokens != prompt + completion:
+        return False
+    if answer_bytes > _FREE and answer_bytes > _FREE + _MOST_OF_A_TOKEN * completion:
         return False
     hit = usage.prompt_cache_hit_tokens
     if hit is not None and not (0 <= hit <= prompt == hit + (usage.prompt_cache_miss_tokens or 0)):

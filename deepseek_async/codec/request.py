@@ -20,19 +20,15 @@ BETA_CHAT: Final = "/beta/chat/completions"
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
-_NAMES: Final = ("model", "user_id", "user")
-"""Fields that are names: they come back in logs, in errors and in other requests."""
-
-
 def encode_request(parameters: Mapping[str, Any], limit: int = MAX_REQUEST_BYTES) -> bytes:
     """``parameters`` as JSON, ``limit`` bytes at most.
 
     Raises InvalidRequestError, naming the place, for what JSON or a name cannot carry.
     """
-    for field in _NAMES:
-        name = parameters.get(field)
-        if isinstance(name, str) and not name.isprintable():
-            raise InvalidRequestError(f"{field} holds a line break, a NUL or another control character: {name!r:.200}")
+    _check_name("model", parameters.get("model"))
+    if "user_id" in parameters or "user" in parameters:
+        _check_name("user_id", parameters.get("user_id"))
+        _check_name("user", parameters.get("user"))
     try:
         # Copied, because orjson's bytes keep their working buffer: 8 KB for a short request, which a stream
         # would hold as long as it may have to be sent again.
@@ -51,6 +47,12 @@ def encode_request(parameters: Mapping[str, Any], limit: int = MAX_REQUEST_BYTES
             "at most. Send large images as file references, or split the prompt",
         )
     return body
+
+
+def _check_name(field: str, name: Any) -> None:
+    """Names come back in logs, in errors and in other requests. Raises InvalidRequestError."""
+    if isinstance(name, str) and not name.isprintable():
+        raise InvalidRequestError(f"{field} holds a line break, a NUL or another control character: {name!r:.200}")
 
 
 def _as_sent(value: Any) -> Any:

@@ -12,15 +12,24 @@ _PER_SECOND: Final = _SLOTS / MINUTE
 class LastMinute:
     """A count over the last 60 s, in steps of 5 s."""
 
-    __slots__ = ("_counts", "_steps")
+    __slots__ = ("_counts", "_slot", "_step", "_steps")
 
     def __init__(self) -> None:
         self._counts = [0] * _SLOTS
         self._steps = [-1] * _SLOTS
+        self._step = -1
+        """The one that was counted last, in ``_slot``: three counters are asked for every call."""
+        self._slot = 0
 
     def add(self, at: float) -> None:
         """Once more, at time ``at``."""
         step = int(at * _PER_SECOND)
+        if step == self._step:
+            self._counts[self._slot] += 1
+        else:
+            self._add(step)
+
+    def _add(self, step: int) -> None:
         slot = step % _SLOTS
         known = self._steps[slot]
         if known == step:
@@ -28,6 +37,9 @@ class LastMinute:
         elif known < step:  # an attempt that began more than a minute ago counts no more
             self._steps[slot] = step
             self._counts[slot] = 1
+        else:
+            return
+        self._step, self._slot = step, slot
 
     def total(self, now: float) -> int:
         """How often in the minute before ``now``."""
@@ -37,3 +49,4 @@ class LastMinute:
     def clear(self) -> None:
         """Forget all of it."""
         self._steps = [-1] * _SLOTS
+        self._step = -1
