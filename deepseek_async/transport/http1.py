@@ -24,11 +24,14 @@ _MAX_INTERIM: Final = 16  # 1xx heads before the real one
 _MAX_LINE: Final = 4096  # a chunk's size with its extensions, or the trailers together
 _MAX_INFLATED: Final = 16 * 1024 * 1024  # what one read may grow to; JSON shrinks to a twentieth, not a thousandth
 
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\0]*)?")
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\r\n\0]*)?")
 _FIELDS: Final = re.compile(rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*)*")
 _FRAMING: Final = re.compile(rb"\r\n(content-length|transfer-encoding|connection|content-encoding):([^\r]*)")
-_CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
-_END_OF_TRAILERS: Final = re.compile(rb"(?:[^\r\n]+\r\n)*\r\n")
+_CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n\0]*)?")
+_HEXADECIMAL: Final = b"0123456789abcdefABCDEF"
+_EMPTY_LINES: Final = re.compile(rb"\A(?:\r\n)+")
+_MAX_DIGITS: Final = 15  # of a size: below what fits into 64 bits
+_PARTIAL_END: Final = 3  # bytes of an empty line that may have come without its last one
 
 
 class HTTPViolation(Exception):  # noqa: N818  it says what the server did
@@ -133,14 +136,16 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
             raise BodyCutOff("the connection was closed in the middle of the response")
 
     def _read_head(self, data: bytes) -> bytes:
-        # An empty line before the status line is passed over (RFC 9112, section 2.2).
-        held = (self._held + data).lstrip(b"\r\n")
+        held = self._held + data
+        if held.startswith(b"\r\n"):
+            # An empty line before the status line is passed over (RFC 9112, section 2.2).
+            held = _EMPTY_LINES.sub(b"", held)
         end = held.find(b"\r\n\r\n")
         if end < 0 or end > MAX_HEAD_BYTES:
             self._held = held
-            if len(held) > MAX_HEAD_BYTES:
+            if len(held) > MAX_HEAD_BYTES + _PARTIAL_END:
                 raise HTTPViolation(f"a response head of more than {MAX_HEAD_BYTES:,} bytes")
-            if not b"HTTP/1.".startswith(held[:7]) or b"\n\n" in held:
+            if (held != b"\r" and not b"HTTP/1.".startswith(held[:7])) or _has_bare_line_feed(held):
                 raise HTTPViolation("what came is no HTTP/1.1 response head")
             return b""
         self._held = b""
@@ -173,24 +178,27 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
             known = framing.get(name)
             framing[name] = value.strip(b" \t") if known is None else b"%b,%b" % (known, value.strip(b" \t"))
         options = framing.get(b"connection", b"")
-        self.reusable = b"keep-alive" in options if old else b"close" not in options
         coding = framing.get(b"transfer-encoding")
         length = framing.get(b"content-length")
+        self.reusable = b"close" not in options
+        if old and (coding is not None or b"keep-alive" not in _members(options)):
+            # HTTP/1.0 knows no Transfer-Encoding: some box in between reads another body (RFC 9112, section 6.1).
+            self.reusable = False
+        if coding is not None and length is not None:
+            raise HTTPViolation("both Transfer-Encoding and Content-Length")
+        if coding is not None and coding != b"chunked":
+            raise HTTPViolation("an unknown Transfer-Encoding")
+        if length is not None:
+            self._left = _length(length)
         if self.status in (204, 304):
+            # They have no body, whatever they say of its length (section 6.3); who says it may send one all the same.
+            self.reusable = self.reusable and coding is None and not self._left
+            self._left = 0
             self._state = _COMPLETE
             return
         if coding is not None:
-            if coding != b"chunked":
-                raise HTTPViolation("an unknown Transfer-Encoding")
-            if length is not None:
-                raise HTTPViolation("both Transfer-Encoding and Content-Length")
             self._state = _CHUNKS
         elif length is not None:
-            lengths = {one.strip(b" \t") for one in length.split(b",")}
-            size = lengths.pop()
-            if lengths or not size.isdigit() or len(size) > 15:
-                raise HTTPViolation("a wrong Content-Length")
-            self._left = int(size)
             self._state = _LENGTH if self._left else _COMPLETE
         else:
             self._state = _UNTIL_CLOSE
@@ -207,10 +215,14 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
         if data.endswith(b"\r\n"):
             try:
                 at = data.find(b"\r\n")
-                if int(data[:at], 16) == len(data) - at - 4 > 0:
+                size = data[:at]
+                # int() alone would take blanks, signs, underscores and 0x as well.
+                if at <= _MAX_DIGITS and not size.strip(_HEXADECIMAL) and int(size, 16) == len(data) - at - 4 > 0:
                     return data[at + 2 : -2]
                 pieces = data.split(b"\r\n")
                 sizes, bodies = pieces[:-1:2], pieces[1::2]
+                if b"".join(sizes).strip(_HEXADECIMAL) or max(map(len, sizes)) > _MAX_DIGITS:
+                    return self._read_body(data)
                 # An even number of pieces ends in the middle, after a size.
                 lengths = [int(size, 16) for size in sizes]
                 if len(pieces) % 2 and list(map(len, bodies)) == lengths:
@@ -221,7 +233,7 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
                     if last in (-1, len(lengths) - 1):
                         return b"".join(bodies)
             except ValueError:
-                pass  # an extension after a size, or a line end inside the data
+                pass  # a line end where a size should be
         return self._read_body(data)
 
     def _read_body(self, data: bytes) -> bytes:
@@ -268,7 +280,7 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
             return held[2:]
         end = held.find(b"\r\n")
         if end < 0 or end > _MAX_LINE:
-            if len(held) > _MAX_LINE:
+            if len(held) > _MAX_LINE + 1 or b"\n" in held:  # + 1: its line end may have come in part
                 raise HTTPViolation("a chunk size that does not end")
             self._held = held
             return b""
@@ -281,16 +293,18 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
         return held[end + 2 :]
 
     def _read_trailers(self, data: bytes) -> bytes:
-        held = self._held + data
-        found = _END_OF_TRAILERS.match(held)
-        if found is None:
-            if len(held) > _MAX_LINE:
+        # With the end of the line before them, they look like the fields of a head.
+        held = (self._held or b"\r\n") + data
+        end = held.find(b"\r\n\r\n")
+        if end < 0 or end > _MAX_LINE:
+            if len(held) > _MAX_LINE + _PARTIAL_END or _has_bare_line_feed(held):
                 raise HTTPViolation("trailers that do not end")
             self._held = held
             return b""
+        _check_fields(held[:end])
         self._held = b""
         self._state = _COMPLETE
-        return held[found.end() :]
+        return held[end + 4 :]
 
     def _inflated(self, body: bytes) -> bytes:
         inflate = self._inflate
@@ -303,6 +317,8 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
             raise HTTPViolation("a compressed body that cannot be read") from None
         if inflate.unconsumed_tail:
             raise HTTPViolation("a compressed body that grows without measure")
+        if inflate.unused_data and self._state is not _UNTIL_CLOSE:
+            raise HTTPViolation("bytes after the end of a compressed body")
         if self._state is _UNTIL_CLOSE and inflate.eof:
             self._state = _COMPLETE
         if self._state is _COMPLETE and not inflate.eof:
@@ -310,10 +326,27 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
         return plain
 
 
+def _has_bare_line_feed(data: bytes) -> bool:
+    """Whether a line ends in a way that another reader may see and we do not."""
+    return data.count(b"\n") != data.count(b"\r\n")
+
+
+def _members(value: bytes) -> set[bytes]:
+    return {one.strip(b" \t") for one in value.split(b",")}
+
+
+def _length(value: bytes) -> int:
+    lengths = _members(value)
+    size = lengths.pop()
+    if lengths or not size.isdigit() or len(size) > _MAX_DIGITS:
+        raise HTTPViolation("a wrong Content-Length")
+    return int(size)
+
+
 def _check_fields(raw: bytes) -> None:
     if not _FIELDS.fullmatch(raw):
-        raise HTTPViolation("a response head with a line that is no header field")
+        raise HTTPViolation("a line that is no header field")
     if raw.count(b"\n") > MAX_FIELDS:
-        raise HTTPViolation(f"a response head of more than {MAX_FIELDS} fields")
+        raise HTTPViolation(f"more than {MAX_FIELDS} header fields")
     if len(raw) > MAX_FIELD_BYTES and max(map(len, raw.split(b"\r\n"))) > MAX_FIELD_BYTES:
         raise HTTPViolation(f"a header field of more than {MAX_FIELD_BYTES:,} bytes")

@@ -99,12 +99,23 @@ def test_an_early_end_of_the_connection_is_told(wire: bytes):
         pytest.param(b"HTTP/2.0 200 OK\r\n\r\n", id="another version"),
         pytest.param(b"HTTP/1.1 2OO OK\r\n\r\n", id="a status that is no number"),
         pytest.param(b"HTTP/1.1 200 OK\nContent-Length: 0\n\n", id="bare line feeds"),
+        pytest.param(b"HTTP/1.1 200 OK\nX: a\r\nContent-Length: 0\r\n\r\n", id="a bare line feed in the status line"),
+        pytest.param(b"HTTP/1.1 200 OK\rX: a\r\nContent-Length: 0\r\n\r\n", id="a carriage return in the status line"),
+        pytest.param(b"\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", id="a bare line feed before the head"),
         pytest.param(head("Content-Length: 5", "Content-Length: 6"), id="two lengths"),
         pytest.param(head("Content-Length: -5"), id="a negative length"),
         pytest.param(head("Content-Length: 5_0"), id="a length that only Python reads"),
         pytest.param(head("Transfer-Encoding: gzip, chunked"), id="an unknown transfer coding"),
         pytest.param(head("Content-Encoding: br", "Content-Length: 1"), id="an unknown content coding"),
         pytest.param(head("Content-Length: 9", "Transfer-Encoding: chunked"), id="two framings"),
+        pytest.param(head("Content-Length: 5, 6"), id="two lengths in one field"),
+        pytest.param(head("Content-Length: +5"), id="a signed length"),
+        pytest.param(head("Content-Length:"), id="an empty length"),
+        pytest.param(head("Content-Length: " + "9" * 16), id="a length beyond all measure"),
+        pytest.param(head("Transfer-Encoding:"), id="an empty transfer coding"),
+        pytest.param(head("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"), id="chunks of chunks"),
+        pytest.param(head("Transfer-Encoding: \x0bchunked"), id="a transfer coding that only looks like chunks"),
+        pytest.param(head("Content-Length: 5, 6", status="204 No Content"), id="two lengths of no body"),
         pytest.param(head("no colon here"), id="a line that is no field"),
         pytest.param(head("X : a"), id="a space before the colon"),
         pytest.param(head(status="200 " + "O" * MAX_FIELD_BYTES), id="a reason that is too long"),
@@ -122,7 +133,13 @@ def test_an_early_end_of_the_connection_is_told(wire: bytes):
         pytest.param(CHUNKED + b"ffffffffffffffffffff\r\n", id="a chunk size beyond all measure"),
         pytest.param(CHUNKED + b"5\r\nhelloworld\r\n", id="a chunk longer than its size"),
         pytest.param(CHUNKED + b"5;" + b"x" * 5000, id="a chunk extension without end"),
+        pytest.param(CHUNKED + b"5;a\nb\r\nhello\r\n", id="a line feed in a chunk extension"),
+        pytest.param(CHUNKED + b"5;a\rb\r\nhello\r\n", id="a carriage return in a chunk extension"),
+        pytest.param(CHUNKED + b"5\nhello\n", id="a chunk size that ends with a line feed"),
         pytest.param(CHUNKED + b"0\r\n" + b"X: a\r\n" * 1000, id="trailers without end"),
+        pytest.param(CHUNKED + b"0\r\n" + b"X: a\r\n" * 1000 + b"\r\n", id="trailers that are too long"),
+        pytest.param(CHUNKED + b"0\r\nHTTP/1.1 200 OK\r\n\r\n", id="another head in the place of trailers"),
+        pytest.param(CHUNKED + b"0\r\nX: a\nY: b\r\n\r\n", id="a line feed in a trailer"),
         pytest.param(head("Content-Encoding: gzip", "Content-Length: 4") + b"text", id="gzip that is none"),
         pytest.param(
             head("Content-Encoding: gzip", "Transfer-Encoding: chunked") + chunked(gzip.compress(b"a" * 50_000_000)),
@@ -137,6 +154,15 @@ def test_an_early_end_of_the_connection_is_told(wire: bytes):
 def test_what_is_no_response_is_a_violation(wire: bytes):
     with pytest.raises(HTTPViolation):
         parsed(wire)
+
+
+@pytest.mark.parametrize("size", ["+5", "-5", " 5", "\t5", "\n5", "0_5", "0x5", "\x0b5", "5\x0c", "", "0" * 15 + "5"])
+@pytest.mark.parametrize("more", [b"", b"3\r\nabc\r\n"], ids=["alone", "before another"])
+def test_a_chunk_size_is_read_by_hexadecimal_digits_only_however_it_comes(size: str, more: bytes):
+    chunks = size.encode() + b"\r\nhello\r\n" + more
+    for pieces in ([CHUNKED, chunks], [CHUNKED + chunks], [CHUNKED, chunks[:1], chunks[1:]]):
+        with pytest.raises(HTTPViolation):
+            parsed(*pieces)
 
 
 @pytest.mark.parametrize("encode", [gzip.compress, zlib.compress], ids=["gzip", "deflate"])
@@ -163,6 +189,16 @@ def test_a_compressed_body_is_read_as_what_it_holds(encode, framing: str):
         pytest.param(head("Content-Length: 2") + b"okay", False, id="more than the length"),
         pytest.param(head("Content-Length: 0") + b"x", False, id="more than nothing"),
         pytest.param(CHUNKED + chunked(b"a") + b"x", False, id="more than the last chunk"),
+        pytest.param(head("Content-Length: 0", "Connection: keep-alive, close", version="1.0"), False, id="1.0, both"),
+        pytest.param(head("Content-Length: 0", "Connection: no-keep-alive", version="1.0"), False, id="another word"),
+        pytest.param(
+            head("Transfer-Encoding: chunked", "Connection: keep-alive", version="1.0") + chunked(b"a"),
+            False,
+            id="1.0, which knows no chunks",
+        ),
+        pytest.param(head("Content-Length: 5", status="204 No Content"), False, id="no body, with a length"),
+        pytest.param(head("Content-Length: 0", status="204 No Content"), True, id="no body, of no length"),
+        pytest.param(head("Transfer-Encoding: chunked", status="304 Not Modified"), False, id="no body, in chunks"),
     ],
 )
 def test_a_connection_serves_again_only_if_nothing_is_doubtful(wire: bytes, reusable: bool):
@@ -191,11 +227,10 @@ def test_a_last_chunk_is_one_however_its_zero_is_written(size: bytes):
 
 def test_bytes_after_the_end_of_a_compressed_body_are_a_violation():
     packed = gzip.compress(b"hello")
-    whole = head("Transfer-Encoding: chunked", "Content-Encoding: gzip") + b"%x\r\n%b\r\n" % (len(packed), packed)
-    parser, body = parsed(whole)
-    assert body == b"hello"
-    with pytest.raises(HTTPViolation, match="after the end"):
-        parser.feed(b"1\r\nx\r\n")
+    start = head("Transfer-Encoding: chunked", "Content-Encoding: gzip")
+    for pieces in ([packed, b"x"], [packed + b"x"]):
+        with pytest.raises(HTTPViolation, match="after the end"):
+            parsed(start, *(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces))
 
 
 def test_a_large_chunk_in_small_pieces_is_not_held_back():
@@ -223,6 +258,59 @@ def test_a_body_with_a_length_is_the_same_however_the_bytes_are_split(content: b
     edges = [0, *sorted(min(cut, len(wire)) for cut in cuts), len(wire)]
     parser, body = parsed(*(wire[a:b] for a, b in pairwise(edges)))
     assert (body, parser.complete) == (content, True)
+
+
+PACKED = gzip.compress(b"hello", mtime=0)
+LINES = st.sampled_from(
+    [
+        *(b"HTTP/1.1 200 OK", b"HTTP/1.0 200 OK", b"HTTP/1.1 100 Continue", b"HTTP/1.1 204 No Content", b"HTTP/2 200"),
+        *(b"Transfer-Encoding: chunked", b"transfer-encoding:\tChunked ", b"Content-Length: 5", b"Content-Length: 0"),
+        *(b"Content-Length: 5, 5", b"Content-Length: 6", b"Connection: close", b"Connection: keep-alive", b"X: y"),
+        *(b"Content-Encoding: gzip", b" folded", b"no field", b"X : y", b"", b"0", b"00", b"5", b"0;a", b'5 ;b="c"'),
+        *(b"+5", b"0x5", b"0_5", b" 5", b"-0", b"5\r", b"hello", b"hello\n", b"hel\r\n", PACKED),
+    ]
+)
+ENDS = st.sampled_from([b"\r\n"] * 30 + [b"\n", b"\r", b"", b"\0"])
+RESPONSES = st.builds(
+    lambda begin, lines: begin + b"".join(line + end for line, end in lines),
+    st.sampled_from([b"", b"\r\n", CHUNKED, head("Content-Length: 5"), b"HTTP/1.1 200 OK\r\n"]),
+    st.lists(st.tuples(st.one_of(LINES, st.binary(max_size=8)), ENDS), max_size=12),
+)
+
+
+def outcome(pieces: list[bytes]) -> object:
+    """What a response comes to: all that its reader and the pool of connections are told."""
+    try:
+        parser, body = parsed(*pieces, end=True)
+    except HTTPViolation:
+        return "violation"
+    return parser.status, dict(parser.headers), body, parser.complete, parser.reusable
+
+
+@given(RESPONSES, st.lists(st.integers(0, 200), max_size=6))
+def test_whatever_comes_is_the_same_or_a_violation_however_its_bytes_are_split(wire: bytes, cuts: list[int]):
+    edges = [0, *sorted(min(cut, len(wire)) for cut in cuts), len(wire)]
+    whole = outcome([wire])
+    assert outcome([wire[a:b] for a, b in pairwise(edges)]) == whole
+    assert outcome([wire[at : at + 1] for at in range(len(wire))]) == whole
+
+
+@pytest.mark.parametrize("spare", [-1, 0, 1])
+@pytest.mark.parametrize("bound", ["head", "size", "trailers"])
+def test_bounds_are_the_same_however_the_bytes_are_split(bound: str, spare: int):
+    start = {
+        "head": b"HTTP/1.1 200 OK\r\nContent-Length: 0",
+        "size": CHUNKED + b"0;",
+        "trailers": CHUNKED + b"0\r\nX:",
+    }[bound]
+    if bound == "head":
+        filled = start + (b"\r\nX: " + b"a" * 995) * 65
+        wire = filled + b"\r\nX:" + b"b" * (MAX_HEAD_BYTES - spare - len(filled) - 4) + b"\r\n\r\n"
+    else:
+        wire = start + b"x" * (4096 - (4 if bound == "trailers" else 2) - spare) + b"\r\n\r\n"
+    assert (outcome([wire]) == "violation") is (spare < 0)
+    for at in range(len(wire) - 6, len(wire)):
+        assert outcome([wire[:at], wire[at:]]) == outcome([wire])
 
 
 @given(
