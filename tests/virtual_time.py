@@ -44,6 +44,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._now += GLANCE
         return super().time() if self.real else self._now
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait for the threads however long they take: from Python 3.12 on it gives up after five minutes, by this
+        loop's time.
+        """
+        del timeout
+        await super().shutdown_default_executor()
+
     def run_forever(self) -> None:
         self._running.add(self)
         try:

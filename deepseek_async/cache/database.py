@@ -81,6 +81,8 @@ class WriterLock:
     def release(self) -> None:
         """Let another process write."""
         if self._descriptor >= 0:
+            # Closing alone would not, while a process that is being started has a copy.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = -1
 

@@ -17,9 +17,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from foreign_files import FILES, KINDS, untouched
+from inherited import copies_of_descriptors
 
 from deepseek_async.cache import disk
-from deepseek_async.cache.database import APPLICATION, NotACacheError
+from deepseek_async.cache.database import APPLICATION, NotACacheError, WriterLock
 from deepseek_async.cache.disk import DiskTier
 from deepseek_async.cache.entry import Entry
 
@@ -412,3 +413,18 @@ def test_a_kill_in_a_storm_of_writes_leaves_a_usable_cache(make: Make, path: Pat
         assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION,)
         connection.close()
         assert not path.with_name(path.name + ".damaged").exists()
+
+
+def test_the_writers_place_is_free_at_once_although_a_process_that_is_being_started_has_its_lock_still_open(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("deepseek_async.cache.database._SAFE_WITH_TWO_WRITERS", (99, 0, 0))
+    first, second = WriterLock(tmp_path / "cache"), WriterLock(tmp_path / "cache")
+    assert first.take()
+    with copies_of_descriptors(tmp_path) as held:
+        assert held == 1
+        assert not second.take()
+        first.release()
+        assert second.take()
+    second.release()

@@ -18,6 +18,11 @@ def no_row_is_logged_as_an_accident() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+@pytest.fixture(autouse=True)
+def no_row_shows_the_key() -> None:
+    """In the place of the fixture for single rows, which keeps every error, and with its frames what they held."""
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_storm_leaves_nothing_behind(seed: int):
     with warnings.catch_warnings():

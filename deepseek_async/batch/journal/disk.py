@@ -68,6 +68,10 @@ class Disk:
         """A lock that others may have too, but not while one has the exclusive lock; else BlockingIOError at once."""
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
+    def unlock(self, descriptor: int) -> None:
+        """Give the lock back for every copy of the descriptor: closing one does not, while a fork has another."""
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
     def rename(self, old: Path, new: Path) -> None:
         os.replace(old, new)  # noqa: PTH105  one call by its name
 

@@ -156,15 +156,21 @@ class OutputFile(AtFork):
         return data
 
     def close(self) -> None:
-        """Close it; what was appended is in it."""
+        """Close it and give its lock back; what was appended is in it."""
+        if self._descriptor >= 0:
+            with suppress(OSError):
+                uninterrupted(self._disk.unlock, self._descriptor)
+        self._close()
+
+    def after_fork_in_child(self) -> None:
+        """Close the child's copy, and leave the lock to the parent."""
+        self._close()
+
+    def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             with suppress(OSError):
                 self._disk.close(descriptor)
-
-    def after_fork_in_child(self) -> None:
-        """Close the child's copy, which is locked for as long as anybody has it open."""
-        self.close()
 
     def _look_for_room(self) -> None:
         now = time.monotonic()

@@ -77,14 +77,20 @@ class OutputLock(AtFork):
 
     def release(self) -> None:
         """Give the lock back."""
+        if self._descriptor >= 0:
+            with suppress(OSError):
+                uninterrupted(self._disk.unlock, self._descriptor)
+        self._close()
+
+    def after_fork_in_child(self) -> None:
+        """Close the child's copy, and leave the lock to the parent."""
+        self._close()
+
+    def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             with suppress(OSError):
                 self._disk.close(descriptor)
-
-    def after_fork_in_child(self) -> None:
-        """Close the child's copy, which would hold the lock after the parent has given it back."""
-        self.release()
 
     def _sign(self) -> None:
         """Who holds it is said for people; the lock holds without."""

@@ -95,6 +95,7 @@ def _take(path: Path, disk: Disk, stack: ExitStack) -> None:
         raise OutputWriteError(f"cannot read {path}: {error.strerror}", path=str(path)) from None
     stack.callback(disk.close, descriptor)
     lock.hold(descriptor, shared=True)
+    stack.callback(disk.unlock, descriptor)
 
 
 def _check(outputs: Sequence[Path], merged: Path) -> None:

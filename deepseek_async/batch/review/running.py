@@ -34,7 +34,7 @@ def writer_of(output: Path) -> str | None:
     except BlockingIOError:
         return owner[0].strip() if owner else None
     finally:
-        os.close(descriptor)
+        _release(descriptor)
     return None
 
 
@@ -48,8 +48,14 @@ def _is_locked(output: Path) -> bool:
     except BlockingIOError:
         return True
     finally:
-        os.close(descriptor)
+        _release(descriptor)
     return False
+
+
+def _release(descriptor: int) -> None:
+    # Closed only, a copy in a process that is being started would hold the lock a moment longer.
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
 
 
 def _alive(process: int) -> bool:

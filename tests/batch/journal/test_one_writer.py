@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from inherited import copies_of_descriptors
 from writing import Writing, line
 
 import deepseek_async
@@ -127,3 +129,17 @@ async def test_an_output_that_a_merge_replaces_while_a_run_opens_it_is_not_writt
         async with writing.journal(disk=Slow()):
             pass
     assert writing.names() == ["a"]
+
+
+async def test_an_output_is_free_at_once_although_a_process_that_is_being_started_has_its_files_still_open(
+    writing: Writing,
+):
+    async with AsyncExitStack() as running:
+        journal = await running.enter_async_context(writing.journal())
+        await journal.append(line("1"), None)
+        with copies_of_descriptors(writing.path.parent) as held:
+            await running.aclose()
+            assert held == 2  # the output and its lock
+            assert writer_of(writing.path) is None
+            async with writing.journal() as journal:
+                await journal.append(line("2"), None)
