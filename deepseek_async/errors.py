@@ -93,7 +93,7 @@ class DeepSeekError(Exception):
     body: Any = None
     """The error object of a JSON body, else its text cut to 2 kB, else None."""
     request_id: str | None = None
-    """``x-ds-trace-id`` of the response: the only correlation header DeepSeek sends."""
+    """``x-ds-trace-id`` of the response, or of another server the ``x-request-id`` or ``request-id``."""
     retry_after: float | None = None
     """Seconds the server asked us to wait, when it did."""
     retryable: bool = False
@@ -247,9 +247,13 @@ class ContextWindowExceededError(BadRequestError):
 class AuthenticationError(APIStatusError):
     """401: the key is missing or wrong."""
 
+    key_refused: bool = False
+    """Whether DeepSeek says so in its own words: then other calls with the key are held back for a while. A 401 of
+    what stands in between speaks of its call alone."""
+
 
 class InsufficientBalanceError(APIStatusError):
-    """402: the account's balance is used up. Every further call fails until it is topped up."""
+    """402, or a 403 or 400 that says so: the account's balance is used up. Calls fail until it is topped up."""
 
 
 class PermissionDeniedError(APIStatusError):
@@ -276,6 +280,9 @@ class RateLimitError(APIStatusError):
     retryable = True
     per_minute: bool = False
     """Whether the server says that requests or tokens a minute are used up, and not concurrency."""
+    lasting: bool = False
+    """Whether a row of bulk work gave up on it because every other row would meet it: nobody was answered for an hour,
+    or the server asks for a longer wait."""
 
 
 class ConcurrencyLimitError(RateLimitError):

@@ -43,6 +43,7 @@ class Scope:
     """Doors in the order of the gate: breaker, rate, slot. Made by the gate, one for each model."""
 
     __slots__ = (
+        "_answered_at",
         "_credit_timer",
         "_credit_waiters",
         "_gate",
@@ -78,6 +79,7 @@ class Scope:
         self._credit_waiters: deque[asyncio.Future[None]] = deque()
         self._credit_timer: asyncio.TimerHandle | None = None
         self._last_lone_retry = -_LONE_RETRY
+        self._answered_at = -float("inf")
 
     # The doors.
 
@@ -146,10 +148,15 @@ class Scope:
         """Whether the window reacts to refusals, so that refused calls may come back at once."""
         return not isinstance(self.window, FixedWindow)
 
+    def silence(self, since: float) -> float:
+        """Seconds in which nobody was answered, counted from ``since`` at the earliest."""
+        return self.loop.time() - max(since, self._answered_at)
+
     # What endings of attempts mean.
 
     def succeeded(self, began: float, now: float) -> None:
         """The attempt gave an answer."""
+        self._answered_at = now
         self.credit.earn(now)
         self.reached(began, now)
         if self.breaker is not None and self.breaker.succeeded(began, now):
@@ -159,6 +166,7 @@ class Scope:
 
     def proven(self, began: float, now: float) -> None:
         """The first content arrived: all that a probe has to show."""
+        self._answered_at = now
         if self.breaker is not None and not self.breaker.closed and self.breaker.succeeded(began, now):
             self._closed()
 

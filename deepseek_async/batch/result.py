@@ -17,6 +17,7 @@ from deepseek_async.errors import (
     InsufficientBalanceError,
     PermissionDeniedError,
     QuotaExceededError,
+    RateLimitError,
 )
 from deepseek_async.types import BilledAttempt, ChatCompletion, CompletionUsage, ParsedChatCompletion
 from deepseek_async.types.usage import added
@@ -95,6 +96,8 @@ def says_nothing_of_the_row(error: DeepSeekError | None) -> bool:
     account = AuthenticationError | InsufficientBalanceError | PermissionDeniedError | QuotaExceededError
     if isinstance(error, account | BudgetExceededError | CircuitOpenError):
         return True
+    if isinstance(error, RateLimitError):
+        return error.lasting
     if isinstance(error, APITimeoutError):
         return error.phase == "connect"
     return isinstance(error, APIConnectionError) and not error.connected

@@ -31,7 +31,7 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
 
     @property
     def request_id(self) -> str | None:
-        """``x-ds-trace-id``: the only correlation header DeepSeek sends."""
+        """The name that the server gave to the request: ``x-ds-trace-id``, or ``x-request-id`` of other servers."""
         return trace_id(self.response.headers)
 
     async def read(self, limit: int) -> bytes:

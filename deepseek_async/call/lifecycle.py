@@ -18,8 +18,8 @@ from deepseek_async.call.exchange import Exchange, read_refusal
 from deepseek_async.call.fallback import Alternatives
 from deepseek_async.call.metering import metered
 from deepseek_async.call.request import Request
-from deepseek_async.call.retry import LONGEST_BULK_WAIT, Pause, RetryPolicy
-from deepseek_async.errors import APIError, APIStatusError, APITimeoutError, BudgetExceededError
+from deepseek_async.call.retry import LONGEST_BULK_WAIT, Pause, RetryPolicy, is_everybodys
+from deepseek_async.errors import APIError, APIStatusError, APITimeoutError, BudgetExceededError, RateLimitError
 from deepseek_async.tracebacks import without_frames
 from deepseek_async.transport.protocol import Response
 from deepseek_async.transport.watchdog import Timeouts, Watchdog
@@ -224,7 +224,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
             self._returns += 1
             # Without the frames below, which hold this call: nothing would ever free that circle.
             self._refused = without_frames(copy.copy(failure))
-        if not pause.free and self._bulk:
+        if pause.paid and self._bulk:
             await self._wait_for_credit(failure)
         if pause.everybody:
             # The queue waits, and this call in it, with the place it had.
@@ -236,7 +236,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
 
     def _pause_after(self, failure: APIError) -> Pause | None:
         """The wait before another attempt here, None for no such attempt. Raises ``failure`` past the deadline."""
-        scope = self._scope
+        scope, now = self._scope, self.caller.loop.time()
         pause = self._retry.pause(
             failure,
             self.attempts - self._earlier,
@@ -244,13 +244,13 @@ class Call(msgspec.Struct, gc=False, eq=False):
             returns=self._returns,
             bulk=self._bulk,
             queue=scope.finds_limit,
+            silence=scope.silence(self._began),
         )
         if pause is None:
             return None
-        now = self.caller.loop.time()
         if self._until is not None and pause.seconds and now + pause.seconds + _SLACK > self._until:
             raise self.given_up(failure)
-        if not pause.free and not self._bulk and not scope.credit.spend(now):
+        if pause.paid and not self._bulk and not scope.credit.spend(now):
             failure.retry_budget_exhausted = True
             return None
         return pause
@@ -274,6 +274,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
     def given_up(self, failure: APIError) -> APIError:
         """``failure`` with what the call has come to."""
         failure.attempts = self.attempts
+        if self._bulk and isinstance(failure, RateLimitError):
+            failure.lasting = is_everybodys(failure, self._scope.silence(self._began))
         if self.bill is not None:
             failure.billed_attempts = self.bill.attempts
             if failure.partial is not None:

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from deepseek_async.call.classification import Again, rule_of
-from deepseek_async.errors import APIError, ConfigurationError
+from deepseek_async.errors import APIError, ConcurrencyLimitError, ConfigurationError, RateLimitError
 
 LONGEST_WAIT: Final = 120.0
 """A longer ``Retry-After`` is the caller's to wait for: the error is raised with ``retry_after``."""
@@ -16,8 +16,7 @@ LONGEST_BULK_WAIT: Final = 3600.0
 """The same for bulk, which has nobody waiting for it."""
 
 MOST_REQUEUES: Final = 200
-"""Free returns to the queue of one call; more than this is no limit that we could find."""
-
+"""Free returns to the queue of one call while others are answered; more than this speaks of the call itself."""
 _FEW: Final = 3
 """Attempts of a call whose answers cannot be read."""
 
@@ -29,7 +28,9 @@ class Pause(msgspec.Struct, frozen=True):
 
     seconds: float
     free: bool = False
-    """Whether the attempt takes no retry credit and is not counted."""
+    """Whether the attempt is not counted."""
+    paid: bool = True
+    """Whether the attempt takes retry credit."""
     everybody: bool = False
     """Whether the whole scope waits: the server asked for it."""
 
@@ -41,8 +42,9 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     max_attempts: int = 4
-    """Attempts of one call, the first included; 1 turns retries off. Refusals for too many requests at once
-    or a minute are not counted: such a call goes back to its place in the queue, until its deadline."""
+    """Attempts of one call, the first included; 1 turns retries off. A refusal that names the account's limit of
+    concurrent requests is not counted, and for bulk no 429 is: such a call goes back to its place in the queue, while
+    the model answers others. After 120 s in which it answers nobody the call gives up, bulk after an hour."""
     base_delay: float = 0.5
     """Seconds; at least 1 s is used when the server says that it is overloaded."""
     max_delay: float = 30.0
@@ -73,32 +75,41 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         returns: int = 0,
         bulk: bool = False,
         queue: bool = True,
+        silence: float = 0.0,
     ) -> Pause | None:
         """What to do before the next attempt, or None to give up.
 
         ``attempt`` counts from 1, ``returns`` those of the attempts that were free, from 0; ``chance`` is
         uniform in [0, 1). ``queue`` says whether the queue itself holds back after a refusal; else the call does.
+        ``silence`` is for how many seconds the model has answered nobody.
         """
         rule = rule_of(error)
         again = rule.again
         if (again is Again.REQUEUE and not queue) or (again is Again.FREE and returns):
             again = Again.PAID
-        if self._is_last(again, error, attempt, returns):
+        refused = again in {Again.REQUEUE, Again.PAUSE}
+        counted = refused and not bulk and _names_no_limit(error)
+        free = again is Again.FREE or (refused and not counted)
+        paid = not free and not refused
+        longest = LONGEST_BULK_WAIT if bulk else LONGEST_WAIT
+        if self._is_last(Again.PAID if counted else again, error, attempt, returns):
             return None
-        free = again in {Again.REQUEUE, Again.PAUSE, Again.FREE}
+        if refused and (silence >= longest or (returns >= MOST_REQUEUES and silence < LONGEST_WAIT)):
+            return None
         asked = error.retry_after
         if asked is not None:
-            if asked > (LONGEST_BULK_WAIT if bulk else LONGEST_WAIT):
+            if asked > longest:
                 return None
             # Up to a tenth more, so that callers told the same moment do not all come back in it.
-            return Pause(asked * (1 + 0.1 * chance), free=free, everybody=True)
+            return Pause(asked * (1 + 0.1 * chance), free=free, paid=paid, everybody=True)
         if again is Again.PAUSE:
-            return Pause(max(1.0, chance * min(_MINUTE, 2.0 ** min(returns + 1, 6))), free=True, everybody=True)
+            wait = max(1.0, chance * min(_MINUTE, 2.0 ** min(attempt if counted else returns + 1, 6)))
+            return Pause(wait, free=free, paid=False, everybody=True)
         if free:
-            return Pause(0.0, free=True)
+            return Pause(0.0, free=True, paid=False)
         base = max(self.base_delay, 1.0) if rule.slow else self.base_delay
         # Beyond 2**32 the exponent only overflows.
-        return Pause(chance * min(self.max_delay, base * 2.0 ** min(attempt - returns - 1, 32)))
+        return Pause(chance * min(self.max_delay, base * 2.0 ** min(attempt - returns - 1, 32)), paid=paid)
 
     def _is_last(self, again: Again, error: APIError, attempt: int, returns: int) -> bool:
         if self.max_attempts == 1 or not error.retryable:
@@ -106,11 +117,19 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         match again:
             case Again.NEVER:
                 return True
-            case Again.FREE:
+            case Again.FREE | Again.REQUEUE | Again.PAUSE:
                 return False
-            case Again.REQUEUE | Again.PAUSE:
-                return returns >= MOST_REQUEUES
             case Again.FEW:
                 return attempt - returns >= min(self.max_attempts, _FEW)
             case Again.PAID:
                 return attempt - returns >= self.max_attempts
+
+
+def is_everybodys(error: RateLimitError, silence: float) -> bool:
+    """Whether bulk gave up on a refusal that every other row would meet too, after a ``silence`` of so many seconds."""
+    return silence >= LONGEST_BULK_WAIT or (error.retry_after or 0.0) > LONGEST_BULK_WAIT
+
+
+def _names_no_limit(error: APIError) -> bool:
+    """Whether a 429 does not say that there is a place as soon as others have ended: it may be said for ever."""
+    return isinstance(error, RateLimitError) and not isinstance(error, ConcurrencyLimitError)

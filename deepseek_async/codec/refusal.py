@@ -13,6 +13,7 @@ from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any, Final
 
+from deepseek_async.codec.wording import is_per_minute, is_too_long, is_used_up, refuses_key
 from deepseek_async.errors import (
     APIStatusError,
     AuthenticationError,
@@ -51,6 +52,12 @@ _BY_STATUS: Final[dict[int, type[APIStatusError]]] = {
     503: ServerOverloadedError,
     529: ServerOverloadedError,
 }
+_REQUEST_IDS: Final = ("x-deepseek-request-id", "x-request-id", "request-id")
+"""DeepSeek's harness looks for the first two, OpenAI and most proxies send the second, Anthropic the third."""
+
+_OVERFLOWS: Final = frozenset({400, 413, 422, 500})
+"""Statuses of a context overflow: TGI says 422, llama.cpp said 500."""
+
 _RETRYABLE: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529, *range(520, 525)})
 
 _PAY: Final = "top up the account's balance"
@@ -67,11 +74,6 @@ _ADVICE: Final = {
 }
 
 _CONCURRENCY: Final = re.compile(r"concurrency is (\d{1,9}).*?limit of (\d{1,9})", re.DOTALL)
-_PER_MINUTE: Final = re.compile(r"per[ _-]?minute|\b[rt]pm\b|/min\b", re.IGNORECASE)
-_QUOTA: Final = re.compile(
-    r"insufficient_quota|exceeded your (?:current )?quota|quota.{0,40}(?:exceeded|exhausted|used up)|billing",
-    re.IGNORECASE | re.DOTALL,
-)
 # In steps of which each is linear: a page of nothing but "<style" must not hold up the event loop.
 _END_OF_CODE: Final = re.compile(r"</(?:style|script)\s*>", re.IGNORECASE)
 _CODE: Final = re.compile(r"<(?:style|script)\b.*", re.DOTALL | re.IGNORECASE)
@@ -80,9 +82,13 @@ _TITLE: Final = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
 
 
 def trace_id(headers: Mapping[str, str]) -> str | None:
-    """``x-ds-trace-id``: the only correlation header DeepSeek sends."""
+    """The name that the server gave to the request: DeepSeek's ``x-ds-trace-id``, or what others send in its place."""
     value = headers.get("x-ds-trace-id")
-    return None if value is None else plain(value)[:MAX_QUOTED]
+    if value is None:
+        value = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
+        if value is None:
+            return None
+    return plain(redact(value))[:MAX_QUOTED]
 
 
 def refusal(status: int, headers: Mapping[str, str], wire: bytes, *, now: float) -> APIStatusError:
@@ -97,13 +103,20 @@ def refusal_in_stream(error: Any, headers: Mapping[str, str], *, now: float) -> 
     """The error for an error object inside a 200; without a status of its own it counts as 500."""
     fields = error if isinstance(error, dict) else {"message": str(error)}
     status = next(
-        (code for code in (fields.get("status"), fields.get("code")) if isinstance(code, int) and 400 <= code < 600),
+        (code for code in map(_status, (fields.get("status"), fields.get("code"))) if code is not None),
         {"rate_limit_error": 429, "authentication_error": 401, "invalid_request_error": 400}.get(
             str(fields.get("type")),
             500,
         ),
     )
     return _error(status, headers, str(fields.get("message") or ""), fields, now=now)
+
+
+def _status(code: object) -> int | None:
+    """A status inside an error object; litellm writes it as a text."""
+    if isinstance(code, str) and len(code) == 3 and code.isdecimal():
+        code = int(code)
+    return code if isinstance(code, int) and 400 <= code < 600 else None
 
 
 def _error(
@@ -117,6 +130,7 @@ def _error(
     text = redact(plain(text))[:MAX_QUOTED]
     body = _redacted(body)
     fields = body if isinstance(body, dict) else {}
+    kinds = (fields.get("type"), fields.get("code"))
     facts: dict[str, Any] = {
         "status_code": status,
         "body": body or text or None,
@@ -136,19 +150,29 @@ def _error(
             limit=int(numbers[2]),
             balance_bound="remaining balance" in text,
         )
-    elif status == 429:
-        if _PER_MINUTE.search(text):
-            facts["per_minute"] = True
-        elif _QUOTA.search(f"{text} {fields.get('type')} {fields.get('code')}"):
-            error_type = QuotaExceededError
-            facts["retryable"] = False
-            return error_type(_sentence(status, text, _PAY), **facts)
-    elif status == 400 and "maximum context length" in text:
+    elif status == 429 and is_per_minute(text):
+        facts["per_minute"] = True
+    elif _wants_money(status, text, kinds):
+        error_type = QuotaExceededError if status == 429 else InsufficientBalanceError
+        facts["retryable"] = False
+        return error_type(_sentence(status, text, _PAY), **facts)
+    elif status in _OVERFLOWS and is_too_long(text, kinds):
         error_type = ContextWindowExceededError
+        facts["retryable"] = False
+    elif status == 401:
+        facts["key_refused"] = refuses_key(text)
     advice = _ADVICE.get(status, "")
     if 300 <= status < 400:
         advice = _redirected(headers.get("location"))
     return error_type(_sentence(status, text, advice), **facts)
+
+
+def _wants_money(status: int, text: str, kinds: tuple[object, ...]) -> bool:
+    """Whether nothing but money or another month helps, by whatever status it is said."""
+    if status in {403, 429}:
+        return is_used_up(text, kinds)
+    # The text of a 400 may quote the prompt.
+    return status == 400 and is_used_up("", kinds)
 
 
 def _sentence(status: int, text: str, advice: str) -> str:
@@ -172,7 +196,7 @@ def _explanation(wire: bytes) -> tuple[str, Any]:
         if isinstance(loaded, dict):
             error = loaded.get("error", loaded)
             if isinstance(error, dict):
-                return str(error.get("message") or error.get("error_msg") or ""), error
+                return _message(error), error
             return str(error), {"message": str(error)}
     text = body[: 8 * MAX_QUOTED].decode("utf-8", "replace")
     if text.startswith("<"):
@@ -181,6 +205,14 @@ def _explanation(wire: bytes) -> tuple[str, Any]:
         text = " ".join(text.split())
         return f"an HTML page instead of an API answer: {text}", None
     return text, None
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    """What an error object says; FastAPI, under many gateways, says it as ``detail``."""
+    said = error.get("message") or error.get("error_msg") or error.get("detail")
+    if isinstance(said, list):
+        said = "; ".join(str(part.get("msg", part)) if isinstance(part, dict) else str(part) for part in said[:8])
+    return str(said or "")
 
 
 def _redacted(value: Any, depth: int = 0) -> Any:

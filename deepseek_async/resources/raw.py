@@ -53,7 +53,7 @@ class RawResponse(Generic[T]):
 
     @property
     def request_id(self) -> str | None:
-        """``x-ds-trace-id``: the only correlation header DeepSeek sends."""
+        """The name that the server gave to the request: ``x-ds-trace-id``, or ``x-request-id`` of other servers."""
         return trace_id(self.headers)
 
     @property

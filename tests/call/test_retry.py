@@ -100,13 +100,15 @@ def test_a_wrong_policy_names_its_field(wrong: dict, field: str):
 
 def test_a_refusal_for_too_many_requests_goes_back_to_the_queue_without_being_counted():
     pause = RetryPolicy().pause(FULL, 7, 0.5, returns=6)
-    assert pause == Pause(0.0, free=True)
+    assert pause == Pause(0.0, free=True, paid=False)
     assert RetryPolicy().pause(RESET, 7, 0.5, returns=6) == Pause(0.25)
 
 
-def test_a_call_goes_back_to_the_queue_two_hundred_times_and_no_more():
+def test_a_call_goes_back_to_the_queue_two_hundred_times_while_others_are_answered_and_no_more():
     assert RetryPolicy().pause(FULL, 200, 0.5, returns=199) is not None
     assert RetryPolicy().pause(FULL, 201, 0.5, returns=200) is None
+    assert RetryPolicy().pause(FULL, 201, 0.5, returns=200, bulk=True) is None
+    assert RetryPolicy().pause(FULL, 201, 0.5, returns=200, bulk=True, silence=600) is not None
 
 
 def test_where_the_queue_does_not_hold_back_the_call_does():
@@ -114,14 +116,62 @@ def test_where_the_queue_does_not_hold_back_the_call_does():
     assert RetryPolicy().pause(FULL, 4, 0.5, queue=False) is None
 
 
-@pytest.mark.parametrize(("returns", "chance", "seconds"), [(0, 0.0, 1), (0, 0.9, 1.8), (4, 0.5, 16), (9, 1.0, 60)])
-def test_a_refusal_about_a_minute_pauses_everybody_up_to_a_minute(returns: int, chance: float, seconds: float):
-    pause = RetryPolicy().pause(PER_MINUTE, returns + 1, chance, returns=returns)
-    assert pause == Pause(seconds, free=True, everybody=True)
+@pytest.mark.parametrize(("earlier", "chance", "seconds"), [(0, 0.0, 1), (0, 0.9, 1.8), (4, 0.5, 16), (9, 1.0, 60)])
+@pytest.mark.parametrize("bulk", [False, True])
+def test_a_refusal_about_a_minute_pauses_everybody_up_to_a_minute(
+    earlier: int,
+    chance: float,
+    seconds: float,
+    bulk: bool,
+):
+    policy, returns = RetryPolicy(max_attempts=20), earlier if bulk else 0
+    pause = policy.pause(PER_MINUTE, earlier + 1, chance, returns=returns, bulk=bulk)
+    assert pause == Pause(seconds, free=bulk, paid=False, everybody=True)
+
+
+REFUSALS_WITHOUT_A_LIMIT = [
+    RateLimitError("429"),
+    RateLimitError("429", retry_after=1),
+    RateLimitError("429", retry_after=60),
+    PER_MINUTE,
+]
+
+
+@pytest.mark.parametrize("error", REFUSALS_WITHOUT_A_LIMIT)
+@given(most=st.integers(1, 10), chance=st.floats(0, 1, exclude_max=True))
+def test_a_refusal_that_names_no_limit_of_concurrency_is_one_of_the_attempts(
+    error: RateLimitError,
+    most: int,
+    chance: float,
+):
+    policy = RetryPolicy(max_attempts=most)
+    pauses = [policy.pause(error, attempt, chance) for attempt in range(1, most + 1)]
+    assert pauses[-1] is None
+    assert all(pause is not None and not pause.free and not pause.paid for pause in pauses[:-1])
+
+
+@pytest.mark.parametrize("error", REFUSALS_WITHOUT_A_LIMIT)
+def test_for_bulk_no_refusal_is_an_attempt(error: RateLimitError):
+    pause = RetryPolicy(max_attempts=2).pause(error, 100, 0.5, returns=99, bulk=True)
+    assert pause is not None
+    assert pause.free
+
+
+@pytest.mark.parametrize("error", [FULL, *REFUSALS_WITHOUT_A_LIMIT])
+def test_nobody_waits_for_ever_for_a_model_that_refuses_everybody(error: RateLimitError):
+    policy = RetryPolicy()
+    assert policy.pause(error, 1, 0.5, silence=119) is not None
+    assert policy.pause(error, 1, 0.5, silence=120) is None
+    assert policy.pause(error, 1, 0.5, silence=3599, bulk=True) is not None
+    assert policy.pause(error, 1, 0.5, silence=3600, bulk=True) is None
+
+
+def test_a_failure_is_bounded_by_its_attempts_however_long_nobody_was_answered():
+    assert RetryPolicy().pause(RESET, 1, 0.5, silence=10_000) == Pause(0.25)
 
 
 def test_a_connection_closed_while_idle_is_replaced_at_once_and_only_the_first_time_for_nothing():
-    assert RetryPolicy().pause(STALE, 1, 0.5) == Pause(0.0, free=True)
+    assert RetryPolicy().pause(STALE, 1, 0.5) == Pause(0.0, free=True, paid=False)
     assert RetryPolicy().pause(STALE, 2, 0.5, returns=1) == Pause(0.25)
 
 

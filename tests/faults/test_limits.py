@@ -17,6 +17,7 @@ from deepseek_async import (
     AuthenticationError,
     BreakerPolicy,
     CircuitOpenError,
+    ConcurrencyLimitError,
     InsufficientBalanceError,
     RateLimitError,
     RetryPolicy,
@@ -114,6 +115,73 @@ async def test_q4_a_refusal_is_understood_or_measured_whatever_it_says(serve: Se
     assert len(server.requests) == 2
     (model,) = client.statistics().scopes
     assert model.window.limit == limit or limit is None
+
+
+PERMANENT = {
+    "no words": (b"", {}),
+    "no words, seconds to wait": (b"", {"retry_after": "1"}),
+    "no words, a minute to wait": (b"", {"retry_after": "60"}),
+    "words of no limit": (b'{"error": {"message": "Slow down please"}}', {}),
+    "a minute": (b'{"error": {"message": "Too many requests per minute"}}', {}),
+}
+
+
+@pytest.mark.parametrize("kind", PERMANENT)
+@pytest.mark.parametrize("max_retries", [0, 1, 2, 5])
+async def test_q4_a_refusal_for_ever_ends_after_the_retries_that_were_asked_for(
+    serve: Serve,
+    connect: Connect,
+    kind: str,
+    max_retries: int,
+):
+    body, headers = PERMANENT[kind]
+    server = await serve([response(429, body, **headers)])
+    client = connect(server, retry=None, max_retries=max_retries)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(RateLimitError) as caught:
+        await ask(client)
+    assert len(server.requests) == caught.value.attempts
+    assert len(server.requests) == max_retries + 1 or kind == "no words, a minute to wait"
+    assert len(server.requests) <= max_retries + 1
+    assert asyncio.get_running_loop().time() - began < 260
+
+
+async def test_q4_a_limit_of_nothing_for_ever_is_left_after_two_minutes(serve: Serve, connect: Connect):
+    server = await serve([response(429, b"Your current concurrency is 1, which exceeds your concurrency limit of 0")])
+    client = connect(server, max_concurrency="auto")
+    began = asyncio.get_running_loop().time()
+    ended = await asyncio.gather(*(ask(client) for _ in range(20)), return_exceptions=True)
+    assert {type(error) for error in ended} == {ConcurrencyLimitError}
+    assert 110 < asyncio.get_running_loop().time() - began < 240
+
+
+async def test_q4_a_job_that_is_refused_for_an_hour_stops_and_keeps_its_rows(
+    serve: Serve,
+    connect: Connect,
+    tmp_path: Path,
+):
+    source, output = tmp_path / "prompts.txt", tmp_path / "answers.jsonl"
+    source.write_text("\n".join(prompts(200)))
+    server = await serve([response(429)])
+    client = connect(server, retry=RetryPolicy())
+    began = asyncio.get_running_loop().time()
+    report = await client.batch.run(source, output)
+    assert isinstance(report.stopped, RateLimitError)
+    assert report.exit_code == 3
+    assert output.read_bytes() == b"", "no row has failed: none was looked at"
+    assert 1800 < asyncio.get_running_loop().time() - began < 3 * 3600
+    server.scripts = [[ANSWER]]
+    assert (await client.batch.run(source, output)).exit_code == 0
+
+
+async def test_q4_a_job_outlasts_minutes_of_nothing_but_refusals(connect: Connect):
+    async with LimitedServer(1000, spread(8, 0.02, 0.04)) as server:
+        server.failing = lambda: response(429)
+        client = connect(server.url, retry=2)
+        working = asyncio.ensure_future(answers(client, 300))
+        await asyncio.sleep(600)
+        server.failing = lambda: None
+        assert await working == 300
 
 
 WAITS = {

@@ -1,0 +1,105 @@
+"""What servers mean by their refusals, told from their words: statuses are shared, and each vendor has its sentences.
+
+Every pattern is a search of linear time over a text of a few kilobytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+
+def _any_of(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE | re.DOTALL)
+
+
+_PER_MINUTE: Final = _any_of(
+    r"per[ _-]?(?:minute|min|second|sec)\b",
+    r"\b[rt]p[ms]\b|\bqp[ms]\b",
+    r"/(?:min|minute|sec|second)\b",
+    "每分钟|每秒",
+)
+
+_AT_ONCE: Final = _any_of(
+    r"concurren|simultaneous|in parallel|at (?:once|a time|the same time)",
+    "并发|同时(?:请求|处理|进行)",
+)
+"""Such a refusal is over as soon as others have ended, even if it says that money would help."""
+
+_MONEY: Final = r"(?:balance|credits?|quota|funds|allowance|allocation|budget)"
+_GONE: Final = (
+    r"(?:exceeded|exhausted|used[ _-]up|depleted|insufficient|too[ _-]low|overdue|run[ _-]out|"
+    r"not[ _-]enough|reached|consumed|negative|below zero)"
+)
+_LONG_TIME: Final = r"(?:daily|weekly|monthly|yearly)"
+
+_USED_UP: Final = _any_of(
+    # OpenAI, DeepSeek, one-api: "Insufficient Balance", "insufficient_user_quota", "insufficient account balance"
+    rf"(?:insufficient|not enough|no more|no remaining|out of|low)[ _-](?:\w{{1,20}}[ _-]){{0,2}}{_MONEY}\b",
+    # "quota is used up", "your balance is exhausted", "Budget has been exceeded" (litellm), "credit balance is too low"
+    rf"(?<![a-z]){_MONEY}(?![a-z]).{{0,40}}(?<![a-z]){_GONE}",
+    # "You exceeded your current quota", "exceeded_current_quota_error" (Moonshot), "ExceededBudget" (litellm)
+    r"exceed(?:ed|s)?[ _-]?(?:\w{1,20}[ _-]){0,2}(?:quota|budget|allowance|credits?)",
+    r"exhausted[ _-](?:\w{1,20}[ _-]){0,3}(?:quota|balance|credits?|budget|allowance)",
+    # "You have reached your specified API usage limits" (Anthropic), "usage limit reached", "usage cap"
+    r"usage[ _-](?:limit|cap|quota)",
+    r"(?:spend|spending|cost|credit|hard)[ _-](?:limit|cap)s?\b",
+    # "daily limit", "monthly quota", "free-models-per-day" (OpenRouter), "tokens per day (TPD)" (Groq)
+    rf"\b{_LONG_TIME}[ _-](?:\w{{1,20}}[ _-]){{0,3}}(?:limit|quota|cap|allowance|allocation|budget|usage)",
+    r"\bper[ _-](?:day|week|month|year)\b|/(?:day|week|month)\b|\b[rt]p[d]\b",
+    r"(?:limit|quota|requests|calls|tokens)\b.{0,30}\b(?:today|this (?:day|week|month))\b",
+    r"\bbilling\b|\boverdue\b|\barrear(?:s|age)\b|payment (?:required|method|overdue)|recharge your",
+    # 余额不足, 账户已欠费 (Zhipu, Aliyun), 额度已用尽, 今日调用次数已达上限, 使用上限, 套餐已用完
+    r"余额.{0,6}(?:不足|不够|耗尽|用尽|用完|为零|为0)|欠费|请.{0,4}充值|资金不足|点数不足|积分不足",
+    r"(?:额度|配额|限额|用量|流量包?|套餐|资源包|tokens?包).{0,12}(?:不足|不够|用尽|用完|耗尽|超出|超过|已满|上限|到期)",
+    r"(?:超出|超过|用尽|用完|耗尽|达到).{0,12}(?:额度|配额|限额|用量|使用上限)|使用上限",
+    r"(?:今日|今天|当日|当天|每日|每天|本周|每周|本月|当月|每月).{0,16}(?:上限|限额|限制|额度|配额|次数|用完|用尽|耗尽)",
+)
+
+_TOO_LONG: Final = _any_of(
+    # DeepSeek, OpenAI, vLLM, Mistral, SGLang: "maximum context length is 4096 tokens"
+    r"(?:maximum|max|model'?s) context (?:length|size|window)",
+    r"context[ _-](?:length|window|size|limit)[ _-]?(?:has been[ _-]|is[ _-])?exceeded",
+    "ContextWindowExceeded|exceed_context",
+    # OpenAI: "exceeds the context window of this model"; llama.cpp: "exceeds the available context size"
+    r"(?:exceed(?:s|ed|ing)?|(?:long|larg)er than|too (?:large|long|big) for)\b.{0,40}"
+    r"\bcontext (?:length|window|size|limit)",
+    # vLLM: "longer than the maximum model length of 4096"
+    r"longer than the maximum model length|model'?s context length is only",
+    # Anthropic: "prompt is too long: 204857 tokens > 200000 maximum"; Bedrock: "Input is too long for requested model"
+    r"\b(?:prompt|input|request|conversation)(?: \w+)? is too long\b",
+    # SGLang: "Input length (5000 tokens) exceeds the maximum allowed length (4090 tokens)"; Gemini: "input token count"
+    r"\b(?:input|prompt)(?: token)? (?:length|count)\b.{0,30}\bexceed.{0,60}(?:maximum|limit)",
+    r"requested token count exceeds",
+    # TGI: "`inputs` tokens + `max_new_tokens` must be <= 4096", "`inputs` must have less than 1024 tokens"
+    r"`?inputs`? tokens \+ `?max_new_tokens`? must be|`?inputs`? must have less than \d+ tokens",
+    # LM Studio: "context the overflows", Cohere: "number of tokens in the prompt cannot exceed"
+    r"context (?:length|window|the|size)? ?overflow|number of tokens in the prompt cannot exceed",
+    r"reduce the length of (?:the|your) (?:messages|prompt|input)",
+    r"(?:超出|超过|大于).{0,20}(?:上下文|最大.{0,6}长度)|上下文.{0,12}(?:超|过长)|(?:prompt|输入).{0,8}(?:超长|过长)",
+)
+
+_KEY_REFUSED: Final = "Authentication Fails"
+"""How every 401 of DeepSeek's begins: ``Authentication Fails, Your api key: ****abcd is invalid``, ``… (governor)``."""
+
+
+def is_per_minute(text: str) -> bool:
+    """Whether a 429 speaks of a rate, which is there again in a minute at the latest."""
+    return bool(_PER_MINUTE.search(text))
+
+
+def is_used_up(text: str, kinds: Iterable[object]) -> bool:
+    """Whether a refusal, by its text or by one of the ``kinds`` it names, says that money or a long quota is gone."""
+    said = " ".join((text, *(kind for kind in kinds if isinstance(kind, str))))
+    return bool(_USED_UP.search(said)) and not _AT_ONCE.search(said)
+
+
+def is_too_long(text: str, kinds: Iterable[object]) -> bool:
+    """Whether a refusal says that prompt and answer do not fit the model's context window."""
+    return bool(_TOO_LONG.search(" ".join((text, *(kind for kind in kinds if isinstance(kind, str))))))
+
+
+def refuses_key(text: str) -> bool:
+    """Whether a 401 is DeepSeek's own word on the key, and not that of something in between."""
+    return text.startswith(_KEY_REFUSED)
