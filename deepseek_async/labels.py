@@ -8,6 +8,8 @@ from contextvars import ContextVar
 
 import msgspec
 
+from deepseek_async.unicode import encodable
+
 
 class Labels(msgspec.Struct, frozen=True):
     """What calls made now are labelled with."""
@@ -38,16 +40,16 @@ def labelled(
 ) -> Iterator[Labels]:
     """Label every call made inside the ``with`` block, and in tasks begun in it.
 
-    Those left out keep what an outer block has set:
+    They go into files, so what UTF-8 cannot carry of them is replaced. Those left out keep what an outer block has set:
 
         with labelled(tag="summaries", prompt_version="summary-v3"):
             await client.chat.completions.create(...)
     """
     outer = _CURRENT.get()
     labels = Labels(
-        tag=outer.tag if tag is None else tag,
-        prompt_version=outer.prompt_version if prompt_version is None else prompt_version,
-        conversation=outer.conversation if conversation is None else conversation,
+        tag=outer.tag if tag is None else encodable(tag),
+        prompt_version=outer.prompt_version if prompt_version is None else encodable(prompt_version),
+        conversation=outer.conversation if conversation is None else encodable(conversation),
     )
     token = _CURRENT.set(labels)
     try:

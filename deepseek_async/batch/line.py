@@ -154,7 +154,7 @@ def encode_line(
     if result.columns:
         text += _columns(result.columns)
     if origin:
-        text += b"," + orjson.dumps(origin)[1:-1]
+        text += b"," + orjson.dumps(_presentable(origin))[1:-1]
     return _sealed(text + record)
 
 
@@ -338,7 +338,7 @@ def _presentable(value: Any) -> Any:
     """``value`` with what UTF-8 cannot carry replaced."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {_presentable(name): _presentable(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_presentable(item) for item in value]

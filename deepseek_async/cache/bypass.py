@@ -25,7 +25,7 @@ class Bypass:
     def begin(self, now: float) -> bool:
         """The tier has failed. Returns whether this is news: False until it has worked again."""
         news, self._known = not self._known, True
-        self._until = now + _PAUSE
+        self._until = max(self._until, now + _PAUSE)
         return news
 
     def end(self) -> None:

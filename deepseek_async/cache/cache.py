@@ -137,12 +137,14 @@ class Cache(AtFork):
             self._remote(self._redis_url).put(key, entry)
 
     async def clear(self) -> None:
-        """Forget every answer, in every tier."""
+        """Forget every answer, in every tier. Raises OSError if the file keeps some, and redis-py's errors."""
         self._memory.clear()
-        if self._disk is not None:
-            await asyncio.to_thread(self._disk.clear)
-        if self._redis_url is not None:
-            await self._remote(self._redis_url).clear()
+        try:
+            if self._disk is not None:
+                await asyncio.to_thread(self._disk.clear)
+        finally:
+            if self._redis_url is not None:
+                await self._remote(self._redis_url).clear()
 
     def stored(self) -> Stored | None:
         """What the file holds; None without a file, or while it cannot be read."""

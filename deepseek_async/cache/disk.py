@@ -10,8 +10,10 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final
@@ -28,6 +30,7 @@ from deepseek_async.cache.database import (
     refuse_what_is_not_ours,
     set_aside,
     stored,
+    transaction,
 )
 from deepseek_async.cache.entry import Entry, unpacked
 from deepseek_async.forks import AtFork, leave, register
@@ -118,14 +121,22 @@ class DiskTier(AtFork):
                 self._queue.put((key, entry))
 
     def clear(self) -> None:
-        """Delete every entry; done when this returns. Raises NotACacheError for a file of somebody else's."""
+        """Delete every entry; done when this returns.
+
+        Raises OSError if some are still there: NotACacheError for a file of somebody else's.
+        """
         refuse_what_is_not_ours(self.path)
         with self._guard:
             self._ready(time.monotonic())
-        self._wait_for(lambda connection: connection.execute("DELETE FROM entries"))
+        try:
+            done = self._wait_for(lambda connection: connection.execute("DELETE FROM entries"))
+        except sqlite3.Error as error:
+            raise OSError(f"{self.path} could not be cleared: {error}. Make room, or delete the file") from None
+        if not done and self.path.exists():
+            raise OSError(f"{self.path} could not be cleared, because this process cannot write it")
 
     def flush(self) -> None:
-        """Returns when everything put so far is in the file."""
+        """Returns when everything put so far is in the file, or has been given up."""
         self._wait_for(lambda _: None)
 
     def stored(self) -> Stored | None:
@@ -237,8 +248,7 @@ class DiskTier(AtFork):
 
     def _leave_alone(self, reason: str) -> None:
         self._forget_reader()
-        if self._bypass.begin(time.monotonic()):
-            _LOG.warning("the cache %s is left alone for a while: %s", self.path, reason)
+        self._pause(reason)
 
     def _forget_reader(self) -> None:
         reader, self._reader = self._reader, None
@@ -263,43 +273,58 @@ class DiskTier(AtFork):
         if self._writer is not None:
             self._queue.put(command)
 
-    def _wait_for(self, command: _Command) -> None:
-        done = threading.Event()
+    def _wait_for(self, command: _Command) -> bool:
+        """Whether there is a writer, which has then carried it out. Raises what ``command`` raises."""
+        done: Future[None] = Future()
 
         def run(connection: sqlite3.Connection) -> None:
             try:
                 command(connection)
-            finally:
-                done.set()
+            except BaseException as error:
+                done.set_exception(error)
+                raise
+            done.set_result(None)
 
         with self._guard:
             if self._writer is None:
-                return
+                return False
             self._queue.put(run)
-        done.wait()
+        done.result()
+        return True
 
     # The writer's thread from here on.
 
     def _write(self, connection: sqlite3.Connection) -> None:
         ended = False
         while not ended:
-            puts, commands, ended = self._gather()
-            try:
-                self._commit(connection, puts)
-                for command in commands:
-                    command(connection)
-            except _DamagedError as damaged:
-                connection = self._replace(connection, damaged.cause)
-            except sqlite3.Error as error:
-                if is_damage(error):
-                    connection = self._replace(connection, error)
-                elif self._bypass.begin(time.monotonic()):
-                    _LOG.warning("the cache %s is left alone for a while: %s", self.path, error)
-            self._written_bytes += sum(len(entry.body) for _, entry in puts)
+            puts, command, ended = self._gather()
+            if puts:
+                connection = self._carry_out(connection, partial(self._commit, puts=puts))
+                self._written_bytes += sum(len(entry.body) for _, entry in puts)
+            if command is not None:
+                connection = self._carry_out(connection, command)
         with suppress(sqlite3.Error):
             connection.close()
 
-    def _gather(self) -> tuple[list[tuple[bytes, Entry]], list[_Command], bool]:
+    def _carry_out(self, connection: sqlite3.Connection, command: _Command) -> sqlite3.Connection:
+        """The connection to go on with. Never raises: who waits for a later command waits for this thread."""
+        try:
+            command(connection)
+        except _DamagedError as damaged:
+            return self._replace(connection, damaged.cause)
+        except sqlite3.Error as error:
+            if is_damage(error):
+                return self._replace(connection, error)
+            self._pause(error)
+        except Exception as error:  # noqa: BLE001
+            self._pause(error)
+        return connection
+
+    def _pause(self, reason: object) -> None:
+        if self._bypass.begin(time.monotonic()):
+            _LOG.warning("the cache %s is left alone for a while: %s", self.path, reason)
+
+    def _gather(self) -> tuple[list[tuple[bytes, Entry]], _Command | None, bool]:
         """Wait for something to do, then take what comes within 50 ms; the flag says that it was the last."""
         puts: list[tuple[bytes, Entry]] = []
         item = self._queue.get()
@@ -307,18 +332,16 @@ class DiskTier(AtFork):
         while isinstance(item, tuple):
             puts.append(item)
             if len(puts) == _BATCH_ENTRIES:
-                return puts, [], False
+                return puts, None, False
             try:
                 item = self._queue.get(timeout=max(0.0, until - time.monotonic()))
             except Empty:
-                return puts, [], False
-        return puts, [] if item is None else [item], item is None
+                return puts, None, False
+        return puts, item, item is None
 
     def _commit(self, connection: sqlite3.Connection, puts: list[tuple[bytes, Entry]]) -> None:
-        if not puts:
-            return
         now = self._clock()
-        with _transaction(connection):
+        with transaction(connection):
             connection.executemany(
                 "INSERT OR REPLACE INTO entries (key, stored, used, record) VALUES (?, ?, ?, ?)",
                 [(key, entry.stored, now, entry.packed(key)) for key, entry in puts],
@@ -364,18 +387,6 @@ def _begin_anew(error: sqlite3.Error) -> None:
     raise _DamagedError(error)
 
 
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except sqlite3.Error:
-        with suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
-
-
 def _many(connection: sqlite3.Connection, statement: str, rows: list[tuple[Any, ...]]) -> None:
-    with _transaction(connection):
+    with transaction(connection):
         connection.executemany(statement, rows)

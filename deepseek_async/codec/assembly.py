@@ -19,7 +19,7 @@ from deepseek_async.types import (
     ToolCall,
     ToolCallDelta,
 )
-from deepseek_async.types.unicode import joined
+from deepseek_async.unicode import joined
 
 COMPLETE: Final = frozenset({"stop", "length", "tool_calls", "content_filter"})
 """Finish reasons of an answer that is whole as far as it goes. Any other value, also an unknown one, is an

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import orjson
-
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import CallEnded, Event
+from deepseek_async.types.json_text import read, write
+from deepseek_async.unicode import all_encodable, encodable
 
 try:
     from opentelemetry.metrics import MeterProvider, get_meter
@@ -126,7 +126,7 @@ class Telemetry:
         span.end(int((event.started + event.duration) * 1e9))
 
     def _describe(self, span: Span, event: CallEnded) -> None:
-        request: dict[str, Any] = orjson.loads(event.request) if event.request else {}
+        request: dict[str, Any] = read(event.request) if event.request else {}
         attributes = {name: request[field] for field, name in _PARAMETERS.items() if request.get(field) is not None}
         stop = request.get("stop")
         optional = {
@@ -150,7 +150,8 @@ class Telemetry:
         if self._capture_content and request:
             optional |= _content(request, event)
         attributes |= {name: value for name, value in optional.items() if value is not None}
-        span.set_attributes(attributes)
+        # An exporter would drop all spans that it sends together for one text that UTF-8 cannot carry.
+        span.set_attributes(all_encodable(attributes))
         if event.error is not None:
             # Its message may quote what the server sent; the class says what happened.
             span.set_status(Status(StatusCode.ERROR, type(event.error).__name__))
@@ -167,7 +168,7 @@ def _common(event: CallEnded) -> dict[str, Any]:
     if event.model:
         common["gen_ai.request.model"] = event.model
     if event.served_model:
-        common["gen_ai.response.model"] = event.served_model
+        common["gen_ai.response.model"] = encodable(event.served_model)
     if event.error is not None:
         common["error.type"] = type(event.error).__name__
     return common
@@ -186,12 +187,12 @@ def _content(request: Mapping[str, Any], event: CallEnded) -> dict[str, Any]:
         items = [{"role": "user", "content": request.get("prompt", items)}]
     if request.get("instructions"):
         items = [{"role": "system", "content": request["instructions"]}, *items]
-    captured = {"gen_ai.input.messages": orjson.dumps([_message(message) for message in items]).decode()}
+    captured = {"gen_ai.input.messages": write([_message(message) for message in items]).decode()}
     if event.answer is not None:
         answer = {**_message({"role": "assistant", "content": event.answer}), "finish_reason": event.finish_reason}
-        captured["gen_ai.output.messages"] = orjson.dumps([answer]).decode()
+        captured["gen_ai.output.messages"] = write([answer]).decode()
     if request.get("tools"):
-        captured["gen_ai.tool.definitions"] = orjson.dumps(request["tools"]).decode()
+        captured["gen_ai.tool.definitions"] = write(request["tools"]).decode()
     return captured
 
 

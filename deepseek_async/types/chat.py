@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from deepseek_async.types.answer import OURS, WHOLE, Answer, LinkedPart, Part
-from deepseek_async.types.unicode import encodable
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage
+from deepseek_async.unicode import encodable
 
 
 class TopLogprob(Part):

@@ -249,3 +249,16 @@ def test_a_line_says_what_kind_of_answer_it_has(content: str, reason: str, cut_o
 
     assert answer is not None
     assert (answer.cut_off, answer.is_json) == (cut_off, is_json)
+
+
+@pytest.mark.parametrize("half", ["\ud83d", "half \ude00", "\udc00\ud800"])
+def test_no_text_of_a_row_keeps_its_line_from_being_written(half: str):
+    error = BadRequestError(half, status_code=400, body={half: [half]}, request_id=half)
+    columns = {half: half, "nested": {half: [half]}}
+    for result in (
+        BatchResult(index=0, error=error, columns=columns),
+        msgspec.structs.replace(answered(text_of('"fine"')), request_id=half, columns=columns),
+    ):
+        line = encode_line(result, "a", 1, {"set": {half: half}})
+        assert decode_line(line.rstrip(b"\n")) is not None
+        assert orjson.loads(line)

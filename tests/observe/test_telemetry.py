@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from ended import AT, ended
 from opentelemetry.sdk.metrics import MeterProvider
@@ -137,3 +138,13 @@ def test_other_events_are_none_of_its_business():
 
 def test_without_an_sdk_nothing_happens():
     Telemetry()(ended())
+
+
+@pytest.mark.parametrize("half", ["\ud83d", "\udcff name", "\udc00\ud800"])
+def test_a_text_that_utf8_cannot_carry_keeps_no_span_from_being_sent(half: str):
+    watched = Watched(capture_content=True)
+    request = json.dumps({"messages": [{"role": "user", "content": half}], "stop": half}).encode()
+    said = dict.fromkeys(["served_model", "response_id", "finish_reason", "answer"], half)
+    watched.telemetry(msgspec.structs.replace(ended(), request=request, **said))
+    (span,) = watched.spans
+    assert json.dumps(dict(span.attributes or {}), ensure_ascii=False).encode()

@@ -353,8 +353,9 @@ class Budget(AtFork):
     def _flushed(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or task.exception() is not None or self._loop is None:
             return
-        # Once more, to give back what nobody has used since.
-        if self._timer is None and self._store is not None and self._ledger.free > 0 and self._thread is not None:
+        # Once more, to give back what nobody has used since, and to write down what could not be written.
+        unused = self._ledger.free > 0 and self._thread is not None
+        if self._timer is None and self._store is not None and (unused or self._spending):
             self._timer = self._loop.call_later(_IDLE_SECONDS, self._flush_soon)
 
     async def _on_thread(self, work: Callable[[], T]) -> T:

@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -164,13 +164,18 @@ class Store(AtFork):
             if self._connection is None:
                 self._connection = _opened(self.path)
             connection = self._connection
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                # Also what was not committed, on a full disk: the next transaction, here or of another process, would
+                # find it open. SQLite may have taken it back itself.
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    self.close()
                 raise
-            connection.execute("COMMIT")
 
 
 def _new_holder() -> str:

@@ -69,33 +69,48 @@ class DayFile:
         self._descriptor = -1
         self._day = date.min
         self._part = 1
+        self.taken = 0
+        """Whole lines that the disk took of those that were appended last."""
 
     def append(self, lines: bytes, today: date) -> bool:
-        """Write ``lines`` at the end of today's file. Returns whether a new file was begun. Raises OSError."""
+        """Write ``lines`` at the end of today's file. Returns whether a new file was begun. Raises OSError.
+
+        A torn line, which a full disk or a killed program has left at the end, gets an end of its own first.
+        """
+        self.taken = 0
         begun = self._descriptor < 0 or today != self._day
         if begun:
             self._part = max((part for day, part, _ in files_in(self._folder) if day == today), default=1)
             self._open(today)
-        while os.fstat(self._descriptor).st_size >= self._max_bytes:
+        while (size := os.fstat(self._descriptor).st_size) >= self._max_bytes:
             self._part += 1
             self._open(today)
             begun = True
-        view = memoryview(lines)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
+        if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
+            self._write(b"\n")
+        self._write(lines)
         return begun
 
     def close(self) -> None:
-        """Close the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """Close the file; what was written is with the kernel."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with suppress(OSError):  # closed it is, whatever the disk has to say
+                os.close(descriptor)
+
+    def _write(self, data: bytes) -> None:
+        view, end = memoryview(data), 0
+        try:
+            while end < len(view):
+                end += os.write(self._descriptor, view[end:])
+        finally:
+            self.taken = data.count(b"\n", 0, end)
 
     def _open(self, today: date) -> None:
         self.close()
         while os.path.lexists(path := self._path(today)) and not is_ours(path):
             self._part += 1
-        self._descriptor = open_private(path, os.O_WRONLY | os.O_APPEND)
+        self._descriptor = open_private(path, os.O_RDWR | os.O_APPEND)
         self._day = today
 
     def _path(self, today: date) -> Path:

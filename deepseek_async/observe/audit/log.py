@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -149,13 +150,20 @@ class AuditLog(AtFork):
                 self._drop(1, "a call could not be written down")
         today = day_of(self._clock())
         try:
-            if self._file.append(b"".join(lines), today):
-                delete_older_than(self.folder, self.days, today)
+            begun = self._file.append(b"".join(lines), today)
         except OSError as error:
             self._file.close()
-            self._drop(len(lines), str(error))
+            self._drop(len(lines) - self._file.taken, str(error))
             return
         self._failed = False
+        if begun:
+            self._delete_old(today)
+
+    def _delete_old(self, today: date) -> None:
+        try:
+            delete_older_than(self.folder, self.days, today)
+        except OSError as error:
+            _LOG.warning("old days of the audit log in %s are not deleted: %s", self.folder, error)
 
     def _drop(self, number: int, reason: str) -> None:
         self.dropped += number

@@ -13,7 +13,9 @@ import orjson
 from deepseek_async.errors import DeepSeekError
 from deepseek_async.events import CallEnded, Rated
 from deepseek_async.redaction import redact
+from deepseek_async.types.json_text import read
 from deepseek_async.types.simulated import is_simulated
+from deepseek_async.unicode import all_encodable
 
 _CONTENT: Final = frozenset({"messages", "prompt", "suffix", "input", "instructions"})
 """What was asked, as opposed to how."""
@@ -33,7 +35,7 @@ def config_id(request: Mapping[str, Any], prompt_version: str | None = None) -> 
     was named.
     """
     settings = [parameters_of(request), prompt_version]
-    return _name(orjson.dumps(settings, option=orjson.OPT_SORT_KEYS))
+    return _name(_sorted(settings))
 
 
 @lru_cache(maxsize=1024)
@@ -43,7 +45,7 @@ def _name(settings: bytes) -> str:
 
 def call_line(event: CallEnded, *, content: bool) -> bytes:
     """One line of JSON for a call; ``content`` decides whether prompt and answer are in it."""
-    request: dict[str, Any] = orjson.loads(event.request) if event.request else {}
+    request: dict[str, Any] = read(event.request) if event.request else {}
     asked = {name: request[name] for name in _CONTENT if name in request}
     usage = event.usage
     line: dict[str, Any] = {
@@ -80,7 +82,7 @@ def call_line(event: CallEnded, *, content: bool) -> bytes:
         "cost": event.cost,
         "simulated": True if is_simulated(event.response_id) or is_simulated(event.request_id) else None,
         "cache": event.tier,
-        "prompt_hash": sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest(),
+        "prompt_hash": sha256(_sorted(asked)).hexdigest(),
     }
     if content:
         line["prompt"], line["answer"] = asked, event.answer
@@ -95,11 +97,23 @@ def rating_line(event: Rated) -> bytes:
 
 
 def _line(fields: dict[str, Any]) -> bytes:
-    wire = orjson.dumps(fields)
+    wire = _dumped(fields)
     # A second line of defence: a key that was put into a parameter or a prompt does not get into the file.
     if b"sk-" in wire or b"earer " in wire:
         wire = redact(wire.decode()).encode()
     return wire + b"\n"
+
+
+def _sorted(value: Any) -> bytes:
+    return _dumped(value, orjson.OPT_SORT_KEYS)
+
+
+def _dumped(value: Any, option: int = 0) -> bytes:
+    try:
+        return orjson.dumps(value, option=option)
+    except TypeError:
+        # Half an emoji, from a server or in a prompt.
+        return orjson.dumps(all_encodable(value), option=option)
 
 
 def _error(error: BaseException | None) -> dict[str, Any] | None:

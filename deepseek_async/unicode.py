@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 def encodable(text: str) -> str:
     """``text`` with the halves of a surrogate pair joined, and a lone half as U+FFFD; the same object without any.
@@ -15,6 +18,17 @@ def encodable(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def all_encodable(value: Any) -> Any:
+    """``value`` as JSON has it, with every text in it ``encodable``, names too."""
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, Mapping):
+        return {all_encodable(name): all_encodable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [all_encodable(item) for item in value]
+    return value
 
 
 def joined(text: str) -> str:
