@@ -64,10 +64,12 @@ class Pool:
         )
         self._heads: dict[tuple[str, str], bytes] = {}
         self._channels: dict[ResponseHandler, Channel] = {}
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
+        # The watchdog times it all: aiohttp's timers take time that the loop stood still for the server's.
+        self._timeout = aiohttp.ClientTimeout(total=None)
         self._connector = open_connector(limit, connect_timeout, tls=self._base.scheme == "https")
         # All that the connector wants to know of a request is where it goes.
         self._destination: Any = aiohttp.ClientRequest("GET", self._base, loop=asyncio.get_running_loop())
+        self._connect_timeout = connect_timeout
         self._key = api_key
         self._proxy = proxy
         self._extra = headers
@@ -94,7 +96,7 @@ class Pool:
             connection = await self._connector.connect(self._destination, [], self._timeout)
             channel = self._channel(connection)
             reply = Reply(channel, channel.expect(connection), watchdog)
-            watchdog.guard(reply.expire)
+            watchdog.sent(reply.expire)
             channel.write(head, outgoing.body)
             await reply.arrived()
         except asyncio.CancelledError:
@@ -102,7 +104,7 @@ class Pool:
                 reply.close()
             if not watchdog.expired or task.uncancel() > cancels_before:
                 raise
-            failure = watchdog.failure()
+            failure = watchdog.failure() if watchdog.expired != "connect" else translate(TimeoutError(), self.origin)
         except APIError as error:
             if reply is not None:
                 reply.close()
@@ -148,7 +150,7 @@ class Pool:
                 str(self._base),
                 self._key,
                 limit=self._connector.limit,
-                connect_timeout=self._timeout.sock_connect or 0,
+                connect_timeout=self._connect_timeout,
                 proxy=self._proxy,
                 headers=self._extra,
             )

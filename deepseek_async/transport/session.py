@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final
 
@@ -38,6 +39,9 @@ _LAST_BYTES: Final = 1.0
 
 _INLINE_BODY: Final = 1 << 20
 """aiohttp warns of larger bytes bodies, because writing them in one piece blocks the loop; they go in pieces."""
+
+_watching: Final[ContextVar[Callable[[], None]]] = ContextVar("_watching")
+"""What is to be called when the request of this task has a connection."""
 
 
 class Session:
@@ -76,8 +80,10 @@ class Session:
         self._http = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            # Our own watchdog times the rest; aiohttp's default total of 300 s would cut long answers.
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
+            # Our own watchdog times it all: the default total of 300 s would cut long answers, and no timer of
+            # aiohttp knows when the loop stood still.
+            timeout=aiohttp.ClientTimeout(total=None),
+            trace_configs=[_telling_when_sent()],
             trust_env=False,
         )
 
@@ -93,6 +99,8 @@ class Session:
         assert task is not None  # noqa: S101  a coroutine that runs has a task
         cancels_before = task.cancelling()
         watchdog.guard(task.cancel)
+        # Not as an argument of the request: who replaces aiohttp's way of asking may copy all of them.
+        watching = _watching.set(partial(watchdog.sent, task.cancel))
         failure: DeepSeekError
         try:
             response = await self._http.request(
@@ -106,7 +114,7 @@ class Session:
         except asyncio.CancelledError:
             if not watchdog.expired or task.uncancel() > cancels_before:
                 raise
-            failure = watchdog.failure()
+            failure = watchdog.failure() if watchdog.expired != "connect" else translate(TimeoutError(), self.origin)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             failure = translate(error, self.origin)
         except ValueError as error:
@@ -115,6 +123,8 @@ class Session:
             pooled = PooledResponse(response, watchdog, self, response.status, response.headers)
             watchdog.guard(pooled.close)
             return pooled
+        finally:
+            _watching.reset(watching)
         # Raised out here, so that aiohttp's exception is not even its context.
         raise failure
 
@@ -241,6 +251,18 @@ class PooledResponse(msgspec.Struct, gc=False, eq=False):
             # close() would first flush what the server does not read, and over TLS wait for its goodbye.
             connection.transport.abort()
         self._response.close()
+
+
+def _telling_when_sent() -> aiohttp.TraceConfig:
+    """Tells the watchdog of a request when that has a connection."""
+
+    async def connected(*_: object) -> None:
+        _watching.get()()
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_create_end.append(connected)
+    tracing.on_connection_reuseconn.append(connected)
+    return tracing
 
 
 def _payload(body: bytes | None) -> Any:

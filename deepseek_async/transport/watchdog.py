@@ -3,6 +3,9 @@
 A read timeout alone cannot see a DeepSeek hang: while a request is queued the server sends blank lines or
 ``: keep-alive`` comments for up to ten minutes, and every such byte resets a read timeout. So life signs
 (any byte) and progress (content, reasoning, tool call) are timed apart.
+
+An event loop that stands still reads nothing, and its timers fire before what came meanwhile has been looked at. So
+such time is not counted, as far as it is noticed, and the last word is spoken after the loop has read what there is.
 """
 
 from __future__ import annotations
@@ -19,6 +22,13 @@ from deepseek_async.errors import APITimeoutError, ConfigurationError
 _LATE: Final = 0.25
 """Seconds by which the loop may run late before our own lateness is taken off the server's time."""
 
+_STEPS: Final = 4
+"""Into how many waits each timer is cut, to notice a loop that stood still during one of them."""
+
+_TURNS: Final = 16
+"""Turns of the loop before a timer that ran out is believed: a turn reads 64 KiB of a connection at most, uvloop reads
+after its timers, and making a connection takes several."""
+
 _CALLERS_TIME: Final = 0.05
 """Seconds between two reads from which on the pause is the caller's, who was busy with the chunks."""
 
@@ -30,7 +40,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """
 
     connect: float = 10.0
-    """TCP and TLS."""
+    """The server's name, TCP and TLS, and the way through a proxy."""
     headers: float = 120.0
     """From sending until the head of the response; the API takes 0.3 to 0.5 s even when it queues."""
     first_content: float = 620.0
@@ -77,6 +87,7 @@ class Watchdog(msgspec.Struct, gc=False, eq=False):
     until: float | None = None
     """Deadline of the whole call, in the loop's time."""
     _started: float = 0.0
+    _sent: float = 0.0
     _life: float = 0.0
     _content: float = 0.0
     _scheduled: float = 0.0
@@ -84,7 +95,7 @@ class Watchdog(msgspec.Struct, gc=False, eq=False):
     _streaming: bool = False
     _waiting: bool = True
     _break: Callable[[], object] | None = None
-    _handle: asyncio.TimerHandle | None = None
+    _handle: asyncio.Handle | None = None
     expired: str | None = None
     """Name of the timer that ran out."""
 
@@ -100,10 +111,16 @@ class Watchdog(msgspec.Struct, gc=False, eq=False):
         if self._handle is None:
             self._arm(self._soonest(self._started))
 
+    def sent(self, break_wait: Callable[[], object]) -> None:
+        """There is a connection, and the request goes out. ``break_wait`` is called when a timer runs out."""
+        self._break = break_wait
+        self._sent = self._loop.time()
+
     def head_arrived(self, *, streaming: bool) -> None:
         """The response's head is there; from now on bytes and content are timed."""
         self._headers = True
         self._streaming = streaming
+        self._sent = self._sent or self._started
         self._life = self._loop.time()
 
     def waiting(self) -> None:
@@ -112,6 +129,7 @@ class Watchdog(msgspec.Struct, gc=False, eq=False):
         pause = now - self._life
         if pause > _CALLERS_TIME:
             self._started += pause
+            self._sent += pause
             self._life = now
             if self._content:
                 self._content += pause
@@ -145,52 +163,65 @@ class Watchdog(msgspec.Struct, gc=False, eq=False):
     def _next(self) -> tuple[float, str]:
         timeouts = self._timeouts
         due = self._started + timeouts.attempt, "attempt"
-        if not self._headers:
-            due = min(due, (self._started + timeouts.headers, "headers"))
-        else:
+        if self._headers:
             due = min(due, (self._life + timeouts.idle, "idle"))
             if self._content:
                 due = min(due, (self._content + timeouts.stall, "stall"))
             elif self._streaming:
-                due = min(due, (self._started + timeouts.first_content, "first_content"))
+                due = min(due, (self._sent + timeouts.first_content, "first_content"))
+        elif self._sent:
+            due = min(due, (self._sent + timeouts.headers, "headers"))
+        else:
+            due = min(due, (self._started + timeouts.connect, "connect"))
         if self.until is not None:
             due = min(due, (self.until, "total"))
         return due
 
     def _soonest(self, now: float) -> float:
-        """When a timer could run out at the earliest, whichever of them begins to count now."""
-        due = now + self._timeouts.shortest
-        return due if self.until is None or due < self.until else self.until
+        """When to look again at the latest, whichever timer begins to count now."""
+        wait = self._timeouts.shortest
+        if not self._sent and self._timeouts.connect < wait:
+            wait = self._timeouts.connect
+        due = now + wait / _STEPS
+        return self.until if self.until is not None and now < self.until < due else due
 
     def _arm(self, due: float) -> None:
         self._scheduled = due
         self._handle = self._loop.call_at(due, self._fire)
 
     def _fire(self) -> None:
-        self._handle = None
         now = self._loop.time()
         late = now - max(self._scheduled, self._started)
         if late > _LATE:
-            # The loop was blocked, or the process stopped: what arrived meanwhile has not been read yet.
+            # The loop was blocked, or the process stopped.
             self._started += late
             self._life += late
+            if self._sent:
+                self._sent += late
             if self._content:
                 self._content += late
-        if not self._waiting:
-            self._arm(self._soonest(now))
-            return
+        self._judge(_TURNS)
+
+    def _judge(self, turns: int) -> None:
+        """Break the wait if a timer ran out, and in so many ``turns`` of the loop nothing comes that changes it."""
+        now = self._loop.time()
         due, name = self._next()
-        if due > now:
-            self._arm(min(due, self._soonest(now)))
-            return
-        self.expired = name
-        if self._break is not None:
-            self._break()
+        if not self._waiting or due > now:
+            soonest = self._soonest(now)
+            self._arm(min(due, soonest) if self._waiting else soonest)
+        elif turns:
+            self._handle = self._loop.call_soon(self._judge, turns - 1)
+        else:
+            self._handle = None
+            self.expired = name
+            if self._break is not None:
+                self._break()
 
 
 _DEFAULTS: Final = {"connect": 10.0, "headers": 120.0, "first_content": 620.0, "idle": 120.0, "stall": 120.0}
 
 _MEANING: Final = {
+    "connect": "there was no connection in time",
     "headers": "the server accepted the request and sent no response head",
     "first_content": "the server kept the request queued and sent no content",
     "idle": "the server sent nothing at all",

@@ -11,7 +11,7 @@ import pytest
 from clients import MESSAGES, Connect
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import DONE, LAST_CHUNK, Script, Serve, answer, begun, chunk, event, response
+from servers import DONE, LAST_CHUNK, SILENCE, Script, Serve, answer, begun, chunk, event, response
 
 from deepseek_async import Budget
 from deepseek_async.call.metering import MOST_COMPLETION, Sent, believed, is_plain
@@ -229,7 +229,7 @@ async def test_a_stream_that_is_left_is_charged_by_what_had_come_of_whatever_kin
     serve: Serve, connect: Connect, delta: dict[str, Any]
 ):
     many = event(chunk(delta)) * 100
-    server = await serve([begun(many), DONE])
+    server = await serve([begun(many), SILENCE])
     budget = Budget(5.0, path=":memory:")
     client = connect(server, retry=1, budget=budget)
     stream = await client.chat.completions.create(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 
 import pytest
 from aioresponses import aioresponses
@@ -169,6 +170,34 @@ async def test_a_timer_ends_the_wait_for_the_head(serve: Serve, opened: Open, ki
     with pytest.raises(APITimeoutError) as caught:
         await opened(kind, server.url).send(POST, watchdog(headers=0.05))
     assert caught.value.phase == "headers"
+
+
+@pytest.mark.parametrize("turns", range(0, 30, 3))
+async def test_a_loop_that_stands_still_fails_no_request(
+    serve: Serve, opened: Open, kind, turns: int, stand_still: Callable[[float], None]
+):
+    """Whatever it was about to do then: to connect, to send, or to read."""
+    server = await serve([response(b"ok")])
+    short = watchdog(connect=1, headers=1, first_content=1, idle=1, stall=1, attempt=1)
+    asking = asyncio.create_task(opened(kind, server.url).send(POST, short))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    stand_still(4)
+    answer = await asking
+    assert await answer.read(LARGEST) == b"ok"
+    answer.close()
+
+
+async def test_a_server_that_takes_no_connection_meets_the_timer_for_connecting(opened: Open, kind):
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listening, ExitStack() as stack:
+        address = listening.getsockname()
+        for _ in range(3):  # the kernel's queue of connections is full from then on
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        with pytest.raises(APITimeoutError, match=r"no connection to http://127.0.0.1:\d+ in time") as caught:
+            await opened(kind, f"http://127.0.0.1:{address[1]}").send(POST, watchdog(connect=1))
+    assert (caught.value.phase, caught.value.reason) == ("connect", "unreachable")
 
 
 async def test_closing_a_response_ends_the_wait_of_its_reader(serve: Serve, opened: Open, kind):

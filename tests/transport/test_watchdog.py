@@ -38,6 +38,9 @@ class Clock:
         heapq.heappush(self.heap, (when, self.armed, handle, callback))
         return handle
 
+    def call_soon(self, callback: Callable[..., None], *arguments: object) -> Handle:
+        return self.call_at(self.now, lambda: callback(*arguments))
+
     def pass_time(self, seconds: float) -> None:
         until = self.now + seconds
         while self.heap and self.heap[0][0] <= until:
@@ -63,11 +66,15 @@ class Watched:
         self.dog = Watchdog(timers, self.clock, until=until)
         self.dog.guard(self.break_wait)
 
+    def sent(self) -> Watched:
+        self.dog.sent(self.break_wait)
+        return self
+
     def break_wait(self) -> None:
         self.broken += 1
 
     def head(self, *, streaming: bool = True) -> None:
-        self.dog.guard(self.break_wait)
+        self.sent()
         self.dog.head_arrived(streaming=streaming)
         self.dog.waiting()
 
@@ -78,8 +85,26 @@ class Watched:
         self.dog.waiting()
 
 
-def test_no_head_in_time_breaks_the_wait_once():
+def test_no_connection_in_time_breaks_the_wait():
+    watched = Watched(Timeouts(connect=5))
+    watched.clock.pass_time(4.9)
+    assert watched.broken == 0
+    watched.clock.pass_time(0.2)
+    assert (watched.broken, watched.dog.expired) == (1, "connect")
+
+
+def test_the_head_and_the_first_content_are_waited_for_from_sending():
     watched = Watched()
+    watched.clock.pass_time(8)
+    watched.sent()
+    watched.clock.pass_time(9.9)
+    assert watched.broken == 0
+    watched.clock.pass_time(0.2)
+    assert watched.dog.expired == "headers"
+
+
+def test_no_head_in_time_breaks_the_wait_once():
+    watched = Watched().sent()
     watched.clock.pass_time(9.9)
     assert watched.broken == 0
     watched.clock.pass_time(0.2)
@@ -172,6 +197,60 @@ def test_a_loop_that_stood_still_is_not_the_servers_fault():
     assert watched.broken == 0
     watched.clock.pass_time(21)
     assert watched.dog.expired == "idle"
+
+
+@pytest.mark.parametrize("name", ["connect", "headers", "first_content", "idle", "stall", "attempt"])
+@pytest.mark.parametrize("ago", [0, 1, 60], ids=lambda ago: f"after {ago} s")
+def test_a_loop_that_stood_still_leaves_every_timer_most_of_its_time(name: str, ago: float):
+    watched = Watched(Timeouts(**{name: 100.0, "attempt": 100.0 if name == "attempt" else 1800.0}))
+    if name != "connect":
+        watched.sent()
+    if name in {"first_content", "idle", "stall"}:
+        watched.head()
+    if name == "stall":
+        watched.receive(content=True)
+    watched.clock.pass_time(ago)
+    watched.clock.stall(500)
+    assert watched.broken == 0
+    watched.clock.pass_time(100 - ago - 26)
+    assert watched.broken == 0
+    watched.clock.pass_time(130)
+    assert watched.dog.expired == name
+
+
+@pytest.mark.parametrize("name", ["connect", "headers", "first_content", "idle", "stall", "attempt", "total"])
+def test_what_the_loop_reads_before_a_turn_is_over_is_in_time(name: str):
+    watched = Watched(Timeouts(**{} if name == "total" else {name: 100.0}), until=1100.0 if name == "total" else None)
+    if name != "connect":
+        watched.sent()
+    if name in {"first_content", "idle", "stall"}:
+        watched.head()
+    if name == "stall":
+        watched.receive(content=True)
+    clock = watched.clock
+    clock.pass_time(99.9)
+    # The timers fire first in the turn, and what came meanwhile is read after them.
+    answered = {
+        "connect": watched.sent,
+        "headers": watched.head,
+        "first_content": lambda: watched.receive(content=True),
+        "idle": lambda: watched.receive(content=False),
+        "stall": lambda: watched.receive(content=True),
+        "attempt": watched.dog.stop,
+        "total": watched.dog.stop,
+    }
+    clock.call_at(1100.0001, answered[name])
+    clock.stall(0.2)
+    assert watched.broken == 0
+    assert watched.dog.expired is None
+
+
+def test_a_caller_busy_past_the_deadline_of_the_call_costs_no_turns_of_the_loop():
+    watched = Watched(until=1003.0)
+    watched.head()
+    watched.dog.alive()
+    watched.clock.pass_time(10)
+    assert watched.clock.armed < 20
 
 
 def test_a_stopped_watchdog_breaks_nothing():
