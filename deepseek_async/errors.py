@@ -207,7 +207,8 @@ class APIResponseValidationError(APIError):
 
     retryable = True
     reason: str = "unreadable"
-    """unreadable, blank (white space only: an overloaded server) or empty (an answer that says nothing)."""
+    """unreadable, blank (white space only: an overloaded server), empty (an answer that says nothing) or form (whole
+    JSON in a form that cannot be read: the same request would be answered in it again)."""
 
 
 class StructuredOutputError(APIResponseValidationError):

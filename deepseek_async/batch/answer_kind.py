@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 import orjson
+
+from deepseek_async.codec.finish_reason import known
+from deepseek_async.codec.repair import repaired
+from deepseek_async.types.json_text import read
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -32,7 +38,7 @@ class Answer(msgspec.Struct, gc=False):
     def cut_off(self) -> bool:
         """Whether the answer ended at ``max_tokens``."""
         choice = self._choice
-        return choice is not None and choice.finish_reason == "length"
+        return choice is not None and known(choice.finish_reason) == "length"
 
     @property
     def is_json(self) -> bool:
@@ -58,4 +64,6 @@ def decode_answer(line: bytes) -> Answer | None:
     try:
         return _decode_answer(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
+        with suppress(ValueError, RecursionError):
+            return msgspec.convert(repaired(read(line), Answer, []), Answer)
         return None

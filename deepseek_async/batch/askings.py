@@ -13,6 +13,7 @@ from deepseek_async.batch.row import Row
 from deepseek_async.call.bill import Bill
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.codec.repair import repaired
 from deepseek_async.errors import APIError, DeepSeekError, StructuredOutputError
 from deepseek_async.resources.chat import Completions
 from deepseek_async.structured import StructuredOutput
@@ -104,8 +105,8 @@ def _as_read(completion: ParsedChatCompletion[Any]) -> ParsedChatCompletion[Any]
     message = completion.choices[0].message
     if message.parsed is None or message.tool_calls:
         return completion
-    wire = read(completion.to_json())
-    sent = wire["choices"][0]["message"]
+    wire = repaired(read(completion.to_json()), ChatCompletion, [])
+    sent = wire["choices"][0].setdefault("message", {})
     if sent.get("content") == message.content and not sent.get("tool_calls"):
         return completion
     sent["content"] = message.content

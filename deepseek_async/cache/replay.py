@@ -14,18 +14,21 @@ _KINDS: Final = {
 """How the events are called that bring a part of an item."""
 
 
+_TEXTS: Final = ("reasoning_content", "content", "refusal", "function_call")
+
+
 def replay(body: bytes) -> bytes:
     """Server-sent events for the answer in ``body``: an opening, what it says, and its ending."""
     completion: dict[str, Any] = read(body)
-    if completion.get("object") == "response":
+    if "output" in completion:
         return _response(completion)
-    if completion.get("object") == "text_completion":
+    if any("text" in choice for choice in completion["choices"]):
         return b"data: " + write(completion) + b"\n\ndata: [DONE]\n\n"
     head = {name: value for name, value in completion.items() if name not in {"choices", "usage", "object"}}
     head["object"] = "chat.completion.chunk"
     events = [_event(head, [_opening(choice) for choice in completion["choices"]])]
     for choice in completion["choices"]:
-        events += [_event(head, [_said(choice, delta)]) for delta in _deltas(choice["message"])]
+        events += [_event(head, [_said(choice, delta)]) for delta in _deltas(choice.get("message") or {})]
     endings = [_ending(choice) for choice in completion["choices"]]
     events += [_event({**head, "usage": completion.get("usage")}, endings), b"data: [DONE]\n\n"]
     return b"".join(events)
@@ -63,7 +66,7 @@ def _response(response: dict[str, Any]) -> bytes:
 
 
 def _opening(choice: dict[str, Any]) -> dict[str, Any]:
-    return _said(choice, {"role": choice["message"].get("role", "assistant"), "content": ""})
+    return _said(choice, {"role": (choice.get("message") or {}).get("role", "assistant"), "content": ""})
 
 
 def _said(choice: dict[str, Any], delta: dict[str, Any]) -> dict[str, Any]:
@@ -72,12 +75,12 @@ def _said(choice: dict[str, Any], delta: dict[str, Any]) -> dict[str, Any]:
 
 def _ending(choice: dict[str, Any]) -> dict[str, Any]:
     # The probabilities of the whole answer, which a stream would have brought piece by piece.
-    ended = {"finish_reason": choice.get("finish_reason"), "logprobs": choice.get("logprobs")}
+    ended = {name: choice.get(name) for name in ("finish_reason", "native_finish_reason", "logprobs")}
     return {**_said(choice, {"content": ""}), **ended}
 
 
 def _deltas(message: dict[str, Any]) -> list[dict[str, Any]]:
-    deltas = [{name: message[name]} for name in ("reasoning_content", "content") if message.get(name)]
+    deltas = [{name: message[name]} for name in _TEXTS if message.get(name)]
     calls = message.get("tool_calls") or []
     if calls:
         deltas.append({"tool_calls": [{"index": position, **call} for position, call in enumerate(calls)]})

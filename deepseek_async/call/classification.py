@@ -75,6 +75,7 @@ _TABLE: Final[dict[str, Rule]] = {
     "is not whole for an unknown reason": Rule(Again.NEVER, Ending.SERVED),
     "has no place for an answer": Rule(Again.NEVER, Ending.SERVED),
     "cannot be read": Rule(Again.FEW, Ending.FAULTED),
+    "answers in another form": Rule(Again.NEVER, Ending.FAULTED),
     "is too large for us": Rule(Again.NEVER, Ending.FAULTED, Blame.NOBODY),
     # It gave up, or it broke off.
     "gave up": Rule(Again.PAID, Ending.OVERLOADED),
@@ -121,6 +122,8 @@ def signal_of(error: APIError) -> str:
                 return "gave up"
             return "broke off" if error.retryable else "is not whole for an unknown reason"
         case APIResponseValidationError():
+            if error.reason == "form":
+                return "answers in another form"
             if not error.retryable:
                 return "is too large for us"
             return {"empty": "says nothing", "blank": "sent white space only"}.get(error.reason, "cannot be read")

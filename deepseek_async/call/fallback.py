@@ -15,6 +15,7 @@ from deepseek_async.call.classification import Again, rule_of
 from deepseek_async.errors import (
     APIConnectionError,
     APIError,
+    APIResponseValidationError,
     APITimeoutError,
     CircuitOpenError,
     InsufficientBalanceError,
@@ -62,6 +63,8 @@ def helps_elsewhere(error: APIError, *, same_origin: bool, same_account: bool) -
         return not same_account
     if isinstance(error, CircuitOpenError):
         return not (same_origin and error.origin_down)
+    if isinstance(error, APIResponseValidationError) and error.reason == "form":
+        return not same_origin
     if not error.retryable or rule_of(error).again is Again.NEVER:
         return False
     return not (same_origin and _unreachable(error))

@@ -1,4 +1,4 @@
-"""A stored answer in the place of an exchange with the server, so that a stream reads it like any other."""
+"""A whole answer in the place of an exchange with the server, so that a stream reads it like any other."""
 
 from __future__ import annotations
 
@@ -6,9 +6,39 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from deepseek_async.admission import Lease
+from deepseek_async.cache import replay
 from deepseek_async.call.exchange import Exchange
+from deepseek_async.codec.body import AnswerDecoder
 from deepseek_async.errors import APIError
 from deepseek_async.transport.watchdog import Watchdog
+from deepseek_async.types import ChatCompletion, Completion, Response
+from deepseek_async.types.json_text import read
+
+_CHAT: Final = AnswerDecoder(ChatCompletion)
+_TEXT: Final = AnswerDecoder(Completion)
+_RESPONSE: Final = AnswerDecoder(Response)
+
+
+def events_of(body: bytes) -> bytes | None:
+    """The answer in ``body``, of whichever kind, as the events of a stream; None if it is no answer.
+
+    Raises APIResponseValidationError for one whose form cannot be read.
+    """
+    try:
+        said = read(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict) or not (said.get("choices") or said.get("output")):
+        return None
+    return replay(_decoder_of(said).regular(body))
+
+
+def _decoder_of(said: Mapping[str, Any]) -> AnswerDecoder[Any]:
+    choices = said.get("choices")
+    if not choices:
+        return _RESPONSE
+    texts = isinstance(choices, list) and any(isinstance(one, dict) and "text" in one for one in choices)
+    return _TEXT if texts else _CHAT
 
 
 def replayed(events: bytes) -> Exchange:

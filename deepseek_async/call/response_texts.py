@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from deepseek_async.codec.repair import regular
 from deepseek_async.codec.responses import ENDINGS, ResponseReader, decode_event
 from deepseek_async.content import ContentFilter, HoldBack, Verdict
 from deepseek_async.types import Response
@@ -48,7 +49,7 @@ class ResponseTexts:
         """See ``Passing.pass_on``."""
         passed = []
         for event in chunks:
-            body = event.to_dict()
+            body = regular(event)
             if event.type.endswith(_PIECE) and isinstance(body.get("delta"), str):
                 passed.append(await self._piece(event.type, body))
             else:

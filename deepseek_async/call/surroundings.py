@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from deepseek_async.cache import Cache, Found, cache_key, replay
+from deepseek_async.cache import Cache, Found, cache_key
 from deepseek_async.call.metering import metered
-from deepseek_async.call.replayed import replayed
+from deepseek_async.call.replayed import events_of, replayed
 from deepseek_async.call.texts import Passing, filter_error, filtered, passing_for
 from deepseek_async.call.witness import Witness, text_of
 from deepseek_async.content import ContentFilter, Verdict
@@ -75,7 +75,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
             key, found = await self._look_up(call)
             if found is not None and found.fresh:
                 witness.tier = found.tier
-                stream = kind(call, replayed(replay(found.body)))
+                stream = kind(call, replayed(_stored(found)))
             else:
                 stream = kind(call, await self._exchange(ask, found, witness))
         except BaseException as error:
@@ -162,7 +162,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
             if found is None or not _replaceable(error):
                 raise
             witness.stale, witness.tier = True, found.tier
-        return replayed(replay(found.body))
+        return replayed(_stored(found))
 
     def keep(self, call: Call, key: bytes, answer: Answer) -> None:
         """Store ``answer`` if it is one to this request, whole, and from the model that was asked."""
@@ -252,6 +252,12 @@ class Attendant:
     def _tell(self, stream: AnswerStream[Any, Any], answer: Answer | None, error: BaseException | None) -> None:
         self._call.request_id = stream.request_id or self._call.request_id
         self._around.told(self._call, self._witness, answer, error)
+
+
+def _stored(found: Found) -> bytes:
+    events = events_of(found.body)
+    assert events is not None  # noqa: S101  nothing else is stored
+    return events
 
 
 def _from_cache(answer: T, tier: str, witness: Witness) -> T:

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, TypeVar
 from deepseek_async.call.response_texts import ResponseTexts
 from deepseek_async.call.stream import AnswerStream, ChatCompletionStream, CompletionStream, ResponseStream
 from deepseek_async.codec.body import decode_completion
+from deepseek_async.codec.repair import regular
 from deepseek_async.content import ContentFilter, HoldBack, Verdict
 from deepseek_async.errors import APIError, ContentBlockedError
 from deepseek_async.types import (
@@ -26,7 +27,7 @@ T = TypeVar("T", bound=Answer)
 
 async def filtered(answer: T, decode: Callable[[bytes], T], content: ContentFilter, verdict: Verdict) -> T:
     """``answer`` with its texts as they may be handed out; the same if they all may. Raises ContentBlockedError."""
-    body = answer.to_dict()
+    body = regular(answer)
     allowed = await content.answer(body, verdict)
     return answer if allowed is body else decode(write(allowed)).with_marks_of(answer)
 

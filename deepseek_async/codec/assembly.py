@@ -7,30 +7,90 @@ from typing import Final
 
 import msgspec
 
+from deepseek_async.codec import finish_reason
 from deepseek_async.types import (
     ChatCompletion,
     ChatCompletionChunk,
     ChatCompletionMessage,
     Choice,
+    ChoiceDelta,
     ChoiceLogprobs,
     ChunkChoice,
     CompletionUsage,
     Function,
+    FunctionDelta,
     ToolCall,
     ToolCallDelta,
 )
 from deepseek_async.unicode import joined
 
-COMPLETE: Final = frozenset({"stop", "length", "tool_calls", "content_filter"})
-"""Finish reasons of an answer that is whole as far as it goes. Any other value, also an unknown one, is an
-error: mapping ``insufficient_system_resource`` to ``stop`` would pass half an answer as a success."""
 
-GAVE_UP: Final = frozenset({"insufficient_system_resource", "aborted"})
-"""Finish reasons with which the server says that it stopped in the middle; the request may be sent again."""
+class Pieces(msgspec.Struct, gc=False):
+    """A text that comes in pieces, joined when asked for, at a cost that grows with its length alone.
+
+    The latest are kept apart. A piece of a few characters takes 60 bytes, which adds up over a thousand streams.
+    """
+
+    latest: list[str] = []
+    earlier: list[str] = []
+
+    def add(self, piece: str) -> None:
+        """Take a piece in."""
+        self.latest.append(piece)
+        if len(self.latest) > MOST_APART:
+            self.pack()
+
+    def pack(self) -> None:
+        """Join the latest, and none that were joined before: those would be copied again and again."""
+        self.earlier.append("".join(self.latest))
+        self.latest.clear()
+
+    def __bool__(self) -> bool:
+        """Whether anything has come."""
+        return bool(self.latest or self.earlier)
+
+    @property
+    def size(self) -> int:
+        """Characters."""
+        return sum(map(len, self.earlier)) + sum(map(len, self.latest))
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return joined("".join(self.earlier) + "".join(self.latest))
 
 
-_PIECES: Final = 256
-"""Pieces of text kept apart. A piece of a few characters takes 60 bytes, which adds up over a thousand streams."""
+MOST_APART: Final = 256
+"""Pieces kept apart."""
+
+
+class _GrowingFunction(msgspec.Struct, gc=False):
+    """A function that is still being named, with its arguments."""
+
+    name: Pieces = msgspec.field(default_factory=Pieces)
+    arguments: Pieces = msgspec.field(default_factory=Pieces)
+
+    def add(self, delta: FunctionDelta, *, repeated: bool) -> None:
+        """Take a fragment in, which has the whole name again if it is ``repeated``."""
+        if delta.name and not (repeated and self._is_named(delta.name)):
+            self.name.add(delta.name)
+        if delta.arguments:
+            self.arguments.add(delta.arguments)
+
+    def _is_named(self, name: str) -> bool:
+        # No name is so long that it was packed.
+        return not self.name.earlier and self.name.size == len(name) and self.name.text == name
+
+    def __bool__(self) -> bool:
+        """Whether anything has come."""
+        return bool(self.name or self.arguments)
+
+    @property
+    def size(self) -> int:
+        return self.name.size + self.arguments.size
+
+    def finished(self) -> Function:
+        return Function(name=self.name.text, arguments=self.arguments.text)
 
 
 class _GrowingCall(msgspec.Struct, gc=False):
@@ -39,27 +99,18 @@ class _GrowingCall(msgspec.Struct, gc=False):
     index: int
     id: str = ""
     type: str = "function"
-    name: str = ""
-    arguments: list[str] = []
+    function: _GrowingFunction = msgspec.field(default_factory=_GrowingFunction)
 
     def add(self, delta: ToolCallDelta) -> None:
         """Take a fragment in."""
         self.id = delta.id or self.id
         self.type = delta.type or self.type
-        function = delta.function
-        if function is None:
-            return
-        # Some servers send a name in pieces, and some send all of it in every fragment.
-        if function.name and not (function.name == self.name and (delta.id or self.arguments)):
-            self.name += function.name
-        if function.arguments:
-            self.arguments.append(function.arguments)
-            if len(self.arguments) > _PIECES:
-                self.arguments = ["".join(self.arguments)]
+        if delta.function is not None:
+            # Some servers send a name in pieces, and some send all of it in every fragment.
+            self.function.add(delta.function, repeated=bool(delta.id or self.function.arguments))
 
     def finished(self) -> ToolCall:
-        function = Function(name=self.name, arguments=joined("".join(self.arguments)))
-        return ToolCall(id=self.id, type=self.type, function=function, index=self.index)
+        return ToolCall(id=self.id, type=self.type, function=self.function.finished(), index=self.index)
 
 
 class _GrowingCalls(msgspec.Struct, gc=False):
@@ -71,11 +122,20 @@ class _GrowingCalls(msgspec.Struct, gc=False):
     calls: list[_GrowingCall] = []
     at: dict[int, _GrowingCall] = {}
     """The latest call under each index."""
+    named: dict[str, _GrowingCall] = {}
+    """The first call under each id."""
+    taken: dict[int, None] = {}
+    """Indices of the calls."""
+    next: int = 0
+    """Above all of them."""
 
     def add(self, deltas: list[ToolCallDelta]) -> None:
         """Take fragments in."""
         for delta in deltas:
-            self._call_of(delta).add(delta)
+            call = self._call_of(delta)
+            call.add(delta)
+            if delta.id:
+                self.named.setdefault(delta.id, call)
 
     def _call_of(self, delta: ToolCallDelta) -> _GrowingCall:
         there = self.at.get(delta.index)
@@ -85,51 +145,71 @@ class _GrowingCalls(msgspec.Struct, gc=False):
         if not delta.id and not named and self.calls:
             there = self.calls[-1]  # the tail of a call whose head came under another index
         elif delta.id and not (named and there is None):
-            there = next((call for call in self.calls if call.id == delta.id), None)
+            there = self.named.get(delta.id)
         else:
             there = None
-        if there is not None:
-            self.at[delta.index] = there
-            return there
-        taken = {call.index for call in self.calls}
-        index = delta.index if delta.index not in taken else max(taken) + 1
+        if there is None:
+            there = self._start(delta.index)
+        self.at[delta.index] = there
+        return there
+
+    def _start(self, index: int) -> _GrowingCall:
+        if index in self.taken:
+            index = self.next
+        self.taken[index] = None
+        self.next = max(self.next, index + 1)
         started = _GrowingCall(index)
         self.calls.append(started)
-        self.at[delta.index] = started
         return started
+
+    @property
+    def size(self) -> int:
+        return sum(call.function.size for call in self.calls)
 
     def finished(self) -> list[ToolCall]:
         return [call.finished() for call in sorted(self.calls, key=lambda call: call.index)]
 
 
 class _Growing(msgspec.Struct, gc=False):
-    """A choice that is still being received. Text is kept as pieces and joined when asked for."""
+    """A choice that is still being received."""
 
     index: int
     role: str
-    content: list[str]
-    reasoning: list[str] | None = None
+    latest: list[str]
+    """Pieces of ``content`` that have just come: on the hot path, a list within reach."""
+    content: Pieces
+    reasoning: Pieces | None = None
+    refusal: Pieces | None = None
     calls: _GrowingCalls | None = None
+    function: _GrowingFunction | None = None
     finish_reason: str | None = None
+    native_finish_reason: str | None = None
     logprobs: ChoiceLogprobs | None = None
 
     @property
+    def says(self) -> bool:
+        """Whether there is anything but reasoning."""
+        return bool(self.content or self.calls or self.refusal or self.function)
+
+    @property
     def size(self) -> int:
-        calls = self.calls.calls if self.calls is not None else ()
-        said = sum(len(call.name) + sum(map(len, call.arguments)) for call in calls)
-        return said + sum(map(len, self.content)) + sum(map(len, self.reasoning or ()))
+        grown = (self.content, self.reasoning, self.refusal, self.calls, self.function)
+        return sum(part.size for part in grown if part is not None)
 
     def finished(self) -> Choice:
         return Choice(
             index=self.index,
             message=ChatCompletionMessage(
                 role=self.role,
-                content=joined("".join(self.content)),
-                reasoning_content=None if self.reasoning is None else joined("".join(self.reasoning)),
+                content=self.content.text,
+                reasoning_content=None if self.reasoning is None else self.reasoning.text,
                 tool_calls=None if self.calls is None else self.calls.finished(),
+                refusal=None if self.refusal is None else self.refusal.text,
+                function_call=None if self.function is None else self.function.finished(),
             ),
             finish_reason=self.finish_reason,
             logprobs=self.logprobs,
+            native_finish_reason=self.native_finish_reason,
         )
 
 
@@ -154,8 +234,10 @@ class Assembly(msgspec.Struct, gc=False):
                 delta = choice.delta
                 content = delta.content
                 if content:
-                    growing.content.append(content)
+                    growing.latest.append(content)
                     progress = True
+                elif delta.refusal or delta.function_call is not None:
+                    progress = _add_rest(growing, delta) or progress
                 if delta.reasoning_content is not None:
                     progress = _add_reasoning(growing, delta.reasoning_content) or progress
                 if delta.tool_calls:
@@ -163,18 +245,19 @@ class Assembly(msgspec.Struct, gc=False):
                     growing.calls.add(delta.tool_calls)
                     progress = True
                 if choice.finish_reason is not None:
-                    growing.finish_reason = choice.finish_reason
+                    _end(growing, choice)
                 if choice.logprobs is not None:
                     _add_logprobs(growing, choice.logprobs)
-        if growing is not None and len(growing.content) > _PIECES:
-            growing.content = ["".join(growing.content)]
+        if growing is not None and len(growing.latest) > MOST_APART:
+            growing.content.pack()
         return progress
 
     def _start(self, chunk: ChatCompletionChunk, choice: ChunkChoice) -> _Growing:
-        growing = _Growing(choice.index, choice.delta.role or "assistant", [])
+        latest: list[str] = []
+        growing = _Growing(choice.index, choice.delta.role or "assistant", latest, Pieces(latest))
         self._choices[choice.index] = growing
         if self._head is None:
-            self._head = msgspec.structs.replace(chunk, choices=[], _wire=b"")
+            self._head = msgspec.structs.replace(chunk, choices=[], _wire=b"", repaired=())
         return growing
 
     @property
@@ -189,8 +272,8 @@ class Assembly(msgspec.Struct, gc=False):
 
     @property
     def says_nothing(self) -> bool:
-        """Whether neither content nor a tool call has come; reasoning alone is no answer."""
-        return not any(growing.content or growing.calls for growing in self._choices.values())
+        """Whether neither content nor a tool call nor a refusal has come; reasoning alone is no answer."""
+        return not any(growing.says for growing in self._choices.values())
 
     @property
     def size(self) -> int:
@@ -210,12 +293,37 @@ class Assembly(msgspec.Struct, gc=False):
         )
 
 
+def says(delta: ChoiceDelta) -> bool:
+    """Whether ``delta`` carries anything that the model said or thought."""
+    said = delta.content or delta.reasoning_content or delta.tool_calls or delta.refusal or delta.function_call
+    return bool(said)
+
+
 def _add_reasoning(growing: _Growing, text: str) -> bool:
     if growing.reasoning is None:
-        growing.reasoning = []
+        growing.reasoning = Pieces()
     if text:
-        growing.reasoning.append(text)
+        growing.reasoning.add(text)
     return bool(text)
+
+
+def _add_rest(growing: _Growing, delta: ChoiceDelta) -> bool:
+    """What takes the place of content."""
+    if delta.refusal:
+        growing.refusal = growing.refusal or Pieces()
+        growing.refusal.add(delta.refusal)
+    if delta.function_call is not None:
+        if growing.function is None:
+            growing.function = _GrowingFunction()
+        function = growing.function
+        function.add(delta.function_call, repeated=bool(function.arguments))
+    return bool(growing.refusal or growing.function)
+
+
+def _end(growing: _Growing, choice: ChunkChoice) -> None:
+    finish_reason.name((choice,))
+    growing.finish_reason = choice.finish_reason
+    growing.native_finish_reason = choice.native_finish_reason
 
 
 def _add_logprobs(growing: _Growing, added: ChoiceLogprobs) -> None:

@@ -1,18 +1,24 @@
-"""A response body to a typed answer: one prebuilt decoder, and a tolerant second try for odd JSON."""
+"""A response body to a typed answer: one prebuilt decoder, and a tolerant second reading for what it refuses."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
+from deepseek_async.codec import finish_reason
+from deepseek_async.codec.reader import StreamReader
+from deepseek_async.codec.refusal import refusal_in_stream
+from deepseek_async.codec.repair import repaired
+from deepseek_async.codec.sse import FIELDS, SSEDecoder
 from deepseek_async.errors import APIResponseValidationError
 from deepseek_async.quotation import quote
-from deepseek_async.types import Answer, ChatCompletion
-from deepseek_async.types.answer import Counters, counters_in, fields_of
-from deepseek_async.types.json_text import read
+from deepseek_async.types import Answer, ChatCompletion, Choice
+from deepseek_async.types.json_text import read, write
 
 T = TypeVar("T", bound=Answer)
+MakeReader = Callable[[SSEDecoder], StreamReader[Any, T]]
 
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What the strict decoder raises for JSON that it does not take."""
@@ -28,10 +34,14 @@ class OddBytes(bytes):
 
 
 class AnswerDecoder(Generic[T]):
-    """Decodes one kind of answer. Building the msgspec decoder once keeps a chunk at about 0.6 µs."""
+    """Decodes one kind of answer. Building the msgspec decoder once keeps a chunk at about 0.6 µs.
 
-    def __init__(self, answer_type: type[T]) -> None:
+    ``reader`` makes what reads such an answer as a stream: some servers send one although none was asked for.
+    """
+
+    def __init__(self, answer_type: type[T], reader: MakeReader[T] | None = None) -> None:
         self._type = answer_type
+        self._reader = reader
         self._counts = "usage" in answer_type.__struct_fields__
         self.decode_strictly = msgspec.json.Decoder(answer_type).decode
         """The fast path alone: raises UNREADABLE, and does not remember the bytes."""
@@ -39,11 +49,13 @@ class AnswerDecoder(Generic[T]):
     def decode(self, wire: bytes) -> T:
         """The answer in ``wire``, which keeps a reference to it.
 
-        Raises APIResponseValidationError if it is not a JSON object of this kind.
+        Raises APIResponseValidationError if it is not a JSON object of this kind, and what a stream in its place says.
         """
         try:
             answer = self.decode_strictly(wire)
         except UNREADABLE:
+            if self._reader is not None and (streamed := _streamed(wire, self._reader)) is not None:
+                return streamed
             answer = self.decode_tolerantly(wire)
             wire = OddBytes(wire)
         answer._wire = wire  # noqa: SLF001  the decoder is the one writer of this field
@@ -54,16 +66,38 @@ class AnswerDecoder(Generic[T]):
         return answer
 
     def decode_tolerantly(self, wire: bytes) -> T:
-        """For what a strict decoder refuses and a paid answer should survive: a lone surrogate escape,
-        a null where the type has a default, a number sent as text, and whatever stands in the place of its usage.
+        """For what the strict decoder refuses and a paid answer should survive: see ``repair``.
+
+        Raises APIResponseValidationError. It may be sent again if it is no JSON, or says nothing; what it says in a
+        form that cannot be read, it would say again.
         """
+        notes: list[str] = []
+        found = self._repaired(wire, notes)
         try:
-            # An answer is not lost for figures that are none: what it cost is estimated.
-            loaded = _with_counters(_without_nulls(read(wire, errors="strict")), self._type)
-            return msgspec.convert(loaded, self._type, strict=False)
-        except (ValueError, msgspec.ValidationError, RecursionError) as error:
-            reason = str(error)
-        raise APIResponseValidationError(f"the server's answer is not what the API describes ({reason}): {quote(wire)}")
+            answer = msgspec.convert(found, self._type, strict=False)
+        except (ValueError, RecursionError) as error:
+            failure = _unlike_the_api(wire, error, again=False)
+        else:
+            answer.repaired = tuple(notes)
+            return answer
+        raise failure
+
+    def regular(self, wire: bytes) -> bytes:
+        """``wire``, or the same in the form that the API describes. Raises as ``decode`` does."""
+        try:
+            self.decode_strictly(wire)
+        except UNREADABLE:
+            return write(self._repaired(wire, []))
+        return wire
+
+    def _repaired(self, wire: bytes, notes: list[str]) -> dict[str, Any]:
+        loaded: Any = None
+        try:
+            loaded = read(wire, errors="strict")
+            return repaired(loaded, self._type, notes)
+        except (ValueError, RecursionError) as error:
+            failure = _unlike_the_api(wire, error, again=not loaded)
+        raise failure
 
     def check_unread(self, wire: bytes) -> None:
         """Look at what the decoder skips, because no declared field holds it.
@@ -77,55 +111,97 @@ class AnswerDecoder(Generic[T]):
                 self.decode_tolerantly(wire)  # raises the error that says so
 
 
-class CompletionDecoder(AnswerDecoder[ChatCompletion]):
-    """Decodes a plain chat completion, with undeclared fields of choice and message reachable."""
+def _unlike_the_api(wire: bytes, error: Exception, *, again: bool) -> APIResponseValidationError:
+    facts: dict[str, Any] = {} if again else {"retryable": False, "reason": "form"}
+    return APIResponseValidationError(
+        f"the server's answer is not what the API describes ({error}): {quote(wire)}", **facts
+    )
 
-    def __init__(self) -> None:
-        super().__init__(ChatCompletion)
 
-    def decode(self, wire: bytes) -> ChatCompletion:
-        wire = wire.strip()
-        completion = super().decode(wire)
-        for position, choice in enumerate(completion.choices):
-            choice._origin = (wire, ("choices", position))  # noqa: SLF001
-            choice.message._origin = (wire, ("choices", position, "message"))  # noqa: SLF001
-        return completion
+def _streamed(wire: bytes, make: MakeReader[T]) -> T | None:
+    """The answer that the events in ``wire`` make up; None if there are none."""
+    if not wire.lstrip().startswith(FIELDS):
+        return None
+    reader = make(SSEDecoder(len(wire) + 2))
+    reader.feed(wire + b"\n\n")
+    if reader.error is not None:
+        raise refusal_in_stream(reader.error, {}, now=0.0)
+    if reader.failure is not None:
+        raise reader.failure
+    return None if reader.preface is not None else reader.answer()
 
 
 class MembersDecoder(AnswerDecoder[T]):
     """Decodes an answer whose ``field`` is a list, with undeclared fields of its members reachable."""
 
-    def __init__(self, answer_type: type[T], field: str) -> None:
-        super().__init__(answer_type)
+    def __init__(
+        self,
+        answer_type: type[T],
+        field: str,
+        reader: MakeReader[T] | None = None,
+    ) -> None:
+        super().__init__(answer_type, reader)
         self._field = field
 
     def decode(self, wire: bytes) -> T:
         answer = super().decode(wire)
-        for position, member in enumerate(getattr(answer, self._field)):
-            member._origin = (wire, (self._field, position))  # noqa: SLF001
+        members: list[Any] = getattr(answer, self._field)
+        for position, member in zip(self._positions(answer), members, strict=False):
+            member._origin = (answer._wire, (self._field, position))  # noqa: SLF001
+        return answer
+
+    def _positions(self, answer: T) -> Iterable[int]:
+        """Where the members stand in what was sent."""
+        members = getattr(answer, self._field)
+        if type(answer._wire) is bytes:  # noqa: SLF001
+            return range(len(members)) if answer._wire else ()  # noqa: SLF001  a stream has none
+        sent = answer.to_dict().get(self._field)
+        positions = [at for at, one in enumerate(sent) if isinstance(one, dict)] if isinstance(sent, list) else []
+        return positions if len(positions) == len(members) else ()
+
+
+class ChoicesDecoder(MembersDecoder[T]):
+    """Decodes an answer with ``choices``, whose reasons for ending are told in DeepSeek's words."""
+
+    def __init__(self, answer_type: type[T], reader: MakeReader[T] | None = None) -> None:
+        super().__init__(answer_type, "choices", reader)
+
+    def decode(self, wire: bytes) -> T:
+        answer = super().decode(wire)
+        finish_reason.name(answer.choices)
         return answer
 
 
+class CompletionDecoder(ChoicesDecoder[ChatCompletion]):
+    """Decodes a plain chat completion, with undeclared fields of choice and message reachable.
+
+    In one loop, and not on top of the others: this runs for every call.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(ChatCompletion, _chat_reader)
+
+    def decode(self, wire: bytes) -> ChatCompletion:
+        wire = wire.strip()
+        completion = AnswerDecoder.decode(self, wire)
+        choices = completion.choices
+        if type(completion._wire) is bytes:  # noqa: SLF001
+            places: Iterable[tuple[int, Choice]] = enumerate(choices) if completion._wire else ()  # noqa: SLF001
+        else:
+            places = zip(self._positions(completion), choices, strict=False)
+            finish_reason.name(choices)
+        for position, choice in places:
+            choice._origin = (wire, ("choices", position))  # noqa: SLF001
+            choice.message._origin = (wire, ("choices", position, "message"))  # noqa: SLF001
+            if choice.finish_reason not in finish_reason.COMPLETE:
+                finish_reason.name(choices)
+        return completion
+
+
+def _chat_reader(events: SSEDecoder) -> StreamReader[Any, ChatCompletion]:
+    from deepseek_async.codec.chunks import ChunkReader  # noqa: PLC0415  it decodes by this module
+
+    return ChunkReader(events)
+
+
 decode_completion: Final = CompletionDecoder().decode
-
-
-def _with_counters(loaded: Any, kind: type[msgspec.Struct]) -> Any:
-    """``loaded``, an answer of this ``kind`` or an event that holds one, with what can be counted of its usage."""
-    if not isinstance(loaded, dict):
-        return loaded
-    for name, inner in fields_of(kind).items():
-        if inner is None or name not in loaded:
-            continue
-        if issubclass(inner, Counters):
-            loaded[name] = counters_in(loaded[name], inner)
-        elif issubclass(inner, Answer):
-            loaded[name] = _with_counters(loaded[name], inner)
-    return loaded
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nulls(item) for name, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in value if item is not None]
-    return value

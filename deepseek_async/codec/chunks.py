@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Final, Generic
 
 import msgspec
 
-from deepseek_async.codec.assembly import Assembly
+from deepseek_async.codec.assembly import Assembly, says
 from deepseek_async.codec.body import UNREADABLE, AnswerDecoder
-from deepseek_async.codec.reader import PREFACE_BYTES, ChunkT, ReaderState, WholeT
+from deepseek_async.codec.reader import ChunkT, ReaderState, WholeT, says_nothing
 from deepseek_async.codec.verdict import fault_of_emptiness, fault_of_ending, fault_of_stream
 from deepseek_async.errors import APIError, APIResponseValidationError
 from deepseek_async.tracebacks import without_frames
@@ -38,7 +38,10 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
                     if data.strip() == _DONE:
                         self.done = self.halted = True
                         break
+                    if says_nothing(data):
+                        continue
                     chunk = self._decoder.decode_tolerantly(data)
+                    self.note(chunk)
                 chunk._wire = data  # noqa: SLF001  the decoder is the one writer of this field
                 if not chunk.choices and chunk.usage is None:
                     self._decoder.check_unread(data)
@@ -51,7 +54,13 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
             self.failure, self.halted = without_frames(error), True
         self.progressed = self.assembly.add(chunks)
         if self.preface is not None:
-            self.preface = None if chunks or self.halted else (self.preface + block)[-PREFACE_BYTES:]
+            if chunks or self.halted:
+                self.preface = None
+            else:
+                self.keep(block)
+        if self.halted and not self.done and self.whole:
+            # What comes after the end of the answer takes nothing away from it.
+            self.failure, self.error, self.done = None, None, True
         return chunks
 
     @property
@@ -81,6 +90,7 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
     def answer(self) -> WholeT:
         """See ``StreamReader.answer``."""
         whole: WholeT = self.assembly.completion()
+        whole.repaired = tuple(self.notes)
         return whole
 
     def ends(self, chunk: Any) -> bool:
@@ -111,4 +121,4 @@ class ChunkReader(ChoicesReader[ChatCompletionChunk, ChatCompletion]):
     def says_nothing(self, chunk: ChatCompletionChunk) -> bool:
         """See ``StreamReader.says_nothing``."""
         deltas = [choice.delta for choice in chunk.choices]
-        return not any(delta.content or delta.reasoning_content or delta.tool_calls for delta in deltas)
+        return not any(map(says, deltas))

@@ -6,6 +6,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
+from deepseek_async.codec.repair import MOST_NOTES
 from deepseek_async.codec.sse import SSEDecoder
 from deepseek_async.errors import APIError
 from deepseek_async.types import Answer, CompletionUsage
@@ -16,6 +17,12 @@ _WholeT_co = TypeVar("_WholeT_co", bound=Answer, covariant=True)
 
 PREFACE_BYTES: Final = 64 * 1024
 """Bytes before the first event that are kept, to be explained if no event comes; the rest is only counted."""
+
+_NOTHING: Final = frozenset({b"", b"null", b'""', b"[]", b"false"})
+
+_LOOK: Final = 4096
+_BLANK: Final = b" \t\r\n\xef\xbb\xbf"
+"""What may stand before JSON, a byte order mark included."""
 
 
 class ReaderState(msgspec.Struct, gc=False, eq=False):
@@ -32,10 +39,35 @@ class ReaderState(msgspec.Struct, gc=False, eq=False):
     """Whether one of done, error and failure is set."""
     progressed: bool = False
     """Whether the last feed brought content, reasoning or a tool call."""
-    preface: bytes | None = b""
+    preface: bytearray | None = msgspec.field(default_factory=bytearray)
     """What came before the first event: blank lines, comments, or something that is no stream. None after it."""
+    notes: dict[str, None] = {}
+    """What came in another form than the API describes, and how it was read; in the order in which it came."""
 
     __repr__ = object.__repr__
+
+    def keep(self, block: bytes) -> None:
+        """Add ``block`` to the preface. An answer in JSON is kept whole; of all else the end explains enough."""
+        preface = self.preface
+        if preface is not None:
+            preface += block
+            if len(preface) > PREFACE_BYTES and not is_json(preface):
+                del preface[:-PREFACE_BYTES]
+
+    def note(self, chunk: Answer) -> None:
+        """Remember what was odd about ``chunk``."""
+        if len(self.notes) < MOST_NOTES:
+            self.notes.update(dict.fromkeys(chunk.repaired))
+
+
+def says_nothing(data: bytes) -> bool:
+    """Whether an event that is no object says nothing, as heartbeats do. What is cut or garbled may have said a lot."""
+    return data.strip() in _NOTHING
+
+
+def is_json(preface: bytearray) -> bool:
+    """Whether what came in the place of a stream is an object in JSON, or the beginning of one."""
+    return preface[:_LOOK].lstrip(_BLANK).startswith(b"{")
 
 
 class StreamReader(Protocol[ChunkT, _WholeT_co]):
@@ -49,7 +81,7 @@ class StreamReader(Protocol[ChunkT, _WholeT_co]):
     error: Any
     halted: bool
     progressed: bool
-    preface: bytes | None
+    preface: bytearray | None
 
     def __init__(self, events: SSEDecoder, /) -> None: ...
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from deepseek_async.codec.body import UNREADABLE, AnswerDecoder
-from deepseek_async.codec.reader import PREFACE_BYTES, ReaderState
+from deepseek_async.codec.reader import ReaderState, says_nothing
 from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.codec.verdict import error_in
 from deepseek_async.errors import APIError, APIResponseValidationError, StreamInterruptedError
@@ -30,6 +30,10 @@ _whole: Final = AnswerDecoder(Response)
 ENDINGS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
 """Kinds of the event that carries the whole answer."""
 _WHOLE: Final = frozenset({"completed", "incomplete"})
+_OVER: Final = _WHOLE | {"failed"}
+_UNDER_WAY: Final = frozenset({"response.created", "response.in_progress", "response.queued"})
+_UNFINISHED: Final = frozenset({None, "in_progress", "queued", "failed", "cancelled"})
+"""Statuses of a response that has not come to its end; another one may be a word of the server's own for that."""
 _TYPE_OF_CODE: Final = {
     "rate_limit_exceeded": "rate_limit_error",
     "invalid_prompt": "invalid_request_error",
@@ -57,7 +61,10 @@ class ResponseReader(ReaderState):
                     if data.strip() == b"[DONE]":  # DeepSeek sends none; some gateways add it
                         self.done = self.halted = True
                         break
+                    if says_nothing(data):
+                        continue
                     event = _DECODER.decode_tolerantly(data)
+                    self.note(event)
                 event._wire = data  # noqa: SLF001  the decoder is the one writer of this field
                 if self.take(event):
                     events.append(event)
@@ -66,7 +73,10 @@ class ResponseReader(ReaderState):
         except APIResponseValidationError as error:
             self.failure, self.halted = without_frames(error), True
         if self.preface is not None:
-            self.preface = None if events or self.halted else (self.preface + block)[-PREFACE_BYTES:]
+            if events or self.halted:
+                self.preface = None
+            else:
+                self.keep(block)
         return events
 
     def take(self, event: ResponseStreamEvent) -> bool:
@@ -76,20 +86,23 @@ class ResponseReader(ReaderState):
             self.progressed = self.progressed or bool(event.delta)
         elif event.item is not None:
             self._items[event.output_index] = event.item
-        elif event.type in ENDINGS and event.response is not None:
-            return self._end(event)
         elif event.response is not None:
+            # A server whose word for the event is none says it by the status.
+            if event.type in ENDINGS or (event.type not in _UNDER_WAY and event.response.status in _OVER):
+                return self._end(event)
             self._begun = event.response
         elif event.type in {"", "error"}:
-            self.error = event.to_dict().get("error") or _as_error(event.code, event.message)
-            self.halted = True
-            return False
+            error = event.to_dict().get("error")
+            if event.type or error or event.code or event.message:
+                self.error = error or _as_error(event.code, event.message)
+                self.halted = True
+                return False
         return True
 
     def _end(self, event: ResponseStreamEvent) -> bool:
         final = _whole.decode(write(event.to_dict()["response"]))
         self.halted = True
-        if event.type == "response.failed":
+        if event.type == "response.failed" or final.status == "failed":
             self._begun = final
             self.error = _as_error(*((final.error.code, final.error.message) if final.error else (None, None)))
             return False
@@ -115,9 +128,10 @@ class ResponseReader(ReaderState):
     def answer(self) -> Response:
         """See ``StreamReader.answer``."""
         if self._final is not None:
+            self._final.repaired = tuple(dict.fromkeys((*self._final.repaired, *self.notes)))
             return self._final
         items = [self._item(index) for index in sorted({*self._items, *self._pieces})]
-        return msgspec.structs.replace(self._begun or Response(), output=items, _wire=b"")
+        return msgspec.structs.replace(self._begun or Response(), output=items, _wire=b"", repaired=tuple(self.notes))
 
     @property
     def size(self) -> int:
@@ -163,11 +177,16 @@ def fault_of_response(response: Response, headers: Mapping[str, str], *, now: fl
         return error_in(response, headers, now=now) or StreamInterruptedError(
             f"the response has the status {response.status!r}; it is not complete",
             received_text=response.output_text,
+            retryable=response.status in _UNFINISHED,
         )
     called = any(item.type == "function_call" for item in response.output)
-    if response.status == "completed" and not called and not response.output_text:
+    if response.status == "completed" and not called and not response.output_text and not _refuses(response):
         return APIResponseValidationError("the model ended its answer without text or function call", reason="empty")
     return None
+
+
+def _refuses(response: Response) -> bool:
+    return any(part.refusal for item in response.output for part in item.content or ())
 
 
 def _as_error(code: str | None, message: str | None) -> dict[str, Any]:

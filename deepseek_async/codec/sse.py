@@ -21,6 +21,9 @@ _BOM: Final = b"\xef\xbb\xbf"
 _PREFIX: Final = b"data: "
 _BOUNDARY: Final = b"\n\ndata: "
 
+FIELDS: Final = (b"data:", b"event:", b"id:", b"retry:", b":")
+"""How the lines of an event stream begin, which no JSON does."""
+
 
 class ServerSentEvent(msgspec.Struct, gc=False, frozen=True):
     """One dispatched event. ``data`` stays bytes: the JSON decoder checks its UTF-8."""

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from deepseek_async.codec import finish_reason
+from deepseek_async.codec.assembly import MOST_APART, Pieces
 from deepseek_async.codec.body import AnswerDecoder
 from deepseek_async.codec.chunks import ChoicesReader
 from deepseek_async.codec.verdict import error_in, fault_of_ending, fault_of_stream
@@ -20,7 +22,7 @@ class TextAssembly(msgspec.Struct, gc=False):
 
     _head: Completion | None = None
     _choices: dict[int, CompletionChoice] = {}
-    _texts: dict[int, list[str]] = {}
+    _texts: dict[int, Pieces] = {}
     usage: CompletionUsage | None = None
 
     def add(self, chunks: Iterable[Completion]) -> bool:
@@ -28,17 +30,23 @@ class TextAssembly(msgspec.Struct, gc=False):
         progress = False
         for chunk in chunks:
             if self._head is None:
-                self._head = msgspec.structs.replace(chunk, choices=[], _wire=b"")
+                self._head = msgspec.structs.replace(chunk, choices=[], _wire=b"", repaired=())
             if chunk.usage is not None:
                 self.usage = chunk.usage
                 self.usage._origin = (chunk._wire, ("usage",))  # noqa: SLF001
             for choice in chunk.choices:
                 kept = self._choices.setdefault(choice.index, CompletionChoice(index=choice.index))
                 if choice.text:
-                    self._texts.setdefault(choice.index, []).append(choice.text)
+                    texts = self._texts.get(choice.index)
+                    if texts is None:
+                        texts = self._texts[choice.index] = Pieces()
+                    texts.latest.append(choice.text)
+                    if len(texts.latest) > MOST_APART:
+                        texts.pack()
                     progress = True
                 if choice.finish_reason is not None:
-                    kept.finish_reason = choice.finish_reason
+                    finish_reason.name((choice,))
+                    kept.finish_reason, kept.native_finish_reason = choice.finish_reason, choice.native_finish_reason
                 if choice.logprobs is not None:
                     kept.logprobs = _joined(kept.logprobs, choice.logprobs)
         return progress
@@ -56,18 +64,21 @@ class TextAssembly(msgspec.Struct, gc=False):
     @property
     def size(self) -> int:
         """Characters of text so far."""
-        return sum(sum(map(len, texts)) for texts in self._texts.values())
+        return sum(texts.size for texts in self._texts.values())
 
     @property
     def text(self) -> str:
         """The text of the first choice so far."""
-        return "".join(self._texts.get(0, ()))
+        return self._text(0)
+
+    def _text(self, index: int) -> str:
+        texts = self._texts.get(index)
+        return "" if texts is None else texts.text
 
     def completion(self) -> Completion:
         """What has arrived so far, as one completion."""
         choices = [
-            msgspec.structs.replace(self._choices[index], text="".join(self._texts.get(index, ())))
-            for index in sorted(self._choices)
+            msgspec.structs.replace(self._choices[index], text=self._text(index)) for index in sorted(self._choices)
         ]
         return msgspec.structs.replace(self._head or Completion(), choices=choices, usage=self.usage)
 
@@ -120,5 +131,6 @@ def _joined(kept: CompletionLogprobs | None, added: CompletionLogprobs) -> Compl
     kept.token_logprobs += added.token_logprobs
     kept.text_offset += added.text_offset
     if added.top_logprobs is not None:
-        kept.top_logprobs = [*(kept.top_logprobs or ()), *added.top_logprobs]
+        kept.top_logprobs = kept.top_logprobs or []
+        kept.top_logprobs += added.top_logprobs
     return kept

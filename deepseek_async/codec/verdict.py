@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from deepseek_async.codec.assembly import COMPLETE, GAVE_UP
+from deepseek_async.codec.finish_reason import COMPLETE, GAVE_UP
 from deepseek_async.codec.refusal import refusal_in_stream
+from deepseek_async.codec.sse import FIELDS
 from deepseek_async.errors import (
     APIError,
     APIResponseValidationError,
@@ -17,7 +18,7 @@ from deepseek_async.quotation import quote
 from deepseek_async.types import Answer, ChatCompletion
 from deepseek_async.types.json_text import read
 
-_WITHOUT_DATA: Final = (b":", b"event:", b"id:", b"retry:")
+_WITHOUT_DATA: Final = tuple(field for field in FIELDS if field != b"data:")
 """How lines of an event stream begin that bring no data."""
 
 
@@ -44,7 +45,8 @@ def fault_of(completion: ChatCompletion, headers: Mapping[str, str], *, now: flo
 def fault_of_emptiness(completion: ChatCompletion) -> APIError | None:
     """Why a completion that ended in order is no answer: it says nothing at all. None when it says something."""
     for choice in completion.choices:
-        if choice.message.content or choice.message.tool_calls:
+        message = choice.message
+        if message.content or message.tool_calls or message.refusal or message.function_call:
             return None
     reasons = [choice.finish_reason for choice in completion.choices]
     if all(reason in {"stop", "tool_calls"} for reason in reasons):

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, overload
 
 from deepseek_async.call.stream import CompletionStream
-from deepseek_async.codec.body import MembersDecoder
-from deepseek_async.codec.text import fault_of_text
+from deepseek_async.codec.body import ChoicesDecoder
+from deepseek_async.codec.text import TextReader, fault_of_text
 from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.resources.connection import Connection
 from deepseek_async.resources.raw import RawGenerating
@@ -18,7 +18,7 @@ from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Completion
 from deepseek_async.types.operation import TEXT_COMPLETION
 
-_decode: Final = MembersDecoder(Completion, "choices").decode
+_decode: Final = ChoicesDecoder(Completion, TextReader).decode
 
 
 class TextCompletions:

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, overload
 
 from deepseek_async.call.stream import ResponseStream
 from deepseek_async.codec.body import MembersDecoder
-from deepseek_async.codec.responses import fault_of_response
+from deepseek_async.codec.responses import ResponseReader, fault_of_response
 from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.resources.connection import Connection
 from deepseek_async.resources.raw import RawGenerating
@@ -20,7 +20,7 @@ from deepseek_async.types.operation import CHAT
 
 Item = Mapping[str, Any]
 
-_decode: Final = MembersDecoder(Response, "output").decode
+_decode: Final = MembersDecoder(Response, "output", ResponseReader).decode
 
 
 class Responses:

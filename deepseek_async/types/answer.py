@@ -143,6 +143,9 @@ class Answer(Part):
     """Where this answer was found instead of being bought: memory, disk, redis, shared with an equal call under way,
     or stale in the place of an error; None for a new one."""
     _billed: tuple[Any, ...] = msgspec.field(default=(), name=OURS + "billed")
+    repaired: tuple[str, ...] = msgspec.field(default=(), name=OURS + "repaired")
+    """What the server sent in another form than the API describes, and how it was read, a sentence each; empty for
+    nearly all answers. ``to_dict()`` has it as it came."""
 
     def __getattr__(self, name: str) -> Any:
         return _undeclared(self, name)

@@ -69,6 +69,8 @@ class ChatCompletionMessage(LinkedPart):
     """The model's reasoning; None when thinking was off."""
     tool_calls: list[ToolCall] | None = None
     refusal: str | None = None
+    function_call: Function | None = None
+    """OpenAI's older form of a tool call, which some servers still answer in."""
 
     def to_request(self) -> dict[str, Any]:
         """This message as part of a conversation: ``messages.append(done.choices[0].message)`` sends this.
@@ -98,6 +100,8 @@ class Choice(LinkedPart):
     finish_reason: str | None = None
     """stop, length, tool_calls or content_filter."""
     logprobs: ChoiceLogprobs | None = None
+    native_finish_reason: str | None = None
+    """The server's own word, where ``finish_reason`` is what it means: ``end_turn`` for stop."""
 
 
 class ChatCompletion(Answer):
@@ -149,6 +153,8 @@ class ChoiceDelta(Part):
     reasoning_content: str | None = None
     role: str | None = None
     tool_calls: list[ToolCallDelta] | None = None
+    refusal: str | None = None
+    function_call: FunctionDelta | None = None
 
 
 class ChunkChoice(Part):
@@ -158,6 +164,7 @@ class ChunkChoice(Part):
     delta: ChoiceDelta = msgspec.field(default_factory=ChoiceDelta)
     finish_reason: str | None = None
     logprobs: ChoiceLogprobs | None = None
+    native_finish_reason: str | None = None
 
 
 class ChatCompletionChunk(Answer):

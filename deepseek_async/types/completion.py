@@ -27,6 +27,8 @@ class CompletionChoice(LinkedPart):
     finish_reason: str | None = None
     """stop, length or content_filter; None in a stream before the end."""
     logprobs: CompletionLogprobs | None = None
+    native_finish_reason: str | None = None
+    """The server's own word, where ``finish_reason`` is what it means: ``end_turn`` for stop."""
 
 
 class Completion(Answer):

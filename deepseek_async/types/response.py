@@ -7,11 +7,13 @@ fields of other kinds keep their defaults.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from deepseek_async.types.answer import WHOLE, Answer, Counters, LinkedPart, Part
 from deepseek_async.types.json_text import write
 from deepseek_async.types.usage import BilledAttempt, CompletionTokensDetails, CompletionUsage
+
+_NO_MESSAGES: Final = ("reasoning", "function_call")
 
 
 class ResponseContent(Part):
@@ -19,6 +21,7 @@ class ResponseContent(Part):
 
     type: str = ""
     text: str = ""
+    refusal: str | None = None
 
 
 class ResponseOutputItem(LinkedPart):
@@ -36,6 +39,11 @@ class ResponseOutputItem(LinkedPart):
     name: str | None = None
     arguments: str | None = None
     """Of a function call: JSON text written by the model."""
+
+    @property
+    def is_message(self) -> bool:
+        """Whether it is a message, whatever word its server has for one."""
+        return self.type in ("message", "") or (self.role == "assistant" and self.type not in _NO_MESSAGES)
 
     @property
     def text(self) -> str:
@@ -128,7 +136,7 @@ class Response(Answer):
     @property
     def output_text(self) -> str:
         """The answer's text: that of all messages."""
-        return "".join(item.text for item in self.output if item.type == "message")
+        return "".join(item.text for item in self.output if item.is_message)
 
     @property
     def finish_reason(self) -> str | None:

@@ -35,6 +35,7 @@ ROWS = [
     (APIResponseValidationError("", reason="empty"), Again.FEW, Ending.SERVED),
     (APIResponseValidationError("", reason="blank"), Again.PAID, Ending.OVERLOADED),
     (APIResponseValidationError(""), Again.FEW, Ending.FAULTED),
+    (APIResponseValidationError("", reason="form", retryable=False), Again.NEVER, Ending.FAULTED),
     (APIResponseValidationError("", retryable=False), Again.NEVER, Ending.FAULTED),
     (StreamInterruptedError("", gave_up=True), Again.PAID, Ending.OVERLOADED),
     (StreamInterruptedError(""), Again.PAID, Ending.FAULTED),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from servers import DONE, OPENING, USAGE, chunk, ending, event, said
 
+from deepseek_async.codec.assembly import MOST_APART, Pieces
 from deepseek_async.codec.chunks import ChunkReader
 from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.errors import APIStatusError
@@ -254,3 +257,47 @@ def test_calls_of_one_id_under_two_indexes_stay_two():
         .message.tool_calls
     )
     assert [call.function.name for call in calls or []] == ["read", "write"]
+
+
+IN_SMALL_PIECES = {
+    "content": lambda piece: {"content": piece},
+    "reasoning": lambda piece: {"reasoning_content": piece},
+    "a refusal": lambda piece: {"refusal": piece},
+    "arguments": lambda piece: {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]},
+    "a name": lambda piece: {"tool_calls": [{"index": 0, "function": {"name": piece}}]},
+    "the older form of a call": lambda piece: {"function_call": {"arguments": piece}},
+}
+
+
+def texts_in(part: object) -> Iterator[Pieces]:
+    """The texts that are kept in pieces, wherever they are."""
+    if isinstance(part, Pieces):
+        yield part
+    elif isinstance(part, msgspec.Struct):
+        for name in part.__struct_fields__:
+            yield from texts_in(getattr(part, name))
+    elif isinstance(part, dict | list):
+        for inner in part.values() if isinstance(part, dict) else part:
+            yield from texts_in(inner)
+
+
+@pytest.mark.parametrize("kind", IN_SMALL_PIECES)
+def test_a_long_text_in_small_pieces_is_joined_once_and_not_again_with_each_of_them(kind: str):
+    pieces = [f"<{number}>" for number in range(5_000)]
+    reader = read(*(event(chunk(IN_SMALL_PIECES[kind](piece))) for piece in pieces))
+    kept = list({id(text): text for text in texts_in(reader.assembly) if text}.values())
+    assert [text.text for text in kept] == ["".join(pieces)]
+    assert [text.size for text in kept] == [len("".join(pieces))]
+    # What was joined is at most what came since the joining before: no character is copied twice.
+    most = (MOST_APART + 1) * len("<4999>")
+    assert all(len(earlier) <= most for earlier in kept[0].earlier)
+    assert len(kept[0].latest) <= MOST_APART
+
+
+def test_many_calls_under_one_index_are_told_apart_by_their_ids():
+    heads = [call_delta(0, '{"a":', id=f"call_{number}", name="f") for number in range(500)]
+    tails = [call_delta(0, f"{number}}}", id=f"call_{number}") for number in reversed(range(500))]
+    calls = assembled(*heads, *tails, finish_reason="tool_calls").choices[0].message.tool_calls
+    assert calls is not None
+    assert [call.function.arguments for call in calls] == [f'{{"a":{number}}}' for number in range(500)]
+    assert [call.index for call in calls] == list(range(500))

@@ -148,12 +148,19 @@ def test_tool_calls_with_content_of_null_are_typed():
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"null", b"7", b"[]", b'"text"', b"<html>", b"\xff\xfe", b'{"choices": 7}', b'{"choices": [7]}'],
+    [b"", b"{", b"null", b"[]", b"<html>", b"\xff\xfe"],
 )
 def test_what_is_no_answer_is_refused_with_a_quotation(body: bytes):
     with pytest.raises(APIResponseValidationError, match="not what the API describes") as caught:
         decode_completion(body)
     assert caught.value.retryable
+
+
+@pytest.mark.parametrize("body", [b"7", b'"text"', b"[1]", b'{"choices": 7}', b'{"choices": [7]}'])
+def test_whole_json_in_an_unknown_form_is_not_asked_for_again(body: bytes):
+    with pytest.raises(APIResponseValidationError, match="not what the API describes") as caught:
+        decode_completion(body)
+    assert (caught.value.retryable, caught.value.reason) == (False, "form")
 
 
 def test_deep_json_is_refused_and_no_crash():

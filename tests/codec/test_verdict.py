@@ -35,7 +35,7 @@ def test_a_generation_given_up_may_be_sent_again(finish_reason: str | None):
     assert fault.text == "half"
 
 
-@pytest.mark.parametrize("finish_reason", ["", "STOP", "gone", "error"])
+@pytest.mark.parametrize("finish_reason", ["", "STOPPED", "gone", "error"])
 def test_an_unknown_ending_is_an_error_and_never_stop(finish_reason: str):
     fault = judged(answer("half", finish_reason=finish_reason))
     assert isinstance(fault, StreamInterruptedError)

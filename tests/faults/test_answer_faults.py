@@ -306,10 +306,11 @@ UNREADABLE = {
     "number": b"7",
     "list": b"[1, 2]",
     "deep": b"[" * 100_000,
-    "huge number": b'{"created": ' + b"9" * 5_000 + b"}",
     "wrong kinds": b'{"choices": 5}',
-    "wrong deeper down": b'{"choices": [{"index": 0, "delta": "text", "message": "text"}]}',
+    "wrong deeper down": b'{"choices": [5]}',
 }
+WHOLE_JSON = {"number", "list", "wrong kinds", "wrong deeper down"}
+"""What is no torn or spoilt answer: the server would send it again, and bill it again."""
 
 
 @pytest.mark.parametrize("unreadable", UNREADABLE)
@@ -330,7 +331,7 @@ async def test_s9_an_event_that_cannot_be_read_interrupts_and_is_quoted_shortly(
 
 @both_ways
 @pytest.mark.parametrize("unreadable", UNREADABLE)
-async def test_s9_an_answer_that_cannot_be_read_is_tried_again_twice_at_most(
+async def test_s9_an_answer_that_cannot_be_read_is_tried_again_twice_at_most_and_not_if_it_would_come_again(
     serve: Serve,
     connect: Connect,
     unreadable: str,
@@ -340,7 +341,8 @@ async def test_s9_an_answer_that_cannot_be_read_is_tried_again_twice_at_most(
     server = await serve([whole(OPENING, b"data: " + wrong + b"\n\n") if stream else response(wrong)])
     error = await failure_of(connect(server, retry=MANY), stream=stream)
     assert isinstance(error, APIResponseValidationError)
-    assert error.attempts == len(server.requests) == 3
+    assert error.attempts == len(server.requests) == (1 if unreadable in WHOLE_JSON else 3)
+    assert error.retryable is (unreadable not in WHOLE_JSON)
     assert str(error).isprintable()
     assert len(str(error)) < 600
 
@@ -435,13 +437,13 @@ async def test_s13_a_200_that_is_no_answer_is_tried_again_and_never_a_result(
     assert error.retryable
 
 
-@pytest.mark.parametrize("kind", [*NO_ANSWER, "a plain answer"])
+@pytest.mark.parametrize("kind", NO_ANSWER)
 async def test_s13_a_200_that_is_no_stream_is_tried_again_and_never_a_result(
     serve: Serve,
     connect: Connect,
     kind: str,
 ):
-    wire, tries = (ANSWER, 3) if kind == "a plain answer" else NO_ANSWER[kind]
+    wire, tries = NO_ANSWER[kind]
     server = await serve([wire], streamed("Hello"))
     assert await said_by(connect(server), stream=True) == "Hello"
     server.scripts = [[wire]]
@@ -501,7 +503,7 @@ async def test_s14_a_plain_answer_without_choices_is_none(serve: Serve, connect:
 
 
 @both_ways
-@pytest.mark.parametrize("reason", ["gone_fishing", "STOP", "", "\x1b[31mstop"])
+@pytest.mark.parametrize("reason", ["gone_fishing", "stopped?", "", "\x1b[31mstop"])
 async def test_s14_an_unknown_finish_reason_is_an_error_with_the_answer_and_never_stop(
     serve: Serve,
     connect: Connect,

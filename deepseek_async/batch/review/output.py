@@ -16,8 +16,9 @@ from deepseek_async.batch.known_rows import UNKNOWN, KnownRows
 from deepseek_async.batch.line import FACTS, decode_line, text_of
 from deepseek_async.batch.review.columns import Columns
 from deepseek_async.batch.run_record import decode_manifest
+from deepseek_async.codec import finish_reason
+from deepseek_async.codec.repair import repaired
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.types.answer import counters_in
 from deepseek_async.types.json_text import read, write
 
 _WORD: Final = (1 << 64) - 1
@@ -137,7 +138,7 @@ class Line(msgspec.Struct, gc=False):
     def finish_reason(self) -> str | None:
         """Why the answer ended."""
         choices = self.body.choices
-        return choices[0].finish_reason if choices else None
+        return finish_reason.known(choices[0].finish_reason) if choices else None
 
     @property
     def restated(self) -> bool:
@@ -279,17 +280,14 @@ class Output:
         try:
             return _decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return _without_odd_usage(text)
+            return _repaired(text)
 
 
-def _without_odd_usage(text: bytes) -> Line | None:
-    """A line whose answer, which was paid for, has something in the place of its usage that is none."""
+def _repaired(text: bytes) -> Line | None:
+    """A line whose answer, which was paid for, is in another form than the API's."""
     try:
-        loaded = read(text)
-        body = loaded["response"]["body"]
-        body["usage"] = counters_in(body["usage"], Usage)
-        return _decode(write(loaded))
-    except (LookupError, TypeError, ValueError):  # also msgspec's errors
+        return _decode(write(repaired(read(text), Line, [])))
+    except (ValueError, RecursionError):  # also msgspec's errors
         return None
 
 

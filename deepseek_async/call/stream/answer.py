@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self
 from deepseek_async.call.exchange import Exchange
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.call.metering import is_plain, metered
-from deepseek_async.codec.reader import ChunkT, StreamReader, WholeT
+from deepseek_async.call.replayed import events_of
+from deepseek_async.codec.reader import ChunkT, StreamReader, WholeT, is_json
 from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.codec.sse import SSEDecoder
 from deepseek_async.codec.verdict import fault_of_no_stream
@@ -310,12 +311,11 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         Returns the chunks held back until now. A missing ``[DONE]`` after a finish reason is accepted; the
         end of the body without a finish reason proves nothing but a broken connection.
         """
+        preface = self._reader.preface
+        if preface is not None:
+            return self._end_of_no_stream(preface)
         held, self._held = self._held, []
-        if self._reader.preface is None:
-            self._failure = self._reader.fault(progressed=self._progressed)
-        else:
-            headers = self._exchange.response.headers
-            self._failure = fault_of_no_stream(self._reader.preface, headers, now=time.time())
+        self._failure = self._reader.fault(progressed=self._progressed)
         if isinstance(self._failure, ReasoningBudgetExhaustedError):
             # The service did what it was asked for.
             answer = self._reader.answer()
@@ -335,6 +335,19 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         if usage is not None and self._call.observe is not None:
             self._call.observe(usage)
         return held
+
+    def _end_of_no_stream(self, body: bytearray) -> list[ChunkT]:
+        """No event came. A whole answer in the place of a stream was paid for all the same."""
+        try:
+            events = events_of(bytes(body)) if is_json(body) else None
+        except APIResponseValidationError as error:
+            self._failure = without_frames(error)
+            return []
+        if events is None:
+            self._failure = fault_of_no_stream(bytes(body), self._exchange.response.headers, now=time.time())
+            return []
+        self._reader = self._reader_type(SSEDecoder(len(events)))
+        return self._take(events)
 
     async def _recover(self, failure: APIError) -> None:
         """Begin again if nothing of the answer was shown yet; else raise what happened, with what had arrived."""

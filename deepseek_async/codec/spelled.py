@@ -1,0 +1,66 @@
+"""What a model said, however a server spells it: as a text, in parts, as the JSON that it is. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from deepseek_async.types.json_text import write
+
+_IN_A_PART: Final = ("text", "content", "value", "refusal")
+"""Fields in which a part has its text: those of OpenAI's chat and assistants."""
+
+_PARTS: Final = ("text", "output_text", "refusal")
+"""Types of parts."""
+
+_THOUGHTS: Final = ("thinking", "reasoning")
+"""Types of parts that hold reasoning (Mistral, Anthropic), and the fields in which they have it."""
+
+
+def is_nothing(value: Any, name: str) -> bool:
+    """Whether ``value``, no text, says in the place of ``name`` that there is none."""
+    if value is False:
+        return name in {"reasoning_content", "refusal"}
+    return value in ([], {})
+
+
+def text_of(value: Any) -> str:
+    """``value`` as a text: one in parts joined, all else as the JSON that it is."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        texts = [text for part in value if (text := _of_part(part)) is not None]
+        if texts:
+            return "".join(texts)
+    elif isinstance(value, dict) and value.get("type") in _PARTS:
+        # Any other object is an answer in JSON, which may have such fields.
+        return _of_part(value) or ""
+    return write(value).decode()
+
+
+def parted(parts: list[Any]) -> tuple[str | None, str]:
+    """The text of ``parts`` without reasoning, None if there is none, and the reasoning."""
+    thoughts = [part for part in parts if _is_thought(part)]
+    others = [part for part in parts if not _is_thought(part)]
+    return text_of(others) if others else None, "".join(map(_thought, thoughts))
+
+
+def _is_thought(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") in _THOUGHTS
+
+
+def _thought(part: dict[str, Any]) -> str:
+    said = next((part[name] for name in (*_THOUGHTS, "text") if part.get(name)), "")
+    return text_of(said) if said else ""
+
+
+def _of_part(part: Any) -> str | None:
+    if isinstance(part, str):
+        return part
+    if isinstance(part, dict):
+        for name in _IN_A_PART:
+            said = part.get(name)
+            if isinstance(said, str):
+                return said
+            if isinstance(said, dict) and isinstance(said.get("value"), str):
+                return str(said["value"])
+    return None
