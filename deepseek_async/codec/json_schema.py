@@ -82,12 +82,25 @@ def _strict(value: Any, path: str, definitions: Mapping[str, Any]) -> Any:
     return made
 
 
+def _holds_itself(name: str, definitions: Mapping[str, Any]) -> bool:
+    """Whether the type of that name has one of its own in it, or one that has."""
+    seen: set[str] = set()
+    waiting = [name]
+    while waiting:
+        at = waiting.pop()
+        if _is_referred_to(name, definitions[at]):
+            return True
+        seen.add(at)
+        waiting += [other for other in definitions if other not in seen and _is_referred_to(other, definitions[at])]
+    return False
+
+
 def _in_place(option: Any, path: str, definitions: Mapping[str, Any]) -> Any:
     """One of several options, which strict mode wants written out, not referred to."""
     if not isinstance(option, dict) or "$ref" not in option:
         return option
     name = option["$ref"].removeprefix(_REFERENCE)
-    if _is_referred_to(name, definitions[name]):
+    if _holds_itself(name, definitions):
         raise InvalidRequestError(f"strict mode cannot choose a type that holds itself ({path}); use the method 'json'")
     return definitions[name]
 

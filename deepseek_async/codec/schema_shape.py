@@ -37,6 +37,7 @@ class SchemaShape:
             if not _leads_somewhere(reference, self.schema):
                 raise InvalidRequestError(f"the schema refers to {reference!r}, which is not in it")
         self._validator = kind(self.schema, registry=Registry())
+        self.decode_loosely = self.decode
 
     def decode(self, text: str | bytes) -> Any:
         """The value in a text. Raises ValueError, naming the place, for one that does not fit."""

@@ -29,13 +29,17 @@ class Shape:
         """The JSON Schema, with what it refers to under ``$defs``."""
         self.decode: Callable[[str | bytes], Any]
         """The value in a text. Raises ValueError for one that does not fit, and what the type's own checks raise."""
+        self.decode_loosely: Callable[[str | bytes], Any]
+        """The same, also with a number or a switch written as a text, and 5.0 for 5."""
         try:
             adapter = _adapter(kind) if holds_pydantic(kind) else None
             if adapter is not None:
                 self.schema, self.decode = adapter.json_schema(), adapter.validate_json
+                self.decode_loosely = self.decode  # it does so by itself, where the type does not forbid it
             else:
                 self.schema = flat(msgspec.json.schema(kind, schema_hook=_foreign_schema))
                 self.decode = msgspec.json.Decoder(kind, dec_hook=_foreign_value).decode
+                self.decode_loosely = msgspec.json.Decoder(kind, dec_hook=_foreign_value, strict=False).decode
         except Exception as error:  # noqa: BLE001  a class may be wrong in its own way
             what = str(error).split("\n\n", 1)[0]
             raise InvalidRequestError(f"{self.name} has no JSON Schema: {what}") from None

@@ -27,7 +27,7 @@ from deepseek_async.resources.raw import RawGenerating
 from deepseek_async.resources.route import further
 from deepseek_async.structured import StructuredOutput
 from deepseek_async.tools import FunctionTool, ToolRun
-from deepseek_async.tools.run import DEFAULT_TURNS, as_tools, run_tools
+from deepseek_async.tools.run import DEFAULT_CALLS, DEFAULT_TIMEOUT, DEFAULT_TURNS, as_tools, run_tools
 from deepseek_async.transport.fields import checked
 from deepseek_async.transport.protocol import Outgoing
 from deepseek_async.transport.watchdog import Timeouts
@@ -276,16 +276,17 @@ class Completions:
         model: str,
         tools: Sequence[Callable[..., Any] | FunctionTool],
         max_turns: int = DEFAULT_TURNS,
-        tool_timeout: float | None = None,
+        max_calls: int = DEFAULT_CALLS,
+        tool_timeout: float | None = DEFAULT_TIMEOUT,
         **parameters: Any,
     ) -> ToolRun:
         """Let the model call Python functions until it answers without a call.
 
-        - ``tools``: functions, async or not, or FunctionTools; their schemas come from signature and docstring.
-          Calls of one turn run side by side. What a function raises is told to the model.
+        - ``tools``: functions, async or not, or FunctionTools, described by signature and docstring. Calls of one turn
+          run side by side. What a function raises is told to the model.
         - ``max_turns``: most answers of the model, the last one included.
-        - ``tool_timeout``: seconds for one call of a function, after which the model is told that it gave no result;
-          no limit by default.
+        - ``max_calls``: most calls that are made in one turn; of the others the model is told that they were not.
+        - ``tool_timeout``: seconds for one call, after which the model is told that it gave no result; None: no limit.
         - ``parameters``: as for ``create``. A ``tool_choice`` that forces a call holds for the first turn only.
 
         Raises ToolRunError when a call was cut off by ``max_tokens``, which is never executed, or when the model
@@ -294,12 +295,12 @@ class Completions:
         """
         if parameters.pop("stream", None):
             raise InvalidRequestError("run_tools reads whole answers; leave stream out")
-        if not isinstance(max_turns, int) or max_turns < 1:
-            raise InvalidRequestError(f"max_turns must be a whole number of at least 1, not {max_turns!r}")
+        for name, most in (("max_turns", max_turns), ("max_calls", max_calls)):
+            if not isinstance(most, int) or most < 1:
+                raise InvalidRequestError(f"{name} must be a whole number of at least 1, not {most!r}")
         if tool_timeout is not None and not (isinstance(tool_timeout, int | float) and tool_timeout > 0):
             raise InvalidRequestError(f"tool_timeout must be a number of seconds above 0, not {tool_timeout!r}")
         known = as_tools(tools)
-        definitions = [tool.definition for tool in known]
         choice = parameters.pop("tool_choice", None)
         later = None if choice == "required" or isinstance(choice, Mapping) else choice
 
@@ -307,7 +308,7 @@ class Completions:
             completion: ChatCompletion = await self.create(
                 messages=conversation,
                 model=model,
-                tools=definitions,
+                tools=[tool.definition for tool in known],
                 tool_choice=choice if first else later,
                 **parameters,
             )
@@ -323,6 +324,7 @@ class Completions:
             thinking=thinking,
             threads=self._connection.tool_threads,
             timeout=tool_timeout,
+            max_calls=max_calls,
         )
 
     def call(

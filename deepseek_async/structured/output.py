@@ -11,6 +11,7 @@ import msgspec
 import orjson
 
 from deepseek_async.codec.json_schema import object_schema
+from deepseek_async.codec.loose_json import found
 from deepseek_async.codec.schema_shape import SchemaShape
 from deepseek_async.codec.shape import Shape, problem_of
 from deepseek_async.errors import APIResponseValidationError, DeepSeekError, InvalidRequestError, StructuredOutputError
@@ -22,6 +23,7 @@ from deepseek_async.types import (
     ParsedChatCompletionMessage,
     ParsedChoice,
 )
+from deepseek_async.types.json_text import write
 from deepseek_async.types.usage import added, bills_of
 
 T = TypeVar("T")
@@ -53,6 +55,7 @@ class StructuredOutput(Generic[T]):
         self._method = method
         self._attempts = attempts
         self._decode: Callable[[str], T] = read.decode
+        self._decode_loosely: Callable[[str], T] = read.decode_loosely
         self.form = Form(read.name, orjson.dumps(object_schema(read)).decode(), method)
         """How it is asked for."""
 
@@ -99,12 +102,24 @@ class StructuredOutput(Generic[T]):
             if text is None:
                 return self._parsed(completion, None, choice.message.content)
             try:
-                return self._parsed(completion, self._decode(_bare(text)), text)
+                return self._parsed(completion, self._read(text), text)
             except Exception as error:  # noqa: BLE001  the checks of a class may raise anything
                 problem = problem_of(error)
             body = self._corrected(body, completion, problem)
         assert completion is not None  # noqa: S101  asked once at least
         raise self._error(f"does not fit: {problem}", completion, self._attempts)
+
+    def _read(self, text: str) -> T:
+        """The object in ``text``, also in one that is not quite as it was asked for: another one is paid for again."""
+        try:
+            return self._decode(_bare(text))
+        except Exception:  # the checks of a class may raise anything
+            try:
+                plain = write(found(text)).decode()
+                return self._decode_loosely(plain)
+            except Exception:  # noqa: BLE001, S110  what is wrong with it as it stands is what the model is told
+                pass
+            raise
 
     def _text(self, completion: ChatCompletion) -> str | None:
         """The JSON of an answer; None when the model called a tool of the caller's."""

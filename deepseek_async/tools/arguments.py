@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Any, Final, get_type_hints
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from deepseek_async.codec.loose_json import found
 from deepseek_async.codec.shape import Shape, flat, holds_pydantic, problem_of
 from deepseek_async.errors import InvalidRequestError
+from deepseek_async.types.json_text import write
 
 _VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _NOTHING: Final = frozenset({"", "null"})
 """What models write for the arguments of a function that has none."""
+
+_MIDNIGHT: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]00:?00)?")
 
 
 class Arguments:
@@ -48,7 +54,8 @@ class Arguments:
             shape = Shape(made)
         except (TypeError, InvalidRequestError) as error:
             raise InvalidRequestError(f"{name}() has a parameter of a type that JSON cannot carry: {error}") from None
-        self._decode = shape.decode
+        self._decode, self._decode_loosely = shape.decode, shape.decode_loosely
+        self._names = frozenset(made.__struct_encode_fields__)
         self.schema: dict[str, Any] = _described(shape.schema, shown)
         """An object with one property for each parameter."""
 
@@ -56,8 +63,13 @@ class Arguments:
         """The arguments by name. Raises msgspec.DecodeError for what does not fit, or is given twice."""
         text = text.strip()
         text = "{}" if text in _NOTHING else text
-        decoded = self._decode(text)
-        json.loads(text, object_pairs_hook=_once)
+        try:
+            decoded = self._decode(text)
+            json.loads(text, object_pairs_hook=_once)
+        except (ValueError, RecursionError) as error:
+            decoded = self._decoded_loosely(text)
+            if decoded is None:
+                raise error  # noqa: TRY201  what is wrong with it as it stands is what the model is told
         given = {name: getattr(decoded, name) for name in decoded.__struct_fields__}
         given = {name: value for name, value in given.items() if value is not UNSET}
         for name, shape in self._foreign.items():
@@ -67,6 +79,24 @@ class Arguments:
                 except Exception as error:
                     raise msgspec.ValidationError(f"{name}: {problem_of(error)}") from error
         return given
+
+    def _decoded_loosely(self, text: str) -> Any:
+        """What models write instead of what fits, where there is no doubt about what they mean; else None.
+
+        A number or a switch as a text, a day with a midnight, an argument that the function does not have.
+        """
+        with suppress(ValueError, RecursionError):
+            arguments = found(text, _once)
+            known = {name: _day(value) for name, value in arguments.items() if name in self._names}
+            for days in (arguments, known):
+                with suppress(ValueError):
+                    return self._decode_loosely(write({name: days[name] for name in known}))
+        return None
+
+
+def _day(value: Any) -> Any:
+    """A day alone, for one with a time that is its beginning."""
+    return value[:10] if isinstance(value, str) and _MIDNIGHT.fullmatch(value) else value
 
 
 def _parameters(function: Callable[..., Any], name: str) -> list[tuple[inspect.Parameter, Any]]:

@@ -18,6 +18,12 @@ from deepseek_async.types.usage import added, bills_of
 
 DEFAULT_TURNS: Final = 10
 
+DEFAULT_CALLS: Final = 64
+"""Calls of one turn. A model that repeats itself asks for hundreds, until max_tokens ends it."""
+
+DEFAULT_TIMEOUT: Final = 600.0
+"""Seconds of one call: nobody waits for a function that never ends."""
+
 Message = Mapping[str, Any]
 Ask = Callable[[list[Message], bool], Awaitable[ChatCompletion]]
 """Asks the model about a conversation; the flag says whether this is the first time."""
@@ -52,6 +58,7 @@ async def run_tools(
     thinking: bool,
     threads: ToolThreads,
     timeout: float | None = None,
+    max_calls: int | None = None,
 ) -> ToolRun:
     """Ask, do what the model asks for, tell it, and so on until it answers without a call.
 
@@ -88,7 +95,7 @@ async def run_tools(
         if not calls:
             return ToolRun(completion, conversation, turn, added(usages), tuple(bills))
         # In the order of the calls, whatever the order in which they end: the prefix cache wants it.
-        ended = await call_all(calls, known, threads, timeout)
+        ended = await call_all(calls, known, threads, timeout=timeout, most=max_calls)
         conversation += [
             {"role": "tool", "tool_call_id": call.id, "content": called.text}
             for call, called in zip(calls, ended, strict=True)

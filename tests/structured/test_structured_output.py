@@ -281,9 +281,65 @@ class Node(msgspec.Struct):
     following: Node | None = None
 
 
+class Husband(BaseModel):
+    wife: Wife | None = None
+
+
+class Wife(BaseModel):
+    husband: Husband | None = None
+
+
+class Morning(msgspec.Struct):
+    noon: Noon | None = None
+
+
+class Noon(msgspec.Struct):
+    evening: Evening | None = None
+
+
+class Evening(msgspec.Struct):
+    morning: Morning | None = None
+
+
 @pytest.mark.parametrize(
-    ("shape", "said"), [(FreeKeys, r"free keys.*properties\.counts"), (Pair, "tuples"), (Node, "holds itself")]
+    ("shape", "said"),
+    [
+        (FreeKeys, r"free keys.*properties\.counts"),
+        (Pair, "tuples"),
+        (Node, "holds itself"),
+        (Husband, "holds itself"),
+        (Morning, "holds itself"),
+    ],
 )
 def test_what_strict_mode_cannot_say_is_named(shape: Any, said: str):
     with pytest.raises(InvalidRequestError, match=said):
         strict_schema(object_schema(Shape(shape)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"```json {FITTING} ```",
+        f"Here it is:\n{FITTING}\nAnything else?",
+        f"<think>cold</think>{FITTING}",
+        f"[{FITTING}]",
+        '{"place": "Oslo", "degrees": "-3.5",}',
+    ],
+)
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_an_answer_that_is_not_quite_as_it_was_asked_for_is_paid_for_once(
+    serve: Serve, connect: Connect, shape: Any, text: str
+):
+    server = await serve([response(answer(text))])
+    done = await connect(server).chat.completions.create(model="deepseek-flash", messages=ASKED, response_format=shape)
+    assert place_of(done.parsed) == "Oslo"
+    assert len(server.requests) == 1
+
+
+async def test_of_two_objects_that_differ_none_is_taken(serve: Serve, connect: Connect):
+    server = await serve([response(answer(FITTING + '{"place": "Rome", "degrees": 30}'))], [response(answer(FITTING))])
+    done = await connect(server).chat.completions.create(
+        model="deepseek-flash", messages=ASKED, response_format=Weather
+    )
+    assert done.parsed == Weather("Oslo", -3.5)
+    assert len(server.requests) == 2

@@ -8,6 +8,7 @@ import functools
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -379,7 +380,51 @@ async def test_a_function_that_gives_no_result_in_time_is_told_to_the_model(serv
     assert told == ["no result after 0.05 s"] * 2 + ["TimeoutError: its own"]
 
 
-@pytest.mark.parametrize("parameters", [{"tool_timeout": 0}, {"tool_timeout": "1"}, {"max_turns": 0}])
+async def test_a_function_that_goes_on_when_it_is_cancelled_is_left_alone_and_told_to_the_model(
+    serve: Serve, connect: Connect
+):
+    release = asyncio.Event()
+    ended = asyncio.Event()
+
+    async def clings() -> None:
+        while not release.is_set():
+            with suppress(asyncio.CancelledError):
+                await release.wait()
+        ended.set()
+
+    server = await serve(calling(("clings", "{}"), ("double", '{"number": 4}')), DONE)
+    try:
+        ran = await run(connect(server), clings, double, tool_timeout=0.05)
+    finally:
+        release.set()
+    assert [message["content"] for message in ran.messages[2:4]] == ['{"error":"no result after 0.05 s"}', "8"]
+    assert ran.content == "done"
+    await ended.wait()
+
+
+async def test_no_more_calls_are_made_in_a_turn_than_stated_and_the_model_is_told_of_the_others(
+    serve: Serve, connect: Connect
+):
+    called: list[int] = []
+
+    async def note(number: int) -> int:
+        called.append(number)
+        return number
+
+    asked = [("note", f'{{"number": {number}}}') for number in range(5)]
+    server = await serve(calling(*asked), calling(*asked[3:]), DONE)
+    ran = await run(connect(server), note, max_calls=3)
+    assert called == [0, 1, 2, 3, 4]
+    told = [message["content"] for message in ran.messages if message["role"] == "tool"]
+    assert told[:3] == ["0", "1", "2"]
+    assert all("not called: at most 3 calls" in text for text in told[3:5])
+    assert told[5:] == ["3", "4"]
+    assert ran.content == "done"
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"tool_timeout": 0}, {"tool_timeout": "1"}, {"max_turns": 0}, {"max_calls": 0}, {"max_calls": 1.5}]
+)
 async def test_a_bound_that_is_none_is_refused(connect: Connect, parameters: dict[str, Any]):
     with pytest.raises(InvalidRequestError, match=next(iter(parameters))):
         await run(connect("http://127.0.0.1:1"), double, **parameters)

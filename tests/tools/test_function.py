@@ -7,6 +7,7 @@ import functools
 import json
 import threading
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -73,11 +74,37 @@ async def test_arguments_become_the_types_of_the_signature():
 @pytest.mark.parametrize(
     "arguments",
     ["", "{}", "{", "[]", '{"place": "Oslo"}', '{"place": {"name": "x"}, "days": 9}', '{"place": {"name": 1}}',
-     '{"place": {"name": "x"}, "more": 1}'],
+     '{"place": {"name": "x"}, "days": "nine"}', '{"place": {"name": "x"}}{"place": {"name": "y"}}'],
 )  # fmt: skip
 async def test_arguments_that_do_not_fit_are_refused_before_the_call(arguments: str):
     with pytest.raises(msgspec.DecodeError):
         await FunctionTool(weather).answer(arguments)
+
+
+def told(number: int, switch: bool = False, day: date | None = None, text: str = "") -> list[Any]:
+    return [number, switch, day, text]
+
+
+SLIPS = {
+    '{"number": "5"}': [5, False, None, ""],
+    '{"number": 5.0}': [5, False, None, ""],
+    '{"number": 5, "switch": "true"}': [5, True, None, ""],
+    '{"number": 5, "day": "2026-01-02T00:00:00"}': [5, False, "2026-01-02", ""],
+    '{"number": "5", "text": "2026-01-02T00:00:00"}': [5, False, None, "2026-01-02T00:00:00"],
+    '{"number": 5, "note": "x"}': [5, False, None, ""],
+    '{"number": 5,}': [5, False, None, ""],
+    '{"number": 5, "text": "a\nb"}': [5, False, None, "a\nb"],
+}
+
+
+@pytest.mark.parametrize("arguments", SLIPS)
+async def test_slips_of_a_model_that_leave_no_doubt_cost_no_turn(arguments: str):
+    assert json.loads(await FunctionTool(told).answer(arguments)) == SLIPS[arguments]
+
+
+async def test_a_day_with_an_hour_is_not_taken_for_the_day():
+    with pytest.raises(msgspec.DecodeError, match="day"):
+        await FunctionTool(told).answer('{"number": 5, "day": "2026-01-02T13:00:00"}')
 
 
 async def test_a_function_that_is_not_async_does_not_hold_the_loop():

@@ -1,0 +1,40 @@
+"""The JSON in a model's text: with words around it and the slips that models make, where none is in doubt. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+_THOUGHTS: Final = re.compile(r"<think>.*?</think>", re.DOTALL)
+"""Reasoning that a server left in the answer."""
+
+_COMMA: Final = re.compile(r'("(?:[^"\\]|\\.)*+(?:"|\\?\Z))|,(?=\s*[}\]])', re.DOTALL)
+"""A string, also one without an end, or a comma before a closing bracket."""
+
+Pairs = Callable[[list[tuple[str, Any]]], dict[str, Any]]
+
+
+def found(text: str, pairs: Pairs | None = None) -> dict[str, Any]:
+    """The one object in ``text``. Raises ValueError if there is none, or several that differ.
+
+    ``pairs`` makes an object of its fields, and may refuse them.
+    """
+    text = text.lstrip("\ufeff").lstrip()
+    thoughts = _THOUGHTS.match(text)
+    if thoughts:
+        text = text[thoughts.end() :]
+    start = text.find("{")
+    if start < 0:
+        raise ValueError("there is no JSON object in the text")
+    # Line breaks as they are inside of strings (strict), and a comma after the last member.
+    decoder = json.JSONDecoder(strict=False, object_pairs_hook=pairs)
+    text = _COMMA.sub(lambda match: match[1] or "", text[start:])
+    object_, end = decoder.raw_decode(text)
+    while (start := text.find("{", end)) >= 0:
+        other, end = decoder.raw_decode(text, start)
+        if other != object_:
+            raise ValueError("there is more than one JSON object in the text")
+    assert isinstance(object_, dict)  # noqa: S101  it begins with a brace
+    return object_
