@@ -207,8 +207,7 @@ class APIResponseValidationError(APIError):
 
     retryable = True
     reason: str = "unreadable"
-    """unreadable, blank (white space only: an overloaded server), empty (an answer that says nothing) or form (whole
-    JSON in a form that cannot be read: the same request would be answered in it again)."""
+    """unreadable, blank (an overloaded server), empty (says nothing), form (JSON of another: it would come again)."""
 
 
 class StructuredOutputError(APIResponseValidationError):
