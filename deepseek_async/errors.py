@@ -103,8 +103,8 @@ class DeepSeekError(Exception):
     retry_budget_exhausted: bool = False
     """Whether it would have been tried again, had retries not used up their share of the traffic already."""
     billed_attempts: Sequence[BilledAttempt] = ()
-    """The requests of the call that were billed although they gave no answer, where the server said for what; of a
-    run of tools those of all its turns."""
+    """The requests of the call that were billed although they gave no answer, or may have been (``usage.estimated``);
+    of a run of tools those of all its turns."""
     partial: ChatCompletion | None = None
     """What had arrived of a chat answer, assembled; None if nothing had. The server bills it all the same. When it was
     asked again, because an answer did not fit or called tools, and nothing arrived: the answer before."""

@@ -49,8 +49,7 @@ class CallEnded(msgspec.Struct, frozen=True, gc=False):
     finish_reason: str | None = None
     usage: CompletionUsage | None = None
     cost: float | None = None
-    """US dollars: with a budget, what it was charged for all attempts. None without one for a model whose price is
-    not known, or when nothing was answered."""
+    """US dollars for all attempts: with a budget, what it was charged. None when nothing was sent that is billed."""
     peak: bool = False
     """Whether the cost is at the peak price."""
     keep_alives: int = 0
@@ -65,7 +64,8 @@ class CallEnded(msgspec.Struct, frozen=True, gc=False):
     path: str = ""
     """Where it was sent, below the base URL: tells responses from chat completions."""
     billed_attempts: tuple[BilledAttempt, ...] = ()
-    """What was billed, attempt by attempt, where one of them gave no answer; ``usage`` is their sum."""
+    """What was billed, or may have been (``usage.estimated``), attempt by attempt, where one of them gave no answer;
+    ``usage`` is their sum."""
 
     @property
     def ok(self) -> bool:

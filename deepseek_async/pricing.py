@@ -85,9 +85,7 @@ class Meter:
         rate = self.rate(served, at) if served else None
         if rate is not None:
             return rate
-        name, rate = asked, self.rate(asked, at)
-        if rate is None:
-            name, rate = self._table.dearest(at)
+        name, rate = self._table.instead(asked, at)
         if self._unpriced is not None and name != (served or asked):
             self._unpriced(served or asked, name)
         return rate
@@ -152,6 +150,11 @@ class PriceTable(msgspec.Struct, frozen=True):
             if price.start <= moment:
                 return price
         return None
+
+    def instead(self, asked: str, at: float) -> tuple[str, Rate]:
+        """As which model an answer without a price of its own is charged: the one ``asked``, else the dearest."""
+        rate = self.rate(asked, at)
+        return self.dearest(at) if rate is None else (asked, rate)
 
     def dearest(self, at: float) -> tuple[str, Rate]:
         """The model whose answers cost most at that moment, and its rate: for one whose price is not known."""

@@ -49,6 +49,10 @@ class Lease(msgspec.Struct, gc=False, eq=False):
     """The money held for it."""
     content: bool = False
     """Whether any content of an answer has come."""
+    produced: int | None = None
+    """Characters of a stream that had come when it ended early."""
+    lost: bool = False
+    """Whether the server may have billed it without anybody having been told: the law is that of the money held."""
 
     # A struct's own repr would show what the server sent to whoever prints locals.
     __repr__ = object.__repr__
@@ -131,13 +135,14 @@ class Lease(msgspec.Struct, gc=False, eq=False):
         """
         if self.open:
             self.open = False
+            self.lost = usage is None and not refused and blame is not Blame.ORIGIN
             if self.charge is not None:
                 if usage is not None:
                     self.charge.served(usage, model)
                 elif refused or blame is Blame.ORIGIN:
                     self.charge.refused()
                 else:
-                    self.charge.faulted()
+                    self.charge.faulted(self.produced)
             scope = self.scope
             now = scope.loop.time()
             scope.window.ended(self._attempt, now, overload=overload)
@@ -152,7 +157,8 @@ class Lease(msgspec.Struct, gc=False, eq=False):
             if self.charge is not None and usage is not None:
                 self.charge.served(usage, model)
             elif self.charge is not None:
-                self.charge.abandoned(sent=sent)
+                self.charge.abandoned(sent=sent, produced=self.produced)
+            self.lost = sent and usage is None
             self._end_neutral()
             if not sent:
                 self.scope.unsent(self._tokens)

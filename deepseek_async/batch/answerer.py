@@ -100,6 +100,8 @@ class Answerer:
         """
         if result.billed_attempts:
             result.cost, result.saved = self._meter.charge(result.billed_attempts)
+            estimated = [attempt for attempt in result.billed_attempts if attempt.usage.estimated]
+            result.estimated_cost = self._meter.charge(estimated)[0] or 0.0
             return
         answer = result.completion
         if answer is None:

@@ -16,7 +16,9 @@ from deepseek_async.batch.result import BatchResult
 from deepseek_async.errors import APIError, DeepSeekError
 from deepseek_async.quotation import plain
 from deepseek_async.types import BilledAttempt
+from deepseek_async.types.answer import counters_in
 from deepseek_async.types.json_text import read
+from deepseek_async.types.usage import SentUsage
 
 FACTS: Final = "deepseek_async"
 """The extra key; readers of OpenAI's format ignore it."""
@@ -150,7 +152,7 @@ def encode_line(
     if result.predicted_cached_tokens is not None:
         text += b',"predicted_cached_tokens":%d' % result.predicted_cached_tokens
     if result.billed_attempts:
-        text += b',"billed":%b' % orjson.dumps([_billed(attempt) for attempt in result.billed_attempts])
+        text += b',"billed":%b' % as_json([_billed(attempt) for attempt in result.billed_attempts])
     if result.columns:
         text += _columns(result.columns)
     if origin:
@@ -294,19 +296,33 @@ def _columns(columns: Mapping[str, Any]) -> bytes:
 
 
 def _billed(attempt: BilledAttempt) -> dict[str, Any]:
-    """An attempt that was billed, with its usage in the API's form; ``failure`` says why it gave no answer."""
+    """An attempt that was billed, with its usage in the API's form; ``failure`` says why it gave no answer.
+
+    ``asked`` is the model whose price is taken if the one that served it has none, and ``corrected`` says of a usage
+    that it is not the server's.
+    """
     usage = attempt.usage
-    return {
-        "model": _presentable(attempt.model),
+    counted = counters_in(usage.counters(), SentUsage) or {}
+    said = {
+        "model": attempt.model,
+        "asked": attempt.asked if attempt.asked != attempt.model else None,
         "at": attempt.at,
         "failure": attempt.failure,
+        "response_id": attempt.response_id,
+        "corrected": usage.corrected,
+        # All that the server counted; what is read of it comes last, under one name.
         "usage": {
+            **counted,
             "prompt_tokens": usage.prompt_tokens,
             "prompt_cache_hit_tokens": usage.cached_tokens,
             "completion_tokens": usage.completion_tokens,
-            "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+            "completion_tokens_details": {
+                **counted.get("completion_tokens_details", {}),
+                "reasoning_tokens": usage.reasoning_tokens,
+            },
         },
     }
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _refusal(result: BatchResult) -> dict[str, Any] | None:

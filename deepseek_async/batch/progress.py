@@ -38,12 +38,16 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Part of ``prompt_tokens`` that came from the API's prefix cache."""
     completion_tokens: int
     cost: float
-    """US dollars so far, without answers of models whose price is not known."""
+    """US dollars so far; answers of a model without a price are charged as those of the one that was asked."""
     last_error: str | None
     saved: float = 0.0
     """US dollars that the prefix cache saved: part of what the rows would have cost without it."""
     resumes_at: float | None = None
     """While the job waits for off-peak hours, when they begin, in seconds since 1970."""
+    estimated_requests: int = 0
+    """Requests whose usage never came, or cannot be true: lost in a fault, or of a server that tells none."""
+    estimated_cost: float = 0.0
+    """Part of ``cost``, for them: the most that they can have cost."""
     copied: int = 0
     """Rows that got the answer of an equal row, part of ``ok`` and ``failed``."""
 
@@ -69,12 +73,17 @@ class Ending(msgspec.Struct, frozen=True, gc=False):
     failure: BatchResult | None = None
     saved: float = 0.0
     copied: bool = False
+    estimated_requests: int = 0
+    estimated_cost: float = 0.0
 
     @classmethod
     def of(cls, result: BatchResult, *, copied: bool = False) -> Self:
         """The counts of ``result``."""
         failure = result if result.error is not None else None
-        return cls(result.attempts, result.usage, result.cost, failure, result.saved, copied)
+        counts = (result.attempts, result.usage, result.cost, failure, result.saved, copied)
+        if not result.estimated_cost:
+            return cls(*counts)
+        return cls(*counts, sum(bill.usage.estimated for bill in result.billed_attempts), result.estimated_cost)
 
 
 class Tally:
@@ -84,7 +93,8 @@ class Tally:
         self.ok = self.failed = self.resumed = self.resumed_failed = 0
         self.requests = self.retried = self.copied = 0
         self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
-        self.cost = self.saved = 0.0
+        self.cost = self.saved = self.estimated_cost = 0.0
+        self.estimated_requests = 0
         self.last_error: str | None = None
         self.failures: Counter[str] = Counter()
         self.first_failures: list[BatchResult] = []
@@ -121,6 +131,8 @@ class Tally:
             self.completion_tokens += usage.completion_tokens
         if ending.cost:
             self.cost += ending.cost
+            self.estimated_cost += ending.estimated_cost
+            self.estimated_requests += ending.estimated_requests
             self.saved += ending.saved
 
     @property
@@ -156,4 +168,6 @@ class Tally:
             saved=self.saved,
             resumes_at=resumes_at,
             copied=self.copied,
+            estimated_requests=self.estimated_requests,
+            estimated_cost=self.estimated_cost,
         )

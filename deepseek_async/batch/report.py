@@ -85,7 +85,7 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def cost(self) -> float:
-        """US dollars of this run."""
+        """US dollars of this run, with ``progress.estimated_cost``: never less than what was billed."""
         return self.progress.cost
 
     @property

@@ -42,6 +42,8 @@ class BatchResult(msgspec.Struct, kw_only=True):
     cost: float | None = None
     """US dollars; None where nothing was sent, or nothing is known of what was billed. A model without a price is
     charged as the one that was asked, else as the dearest."""
+    estimated_cost: float = 0.0
+    """Part of ``cost``: the most that requests can have cost whose usage never came, or cannot be true."""
     saved: float = 0.0
     """US dollars that the tokens from the API's prefix cache would have cost more without it."""
     predicted_cached_tokens: int | None = None
@@ -49,7 +51,8 @@ class BatchResult(msgspec.Struct, kw_only=True):
     request_id: str | None = None
     """``x-ds-trace-id`` of the answer."""
     billed_attempts: tuple[BilledAttempt, ...] = ()
-    """Every request that was billed, where one of them gave no answer; ``usage`` and ``cost`` are their sums."""
+    """Every request that was billed, or may have been, where one of them gave no answer; ``usage`` and ``cost`` are
+    their sums. ``usage.estimated`` marks those of which no usage came."""
 
     columns: Mapping[str, Any] | None = None
     """What stood beside the request in its row, and was not sent; None if nothing did."""

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 
+from deepseek_async.call.metering import NO_USAGE
 from deepseek_async.types import Answer, BilledAttempt, CompletionUsage
 from deepseek_async.types.usage import added
 
 _log: Final = logging.getLogger("deepseek_async")
 
 
+LOST: Final = "no usage came of this attempt: counted is the most that it can have taken"
+"""What a usage says of itself that is an upper bound."""
+
+
 class Bill(msgspec.Struct, gc=False, eq=False):
-    """Grows with every attempt whose usage arrived. A call whose first attempt is answered has none."""
+    """Grows with every attempt that was billed, or may have been. A call whose first attempt is answered has none."""
 
     attempts: tuple[BilledAttempt, ...] = ()
 
@@ -33,16 +39,33 @@ class Bill(msgspec.Struct, gc=False, eq=False):
         failure: BaseException | None = None,
     ) -> None:
         """Take in an attempt: one that ended in ``failure``, or the one after it that did not."""
-        why = None if failure is None else type(failure).__name__
         served, name = getattr(answer, "model", None) or model, getattr(answer, "id", None) or None
-        self.attempts += (BilledAttempt(served, usage, at, why, name, model),)
-        if usage.corrected is not None:
+        self.attempts += (BilledAttempt(served, usage, at, _name_of(failure), name, model),)
+        if usage.corrected == NO_USAGE:
+            _say_unnamed(served)
+        elif usage.corrected is not None:
             _log.warning("what an answer was billed for cannot be as told: %s; %s", usage.corrected, _counted(usage))
+
+    def note_lost(self, most: CompletionUsage, *, model: str, at: float, failure: BaseException | None) -> None:
+        """Take in an attempt that the server may have billed without anybody having been told: for ``most``."""
+        total = most.prompt_tokens + most.completion_tokens
+        usage = msgspec.structs.replace(most, total_tokens=total, corrected=LOST)
+        self.attempts += (BilledAttempt(model, usage, at, _name_of(failure), None, model),)
 
     def leave_in(self, answer: Answer) -> None:
         """Let the usage of ``answer`` be the sum."""
         if self.attempts:
             answer.bill(self.attempts, self.usage)
+
+
+@lru_cache(maxsize=256)
+def _say_unnamed(model: str) -> None:
+    """Once for each model: it may be so with every answer of its server."""
+    _log.warning("no usage came with an answer of %.100r: what such answers are billed for is estimated", model)
+
+
+def _name_of(failure: BaseException | None) -> str | None:
+    return None if failure is None else type(failure).__name__
 
 
 def _counted(usage: CompletionUsage) -> str:

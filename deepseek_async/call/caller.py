@@ -13,6 +13,7 @@ from deepseek_async.call.fallback import Alternatives
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.call.stream_usage import StreamUsage
 from deepseek_async.codec.limits import DEFAULT_LIMITS, Limits
 from deepseek_async.errors import (
     APIError,
@@ -80,6 +81,7 @@ class Caller:
         self.halt: Halt | None = None
         self.budget = protections.budget
         self.surroundings = protections.surroundings
+        self.stream_usage = StreamUsage.of(gate.origin)
 
     def call(
         self,

@@ -22,7 +22,7 @@ _REFUSAL_BYTES: Final = 64 * 1024
 class Exchange(msgspec.Struct, gc=False, eq=False):
     """Reads a body, and ends lease, connection and timers together: exactly one of served, faulted, abandoned."""
 
-    _lease: Lease
+    lease: Lease
     response: Response
     watchdog: Watchdog
 
@@ -45,34 +45,34 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
     @property
     def open(self) -> bool:
         """Whether the attempt still holds its slot and connection."""
-        return self._lease.open
+        return self.lease.open
 
     def served(self, usage: CompletionUsage | None, model: str | None = None) -> None:
         """The answer is complete; ``usage`` is what it was billed for, and ``model`` who gave it."""
-        if self._lease.open:
+        if self.lease.open:
             self.response.release()
-            self._lease.served(usage, model)
+            self.lease.served(usage, model)
 
     def content_began(self) -> None:
         """The first content of a stream arrived."""
-        self._lease.content_began()
+        self.lease.content_began()
 
     def produced(self, characters: Callable[[], int]) -> None:
-        """The stream ends early; what of it had come decides how much of the money that was held is given back."""
-        if self._lease.open and self._lease.charge is not None:
-            self._lease.charge.produced = characters()
+        """The stream ends early; what of it had come decides what it may have been billed for."""
+        if self.lease.open:
+            self.lease.produced = characters()
 
     def faulted(self, error: APIError, usage: CompletionUsage | None = None, model: str | None = None) -> None:
         """The answer broke off or is no answer; ``usage`` is what it was billed for, if the server said so."""
-        if self._lease.open:
+        if self.lease.open:
             self.response.close()
-            end(self._lease, error, usage, model)
+            end(self.lease, error, usage, model)
 
     def abandoned(self, usage: CompletionUsage | None = None, model: str | None = None) -> None:
         """We do not want the rest of the answer; ``usage`` is what it was billed for, if the server has said so."""
-        if self._lease.open:
+        if self.lease.open:
             self.response.close()
-            self._lease.abandoned(sent=True, usage=usage, model=model)
+            self.lease.abandoned(sent=True, usage=usage, model=model)
 
 
 async def read_refusal(response: Response) -> APIStatusError:

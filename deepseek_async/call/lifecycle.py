@@ -13,13 +13,15 @@ import msgspec
 
 from deepseek_async.admission import Lease, Scope
 from deepseek_async.call.bill import Bill
-from deepseek_async.call.classification import end
+from deepseek_async.call.classification import Ending, end, rule_of
 from deepseek_async.call.exchange import Exchange, read_refusal
 from deepseek_async.call.fallback import Alternatives
+from deepseek_async.call.holding import hold, may_have_used, most_of
 from deepseek_async.call.metering import metered
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import LONGEST_BULK_WAIT, Pause, RetryPolicy, is_everybodys
-from deepseek_async.errors import APIError, APIStatusError, APITimeoutError, BudgetExceededError, RateLimitError
+from deepseek_async.call.stream_usage import accepted
+from deepseek_async.errors import APIError, APIStatusError, APITimeoutError, RateLimitError
 from deepseek_async.tracebacks import without_frames
 from deepseek_async.transport.protocol import Response
 from deepseek_async.transport.watchdog import Timeouts, Watchdog
@@ -141,9 +143,10 @@ class Call(msgspec.Struct, gc=False, eq=False):
                 failure = None if fault_of is None else fault_of(answer, exchange.response.headers)
             except APIError as error:
                 failure = error
-            except BaseException:
+            except BaseException as error:
                 if exchange is not None:
                     exchange.abandoned()
+                    self.lose(exchange.lease, error)
                 raise
             if exchange is not None:
                 self.request_id = exchange.request_id
@@ -170,13 +173,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
         return await self._exchange()
 
     async def _exchange(self) -> Exchange:
-        """An attempt that the server accepted. Failed attempts before it are retried."""
-        while True:
-            try:
-                return await self._attempt()
-            except APIError as error:
-                failure = error
-            await self._back_off(failure)
+        """An attempt of a stream that the server accepted. Failed attempts before it are retried."""
+        return await accepted(self, self._attempt, self._back_off)
 
     async def go_on(self, path: str, request: Mapping[str, Any]) -> Exchange | None:
         """The response to another request in the place of this one, within the same deadline.
@@ -198,12 +196,22 @@ class Call(msgspec.Struct, gc=False, eq=False):
             self.bill = Bill()
         self.bill.note(answer, usage, model=self.model, at=self.sent_at or 0.0, failure=failure)
 
+    def lose(self, lease: Lease, failure: BaseException | None) -> None:
+        """The attempt of ``lease`` has ended. What the server may have billed for it unseen is counted, once."""
+        if lease.lost and self.request.operation.output != "nothing":
+            lease.lost = False
+            self.bill = self.bill or Bill()
+            used = may_have_used(self._most or most_of(self.request), lease.produced)
+            self.bill.note_lost(used, model=self.model, at=self.sent_at or 0.0, failure=failure)
+
     def fault(self, exchange: Exchange, failure: APIError, answer: Answer | None = None) -> None:
         """What came of ``exchange``, as far as it is an ``answer``, is none. It may have been billed all the same."""
-        usage = None if answer is None else metered(answer, self.request, estimate=False)
+        whole = rule_of(failure).ending is Ending.SERVED
+        usage = None if answer is None else metered(answer, self.request, estimate=whole)
         exchange.faulted(failure, usage, getattr(answer, "model", None))
         if usage is not None and answer is not None:
             self.billed(answer, usage, failure)
+        self.lose(exchange.lease, failure)
         failure.request_id = failure.request_id or exchange.request_id
         self.caller.note(failure)
 
@@ -307,7 +315,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
             lease = self._scope.admit_nowait(self._tokens, bulk=self._bulk) or await self._admit()
         else:
             # The first door is the budget: nothing waits in the queue that may not be paid for.
-            charge = self._held(caller.budget) or await self._hold(caller.budget)
+            most = self._most = self._most or most_of(self.request)
+            charge = caller.budget.hold_nowait(most, self._scope.model) or await self._hold(caller.budget, most)
             try:
                 lease = self._scope.admit_nowait(self._tokens, bulk=self._bulk) or await self._admit()
             except BaseException:
@@ -328,44 +337,29 @@ class Call(msgspec.Struct, gc=False, eq=False):
             failure: APIError = await read_refusal(response)
         except APIError as error:
             failure = error
-        except BaseException:
+        except BaseException as error:
             watchdog.stop()
             lease.abandoned(sent=True)
+            self.lose(lease, error)
             raise
         watchdog.stop()
         end(lease, failure)
+        self.lose(lease, failure)
         self.caller.note(failure)
         raise failure
 
-    def _held(self, budget: Budget) -> Charge | None:
-        """Money for one attempt, if it takes no wait."""
-        if self._most is None:
-            self._most = self._can_use(budget)
-        return budget.hold_nowait(self._most, self._scope.model)
-
-    def _can_use(self, budget: Budget) -> CompletionUsage:
-        return budget.most(self.request.parameters, len(self.request.wire), self.request.operation)
-
-    async def _hold(self, budget: Budget) -> Charge:
+    async def _hold(self, budget: Budget, most: CompletionUsage) -> Charge:
         """Money for one attempt, perhaps of a cheaper model, as soon as it is there."""
-        most = self._most or self._can_use(budget)
         began = self.caller.loop.time()
         try:
-            async with asyncio.timeout_at(self._until):
-                try:
-                    return await budget.hold(most, self.model)
-                except BudgetExceededError as error:
-                    # A cheaper model of texts draws no pictures.
-                    if error.cheaper_model is None or self.request.operation.output != "text":
-                        raise
-                    cheaper = error.cheaper_model
-                charge = await budget.hold(most, cheaper)
+            charge = await hold(budget, most, self.request, self.model, self._until)
         except TimeoutError:
             raise self._deadline_passed("until other calls give money back or the budget's next day begins") from None
         finally:
             self.queued += self.caller.loop.time() - began
-        self._turn_to(self.caller, cheaper)
-        self.fallback = cheaper
+        if charge.model != self.model:
+            self._turn_to(self.caller, charge.model)
+            self.fallback = charge.model
         return charge
 
     def _deadline_passed(self, waiting: str) -> APITimeoutError:

@@ -79,8 +79,7 @@ class _StoredResponse:
 class _NothingOwed:
     """A lease that has ended."""
 
-    open = False
-    charge = None
+    open = lost = False
 
     def content_began(self) -> None:
         """Nobody wants to know."""

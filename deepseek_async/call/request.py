@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -12,6 +12,12 @@ from deepseek_async.codec.request import encode_request
 from deepseek_async.transport.protocol import Outgoing
 from deepseek_async.types.json_text import read
 from deepseek_async.types.operation import Operation
+
+_STREAM_OPTIONS: Final = "stream_options"
+_RESPONSES: Final = "/responses"
+"""Where the last event of every stream has the usage."""
+_ASKING: Final = b',"stream_options":{"include_usage":true}}'
+"""How a body ends that we have made ask for its usage."""
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -43,6 +49,23 @@ class Request(msgspec.Struct, frozen=True, gc=False):
             return self.form.texts()
         texts: Mapping[str, Any] = read(self.wire) if self.wire else {}
         return texts
+
+    @property
+    def asks_usage(self) -> bool:
+        """Whether we have made it ask for its usage: whoever asks by himself is not meant."""
+        return self.wire.endswith(_ASKING) and _STREAM_OPTIONS not in self.parameters
+
+    def asking_usage(self) -> Request:
+        """The same for a stream that is to tell its usage, unless the parameters say whether it is."""
+        named = _STREAM_OPTIONS in self.parameters or self.outgoing.path == _RESPONSES
+        return self if named or self.asks_usage else self._sending(self.wire[:-1] + _ASKING)
+
+    def not_asking_usage(self) -> Request:
+        """The same as it was before ``asking_usage``."""
+        return self._sending(self.wire.removesuffix(_ASKING) + b"}") if self.asks_usage else self
+
+    def _sending(self, body: bytes) -> Request:
+        return msgspec.structs.replace(self, outgoing=msgspec.structs.replace(self.outgoing, body=body))
 
     def asking(self, model: str, limit: int, *, elsewhere: bool) -> Request:
         """The same sent to another ``model``, or ``elsewhere``, which is told none of the caller's own headers.

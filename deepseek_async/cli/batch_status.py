@@ -81,6 +81,9 @@ def _figures(asked: Asked, account: Account, writer: str | None) -> dict[str, An
         "cost": account.cost,
         "simulated_cost": account.simulated_cost,
         "left_out_cost": account.left_out_cost,
+        "estimated_requests": account.estimated,
+        "estimated_cost": account.estimated_cost,
+        "charged_as": {name: model.charged_as for name, model in account.models.items() if model.charged_as},
         "saved_by_cache": account.saved_by_cache,
         "saved_by_hours": account.saved_by_hours,
     }
@@ -116,6 +119,11 @@ def _lines(figures: dict[str, Any], asked: Asked) -> Iterator[str]:
     if made_up:
         paid += " if it were not simulated" if made_up == figures["cost"] else f", {dollars(made_up)} of it simulated"
     yield f"  cost      {paid}"
+    if figures["estimated_requests"]:
+        requests = counted(figures["estimated_requests"], "request")
+        yield f"            {dollars(figures['estimated_cost'])} of it for {requests} whose usage is an estimate"
+    for name, charged_as in figures["charged_as"].items():
+        yield f"            the price of {name or 'a model without a name'} is not known: charged as {charged_as}"
 
 
 def _time(figures: dict[str, Any]) -> str:

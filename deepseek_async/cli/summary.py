@@ -69,6 +69,9 @@ def summary(
         f"{progress.completion_tokens:,} in the answers"
     )
     yield f"  cost      {dollars(report.cost)}{_saved(report)}" + (" if it were not simulated" if simulated else "")
+    if progress.estimated_requests:
+        requests = counted(progress.estimated_requests, "request")
+        yield f"            {dollars(progress.estimated_cost)} of it at most, for {requests} whose usage never came"
     if report.predicted_cached_tokens:
         share = progress.cached_tokens / report.predicted_cached_tokens
         yield (

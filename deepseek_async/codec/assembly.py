@@ -22,6 +22,7 @@ from deepseek_async.types import (
     ToolCall,
     ToolCallDelta,
 )
+from deepseek_async.types.usage import in_chat_terms
 from deepseek_async.unicode import joined
 
 
@@ -227,8 +228,8 @@ class Assembly(msgspec.Struct, gc=False):
         get = self._choices.get
         for chunk in chunks:
             if chunk.usage is not None:
-                self.usage = chunk.usage
-                self.usage._origin = (chunk._wire, ("usage",))  # noqa: SLF001
+                chunk.usage._origin = (chunk._wire, ("usage",))  # noqa: SLF001
+                self.usage = chunk.usage = in_chat_terms(chunk.usage)
             for choice in chunk.choices:
                 growing = get(choice.index) or self._start(chunk, choice)
                 delta = choice.delta

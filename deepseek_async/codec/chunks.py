@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar, Final, Generic
 
 import msgspec
@@ -12,7 +13,7 @@ from deepseek_async.codec.reader import ChunkT, ReaderState, WholeT, says_nothin
 from deepseek_async.codec.verdict import fault_of_emptiness, fault_of_ending, fault_of_stream
 from deepseek_async.errors import APIError, APIResponseValidationError
 from deepseek_async.tracebacks import without_frames
-from deepseek_async.types import ChatCompletion, ChatCompletionChunk, CompletionUsage
+from deepseek_async.types import ChatCompletion, ChatCompletionChunk, ChoiceDelta, ChunkChoice, CompletionUsage
 
 _DONE: Final = b"[DONE]"
 
@@ -21,6 +22,8 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
     """A stream of chunks with ``choices``, which ends with ``[DONE]``."""
 
     _decoder: ClassVar[AnswerDecoder[Any]]
+    _silence: ClassVar[Any]
+    """Makes a choice that says nothing."""
     assembly: Any = None
     _decode: Any = None
 
@@ -53,6 +56,8 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
         except APIResponseValidationError as error:
             self.failure, self.halted = without_frames(error), True
         self.progressed = self.assembly.add(chunks)
+        if self.usage_asked and self.assembly.usage is not None:
+            self._give_choices(chunks)
         if self.preface is not None:
             if chunks or self.halted:
                 self.preface = None
@@ -62,6 +67,15 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
             # What comes after the end of the answer takes nothing away from it.
             self.failure, self.error, self.done = None, None, True
         return chunks
+
+    def _give_choices(self, chunks: Iterable[Any]) -> None:
+        """A chunk with nothing but the usage, which the caller has not asked for, gets a choice that says nothing.
+
+        DeepSeek's last chunk has one: who reads ``chunk.choices[0]`` must not fail for what we wanted to know.
+        """
+        for chunk in chunks:
+            if not chunk.choices and chunk.usage is not None and self.assembly.finish_reasons:
+                chunk.choices = [self._silence()]
 
     @property
     def usage(self) -> CompletionUsage | None:
@@ -98,10 +112,15 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
         return any(choice.finish_reason for choice in chunk.choices)
 
 
+def _silent_choice() -> ChunkChoice:
+    return ChunkChoice(delta=ChoiceDelta(content=""))
+
+
 class ChunkReader(ChoicesReader[ChatCompletionChunk, ChatCompletion]):
     """A chat answer."""
 
     _decoder: ClassVar = AnswerDecoder(ChatCompletionChunk)
+    _silence: ClassVar = staticmethod(_silent_choice)
     assembly: Assembly = msgspec.field(default_factory=Assembly)
     # A field and no class attribute: that is looked for through all parents, on every read.
     _decode: Any = _decoder.decode_strictly

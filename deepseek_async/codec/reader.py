@@ -39,6 +39,8 @@ class ReaderState(msgspec.Struct, gc=False, eq=False):
     """Whether one of done, error and failure is set."""
     progressed: bool = False
     """Whether the last feed brought content, reasoning or a tool call."""
+    usage_asked: bool = False
+    """Whether we, and not the caller, have asked the server to tell the usage: see ``ChoicesReader``."""
     preface: bytearray | None = msgspec.field(default_factory=bytearray)
     """What came before the first event: blank lines, comments, or something that is no stream. None after it."""
     notes: dict[str, None] = {}
@@ -81,6 +83,7 @@ class StreamReader(Protocol[ChunkT, _WholeT_co]):
     error: Any
     halted: bool
     progressed: bool
+    usage_asked: bool
     preface: bytearray | None
 
     def __init__(self, events: SSEDecoder, /) -> None: ...

@@ -15,6 +15,7 @@ from deepseek_async.codec.verdict import error_in, fault_of_ending, fault_of_str
 from deepseek_async.errors import APIError, APIResponseValidationError
 from deepseek_async.quotation import quote
 from deepseek_async.types import Completion, CompletionChoice, CompletionLogprobs, CompletionUsage
+from deepseek_async.types.usage import in_chat_terms
 
 
 class TextAssembly(msgspec.Struct, gc=False):
@@ -32,8 +33,8 @@ class TextAssembly(msgspec.Struct, gc=False):
             if self._head is None:
                 self._head = msgspec.structs.replace(chunk, choices=[], _wire=b"", repaired=())
             if chunk.usage is not None:
-                self.usage = chunk.usage
-                self.usage._origin = (chunk._wire, ("usage",))  # noqa: SLF001
+                chunk.usage._origin = (chunk._wire, ("usage",))  # noqa: SLF001
+                self.usage = chunk.usage = in_chat_terms(chunk.usage)
             for choice in chunk.choices:
                 kept = self._choices.setdefault(choice.index, CompletionChoice(index=choice.index))
                 if choice.text:
@@ -87,6 +88,7 @@ class TextReader(ChoicesReader[Completion, Completion]):
     """A streamed text completion."""
 
     _decoder: ClassVar = AnswerDecoder(Completion)
+    _silence: ClassVar = CompletionChoice
     assembly: TextAssembly = msgspec.field(default_factory=TextAssembly)
     _decode: Any = _decoder.decode_strictly
 

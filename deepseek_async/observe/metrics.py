@@ -68,6 +68,7 @@ class Metrics(AtFork):
         self._content = Count("content_checks", "Answers by the content filter's verdict", ("verdict",))
         self._keep_alives = Count("keepalive_lines", "Reads that brought only keep-alive lines")
         self._incomplete = Count("stream_incomplete", "Answers that broke off")
+        self._estimated = Count("usage_estimated", "Calls of whose usage some is an estimate", ("model",))
         self._alerts = Count("budget_alerts", "Shares of the day's budget that were passed", ("share",))
         self._duration = Histogram("request_duration_seconds", "From call to end", _SECONDS, ("model",))
         self._first = Histogram("time_to_first_content_seconds", "Streams: call to content", _SECONDS, ("model",))
@@ -145,6 +146,8 @@ class Metrics(AtFork):
             self._cache_hits.add((event.tier,))
         elif event.usage is not None:
             model.count_usage(event.usage)
+            if event.usage.corrected is not None:
+                self._estimated.add((model.label,))
         if event.cost and outcome != "cached":
             # Attempts that failed may have been billed too.
             model.count_cost(event.cost, peak=event.peak)
@@ -159,7 +162,7 @@ class Metrics(AtFork):
         label = name if len(self._models) < _MOST_MODELS else "other"
         model = self._models.get(label)
         if model is None:
-            model = self._models[label] = _Model(self._duration.spread(label), self._first.spread(label))
+            model = self._models[label] = _Model(label, self._duration.spread(label), self._first.spread(label))
         return model
 
     # What prometheus_client asks of a collector.
@@ -173,6 +176,7 @@ class Metrics(AtFork):
         for count in (
             *_by_model(tuple(self._models.items())),
             *(self._retries, self._cache_hits, self._content, self._keep_alives, self._incomplete, self._alerts),
+            self._estimated,
         ):
             counter = CounterMetricFamily(PREFIX + count.name, count.about, labels=count.labels)
             for key, value in tuple(count.values.items()):
@@ -260,9 +264,21 @@ def _nothing() -> None:
 class _Model:
     """What is counted of one model, as plain attributes: this is done for every call."""
 
-    __slots__ = ("dollars", "duration", "first", "hit", "miss", "outcomes", "output", "peak_dollars", "reasoning")
+    __slots__ = (
+        "dollars",
+        "duration",
+        "first",
+        "hit",
+        "label",
+        "miss",
+        "outcomes",
+        "output",
+        "peak_dollars",
+        "reasoning",
+    )
 
-    def __init__(self, duration: Spread, first: Spread) -> None:
+    def __init__(self, label: str, duration: Spread, first: Spread) -> None:
+        self.label = label
         self.outcomes: dict[str, int] = {}
         self.duration = duration
         self.first = first

@@ -65,8 +65,16 @@ class LinkedPart(Part, kw_only=True):
         return value if isinstance(value, dict) else _declared(self)
 
 
-class Counters(LinkedPart, eq=False):
+class Counters(LinkedPart, eq=False, kw_only=True):
     """Numbers that the server bills by. Two are equal if all their numbers are."""
+
+    corrected: str | None = msgspec.field(default=None, name=OURS + "corrected")
+    """Why some of it is an estimate: the server said nothing, or what cannot be true; None for what it said."""
+
+    @property
+    def estimated(self) -> bool:
+        """Whether some of it is an estimate, and no less than what was billed; ``corrected`` says why."""
+        return self.corrected is not None
 
     def counters(self) -> dict[str, Any]:
         """All of them by name, also those that nobody declared; what is declared as it is here."""
@@ -75,7 +83,9 @@ class Counters(LinkedPart, eq=False):
 
     def detached(self) -> Self:
         """The same numbers without the bytes that they came in."""
-        return self.counting(self.counters())
+        made = self.counting(self.counters())
+        made.corrected = self.corrected
+        return made
 
     @classmethod
     def counting(cls, counters: dict[str, Any]) -> Self:
@@ -165,7 +175,7 @@ class Answer(Part):
     def billed_attempts(self) -> tuple[BilledAttempt, ...]:
         """Every request that was billed, where one of them gave no answer; ``usage`` is their sum. Else empty.
 
-        A request whose usage never came is not among them.
+        One whose usage never came is among them with the most that it can have used (``usage.estimated``).
         """
         return self._billed
 

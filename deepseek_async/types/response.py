@@ -82,6 +82,7 @@ class ResponseUsage(Counters):
             output_tokens=usage.completion_tokens,
             output_tokens_details=OutputTokensDetails(reasoning_tokens=usage.reasoning_tokens),
             total_tokens=usage.total_tokens,
+            corrected=usage.corrected,
         )
         of_chat = CompletionUsage.__struct_fields__
         further = {name: value for name, value in usage.counters().items() if name not in of_chat}
@@ -99,6 +100,7 @@ class ResponseUsage(Counters):
             prompt_cache_hit_tokens=cached,
             prompt_cache_miss_tokens=None if cached is None else self.input_tokens - cached,
             completion_tokens_details=None if details is None else CompletionTokensDetails(details.reasoning_tokens),
+            corrected=self.corrected,
         )
         chat._origin = self._origin  # noqa: SLF001  what nobody declared has one name everywhere
         return chat

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
-from deepseek_async.types.answer import OURS, Answer, Counters, Part
+from deepseek_async.types.answer import Answer, Counters, Part, counters_in
 
 
 class PromptTokensDetails(Part):
@@ -34,13 +34,6 @@ class CompletionUsage(Counters):
     prompt_cache_miss_tokens: int | None = None
     prompt_tokens_details: PromptTokensDetails | None = None
     completion_tokens_details: CompletionTokensDetails | None = None
-    corrected: str | None = msgspec.field(default=None, name=OURS + "corrected")
-    """What the server said that cannot be true, and was put right or estimated; None for what it said."""
-
-    def detached(self) -> Self:
-        made = super().detached()
-        made.corrected = self.corrected
-        return made
 
     @property
     def cached_tokens(self) -> int:
@@ -55,6 +48,56 @@ class CompletionUsage(Counters):
         """The part of ``completion_tokens`` spent on reasoning; 0 when thinking was off."""
         details = self.completion_tokens_details
         return (details.reasoning_tokens or 0) if details else 0
+
+
+class SentUsage(msgspec.Struct, gc=False):
+    """A usage under every name that servers give its counters; ``read`` is the one reading of them.
+
+    Chat completions and responses name the same counters otherwise, and DeepSeek names its prefix cache in a way of
+    its own beside OpenAI's; what stands in front of it passes on one, or the other, or both.
+    """
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    prompt_cache_hit_tokens: int | None = None
+    prompt_tokens_details: PromptTokensDetails | None = None
+    completion_tokens_details: CompletionTokensDetails | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    input_tokens_details: PromptTokensDetails | None = None
+    output_tokens_details: CompletionTokensDetails | None = None
+
+    def read(self) -> CompletionUsage:
+        """The same in chat's terms; of the prompt no more is cached than it has, and a negative figure is 0."""
+        prompt = max(0, self.prompt_tokens or self.input_tokens or 0)
+        completion = max(0, self.completion_tokens or self.output_tokens or 0)
+        prompt_details = self.prompt_tokens_details or self.input_tokens_details
+        completion_details = self.completion_tokens_details or self.output_tokens_details
+        usage = CompletionUsage(
+            prompt,
+            completion,
+            self.total_tokens or prompt + completion,
+            self.prompt_cache_hit_tokens,
+            prompt_tokens_details=prompt_details,
+            completion_tokens_details=completion_details,
+        )
+        if usage.cached_tokens or self.prompt_cache_hit_tokens is not None:
+            usage.prompt_cache_hit_tokens = min(max(0, usage.cached_tokens), prompt)
+            usage.prompt_cache_miss_tokens = prompt - usage.prompt_cache_hit_tokens
+        return usage
+
+
+def in_chat_terms(usage: CompletionUsage) -> CompletionUsage:
+    """``usage``, or what it says if its server named prompt and completion otherwise than this kind of answer does."""
+    if usage.prompt_tokens or usage.completion_tokens:
+        return usage
+    sent = counters_in(usage.to_dict(), SentUsage)
+    read = msgspec.convert(sent, SentUsage).read()
+    if not (read.prompt_tokens or read.completion_tokens):
+        return usage
+    read._origin = usage._origin  # noqa: SLF001  what nobody declared has one name everywhere
+    return read
 
 
 class BilledAttempt(msgspec.Struct, frozen=True, gc=False):

@@ -21,7 +21,7 @@ from deepseek_async.types import CompletionTokensDetails, CompletionUsage, Promp
 
 REQUEST = {"model": "deepseek-flash", "messages": MESSAGES, "max_tokens": 100}
 SENT = Sent(json.dumps(REQUEST).encode(), REQUEST)
-SAID = len("Hello")
+SAID = "Hello"
 MOST = 10**7
 """Tokens that no answer to this request can have taken, by far."""
 
@@ -74,7 +74,7 @@ def test_a_usage_as_deepseek_sends_it_takes_no_closer_look(prompt: int, completi
         PromptTokensDetails(hit),
         CompletionTokensDetails(reasoning),
     )
-    assert is_plain(usage, len(SENT.wire), SAID)
+    assert is_plain(usage, len(SENT.wire), len(SAID))
     assert believed(usage, SENT, SAID) is usage
 
 

@@ -4,7 +4,7 @@
 
 Plain calls, streams, responses, text completions, tools, structured answers and bulk rows, with faults, retries,
 fallbacks, cancellations and streams that are left. Where a usage arrived, the client's figures are the service's; and
-the budget, which must guess where none did, is never below them.
+where none did, which must be guessed, they are never below, with a budget or without one.
 """
 
 from __future__ import annotations
@@ -44,12 +44,15 @@ class Review:
 class Reconciliation:
     """One simulator, one client, so many calls; ``differences`` afterwards."""
 
-    def __init__(self, seed: int, calls: int, *, fault_rate: float = 0.1, bulk: bool = True) -> None:
+    def __init__(
+        self, seed: int, calls: int, *, fault_rate: float = 0.1, bulk: bool = True, budget: bool = True
+    ) -> None:
         self._chance = random.Random(seed)
         self._seed = seed
         self._left = calls
         self._fault_rate = fault_rate
         self._bulk_too = bulk
+        self._budget_too = budget
         self.ended: list[CallEnded] = []
         self.differences: list[str] = []
         self.summary = ""
@@ -75,7 +78,7 @@ class Reconciliation:
                 retry=RetryPolicy(max_attempts=3, base_delay=0, max_delay=0),
                 timeout=Timeouts(headers=20, first_content=20, idle=20, stall=20),
                 fallback_models=["deepseek-v4-pro"],
-                budget=budget,
+                budget=budget if self._budget_too else None,
                 listeners=[self._hear],
                 holidays=holidays,
                 breaker=None,
@@ -84,7 +87,7 @@ class Reconciliation:
             async with client:
                 await asyncio.gather(*(self._caller(client) for _ in range(CALLERS)))
                 await simulator.until(lambda statistics: statistics.in_flight == 0)
-                spent = budget.daily - budget.remaining
+                spent = budget.daily - budget.remaining if self._budget_too else None
             self._compare(simulator, spent)
 
     def _hear(self, event: Any) -> None:
@@ -156,7 +159,7 @@ class Reconciliation:
         async for _ in client.batch.map([f"Row {self._chance.random()}" for _ in range(3)], max_tokens=16):
             pass
 
-    def _compare(self, simulator: Simulator, spent: float) -> None:
+    def _compare(self, simulator: Simulator, spent: float | None) -> None:
         bills = {_plain(bill.id): bill for bill in simulator.ledger}
         known = self._known()
         for name, usage in known.items():
@@ -165,17 +168,23 @@ class Reconciliation:
         for ended in exactly:
             self._compare_cost(ended, sum(bills[name].dollars for name in _names(ended)))
         told, billed = sum(ended.cost or 0.0 for ended in self.ended), simulator.ledger.dollars
+        spent = told if spent is None else spent
         for who, dollars in (("events", told), ("the budget", spent)):
             if dollars + NANO * len(bills) < billed:
                 self.differences.append(f"{who} told ${dollars:.9f}, and ${billed:.9f} was billed")
+        usages = [ended.usage for ended in self.ended if ended.usage is not None]
+        for name in ("prompt_tokens", "completion_tokens"):
+            tokens, theirs = sum(getattr(usage, name) for usage in usages), getattr(simulator.ledger, name)
+            if tokens < theirs:
+                self.differences.append(f"events told {tokens:,} {name}, and {theirs:,} were billed")
         if abs(told - spent) > 1e-6 + NANO * len(self.ended):
             self.differences.append(f"events told ${told:.9f}, the budget ${spent:.9f}")
         mine = sum(ended.cost or 0.0 for ended in exactly)
-        theirs = sum(bills[name].dollars for ended in exactly for name in _names(ended))
+        ours = sum(bills[name].dollars for ended in exactly for name in _names(ended))
         self.summary = (
             f"seed {self._seed}: {len(self.ended):,} calls ended, {len(bills):,} requests billed ${billed:.6f}; "
             f"{len(known):,} usages arrived and were held against the ledger; {len(exactly):,} calls of which all "
-            f"arrived cost ${mine:.6f}, billed ${theirs:.6f}; events and budget say ${told:.6f} and ${spent:.6f} in "
+            f"arrived cost ${mine:.6f}, billed ${ours:.6f}; events and budget say ${told:.6f} and ${spent:.6f} in "
             f"all; {len(self.differences)} differences"
         )
 

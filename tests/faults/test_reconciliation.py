@@ -17,11 +17,12 @@ def no_row_is_logged_as_an_accident() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+@pytest.mark.parametrize("budget", [True, False])
 @pytest.mark.parametrize(("seed", "fault_rate", "bulk"), [(0, 0.1, False), (1, 0.3, False), (2, 0.0, True)])
 async def test_usage_and_cost_are_those_of_the_ledger_where_they_arrived_and_never_below(
-    seed: int, fault_rate: float, bulk: bool
+    seed: int, fault_rate: float, bulk: bool, budget: bool
 ):
-    reconciliation = Reconciliation(seed, calls=120, fault_rate=fault_rate, bulk=bulk)
+    reconciliation = Reconciliation(seed, calls=120, fault_rate=fault_rate, bulk=bulk, budget=budget)
     await reconciliation.run()
 
     assert reconciliation.differences == []

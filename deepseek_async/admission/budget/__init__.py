@@ -2,6 +2,6 @@
 
 from deepseek_async.admission.budget.budget import Budget
 from deepseek_async.admission.budget.charge import Charge
-from deepseek_async.admission.budget.estimate import most_usage
+from deepseek_async.admission.budget.estimate import most_usage, perhaps_used
 
-__all__ = ["Budget", "Charge", "most_usage"]
+__all__ = ["Budget", "Charge", "most_usage", "perhaps_used"]

@@ -12,14 +12,13 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from deepseek_async.admission.budget.calendar import Day, day_at, zone_of
 from deepseek_async.admission.budget.charge import Charge
-from deepseek_async.admission.budget.estimate import most_usage
 from deepseek_async.admission.budget.ledger import NANO, Ledger, nano
 from deepseek_async.admission.budget.store import Spending, Standing, Store
 from deepseek_async.errors import BudgetExceededError, ConfigurationError
@@ -29,7 +28,6 @@ from deepseek_async.labels import current_labels
 from deepseek_async.pricing import Meter, PriceTable, price_table
 from deepseek_async.private_files import state_folder
 from deepseek_async.types import CompletionUsage
-from deepseek_async.types.operation import Operation
 from deepseek_async.unpriced import say_unpriced
 
 _LOG: Final = logging.getLogger("deepseek_async")
@@ -134,10 +132,6 @@ class Budget(AtFork):
     def remaining(self) -> float:
         """US dollars not spent of the running day, as far as this process knows; negative if overspent."""
         return (self._cap - self._others.spent - self._ledger.spent) / NANO
-
-    def most(self, request: Mapping[str, Any], request_bytes: int, operation: Operation) -> CompletionUsage:
-        """What a call can use at most; what ``hold`` wants to know."""
-        return most_usage(request, request_bytes, operation)
 
     def hold_nowait(self, most: CompletionUsage, model: str) -> Charge | None:
         """Money for one attempt on ``model`` that uses at most ``most``; None if that takes more than a look."""

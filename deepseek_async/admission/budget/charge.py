@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 
+from deepseek_async.admission.budget.estimate import perhaps_used
 from deepseek_async.admission.budget.ledger import NANO, Ledger, nano
 from deepseek_async.pricing import Meter
 from deepseek_async.types import CompletionUsage
-
-_UNSEEN: Final = 256
-"""Tokens that the server may have made and we have not seen when we leave."""
 
 
 class Settled(Protocol):
@@ -27,12 +25,13 @@ class Charge(msgspec.Struct, gc=False, eq=False):
 
     | ending | money |
     |---|---|
-    | ``served(usage)`` | what the usage costs; all that was held if the server did not say |
+    | ``served(usage)`` | what the usage costs, also a corrected one; all that was held if nothing is known of it |
     | ``refused()``: an error status, or no connection | nothing |
     | ``faulted()``: reset, timeout, a stream that broke off | what may have been made: the server bills it |
     | ``abandoned(sent=…)``: we gave up | what may have been made if it was sent |
 
-    What may have been made is all that was held, unless ``produced`` says how much of a stream had come.
+    What may have been made is all that was held, unless ``produced`` says how much of a stream had come: see
+    ``perhaps_used``.
     """
 
     ledger: Ledger
@@ -46,8 +45,6 @@ class Charge(msgspec.Struct, gc=False, eq=False):
     tag: str
     _meter: Meter
     _owner: Settled
-    produced: int | None = None
-    """Characters of a stream that had come when it ended early."""
     used: int = 0
     """Nano-dollars that it has cost, once it has ended."""
     _open: bool = True
@@ -61,7 +58,7 @@ class Charge(msgspec.Struct, gc=False, eq=False):
 
     def served(self, usage: CompletionUsage | None, model: str | None = None) -> None:
         """The attempt gave an answer, from ``model`` if the server named one."""
-        if usage is None or usage.corrected is not None:
+        if usage is None:
             # What was held is the most that it can have cost.
             self._end(self.amount)
         else:
@@ -71,20 +68,18 @@ class Charge(msgspec.Struct, gc=False, eq=False):
         """The server answered with an error status."""
         self._end(0)
 
-    def faulted(self) -> None:
-        """The attempt failed after the server may have begun."""
-        self._end(self._perhaps_made())
+    def faulted(self, produced: int | None = None) -> None:
+        """The attempt failed after the server may have begun, and had ``produced`` so many characters of a stream."""
+        self._end(self._perhaps_made(produced))
 
-    def abandoned(self, *, sent: bool) -> None:
+    def abandoned(self, *, sent: bool, produced: int | None = None) -> None:
         """We gave the attempt up ourselves."""
-        self._end(self._perhaps_made() if sent else 0)
+        self._end(self._perhaps_made(produced) if sent else 0)
 
-    def _perhaps_made(self) -> int:
-        if self.produced is None:
+    def _perhaps_made(self, produced: int | None) -> int:
+        if produced is None:
             return self.amount
-        # A token may be less than a character, in scripts whose characters are several bytes long.
-        tokens = min(self.most.completion_tokens, 2 * self.produced + _UNSEEN)
-        usage = CompletionUsage(prompt_tokens=self.most.prompt_tokens, completion_tokens=tokens)
+        usage = perhaps_used(self.most, produced)
         return min(self.amount, nano(self._meter.rate_of(None, self.model, self.at).cost(usage)))
 
     def _end(self, used: int) -> None:

@@ -19,6 +19,9 @@ _TOKENS_PER_IMAGE: Final = 1_024
 _TOKENS_PER_PICTURE: Final = 6_240
 """Of a generated picture at most (OpenAI docs, image generation: high quality, 1024 x 1536)."""
 
+_UNSEEN: Final = 256
+"""Tokens that the server may have made and we have not seen when a stream ends early."""
+
 _TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text", "reasoning_text", "summary_text", "refusal"})
 
 
@@ -43,6 +46,18 @@ def most_usage(request: Mapping[str, Any], request_bytes: int, operation: Operat
         prompt_tokens=request_bytes + _TOKENS_PER_IMAGE * _images(request),
         completion_tokens=most_tokens(request, operation),
     )
+
+
+def perhaps_used(most: CompletionUsage, produced: int | None) -> CompletionUsage:
+    """What an attempt may have used whose usage never came: all that it can, or what ``produced`` speaks for.
+
+    Those are the characters of a stream that had come when it ended early.
+    """
+    if produced is None:
+        return most
+    # A token may be less than a character, in scripts whose characters are several bytes long.
+    completion = min(most.completion_tokens, 2 * produced + _UNSEEN)
+    return CompletionUsage(prompt_tokens=most.prompt_tokens, completion_tokens=completion)
 
 
 def _most_text(request: Mapping[str, Any], operation: Operation) -> int:

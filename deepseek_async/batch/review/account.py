@@ -9,10 +9,9 @@ import msgspec
 
 from deepseek_async.batch.review.asked import Asked
 from deepseek_async.batch.review.distribution import Distribution
-from deepseek_async.batch.review.output import Bill, Line, Usage
+from deepseek_async.batch.review.output import Bill, Line
 from deepseek_async.batch.review.timeline import SPANS, Timeline
 from deepseek_async.pricing import PriceTable
-from deepseek_async.types import CompletionUsage
 
 _EXAMPLES: Final = 3
 _ROWS_A_SPAN: Final = 2
@@ -38,13 +37,20 @@ class Tokens(msgspec.Struct):
         """All of them."""
         return self.cached + self.fresh + self.reasoning + self.answer
 
+    def add(self, more: Tokens) -> None:
+        """Take ``more`` in."""
+        self.cached += more.cached
+        self.fresh += more.fresh
+        self.reasoning += more.reasoning
+        self.answer += more.answer
+
 
 class ModelAccount(msgspec.Struct):
     """What one model answered and cost."""
 
     rows: int = 0
-    priced: bool = False
-    """Whether the model's price is known."""
+    charged_as: str = ""
+    """The model whose price is taken, because its own is not known."""
     cost: float = 0.0
     peak_rows: int = 0
     peak_cost: float = 0.0
@@ -55,6 +61,9 @@ class Account:
 
     def __init__(self, prices: PriceTable, timeline: Timeline | None = None) -> None:
         self._prices = prices
+        starts = [price.start.timestamp() for dated in prices.prices.values() for price in dated]
+        self._first, self._undated = min(starts), max(starts)
+        """An answer that names no moment, or one before all prices, is charged at those that came last."""
         self.ok = self.failed = 0
         self.cut_off = 0
         """Answers that ended at ``max_tokens``."""
@@ -70,7 +79,11 @@ class Account:
         self.replaced = 0
         self.replaced_cost = 0.0
         self.unpriced = 0
-        """Answers of models whose price is not known."""
+        """Answers of models whose price is not known: charged as the model that was asked, or as the dearest."""
+        self.estimated = 0
+        """Requests whose usage the server did not say, or not so that it can be true: it is an estimate."""
+        self.estimated_cost = 0.0
+        """Part of ``cost``, for them."""
         self.saved_by_cache = 0.0
         self.saved_by_hours = 0.0
         """US dollars that requests outside peak hours cost less than in them."""
@@ -135,44 +148,49 @@ class Account:
     def _pay(self, bill: Bill, cost: float | None) -> float:
         """Add one request, which took ``cost`` US dollars if that is known; returns what it took."""
         usage, model, at = bill.usage, bill.model or "", bill.at or 0.0
-        cached = usage.cached_tokens
-        fresh = usage.prompt_tokens - cached
+        if at < self._first:
+            at = self._undated
         reasoning = min(usage.reasoning_tokens, usage.completion_tokens)
-        answer = usage.completion_tokens - reasoning
-        for kind, number in (("cached", cached), ("fresh", fresh), ("reasoning", reasoning), ("answer", answer)):
-            setattr(self.tokens, kind, getattr(self.tokens, kind) + number)
-        price = self._prices.price(model, at)
+        used = Tokens(
+            cached=usage.cached_tokens,
+            fresh=usage.prompt_tokens - usage.cached_tokens,
+            reasoning=reasoning,
+            answer=usage.completion_tokens - reasoning,
+        )
+        self.tokens.add(used)
         account = self.models.setdefault(model, ModelAccount())
         account.rows += 1
+        price = self._prices.price(model, at)
+        known = 1.0
         if price is None:
             self.unpriced += 1
-            return cost or 0.0
-        account.priced = True
+            account.charged_as, rate = self._prices.instead(bill.asked, at)
+            price = self._prices.price(account.charged_as, at)
+            if cost is not None and (charged := rate.cost(usage)):
+                known = cost / charged  # the run knew which model it had asked
+        assert price is not None  # noqa: S101  the dearest has one
         peak = self._prices.is_peak(at) and price.peak_factor != 1.0
-        factor = (price.peak_factor if peak else 1.0) / 1_000_000
-        by_kind = self.cost_by_kind
-        by_kind.cached += cached * price.cache_hit * factor
-        by_kind.fresh += fresh * price.cache_miss * factor
-        by_kind.reasoning += reasoning * price.output * factor
-        by_kind.answer += answer * price.output * factor
-        self.saved_by_cache += cached * (price.cache_miss - price.cache_hit) * factor
+        factor = known * (price.peak_factor if peak else 1.0) / 1_000_000
+        by_kind = Tokens(
+            cached=used.cached * price.cache_hit * factor,
+            fresh=used.fresh * price.cache_miss * factor,
+            reasoning=used.reasoning * price.output * factor,
+            answer=used.answer * price.output * factor,
+        )
+        self.cost_by_kind.add(by_kind)
+        self.saved_by_cache += used.cached * (price.cache_miss - price.cache_hit) * factor
         if cost is None:
-            cost = self._prices.cost(_as_billed(usage), model, at) or 0.0
+            cost = by_kind.total
         account.cost += cost
+        if bill.corrected is not None:
+            self.estimated += 1
+            self.estimated_cost += cost
         if peak:
             account.peak_rows += 1
             account.peak_cost += cost
         else:
             self.saved_by_hours += cost * (price.peak_factor - 1.0)
         return cost
-
-
-def _as_billed(usage: Usage) -> CompletionUsage:
-    return CompletionUsage(
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        prompt_cache_hit_tokens=usage.cached_tokens,
-    )
 
 
 def account_of(asked: Asked, prices: PriceTable) -> Account:

@@ -149,7 +149,8 @@ def _cell(value: Any) -> str | None:
 
 def _record(row: AskedRow) -> dict[str, Any]:
     line = row.line or Line(row.custom_id, facts=Facts(attempts=0))
-    message, usage = line.message, line.body.usage
+    message, sent = line.message, line.body.usage
+    usage = None if sent is None else sent.read()
     calls = bytes(message.tool_calls)
     return {
         "index": row.index,

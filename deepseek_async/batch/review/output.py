@@ -19,32 +19,11 @@ from deepseek_async.batch.run_record import decode_manifest
 from deepseek_async.codec import finish_reason
 from deepseek_async.codec.repair import repaired
 from deepseek_async.errors import ConfigurationError
+from deepseek_async.types import CompletionUsage
 from deepseek_async.types.json_text import read, write
+from deepseek_async.types.usage import SentUsage
 
 _WORD: Final = (1 << 64) - 1
-
-
-class Usage(msgspec.Struct, gc=False):
-    """Tokens as the server billed them."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_cache_hit_tokens: int | None = None
-    completion_tokens_details: Details | None = None
-
-    @property
-    def cached_tokens(self) -> int:
-        """Prompt tokens out of the prefix cache."""
-        return self.prompt_cache_hit_tokens or 0
-
-    @property
-    def reasoning_tokens(self) -> int:
-        """The part of the completion spent on reasoning."""
-        return (self.completion_tokens_details.reasoning_tokens or 0) if self.completion_tokens_details else 0
-
-
-class Details(msgspec.Struct, gc=False):
-    reasoning_tokens: int | None = None
 
 
 class Message(msgspec.Struct, gc=False):
@@ -62,7 +41,7 @@ class Body(msgspec.Struct, gc=False):
     model: str | None = None
     created: float | None = None
     choices: list[Choice] = []
-    usage: Usage | None = None
+    usage: SentUsage | None = None
 
 
 class Response(msgspec.Struct, gc=False):
@@ -82,7 +61,16 @@ class Bill(msgspec.Struct, gc=False):
     model: str | None = None
     at: float | None = None
     """When it was sent, in seconds since 1970."""
-    usage: Usage = msgspec.field(default_factory=Usage)
+    sent: SentUsage = msgspec.field(default_factory=SentUsage, name="usage")
+    asked: str = ""
+    """The model that was asked, where the line says it."""
+    corrected: str | None = None
+    """Why the usage is an estimate: what the server said of it cannot be true, or it said nothing."""
+
+    @property
+    def usage(self) -> CompletionUsage:
+        """What it was billed for."""
+        return self.sent.read()
 
 
 class Facts(msgspec.Struct, gc=False):

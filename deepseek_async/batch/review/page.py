@@ -21,6 +21,8 @@ _KINDS: Final = (
     ("answer", "Answer"),
 )
 _MARKS: Final = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
+_NAMED: Final = 5
+"""Models without a price that are named."""
 _MESSAGE: Final = 400
 _SHORT: Final = 60.0
 """Seconds of a job below which the time of day says less than the time since its start."""
@@ -128,7 +130,17 @@ def _notices(account: Account, damaged: int) -> Iterator[str]:
             f"{dollars(account.replaced_cost)}, which is in the sums."
         )
     if account.unpriced:
-        yield f"The price of {counted(account.unpriced, 'answer')} is not known: the model is not in the list."
+        models = [(name, model.charged_as) for name, model in account.models.items() if model.charged_as]
+        charged = ", ".join(
+            f"{escape(_cut(name or '-', 40))} as {escape(as_which)}" for name, as_which in models[:_NAMED]
+        )
+        more = ", …" if len(models) > _NAMED else ""
+        yield f"The price of {counted(account.unpriced, 'answer')} is not known; charged are {charged}{more}."
+    if account.estimated:
+        yield (
+            f"Of {counted(account.estimated, 'request')} no usage came that can be true: what they are counted as, "
+            f"{dollars(account.estimated_cost)}, is an estimate."
+        )
     if damaged:
         yield f"Damaged and left out: {counted(damaged, 'line')}. The next run sends the rows again."
     if account.left_out_cost:
@@ -209,7 +221,7 @@ def _models(account: Account) -> str:
         (
             escape(name or "not named"),
             f"{model.rows:,}",
-            dollars(model.cost) if model.priced else "not known",
+            dollars(model.cost),
             f"{dollars(model.peak_cost)}" if model.peak_rows else "-",
         )
         for name, model in sorted(account.models.items(), key=lambda item: -item[1].rows)

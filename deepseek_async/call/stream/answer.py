@@ -91,6 +91,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
     def _read_from(self, exchange: Exchange, reader: StreamReader[ChunkT, WholeT]) -> None:
         self._exchange = exchange
         self._reader = reader
+        reader.usage_asked = self._call.request.asks_usage
         self._received = 0
         # Bytes that may be received before what is kept of them is looked at.
         self._unchecked = min(_LOOK, self._limits.body)
@@ -225,6 +226,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         if self._exchange.open and self._reader.whole:
             usage = metered(self._reader.answer(), self._call.request, estimate=False)
         self._exchange.abandoned(usage, self._reader.model)
+        self._call.lose(self._exchange.lease, None)
 
     def _characters(self) -> int:
         return self._reader.size
@@ -319,7 +321,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         if isinstance(self._failure, ReasoningBudgetExhaustedError):
             # The service did what it was asked for.
             answer = self._reader.answer()
-            usage = metered(answer, self._call.request, estimate=False)
+            usage = metered(answer, self._call.request)
             self._exchange.served(usage, self._reader.model)
         if self._failure is not None:
             return []

@@ -34,7 +34,7 @@ class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
     def completion(self) -> ChatCompletion:
         """The whole answer: content, reasoning, tool calls and usage. Raises DeepSeekError before the end.
 
-        If ``resumed``, the usage is that of the second request: what the first one cost is not known.
+        If ``resumed``, the usage is that of both requests; what the first one used is an estimate.
         """
         completion = self._whole()
         completion.resumed = self.resumed

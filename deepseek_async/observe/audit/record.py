@@ -78,6 +78,7 @@ def call_line(event: CallEnded, *, content: bool) -> bytes:
             "cached_tokens": usage.cached_tokens,
             "completion_tokens": usage.completion_tokens,
             "reasoning_tokens": usage.reasoning_tokens,
+            **({"estimated": usage.corrected} if usage.corrected is not None else {}),
         },
         "cost": event.cost,
         "simulated": True if is_simulated(event.response_id) or is_simulated(event.request_id) else None,

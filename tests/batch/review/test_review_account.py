@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from csv import DictReader
+from io import BytesIO, StringIO
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 from answers import BEGAN, answered, failed, written
 from hypothesis import given
@@ -12,9 +16,11 @@ from hypothesis import strategies as st
 from deepseek_async.batch.review.account import Account, account_of
 from deepseek_async.batch.review.asked import LatestRun
 from deepseek_async.batch.review.distribution import Distribution
+from deepseek_async.batch.review.export import export
 from deepseek_async.batch.review.output import Output
 from deepseek_async.batch.review.timeline import SPANS, Timeline
 from deepseek_async.pricing import price_table
+from deepseek_async.types import BilledAttempt, CompletionUsage
 
 IN_PEAK = BEGAN + 3600
 
@@ -68,10 +74,77 @@ def test_failures_are_counted_by_kind_with_the_first_three_of_each(tmp_path: Pat
     assert it.cut_off == 1
 
 
-def test_a_model_without_a_price_counts_as_free_and_is_told(tmp_path: Path):
-    it = account(tmp_path, answered(0, model="other"))
+@pytest.mark.parametrize("started", [BEGAN, None])
+def test_a_model_without_a_price_costs_what_the_dearest_does_and_that_is_told(tmp_path: Path, started: float | None):
+    charged = "deepseek-v4-pro"
+    it = account(tmp_path, answered(0, model="other", started=started))
 
-    assert (it.cost, it.unpriced, it.models["other"].rows) == (0.0, 1, 1)
+    dearest = account(tmp_path, answered(0, model=charged))
+    assert it.cost == pytest.approx(dearest.cost)
+    assert it.cost_by_kind.total == pytest.approx(it.cost)
+    assert (it.unpriced, it.models["other"].rows, it.models["other"].charged_as) == (1, 1, charged)
+
+
+def test_what_a_run_charged_for_a_model_without_a_price_is_divided_among_the_kinds(tmp_path: Path):
+    it = account(tmp_path, answered(0, model="other", cost=0.25))
+
+    assert it.cost == it.models["other"].cost == 0.25
+    assert it.cost_by_kind.total == pytest.approx(0.25)
+
+
+def billed(failure: str | None, usage: CompletionUsage, **facts: str) -> BilledAttempt:
+    return BilledAttempt("other", usage, BEGAN, failure, **facts)
+
+
+def test_a_request_of_several_is_charged_as_the_model_that_was_asked(tmp_path: Path):
+    usage = CompletionUsage(1000, 100, 1100)
+    bills = tuple(billed(failure, usage, asked="deepseek-flash") for failure in ("APIResponseValidationError", None))
+    it = account(tmp_path, failed(0, billed_attempts=bills))
+
+    assert it.cost == pytest.approx(2 * (1000 * 0.15e-6 + 100 * 0.6e-6))
+    assert it.models["other"].charged_as == "deepseek-flash"
+
+
+def test_what_is_an_estimate_is_told_apart(tmp_path: Path):
+    lost = CompletionUsage(1000, 100, 1100, corrected="no usage came")
+    bills = (
+        billed("APITimeoutError", lost, asked="deepseek-flash"),
+        billed(None, CompletionUsage(1000, 0, 1000), asked="deepseek-flash"),
+    )
+    it = account(tmp_path, failed(0, billed_attempts=bills))
+
+    assert it.estimated == 1
+    assert it.estimated_cost == pytest.approx(1000 * 0.15e-6 + 100 * 0.6e-6)
+    assert it.cost == pytest.approx(it.estimated_cost + 1000 * 0.15e-6)
+
+
+SPELLINGS: list[dict[str, Any]] = [
+    {"prompt_tokens": 100, "completion_tokens": 7, "prompt_cache_hit_tokens": 80},
+    {"prompt_tokens": 100, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 80}},
+    {
+        "prompt_tokens": 100,
+        "completion_tokens": 7,
+        "prompt_cache_hit_tokens": None,
+        "prompt_tokens_details": {"cached_tokens": 80},
+    },
+    {"input_tokens": 100, "output_tokens": 7, "input_tokens_details": {"cached_tokens": 80}},
+]
+
+
+@pytest.mark.parametrize("usage", SPELLINGS)
+def test_a_usage_is_read_under_whatever_names_its_server_gives_it(tmp_path: Path, usage: dict[str, Any]):
+    body = {"model": "deepseek-flash", "created": BEGAN, "choices": [], "usage": usage}
+    line = {"id": "1", "custom_id": "a", "response": {"status_code": 200, "body": body}, "error": None}
+    it = account(tmp_path, orjson.dumps(line) + b"\n")
+
+    assert (it.tokens.cached, it.tokens.fresh, it.tokens.answer) == (80, 20, 7)
+    assert it.cost == pytest.approx(80 * 0.003e-6 + 20 * 0.15e-6 + 7 * 0.6e-6)
+    target = BytesIO()
+    output = Output(tmp_path / "out.jsonl")
+    output.read()
+    export(LatestRun(output), target, "csv")
+    (row,) = DictReader(StringIO(target.getvalue().decode()))
+    assert (row["prompt_tokens"], row["cached_tokens"], row["completion_tokens"]) == ("100", "80", "7")
 
 
 def test_promised_hits_are_compared_with_those_of_the_same_rows(tmp_path: Path):
