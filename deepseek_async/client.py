@@ -65,7 +65,8 @@ class AsyncDeepSeek:
       them. The answer's ``fallback`` says who gave it.
     - ``account``: a name for the account behind the key, for users of several keys of one account, who then share
       what was learned about its limits; by default each key is an account.
-    - ``proxy``: URL of an HTTP proxy. Proxy environment variables are not read.
+    - ``proxy``: URL of an HTTP proxy, else ``HTTPS_PROXY`` or ``ALL_PROXY``, except for what ``NO_PROXY`` names and for
+      this machine; ``trust_env=False`` leaves these variables unread.
     - ``default_headers``: sent with every request to the origin of ``base_url``.
     - ``endpoints``: other servers for what DeepSeek does not have, as URLs or Endpoints:
       ``{"embeddings": "https://…/v1"}``; completions, embeddings, files, fine_tunes, images, responses.
@@ -98,6 +99,7 @@ class AsyncDeepSeek:
         retry: RetryPolicy | int | None = None,
         max_retries: int | None = None,
         proxy: str | None = None,
+        trust_env: bool = True,
         default_headers: Mapping[str, str] | None = None,
         endpoints: Mapping[Family, str | Endpoint] | None = None,
         holidays: Iterable[date] | None = None,
@@ -126,6 +128,7 @@ class AsyncDeepSeek:
             retry=retry,
             max_retries=max_retries,
             proxy=proxy,
+            trust_env=trust_env,
             default_headers=default_headers,
             endpoints=endpoints,
             holidays=holidays,
@@ -207,7 +210,7 @@ class AsyncDeepSeek:
         """
         from deepseek_async.configuration import SettingsFile  # noqa: PLC0415  brings PyYAML
 
-        file = SettingsFile(path)
+        file = SettingsFile(path, trust_env=arguments.get("trust_env"))
         if file.log_level is not None:
             write_to_stderr(file.log_level)
         given = file.arguments()

@@ -5,8 +5,8 @@
     ├─ InvalidRequestError              refused on this side, nothing was sent (also a ValueError)
     ├─ APIError                         the call failed on the way or on the other side
     │  ├─ CircuitOpenError              not sent: the breaker is open after repeated failures; .retry_after
-    │  ├─ APIConnectionError            no answer; .reason: unreachable, tls, lost, protocol, descriptors, closed,
-    │  │                                 forked
+    │  ├─ APIConnectionError            no answer; .reason: unreachable, proxy, tls, lost, protocol, descriptors,
+    │  │                                 closed, forked
     │  │  └─ APITimeoutError            .phase: connect, headers, first_content, idle, stall, attempt, total
     │  ├─ StreamInterruptedError        the answer broke off; .partial holds what had arrived
     │  ├─ APIResponseValidationError    an answer that cannot be read, or an empty one
@@ -176,9 +176,10 @@ class APIConnectionError(APIError):
     connected: bool = False
     """Whether a connection had been made; False means that the server saw nothing of this attempt."""
     reason: str = "lost"
-    """unreachable (refused, DNS, no connection in time), tls, lost (broke off), protocol (not proper HTTP),
-    descriptors (this process may open no more sockets), closed (the client was closed) or forked (the answer is
-    read by the process that this one was forked from)."""
+    """unreachable (refused, DNS, no connection in time), proxy (one on the way refuses, and would again;
+    ``status_code`` is its own), tls, lost (broke off), protocol (not proper HTTP), descriptors (this process may open
+    no more sockets), closed (the client was closed) or forked (the answer is read by the process that this one was
+    forked from)."""
     reused: bool = False
     """Whether it broke before any byte of a response on a connection that had served an earlier request: the
     server had closed it while it was idle, and saw nothing of this attempt."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -22,6 +21,9 @@ from deepseek_async.lint import LintMode
 from deepseek_async.private_files import cache_folder
 from deepseek_async.redaction import redact
 from deepseek_async.transport.fields import checked
+from deepseek_async.transport.hosts import is_loopback
+from deepseek_async.transport.proxies import Proxy, proxies_to
+from deepseek_async.transport.tls import check_authorities
 from deepseek_async.transport.watchdog import Timeouts
 
 DEFAULT_BASE_URL: Final = "https://api.deepseek.com"
@@ -40,7 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_concurrency: int | Literal["auto"]
     requests_per_minute: float | None
     tokens_per_minute: float | None
-    proxy: str | None
+    proxies: Mapping[str, Proxy] = {}
+    """The proxy to each server that is reached through one, by the server's base URL."""
     default_headers: Mapping[str, str]
     endpoints: Mapping[str, Endpoint] = {}
     holidays: frozenset[date] = frozenset()
@@ -82,6 +85,7 @@ def settings_from(
     retry: RetryPolicy | int | None,
     max_retries: int | None = None,
     proxy: str | None,
+    trust_env: bool = True,
     default_headers: Mapping[str, str] | None,
     endpoints: Mapping[Family, str | Endpoint] | None = None,
     holidays: Iterable[date] | None = None,
@@ -97,13 +101,19 @@ def settings_from(
 ) -> Settings:
     """Check the arguments and fill the gaps from the environment.
 
-    Reads ``DEEPSEEK_BASE_URL``, ``DEEPSEEK_ASYNC_MAX_CONCURRENCY``, ``DEEPSEEK_ASYNC_CACHE_DIR`` and
-    ``DEEPSEEK_ASYNC_HOLIDAYS``.
+    Reads ``DEEPSEEK_BASE_URL``, ``DEEPSEEK_ASYNC_MAX_CONCURRENCY``, ``DEEPSEEK_ASYNC_CACHE_DIR``,
+    ``DEEPSEEK_ASYNC_HOLIDAYS`` and, with ``trust_env``, ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``.
     Raises ConfigurationError, naming the setting, for one that is missing or cannot be used.
     """
     variable = None if _text("base_url", base_url) else _variable("DEEPSEEK_BASE_URL", environment)
     url = _checked_url("DEEPSEEK_BASE_URL" if variable else "base_url", base_url or variable or DEFAULT_BASE_URL)
     concurrency = _concurrency(max_concurrency, _variable("DEEPSEEK_ASYNC_MAX_CONCURRENCY", environment))
+    others = _checked_endpoints(endpoints or {}, api_key, url)
+    backup = _fallback(fallback, api_key, url)
+    servers = [url, *(endpoint.base_url for endpoint in (backup, *others.values()) if endpoint is not None)]
+    proxies = proxies_to(servers, _text("proxy", proxy), _proxies_of(trust_env, environment))
+    if any(address.startswith("https:") for address in (*servers, *(one.url for one in proxies.values()))):
+        check_authorities()
     return Settings(
         api_key=api_key,
         base_url=url,
@@ -112,9 +122,9 @@ def settings_from(
         max_concurrency=concurrency,
         requests_per_minute=_above_zero("requests_per_minute", requests_per_minute),
         tokens_per_minute=_above_zero("tokens_per_minute", tokens_per_minute),
-        proxy=_proxy(proxy),
+        proxies=proxies,
         default_headers=checked("default_headers", default_headers or {}, ConfigurationError),
-        endpoints=_checked_endpoints(endpoints or {}, api_key, url),
+        endpoints=others,
         holidays=holidays_from(holidays, environment),
         lint=_lint(lint),
         tokenizer=_path("tokenizer", tokenizer),
@@ -123,7 +133,7 @@ def settings_from(
         breaker=_breaker(breaker),
         limits=_limits(limits),
         fallback_models=_fallback_models(fallback_models),
-        fallback=_fallback(fallback, api_key, url),
+        fallback=backup,
         cache_folder=_folder_to_remember_in(url, environment) if concurrency == "auto" else None,
     )
 
@@ -222,18 +232,10 @@ def _list_of(name: str, value: Any, what: str) -> list[Any]:
     return list(value)
 
 
-def _proxy(url: str | None) -> str | None:
-    """The proxy as it was given; it may hold a password, so it is not shown."""
-    if _text("proxy", url) is None:
-        return None
-    try:
-        parts = urlsplit(str(url))
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ConfigurationError("proxy must be the full URL of an HTTP proxy, such as http://127.0.0.1:3128")
-    return url
+def _proxies_of(trust_env: bool, environment: Mapping[str, str] | None) -> Mapping[str, str]:
+    if not isinstance(trust_env, bool):
+        raise ConfigurationError(f"trust_env must be True or False, not {trust_env!r}")
+    return (os.environ if environment is None else environment) if trust_env else {}
 
 
 def _concurrency(argument: int | str | None, text: str | None) -> int | Literal["auto"]:
@@ -301,7 +303,7 @@ def _fallback(given: str | Endpoint | None, api_key: ApiKey, base_url: str) -> E
 
 def _folder_to_remember_in(base_url: str, environment: Mapping[str, str] | None) -> Path | None:
     """The user's cache folder, if there is one. Servers on this machine are not worth remembering unasked."""
-    if _is_loopback(urlsplit(base_url).hostname or "") and not _variable("DEEPSEEK_ASYNC_CACHE_DIR", environment):
+    if is_loopback(urlsplit(base_url).hostname or "") and not _variable("DEEPSEEK_ASYNC_CACHE_DIR", environment):
         return None
     try:
         return cache_folder(environment)
@@ -328,7 +330,7 @@ def _checked_url(name: str, url: str) -> str:
         raise ConfigurationError(f"{name} must be a full URL such as {DEFAULT_BASE_URL}, not {redact(url)!r}")
     if parts.query or parts.fragment:
         raise ConfigurationError(f"{name} must end with the path; a query or fragment cannot be kept: {redact(url)!r}")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ConfigurationError(
             f"{name} must be https: the key would cross the network in the clear to {parts.hostname}",
         )
@@ -365,10 +367,3 @@ def same_origin(one: str, other: str) -> bool:
 def _origin(url: str) -> tuple[str, str | None, int]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

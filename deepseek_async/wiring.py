@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Hashable
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -16,6 +17,8 @@ from deepseek_async.errors import APIConnectionError
 from deepseek_async.forks import leave, leave_loop
 from deepseek_async.settings import Settings
 from deepseek_async.transport.pool import Pool
+
+_LOG: Final = logging.getLogger("deepseek_async")
 
 DESCRIPTOR_RESERVE: Final = 32
 """Open files left to the rest of the process."""
@@ -40,12 +43,15 @@ class Connected:
     ) -> None:
         """``own`` is False for another server than the client's: its headers and limits are not the client's."""
         most = _descriptors_left()
+        proxy = settings.proxies.get(base_url or settings.base_url)
+        if proxy is not None:
+            _LOG.info("calls to %s go through the proxy %s", base_url or settings.base_url, proxy)
         self.session = Pool(
             base_url or settings.base_url,
             api_key if base_url is not None else settings.api_key,
             limit=most,
             connect_timeout=settings.timeouts.connect,
-            proxy=settings.proxy,
+            proxy=proxy,
             # They may hold what a gateway in front of the client's own server wants to see.
             headers=settings.default_headers if own else None,
         )

@@ -85,8 +85,16 @@ class ScriptedServer:
     receive buffer of a few kilobytes; it cannot see that a client has gone.
     """
 
-    def __init__(self, scripts: Iterable[Script], *, tls: ssl.SSLContext | None = None, reads: bool = True) -> None:
+    def __init__(
+        self,
+        scripts: Iterable[Script],
+        *,
+        tls: ssl.SSLContext | None = None,
+        reads: bool = True,
+        address: tuple[str, int] = ("127.0.0.1", 0),
+    ) -> None:
         self.scripts = list(scripts)
+        self._address = address
         self._tls = tls
         self.reads = reads
         self.requests: list[Received] = []
@@ -101,7 +109,8 @@ class ScriptedServer:
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
-        listening = socket.create_server(("127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
+        listening = socket.create_server(self._address, family=family)
         # asyncio does so for the sockets that it makes; otherwise the kernel holds small writes back, for 40 ms.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not self.reads:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
+from certificate import Authority
 from servers import CANARY
 
 from deepseek_async import AsyncDeepSeek, BreakerPolicy, ConfigurationError, Endpoint, RetryPolicy, Timeouts
@@ -87,6 +89,7 @@ def test_the_defaults_are_the_apis_own():
         ({"tokenizer": 3}, "tokenizer"),
         ({"listeners": 3}, "listeners"),
         ({"proxy": 3}, "proxy must be a text"),
+        ({"trust_env": "no"}, "trust_env must be True or False"),
         ({"proxy": "127.0.0.1:3128"}, "proxy must be the full URL"),
         ({"proxy": "socks5://127.0.0.1:1080"}, "proxy must be the full URL"),
         ({"requests_per_minute": math.inf}, "requests_per_minute"),
@@ -222,6 +225,12 @@ def test_arguments_win_over_the_environment(monkeypatch: pytest.MonkeyPatch):
         ("DEEPSEEK_BASE_URL", "nonsense", "DEEPSEEK_BASE_URL"),
         ("DEEPSEEK_ASYNC_MAX_CONCURRENCY", "many", "DEEPSEEK_ASYNC_MAX_CONCURRENCY"),
         ("DEEPSEEK_ASYNC_MAX_CONCURRENCY", "0", "DEEPSEEK_ASYNC_MAX_CONCURRENCY"),
+        ("HTTPS_PROXY", "http://", "HTTPS_PROXY must be"),
+        ("ALL_PROXY", "socks5h://proxy:1080", "SOCKS proxies are not supported"),
+        ("SSL_CERT_FILE", "/nowhere.pem", "SSL_CERT_FILE names '/nowhere.pem', which cannot be read: No such file"),
+        ("SSL_CERT_FILE", "/", "SSL_CERT_FILE names '/', which cannot be read: Is a directory"),
+        ("SSL_CERT_FILE", "/dev/null", "SSL_CERT_FILE names '/dev/null', which holds no certificates"),
+        ("SSL_CERT_DIR", "/nowhere", "SSL_CERT_DIR names '/nowhere', which is no folder"),
     ],
 )
 def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, named: str):
@@ -243,3 +252,26 @@ def test_a_number_of_seconds_bounds_the_whole_call():
 
 def test_a_number_of_attempts_is_a_policy():
     assert made(retry=2).retry == RetryPolicy(max_attempts=2)
+
+
+def test_authorities_are_not_looked_at_for_a_server_without_tls(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere.pem")
+    assert made(base_url="http://127.0.0.1:1").base_url == "http://127.0.0.1:1"
+    with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
+        made(base_url="http://127.0.0.1:1", fallback="https://backup.example")
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_authorities_of_ones_own_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str):
+    path = Authority(tmp_path).trusted if name == "SSL_CERT_FILE" else tmp_path
+    monkeypatch.setenv(name, str(path))
+    assert made().base_url == "https://api.deepseek.com"
+
+
+def test_a_proxy_for_a_server_that_the_environment_does_not_speak_of_is_none(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://anna:swordfish@proxy:1")
+    monkeypatch.setenv("NO_PROXY", "backup.example")
+    settings = made(fallback="https://backup.example/v1", endpoints={"embeddings": "http://127.0.0.1:1"})
+    assert list(settings.proxies) == ["https://api.deepseek.com"]
+    assert "swordfish" not in f"{settings}"
+    assert made(trust_env=False).proxies == {}

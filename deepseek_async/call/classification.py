@@ -99,6 +99,7 @@ _TABLE: Final[dict[str, Rule]] = {
     "dropped the connection": Rule(Again.PAID, Ending.FAULTED),
     "does not speak HTTP": Rule(Again.FEW, Ending.FAULTED),
     "is not trusted": Rule(Again.NEVER, Ending.UNSENT),
+    "stands behind a proxy that refuses": Rule(Again.NEVER, Ending.UNSENT),
     # Our own side.
     "has no descriptors": Rule(Again.PAUSE, Ending.DESCRIPTORS),
     "was cut short by us": Rule(Again.NEVER, Ending.FAULTED, Blame.NOBODY),
@@ -160,6 +161,7 @@ def _connection(error: APIConnectionError) -> str:
     return {
         "unreachable": "cannot be reached",
         "tls": "is not trusted",
+        "proxy": "stands behind a proxy that refuses",
         "protocol": "does not speak HTTP",
         "descriptors": "has no descriptors",
         "closed": "was cut short by us",

@@ -145,6 +145,9 @@ def _check_descriptors(found: Findings, concurrency: int) -> None:
 
 async def _check_service(found: Findings, client: AsyncDeepSeek, *, has_key: bool) -> None:
     address = client.settings.base_url
+    proxy = client.settings.proxies.get(address)
+    if proxy is not None:
+        found.ok("proxy", str(proxy))
     async with client:
         try:
             listed = await client.models.list()
@@ -154,7 +157,8 @@ async def _check_service(found: Findings, client: AsyncDeepSeek, *, has_key: boo
                 found.fail("key", f"refused: {error.message}; make a new one at https://platform.deepseek.com/api_keys")
             return
         except APIConnectionError as error:
-            found.fail("address", f"{error.message}; is DEEPSEEK_BASE_URL right, is there a network or a proxy?")
+            hint = "" if error.reason == "proxy" else "; is DEEPSEEK_BASE_URL right, is there a network?"
+            found.fail("address", f"{error.message}{hint}")
             return
         except DeepSeekError as error:
             found.fail("address", f"{address} does not answer like the API: {error.message}")

@@ -43,7 +43,14 @@ class Connection:
         PositiveInt | None,
         Parameter(group=_GROUP, help="How often a call is sent at most. Default: 4, in a batch 6."),
     ] = None
-
+    proxy: Annotated[
+        str | None,
+        Parameter(
+            group=_GROUP,
+            help="URL of an HTTP proxy. Default: HTTPS_PROXY, then ALL_PROXY, except for what NO_PROXY names. A "
+            "password is better set there: command lines are seen by all users of the machine.",
+        ),
+    ] = None
     settings_file: Annotated[
         Path | None,
         Parameter(name="--settings", group=_GROUP, help="A settings file; flags and environment win over it."),
@@ -53,12 +60,13 @@ class Connection:
         """A client with these flags and further ``settings``. Raises ConfigurationError without a key."""
         from deepseek_async.client import AsyncDeepSeek  # noqa: PLC0415  brings aiohttp
 
-        flags = {"base_url": self.base_url, "timeout": self.timeout, "retry": self.attempts, **settings}
+        flags: dict[str, Any] = {"base_url": self.base_url, "timeout": self.timeout, "retry": self.attempts}
+        flags |= {"proxy": self.proxy, **settings}
         if self.settings_file is None:
             return AsyncDeepSeek(api_key=api_key or key_of_environment(), **flags)
         given = {name: value for name, value in {"api_key": api_key, **flags}.items() if value is not None}
         if (api_key or os.environ.get("DEEPSEEK_API_KEY", "").strip()) == SIMULATED:
-            given |= _FOR_REAL_ONLY
+            given |= {**_FOR_REAL_ONLY, "proxy": self.proxy}
         return AsyncDeepSeek.from_settings(self.settings_file, **given)
 
 

@@ -38,7 +38,7 @@ def local_simulator(connection: Connection) -> Iterator[tuple[str, Connection]]:
         ready = child.stdout.readline()
         if not ready:
             raise ConfigurationError(f"the simulator ended before it was ready, with exit code {child.wait()}")
-        yield SIMULATED, replace(connection, base_url=json.loads(ready)["base_url"])
+        yield SIMULATED, replace(connection, base_url=json.loads(ready)["base_url"], proxy=None)
     finally:
         child.stdin.close()
         child.stdout.close()

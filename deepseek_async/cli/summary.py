@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import sys
@@ -17,10 +18,16 @@ from deepseek_async.figures import counted, dollars, duration, rate
 _SHOWN: Final = 10
 _WIDTH: Final = 300
 
+_PASSWORD: Final = re.compile(r"^((?:--proxy=)?https?://)[^/\s]+@")
+
 
 def resume_command(report: BatchReport | None = None) -> str:
-    """The command line of this process as one could type it again; after a used-up budget, with a larger one."""
+    """The command line of this process as one could type it again; after a used-up budget, with a larger one.
+
+    A proxy's password is left out: what is printed goes to logs.
+    """
     name, *arguments = sys.argv
+    arguments = [_PASSWORD.sub(r"\1USER:PASSWORD@", argument) for argument in arguments]
     if report is not None:
         arguments = _with_larger_budget(arguments, report.spent)
     if name.endswith("__main__.py"):

@@ -107,7 +107,12 @@ SCHEMA: Final[dict[str, Entry]] = {
         TEXTS, "Models that are asked in turn when the one that was asked fails.", "[deepseek-v4-pro]"
     ),
     "fallback": Key(TEXT, "Another server that is asked after them."),
-    "proxy": Key(TEXT, "URL of an HTTP proxy; proxy variables of the environment are not read.", secret=True),
+    "proxy": Key(
+        *(TEXT, "URL of an HTTP proxy.", "http://proxy.example:3128"),
+        variable="HTTPS_PROXY",
+        secret=True,
+    ),
+    "trust_env": Key(SWITCH, "Whether HTTPS_PROXY, ALL_PROXY and NO_PROXY are read.", "true", True),
     "default_headers": Key(HEADERS, "Sent with every request.", "{X-Team: search}", secret=True),
     "lint": Key(TEXT, "Requests that DeepSeek would refuse: off, warn, fix or error.", "warn", "warn"),
     "tool_threads": Key(WHOLE, "Threads for functions of run_tools that are not async.", "40", 40),

@@ -19,6 +19,7 @@ from deepseek_async.configuration.document import read, readable_by_others
 from deepseek_async.configuration.schema import ARGUMENTS, SCHEMA, Key, Section
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Listener
+from deepseek_async.transport.proxies import EXEMPTIONS, variable_for
 
 _DAY: Final = 86_400.0
 
@@ -43,12 +44,20 @@ class Origin(msgspec.Struct, frozen=True):
 class SettingsFile:
     """A file that was read and checked; None for no file, only the environment.
 
+    ``trust_env`` is the client's argument of that name, if it has one.
     Raises ConfigurationError, naming line and nearest name, if it is wrong.
     """
 
-    def __init__(self, path: str | PathLike[str] | None, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | PathLike[str] | None,
+        environment: Mapping[str, str] | None = None,
+        *,
+        trust_env: bool | None = None,
+    ) -> None:
         self.path = Path("" if path is None else path).expanduser()
         self._environment = environment_of(environment)
+        self._trust_env = trust_env
         self._given: dict[str, Given] = {}
         if path is None:
             return
@@ -194,13 +203,29 @@ class SettingsFile:
         return found or None
 
     def _variable(self, key: Key) -> str | None:
-        return self._environment.get(key.variable) if key.variable is not None else None
+        name = self._variable_name(key)
+        return self._environment.get(name) if name is not None else None
+
+    def _variable_name(self, key: Key) -> str | None:
+        """The variable that wins over the file; for the proxy it is found by what is asked, and where."""
+        if key is not SCHEMA["proxy"]:
+            return key.variable
+        switch = self._given.get("trust_env")
+        if self._trust_env is False or (self._trust_env is None and switch is not None and not switch.value):
+            return None
+        endpoint = SCHEMA["endpoint"]
+        assert isinstance(endpoint, Key)  # noqa: S101  for the type checker
+        try:
+            return variable_for(str(self._origin("endpoint", endpoint).value), self._environment)
+        except ValueError:  # an address that the client refuses
+            return None
 
     def _origin(self, name: str, key: Key) -> Origin:
         given = self._given.get(name)
         variable = self._variable(key)
         if variable is not None:
-            return Origin(name, variable, str(key.variable), key.secret)
+            source = str(self._variable_name(key))
+            return Origin(name, None if source in EXEMPTIONS else variable, source, key.secret)
         if given is None:
             return Origin(name, key.default, "default", key.secret)
         return Origin(name, given.value, self._place(given), key.secret)
@@ -221,6 +246,7 @@ _PLAIN: Final = {
     "fallback_models": "fallback_models",
     "fallback": "fallback",
     "proxy": "proxy",
+    "trust_env": "trust_env",
     "default_headers": "default_headers",
     "lint": "lint",
     "tool_threads": "tool_threads",

@@ -26,7 +26,7 @@ SKEW: Final = 60.0
 _GATEWAYS: Final = frozenset({502, 504, 520, 521, 522, 523, 524})
 """Statuses of what stands between: the service itself may have gone on."""
 
-_NEVER_SENT: Final = frozenset({"unreachable", "tls", "descriptors", "closed"})
+_NEVER_SENT: Final = frozenset({"unreachable", "proxy", "tls", "descriptors", "closed"})
 
 
 def is_unanswered(error: APIError) -> bool:

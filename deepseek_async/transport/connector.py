@@ -1,26 +1,29 @@
-"""aiohttp's TCPConnector as we want it: the pool of connections, with DNS, TLS and happy eyeballs."""
+"""aiohttp's TCPConnector as we want it: the pool of connections, with DNS, TLS, proxies and happy eyeballs."""
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
-from aiohttp.abc import ResolveResult
-from aiohttp.connector import Connection
+from aiohttp.client_proto import ResponseHandler
 
 from deepseek_async.forks import leave, leave_socket
+from deepseek_async.transport.resolver import Resolver
 from deepseek_async.transport.tls import shrink_read_buffer, trusting_context
+from deepseek_async.transport.tunnel import open_tunnel
+
+_DNS_SECONDS: Final = 60
+"""For which an address that works is used without asking for its name again; getaddrinfo tells no time to live."""
 
 
 def open_connector(limit: int, connect_timeout: float, *, tls: bool) -> aiohttp.TCPConnector:
     """A pool of at most ``limit`` connections, bound to the running event loop."""
-    return (_TLSConnector if tls else aiohttp.TCPConnector)(
+    return Connector(
         limit=limit,
-        ttl_dns_cache=300,
+        ttl_dns_cache=_DNS_SECONDS,
         # Installing aiodns would otherwise change the resolver, with its long negative caching.
-        resolver=_Resolver(connect_timeout),
+        resolver=Resolver(connect_timeout),
         keepalive_timeout=30,
         socket_factory=_keep_alive_socket,
         ssl=trusting_context() if tls else True,
@@ -53,25 +56,40 @@ def leave_to_parent(connector: aiohttp.BaseConnector | None) -> None:
     connector._closed = True  # noqa: SLF001
 
 
-class _TLSConnector(aiohttp.TCPConnector):
-    """Its connections give back most of asyncio's read buffer as soon as they are made."""
+class Connector(aiohttp.TCPConnector):
+    """With an end to the waits that aiohttp does not time, and without what it would say of itself."""
 
-    async def connect(self, *arguments: Any, **options: Any) -> Connection:
-        connection = await super().connect(*arguments, **options)
-        shrink_read_buffer(connection.transport)
-        return connection
+    async def _create_connection(self, *arguments: Any, **options: Any) -> ResponseHandler:
+        handler = await super()._create_connection(*arguments, **options)
+        # Most of the read buffer that asyncio gives TLS is given back as soon as the connection is made.
+        shrink_read_buffer(handler.transport)
+        return handler
 
+    async def _create_direct_connection(self, req: Any, *arguments: Any, **options: Any) -> Any:
+        try:
+            return await super()._create_direct_connection(req, *arguments, **options)
+        except BaseException:
+            # The addresses that were known did not lead there, or not in time: the next attempt asks for them anew.
+            self.clear_dns_cache(req.url.raw_host, req.port)
+            raise
 
-class _Resolver(aiohttp.ThreadedResolver):
-    """aiohttp times the connection, but not the look-up of the name before it."""
+    async def _create_proxy_connection(self, req: Any, traces: Any, timeout: Any) -> Any:
+        if not req.is_ssl():
+            return await super()._create_proxy_connection(req, traces, timeout)
+        proxy = self._update_proxy_auth_header_and_build_proxy_req(req)
+        transport, _ = await self._create_direct_connection(
+            *(proxy, [], timeout), client_error=aiohttp.ClientProxyConnectionError
+        )
+        try:
+            authority = f"{req.url.host_subcomponent}:{req.port}"
+            await open_tunnel(transport, authority, proxy.headers)
+        except BaseException:
+            transport.abort()
+            raise
+        return await self._start_tls_connection(transport, req=req, timeout=timeout)
 
-    def __init__(self, timeout: float) -> None:
-        super().__init__()
-        self._timeout = timeout
-
-    async def resolve(self, *arguments: Any, **options: Any) -> list[ResolveResult]:
-        async with asyncio.timeout(self._timeout):
-            return await super().resolve(*arguments, **options)
+    def __del__(self, *_: object) -> None:
+        """Not aiohttp's complaint: whoever forgot to close the client is told so by the client, once."""
 
 
 def _close_socket(transport: Any) -> None:

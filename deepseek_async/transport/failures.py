@@ -11,14 +11,32 @@ from deepseek_async.errors import APIConnectionError, APIError, APITimeoutError
 from deepseek_async.quotation import plain
 from deepseek_async.redaction import redact
 from deepseek_async.transport.handler import MalformedBodyError, StaleConnectionError
+from deepseek_async.transport.proxies import Proxy
+from deepseek_async.transport.refusal import cannot_reach, refused
+from deepseek_async.transport.tls import what_is_trusted
+from deepseek_async.transport.tunnel import NoTunnel, TunnelRefused
 
 
-def translate(error: Exception, origin: str) -> APIError:
-    """The error of ours that says what ``error`` said, without holding it."""
+def translate(error: Exception, origin: str, proxy: Proxy | None = None) -> APIError:
+    """The error of ours that says what ``error`` said, without holding it.
+
+    ``proxy`` is the one that stands between this machine and ``origin``.
+    """
+    if proxy is not None:
+        if isinstance(error, TunnelRefused):
+            return refused(proxy, origin, error.status, error.headers)
+        if isinstance(error, NoTunnel | aiohttp.ClientProxyConnectionError | aiohttp.ClientConnectorDNSError):
+            return cannot_reach(proxy, error)
+        origin = proxy.on_the_way_to(origin)
+    return _translate(error, origin)
+
+
+def _translate(error: Exception, origin: str) -> APIError:
     match error:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError() | ssl.SSLError():
             return APIConnectionError(
-                f"TLS with {origin} failed: {_said(error)}. Check base_url and the certificates of this machine",
+                f"TLS with {origin} failed: {_said(error)}. Check base_url and the certificates of this machine"
+                f"{what_is_trusted()}",
                 retryable=False,
                 reason="tls",
             )

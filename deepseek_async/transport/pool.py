@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 import msgspec
@@ -20,10 +20,12 @@ from deepseek_async.credential import ApiKey
 from deepseek_async.errors import APIConnectionError, APIError, APIResponseValidationError, InvalidRequestError
 from deepseek_async.transport.channel import Channel
 from deepseek_async.transport.connector import forget, leave_to_parent, open_connector
-from deepseek_async.transport.failures import translate
 from deepseek_async.transport.fields import checked, merged
 from deepseek_async.transport.http1 import ResponseParser
 from deepseek_async.transport.protocol import Outgoing, Response, url_of
+from deepseek_async.transport.proxies import Proxy
+from deepseek_async.transport.refusal import WANTS_PASSWORD
+from deepseek_async.transport.route import Route
 from deepseek_async.transport.session import Session
 from deepseek_async.transport.watchdog import Watchdog
 
@@ -47,11 +49,12 @@ class Pool:
         *,
         limit: int,
         connect_timeout: float,
-        proxy: str | None = None,
+        proxy: Proxy | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._base = URL(base_url)
-        self.origin = str(self._base.origin())
+        self._route = Route(self._base, proxy)
+        self.origin = self._route.origin
         self._fields = merged(
             {"Accept": "*/*", "User-Agent": "deepseek-async"},
             headers,
@@ -60,24 +63,23 @@ class Pool:
                 "Content-Type": "application/json",
                 # A compressing proxy holds events back.
                 "Accept-Encoding": "identity",
+                **self._route.fields,
             },
         )
         self._heads: dict[tuple[str, str], bytes] = {}
         self._channels: dict[ResponseHandler, Channel] = {}
         # The watchdog times it all: aiohttp's timers take time that the loop stood still for the server's.
         self._timeout = aiohttp.ClientTimeout(total=None)
-        self._connector = open_connector(limit, connect_timeout, tls=self._base.scheme == "https")
-        # All that the connector wants to know of a request is where it goes.
-        self._destination: Any = aiohttp.ClientRequest("GET", self._base, loop=asyncio.get_running_loop())
+        self._connector = open_connector(limit, connect_timeout, tls=self._route.tls)
+        self._destination = self._route.destination()
         self._connect_timeout = connect_timeout
         self._key = api_key
-        self._proxy = proxy
         self._extra = headers
         self._session: Session | None = None
 
     async def send(self, outgoing: Outgoing, watchdog: Watchdog) -> Response:
         """See ``Transport.send``."""
-        if self._proxy is not None or aiohttp.ClientSession._request is not _ASK:  # noqa: SLF001
+        if aiohttp.ClientSession._request is not _ASK:  # noqa: SLF001
             return await self._aiohttp_session().send(outgoing, watchdog)
         if self._connector.closed:
             raise APIConnectionError(
@@ -89,6 +91,7 @@ class Pool:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  a coroutine that runs has a task
         cancels_before = task.cancelling()
+        watchdog.way = self._route.way
         watchdog.guard(task.cancel)
         reply: Reply | None = None
         failure: APIError
@@ -104,15 +107,18 @@ class Pool:
                 reply.close()
             if not watchdog.expired or task.uncancel() > cancels_before:
                 raise
-            failure = watchdog.failure() if watchdog.expired != "connect" else translate(TimeoutError(), self.origin)
+            failure = watchdog.failure() if watchdog.expired != "connect" else self._route.translate(TimeoutError())
         except APIError as error:
             if reply is not None:
                 reply.close()
             failure = error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            failure = translate(error, self.origin)
+            failure = self._route.translate(error)
         else:
-            return reply
+            if reply.status != WANTS_PASSWORD or not self._route.forwarded:
+                return reply
+            failure = self._route.refusal(reply.headers)
+            reply.close()
         # Raised out here, so that aiohttp's exception is not even its context.
         raise failure
 
@@ -121,7 +127,7 @@ class Pool:
         assert handler is not None  # noqa: S101  the pool hands out open connections
         channel = self._channels.get(handler)
         if channel is None:
-            channel = self._channels[handler] = Channel(handler, self.origin, self._channels.pop)
+            channel = self._channels[handler] = Channel(handler, self._route.named, self._channels.pop)
         return channel
 
     def _head(self, outgoing: Outgoing) -> bytes:
@@ -130,7 +136,7 @@ class Pool:
         if kept is not None and outgoing.headers is None:
             return kept
         url = url_of(str(self._base), outgoing.path)
-        target = url.raw_path_qs
+        target = self._route.target(url)
         if not target.isascii() or not target.isprintable() or " " in target:
             raise InvalidRequestError(f"the path {outgoing.path!r} cannot be written as HTTP")
         host = url.host_port_subcomponent
@@ -151,7 +157,7 @@ class Pool:
                 self._key,
                 limit=self._connector.limit,
                 connect_timeout=self._connect_timeout,
-                proxy=self._proxy,
+                proxy=self._route.proxy,
                 headers=self._extra,
             )
         return self._session

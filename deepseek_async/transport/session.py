@@ -1,4 +1,4 @@
-"""aiohttp's own session, over a pool of its own: for proxies, and for whoever has replaced its way of asking.
+"""aiohttp's own session, over a pool of its own: for whoever has replaced its way of asking, as aioresponses does.
 
 ``pool`` costs half as much and is used for everything else.
 """
@@ -29,9 +29,10 @@ from deepseek_async.forks import leave
 from deepseek_async.quotation import plain
 from deepseek_async.redaction import redact
 from deepseek_async.transport.connector import forget, leave_to_parent, open_connector
-from deepseek_async.transport.failures import translate
 from deepseek_async.transport.handler import StrictHandler
 from deepseek_async.transport.protocol import Outgoing, url_of
+from deepseek_async.transport.proxies import Proxy
+from deepseek_async.transport.route import Route
 from deepseek_async.transport.watchdog import Watchdog
 
 _LAST_BYTES: Final = 1.0
@@ -58,15 +59,16 @@ class Session:
         *,
         limit: int,
         connect_timeout: float,
-        proxy: str | None = None,
+        proxy: Proxy | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._base = base_url
-        self.origin = str(URL(base_url).origin())
-        self._proxy = proxy
+        self.route = Route(URL(base_url), proxy)
+        self.origin = self.route.origin
+        self._proxy = None if proxy is None else URL(proxy.url)
         self._urls: dict[str, URL] = {}
         self.tails: set[aiohttp.ClientResponse] = set()
-        connector = open_connector(limit, connect_timeout, tls=base_url.startswith("https:"))
+        connector = open_connector(limit, connect_timeout, tls=self.route.tls)
         handler: Any = partial(StrictHandler, loop=asyncio.get_running_loop())
         connector._factory = handler  # noqa: SLF001  aiohttp has no public way to choose it
         # Not the session's own headers: aiohttp sends those to the proxy as well, Authorization included.
@@ -76,6 +78,7 @@ class Session:
             "Content-Type": "application/json",
             # A compressing proxy holds events back.
             "Accept-Encoding": "identity",
+            **self.route.fields,
         }
         self._http = aiohttp.ClientSession(
             connector=connector,
@@ -98,6 +101,7 @@ class Session:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  a coroutine that runs has a task
         cancels_before = task.cancelling()
+        watchdog.way = self.route.way
         watchdog.guard(task.cancel)
         # Not as an argument of the request: who replaces aiohttp's way of asking may copy all of them.
         watching = _watching.set(partial(watchdog.sent, task.cancel))
@@ -110,13 +114,14 @@ class Session:
                 headers=self._with(outgoing.headers),
                 allow_redirects=False,
                 proxy=self._proxy,
+                proxy_headers=self.route.proxy_fields,
             )
         except asyncio.CancelledError:
             if not watchdog.expired or task.uncancel() > cancels_before:
                 raise
-            failure = watchdog.failure() if watchdog.expired != "connect" else translate(TimeoutError(), self.origin)
+            failure = watchdog.failure() if watchdog.expired != "connect" else self.route.translate(TimeoutError())
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            failure = translate(error, self.origin)
+            failure = self.route.translate(error)
         except ValueError as error:
             failure = InvalidRequestError(f"the request cannot be written as HTTP: {plain(redact(str(error)))[:200]}")
         else:
@@ -218,7 +223,7 @@ class PooledResponse(msgspec.Struct, gc=False, eq=False):
         # RuntimeError: the session was closed before this read.
         if not isinstance(error, aiohttp.ClientError | OSError | RuntimeError):
             raise error
-        failure = translate(error, self._session.origin)
+        failure = self._session.route.translate(error)
         if isinstance(failure, APIConnectionError):
             failure.connected = True
         return failure

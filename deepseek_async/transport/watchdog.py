@@ -98,6 +98,8 @@ class Watchdog(msgspec.Struct, gc=False, eq=False):
     _handle: asyncio.Handle | None = None
     expired: str | None = None
     """Name of the timer that ran out."""
+    way: str | None = None
+    """What stands between this machine and the server, for the error."""
 
     def __post_init__(self) -> None:
         self._started = self._life = self._loop.time()
@@ -153,8 +155,9 @@ class Watchdog(msgspec.Struct, gc=False, eq=False):
         """The error for the timer that ran out."""
         phase = self.expired or "total"
         waited = self._loop.time() - self._started
+        way = f", {self.way}" if self.way else ""
         return APITimeoutError(
-            f"{_MEANING[phase]} (timeout.{phase}; {waited:.1f} s since the attempt began)",
+            f"{_MEANING[phase]} (timeout.{phase}; {waited:.1f} s since the attempt began{way})",
             phase=phase,
             connected=self._headers,
             retryable=phase != "total",

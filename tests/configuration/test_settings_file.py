@@ -149,6 +149,54 @@ def test_arguments_win_over_the_environment_and_that_over_the_file(write: Write,
     assert client.settings.lint == "error"
 
 
+PROXIED = "deepseek: {api_key: sk-x, endpoint: 'https://api.example', proxy: 'http://u:secret@file.proxy:1'%s}"
+
+
+@pytest.mark.parametrize(
+    ("environment", "more", "arguments", "taken"),
+    [
+        ({}, "", {}, "http://file.proxy:1"),
+        ({"HTTPS_PROXY": "http://variable:1"}, "", {}, "http://variable:1 (HTTPS_PROXY)"),
+        ({"all_proxy": "http://variable:1"}, "", {}, "http://variable:1 (all_proxy)"),
+        ({"HTTP_PROXY": "http://variable:1"}, "", {}, "http://file.proxy:1"),
+        ({"NO_PROXY": "api.example"}, "", {}, None),
+        ({"NO_PROXY": "another.example"}, "", {}, "http://file.proxy:1"),
+        ({"HTTPS_PROXY": "http://variable:1"}, ", trust_env: false", {}, "http://file.proxy:1"),
+        ({"HTTPS_PROXY": "http://variable:1"}, "", {"trust_env": False}, "http://file.proxy:1"),
+        (
+            {"HTTPS_PROXY": "http://variable:1"},
+            ", trust_env: false",
+            {"trust_env": True},
+            "http://variable:1 (HTTPS_PROXY)",
+        ),
+        ({"HTTPS_PROXY": "http://variable:1"}, "", {"proxy": "http://argument:1"}, "http://argument:1"),
+    ],
+)
+def test_a_proxy_is_the_arguments_then_the_environments_then_the_files(
+    write: Write, environment: dict, more: str, arguments: dict, taken: str | None
+):
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in environment.items():
+            patched.setenv(name, value)
+        client = AsyncDeepSeek.from_settings(write(PROXIED % more), **arguments)
+    proxy = client.settings.proxies.get("https://api.example")
+    assert (None if proxy is None else str(proxy)) == taken
+    assert "secret" not in repr(client.settings)
+
+
+def test_where_the_proxy_comes_from_is_told(write: Write):
+    def told(**environment: str) -> tuple[bool, str]:
+        file = SettingsFile(write(PROXIED % ""), environment)
+        (found,) = [origin for origin in file.origins() if origin.name == "proxy"]
+        return found.value is not None, found.source.rpartition("/")[2]
+
+    assert told()[0]
+    assert told()[1].endswith(":1")
+    assert told(HTTPS_PROXY="http://v:1", all_proxy="x") == (True, "HTTPS_PROXY")
+    assert told(all_proxy="http://v:1") == (True, "all_proxy")
+    assert told(HTTPS_PROXY="http://v:1", no_proxy="*") == (False, "no_proxy")
+
+
 def test_a_secret_is_fetched_from_where_the_file_says(write: Write):
     path = write("deepseek: {api_key: 'env:MY_KEY'}")
     file = SettingsFile(path, {"MY_KEY": "sk-from-my-variable"})

@@ -81,7 +81,7 @@ async def no_row_leaves_a_socket() -> AsyncIterator[None]:
 
 @pytest.fixture(params=["pool", "session"])
 def each_transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Our own reader of sockets, and aiohttp's session, which carries what goes through a proxy."""
+    """Our own reader of sockets, and aiohttp's session, which carries requests while somebody has replaced its way."""
     if request.param == "session":
         ask = aiohttp.ClientSession._request
 
