@@ -176,10 +176,9 @@ class APIConnectionError(APIError):
     connected: bool = False
     """Whether a connection had been made; False means that the server saw nothing of this attempt."""
     reason: str = "lost"
-    """unreachable (refused, DNS, no connection in time), proxy (one on the way refuses, and would again;
-    ``status_code`` is its own), tls, lost (broke off), protocol (not proper HTTP), descriptors (this process may open
-    no more sockets), closed (the client was closed) or forked (the answer is read by the process that this one was
-    forked from)."""
+    """unreachable (refused, DNS, connecting too slow), proxy (one that refuses for good; ``status_code`` is its), tls,
+    lost (broke off), protocol (not proper HTTP), descriptors (this process may open no more sockets), closed (the
+    client was closed) or forked (the answer is read by the process that this one was forked from)."""
     reused: bool = False
     """Whether it broke before any byte of a response on a connection that had served an earlier request: the
     server had closed it while it was idle, and saw nothing of this attempt."""

@@ -57,7 +57,7 @@ def leave_to_parent(connector: aiohttp.BaseConnector | None) -> None:
 
 
 class Connector(aiohttp.TCPConnector):
-    """With an end to the waits that aiohttp does not time, and without what it would say of itself."""
+    """Opens tunnels by itself, forgets addresses that lead nowhere, and says nothing when it is dropped unclosed."""
 
     async def _create_connection(self, *arguments: Any, **options: Any) -> ResponseHandler:
         handler = await super()._create_connection(*arguments, **options)
