@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from deepseek_async.batch.input_file import form_of, open_input
 from deepseek_async.batch.row import Row, RowReader
-from deepseek_async.codec.limits import ACCEPTED_BYTES
 from deepseek_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
 
 _SEPARATORS: Final = {"csv": (",", ";", "\t", "|"), "tsv": ("\t", ",", ";", "|")}
 """By the form of the file, those that it may have, the likeliest first."""
+_PIECE: Final = 1 << 16
+_LONGEST_FIELD: Final = (1 << 31) - 1
+"""The csv module keeps the limit in a C long, which has 32 bits on some platforms."""
 _NAMED: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -39,20 +41,25 @@ class Header:
         return f"{self._path}, read with {_NAMED[self.separator]} between columns, has: {', '.join(self.written)}"
 
 
-def headers(path: Path) -> list[Header]:
+def headers(path: Path, longest: int) -> list[Header]:
     """What the first line says with each separator that it may have; the likeliest first, and of most columns.
 
-    Raises ConfigurationError if it is no such line.
+    Raises ConfigurationError if it is no such line, or has more than ``longest`` bytes.
     """
-    _lift_field_limit()
+    _lift_field_limit(longest)
     possible = []
     for separator in _SEPARATORS[form_of(path)]:
         with _open_text(path) as file:
             try:
-                written = next(_csv_reader(file, separator), [])
+                written = next(_csv_reader(_RecordLines(file, longest), separator), [])
             except csv.Error as error:
                 problem = error
                 continue
+            except _TooLongError:
+                raise ConfigurationError(
+                    f"the first line of {path} has more than {longest:,} bytes: allow more (max_row_bytes, "
+                    "--max-row-bytes), or let the file's suffix say what it is",
+                ) from None
         possible.append(Header(path, separator, written))
     if not possible:
         raise ConfigurationError(f"the first line of {path} is not CSV: {problem}")
@@ -66,12 +73,14 @@ def headers(path: Path) -> list[Header]:
     return sorted(possible, key=lambda header: len(header.written), reverse=True)
 
 
-def delimited_rows(path: Path, header: Header, reader: RowReader) -> Iterator[Row]:
-    """The rows behind the header. One that is no such row carries the error."""
-    for line, values in _records(path, header.separator):
+def delimited_rows(path: Path, header: Header, reader: RowReader, longest: int) -> Iterator[Row]:
+    """The rows behind the header. One that is no such row, or has more than ``longest`` bytes, carries the error."""
+    for line, values in _records(path, header.separator, longest):
         if not reader.wants_next():
             continue
-        if isinstance(values, csv.Error):
+        if isinstance(values, _TooLongError):
+            yield reader.too_long(line)
+        elif isinstance(values, csv.Error):
             yield reader.unreadable(line, f"not CSV: {values}", b"")
         else:
             yield _row(header.columns, values, line, reader)
@@ -92,24 +101,72 @@ def told_apart(written: Sequence[str]) -> list[str]:
     return names
 
 
-def _lift_field_limit() -> None:
+class _TooLongError(Exception):
+    """A record has more bytes than a row may have."""
+
+
+class _RecordLines:
+    """The lines of a file for a CSV reader, which are never more at a time than one record may have."""
+
+    def __init__(self, file: TextIO, longest: int) -> None:
+        self._file = file
+        self._longest = longest
+        self._left = longest
+        self._quotes = 0
+        self.number = 0
+        """Lines read."""
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        """The next line. Raises _TooLongError if the record is longer than it may be."""
+        line = self._file.readline(self._left + 2)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        self._quotes += line.count('"')
+        self._left -= len(line) if line.isascii() else len(line.encode("utf-8", "surrogateescape"))
+        if self._left < -1:  # not for its line feed
+            self._pass_over(line)
+            raise _TooLongError
+        return line
+
+    def begin_record(self) -> None:
+        """What comes belongs to another record."""
+        self._left, self._quotes = self._longest, 0
+
+    def _pass_over(self, piece: str) -> None:
+        """Read to the record's end, which no line is that ends between quotes: it would be taken for a row."""
+        while not (piece.endswith(("\n", "\r")) and self._quotes % 2 == 0):
+            ended = piece.endswith(("\n", "\r"))
+            piece = self._file.readline(_PIECE)
+            if not piece:
+                return
+            self.number += ended
+            self._quotes += piece.count('"')
+
+
+def _lift_field_limit(longest: int) -> None:
     """The limit is the process's and 128 KiB by default; a document may be longer."""
-    csv.field_size_limit(max(csv.field_size_limit(), ACCEPTED_BYTES))
+    csv.field_size_limit(max(csv.field_size_limit(), min(longest + 2, _LONGEST_FIELD)))
 
 
-def _records(path: Path, separator: str) -> Iterator[tuple[int, list[str] | csv.Error]]:
+def _records(path: Path, separator: str, longest: int) -> Iterator[tuple[int, list[str] | csv.Error | _TooLongError]]:
     """The records behind the header with the lines on which they begin, or what is wrong with them."""
     with _open_text(path) as file:
-        records = _csv_reader(file, separator)
+        lines = _RecordLines(file, longest)
+        records = _csv_reader(lines, separator)
         with suppress(csv.Error):
             next(records, [])
         while True:
-            line = records.line_num + 1
+            lines.begin_record()
+            line = lines.number + 1
             try:
                 values = next(records)
             except StopIteration:
                 return
-            except csv.Error as error:
+            except (csv.Error, _TooLongError) as error:
                 yield line, error
                 continue
             if values:
@@ -121,9 +178,9 @@ def _open_text(path: Path) -> TextIO:
     return TextIOWrapper(open_input(path), encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
-def _csv_reader(file: TextIO, separator: str) -> _Reader:
+def _csv_reader(lines: Iterator[str], separator: str) -> _Reader:
     # Not strict, a quote that is never closed would make the rest of the file one row without a word.
-    return csv.reader(file, strict=True, delimiter=separator)
+    return csv.reader(lines, strict=True, delimiter=separator)
 
 
 def _row(columns: list[str], values: list[str], line: int, reader: RowReader) -> Row:

@@ -11,11 +11,14 @@ import msgspec
 from deepseek_async.batch.cells import WRITTEN_EMPTY, Empty, EmptyCellError, checked_empty, is_missing
 from deepseek_async.batch.record import PARAMETERS, Values, divided, prompt_messages, unpacked
 from deepseek_async.batch.template import Template
+from deepseek_async.codec.limits import ACCEPTED_BYTES
 from deepseek_async.errors import ConfigurationError, DeepSeekError, InputFormatError, InvalidRequestError
 from deepseek_async.resources.parameters import chat_parameters
 from deepseek_async.structured import Form
 
 DEFAULT_MODEL: Final = "deepseek-flash"
+MAX_ROW_BYTES: Final = ACCEPTED_BYTES
+"""No request that DeepSeek takes is longer."""
 
 _MAPPINGS: Final = (dict, Mapping)
 """dict first, because to ask an abstract class takes time."""
@@ -65,9 +68,15 @@ class Defaults(msgspec.Struct, frozen=True):
 
     empty: Empty = "refuse"
     """What becomes of rows that would ask about an empty, null or NaN cell."""
+    max_row_bytes: int = MAX_ROW_BYTES
+    """A line, or record, of a file that is longer is a bad row, and is never held in memory."""
 
     def __post_init__(self) -> None:
         checked_empty(self.empty)
+        if type(self.max_row_bytes) is not int or self.max_row_bytes < 1:
+            raise ConfigurationError(
+                f"max_row_bytes must be a whole number of bytes above 0, not {self.max_row_bytes!r}",
+            )
         if not isinstance(self.model, str) or not self.model.strip():
             raise ConfigurationError(f"model must be a model's name, for example {DEFAULT_MODEL!r}, not {self.model!r}")
 
@@ -160,6 +169,12 @@ class RowReader:
         """The row for a line that could not even be parsed."""
         index, self._index = self._index, self._index + 1
         return self._bad(index, line, InvalidRequestError(reason), text)
+
+    def too_long(self, line: int, size: int | None = None, text: bytes = b"") -> Row:
+        """The row for a line of more bytes than a row may have."""
+        most = self._defaults.max_row_bytes
+        has = f"more than {most:,} bytes" if size is None else f"{size:,} bytes, and may have {most:,}"
+        return self.unreadable(line, f"it has {has}: split it, or allow more (max_row_bytes, --max-row-bytes)", text)
 
     def _without_id(self, index: int, line: int, value: Any) -> Row:
         reason = f"it has no id: there is nothing under {self._id_column!r}"

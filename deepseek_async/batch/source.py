@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from io import BufferedReader, RawIOBase
+from itertools import repeat
 from math import nan
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self
@@ -12,9 +14,10 @@ import msgspec
 import orjson
 
 from deepseek_async.batch.delimited import Header, delimited_rows, headers, told_apart
-from deepseek_async.batch.input_file import BOM, form_of, open_input, refuse_what_cannot_be_rows
+from deepseek_async.batch.input_file import BOM, BUFFER, form_of, open_input, refuse_what_cannot_be_rows
 from deepseek_async.batch.row import Defaults, Row, RowReader, check_columns, is_id
 from deepseek_async.batch.template import Template
+from deepseek_async.bounded_files import LongLine, lines_of
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.structured import Form
 
@@ -75,10 +78,10 @@ def _rows(path: Path, defaults: Defaults, reader: RowReader) -> Iterator[Row]:
     if defaults.template is not None:
         Template(defaults.template).check_names()
     if form == "jsonl":
-        return _json_rows(_lines(path), reader)
+        return _json_rows(_lines(path, defaults), reader)
     if defaults.id_column is not None:
         raise ConfigurationError(f"{path} is plain text, which has no column {defaults.id_column!r}")
-    return _text_rows(_lines(path), reader)
+    return _text_rows(_lines(path, defaults), reader)
 
 
 def read_ids(path: Path, defaults: Defaults) -> Iterator[tuple[int, str | None]]:
@@ -87,9 +90,9 @@ def read_ids(path: Path, defaults: Defaults) -> Iterator[tuple[int, str | None]]
         case form if form in _TABLES or defaults.id_column is not None:
             return ((row.line, row.custom_id) for row in read_rows(path, defaults))
         case "txt":
-            return ((number, None) for number, _ in _lines(path))
+            return ((number, None) for number, _ in _lines(path, defaults))
         case _:
-            return _json_ids(_lines(path), RowReader(defaults, str(path)))
+            return _json_ids(_lines(path, defaults), RowReader(defaults, str(path)))
 
 
 class Fingerprint(msgspec.Struct, frozen=True):
@@ -120,21 +123,38 @@ class Fingerprint(msgspec.Struct, frozen=True):
         return "it was written to, or replaced"
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+_Line = bytes | LongLine
+
+
+def _lines(path: Path, defaults: Defaults) -> Iterator[tuple[int, _Line]]:
     """Non-blank lines with their numbers."""
     with open_input(path) as file:
         start = file.peek(_LOOKED_AT)
         old_mac = b"\r" in start and b"\n" not in start
-        for number, line in enumerate(_parts(file) if old_mac else file, 1):
+        lines = BufferedReader(_OldMac(file), BUFFER) if old_mac else file
+        for number, line in enumerate(lines_of(lines, defaults.max_row_bytes), 1):
+            if isinstance(line, LongLine):
+                yield number, line
+                continue
             text = line.removeprefix(BOM).strip() if number == 1 else line.strip()
             if text:
                 yield number, text
 
 
-def _parts(file: BinaryIO) -> Iterator[bytes]:
-    """Lines that end as they did on old Macs."""
-    for line in file:
-        yield from line.split(b"\r")
+class _OldMac(RawIOBase):
+    """A file whose lines end as they did on old Macs, with line feeds."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        data = self._file.read(memoryview(buffer).nbytes).replace(b"\r", b"\n")
+        memoryview(buffer).cast("B")[: len(data)] = data
+        return len(data)
 
 
 class _Identified(msgspec.Struct, gc=False):
@@ -144,10 +164,10 @@ class _Identified(msgspec.Struct, gc=False):
 _decode_id = msgspec.json.Decoder(_Identified).decode
 
 
-def _json_ids(lines: Iterator[tuple[int, bytes]], reader: RowReader) -> Iterator[tuple[int, str | None]]:
+def _json_ids(lines: Iterator[tuple[int, _Line]], reader: RowReader) -> Iterator[tuple[int, str | None]]:
     for number, line in lines:
-        if line[:1] != b"{":
-            yield number, None  # a prompt or a list of messages
+        if isinstance(line, LongLine) or line[:1] != b"{":
+            yield number, None  # a bad row, a prompt or a list of messages
             continue
         try:
             custom_id = _decode_id(line).custom_id
@@ -161,14 +181,16 @@ def _json_ids(lines: Iterator[tuple[int, bytes]], reader: RowReader) -> Iterator
         yield number, custom_id
 
 
-def _json_rows(lines: Iterator[tuple[int, bytes]], reader: RowReader) -> Iterator[Row]:
+def _json_rows(lines: Iterator[tuple[int, _Line]], reader: RowReader) -> Iterator[Row]:
     all_wanted = reader.wants_all
     for number, line in lines:
         if all_wanted or reader.wants_next():
             yield _json_row(number, line, reader)
 
 
-def _json_row(number: int, line: bytes, reader: RowReader) -> Row:
+def _json_row(number: int, line: _Line, reader: RowReader) -> Row:
+    if isinstance(line, LongLine):
+        return reader.too_long(number, line.size, line.digest)
     try:
         value = _parse(line)
     except UnicodeDecodeError as error:
@@ -227,9 +249,12 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def _text_rows(lines: Iterator[tuple[int, bytes]], reader: RowReader) -> Iterator[Row]:
+def _text_rows(lines: Iterator[tuple[int, _Line]], reader: RowReader) -> Iterator[Row]:
     for number, line in lines:
         if not reader.wants_next():
+            continue
+        if isinstance(line, LongLine):
+            yield reader.too_long(number, line.size, line.digest)
             continue
         try:
             text = line.decode()
@@ -242,13 +267,13 @@ def _text_rows(lines: Iterator[tuple[int, bytes]], reader: RowReader) -> Iterato
 def _delimited_rows(path: Path, defaults: Defaults, reader: RowReader) -> Iterator[Row]:
     header = _header_with_what_is_asked(path, defaults)
     reader.reads_table(header.columns, typed=False)
-    return delimited_rows(path, header, reader)
+    return delimited_rows(path, header, reader, defaults.max_row_bytes)
 
 
 def _header_with_what_is_asked(path: Path, defaults: Defaults) -> Header:
     """The header with the separator that gives the columns which are asked for. Raises ConfigurationError."""
     problems = []
-    for header in headers(path):
+    for header in headers(path, defaults.max_row_bytes):
         try:
             check_columns(defaults, header.columns, str(header), header.written)
         except ConfigurationError as error:
@@ -268,7 +293,7 @@ def _parquet_rows(path: Path, defaults: Defaults, reader: RowReader) -> Iterator
         file.close()
         raise
     reader.reads_table(names, typed=True)
-    return _parquet_records(file, names, reader)
+    return _parquet_records(file, names, reader, defaults.max_row_bytes)
 
 
 def _parquet_file(path: Path) -> Any:
@@ -286,11 +311,28 @@ def _parquet_file(path: Path) -> Any:
         raise ConfigurationError(f"{path} is no Parquet file: {error}") from None
 
 
-def _parquet_records(file: Any, names: list[str], reader: RowReader) -> Iterator[Row]:
+def _parquet_records(file: Any, names: list[str], reader: RowReader, longest: int) -> Iterator[Row]:
     number = 0
     with file:
-        for block in file.iter_batches(batch_size=_PARQUET_ROWS):
-            for record in block.rename_columns(names).to_pylist(maps_as_pydicts="lossy"):
-                number += 1
-                if reader.wants_next():
-                    yield reader.read(record, number)
+        for group in range(file.num_row_groups):
+            for block in file.iter_batches(batch_size=_rows_at_once(file, group, longest), row_groups=[group]):
+                named = block.rename_columns(names)
+                # Of a slice it counts what the slice refers to.
+                whole = named.nbytes <= longest
+                for rows in [named] if whole else map(named.slice, range(named.num_rows), repeat(1)):
+                    if not whole and rows.nbytes > longest:
+                        number += 1
+                        if reader.wants_next():
+                            yield reader.too_long(number, rows.nbytes)
+                        continue
+                    for record in rows.to_pylist(maps_as_pydicts="lossy"):
+                        number += 1
+                        if reader.wants_next():
+                            yield reader.read(record, number)
+
+
+def _rows_at_once(file: Any, group: int, longest: int) -> int:
+    """Rows of a group that are no longer than one may be, all together, if they are alike."""
+    about = file.metadata.row_group(group)
+    each: int = max(1, about.total_byte_size // max(1, about.num_rows))
+    return max(1, min(_PARQUET_ROWS, longest // each))

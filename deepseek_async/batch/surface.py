@@ -21,7 +21,7 @@ from deepseek_async.batch.own_forms import OwnForms
 from deepseek_async.batch.progress import Progress
 from deepseek_async.batch.report import BatchReport
 from deepseek_async.batch.result import BatchResult
-from deepseek_async.batch.row import DEFAULT_MODEL, Defaults, RowReader, check_columns
+from deepseek_async.batch.row import DEFAULT_MODEL, MAX_ROW_BYTES, Defaults, RowReader, check_columns
 from deepseek_async.batch.schedule.feed import Clock, Order, Schedule, SystemClock, Window
 from deepseek_async.batch.schedule.off_peak import OffPeak
 from deepseek_async.batch.simulated import Server
@@ -133,6 +133,7 @@ class Batch:
         template: str | None = None,
         id_column: str | None = None,
         empty: Empty = "refuse",
+        max_row_bytes: int = MAX_ROW_BYTES,
         ordered: bool = False,
         concurrency: int | None = None,
         order: Order | None = None,
@@ -162,6 +163,7 @@ class Batch:
             template=template,
             id_column=id_column,
             empty=empty,
+            max_row_bytes=max_row_bytes,
             ordered=ordered,
             concurrency=concurrency,
             order=order,
@@ -190,6 +192,7 @@ class Batch:
         template: str | None = None,
         id_column: str | None = None,
         empty: Empty = "refuse",
+        max_row_bytes: int = MAX_ROW_BYTES,
         ordered: bool = False,
         concurrency: int | None = None,
         order: Order | None = None,
@@ -216,6 +219,8 @@ class Batch:
         - ``empty``: what becomes of a row whose prompt, or a cell that its template asks about, is empty, null or
           NaN: ``"refuse"`` ends it with an InputFormatError, ``"skip"`` leaves it out and counts it, and ``"send"``
           asks without it.
+        - ``max_row_bytes``: a line of the input, or a record of a table, that is longer (48 MiB) ends with an
+          InputFormatError and is never held in memory, packed or not.
         - ``output``: JSONL of OpenAI Batch output lines, in the order in which rows end. Rows that have a line
           there are not run again.
         - ``ordered``: write the lines in the order of the input; one slow row then holds back those after it.
@@ -256,7 +261,15 @@ class Batch:
             Path(output),
             self._answerer.checking(form),
             server=self._server,
-            defaults=_defaults(form, parameters, model=model, template=template, id_column=id_column, empty=empty),
+            defaults=_defaults(
+                form,
+                parameters,
+                model=model,
+                template=template,
+                id_column=id_column,
+                empty=empty,
+                max_row_bytes=max_row_bytes,
+            ),
             concurrency=self._checked(concurrency),
             schedule=self._schedule(order, window, deadline, ordered=ordered),
             ordered=ordered,

@@ -100,6 +100,7 @@ def run(
         "template": rows.template,
         "id_column": rows.id_column,
         "empty": rows.empty or "refuse",
+        **({} if rows.max_row_bytes is None else {"max_row_bytes": rows.max_row_bytes}),
         "ordered": ordered,
         **(schedule or ScheduleFlags()).options(),
         **(job or JobFlags()).options(),

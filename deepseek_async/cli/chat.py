@@ -10,6 +10,8 @@ from cyclopts import Parameter
 from deepseek_async.cli.connection import Connection, Thinking, thinking_parameter
 from deepseek_async.errors import ConfigurationError
 
+_LONGEST_PROMPT: Final = 32 << 20
+"""Eight times what a context holds, and no request may be longer."""
 ABOUT: Final = """\
 Talk to a model; answers appear as they are written, reasoning in grey.
 
@@ -39,9 +41,11 @@ def chat(
     interactive = prompt is None and sys.stdin.isatty()
     if prompt is None and not interactive:
         try:
-            prompt = sys.stdin.read()
+            prompt = sys.stdin.read(_LONGEST_PROMPT + 1)
         except UnicodeDecodeError as error:
             raise ConfigurationError(f"the text piped in is not {error.encoding.upper()}") from None
+    if prompt is not None and len(prompt) > _LONGEST_PROMPT:
+        raise ConfigurationError(f"the text piped in is longer than {_LONGEST_PROMPT:,} characters")
     if prompt is not None and not prompt.strip():
         raise ConfigurationError("the prompt is empty")
     from deepseek_async.batch.row import DEFAULT_MODEL  # noqa: PLC0415  brings aiohttp

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from cyclopts import Group, Parameter
 from cyclopts.types import NonNegativeFloat, PositiveInt
 
+from deepseek_async.bounded_files import content_of
 from deepseek_async.cli.assignments import assignments
 from deepseek_async.cli.connection import Thinking, thinking_parameter
 from deepseek_async.errors import ConfigurationError, InvalidRequestError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 ROWS: Final = Group("Rows", sort_key=1)
 
+_MOST_SCHEMA_BYTES: Final = 4 << 20
+"""It is told to the model, whose context is no longer."""
 _OWN_FLAGS: Final = {
     "model": "--model",
     "max_tokens": "--max-tokens",
@@ -27,6 +30,7 @@ _OWN_FLAGS: Final = {
     "template": "--template",
     "id_column": "--id-column",
     "empty": "--empty",
+    "max_row_bytes": "--max-row-bytes",
     "ordered": "--ordered",
     "concurrency": "--concurrency",
     "order": "--schedule",
@@ -74,6 +78,14 @@ class RowFlags:
             "is left out (skip). Default: refuse.",
         ),
     ] = None
+    max_row_bytes: Annotated[
+        PositiveInt | None,
+        Parameter(
+            group=ROWS,
+            help="A longer line, or record of a table, is a bad row, and is never held in memory. Default: 48 MiB, the "
+            "longest request that DeepSeek takes.",
+        ),
+    ] = None
     max_tokens: Annotated[PositiveInt | None, Parameter(group=ROWS, help="Longest answer, reasoning included.")] = None
     temperature: Annotated[NonNegativeFloat | None, Parameter(group=ROWS, help="0 to 2.")] = None
     thinking: Annotated[Thinking | None, Parameter(group=ROWS, help="Reasoning; the API's default is on.")] = None
@@ -112,6 +124,7 @@ class RowFlags:
             template=before.template if self.template is None else self.template,
             id_column=before.id_column if self.id_column is None else self.id_column,
             empty=self.empty or before.empty,
+            max_row_bytes=self.max_row_bytes or before.max_row_bytes,
             form=before.form if self.schema is None else self.response_format()["response_format"].form,
         )
 
@@ -124,7 +137,7 @@ class RowFlags:
         from deepseek_async.structured import StructuredOutput  # noqa: PLC0415
 
         try:
-            schema = json.loads(self.schema.read_bytes())
+            schema = json.loads(content_of(self.schema, _MOST_SCHEMA_BYTES))
             if not isinstance(schema, dict):
                 raise InvalidRequestError("it is no JSON object, and so no schema of one")  # noqa: TRY301
             return {"response_format": StructuredOutput(schema)}

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from deepseek_async.bounded_files import content_of
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.quotation import plain
 
@@ -38,10 +39,7 @@ Value: TypeAlias = Any
 def read(path: Path) -> Item:
     """The file's one document. Raises ConfigurationError, naming the line, for one that cannot be used."""
     try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise ConfigurationError(f"{path} is {size:,} bytes; settings are at most {MOST_BYTES:,}")
-        text = path.read_text("utf-8")
+        text = content_of(path, MOST_BYTES).decode()
     except OSError as error:
         raise ConfigurationError(f"the settings {path} cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:

@@ -10,6 +10,8 @@ from typing import IO, Final
 
 from deepseek_async.batch.digests import DigestSet
 from deepseek_async.batch.identity import digest
+from deepseek_async.batch.row import MAX_ROW_BYTES
+from deepseek_async.bounded_files import LongLine, lines_of
 from deepseek_async.errors import ConfigurationError, OutputWriteError
 from deepseek_async.finetune.dialogue import Dialogue, read_dialogue
 from deepseek_async.finetune.rejection import RejectedLineError
@@ -91,7 +93,11 @@ def _rows(source: Path, max_tokens: int) -> Iterator[tuple[int, Dialogue | Rejec
     seen = DigestSet()
     try:
         with source.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
+            for number, line in enumerate(lines_of(lines, MAX_ROW_BYTES), 1):
+                if isinstance(line, LongLine):
+                    reason = f"has {line.size:,} bytes; {MAX_ROW_BYTES:,} are allowed"
+                    yield number, RejectedLineError("too_long", reason)
+                    continue
                 text = line.strip().removeprefix(b"\xef\xbb\xbf")
                 if not text:
                     continue

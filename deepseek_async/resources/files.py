@@ -66,10 +66,8 @@ class Files(Rawable):
         Raises InvalidRequestError for a file that cannot be read or is larger than DeepSeek's 64 MiB, and the error
         that lost the answer, with ``may_exist`` set, where nobody could find out.
         """
-        filename, content = await asyncio.to_thread(_read, file)
         route = self._route
-        if len(content) > MAX_FILE_BYTES and not route.elsewhere:
-            raise InvalidRequestError(f"{filename} has {len(content):,} bytes; DeepSeek takes {MAX_FILE_BYTES:,}")
+        filename, content = await asyncio.to_thread(_read, file, None if route.elsewhere else MAX_FILE_BYTES)
         content_type = mimetypes.guess_type(filename)[0] or "application/octet-stream"
         form = Form({"purpose": purpose}, filename, content, content_type)
         lookout, tries = Lookout(), route.connection.retry.max_attempts
@@ -156,17 +154,23 @@ def _patient(route: Route, timeout: float | Timeouts | None) -> float | Timeouts
     return msgspec.structs.replace(usual, headers=usual.attempt, idle=usual.attempt)
 
 
-def _read(file: FileInput) -> tuple[str, bytes]:
-    """Name and content, off the event loop."""
+def _read(file: FileInput, most: int | None) -> tuple[str, bytes]:
+    """Name and content, off the event loop. A file on disk of more than ``most`` bytes is not read to its end."""
     if isinstance(file, tuple):
-        return file[0], _content(file[1])
-    if isinstance(file, str | os.PathLike):
+        name, content = file[0], _content(file[1])
+    elif isinstance(file, str | os.PathLike):
         path = Path(file)
+        name = path.name
         try:
-            return path.name, path.read_bytes()
+            with path.open("rb") as opened:
+                content = opened.read(-1 if most is None else most + 1)
         except OSError as error:
             raise InvalidRequestError(f"file {path} cannot be read: {error.strerror or error}") from None
-    return Path(str(getattr(file, "name", "upload"))).name, _content(file)
+    else:
+        name, content = Path(str(getattr(file, "name", "upload"))).name, _content(file)
+    if most is not None and len(content) > most:
+        raise InvalidRequestError(f"{name} has more than the {most:,} bytes that DeepSeek takes")
+    return name, content
 
 
 def _content(content: FileContent) -> bytes:

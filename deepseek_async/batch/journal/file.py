@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from deepseek_async.batch.journal.disk import Disk, sync_folder, uninterrupted, write_whole
+from deepseek_async.batch.journal.reading import LONGEST_LINE
 from deepseek_async.batch.line import decode_line, text_of
 from deepseek_async.errors import OutputLockedError, OutputWriteError
 from deepseek_async.forks import AtFork, register
@@ -189,7 +190,8 @@ class OutputFile(AtFork):
         size = uninterrupted(self._disk.status, self._descriptor).st_size
         if size == self.end:
             return
-        if decode_line(text_of(self.read(self.end, size - self.end))) is None:
+        rest = size - self.end
+        if rest > LONGEST_LINE or decode_line(text_of(self.read(self.end, rest))) is None:
             self.cut = size - self.end
         else:
             write_whole(lambda rest: self._disk.write(self._descriptor, rest), b"\n")

@@ -141,11 +141,12 @@ class _Survey:
         """Raises InputChangedError if a row asks for something else than in an earlier file, and ConfigurationError if
         no line of a file is one of an output.
         """
-        before, lines, damaged = len(self.rows), self.lines, self.damaged
-        for line in OutputLines(path):
+        before, lines = len(self.rows), self.lines
+        found = OutputLines(path)
+        for line in found:
             row = _row(line)
             if row is None:
-                self.damaged += bool(text_of(line).strip())
+                found.blank_or_damaged(line)
                 continue
             number = self._number(row)
             if number < before and row.hashed and self._hashes[number] not in (0, row.hashed):
@@ -156,7 +157,8 @@ class _Survey:
                 )
             self._keep(row, number)
             self.lines += 1
-        if self.damaged > damaged and self.lines == lines:
+        self.damaged += len(found.damaged)
+        if found.damaged and self.lines == lines:
             raise ConfigurationError(f"{path} holds no line of a batch output; nothing was written")
 
     def _number(self, row: _Row) -> int:

@@ -10,11 +10,11 @@ from typing import Any, BinaryIO, Final
 
 import orjson
 
+from deepseek_async.batch.journal.reading import LONGEST_LINE
 from deepseek_async.batch.line import decode_line, is_beginning_of_a_line
 from deepseek_async.errors import OutputWriteError
 
 _BLOCK: Final = 1 << 20
-_LONGEST_LINE: Final = 1 << 28
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _BLANKS: Final = b" \t\r\n"
 
@@ -78,7 +78,7 @@ def _is_ours(file: BinaryIO, *, locked_before: bool) -> bool:
         return False
     line, end, _ = text.partition(b"\n")
     if not end and len(start) >= _BLOCK:
-        line += file.readline(_LONGEST_LINE)
+        line += file.readline(LONGEST_LINE)
     return _is_of_openai(line.rstrip(_BLANKS))
 
 

@@ -12,10 +12,13 @@ from typing import Final
 
 from deepseek_async.batch.journal.disk import Disk, uninterrupted, write_whole
 from deepseek_async.batch.line import decode_line, text_of
+from deepseek_async.bounded_files import LongLine, lines_of
 from deepseek_async.errors import OutputWriteError
 
 _LOG: Final = logging.getLogger("deepseek_async")
 
+LONGEST_LINE: Final = 1 << 28
+"""Bytes: as many as the longest answer that is taken (``codec.limits``). A failed disk may have left a longer one."""
 _BLOCK: Final = 1 << 20
 _SHORTEST: Final = 200
 """Bytes of a line with an answer: a guess from a line that holds only an error is not too far off."""
@@ -31,11 +34,19 @@ class OutputLines:
         """Offset and length of each line that cannot be what was written."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """Each line with its line feed. Raises OutputWriteError when the file cannot be read."""
+        """Each line with its line feed, but for those that are too long to be one of ours, which count as damaged.
+
+        Raises OutputWriteError when the file cannot be read.
+        """
         try:
             # Past the seam: a failing read ends the run before anything is sent.
             with self.path.open("rb", buffering=_BLOCK) as file:
-                for line in file:
+                for line in lines_of(file, LONGEST_LINE):
+                    if isinstance(line, LongLine):
+                        if line.ended:
+                            self.damaged.append((self._at, line.size))
+                        self._at += line.size
+                        continue
                     yield line
                     self._at += len(line)
         except OSError as error:
@@ -45,7 +56,7 @@ class OutputLines:
         """About how many lines there are, by the length of the first one."""
         try:
             with self.path.open("rb") as file:
-                return self.path.stat().st_size // max(_SHORTEST, len(file.readline()))
+                return self.path.stat().st_size // max(_SHORTEST, len(file.readline(_BLOCK)))
         except OSError:
             return 0  # reading it will tell
 

@@ -12,10 +12,12 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from deepseek_async.batch.identity import key_of
+from deepseek_async.batch.journal.reading import LONGEST_LINE
 from deepseek_async.batch.known_rows import UNKNOWN, KnownRows
 from deepseek_async.batch.line import FACTS, decode_line, text_of
 from deepseek_async.batch.review.columns import Columns
 from deepseek_async.batch.run_record import decode_manifest
+from deepseek_async.bounded_files import LongLine, lines_of
 from deepseek_async.codec import finish_reason
 from deepseek_async.codec.repair import repaired
 from deepseek_async.errors import ConfigurationError
@@ -179,8 +181,8 @@ class Output:
             for offset, line, row in self._lines(file):
                 if row is not None:
                     self._take(offset, row)
-                elif line.endswith(b"\n") and text_of(line).strip():
-                    self.damaged += 1
+                else:
+                    self.damaged += line.ended if isinstance(line, LongLine) else _is_damaged(line)
         if self.damaged and not self._offsets:
             raise ConfigurationError(f"{self.path} holds no line of a batch output")
 
@@ -240,7 +242,7 @@ class Output:
 
             def line_of(number: int) -> tuple[bytes, Line]:
                 file.seek(self._offsets[number])
-                wire = file.readline()
+                wire = file.readline(LONGEST_LINE)
                 line = self._line(wire)
                 if line is None:
                     raise ConfigurationError(f"{self.path} changed while it was read: run the command again")
@@ -254,11 +256,15 @@ class Output:
         except OSError as error:
             raise ConfigurationError(f"cannot read {self.path}: {error.strerror}") from None
 
-    def _lines(self, file: BinaryIO) -> Iterator[tuple[int, bytes, Line | None]]:
+    def _lines(self, file: BinaryIO) -> Iterator[tuple[int, bytes | LongLine, Line | None]]:
         offset = 0
-        for line in file:
-            yield offset, line, self._line(line)
-            offset += len(line)
+        for line in lines_of(file, LONGEST_LINE):
+            if isinstance(line, LongLine):
+                yield offset, line, None
+                offset += line.size
+            else:
+                yield offset, line, self._line(line)
+                offset += len(line)
 
     @staticmethod
     def _line(line: bytes) -> Line | None:
@@ -269,6 +275,11 @@ class Output:
             return _decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return _repaired(text)
+
+
+def _is_damaged(line: bytes) -> bool:
+    """Whether a line that names no row is whole and says something."""
+    return line.endswith(b"\n") and bool(text_of(line).strip())
 
 
 def _repaired(text: bytes) -> Line | None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import orjson
 
+from deepseek_async.bounded_files import LongLine, lines_of
 from deepseek_async.observe.audit.files import files_in
+
+_LONGEST_LINE: Final = 1 << 29
+"""Bytes: more than the longest request and the longest answer together (``codec.limits``)."""
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +89,9 @@ def _read(folder: Path, query: Query) -> Iterator[dict[str, Any]]:
         if query.until is not None and day > query.until:
             continue
         with path.open("rb") as file:
-            for wire in file:
+            for wire in lines_of(file, _LONGEST_LINE):
+                if isinstance(wire, LongLine):
+                    continue  # none of ours
                 try:
                     line = orjson.loads(wire)
                 except orjson.JSONDecodeError:
