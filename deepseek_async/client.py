@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from deepseek_async.admission import BreakerPolicy
 from deepseek_async.admission.statistics import Statistics
@@ -15,6 +15,7 @@ from deepseek_async.call.fallback import Alternative
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.limits import Limits
 from deepseek_async.connections import Connections
+from deepseek_async.credential import hidden
 from deepseek_async.endpoint import Endpoint, Family
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Listener, Snapshot
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from deepseek_async.batch import Batch
     from deepseek_async.cache import Cache
     from deepseek_async.content import ContentFilter
+
+_SECRETS: Final = ("api_key", "proxy", "default_headers")
+"""Arguments that no traceback with locals must show."""
 
 
 class AsyncDeepSeek:
@@ -116,8 +120,9 @@ class AsyncDeepSeek:
         content_filter: ContentFilter | bool | None = None,
         listeners: Iterable[Listener] = (),
     ) -> None:
+        # A traceback with locals, should a setting be wrong, must not show them.
+        api_key, proxy, default_headers = hidden(api_key), hidden(proxy), hidden(default_headers)
         key = key_from(api_key)
-        del api_key  # a traceback with locals, should a setting below be wrong, must not show it
         self._settings = settings_from(
             api_key=key,
             base_url=base_url,
@@ -210,6 +215,7 @@ class AsyncDeepSeek:
         """
         from deepseek_async.configuration import SettingsFile  # noqa: PLC0415  brings PyYAML
 
+        arguments |= hidden({name: arguments[name] for name in _SECRETS if name in arguments})
         file = SettingsFile(path, trust_env=arguments.get("trust_env"))
         if file.log_level is not None:
             write_to_stderr(file.log_level)

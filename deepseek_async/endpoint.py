@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
-from deepseek_async.credential import ApiKey
+from deepseek_async.credential import ApiKey, Secret
 
 Family = Literal["completions", "embeddings", "files", "fine_tunes", "images", "responses"]
 FAMILIES: Final[tuple[Family, ...]] = get_args(Family)
@@ -27,7 +27,11 @@ class Endpoint:
     def __init__(self, base_url: str, api_key: str | ApiKey | None = None, *, model: str | None = None) -> None:
         self.base_url = base_url
         self.model = model
-        self.api_key = ApiKey(api_key) if isinstance(api_key, str) else api_key
+        self.api_key: ApiKey | None = None
+        if isinstance(api_key, str):
+            api_key = Secret(api_key)  # a traceback with locals must not show it
+            api_key = ApiKey(api_key)
+        self.api_key = api_key
 
     def __repr__(self) -> str:
         # A base URL that was not checked yet may hold a password.

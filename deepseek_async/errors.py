@@ -115,6 +115,8 @@ class DeepSeekError(Exception):
     """When a run of tools failed: the tokens of all its turns together."""
 
     def __init__(self, message: str, **facts: Any) -> None:
+        # It quotes what it was told, and a key may be in it: a server's echo, a setting in the wrong place.
+        message = redact(message)
         super().__init__(message)
         self.message = message
         # Facts live in the instance dict, so that pickling keeps them without a __reduce__ of our own.
@@ -124,20 +126,12 @@ class DeepSeekError(Exception):
 class ConfigurationError(DeepSeekError, ValueError):
     """A setting is missing, contradicts another, or cannot be used; the message names it."""
 
-    def __init__(self, message: str, **facts: Any) -> None:
-        # It quotes what it was given, and a key may have been given in the wrong place.
-        super().__init__(redact(message), **facts)
-
 
 class InvalidRequestError(DeepSeekError, ValueError):
     """The request cannot be sent as it is. Raised before anything leaves this machine; costs nothing."""
 
     findings: Sequence[Finding] = ()
     """What the request lint found, in its mode ``error``."""
-
-    def __init__(self, message: str, **facts: Any) -> None:
-        # It quotes what it was given, and a key may have been given in the wrong place.
-        super().__init__(redact(message), **facts)
 
 
 class APIError(DeepSeekError):

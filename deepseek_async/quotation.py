@@ -6,12 +6,14 @@ from deepseek_async.redaction import redact
 
 
 def quote(wire: bytes, limit: int = 200) -> str:
-    """At most ``limit`` bytes of ``wire`` with control characters escaped and keys masked.
+    """At most ``limit`` characters of ``wire`` with control characters escaped and keys masked.
 
     Server text is untrusted: escapes in it must not reach a terminal.
     """
-    text = wire[:limit].decode("utf-8", "replace")
-    return f"{plain(redact(text))!r}{'…' if len(wire) > limit else ''}"
+    # Masked before it is cut: half a key would not be known any more.
+    room = 8 * limit
+    text = plain(redact(wire[:room].decode("utf-8", "replace"), cut=len(wire) > room))
+    return f"{text[:limit]!r}{'…' if len(wire) > limit else ''}"
 
 
 def plain(text: str) -> str:

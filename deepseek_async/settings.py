@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -14,7 +15,7 @@ import msgspec
 from deepseek_async.admission.outage.breaker import BreakerPolicy
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.limits import DEFAULT_LIMITS, Limits
-from deepseek_async.credential import ApiKey
+from deepseek_async.credential import ApiKey, Secret
 from deepseek_async.endpoint import FAMILIES, Endpoint, Family
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.lint import LintMode
@@ -27,6 +28,9 @@ from deepseek_async.transport.tls import check_authorities
 from deepseek_async.transport.watchdog import Timeouts
 
 DEFAULT_BASE_URL: Final = "https://api.deepseek.com"
+
+_ENDPOINT: Final = re.compile(r"/(?:chat/completions|completions|embeddings|responses|models|images/generations)/?$")
+"""What documentation shows as the address of an endpoint, and what is put behind every ``base_url``."""
 
 NOMINAL_CONCURRENCY: Final = 2500
 """Requests in flight that DeepSeek names as the highest limit of any model (docs, Rate Limit): deepseek-flash."""
@@ -69,6 +73,8 @@ def key_from(argument: str | None, environment: Mapping[str, str] | None = None)
 
     Apart from ``settings_from`` and without names for the values, so that a traceback with locals shows no key.
     """
+    if isinstance(argument, str):
+        argument = Secret(argument)
     if argument is None and _variable("DEEPSEEK_API_KEY", environment) is None:
         raise ConfigurationError("no API key: pass api_key= or set DEEPSEEK_API_KEY")
     return ApiKey((_variable("DEEPSEEK_API_KEY", environment) or "") if argument is None else argument)
@@ -330,6 +336,11 @@ def _checked_url(name: str, url: str) -> str:
         raise ConfigurationError(f"{name} must be a full URL such as {DEFAULT_BASE_URL}, not {redact(url)!r}")
     if parts.query or parts.fragment:
         raise ConfigurationError(f"{name} must end with the path; a query or fragment cannot be kept: {redact(url)!r}")
+    if (endpoint := _ENDPOINT.search(parts.path)) or "//" in parts.path:
+        better = url[: url.index(endpoint[0])] if endpoint else url.replace("//", "/").replace(":/", "://", 1)
+        raise ConfigurationError(
+            f"{name} must be what stands before the endpoints' paths: {better}, not {redact(url)!r}"
+        )
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ConfigurationError(
             f"{name} must be https: the key would cross the network in the clear to {parts.hostname}",

@@ -15,6 +15,7 @@ from deepseek_async.batch.cells import as_json
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.errors import APIError, DeepSeekError
 from deepseek_async.quotation import plain
+from deepseek_async.redaction import mask_known
 from deepseek_async.types import BilledAttempt
 from deepseek_async.types.answer import counters_in
 from deepseek_async.types.json_text import read
@@ -304,7 +305,7 @@ def _billed(attempt: BilledAttempt) -> dict[str, Any]:
     usage = attempt.usage
     counted = counters_in(usage.counters(), SentUsage) or {}
     said = {
-        "model": attempt.model,
+        "model": mask_known(attempt.model),
         "asked": attempt.asked if attempt.asked != attempt.model else None,
         "at": attempt.at,
         "failure": attempt.failure,
@@ -368,7 +369,7 @@ def _error(result: BatchResult) -> dict[str, Any] | None:
         "code": type(result.error).__name__,
         "message": plain(result.error.message),
         "retryable": result.error.retryable,
-        **({"text": text} if (text := _said(result.error)) else {}),
+        **({"text": mask_known(text)} if (text := _said(result.error)) else {}),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from deepseek_async.call.metering import NO_USAGE
+from deepseek_async.redaction import mask_known
 from deepseek_async.types import Answer, BilledAttempt, CompletionUsage
 from deepseek_async.types.usage import added
 
@@ -40,7 +41,9 @@ class Bill(msgspec.Struct, gc=False, eq=False):
     ) -> None:
         """Take in an attempt: one that ended in ``failure``, or the one after it that did not."""
         served, name = getattr(answer, "model", None) or model, getattr(answer, "id", None) or None
-        self.attempts += (BilledAttempt(served, usage, at, _name_of(failure), name, model),)
+        # Kept in errors, events and outputs, where a key that the server echoes has no place.
+        name = name and mask_known(name)
+        self.attempts += (BilledAttempt(mask_known(served), usage, at, _name_of(failure), name, model),)
         if usage.corrected == NO_USAGE:
             _say_unnamed(served)
         elif usage.corrected is not None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from deepseek_async.call.lifecycle import Call
     from deepseek_async.content import Verdict
     from deepseek_async.pricing import Meter
-
+from deepseek_async.redaction import mask_known
 
 _CHOOSING: Final = (ChatCompletion, Completion)
 
@@ -103,10 +103,10 @@ class Witness:
             call.attempts,  # attempts
             call.queued,  # queued
             self.first_content,  # first_content
-            served,  # served_model
-            response_id,
+            served and mask_known(served),  # served_model
+            response_id and mask_known(response_id),
             call.request_id or (error.request_id if isinstance(error, DeepSeekError) else None),  # request_id
-            finish_reason,
+            finish_reason and mask_known(finish_reason),
             usage,
             cost,
             peak,
@@ -114,7 +114,7 @@ class Witness:
             self.tier,  # tier
             content,
             error,
-            text,  # answer
+            text and mask_known(text),  # answer
             request.outgoing.path,  # path
             () if call.bill is None else call.bill.attempts,  # billed_attempts
         )

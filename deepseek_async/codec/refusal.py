@@ -198,7 +198,8 @@ def _explanation(wire: bytes) -> tuple[str, Any]:
             if isinstance(error, dict):
                 return _message(error), error
             return str(error), {"message": str(error)}
-    text = body[: 8 * MAX_QUOTED].decode("utf-8", "replace")
+    room = 8 * MAX_QUOTED
+    text = redact(body[:room].decode("utf-8", "replace"), cut=len(body) > room)
     if text.startswith("<"):
         title = _TITLE.search(text)
         text = title[1] if title else _TAG.sub(" ", " ".join(_CODE.sub("", part) for part in _END_OF_CODE.split(text)))
@@ -221,10 +222,11 @@ def _redacted(value: Any, depth: int = 0) -> Any:
     if isinstance(value, dict | list) and depth == _DEEPEST:
         return "…"
     if isinstance(value, dict):
-        return {name: _redacted(item, depth + 1) for name, item in value.items()}
+        return {_redacted(name): _redacted(item, depth + 1) for name, item in value.items()}
     if isinstance(value, list):
         return [_redacted(item, depth + 1) for item in value]
-    return value
+    # A key of digits alone comes back as a number.
+    return value if redact(text := str(value)) == text else redact(text)
 
 
 def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:

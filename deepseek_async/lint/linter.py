@@ -16,6 +16,7 @@ from deepseek_async.lint.finding import Finding, IgnoredParameterWarning, LintMo
 from deepseek_async.lint.rules import CONTEXT_WINDOW, MAX_TOKENS, rule_findings
 from deepseek_async.lint.shape import is_beyond_doubt, shape_problem
 from deepseek_async.lint.translation import foreign_findings
+from deepseek_async.redaction import redact
 
 _SHORT: Final = CONTEXT_WINDOW - MAX_TOKENS
 """Bytes that fit whatever the text and the cap: a token has at least one byte."""
@@ -80,9 +81,9 @@ class Linter:
             return
         self._said.add(finding.code)
         if finding.code.startswith("ignored_parameter"):
-            warnings.warn(finding.message, IgnoredParameterWarning, stacklevel=_callers_level())
+            warnings.warn(redact(finding.message), IgnoredParameterWarning, stacklevel=_callers_level())
         else:
-            warnings.warn(str(finding), RequestLintWarning, stacklevel=_callers_level())
+            warnings.warn(redact(str(finding)), RequestLintWarning, stacklevel=_callers_level())
 
 
 def findings(

@@ -119,4 +119,4 @@ def _extra(event: CallEnded) -> dict[str, Any]:
 
 
 def _field(text: str) -> str:
-    return plain(redact(text[:_LONGEST_FIELD]))
+    return plain(redact(text[: 2 * _LONGEST_FIELD], cut=len(text) > 2 * _LONGEST_FIELD))[:_LONGEST_FIELD]

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
-from deepseek_async.credential import Secret
+from deepseek_async.credential import KnownSecret, Secret
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.transport.hosts import is_exempt, is_loopback
 
@@ -123,5 +123,6 @@ def _way_out(source: str) -> str:
 def _authorization(parts: SplitResult) -> Secret | None:
     if parts.username is None and parts.password is None:
         return None
-    said = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-    return Secret("Basic " + base64.b64encode(said.encode()).decode("ascii"))
+    password = unquote(parts.password or "")
+    encoded = base64.b64encode(f"{unquote(parts.username or '')}:{password}".encode()).decode("ascii")
+    return KnownSecret(f"Basic {encoded}", encoded, password, parts.password or "")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, get_args
 
 import msgspec
 
+from deepseek_async.redaction import mask_known
 from deepseek_async.types.json_text import read, write
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ class Part(msgspec.Struct, gc=False):
 
     def __repr__(self) -> str:
         names = (name for name in self.__struct_fields__ if not name.startswith("_"))
-        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+        shown = f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+        # For people to look at; what a server echoes is in the fields as it came.
+        return mask_known(shown)
 
 
 class LinkedPart(Part, kw_only=True):

@@ -12,7 +12,7 @@ import orjson
 
 from deepseek_async.errors import DeepSeekError
 from deepseek_async.events import CallEnded, Rated
-from deepseek_async.redaction import redact
+from deepseek_async.redaction import is_suspect, redact
 from deepseek_async.types.json_text import read
 from deepseek_async.types.simulated import is_simulated
 from deepseek_async.unicode import all_encodable
@@ -100,7 +100,7 @@ def rating_line(event: Rated) -> bytes:
 def _line(fields: dict[str, Any]) -> bytes:
     wire = _dumped(fields)
     # A second line of defence: a key that was put into a parameter or a prompt does not get into the file.
-    if b"sk-" in wire or b"earer " in wire:
+    if is_suspect(wire):
         wire = redact(wire.decode()).encode()
     return wire + b"\n"
 
