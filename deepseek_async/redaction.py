@@ -59,7 +59,7 @@ class _Value(msgspec.Struct, frozen=True):
     def of(cls, text: str) -> _Value:
         pattern = "".join(_written(part[0]) for part in _PARTS.finditer(text))
         if len(text) < _ANYWHERE:
-            pattern = f"(?<![A-Za-z0-9]){pattern}(?![A-Za-z0-9])"
+            pattern = f"(?<![\\w-]){pattern}(?![\\w-])"
         return cls(text, max(_ALNUM.findall(text), key=len, default=""), re.compile(pattern))
 
     __repr__ = object.__repr__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gc
 import html
 import io
@@ -109,7 +110,8 @@ def test_half_a_key_at_the_end_of_a_text_that_was_cut_is_masked(key: str, before
 def test_a_short_key_is_masked_where_it_stands_alone_and_not_inside_of_words(key: str):
     held = ApiKey(key)
     assert redact(f"key {key} is wrong: '{key}'") == f"key {MASK} is wrong: '{MASK}'"
-    assert redact(f"a{key}b") == f"a{key}b"
+    for word in (f"a{key}b", f"a_{key}", f"{key}-b"):
+        assert redact(word) == word
     del held
 
 
@@ -152,7 +154,7 @@ PLACES: dict[str, Any] = {
 def test_no_refusal_shows_a_key_wherever_the_server_puts_it(place: str, key: str, status: int):
     held = key_of(key)
     body = PLACES[place](key)
-    headers = {"x-ds-trace-id": key, "location": f"https://x.invalid/?k={quote(key)}", "retry-after": key}
+    headers = {"x-ds-trace-id": key, "location": f"https://x.invalid/?k={quote(key)}"}
     errors = [
         refusal(status, headers, json.dumps(body).encode(), now=0.0),
         refusal_in_stream(body.get("error", body), headers, now=0.0),
@@ -290,6 +292,25 @@ async def test_keys_of_other_servers_and_of_headers_are_masked_as_well(serve: Se
         assert key not in everything_shown_by(error, capture_locals=False)
     error = await failure_of(connect(server), stream=False, extra_headers={"X-Gateway-Token": key})
     assert key not in everything_shown_by(error, capture_locals=False)
+
+
+@pytest.mark.parametrize("password", ["p4ss-canary-word", "canary@:/%word", "canäry word"])
+@pytest.mark.parametrize("status", [403, 407, 500])
+async def test_the_password_of_a_proxy_is_masked_in_every_form(
+    serve: Serve,
+    connect: Connect,
+    password: str,
+    status: int,
+):
+    encoded = base64.b64encode(f"me:{password}".encode()).decode()
+    wire = json.dumps({"error": {"message": f"{password} {quote(password, safe='')} Basic {encoded}"}}).encode()
+    proxy = await serve([response(wire, status, proxy_authenticate=f"Basic {encoded}")])
+    url = f"http://me:{quote(password, safe='')}@127.0.0.1:{proxy.port}"
+    error = await failure_of(connect("http://127.0.0.1:9", proxy=url), stream=False)
+    assert len(proxy.requests) > 0
+    shown = everything_shown_by(error, capture_locals=False)
+    for form in (password, quote(password, safe=""), encoded, json.dumps(password)[1:-1]):
+        assert form not in shown
 
 
 def test_a_header_that_lets_nobody_in_is_not_masked():
