@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from deepseek_async.types.answer import Answer, Counters, Part, counters_in
+
+_YEAR_9999: Final = 253_370_764_800
 
 
 class PromptTokensDetails(Part):
@@ -121,8 +123,13 @@ def bills_of(answer: Answer) -> tuple[BilledAttempt, ...]:
     usage = answer.tokens_used()
     if answer.billed_attempts or answer.cached is not None or usage is None:
         return answer.billed_attempts
-    at = getattr(answer, "created", None) or getattr(answer, "created_at", None) or 0.0
-    return (BilledAttempt(getattr(answer, "model", ""), usage, float(at), None, getattr(answer, "id", None) or None),)
+    at = moment(getattr(answer, "created", None) or getattr(answer, "created_at", None)) or 0.0
+    return (BilledAttempt(getattr(answer, "model", ""), usage, at, None, getattr(answer, "id", None) or None),)
+
+
+def moment(seconds: float | None) -> float | None:
+    """Seconds since 1970 that a server named, as far as a calendar has such a moment; else None."""
+    return float(seconds) if seconds is not None and 0 <= seconds < _YEAR_9999 else None
 
 
 def added(usages: Iterable[CompletionUsage]) -> CompletionUsage:

@@ -34,6 +34,7 @@ from deepseek_async.types import (
     Response,
     UserBalance,
 )
+from deepseek_async.types.usage import bills_of
 
 decode_text = ChoicesDecoder(Completion, TextReader).decode
 decode_reply = MembersDecoder(Response, "output", ResponseReader).decode
@@ -324,3 +325,14 @@ def test_a_row_that_was_cut_off_is_known_in_the_words_of_others():
     kind = decode_answer(wire({"custom_id": "a", "response": {"body": body}}))
     assert kind is not None
     assert kind.cut_off
+
+
+@pytest.mark.parametrize("created", [10**18, -1, 1e300, "1e400"], ids=str)
+def test_a_moment_that_no_calendar_has_is_none(created: Any):
+    body = answer(created=created)
+    (bill,) = bills_of(decode_completion(wire(body)))
+    assert bill.at == 0.0
+    found = Output._line(b'{"custom_id": "a", "response": {"body": %b}, "error": null}' % wire(body))
+    assert found is not None
+    assert found.started is None
+    assert found.message.content == "Hello"

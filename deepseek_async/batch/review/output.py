@@ -23,7 +23,7 @@ from deepseek_async.codec.repair import repaired
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.types import CompletionUsage
 from deepseek_async.types.json_text import read, write
-from deepseek_async.types.usage import SentUsage
+from deepseek_async.types.usage import SentUsage, moment
 
 _WORD: Final = (1 << 64) - 1
 
@@ -140,7 +140,7 @@ class Line(msgspec.Struct, gc=False):
         """When its request was sent, by our clock or else by the server's; None for a copy, for which none was."""
         if not self.facts.attempts:
             return None
-        return self.facts.started if self.facts.started is not None else self.body.created
+        return moment(self.facts.started if self.facts.started is not None else self.body.created)
 
 
 _decode = msgspec.json.Decoder(Line, strict=False).decode
