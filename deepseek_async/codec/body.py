@@ -14,7 +14,7 @@ from deepseek_async.codec.repair import repaired
 from deepseek_async.codec.sse import FIELDS, SSEDecoder
 from deepseek_async.errors import APIResponseValidationError
 from deepseek_async.quotation import quote
-from deepseek_async.types import Answer, ChatCompletion, Choice
+from deepseek_async.types import Answer, ChatCompletion
 from deepseek_async.types.json_text import read, write
 
 T = TypeVar("T", bound=Answer)
@@ -183,18 +183,27 @@ class CompletionDecoder(ChoicesDecoder[ChatCompletion]):
 
     def decode(self, wire: bytes) -> ChatCompletion:
         wire = wire.strip()
-        completion = AnswerDecoder.decode(self, wire)
+        try:
+            completion = self.decode_strictly(wire)
+        except UNREADABLE:
+            return self._decode_otherwise(wire)
+        completion._wire = wire  # noqa: SLF001
+        usage = completion.usage
+        if usage is not None:
+            usage._origin = (wire, _USAGE)  # noqa: SLF001
         choices = completion.choices
-        if type(completion._wire) is bytes:  # noqa: SLF001
-            places: Iterable[tuple[int, Choice]] = enumerate(choices) if completion._wire else ()  # noqa: SLF001
-        else:
-            places = zip(self._positions(completion), choices, strict=False)
-            finish_reason.name(choices)
-        for position, choice in places:
+        for position, choice in enumerate(choices):
             choice._origin = (wire, ("choices", position))  # noqa: SLF001
             choice.message._origin = (wire, ("choices", position, "message"))  # noqa: SLF001
             if choice.finish_reason not in finish_reason.COMPLETE:
                 finish_reason.name(choices)
+        return completion
+
+    def _decode_otherwise(self, wire: bytes) -> ChatCompletion:
+        completion = super().decode(wire)
+        for choice in completion.choices:
+            if choice._origin is not None:  # noqa: SLF001
+                choice.message._origin = (choice._origin[0], (*choice._origin[1], "message"))  # noqa: SLF001
         return completion
 
 

@@ -85,8 +85,12 @@ def trace_id(headers: Mapping[str, str]) -> str | None:
     """The name that the server gave to the request: DeepSeek's ``x-ds-trace-id``, or what others send in its place."""
     value = headers.get("x-ds-trace-id")
     if value is None:
-        value = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
-        if value is None:
+        # ``get`` alone, because a Mapping's ``in`` makes an exception of what is missing, and most servers send none.
+        for name in _REQUEST_IDS:
+            value = headers.get(name)
+            if value is not None:
+                break
+        else:
             return None
     return plain(redact(value))[:MAX_QUOTED]
 

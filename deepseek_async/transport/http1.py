@@ -336,6 +336,8 @@ def _members(value: bytes) -> set[bytes]:
 
 
 def _length(value: bytes) -> int:
+    if value.isdigit() and len(value) <= _MAX_DIGITS:
+        return int(value)
     lengths = _members(value)
     size = lengths.pop()
     if lengths or not size.isdigit() or len(size) > _MAX_DIGITS:
