@@ -48,7 +48,7 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
                 chunk._wire = data  # noqa: SLF001  the decoder is the one writer of this field
                 if not chunk.choices and chunk.usage is None:
                     self._decoder.check_unread(data)
-                    self.error = chunk.to_dict().get("error")
+                    self.error = chunk.to_dict().get("error") or None
                     if self.error is not None:
                         self.halted = True
                         break

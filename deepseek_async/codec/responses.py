@@ -169,7 +169,7 @@ class ResponseReader(ReaderState):
 
 def fault_of_response(response: Response, headers: Mapping[str, str], *, now: float) -> APIError | None:
     """Why ``response`` must not be returned as an answer; None when it is one."""
-    if response.error is not None and response.status is not None:
+    if response.error is not None and response.status is not None and (response.error.code or response.error.message):
         error = refusal_in_stream(_as_error(response.error.code, response.error.message), headers, now=now)
         error.received_text = response.output_text
         return error

@@ -25,7 +25,8 @@ _WITHOUT_DATA: Final = tuple(field for field in FIELDS if field != b"data:")
 def error_in(answer: Answer, headers: Mapping[str, str], *, now: float) -> APIError | None:
     """The error that an answer without choices carries, if it does."""
     error: Any = answer.to_dict().get("error")
-    return None if error is None else refusal_in_stream(error, headers, now=now)
+    # Some servers send an empty one beside every answer.
+    return refusal_in_stream(error, headers, now=now) if error else None
 
 
 def fault_of(completion: ChatCompletion, headers: Mapping[str, str], *, now: float) -> APIError | None:
@@ -100,6 +101,6 @@ def fault_of_no_stream(body: bytes, headers: Mapping[str, str], *, now: float) -
         loaded = read(said)
     except (ValueError, RecursionError):
         loaded = None
-    if isinstance(loaded, dict) and loaded.get("error") is not None:
+    if isinstance(loaded, dict) and loaded.get("error"):
         return refusal_in_stream(loaded["error"], headers, now=now)
     return APIResponseValidationError(f"the server's answer is no event stream: {quote(said)}")

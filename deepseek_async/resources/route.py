@@ -11,6 +11,7 @@ from deepseek_async.call.lifecycle import Call
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.multipart import Form
+from deepseek_async.codec.repair import regular
 from deepseek_async.codec.request import encode_request
 from deepseek_async.codec.tokens import estimate_prompt_tokens
 from deepseek_async.codec.verdict import error_in
@@ -142,7 +143,7 @@ def further(extra_body: Any) -> Mapping[str, Any]:
 
 def entries(listed: Answer, decode: Callable[[bytes], T]) -> list[T]:
     """The members of a list, each with its own bytes, so that fields nobody declared are reachable on it too."""
-    return [decode(write(entry)) for entry in listed.to_dict().get("data") or []]
+    return [decode(write(entry)) for entry in regular(listed).get("data") or []]
 
 
 def _error_in(answer: Answer, headers: Mapping[str, str]) -> APIError | None:

@@ -240,6 +240,24 @@ async def test_rows_with_odd_answers_are_answered_and_kept(serve: Serve, connect
     assert [line.message.content for line in lines if line is not None] == ["Hello"] * 20
 
 
+@pytest.mark.parametrize("error", [{}, "", [], False, 0], ids=str)
+async def test_an_error_that_is_none_is_no_error(serve: Serve, connect: Connect, error: Any):
+    events = [event({"error": error}), OPENING, said("Hello"), ending(), DONE]
+    server = await serve([response({**odd_json.vectors(), "error": error})], streaming(*events))
+    client = connect(server)
+    assert len(list(await client.embeddings.create(model="bge", input=["a", "b"]))) == 2
+    assert await said_by(client, stream=True) == "Hello"
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("listed", [{"id": "a", "owned_by": "x"}, [{"id": "a", "created": "?"}, 5, None]], ids=str)
+async def test_a_list_has_the_members_that_can_be_read(serve: Serve, connect: Connect, listed: Any):
+    server = await serve([response({"object": "list", "data": listed})])
+    client = connect(server)
+    assert [model.id for model in (await client.models.list()).data] == ["a"]
+    assert [file.id for file in (await client.files.list()).data] == ["a"]
+
+
 @pytest.mark.parametrize("choices", [7, "much", [7], {"0": 5}])
 async def test_what_cannot_be_read_is_bought_once_and_told(serve: Serve, connect: Connect, choices: Any):
     server = await serve([response({**answer(), "choices": choices})], [ANSWER])
