@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 from deepseek_async.admission.slots import with_look_ahead
 from deepseek_async.admission.statistics import Statistics
@@ -17,6 +19,7 @@ from deepseek_async.events import Snapshot, Watching
 from deepseek_async.forks import AtFork, refuse_inherited_loop, register
 from deepseek_async.operations import Operations
 from deepseek_async.settings import Settings, same_origin
+from deepseek_async.transport.pool import Pool
 from deepseek_async.wiring import Connected
 
 if TYPE_CHECKING:
@@ -35,11 +38,15 @@ class Connections(AtFork):
         self.opened: Caller | None = None
         """The caller, while there is one."""
         self._protections = operations.protections(settings)
-        self._elsewhere = Elsewhere(settings, self._protections)
+        self._pools: list[Pool] = []
+        """Those that are open, for when nobody closes them."""
+        self._elsewhere = Elsewhere(settings, self._protections, self._pools)
         self._connected: Connected | None = None
         self._backup: Connected | None = None
         self._closed = False
         register(self)
+        # Not __del__: what belongs together and is collected together is finalized in any order.
+        finalize(self, _drop, self._pools, settings.base_url)
 
     def caller(self) -> Caller:
         """The caller bound to the running event loop; made, with its connection pool, on first use.
@@ -108,6 +115,7 @@ class Connections(AtFork):
                 connected.leave_to_parent()
         self._connected = self._backup = None
         self._elsewhere.leave_to_parent()
+        self._pools.clear()
 
     async def aclose(self) -> None:
         """Close all that is open. Calls that still run fail; later ones raise ConfigurationError."""
@@ -133,6 +141,7 @@ class Connections(AtFork):
             self._forget()
         settings = self._settings
         self._connected = connected = Connected(settings, self._protections)
+        self._pools.append(connected.session)
         for listener in self.operations.listeners:
             if isinstance(listener, Watching):
                 listener.watch(self.snapshot)
@@ -146,6 +155,7 @@ class Connections(AtFork):
                 api_key=backup.api_key,
                 own=at_home,
             )
+            self._pools.append(self._backup.session)
             name = f"{backup.model} at {backup.base_url}" if backup.model else backup.base_url
             alternatives.append(Alternative(self._backup.caller, backup.model, name))
         self.alternatives = tuple(alternatives)
@@ -164,6 +174,7 @@ class Connections(AtFork):
         if backup is not None:
             await backup.aclose()
         await self._elsewhere.aclose()
+        self._pools.clear()
 
     def _forget(self) -> None:
         """Drop the pools of an event loop that has ended."""
@@ -172,6 +183,21 @@ class Connections(AtFork):
                 connected.forget()
         self._connected = self._backup = None
         self._elsewhere.forget()
+        self._pools.clear()
+
+
+def _drop(pools: list[Pool], base_url: str) -> None:
+    """A client is gone that nobody has closed. Called once, also at the end of the process."""
+    if not pools:
+        return
+    for pool in pools:
+        pool.drop()
+    warnings.warn(
+        f"unclosed <AsyncDeepSeek {base_url}>: use it in 'async with AsyncDeepSeek() as client:', or await "
+        "client.aclose() before its event loop ends",
+        ResourceWarning,
+        stacklevel=1,
+    )
 
 
 def _tokenizer(path: str | None) -> Tokenizer | None:

@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from deepseek_async.call.caller import Caller, Protections
 from deepseek_async.endpoint import Endpoint, Family
 from deepseek_async.settings import Settings, same_origin
+from deepseek_async.transport.pool import Pool
 from deepseek_async.wiring import Connected
 
 
 class Elsewhere:
     """Made with a client; holds nothing until a family is used that ``endpoints`` sends elsewhere."""
 
-    def __init__(self, settings: Settings, protections: Protections) -> None:
+    def __init__(self, settings: Settings, protections: Protections, pools: list[Pool]) -> None:
+        """``pools`` is told of each pool that is opened."""
         self._settings = settings
         self._protections = protections
+        self._pools = pools
         self._open: dict[Endpoint, Connected] = {}
 
     def caller(self, family: Family, own: Caller) -> Caller:
@@ -25,7 +28,7 @@ class Elsewhere:
             return own
         if endpoint not in self._open:
             at_home = same_origin(endpoint.base_url, self._settings.base_url)
-            self._open[endpoint] = Connected(
+            self._open[endpoint] = connected = Connected(
                 self._settings,
                 self._protections,
                 base_url=endpoint.base_url,
@@ -33,6 +36,7 @@ class Elsewhere:
                 gate=own.gate if at_home else None,
                 own=at_home,
             )
+            self._pools.append(connected.session)
         return self._open[endpoint].caller
 
     @property

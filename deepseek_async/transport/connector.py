@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import Any, Final
 
 import aiohttp
@@ -41,6 +42,28 @@ def forget(connector: aiohttp.BaseConnector | None) -> None:
     if connector._loop.is_closed():  # noqa: SLF001
         for transport in transports:
             _close_socket(transport)
+
+
+def drop(connector: aiohttp.BaseConnector | None) -> None:
+    """Close a pool whose client is gone: what is idle now, and what is in use when its answer ends.
+
+    May be called by the collector, and so on any thread and at any moment.
+    """
+    if connector is None or connector.closed:
+        return
+    if not connector._loop.is_closed():  # noqa: SLF001
+        with suppress(RuntimeError):  # it was closed at this moment
+            connector._loop.call_soon_threadsafe(_close_idle, connector)  # noqa: SLF001
+            return
+    forget(connector)
+
+
+def _close_idle(connector: aiohttp.BaseConnector) -> None:
+    connector._force_close = True  # noqa: SLF001
+    for protocols in connector._conns.values():  # noqa: SLF001
+        for protocol, _ in protocols:
+            protocol.abort()
+    connector._conns.clear()  # noqa: SLF001
 
 
 def leave_to_parent(connector: aiohttp.BaseConnector | None) -> None:
@@ -94,6 +117,10 @@ class Connector(aiohttp.TCPConnector):
 
 def _close_socket(transport: Any) -> None:
     """Close what a transport of a closed loop holds; its own ``close`` would ask the loop."""
+    tls = getattr(transport, "_ssl_protocol", None)
+    if tls is not None:
+        transport._closed = True  # noqa: SLF001
+        _close_socket(tls._transport)  # noqa: SLF001
     held = getattr(transport, "_sock", None)
     if isinstance(held, socket.socket):
         held.close()

@@ -19,7 +19,7 @@ from yarl import URL
 from deepseek_async.credential import ApiKey
 from deepseek_async.errors import APIConnectionError, APIError, APIResponseValidationError, InvalidRequestError
 from deepseek_async.transport.channel import Channel
-from deepseek_async.transport.connector import forget, leave_to_parent, open_connector
+from deepseek_async.transport.connector import drop, forget, leave_to_parent, open_connector
 from deepseek_async.transport.fields import checked, merged
 from deepseek_async.transport.http1 import ResponseParser
 from deepseek_async.transport.protocol import Outgoing, Response, url_of
@@ -173,6 +173,12 @@ class Pool:
         if self._session is not None:
             self._session.forget()
         forget(self._connector)
+
+    def drop(self) -> None:
+        """The client is gone without having been closed."""
+        if self._session is not None:
+            self._session.drop()
+        drop(self._connector)
 
     def leave_to_parent(self) -> None:
         """In a forked child: give up what is the parent's. Whoever still reads an answer here is told so."""

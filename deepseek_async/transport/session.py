@@ -28,7 +28,7 @@ from deepseek_async.errors import (
 from deepseek_async.forks import leave
 from deepseek_async.quotation import plain
 from deepseek_async.redaction import redact
-from deepseek_async.transport.connector import forget, leave_to_parent, open_connector
+from deepseek_async.transport.connector import drop, forget, leave_to_parent, open_connector
 from deepseek_async.transport.handler import StrictHandler
 from deepseek_async.transport.protocol import Outgoing, url_of
 from deepseek_async.transport.proxies import Proxy
@@ -159,6 +159,12 @@ class Session:
         connector = self._http.connector
         self._http.detach()
         forget(connector)
+
+    def drop(self) -> None:
+        """The client is gone without having been closed."""
+        connector = self._http.connector
+        self._http.detach()
+        drop(connector)
 
     def leave_to_parent(self) -> None:
         """In a forked child: give up what is the parent's."""
