@@ -49,6 +49,7 @@ ROWS = [
     (APITimeoutError("", phase="total", retryable=False), Again.NEVER, Ending.FAULTED),
     (APIConnectionError("", reason="unreachable"), Again.PAID, Ending.FAULTED),
     (APIConnectionError("", reason="tls", retryable=False), Again.NEVER, Ending.UNSENT),
+    (APIConnectionError("", reason="proxy", retryable=False), Again.NEVER, Ending.UNSENT),
     (APIConnectionError("", reason="protocol"), Again.FEW, Ending.FAULTED),
     (APIConnectionError("", reason="closed", retryable=False), Again.NEVER, Ending.FAULTED),
     (APIConnectionError("", reason="descriptors"), Again.PAUSE, Ending.DESCRIPTORS),
