@@ -18,7 +18,8 @@ from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Snapshot, Watching
 from deepseek_async.forks import AtFork, refuse_inherited_loop, register
 from deepseek_async.operations import Operations
-from deepseek_async.settings import Settings, same_origin
+from deepseek_async.settings import Settings
+from deepseek_async.transport.address import same_origin
 from deepseek_async.transport.pool import Pool
 from deepseek_async.wiring import Connected
 

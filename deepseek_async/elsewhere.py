@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from deepseek_async.call.caller import Caller, Protections
 from deepseek_async.endpoint import Endpoint, Family
-from deepseek_async.settings import Settings, same_origin
+from deepseek_async.settings import Settings
+from deepseek_async.transport.address import same_origin
 from deepseek_async.transport.pool import Pool
 from deepseek_async.wiring import Connected
 

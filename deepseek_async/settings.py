@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -20,17 +19,12 @@ from deepseek_async.endpoint import FAMILIES, Endpoint, Family
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.lint import LintMode
 from deepseek_async.private_files import cache_folder
-from deepseek_async.redaction import redact
+from deepseek_async.transport.address import DEFAULT_BASE_URL, checked_url, same_origin
 from deepseek_async.transport.fields import checked
 from deepseek_async.transport.hosts import is_loopback
 from deepseek_async.transport.proxies import Proxy, proxies_to
 from deepseek_async.transport.tls import check_authorities
 from deepseek_async.transport.watchdog import Timeouts
-
-DEFAULT_BASE_URL: Final = "https://api.deepseek.com"
-
-_ENDPOINT: Final = re.compile(r"/(?:chat/completions|completions|embeddings|responses|models|images/generations)/?$")
-"""What documentation shows as the address of an endpoint, and what is put behind every ``base_url``."""
 
 NOMINAL_CONCURRENCY: Final = 2500
 """Requests in flight that DeepSeek names as the highest limit of any model (docs, Rate Limit): deepseek-flash."""
@@ -112,7 +106,7 @@ def settings_from(
     Raises ConfigurationError, naming the setting, for one that is missing or cannot be used.
     """
     variable = None if _text("base_url", base_url) else _variable("DEEPSEEK_BASE_URL", environment)
-    url = _checked_url("DEEPSEEK_BASE_URL" if variable else "base_url", base_url or variable or DEFAULT_BASE_URL)
+    url = checked_url("DEEPSEEK_BASE_URL" if variable else "base_url", base_url or variable or DEFAULT_BASE_URL)
     concurrency = _concurrency(max_concurrency, _variable("DEEPSEEK_ASYNC_MAX_CONCURRENCY", environment))
     others = _checked_endpoints(endpoints or {}, api_key, url)
     backup = _fallback(fallback, api_key, url)
@@ -299,7 +293,7 @@ def _fallback(given: str | Endpoint | None, api_key: ApiKey, base_url: str) -> E
     endpoint = given if isinstance(given, Endpoint) else Endpoint(given)
     if not isinstance(endpoint.base_url, str):
         raise ConfigurationError(f"fallback must be a URL or an Endpoint, not {given!r}")
-    url = _checked_url("fallback", endpoint.base_url)
+    url = checked_url("fallback", endpoint.base_url)
     own = api_key if same_origin(url, base_url) else None
     key = endpoint.api_key or own
     if url == base_url and endpoint.model is None and (key is None or key.fingerprint() == api_key.fingerprint()):
@@ -323,31 +317,6 @@ def _above_zero(name: str, value: float | None) -> float | None:
     return value
 
 
-def _checked_url(name: str, url: str) -> str:
-    url = url.strip()
-    if "@" in url:
-        raise ConfigurationError(f"{name} must not hold a user name or password; pass the key as api_key")
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and url.isprintable()
-    except ValueError:  # a port that is no number, a bracket without its pair
-        usable = False
-    if not usable or not parts.hostname:
-        raise ConfigurationError(f"{name} must be a full URL such as {DEFAULT_BASE_URL}, not {redact(url)!r}")
-    if parts.query or parts.fragment:
-        raise ConfigurationError(f"{name} must end with the path; a query or fragment cannot be kept: {redact(url)!r}")
-    if (endpoint := _ENDPOINT.search(parts.path)) or "//" in parts.path:
-        better = url[: url.index(endpoint[0])] if endpoint else url.replace("//", "/").replace(":/", "://", 1)
-        raise ConfigurationError(
-            f"{name} must be what stands before the endpoints' paths: {better}, not {redact(url)!r}"
-        )
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise ConfigurationError(
-            f"{name} must be https: the key would cross the network in the clear to {parts.hostname}",
-        )
-    return url.rstrip("/")
-
-
 def _checked_endpoints(
     endpoints: Mapping[Family, str | Endpoint],
     api_key: ApiKey,
@@ -364,17 +333,7 @@ def _checked_endpoints(
         endpoint = given if isinstance(given, Endpoint) else Endpoint(given)
         if not isinstance(endpoint.base_url, str):
             raise ConfigurationError(f"endpoints[{family!r}] must be a URL or an Endpoint, not {given!r}")
-        url = _checked_url(f"endpoints[{family!r}]", endpoint.base_url)
+        url = checked_url(f"endpoints[{family!r}]", endpoint.base_url)
         own = api_key if same_origin(url, base_url) else None
         checked[family] = Endpoint(url, endpoint.api_key or own)
     return checked
-
-
-def same_origin(one: str, other: str) -> bool:
-    """Whether two URLs have the same scheme, host and port."""
-    return _origin(one) == _origin(other)
-
-
-def _origin(url: str) -> tuple[str, str | None, int]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]

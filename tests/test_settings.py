@@ -10,7 +10,7 @@ from certificate import Authority
 from servers import CANARY
 
 from deepseek_async import AsyncDeepSeek, BreakerPolicy, ConfigurationError, Endpoint, RetryPolicy, Timeouts
-from deepseek_async.settings import DEFAULT_BASE_URL
+from deepseek_async.transport.address import DEFAULT_BASE_URL
 
 
 def made(**arguments):

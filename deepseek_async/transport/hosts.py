@@ -1,12 +1,31 @@
-"""Which hosts are this machine, and which are named as exempt from proxies. Pure."""
+"""Which hosts can be, which are this machine, and which are named as exempt from proxies. Pure."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
+from yarl import URL
+
+_LABEL: Final = re.compile(r"[a-z0-9_-]{1,63}")
 _BETWEEN: Final = re.compile(r"[,\s]+")
+
+
+def can_be_resolved(url: str) -> bool:
+    """Whether a resolver can be asked for the host of ``url``. Raises ValueError for what cannot even be read."""
+    host, place = URL(url).raw_host or "", urlsplit(url).netloc.rpartition("@")[2]
+    if not place.isprintable():
+        return False
+    if "[" in place:
+        return ipaddress.ip_address(host.partition("%")[0]).version == 6
+    labels = host.removesuffix(".").split(".")
+    if labels[-1].isdigit():
+        # Other spellings of an address, such as 127.1, pass by checks of what is read as a name.
+        return ipaddress.ip_address(host).version == 4
+    # https://https://… is a slip of pasting.
+    return len(host) < 255 and host not in {"http", "https"} and all(map(_LABEL.fullmatch, labels))
 
 
 def is_localhost(host: str) -> bool:
@@ -59,6 +78,8 @@ def _network(entry: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host.strip("[]"))
+        found = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         return None
+    # ::ffff:127.0.0.1 is 127.0.0.1; not every version of Python says so.
+    return getattr(found, "ipv4_mapped", None) or found

@@ -6,7 +6,6 @@ The variables are read as httpx, and so openai-python, and curl read them.
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -15,11 +14,9 @@ import msgspec
 
 from deepseek_async.credential import KnownSecret, Secret
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.transport.hosts import is_exempt, is_loopback
+from deepseek_async.transport.hosts import can_be_resolved, is_exempt, is_loopback
 
 EXEMPTIONS: Final = ("no_proxy", "NO_PROXY")
-
-_HOST: Final = re.compile(r"[\w.:-]+")
 
 _SOCKS: Final = frozenset({"socks", "socks4", "socks4a", "socks5", "socks5h"})
 
@@ -90,21 +87,19 @@ def _proxy(source: str, text: str) -> Proxy:
     """The proxy that ``text`` names. It may hold a password, so no error shows it."""
     try:
         parts = urlsplit(text.strip())
-        host, port = parts.hostname or "", parts.port
+        usable = parts.scheme in {"http", "https"} and parts.port != 0 and can_be_resolved(text.strip())
     except ValueError:  # a port that is no number, a bracket without its pair
         raise _wrong(source) from None
     if parts.scheme in _SOCKS:
         instead = "" if source == "proxy" else "; set HTTPS_PROXY, which wins over ALL_PROXY, to such a one"
         raise ConfigurationError(f"{source} {_MUST}; SOCKS proxies are not supported{instead}{_way_out(source)}")
-    if parts.scheme not in {"http", "https"} or port == 0 or not _HOST.fullmatch(host):
+    if not usable:
         raise _wrong(source)
     if "@" in parts.path + parts.query + parts.fragment:
         raise ConfigurationError(
             f"{source} {_MUST}; # / and ? in a user name or password are written %23, %2F and %3F",
         )
-    shown = f"[{host}]" if ":" in host else host
-    url = f"{parts.scheme}://{shown}" + ("" if port is None else f":{port}")
-    return Proxy(url, source, _authorization(parts))
+    return Proxy(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", source, _authorization(parts))
 
 
 _MUST: Final = "must be the full URL of an HTTP proxy, such as http://127.0.0.1:3128"
@@ -124,5 +119,6 @@ def _authorization(parts: SplitResult) -> Secret | None:
     if parts.username is None and parts.password is None:
         return None
     password = unquote(parts.password or "")
-    encoded = base64.b64encode(f"{unquote(parts.username or '')}:{password}".encode()).decode("ascii")
+    said = f"{unquote(parts.username or '')}:{password}"
+    encoded = base64.b64encode(said.encode(errors="surrogateescape")).decode("ascii")
     return KnownSecret(f"Basic {encoded}", encoded, password, parts.password or "")

@@ -15,7 +15,18 @@ HOSTS = st.lists(LABELS, min_size=2, max_size=4).map(".".join)
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.8.9.1", "::1", "[::1]", "0:0:0:0:0:0:0:1"]
+    "host",
+    [
+        "localhost",
+        "LOCALHOST",
+        "localhost.",
+        "127.0.0.1",
+        "127.8.9.1",
+        "::1",
+        "[::1]",
+        "0:0:0:0:0:0:0:1",
+        "::ffff:127.0.0.1",
+    ],
 )
 def test_this_machine_is_known_by_its_names(host: str):
     assert is_loopback(host)
@@ -79,6 +90,7 @@ def test_a_server_is_not_exempt_by_another_name(no_proxy: str):
         ("10.1.2.3", "10.1.2.3/8"),
         ("10.1.2.3", "10.1.2.3:443"),
         ("10.1.2.3", "*"),
+        ("::ffff:10.1.2.3", "10.0.0.0/8"),
         ("fd00::1", "fd00::/8"),
         ("fd00::1", "[fd00::1]"),
         ("[fd00::1]", "fd00:0::1"),

@@ -111,6 +111,7 @@ def test_a_variable_is_read_as_curl_reads_it(text: str, url: str):
         ("anna:p%40ss%3A", "Basic YW5uYTpwQHNzOg=="),
         ("anna:p@ss", "Basic YW5uYTpwQHNz"),
         ("anna:größe", "Basic YW5uYTpncsO2w59l"),
+        ("anna:\udcff", "Basic YW5uYTr/"),
     ],
 )
 def test_user_name_and_password_are_for_the_proxy(user: str, header: str):
@@ -145,6 +146,8 @@ def test_a_socks_proxy_is_named_as_not_supported_with_a_way_out(scheme: str):
         "http://anna:12?secret@proxy:1",
         "http://anna:secret@[proxy:1",
         "http://anna:secret@pro xy:1",
+        "http://anna:secret@a..b:1",
+        "http://anna:secret@127.1:1",
         "http://anna:secret@proxy\x00:1",
     ],
 )

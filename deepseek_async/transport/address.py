@@ -1,0 +1,58 @@
+"""Base URLs as people paste them: made canonical, or refused with what to write instead. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from deepseek_async.errors import ConfigurationError
+from deepseek_async.redaction import redact
+from deepseek_async.transport.hosts import can_be_resolved, is_loopback
+
+DEFAULT_BASE_URL: Final = "https://api.deepseek.com"
+
+_ADDED: Final = re.compile(r"/(chat/completions|completions|embeddings|responses|images/generations|user/balance)$")
+"""What the client adds by itself. Not ``/models``: Azure serves ``/models/chat/completions``."""
+
+_SLASHES: Final = re.compile(r"(?<!:)//+")
+"""Not those of a URL inside the path, which some gateways take."""
+_DOTS: Final = re.compile(r"/\.\.?(/|$)")
+
+
+def checked_url(name: str, url: str) -> str:
+    """``url`` as a base URL; ``name`` is the setting. Raises ConfigurationError for what cannot be asked."""
+    url = url.strip()
+    if "@" in url:
+        raise ConfigurationError(f"{name} must not hold a user name or password; pass the key as api_key")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.port != 0 and url.isprintable() and can_be_resolved(url)
+    except ValueError:  # a port that is no number, a bracket without its pair, a name that no IDNA knows
+        usable = False
+    if not usable:
+        raise ConfigurationError(f"{name} must be a full URL such as {DEFAULT_BASE_URL}, not {redact(url)!r}")
+    if parts.query or parts.fragment:
+        raise ConfigurationError(f"{name} must end with the path; a query or fragment cannot be kept: {redact(url)!r}")
+    host = parts.hostname or ""
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ConfigurationError(f"{name} must be https: the key would cross the network in the clear to {host}")
+    path = _SLASHES.sub("/", parts.path)
+    path = (posixpath.normpath(path) if _DOTS.search(path) else path).rstrip("/")
+    base = f"{parts.scheme}://{parts.netloc.lower().removesuffix(':')}"
+    if (added := _ADDED.search(path)) is not None:
+        raise ConfigurationError(
+            f"{name} ends with {added[0]}, which the client adds by itself: use {redact(base + path[: added.start()])}",
+        )
+    return base + path
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Whether two URLs have the same scheme, host and port."""
+    return _origin(one) == _origin(other)
+
+
+def _origin(url: str) -> tuple[str, str | None, int]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]
