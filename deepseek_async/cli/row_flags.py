@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from cyclopts import Group, Parameter
 from cyclopts.types import NonNegativeFloat, PositiveInt
 
-from deepseek_async.bounded_files import content_of
 from deepseek_async.cli.assignments import assignments
 from deepseek_async.cli.connection import Thinking, thinking_parameter
 from deepseek_async.errors import ConfigurationError, InvalidRequestError
@@ -134,6 +133,7 @@ class RowFlags:
             return {}
         if "response_format" in parameters_of(self.param or []):
             raise ConfigurationError("--schema says what the answers are: leave --param response_format out")
+        from deepseek_async.bounded_files import content_of  # noqa: PLC0415  brings msgspec
         from deepseek_async.structured import StructuredOutput  # noqa: PLC0415
 
         try:

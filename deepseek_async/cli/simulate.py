@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import Group, Parameter
 from cyclopts.types import NonNegativeFloat, NonNegativeInt, PositiveInt
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from deepseek_async.simulator import SimulatorSettings
 
 ABOUT: Final = """\
-Run a simulated DeepSeek on this machine, with made-up answers.
+Run a simulated DeepSeek on this machine, with answers made up or yours.
 
 It has the paths, streams, limits and errors of the real one. Prints the two
 environment variables to set in another terminal, and serves until Ctrl-C."""
@@ -26,13 +27,19 @@ EXAMPLES: Final = """\
 For example:
 
     deepseek-async simulate --port 8000 --latency 0.5 --tokens-per-second 60
-    deepseek-async simulate --fault-rate 0.05 --fault overloaded"""
+    deepseek-async simulate --fault-rate 0.05 --fault overloaded
+    deepseek-async simulate --answers answers.jsonl --on-miss error
+
+where a line of answers.jsonl may be
+
+    {"when": "refund", "tool_calls": ["lookup_order"]}"""
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 _TEMPO: Final = Group("Tempo", sort_key=1)
-_LIMITS: Final = Group("Limits and money", sort_key=2)
-_FAULTS: Final = Group("Faults", sort_key=3)
+_ANSWERS: Final = Group("Answers", sort_key=2)
+_LIMITS: Final = Group("Limits and money", sort_key=3)
+_FAULTS: Final = Group("Faults", sort_key=4)
 
 
 def simulate(
@@ -44,6 +51,20 @@ def simulate(
     tokens_per_second: Annotated[NonNegativeFloat, Parameter(group=_TEMPO, help="0: as fast as possible.")] = 0.0,
     answer_tokens: Annotated[PositiveInt, Parameter(group=_TEMPO, help="Mean length of an answer.")] = 24,
     reasoning_tokens: Annotated[NonNegativeInt, Parameter(group=_TEMPO, help="Mean length of the reasoning.")] = 12,
+    answers: Annotated[
+        Path | None,
+        Parameter(
+            group=_ANSWERS,
+            metavar="FILE",
+            help="What to answer, a JSON object a line: when (a text in the user's last message) or pattern; content, "
+            "parsed or chunks; reasoning, tool_calls, finish_reason, usage, status, headers, after (seconds), times. "
+            "Without when, a line is for one request, in order.",
+        ),
+    ] = None,
+    on_miss: Annotated[
+        Literal["answer", "error"],
+        Parameter(group=_ANSWERS, help="What a request gets that no line is for: a made-up answer, or an error."),
+    ] = "answer",
     concurrency_limit: Annotated[
         PositiveInt | None,
         Parameter(group=_LIMITS, help="Requests in flight of one key on one model. Default: the published limits."),
@@ -76,11 +97,12 @@ def simulate(
         concurrency_limit=concurrency_limit,
         balance=balance,
         live_only=live_only,
+        on_miss=on_miss,
         fault_rate=fault_rate,
         fault_kinds=fault or [],
     )
     with runner() as loop:
-        loop.run(_serve(settings))
+        loop.run(_serve(settings, answers))
     return 0
 
 
@@ -98,7 +120,7 @@ def _settings(*, fault_kinds: list[str], **knobs: Any) -> SimulatorSettings:
         raise ConfigurationError(f"the simulator cannot run like this: {error}") from None
 
 
-async def _serve(settings: SimulatorSettings) -> None:
+async def _serve(settings: SimulatorSettings, answers: Path | None) -> None:
     import asyncio  # noqa: PLC0415  `--help` of every command imports this module
 
     from deepseek_async.credential import SIMULATED  # noqa: PLC0415
@@ -106,6 +128,13 @@ async def _serve(settings: SimulatorSettings) -> None:
 
     stopped = asyncio.Event()
     simulator = Simulator(settings)
+    if answers is not None:
+        try:
+            simulator.answers.read(answers)
+        except OSError as error:
+            raise ConfigurationError(f"--answers {answers}: {error.strerror or error}") from None
+        except ValueError as error:
+            raise ConfigurationError(f"--answers {error}") from None
     try:
         await simulator.start()
     except OSError as error:

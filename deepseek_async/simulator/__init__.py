@@ -3,12 +3,19 @@
     async with Simulator(SimulatorSettings(seed=7)) as simulator:
         ...  # talk HTTP to simulator.base_url
 
+It makes answers up unless it is told what to say, by match or in order:
+
+    simulator.answer(when="refund", tool_calls=["lookup_order"])
+    simulator.answer(when="refund", content="It is on its way.")
+    simulator.answer(status=503, headers={"Retry-After": "1"})
+
 It imports nothing from the rest of the package: a fake that shares code shares mistakes.
 `python -m deepseek_async.simulator` runs it as a process of its own.
 """
 
 from __future__ import annotations
 
+from deepseek_async.simulator.answers import Answers
 from deepseek_async.simulator.faults import Fault, FaultKind, parse_fault
 from deepseek_async.simulator.ledger import Bill, Ledger
 from deepseek_async.simulator.records import RequestRecord, Statistics
@@ -16,6 +23,7 @@ from deepseek_async.simulator.server import Simulator
 from deepseek_async.simulator.settings import SimulatorSettings
 
 __all__ = [
+    "Answers",
     "Bill",
     "Fault",
     "FaultKind",

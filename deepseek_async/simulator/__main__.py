@@ -12,12 +12,14 @@ import threading
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
+from typing import get_args
 
 import orjson
 
 from deepseek_async.simulator.faults import FaultKind
 from deepseek_async.simulator.server import Simulator
-from deepseek_async.simulator.settings import SimulatorSettings
+from deepseek_async.simulator.settings import OnMiss, SimulatorSettings
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,6 +58,8 @@ def parser() -> argparse.ArgumentParser:
         help="mean length of a thought",
     )
     add("--answer-spread", type=float, default=plain.answer_spread, metavar="F", help="fraction of the mean")
+    add("--answers", type=Path, metavar="FILE", help="what to answer: JSON lines with the arguments of Answers.add")
+    add("--on-miss", choices=get_args(OnMiss), default=plain.on_miss, help="where --answers says nothing")
     add("--api-key", action="append", metavar="KEY", help="accept only this key; may be repeated")
     add(
         "--concurrency-limit",
@@ -93,6 +97,7 @@ def settings_from(arguments: argparse.Namespace) -> SimulatorSettings:
         answer_tokens=arguments.answer_tokens,
         reasoning_tokens=arguments.reasoning_tokens,
         answer_spread=arguments.answer_spread,
+        on_miss=arguments.on_miss,
         api_keys=frozenset(arguments.api_key) if arguments.api_key else None,
         concurrency_limit=arguments.concurrency_limit,
         balance_bound=arguments.balance_bound,
@@ -121,12 +126,14 @@ def _when_input_ends(stop: Callable[[], object]) -> None:
     threading.Thread(target=watch, name="simulator-stdin", daemon=True).start()
 
 
-async def serve(settings: SimulatorSettings, *, until_stdin_closes: bool) -> None:
+async def serve(settings: SimulatorSettings, answers: Path | None, *, until_stdin_closes: bool) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     async with Simulator(settings) as simulator:
+        if answers is not None:
+            simulator.answers.read(answers)
         sys.stdout.write(orjson.dumps({"base_url": simulator.base_url}).decode() + "\n")
         sys.stdout.flush()
         if until_stdin_closes:
@@ -137,7 +144,7 @@ async def serve(settings: SimulatorSettings, *, until_stdin_closes: bool) -> Non
 def main(argv: list[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
     settings = settings_from(arguments)
-    running = serve(settings, until_stdin_closes=arguments.until_stdin_closes)
+    running = serve(settings, arguments.answers, until_stdin_closes=arguments.until_stdin_closes)
     factory = None
     with contextlib.suppress(ImportError):
         import uvloop  # noqa: PLC0415 - optional

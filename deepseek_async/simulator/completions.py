@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deepseek_async.simulator.faults import TELLS_ALL
 from deepseek_async.simulator.ledger import Bill
 from deepseek_async.simulator.model.catalogue import ACCEPTED, FLASH, Model
-from deepseek_async.simulator.model.generation import (
-    Answer,
-    Draw,
-    answer_chat,
-    answer_text,
-    draw,
-)
+from deepseek_async.simulator.model.draw import Draw, draw
+from deepseek_async.simulator.model.generation import Answer, answer_chat, answer_text
 from deepseek_async.simulator.model.prefix_cache import block_keys
-from deepseek_async.simulator.model.prompt import effort_of, render, render_fim, render_output
+from deepseek_async.simulator.model.prompt import effort_of, last_user_text, render, render_fim, render_output
 from deepseek_async.simulator.model.tokens import UNIT, weigh
 from deepseek_async.simulator.wire import response_events, streaming, validation
 from deepseek_async.simulator.wire.response_request import UntranslatableError, chat_request
@@ -26,6 +21,7 @@ from deepseek_async.simulator.wire.spoiling import altered, usage_place
 from deepseek_async.simulator.wire.streaming import Envelope
 
 if TYPE_CHECKING:
+    from deepseek_async.simulator.answers import ScriptedAnswer
     from deepseek_async.simulator.exchange import Exchange
     from deepseek_async.simulator.faults import Fault
     from deepseek_async.simulator.settings import SimulatorSettings
@@ -61,6 +57,8 @@ class Completion:
     format: Format
     logprobs: bool
     top_logprobs: int
+    said: ScriptedAnswer | None = None
+    hit_tokens: int = 0
     _envelope: Envelope | None = field(default=None)
     _usage: dict[str, Any] = field(default_factory=dict)
     _fault: Fault | None = None
@@ -72,8 +70,16 @@ class Completion:
         dashed = f"{number[:8]}-{number[8:12]}-{number[12:16]}-{number[16:20]}-{number[20:]}"
         self._envelope = Envelope(dashed, created, self.model.id, FINGERPRINT, self.logprobs, self.top_logprobs)
         self._usage = streaming.usage_of(self.answer, self.prompt_tokens, hit_tokens)
+        if self.said is not None:
+            self._usage = streaming.usage_said(self._usage, self.said.usage)
+        self.prompt_tokens, self.hit_tokens = self._counted("prompt_tokens"), self._counted("prompt_cache_hit_tokens")
 
-    def bill(self, exchange: Exchange, nano_dollars: int, hit: int) -> Bill:
+    def _counted(self, name: str) -> int:
+        """What is billed: what the usage says, if it can be."""
+        value = self._usage.get(name)
+        return value if isinstance(value, int) and value >= 0 else 0
+
+    def bill(self, exchange: Exchange, nano_dollars: int) -> Bill:
         """What is written down of it once it has ended, whole or not."""
         assert self._envelope is not None  # noqa: S101 - prepare comes first
         told = usage_place(self._fault) != "missing" and (self.include_usage or not self.stream)
@@ -83,8 +89,8 @@ class Completion:
             account=exchange.account,
             path=exchange.record.path,
             model=self.model.id,
-            cache_hit_tokens=hit,
-            cache_miss_tokens=self.prompt_tokens - hit,
+            cache_hit_tokens=self.hit_tokens,
+            cache_miss_tokens=self.prompt_tokens - self.hit_tokens,
             completion_tokens=self.made(exchange),
             reasoning_tokens=min(self.answer.reasoning_tokens, self.made(exchange)),
             nano_dollars=nano_dollars,
@@ -93,7 +99,7 @@ class Completion:
 
     def made(self, exchange: Exchange) -> int:
         """Tokens of the answer that were made: all, or those that had gone out when the other side left."""
-        return math.ceil(self.answer.completion_tokens * exchange.delivery.share)
+        return math.ceil(self._counted("completion_tokens") * exchange.delivery.share)
 
     @property
     def body(self) -> bytes:
@@ -123,7 +129,14 @@ class Chat:
         return validation.chat_problem(body, replay_required=_replay_required(body, settings))
 
     @staticmethod
-    def completion(body: dict[str, Any], settings: SimulatorSettings) -> Completion | Problem:
+    def question(body: dict[str, Any]) -> str:
+        """What the user asks."""
+        return last_user_text(body["messages"])
+
+    @staticmethod
+    def completion(
+        body: dict[str, Any], settings: SimulatorSettings, said: ScriptedAnswer | None
+    ) -> Completion | Problem:
         """Renders, counts and answers a valid request."""
         model = ACCEPTED[body["model"]]
         effort = effort_of(body)
@@ -141,9 +154,12 @@ class Chat:
             reasoning_tokens=settings.reasoning_tokens,
             spread=settings.answer_spread,
         )
+        if said is not None:
+            answer = said.instead_of(answer, body.get("tools") or (), chance, Chat.question(body))
         return _completion(
             body,
             settings,
+            said=said,
             model=model,
             prompt=prompt,
             prompt_tokens=prompt_tokens,
@@ -166,9 +182,16 @@ class Response:
         return Chat.problem(translated, settings)
 
     @staticmethod
-    def completion(body: dict[str, Any], settings: SimulatorSettings) -> Completion | Problem:
+    def question(body: dict[str, Any]) -> str:
+        """What the user asks."""
+        return Chat.question(chat_request(body))
+
+    @staticmethod
+    def completion(
+        body: dict[str, Any], settings: SimulatorSettings, said: ScriptedAnswer | None
+    ) -> Completion | Problem:
         """Answers the chat that asks for the same."""
-        completion = Chat.completion(chat_request(body), settings)
+        completion = Chat.completion(chat_request(body), settings, said)
         if isinstance(completion, Completion):
             completion.format = RESPONSE
         return completion
@@ -182,7 +205,14 @@ class Text:
         return validation.fim_problem(body)
 
     @staticmethod
-    def completion(body: dict[str, Any], settings: SimulatorSettings) -> Completion | Problem:
+    def question(body: dict[str, Any]) -> str:
+        """What is to be gone on with."""
+        return str(body["prompt"])
+
+    @staticmethod
+    def completion(
+        body: dict[str, Any], settings: SimulatorSettings, said: ScriptedAnswer | None
+    ) -> Completion | Problem:
         """Renders, counts and answers a valid request."""
         model = ACCEPTED[body["model"]]
         prompt = render_fim(body)
@@ -191,13 +221,17 @@ class Text:
         problem = validation.context_problem(prompt_tokens, body.get("max_tokens"))
         if problem is not None:
             return problem
+        answer = answer_text(body, chance, answer_tokens=settings.answer_tokens, spread=settings.answer_spread)
+        if said is not None:
+            answer = replace(said.instead_of(answer, (), chance, Text.question(body)), reasoning=None, calls=())
         return _completion(
             body,
             settings,
+            said=said,
             model=model,
             prompt=prompt,
             prompt_tokens=prompt_tokens,
-            answer=answer_text(body, chance, answer_tokens=settings.answer_tokens, spread=settings.answer_spread),
+            answer=answer,
             chance=chance,
             domain=(model.id, "", "fim"),
             format_=TEXT,
@@ -211,6 +245,7 @@ def _completion(
     body: dict[str, Any],
     settings: SimulatorSettings,
     *,
+    said: ScriptedAnswer | None,
     model: Model,
     prompt: bytes,
     prompt_tokens: int,
@@ -231,6 +266,7 @@ def _completion(
         prompt_tokens=prompt_tokens,
         blocks=blocks,
         answer=answer,
+        said=said,
         chance=chance,
         format=format_,
         logprobs=logprobs is not None and logprobs is not False,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 from aiohttp import web
 
+from deepseek_async.simulator.answers import Answers
 from deepseek_async.simulator.completions import Chat, Completion, Kind, Response, Text
 from deepseek_async.simulator.exchange import Exchange
 from deepseek_async.simulator.faults import Fault, FaultKind, FaultPlan
@@ -43,6 +45,8 @@ class Simulator:
         self.settings = settings or SimulatorSettings()
         self.requests = Requests(self.settings.record_limit)
         self._counters = Counters()
+        self.answers = Answers(must=self.settings.on_miss == "error")
+        self.answer = self.answers.add
         self._faults = FaultPlan(self.settings.seed, self.settings.fault_rate, self.settings.fault_kinds)
         self._limit = ConcurrencyLimit(self.settings.concurrency_limit)
         self.ledger = Ledger(self.settings.record_limit)
@@ -169,9 +173,10 @@ class Simulator:
             self._tasks.add(task)
         try:
             return await self._dispatch(request, record)
-        except (asyncio.CancelledError, ConnectionError):
-            if not self._closing:
-                counters.aborted += 1
+        except (asyncio.CancelledError, ConnectionError) as error:
+            counters.aborted += not self._closing
+            if isinstance(error, ConnectionError):
+                return web.Response()  # the other side has left, and aiohttp would log its leaving as an error
             raise
         finally:
             if task is not None:
@@ -218,12 +223,6 @@ class Simulator:
 
     # Completions
 
-    async def _chat(self, exchange: Exchange) -> web.StreamResponse:
-        return await self._complete(exchange, Chat)
-
-    async def _respond(self, exchange: Exchange) -> web.StreamResponse:
-        return await self._complete(exchange, Response)
-
     async def _text(self, exchange: Exchange) -> web.StreamResponse:
         if self.settings.live_only and not exchange.request.path.startswith("/beta/"):
             return self._refuse(exchange.record, refusals.beta_only())
@@ -237,7 +236,11 @@ class Simulator:
         refused = self._limit_refusal(exchange.account, model)
         if refused is not None:
             return self._refuse(exchange.record, refused)
-        completion = kind.completion(body, self.settings)
+        said = self.answers.next(exchange.record.body, kind.question(body))
+        if said is not None and said.refusal is not None:
+            await asyncio.sleep(said.after)
+            return self._refuse(exchange.record, said.refusal)
+        completion = kind.completion(body, self.settings, said)
         if isinstance(completion, Problem):
             return self._refuse(exchange.record, refusals.invalid_request(completion.message, completion.status))
         self._limit.enter(exchange.account, model)
@@ -284,16 +287,17 @@ class Simulator:
             return self._whole(exchange, completion.body)
         finally:
             # Of an answer that nobody waited for, the prompt and what had been made are billed: that is not documented.
-            miss, output = completion.prompt_tokens - hit, completion.made(exchange)
+            hit, output = completion.hit_tokens, completion.made(exchange)
+            miss = completion.prompt_tokens - hit
             cost = self._balances.charge(exchange.account, completion.model, hit=hit, miss=miss, output=output)
-            self.ledger.add(completion.bill(exchange, cost, hit))
+            self.ledger.add(completion.bill(exchange, cost))
             if completion.blocks:
                 self._cache.remember(completion.blocks)
 
     async def _wait(self, completion: Completion) -> None:
         """The time before the headers; a plain answer also takes the time its tokens take."""
         settings = self.settings
-        seconds = settings.latency
+        seconds = settings.latency + (completion.said.after if completion.said is not None else 0.0)
         if settings.latency_spread:
             seconds += settings.latency_spread * completion.chance.fraction()
         if self._tempo.token_seconds and not completion.stream:
@@ -382,9 +386,9 @@ class Simulator:
 
 _Handler = Callable[[Simulator, Exchange], Awaitable[web.StreamResponse]]
 _HANDLERS: dict[str, _Handler] = {
-    "chat": Simulator._chat,  # noqa: SLF001 - the table of this class's own handlers
+    "chat": partial(Simulator._complete, kind=Chat),  # noqa: SLF001 - the table of this class's own handlers
     "complete": Simulator._text,  # noqa: SLF001
-    "respond": Simulator._respond,  # noqa: SLF001
+    "respond": partial(Simulator._complete, kind=Response),  # noqa: SLF001
     "list_models": Simulator._models,  # noqa: SLF001
     "retrieve_model": Simulator._model,  # noqa: SLF001
     "balance": Simulator._balance,  # noqa: SLF001

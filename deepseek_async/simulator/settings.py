@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
     from deepseek_async.simulator.faults import FaultKind
 
+OnMiss = Literal["answer", "error"]
 ReasoningReplay = Literal["by-model", "required", "lenient"]
 
 
@@ -33,6 +34,10 @@ class SimulatorSettings:
     answer_tokens: int = 24
     reasoning_tokens: int = 12
     answer_spread: float = 0.5
+
+    # What becomes of a request that the script (`Simulator.answer`) says nothing about: an answer is made up, or it is
+    # refused by an error that shows it.
+    on_miss: OnMiss = "answer"
 
     # Accounts.
     api_keys: frozenset[str] | None = None  # None = any non-empty bearer token is an account
@@ -70,6 +75,8 @@ class SimulatorSettings:
             raise ValueError(f"fault_rate is a probability, got {self.fault_rate}")
         if self.answer_tokens < 1:
             raise ValueError(f"answer_tokens must be at least 1, got {self.answer_tokens}")
+        if self.on_miss not in get_args(OnMiss):
+            raise ValueError(f"on_miss must be answer or error, got {self.on_miss!r}")
         if not 0.0 <= self.answer_spread <= 1.0:
             raise ValueError(f"answer_spread is a fraction of the mean, got {self.answer_spread}")
         negative = [

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from command_line import KEY, SECONDS, CommandLine, Serve
@@ -155,6 +156,40 @@ async def test_simulate_has_only_what_is_live_where_that_is_wanted(command: Comm
             await client.embeddings.create(model="deepseek-embedding", input="Hi")
     process.send_signal(signal.SIGINT)
     assert (await command.end_of(process)).code == 0
+
+
+async def test_simulate_answers_what_a_file_says(command: CommandLine):
+    answers = [{"when": "refund", "content": "It is on its way."}, {"content": "In order."}]
+    (command.folder / "answers.jsonl").write_text("".join(json.dumps(answer) + "\n" for answer in answers))
+    process = await command.start("simulate", "--answers", "answers.jsonl", "--on-miss", "error")
+    assert process.stdout is not None
+    command.environment.update(
+        dict([(await process.stdout.readline()).decode().split()[1].split("=", 1) for _ in range(2)])
+    )
+    heard = [await command.run("chat", prompt) for prompt in ("My refund?", "Hello", "Hello again")]
+    process.send_signal(signal.SIGINT)
+    assert (await command.end_of(process)).code == 0
+    assert [ended.out for ended in heard] == ["It is on its way.\n", "In order.\n", ""]
+    assert heard[2].code == 1
+    assert "was told no answer to this request" in heard[2].err
+    assert "Hello again" in heard[2].err
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "error: --answers answers.jsonl: No such file or directory"),
+        ('{"contents": "a"}', "error: --answers answers.jsonl, line 1: an answer has no 'contents'; it has after, "),
+    ],
+)
+def test_answers_that_cannot_be_read_are_refused_in_one_line(
+    refused: Callable[..., str], tmp_path: Path, content: str | None, said: str
+):
+    if content is not None:
+        (tmp_path / "answers.jsonl").write_text(content)
+    line = refused("simulate", "--answers", "answers.jsonl")
+    assert line.startswith(said)
+    assert line.count("\n") == 1
 
 
 def test_a_port_that_is_taken_is_refused_in_one_line(refused: Callable[..., str]):

@@ -198,3 +198,19 @@ async def test_a_caller_may_leave_in_mid_stream(caller: Caller):
             await response.content.readany()
     await caller.simulator.until(lambda now: now.aborted == 20)
     assert caller.simulator.statistics().in_flight == 0
+
+
+async def test_a_caller_who_leaves_before_all_is_written_is_no_error_of_the_server(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    async def write_too_late(
+        _response: object, _steps: object, transport: asyncio.Transport, _delivery: object
+    ) -> None:
+        transport.close()
+        raise ConnectionResetError("Cannot write to closing transport")
+
+    monkeypatch.setattr("deepseek_async.simulator.server.deliver", write_too_late)
+    with pytest.raises(aiohttp.ClientError):
+        await caller.chat(stream=True)
+    await caller.simulator.until(lambda now: now.aborted == 1)
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("aiohttp")] == []

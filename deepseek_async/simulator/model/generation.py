@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deepseek_async.simulator.model.prompt import last_user_text
+from deepseek_async.simulator.model.schema_values import value_for
+
+if TYPE_CHECKING:
+    from deepseek_async.simulator.model.draw import Draw
 
 _SCHEMA = re.compile(r"\bschema\b[^{]{0,40}\{", re.IGNORECASE)
 
@@ -40,7 +43,6 @@ _THOUGHTS = tuple(
         "and write the conclusion in one plain sentence before answering.",
     )
 )
-_PLACES = ("Oslo", "Zürich", "東京", "São Paulo", "Lagos", "重庆")
 _WORD = re.compile(r"\s*\S{1,12}|\s+")
 _JSON_PIECE = re.compile(r"\s*[^\s,:]{1,8}|[\s,:]+")
 
@@ -77,35 +79,6 @@ class Answer:
         return spoken + sum(len(call.fragments) + _CALL_OPENING_TOKENS for call in self.calls)
 
 
-class Draw:
-    """Small numbers out of a digest: cheaper than a generator, and stable across Python versions."""
-
-    __slots__ = ("_digest", "_state")
-
-    def __init__(self, digest: bytes) -> None:
-        self._digest = digest
-        self._state = int.from_bytes(digest, "big")
-
-    def below(self, bound: int) -> int:
-        if self._state < bound:
-            self._digest = blake2b(self._digest, digest_size=32).digest()
-            self._state = int.from_bytes(self._digest, "big")
-        self._state, number = divmod(self._state, bound)
-        return number
-
-    def around(self, mean: int, spread: float) -> int:
-        reach = int(mean * spread)
-        return mean - reach + self.below(2 * reach + 1)
-
-    def fraction(self) -> float:
-        return self.below(1 << 20) / (1 << 20)
-
-
-def draw(seed: int, prompt: bytes) -> Draw:
-    key = seed.to_bytes(16, "big", signed=True)
-    return Draw(blake2b(prompt, key=key, digest_size=32).digest())
-
-
 def answer_chat(
     body: dict[str, Any],
     effort: str | None,
@@ -127,12 +100,12 @@ def answer_chat(
     calls: list[Call] = []
     chosen = _chosen_tools(body, question)
     if chosen:
-        calls = [_call(tool, number, chance) for number, tool in enumerate(chosen)]
+        calls = [_call(tool, number, chance, question) for number, tool in enumerate(chosen)]
         finish_reason = "tool_calls"
     else:
         content = _words(question, length, chance, continued=bool(messages[-1].get("prefix")))
         if (body.get("response_format") or {}).get("type") == "json_object":
-            content = _as_json(content, body.get("text.format.schema") or _schema_in(messages), chance)
+            content = _as_json(content, body.get("text.format.schema") or _schema_in(messages), chance, question)
         content = _until_stop(content, body.get("stop"))
         finish_reason = "stop"
     answer = Answer(None if reasoning is None else tuple(reasoning), tuple(content), tuple(calls), finish_reason)
@@ -148,6 +121,11 @@ def answer_text(body: dict[str, Any], chance: Draw, *, answer_tokens: int, sprea
     answer = Answer(None, tuple(_until_stop(words, body.get("stop"))), (), "stop")
     budget = body.get("max_tokens") or FIM_DEFAULT_MAX_TOKENS
     return answer if answer.completion_tokens <= budget else _shortened(answer, budget)
+
+
+def pieces_of(text: str) -> tuple[str, ...]:
+    """A text in the pieces that a stream brings one by one."""
+    return tuple(_WORD.findall(text))
 
 
 def _shortened(answer: Answer, budget: int) -> Answer:
@@ -184,11 +162,11 @@ def _words(question: str, length: int, chance: Draw, *, continued: bool) -> list
     return opening
 
 
-def _as_json(words: list[str], schema: dict[str, Any] | None, chance: Draw) -> list[str]:
+def _as_json(words: list[str], schema: dict[str, Any] | None, chance: Draw, question: str) -> list[str]:
     """By the schema, if the request came with one, as only `/responses` allows, or if its prompt has one."""
     made = {"answer": "".join(words), "words": len(words), "final": True}
     if schema is not None:
-        made = _value(schema, schema, chance)
+        made = value_for(schema, chance, question)
     return _JSON_PIECE.findall(json.dumps(made, ensure_ascii=False))
 
 
@@ -244,9 +222,18 @@ def _chosen_tools(body: dict[str, Any], question: str) -> list[dict[str, Any]]:
     return named or (functions[:1] if "tool" in question else [])
 
 
-def _call(function: dict[str, Any], number: int, chance: Draw) -> Call:
-    schema = function.get("parameters") or {}
-    arguments = json.dumps(_object(schema, schema, chance), ensure_ascii=False)
+def _call(function: dict[str, Any], number: int, chance: Draw, question: str) -> Call:
+    arguments = json.dumps(arguments_for(function, chance, question), ensure_ascii=False)
+    return call_of(function["name"], arguments, number, chance)
+
+
+def arguments_for(function: dict[str, Any], chance: Draw, question: str) -> Any:
+    """Arguments that fit the schema of a tool's function."""
+    return value_for({"type": "object", **(function.get("parameters") or {})}, chance, question)
+
+
+def call_of(name: str, arguments: str, number: int, chance: Draw, identifier: str | None = None) -> Call:
+    """A call whose arguments come in fragments that end where chance has it."""
     fragments: list[str] = []
     start = 0
     while start < len(arguments):
@@ -254,42 +241,4 @@ def _call(function: dict[str, Any], number: int, chance: Draw) -> Call:
         fragments.append(arguments[start : start + size])
         start += size
     token = f"{chance.below(1 << 60):015x}"
-    return Call(f"call_{number:02d}_{token}", function["name"], tuple(fragments))
-
-
-def _object(schema: dict[str, Any], root: dict[str, Any], chance: Draw) -> dict[str, Any]:
-    properties = schema.get("properties") or {}
-    required = schema.get("required", list(properties))
-    return {name: _value(properties.get(name, {}), root, chance) for name in required}
-
-
-def _value(schema: Any, root: dict[str, Any], chance: Draw) -> Any:
-    """A plausible value for a property."""
-    if not isinstance(schema, dict):
-        return True
-    if "$ref" in schema:
-        target: Any = root
-        for step in schema["$ref"].removeprefix("#/").split("/"):
-            target = target.get(step, {}) if isinstance(target, dict) else {}
-        return _value(target, root, chance)
-    for key in ("const", "default"):
-        if key in schema:
-            return schema[key]
-    if schema.get("enum"):
-        return schema["enum"][chance.below(len(schema["enum"]))]
-    if schema.get("anyOf"):
-        return _value(schema["anyOf"][0], root, chance)
-    kind = schema.get("type")
-    if isinstance(kind, list):
-        kind = kind[0] if kind else "null"
-    if kind == "object":
-        return _object(schema, root, chance)
-    if kind == "array":
-        return [_value(schema.get("items", {}), root, chance)]
-    simple: dict[Any, Any] = {
-        "integer": max(7, int(schema.get("minimum", 7))),
-        "number": max(7.5, float(schema.get("minimum", 7.5))),
-        "boolean": True,
-        "null": None,
-    }
-    return simple[kind] if kind in simple else _PLACES[chance.below(len(_PLACES))]
+    return Call(identifier or f"call_{number:02d}_{token}", name, tuple(fragments))

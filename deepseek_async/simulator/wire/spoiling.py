@@ -32,7 +32,8 @@ def altered(answer: Answer, fault: Fault) -> Answer:
         case FaultKind.BROKEN_ARGUMENTS:
             # About one call in 2500 comes with a brace too few.
             calls = tuple(
-                replace(call, fragments=(*call.fragments[:-1], call.fragments[-1][:-1])) for call in answer.calls
+                replace(call, fragments=(*call.fragments[:-1], call.fragments[-1][:-1])) if call.fragments else call
+                for call in answer.calls
             )
             return replace(answer, calls=calls)
         case FaultKind.LINE_SEPARATOR:

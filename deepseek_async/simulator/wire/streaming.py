@@ -5,6 +5,7 @@ Events are put together from encoded parts, because a benchmark asks for million
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from deepseek_async.simulator.model.generation import Answer
 
 DONE = b"data: [DONE]\n\n"
@@ -46,6 +49,21 @@ def usage_of(answer: Answer, prompt_tokens: int, hit_tokens: int) -> dict[str, A
     usage["prompt_cache_hit_tokens"] = hit_tokens
     usage["prompt_cache_miss_tokens"] = prompt_tokens - hit_tokens
     return usage
+
+
+def usage_said(usage: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """The usage with the fields that are `said`; sums and differences follow them where they are not said too."""
+    told = {**usage, **said}
+    with suppress(TypeError):  # what is said need not be numbers
+        hit = min(told["prompt_cache_hit_tokens"], told["prompt_tokens"])
+        follows = {
+            "total_tokens": told["prompt_tokens"] + told["completion_tokens"],
+            "prompt_cache_hit_tokens": hit,
+            "prompt_cache_miss_tokens": told["prompt_tokens"] - hit,
+            "prompt_tokens_details": {"cached_tokens": hit},
+        }
+        told = {**told, **follows, **said}
+    return told
 
 
 def completion_body(envelope: Envelope, answer: Answer, usage: dict[str, Any] | None) -> bytes:
