@@ -212,9 +212,9 @@ def _tokenizer(path: str | None) -> Tokenizer | None:
 def _state_of(connected: Connected | None) -> dict[str, Any]:
     if connected is None:
         return {}
-    gate, halt = connected.gate, connected.caller.halt
+    gate, caller = connected.gate, connected.caller
     return {
         "scopes": tuple(scope.statistics() for scope in gate.scopes),
         "origin_breaker": gate.origin_breaker.state.value if gate.origin_breaker is not None else None,
-        "stopped_by": halt.error.message if halt is not None and halt.for_good else None,
+        "stopped_by": caller.halt.error.message if caller.halt is not None and caller.is_refused else None,
     }

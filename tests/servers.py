@@ -257,6 +257,10 @@ def response(body: bytes | dict[str, Any], status: int = 200, **headers: str) ->
     return head(status, "-", **{"content_type": "application/json", "content_length": str(len(wire)), **headers}) + wire
 
 
+KEY_REFUSED = response({"error": {"message": "Authentication Fails, Your api key: ****TAIL is invalid"}}, 401)
+"""DeepSeek's own word on a key; a 401 in any other words is that of something in between."""
+
+
 def answer(content: str | None = "Hello", **fields: Any) -> dict[str, Any]:
     """A plain chat completion as DeepSeek sends it."""
     finish_reason = fields.pop("finish_reason", "stop")

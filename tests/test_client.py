@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from clients import Connect, ask
 from limited_server import LimitedServer
-from servers import ANSWER, CANARY, ScriptedServer, Serve, begun, response, said, streamed
+from servers import ANSWER, CANARY, KEY_REFUSED, ScriptedServer, Serve, begun, said, streamed
 
 from deepseek_async import AsyncDeepSeek, AuthenticationError, ConfigurationError
 
@@ -130,7 +130,7 @@ async def test_clients_of_one_account_share_its_limits(serve: Serve, connect: Co
 
 
 async def test_a_key_that_is_refused_does_not_stop_the_other_key_of_the_account(serve: Serve, connect: Connect):
-    server = await serve([response(b"", 401)], [ANSWER])
+    server = await serve([KEY_REFUSED], [ANSWER])
     one, other = (connect(server, account="mine", api_key=key) for key in ("sk-revoked-key-1234", "sk-valid-key-1234"))
     other.caller()
     with pytest.raises(AuthenticationError):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from clients import Connect
-from servers import CANARY, SILENCE, Serve, response, until
+from servers import CANARY, KEY_REFUSED, SILENCE, Serve, response, until
 
 from deepseek_async import AsyncDeepSeek, AuthenticationError, ConfigurationError, Endpoint
 
@@ -66,14 +66,14 @@ async def test_families_of_one_server_share_its_connections(serve: Serve, connec
 
 
 async def test_statistics_gauges_and_reset_are_of_every_server(serve: Serve, connect: Connect):
-    home, other = await serve([MODELS]), await serve([response({"error": {"message": "no such key"}}, 401)], [SILENCE])
+    home, other = await serve([MODELS]), await serve([KEY_REFUSED], [SILENCE])
     client = connect(home, endpoints={"completions": other.url, "embeddings": f"{home.url}/v2"}, breaker=True)
     client.caller_of("embeddings")
     with pytest.raises(AuthenticationError):
         await ask(client)
     at_home, elsewhere = sorted(client.statistics().endpoints, key=lambda each: each.base_url == other.url)
     assert (at_home.stopped_by, elsewhere.base_url) == (None, other.url)
-    assert "no such key" in str(elsewhere.stopped_by)
+    assert "Authentication Fails" in str(elsewhere.stopped_by)
     client.reset()
     held = asyncio.ensure_future(ask(client))
     await until(lambda: len(other.requests) == 2)

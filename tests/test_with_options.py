@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 from clients import AT_ONCE, Connect, ask, said_by
-from servers import ANSWER, CANARY, SILENCE, Serve, response, streamed
+from servers import ANSWER, CANARY, KEY_REFUSED, SILENCE, Serve, response, streamed
 
 from deepseek_async import (
     APITimeoutError,
@@ -99,7 +99,7 @@ async def test_its_jobs_have_its_retries_and_those_of_the_first_keep_theirs(serv
 
 
 async def test_a_key_that_is_refused_to_one_is_not_sent_by_the_other(serve: Serve, connect: Connect):
-    server = await serve([response(b"", 401)], [ANSWER])
+    server = await serve([KEY_REFUSED], [ANSWER])
     client = connect(server)
     other = client.with_options(timeout=60)
     for each in (other, client):

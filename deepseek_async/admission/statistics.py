@@ -62,7 +62,7 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     tokens_per_minute: float | None = None
     """Your own limit."""
     stopped_by: str | None = None
-    """Why no request is sent any more: the error of a refused key; None while requests are sent."""
+    """Why requests are held back: the error of a refused key, about which one call asks again from time to time."""
     fallback: Statistics | None = None
     """The same for the fallback endpoint, if there is one."""
     endpoints: tuple[Statistics, ...] = ()

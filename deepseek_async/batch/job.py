@@ -33,6 +33,7 @@ from deepseek_async.batch.survey import Due, Survey
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.errors import (
     APIError,
+    AuthenticationError,
     ConfigurationError,
     DeepSeekError,
     InputChangedError,
@@ -91,6 +92,8 @@ class Job:
         self._dispatcher: Dispatcher[Ticket[Due], BatchResult] | None = None
         self._copies: Copies | None = None
         self._stopped: DeepSeekError | str | None = None
+        self._put_aside: DeepSeekError | None = None
+        """Why a row stays pending although the job went on."""
         self._journal: Journal | None = None
 
     def progress(self) -> Progress:
@@ -152,6 +155,8 @@ class Job:
         ended = self._tally.done + self._left + self._skipped
         if ended == self._total and isinstance(self._stopped, str):
             self._stopped = None  # it was to start no more rows, and there were none
+        elif self._stopped is None and ended != self._total and self._put_aside is not None:
+            self.stop(self._put_aside)
         elif self._stopped is None and ended != self._total:
             self.stop(
                 RowsLostError(
@@ -249,10 +254,14 @@ class Job:
             return self._answerer.answer(due.row, due.call)
 
         def ended(ticket: Ticket[Due], result: BatchResult) -> None:
-            if result.error is not None and says_nothing_of_the_row(result.error):
-                # At once, and not when the result is taken: no worker is to begin another row.
-                self.stop(result.error)
-            elif (failure := self._fail_fast.add(result)) is not None:
+            error, failure = result.error, self._fail_fast.add(result)
+            # At once, and not when the result is taken: no worker is to begin another row.
+            if error is not None and says_nothing_of_the_row(error):
+                if failure is None and isinstance(error, AuthenticationError):
+                    self._put_aside = error
+                else:
+                    self.stop(error)
+            elif failure is not None:
                 self.stop(self._hopeless(failure))
             feed.ended(ticket, result)
 
@@ -278,7 +287,7 @@ class Job:
 
     def _hopeless(self, failure: DeepSeekError) -> str:
         return (
-            f"the first {self._options.fail_fast:,} rows all failed alike, so the others were not sent: "
+            f"{self._fail_fast.seen} all failed alike, so the others were not sent: "
             f"{type(failure).__name__}: {failure.message}. Mend the cause and run the same command again, with --redo "
             "error (redo='error') for those that failed; --fail-fast 0 (fail_fast=0) goes on whatever fails"
         )
@@ -308,7 +317,6 @@ class Job:
             self._check_budget()
         if result.error is not None and says_nothing_of_the_row(result.error):
             self._tally.asked(Ending.of(result))
-            self.stop(result.error)
             return None
         record, self._record = self._record, b""
         if due.place is not None and self._journal is not None:

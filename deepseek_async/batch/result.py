@@ -15,7 +15,6 @@ from deepseek_async.errors import (
     CircuitOpenError,
     DeepSeekError,
     InsufficientBalanceError,
-    PermissionDeniedError,
     QuotaExceededError,
     RateLimitError,
 )
@@ -94,9 +93,10 @@ class BatchResult(msgspec.Struct, kw_only=True):
 def says_nothing_of_the_row(error: DeepSeekError | None) -> bool:
     """Whether an error is the account's or the network's, so that every other row would meet it too.
 
-    Such a row has not ended: it stays pending, and a job stops instead of failing all its rows.
+    Such a row has not ended: it stays pending, and a job stops instead of failing all its rows; for a 401 of something
+    in between only when the next rows meet it too.
     """
-    account = AuthenticationError | InsufficientBalanceError | PermissionDeniedError | QuotaExceededError
+    account = AuthenticationError | InsufficientBalanceError | QuotaExceededError
     if isinstance(error, account | BudgetExceededError | CircuitOpenError):
         return True
     if isinstance(error, RateLimitError):

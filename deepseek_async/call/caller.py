@@ -10,6 +10,7 @@ import msgspec
 
 from deepseek_async.admission import Gate
 from deepseek_async.call.fallback import Alternatives
+from deepseek_async.call.halt import FIRST_REST, Halt
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import RetryPolicy
@@ -19,7 +20,6 @@ from deepseek_async.errors import (
     APIError,
     AuthenticationError,
     InsufficientBalanceError,
-    PermissionDeniedError,
     QuotaExceededError,
 )
 from deepseek_async.tracebacks import without_frames
@@ -29,21 +29,6 @@ from deepseek_async.transport.watchdog import Timeouts
 if TYPE_CHECKING:
     from deepseek_async.admission.budget import Budget
     from deepseek_async.call.surroundings import Surroundings
-
-
-class Halt(msgspec.Struct, frozen=True):
-    """Why an account takes no more requests."""
-
-    error: APIError
-    at: float
-    """In the loop's time. Calls made later are sent: somebody may have paid meanwhile."""
-    for_good: bool
-    """Whether later calls fail at once too: a refused key stays refused."""
-
-    def check(self, began: float) -> None:
-        """Raise the error for a call that ``began`` then, unless it was made after the account was halted."""
-        if self.for_good or began <= self.at:
-            raise copy.copy(self.error)
 
 
 class Protections(msgspec.Struct, frozen=True):
@@ -108,16 +93,31 @@ class Caller:
         return call
 
     def note(self, failure: APIError) -> None:
-        """Remember what an answer to one call says about all others."""
-        if isinstance(failure, AuthenticationError | PermissionDeniedError):
-            self._stop(failure, for_good=True)
-        elif isinstance(failure, InsufficientBalanceError | QuotaExceededError):
-            self._stop(failure, for_good=False)
+        """Remember what an answer to one call says about all others.
 
-    def _stop(self, error: APIError, *, for_good: bool) -> None:
-        """No call made until now is sent any more, or none at all."""
-        if self.halt is None or not self.halt.for_good:
-            error = without_frames(copy.copy(error))
-            self.halt = Halt(error, self.loop.time(), for_good)
-            if not for_good or self.gate.users < 2:  # another client of the account may have another key
-                self.gate.dismiss(error)
+        A 403, and a 401 that is not DeepSeek's own, concern the call that met them: a firewall that dislikes a prompt,
+        an endpoint that the key may not use, a proxy that lost its way to who knows the keys.
+        """
+        if isinstance(failure, AuthenticationError):
+            if failure.key_refused:
+                self._refuse_key(failure)
+        elif isinstance(failure, InsufficientBalanceError | QuotaExceededError) and not self.is_refused:
+            error = without_frames(copy.copy(failure))
+            self.halt = Halt(error, self.loop.time())
+            self.gate.dismiss(error)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the key was refused, and no call has found out yet that it is taken again."""
+        return self.halt is not None and self.halt.rest is not None
+
+    def accepted(self, halt: Halt) -> None:
+        """A call that was sent in spite of ``halt`` was taken on."""
+        if self.halt is halt and halt.rest is not None:
+            self.halt = None
+
+    def _refuse_key(self, failure: AuthenticationError) -> None:
+        error, now, before = without_frames(copy.copy(failure)), self.loop.time(), self.halt
+        self.halt = Halt(error, now, FIRST_REST) if before is None else before.after(error, now)
+        if self.gate.users < 2:  # another client of the account may have another key
+            self.gate.dismiss(error)

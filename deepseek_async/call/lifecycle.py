@@ -309,8 +309,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
 
     async def _attempt(self) -> Exchange:
         caller = self.caller
-        if caller.halt is not None:
-            caller.halt.check(self._began)
+        if (halt := caller.halt) is not None:
+            halt.check(self._began, caller.loop.time())
         if caller.budget is None or self.request.operation.output == "nothing":
             lease = self._scope.admit_nowait(self._tokens, bulk=self._bulk) or await self._admit()
         else:
@@ -332,6 +332,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
             if response.status < 300:
                 watchdog.head_arrived(streaming=self.streaming)
                 lease.admitted()
+                if halt is not None:
+                    caller.accepted(halt)
                 self.response = response
                 return Exchange(lease, response, watchdog)
             failure: APIError = await read_refusal(response)
@@ -384,11 +386,9 @@ class Call(msgspec.Struct, gc=False, eq=False):
             failure, self._refused = self._refused or self._deadline_passed("for a free slot or a limit"), None
         else:
             self.queued += scope.loop.time() - began
-            if self.caller.halt is not None:
-                try:
-                    self.caller.halt.check(self._began)
-                except APIError:
-                    lease.abandoned(sent=False)
-                    raise
+            halt = self.caller.halt
+            if halt is not None and halt.at >= began:
+                lease.abandoned(sent=False)
+                halt.stop()
             return lease
         raise self.given_up(failure)

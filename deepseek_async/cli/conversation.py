@@ -13,13 +13,13 @@ from deepseek_async.cli.process import runner
 from deepseek_async.cli.screen import Screen
 from deepseek_async.cli.terminal import say
 from deepseek_async.client import AsyncDeepSeek
-from deepseek_async.errors import AuthenticationError, ConfigurationError, DeepSeekError, PermissionDeniedError
+from deepseek_async.errors import AuthenticationError, ConfigurationError, DeepSeekError
 from deepseek_async.figures import dollars, duration
 from deepseek_async.pricing import price_table
 from deepseek_async.types import ChatCompletion, CompletionUsage
 
 _CUT_OFF: Final = " […cut off here]"
-_HOPELESS: Final = (AuthenticationError, PermissionDeniedError, ConfigurationError)
+_HOPELESS: Final = (AuthenticationError, ConfigurationError)
 """The next question would meet these errors too."""
 
 

@@ -6,12 +6,13 @@ import asyncio
 import random
 from collections.abc import Callable
 from email.utils import formatdate
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from clients import Connect, ask
 from limited_server import LimitedServer, response
-from servers import ANSWER, SILENCE, Serve, until
+from servers import ANSWER, KEY_REFUSED, SILENCE, Serve, until
 
 from deepseek_async import (
     AuthenticationError,
@@ -19,11 +20,13 @@ from deepseek_async import (
     CircuitOpenError,
     ConcurrencyLimitError,
     InsufficientBalanceError,
+    PermissionDeniedError,
     RateLimitError,
     RetryPolicy,
     ServerOverloadedError,
 )
 from deepseek_async.admission.concurrency import AdaptiveWindow
+from deepseek_async.batch.fail_fast import FIRST_ROWS, UNAUTHORIZED
 
 WHOLE_FORM = 1000
 """Rows of Q1's storm."""
@@ -301,15 +304,153 @@ async def test_q7_a_cancelled_probe_leaves_its_place_to_the_next(serve: Serve, c
     assert client.statistics().scopes[0].breaker == "closed"
 
 
-async def test_q8_a_refused_key_is_not_sent_again(serve: Serve, connect: Connect):
-    server = await serve([response(401)], [ANSWER])
+async def test_q8_a_refused_key_is_not_sent_again_for_seconds(serve: Serve, connect: Connect):
+    server = await serve([KEY_REFUSED], [ANSWER])
     client = connect(server)
+    for _ in range(3):
+        with pytest.raises(AuthenticationError) as caught:
+            await ask(client)
+    assert len(server.requests) == 1
+    assert 0 < (caught.value.retry_after or 0) <= 5
+    assert client.statistics().stopped_by is not None
+    assert "stopped: 401" in repr(client)
+
+
+async def test_q8_one_call_asks_again_about_a_refused_key_and_frees_the_others(serve: Serve, connect: Connect):
+    server = await serve([KEY_REFUSED], [SILENCE], [ANSWER])
+    client = connect(server)
+    with pytest.raises(AuthenticationError):
+        await ask(client)
+    await asyncio.sleep(6)
+    server.arrived.clear()
+    asking = asyncio.ensure_future(ask(client))
+    await server.arrived.wait()
     for _ in range(3):
         with pytest.raises(AuthenticationError):
             await ask(client)
-    assert len(server.requests) == 1
-    assert client.statistics().stopped_by is not None
-    assert "stopped: 401" in repr(client)
+    assert len(server.requests) == 2, "the others are held back until it is known what came of the one"
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await asyncio.sleep(6)
+    assert (await ask(client)).choices[0].message.content == "Hello"
+    assert client.statistics().stopped_by is None
+    assert (await ask(client)).choices[0].message.content == "Hello"
+
+
+async def test_q8_a_key_that_stays_refused_is_asked_about_ever_more_rarely(serve: Serve, connect: Connect):
+    server = await serve([KEY_REFUSED])
+    client = connect(server)
+    clock, asked = asyncio.get_running_loop(), []
+    began = clock.time()
+    while clock.time() - began < 3600:
+        with pytest.raises(AuthenticationError):
+            await ask(client)
+        if len(server.requests) > len(asked):
+            asked.append(clock.time())
+        await asyncio.sleep(1)
+    gaps = [later - earlier for earlier, later in pairwise(asked)]
+    assert gaps == sorted(gaps) or max(gaps) <= 305
+    assert 4 < gaps[0] < 8
+    assert 295 < gaps[-1] < 305
+    assert len(asked) < 20
+
+
+CONCERN_THEIR_CALL = {
+    "403 of a firewall": (403, b"<html>Sorry, blocked</html>"),
+    "403 in JSON": (403, b'{"error": {"message": "content not allowed", "type": "permission_error"}}'),
+    "403 empty": (403, b""),
+    "401 of a proxy": (401, b"<html><title>401 Authorization Required</title></html>"),
+    "401 of a gateway": (401, b'{"error": {"message": "auth service unavailable"}}'),
+    "401 empty": (401, b""),
+    "401 inside a 200": (200, b'{"error": {"message": "x", "type": "authentication_error"}}'),
+}
+
+
+@pytest.mark.parametrize("kind", CONCERN_THEIR_CALL)
+async def test_q8_a_refusal_of_something_in_between_concerns_its_call(serve: Serve, connect: Connect, kind: str):
+    status, body = CONCERN_THEIR_CALL[kind]
+    server = await serve([response(status, body)], [ANSWER])
+    client = connect(server)
+    with pytest.raises((AuthenticationError, PermissionDeniedError)):
+        await ask(client)
+    assert (await ask(client)).choices[0].message.content == "Hello"
+    assert client.statistics().stopped_by is None
+
+
+async def test_q8_an_endpoint_that_the_key_may_not_use_does_not_stop_the_chat(serve: Serve, connect: Connect):
+    server = await serve([response(403, b'{"error": {"message": "no access"}}')], [ANSWER])
+    client = connect(server)
+    with pytest.raises(PermissionDeniedError):
+        await client.user.balance()
+    assert (await ask(client)).choices[0].message.content == "Hello"
+
+
+async def test_q8_calls_that_wait_in_the_queue_end_when_the_key_is_refused(connect: Connect):
+    async with LimitedServer(1000, lambda: 0.05) as server:
+        server.failing = lambda: KEY_REFUSED
+        client = connect(server.url, max_concurrency=2)
+        ended = await asyncio.gather(*(ask(client) for _ in range(50)), return_exceptions=True)
+    assert {type(error) for error in ended} == {AuthenticationError}
+    assert server.failed <= 4
+
+
+@pytest.mark.parametrize("words", [b"", b"<html>401</html>", b'{"error": {"message": "Incorrect API key provided"}}'])
+@pytest.mark.parametrize("answered_before", [0, 100])
+async def test_q8_a_job_with_a_wrong_key_for_a_gateway_stops_soon_and_keeps_its_rows(
+    connect: Connect,
+    tmp_path: Path,
+    words: bytes,
+    answered_before: int,
+):
+    source, output = tmp_path / "prompts.txt", tmp_path / "answers.jsonl"
+    source.write_text("\n".join(prompts(500)))
+    async with LimitedServer(1000, spread(8, 0.02, 0.04)) as server:
+        server.failing = lambda: None if server.attempts <= answered_before else response(401, words)
+        client = connect(server.url, max_concurrency=20)
+        report = await client.batch.run(source, output)
+        assert isinstance(report.stopped, AuthenticationError)
+        assert report.exit_code == 3
+        assert server.failed <= 20 + (UNAUTHORIZED if answered_before else 0)
+        assert len(output.read_text().splitlines()) == server.served
+        server.failing = lambda: None
+        assert (await client.batch.run(source, output)).exit_code == 0
+    assert len(output.read_text().splitlines()) == 500
+
+
+async def test_q8_a_job_goes_on_after_a_passing_401_and_names_the_row_that_is_left(connect: Connect, tmp_path: Path):
+    source, output = tmp_path / "prompts.txt", tmp_path / "answers.jsonl"
+    source.write_text("\n".join(prompts(200)))
+    async with LimitedServer(1000, spread(8, 0.02, 0.04)) as server:
+        server.failing = lambda: response(401) if server.attempts in {100, 150} else None
+        client = connect(server.url, max_concurrency=20)
+        report = await client.batch.run(source, output)
+        assert (report.ok, report.failed, report.exit_code) == (198, 0, 3)
+        assert isinstance(report.stopped, AuthenticationError)
+        server.failing = lambda: None
+        report = await client.batch.run(source, output)
+    assert (report.ok, report.exit_code) == (2, 0)
+
+
+async def test_q8_a_row_that_a_firewall_forbids_fails_alone(connect: Connect, tmp_path: Path):
+    source, output = tmp_path / "prompts.txt", tmp_path / "answers.jsonl"
+    source.write_text("\n".join(prompts(200)))
+    async with LimitedServer(1000, spread(8, 0.02, 0.04)) as server:
+        server.failing = lambda: response(403, b"<html>blocked</html>") if server.attempts % 50 == 0 else None
+        report = await connect(server.url, max_concurrency=20).batch.run(source, output)
+    assert (report.ok, report.failed, report.exit_code) == (196, 4, 1)
+
+
+@pytest.mark.parametrize("answered_before", [0, 100])
+async def test_q8_a_job_whose_rows_are_all_forbidden_stops(connect: Connect, tmp_path: Path, answered_before: int):
+    source, output = tmp_path / "prompts.txt", tmp_path / "answers.jsonl"
+    source.write_text("\n".join(prompts(1000)))
+    async with LimitedServer(1000, spread(8, 0.02, 0.04)) as server:
+        server.failing = lambda: None if server.attempts <= answered_before else response(403)
+        report = await connect(server.url, max_concurrency=20).batch.run(source, output)
+    assert report.exit_code == 3
+    assert "all failed alike" in str(report.stopped)
+    assert server.failed <= FIRST_ROWS + 20
 
 
 @pytest.mark.parametrize(("status", "error_type"), [(401, AuthenticationError), (402, InsufficientBalanceError)])
@@ -330,7 +471,7 @@ async def test_q8_a_job_whose_account_is_refused_stops_at_once_and_can_be_resume
             if server.attempts <= answered_before:
                 return None
             seen_first.append(server.in_flight)
-            return response(status)
+            return KEY_REFUSED if status == 401 else response(status)
 
         server.failing = failing
         client = connect(server.url, max_concurrency=20)
