@@ -43,13 +43,14 @@ class Responses:
         return kind(status=refusal.status, body=refusal.body, headers=headers)
 
     def streaming(self, *, events: bool) -> web.StreamResponse:
-        """An answer whose body is written bit by bit: a stream of events, or a plain one that is held up."""
+        """An answer whose body is written bit by bit: a stream of events, or a plain one that is held up.
+
+        aiohttp sends it in chunks, or to a caller that speaks HTTP/1.0 until the connection closes.
+        """
         headers = self._headers(EVENT_STREAM if events else JSON)
         if events:
             headers["Cache-Control"] = "no-cache"
-        response = web.StreamResponse(headers=headers)
-        response.enable_chunked_encoding()
-        return response
+        return web.StreamResponse(headers=headers)
 
     def _headers(self, content_type: str | None) -> CIMultiDict[str]:
         """There is a trace id on every answer, and neither a request id nor anything about rates."""

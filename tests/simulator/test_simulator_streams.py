@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import aiohttp
 import pytest
 from simulator_caller import CLOCK, WEATHER, Caller, Start
 
@@ -145,3 +146,20 @@ async def test_a_queued_plain_answer_sends_blank_lines(start: Start):
 
     assert reply.body.startswith(b"\n\n\n{")
     assert reply.json["choices"]
+
+
+@pytest.mark.parametrize("wait", ["", "queue; seconds=0.02"])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_caller_that_speaks_http_1_0_gets_what_others_get_up_to_the_end_of_the_connection(
+    caller: Caller, stream: bool, wait: str
+):
+    others = await caller.chat(stream=stream)
+    async with aiohttp.ClientSession(version=aiohttp.HttpVersion10) as session:
+        old = Caller(caller.simulator, session)
+        reply = await old.chat(stream=stream, headers={"x-simulate-fault": wait} if wait else {})
+    assert reply.status == 200
+    assert "Transfer-Encoding" not in reply.headers
+    if stream:
+        assert len(reply.chunks) == len(others.chunks)
+    else:
+        assert reply.json["choices"][0]["message"] == others.json["choices"][0]["message"]
