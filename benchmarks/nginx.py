@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+
+from program import Program
 
 _CONFIGURATION = """\
 daemon off;
@@ -39,57 +38,12 @@ def server(port: int, upstream: str, directives: str = "") -> str:
     }}"""
 
 
-class Nginx:
+class Nginx(Program):
     """One process in the foreground; ``http`` is what stands in the ``http`` block."""
 
     def __init__(self, folder: Path, http: str) -> None:
-        self._folder = folder
-        self._configuration = folder / "nginx.conf"
-        self._configuration.write_text(_CONFIGURATION.format(folder=folder, http=http))
-        self._process: asyncio.subprocess.Process | None = None
-        self._said: asyncio.Task[bytes] | None = None
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.stop()
-
-    async def start(self) -> None:
-        """Start it; it listens when this returns. Raises RuntimeError with its own words if it does not."""
-        command = ["nginx", "-p", str(self._folder), "-c", str(self._configuration), "-e", "stderr"]
-        self._process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output = self._process.stderr
-        assert output is not None
-        said = b""
-        async with asyncio.timeout(120):
-            async for line in output:
-                said += line
-                # Said after the sockets have been opened.
-                if b"event method" in line:
-                    self._said = asyncio.create_task(output.read())
-                    return
-        await self.stop()
-        raise RuntimeError(f"nginx did not start: {said.decode()[-500:]}")
-
-    async def stop(self) -> None:
-        """End it at once, with the connections that it has."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
-        if self._said is not None:
-            await self._said
-            self._said = None
+        configuration = folder / "nginx.conf"
+        configuration.write_text(_CONFIGURATION.format(folder=folder, http=http))
+        # "event method" is said after the sockets have been opened.
+        command = ["nginx", "-p", str(folder), "-c", str(configuration), "-e", "stderr"]
+        super().__init__(*command, ready=b"event method")

@@ -1,7 +1,12 @@
-"""The peers' own virtual environments, made when first needed, so that ours never depends on them."""
+"""Virtual environments for programs of others, made when first needed, so that ours never depends on them.
+
+``python benchmarks/peers.py LIST FOLDER`` makes all that ``LIST`` names in ``FOLDER``.
+"""
 
 from __future__ import annotations
 
+import argparse
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -12,35 +17,58 @@ ENVIRONMENTS = HERE.parent / ".venv-peers"
 INSTALL_SECONDS = 600
 
 
-def requirements() -> dict[str, list[str]]:
-    """What each peer's environment holds, by contestant."""
-    lines = (HERE / "peers.txt").read_text().splitlines()
-    named = (line.partition(":") for line in lines if line and not line.startswith("#"))
+def requirements(listed: Path = HERE / "peers.txt") -> dict[str, list[str]]:
+    """What each environment of a list holds, by name."""
+    named = (line.partition(":") for line in listed.read_text().splitlines() if line and not line.startswith("#"))
     return {name: wanted.split() for name, _, wanted in named}
 
 
 def interpreter(contestant: str) -> Path:
     """The Python to run a contestant with. Raises RuntimeError when a peer cannot be installed."""
     wanted = requirements().get(contestant)
-    if wanted is None:
-        return Path(sys.executable)
-    environment = ENVIRONMENTS / contestant
-    python = environment / "bin" / "python"
+    return Path(sys.executable) if wanted is None else environment(ENVIRONMENTS / contestant, wanted)
+
+
+def environment(folder: Path, wanted: list[str]) -> Path:
+    """The Python of an environment with ``wanted`` in ``folder``. Raises RuntimeError if it cannot be made."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Two processes of a test run may need the same one.
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _made(folder, wanted)
+
+
+def _made(folder: Path, wanted: list[str]) -> Path:
+    python = folder / "bin" / "python"
     # Written last, so that an interrupted installation is made anew, and so is one of other versions.
-    installed = environment / "installed.txt"
+    installed = folder / "installed.txt"
     if installed.exists() and installed.read_text() == " ".join(wanted):
         return python
-    print(f"installing {' '.join(wanted)} into {environment.relative_to(HERE.parent)}", file=sys.stderr)
-    shutil.rmtree(environment, ignore_errors=True)
+    print(f"installing {' '.join(wanted)} into {folder}", file=sys.stderr)
+    shutil.rmtree(folder, ignore_errors=True)
     for command in (
-        [sys.executable, "-m", "venv", str(environment)],
+        [sys.executable, "-m", "venv", str(folder)],
         [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted],
     ):
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
         except subprocess.TimeoutExpired as error:
-            raise RuntimeError(f"{contestant}: no installation within {INSTALL_SECONDS} s") from error
+            raise RuntimeError(f"{folder.name}: no installation within {INSTALL_SECONDS} s") from error
         if done.returncode:
-            raise RuntimeError(f"{contestant}: cannot install {' '.join(wanted)}")
+            raise RuntimeError(f"{folder.name}: cannot install {' '.join(wanted)}")
     installed.write_text(" ".join(wanted))
     return python
+
+
+def main() -> None:
+    """Read the command line and make the environments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("list", type=Path, help="lines of NAME: REQUIREMENT …")
+    parser.add_argument("folder", type=Path, help="where each gets a folder of its name")
+    options = parser.parse_args()
+    for name, wanted in requirements(options.list).items():
+        environment(options.folder / name, wanted)
+
+
+if __name__ == "__main__":
+    main()
