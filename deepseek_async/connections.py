@@ -158,7 +158,7 @@ class Connections(AtFork):
             )
             self._pools.append(self._backup.session)
             name = f"{backup.model} at {backup.base_url}" if backup.model else backup.base_url
-            alternatives.append(Alternative(self._backup.caller, backup.model, name))
+            alternatives.append(Alternative(self._backup.caller, backup.model or "", name))
         self.alternatives = tuple(alternatives)
         self.opened = own
         return own

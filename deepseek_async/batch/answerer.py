@@ -74,6 +74,7 @@ class Answerer:
                 started=call.sent_at,
                 latency=time.monotonic() - started,
                 billed_attempts=() if call.bill is None else call.bill.attempts,
+                cut_short=call.cut_short,
                 columns=row.columns,
             )
         return BatchResult(
@@ -88,6 +89,21 @@ class Answerer:
             billed_attempts=() if call.bill is None else call.bill.attempts,
             columns=row.columns,
         )
+
+    def cut(self, row: Row, call: Call) -> BatchResult:
+        """The row for which ``call`` was under way when the job was cancelled, with what it cost until then."""
+        bills = () if call.bill is None else call.bill.attempts
+        cut = BatchResult(
+            index=row.index,
+            custom_id=row.custom_id,
+            model=call.model,
+            attempts=max(call.attempts, len(bills)),
+            started=call.sent_at,
+            billed_attempts=bills,
+            cut_short=True,
+        )
+        self.price(cut)
+        return cut
 
     def spent(self, call: Call) -> float:
         """US dollars that the attempts of ``call`` have cost so far without giving an answer."""

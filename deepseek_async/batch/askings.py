@@ -40,7 +40,7 @@ class Askings:
         self._earlier = 0
         """Requests of the calls before."""
         self._bills: tuple[BilledAttempt, ...] = ()
-        self._asked = False
+        self._asked = self._cut_short = False
 
     async def result(self, started: float) -> BatchResult:
         """The end of the row, without its price. ``started`` is when it began, on the monotonic clock."""
@@ -50,6 +50,10 @@ class Askings:
             completion = await self._output.ask_adapted(dict(row.body or {}), self._ask)
         except DeepSeekError as error:
             result.error, result.billed_attempts = error, self._bills
+            result.cut_short = self._cut_short or self._call.cut_short
+        except BaseException:
+            self._first.bill = Bill(self._bills)  # of all askings, for who asks what the row was billed
+            raise
         else:
             result.completion, result.request_id = _as_read(completion), self._call.request_id
             if len(self._bills) > 1 or completion.cached is not None:
@@ -66,7 +70,7 @@ class Askings:
         call = self._call
         try:
             completion = await self._completions.complete(call)
-        except DeepSeekError:
+        except BaseException:
             self._bills += () if call.bill is None else call.bill.attempts
             raise
         if call.bill is not None:
@@ -80,6 +84,7 @@ class Askings:
         """Begin another call. Raises StructuredOutputError if the job has no money left for one, or stops."""
         refused = StructuredOutputError("the answer does not fit, and was not asked for again, because the job stops")
         if not self._goes_on(self._bills, refused):
+            self._cut_short = True
             raise refused
         call = self._completions.call(body, retry=self._retry, bulk=True)
         if self._first.may_go_on is not None:

@@ -6,6 +6,7 @@ import msgspec
 
 from deepseek_async import errors
 from deepseek_async.batch.digests import DigestMap
+from deepseek_async.batch.journal import Written
 from deepseek_async.batch.line import hash_in
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.row import Row
@@ -33,11 +34,12 @@ class Copies:
             self.put_off += 1
         return place - 1
 
-    def written(self, lines: list[bytes], offset: int) -> None:
-        """Remember where lines are that have reached the disk."""
-        for line in lines:
+    def written(self, written: Written) -> None:
+        """Remember where lines are that have reached the disk. One that ends no row has no mark, and no answer."""
+        offset = written.offset
+        for line, mark in zip(written.lines, written.marks, strict=True):
             hashed = hash_in(line)
-            if self._places.get(hashed) == _UNDER_WAY:
+            if mark is not None and self._places.get(hashed) == _UNDER_WAY:
                 self._places.put(hashed, offset + 1)
             offset += len(line)
 

@@ -66,6 +66,8 @@ class Dispatcher(Generic[In, Out]):
         self._timer: asyncio.TimerHandle | None = None
         self.in_flight = 0
         """Rows that are being worked on."""
+        self.cancelled: list[In] = []
+        """Rows whose work was cancelled, because nobody waits for results any more."""
 
     def stop(self) -> None:
         """Pull no more rows; those under way are finished."""
@@ -168,6 +170,9 @@ class Dispatcher(Generic[In, Out]):
                 self.in_flight += 1
                 try:
                     result = await self._work(row)
+                except asyncio.CancelledError:
+                    self.cancelled.append(row)
+                    raise
                 finally:
                     self.in_flight -= 1
                 if self._ended is not None:

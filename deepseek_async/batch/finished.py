@@ -98,6 +98,8 @@ class Finished:
         taken = self._server.takes(facts)
         if taken:
             self.spent += facts.cost or 0.0
+        if row.pending:
+            return
         self.run = bytes(facts.run) or self.run
         name = row.custom_id.encode()
         end = self._redo.end_of(row, text) if taken else End.MADE_UP
@@ -181,7 +183,13 @@ class Finished:
         for line in OutputLines(self._lines.path):
             row = decode_line(text_of(line))
             number = self.rows.number(key_of(row.custom_id.encode())) if row is not None else None
-            if row is None or number is None or self._states[number] & _MET or self.rows.positions[number] == GONE:
+            if (
+                row is None
+                or row.pending
+                or number is None
+                or self._states[number] & _MET
+                or self.rows.positions[number] == GONE
+            ):
                 continue
             self.rows.positions[number] = GONE
             yield row.custom_id

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing, closing, contextmanager
 from pathlib import Path
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from deepseek_async.batch.answerer import Answerer
 from deepseek_async.batch.dedupe import Copies, copied_result
@@ -18,12 +16,12 @@ from deepseek_async.batch.fail_fast import FailFast
 from deepseek_async.batch.files import check_files
 from deepseek_async.batch.finished import SurveyStoppedError
 from deepseek_async.batch.journal import Journal, Written
-from deepseek_async.batch.line import copied_line, encode_line, restated_line
+from deepseek_async.batch.line import copied_line, encode_line, pending_line, restated_line
 from deepseek_async.batch.options import JobOptions
 from deepseek_async.batch.progress import Ending, Progress, Tally
 from deepseek_async.batch.report import BatchReport
-from deepseek_async.batch.result import BatchResult, says_nothing_of_the_row
-from deepseek_async.batch.row import Defaults, Row, overridden
+from deepseek_async.batch.result import BatchResult, stays_pending
+from deepseek_async.batch.row import Defaults
 from deepseek_async.batch.run_record import record_of
 from deepseek_async.batch.schedule.feed import Feed, Schedule
 from deepseek_async.batch.schedule.lineup import Ticket
@@ -37,8 +35,6 @@ from deepseek_async.errors import (
     ConfigurationError,
     DeepSeekError,
     InputChangedError,
-    InputFormatError,
-    InvalidRequestError,
     OutputWriteError,
     RowsLostError,
 )
@@ -228,8 +224,8 @@ class Job:
                     if place == -1:
                         continue
                     due.place = place
-                if due.redo is not None and self._options.redo.parameters:
-                    due.row = _under(due.row, self._options.redo.parameters)
+                if due.redo is not None:
+                    due.row = self._options.redo.asked(due.row)
                 if due.place is None:
                     due.call = prepare(due.row)
                     if self._options.budget is not None and isinstance(due.call, Call):
@@ -254,9 +250,9 @@ class Job:
             return self._answerer.answer(due.row, due.call)
 
         def ended(ticket: Ticket[Due], result: BatchResult) -> None:
-            error, failure = result.error, self._fail_fast.add(result)
+            error, failure = result.error, None if result.cut_short else self._fail_fast.add(result)
             # At once, and not when the result is taken: no worker is to begin another row.
-            if error is not None and says_nothing_of_the_row(error):
+            if error is not None and stays_pending(result):
                 if failure is None and isinstance(error, AuthenticationError):
                     self._put_aside = error
                 else:
@@ -284,6 +280,8 @@ class Job:
             # Answers that were there when the job was cancelled are paid for.
             for ticket, result in dispatcher.untaken():
                 self._keep(ticket.row, result, journal)
+            for ticket in dispatcher.cancelled:
+                self._keep_bill(ticket.row, journal)
 
     def _hopeless(self, failure: DeepSeekError) -> str:
         return (
@@ -298,6 +296,19 @@ class Job:
         await journal.flow()
         return await self._answerer.answer(due.row, due.call or self._answerer.prepare(due.row))
 
+    def _keep_bill(self, due: Due, journal: Journal) -> None:
+        """What a row was billed that was cancelled on its way."""
+        if isinstance(due.call, Call) and due.call.bill is not None:
+            cut = self._answerer.cut(due.row, due.call)
+            self._tally.asked(Ending.of(cut))
+            self._spent += cut.cost or 0.0
+            # Where nobody knows anything, the report says the most; that must not use up the budget of later runs.
+            if not all(attempt.usage.estimated for attempt in cut.billed_attempts):
+                journal.append_nowait(self._pending_line(due, cut), None)
+
+    def _pending_line(self, due: Due, result: BatchResult) -> bytes:
+        return pending_line(result, due.custom_id, due.hashed, self._server.mark(result))
+
     def _keep(self, due: Due, result: BatchResult, journal: Journal) -> None:
         self._answerer.price(result)
         if result.columns is not None and self._defaults.template is None:
@@ -307,6 +318,8 @@ class Job:
         line = self._line(due, result)
         if line is not None:
             journal.append_nowait(line, Ending.of(result, copied=due.place is not None))
+        elif result.billed_attempts:
+            journal.append_nowait(self._pending_line(due, result), None)
 
     def _line(self, due: Due, result: BatchResult) -> bytes | None:
         """The row's line; None if it stays pending, because its error would be that of every other row."""
@@ -315,7 +328,7 @@ class Job:
             self._paid += result.cost
             self._paid_rows += 1
             self._check_budget()
-        if result.error is not None and says_nothing_of_the_row(result.error):
+        if result.error is not None and stays_pending(result):
             self._tally.asked(Ending.of(result))
             return None
         record, self._record = self._record, b""
@@ -355,7 +368,7 @@ class Job:
             if ending is not None:
                 self._tally.add(ending)
         if self._copies is not None:
-            self._copies.written(written.lines, written.offset)
+            self._copies.written(written)
         if self._on_progress is not None:
             self._on_progress(self.progress())
 
@@ -384,13 +397,3 @@ class Job:
         if self._journal is not None and self._journal.cut:
             warnings.insert(0, f"the last line of {self._output} was cut off where a run had died; its row runs again")
         return warnings
-
-
-def _under(row: Row, parameters: Mapping[str, Any]) -> Row:
-    """The row with other parameters; with an error if they make no request."""
-    if row.body is None:
-        return row
-    try:
-        return msgspec.structs.replace(row, body=overridden(row.body, parameters))
-    except InvalidRequestError as error:
-        return msgspec.structs.replace(row, body=None, error=InputFormatError(error.message, line=row.line))

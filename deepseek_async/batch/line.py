@@ -11,15 +11,16 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from deepseek_async.batch.billed import billed
 from deepseek_async.batch.cells import as_json
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.errors import APIError, DeepSeekError
 from deepseek_async.quotation import plain
 from deepseek_async.redaction import mask_known
-from deepseek_async.types import BilledAttempt
-from deepseek_async.types.answer import counters_in
 from deepseek_async.types.json_text import read
-from deepseek_async.types.usage import SentUsage
+
+PENDING: Final = "pending"
+"""The error of a row that has not ended."""
 
 FACTS: Final = "deepseek_async"
 """The extra key; readers of OpenAI's format ignore it."""
@@ -69,6 +70,8 @@ class Facts(msgspec.Struct, gc=False):
     """How the run asks that wrote the line, if it is the first to ask in that way."""
     manifest: msgspec.Raw = msgspec.Raw(b"")
     """Where the rows of earlier lines stand in the input of that run, if they stood elsewhere before."""
+    pending: bool = False
+    """Whether the line ends no row, and only says what was billed for one."""
     simulated: bool = False
     """Whether a simulator made the answer up."""
     server: str | None = None
@@ -102,6 +105,11 @@ class FinishedRow(msgspec.Struct, gc=False):
     def restated(self) -> bool:
         """Whether the line only says once more what an earlier one says: see ``restated_line``."""
         return self.facts is not None and self.facts.copy_of == self.custom_id
+
+    @property
+    def pending(self) -> bool:
+        """Whether it has not ended: see ``pending_line``."""
+        return self.facts is not None and self.facts.pending
 
     @property
     def failed(self) -> bool:
@@ -153,12 +161,24 @@ def encode_line(
     if result.predicted_cached_tokens is not None:
         text += b',"predicted_cached_tokens":%d' % result.predicted_cached_tokens
     if result.billed_attempts:
-        text += b',"billed":%b' % as_json([_billed(attempt) for attempt in result.billed_attempts])
+        text += billed(result.billed_attempts)
     if result.columns:
         text += _columns(result.columns)
     if origin:
         text += b"," + orjson.dumps(_presentable(origin))[1:-1]
     return _sealed(text + record)
+
+
+def pending_line(result: BatchResult, custom_id: str, hashed: int, record: bytes = b"") -> bytes:
+    """What was billed for a row that has not ended, so that no later run forgets the money.
+
+    To readers of OpenAI's format it is a row that failed, as it is for now; the row's own line comes later.
+    """
+    why = "the job was cancelled" if result.error is None else plain(result.error.message)
+    message = f"the row has not ended, and what was sent for it was billed: {why}"
+    error = _presentable({**(_error(result) or {}), "code": PENDING, "message": message})
+    facts = _facts(result) + b',"pending":true' + billed(result.billed_attempts) + record
+    return _sealed(_text(custom_id, hashed, b"null", orjson.dumps(error), facts))
 
 
 def copied_line(
@@ -209,10 +229,10 @@ def with_facts(line: bytes, changed: Mapping[str, Any]) -> bytes:
 
 
 def decode_line(text: bytes) -> FinishedRow | None:
-    """The row that ``text`` (see ``text_of``) finishes; None if the line is damaged, or finishes none.
+    """The row that ``text`` (see ``text_of``) finishes; None if the line is damaged, or speaks of none.
 
-    Lines without a checksum, written by another program, are taken as they are. A line of an input has a ``custom_id``
-    too, but neither response nor error.
+    One that is ``pending`` it does not finish. Lines without a checksum, written by another program, are taken as they
+    are. A line of an input has a ``custom_id`` too, but neither response nor error.
     """
     checksum = _CHECKSUM.search(text[-24:])
     if checksum and zlib.crc32(memoryview(text)[: -len(checksum[0])]) != int(checksum[1], 16):
@@ -294,36 +314,6 @@ def _facts(result: BatchResult) -> bytes:
 
 def _columns(columns: Mapping[str, Any]) -> bytes:
     return _COLUMNS % as_json(columns)
-
-
-def _billed(attempt: BilledAttempt) -> dict[str, Any]:
-    """An attempt that was billed, with its usage in the API's form; ``failure`` says why it gave no answer.
-
-    ``asked`` is the model whose price is taken if the one that served it has none, and ``corrected`` says of a usage
-    that it is not the server's.
-    """
-    usage = attempt.usage
-    counted = counters_in(usage.counters(), SentUsage) or {}
-    said = {
-        "model": mask_known(attempt.model),
-        "asked": attempt.asked if attempt.asked != attempt.model else None,
-        "at": attempt.at,
-        "failure": attempt.failure,
-        "response_id": attempt.response_id,
-        "corrected": usage.corrected,
-        # All that the server counted; what is read of it comes last, under one name.
-        "usage": {
-            **counted,
-            "prompt_tokens": usage.prompt_tokens,
-            "prompt_cache_hit_tokens": usage.cached_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "completion_tokens_details": {
-                **counted.get("completion_tokens_details", {}),
-                "reasoning_tokens": usage.reasoning_tokens,
-            },
-        },
-    }
-    return {name: value for name, value in said.items() if value is not None}
 
 
 def _refusal(result: BatchResult) -> dict[str, Any] | None:

@@ -9,8 +9,13 @@ import msgspec
 
 from deepseek_async.batch.answer_kind import decode_answer
 from deepseek_async.batch.line import FinishedRow
-from deepseek_async.batch.row import Row
-from deepseek_async.errors import ConfigurationError, ReasoningBudgetExhaustedError
+from deepseek_async.batch.row import Row, overridden
+from deepseek_async.errors import (
+    ConfigurationError,
+    InputFormatError,
+    InvalidRequestError,
+    ReasoningBudgetExhaustedError,
+)
 
 
 class End:
@@ -74,6 +79,15 @@ class Redo(msgspec.Struct, frozen=True):
                 if End.INVALID_JSON in self.kinds and not answer.is_json:
                     return End.INVALID_JSON
         return End.ANSWERED
+
+    def asked(self, row: Row) -> Row:
+        """The row with the other parameters, if there are any; with an error if they make no request."""
+        if row.body is None or not self.parameters:
+            return row
+        try:
+            return msgspec.structs.replace(row, body=overridden(row.body, self.parameters))
+        except InvalidRequestError as error:
+            return msgspec.structs.replace(row, body=None, error=InputFormatError(error.message, line=row.line))
 
     def origin(self, end: int) -> dict[str, Any]:
         """The facts that the new line carries."""

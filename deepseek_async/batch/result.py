@@ -53,6 +53,8 @@ class BatchResult(msgspec.Struct, kw_only=True):
     """Every request that was billed, or may have been, where one of them gave no answer; ``usage`` and ``cost`` are
     their sums. ``usage.estimated`` marks those of which no usage came."""
 
+    cut_short: bool = False
+    """Whether the job ended before the row: it would have been asked once more, and the next run asks it again."""
     columns: Mapping[str, Any] | None = None
     """What stood beside the request in its row, and was not sent; None if nothing did."""
 
@@ -88,6 +90,11 @@ class BatchResult(msgspec.Struct, kw_only=True):
         if self.error is not None:
             raise self.error
         return self
+
+
+def stays_pending(result: BatchResult) -> bool:
+    """Whether a row has come to nothing that speaks of it, so that it has not ended."""
+    return result.error is not None and (result.cut_short or says_nothing_of_the_row(result.error))
 
 
 def says_nothing_of_the_row(error: DeepSeekError | None) -> bool:

@@ -10,10 +10,12 @@ from deepseek_async.types.simulated import is_simulated
 
 
 def is_made_up(result: BatchResult) -> bool:
-    """Whether a simulator gave the answer, or the refusal."""
+    """Whether a simulator gave the answer, or the refusal, or what was billed for none."""
     if result.completion is not None:
         return is_simulated(result.completion.id)
-    return result.error is not None and is_simulated(result.error.request_id)
+    if result.error is not None and is_simulated(result.error.request_id):
+        return True
+    return any(is_simulated(attempt.response_id) for attempt in result.billed_attempts)
 
 
 class Server(msgspec.Struct, frozen=True):

@@ -30,8 +30,8 @@ class Alternative(msgspec.Struct, frozen=True):
     """Who may answer in the place of the one that was asked."""
 
     caller: Caller
-    model: str | None
-    """None for the model that was asked for."""
+    model: str
+    """Empty in a plan for the model that was asked for."""
     name: str
     """How the answer says who gave it."""
 
@@ -50,10 +50,11 @@ class Alternatives(msgspec.Struct):
             alternative = self.choices[self.used]
             self.used += 1
             same = alternative.caller is caller
-            if same and (alternative.model or self.model) == model:
+            other = alternative.model or self.model
+            if same and other == model:
                 continue
             if helps_elsewhere(failure, same_origin=same, same_account=same):
-                return alternative
+                return Alternative(alternative.caller, other, alternative.name)
         return None
 
 

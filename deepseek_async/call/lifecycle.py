@@ -81,6 +81,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
     """What was billed, once an attempt that was billed came to nothing."""
     may_go_on: Callable[[Call, APIError], bool] | None = None
     """Asked before each further attempt, for a budget that is not the client's and for what must not be done twice."""
+    cut_short: bool = False
+    """Whether it ended because of that, and would have gone on."""
     observe: Callable[[CompletionUsage], None] | None = None
     """Told what a whole answer consumed."""
 
@@ -219,11 +221,18 @@ class Call(msgspec.Struct, gc=False, eq=False):
         """Wait before the next attempt, or turn elsewhere, or raise ``failure`` if there is to be none."""
         pause = self._pause_after(failure)
         again = self.may_go_on is None or self.may_go_on(self, failure)
+        elsewhere = None
         if pause is None:
             self._hold_others(failure)
-            if again and self._turn_elsewhere(failure):
+            # Bulk has time, and waits for an open breaker.
+            plan = self._alternatives
+            elsewhere = None if plan is None else plan.after(failure, self.caller, self._scope.model)
+            if again and elsewhere is not None:
+                self._turn_to(elsewhere.caller, elsewhere.model)
+                self.fallback = elsewhere.name
                 return
         if pause is None or not again:
+            self.cut_short = not again and (pause is not None or elsewhere is not None)
             raise self.given_up(failure)
         around = self.caller.surroundings
         if around is not None:
@@ -289,16 +298,6 @@ class Call(msgspec.Struct, gc=False, eq=False):
             if failure.partial is not None:
                 self.bill.leave_in(failure.partial)
         return failure
-
-    def _turn_elsewhere(self, failure: APIError) -> bool:
-        """Whether another model or endpoint is to answer now. Bulk has time, and waits for an open breaker."""
-        plan = self._alternatives
-        alternative = None if plan is None else plan.after(failure, self.caller, self._scope.model)
-        if plan is None or alternative is None:
-            return False
-        self._turn_to(alternative.caller, alternative.model or plan.model)
-        self.fallback = alternative.name
-        return True
 
     def _turn_to(self, caller: Caller, model: str) -> None:
         elsewhere, self.caller = caller.origin != self.caller.origin, caller

@@ -81,6 +81,7 @@ def _figures(asked: Asked, account: Account, writer: str | None) -> dict[str, An
         "cost": account.cost,
         "simulated_cost": account.simulated_cost,
         "left_out_cost": account.left_out_cost,
+        "pending_cost": account.pending_cost,
         "estimated_requests": account.estimated,
         "estimated_cost": account.estimated_cost,
         "charged_as": {name: model.charged_as for name, model in account.models.items() if model.charged_as},
@@ -119,6 +120,8 @@ def _lines(figures: dict[str, Any], asked: Asked) -> Iterator[str]:
     if made_up:
         paid += " if it were not simulated" if made_up == figures["cost"] else f", {dollars(made_up)} of it simulated"
     yield f"  cost      {paid}"
+    if figures["pending_cost"]:
+        yield f"            {dollars(figures['pending_cost'])} of it for rows that a run stopped before they had ended"
     if figures["estimated_requests"]:
         requests = counted(figures["estimated_requests"], "request")
         yield f"            {dollars(figures['estimated_cost'])} of it for {requests} whose usage is an estimate"

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from deepseek_async.batch.answer_kind import decode_answer
 from deepseek_async.batch.line import FACTS, copied_line, decode_line, encode_line, glance, hash_in
 from deepseek_async.batch.result import BatchResult
+from deepseek_async.batch.review.output import Output
 from deepseek_async.codec.body import decode_completion
 from deepseek_async.errors import APIConnectionError, BadRequestError, InputFormatError
+from deepseek_async.types import BilledAttempt, CompletionUsage
 
 BODY = (
     b'{"id":"1","object":"chat.completion","created":1,"model":"deepseek-flash","choices":[{"index":0,"message":'
@@ -262,3 +264,48 @@ def test_no_text_of_a_row_keeps_its_line_from_being_written(half: str):
         line = encode_line(result, "a", 1, {"set": {half: half}})
         assert decode_line(line.rstrip(b"\n")) is not None
         assert orjson.loads(line)
+
+
+def test_what_was_billed_is_told_with_all_that_the_server_counted_and_what_was_put_right():
+    usage = CompletionUsage.counting(
+        {"prompt_tokens": 10, "completion_tokens": 5, "search_calls": 3, "prompt_tokens_details": {"cached_tokens": 4}}
+    )
+    usage.corrected = "the server said completion_tokens -5"
+    attempt = BilledAttempt("of-a-gateway", usage, 7.5, "APITimeoutError", "x1", "deepseek-flash")
+    result = BatchResult(index=0, error=APIConnectionError("reset"), billed_attempts=(attempt,))
+    line = json.loads(encode_line(result, "a", 1))
+
+    assert line[FACTS]["billed"] == [
+        {
+            "model": "of-a-gateway",
+            "asked": "deepseek-flash",
+            "at": 7.5,
+            "failure": "APITimeoutError",
+            "response_id": "x1",
+            "corrected": "the server said completion_tokens -5",
+            "usage": {
+                "prompt_tokens": 10,
+                "completion_tokens": 5,
+                "total_tokens": 0,
+                "search_calls": 3,
+                "prompt_tokens_details": {"cached_tokens": 4},
+                "prompt_cache_hit_tokens": 4,
+                "completion_tokens_details": {"reasoning_tokens": 0},
+            },
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    "odd", [{"prompt_tokens_details": "none"}, {"completion_tokens_details": [1]}, {"new": 10**30}, {"new": "\udc00"}]
+)
+def test_whatever_a_server_counts_the_line_can_be_read(odd: dict[str, Any]):
+    sent = {"prompt_tokens": 10, "completion_tokens": 5, **odd}
+    usage = CompletionUsage(10, 5, 15)
+    usage._origin = (json.dumps(sent).encode(), ())
+    attempt = BilledAttempt("deepseek-flash", usage, 7.5)
+    wire = encode_line(BatchResult(index=0, error=APIConnectionError("reset"), billed_attempts=(attempt,)), "a", 1)
+
+    line = Output._line(wire)
+    assert line is not None
+    assert [bill.usage.prompt_tokens for bill in line.bills] == [10]

@@ -34,6 +34,8 @@ class _Row(msgspec.Struct, frozen=True, gc=False):
     position: int
     restated: bool = False
     made_up: bool = False
+    pending: bool = False
+    """Whether the line ends no row, and only says what was billed for one."""
     run: bytes = b""
     manifest: Manifest | None = None
 
@@ -42,7 +44,7 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a merge."""
 
     rows: int
-    """Lines of the merged file: one a row."""
+    """Rows of the merged file, each with one line."""
     superseded: int
     """Lines that were left out because a later one is for the same row."""
     damaged: int
@@ -71,7 +73,7 @@ def merge(outputs: Sequence[Path], merged: Path, disk: Disk | None = None) -> Me
             _keep_damaged(merged, disk)
         _write(outputs, merged, survey, disk)
     rows = len(survey.rows)
-    return Merged(rows=rows, superseded=survey.lines - rows, damaged=survey.damaged)
+    return Merged(rows=rows, superseded=survey.lines - survey.pending - rows, damaged=survey.damaged)
 
 
 def _keep_damaged(merged: Path, disk: Disk) -> None:
@@ -124,7 +126,7 @@ class _Survey:
 
     def __init__(self) -> None:
         self.rows = KnownRows()
-        self.lines = self.damaged = 0
+        self.lines = self.pending = self.damaged = 0
         self.last = array("Q")
         """By the row: the number of its last line, counted over all files."""
         self._positions = array("q")
@@ -147,6 +149,10 @@ class _Survey:
             row = _row(line)
             if row is None:
                 found.blank_or_damaged(line)
+                continue
+            if row.pending:
+                self.pending += 1
+                self.lines += 1
                 continue
             number = self._number(row)
             if number < before and row.hashed and self._hashes[number] not in (0, row.hashed):
@@ -190,7 +196,7 @@ class _Survey:
         manifest, positions, run_is_kept = ManifestWriter(), self.rows.positions, self._run is None
         for line, (_, row) in enumerate(_rows(outputs)):
             number = self.rows.number(key_of(row.name))
-            if number is None or self.last[number] != line:
+            if row.pending or number is None or self.last[number] != line:
                 continue
             run_is_kept = run_is_kept or line == self._run_line
             if positions[number] == GONE:
@@ -225,15 +231,15 @@ def _write(outputs: Sequence[Path], merged: Path, survey: _Survey, disk: Disk) -
 def _copy(outputs: Sequence[Path], survey: _Survey, disk: Disk, descriptor: int) -> None:
     block, size, last = list[bytes](), 0, b""
     for number, (line, row) in enumerate(_rows(outputs)):
-        if survey.is_last(row.name, number):
+        if row.pending or survey.is_last(row.name, number):
             block.append(line)
             size += len(line)
-            last = line
+            last = last if row.pending else line
         if size >= _BLOCK:
             write_whole(lambda rest: disk.write(descriptor, rest), b"".join(block))
             block, size = [], 0
     record = survey.record(outputs)
-    if record:
+    if record and last:
         block.append(restated_line(last, record))
     write_whole(lambda rest: disk.write(descriptor, rest), b"".join(block))
 
@@ -258,5 +264,12 @@ def _row(line: bytes) -> _Row | None:
     position = UNKNOWN if facts.index is None else facts.index
     manifest = decode_manifest(facts.manifest) if bytes(facts.manifest) else None
     return _Row(
-        row.custom_id.encode(), facts.hashed or 0, position, row.restated, facts.simulated, bytes(facts.run), manifest
+        row.custom_id.encode(),
+        facts.hashed or 0,
+        position,
+        row.restated,
+        facts.simulated,
+        facts.pending,
+        bytes(facts.run),
+        manifest,
     )

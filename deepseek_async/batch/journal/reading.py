@@ -131,4 +131,4 @@ def _blank(disk: Disk, descriptor: int, offset: int, length: int) -> None:
 def names_in(lines: list[bytes]) -> list[str]:
     """The rows of lines that did not reach the disk."""
     rows = (decode_line(line.rstrip(b"\n")) for line in lines)
-    return [row.custom_id for row in rows if row is not None]
+    return [row.custom_id for row in rows if row is not None and not row.pending]

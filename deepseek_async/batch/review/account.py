@@ -76,6 +76,10 @@ class Account:
         """Part of ``cost``, for rows that are not asked for any more."""
         self.simulated_cost = 0.0
         """Part of ``cost`` that nobody paid, because a simulator made the answers up."""
+        self.pending = 0
+        """Lines that end no row: a run stopped before it, when some of its requests were billed already."""
+        self.pending_cost = 0.0
+        """Part of ``cost``, for them."""
         self.replaced = 0
         self.replaced_cost = 0.0
         self.unpriced = 0
@@ -108,6 +112,11 @@ class Account:
         if self.timeline is not None and line.started is not None and line.facts.attempts:
             tokens = sum(bill.usage.prompt_tokens + bill.usage.completion_tokens for bill in line.bills)
             self.timeline.add(line.started, line.facts.latency, tokens, failed=line.error is not None)
+
+    def add_pending(self, line: Line) -> None:
+        """Count the money of a line that ends no row: it was paid before the row ended, if it has."""
+        self.pending += 1
+        self.pending_cost += self._bill(line)
 
     def add_left_out(self, line: Line) -> None:
         """Count the money of a line whose row is not asked for any more; it was paid for all the same."""
@@ -206,6 +215,11 @@ def account_of(asked: Asked, prices: PriceTable) -> Account:
     for number, line, latest in asked.output.lines():
         if asked.has(number):
             account.add(line, latest=latest)
+        elif asked.total is None:
+            account.add_left_out(line)
+    for line in asked.output.pending:
+        if asked.asks(line):
+            account.add_pending(line)
         elif asked.total is None:
             account.add_left_out(line)
     return account

@@ -72,6 +72,10 @@ class Asked(ABC):
         """The numbers of those that have ended."""
         return (number for number in range(len(self.output)) if self.has(number))
 
+    @abstractmethod
+    def asks(self, line: Line) -> bool:
+        """Whether a line of a row that had not ended is of one of them."""
+
     @property
     def made_up(self) -> int:
         """Those of them whose answer a simulator made up."""
@@ -122,6 +126,10 @@ class LatestRun(Asked):
                     line.error,
                 )
 
+    def asks(self, line: Line) -> bool:
+        number = self.output.rows.number(key_of(line.custom_id.encode()))
+        return number is None or self.has(number)
+
     def _order(self) -> list[int]:
         """Rows whose place nobody knows come last, in the order of the file."""
         positions = self.output.rows.positions
@@ -146,6 +154,8 @@ class RowsOfInput(Asked):
         self._defaults = defaults
         self._fingerprint = Fingerprint.of(source)
         self._has = bytearray(len(output))
+        self._pending = {line.custom_id: False for line in output.pending}
+        """Rows that were billed before they had ended, and whether the input has them."""
         total = 0
         for row in self._read():
             total += 1
@@ -154,10 +164,15 @@ class RowsOfInput(Asked):
             self.changed += row.error is _CHANGED
             if row.number is not None:
                 self._has[row.number] = True
+            if row.custom_id in self._pending:
+                self._pending[row.custom_id] = True
         self.total = total
 
     def has(self, number: int) -> bool:
         return bool(self._has[number])
+
+    def asks(self, line: Line) -> bool:
+        return self._pending[line.custom_id]
 
     def rows(self) -> Iterator[AskedRow]:
         with self.output.opened() as line_of:

@@ -91,6 +91,8 @@ class Facts(msgspec.Struct, gc=False):
     hash: str = ""
     simulated: bool = False
     """Whether a simulator made the answer up."""
+    pending: bool = False
+    """Whether the line ends no row, and only says what was billed for one."""
     copy_of: str | None = None
     run: msgspec.Raw = msgspec.Raw(b"")
     manifest: msgspec.Raw = msgspec.Raw(b"")
@@ -166,6 +168,8 @@ class Output:
         """By the row: when its last answer came; -inf if no line says."""
         self.damaged = 0
         """Lines that cannot be what was written; the next run sends their rows again."""
+        self.pending: list[Line] = []
+        """What was billed for rows at a time when they had not ended."""
         self.run: bytes | None = None
         """How the latest run asked that says it, as JSON."""
         self.columns = Columns()
@@ -179,7 +183,9 @@ class Output:
         """Find every line. A last line that a run is still writing is left out."""
         with self._open() as file:
             for offset, line, row in self._lines(file):
-                if row is not None:
+                if row is not None and row.facts.pending:
+                    self.pending.append(row)
+                elif row is not None:
                     self._take(offset, row)
                 else:
                     self.damaged += line.ended if isinstance(line, LongLine) else _is_damaged(line)
@@ -230,8 +236,8 @@ class Output:
         with self._open() as file:
             for offset, _, row in self._lines(file):
                 number = self.rows.number(key_of(row.custom_id.encode())) if row is not None else None
-                # A line that came after ``read``, or that only repeats another, is passed over.
-                if row is None or number is None or offset > self._offsets[number]:
+                # A line that came after ``read``, that only repeats another, or that ends no row, is passed over.
+                if row is None or row.facts.pending or number is None or offset > self._offsets[number]:
                     continue
                 yield number, row, offset == self._offsets[number]
 

@@ -129,6 +129,11 @@ def _notices(account: Account, damaged: int) -> Iterator[str]:
             f"{counted(account.replaced, 'earlier answer')}, replaced when rows were run again, cost "
             f"{dollars(account.replaced_cost)}, which is in the sums."
         )
+    if account.pending:
+        yield (
+            f"Runs stopped before {counted(account.pending, 'row')} had ended: what was billed by then, "
+            f"{dollars(account.pending_cost)}, is in the sums."
+        )
     if account.unpriced:
         models = [(name, model.charged_as) for name, model in account.models.items() if model.charged_as]
         charged = ", ".join(
