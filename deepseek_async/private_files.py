@@ -14,7 +14,19 @@ _NAME: Final = "deepseek_async"
 def open_private(path: Path, flags: int) -> int:
     """A descriptor of ``path``, made with mode 0600, in a folder made with 0700. Raises OSError, also for a link."""
     make_private_folder(path.parent)
-    return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if not path.is_symlink():
+            raise
+        leads = "another file" if path.exists() else "nothing"
+        number, linked = error.errno, f"{path} is a symbolic link to {leads}, which is not followed: name a file itself"
+    raise OSError(number, linked)
+
+
+def reason_of(error: Exception) -> str:
+    """Why a file cannot be used, in words: an OSError's without its number."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def make_private_folder(folder: Path) -> None:

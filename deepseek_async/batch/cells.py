@@ -78,7 +78,7 @@ def whole(value: Any) -> Any:
 
 
 def as_text(value: Any) -> Any:
-    """``value`` as a prompt shows it; what Python itself writes as people do is left as it is.
+    """``value`` as a prompt shows it: truth as JSON has it; what Python itself writes as people do is left as it is.
 
     Raises InvalidRequestError for bytes that are no text.
     """
@@ -89,6 +89,8 @@ def as_text(value: Any) -> Any:
             raise InvalidRequestError("bytes that are no UTF-8 text") from None
     if isinstance(value, _CONTAINERS):
         return as_json(value).decode()
+    if isinstance(value, bool) or type(value).__name__ == "bool_":  # of numpy before its version 2
+        return "true" if value else "false"
     return whole(value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
@@ -21,6 +22,8 @@ _SEPARATORS: Final = {"csv": (",", ";", "\t", "|"), "tsv": ("\t", ",", ";", "|")
 _PIECE: Final = 1 << 16
 _LONGEST_FIELD: Final = (1 << 31) - 1
 """The csv module keeps the limit in a C long, which has 32 bits on some platforms."""
+_HINT: Final = re.compile(r"sep=.?", re.IGNORECASE)
+"""The first cell of a file that tells Excel how its columns are separated."""
 _NAMED: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -61,6 +64,11 @@ def headers(path: Path, longest: int) -> list[Header]:
                     "--max-row-bytes), or let the file's suffix say what it is",
                 ) from None
         possible.append(Header(path, separator, written))
+    if possible and _HINT.fullmatch(possible[0].written[0] if possible[0].written else ""):
+        raise ConfigurationError(
+            f"the first line of {path} is a hint for Excel ({possible[0].written[0]}) and no header: the separator is "
+            "found without it. Delete that line, for example with sed -i 1d"
+        )
     if not possible:
         raise ConfigurationError(f"the first line of {path} is not CSV: {problem}")
     try:

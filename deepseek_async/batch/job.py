@@ -187,7 +187,8 @@ class Job:
         self._not_asked = survey.not_asked
         manifest = survey.manifest()
         self._record = record_of(survey.how_it_asks, manifest)
-        self._restated = -1 if manifest is None else survey.finished.last_line
+        # Rows that are left out have no line either, and whoever looks later must know that they were to be.
+        self._restated = survey.finished.last_line if manifest is not None or survey.skipped else -1
 
     def _restate(self, journal: Journal) -> None:
         """Have an earlier line say what has become of earlier rows, if this run has written none itself."""

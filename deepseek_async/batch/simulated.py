@@ -6,6 +6,7 @@ import msgspec
 
 from deepseek_async.batch.line import Facts
 from deepseek_async.batch.result import BatchResult
+from deepseek_async.errors import InputFormatError, InvalidRequestError
 from deepseek_async.types.simulated import is_simulated
 
 
@@ -30,7 +31,9 @@ class Server(msgspec.Struct, frozen=True):
         answer = result.completion
         if answer is not None and not self.simulated and not is_simulated(answer.id):
             return b""  # as nearly every row
-        if not (self.simulated or is_made_up(result)):
+        # What is wrong with a row is wrong at every server, and nobody was asked.
+        unasked = not result.attempts and isinstance(result.error, InputFormatError | InvalidRequestError)
+        if unasked or not (self.simulated or is_made_up(result)):
             return b""
         return Facts(simulated=True, server=None if self.simulated else self.address).mark
 

@@ -34,6 +34,7 @@ from deepseek_async.cache.database import (
 )
 from deepseek_async.cache.entry import Entry, unpacked
 from deepseek_async.forks import AtFork, leave, register
+from deepseek_async.private_files import reason_of
 
 _LOG: Final = logging.getLogger("deepseek_async")
 
@@ -194,7 +195,7 @@ class DiskTier(AtFork):
                 if self._bypass.begin(time.monotonic()):
                     _LOG.warning("the cache %s is not used: %s", self.path, error)
             except (sqlite3.Error, OSError) as error:
-                self._leave_alone(str(error))
+                self._leave_alone(reason_of(error))
         return self._reader
 
     def _open(self) -> None:
@@ -206,7 +207,7 @@ class DiskTier(AtFork):
             except (sqlite3.Error, OSError) as error:
                 self._lock.release()
                 if self._bypass.begin(time.monotonic()):
-                    _LOG.warning("the cache %s cannot be written: %s", self.path, error)
+                    _LOG.warning("the cache %s cannot be written: %s", self.path, reason_of(error))
         # One that cannot be written may still be read.
         self._reader = open_reader(self.path)
         self._bypass.end()

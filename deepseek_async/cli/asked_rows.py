@@ -46,6 +46,8 @@ def what_is_missing(asked: Asked) -> Iterator[str]:
     """Lines about rows without an answer, and about answers that no row is given."""
     if asked.pending:
         yield f"no run has come to {counted(asked.pending, 'row')}"
+    if asked.skipped:
+        yield f"left out {counted(asked.skipped, 'row')}, because a cell is empty"
     if asked.changed:
         answers = counted(asked.changed, "answer")
         yield f"left out {answers} to what a row does not ask any more: batch run --redo changed asks anew"

@@ -25,13 +25,19 @@ Write the answers of a job in the order of its input: JSON lines, CSV or Parquet
 With --input: exactly its rows, with its columns beside the answers. Without:
 the rows that the latest run asked for. index is the place of the row in the
 input, from 0. Of a row that was run again the last answer counts. Parquet needs
-the extra parquet."""
+the extra parquet.
+
+A spreadsheet runs a cell that begins like a formula (=, +, -, @). Where prompts
+or answers hold words of others, and people open the CSV in Excel, LibreOffice
+or Google Sheets, use --spreadsheet-safe. Leave it out where programs read the
+file: it puts an apostrophe before such texts. Numbers stay as they are."""
 EXAMPLES: Final = """\
 For example:
 
     deepseek-async batch export out.jsonl -o labelled.csv --input reviews.csv
     deepseek-async batch export out.jsonl -o ordered.jsonl
     deepseek-async batch export out.jsonl -o answers.csv --content-only
+    deepseek-async batch export out.jsonl -o for-excel.csv --spreadsheet-safe
     deepseek-async batch export out.jsonl -o answers.parquet"""
 
 
@@ -53,6 +59,14 @@ def run(
     content_only: Annotated[
         bool, Parameter(negative=(), show_default=False, help="Of the answer only index, custom_id and content.")
     ] = False,
+    spreadsheet_safe: Annotated[
+        bool,
+        Parameter(
+            negative=(),
+            show_default=False,
+            help="For CSV that people open in a spreadsheet: an apostrophe before texts that it would run as formulas.",
+        ),
+    ] = False,
     force: Annotated[bool, Parameter(negative=(), show_default=False, help="Replace a file that is there.")] = False,
     source: Input = None,
     rows: RowFlags | None = None,
@@ -66,12 +80,12 @@ def run(
         if form == "parquet":
             raise ConfigurationError("Parquet is written to a file: name one with -o")
         check_stream(sys.stdout.buffer, *inputs)
-        export(asked, sys.stdout.buffer, form or "jsonl", content_only=content_only)
+        export(asked, sys.stdout.buffer, form or "jsonl", content_only=content_only, spreadsheet_safe=spreadsheet_safe)
         _say_what_is_missing(asked)
         return 0
     chosen = form or format_of(target)
     with replaced(target, *inputs, force=force) as file, packed(file, target) as packing:
-        exported = export(asked, packing, chosen, content_only=content_only)
+        exported = export(asked, packing, chosen, content_only=content_only, spreadsheet_safe=spreadsheet_safe)
     say(f"{counted(exported, 'row')} in {target}")
     _say_what_is_missing(asked)
     return 0

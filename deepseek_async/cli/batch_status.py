@@ -63,6 +63,8 @@ def _figures(asked: Asked, account: Account, writer: str | None) -> dict[str, An
         "ok": account.ok,
         "failed": account.failed,
         "failures": dict(account.failures.most_common()),
+        "pending": asked.pending,
+        "skipped": asked.skipped,
         "changed": asked.changed,
         "not_asked": asked.not_asked,
         "damaged_lines": asked.output.damaged,
@@ -94,7 +96,8 @@ def _lines(figures: dict[str, Any], asked: Asked) -> Iterator[str]:
     output, writer = asked.output.path, figures["written_by"]
     yield f"{output}: {f'a run is writing it ({writer})' if writer else 'no run is writing it'}"
     done, total = figures["done"], figures["total"]
-    of = "" if total is None else f" of {total:,} ({share(done, total)})"
+    # Rows that are left out on request have ended too.
+    of = "" if total is None else f" of {total:,} ({share(done + figures['skipped'], total)})"
     again = f" · {figures['replaced']:,} run again" if figures["replaced"] else ""
     yield f"  rows      {done:,}{of}: {figures['ok']:,} answered · {figures['failed']:,} failed{again}"
     if figures["failures"]:
@@ -135,5 +138,5 @@ def _time(figures: dict[str, Any]) -> str:
     speed = done / seconds if seconds > 0 else 0.0
     said = f"{duration(seconds)} · {rate(speed)} rows/s"
     if figures["written_by"] and figures["total"] is not None and speed:
-        said += f" · {duration((figures['total'] - done) / speed)} left"
+        said += f" · {duration((figures['total'] - figures['skipped'] - done) / speed)} left"
     return said + f" · last answer {duration(max(0.0, time.time() - ended))} ago"

@@ -10,7 +10,7 @@ from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.resources.connection import Connection
 from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.route import Route, entries, given, named
-from deepseek_async.resources.unanswered import LOOKS, Lookout, is_unanswered
+from deepseek_async.resources.unanswered import LOOKS, Lookout, has_failed_inside, is_unanswered
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import FineTune, FineTuneEventList, FineTuneList
 from deepseek_async.types.operation import TRAINING, Operation
@@ -75,7 +75,7 @@ class FineTunes(Rawable):
                 _decode_job,
             )
         except APIError as error:
-            if not is_unanswered(error):
+            if not (is_unanswered(error) or has_failed_inside(error)):
                 raise
             failure = error
         failure.may_exist = True

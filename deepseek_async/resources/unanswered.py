@@ -12,7 +12,14 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 from deepseek_async.call.lifecycle import Call
-from deepseek_async.errors import APIConnectionError, APIError, APIStatusError, APITimeoutError
+from deepseek_async.errors import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    InternalServerError,
+    ServerOverloadedError,
+)
 
 T = TypeVar("T")
 
@@ -38,6 +45,11 @@ def is_unanswered(error: APIError) -> bool:
     if isinstance(error, APIConnectionError):
         return error.reason not in _NEVER_SENT and error.attempts > 0
     return error.attempts > 0
+
+
+def has_failed_inside(error: APIError) -> bool:
+    """Whether the service broke off in the middle of what it was asked for: a 500 says nothing of how far it came."""
+    return isinstance(error, InternalServerError) and not isinstance(error, ServerOverloadedError) and error.retryable
 
 
 def send_again_unless_unanswered(call: Call) -> Call:

@@ -15,6 +15,10 @@ from bulk import QUICK, Bulk, read_lines
 from deepseek_async import ConfigurationError
 from deepseek_async.batch import BatchReport, BatchResult, ExitCode
 from deepseek_async.batch.line import FACTS
+from deepseek_async.batch.review.asked import RowsOfInput
+from deepseek_async.batch.review.output import Output
+from deepseek_async.batch.run_record import defaults_of
+from deepseek_async.cli.asked_rows import what_is_missing
 
 ROWS = [{"text": "good", "stars": 5.0}, {"text": None, "stars": 1.0}, {"text": "bad", "stars": None}]
 
@@ -115,6 +119,15 @@ async def test_rows_that_were_refused_are_left_out_when_that_is_asked_for(bulk: 
     report = await bulk.run(template="{text}", empty="skip")
 
     assert (report.resumed, report.skipped, report.exit_code) == (2, 1, ExitCode.OK)
+    read = Output(bulk.output)
+    read.read()
+    assert read.run is not None
+    rows = RowsOfInput(read, bulk.source, defaults_of(read.run))
+    assert (rows.total, rows.pending, rows.skipped) == (3, 0, 1)
+    assert "left out 1 row, because a cell is empty" in list(what_is_missing(rows))
+    before = bulk.output.read_bytes()
+    await bulk.run(template="{text}", empty="skip")
+    assert bulk.output.read_bytes() == before, "it is said once"
 
 
 @pytest.mark.parametrize("place", ["map", "job"])

@@ -121,6 +121,8 @@ def test_names_in_another_encoding_are_refused_with_the_way_to_convert_them(tmp_
         ("in.jsonl.bz2", b"BZh91AY&SY\x00\x01", "bzip2.*unpack"),
         ("in.jsonl.zst", b"(\xb5/\xfd\x00", "zstd.*unpack"),
         ("in.csv", "text\nHi\n".encode("utf-16-le"), "UTF-16.*iconv"),
+        ("in.csv", b"sep=;\nid;text\n1;Hi\n", r"hint for Excel \(sep=;\).*Delete that line"),
+        ("in.csv", b"sep=,\r\nid,text\r\n1,Hi\r\n", r"hint for Excel \(sep=\).*Delete that line"),
     ],
 )
 def test_what_cannot_be_rows_is_refused_with_the_way_to_do_it(tmp_path: Path, name: str, content: bytes, said: str):

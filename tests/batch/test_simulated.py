@@ -94,6 +94,14 @@ async def test_so_does_one_whose_simulator_nobody_declared(run: Run, simulate, s
     assert (report.ok, report.made_up) == (4, 4)
 
 
+async def test_a_row_that_nobody_was_asked_about_is_not_made_up(run: Run, simulate, source: Path):
+    simulator = await simulate()
+    ask(source, [ROWS[0], "no JSON\n"])
+    report = await run(simulator.base_url, key=SIMULATED)
+    assert (report.ok, report.failed) == (1, 1)
+    assert sorted(fact.get("simulated", False) for fact in facts(source.with_name("out.jsonl"))) == [False, True]
+
+
 async def test_a_run_at_the_same_simulator_goes_on(run: Run, simulate):
     simulator, other = await simulate(), await simulate()
     await run(simulator.base_url)

@@ -35,6 +35,8 @@ def test_blanks_around_a_name_do_not_matter_where_one_column_is_meant(written: s
         ("{a[b]}", {"a": {"b": 5.0}}, "5"),
         ("{n:.1f} {n:>{w}}", {"n": 5, "w": 3}, "5.0   5"),
         ("{n!r}", {"n": "x"}, "'x'"),
+        ("{a} {b} {c[d]} {e}", {"a": True, "b": False, "c": {"d": True}, "e": [True]}, "true false true [true]"),
+        ("{a}", {"a": "True"}, "True"),
         ("{{{n}}} {{", {"n": "{x}"}, "{{x}} {"),
     ],
 )

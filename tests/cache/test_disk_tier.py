@@ -301,6 +301,9 @@ def test_a_place_that_cannot_be_written_is_left_alone(
     assert tier.stored() is None
     assert not (tmp_path / "elsewhere.sqlite").exists()
     assert sum("cannot be written" in record.message for record in caplog.records) == len(caplog.records) == 1
+    said = "is a symbolic link to nothing" if place == "a link" else "cannot be written"
+    assert said in caplog.text
+    assert "Errno" not in caplog.text
 
 
 READ_ONLY = """

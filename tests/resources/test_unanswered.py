@@ -121,6 +121,17 @@ async def test_a_training_job_whose_answer_is_lost_is_found(serve: Serve, connec
     assert asked(server) == ["POST /fine_tunes", "GET /fine_tunes"]
 
 
+@pytest.mark.parametrize(("status", "perhaps"), [(500, True), (503, False), (400, False)])
+async def test_a_service_that_broke_off_in_the_middle_may_have_begun_to_train(
+    serve: Serve, connect: Connect, status: int, perhaps: bool
+):
+    server = await serve(as_json({"error": {"message": "no"}}, status), as_json({"object": "list", "data": []}))
+    with pytest.raises(APIError) as caught:
+        await connect(server, retry=AT_ONCE).fine_tunes.create(training_file="file-1", model="base")
+    assert caught.value.may_exist is perhaps
+    assert asked(server) == ["POST /fine_tunes", "GET /fine_tunes"][: 1 + perhaps]
+
+
 async def test_a_training_job_that_is_not_listed_is_not_started_again(serve: Serve, connect: Connect):
     server = await serve([RESET], as_json({"object": "list", "data": []}))
     with pytest.raises(APIError) as caught:

@@ -26,7 +26,7 @@ from deepseek_async.events import BudgetAlert, tell
 from deepseek_async.forks import AtFork, register
 from deepseek_async.labels import current_labels
 from deepseek_async.pricing import Meter, PriceTable, price_table
-from deepseek_async.private_files import state_folder
+from deepseek_async.private_files import reason_of, state_folder
 from deepseek_async.types import CompletionUsage
 from deepseek_async.unpriced import say_unpriced
 
@@ -359,7 +359,7 @@ class Budget(AtFork):
         try:
             return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, work))
         except (sqlite3.Error, OSError) as error:
-            reason = str(error)
+            reason = reason_of(error)
         raise ConfigurationError(f"the budget in {self.path} cannot be used: {reason}")
 
 

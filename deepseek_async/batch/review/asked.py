@@ -52,6 +52,8 @@ class Asked(ABC):
         """Rows of the input; None if no input says it."""
         self.pending = 0
         """Rows that have not ended."""
+        self.skipped = 0
+        """Rows that are left out, because a cell that they would ask about is empty: they end without a line."""
         self.changed = 0
         """Rows with an id that ask for something else than when they were answered, which therefore is left out."""
 
@@ -161,6 +163,7 @@ class RowsOfInput(Asked):
             total += 1
             self.columns.add(row.columns)
             self.pending += row.error is _PENDING
+            self.skipped += row.error is _SKIPPED
             self.changed += row.error is _CHANGED
             if row.number is not None:
                 self._has[row.number] = True

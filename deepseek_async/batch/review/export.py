@@ -18,6 +18,7 @@ from deepseek_async.batch.line import FACTS, with_facts
 from deepseek_async.batch.review.asked import Asked, AskedRow
 from deepseek_async.batch.review.columns import ANSWER, as_text
 from deepseek_async.batch.review.output import Facts, Line
+from deepseek_async.batch.review.spreadsheet import harmless
 from deepseek_async.errors import ConfigurationError
 
 Format = Literal["jsonl", "csv", "parquet"]
@@ -43,15 +44,27 @@ def is_packed(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
 
 
-def export(asked: Asked, target: IO[bytes], form: Format, *, content_only: bool = False) -> int:
+def export(
+    asked: Asked,
+    target: IO[bytes],
+    form: Format,
+    *,
+    content_only: bool = False,
+    spreadsheet_safe: bool = False,
+) -> int:
     """Write every row with its last line, in the order of the input; returns the number of rows.
 
     Each row has its place in the input and the input's columns. ``content_only`` leaves of the answer ``custom_id`` and
     ``content``; the content of a row without an answer is null or empty. A JSON line otherwise is the output's own
-    line, byte for byte where nothing in it is of another input. Raises ConfigurationError when Parquet is asked for and
-    pyarrow is not installed.
+    line, byte for byte where nothing in it is of another input. ``spreadsheet_safe`` puts an apostrophe before texts in
+    CSV that a spreadsheet would run as formulas. Raises ConfigurationError when that is asked of another format, or
+    Parquet is asked for and pyarrow is not installed.
     """
     content = (*_CONTENT, "simulated") if asked.made_up else _CONTENT
+    if spreadsheet_safe:
+        if form != "csv":
+            raise ConfigurationError(f"only cells of CSV can be formulas: leave --spreadsheet-safe out for {form}")
+        return _csv(asked, target, content if content_only else tuple(ANSWER), _safe)
     return _WRITERS[form](asked, target, content if content_only else tuple(ANSWER))
 
 
@@ -99,18 +112,28 @@ def _line(row: AskedRow) -> bytes:
     return row.wire if as_it_is else with_facts(row.wire, {**facts, "manifest": None})
 
 
-def _csv(asked: Asked, target: IO[bytes], chosen: tuple[str, ...]) -> int:
+def _safe(cells: list[Any]) -> list[Any]:
+    return [harmless(cell) if isinstance(cell, str) else cell for cell in cells]
+
+
+def _csv(
+    asked: Asked,
+    target: IO[bytes],
+    chosen: tuple[str, ...],
+    shown: Callable[[list[Any]], list[Any]] = list,
+) -> int:
     text = TextIOWrapper(target, encoding="utf-8", newline="", write_through=True)
     try:
         writer = csv.writer(text)
         names = asked.columns.names()
-        writer.writerow(_in_order(chosen, names.values()))
+        order = _in_order(chosen, names.values())
+        writer.writerow(shown([*order]))
         rows = 0
         for row in asked.rows():
             record = _record(row)
             record["simulated"] = record["simulated"] and "true"
-            record.update((shown, _cell(row.columns.get(name))) for name, shown in names.items())
-            writer.writerow([record[name] for name in _in_order(chosen, names.values())])
+            record.update((called, _cell(row.columns.get(name))) for name, called in names.items())
+            writer.writerow(shown([record[name] for name in order]))
             rows += 1
         return rows
     finally:

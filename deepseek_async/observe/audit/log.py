@@ -17,7 +17,7 @@ from deepseek_async.events import CallEnded, Event, Rated
 from deepseek_async.forks import AtFork, register
 from deepseek_async.observe.audit.files import DayFile, day_of, delete_older_than
 from deepseek_async.observe.audit.record import call_line, rating_line
-from deepseek_async.private_files import state_folder
+from deepseek_async.private_files import reason_of, state_folder
 
 _LOG: Final = logging.getLogger("deepseek_async")
 
@@ -153,7 +153,7 @@ class AuditLog(AtFork):
             begun = self._file.append(b"".join(lines), today)
         except OSError as error:
             self._file.close()
-            self._drop(len(lines) - self._file.taken, str(error))
+            self._drop(len(lines) - self._file.taken, reason_of(error))
             return
         self._failed = False
         if begun:
