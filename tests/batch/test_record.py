@@ -183,7 +183,7 @@ def test_an_empty_cell_that_is_sent_stays_empty(tmp_path: Path, written: str):
         (b"caf\xc3\xa9", "café"),
         ({"a": None, "b": ["x", float("nan")]}, '{"a":null,"b":["x",null]}'),
         ([1, 2], "[1,2]"),
-        (True, "True"),
+        (True, "true"),
         (date(2026, 1, 2), "2026-01-02"),
     ],
 )
