@@ -65,6 +65,8 @@ def divided(
             raise EmptyCellError(f"messages is {word}, and nothing else says what to ask", column="messages")
         names = ", ".join(map(str, record)) or "none"
         raise InvalidRequestError(f"neither messages nor prompt among its keys: {names}")
+    if "messages" in given and "prompt" in given:
+        beside["prompt"] = given.pop("prompt")  # the messages are asked, and nothing is lost
     return unpacked(given), beside or None
 
 

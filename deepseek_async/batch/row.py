@@ -312,6 +312,11 @@ def _checked(merged: dict[str, Any]) -> dict[str, Any]:
 def _messages(value: Sequence[Any]) -> Sequence[Any]:
     """Raises InvalidRequestError for a list of requests, which the API would take for a broken conversation."""
     for item in value:
+        if isinstance(value, tuple) and not isinstance(item, Mapping):
+            raise InvalidRequestError(
+                f"a tuple of {', '.join(map(_kind, value))} does not say what of it is asked: give an object, for "
+                'example {"custom_id": …, "prompt": …}, and a data frame as it is',
+            )
         if isinstance(item, _NO_MESSAGES) or (isinstance(item, Mapping) and not item.keys().isdisjoint(_REQUESTS)):
             raise InvalidRequestError(
                 "a list of requests, where one request is expected: give each its own line (jq -c '.[]'); a list is a "

@@ -16,6 +16,7 @@ from deepseek_async.batch.fail_fast import FIRST_ROWS
 from deepseek_async.batch.frames import as_table
 from deepseek_async.batch.job import Job
 from deepseek_async.batch.journal import LOW_WATER
+from deepseek_async.batch.open_file import as_lines
 from deepseek_async.batch.options import JobOptions
 from deepseek_async.batch.own_forms import OwnForms
 from deepseek_async.batch.progress import Progress
@@ -80,8 +81,8 @@ class Batch:
         A request that fails is a result with ``error`` set; nothing is raised for it. ``model`` and further
         ``parameters`` apply to requests that do not name their own. ``template``, ``id_column`` and ``empty`` are
         those of ``job``; of a request that is skipped there is no result. A data frame of pandas or polars and a table
-        of pyarrow are read as rows. Raises ConfigurationError for a single request, and for a table without what the
-        template asks for.
+        of pyarrow are read as rows, and an open text file as a prompt a line. Raises ConfigurationError for a single
+        request, for an open file of rows, and for a table without what the template asks for.
         """
         if isinstance(requests, str | bytes | Mapping):
             # They can be iterated over, and each letter of a prompt would be paid for.
@@ -93,6 +94,7 @@ class Batch:
         defaults = _defaults(output, parameters, model=model, template=template, id_column=id_column, empty=empty)
         reader, forms = RowReader(defaults), OwnForms()
         table = as_table(requests)
+        lines = as_lines(requests)
         if table is not None:
             check_columns(defaults, table.columns, "the table has: " + ", ".join(table.columns))
             reader.reads_table(table.columns, typed=True)
@@ -110,7 +112,7 @@ class Batch:
             return answerer.answer(row, answerer.prepare(row))
 
         dispatcher = Dispatcher(
-            requests if table is None else table,
+            table or lines or requests,
             answer,
             concurrency=self._checked(concurrency),
             ordered=ordered,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -322,3 +323,52 @@ async def test_what_the_source_raises_reaches_the_consumer_after_the_answers(bul
     with pytest.raises(ValueError, match="no more"):
         await consume()
     assert sorted(taken) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("requests", "said"),
+    [
+        (zip([1, 2], ["a", "b"], strict=True), "a tuple of int, str does not say what of it is asked"),
+        (
+            {"a": "b"}.items(),
+            'a tuple of str, str does not say what of it is asked: give an object, for example {"custom',
+        ),
+    ],
+)
+async def test_a_pair_is_no_request(bulk: Bulk, requests: Any, said: str):
+    results = await answers(bulk, requests)
+    assert results
+    assert all(said in str(result.error) for result in results)
+    assert bulk.requests == 0
+
+
+async def test_an_open_text_file_is_a_prompt_a_line_without_line_ends_and_blank_lines(bulk: Bulk, tmp_path: Path):
+    path = tmp_path / "prompts.txt"
+    path.write_bytes(b"one\r\n\n  two \nthree")
+    with path.open(newline="") as file:
+        await answers(bulk, file, ordered=True)
+    asked = [record.body["messages"][0]["content"] for record in bulk.simulator.requests]
+    assert sorted(asked) == ["one", "three", "two"]
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "said"),
+    [
+        ("in.jsonl", "r", "the lines of .* are rows and no prompts: give run the path"),
+        ("in.csv", "r", "are rows and no prompts"),
+        ("in.txt", "rb", "is open for bytes"),
+    ],
+)
+async def test_an_open_file_of_rows_is_not_paid_for_as_prompts(
+    bulk: Bulk, tmp_path: Path, name: str, mode: str, said: str
+):
+    (tmp_path / name).write_text('{"prompt": "a"}\n')
+    with (tmp_path / name).open(mode) as file, pytest.raises(ConfigurationError, match=said):
+        await answers(bulk, file)
+    assert bulk.requests == 0
+
+
+async def test_a_prompt_beside_messages_is_carried_along(bulk: Bulk):
+    (result,) = await answers(bulk, [{"prompt": "of it", "messages": HELLO, "label": 1}])
+    assert bulk.simulator.requests[0].body["messages"] == HELLO
+    assert result.columns == {"prompt": "of it", "label": 1}
