@@ -355,3 +355,48 @@ async def test_labels_stand_beside_the_answers_of_an_export_with_and_without_the
         assert [row["label"] for row in table if not row["error"]] == ["x", "z"]
         assert [row["error"] for row in table if row["error"]] == (["skipped"] if options else [])
         assert "pending" not in exported.err
+
+
+async def test_an_export_for_a_spreadsheet_has_no_formulas_and_the_help_says_when_to_ask_for_it(
+    command: CommandLine, serve: Serve
+):
+    await serve()
+    command.write("in.csv", "review_id,text,note", "1,fine,=1+1", "2,good,-5")
+    assert (await command.run(*RUN)).code == 0
+    plain = await command.run("batch", "export", "out.jsonl", "--format", "csv")
+    safe = await command.run("batch", "export", "out.jsonl", "--format", "csv", "--spreadsheet-safe")
+    refused = await command.run("batch", "export", "out.jsonl", "--spreadsheet-safe")
+    told = await command.run("batch", "export", "--help")
+
+    assert [row["note"] for row in rows_of(plain.out)] == ["=1+1", "-5"]
+    assert [row["note"] for row in rows_of(safe.out)] == ["'=1+1", "-5"]
+    assert (refused.code, refused.out) == (2, "")
+    assert "use --spreadsheet-safe" in told.out
+
+
+async def test_rows_that_were_left_out_are_not_waited_for(command: CommandLine, serve: Serve):
+    await serve()
+    command.write("in.csv", "review_id,text", "1,fine", "2,", "3,good")
+    assert (await command.run(*RUN, "--empty", "skip")).code == 0
+    ended = await command.run("batch", "status", "out.jsonl", "--input", "in.csv")
+
+    assert "2 of 3 (100 %): 2 answered · 0 failed" in ended.out
+    assert "left out 1 row, because a cell is empty" in ended.out
+    assert "no run has come" not in ended.out
+
+
+async def test_a_status_says_what_of_the_money_is_an_estimate_and_as_what_it_is_charged(command: CommandLine):
+    usage = {"prompt_tokens": 1_000_000, "completion_tokens": 0}
+    bill = {"model": "other", "at": 1.79e9, "usage": usage}
+    lost = {**bill, "asked": "deepseek-flash", "corrected": "no usage came"}
+    body = {"id": "1", "model": "other", "created": 1_790_000_000, "choices": [], "usage": usage}
+    line = {"id": "1", "custom_id": "a", "response": {"status_code": 200, "body": body}, "error": None}
+    command.write("out.jsonl", json.dumps({**line, "deepseek_async": {"attempts": 2, "billed": [lost, bill]}}))
+    ended = await command.run("batch", "status", "out.jsonl")
+    figures = json.loads((await command.run("batch", "status", "out.jsonl", "--json")).out)
+
+    assert "of it for 1 request whose usage is an estimate" in ended.out
+    assert "the price of other is not known: charged as " in ended.out
+    assert figures["estimated_requests"] == 1
+    assert 0 < figures["estimated_cost"] < figures["cost"]
+    assert figures["charged_as"] == {"other": "deepseek-v4-pro"}
