@@ -6,9 +6,8 @@ import html.entities
 import re
 import weakref
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
-
-import msgspec
 
 MASK: Final = "sk-…"
 
@@ -47,7 +46,8 @@ class Known:
         return "<Known …>"
 
 
-class _Value(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True, repr=False)  # a struct would have ``--help`` wait for msgspec
+class _Value:
     """How one value is found, as it is and as JSON, URLs and HTML write it."""
 
     text: str
@@ -61,8 +61,6 @@ class _Value(msgspec.Struct, frozen=True):
         if len(text) < _ANYWHERE:
             pattern = f"(?<![\\w-]){pattern}(?![\\w-])"
         return cls(text, max(_ALNUM.findall(text), key=len, default=""), re.compile(pattern))
-
-    __repr__ = object.__repr__
 
     def cut_off(self, text: str) -> int:
         """How many characters at the end of ``text`` are its beginning, the rest of it being cut off."""
