@@ -67,6 +67,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
     """Attempts here that were free."""
     _refused: APIError | None = None
     """Why it is in the queue again."""
+    _stale: bool = False  # whether the last attempt met a dead connection of the pool
     attempts: int = 0
     """Requests sent so far."""
     request_id: str | None = None
@@ -327,7 +328,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
         self.attempts += 1
         self.sent_at = time.time()
         try:
-            response = await caller.transport.send(self.request.outgoing, watchdog)
+            response = await caller.transport.send(self.request.outgoing, watchdog, fresh=self._stale)
             if response.status < 300:
                 watchdog.head_arrived(streaming=self.streaming)
                 lease.admitted()
@@ -344,6 +345,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
             self.lose(lease, error)
             raise
         watchdog.stop()
+        self._stale = getattr(failure, "reused", False)
         end(lease, failure)
         self.lose(lease, failure)
         self.caller.note(failure)

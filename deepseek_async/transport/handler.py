@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from typing import Any, Final
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
+from deepseek_async.transport.unread import look_at, read_rest_of_tls, rest_of
+
 READ_BUFFER: Final = 64 * 1024
 """Bytes of one read. asyncio asks for 256 KiB each time, for which malloc may map memory and give it back at each read:
 a third of a plain call's CPU, in processes that chance puts there."""
+
+
+wants_fresh: Final[ContextVar[bool]] = ContextVar("wants_fresh", default=False)
+"""Whether the request of this task is to have a connection that nothing went over yet."""
 
 
 class MalformedBodyError(aiohttp.ClientPayloadError):
@@ -37,6 +44,8 @@ class StrictHandler(ResponseHandler):
         plain: Any = transport
         if getattr(plain, "max_size", 0) > READ_BUFFER:
             plain.max_size = READ_BUFFER
+        self._look = look_at(transport)
+        read_rest_of_tls(transport)
 
     def set_response_params(self, **parameters: Any) -> None:
         """Called by aiohttp before each request."""
@@ -56,11 +65,24 @@ class StrictHandler(ResponseHandler):
         told nothing, and wait until a timer of ours runs out.
         """
         payload = self._payload
+        if isinstance(exc, OSError):
+            self._read_rest()
         if self._requests > 1 and self._silent and isinstance(exc, aiohttp.ClientConnectionError):
             exc = StaleConnectionError()
         super().set_exception(exc, *cause)
         if payload is not None and not payload.is_eof() and payload.exception() is None:
             payload.set_exception(MalformedBodyError(str(getattr(exc, "message", exc))))
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Called by the event loop."""
+        if isinstance(exc, OSError):
+            self._read_rest()
+        super().connection_lost(exc)
+
+    def _read_rest(self) -> None:
+        if self.transport is not None and self.transport.get_extra_info("sslcontext") is None:
+            for block in rest_of(self.transport):
+                self.data_received(block)
 
     def is_connected(self) -> bool:
         """Asked by aiohttp's pool before it uses the connection for another request.
@@ -68,4 +90,4 @@ class StrictHandler(ResponseHandler):
         A response that arrived while the connection was idle would be taken for the answer to that request.
         """
         connected: Any = super().is_connected()
-        return bool(connected) and not self.should_close
+        return bool(connected) and not self.should_close and not wants_fresh.get() and not self._look(0)

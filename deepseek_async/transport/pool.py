@@ -25,6 +25,7 @@ from deepseek_async.transport.http1 import ResponseParser
 from deepseek_async.transport.protocol import Outgoing, Response, url_of
 from deepseek_async.transport.proxies import Proxy
 from deepseek_async.transport.refusal import WANTS_PASSWORD
+from deepseek_async.transport.reuse import Reuse
 from deepseek_async.transport.route import Route
 from deepseek_async.transport.session import Session
 from deepseek_async.transport.watchdog import Watchdog
@@ -68,6 +69,7 @@ class Pool:
         )
         self._heads: dict[tuple[str, str], bytes] = {}
         self._channels: dict[ResponseHandler, Channel] = {}
+        self._reuse = Reuse()
         # The watchdog times it all: aiohttp's timers take time that the loop stood still for the server's.
         self._timeout = aiohttp.ClientTimeout(total=None)
         self._connector = open_connector(limit, connect_timeout, tls=self._route.tls)
@@ -77,7 +79,7 @@ class Pool:
         self._extra = headers
         self._session: Session | None = None
 
-    async def send(self, outgoing: Outgoing, watchdog: Watchdog) -> Response:
+    async def send(self, outgoing: Outgoing, watchdog: Watchdog, *, fresh: bool = False) -> Response:
         """See ``Transport.send``."""
         if aiohttp.ClientSession._request is not _ASK:  # noqa: SLF001
             return await self._aiohttp_session().send(outgoing, watchdog)
@@ -98,6 +100,10 @@ class Pool:
         try:
             connection = await self._connector.connect(self._destination, [], self._timeout)
             channel = self._channel(connection)
+            while channel.used and (fresh or not channel.may_serve()):
+                channel.discard(connection)
+                connection = await self._connector.connect(self._destination, [], self._timeout)
+                channel = self._channel(connection)
             reply = Reply(channel, channel.expect(connection), watchdog)
             watchdog.sent(reply.expire)
             channel.write(head, outgoing.body)
@@ -127,7 +133,7 @@ class Pool:
         assert handler is not None  # noqa: S101  the pool hands out open connections
         channel = self._channels.get(handler)
         if channel is None:
-            channel = self._channels[handler] = Channel(handler, self._route.named, self._channels.pop)
+            channel = self._channels[handler] = Channel(handler, self._route.named, self._channels.pop, self._reuse)
         return channel
 
     def _head(self, outgoing: Outgoing) -> bytes:

@@ -75,9 +75,10 @@ class Response(Protocol):
 class Transport(Protocol):
     """Sends requests over a pool of connections, bound to one event loop."""
 
-    async def send(self, outgoing: Outgoing, watchdog: Watchdog) -> Response:
+    async def send(self, outgoing: Outgoing, watchdog: Watchdog, *, fresh: bool = False) -> Response:
         """Send and wait for the response's head, whatever its status.
 
+        ``fresh`` says that no kept connection will do, because the last one was found dead.
         Raises APIConnectionError, or APITimeoutError when ``watchdog`` fires.
         """
         ...

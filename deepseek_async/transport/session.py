@@ -29,7 +29,7 @@ from deepseek_async.forks import leave
 from deepseek_async.quotation import plain
 from deepseek_async.redaction import redact
 from deepseek_async.transport.connector import drop, forget, leave_to_parent, open_connector
-from deepseek_async.transport.handler import StrictHandler
+from deepseek_async.transport.handler import StrictHandler, wants_fresh
 from deepseek_async.transport.protocol import Outgoing, url_of
 from deepseek_async.transport.proxies import Proxy
 from deepseek_async.transport.route import Route
@@ -90,7 +90,7 @@ class Session:
             trust_env=False,
         )
 
-    async def send(self, outgoing: Outgoing, watchdog: Watchdog) -> PooledResponse:
+    async def send(self, outgoing: Outgoing, watchdog: Watchdog, *, fresh: bool = False) -> PooledResponse:
         """See ``Transport.send``."""
         if self._http.closed:
             raise APIConnectionError(
@@ -105,6 +105,7 @@ class Session:
         watchdog.guard(task.cancel)
         # Not as an argument of the request: who replaces aiohttp's way of asking may copy all of them.
         watching = _watching.set(partial(watchdog.sent, task.cancel))
+        wanted = wants_fresh.set(fresh)
         failure: DeepSeekError
         try:
             response = await self._http.request(
@@ -130,6 +131,7 @@ class Session:
             return pooled
         finally:
             _watching.reset(watching)
+            wants_fresh.reset(wanted)
         # Raised out here, so that aiohttp's exception is not even its context.
         raise failure
 
