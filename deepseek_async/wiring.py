@@ -50,7 +50,6 @@ class Connected:
             base_url or settings.base_url,
             api_key if base_url is not None else settings.api_key,
             limit=most,
-            connect_timeout=settings.timeouts.connect,
             proxy=proxy,
             # They may hold what a gateway in front of the client's own server wants to see.
             headers=settings.default_headers if own else None,

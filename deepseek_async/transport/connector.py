@@ -18,13 +18,13 @@ _DNS_SECONDS: Final = 60
 """For which an address that works is used without asking for its name again; getaddrinfo tells no time to live."""
 
 
-def open_connector(limit: int, connect_timeout: float, *, tls: bool) -> aiohttp.TCPConnector:
+def open_connector(limit: int, *, tls: bool) -> aiohttp.TCPConnector:
     """A pool of at most ``limit`` connections, bound to the running event loop."""
     return Connector(
         limit=limit,
         ttl_dns_cache=_DNS_SECONDS,
         # Installing aiodns would otherwise change the resolver, with its long negative caching.
-        resolver=Resolver(connect_timeout),
+        resolver=Resolver(),
         keepalive_timeout=30,
         socket_factory=_keep_alive_socket,
         ssl=trusting_context() if tls else True,

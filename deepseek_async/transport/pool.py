@@ -49,7 +49,6 @@ class Pool:
         api_key: ApiKey | None,
         *,
         limit: int,
-        connect_timeout: float,
         proxy: Proxy | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -70,11 +69,10 @@ class Pool:
         self._heads: dict[tuple[str, str], bytes] = {}
         self._channels: dict[ResponseHandler, Channel] = {}
         self._reuse = Reuse()
-        # The watchdog times it all: aiohttp's timers take time that the loop stood still for the server's.
+        # The watchdog times it all: no timer of aiohttp knows when the loop stood still.
         self._timeout = aiohttp.ClientTimeout(total=None)
-        self._connector = open_connector(limit, connect_timeout, tls=self._route.tls)
+        self._connector = open_connector(limit, tls=self._route.tls)
         self._destination = self._route.destination()
-        self._connect_timeout = connect_timeout
         self._key = api_key
         self._extra = headers
         self._session: Session | None = None
@@ -162,7 +160,6 @@ class Pool:
                 str(self._base),
                 self._key,
                 limit=self._connector.limit,
-                connect_timeout=self._connect_timeout,
                 proxy=self._route.proxy,
                 headers=self._extra,
             )

@@ -1,8 +1,7 @@
-"""Names to addresses, in bounded time."""
+"""Names to addresses."""
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from typing import Any, Final
 
@@ -15,18 +14,13 @@ _LOOPBACK: Final[dict[socket.AddressFamily, str]] = {socket.AF_INET: "127.0.0.1"
 
 
 class Resolver(aiohttp.ThreadedResolver):
-    """aiohttp times the connection, but not the look-up of the name before it."""
-
-    def __init__(self, timeout: float) -> None:
-        super().__init__()
-        self._timeout = timeout
+    """aiohttp's, which asks the system in a thread, with a better answer for ``localhost``."""
 
     async def resolve(self, host: str, port: int = 0, *arguments: Any, **options: Any) -> list[ResolveResult]:
         """Called by aiohttp's pool."""
-        async with asyncio.timeout(self._timeout):
-            if is_localhost(host):
-                return await self._resolve_localhost(host, port)
-            return await super().resolve(host, port, *arguments, **options)
+        if is_localhost(host):
+            return await self._resolve_localhost(host, port)
+        return await super().resolve(host, port, *arguments, **options)
 
     async def _resolve_localhost(self, host: str, port: int) -> list[ResolveResult]:
         """What the machine says, and the loopback address of either family after it (RFC 6761, 6.3).

@@ -58,7 +58,6 @@ class Session:
         api_key: ApiKey | None,
         *,
         limit: int,
-        connect_timeout: float,
         proxy: Proxy | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -68,7 +67,7 @@ class Session:
         self._proxy = None if proxy is None else URL(proxy.url)
         self._urls: dict[str, URL] = {}
         self.tails: set[aiohttp.ClientResponse] = set()
-        connector = open_connector(limit, connect_timeout, tls=self.route.tls)
+        connector = open_connector(limit, tls=self.route.tls)
         handler: Any = partial(StrictHandler, loop=asyncio.get_running_loop())
         connector._factory = handler  # noqa: SLF001  aiohttp has no public way to choose it
         # Not the session's own headers: aiohttp sends those to the proxy as well, Authorization included.

@@ -41,7 +41,7 @@ async def opened(serve: Serve) -> AsyncIterator[Callable[..., Pool | Session]]:
     async with AsyncExitStack() as stack:
 
         def open_transport(of: type[Pool | Session], url: str, **options) -> Pool | Session:
-            transport = of(url, ApiKey(CANARY), **{"limit": 10, "connect_timeout": 5, **options})
+            transport = of(url, ApiKey(CANARY), **{"limit": 10, **options})
             stack.push_async_callback(transport.aclose)
             return transport
 

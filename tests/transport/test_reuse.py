@@ -63,7 +63,7 @@ async def opened() -> AsyncIterator[Callable[[type[Pool | Session], str], Pool |
     async with AsyncExitStack() as stack:
 
         def make(kind: type[Pool | Session], url: str) -> Pool | Session:
-            made = kind(url, ApiKey(CANARY), limit=10, connect_timeout=5)
+            made = kind(url, ApiKey(CANARY), limit=10)
             stack.push_async_callback(made.aclose)
             return made
 

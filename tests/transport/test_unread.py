@@ -59,7 +59,7 @@ def refusing(tls: ssl.SSLContext | None) -> Iterator[int]:
 @pytest.mark.parametrize("kind", [Pool, Session], ids=["pool", "session"])
 async def test_an_early_refusal_is_told_and_not_the_reset_that_follows_it(kind: type[Pool | Session], size: int):
     with refusing(None) as port:
-        transport = kind(f"http://127.0.0.1:{port}", ApiKey(CANARY), limit=1, connect_timeout=5)
+        transport = kind(f"http://127.0.0.1:{port}", ApiKey(CANARY), limit=1)
         for _ in range(20):
             answer = await transport.send(Outgoing("POST", "/", b"x" * size), watchdog())
             assert (answer.status, await answer.read(1000)) == (413, b'{"error": {"message": "too large"}}')
@@ -72,7 +72,7 @@ async def test_an_early_refusal_over_tls_is_told_too(tmp_path: Path, monkeypatch
     authority = Authority(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.trusted))
     with refusing(authority.server_context()) as port:
-        transport = Pool(f"https://127.0.0.1:{port}", ApiKey(CANARY), limit=1, connect_timeout=5)
+        transport = Pool(f"https://127.0.0.1:{port}", ApiKey(CANARY), limit=1)
         for _ in range(20):
             answer = await transport.send(Outgoing("POST", "/", b"x" * 100_000), watchdog())
             assert (answer.status, await answer.read(1000)) == (413, b'{"error": {"message": "too large"}}')
