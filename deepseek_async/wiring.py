@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Hashable
 from typing import Final
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from deepseek_async.admission import Gate
@@ -16,6 +17,7 @@ from deepseek_async.credential import ApiKey
 from deepseek_async.errors import APIConnectionError
 from deepseek_async.forks import leave, leave_loop
 from deepseek_async.settings import Settings
+from deepseek_async.transport.hosts import is_deepseeks, is_loopback
 from deepseek_async.transport.pool import Pool
 
 _LOG: Final = logging.getLogger("deepseek_async")
@@ -59,11 +61,14 @@ class Connected:
         self.gate: Final = gate or _gate_of(settings, self.session.origin, account, most, own=own)
         self.gate.users += self._joins
         another_key = base_url is not None and api_key != settings.api_key
+        address = base_url or settings.base_url
         self.caller = Caller(
             self.session,
             self.gate,
             protections,
-            base_url=base_url or settings.base_url,
+            base_url=address,
+            # On this machine the client's own server may stand in for DeepSeek, as simulators do.
+            beta=is_deepseeks(address) or (own and is_loopback(urlsplit(address).hostname or "")),
             account=_account_of(api_key) if another_key else settings.account,
             limits=settings.limits,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -16,6 +16,7 @@ from deepseek_async.call.request import Request
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.stream_usage import StreamUsage
 from deepseek_async.codec.limits import DEFAULT_LIMITS, Limits
+from deepseek_async.codec.request import BETA
 from deepseek_async.errors import (
     APIError,
     AuthenticationError,
@@ -23,12 +24,16 @@ from deepseek_async.errors import (
     QuotaExceededError,
 )
 from deepseek_async.tracebacks import without_frames
+from deepseek_async.transport.hosts import is_deepseeks
 from deepseek_async.transport.protocol import Transport
 from deepseek_async.transport.watchdog import Timeouts
 
 if TYPE_CHECKING:
     from deepseek_async.admission.budget import Budget
     from deepseek_async.call.surroundings import Surroundings
+
+
+_NOT_THERE: Final = frozenset({404, 405})
 
 
 class Protections(msgspec.Struct, frozen=True):
@@ -52,6 +57,7 @@ class Caller:
         base_url: str,
         account: str,
         limits: Limits = DEFAULT_LIMITS,
+        beta: bool = True,
     ) -> None:
         self.transport = transport
         self.gate = gate
@@ -67,6 +73,8 @@ class Caller:
         self.budget = protections.budget
         self.surroundings = protections.surroundings
         self.stream_usage = StreamUsage.of(gate.origin)
+        self.beta = beta
+        """Whether the server has DeepSeek's beta base."""
 
     def call(
         self,
@@ -105,6 +113,13 @@ class Caller:
             error = without_frames(copy.copy(failure))
             self.halt = Halt(error, self.loop.time())
             self.gate.dismiss(error)
+
+    def forgoes_beta(self, path: str, failure: APIError) -> bool:
+        """Whether ``failure`` shows that a stand-in for DeepSeek has no beta base, so that it is asked without one."""
+        if not self.beta or failure.status_code not in _NOT_THERE or not path.startswith(BETA):
+            return False
+        self.beta = is_deepseeks(self.base_url)
+        return not self.beta
 
     @property
     def is_refused(self) -> bool:

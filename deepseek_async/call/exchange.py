@@ -12,7 +12,7 @@ from deepseek_async.admission import Lease
 from deepseek_async.call.classification import end
 from deepseek_async.codec.refusal import refusal, trace_id
 from deepseek_async.errors import APIError, APIResponseValidationError, APIStatusError
-from deepseek_async.transport.protocol import Response
+from deepseek_async.transport.protocol import Response, url_of
 from deepseek_async.transport.watchdog import Watchdog
 from deepseek_async.types import CompletionUsage
 
@@ -75,8 +75,8 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
             self.lease.abandoned(sent=True, usage=usage, model=model)
 
 
-async def read_refusal(response: Response) -> APIStatusError:
-    """The error of a response with an error status. A body that breaks off does not hide the status."""
+async def read_refusal(response: Response, base_url: str, path: str) -> APIStatusError:
+    """The error of a response to ``path`` with an error status. A body that breaks off does not hide the status."""
     wire = b""
     try:
         wire = await response.read(_REFUSAL_BYTES)
@@ -87,4 +87,5 @@ async def read_refusal(response: Response) -> APIStatusError:
         raise
     else:
         response.release()
-    return refusal(response.status, response.headers, wire, now=time.time())
+    asked = str(url_of(base_url, path)) if response.status in {404, 405} else ""
+    return refusal(response.status, response.headers, wire, now=time.time(), asked=asked)

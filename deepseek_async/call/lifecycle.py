@@ -311,6 +311,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
         caller = self.caller
         if (halt := caller.halt) is not None:
             halt.check(self._began, caller.loop.time())
+        if not caller.beta:
+            self.request = self.request.without_beta()
         if caller.budget is None or self.request.operation.output == "nothing":
             lease = self._scope.admit_nowait(self._tokens, bulk=self._bulk) or await self._admit()
         else:
@@ -336,7 +338,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
                     caller.accepted(halt)
                 self.response = response
                 return Exchange(lease, response, watchdog)
-            failure: APIError = await read_refusal(response)
+            failure: APIError = await read_refusal(response, caller.base_url, self.request.outgoing.path)
         except APIError as error:
             failure = error
         except BaseException as error:
@@ -348,7 +350,9 @@ class Call(msgspec.Struct, gc=False, eq=False):
         self._stale = getattr(failure, "reused", False)
         end(lease, failure)
         self.lose(lease, failure)
-        self.caller.note(failure)
+        caller.note(failure)
+        if caller.forgoes_beta(self.request.outgoing.path, failure):
+            return await self._attempt()
         raise failure
 
     async def _hold(self, budget: Budget, most: CompletionUsage) -> Charge:

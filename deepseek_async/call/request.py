@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from deepseek_async.codec.multipart import Form
-from deepseek_async.codec.request import encode_request
+from deepseek_async.codec.request import BETA, encode_request
 from deepseek_async.transport.protocol import Outgoing
 from deepseek_async.types.json_text import read
 from deepseek_async.types.operation import Operation
@@ -66,6 +66,14 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
     def _sending(self, body: bytes) -> Request:
         return msgspec.structs.replace(self, outgoing=msgspec.structs.replace(self.outgoing, body=body))
+
+    def without_beta(self) -> Request:
+        """The same for a server that has no beta base."""
+        path = self.outgoing.path
+        if not path.startswith(BETA):
+            return self
+        outgoing = msgspec.structs.replace(self.outgoing, path=path[len(BETA) - 1 :])
+        return msgspec.structs.replace(self, outgoing=outgoing)
 
     def asking(self, model: str, limit: int, *, elsewhere: bool) -> Request:
         """The same sent to another ``model``, or ``elsewhere``, which is told none of the caller's own headers.

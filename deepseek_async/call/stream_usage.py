@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from deepseek_async.errors import APIError, APIStatusError, BadRequestError, UnprocessableEntityError
+from deepseek_async.transport.hosts import is_deepseeks
 
 if TYPE_CHECKING:
     from deepseek_async.call.exchange import Exchange
     from deepseek_async.call.lifecycle import Call
 
-_OWN: Final = "deepseek.com"
 _FIELD: Final = ("stream_options", "include_usage")
 
 
@@ -33,8 +32,7 @@ class StreamUsage(msgspec.Struct):
     @classmethod
     def of(cls, origin: str) -> StreamUsage:
         """Nothing is known yet of the server at ``origin``."""
-        host = urlsplit(origin).hostname or ""
-        return cls(wanted=not (host == _OWN or host.endswith("." + _OWN)))
+        return cls(wanted=not is_deepseeks(origin))
 
     def may_be_why(self, failure: APIError) -> bool:
         """Whether the server refuses a request for the field: it names it, or has not taken it before."""

@@ -95,12 +95,19 @@ def trace_id(headers: Mapping[str, str]) -> str | None:
     return plain(redact(value))[:MAX_QUOTED]
 
 
-def refusal(status: int, headers: Mapping[str, str], wire: bytes, *, now: float) -> APIStatusError:
-    """The error for a response with an error status.
+def refusal(
+    status: int,
+    headers: Mapping[str, str],
+    wire: bytes,
+    *,
+    now: float,
+    asked: str = "",
+) -> APIStatusError:
+    """The error for a response with an error status. ``asked`` is the URL, for an error about what is not there.
 
     ``now`` is the wall clock in seconds since 1970, used for a ``Retry-After`` date without a ``Date`` header.
     """
-    return _error(status, headers, *_explanation(wire), now=now)
+    return _error(status, headers, *_explanation(wire), now=now, asked=asked)
 
 
 def refusal_in_stream(error: Any, headers: Mapping[str, str], *, now: float) -> APIStatusError:
@@ -130,6 +137,7 @@ def _error(
     body: Any,
     *,
     now: float,
+    asked: str = "",
 ) -> APIStatusError:
     text = redact(plain(text))[:MAX_QUOTED]
     body = _redacted(body)
@@ -168,6 +176,8 @@ def _error(
     advice = _ADVICE.get(status, "")
     if 300 <= status < 400:
         advice = _redirected(headers.get("location"))
+    elif asked:
+        advice = f"{asked} is no endpoint or object of this server; check base_url, and ids and names in the request"
     return error_type(_sentence(status, text, advice), **facts)
 
 

@@ -14,6 +14,8 @@ from deepseek_async.errors import InvalidRequestError
 from deepseek_async.types import ChatCompletionMessage
 
 CHAT: Final = "/chat/completions"
+BETA: Final = "/beta/"
+"""How the paths below DeepSeek's beta base begin; no other server has one."""
 BETA_CHAT: Final = "/beta/chat/completions"
 """Serves what CHAT serves, and prefix completion and strict tools (DeepSeek docs, Chat Prefix Completion)."""
 

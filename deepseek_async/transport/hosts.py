@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from yarl import URL
 
+_DEEPSEEK: Final = "deepseek.com"
 _LABEL: Final = re.compile(r"[a-z0-9_-]{1,63}")
 _BETWEEN: Final = re.compile(r"[,\s]+")
 
@@ -37,6 +38,12 @@ def is_loopback(host: str) -> bool:
     """Whether what is sent to ``host`` stays on this machine."""
     address = _address(host)
     return is_localhost(host) if address is None else address.is_loopback
+
+
+def is_deepseeks(url: str) -> bool:
+    """Whether ``url`` leads to a server of DeepSeek's own, and not to what speaks its language."""
+    host = urlsplit(url).hostname or ""
+    return host == _DEEPSEEK or host.endswith("." + _DEEPSEEK)
 
 
 def is_exempt(host: str, port: int, no_proxy: str) -> bool:
