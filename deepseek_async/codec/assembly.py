@@ -22,6 +22,7 @@ from deepseek_async.types import (
     ToolCall,
     ToolCallDelta,
 )
+from deepseek_async.types.json_text import read
 from deepseek_async.types.usage import in_chat_terms
 from deepseek_async.unicode import joined
 
@@ -55,6 +56,11 @@ class Pieces(msgspec.Struct, gc=False):
         """Characters."""
         return sum(map(len, self.earlier)) + sum(map(len, self.latest))
 
+    def ends_with(self, end: str) -> bool:
+        """Whether the latest piece ends with it, blanks aside."""
+        latest = self.latest or self.earlier
+        return bool(latest) and latest[-1].rstrip().endswith(end)
+
     @property
     def text(self) -> str:
         """All of it."""
@@ -63,6 +69,9 @@ class Pieces(msgspec.Struct, gc=False):
 
 MOST_APART: Final = 256
 """Pieces kept apart."""
+
+_MOST_LOOKS: Final = 16
+"""At the arguments of one call. Only a hostile server makes them look whole so often."""
 
 
 class _GrowingFunction(msgspec.Struct, gc=False):
@@ -101,14 +110,31 @@ class _GrowingCall(msgspec.Struct, gc=False):
     id: str = ""
     type: str = "function"
     function: _GrowingFunction = msgspec.field(default_factory=_GrowingFunction)
+    looked: int = 0
+    """How often its arguments were read to see whether they are whole."""
 
     def add(self, delta: ToolCallDelta) -> None:
         """Take a fragment in."""
-        self.id = delta.id or self.id
+        self.id = self.id or delta.id or ""
         self.type = delta.type or self.type
         if delta.function is not None:
             # Some servers send a name in pieces, and some send all of it in every fragment.
             self.function.add(delta.function, repeated=bool(delta.id or self.function.arguments))
+
+    def is_before(self, delta: ToolCallDelta) -> bool:
+        """Whether ``delta``, which names a function, begins another call: this one has all its arguments.
+
+        Two objects in a row are no arguments, whatever id and index say (Gemini sends both empty).
+        """
+        function = delta.function
+        if function is None or not (function.arguments or "").lstrip().startswith("{"):
+            return False
+        arguments = self.function.arguments
+        # Most pieces end elsewhere, and to read all of a text for each of its pieces takes a square of time.
+        if not arguments or self.looked == _MOST_LOOKS or not arguments.ends_with("}"):
+            return False
+        self.looked += 1
+        return _is_json(arguments.text)
 
     def finished(self) -> ToolCall:
         return ToolCall(id=self.id, type=self.type, function=self.function.finished(), index=self.index)
@@ -134,6 +160,7 @@ class _GrowingCalls(msgspec.Struct, gc=False):
         """Take fragments in."""
         for delta in deltas:
             call = self._call_of(delta)
+            delta.index = call.index  # for whoever puts the fragments together by it
             call.add(delta)
             if delta.id:
                 self.named.setdefault(delta.id, call)
@@ -141,18 +168,29 @@ class _GrowingCalls(msgspec.Struct, gc=False):
     def _call_of(self, delta: ToolCallDelta) -> _GrowingCall:
         there = self.at.get(delta.index)
         named = delta.function is not None and bool(delta.function.name)
-        if there is not None and (not delta.id or there.id in {"", delta.id}):
+        if there is not None and self._goes_on(there, delta, named=named):
             return there
         if not delta.id and not named and self.calls:
             there = self.calls[-1]  # the tail of a call whose head came under another index
         elif delta.id and not (named and there is None):
-            there = self.named.get(delta.id)
+            known = self.named.get(delta.id)
+            there = None if known is there else known
         else:
             there = None
         if there is None:
             there = self._start(delta.index)
         self.at[delta.index] = there
         return there
+
+    def _goes_on(self, there: _GrowingCall, delta: ToolCallDelta, *, named: bool) -> bool:
+        """Whether ``delta`` is more of the call that is ``there``, under its index."""
+        if named and there.is_before(delta):
+            return False
+        if not delta.id or there.id in {"", delta.id}:
+            return True
+        # No call begins without a name or an id alone: some servers make up an id for each fragment (OCI).
+        arguments = delta.function is not None and delta.function.arguments
+        return not named and self.named.get(delta.id, there if arguments else None) is there
 
     def _start(self, index: int) -> _GrowingCall:
         if index in self.taken:
@@ -321,8 +359,17 @@ def _add_rest(growing: _Growing, delta: ChoiceDelta) -> bool:
     return bool(growing.refusal or growing.function)
 
 
+def _is_json(text: str) -> bool:
+    try:
+        read(text.encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def _end(growing: _Growing, choice: ChunkChoice) -> None:
-    finish_reason.name((choice,))
+    if not finish_reason.ends(choice):
+        return
     growing.finish_reason = choice.finish_reason
     growing.native_finish_reason = choice.native_finish_reason
 

@@ -23,6 +23,9 @@ _SYNONYMS: Final = {
 
 _MEANT: Final = {word: meant for meant, words in _SYNONYMS.items() for word in (meant, *words.split())}
 
+_NOT_YET: Final = frozenset({"", "null", "none"})
+"""What some servers say in each chunk before the last, in the place of null."""
+
 
 class Ended(Protocol):
     """A choice, whole or of a chunk."""
@@ -47,3 +50,13 @@ def name(choices: Iterable[Ended]) -> None:
             if meant != reason:
                 choice.finish_reason = meant
                 choice.native_finish_reason = choice.native_finish_reason or reason
+
+
+def ends(choice: Ended) -> bool:
+    """Whether a choice of a chunk is the end of it, which it says in DeepSeek's words then; else it says nothing."""
+    reason = choice.finish_reason
+    if reason is None or reason.strip().lower() in _NOT_YET:
+        choice.finish_reason = None
+        return False
+    name((choice,))
+    return True

@@ -45,8 +45,7 @@ class TextAssembly(msgspec.Struct, gc=False):
                     if len(texts.latest) > MOST_APART:
                         texts.pack()
                     progress = True
-                if choice.finish_reason is not None:
-                    finish_reason.name((choice,))
+                if choice.finish_reason is not None and finish_reason.ends(choice):
                     kept.finish_reason, kept.native_finish_reason = choice.finish_reason, choice.native_finish_reason
                 if choice.logprobs is not None:
                     kept.logprobs = _joined(kept.logprobs, choice.logprobs)

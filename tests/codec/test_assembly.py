@@ -239,13 +239,45 @@ def fragment(index: int | None, **fields: str) -> dict:
             fragment(1, name="write"),
             fragment(1, id="call_b", arguments='{"path":"b"}'),
         ],
+        [
+            fragment(0, id="call_a", name="read"),
+            fragment(0, id="call_1", arguments='{"path":'),
+            fragment(0, id="call_2", name="", arguments='"a"}'),
+            fragment(0, id="call_b", name="write"),
+            fragment(0, id="call_3", arguments='{"path":"b"}'),
+        ],
     ],
-    ids=["one index", "two indexes", "no index", "empty ids", "repeated names", "cut names", "ids only", "late ids"],
+    ids=[
+        *("one index", "two indexes", "no index", "empty ids", "repeated names", "cut names", "ids only", "late ids"),
+        "an id for each fragment",
+    ],
 )
 def test_fragments_of_calls_are_told_apart_however_a_gateway_counts_them(fragments: list[dict]):
     calls = assembled(*fragments, finish_reason="tool_calls").choices[0].message.tool_calls or []
     assert [(call.id, call.function.name, call.function.arguments) for call in calls] == TWO
     assert [call.index for call in calls] == [0, 1]
+
+
+@pytest.mark.parametrize("index", [0, None])
+@pytest.mark.parametrize("name", ["read", "write"])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_call_begins_where_a_name_follows_whole_arguments_without_any_id(index: int | None, name: str, at_once: bool):
+    fragments = [fragment(index, id="", name=name, arguments=f'{{"path":"}}{{{at}"}}') for at in range(40)]
+    if at_once:
+        fragments = [{"tool_calls": [call for one in fragments for call in one["tool_calls"]]}]
+    reader = ChunkReader()
+    chunks = reader.feed(b"".join(event(chunk(delta)) for delta in fragments))
+    calls = reader.answer().choices[0].message.tool_calls or []
+    assert [json.loads(call.function.arguments)["path"] for call in calls] == [f"}}{{{at}" for at in range(40)]
+    assert {call.function.name for call in calls} == {name}
+    in_pieces = [call.index for chunk in chunks for choice in chunk.choices for call in choice.delta.tool_calls or ()]
+    assert in_pieces == [call.index for call in calls] == list(range(40))
+
+
+def test_braces_inside_arguments_whose_name_is_repeated_begin_no_call():
+    pieces = ['{"code":"', *["{}"] * 3_000, '"', ',"more":', "{}", "}"]
+    calls = assembled(*(fragment(0, name="run", arguments=piece) for piece in pieces)).choices[0].message.tool_calls
+    assert [call.function.arguments for call in calls or []] == ["".join(pieces)]
 
 
 def test_calls_of_one_id_under_two_indexes_stay_two():
