@@ -258,6 +258,8 @@ class Assembly(msgspec.Struct, gc=False):
     _head: ChatCompletionChunk | None = None
     _choices: dict[int, _Growing] = {}
     usage: CompletionUsage | None = None
+    oddly_ended_by: ChatCompletionChunk | None = None
+    """What ended a choice in no known way; the error may stand beside it."""
 
     def add(self, chunks: Iterable[ChatCompletionChunk]) -> bool:
         """Take chunks in. True if one carried content, reasoning or a tool call: progress, not a sign of life."""
@@ -285,6 +287,8 @@ class Assembly(msgspec.Struct, gc=False):
                     progress = True
                 if choice.finish_reason is not None:
                     _end(growing, choice)
+                    if growing.finish_reason not in finish_reason.ENDED:
+                        self.oddly_ended_by = chunk
                 if choice.logprobs is not None:
                     _add_logprobs(growing, choice.logprobs)
         if growing is not None and len(growing.latest) > MOST_APART:

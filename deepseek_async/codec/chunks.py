@@ -10,7 +10,8 @@ import msgspec
 from deepseek_async.codec.assembly import Assembly, says
 from deepseek_async.codec.body import UNREADABLE, AnswerDecoder
 from deepseek_async.codec.reader import ChunkT, ReaderState, WholeT, says_nothing
-from deepseek_async.codec.verdict import fault_of_emptiness, fault_of_ending, fault_of_stream
+from deepseek_async.codec.refusal import error_object
+from deepseek_async.codec.verdict import error_beside, fault_of_emptiness, fault_of_ending, fault_of_stream
 from deepseek_async.errors import APIError, APIResponseValidationError
 from deepseek_async.tracebacks import without_frames
 from deepseek_async.types import ChatCompletion, ChatCompletionChunk, ChoiceDelta, ChunkChoice, CompletionUsage
@@ -48,7 +49,7 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
                 chunk._wire = data  # noqa: SLF001  the decoder is the one writer of this field
                 if not chunk.choices and chunk.usage is None:
                     self._decoder.check_unread(data)
-                    self.error = chunk.to_dict().get("error") or None
+                    self.error = error_object(chunk.to_dict())
                     if self.error is not None:
                         self.halted = True
                         break
@@ -56,17 +57,29 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
         except APIResponseValidationError as error:
             self.failure, self.halted = without_frames(error), True
         self.progressed = self.assembly.add(chunks)
+        if self.assembly.oddly_ended_by is not None:
+            self._look_for_error(self.assembly.oddly_ended_by)
         if self.usage_asked and self.assembly.usage is not None:
             self._give_choices(chunks)
         if self.preface is not None:
-            if chunks or self.halted:
-                self.preface = None
-            else:
-                self.keep(block)
+            self._begin(block, some=bool(chunks))
         if self.halted and not self.done and self.whole:
             # What comes after the end of the answer takes nothing away from it.
             self.failure, self.error, self.done = None, None, True
         return chunks
+
+    def _look_for_error(self, ended: ChunkT) -> None:
+        self.assembly.oddly_ended_by = None
+        error = error_beside(ended)
+        if error is not None:
+            self.error, self.done, self.halted = error, False, True
+
+    def _begin(self, block: bytes, *, some: bool) -> None:
+        """The stream begins with the first of its chunks; what comes before it is kept."""
+        if some or self.halted:
+            self.preface = None
+        else:
+            self.keep(block)
 
     def _give_choices(self, chunks: Iterable[Any]) -> None:
         """A chunk with nothing but the usage, which the caller has not asked for, gets a choice that says nothing.

@@ -12,6 +12,9 @@ error: mapping ``insufficient_system_resource`` to ``stop`` would pass half an a
 GAVE_UP: Final = frozenset({"insufficient_system_resource", "aborted"})
 """Finish reasons with which the server says that it stopped in the middle; the request may be sent again."""
 
+ENDED: Final = COMPLETE | GAVE_UP | {None}
+"""What needs no more explanation; with any other value, an error may stand beside the choices."""
+
 _SYNONYMS: Final = {
     # Anthropic and Bedrock; Text Generation Inference and Together; Cohere; llama.cpp; Gemini, in capitals.
     "stop": "end_turn stop_sequence eos eos_token complete",

@@ -13,7 +13,7 @@ from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any, Final
 
-from deepseek_async.codec.wording import is_per_minute, is_too_long, is_used_up, refuses_key
+from deepseek_async.codec.wording import is_about_the_call, is_per_minute, is_too_long, is_used_up, refuses_key
 from deepseek_async.errors import (
     APIStatusError,
     AuthenticationError,
@@ -183,8 +183,10 @@ def _error(
 
 def _wants_money(status: int, text: str, kinds: tuple[object, ...]) -> bool:
     """Whether nothing but money or another month helps, by whatever status it is said."""
-    if status in {403, 429}:
+    if status == 429:
         return is_used_up(text, kinds)
+    if status == 403:
+        return is_used_up("" if is_about_the_call(text) else text, kinds)
     # The text of a 400 may quote the prompt.
     return status == 400 and is_used_up("", kinds)
 
@@ -207,11 +209,10 @@ def _explanation(wire: bytes) -> tuple[str, Any]:
             loaded = read(body)
         except (ValueError, RecursionError):
             loaded = None
+        if isinstance(loaded, list) and loaded:
+            loaded = loaded[0]  # Gemini
         if isinstance(loaded, dict):
-            error = loaded.get("error", loaded)
-            if isinstance(error, dict):
-                return _message(error), error
-            return str(error), {"message": str(error)}
+            return _explained(loaded)
     room = 8 * MAX_QUOTED
     text = redact(body[:room].decode("utf-8", "replace"), cut=len(body) > room)
     if text.startswith("<"):
@@ -222,9 +223,32 @@ def _explanation(wire: bytes) -> tuple[str, Any]:
     return text, None
 
 
+def _explained(loaded: dict[str, Any]) -> tuple[str, Any]:
+    error = loaded.get("error")
+    if not error and isinstance(errors := loaded.get("errors"), list) and errors:
+        error = errors[0]  # Cloudflare
+    if isinstance(error, dict):
+        return _message(error), error
+    if isinstance(error, str) and (more := _message(loaded)):
+        # Spring and many others name the status under ``error`` and say why beside it.
+        return f"{error}: {more}", loaded
+    if error:
+        return str(error), {"message": str(error)}
+    return _message(loaded), loaded
+
+
+def error_object(said: Mapping[str, Any]) -> Any:
+    """The error that the object in the place of an answer is, or has; None if it is none."""
+    error = said.get("error")
+    if error:
+        return error
+    # vLLM, before it wrapped them.
+    return said if said.get("object") == "error" else None
+
+
 def _message(error: Mapping[str, Any]) -> str:
     """What an error object says; FastAPI, under many gateways, says it as ``detail``."""
-    said = error.get("message") or error.get("error_msg") or error.get("detail")
+    said = error.get("message") or error.get("error_msg") or error.get("msg") or error.get("detail")
     if isinstance(said, list):
         said = "; ".join(str(part.get("msg", part)) if isinstance(part, dict) else str(part) for part in said[:8])
     return str(said or "")

@@ -25,6 +25,8 @@ class TextAssembly(msgspec.Struct, gc=False):
     _choices: dict[int, CompletionChoice] = {}
     _texts: dict[int, Pieces] = {}
     usage: CompletionUsage | None = None
+    oddly_ended_by: Completion | None = None
+    """What ended a choice in no known way; the error may stand beside it."""
 
     def add(self, chunks: Iterable[Completion]) -> bool:
         """Take events in. True if one carried text: progress, not a sign of life."""
@@ -47,6 +49,8 @@ class TextAssembly(msgspec.Struct, gc=False):
                     progress = True
                 if choice.finish_reason is not None and finish_reason.ends(choice):
                     kept.finish_reason, kept.native_finish_reason = choice.finish_reason, choice.native_finish_reason
+                    if kept.finish_reason not in finish_reason.ENDED:
+                        self.oddly_ended_by = chunk
                 if choice.logprobs is not None:
                     kept.logprobs = _joined(kept.logprobs, choice.logprobs)
         return progress

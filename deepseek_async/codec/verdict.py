@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from deepseek_async.codec.finish_reason import COMPLETE, GAVE_UP
-from deepseek_async.codec.refusal import refusal_in_stream
+from deepseek_async.codec.refusal import error_object, refusal_in_stream
 from deepseek_async.codec.sse import FIELDS
 from deepseek_async.errors import (
     APIError,
@@ -24,9 +24,19 @@ _WITHOUT_DATA: Final = tuple(field for field in FIELDS if field != b"data:")
 
 def error_in(answer: Answer, headers: Mapping[str, str], *, now: float) -> APIError | None:
     """The error that an answer without choices carries, if it does."""
-    error: Any = answer.to_dict().get("error")
     # Some servers send an empty one beside every answer.
+    error = error_object(answer.to_dict())
     return refusal_in_stream(error, headers, now=now) if error else None
+
+
+def error_beside(answer: Answer) -> Any:
+    """Why choices did not end in order, if the server says so beside them or in one of them (OpenRouter); or None."""
+    said = answer.to_dict()
+    choices = said.get("choices")
+    inside = (
+        [choice.get("error") for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+    )
+    return next(filter(None, (said.get("error"), *inside)), None)
 
 
 def fault_of(completion: ChatCompletion, headers: Mapping[str, str], *, now: float) -> APIError | None:
@@ -38,6 +48,8 @@ def fault_of(completion: ChatCompletion, headers: Mapping[str, str], *, now: flo
     for choice in completion.choices:
         fault = None if choice.finish_reason in COMPLETE else fault_of_ending(choice.finish_reason)
         if fault is not None:
+            error = None if choice.finish_reason in GAVE_UP else error_beside(completion)
+            fault = fault if error is None else refusal_in_stream(error, headers, now=now)
             fault.partial = completion
             return fault
     return fault_of_emptiness(completion)
@@ -101,6 +113,6 @@ def fault_of_no_stream(body: bytes, headers: Mapping[str, str], *, now: float) -
         loaded = read(said)
     except (ValueError, RecursionError):
         loaded = None
-    if isinstance(loaded, dict) and loaded.get("error"):
-        return refusal_in_stream(loaded["error"], headers, now=now)
+    if isinstance(loaded, dict) and (error := error_object(loaded)):
+        return refusal_in_stream(error, headers, now=now)
     return APIResponseValidationError(f"the server's answer is no event stream: {quote(said)}")

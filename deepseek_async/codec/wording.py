@@ -27,6 +27,17 @@ _AT_ONCE: Final = _any_of(
 )
 """Such a refusal is over as soon as others have ended, even if it says that money would help."""
 
+_SOON: Final = _any_of(r"\b(?:retry|try again) (?:in|after) \d{1,2}(?:\.\d+)?\s?(?:ms|s|secs?|seconds?)\b")
+"""Gemini says "You exceeded your current quota … Please retry in 36.2s" where a minute's quota is meant."""
+
+_OF_WHAT_WAS_ASKED: Final = _any_of(
+    r"firewall|blocked by|(?:was|been|is) (?:blocked|flagged|filtered)|moderat|polic(?:y|ies)\b|guardrail|sensitive",
+    r"\b(?:prompt|your input|content)\b|safety|敏感|违规|审核|风险|内容",
+)
+"""Such a 403 is about what one call asks for, and may quote it."""
+
+_LINK: Final = re.compile(r"https?://\S+")
+
 _MONEY: Final = r"(?:balance|credits?|quota|funds|allowance|allocation|budget)"
 _GONE: Final = (
     r"(?:exceeded|exhausted|used[ _-]up|depleted|insufficient|too[ _-]low|overdue|run[ _-]out|"
@@ -49,7 +60,7 @@ _USED_UP: Final = _any_of(
     rf"\b{_LONG_TIME}[ _-](?:\w{{1,20}}[ _-]){{0,3}}(?:limit|quota|cap|allowance|allocation|budget|usage)",
     r"\bper[ _-](?:day|week|month|year)\b|/(?:day|week|month)\b|\b[rt]p[d]\b",
     r"(?:limit|quota|requests|calls|tokens)\b.{0,30}\b(?:today|this (?:day|week|month))\b",
-    r"\bbilling\b|\boverdue\b|\barrear(?:s|age)\b|payment (?:required|method|overdue)|recharge your",
+    r"\bbilling\b(?!-)|\boverdue\b|\barrear(?:s|age)\b|payment (?:required|method|overdue)|recharge your",
     # 余额不足, 账户已欠费 (Zhipu, Aliyun), 额度已用尽, 今日调用次数已达上限, 使用上限, 套餐已用完
     r"余额.{0,6}(?:不足|不够|耗尽|用尽|用完|为零|为0)|欠费|请.{0,4}充值|资金不足|点数不足|积分不足",
     r"(?:额度|配额|限额|用量|流量包?|套餐|资源包|tokens?包).{0,12}(?:不足|不够|用尽|用完|耗尽|超出|超过|已满|上限|到期)",
@@ -68,10 +79,18 @@ _TOO_LONG: Final = _any_of(
     # vLLM: "longer than the maximum model length of 4096"
     r"longer than the maximum model length|model'?s context length is only",
     # Anthropic: "prompt is too long: 204857 tokens > 200000 maximum"; Bedrock: "Input is too long for requested model"
-    r"\b(?:prompt|input|request|conversation)(?: \w+)? is too long\b",
+    r"\b(?:prompt|input|request|conversation)(?: (?:prompt|text|tokens?|messages?|length|history))? is too long\b",
     # SGLang: "Input length (5000 tokens) exceeds the maximum allowed length (4090 tokens)"; Gemini: "input token count"
     r"\b(?:input|prompt)(?: token)? (?:length|count)\b.{0,30}\bexceed.{0,60}(?:maximum|limit)",
-    r"requested token count exceeds",
+    r"requested token count exceeds|number of (?:prompt|input) tokens\b.{0,20} exceeds",
+    # Moonshot: "Your request exceeded model token limit: 8192"; Ark: "exceed max message tokens"
+    r"exceed(?:s|ed)? (?:the )?(?:model'?s? token limit|max(?:imum)? message tokens?)",
+    # xAI: "maximum prompt length is 131072 but the request contains 150000 tokens"; Zhipu: "Prompt exceeds max length"
+    r"maximum (?:prompt|input) length is \d+|\bprompt exceeds max length",
+    # DashScope: "Range of input length should be [1, 30720]"; GitHub: "tokens_limit_reached"
+    r"range of input length should be|\btokens_limit_reached\b",
+    # SiliconFlow: "max_total_tokens (20000) must be less than or equal to max_seq_len (16384)"
+    r"must be less than or equal to max_seq_len",
     # TGI: "`inputs` tokens + `max_new_tokens` must be <= 4096", "`inputs` must have less than 1024 tokens"
     r"`?inputs`? tokens \+ `?max_new_tokens`? must be|`?inputs`? must have less than \d+ tokens",
     # LM Studio: "context the overflows", Cohere: "number of tokens in the prompt cannot exceed"
@@ -91,13 +110,26 @@ def is_per_minute(text: str) -> bool:
 
 def is_used_up(text: str, kinds: Iterable[object]) -> bool:
     """Whether a refusal, by its text or by one of the ``kinds`` it names, says that money or a long quota is gone."""
-    said = " ".join((text, *(kind for kind in kinds if isinstance(kind, str))))
-    return bool(_USED_UP.search(said)) and not _AT_ONCE.search(said)
+    # What a link to a page about billing says is said beside every refusal.
+    text = _LINK.sub(" ", text)
+    if _AT_ONCE.search(text) or _SOON.search(text):
+        return False
+    # Each by itself: a quota in the text is not exhausted by the RESOURCE_EXHAUSTED after it (Gemini).
+    return any(_USED_UP.search(said) and not _AT_ONCE.search(said) for said in (text, *_words(kinds)))
+
+
+def is_about_the_call(text: str) -> bool:
+    """Whether a 403 speaks of what was asked for, in whose words there may be anything."""
+    return bool(_OF_WHAT_WAS_ASKED.search(text))
 
 
 def is_too_long(text: str, kinds: Iterable[object]) -> bool:
     """Whether a refusal says that prompt and answer do not fit the model's context window."""
-    return bool(_TOO_LONG.search(" ".join((text, *(kind for kind in kinds if isinstance(kind, str))))))
+    return any(map(_TOO_LONG.search, (text, *_words(kinds))))
+
+
+def _words(kinds: Iterable[object]) -> list[str]:
+    return [kind for kind in kinds if isinstance(kind, str)]
 
 
 def refuses_key(text: str) -> bool:

@@ -83,6 +83,10 @@ PASSING = [
     "Your balance allows 25 at once, and the limit is reached; top up to have more",
     "You have exceeded your concurrency quota",
     "Resource has been exhausted (e.g. check quota).",
+    "You exceeded your current quota, please check your plan and billing details. Please retry in 36.21s.",
+    "Rate limit reached for llama: Limit 30, Used 30. Please try again in 2s. See https://example.org/settings/billing",
+    "Too many requests. See https://example.org/usage-limits?why=quota_exceeded",
+    "the model billing-summarizer has too many callers",
     "The engine is currently overloaded, please try again later",
     "您当前使用该API的并发数过高,请降低并发",
     "当前分组上游负载已饱和,请稍后再试",
@@ -154,6 +158,26 @@ def test_a_403_about_money_is_the_accounts_and_another_one_is_the_calls():
     assert type(refused(403, "content not allowed")) is PermissionDeniedError
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Your input was flagged: 'my credit limit is reached, and my balance insufficient'",
+        "This request was blocked by the firewall: prompt contains 'out of budget'",
+        "Content policy violation near 'monthly quota exceeded'",
+        "The key may not use billing-summarizer; see https://example.org/billing",
+        "请求内容违规: 余额不足",
+    ],
+)
+def test_a_403_about_what_one_call_asks_for_is_not_about_money(message: str):
+    assert type(refused(403, message)) is PermissionDeniedError
+    assert type(refused(403, message, code="insufficient_quota")) is InsufficientBalanceError
+
+
+def test_a_quota_in_the_text_is_not_exhausted_by_the_word_of_its_kind():
+    error = refused(429, "Resource has been exhausted (e.g. check quota).", code="RESOURCE_EXHAUSTED")
+    assert type(error) is RateLimitError
+
+
 def test_a_400_that_quotes_a_prompt_about_money_stays_what_it_is():
     assert type(refused(400, "cannot parse: 'My card says insufficient balance'")) is BadRequestError
 
@@ -196,6 +220,14 @@ OVERFLOWS = {
     "Bedrock": (400, "Input is too long for requested model."),
     "Groq": (400, "Please reduce the length of the messages or completion."),
     "a gateway": (413, "prompt exceeds the context window"),
+    "Moonshot": (400, "Invalid request: Your request exceeded model token limit: 8192"),
+    "DashScope": (400, "Range of input length should be [1, 30720]"),
+    "SiliconFlow": (400, "max_total_tokens (20000) must be less than or equal to max_seq_len (16384)"),
+    "GitHub Models": (413, "tokens_limit_reached: Request body too large for gpt-4o model. Max size: 8000 tokens."),
+    "Ark": (400, "Total tokens of image and text exceed max message tokens"),
+    "xAI": (400, "This model's maximum prompt length is 131072 but the request contains 150000 tokens."),
+    "Zhipu": (400, "Prompt exceeds max length"),
+    "a server that counts": (400, "The number of prompt tokens (5000) exceeds the maximum allowed (4096)"),
     "Chinese": (400, "输入超出模型最大上下文长度"),
 }
 
@@ -219,6 +251,8 @@ def test_a_context_overflow_is_known_by_its_kind(kind: dict):
     [
         (400, "max_tokens is too large: 99999. This model supports at most 16384 completion tokens", BadRequestError),
         (400, "Invalid 'user_id': string too long", BadRequestError),
+        (400, "messages[0]: the request header is too long", BadRequestError),
+        (400, "the conversation title is too long", BadRequestError),
         (422, "Failed to deserialize the JSON body", UnprocessableEntityError),
         (500, "internal error", InternalServerError),
         (429, "prompt is too long for the rate limit", RateLimitError),
@@ -254,6 +288,11 @@ def test_only_deepseeks_own_words_refuse_a_key_for_good(wire: bytes, refuses: bo
         (b'{"detail": [{"loc": ["body"], "msg": "field required"}, {"msg": "no"}]}', "field required; no"),
         (b'{"object": "error", "message": "no such model", "code": 400}', "no such model"),
         (b'{"type": "error", "error": {"type": "invalid_request_error", "message": "no"}}', "400: no"),
+        (b'[{"error": {"code": 400, "message": "no such key", "status": "INVALID_ARGUMENT"}}]', "400: no such key"),
+        (b'{"success": false, "errors": [{"code": 7003, "message": "no route"}], "result": null}', "400: no route"),
+        (b'{"status": 400, "error": "Bad Request", "message": "no model"}', "400: Bad Request: no model"),
+        (b'{"error": null, "message": "no model"}', "400: no model"),
+        (b'{"error": "no model"}', "400: no model"),
     ],
 )
 def test_a_message_is_found_where_each_server_has_it(wire: bytes, said: str):

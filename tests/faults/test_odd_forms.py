@@ -17,6 +17,7 @@ from servers import (
     LAST_CHUNK,
     OPENING,
     STREAM_HEAD,
+    USAGE,
     Script,
     Serve,
     answer,
@@ -28,7 +29,15 @@ from servers import (
     said,
 )
 
-from deepseek_async import APIResponseValidationError, AsyncDeepSeek, Cache, ContentFilter, StreamInterruptedError
+from deepseek_async import (
+    AnswerEnd,
+    APIResponseValidationError,
+    AsyncDeepSeek,
+    Cache,
+    ContentFilter,
+    NotFoundError,
+    StreamInterruptedError,
+)
 from deepseek_async.batch.review.output import Output
 
 KEEPS = {"temperature": 0, "thinking": {"type": "disabled"}}
@@ -277,3 +286,65 @@ async def test_an_ending_that_nobody_knows_is_bought_once_and_has_the_text(
     )
     error = await failure_of(connect(server), stream=stream)
     assert (error.text, error.retryable, len(server.requests)) == ("half", False, 1)
+
+
+OFF = {"code": 502, "message": "the provider went away"}
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["beside the choices", "in one"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_error_beside_choices_is_told_and_may_be_tried_again(
+    serve: Serve, connect: Connect, inside: bool, stream: bool
+):
+    body = chunk({"content": ""}, "error") if stream else answer("", finish_reason="error")
+    (body["choices"][0] if inside else body)["error"] = OFF
+    again = streaming(OPENING, said("Hello"), ending(), DONE) if stream else [ANSWER]
+    server = await serve(streaming(OPENING, event(body), DONE) if stream else [response(body)], again)
+    assert await said_by(connect(server), stream=stream) == "Hello"
+    assert len(server.requests) == 2
+
+
+async def test_an_error_beside_choices_after_content_names_what_broke_and_keeps_the_text(
+    serve: Serve, connect: Connect
+):
+    server = await serve(streaming(OPENING, said("half"), event({**chunk({}, "error"), "error": OFF}), DONE))
+    error = await failure_of(connect(server), stream=True)
+    assert (error.text, error.status_code, len(server.requests)) == ("half", 502, 1)
+    assert OFF["message"] in str(error)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_error_that_is_not_wrapped_is_what_it_says(serve: Serve, connect: Connect, stream: bool):
+    body = {"object": "error", "message": "no such model", "type": "NotFoundError", "param": None, "code": 404}
+    server = await serve(streaming(event(body), DONE) if stream else [response(body)])
+    error = await failure_of(connect(server), stream=stream)
+    assert isinstance(error, NotFoundError)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("blank", ["", " ", "null", "None"])
+async def test_chunks_that_say_in_another_word_that_the_answer_goes_on_end_nothing(
+    serve: Serve, connect: Connect, blank: str
+):
+    pieces = [event(chunk({"content": piece}, blank)) for piece in ("Hel", "lo", "")]
+    server = await serve(streaming(*pieces, event(chunk({}, "stop")), event(chunk({}, blank, usage=USAGE)), DONE))
+    async with await open_stream(connect(server)) as stream:
+        ends = [found async for found in stream.events() if isinstance(found, AnswerEnd)]
+    assert [end.finish_reason for end in ends] == ["stop"]
+    assert stream.completion.choices[0].message.content == "Hello"
+
+
+async def test_a_stream_of_which_no_chunk_ended_it_is_cut_off(serve: Serve, connect: Connect):
+    server = await serve(streaming(event(chunk({"content": "half"}, "")), DONE))
+    error = await failure_of(connect(server), stream=True)
+    assert isinstance(error, StreamInterruptedError)
+    assert error.text == "half"
+
+
+async def test_a_blank_ending_lets_nothing_out_that_a_filter_holds_back(serve: Serve, connect: Connect):
+    pieces = [event(chunk({"content": piece}, "")) for piece in ("write to jane@exam", "ple.com today")]
+    server = await serve(streaming(OPENING, *pieces, ending(), DONE))
+    client = connect(server, content_filter=ContentFilter(personal="redact"))
+    async with await open_stream(client) as stream:
+        shown = "".join([text async for text in stream.text_deltas()])
+    assert shown == stream.completion.choices[0].message.content == "write to [email] today"
