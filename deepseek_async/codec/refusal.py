@@ -7,7 +7,6 @@ came as ``application/octet-stream``), so the type header is not asked.
 from __future__ import annotations
 
 import email.utils
-import math
 import re
 from codecs import BOM_UTF8
 from collections.abc import Mapping
@@ -33,6 +32,7 @@ from deepseek_async.errors import (
 from deepseek_async.quotation import plain
 from deepseek_async.redaction import redact
 from deepseek_async.types.json_text import read
+from deepseek_async.types.number_text import number_in
 
 MAX_QUOTED: Final = 2048
 """Characters of a server's message kept in an error; some messages echo the prompt."""
@@ -73,7 +73,7 @@ _ADVICE: Final = {
     503: "the API is overloaded; try again later",
 }
 
-_CONCURRENCY: Final = re.compile(r"concurrency is (\d{1,9}).*?limit of (\d{1,9})", re.DOTALL)
+_CONCURRENCY: Final = re.compile(r"concurrency is ([0-9]{1,9}).*?limit of ([0-9]{1,9})", re.DOTALL)
 # In steps of which each is linear: a page of nothing but "<style" must not hold up the event loop.
 _END_OF_CODE: Final = re.compile(r"</(?:style|script)\s*>", re.IGNORECASE)
 _CODE: Final = re.compile(r"<(?:style|script)\b.*", re.DOTALL | re.IGNORECASE)
@@ -125,8 +125,8 @@ def refusal_in_stream(error: Any, headers: Mapping[str, str], *, now: float) -> 
 
 def _status(code: object) -> int | None:
     """A status inside an error object; litellm writes it as a text."""
-    if isinstance(code, str) and len(code) == 3 and code.isdecimal():
-        code = int(code)
+    if isinstance(code, str):
+        code = number_in(code)
     return code if isinstance(code, int) and 400 <= code < 600 else None
 
 
@@ -290,11 +290,8 @@ def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
 def _seconds(value: str | None) -> float | None:
     if not value or sum(character.isdigit() for character in value) > 10:
         return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        return None
-    return seconds if math.isfinite(seconds) and 0 <= seconds < 1e10 else None
+    seconds = number_in(value)
+    return seconds if seconds is not None and 0 <= seconds < 1e10 else None
 
 
 def _timestamp(value: str | None) -> float | None:

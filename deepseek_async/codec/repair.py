@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import suppress
-from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import Any, Final
 
@@ -20,6 +18,7 @@ from msgspec import inspect
 from deepseek_async.codec.spelled import is_nothing, parted, text_of
 from deepseek_async.types.answer import OURS, Answer, Counters, counters_in
 from deepseek_async.types.json_text import write
+from deepseek_async.types.number_text import number_in
 
 MOST_NOTES: Final = 20
 """Of one answer. One that is odd throughout would be told longer than it is."""
@@ -265,10 +264,7 @@ def _whole(value: Any) -> Any:
 
 def _number(value: Any) -> Any:
     if isinstance(value, str):
-        with suppress(ValueError):
-            return int(value)
-        with suppress(ValueError):
-            return float(value)
+        value = number_in(value)
     return value if isinstance(value, int | float) and not isinstance(value, bool) else _MISFIT
 
 
@@ -280,10 +276,8 @@ def _switch(value: Any) -> Any:
 
 
 def _money(value: Any) -> Any:
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        with suppress(InvalidOperation):
-            if Decimal(str(value).strip()).is_finite():
-                return value if isinstance(value, str) else str(value)
+    if isinstance(value, str | int | float) and not isinstance(value, bool) and number_in(str(value)) is not None:
+        return str(value)
     return _MISFIT
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Self, get_args
 
@@ -11,6 +10,7 @@ import msgspec
 
 from deepseek_async.redaction import mask_known
 from deepseek_async.types.json_text import read, write
+from deepseek_async.types.number_text import number_in
 
 if TYPE_CHECKING:
     from deepseek_async.types.usage import BilledAttempt, CompletionUsage
@@ -124,8 +124,7 @@ def counters_in(sent: Any, kind: type[msgspec.Struct]) -> dict[str, Any] | None:
 
 def _whole_number(value: Any) -> int | None:
     if isinstance(value, str):
-        with suppress(ValueError):  # numbers sent as text are numbers
-            value = float(value)
+        value = number_in(value)  # numbers sent as text are numbers
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124  NaN
         return None
     return int(max(-_MOST_COUNTED, min(value, _MOST_COUNTED)))
