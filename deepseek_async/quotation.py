@@ -17,7 +17,16 @@ def quote(wire: bytes, limit: int = 200) -> str:
 
 
 def plain(text: str) -> str:
-    """``text`` on one line, without characters that a terminal would obey."""
+    """``text`` on one line, with what a terminal would obey, and what cannot be seen, written out: ``\\u001b``."""
     if text.isprintable():
         return text.strip()
-    return "".join(character if character.isprintable() else " " for character in text).strip()
+    return "".join(
+        character if character.isprintable() else " " if character.isspace() else written_out(character)
+        for character in text
+    ).strip()
+
+
+def written_out(character: str) -> str:
+    """One character as JSON escapes it, so that a text in JSON stays what it is."""
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

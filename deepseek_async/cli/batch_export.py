@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from deepseek_async.cli.asked_rows import Input, asked_rows, what_is_missing
 from deepseek_async.cli.row_flags import RowFlags
 from deepseek_async.cli.standard_streams import STANDARD
-from deepseek_async.cli.terminal import say
+from deepseek_async.cli.terminal import data_output, say
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.figures import counted
 
@@ -80,7 +80,7 @@ def run(
         if form == "parquet":
             raise ConfigurationError("Parquet is written to a file: name one with -o")
         check_stream(sys.stdout.buffer, *inputs)
-        export(asked, sys.stdout.buffer, form or "jsonl", content_only=content_only, spreadsheet_safe=spreadsheet_safe)
+        export(asked, data_output(), form or "jsonl", content_only=content_only, spreadsheet_safe=spreadsheet_safe)
         _say_what_is_missing(asked)
         return 0
     chosen = form or format_of(target)

@@ -47,7 +47,7 @@ def run(
     asked = asked_rows(output, source, rows)
     figures = _figures(asked, account_of(asked, prices()), writer_of(output))
     if as_json:
-        sys.stdout.write(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(harmless(json.dumps(figures, indent=2, ensure_ascii=False)) + "\n")
     else:
         for line in _lines(figures, asked):
             sys.stdout.write(harmless(line) + "\n")

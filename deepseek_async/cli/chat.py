@@ -20,7 +20,8 @@ the conversation, marked as cut off. If you have seen nothing yet, the
 question is taken back. Ctrl-D or /quit leaves, /new begins a new conversation.
 
 With a prompt, or with text piped in, there is one answer, and it alone is
-written to stdout."""
+written to stdout. Control characters in it are written out, as \\u001b, unless
+--raw is given and stdout is no terminal."""
 
 EXAMPLES: Final = """\
 For example:
@@ -36,6 +37,10 @@ def chat(
     model: Annotated[str | None, Parameter(help="Default: deepseek-flash.")] = None,
     system: Annotated[str | None, Parameter(help="What the model is told before the conversation.")] = None,
     thinking: Annotated[Thinking | None, Parameter(help="Reasoning; the API's default is on.")] = None,
+    raw: Annotated[
+        bool,
+        Parameter(negative=(), show_default=False, help="Into a file or pipe: control characters as they came."),
+    ] = False,
     connection: Connection | None = None,
 ) -> int:
     interactive = prompt is None and sys.stdin.isatty()
@@ -55,5 +60,5 @@ def chat(
     parameters: dict[str, Any] = {"model": model or DEFAULT_MODEL, **thinking_parameter(thinking)}
     history = History(system)
     if prompt is not None:
-        return ask_once(client, history, parameters, prompt)
-    return talk(client, history, parameters)
+        return ask_once(client, history, parameters, prompt, raw=raw)
+    return talk(client, history, parameters, raw=raw)

@@ -57,13 +57,20 @@ class History:
         return True
 
 
-def ask_once(client: AsyncDeepSeek, history: History, parameters: Mapping[str, Any], prompt: str) -> int:
+def ask_once(
+    client: AsyncDeepSeek,
+    history: History,
+    parameters: Mapping[str, Any],
+    prompt: str,
+    *,
+    raw: bool = False,
+) -> int:
     """One question. Returns the exit code."""
     history.ask(prompt)
 
     async def ask() -> None:
         async with client:
-            await _answer(client, history, parameters, Screen())
+            await _answer(client, history, parameters, Screen(raw=raw))
 
     with runner() as loop:
         try:
@@ -73,7 +80,7 @@ def ask_once(client: AsyncDeepSeek, history: History, parameters: Mapping[str, A
     return 0
 
 
-def talk(client: AsyncDeepSeek, history: History, parameters: Mapping[str, Any]) -> int:
+def talk(client: AsyncDeepSeek, history: History, parameters: Mapping[str, Any], *, raw: bool = False) -> int:
     """Questions and answers until the user leaves. Returns the exit code.
 
     The loop stands still while the user types. That is fine: nothing is in flight then, and a connection that
@@ -93,7 +100,7 @@ def talk(client: AsyncDeepSeek, history: History, parameters: Mapping[str, Any])
                     say("a new conversation")
                 elif prompt:
                     history.ask(prompt)
-                    _show_answer(loop, client, history, parameters)
+                    _show_answer(loop, client, history, parameters, Screen(raw=raw))
         finally:
             loop.run(client.aclose())
 
@@ -125,8 +132,8 @@ def _show_answer(
     client: AsyncDeepSeek,
     history: History,
     parameters: Mapping[str, Any],
+    screen: Screen,
 ) -> None:
-    screen = Screen()
     try:
         loop.run(_answer(client, history, parameters, screen))
     except KeyboardInterrupt:

@@ -11,9 +11,11 @@ from deepseek_async.cli.terminal import harmless
 
 
 class Screen:
-    """One answer on its way to the user."""
+    """One answer on its way to the user; ``raw`` leaves it as it came where it goes to no terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, raw: bool = False) -> None:
+        self._raw = raw and not sys.stdout.isatty()
+        self._held = ""
         # Between the pieces of an answer rich must not wrap, colour numbers or read brackets as markup.
         self._aside = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
         self._visible = sys.stderr.isatty()
@@ -36,12 +38,14 @@ class Screen:
         if piece:
             self._end_reasoning()
             self._text.append(piece)
-            sys.stdout.write(harmless(piece))
+            sys.stdout.write(piece if self._raw else self._shown(piece))
             sys.stdout.flush()
 
     def end(self) -> None:
         """Close the last line."""
         self._end_reasoning()
+        sys.stdout.write(harmless(self._held))
+        self._held = ""
         if self._text:
             sys.stdout.write("\n")
             sys.stdout.flush()
@@ -50,6 +54,12 @@ class Screen:
         """Show a grey line about the answer, if there is a terminal."""
         if self._visible:
             self._aside.print(Text(harmless(line), style="dim"))
+
+    def _shown(self, piece: str) -> str:
+        piece = self._held + piece
+        # Half of a line's end, whose other half comes with the next piece.
+        self._held = "\r" if piece.endswith("\r") else ""
+        return harmless(piece.removesuffix("\r"))
 
     def _end_reasoning(self) -> None:
         if self._reasoning:

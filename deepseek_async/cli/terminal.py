@@ -2,21 +2,54 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final, TextIO
+from typing import Any, BinaryIO, Final, TextIO, cast
 
+from deepseek_async.quotation import written_out
 from deepseek_async.redaction import redact
 
-# Everything that a terminal obeys, C1 controls included, but line feed and tab.
-_CONTROLS: Final = {code: None for code in (*range(32), *range(127, 160)) if code not in {9, 10}}
+# Everything that a terminal obeys, C1 controls included, but line feed and tab; and what has text read backwards:
+# embeddings, overrides and isolates of writing direction (Unicode Bidirectional Algorithm, 2).
+_OBEYED: Final = (*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_WRITTEN_OUT: Final = {code: written_out(chr(code)) for code in _OBEYED if code not in {9, 10}}
 
 
 def harmless(text: str) -> str:
-    """``text`` without control characters: what a server sends must not move cursors or set titles."""
-    return text.translate(_CONTROLS)
+    """``text`` with control characters written out: what a server sends must not move cursors or set titles."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+    return text.translate(_WRITTEN_OUT)
+
+
+def data_output() -> BinaryIO:
+    """Standard output for data: as it is, or harmless where people look at it."""
+    return cast("BinaryIO", _Shown()) if sys.stdout.isatty() else sys.stdout.buffer
+
+
+class _Shown(io.RawIOBase):
+    """A stream of UTF-8 to the terminal."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, wire: Any) -> int:
+        text = self._held + self._decoder.decode(bytes(wire))
+        # Half of a line's end.
+        self._held = "\r" if text.endswith("\r") else ""
+        sys.stdout.write(harmless(text.removesuffix("\r")))
+        return len(wire)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
 
 
 def one_line(text: str, limit: int = 500) -> str:

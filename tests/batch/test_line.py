@@ -64,7 +64,7 @@ def test_a_refused_row_keeps_status_and_reason():
     line = json.loads(encode_line(BatchResult(index=0, error=error, attempts=1), "a", 1))
 
     assert line["response"] == {"status_code": 400, "request_id": "trace", "body": {"error": {"message": "no way"}}}
-    assert line["error"] == {"code": "BadRequestError", "message": "400: no [31m way", "retryable": False}
+    assert line["error"] == {"code": "BadRequestError", "message": "400: no\\u001b[31m way", "retryable": False}
 
 
 @pytest.mark.parametrize("error", [APIConnectionError("reset"), InputFormatError("in, line 3: not JSON")])

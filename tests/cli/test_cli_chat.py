@@ -47,13 +47,34 @@ def test_an_empty_question_is_wrong_usage(refused: Callable[..., str], monkeypat
     assert refused("chat", "") == "error: the prompt is empty\n"
 
 
-async def test_terminal_escapes_of_the_answer_are_taken_out(command: CommandLine, serve: Serve):
+async def test_terminal_escapes_of_the_answer_are_written_out(command: CommandLine, serve: Serve):
     await serve()
 
-    ended = await command.run("chat", "x\x1b]0;owned\x07y\x9b2Jz\tt\nn")
+    ended = await command.run("chat", "x\x1b]0;owned\x07y\x9b2Jz\tt\nn\u202etxt")
 
-    assert "Answer to: x]0;ownedy2Jz\tt\nn" in ended.out
-    assert not {"\x1b", "\x07", "\x9b"} & set(ended.out)
+    assert "Answer to: x\\u001b]0;owned\\u0007y\\u009b2Jz\tt\nn\\u202etxt" in ended.out
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(ended.out)
+
+
+async def test_a_pipe_gets_the_answer_as_it_is_when_asked_raw(command: CommandLine, serve: Serve):
+    await serve()
+
+    ended = await command.run("chat", "--raw", "x\x1b[31my\r\nz\u202etxt")
+
+    assert "Answer to: x\x1b[31my\r\nz\u202etxt" in ended.out.replace("\n", "\r\n").replace("\r\r", "\r")
+
+
+async def test_a_terminal_gets_no_escapes_of_an_answer_even_when_asked_raw(
+    command: CommandLine,
+    serve: Serve,
+    terminal: Terminal,
+):
+    await serve()
+    process = await terminal.start(command, "chat", "--raw", "x\x1b]0;owned\x07y\u202etxt")
+    await terminal.end_of(process)
+
+    assert "x\\u001b]0;owned\\u0007y\\u202etxt" in terminal.shown
+    assert not {"\x07", "\u202e"} & set(terminal.shown)
 
 
 async def test_an_answer_that_the_terminal_cannot_spell_is_no_traceback(command: CommandLine, serve: Serve):

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import sys
+import unicodedata
 
 import pytest
 import uvloop
 from command_line import CommandLine, Serve, Terminal
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deepseek_async.batch import Progress
 from deepseek_async.cli.connection import Connection
 from deepseek_async.cli.process import runner
 from deepseek_async.cli.progress import Speed
 from deepseek_async.cli.terminal import columns, harmless, one_line
+from deepseek_async.codec.refusal import refusal
 from deepseek_async.figures import dollars, duration
+from deepseek_async.quotation import plain
 from deepseek_async.simulator import Fault, FaultKind
 
 RUN = ("batch", "run", "in.jsonl", "-o", "out.jsonl")
@@ -88,9 +94,54 @@ def test_text_of_a_server_moves_no_cursor():
 
     assert not set(harmless(every)) & {chr(code) for code in (*range(9), *range(11, 32), *range(127, 160))}
     assert harmless("a\tb\nc é 漢 🎉") == "a\tb\nc é 漢 🎉"
-    assert one_line(" a\r\n\x1b[2Jb  c ") == "a [2Jb c"
+    assert one_line(" a\r\n\x1b[2Jb  c ") == "a \\u001b[2Jb c"
+    assert harmless("a\r\nb\rc") == "a\nb\\u000dc"
     assert one_line("x" * 20, 10) == "x" * 9 + "…"
     assert one_line("key sk-abcdefgh12345678 here") == "key sk-… here"
+
+
+@pytest.mark.parametrize("name", ["LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"])
+def test_text_of_a_server_is_not_read_backwards(name: str):
+    (mark,) = (sign for sign in map(chr, range(0x2000, 0x2070)) if unicodedata.bidirectional(sign) == name)
+    shown = f"\\u{ord(mark):04x}"
+    assert harmless(f"safe{mark}exe") == f"safe{shown}exe"
+    assert plain(f"safe{mark}exe") == f"safe{shown}exe"
+    error = refusal(400, {}, json.dumps({"error": {"message": f"a{mark}b", "type": f"c{mark}d"}}).encode(), now=0.0)
+    assert mark not in f"{error} {error.type} {error.body}"
+    assert f"a{shown}b" in str(error)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+async def test_rows_are_exported_as_they_are_and_shown_without_escapes(
+    command: CommandLine,
+    serve: Serve,
+    terminal: Terminal,
+    form: str,
+):
+    await serve()
+    command.write("in.jsonl", json.dumps({"custom_id": "a", "prompt": "x\x1b]0;owned\x07y\x9b2J\u202etxt"}))
+    await command.run("batch", "run", "in.jsonl", "-o", "out.jsonl")
+    exported = await command.run("batch", "export", "out.jsonl", "--format", form)
+    process = await terminal.start(command, "batch", "export", "out.jsonl", "--format", form)
+    await terminal.end_of(process)
+
+    assert "\x9b2J\u202etxt" in exported.out
+    assert "\\u009b2J\\u202etxt" in terminal.shown
+    assert not {"\x07", "\x9b", "\u202e", "\x1b"} & set(terminal.shown)
+
+
+@given(st.text())
+def test_what_is_written_out_in_json_is_what_it_was(text: str):
+    wire = json.dumps({"text": text}, ensure_ascii=False)
+    assert json.loads(harmless(wire)) == {"text": text}
+
+
+@given(st.text())
+def test_any_text_is_shown_without_what_a_terminal_obeys(text: str):
+    shown = harmless(text)
+    assert not any(unicodedata.category(sign) == "Cc" for sign in shown if sign not in "\t\n")
+    assert not any(unicodedata.bidirectional(sign) in {"LRO", "RLO", "LRE", "RLE", "LRI", "RLI"} for sign in shown)
+    assert plain(text).isprintable()
 
 
 @pytest.mark.parametrize(
@@ -109,7 +160,7 @@ def test_durations_are_told_in_fitting_units(seconds: float, shown: str):
 
 
 def test_columns_are_as_wide_as_their_widest_cell():
-    assert columns([("a", "bb"), ("ccc", "d\x1b")]) == "a    bb\nccc  d\n"
+    assert columns([("a", "bb"), ("ccc", "d\x1b")]) == "a    bb\nccc  d\\u001b\n"
 
 
 def test_speed_is_that_of_the_last_seconds():

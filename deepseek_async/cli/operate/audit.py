@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
 
-from deepseek_async.cli.terminal import columns
+from deepseek_async.cli.terminal import columns, harmless
 
 ABOUT: Final = """\
 Find calls in the audit log; one line of JSON each, oldest first.
@@ -59,7 +59,7 @@ def query(
     found = lines(folder or audit_folder(), wanted)
     if by is None:
         for line in found:
-            sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+            sys.stdout.write(harmless(json.dumps(line, ensure_ascii=False)) + "\n")
         return 0
     rows: list[tuple[str, ...]] = [(by, "calls", "errors", "tokens in", "tokens out", "cost $", "score")]
     for name, total in totals(found, by).items():
