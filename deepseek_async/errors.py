@@ -174,8 +174,8 @@ class APIConnectionError(APIError):
     lost (broke off), protocol (not proper HTTP), descriptors (this process may open no more sockets), closed (the
     client was closed) or forked (the answer is read by the process that this one was forked from)."""
     reused: bool = False
-    """Whether it broke before any byte of a response on a connection that had served an earlier request: the
-    server had closed it while it was idle, and saw nothing of this attempt."""
+    """Whether it broke before any byte of a response, and at once, on a connection that had served an earlier
+    request: the server had closed it while it was idle, and saw nothing of this attempt."""
 
 
 class APITimeoutError(APIConnectionError):

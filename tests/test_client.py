@@ -22,24 +22,26 @@ MESSAGES = [{"role": "user", "content": "Hi"}]
 def served():
     """A scripted server on a loop and a thread of its own, for tests that run event loops themselves."""
     started = threading.Event()
+    ended = asyncio.Event()
     found: list[ScriptedServer] = []
     loop = asyncio.new_event_loop()
 
-    async def serve() -> ScriptedServer:
-        return await ScriptedServer([[ANSWER]]).__aenter__()
+    async def serve() -> None:
+        async with ScriptedServer([[ANSWER]]) as server:
+            found.append(server)
+            started.set()
+            await ended.wait()
 
     def run() -> None:
+        # In one go: while a loop is not running, time passes for the others that wait for what it should do.
         asyncio.set_event_loop(loop)
-        found.append(loop.run_until_complete(serve()))
-        started.set()
-        loop.run_forever()
+        loop.run_until_complete(serve())
 
     thread = threading.Thread(target=run)
     thread.start()
     started.wait(120)
     yield found[0]
-    asyncio.run_coroutine_threadsafe(found[0].stop(), loop).result(120)
-    loop.call_soon_threadsafe(loop.stop)
+    loop.call_soon_threadsafe(ended.set)
     thread.join(120)
     loop.close()
 

@@ -13,7 +13,7 @@ from deepseek_async.errors import APIConnectionError, APIError
 from deepseek_async.quotation import plain
 from deepseek_async.redaction import redact
 from deepseek_async.transport.http1 import HTTPViolation, ResponseParser
-from deepseek_async.transport.reuse import Reuse
+from deepseek_async.transport.reuse import UNSEEN, Reuse
 from deepseek_async.transport.unread import below, look_at, peek, read_rest_of_tls, rest_of
 
 _HIGH_WATER: Final = 1 << 20
@@ -23,7 +23,7 @@ _ONE_WRITE: Final = 64 * 1024
 """Bytes of a request body up to which copying it behind the head is cheaper than a second write."""
 
 _MOMENT: Final = 0.02
-"""Seconds since its last read within which a connection is used again without a look, which takes 0.4 µs on its own and
+"""Seconds since its last use within which a connection is used again without a look, which takes 0.4 µs on its own and
 2 to 4 µs among much else: a loop that turns reads what comes."""
 
 _LAST_BYTES: Final = 1.0
@@ -38,6 +38,7 @@ class Channel(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_active_at",
         "_below",
         "_blocks",
         "_connection",
@@ -53,7 +54,6 @@ class Channel(asyncio.Protocol):
         "_parser",
         "_paused",
         "_plain",
-        "_read_at",
         "_reuse",
         "_silent",
         "_size",
@@ -83,7 +83,7 @@ class Channel(asyncio.Protocol):
         if not self._plain:
             read_rest_of_tls(self._transport)
         self._now = asyncio.get_running_loop().time
-        self._read_at = 0.0
+        self._active_at = 0.0  # when something was read or sent
         self._parser: ResponseParser | None = None
         self._connection: Connection | None = None
         self._blocks: list[bytes] = []
@@ -104,7 +104,7 @@ class Channel(asyncio.Protocol):
         reuse = self._reuse
         if self._generation != reuse.generation or (reuse.doubted_until and reuse.is_doubtful()):
             return False
-        if self._now() - self._read_at < _MOMENT or not self._look(0):
+        if self._now() - self._active_at < _MOMENT or not self._look(0):
             return True
         if self._plain and (brought := peek(self._transport)):
             reuse.unasked(self._origin, brought)
@@ -124,6 +124,7 @@ class Channel(asyncio.Protocol):
 
     def write(self, head: bytes, body: bytes | None) -> None:
         """Send a request. What the server does not take at once waits in the transport; nothing is awaited."""
+        self._active_at = self._now()
         self._large = body is not None and len(body) >= _ONE_WRITE
         if body is None:
             self._transport.write(head + b"\r\n\r\n")
@@ -170,7 +171,7 @@ class Channel(asyncio.Protocol):
             self._transport.abort()
             return
         self._silent = False
-        self._read_at = self._now()
+        self._active_at = self._now()
         try:
             block = parser.feed(data)
         except HTTPViolation as violation:
@@ -204,7 +205,7 @@ class Channel(asyncio.Protocol):
             said = plain(redact(str(exc)))[:200] if exc is not None else "the server closed the connection"
             when = "before it answered" if self._silent else "in the middle of the response"
             lost = self._broken(f"the connection to {self._origin} was lost {when}: {said}")
-            if self.used and self._silent:
+            if self.used and self._silent and self._now() - self._active_at < UNSEEN:
                 lost.reused = True
                 self._reuse.found_dead()
             self.fail(lost)

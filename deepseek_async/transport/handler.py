@@ -9,6 +9,7 @@ from typing import Any, Final
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
+from deepseek_async.transport.reuse import UNSEEN
 from deepseek_async.transport.unread import look_at, read_rest_of_tls, rest_of
 
 READ_BUFFER: Final = 64 * 1024
@@ -37,6 +38,7 @@ class StrictHandler(ResponseHandler):
         super().__init__(loop=loop)
         self._requests = 0
         self._silent = True  # whether nothing has come since the request
+        self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop. Only asyncio's own transport without TLS has a read buffer to be made smaller."""
@@ -51,6 +53,7 @@ class StrictHandler(ResponseHandler):
         """Called by aiohttp before each request."""
         self._requests += 1
         self._silent = True
+        self._sent_at = self._loop.time()
         super().set_response_params(**parameters)
 
     def data_received(self, data: bytes) -> None:
@@ -67,7 +70,8 @@ class StrictHandler(ResponseHandler):
         payload = self._payload
         if isinstance(exc, OSError):
             self._read_rest()
-        if self._requests > 1 and self._silent and isinstance(exc, aiohttp.ClientConnectionError):
+        stale = self._requests > 1 and self._silent and self._loop.time() - self._sent_at < UNSEEN
+        if stale and isinstance(exc, aiohttp.ClientConnectionError):
             exc = StaleConnectionError()
         super().set_exception(exc, *cause)
         if payload is not None and not payload.is_eof() and payload.exception() is None:

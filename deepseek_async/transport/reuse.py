@@ -6,6 +6,10 @@ import asyncio
 import logging
 from typing import Final
 
+UNSEEN: Final = 2.0
+"""Seconds after a request within which the loss of a kept connection says that it had been dead before: whoever has
+forgotten a connection says so at once. Later the server may have been at work on the request, and have billed it."""
+
 _DOUBT: Final = 60.0
 """Seconds for which connections serve once only, after one brought what nobody had asked for."""
 

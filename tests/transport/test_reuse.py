@@ -139,6 +139,20 @@ async def test_after_a_dead_connection_the_next_attempt_takes_a_fresh_one(serve:
     assert server.requests[-1].connection == 6
 
 
+@KINDS
+async def test_a_connection_that_is_lost_while_the_server_works_had_not_been_dead(serve: Serve, opened, kind):
+    """The request may have been billed: it is not sent again as if nobody had seen it."""
+    late = asyncio.Event()
+    server = await serve([response(b"ok")], [late, CLOSE])
+    transport = opened(kind, server.url)
+    await asked(transport)
+    asyncio.get_running_loop().call_later(10, late.set)
+    with pytest.raises(APIConnectionError) as caught:
+        await asked(transport)
+    assert [request.connection for request in server.requests] == [1, 1]
+    assert not caught.value.reused
+
+
 async def test_whoever_was_idle_when_a_connection_was_found_dead_is_not_used_again(serve: Serve, opened):
     server, together = await gated(serve)
     transport = opened(Pool, server.url)
