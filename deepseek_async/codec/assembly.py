@@ -279,6 +279,8 @@ class Assembly(msgspec.Struct, gc=False):
                     progress = True
                 elif delta.refusal or delta.function_call is not None:
                     progress = _add_rest(growing, delta) or progress
+                if delta.reasoning is not None:
+                    _rename(delta)
                 if delta.reasoning_content is not None:
                     progress = _add_reasoning(growing, delta.reasoning_content) or progress
                 if delta.tool_calls:
@@ -340,6 +342,12 @@ def says(delta: ChoiceDelta) -> bool:
     """Whether ``delta`` carries anything that the model said or thought."""
     said = delta.content or delta.reasoning_content or delta.tool_calls or delta.refusal or delta.function_call
     return bool(said)
+
+
+def _rename(delta: ChoiceDelta) -> None:
+    """Let ``delta`` tell its reasoning under DeepSeek's name, once: some send it under both."""
+    delta.reasoning_content = delta.reasoning_content or delta.reasoning
+    delta.reasoning = None
 
 
 def _add_reasoning(growing: _Growing, text: str) -> bool:

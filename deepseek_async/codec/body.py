@@ -197,6 +197,8 @@ class CompletionDecoder(ChoicesDecoder[ChatCompletion]):
             choice.message._origin = (wire, ("choices", position, "message"))  # noqa: SLF001
             if choice.finish_reason not in finish_reason.COMPLETE:
                 finish_reason.name(choices)
+        if _REASONING in wire:
+            _tell_reasoning(completion)
         return completion
 
     def _decode_otherwise(self, wire: bytes) -> ChatCompletion:
@@ -204,7 +206,20 @@ class CompletionDecoder(ChoicesDecoder[ChatCompletion]):
         for choice in completion.choices:
             if choice._origin is not None:  # noqa: SLF001
                 choice.message._origin = (choice._origin[0], (*choice._origin[1], "message"))  # noqa: SLF001
+        _tell_reasoning(completion)
         return completion
+
+
+_REASONING: Final = b'"reasoning"'
+
+
+def _tell_reasoning(completion: ChatCompletion) -> None:
+    """Tell under DeepSeek's name what others call ``reasoning`` (vLLM, OpenRouter, Groq)."""
+    for choice in completion.choices:
+        message = choice.message
+        if message.reasoning_content is None:
+            said = message.to_dict().get("reasoning")
+            message.reasoning_content = said if isinstance(said, str) else None
 
 
 def _chat_reader(events: SSEDecoder) -> StreamReader[Any, ChatCompletion]:

@@ -32,7 +32,7 @@ _NEEDED: Final = frozenset({"choices", "output", "data", "balance_infos"})
 _NUMBERS: Final = frozenset({"embedding", "total_balance"})
 """The same, where a default would be a false answer."""
 
-_SAID: Final = frozenset({"content", "reasoning_content", "text", "arguments", "refusal", "delta"})
+_SAID: Final = frozenset({"content", "reasoning_content", "reasoning", "text", "arguments", "refusal", "delta"})
 """Texts that the model wrote: all of JSON can be read as one."""
 
 _WORDS: Final = frozenset({"type", "object", "role"})

@@ -19,7 +19,7 @@ _THOUGHTS: Final = ("thinking", "reasoning")
 def is_nothing(value: Any, name: str) -> bool:
     """Whether ``value``, no text, says in the place of ``name`` that there is none."""
     if value is False:
-        return name in {"reasoning_content", "refusal"}
+        return name in {"reasoning_content", "reasoning", "refusal"}
     return value in ([], {})
 
 

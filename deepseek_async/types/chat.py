@@ -155,6 +155,8 @@ class ChoiceDelta(Part):
     tool_calls: list[ToolCallDelta] | None = None
     refusal: str | None = None
     function_call: FunctionDelta | None = None
+    reasoning: str | None = None
+    """What others call ``reasoning_content`` (vLLM, OpenRouter, Groq); it is told as that, and None here."""
 
 
 class ChunkChoice(Part):

@@ -36,6 +36,7 @@ from deepseek_async import (
     Cache,
     ContentFilter,
     NotFoundError,
+    ReasoningDelta,
     StreamInterruptedError,
 )
 from deepseek_async.batch.review.output import Output
@@ -348,3 +349,35 @@ async def test_a_blank_ending_lets_nothing_out_that_a_filter_holds_back(serve: S
     async with await open_stream(client) as stream:
         shown = "".join([text async for text in stream.text_deltas()])
     assert shown == stream.completion.choices[0].message.content == "write to [email] today"
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["instead", "beside"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_reasoning_is_told_under_one_name_whatever_a_server_calls_it(
+    serve: Serve, connect: Connect, both: bool, stream: bool
+):
+    """vLLM, OpenRouter and Groq call it ``reasoning``; litellm sends it under both names."""
+    thought = {"reasoning": "Let me think"} | ({"reasoning_content": "Let me think"} if both else {})
+    body = answer()
+    body["choices"][0]["message"] |= thought
+    pieces = (event(chunk({"content": "", **thought})), event(chunk({"reasoning": ".", "content": "Hel"})), said("lo"))
+    server = await serve(streaming(OPENING, *pieces, ending(), DONE) if stream else [response(body)])
+    client = connect(server)
+    if not stream:
+        message = (await ask(client)).choices[0].message
+        assert (message.reasoning_content, message.reasoning) == ("Let me think", "Let me think")
+        return
+    async with await open_stream(client) as streamed:
+        told = [found async for found in streamed.events()]
+    assert "".join(piece.text for piece in told if isinstance(piece, ReasoningDelta)) == "Let me think."
+    message = streamed.completion.choices[0].message
+    assert (message.content, message.reasoning_content) == ("Hello", "Let me think.")
+
+
+async def test_reasoning_under_another_name_is_filtered_too(serve: Serve, connect: Connect):
+    pieces = [event(chunk({"reasoning": piece})) for piece in ("ask jane@exam", "ple.com first")]
+    server = await serve(streaming(OPENING, *pieces, said("Hello"), ending(), DONE))
+    async with await open_stream(connect(server, content_filter=ContentFilter(personal="redact"))) as streamed:
+        deltas = [choice.delta async for chunk in streamed for choice in chunk.choices]
+    assert "".join(delta.reasoning_content or "" for delta in deltas) == "ask [email] first"
+    assert {delta.reasoning for delta in deltas} == {None}

@@ -179,7 +179,7 @@ def _record(row: AskedRow) -> dict[str, Any]:
         "index": row.index,
         "custom_id": row.custom_id,
         "content": message.content,
-        "reasoning": message.reasoning_content,
+        "reasoning": message.reasoning if message.reasoning_content is None else message.reasoning_content,
         "tool_calls": calls.decode() if calls and calls != b"null" else None,
         "finish_reason": line.finish_reason,
         "model": line.body.model,

@@ -31,6 +31,7 @@ _WORD: Final = (1 << 64) - 1
 class Message(msgspec.Struct, gc=False):
     content: str | None = None
     reasoning_content: str | None = None
+    reasoning: str | None = None
     tool_calls: msgspec.Raw = msgspec.Raw(b"")
 
 
