@@ -279,10 +279,8 @@ class Assembly(msgspec.Struct, gc=False):
                     progress = True
                 elif delta.refusal or delta.function_call is not None:
                     progress = _add_rest(growing, delta) or progress
-                if delta.reasoning is not None:
-                    _rename(delta)
-                if delta.reasoning_content is not None:
-                    progress = _add_reasoning(growing, delta.reasoning_content) or progress
+                if delta.reasoning_content is not None or delta.reasoning is not None:
+                    progress = _add_reasoning(growing, delta) or progress
                 if delta.tool_calls:
                     growing.calls = growing.calls or _GrowingCalls()
                     growing.calls.add(delta.tool_calls)
@@ -344,15 +342,13 @@ def says(delta: ChoiceDelta) -> bool:
     return bool(said)
 
 
-def _rename(delta: ChoiceDelta) -> None:
-    """Let ``delta`` tell its reasoning under DeepSeek's name, once: some send it under both."""
-    delta.reasoning_content = delta.reasoning_content or delta.reasoning
-    delta.reasoning = None
-
-
-def _add_reasoning(growing: _Growing, text: str) -> bool:
+def _add_reasoning(growing: _Growing, delta: ChoiceDelta) -> bool:
+    if delta.reasoning is not None:
+        # Some send it under both names.
+        delta.reasoning_content, delta.reasoning = delta.reasoning_content or delta.reasoning, None
     if growing.reasoning is None:
         growing.reasoning = Pieces()
+    text = delta.reasoning_content
     if text:
         growing.reasoning.add(text)
     return bool(text)

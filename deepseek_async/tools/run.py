@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
+from itertools import count
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +14,7 @@ from deepseek_async.lint.conversation import LOST_REASONING
 from deepseek_async.tools.calls import call_all
 from deepseek_async.tools.function import FunctionTool
 from deepseek_async.tools.threads import ToolThreads
-from deepseek_async.types import BilledAttempt, ChatCompletion, CompletionUsage
+from deepseek_async.types import BilledAttempt, ChatCompletion, CompletionUsage, ToolCall
 from deepseek_async.types.usage import added, bills_of
 
 DEFAULT_TURNS: Final = 10
@@ -79,7 +80,7 @@ async def run_tools(
         if completion.usage is not None:
             usages.append(completion.usage)
         choice = completion.choices[0]
-        calls = choice.message.tool_calls or []
+        calls = _told_apart(choice.message.tool_calls or [], turn)
         if calls and choice.finish_reason not in ("tool_calls", "stop"):
             # Half an instruction is not carried out.
             raise ToolRunError(
@@ -118,6 +119,16 @@ async def run_tools(
         usage=added(usages),
         billed_attempts=tuple(bills),
     )
+
+
+def _told_apart(calls: list[ToolCall], turn: int) -> list[ToolCall]:
+    """``calls`` with an id each: results are told by it, and some servers send none, or one for all (Gemini)."""
+    seen: set[str] = set()
+    for position, call in enumerate(calls):
+        if not call.id or call.id in seen:
+            call.id = next(name for at in count(position) if (name := f"call_{turn}_{at}") not in seen)
+        seen.add(call.id)
+    return calls
 
 
 def _carrying(

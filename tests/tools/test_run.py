@@ -56,6 +56,26 @@ async def test_the_model_is_told_what_its_calls_returned_until_it_answers(serve:
     assert names == ["double", "shout"]
 
 
+@pytest.mark.parametrize("sent", ["", None, "call"])
+async def test_calls_without_ids_of_their_own_get_some_by_which_their_results_are_told(
+    serve: Serve, connect: Connect, sent: str | None
+):
+    asked = answer(None, finish_reason="tool_calls")
+    asked["choices"][0]["message"]["tool_calls"] = [
+        {"id": sent, "type": "function", "function": {"name": "double", "arguments": f'{{"number": {number}}}'}}
+        for number in range(3)
+    ]
+    server = await serve([response(asked)], [response(asked)], DONE)
+    ran = await run(connect(server), double)
+    assert server.requests[2].json()["messages"] == ran.messages[:-1]
+    for turn in (ran.messages[1:5], ran.messages[5:9]):
+        named = [call["id"] for call in turn[0]["tool_calls"]]
+        assert all(named)
+        assert len(set(named)) == 3
+        assert [message["tool_call_id"] for message in turn[1:]] == named
+        assert [message["content"] for message in turn[1:]] == ["0", "2", "4"]
+
+
 async def test_calls_of_one_turn_run_side_by_side_and_are_answered_in_their_order(serve: Serve, connect: Connect):
     other = asyncio.Event()
 
