@@ -25,6 +25,9 @@ _PARTS: Final = re.compile(r"[A-Za-z0-9]+|\\+|.", re.DOTALL)
 _ENTITIES: Final = {chr(code): name for code, name in html.entities.codepoint2name.items()} | {"'": "apos"}
 
 _known: Final[dict[int, weakref.ref[Known]]] = {}
+_noted: list[tuple[str, ...]] = []
+"""The anchors of all that is known, once somebody has asked for them. Another list whenever that has changed, so that
+what is noted late by another thread is noted where nobody looks any more."""
 
 
 class Known:
@@ -39,8 +42,8 @@ class Known:
     def __init__(self, *values: str) -> None:
         self.values: Final = tuple(_Value.of(value) for value in dict.fromkeys(values) if value.strip())
         name = id(self)
-        # The collector may run this at any moment: it takes no lock.
-        _known[name] = weakref.ref(self, lambda _: _known.pop(name, None))
+        _known[name] = weakref.ref(self, lambda _: _forget(name))
+        _changed()
 
     def __repr__(self) -> str:
         return "<Known …>"
@@ -93,11 +96,19 @@ def redact(text: str, *, cut: bool = False) -> str:
 
     ``cut`` is for a text whose end is missing: it may end in the middle of a key.
     """
-    return _SHAPES.sub(lambda match: f"{match[1] or ''}{MASK}", mask_known(text, cut=cut))
+    text = mask_known(text, cut=cut)
+    # Letters and digits alone have neither shape; ids of requests are such, and there is one for every call.
+    return text if text.isalnum() else _SHAPES.sub(lambda match: f"{match[1] or ''}{MASK}", text)
 
 
 def mask_known(text: str, *, cut: bool = False) -> str:
     """``text`` with the keys of living clients replaced; for data, which may hold what looks like a key and is none."""
+    for anchor in _anchors():
+        if anchor in text:
+            break
+    else:
+        if not cut:
+            return text
     there = [value for value in _values() if value.anchor in text]
     # The longest first: a key may hold another one.
     for value in sorted(there, key=lambda value: -len(value.text)):
@@ -110,7 +121,25 @@ def mask_known(text: str, *, cut: bool = False) -> str:
 
 def is_suspect(wire: bytes) -> bool:
     """Whether ``wire`` may hold what ``redact`` replaces; costs little where it does not."""
-    return b"sk-" in wire or b"earer " in wire or any(value.anchor.encode() in wire for value in _values())
+    return b"sk-" in wire or b"earer " in wire or any(anchor.encode() in wire for anchor in _anchors())
+
+
+def _forget(name: int) -> None:
+    # The collector may run this at any moment: it takes no lock.
+    _known.pop(name, None)
+    _changed()
+
+
+def _changed() -> None:
+    global _noted  # noqa: PLW0603  one for the process
+    _noted = []
+
+
+def _anchors() -> tuple[str, ...]:
+    noted = _noted
+    if not noted:
+        noted.append(tuple({value.anchor for value in _values()}))
+    return noted[0]
 
 
 def _values() -> Iterator[_Value]:
