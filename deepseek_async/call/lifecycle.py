@@ -145,7 +145,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
                 answer = decode(await exchange.read(self.caller.limits.body))
                 failure = None if fault_of is None else fault_of(answer, exchange.response.headers)
             except APIError as error:
-                failure = error
+                # The frames of what reads a body hold it as it came, and it may echo the key.
+                failure = error if exchange is None else without_frames(error)
             except BaseException as error:
                 if exchange is not None:
                     exchange.abandoned()

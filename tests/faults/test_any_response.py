@@ -126,7 +126,7 @@ class World:
             assert isinstance(ended, str | DeepSeekError), repr(ended)
             if isinstance(ended, DeepSeekError):
                 assert str(ended).isprintable()
-                assert SECRET not in everything_shown_by(ended, capture_locals=False)
+                assert SECRET not in everything_shown_by(ended)
             gate = client.caller().gate
             assert (gate.in_flight, gate.waiting) == (0, 0)
             if not isinstance(ended, AuthenticationError | PermissionDeniedError | InsufficientBalanceError):
