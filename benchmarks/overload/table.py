@@ -15,8 +15,8 @@ HEADINGS = (
     "rows failed",
     "people: answers/s",
     "calls answered",
-    "p50",
-    "p99",
+    "p50, s",
+    "p99, s",
 )
 SHARE_OF_BEST = 0.9
 MOST_ATTEMPTS = 1.3
@@ -43,7 +43,11 @@ def page(results: dict[str, Any]) -> str:
         ),
         *(f"- Left out: {reason}" for reason in results["left_out"]),
     ]
-    parts = ["\n".join(lines), *(_scenario(scenario) for scenario in results["scenarios"])]
+    parts = [
+        "\n".join(lines),
+        _summary(results["scenarios"]),
+        *(_scenario(scenario) for scenario in results["scenarios"]),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -95,6 +99,26 @@ def targets(outcome: dict[str, Any]) -> Iterator[tuple[str, bool]]:
         yield f"people: {share:.2f} of the answers of independent retries (at least {AS_MANY})", share >= AS_MANY
 
 
+def _summary(outcomes: list[dict[str, Any]]) -> str:
+    """One line a scenario; each cell is ours / openai-python / independent retries at their best width."""
+    headings = ["", "answers/s", "attempts per answer", "people: calls answered", "p50, s", "p99, s", "promises"]
+    lines = [f"Each cell: {' / '.join(NAMES.values())}, the last two at their best width.", ""]
+    lines += [_line(headings), "|---" * len(headings) + "|"]
+    for outcome in outcomes:
+        scenario = Scenario(outcome)
+        columns = [[""] * 5 for _ in NAMES]
+        for column, contestant in zip(columns, NAMES, strict=True):
+            bulk, users = scenario.bulk(contestant), scenario.users(contestant)
+            if bulk is not None and users is not None:
+                cells = _bulk(bulk, None, scenario.seconds)
+                _, answered, p50, p99 = _users(users, scenario.seconds)
+                column[:] = [cells[0], cells[2], answered, p50, p99]
+        kept = [kept for _, kept in targets(outcome)]
+        together = [" / ".join(cells) for cells in zip(*columns, strict=True)]
+        lines.append(_line([outcome["scenario"], *together, f"{sum(kept)} of {len(kept)} kept"]))
+    return "\n".join(lines)
+
+
 def _scenario(outcome: dict[str, Any]) -> str:
     scenario = Scenario(outcome)
     best = scenario.bulk("independent")
@@ -134,7 +158,7 @@ def _users(users: dict[str, Any], seconds: float) -> list[str]:
     return [
         f"{users['answered'] / seconds:.1f}",
         f"{users['answered'] / calls:.0%}" if calls else "",
-        *(f"{users[key]:.2f} s" if key in users else "" for key in ("p50_s", "p99_s")),
+        *(f"{users[key]:.2f}" if key in users else "" for key in ("p50_s", "p99_s")),
     ]
 
 
