@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from deepseek_async.batch import BatchReport, BatchResult
     from deepseek_async.cache import Cache
     from deepseek_async.call.retry import RetryPolicy
-    from deepseek_async.call.stream import ChatCompletionStream, CompletionStream, ResponseStream
+    from deepseek_async.call.stream import ChatCompletionStream, CompletionStream, MessageStream, ResponseStream
     from deepseek_async.call.stream.deltas import AnswerEnd, ReasoningDelta, TextDelta, ToolArgumentsDelta
     from deepseek_async.client import AsyncDeepSeek
     from deepseek_async.codec.limits import Limits
@@ -75,7 +75,14 @@ if TYPE_CHECKING:
     from deepseek_async.structured import StructuredOutput
     from deepseek_async.tools import FunctionTool, ToolRun
     from deepseek_async.transport.watchdog import Timeouts
-    from deepseek_async.types import ChatCompletion, ChatCompletionChunk, Completion, ParsedChatCompletion, Response
+    from deepseek_async.types import (
+        ChatCompletion,
+        ChatCompletionChunk,
+        Completion,
+        Message,
+        ParsedChatCompletion,
+        Response,
+    )
 
 __version__ = "0.1.0"
 
@@ -118,6 +125,8 @@ _HOME = {
     "InternalServerError": "errors",
     "InvalidRequestError": "errors",
     "Limits": "codec.limits",
+    "Message": "types",
+    "MessageStream": "call.stream",
     "NotFoundError": "errors",
     "OutputLockedError": "errors",
     "OutputWriteError": "errors",
@@ -186,6 +195,8 @@ __all__ = [
     "InternalServerError",
     "InvalidRequestError",
     "Limits",
+    "Message",
+    "MessageStream",
     "NotFoundError",
     "OutputLockedError",
     "OutputWriteError",

@@ -31,6 +31,7 @@ from deepseek_async.resources.embeddings import Embeddings
 from deepseek_async.resources.files import Files
 from deepseek_async.resources.fine_tunes import FineTunes
 from deepseek_async.resources.images import Images
+from deepseek_async.resources.messages import Messages
 from deepseek_async.resources.responses import Responses
 from deepseek_async.settings import Settings, key_from, settings_from, with_options
 from deepseek_async.tools.threads import ToolThreads
@@ -73,7 +74,8 @@ class AsyncDeepSeek:
       this machine; ``trust_env=False`` leaves these variables unread.
     - ``default_headers``: sent with every request to the origin of ``base_url``.
     - ``endpoints``: other servers for what DeepSeek does not have, as URLs or Endpoints:
-      ``{"embeddings": "https://…/v1"}``; completions, embeddings, files, fine_tunes, images, responses.
+      ``{"embeddings": "https://…/v1"}``; completions, embeddings, files, fine_tunes, images,
+      messages, responses.
     - ``holidays``: Chinese public holidays, which have no peak prices, in place of the built-in ones of the same
       years; else ``DEEPSEEK_ASYNC_HOLIDAYS``, dates with commas between them.
     - ``lint``: what to do with a chat request that DeepSeek would refuse or not do as it says: off, warn (once
@@ -169,6 +171,7 @@ class AsyncDeepSeek:
         self.chat = Chat(self)
         self.completions = TextCompletions(self)
         self.responses = Responses(self)
+        self.messages = Messages(self)
         self.embeddings = Embeddings(self)
         self.images = Images(self)
         self.files = Files(self)

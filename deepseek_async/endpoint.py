@@ -6,7 +6,7 @@ from typing import Final, Literal, get_args
 
 from deepseek_async.credential import ApiKey, Secret
 
-Family = Literal["completions", "embeddings", "files", "fine_tunes", "images", "responses"]
+Family = Literal["completions", "embeddings", "files", "fine_tunes", "images", "messages", "responses"]
 FAMILIES: Final[tuple[Family, ...]] = get_args(Family)
 
 

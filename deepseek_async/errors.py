@@ -43,7 +43,7 @@ from deepseek_async.redaction import redact
 
 if TYPE_CHECKING:
     from deepseek_async.lint import Finding
-    from deepseek_async.types import BilledAttempt, ChatCompletion, CompletionUsage
+    from deepseek_async.types import BilledAttempt, ChatCompletion, CompletionUsage, Message
 
 __all__ = [
     "APIConnectionError",
@@ -105,9 +105,10 @@ class DeepSeekError(Exception):
     billed_attempts: Sequence[BilledAttempt] = ()
     """The requests of the call that were billed although they gave no answer, or may have been (``usage.estimated``);
     of a run of tools those of all its turns."""
-    partial: ChatCompletion | None = None
-    """What had arrived of a chat answer, assembled; None if nothing had. The server bills it all the same. When it was
-    asked again, because an answer did not fit or called tools, and nothing arrived: the answer before."""
+    partial: ChatCompletion | Message | None = None
+    """What had arrived of a chat answer or a message, assembled; None if nothing had. The server bills it all the
+    same. When it was asked again, because an answer did not fit or called tools, and nothing arrived: the answer
+    before."""
     messages: Sequence[Any] = ()
     """When a run of tools failed: the conversation so far, with the results of all functions that ran. A run over
     these messages goes on from there, and calls nothing again."""
@@ -147,7 +148,11 @@ class APIError(DeepSeekError):
         """The answer text received before the failure, whatever the kind of answer; empty if there was none."""
         if self.partial is None:
             return self.received_text
-        return (self.partial.choices[0].message.content or "") if self.partial.choices else ""
+        partial: Any = self.partial
+        choices = getattr(partial, "choices", None)
+        if choices is None:
+            return str(partial.text)  # a message
+        return (choices[0].message.content or "") if choices else ""
 
 
 class CircuitOpenError(APIError):

@@ -18,8 +18,8 @@ class CallEnded(msgspec.Struct, frozen=True, gc=False):
     """One call of the API, from the moment it was made to its answer or error, all attempts included."""
 
     operation: str
-    """In OpenTelemetry's words where it has one: chat (chat completions and responses), text_completion, embeddings,
-    generate_content (images); else the resource and the method, for example files.list."""
+    """In OpenTelemetry's words where it has one: chat (chat completions, responses, messages), text_completion,
+    embeddings, generate_content (images); else the resource and the method, for example files.list."""
     origin: str
     """Scheme, host and port of the server that was asked last: of the fallback, if one was."""
     request: bytes
@@ -62,7 +62,7 @@ class CallEnded(msgspec.Struct, frozen=True, gc=False):
     answer: str | None = None
     """The answer's text. Not for logs."""
     path: str = ""
-    """Where it was sent, below the base URL: tells responses from chat completions."""
+    """Where it was sent, below the base URL: tells responses and messages from chat completions."""
     billed_attempts: tuple[BilledAttempt, ...] = ()
     """What was billed, or may have been (``usage.estimated``), attempt by attempt, where one of them gave no answer;
     ``usage`` is their sum."""

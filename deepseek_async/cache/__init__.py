@@ -2,6 +2,6 @@
 
 from deepseek_async.cache.cache import Cache, Found
 from deepseek_async.cache.key import cache_key, is_deterministic
-from deepseek_async.cache.replay import replay
+from deepseek_async.cache.replay import is_message, replay
 
-__all__ = ["Cache", "Found", "cache_key", "is_deterministic", "replay"]
+__all__ = ["Cache", "Found", "cache_key", "is_deterministic", "is_message", "replay"]

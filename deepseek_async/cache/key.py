@@ -38,5 +38,8 @@ def is_deterministic(request: Mapping[str, Any], operation: Operation = CHAT) ->
     thinking, reasoning = request.get("thinking"), request.get("reasoning")
     if not operation.thinks or (isinstance(thinking, Mapping) and thinking.get("type") == "disabled"):
         return True
-    effort = reasoning.get("effort") if isinstance(reasoning, Mapping) else request.get("reasoning_effort")
-    return bool(effort == "none")
+    if isinstance(thinking, Mapping):
+        return False  # of messages it wins over an effort
+    output = request.get("output_config")
+    effort = next((of.get("effort") for of in (reasoning, output) if isinstance(of, Mapping)), None)
+    return "none" in (effort, request.get("reasoning_effort"))

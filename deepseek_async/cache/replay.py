@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from deepseek_async.types.json_text import read, write
@@ -14,12 +15,24 @@ _KINDS: Final = {
 """How the events are called that bring a part of an item."""
 
 
+_PIECES: Final = {
+    "text": ("text", "text_delta"),
+    "thinking": ("thinking", "thinking_delta"),
+    "tool_use": ("input", "input_json_delta"),
+}
+"""Of a message: the field of a block that comes in pieces, and how these are called."""
+
+_ENDING: Final = ("stop_reason", "stop_sequence", "title")
+"""What is known of a message at its end only."""
+
 _TEXTS: Final = ("reasoning_content", "content", "refusal", "function_call")
 
 
 def replay(body: bytes) -> bytes:
     """Server-sent events for the answer in ``body``: an opening, what it says, and its ending."""
     completion: dict[str, Any] = read(body)
+    if is_message(completion):
+        return _message(completion)
     if "output" in completion:
         return _response(completion)
     if any("text" in choice for choice in completion["choices"]):
@@ -32,6 +45,11 @@ def replay(body: bytes) -> bytes:
     endings = [_ending(choice) for choice in completion["choices"]]
     events += [_event({**head, "usage": completion.get("usage")}, endings), b"data: [DONE]\n\n"]
     return b"".join(events)
+
+
+def is_message(body: Mapping[str, Any]) -> bool:
+    """Whether an answer is one in Anthropic's format."""
+    return body.get("type") == "message" and isinstance(body.get("content"), list)
 
 
 def _event(head: dict[str, Any], choices: list[dict[str, Any]]) -> bytes:
@@ -61,8 +79,36 @@ def _response(response: dict[str, Any]) -> bytes:
         events.append({"type": "response.output_item.done", **at, "item": item})
     ending = "response.completed" if response.get("status") == "completed" else "response.incomplete"
     events.append({"type": ending, "response": response})
-    wires = [(event["type"], write({**event, "sequence_number": number})) for number, event in enumerate(events)]
-    return b"".join(b"event: %b\ndata: %b\n\n" % (kind.encode(), wire) for kind, wire in wires)
+    return _named({**event, "sequence_number": number} for number, event in enumerate(events))
+
+
+def _named(events: Iterable[dict[str, Any]]) -> bytes:
+    return b"".join(b"event: %b\ndata: %b\n\n" % (event["type"].encode(), write(event)) for event in events)
+
+
+def _message(message: dict[str, Any]) -> bytes:
+    ending = {name: message[name] for name in _ENDING if name in message}
+    head = {name: value for name, value in message.items() if name not in _ENDING}
+    begun: dict[str, Any] = {**head, "content": [], "stop_reason": None, "stop_sequence": None}
+    events: list[dict[str, Any]] = [{"type": "message_start", "message": begun}]
+    for index, block in enumerate(message["content"]):
+        if not isinstance(block, dict):
+            continue
+        at = {"index": index}
+        field, kind = _PIECES.get(str(block.get("type")), ("", ""))
+        said = block.get(field)
+        if kind == "input_json_delta" and isinstance(said, dict):
+            opened, delta = {**block, field: {}}, {"type": kind, "partial_json": write(said).decode()}
+        elif kind and isinstance(said, str):
+            opened, delta = {**block, field: ""}, {"type": kind, field: said}
+        else:
+            opened, delta = block, None
+        events.append({"type": "content_block_start", **at, "content_block": opened})
+        if delta is not None:
+            events.append({"type": "content_block_delta", **at, "delta": delta})
+        events.append({"type": "content_block_stop", **at})
+    last = {"usage": message["usage"]} if message.get("usage") is not None else {}
+    return _named([*events, {"type": "message_delta", "delta": ending, **last}, {"type": "message_stop"}])
 
 
 def _opening(choice: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,16 @@ import msgspec
 
 from deepseek_async.call.request import Request
 from deepseek_async.codec.tokens import estimate_prompt_tokens, weigh_text
-from deepseek_async.types import Answer, CompletionTokensDetails, CompletionUsage
+from deepseek_async.types import (
+    Answer,
+    CompletionTokensDetails,
+    CompletionUsage,
+    ContentBlock,
+    Message,
+    TextBlock,
+    ThinkingBlock,
+    ToolUseBlock,
+)
 from deepseek_async.types.usage import in_chat_terms
 
 MOST_COMPLETION: Final = 393_216
@@ -158,7 +167,21 @@ def metered(answer: Answer, request: Request, *, estimate: bool = True) -> Compl
 def _said_by(answer: Answer) -> str:
     """All that an answer says: its texts, reasoning and calls."""
     said = answer.to_dict()
+    if isinstance(answer, Message):
+        return "".join(_texts([_written(block) for block in answer.content]))
     return "".join((*_texts(said.get("choices")), *_texts(said.get("output"))))
+
+
+def _written(block: ContentBlock) -> Any:
+    """What the model wrote of a block: not what the service found, nor the signatures."""
+    match block:
+        case TextBlock():
+            return block.text
+        case ThinkingBlock():
+            return block.thinking
+        case ToolUseBlock():
+            return block.input
+    return None
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from deepseek_async.admission import Lease
-from deepseek_async.cache import replay
+from deepseek_async.cache import is_message, replay
 from deepseek_async.call.exchange import Exchange
 from deepseek_async.codec.body import AnswerDecoder
 from deepseek_async.errors import APIError
 from deepseek_async.transport.watchdog import Watchdog
-from deepseek_async.types import ChatCompletion, Completion, Response
+from deepseek_async.types import ChatCompletion, Completion, Message, Response
 from deepseek_async.types.json_text import read
 
 _CHAT: Final = AnswerDecoder(ChatCompletion)
 _TEXT: Final = AnswerDecoder(Completion)
 _RESPONSE: Final = AnswerDecoder(Response)
+_MESSAGE: Final = AnswerDecoder(Message)
 
 
 def events_of(body: bytes) -> bytes | None:
@@ -28,7 +29,7 @@ def events_of(body: bytes) -> bytes | None:
         said = read(body)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(said, dict) or not (said.get("choices") or said.get("output")):
+    if not isinstance(said, dict) or not (said.get("choices") or said.get("output") or is_message(said)):
         return None
     return replay(_decoder_of(said).regular(body))
 
@@ -36,7 +37,7 @@ def events_of(body: bytes) -> bytes | None:
 def _decoder_of(said: Mapping[str, Any]) -> AnswerDecoder[Any]:
     choices = said.get("choices")
     if not choices:
-        return _RESPONSE
+        return _MESSAGE if is_message(said) else _RESPONSE
     texts = isinstance(choices, list) and any(isinstance(one, dict) and "text" in one for one in choices)
     return _TEXT if texts else _CHAT
 

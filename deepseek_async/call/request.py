@@ -8,14 +8,14 @@ from typing import Any, Final
 import msgspec
 
 from deepseek_async.codec.multipart import Form
-from deepseek_async.codec.request import BETA, encode_request
+from deepseek_async.codec.request import BETA, MESSAGES, MESSAGES_ELSEWHERE, encode_request
 from deepseek_async.transport.protocol import Outgoing
 from deepseek_async.types.json_text import read
 from deepseek_async.types.operation import Operation
 
 _STREAM_OPTIONS: Final = "stream_options"
-_RESPONSES: Final = "/responses"
-"""Where the last event of every stream has the usage."""
+_TELLING: Final = frozenset({"/responses", MESSAGES, MESSAGES_ELSEWHERE})
+"""Where one of the last events of every stream has the usage."""
 _ASKING: Final = b',"stream_options":{"include_usage":true}}'
 """How a body ends that we have made ask for its usage."""
 
@@ -57,7 +57,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
     def asking_usage(self) -> Request:
         """The same for a stream that is to tell its usage, unless the parameters say whether it is."""
-        named = _STREAM_OPTIONS in self.parameters or self.outgoing.path == _RESPONSES
+        named = _STREAM_OPTIONS in self.parameters or self.outgoing.path in _TELLING
         return self if named or self.asks_usage else self._sending(self.wire[:-1] + _ASKING)
 
     def not_asking_usage(self) -> Request:

@@ -20,7 +20,7 @@ from deepseek_async.content import ContentFilter, Verdict
 from deepseek_async.errors import APIError, CircuitOpenError, ContentBlockedError, DeepSeekError
 from deepseek_async.events import Listener, Retried, tell, word_for
 from deepseek_async.pricing import Meter
-from deepseek_async.types import Answer, ChatCompletion
+from deepseek_async.types import Answer, ChatCompletion, Message
 
 if TYPE_CHECKING:
     from deepseek_async.call.exchange import Exchange
@@ -240,7 +240,8 @@ class Attendant:
         """Let ``error``, and what caused it, tell of the answer what was let out."""
         content, verdict = self._around.content, self._witness.verdict
         while isinstance(error, APIError) and content is not None and verdict is not None:
-            error.partial = answer if error.partial is not None and isinstance(answer, ChatCompletion) else None
+            partial = answer if isinstance(answer, ChatCompletion | Message) else None
+            error.partial = None if error.partial is None else partial
             error.received_text = text_of(answer) or "" if error.received_text else ""
             try:
                 error.message = content.built_in(error.message, verdict)

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
+from deepseek_async.call.message_texts import MessageTexts
 from deepseek_async.call.response_texts import ResponseTexts
-from deepseek_async.call.stream import AnswerStream, ChatCompletionStream, CompletionStream, ResponseStream
+from deepseek_async.call.stream import (
+    AnswerStream,
+    ChatCompletionStream,
+    CompletionStream,
+    MessageStream,
+    ResponseStream,
+)
 from deepseek_async.codec.body import decode_completion
+from deepseek_async.codec.messages import decode_message
 from deepseek_async.codec.repair import regular
 from deepseek_async.content import ContentFilter, HoldBack, Verdict
 from deepseek_async.errors import APIError, ContentBlockedError
@@ -18,6 +26,7 @@ from deepseek_async.types import (
     ChunkChoice,
     Completion,
     FunctionDelta,
+    Message,
     ToolCallDelta,
 )
 from deepseek_async.types.json_text import write
@@ -37,7 +46,9 @@ async def filter_error(error: BaseException, content: ContentFilter, verdict: Ve
     seen: BaseException | None = error
     while isinstance(seen, APIError):
         try:
-            if seen.partial is not None:
+            if isinstance(seen.partial, Message):
+                seen.partial = await filtered(seen.partial, decode_message, content, verdict)
+            elif seen.partial is not None:
                 seen.partial = await filtered(seen.partial, decode_completion, content, verdict)
             seen.received_text = await content.output(seen.received_text, verdict)
             seen.body = await content.answer(seen.body, verdict)
@@ -175,6 +186,7 @@ PASSINGS: Final[dict[type[AnswerStream[Any, Any]], type[Passing]]] = {
     ChatCompletionStream: ChoiceTexts,
     CompletionStream: ChoiceTexts,
     ResponseStream: ResponseTexts,
+    MessageStream: MessageTexts,
 }
 
 

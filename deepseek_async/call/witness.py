@@ -15,6 +15,7 @@ from deepseek_async.types import (
     Completion,
     CompletionChoice,
     CreateEmbeddingResponse,
+    Message,
     Response,
 )
 
@@ -70,6 +71,9 @@ class Witness:
             elif isinstance(answer, Response):
                 served, response_id = answer.model or None, answer.id or None
                 finish_reason, text = answer.finish_reason, answer.output_text
+            elif isinstance(answer, Message):
+                served, response_id = answer.model or None, answer.id or None
+                finish_reason, text = answer.finish_reason, answer.text
             elif isinstance(answer, CreateEmbeddingResponse):
                 served = answer.model or None
             if usage is not None and self.tier is None:
@@ -131,6 +135,8 @@ def text_of(answer: Answer | None) -> str | None:
     """What ``answer`` says; None for one that says nothing."""
     if isinstance(answer, Response):
         return answer.output_text
+    if isinstance(answer, Message):
+        return answer.text
     if isinstance(answer, _CHOOSING) and answer.choices:
         choice = answer.choices[0]
         return choice.text if isinstance(choice, CompletionChoice) else choice.message.content

@@ -37,6 +37,8 @@ class ReaderState(msgspec.Struct, gc=False, eq=False):
     """The error object that the server sent in the place of a chunk."""
     halted: bool = False
     """Whether one of done, error and failure is set."""
+    counted: bool = False
+    """Whether the server has said what all of the answer was billed for, although it may not be whole."""
     progressed: bool = False
     """Whether the last feed brought content, reasoning or a tool call."""
     usage_asked: bool = False
@@ -82,6 +84,7 @@ class StreamReader(Protocol[ChunkT, _WholeT_co]):
     failure: APIError | None
     error: Any
     halted: bool
+    counted: bool
     progressed: bool
     usage_asked: bool
     preface: bytearray | None

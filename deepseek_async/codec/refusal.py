@@ -55,6 +55,20 @@ _BY_STATUS: Final[dict[int, type[APIStatusError]]] = {
 _REQUEST_IDS: Final = ("x-deepseek-request-id", "x-request-id", "request-id")
 """DeepSeek's harness looks for the first two, OpenAI and most proxies send the second, Anthropic the third."""
 
+_STATUS_OF_TYPE: Final = {
+    "rate_limit_error": 429,
+    "authentication_error": 401,
+    "invalid_request_error": 400,
+    # Of Anthropic's format (its docs, Errors; DeepSeek's harness knows them too).
+    "permission_error": 403,
+    "not_found_error": 404,
+    "billing_error": 402,
+    "request_too_large": 413,
+    "overloaded_error": 529,
+    "timeout_error": 504,
+}
+"""What an error object says by its type alone; any other counts as 500."""
+
 _OVERFLOWS: Final = frozenset({400, 413, 422, 500})
 """Statuses of a context overflow: TGI says 422, llama.cpp said 500."""
 
@@ -115,10 +129,7 @@ def refusal_in_stream(error: Any, headers: Mapping[str, str], *, now: float) -> 
     fields = error if isinstance(error, dict) else {"message": str(error)}
     status = next(
         (code for code in map(_status, (fields.get("status"), fields.get("code"))) if code is not None),
-        {"rate_limit_error": 429, "authentication_error": 401, "invalid_request_error": 400}.get(
-            str(fields.get("type")),
-            500,
-        ),
+        _STATUS_OF_TYPE.get(str(fields.get("type")), 500),
     )
     return _error(status, headers, str(fields.get("message") or ""), fields, now=now)
 

@@ -11,11 +11,14 @@ import orjson
 
 from deepseek_async.codec.limits import ACCEPTED_BYTES, MAX_REQUEST_BYTES
 from deepseek_async.errors import InvalidRequestError
-from deepseek_async.types import ChatCompletionMessage
+from deepseek_async.types import ChatCompletionMessage, ContentBlock
 
 CHAT: Final = "/chat/completions"
 BETA: Final = "/beta/"
 """How the paths below DeepSeek's beta base begin; no other server has one."""
+MESSAGES: Final = "/anthropic/v1/messages"
+MESSAGES_ELSEWHERE: Final = "/messages"
+"""Below the base URL of a server that has nothing but Anthropic's format."""
 BETA_CHAT: Final = "/beta/chat/completions"
 """Serves what CHAT serves, and prefix completion and strict tools (DeepSeek docs, Chat Prefix Completion)."""
 
@@ -58,8 +61,8 @@ def _check_name(field: str, name: Any) -> None:
 
 
 def _as_sent(value: Any) -> Any:
-    """An answer's own message, appended to the conversation, in the form in which the API takes it back."""
-    if isinstance(value, ChatCompletionMessage):
+    """What an answer holds, appended to the conversation, in the form in which the API takes it back."""
+    if isinstance(value, ChatCompletionMessage | ContentBlock):
         return value.to_request()
     if isinstance(value, Mapping):
         return dict(value)
@@ -68,7 +71,7 @@ def _as_sent(value: Any) -> Any:
 
 def _explain(value: Any, path: str = "") -> str | None:
     """Where in ``value`` the first thing stands that JSON cannot carry, and what it is."""
-    if isinstance(value, ChatCompletionMessage):
+    if isinstance(value, ChatCompletionMessage | ContentBlock):
         value = value.to_request()
     if isinstance(value, Mapping):
         for name, item in value.items():

@@ -4,8 +4,9 @@ The decoder is fed whatever the socket gave and answers with the events that are
 CRLF and CR only. U+2028, U+2029 and U+0085 are ordinary characters inside data: splitting there, as
 ``str.splitlines`` does, breaks JSON that holds them.
 
-DeepSeek sends ``data: {json}\\n\\n`` and nothing else while it generates, so a block of such events is cut
-in one ``bytes.split``; everything else takes the line-by-line path.
+DeepSeek sends ``data: {json}\\n\\n`` and nothing else while it generates a chat answer, so a block of such events is
+cut in one ``bytes.split``. Responses and messages have ``event: …\\n`` before it, which says what their data says
+again: a block of those is cut at its blank lines. Everything else takes the line-by-line path.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from deepseek_async.errors import APIResponseValidationError
 _BOM: Final = b"\xef\xbb\xbf"
 _PREFIX: Final = b"data: "
 _BOUNDARY: Final = b"\n\ndata: "
+_NAME: Final = b"event: "
+_NAMED: Final = b"\ndata: "
 
 FIELDS: Final = (b"data:", b"event:", b"id:", b"retry:", b":")
 """How the lines of an event stream begin, which no JSON does."""
@@ -52,6 +55,7 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
     _id: str = ""
     _skip_line_feed: bool = False
     _started: bool = False
+    _prefix: bytes = b""  # name of the latest event, and what stands between it and the data
     _at_boundary: bool = False  # whether nothing of an event is held, and none has named fields
 
     @property
@@ -71,8 +75,35 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
             data = block[len(_PREFIX) : -2]
             if b"\n" not in data and b"\r" not in data and len(data) <= self.max_event_bytes:
                 return [data]
+        prefix = self._prefix
+        if not self._partial and block.startswith(prefix) and prefix and block.endswith(b"\n\n"):
+            data = block[len(prefix) : -2]
+            if b"\n" not in data and b"\r" not in data and len(data) <= self.max_event_bytes:
+                return [data]
+        named, block = self._named(block)
+        if not block:
+            return named
         plain, others = self._split(block)
-        return plain + [event.data for event in others] if others else plain
+        return [*named, *plain, *(event.data for event in others)] if named or others else plain
+
+    def _named(self, block: bytes) -> tuple[list[bytes], bytes]:
+        """Data of leading events that begin with their name, and what is left to be read line by line."""
+        if self._partial and self._partial[0].startswith(_NAME):
+            if b"\n" not in block:
+                self._hold(block)
+                return [], b""
+            block = b"".join([*self._partial, block])
+            self._partial.clear()
+            self._partial_bytes = 0
+        if not block.startswith(_NAME) or self._partial or self._event or self._id or self._data or b"\r" in block:
+            return [], block
+        self._started = True  # and by no byte order mark
+        payloads, block = self._cut_named_events(block)
+        if block.startswith(_NAME) and b"\n\n" not in block:
+            # An event whose end has not come. Held as it is, it can be cut like the others when it has.
+            self._hold(block)
+            block = b""
+        return payloads, block
 
     def _split(self, block: bytes) -> tuple[list[bytes], list[ServerSentEvent]]:
         """Data of leading plain events, and the events after them."""
@@ -105,6 +136,28 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
         # the joined copy costs a fifth of counting them all in the block.
         if b"\n" in b"".join(payloads) or end > self.max_event_bytes:
             return [], block
+        return payloads, block[end + 2 :]
+
+    def _cut_named_events(self, block: bytes) -> tuple[list[bytes], bytes]:
+        """Data of all leading events of the form ``event: …\\ndata: …\\n\\n``, and the bytes after them."""
+        end = block.rfind(b"\n\n")
+        if end < 0 or end > self.max_event_bytes:
+            return [], block
+        pieces: list[bytes]
+        name, _, _ = block.partition(_NAMED)
+        if b"\n" not in name:
+            # Most have the name of their neighbour, and are cut as quickly as those without any.
+            prefix = self._prefix = name + _NAMED
+            pieces = block[len(prefix) : end].split(b"\n\n" + prefix)
+            if b"\n" not in b"".join(pieces):
+                return pieces, block[end + 2 :]
+        payloads: list[bytes] = []
+        pieces = block[:end].split(b"\n\n")
+        for position, piece in enumerate(pieces):
+            name, _, data = piece.partition(_NAMED)
+            if b"\n" in data or b"\n" in name or not (data and name.startswith(_NAME)):
+                return payloads, b"\n\n".join(pieces[position:]) + block[end:]
+            payloads.append(data)
         return payloads, block[end + 2 :]
 
     def _read_lines(self, block: bytes) -> list[ServerSentEvent]:

@@ -17,6 +17,7 @@ _WORDS: Final = frozenset(
         "format",
         "id",
         "item_id",
+        "media_type",
         "model",
         "object",
         "previous_response_id",
@@ -27,8 +28,10 @@ _WORDS: Final = frozenset(
         "service_tier",
         "size",
         "status",
+        "stop_reason",
         "system_fingerprint",
         "tool_call_id",
+        "tool_use_id",
         "type",
     },
 )
@@ -36,6 +39,9 @@ _WORDS: Final = frozenset(
 
 _BYTES: Final = frozenset({"b64_json", "embedding", "encrypted_content", "file_data"})
 """Fields whose values are bytes in base64."""
+
+_BYTES_OF: Final = {"data": frozenset({"base64", "redacted_thinking"}), "signature": frozenset({"thinking"})}
+"""The same, of objects of these types: a tool's own arguments may have such names too."""
 
 _BINARY: Final = re.compile(r"data:[^,]{0,200};base64,")
 
@@ -85,7 +91,7 @@ def collected(value: Any) -> tuple[list[str], list[str]]:
         if isinstance(value, _MAPPINGS):
             for name, item in value.items():
                 if isinstance(item, str):
-                    if len(item) < _SHORTEST or not _is_binary(name, item):
+                    if len(item) < _SHORTEST or not (_is_binary(name, item) or _is_bytes_of(name, value)):
                         (words if name in _WORDS else texts).append(item)
                 elif item.__class__ not in _NUMBERS and name not in _NO_TEXTS:
                     waiting.append(item)
@@ -133,9 +139,15 @@ def _copied(value: Any, places: list[Place], choice: dict[str, Any] | None) -> A
 
 def _place(container: Any, at: Any, text: str, choice: dict[str, Any] | None) -> Iterator[Place]:
     prose = at not in _WORDS
-    if text and (prose or len(text) >= _SHORTEST) and not _is_binary(at, text):
+    if text and (prose or len(text) >= _SHORTEST) and not (_is_binary(at, text) or _is_bytes_of(at, container)):
         yield Place(container, at, text, prose=prose, choice=choice)
 
 
 def _is_binary(at: Any, text: str) -> bool:
     return at in _BYTES or (text.startswith("data:") and _BINARY.match(text) is not None)
+
+
+def _is_bytes_of(at: Any, container: Any) -> bool:
+    """Whether what stands ``at`` this place is bytes by what the object around it is."""
+    types = _BYTES_OF.get(at) if isinstance(at, str) else None
+    return types is not None and str(container.get("type")) in types

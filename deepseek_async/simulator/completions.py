@@ -15,7 +15,8 @@ from deepseek_async.simulator.model.generation import Answer, answer_chat, answe
 from deepseek_async.simulator.model.prefix_cache import block_keys
 from deepseek_async.simulator.model.prompt import effort_of, last_user_text, render, render_fim, render_output
 from deepseek_async.simulator.model.tokens import UNIT, weigh
-from deepseek_async.simulator.wire import response_events, streaming, validation
+from deepseek_async.simulator.wire import message_request, response_events, streaming, validation
+from deepseek_async.simulator.wire.message_events import MessageFormat
 from deepseek_async.simulator.wire.response_request import UntranslatableError, chat_request
 from deepseek_async.simulator.wire.spoiling import altered, usage_place
 from deepseek_async.simulator.wire.streaming import Envelope
@@ -54,7 +55,7 @@ class Completion:
     blocks: tuple[int, ...]
     answer: Answer
     chance: Draw
-    format: Format
+    format: Format | MessageFormat
     logprobs: bool
     top_logprobs: int
     said: ScriptedAnswer | None = None
@@ -197,6 +198,47 @@ class Response:
         return completion
 
 
+class Message:
+    """`/anthropic/v1/messages`: a chat in Anthropic's format."""
+
+    @staticmethod
+    def problem(body: Any, settings: SimulatorSettings) -> Problem | None:
+        try:
+            translated = message_request.chat_request(body, lenient=settings.unknown_blocks)
+        except UntranslatableError as reason:
+            return validation.Problem(validation.BAD_REQUEST, str(reason))
+        problem = Chat.problem(translated, settings)
+        # One check has another field here (official validator).
+        return problem and problem._replace(message=problem.message.replace("reasoning_content", "content[].thinking"))
+
+    @staticmethod
+    def question(body: dict[str, Any]) -> str:
+        """What the user asks."""
+        return Chat.question(message_request.chat_request(body, lenient=True))
+
+    @staticmethod
+    def completion(
+        body: dict[str, Any], settings: SimulatorSettings, said: ScriptedAnswer | None
+    ) -> Completion | Problem:
+        """Answers the chat that asks for the same."""
+        asked = message_request.chat_request(body, lenient=True)
+        completion = Chat.completion(asked, settings, said)
+        if isinstance(completion, Completion):
+            completion.format = MessageFormat(_stop_met(asked, settings, completion.answer), settings.unknown_blocks)
+            completion.include_usage = True
+        return completion
+
+
+def _stop_met(asked: dict[str, Any], settings: SimulatorSettings, answer: Answer) -> str | None:
+    """The stop text that ended the answer: the first in what would have been said without it."""
+    stops = asked.get("stop")
+    free = Chat.completion({**asked, "stop": None}, settings, None) if stops else None
+    if not stops or not isinstance(free, Completion) or free.answer.content == answer.content:
+        return None
+    text = "".join(free.answer.content)
+    return min((stop for stop in stops if stop in text), key=text.find, default=None)
+
+
 class Text:
     """`/beta/completions`, and `/v1/completions` as the tutorials have it."""
 
@@ -238,7 +280,7 @@ class Text:
         )
 
 
-Kind = type[Chat | Response | Text]
+Kind = type[Chat | Response | Message | Text]
 
 
 def _completion(

@@ -30,6 +30,14 @@ class Exchange:
     account: str = ""
     delivery: Delivery = field(default_factory=Delivery)
 
+    @property
+    def authorization(self) -> str | None:
+        """Whose request it is. Anthropic's format has a header of its own for that, which the usual one overrules."""
+        headers = self.request.headers
+        said = headers.get("Authorization")
+        key = headers.get("X-Api-Key") if self.route.name == "message" else None
+        return f"Bearer {key}" if not said and key else said
+
     async def json(self) -> Any:
         """The parsed body, or the refusal of one that cannot be parsed."""
         if self.request.content_type != "application/json":

@@ -30,6 +30,10 @@ _TABLE = (
     _Entry("POST", "chat/completions", "chat"),
     _Entry("POST", "completions", "complete"),
     _Entry("POST", "responses", "respond"),
+    _Entry("POST", "anthropic/v1/messages", "message"),
+    _Entry("POST", "anthropic/messages", "message"),
+    # Where a server has nothing but this format.
+    _Entry("POST", "messages", "message", live=False),
     _Entry("GET", "models", "list_models"),
     _Entry("GET", "models/*", "retrieve_model"),
     _Entry("GET", "user/balance", "balance"),

@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 
 from deepseek_async.simulator.answers import Answers
-from deepseek_async.simulator.completions import Chat, Completion, Kind, Response, Text
+from deepseek_async.simulator.completions import Chat, Completion, Kind, Message, Response, Text
 from deepseek_async.simulator.exchange import Exchange
 from deepseek_async.simulator.faults import Fault, FaultKind, FaultPlan
 from deepseek_async.simulator.ledger import Ledger
@@ -27,6 +27,7 @@ from deepseek_async.simulator.services.request import Binary, ServiceRequest, Up
 from deepseek_async.simulator.settings import SimulatorSettings
 from deepseek_async.simulator.wire import refusals
 from deepseek_async.simulator.wire.delivery import Ending, Tempo, deliver, end_connection, plan, sliced
+from deepseek_async.simulator.wire.message_request import chat_name
 from deepseek_async.simulator.wire.refusals import JSON, Refusal
 from deepseek_async.simulator.wire.validation import Problem
 
@@ -164,7 +165,8 @@ class Simulator:
         counters = self._counters
         counters.requests += 1
         headers = {key.lower(): value for key, value in request.headers.items()}
-        headers.pop("authorization", None)
+        for name in ("authorization", "x-api-key"):
+            headers.pop(name, None)
         record = RequestRecord(request.method, request.path, headers, counters.in_flight)
         self.requests.add(record)
         self._changed()
@@ -211,7 +213,7 @@ class Simulator:
         return await _HANDLERS.get(route.name, Simulator._serve_otherwise)(self, exchange)
 
     def _account_refusal(self, exchange: Exchange) -> Refusal | None:
-        authorization = exchange.request.headers.get("Authorization")
+        authorization = exchange.authorization
         if not authorization:
             return refusals.missing_authorization()
         scheme, _, key = authorization.partition(" ")
@@ -232,7 +234,7 @@ class Simulator:
         body = await self._valid_body(exchange, kind)
         if isinstance(body, Refusal):
             return self._refuse(exchange.record, body)
-        model = ACCEPTED[body["model"]]
+        model = ACCEPTED[chat_name(body["model"])]
         refused = self._limit_refusal(exchange.account, model)
         if refused is not None:
             return self._refuse(exchange.record, refused)
@@ -370,6 +372,8 @@ class Simulator:
     def _refuse(self, record: RequestRecord, refusal: Refusal) -> web.Response:
         self._answered(record, refusal.status)
         self._counters.refused += 1
+        if self.settings.anthropic_errors and record.path.startswith("/anthropic/"):
+            refusal = refusals.in_anthropic_form(refusal)
         return self._responses.refusing(refusal)
 
     async def _deliver(self, exchange: Exchange, frames: list[bytes], *, stream: bool) -> web.StreamResponse:
@@ -389,6 +393,7 @@ _HANDLERS: dict[str, _Handler] = {
     "chat": partial(Simulator._complete, kind=Chat),  # noqa: SLF001 - the table of this class's own handlers
     "complete": Simulator._text,  # noqa: SLF001
     "respond": partial(Simulator._complete, kind=Response),  # noqa: SLF001
+    "message": partial(Simulator._complete, kind=Message),  # noqa: SLF001
     "list_models": Simulator._models,  # noqa: SLF001
     "retrieve_model": Simulator._model,  # noqa: SLF001
     "balance": Simulator._balance,  # noqa: SLF001

@@ -60,6 +60,11 @@ class SimulatorSettings:
     # 2026 deepseek-v4-pro refused a request without it and deepseek-flash did not: "by-model".
     reasoning_replay: ReasoningReplay = "by-model"
 
+    # Messages. The official validator refuses in OpenAI's envelope there too, and Anthropic's own has another one.
+    # Unknown blocks, deltas, events, counters and fields are mixed in to see who stumbles over them.
+    anthropic_errors: bool = False
+    unknown_blocks: bool = False
+
     # Chance.
     fault_rate: float = 0.0
     fault_kinds: tuple[FaultKind, ...] = ()  # empty = every kind that ends by itself

@@ -85,7 +85,7 @@ class StructuredOutput(Generic[T]):
                 # A copy where there is something to add: equal calls may share one error.
                 error = raised if completion is None else copy(raised).with_traceback(raised.__traceback__)
                 error.billed_attempts = (*bills, *error.billed_attempts)
-                if error.partial is not None:
+                if isinstance(error.partial, ChatCompletion):
                     _bill(error.partial, error.billed_attempts)
                     if isinstance(error, APIResponseValidationError):
                         # Empty, again and again: the call itself has already asked as often as it may.

@@ -13,7 +13,9 @@ from deepseek_async.transport.hosts import can_be_resolved, is_loopback
 
 DEFAULT_BASE_URL: Final = "https://api.deepseek.com"
 
-_ADDED: Final = re.compile(r"/(chat/completions|completions|embeddings|responses|images/generations|user/balance)$")
+_ADDED: Final = re.compile(
+    r"/(chat/completions|completions|embeddings|responses|images/generations|user/balance|messages)$"
+)
 """What the client adds by itself. Not ``/models``: Azure serves ``/models/chat/completions``."""
 
 _SLASHES: Final = re.compile(r"(?<!:)//+")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 from yarl import URL
@@ -26,11 +26,14 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
         return f"<Outgoing {self.method} {self.path}, {len(self.body or b'')} bytes>"
 
 
+_BESIDE: Final = ("/beta/", "/anthropic/")
+"""Bases that stand beside /v1 and not below it (DeepSeek docs, FIM guide and Anthropic API)."""
+
+
 def url_of(base_url: str, path: str) -> URL:
     """Where ``path`` is asked for."""
-    if path.startswith("/beta/"):
-        # DeepSeek's beta base stands beside /v1 and not below it (DeepSeek docs, FIM guide).
-        base_url = base_url.removesuffix("/v1").removesuffix("/beta")
+    if path.startswith(_BESIDE):
+        base_url = base_url.removesuffix("/v1").removesuffix("/beta").removesuffix("/anthropic")
     return URL(base_url + path, encoded=True)
 
 

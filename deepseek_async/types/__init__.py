@@ -22,6 +22,19 @@ from deepseek_async.types.embedding import CreateEmbeddingResponse, Embedding
 from deepseek_async.types.file import FileDeleted, FileList, FileObject
 from deepseek_async.types.fine_tune import FineTune, FineTuneEvent, FineTuneEventList, FineTuneList, Hyperparameters
 from deepseek_async.types.image import Image, ImagesResponse
+from deepseek_async.types.message import (
+    ContentBlock,
+    EventDelta,
+    Message,
+    MessageStreamEvent,
+    MessageUsage,
+    RedactedThinkingBlock,
+    ServerToolUseBlock,
+    TextBlock,
+    ThinkingBlock,
+    ToolUseBlock,
+    WebSearchToolResultBlock,
+)
 from deepseek_async.types.parsed import ParsedChatCompletion, ParsedChatCompletionMessage, ParsedChoice
 from deepseek_async.types.response import (
     IncompleteDetails,
@@ -50,8 +63,10 @@ __all__ = [
     "CompletionLogprobs",
     "CompletionTokensDetails",
     "CompletionUsage",
+    "ContentBlock",
     "CreateEmbeddingResponse",
     "Embedding",
+    "EventDelta",
     "FileDeleted",
     "FileList",
     "FileObject",
@@ -66,6 +81,9 @@ __all__ = [
     "ImagesResponse",
     "IncompleteDetails",
     "LinkedPart",
+    "Message",
+    "MessageStreamEvent",
+    "MessageUsage",
     "Model",
     "ModelList",
     "ParsedChatCompletion",
@@ -73,15 +91,21 @@ __all__ = [
     "ParsedChoice",
     "Part",
     "PromptTokensDetails",
+    "RedactedThinkingBlock",
     "Response",
     "ResponseContent",
     "ResponseError",
     "ResponseOutputItem",
     "ResponseStreamEvent",
     "ResponseUsage",
+    "ServerToolUseBlock",
+    "TextBlock",
+    "ThinkingBlock",
     "TokenLogprob",
     "ToolCall",
     "ToolCallDelta",
+    "ToolUseBlock",
     "TopLogprob",
     "UserBalance",
+    "WebSearchToolResultBlock",
 ]

@@ -22,7 +22,7 @@ class Operation(msgspec.Struct, frozen=True):
 
 
 CHAT: Final = Operation("chat", "text", thinks=True)
-"""Chat completions and responses, which OpenTelemetry calls the same."""
+"""Chat completions, responses and messages, which OpenTelemetry calls the same."""
 TEXT_COMPLETION: Final = Operation("text_completion", "text")
 EMBEDDINGS: Final = Operation("embeddings", "vectors")
 IMAGES: Final = Operation("generate_content", "pictures")

@@ -56,7 +56,8 @@ class SentUsage(msgspec.Struct, gc=False):
     """A usage under every name that servers give its counters; ``read`` is the one reading of them.
 
     Chat completions and responses name the same counters otherwise, and DeepSeek names its prefix cache in a way of
-    its own beside OpenAI's; what stands in front of it passes on one, or the other, or both.
+    its own beside OpenAI's; what stands in front of it passes on one, or the other, or both. Of messages the
+    ``input_tokens`` are those alone that were not cached (DeepSeek docs, Anthropic API).
     """
 
     prompt_tokens: int | None = None
@@ -69,10 +70,15 @@ class SentUsage(msgspec.Struct, gc=False):
     output_tokens: int | None = None
     input_tokens_details: PromptTokensDetails | None = None
     output_tokens_details: CompletionTokensDetails | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
 
     def read(self) -> CompletionUsage:
         """The same in chat's terms; of the prompt no more is cached than it has, and a negative figure is 0."""
-        prompt = max(0, self.prompt_tokens or self.input_tokens or 0)
+        prompt, cached = max(0, self.prompt_tokens or self.input_tokens or 0), self.prompt_cache_hit_tokens
+        if not self.prompt_tokens and self.cache_read_input_tokens is not None:
+            cached = max(0, self.cache_read_input_tokens)
+            prompt += cached + max(0, self.cache_creation_input_tokens or 0)
         completion = max(0, self.completion_tokens or self.output_tokens or 0)
         prompt_details = self.prompt_tokens_details or self.input_tokens_details
         completion_details = self.completion_tokens_details or self.output_tokens_details
@@ -80,11 +86,11 @@ class SentUsage(msgspec.Struct, gc=False):
             prompt,
             completion,
             self.total_tokens or prompt + completion,
-            self.prompt_cache_hit_tokens,
+            cached,
             prompt_tokens_details=prompt_details,
             completion_tokens_details=completion_details,
         )
-        if usage.cached_tokens or self.prompt_cache_hit_tokens is not None:
+        if usage.cached_tokens or cached is not None:
             usage.prompt_cache_hit_tokens = min(max(0, usage.cached_tokens), prompt)
             usage.prompt_cache_miss_tokens = prompt - usage.prompt_cache_hit_tokens
         return usage

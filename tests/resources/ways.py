@@ -148,6 +148,33 @@ def respond(text: str) -> dict[str, Any]:
     }
 
 
+def message(text: str) -> dict[str, Any]:
+    """The parameters of a call of ``messages``, with every block that may be sent."""
+    schema = {"type": "object", "properties": {"q": {"type": "string", "description": text}}}
+    answered = [
+        {"type": "thinking", "thinking": text, "signature": "c2lnbmVk"},
+        {"type": "text", "text": text, "citations": [{"type": "web_search_result_location", "cited_text": text}]},
+        {"type": "server_tool_use", "id": "srv_1", "name": "deepseek_web_search", "input": {"query": text}},
+        {"type": "web_search_tool_result", "tool_use_id": "srv_1", "content": [{"type": "x", "title": text}]},
+        {"type": "tool_use", "id": "call_1", "name": "look", "input": {"q": text, "more": [{"deep": text}]}},
+    ]
+    result = {"type": "tool_result", "tool_use_id": "call_1", "content": [{"type": "text", "text": text}]}
+    return {
+        "model": MODEL,
+        "system": [{"type": "text", "text": text}],
+        "messages": [
+            {"role": "user", "content": text},
+            {"role": "assistant", "content": answered},
+            {"role": "user", "content": [result, {"type": "text", "text": text}]},
+        ],
+        "tools": [{"name": "look", "description": text, "input_schema": schema}],
+        "tool_choice": {"type": "none"},
+        "stop_sequences": [text],
+        "extra_body": {"note": {"said": text}},
+        **SURE,
+    }
+
+
 FIM = {"model": MODEL, "temperature": 0, "max_tokens": 16}
 
 
@@ -248,6 +275,14 @@ WAYS = [
         family="responses",
         **BILLED,
     ),
+    *_both("messages.create", lambda r, text, _: r.create(**message(text)), family="messages", **BILLED),
+    Way(
+        "messages.create stream",
+        lambda r, text, _: _awaited(r.create(stream=True, **message(text))),
+        family="messages",
+        **BILLED,
+    ),
+    Way("messages.stream", lambda r, text, _: _entered(r.stream(**message(text))), family="messages", **BILLED),
     *_both(
         "embeddings.create",
         lambda r, text, _: r.create(model="bge-m3", input=[text, f"once more {text}"], user="u1"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict, assert_never, assert_type
+from typing import Any, TypedDict, assert_never, assert_type
 
 import msgspec
 from pydantic import BaseModel
@@ -16,6 +16,8 @@ from deepseek_async import (
     ChatCompletionStream,
     ConcurrencyLimitError,
     FunctionTool,
+    Message,
+    MessageStream,
     ParsedChatCompletion,
     RateLimitError,
     RawResponse,
@@ -140,6 +142,18 @@ async def told_apart(client: AsyncDeepSeek) -> None:
                     assert_never(event)
 
 
+async def messages(client: AsyncDeepSeek) -> None:
+    turns: list[dict[str, Any]] = [{"role": "user", "content": "Hi"}]
+    done = await client.messages.create(model="deepseek-flash", messages=turns)
+    assert_type(done, Message)
+    turns.append({"role": "assistant", "content": done.content})
+    assert_type(await client.messages.create(model="deepseek-flash", messages=turns, stream=True), MessageStream)
+    async with client.messages.stream(model="deepseek-flash", messages=turns) as stream:
+        async for text in stream.text_stream:
+            assert_type(text, str)
+        assert_type(await stream.get_final_message(), Message)
+
+
 async def account(client: AsyncDeepSeek) -> None:
     models = await client.models.list()
     assert_type(models, ModelList)
@@ -160,7 +174,7 @@ def failed(error: ConcurrencyLimitError | StreamInterruptedError) -> None:
         assert_type(error.limit, int)
         assert_type(error.retry_after, float | None)
     else:
-        assert_type(error.partial, ChatCompletion | None)
+        assert_type(error.partial, ChatCompletion | Message | None)
         assert_type(error.text, str)
 
 

@@ -22,7 +22,19 @@ _TOKENS_PER_PICTURE: Final = 6_240
 _UNSEEN: Final = 256
 """Tokens that the server may have made and we have not seen when a stream ends early."""
 
-_TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text", "reasoning_text", "summary_text", "refusal"})
+_TEXT_PARTS: Final = frozenset(
+    {
+        "text",
+        "input_text",
+        "output_text",
+        "reasoning_text",
+        "summary_text",
+        "refusal",
+        "thinking",
+        "tool_use",
+        "server_tool_use",
+    },
+)
 
 
 def most_tokens(request: Mapping[str, Any], operation: Operation = CHAT) -> int:
@@ -64,14 +76,14 @@ def _most_text(request: Mapping[str, Any], operation: Operation) -> int:
     cap = request.get("max_tokens", request.get("max_output_tokens"))
     if isinstance(cap, int) and cap > 0:
         return cap
-    thinking, reasoning = request.get("thinking"), request.get("reasoning")
-    effort = request.get("reasoning_effort")
-    if isinstance(reasoning, Mapping):
-        effort = reasoning.get("effort", effort)
-    disabled = isinstance(thinking, Mapping) and thinking.get("type") == "disabled"
-    if not operation.thinks or effort == "none" or disabled:
+    thinking, effort = request.get("thinking"), request.get("reasoning_effort")
+    for inner in (request.get("reasoning"), request.get("output_config")):
+        if isinstance(inner, Mapping):
+            effort = inner.get("effort", effort)
+    switch = thinking.get("type") if isinstance(thinking, Mapping) else None
+    if not operation.thinks or switch == "disabled" or (effort == "none" and switch is None):
         return _PLAIN
-    return _THINKING_MOST if effort == "max" else _THINKING
+    return _THINKING_MOST if effort in ("max", "ultra") else _THINKING
 
 
 def _images(request: Mapping[str, Any]) -> int:
@@ -81,5 +93,14 @@ def _images(request: Mapping[str, Any]) -> int:
             # Objects are answers of the model, which hold no images; and a look at a dict is ten times quicker.
             content = item.get("content") if isinstance(item, dict) else None
             if isinstance(content, list):
-                number += sum(isinstance(part, dict) and part.get("type") not in _TEXT_PARTS for part in content)
+                number += sum(map(_images_in, content))
     return number
+
+
+def _images_in(part: Any) -> int:
+    if not isinstance(part, dict) or part.get("type") in _TEXT_PARTS:
+        return 0
+    if part.get("type") == "tool_result":
+        results = part.get("content")
+        return sum(map(_images_in, results)) if isinstance(results, list) else 0
+    return 1

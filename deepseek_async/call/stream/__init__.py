@@ -2,5 +2,6 @@
 
 from deepseek_async.call.stream.answer import AnswerStream
 from deepseek_async.call.stream.kinds import ChatCompletionStream, CompletionStream, ResponseStream
+from deepseek_async.call.stream.message import MessageStream
 
-__all__ = ["AnswerStream", "ChatCompletionStream", "CompletionStream", "ResponseStream"]
+__all__ = ["AnswerStream", "ChatCompletionStream", "CompletionStream", "MessageStream", "ResponseStream"]

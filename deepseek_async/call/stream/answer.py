@@ -223,7 +223,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         self._exchange.produced(self._characters)
         # What it was billed for may have come although its end has not.
         usage = None
-        if self._exchange.open and self._reader.whole:
+        if self._exchange.open and (self._reader.whole or self._reader.counted):
             usage = metered(self._reader.answer(), self._call.request, estimate=False)
         self._exchange.abandoned(usage, self._reader.model)
         self._call.lose(self._exchange.lease, None)

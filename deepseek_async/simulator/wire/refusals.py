@@ -5,7 +5,7 @@ Collected from public captures; each function says what is odd about its row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import orjson
@@ -35,6 +35,27 @@ def envelope(status: int, message: str, kind: str, *, content_type: str = JSON) 
 
 def invalid_request(message: str, status: int = 400, *, content_type: str = JSON) -> Refusal:
     return envelope(status, message, "invalid_request_error", content_type=content_type)
+
+
+def in_anthropic_form(refusal: Refusal) -> Refusal:
+    """The same in Anthropic's envelope, where it is one in JSON."""
+    if refusal.content_type not in (JSON, OCTETS) or not refusal.body.startswith(b"{"):
+        return refusal
+    error = orjson.loads(refusal.body).get("error") or {}
+    kind = _ANTHROPIC.get(refusal.status, "api_error" if refusal.status >= 500 else "invalid_request_error")
+    body = {"type": "error", "error": {"type": kind, "message": error.get("message") or ""}}
+    return replace(refusal, body=orjson.dumps(body))
+
+
+_ANTHROPIC = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
 
 
 def unparsable(reason: str) -> Refusal:

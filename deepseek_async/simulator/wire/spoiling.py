@@ -69,6 +69,9 @@ def rewritten(frames: list[bytes], fault: Fault, *, stream: bool) -> list[bytes]
                 "code": fault.error_code,
             }
             body = orjson.dumps({"error": error})
+            if stream and frames[0].startswith(b"event: message_start"):
+                body = orjson.dumps({"type": "error", "error": {"type": error["type"], "message": error["message"]}})
+                return [*first, b"event: error\ndata: " + body + b"\n\n"]
             return [*first, b"data: " + body + b"\n\n", DONE] if stream else [body]
         case FaultKind.CARRIAGE_RETURNS:
             return [frame.replace(b"\n", b"\r\n") for frame in frames]

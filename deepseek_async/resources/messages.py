@@ -1,0 +1,207 @@
+"""``client.messages``: Anthropic's format, as DeepSeek serves it. Names follow the anthropic package."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Literal, overload
+
+from deepseek_async.call.stream import MessageStream
+from deepseek_async.codec.messages import decode_message, fault_of_message
+from deepseek_async.codec.request import MESSAGES, MESSAGES_ELSEWHERE
+from deepseek_async.errors import APIError, InvalidRequestError
+from deepseek_async.resources.connection import Connection
+from deepseek_async.resources.raw import RawGenerating
+from deepseek_async.resources.route import Route, further, given
+from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.types import Message
+from deepseek_async.types.operation import CHAT
+
+Turn = Mapping[str, Any]
+"""A message of the conversation; its content may hold the blocks of an answer as they came."""
+
+_VERSION: Final = {"anthropic-version": "2023-06-01"}
+"""DeepSeek ignores it, other servers of this format ask for it; every client sends this one."""
+
+_BETAS: Final = {
+    "file": "files-api-2025-04-14",
+    "tool_addition": "mid-conversation-tool-changes-2026-07-01",
+    "tool_removal": "mid-conversation-tool-changes-2026-07-01",
+}
+"""Kinds of block or source, and the beta without which they are refused (DeepSeek docs, create-message)."""
+
+
+class Messages:
+    """``client.messages``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._route = Route(connection, "messages")
+
+    @property
+    def with_raw_response(self) -> RawGenerating[Message, MessageStream]:
+        """``create`` that gives a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text()``."""
+        return RawGenerating(type(self), self._route.connection)
+
+    @overload
+    async def create(
+        self,
+        *,
+        model: str,
+        messages: Sequence[Turn],
+        stream: Literal[False] | None = None,
+        max_tokens: int | None = None,
+        system: str | Sequence[Mapping[str, Any]] | None = None,
+        thinking: Mapping[str, Any] | None = None,
+        output_config: Mapping[str, Any] | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        stop_sequences: Sequence[str] | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        betas: Sequence[str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+        **extra: Any,
+    ) -> Message: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        model: str,
+        messages: Sequence[Turn],
+        stream: Literal[True],
+        max_tokens: int | None = None,
+        system: str | Sequence[Mapping[str, Any]] | None = None,
+        thinking: Mapping[str, Any] | None = None,
+        output_config: Mapping[str, Any] | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        stop_sequences: Sequence[str] | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        betas: Sequence[str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+        **extra: Any,
+    ) -> MessageStream: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        model: str,
+        messages: Sequence[Turn],
+        stream: bool,
+        **parameters: Any,
+    ) -> Message | MessageStream: ...
+
+    async def create(
+        self,
+        *,
+        model: str,
+        messages: Sequence[Turn],
+        stream: bool | None = None,
+        max_tokens: int | None = None,
+        system: str | Sequence[Mapping[str, Any]] | None = None,
+        thinking: Mapping[str, Any] | None = None,
+        output_config: Mapping[str, Any] | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        stop_sequences: Sequence[str] | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        betas: Sequence[str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+        **extra: Any,
+    ) -> Message | MessageStream:
+        """Ask the model.
+
+        Returns a Message, or with ``stream=True`` a MessageStream as soon as the server has accepted the request.
+        Parameters left at None are not sent; further ones go out as they are.
+
+        - ``messages``: turns of ``user`` and ``assistant``; ``{"role": "assistant", "content": message.content}``
+          sends an answer back as it came, thoughts with their signatures included.
+        - ``max_tokens``: thinking and answer together; may be left out, and more than 393,216 counts as so much.
+        - ``system``: the system's words, or a list of text blocks.
+        - ``thinking``: ``{"type": "enabled" | "disabled" | "adaptive"}``; on by default. ``budget_tokens`` is ignored.
+        - ``output_config``: ``{"effort": "none" | "low" | "high" | "max"}``.
+        - ``stop_sequences``: up to 16 strings.
+        - ``tools``: ``{"name": …, "description": …, "input_schema": …}`` without a type; the service's own have one.
+        - ``tool_choice``: ``{"type": "auto" | "none"}``; ``any`` counts as auto, and ``tool`` needs thinking off.
+        - ``metadata``: ``{"user_id": …}`` separates prefix cache and scheduling of your users.
+        - ``betas``: names for the ``anthropic-beta`` header; those that the blocks need are added.
+
+        A ``refusal`` is an answer with that ``stop_reason``, and so is ``pause_turn``; neither is asked again.
+        Raises InvalidRequestError before anything is sent, and APIError's children for what fails later.
+        """
+        if not model or not isinstance(model, str):
+            raise InvalidRequestError(f"model must be a model's name, for example 'deepseek-flash', not {model!r}")
+        if isinstance(messages, str | Mapping) or not messages:
+            raise InvalidRequestError(
+                "messages must be a list of at least one message, for example [{'role': 'user', 'content': 'Hi'}]",
+            )
+        body = given(
+            model=model,
+            messages=messages,
+            stream=stream,
+            max_tokens=max_tokens,
+            system=system,
+            thinking=thinking,
+            output_config=output_config,
+            temperature=temperature,
+            top_p=top_p,
+            stop_sequences=stop_sequences,
+            tools=tools,
+            tool_choice=tool_choice,
+            metadata=metadata,
+            **extra,
+        )
+        body.update(further(extra_body))
+        route = self._route
+        headers = dict(extra_headers or ())
+        if named := dict.fromkeys((*(betas or ()), *_betas_in(messages))):
+            said = [value for name, value in headers.items() if name.lower() == "anthropic-beta"]
+            headers = {name: value for name, value in headers.items() if name.lower() != "anthropic-beta"}
+            headers["anthropic-beta"] = ",".join(dict.fromkeys((*said, *named)))
+        if route.elsewhere:
+            path, headers = MESSAGES_ELSEWHERE, {**_VERSION, **headers}
+        else:
+            path = MESSAGES
+        call = route.call(CHAT, "POST", path, body, headers=headers or None, timeout=timeout)
+        if stream:
+            return await call.stream(MessageStream)
+        return await route.answer(call, decode_message, _fault_of)
+
+    @asynccontextmanager
+    async def stream(self, **parameters: Any) -> AsyncIterator[MessageStream]:
+        """``create(..., stream=True)`` as a context manager: ``async with messages.stream(...) as stream``.
+
+        ``stream.text_stream`` gives the pieces of the text, ``await stream.get_final_message()`` the whole answer.
+        """
+        stream = await self.create(**{**parameters, "stream": True})
+        assert isinstance(stream, MessageStream)  # noqa: S101  for the type checker
+        async with stream:
+            yield stream
+
+
+def _betas_in(messages: Sequence[Turn]) -> Iterator[str]:
+    for message in messages:
+        content = message.get("content") if isinstance(message, Mapping) else None
+        for block in content if isinstance(content, list | tuple) else ():
+            if isinstance(block, Mapping):
+                source = block.get("source")
+                kinds = (block.get("type"), source.get("type") if isinstance(source, Mapping) else None)
+                yield from (_BETAS[kind] for kind in kinds if isinstance(kind, str) and kind in _BETAS)
+
+
+def _fault_of(message: Message, headers: Mapping[str, str]) -> APIError | None:
+    return fault_of_message(message, headers, now=time.time())

@@ -1,0 +1,133 @@
+"""Answers in Anthropic's format: one JSON body, or events of which `message_stop` is the last. Pure.
+
+The order of the events, and what each has in it, is that of the official chunk generator (deepseek-recipe 0.2).
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from deepseek_async.simulator.model.generation import Answer
+    from deepseek_async.simulator.wire.streaming import Envelope, UsagePlace
+
+_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
+
+# What no client knows: a block with a delta of its own, an event, a counter, fields.
+UNKNOWN_BLOCK: dict[str, Any] = {
+    "type": "weather_report",
+    "celsius": 7,
+    "places": [{"name": "Oslo", "seen": None}],
+    "sky": "gr",
+}
+UNKNOWN_DELTA = {"type": "weather_delta", "sky": "ey"}
+UNKNOWN_EVENT = {"type": "weather_warning", "level": 2, "areas": ["coast"]}
+UNKNOWN_COUNTERS = {"weather_requests": 1, "weather": {"looks": 2}}
+UNKNOWN_FIELD = {"forecast": {"tomorrow": "rain"}}
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFormat:
+    """How a message looks, whole and streamed."""
+
+    stop_sequence: str | None = None  # the one that ended the answer
+    unknown: bool = False  # whether there is something in it that no client knows
+
+    def body(self, envelope: Envelope, answer: Answer, usage: dict[str, Any] | None) -> bytes:
+        """The body of a plain message."""
+        made = self._begun(envelope, usage)
+        made |= {"content": list(self._content(envelope, answer)), **self._ending(answer)}
+        if self.unknown:
+            made |= UNKNOWN_FIELD
+        return orjson.dumps(made)
+
+    def events(
+        self,
+        envelope: Envelope,
+        answer: Answer,
+        usage: dict[str, Any],
+        *,
+        include_usage: bool,  # noqa: ARG002 - it always comes
+        usage_place: UsagePlace = "last",
+    ) -> list[bytes]:
+        """Every event of a streamed message."""
+        told = None if usage_place == "missing" else usage
+        begun = self._begun(envelope, None if told is None else {**told, "completion_tokens": 0}, counting=False)
+        events: list[dict[str, Any]] = [{"type": "message_start", "message": begun}]
+        for index, block in enumerate(self._content(envelope, answer)):
+            events += self._block_events(index, block, answer)
+        delta = {**self._ending(answer), **(UNKNOWN_FIELD if self.unknown else {})}
+        counted = {} if told is None else {"usage": self._usage(told)}
+        events += [{"type": "message_delta", "delta": delta, **counted}, {"type": "message_stop"}]
+        return [b"event: %b\ndata: %b\n\n" % (event["type"].encode(), orjson.dumps(event)) for event in events]
+
+    def _begun(self, envelope: Envelope, usage: dict[str, Any] | None, *, counting: bool = True) -> dict[str, Any]:
+        made: dict[str, Any] = {"id": envelope.id, "type": "message", "role": "assistant", "model": envelope.model}
+        made |= {"content": [], "stop_reason": None, "stop_sequence": None}
+        if usage is not None:
+            made["usage"] = self._usage(usage, counting=counting)
+        return made
+
+    def _ending(self, answer: Answer) -> dict[str, Any]:
+        reason = _REASONS.get(answer.finish_reason, answer.finish_reason)
+        if reason == "end_turn" and self.stop_sequence is not None:
+            return {"stop_reason": "stop_sequence", "stop_sequence": self.stop_sequence}
+        return {"stop_reason": reason, "stop_sequence": None}
+
+    def _content(self, envelope: Envelope, answer: Answer) -> Iterator[dict[str, Any]]:
+        if answer.reasoning is not None:
+            signature = b64encode(envelope.id.encode()).decode()
+            yield {"type": "thinking", "thinking": "".join(answer.reasoning), "signature": signature}
+        if self.unknown:
+            yield {**UNKNOWN_BLOCK, "sky": UNKNOWN_BLOCK["sky"] + UNKNOWN_DELTA["sky"]}
+        if answer.content:
+            yield {"type": "text", "text": "".join(answer.content)}
+        for call in answer.calls:
+            yield {"type": "tool_use", "id": call.id, "name": call.name, "input": _input(call.arguments)}
+
+    def _block_events(self, index: int, block: dict[str, Any], answer: Answer) -> Iterator[dict[str, Any]]:
+        deltas: list[dict[str, Any]]
+        match block["type"]:
+            case "thinking":
+                begun = {**block, "thinking": "", "signature": ""}
+                deltas = [{"type": "thinking_delta", "thinking": piece} for piece in answer.reasoning or ()]
+                deltas.append({"type": "signature_delta", "signature": block["signature"]})
+            case "text":
+                begun = {**block, "text": ""}
+                deltas = [{"type": "text_delta", "text": piece} for piece in answer.content]
+            case "tool_use":
+                begun = {**block, "input": {}}
+                call = next(call for call in answer.calls if call.id == block["id"])
+                deltas = [{"type": "input_json_delta", "partial_json": fragment} for fragment in call.fragments]
+            case _:
+                begun, deltas = UNKNOWN_BLOCK, [UNKNOWN_DELTA]
+                yield UNKNOWN_EVENT
+        yield {"type": "content_block_start", "index": index, "content_block": begun}
+        if index == 0:
+            yield {"type": "ping"}
+        yield from ({"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas)
+        yield {"type": "content_block_stop", "index": index}
+
+    def _usage(self, usage: dict[str, Any], *, counting: bool = True) -> dict[str, Any]:
+        """The same numbers under the names of this format, where the cached part of the prompt stands alone."""
+        hit = usage["prompt_cache_hit_tokens"]
+        return {
+            "input_tokens": usage["prompt_tokens"] - hit,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": hit,
+            "output_tokens": usage["completion_tokens"],
+            "service_tier": "standard",
+            **(UNKNOWN_COUNTERS if self.unknown and counting else {}),
+        }
+
+
+def _input(arguments: str) -> Any:
+    try:
+        return orjson.loads(arguments)
+    except orjson.JSONDecodeError:
+        return {}  # cut off
