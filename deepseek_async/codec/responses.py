@@ -100,7 +100,11 @@ class ResponseReader(ReaderState):
         return True
 
     def _end(self, event: ResponseStreamEvent) -> bool:
-        final = _whole.decode(write(event.to_dict()["response"]))
+        said = event.to_dict()["response"]
+        if not said.get("output"):
+            # Some servers send the items before it only (ChatGPT's own backend, and gateways to it).
+            said["output"] = [item.to_dict() for item in self._came()]
+        final = _whole.decode(write(said))
         self.halted = True
         if event.type == "response.failed" or final.status == "failed":
             self._begun = final
@@ -130,8 +134,12 @@ class ResponseReader(ReaderState):
         if self._final is not None:
             self._final.repaired = tuple(dict.fromkeys((*self._final.repaired, *self.notes)))
             return self._final
-        items = [self._item(index) for index in sorted({*self._items, *self._pieces})]
-        return msgspec.structs.replace(self._begun or Response(), output=items, _wire=b"", repaired=tuple(self.notes))
+        head = self._begun or Response()
+        return msgspec.structs.replace(head, output=self._came(), _wire=b"", repaired=tuple(self.notes))
+
+    def _came(self) -> list[ResponseOutputItem]:
+        """The items, as far as they have come."""
+        return [self._item(index) for index in sorted({*self._items, *self._pieces})]
 
     @property
     def size(self) -> int:

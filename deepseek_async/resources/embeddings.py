@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from deepseek_async.codec.body import MembersDecoder
-from deepseek_async.errors import InvalidRequestError
+from deepseek_async.codec.verdict import error_in
+from deepseek_async.errors import APIError, APIResponseValidationError, InvalidRequestError
+from deepseek_async.quotation import quote
 from deepseek_async.resources.connection import Connection
 from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.route import Route, further, given
@@ -61,4 +64,16 @@ class Embeddings(Rawable):
         return await route.answer(
             route.call(EMBEDDINGS, "POST", "/embeddings", body, headers=extra_headers, timeout=timeout),
             _decode,
+            _fault_of,
         )
+
+
+def _fault_of(answer: CreateEmbeddingResponse, headers: Mapping[str, str]) -> APIError | None:
+    if answer.data:
+        return None
+    # As another API has them (Ollama's own, for one): none at all would be taken for those of no text.
+    return error_in(answer, headers, now=time.time()) or APIResponseValidationError(
+        f"the server's answer has no vectors: {quote(answer.to_json())}",
+        retryable=False,
+        reason="form",
+    )

@@ -16,6 +16,7 @@ from simulating import Simulate
 
 from deepseek_async import (
     APIConnectionError,
+    APIResponseValidationError,
     AsyncDeepSeek,
     AuthenticationError,
     ConflictError,
@@ -34,6 +35,16 @@ async def test_texts_become_vectors_in_their_order(client: AsyncDeepSeek):
     assert answer.usage is not None
     assert answer.usage.prompt_tokens == answer.usage.total_tokens > 0
     assert "1024 numbers" in repr(answer.data[0])
+
+
+@pytest.mark.parametrize(
+    "body", [{"embeddings": [[1.0, 2.0]]}, {"data": []}, {}], ids=["another API's", "empty", "none"]
+)
+async def test_an_answer_without_vectors_is_bought_once_and_is_an_error(serve: Serve, connect: Connect, body: dict):
+    server = await serve([response(body)])
+    with pytest.raises(APIResponseValidationError, match="no vectors"):
+        await connect(server).embeddings.create(model="m", input="a")
+    assert len(server.requests) == 1
 
 
 async def test_a_vector_is_the_same_however_it_travelled(client: AsyncDeepSeek):

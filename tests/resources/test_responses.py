@@ -163,6 +163,20 @@ async def test_a_fault_before_the_first_text_is_retried_unseen(serve: Serve, con
     assert (stream.attempts, stream.response.output_text) == (2, "Hello")
 
 
+@pytest.mark.parametrize("output", [[], None])
+async def test_items_that_came_before_the_ending_are_not_lost_if_it_repeats_none(
+    serve: Serve, connect: Connect, output: list | None
+):
+    call = {"type": "function_call", "call_id": "call_1", "name": "weather", "arguments": "{}", "status": "completed"}
+    done = event({"type": "response.output_item.done", "output_index": 1, "item": call})
+    server = await serve(events(delta("Hel"), delta("lo"), done, ending(whole("", output=output))))
+    stream, _ = await collected(connect(server))
+    assert stream.response.output_text == "Hello"
+    assert [item.type for item in stream.response.output] == ["message", "function_call"]
+    assert stream.response.to_dict()["output"][1]["call_id"] == "call_1"
+    assert len(server.requests) == 1
+
+
 @pytest.mark.parametrize("last", [[RESET], [http_chunk(DONE) + LAST_CHUNK], [LAST_CHUNK]], ids=["reset", "done", "end"])
 async def test_a_break_in_the_text_tells_what_had_come(serve: Serve, connect: Connect, last: list):
     begun = event({"type": "response.created", "response": whole("", "in_progress", output=[])})
