@@ -140,6 +140,7 @@ class Answers:
             ("content", content, isinstance(content, str | None), "a text"),
             ("reasoning", reasoning, isinstance(reasoning, str | None), "a text"),
             ("chunks", chunks, chunks is None or _are_texts(chunks), "a list of texts"),
+            ("headers", headers, _are_headers(headers or {}), "names and texts of one line"),
             ("status", status, status in range(200, 600), "a status of HTTP, 200 to 599"),
             ("after", after, isinstance(after, int | float) and after >= 0, "seconds"),
             ("times", times, times is None or (isinstance(times, int) and times > 0), "a number of requests above 0"),
@@ -148,6 +149,8 @@ class Answers:
                 raise ValueError(f"{name} must be {wanted}, not {value!r}")
         for call in tool_calls:
             _name_of(call)
+        for part in filter(None, (content, reasoning, *(chunks or ()), *map(_arguments_of, tool_calls))):
+            _check_encodable(part)
         text = content if parsed is None else _written(parsed)
         pieces = None if text is None else pieces_of(text)
         self._answers.append(
@@ -218,6 +221,26 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 raise ValueError(f"{path}, line {number}: it is longer than {_LONGEST_LINE:,} bytes")
             if line.strip():
                 yield number, line
+
+
+def _arguments_of(call: ToolCall) -> str | None:
+    """The arguments that are sent as they are."""
+    said = {} if isinstance(call, str) else call.get("function") or call
+    arguments = said.get("arguments")
+    return arguments if isinstance(arguments, str) else None
+
+
+def _are_headers(headers: Any) -> bool:
+    return isinstance(headers, Mapping) and all(
+        isinstance(part, str) and part.isprintable() for field in headers.items() for part in field
+    )
+
+
+def _check_encodable(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"a text must be what UTF-8 can carry, and half of a pair is in {text[:80]!r}") from None
 
 
 def _are_texts(values: Any) -> bool:

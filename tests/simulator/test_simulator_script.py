@@ -259,6 +259,12 @@ async def test_a_mistake_in_a_function_of_the_user_is_told_to_who_asks(caller: C
         ({"chunks": "abc"}, "chunks must be a list of texts"),
         ({"tool_calls": [{"arguments": {}}]}, "a tool call is the tool's name"),
         ({"parsed": object()}, "parsed must be what JSON can hold"),
+        ({"content": "a\ud83d"}, "a text must be what UTF-8 can carry"),
+        ({"reasoning": "a\ud83d"}, "a text must be what UTF-8 can carry"),
+        ({"chunks": ["\ud83d", "\ude00"]}, "a text must be what UTF-8 can carry"),
+        ({"tool_calls": [{"name": "f", "arguments": "\ud83d"}]}, "a text must be what UTF-8 can carry"),
+        ({"status": 429, "headers": {"Retry-After": 1}}, "headers must be names and texts of one line"),
+        ({"status": 400, "headers": {"X": "a\r\nb: c"}}, "headers must be names and texts of one line"),
     ],
 )
 def test_an_answer_that_makes_no_sense_is_named(said: dict[str, Any], reason: str):
