@@ -253,8 +253,9 @@ def error_object(said: Mapping[str, Any]) -> Any:
     error = said.get("error")
     if error:
         return error
-    # vLLM, before it wrapped them.
-    return said if said.get("object") == "error" else None
+    # vLLM, before it wrapped them; Zhipu: {"code": 401, "msg": "…", "success": false}.
+    fails = said.get("object") == "error" or (said.get("success") is False and _status(said.get("code")))
+    return {**said, "message": _message(said)} if fails else None
 
 
 def _message(error: Mapping[str, Any]) -> str:

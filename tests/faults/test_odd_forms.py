@@ -314,12 +314,22 @@ async def test_an_error_beside_choices_after_content_names_what_broke_and_keeps_
     assert OFF["message"] in str(error)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"object": "error", "message": "no such model", "type": "NotFoundError", "param": None, "code": 404},
+        {"code": 404, "msg": "no such model", "success": False},
+    ],
+    ids=["vLLM", "Zhipu"],
+)
 @pytest.mark.parametrize("stream", [False, True])
-async def test_an_error_that_is_not_wrapped_is_what_it_says(serve: Serve, connect: Connect, stream: bool):
-    body = {"object": "error", "message": "no such model", "type": "NotFoundError", "param": None, "code": 404}
+async def test_an_error_that_is_not_wrapped_is_what_it_says(
+    serve: Serve, connect: Connect, body: dict[str, Any], stream: bool
+):
     server = await serve(streaming(event(body), DONE) if stream else [response(body)])
     error = await failure_of(connect(server), stream=stream)
     assert isinstance(error, NotFoundError)
+    assert "no such model" in str(error)
     assert len(server.requests) == 1
 
 
