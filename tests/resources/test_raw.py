@@ -131,7 +131,7 @@ async def test_every_resource_has_them(client: AsyncDeepSeek):
 
 async def test_a_family_elsewhere_is_asked_elsewhere(serve: Serve, connect: Connect):
     home = await serve([TRACED])
-    other = await serve([response({"object": "list", "data": []}, x_ds_trace_id="other")])
+    other = await serve([response({"object": "list", "data": [{"embedding": [1.0]}]}, x_ds_trace_id="other")])
     client = connect(home, endpoints={"embeddings": other.url})
     raw = await client.embeddings.with_raw_response.create(model="m", input="Hi")
     assert raw.request_id == "other"
