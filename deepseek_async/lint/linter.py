@@ -13,6 +13,7 @@ import orjson
 from deepseek_async.codec.tokens import estimate_prompt_tokens
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.lint.finding import Finding, IgnoredParameterWarning, LintMode, Request, RequestLintWarning
+from deepseek_async.lint.messages import message_findings
 from deepseek_async.lint.rules import CONTEXT_WINDOW, MAX_TOKENS, rule_findings
 from deepseek_async.lint.shape import is_beyond_doubt, shape_problem
 from deepseek_async.lint.translation import foreign_findings
@@ -75,6 +76,29 @@ class Linter:
         for finding in found:
             self._warn(finding)
         return request if mode == "fix" else body
+
+    def checked_message(
+        self,
+        body: Mapping[str, Any],
+        mode: LintMode,
+        deliberate: Iterable[str] = (),
+    ) -> Mapping[str, Any]:
+        """The same for a request in Anthropic's format."""
+        if mode == "off":
+            return body
+        meant = frozenset(deliberate)
+        found = list(message_findings(body, meant))
+        if not found:
+            return body
+        if mode == "error":
+            _refuse([finding for finding in found if finding.refused])
+        request = dict(body)
+        if mode == "fix":
+            _repair(request, found)
+            found = list(message_findings(request, meant))
+        for finding in found:
+            self._warn(finding)
+        return request
 
     def _warn(self, finding: Finding) -> None:
         if finding.code in self._said:

@@ -11,6 +11,8 @@ from deepseek_async.call.stream import MessageStream
 from deepseek_async.codec.messages import decode_message, fault_of_message
 from deepseek_async.codec.request import MESSAGES, MESSAGES_ELSEWHERE
 from deepseek_async.errors import APIError, InvalidRequestError
+from deepseek_async.lint import LintMode
+from deepseek_async.lint.linter import known
 from deepseek_async.resources.connection import Connection
 from deepseek_async.resources.raw import RawGenerating
 from deepseek_async.resources.route import Route, further, given
@@ -64,6 +66,7 @@ class Messages:
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
+        lint: LintMode | None = None,
         **extra: Any,
     ) -> Message: ...
 
@@ -88,6 +91,7 @@ class Messages:
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
+        lint: LintMode | None = None,
         **extra: Any,
     ) -> MessageStream: ...
 
@@ -121,6 +125,7 @@ class Messages:
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
+        lint: LintMode | None = None,
         **extra: Any,
     ) -> Message | MessageStream:
         """Ask the model.
@@ -138,6 +143,7 @@ class Messages:
         - ``tools``: ``{"name": …, "description": …, "input_schema": …}`` without a type; the service's own have one.
         - ``tool_choice``: ``{"type": "auto" | "none"}``; ``any`` counts as auto, and ``tool`` needs thinking off.
         - ``metadata``: ``{"user_id": …}`` separates prefix cache and scheduling of your users.
+        - ``lint``: off, warn, fix or error, for this call; the client's by default.
         - ``betas``: names for the ``anthropic-beta`` header; those that the blocks need are added.
 
         A ``refusal`` is an answer with that ``stop_reason``, and so is ``pause_turn``; neither is asked again.
@@ -165,8 +171,12 @@ class Messages:
             metadata=metadata,
             **extra,
         )
-        body.update(further(extra_body))
+        meant = further(extra_body)
+        body.update(meant)
         route = self._route
+        if not route.elsewhere:
+            linter = route.connection.lint
+            body = dict(linter.checked_message(body, linter.mode if lint is None else known(lint), meant))
         headers = dict(extra_headers or ())
         if named := dict.fromkeys((*(betas or ()), *_betas_in(messages))):
             said = [value for name, value in headers.items() if name.lower() == "anthropic-beta"]

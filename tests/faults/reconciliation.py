@@ -2,9 +2,9 @@
 
     python tests/faults/reconciliation.py --calls 5000
 
-Plain calls, streams, responses, text completions, tools, structured answers and bulk rows, with faults, retries,
-fallbacks, cancellations and streams that are left. Where a usage arrived, the client's figures are the service's; and
-where none did, which must be guessed, they are never below, with a budget or without one.
+Plain calls, streams, responses, messages, text completions, tools, structured answers and bulk rows, with faults,
+retries, fallbacks, cancellations and streams that are left. Where a usage arrived, the client's figures are the
+service's; and where none did, which must be guessed, they are never below, with a budget or without one.
 """
 
 from __future__ import annotations
@@ -111,7 +111,8 @@ class Reconciliation:
                     raise
 
     def _way(self) -> Callable[[AsyncDeepSeek], Awaitable[None]]:
-        ways = [self._plain, self._stream, self._left_stream, self._response, self._text, self._tools, self._object] * 3
+        ways = [self._plain, self._stream, self._left_stream, self._response, self._text, self._tools, self._object]
+        ways = [*ways, self._message, self._message_stream] * 3
         return self._chance.choice([*ways, self._bulk] if self._bulk_too else ways)
 
     def _asked(self) -> dict[str, Any]:
@@ -141,6 +142,21 @@ class Reconciliation:
 
     async def _response(self, client: AsyncDeepSeek) -> None:
         await client.responses.create(model=self._chance.choice(MODELS), input="What is a price?", max_output_tokens=64)
+
+    async def _message(self, client: AsyncDeepSeek) -> None:
+        await client.messages.create(**self._message_asked())
+
+    async def _message_stream(self, client: AsyncDeepSeek) -> None:
+        events = self._chance.choice((self._chance.randrange(30), 10_000))
+        async with client.messages.stream(**self._message_asked()) as stream:
+            async for _ in stream:
+                events -= 1
+                if events < 0:
+                    break
+
+    def _message_asked(self) -> dict[str, Any]:
+        asked = self._asked()
+        return {**asked, "thinking": {"type": "enabled" if asked["thinking"] else "disabled"}}
 
     async def _text(self, client: AsyncDeepSeek) -> None:
         await client.completions.create(model="deepseek-v4-pro", prompt="def price(", max_tokens=32)

@@ -16,6 +16,7 @@ from deepseek_async import (
     APIStatusError,
     AsyncDeepSeek,
     BadRequestError,
+    IgnoredParameterWarning,
     InvalidRequestError,
     Message,
     MessageStream,
@@ -115,9 +116,16 @@ async def test_events_come_as_the_server_sent_them(serve: Serve, connect: Connec
 
 async def test_parameters_go_out_under_their_own_names(serve: Serve, connect: Connect):
     server = await serve([response(whole())])
-    done = await ask(connect(server), max_tokens=5, system="Be short.", top_k=3, extra_body={"x": 1}, betas=["a"])
+    done = await ask(connect(server), max_tokens=5, system="Be short.", odd=3, extra_body={"top_k": 1}, betas=["a"])
     received = server.requests[0]
-    wanted = {"model": "deepseek-flash", "messages": TURNS, "max_tokens": 5, "system": "Be short.", "top_k": 3, "x": 1}
+    wanted = {
+        "model": "deepseek-flash",
+        "messages": TURNS,
+        "max_tokens": 5,
+        "system": "Be short.",
+        "odd": 3,
+        "top_k": 1,
+    }
     assert (received.json(), received.path, received.header("anthropic-beta")) == (
         wanted,
         "/anthropic/v1/messages",
@@ -155,6 +163,20 @@ async def test_what_cannot_be_sent_is_refused_before_anything_is(serve: Serve, c
     with pytest.raises(InvalidRequestError):
         await ask(connect(server), **wrong)
     assert server.requests == []
+
+
+async def test_what_the_service_would_refuse_is_told_before_it_is_sent(serve: Serve, connect: Connect):
+    server = await serve([response(whole())], [response(whole())])
+    client = connect(server)
+    tools = [{"type": "custom", **WEATHER}]
+    with pytest.raises(InvalidRequestError, match=r"tools\[0\].type: 'custom' is refused"):
+        await ask(client, tools=tools, lint="error")
+    assert server.requests == []
+    await ask(client, tools=tools, temperature=3, lint="fix")
+    assert (server.requests[0].json()["tools"], server.requests[0].json()["temperature"]) == ([WEATHER], 2)
+    assert tools[0]["type"] == "custom"
+    with pytest.warns(IgnoredParameterWarning, match="top_k"):
+        await ask(client, top_k=3)
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -1,0 +1,151 @@
+"""What DeepSeek refuses or drops of a request in Anthropic's format, as far as it is certain. Pure.
+
+The rules are those of the official validator (deepseek-recipe 0.2) and of the docs' create-message page, as of
+2026-11-26. What neither describes passes without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, Final
+
+from deepseek_async.lint.finding import Finding, Request
+from deepseek_async.lint.rules import MAX_STOP_STRINGS, MAX_TOKENS
+
+_IGNORED: Final = ("top_k", "service_tier", "container", "mcp_servers")
+_IGNORED_INSIDE: Final = (("thinking", "budget_tokens"), ("output_config", "format"))
+
+
+def message_findings(request: Mapping[str, Any], deliberate: frozenset[str] = frozenset()) -> Iterator[Finding]:
+    """Everything that is certainly wrong with ``request``; what is odd about a field's type is left to the service."""
+    yield from _range_findings(request)
+    yield from _stop_findings(request.get("stop_sequences"))
+    yield from _tool_findings(request.get("tools"))
+    yield from _choice_findings(request)
+    for name in _IGNORED:
+        if request.get(name) is not None and name not in deliberate:
+            yield _ignored(name, partial(_drop, name))
+    for name, inner in _IGNORED_INSIDE:
+        value = request.get(name)
+        if name not in deliberate and isinstance(value, Mapping) and inner in value:
+            yield _ignored(f"{name}.{inner}", partial(_drop_inside, name, inner))
+
+
+def _range_findings(request: Mapping[str, Any]) -> Iterator[Finding]:
+    cap, temperature, top_p = (_number(request.get(name)) for name in ("max_tokens", "temperature", "top_p"))
+    if cap is not None and cap < 1:
+        yield Finding("range:max_tokens", "max_tokens", f"must be from 1 to {MAX_TOKENS:,}, not {cap}")
+    if cap is not None and cap > MAX_TOKENS:
+        yield Finding(
+            "lowered:max_tokens",
+            "max_tokens",
+            f"is lowered to {MAX_TOKENS:,} by DeepSeek, which is the longest answer, not {cap:,}",
+            refused=False,
+            repair=partial(_set, "max_tokens", MAX_TOKENS),
+        )
+    if temperature is not None and not 0 <= temperature <= 2:
+        yield Finding(
+            "range:temperature",
+            "temperature",
+            f"must be from 0 to 2, not {temperature}",
+            repair=partial(_set, "temperature", min(max(temperature, 0), 2)),
+        )
+    if top_p is not None and not 0 < top_p <= 1:
+        yield Finding(
+            "range:top_p",
+            "top_p",
+            f"must be above 0 and at most 1, not {top_p}",
+            repair=partial(_set, "top_p", 1) if top_p > 1 else None,
+        )
+
+
+def _number(value: Any) -> Any:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _stop_findings(stops: Any) -> Iterator[Finding]:
+    if isinstance(stops, str):
+        yield Finding(
+            "stop_sequences",
+            "stop_sequences",
+            "must be a list of strings, and is one string",
+            repair=partial(_set, "stop_sequences", [stops]),
+        )
+    elif isinstance(stops, list | tuple):
+        if "" in stops:
+            kept = [stop for stop in stops if stop != ""]
+            yield Finding(
+                "empty_stop",
+                "stop_sequences",
+                "must not hold an empty string",
+                repair=partial(_set, "stop_sequences", kept) if kept else partial(_drop, "stop_sequences"),
+            )
+        if len(stops) > MAX_STOP_STRINGS:
+            yield Finding("too_many_stops", "stop_sequences", f"takes {MAX_STOP_STRINGS} strings, not {len(stops)}")
+
+
+def _tool_findings(tools: Any) -> Iterator[Finding]:
+    for index, tool in enumerate(tools if isinstance(tools, list | tuple) else ()):
+        if isinstance(tool, Mapping) and tool.get("type") == "custom":
+            yield Finding(
+                "custom_tool",
+                f"tools[{index}].type",
+                "'custom' is refused (server tools are not supported): leave the type out of your own tools",
+                repair=partial(_untype, index),
+            )
+
+
+def _choice_findings(request: Mapping[str, Any]) -> Iterator[Finding]:
+    choice = request.get("tool_choice")
+    if isinstance(choice, str):
+        repair = partial(_set, "tool_choice", {"type": choice}) if choice in ("auto", "any", "none") else None
+        yield Finding("tool_choice", "tool_choice", f"must be an object such as {{'type': {choice!r}}}", repair=repair)
+    elif isinstance(choice, Mapping) and choice.get("type") == "any":
+        yield Finding(
+            "tool_choice_any",
+            "tool_choice",
+            "'any' counts as auto at DeepSeek: no call is forced. Name the tool, with thinking disabled",
+            refused=False,
+        )
+    elif isinstance(choice, Mapping) and choice.get("type") == "tool" and _is_thinking(request):
+        yield Finding(
+            "tool_choice_while_thinking",
+            "tool_choice",
+            "a call cannot be forced while thinking, which is on by default: send thinking={'type': 'disabled'}",
+        )
+
+
+def _is_thinking(request: Mapping[str, Any]) -> bool:
+    thinking, output = request.get("thinking"), request.get("output_config")
+    if isinstance(thinking, Mapping):
+        return thinking.get("type") != "disabled"
+    return not (isinstance(output, Mapping) and output.get("effort") == "none")
+
+
+def _ignored(name: str, repair: Any) -> Finding:
+    return Finding(
+        f"ignored_parameter:{name}",
+        name,
+        f"DeepSeek ignores the parameter {name!r}; it is sent as it is. Use extra_body to send it without this warning",
+        refused=False,
+        repair=repair,
+    )
+
+
+def _set(name: str, value: Any, request: Request) -> None:
+    request[name] = value
+
+
+def _drop(name: str, request: Request) -> None:
+    request.pop(name, None)
+
+
+def _drop_inside(name: str, inner: str, request: Request) -> None:
+    request[name] = {key: value for key, value in request[name].items() if key != inner}
+
+
+def _untype(index: int, request: Request) -> None:
+    tools = list(request["tools"])
+    tools[index] = {name: value for name, value in tools[index].items() if name != "type"}
+    request["tools"] = tools
