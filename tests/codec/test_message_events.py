@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +15,7 @@ from deepseek_async.cache import replay
 from deepseek_async.codec.messages import MessageReader, decode_message, fault_of_message
 from deepseek_async.codec.request import encode_request
 from deepseek_async.codec.sse import SSEDecoder
-from deepseek_async.errors import APIResponseValidationError, StreamInterruptedError
+from deepseek_async.errors import APIError, APIResponseValidationError, StreamInterruptedError
 from deepseek_async.types import CompletionUsage, ContentBlock, TextBlock, ThinkingBlock, ToolUseBlock
 from deepseek_async.types.json_text import read, write
 
@@ -27,6 +28,7 @@ VALUES = st.recursive(
 )
 FURTHER = st.dictionaries(NAMES, VALUES, max_size=2)
 TEXTS = st.text(min_size=1, max_size=6)
+_DELTA = "content_block_delta"
 
 
 def having(further: st.SearchStrategy[dict[str, Any]] = FURTHER, **fields: Any) -> st.SearchStrategy[dict[str, Any]]:
@@ -260,10 +262,50 @@ def test_tokens_have_one_meaning(usage: dict[str, Any]):
     assert (message.usage.input_tokens, message.usage.cache_read_input_tokens) == (44, 256)
 
 
-@given(st.binary(max_size=200) | st.recursive(st.none(), lambda x: st.lists(x) | st.dictionaries(TEXTS, x)).map(write))
-def test_nothing_that_comes_raises_but_as_our_error(data: bytes):
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXTS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "text", "content", "x"]), inner)
+    ),
+    max_leaves=6,
+)
+KINDS = ("message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta", "error")
+WITHIN = ("message", "content_block", "delta", "usage", "index", "error", "x")
+
+
+@given(st.lists(st.tuples(st.sampled_from(KINDS), st.dictionaries(st.sampled_from(WITHIN), ODD)), max_size=6))
+def test_events_of_any_form_are_read_or_told_of(sent: list[tuple[str, dict[str, Any]]]):
     reader = MessageReader()
-    for kind in (b"message_start", b"content_block_start", b"content_block_delta", b"message_delta", b"x"):
-        field = {b"message_start": b"message", b"content_block_start": b"content_block"}.get(kind, b"delta")
-        reader.feed(b'event: x\ndata: {"type":"%b","%b":%b,"index":0}\n\n' % (kind, field, data))
+    for kind, fields in sent:
+        reader.feed(event({**fields, "type": kind}))
         reader.answer()
+        if reader.halted:
+            break
+    reader.fault(progressed=True)
+
+
+@given(MESSAGES, st.integers(0, 10_000), st.binary(max_size=4), st.integers(0, 20))
+def test_spoilt_bytes_end_in_an_answer_or_in_an_error_of_ours(sent: dict, place: int, put: bytes, cut: int):
+    for came, take in ((write(sent), decode_message), (replay(write(sent)), _read_to_its_end)):
+        at = place % len(came)
+        with suppress(APIError):
+            take(came[:at] + put + came[at + cut :])
+
+
+def _read_to_its_end(stream: bytes) -> None:
+    reader = MessageReader()
+    reader.feed(stream)
+    reader.fault(progressed=True)
+    if reader.failure is not None:
+        raise reader.failure
+
+
+@pytest.mark.parametrize("depth", [300, 1100, 100_000])
+def test_what_is_nested_without_end_is_an_answer_or_an_error_of_ours(depth: int):
+    deep = b"[" * depth + b"]" * depth
+    plain = b'{"type":"message","content":[{"type":"x","x":%b}],"stop_reason":"end_turn","x":1}' % deep
+    with suppress(APIError):
+        fault_of_message(decode_message(plain), {}, now=0.0)
+    for kind, field in (("message_start", "message"), ("content_block_start", "content_block"), (_DELTA, "delta")):
+        with suppress(APIError):
+            _read_to_its_end(b'data: {"type":"%b","index":0,"%b":{"x":%b}}\n\n' % (kind.encode(), field.encode(), deep))
