@@ -26,6 +26,10 @@ _ENDING: Final = ("stop_reason", "stop_sequence", "title")
 """What is known of a message at its end only."""
 
 _TEXTS: Final = ("reasoning_content", "content", "refusal", "function_call")
+_TOLD: Final = frozenset({*_TEXTS, "role", "tool_calls", "title"})
+"""Fields of a message that have a place of their own in a stream; all others come as they are."""
+_ENDS: Final = frozenset({"index", "message"})
+"""Fields of a choice that come before its end."""
 
 
 def replay(body: bytes) -> bytes:
@@ -61,13 +65,14 @@ def _response(response: dict[str, Any]) -> bytes:
     events: list[dict[str, Any]] = [{"type": "response.created", "response": begun}]
     for index, item in enumerate(response.get("output") or ()):
         at = {"output_index": index, "item_id": item.get("id")}
-        parts = [(part, name) for name in ("content", "summary") for part in item.get(name) or ()]
-        empty: dict[str, Any] = {name: [] for name in ("content", "summary") if isinstance(item.get(name), list)}
+        texts = {name: item[name] for name in ("content", "summary") if isinstance(item.get(name), list)}
+        parts = [(part, name) for name in texts for part in texts[name] if isinstance(part, dict)]
+        empty: dict[str, Any] = {name: [] for name in texts}
         if "arguments" in item:
             empty["arguments"] = ""
         events.append({"type": "response.output_item.added", **at, "item": {**item, **empty}})
         for position, (part, name) in enumerate(parts):
-            kind = _KINDS.get(part.get("type", ""))
+            kind = _KINDS.get(str(part.get("type")))
             if kind is not None and part.get("text"):
                 place = {"summary_index" if name == "summary" else "content_index": position}
                 events.append({"type": f"response.{kind}.delta", **at, **place, "delta": part["text"]})
@@ -121,12 +126,15 @@ def _said(choice: dict[str, Any], delta: dict[str, Any]) -> dict[str, Any]:
 
 def _ending(choice: dict[str, Any]) -> dict[str, Any]:
     # The probabilities of the whole answer, which a stream would have brought piece by piece.
-    ended = {name: choice.get(name) for name in ("finish_reason", "native_finish_reason", "logprobs")}
-    return {**_said(choice, {"content": ""}), **ended}
+    ended = {name: value for name, value in choice.items() if name not in _ENDS}
+    title = (choice.get("message") or {}).get("title")
+    delta = {"content": ""} if title is None else {"content": "", "title": title}
+    return {**_said(choice, delta), **ended}
 
 
 def _deltas(message: dict[str, Any]) -> list[dict[str, Any]]:
     deltas = [{name: message[name]} for name in _TEXTS if message.get(name)]
+    deltas += [{name: value} for name, value in message.items() if name not in _TOLD]
     calls = message.get("tool_calls") or []
     if calls:
         deltas.append({"tool_calls": [{"index": position, **call} for position, call in enumerate(calls)]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -77,6 +78,20 @@ class AnswerDecoder(Generic[T]):
             answer = msgspec.convert(found, self._type, strict=False)
         except (ValueError, RecursionError) as error:
             failure = _unlike_the_api(wire, error, again=False)
+        else:
+            answer.repaired = tuple(notes)
+            return answer
+        raise failure
+
+    def of_values(self, sent: Any, wire: bytes) -> T:
+        """As ``decode_tolerantly``, for JSON that was read already and is ``sent`` but for what was taken out of it."""
+        with suppress(msgspec.ValidationError, RecursionError):
+            return msgspec.convert(sent, self._type)
+        notes: list[str] = []
+        try:
+            answer = msgspec.convert(repaired(sent, self._type, notes), self._type, strict=False)
+        except (ValueError, RecursionError) as error:
+            failure = _unlike_the_api(wire, error, again=not sent)
         else:
             answer.repaired = tuple(notes)
             return answer

@@ -11,12 +11,16 @@ from deepseek_async.codec.assembly import Assembly, says
 from deepseek_async.codec.body import UNREADABLE, AnswerDecoder
 from deepseek_async.codec.reader import ChunkT, ReaderState, WholeT, says_nothing
 from deepseek_async.codec.refusal import error_object
+from deepseek_async.codec.undeclared import take_out
 from deepseek_async.codec.verdict import error_beside, fault_of_emptiness, fault_of_ending, fault_of_stream
 from deepseek_async.errors import APIError, APIResponseValidationError
 from deepseek_async.tracebacks import without_frames
 from deepseek_async.types import ChatCompletion, ChatCompletionChunk, ChoiceDelta, ChunkChoice, CompletionUsage
+from deepseek_async.types.json_text import read, write
 
 _DONE: Final = b"[DONE]"
+_SPOILT: Final = "\ufffd".encode()
+"""What takes the place of bytes that are no UTF-8."""
 
 
 class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
@@ -27,6 +31,8 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
     """Makes a choice that says nothing."""
     assembly: Any = None
     _decode: Any = None
+    _odd: list[int] = []
+    """Where among the chunks of a block those stand that have undeclared fields."""
 
     def feed(self, block: bytes) -> list[ChunkT]:
         """See ``StreamReader.feed``."""
@@ -44,8 +50,7 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
                         break
                     if says_nothing(data):
                         continue
-                    chunk = self._decoder.decode_tolerantly(data)
-                    self.note(chunk)
+                    chunk = self._otherwise(data, len(chunks))
                 chunk._wire = data  # noqa: SLF001  the decoder is the one writer of this field
                 if not chunk.choices and chunk.usage is None:
                     self._decoder.check_unread(data)
@@ -56,7 +61,7 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
                 append(chunk)
         except APIResponseValidationError as error:
             self.failure, self.halted = without_frames(error), True
-        self.progressed = self.assembly.add(chunks)
+        self.progressed = self._add_by_one(chunks) if self._odd else self.assembly.add(chunks)
         if self.assembly.oddly_ended_by is not None:
             self._look_for_error(self.assembly.oddly_ended_by)
         if self.usage_asked and self.assembly.usage is not None:
@@ -67,6 +72,17 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
             # What comes after the end of the answer takes nothing away from it.
             self.failure, self.error, self.done = None, None, True
         return chunks
+
+    def _otherwise(self, data: bytes, position: int) -> Any:
+        """The chunk in ``data``, which the strict decoder refuses."""
+        del position
+        chunk = self._decoder.decode_tolerantly(data)
+        self.note(chunk)
+        return chunk
+
+    def _add_by_one(self, chunks: list[ChunkT]) -> bool:
+        """As ``assembly.add`` does, for a block in which some chunks have undeclared fields."""
+        raise NotImplementedError
 
     def _look_for_error(self, ended: ChunkT) -> None:
         self.assembly.oddly_ended_by = None
@@ -132,11 +148,43 @@ def _silent_choice() -> ChunkChoice:
 class ChunkReader(ChoicesReader[ChatCompletionChunk, ChatCompletion]):
     """A chat answer."""
 
-    _decoder: ClassVar = AnswerDecoder(ChatCompletionChunk)
+    _decoder: ClassVar[AnswerDecoder[ChatCompletionChunk]] = AnswerDecoder(ChatCompletionChunk)
     _silence: ClassVar = staticmethod(_silent_choice)
     assembly: Assembly = msgspec.field(default_factory=Assembly)
     # A field and no class attribute: that is looked for through all parents, on every read.
     _decode: Any = _decoder.decode_strictly
+
+    def _otherwise(self, data: bytes, position: int) -> ChatCompletionChunk:
+        """The chunk in ``data``, which the strict decoder refuses: often for nothing but a field that is new."""
+        try:
+            sent = read(data)
+            undeclared = take_out(sent) if isinstance(sent, dict) else None
+            if not data.isascii() and _SPOILT in write(sent):
+                # What is declared must be UTF-8; what nobody reads may be anything.
+                read(data, errors="strict")
+            chunk: ChatCompletionChunk = self._decoder.of_values(sent, data)
+        except (ValueError, RecursionError):
+            return self._decoder.decode_tolerantly(data)  # raises the error that says so
+        chunk.undeclared = undeclared
+        if chunk.repaired:
+            self.note(chunk)
+        self._odd.append(position)
+        return chunk
+
+    def _add_by_one(self, chunks: list[ChatCompletionChunk]) -> bool:
+        progressed, start = False, 0
+        for position in self._odd:
+            progressed = self.assembly.add(chunks[start:position]) or progressed
+            start = position + 1
+            for chunk in chunks[position:start]:  # none, if it was an error
+                came = chunk.undeclared
+                before = self.assembly.lengths() if came is not None and came.has_blocks else {}
+                progressed = self.assembly.add((chunk,)) or progressed
+                if came is not None:
+                    self.assembly.add_undeclared(came, before)
+                    progressed = progressed or came.says
+        self._odd.clear()
+        return self.assembly.add(chunks[start:]) or progressed
 
     def fault(self, *, progressed: bool) -> APIError | None:
         """See ``StreamReader.fault``."""
@@ -152,5 +200,6 @@ class ChunkReader(ChoicesReader[ChatCompletionChunk, ChatCompletion]):
 
     def says_nothing(self, chunk: ChatCompletionChunk) -> bool:
         """See ``StreamReader.says_nothing``."""
-        deltas = [choice.delta for choice in chunk.choices]
-        return not any(map(says, deltas))
+        if chunk.undeclared is not None and chunk.undeclared.says:
+            return False
+        return not any(says(choice.delta) for choice in chunk.choices)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-from deepseek_async.codec.spelled import is_nothing, parted, text_of
+from deepseek_async.codec.spelled import is_block, is_nothing, parted, text_of, without_blocks
 from deepseek_async.types.answer import OURS, Answer, Counters, counters_in
 from deepseek_async.types.json_text import write
 from deepseek_async.types.number_text import number_in
@@ -103,6 +103,8 @@ class _Repair:
 
     def struct(self, sent: dict[str, Any], kind: type[msgspec.Struct], path: str) -> dict[str, Any]:
         made = {name: value for name, value in sent.items() if not name.startswith(OURS)}
+        if kind.__struct_config__.forbid_unknown_fields:
+            made = {name: made[name] for name, _ in _fields(kind) if name in made}
         if isinstance(made.get("content"), list) and _text_field(kind) == "content":
             self._take_apart(made, kind, path)
         for name, declared in _fields(kind):
@@ -125,7 +127,13 @@ class _Repair:
         return made
 
     def _take_apart(self, made: dict[str, Any], kind: type[msgspec.Struct], path: str) -> None:
-        """A content in parts, some of which may be reasoning."""
+        """A content in parts, some of which may be reasoning, or blocks that are no text."""
+        if any(map(is_block, made["content"])):
+            texts = without_blocks(made["content"])
+            self._note(f"{path}.content", made["content"], _MISFIT if texts is None else "")
+            made["content"] = texts
+            if texts is None:
+                return
         content, reasoning = parted(made["content"])
         if reasoning and made.get("reasoning_content") is None and "reasoning_content" in dict(_fields(kind)):
             self._note(f"{path}.content", made["content"], content or "")

@@ -16,6 +16,18 @@ _THOUGHTS: Final = ("thinking", "reasoning")
 """Types of parts that hold reasoning (Mistral, Anthropic), and the fields in which they have it."""
 
 
+def is_block(part: Any) -> bool:
+    """Whether ``part`` of a content is something else than text or reasoning: a search, its results, what is new."""
+    if not isinstance(part, dict) or not isinstance(kind := part.get("type"), str):
+        return False
+    return bool(kind) and kind not in _PARTS and kind not in _THOUGHTS and not isinstance(part.get("text"), str)
+
+
+def without_blocks(parts: list[Any]) -> list[Any] | None:
+    """The texts and the reasoning of ``parts``; None if there is neither."""
+    return [part for part in parts if not is_block(part)] or None
+
+
 def is_nothing(value: Any, name: str) -> bool:
     """Whether ``value``, no text, says in the place of ``name`` that there is none."""
     if value is False:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from deepseek_async.codec import finish_reason
-from deepseek_async.codec.assembly import MOST_APART, Pieces
+from deepseek_async.codec.pieces import MOST_APART, Pieces
 from deepseek_async.codec.body import AnswerDecoder
 from deepseek_async.codec.chunks import ChoicesReader
 from deepseek_async.codec.verdict import error_in, fault_of_ending, fault_of_stream

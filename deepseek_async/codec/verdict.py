@@ -15,8 +15,9 @@ from deepseek_async.errors import (
     StreamInterruptedError,
 )
 from deepseek_async.quotation import quote
-from deepseek_async.types import Answer, ChatCompletion
+from deepseek_async.types import Answer, ChatCompletion, ChatCompletionMessage
 from deepseek_async.types.json_text import read
+from deepseek_async.types.server_tools import holds_block
 
 _WITHOUT_DATA: Final = tuple(field for field in FIELDS if field != b"data:")
 """How lines of an event stream begin that bring no data."""
@@ -59,7 +60,7 @@ def fault_of_emptiness(completion: ChatCompletion) -> APIError | None:
     """Why a completion that ended in order is no answer: it says nothing at all. None when it says something."""
     for choice in completion.choices:
         message = choice.message
-        if message.content or message.tool_calls or message.refusal or message.function_call:
+        if message.content or message.tool_calls or message.refusal or message.function_call or _says_more(message):
             return None
     reasons = [choice.finish_reason for choice in completion.choices]
     if all(reason in {"stop", "tool_calls"} for reason in reasons):
@@ -76,6 +77,12 @@ def fault_of_emptiness(completion: ChatCompletion) -> APIError | None:
             partial=completion,
         )
     return None
+
+
+def _says_more(message: ChatCompletionMessage) -> bool:
+    """Whether it holds blocks that nobody declared: what is not known here may be all of an answer."""
+    further = message.undeclared() if message._origin is not None else {}  # noqa: SLF001  cheap to ask
+    return holds_block(further)
 
 
 def fault_of_stream(reasons: Sequence[str | None]) -> APIError | None:

@@ -25,6 +25,9 @@ DEFAULT_CALLS: Final = 64
 DEFAULT_TIMEOUT: Final = 600.0
 """Seconds of one call: nobody waits for a function that never ends."""
 
+_OURS: Final = ("function", "")
+"""Types of calls of functions."""
+
 Message = Mapping[str, Any]
 Ask = Callable[[list[Message], bool], Awaitable[ChatCompletion]]
 """Asks the model about a conversation; the flag says whether this is the first time."""
@@ -80,7 +83,9 @@ async def run_tools(
         if completion.usage is not None:
             usages.append(completion.usage)
         choice = completion.choices[0]
-        calls = _told_apart(choice.message.tool_calls or [], turn)
+        # What the service runs itself is not ours to run, whatever list it stands in.
+        ours = [call for call in choice.message.tool_calls or () if call.type in _OURS or call.function.name in known]
+        calls = _told_apart(ours, turn)
         if calls and choice.finish_reason not in ("tool_calls", "stop"):
             # Half an instruction is not carried out.
             raise ToolRunError(

@@ -45,6 +45,7 @@ from deepseek_async.types.response import (
     ResponseStreamEvent,
     ResponseUsage,
 )
+from deepseek_async.types.source import Source
 from deepseek_async.types.usage import BilledAttempt, CompletionTokensDetails, CompletionUsage, PromptTokensDetails
 
 __all__ = [
@@ -99,6 +100,7 @@ __all__ = [
     "ResponseStreamEvent",
     "ResponseUsage",
     "ServerToolUseBlock",
+    "Source",
     "TextBlock",
     "ThinkingBlock",
     "TokenLogprob",

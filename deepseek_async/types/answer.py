@@ -84,6 +84,11 @@ class Counters(LinkedPart, eq=False, kw_only=True):
         known = _present(_declared(self))
         return _over(_present(self.to_dict()), known) if self._origin is not None else known
 
+    @property
+    def has_further(self) -> bool:
+        """Whether there are some that nobody declared."""
+        return self._origin is not None and not self.to_dict().keys() <= fields_of(type(self)).keys()
+
     def detached(self) -> Self:
         """The same numbers without the bytes that they came in."""
         made = self.counting(self.counters())

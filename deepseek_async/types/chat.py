@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.types.answer import OURS, WHOLE, Answer, LinkedPart, Part
+from deepseek_async.types.answer import OURS, WHOLE, Answer, LinkedPart, Part, fields_of
+from deepseek_async.types.source import Source, sources_in
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage
-from deepseek_async.unicode import encodable
+from deepseek_async.unicode import all_encodable, encodable
 
 
 class TopLogprob(Part):
@@ -71,14 +72,19 @@ class ChatCompletionMessage(LinkedPart):
     refusal: str | None = None
     function_call: Function | None = None
     """OpenAI's older form of a tool call, which some servers still answer in."""
+    title: str | None = None
+    """A title for the conversation, if one was asked for and the model gave one."""
 
     def to_request(self) -> dict[str, Any]:
         """This message as part of a conversation: ``messages.append(done.choices[0].message)`` sends this.
 
         ``content`` may be null only beside tool calls (DeepSeek docs, create-chat-completion), and
         ``reasoning_content`` goes back verbatim, which thinking with tools requires; but for a lone surrogate, which
-        cannot be sent and becomes U+FFFD.
+        cannot be sent and becomes U+FFFD. What nobody declared goes back as it came: the service's searches and their
+        results are in it, and what is missing of them costs a miss of the cache, or the search itself. The title stays
+        here, because whether a history may have one is not documented.
         """
+        sent = self.to_dict() if self._origin is not None else {}
         message: dict[str, Any] = {
             "role": self.role,
             "content": None if self.content is None else encodable(self.content),
@@ -88,8 +94,48 @@ class ChatCompletionMessage(LinkedPart):
         if self.reasoning_content is not None:
             message["reasoning_content"] = encodable(self.reasoning_content)
         if self.tool_calls:
-            message["tool_calls"] = [call.to_request() for call in self.tool_calls]
-        return message
+            message["tool_calls"] = _calls_to_request(self.tool_calls, sent.get("tool_calls"))
+        if self.refusal is not None:
+            message["refusal"] = encodable(self.refusal)
+        parts = sent.get("content")
+        if isinstance(parts, list) and _says(parts, self.content):
+            message["content"] = all_encodable(parts)
+        further = {name: value for name, value in sent.items() if name not in _DECLARED}
+        return {**message, **all_encodable(further)} if further else message
+
+    def undeclared(self) -> dict[str, Any]:
+        """What the server sent that no declared field holds; content that is no text alone among it."""
+        sent = self.to_dict() if self._origin is not None else {}
+        kept = {name: value for name, value in sent.items() if name not in _DECLARED}
+        return {**kept, "content": sent["content"]} if isinstance(sent.get("content"), list) else kept
+
+
+def _says(parts: list[Any], content: str | None) -> bool:
+    """Whether content that came in ``parts`` with blocks among them is still what the message says."""
+    texts = [part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
+    return len(texts) < len(parts) and "".join(texts) == (content or "")
+
+
+def _calls_to_request(calls: list[ToolCall], sent: Any) -> list[dict[str, Any]]:
+    """``calls`` as they go back, each with what nobody declared of it; one that is no function's just as it came."""
+    came = [call for call in sent if isinstance(call, dict)] if isinstance(sent, list) else []
+    by_id = {call["id"]: call for call in came if isinstance(call.get("id"), str) and call["id"]}
+    made = []
+    for position, call in enumerate(calls):
+        # An id that its server did not send was given to it here.
+        there = by_id.get(call.id) or (came[position] if len(came) == len(calls) else {})
+        if there and call.type not in ("function", ""):
+            made.append(all_encodable(there))
+            continue
+        asked = call.to_request()
+        function = there.get("function")
+        made.append({**all_encodable(there), **asked})
+        if isinstance(function, dict):
+            made[-1]["function"] = {**all_encodable(function), **asked["function"]}
+    return made
+
+
+_DECLARED: Final = frozenset(fields_of(ChatCompletionMessage))
 
 
 class Choice(LinkedPart):
@@ -119,6 +165,21 @@ class ChatCompletion(Answer):
     resumed: bool = msgspec.field(default=False, name=OURS + "resumed")
     """Whether a cut-off stream went on in a second response (``resume="prefix"``)."""
 
+    @property
+    def title(self) -> str | None:
+        """The title of the first choice, if one was asked for and the model gave one."""
+        return self.choices[0].message.title if self.choices else None
+
+    @property
+    def sources(self) -> list[Source]:
+        """The pages that the answer rests on, with what it cites of them; empty if it names none."""
+        return sources_in(self.to_dict(), "\n".join(choice.message.content or "" for choice in self.choices))
+
+    @property
+    def refused(self) -> bool:
+        """Whether the service's check of contents ended the answer: what there is of it should not be shown."""
+        return any(choice.finish_reason == "content_filter" for choice in self.choices)
+
     def tokens_used(self) -> CompletionUsage | None:
         return self.usage
 
@@ -130,14 +191,17 @@ class ChatCompletion(Answer):
         return bool(self.choices) and all(choice.finish_reason in WHOLE for choice in self.choices)
 
 
-class FunctionDelta(Part):
+# A chunk with a field that is not declared is read in another way, which takes it out: see ``codec/undeclared.py``.
+
+
+class FunctionDelta(Part, forbid_unknown_fields=True):
     """A fragment of a function call."""
 
     name: str | None = None
     arguments: str | None = None
 
 
-class ToolCallDelta(Part):
+class ToolCallDelta(Part, forbid_unknown_fields=True):
     """A fragment of a tool call; fragments with the same ``index`` belong together."""
 
     index: int = 0
@@ -146,7 +210,7 @@ class ToolCallDelta(Part):
     function: FunctionDelta | None = None
 
 
-class ChoiceDelta(Part):
+class ChoiceDelta(Part, forbid_unknown_fields=True):
     """What one chunk adds to the message."""
 
     content: str | None = None
@@ -157,9 +221,11 @@ class ChoiceDelta(Part):
     function_call: FunctionDelta | None = None
     reasoning: str | None = None
     """What others call ``reasoning_content`` (vLLM, OpenRouter, Groq); it is told as that, and None here."""
+    title: str | None = None
+    """A title for the conversation; in the last chunk."""
 
 
-class ChunkChoice(Part):
+class ChunkChoice(Part, forbid_unknown_fields=True):
     """What one chunk adds to a choice."""
 
     index: int = 0
@@ -169,7 +235,7 @@ class ChunkChoice(Part):
     native_finish_reason: str | None = None
 
 
-class ChatCompletionChunk(Answer):
+class ChatCompletionChunk(Answer, forbid_unknown_fields=True):
     """One event of a streamed answer. ``choices`` may be empty."""
 
     id: str = ""
@@ -180,3 +246,5 @@ class ChatCompletionChunk(Answer):
     usage: CompletionUsage | None = None
     """Present on the last content chunk, or on a trailing chunk without choices."""
     system_fingerprint: str | None = None
+    undeclared: Any = msgspec.field(default=None, name=OURS + "undeclared")
+    """What the chunk has beside the fields that are declared; None for nearly all. ``to_dict()`` has it as it came."""

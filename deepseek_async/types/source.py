@@ -1,0 +1,72 @@
+"""Where an answer has its facts from: pages that were found, opened or cited, from whatever shape says so. Pure.
+
+In the order of what is known for sure: citations of a text block (Anthropic), ``url_citation`` annotations (OpenAI),
+results of a search, pages that were opened, and lists of links beside the choices (other services). Links in the text
+are sources only where the service has searched and nothing else names any, as seen in August 2026.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from deepseek_async.types.server_tools import address_of, has_steps, objects_in, step_of, without_mark
+
+_LINK: Final = re.compile(r"\[([^\[\]]{1,300})\]\((https?://[^\s()]{1,2000})\)")
+_QUOTES: Final = ("cited_text", "quote", "quoted_text", "snippet", "summary")
+_WEB: Final = ("http://", "https://")
+_WORDS: Final = ("citation", "search_result", "page", "source", "location", "fetch", "document", "web_")
+_LISTS: Final = ("citations", "sources")
+
+
+class Source(msgspec.Struct, frozen=True, gc=False):
+    """A page that the answer rests on."""
+
+    url: str
+    title: str | None = None
+    quoted: str | None = None
+    """Its words that the answer cites; a page that is cited for several is there once for each."""
+
+
+def sources_in(answer: Mapping[str, Any], text: str = "") -> list[Source]:
+    """The sources of an ``answer``, given as the server sent it; ``text`` is what it says in words."""
+    found = list(_named(answer))
+    if not found and text and has_steps(answer):
+        found = [Source(link[2], link[1]) for link in _LINK.finditer(text)]
+    titles = {source.url: source.title for source in reversed(found) if source.title}
+    quoted = {source.url for source in found if source.quoted}
+    # Each once; without a quotation only if there is none of the same page.
+    return list(
+        dict.fromkeys(
+            Source(source.url, titles.get(source.url), source.quoted)
+            for source in found
+            if source.quoted or source.url not in quoted
+        ),
+    )
+
+
+def _named(answer: Mapping[str, Any]) -> Iterator[Source]:
+    for found in objects_in(answer):
+        for name in _LISTS:
+            links = found.get(name)
+            if isinstance(links, list):
+                yield from (Source(link) for link in links if _is_address(link))
+        if step_of(found) == "read" and _is_address(page := address_of(found)):
+            yield Source(str(page))
+        url, title, kind = found.get("url"), found.get("title"), found.get("type")
+        if not isinstance(url, str) or not _is_address(url):
+            continue
+        quote = next((found[name] for name in _QUOTES if isinstance(found.get(name), str) and found[name]), None)
+        if isinstance(title, str) or quote is not None or (isinstance(kind, str) and _tells_of_a_page(kind)):
+            yield Source(without_mark(url), title if isinstance(title, str) and title else None, quote)
+
+
+def _is_address(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(_WEB)
+
+
+def _tells_of_a_page(kind: str) -> bool:
+    return any(word in kind for word in _WORDS)
