@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.codec.assembly import Pieces
+from deepseek_async.codec.pieces import Pieces
 from deepseek_async.codec.repair import repaired
 from deepseek_async.types import ContentBlock, EventDelta
 from deepseek_async.types.answer import fields_of

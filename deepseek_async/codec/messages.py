@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.codec.assembly import MOST_APART
 from deepseek_async.codec.blocks import GrowingBlock, block_of, growing_block
 from deepseek_async.codec.body import UNREADABLE, AnswerDecoder
 from deepseek_async.codec.finish_reason import GAVE_UP
+from deepseek_async.codec.pieces import MOST_APART
 from deepseek_async.codec.reader import ReaderState, says_nothing
 from deepseek_async.codec.sse import SSEDecoder
 from deepseek_async.codec.verdict import error_in
