@@ -78,6 +78,19 @@ def simulate(
             help="Only what api.deepseek.com has: no embeddings, images or fine-tunes.",
         ),
     ] = False,
+    anthropic_errors: Annotated[
+        bool,
+        Parameter(negative=(), show_default=False, help="Messages are refused in Anthropic's own envelope."),
+    ] = False,
+    unknown_blocks: Annotated[
+        bool,
+        Parameter(
+            group=_FAULTS,
+            negative=(),
+            show_default=False,
+            help="Blocks, deltas, events, counters and fields that no client knows, mixed into messages.",
+        ),
+    ] = False,
     fault_rate: Annotated[NonNegativeFloat, Parameter(group=_FAULTS, help="Share of requests that go wrong.")] = 0.0,
     fault: Annotated[
         list[str] | None,
@@ -98,6 +111,8 @@ def simulate(
         balance=balance,
         live_only=live_only,
         on_miss=on_miss,
+        anthropic_errors=anthropic_errors,
+        unknown_blocks=unknown_blocks,
         fault_rate=fault_rate,
         fault_kinds=fault or [],
     )

@@ -11,7 +11,7 @@ import orjson
 
 from deepseek_async.codec.limits import ACCEPTED_BYTES, MAX_REQUEST_BYTES
 from deepseek_async.errors import InvalidRequestError
-from deepseek_async.types import ChatCompletionMessage, ContentBlock
+from deepseek_async.types import ChatCompletionMessage, ContentBlock, Message
 
 CHAT: Final = "/chat/completions"
 BETA: Final = "/beta/"
@@ -62,7 +62,7 @@ def _check_name(field: str, name: Any) -> None:
 
 def _as_sent(value: Any) -> Any:
     """What an answer holds, appended to the conversation, in the form in which the API takes it back."""
-    if isinstance(value, ChatCompletionMessage | ContentBlock):
+    if isinstance(value, ChatCompletionMessage | ContentBlock | Message):
         return value.to_request()
     if isinstance(value, Mapping):
         return dict(value)
@@ -71,7 +71,7 @@ def _as_sent(value: Any) -> Any:
 
 def _explain(value: Any, path: str = "") -> str | None:
     """Where in ``value`` the first thing stands that JSON cannot carry, and what it is."""
-    if isinstance(value, ChatCompletionMessage | ContentBlock):
+    if isinstance(value, ChatCompletionMessage | ContentBlock | Message):
         value = value.to_request()
     if isinstance(value, Mapping):
         for name, item in value.items():

@@ -20,8 +20,8 @@ from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Message
 from deepseek_async.types.operation import CHAT
 
-Turn = Mapping[str, Any]
-"""A message of the conversation; its content may hold the blocks of an answer as they came."""
+Turn = Mapping[str, Any] | Message
+"""A message of the conversation: its content may hold the blocks of an answer as they came; or an answer itself."""
 
 _VERSION: Final = {"anthropic-version": "2023-06-01"}
 """DeepSeek ignores it, other servers of this format ask for it; every client sends this one."""
@@ -151,7 +151,7 @@ class Messages:
         """
         if not model or not isinstance(model, str):
             raise InvalidRequestError(f"model must be a model's name, for example 'deepseek-flash', not {model!r}")
-        if isinstance(messages, str | Mapping) or not messages:
+        if isinstance(messages, str | Mapping | Message) or not messages:
             raise InvalidRequestError(
                 "messages must be a list of at least one message, for example [{'role': 'user', 'content': 'Hi'}]",
             )

@@ -72,6 +72,8 @@ def parser() -> argparse.ArgumentParser:
     add("--balance", type=Decimal, metavar="AMOUNT", help="opening balance of each account")
     add("--peak-prices", action="store_true", help="charge twice as much, as in peak hours")
     add("--live-only", action="store_true", help="only what api.deepseek.com has; embeddings and the like are 404")
+    add("--anthropic-errors", action="store_true", help="refuse messages in Anthropic's own envelope")
+    add("--unknown-blocks", action="store_true", help="mix what no client knows into messages")
     add("--no-prefix-cache", action="store_true", help="every prompt token misses the cache")
     add("--reasoning-replay", choices=("by-model", "required", "lenient"), default=plain.reasoning_replay)
     add("--fault-rate", type=float, default=plain.fault_rate, metavar="P", help="probability of a fault")
@@ -105,6 +107,8 @@ def settings_from(arguments: argparse.Namespace) -> SimulatorSettings:
         balance=arguments.balance,
         peak_prices=arguments.peak_prices,
         live_only=arguments.live_only,
+        anthropic_errors=arguments.anthropic_errors,
+        unknown_blocks=arguments.unknown_blocks,
         prefix_cache=not arguments.no_prefix_cache,
         reasoning_replay=arguments.reasoning_replay,
         fault_rate=arguments.fault_rate,

@@ -142,7 +142,8 @@ class MessageUsage(Counters):
 class Message(Answer):
     """A whole answer.
 
-    ``messages.append({"role": "assistant", "content": message.content})`` sends every block back as it came.
+    ``messages.append({"role": "assistant", "content": message.content})``, and ``messages.append(message)``, send every
+    block back as it came.
     """
 
     id: str = ""
@@ -163,6 +164,10 @@ class Message(Answer):
     def text(self) -> str:
         """The answer's text: that of all text blocks."""
         return "".join(block.text for block in self.content if isinstance(block, TextBlock))
+
+    def to_request(self) -> dict[str, Any]:
+        """This answer as a turn of the conversation: ``messages.append(message)`` sends this."""
+        return {"role": self.role, "content": [block.to_request() for block in self.content]}
 
     @property
     def finish_reason(self) -> str | None:

@@ -39,6 +39,7 @@ ALONE = {
     "tutorial_retry.py": ("Answer to: 解释量子计算原理", 1),
     "fill_in_the_middle.py": ("def greatest_common_divisor", 1),
     "responses.py": ("{", 1),
+    "messages.py": ("Answer to: What is the weather in Oslo?", 2),
     "tools.py": ("called temperature({", 2),
     "structured.py": ("Oslo: 7 stars", 1),
 }

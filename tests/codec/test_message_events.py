@@ -84,8 +84,10 @@ def test_a_plain_message_gives_back_all_that_came(sent: dict[str, Any]):
 
 @given(MESSAGES)
 def test_the_content_of_an_answer_goes_back_as_it_came(sent: dict[str, Any]):
-    turn = {"role": "assistant", "content": decode_message(write(sent)).content}
-    assert read(encode_request({"model": "m", "messages": [turn]}))["messages"][0]["content"] == sent["content"]
+    message = decode_message(write(sent))
+    turn = {"role": "assistant", "content": message.content}
+    turns = read(encode_request({"model": "m", "messages": [turn, message]}))["messages"]
+    assert turns == [{"role": "assistant", "content": sent["content"]}] * 2
 
 
 @given(MESSAGES)
