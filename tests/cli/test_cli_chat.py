@@ -178,7 +178,8 @@ async def test_after_an_error_the_conversation_goes_on_and_new_begins_another(
     terminal: Terminal,
 ):
     simulator = await serve()
-    simulator.script(Fault(FaultKind.BAD_REQUEST))
+    # Twice: a server that is no DeepSeek is asked again without asking for the usage.
+    simulator.script(*[Fault(FaultKind.BAD_REQUEST)] * 2)
     process = await terminal.start(command, "chat")
     await terminal.until("> ")
     await terminal.press_until(
@@ -193,7 +194,7 @@ async def test_after_an_error_the_conversation_goes_on_and_new_begins_another(
 
     assert code == 0
     assert [record.body["messages"] for record in simulator.requests] == [
-        [{"role": "user", "content": question}] for question in ("Refused", "Answered", "Fresh")
+        [{"role": "user", "content": question}] for question in ("Refused", "Refused", "Answered", "Fresh")
     ]
 
 
