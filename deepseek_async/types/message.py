@@ -13,6 +13,7 @@ import msgspec
 
 from deepseek_async.types.answer import WHOLE, Answer, Counters, LinkedPart
 from deepseek_async.types.json_text import write
+from deepseek_async.types.source import Source, sources_in
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage, SentUsage
 from deepseek_async.unicode import all_encodable
 
@@ -164,6 +165,11 @@ class Message(Answer):
     def text(self) -> str:
         """The answer's text: that of all text blocks."""
         return "".join(block.text for block in self.content if isinstance(block, TextBlock))
+
+    @property
+    def sources(self) -> list[Source]:
+        """The pages that the answer rests on, and what it quotes of them; empty without a search."""
+        return sources_in(self.to_dict(), self.text)
 
     def to_request(self) -> dict[str, Any]:
         """This answer as a turn of the conversation: ``messages.append(message)`` sends this."""

@@ -167,6 +167,18 @@ def test_an_input_that_is_cut_off_is_left_as_the_text_that_came():
     assert not reader.whole
 
 
+def test_the_sources_of_an_answer_are_those_that_it_cites():
+    page = {"url": "https://example.org/a", "title": "A"}
+    searched = {"type": "server_tool_use", "id": "s", "name": "deepseek_web_search", "input": {"query": "oslo"}}
+    found = {"type": "web_search_tool_result", "tool_use_id": "s", "content": [{"type": "web_search_result", **page}]}
+    cited = [{"type": "web_search_result_location", **page, "cited_text": "Rain expected…"}]
+    content = [searched, found, {"type": "text", "text": "Rain.", "citations": cited}]
+    message = decode_message(write(ended(content=content)))
+    assert [(source.url, source.title, source.quoted) for source in message.sources] == [
+        ("https://example.org/a", "A", "Rain expected…"),
+    ]
+
+
 def test_kinds_of_blocks_have_classes_of_their_own():
     kinds = [("text", TextBlock), ("thinking", ThinkingBlock), ("tool_use", ToolUseBlock), ("x", ContentBlock)]
     message = decode_message(write({"content": [{"type": name} for name, _ in kinds], "stop_reason": "end_turn"}))

@@ -377,6 +377,20 @@ async def test_pauses_and_refusals_are_not_kept_in_the_cache(serve: Serve, conne
     assert answers[3].to_dict() == answers[2].to_dict()
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_the_service_found_is_not_taken_for_words_of_the_model(serve: Serve, connect: Connect, stream: bool):
+    page = {"type": "web_search_result", "url": "https://example.org", "title": "A", "encrypted_content": "x" * 300_000}
+    found = {"type": "web_search_tool_result", "tool_use_id": "s", "content": [page]}
+    block = event({"type": "content_block_start", "index": 1, "content_block": found})
+    closing = event({"type": "content_block_stop", "index": 1})
+    whole_stream = events(*WHOLE[:-2], block, closing, *WHOLE[-2:])
+    content = [found, {"type": "text", "text": "Hello"}]
+    server = await serve(whole_stream if stream else [response(whole(content=content))])
+    client = connect(server)
+    done = (await collected(client))[0].message if stream else await ask(client)
+    assert (done.usage.output_tokens, done.usage.corrected) == (3, None)
+
+
 def total(simulator: Simulator) -> tuple[int, int, int]:
     ledger = simulator.ledger
     return ledger.prompt_tokens, ledger.cache_hit_tokens, ledger.completion_tokens
