@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from deepseek_async.admission.budget import Budget
     from deepseek_async.admission.outage.breaker import BreakerPolicy
     from deepseek_async.admission.statistics import Statistics
+    from deepseek_async.admission.tool_limits import ToolLimits
     from deepseek_async.batch import BatchReport, BatchResult
     from deepseek_async.cache import Cache
     from deepseek_async.call.retry import RetryPolicy
@@ -79,9 +80,13 @@ if TYPE_CHECKING:
         ChatCompletion,
         ChatCompletionChunk,
         Completion,
+        FeeCharge,
+        FetchedPage,
         Message,
         ParsedChatCompletion,
         Response,
+        SearchResult,
+        SearchResults,
     )
 
 __version__ = "0.1.0"
@@ -117,6 +122,8 @@ _HOME = {
     "ContextWindowExceededError": "errors",
     "DeepSeekError": "errors",
     "Endpoint": "endpoint",
+    "FeeCharge": "types",
+    "FetchedPage": "types",
     "FunctionTool": "tools",
     "IgnoredParameterWarning": "lint",
     "InputChangedError": "errors",
@@ -142,6 +149,8 @@ _HOME = {
     "ResponseStream": "call.stream",
     "RetryPolicy": "call.retry",
     "RowsLostError": "errors",
+    "SearchResult": "types",
+    "SearchResults": "types",
     "ServerOverloadedError": "errors",
     "Statistics": "admission.statistics",
     "StreamInterruptedError": "errors",
@@ -150,6 +159,7 @@ _HOME = {
     "TextDelta": "call.stream.deltas",
     "Timeouts": "transport.watchdog",
     "ToolArgumentsDelta": "call.stream.deltas",
+    "ToolLimits": "admission.tool_limits",
     "ToolRun": "tools",
     "ToolRunError": "errors",
     "UnprocessableEntityError": "errors",
@@ -187,6 +197,8 @@ __all__ = [
     "ContextWindowExceededError",
     "DeepSeekError",
     "Endpoint",
+    "FeeCharge",
+    "FetchedPage",
     "FunctionTool",
     "IgnoredParameterWarning",
     "InputChangedError",
@@ -212,6 +224,8 @@ __all__ = [
     "ResponseStream",
     "RetryPolicy",
     "RowsLostError",
+    "SearchResult",
+    "SearchResults",
     "ServerOverloadedError",
     "Statistics",
     "StreamInterruptedError",
@@ -220,6 +234,7 @@ __all__ = [
     "TextDelta",
     "Timeouts",
     "ToolArgumentsDelta",
+    "ToolLimits",
     "ToolRun",
     "ToolRunError",
     "UnprocessableEntityError",

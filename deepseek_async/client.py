@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from deepseek_async.admission import BreakerPolicy
 from deepseek_async.admission.statistics import Statistics
+from deepseek_async.admission.tool_limits import ToolLimits
 from deepseek_async.call.fallback import Alternative
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.limits import Limits
@@ -21,8 +22,8 @@ from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Listener, Snapshot
 from deepseek_async.lint import Linter, LintMode
 from deepseek_async.observe.logs import write_to_stderr
-from deepseek_async.operations import Operations
-from deepseek_async.pricing import price_table
+from deepseek_async.operations import Operations, prices_of
+from deepseek_async.pricing import PriceTable
 from deepseek_async.resources.account import Models, User
 from deepseek_async.resources.chat import Chat
 from deepseek_async.resources.completions import TextCompletions
@@ -33,6 +34,7 @@ from deepseek_async.resources.fine_tunes import FineTunes
 from deepseek_async.resources.images import Images
 from deepseek_async.resources.messages import Messages
 from deepseek_async.resources.responses import Responses
+from deepseek_async.resources.standalone import Tools
 from deepseek_async.settings import Settings, key_from, settings_from, with_options
 from deepseek_async.tools.threads import ToolThreads
 from deepseek_async.transport.watchdog import Timeouts
@@ -66,6 +68,9 @@ class AsyncDeepSeek:
     - ``breaker``: a BreakerPolicy, or False for none: after repeated failures calls fail at once with
       CircuitOpenError, bulk waits, and one request at a time finds out whether the service is back.
     - ``limits``: a Limits: how large a request, an answer and one event of a stream may be, in bytes.
+    - ``tool_limits``: a ToolLimits: how much of each of ``client.tools`` is used at a time, and a second.
+    - ``currency_rates``: US dollars for one yuan, ``{"CNY": 0.14}``, for fees that DeepSeek publishes in yuan only;
+      else ``DEEPSEEK_ASYNC_CNY_RATE``. Without it they are shown in yuan, and a budget cannot hold them.
     - ``fallback_models``: asked in turn when the model fails; ``fallback``: another server (URL or Endpoint) after
       them. The answer's ``fallback`` says who gave it.
     - ``account``: a name for the account behind the key, for users of several keys of one account, who then share
@@ -75,7 +80,7 @@ class AsyncDeepSeek:
     - ``default_headers``: sent with every request to the origin of ``base_url``.
     - ``endpoints``: other servers for what DeepSeek does not have, as URLs or Endpoints:
       ``{"embeddings": "https://…/v1"}``; completions, embeddings, files, fine_tunes, images,
-      messages, responses.
+      messages, responses, tools.
     - ``holidays``: Chinese public holidays, which have no peak prices, in place of the built-in ones of the same
       years; else ``DEEPSEEK_ASYNC_HOLIDAYS``, dates with commas between them.
     - ``lint``: what to do with a chat request that DeepSeek would refuse or not do as it says: off, warn (once
@@ -115,6 +120,8 @@ class AsyncDeepSeek:
         account: str | None = None,
         breaker: BreakerPolicy | bool | None = None,
         limits: Limits | None = None,
+        tool_limits: ToolLimits | None = None,
+        currency_rates: Mapping[str, float] | None = None,
         fallback_models: Sequence[str] = (),
         fallback: str | Endpoint | None = None,
         cache: Cache | str | PathLike[str] | bool | None = None,
@@ -145,6 +152,8 @@ class AsyncDeepSeek:
             account=account,
             breaker=breaker,
             limits=limits,
+            tool_limits=tool_limits,
+            currency_rates=currency_rates,
             fallback_models=fallback_models,
             fallback=fallback,
         )
@@ -178,6 +187,7 @@ class AsyncDeepSeek:
         self.fine_tunes = FineTunes(self)
         self.models = Models(self)
         self.user = User(self)
+        self.tools = Tools(self)
 
     def with_options(
         self,
@@ -239,11 +249,16 @@ class AsyncDeepSeek:
         """Many calls: ``batch.map`` over an iterable, ``batch.run`` from file to file."""
         from deepseek_async.batch import Batch, Server  # noqa: PLC0415  a service that only chats need not load it
 
-        prices = price_table().with_holidays(self._settings.holidays)
+        prices = prices_of(self._settings)
         chosen = self._settings.max_concurrency
         room = self._connections.room if chosen == "auto" else chosen
         server = Server(self._settings.base_url, simulated=self._settings.api_key.is_simulated)
         return Batch(self.chat.completions, room, self.retry, prices=prices, server=server)
+
+    @property
+    def prices(self) -> PriceTable:
+        """What is charged by, with the holidays and currency rates of this client."""
+        return prices_of(self._settings)
 
     @property
     def alternatives(self) -> tuple[Alternative, ...]:

@@ -6,7 +6,7 @@ from typing import Final, Literal, get_args
 
 from deepseek_async.credential import ApiKey, Secret
 
-Family = Literal["completions", "embeddings", "files", "fine_tunes", "images", "messages", "responses"]
+Family = Literal["completions", "embeddings", "files", "fine_tunes", "images", "messages", "responses", "tools"]
 FAMILIES: Final[tuple[Family, ...]] = get_args(Family)
 
 

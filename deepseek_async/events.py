@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, TypeAlias, TypeVar, runtime_checkable
 import msgspec
 
 from deepseek_async.labels import Labels
-from deepseek_async.types import BilledAttempt, CompletionUsage
+from deepseek_async.types import BilledAttempt, CompletionUsage, FeeCharge
 
 _LOG: Final = logging.getLogger("deepseek_async")
 
@@ -66,6 +66,9 @@ class CallEnded(msgspec.Struct, frozen=True, gc=False):
     billed_attempts: tuple[BilledAttempt, ...] = ()
     """What was billed, or may have been (``usage.estimated``), attempt by attempt, where one of them gave no answer;
     ``usage`` is their sum."""
+    fees: tuple[FeeCharge, ...] = ()
+    """What is paid beside tokens, a line for each kind, in yuan and as far as known in US dollars. ``cost`` has them
+    in it; it is None where one of them has no price in US dollars."""
 
     @property
     def ok(self) -> bool:

@@ -14,7 +14,7 @@ from deepseek_async.call.caller import Protections
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Listener, Rated, Snapshot, tell
 from deepseek_async.observe.logs import prepare, write_to_stderr
-from deepseek_async.pricing import Meter, price_table
+from deepseek_async.pricing import Meter, PriceTable, price_table
 from deepseek_async.settings import Settings
 from deepseek_async.unpriced import say_unpriced
 
@@ -60,12 +60,14 @@ class Operations:
 
     def protections(self, settings: Settings) -> Protections:
         """All that there is, to be put around every call of the client, at whichever server."""
+        if self.budget is not None:
+            self.budget.use_rates(settings.currency_rates)
         if self.cache is None and self.content is None and not self.listeners:
             return Protections(self.budget, None)
         from deepseek_async.call.surroundings import Surroundings  # noqa: PLC0415  brings SQLite and more
 
         surroundings = Surroundings(
-            meter=Meter(price_table().with_holidays(settings.holidays), say_unpriced),
+            meter=Meter(prices_of(settings), say_unpriced),
             listeners=self.listeners,
             cache=self.cache,
             content=self.content,
@@ -113,6 +115,11 @@ class Operations:
                     await closing
             except Exception:  # noqa: BLE001  it may be a listener of the user's own
                 _LOG.exception("%s could not be closed", type(companion).__name__)
+
+
+def prices_of(settings: Settings) -> PriceTable:
+    """The table that comes with the library, with what the client's settings say about days and currencies."""
+    return price_table().with_holidays(settings.holidays).with_rates(settings.currency_rates)
 
 
 def _cache(given: Any) -> Cache | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib.resources import files
@@ -11,12 +11,14 @@ from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.types import BilledAttempt, CompletionUsage
+from deepseek_async.types import BilledAttempt, CompletionUsage, FeeCharge
+from deepseek_async.types.usage import added
 
 _MILLION: Final = 1_000_000
 _BEIJING: Final = timedelta(hours=8)
 _MINUTE: Final = 60
 _HOUR: Final = 3600
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _HOURS_LOOKED_AHEAD: Final = 366 * 24
 
 
@@ -32,17 +34,47 @@ class Price(msgspec.Struct, frozen=True):
     """What these prices are multiplied by in peak hours."""
 
 
+class Fee(msgspec.Struct, frozen=True):
+    """The price of something that is not counted in tokens, in the currencies it is published in, from a date on."""
+
+    kind: str
+    start: datetime
+    per: int
+    """How many of them cost so much."""
+    CNY: float
+    USD: float | None = None
+
+    def charge(self, count: int) -> FeeCharge:
+        """What ``count`` of them cost."""
+        share = count / self.per
+        return FeeCharge(self.kind, count, self.CNY * share, None if self.USD is None else self.USD * share)
+
+
 class Rate(msgspec.Struct, frozen=True):
-    """US dollars per million tokens, and what they are multiplied by at one moment."""
+    """US dollars per million tokens, and what they are multiplied by at one moment; and the fees of that moment."""
 
     cache_hit: float
     cache_miss: float
     output: float
     factor: float
+    fees: Mapping[str, Fee] = {}
+    """By kind. Peak hours are those of tokens: no page on fees names any."""
 
     def cost(self, usage: CompletionUsage) -> float:
-        """US dollars for ``usage``."""
+        """US dollars for ``usage``, without fees that have no price in US dollars: ``lacks_dollars`` names them."""
         return self.charge(usage)[0]
+
+    def fees_of(self, usage: CompletionUsage) -> tuple[FeeCharge, ...]:
+        """What ``usage`` costs beside tokens, a line for each kind."""
+        fees = usage.fees or {}
+        return tuple(self._fee(kind).charge(count) for kind, count in fees.items() if count)
+
+    def lacks_dollars(self, usage: CompletionUsage) -> list[str]:
+        """Kinds of fees in ``usage`` that have no price in US dollars."""
+        return [fee.kind for fee in self.fees_of(usage) if fee.usd is None]
+
+    def _fee(self, kind: str) -> Fee:
+        return self.fees.get(kind) or Fee(kind, _EPOCH, 1, 0.0)
 
     def charge(self, usage: CompletionUsage) -> tuple[float, float]:
         """US dollars for ``usage``, and what it would have cost more without its cached tokens."""
@@ -50,6 +82,8 @@ class Rate(msgspec.Struct, frozen=True):
         saved = hit * (self.cache_miss - self.cache_hit)
         dollars = usage.prompt_tokens * self.cache_miss - saved + usage.completion_tokens * self.output
         scale = self.factor / _MILLION
+        if usage.fees:
+            return dollars * scale + sum(fee.usd or 0.0 for fee in self.fees_of(usage)), saved * scale
         return dollars * scale, saved * scale
 
 
@@ -98,6 +132,15 @@ class Meter:
         charges = [self.rate_of(each.model, each.asked or each.model, each.at).charge(each.usage) for each in attempts]
         return sum(cost for cost, _ in charges) if charges else None, sum(saved for _, saved in charges)
 
+    def fees(self, attempts: Iterable[BilledAttempt]) -> tuple[FeeCharge, ...]:
+        """What all ``attempts`` cost beside tokens, a line for each kind, at the fees of the last one."""
+        every = [each for each in attempts if each.usage.fees]
+        if not every:
+            return ()
+        last = every[-1]
+        rate = self.rate_of(last.model, last.asked or last.model, last.at)
+        return rate.fees_of(added(each.usage for each in every))
+
 
 class PriceTable(msgspec.Struct, frozen=True):
     """All prices with their dates, and the clock that says when it is peak."""
@@ -110,6 +153,13 @@ class PriceTable(msgspec.Struct, frozen=True):
     weekends_off_peak_since: date
     holidays: frozenset[date]
     """Chinese public holidays, in Beijing's calendar; off-peak all day."""
+    fees: dict[str, list[Fee]] = {}
+    """By kind, newest first."""
+    endpoints: frozenset[str] = frozenset()
+    """Paths where fees are all that is paid."""
+    currency_rates: Mapping[str, float] = {}
+    """US dollars for one of another currency, for fees that have no price in US dollars. Only those that were given:
+    nothing is converted by a rate that nobody chose."""
 
     def is_peak(self, at: float) -> bool:
         """Whether ``at``, in seconds since 1970, is billed at the peak price."""
@@ -143,6 +193,22 @@ class PriceTable(msgspec.Struct, frozen=True):
         kept = frozenset(day for day in self.holidays if day.year not in years)
         return msgspec.structs.replace(self, holidays=kept | given)
 
+    def with_rates(self, currency_rates: Mapping[str, float]) -> PriceTable:
+        """This table with ``currency_rates``: US dollars for one of each currency."""
+        return msgspec.structs.replace(self, currency_rates=currency_rates) if currency_rates else self
+
+    def fees_at(self, at: float) -> dict[str, Fee]:
+        """The fee of each kind at that moment; before the first one, the first."""
+        moment = datetime.fromtimestamp(at, UTC)
+        return {
+            kind: self._in_dollars(next((fee for fee in dated if fee.start <= moment), dated[-1]))
+            for kind, dated in self.fees.items()
+        }
+
+    def _in_dollars(self, fee: Fee) -> Fee:
+        rate = self.currency_rates.get("CNY")
+        return fee if fee.USD is not None or rate is None else msgspec.structs.replace(fee, USD=fee.CNY * rate)
+
     def price(self, model: str, at: float) -> Price | None:
         """The price of ``model`` at that moment, off-peak; None for a model that is not in the table."""
         moment = datetime.fromtimestamp(at, UTC)
@@ -171,12 +237,17 @@ class PriceTable(msgspec.Struct, frozen=True):
         return None if rate is None else rate.cost(usage)
 
     def rate(self, model: str, at: float) -> Rate | None:
-        """What ``model`` costs at that moment, the hour included; None for a model that is not in the table."""
+        """What ``model`` costs at that moment, the hour included; None for a model that is not in the table.
+
+        The path of an endpoint stands for one that has fees alone.
+        """
+        if model in self.endpoints:
+            return Rate(0.0, 0.0, 0.0, 1.0, self.fees_at(at))
         price = self.price(model, at)
         if price is None:
             return None
         factor = price.peak_factor if price.peak_factor != 1.0 and self.is_peak(at) else 1.0
-        return Rate(price.cache_hit, price.cache_miss, price.output, factor)
+        return Rate(price.cache_hit, price.cache_miss, price.output, factor, self.fees_at(at))
 
 
 @cache
@@ -194,6 +265,12 @@ def load_prices(text: str) -> PriceTable:
         prices.setdefault(price.model, []).append(price)
     for dated in prices.values():
         dated.sort(key=lambda price: price.start, reverse=True)
+    fees: dict[str, list[Fee]] = {}
+    for entry in content.get("fee", ()):
+        fee = msgspec.convert(entry, Fee)
+        fees.setdefault(fee.kind, []).append(fee)
+    for each in fees.values():
+        each.sort(key=lambda fee: fee.start, reverse=True)
     peak = content["peak"]
     return PriceTable(
         prices=prices,
@@ -201,4 +278,6 @@ def load_prices(text: str) -> PriceTable:
         peak_hours=[(start, end) for start, end in peak["hours_utc"]],
         weekends_off_peak_since=peak["weekends_off_peak_since"],
         holidays=frozenset(peak["holidays"]),
+        fees=fees,
+        endpoints=frozenset(content.get("fees_only", {}).get("endpoints", ())),
     )

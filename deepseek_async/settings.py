@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from deepseek_async.admission.outage.breaker import BreakerPolicy
+from deepseek_async.admission.tool_limits import DEFAULT_TOOL_LIMITS, ToolLimits
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.limits import DEFAULT_LIMITS, Limits
 from deepseek_async.credential import ApiKey, Secret
@@ -51,6 +52,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     breaker: BreakerPolicy | None = None
     limits: Limits = DEFAULT_LIMITS
+    tool_limits: ToolLimits = DEFAULT_TOOL_LIMITS
+    currency_rates: Mapping[str, float] = {}
+    """US dollars for one of another currency."""
     fallback_models: tuple[str, ...] = ()
     fallback: Endpoint | None = None
     cache_folder: Path | None = None
@@ -95,6 +99,8 @@ def settings_from(
     account: str | None = None,
     breaker: BreakerPolicy | bool | None = None,
     limits: Limits | None = None,
+    tool_limits: ToolLimits | None = None,
+    currency_rates: Mapping[str, float] | None = None,
     fallback_models: Sequence[str] = (),
     fallback: str | Endpoint | None = None,
     environment: Mapping[str, str] | None = None,
@@ -102,7 +108,8 @@ def settings_from(
     """Check the arguments and fill the gaps from the environment.
 
     Reads ``DEEPSEEK_BASE_URL``, ``DEEPSEEK_ASYNC_MAX_CONCURRENCY``, ``DEEPSEEK_ASYNC_CACHE_DIR``,
-    ``DEEPSEEK_ASYNC_HOLIDAYS`` and, with ``trust_env``, ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``.
+    ``DEEPSEEK_ASYNC_HOLIDAYS``, ``DEEPSEEK_ASYNC_CNY_RATE`` and, with ``trust_env``, ``HTTPS_PROXY``, ``HTTP_PROXY``,
+    ``ALL_PROXY``, ``NO_PROXY``.
     Raises ConfigurationError, naming the setting, for one that is missing or cannot be used.
     """
     variable = None if _text("base_url", base_url) else _variable("DEEPSEEK_BASE_URL", environment)
@@ -132,6 +139,8 @@ def settings_from(
         account=_account(account, api_key),
         breaker=_breaker(breaker),
         limits=_limits(limits),
+        tool_limits=_tool_limits(tool_limits),
+        currency_rates=currency_rates_from(currency_rates, environment),
         fallback_models=_fallback_models(fallback_models),
         fallback=backup,
         cache_folder=_folder_to_remember_in(url, environment) if concurrency == "auto" else None,
@@ -169,6 +178,28 @@ def holidays_from(argument: Iterable[date] | None, environment: Mapping[str, str
         raise ConfigurationError(
             f"DEEPSEEK_ASYNC_HOLIDAYS must be dates such as 2027-02-09, with commas between them: {error}",
         ) from None
+
+
+def currency_rates_from(
+    argument: Mapping[str, float] | None,
+    environment: Mapping[str, str] | None = None,
+) -> Mapping[str, float]:
+    """The rates that were given, else that of ``DEEPSEEK_ASYNC_CNY_RATE``. Raises ConfigurationError."""
+    given: Any = argument
+    if given is None:
+        text = _variable("DEEPSEEK_ASYNC_CNY_RATE", environment)
+        try:
+            given = {} if not text else {"CNY": float(text)}
+        except ValueError:
+            raise ConfigurationError(
+                f"DEEPSEEK_ASYNC_CNY_RATE must be US dollars for one yuan, such as 0.14, not {text!r}",
+            ) from None
+    if not isinstance(given, Mapping) or not set(given) <= {"CNY"}:
+        raise ConfigurationError(
+            f"currency_rates must be US dollars for one yuan, for example {{'CNY': 0.14}}, not {given!r}: no fee is "
+            "published in another currency",
+        )
+    return {name: _above_zero(f"currency_rates[{name!r}]", rate) or 0.0 for name, rate in given.items()}
 
 
 def _variable(name: str, environment: Mapping[str, str] | None) -> str | None:
@@ -275,6 +306,14 @@ def _limits(limits: Limits | None) -> Limits:
     if limits is not None and not isinstance(limits, Limits):
         raise ConfigurationError(f"limits must be a Limits, for example Limits(request=48 * 2**20), not {limits!r}")
     return limits or DEFAULT_LIMITS
+
+
+def _tool_limits(limits: ToolLimits | None) -> ToolLimits:
+    if limits is not None and not isinstance(limits, ToolLimits):
+        raise ConfigurationError(
+            f"tool_limits must be a ToolLimits, for example ToolLimits(searches_per_second=5), not {limits!r}",
+        )
+    return limits or DEFAULT_TOOL_LIMITS
 
 
 def _fallback_models(models: Sequence[str]) -> tuple[str, ...]:

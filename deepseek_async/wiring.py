@@ -99,7 +99,7 @@ def _gate_of(settings: Settings, origin: str, account: str, most: int, *, own: b
     """The gate of an account on the running event loop: one that is there already, or a new one."""
     requests, tokens = (settings.requests_per_minute, settings.tokens_per_minute) if own else (None, None)
     there = _gates.setdefault(asyncio.get_running_loop(), {})
-    key = (origin, account, settings.max_concurrency, requests, tokens, settings.breaker)
+    key = (origin, account, settings.max_concurrency, requests, tokens, settings.breaker, settings.tool_limits)
     if key not in there:
         folder = settings.cache_folder
         memory = CeilingMemory(folder, origin, account) if folder is not None else None
@@ -109,6 +109,7 @@ def _gate_of(settings: Settings, origin: str, account: str, most: int, *, own: b
             requests_per_minute=requests,
             tokens_per_minute=tokens,
             breaker=settings.breaker,
+            tool_limits=settings.tool_limits,
         )
     return there[key]
 

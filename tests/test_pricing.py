@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from deepseek_async.admission.budget import Budget
+from deepseek_async.errors import ConfigurationError
 from deepseek_async.pricing import load_prices, price_table
 from deepseek_async.types import CompletionUsage
-from deepseek_async.types.usage import PromptTokensDetails
+from deepseek_async.types.usage import PromptTokensDetails, added
 
 # A million prompt tokens, 400,000 of them cached, and 100,000 tokens of answer.
 USAGE = CompletionUsage(
@@ -193,3 +195,64 @@ def test_the_newest_price_that_holds_is_taken_in_whatever_order_they_are_written
 
     days = ["2025-12-31", "2026-01-15", "2026-02-15", "2026-03-15"]
     assert [table.cost(usage, "m", at(day)) for day in days] == [None, 1.0, 2.0, 3.0]
+
+
+FEES = "/v1/tools/search"
+LATER = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
+
+
+def fees(**counts: int) -> CompletionUsage:
+    return CompletionUsage(fees=counts)
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "yuan", "dollars"),
+    [
+        ("search", 1_000, 5.0, 0.75),
+        ("fetch", 1_000, 5.0, 0.75),
+        ("page", 1_000, 1.5, None),
+        ("speech_characters", 10_000, 1.5, None),
+        ("audio_seconds", 3_600, 0.39, None),
+    ],
+)
+def test_a_fee_is_a_line_of_its_own_in_the_currencies_it_is_published_in(
+    kind: str, count: int, yuan: float, dollars: float | None
+):
+    rate = price_table().rate(FEES, LATER)
+    assert rate is not None
+    (line,) = rate.fees_of(fees(**{kind: count}))
+    assert (line.kind, line.count, line.cny, line.usd) == (kind, count, pytest.approx(yuan), dollars)
+    assert rate.lacks_dollars(fees(**{kind: count})) == ([] if dollars else [kind])
+
+
+def test_nothing_is_converted_without_a_rate_and_no_published_price_with_one():
+    table = price_table().with_rates({"CNY": 0.2})
+    rate = table.rate(FEES, LATER)
+    assert rate is not None
+    search, page = rate.fees_of(fees(search=1_000, page=1_000))
+    assert (search.usd, page.usd) == (0.75, pytest.approx(0.3))
+    assert rate.cost(fees(search=1_000, page=1_000)) == pytest.approx(1.05)
+
+
+def test_peak_hours_double_tokens_and_no_fee():
+    rate = price_table().rate("deepseek-flash", datetime(2026, 11, 25, 2, tzinfo=UTC).timestamp())
+    assert rate is not None
+    assert rate.factor == 2.0
+    tokens = CompletionUsage(prompt_tokens=1_000, completion_tokens=10)
+    both = CompletionUsage(prompt_tokens=1_000, completion_tokens=10, fees={"search": 2})
+    assert rate.cost(both) == pytest.approx(rate.cost(tokens) + 0.0015)
+
+
+def test_fees_of_several_attempts_are_added_up():
+    total = added([fees(search=1), CompletionUsage(prompt_tokens=3), fees(search=2, page=4)])
+    assert (total.fees, total.prompt_tokens) == ({"search": 3, "page": 4}, 3)
+
+
+async def test_a_budget_holds_no_fee_that_has_no_price_in_dollars_and_names_the_setting():
+    budget = Budget(1.0, path=":memory:")
+    with pytest.raises(ConfigurationError, match=r"page.*currency_rates.*DEEPSEEK_ASYNC_CNY_RATE"):
+        await budget.hold(fees(page=10), "/v1/tools/ocr")
+    budget.use_rates({"CNY": 0.1})
+    charge = await budget.hold(fees(page=10), "/v1/tools/ocr")
+    charge.faulted()
+    assert 1.0 - budget.remaining == pytest.approx(0.0015)

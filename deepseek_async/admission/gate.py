@@ -12,13 +12,17 @@ from typing import Final
 from deepseek_async.admission.outage.breaker import Breaker, BreakerPolicy
 from deepseek_async.admission.rate import RateLimits
 from deepseek_async.admission.scope import Scope
-from deepseek_async.admission.window import Window
+from deepseek_async.admission.tool_limits import DEFAULT_TOOL_LIMITS, FETCH_PATH, ToolLimits
+from deepseek_async.admission.window import FixedWindow, Window
 from deepseek_async.errors import APIError
 
 _log = logging.getLogger("deepseek_async")
 
 _MOST_SCOPES: Final = 256
 """Scopes kept; model names may come from a user of the user, so idle ones are dropped beyond it."""
+
+
+_SECONDS: Final = 60.0
 
 
 class Gate:
@@ -36,6 +40,7 @@ class Gate:
         tokens_per_minute: float | None = None,
         breaker: BreakerPolicy | None = None,
         chance: Callable[[], float] = random.random,
+        tool_limits: ToolLimits = DEFAULT_TOOL_LIMITS,
     ) -> None:
         self.loop: Final = asyncio.get_running_loop()
         self.origin: Final = origin
@@ -46,6 +51,7 @@ class Gate:
         """Counts only that the origin could not be reached; the models' own breakers count the rest."""
         limited = requests_per_minute is not None or tokens_per_minute is not None
         self.rates: Final = RateLimits(requests_per_minute, tokens_per_minute) if limited else None
+        self._tool_limits = tool_limits
         self._scopes: dict[str, Scope] = {}
         self.users = 0
         """Clients that share it."""
@@ -80,8 +86,16 @@ class Gate:
     def _new_scope(self, model: str) -> Scope:
         if len(self._scopes) >= _MOST_SCOPES:
             self._scopes = {name: scope for name, scope in self._scopes.items() if not scope.idle}
-        breaker = Breaker(self._breaker, self._chance) if self._breaker is not None else None
-        scope = self._scopes[model] = Scope(model, self.windows(model), self, breaker)
+        # What fails of a fetch is the page, most often, and says nothing of other pages.
+        policy = None if model == FETCH_PATH else self._breaker
+        breaker = Breaker(policy, self._chance) if policy is not None else None
+        at_once, rates = self._tool_limits.at_once(model), self.rates
+        if at_once is None:
+            window = self.windows(model)
+        else:
+            # A tool has limits of its own, and those on requests and tokens a minute are a model's.
+            window, rates = FixedWindow(at_once), _rates_of(self._tool_limits.per_second(model))
+        scope = self._scopes[model] = Scope(model, window, self, breaker, rates)
         return scope
 
     def origin_opened(self) -> None:
@@ -109,3 +123,7 @@ class Gate:
         """Whoever waits gets a copy of ``error``: the client is closed, or the account takes no more requests."""
         for scope in self.scopes:
             scope.dismiss(error)
+
+
+def _rates_of(per_second: float | None) -> RateLimits | None:
+    return None if per_second is None else RateLimits(_SECONDS * per_second, None)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from deepseek_async.admission.lease import Blame, Lease
 from deepseek_async.admission.outage.breaker import Breaker
 from deepseek_async.admission.outage.credit import RetryCredit
+from deepseek_async.admission.rate import RateLimits
 from deepseek_async.admission.slots import Slots
 from deepseek_async.admission.statistics import ScopeStatistics
 from deepseek_async.admission.turnstile import Turnstile
@@ -49,6 +50,7 @@ class Scope:
         "_gate",
         "_last_lone_retry",
         "_pause_reason",
+        "_rates",
         "_told_of_balance",
         "breaker",
         "credit",
@@ -61,8 +63,16 @@ class Scope:
         "window",
     )
 
-    def __init__(self, model: str, window: Window, gate: Gate, breaker: Breaker | None) -> None:
+    def __init__(
+        self,
+        model: str,
+        window: Window,
+        gate: Gate,
+        breaker: Breaker | None,
+        rates: RateLimits | None,
+    ) -> None:
         self._gate = gate
+        self._rates = rates
         self.model: Final = model
         self.loop: Final = gate.loop
         self.window: Final = window
@@ -85,7 +95,7 @@ class Scope:
 
     def admit_nowait(self, tokens: int, *, bulk: bool) -> Lease | None:
         """A lease if an attempt may start without any wait; None otherwise."""
-        if self._gate.rates is not None:
+        if self._rates is not None:
             return None
         now = self.loop.time()
         attempt = self.slots.take_nowait(now, bulk=bulk)
@@ -97,7 +107,7 @@ class Scope:
         Bulk waits out an open breaker and a long pause; an interactive call raises CircuitOpenError, or the
         error in which the server asked for the pause. Raises TimeoutError when ``until`` cannot be kept.
         """
-        rates = self._gate.rates
+        rates = self._rates
         self._raise_if_down(bulk=bulk)
         if rates is None:
             attempt = await self.slots.take(ticket, bulk=bulk)
@@ -197,13 +207,13 @@ class Scope:
 
     def settle(self, reserved: int, used: int) -> None:
         """Correct the reserved tokens to what was really used."""
-        rates = self._gate.rates
+        rates = self._rates
         if rates is not None:
             rates.settle(reserved, min(used, _MOST_CORRECTION * reserved + _SMALL_CORRECTION))
 
     def unsent(self, reserved: int) -> None:
         """An attempt was given up before anything was sent."""
-        rates = self._gate.rates
+        rates = self._rates
         if rates is not None:
             rates.cancel(reserved)
 

@@ -72,4 +72,6 @@ def _name_of(failure: BaseException | None) -> str | None:
 
 
 def _counted(usage: CompletionUsage) -> str:
+    if usage.fees:
+        return ", ".join(f"{count:,} of {kind}" for kind, count in usage.fees.items()) + " are counted"
     return f"{usage.prompt_tokens:,} and {usage.completion_tokens:,} tokens are counted"

@@ -168,12 +168,35 @@ def _connection(error: APIConnectionError) -> str:
     }.get(error.reason, "dropped the connection")
 
 
-def end(lease: Lease, error: APIError, usage: CompletionUsage | None = None, model: str | None = None) -> None:
+_UNDONE: Final = frozenset({429, 503})
+"""Statuses of what is busy, and has not begun."""
+
+
+def may_be_charged(error: APIError) -> bool:
+    """Whether a tool with a fee may have done what it was asked for, although the status is that of ``error``.
+
+    A time-out of the service or of a gateway in front of it is charged as far as anybody knows.
+    """
+    status = error.status_code or 0
+    return isinstance(error, APIStatusError) and (status == 408 or (status >= 500 and status not in _UNDONE))
+
+
+def end(
+    lease: Lease,
+    error: APIError,
+    usage: CompletionUsage | None = None,
+    model: str | None = None,
+    *,
+    worked: bool = False,
+) -> None:
     """End the lease of an attempt that ended with ``error``, and was billed for ``usage`` if the server said so.
 
-    ``model`` is who worked on it, if the server said that.
+    ``model`` is who worked on it, if the server said that; ``worked`` says that it may be billed whatever its status.
     """
     rule = rule_of(error)
+    if worked and isinstance(error, APIStatusError):
+        lease.faulted(overload=rule.ending is Ending.OVERLOADED, blame=rule.blame, usage=usage, model=model)
+        return
     match rule.ending:
         case Ending.SERVED:
             lease.served(usage, model)

@@ -62,11 +62,21 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
         if self.lease.open:
             self.lease.produced = characters()
 
-    def faulted(self, error: APIError, usage: CompletionUsage | None = None, model: str | None = None) -> None:
-        """The answer broke off or is no answer; ``usage`` is what it was billed for, if the server said so."""
+    def faulted(
+        self,
+        error: APIError,
+        usage: CompletionUsage | None = None,
+        model: str | None = None,
+        *,
+        worked: bool = False,
+    ) -> None:
+        """The answer broke off or is no answer; ``usage`` is what it was billed for, if the server said so.
+
+        ``worked`` says that it may be billed whatever its status.
+        """
         if self.lease.open:
             self.response.close()
-            end(self.lease, error, usage, model)
+            end(self.lease, error, usage, model, worked=worked)
 
     def abandoned(self, usage: CompletionUsage | None = None, model: str | None = None) -> None:
         """We do not want the rest of the answer; ``usage`` is what it was billed for, if the server has said so."""

@@ -17,7 +17,10 @@ def most_of(request: Request) -> CompletionUsage:
     """What an attempt can use at most."""
     from deepseek_async.admission.budget.estimate import most_usage  # noqa: PLC0415  brings SQLite
 
-    return most_usage(request.parameters, len(request.wire), request.operation)
+    most = most_usage(request.parameters, len(request.wire), request.operation)
+    if request.fees is not None:
+        most.fees = dict(request.fees)
+    return most
 
 
 def may_have_used(most: CompletionUsage, produced: int | None) -> CompletionUsage:

@@ -13,7 +13,7 @@ import msgspec
 
 from deepseek_async.admission import Lease, Scope
 from deepseek_async.call.bill import Bill
-from deepseek_async.call.classification import Ending, end, rule_of
+from deepseek_async.call.classification import Ending, end, may_be_charged, rule_of
 from deepseek_async.call.exchange import Exchange, read_refusal
 from deepseek_async.call.fallback import Alternatives
 from deepseek_async.call.holding import hold, may_have_used, most_of
@@ -196,8 +196,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
 
     def billed(self, answer: Answer, usage: CompletionUsage, failure: BaseException | None = None) -> None:
         """An attempt was billed: one that ended in ``failure``, or the one after it that gave ``answer``."""
-        if self.bill is None:
-            self.bill = Bill()
+        self.bill = self.bill or Bill()
         self.bill.note(answer, usage, model=self.model, at=self.sent_at or 0.0, failure=failure)
 
     def lose(self, lease: Lease, failure: BaseException | None) -> None:
@@ -211,8 +210,9 @@ class Call(msgspec.Struct, gc=False, eq=False):
     def fault(self, exchange: Exchange, failure: APIError, answer: Answer | None = None) -> None:
         """What came of ``exchange``, as far as it is an ``answer``, is none. It may have been billed all the same."""
         whole = rule_of(failure).ending is Ending.SERVED
-        usage = None if answer is None else metered(answer, self.request, estimate=whole)
-        exchange.faulted(failure, usage, getattr(answer, "model", None))
+        fee = self.request.operation.has_fee
+        usage = None if answer is None or fee else metered(answer, self.request, estimate=whole)
+        exchange.faulted(failure, usage, getattr(answer, "model", None), worked=fee)
         if usage is not None and answer is not None:
             self.billed(answer, usage, failure)
         self.lose(exchange.lease, failure)
@@ -277,7 +277,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
     def _hold_others(self, failure: APIError) -> None:
         """A wait that the server asked for and that is too long for this call is asked of the others too."""
         asked = failure.retry_after if isinstance(failure, APIStatusError) and failure.retryable else None
-        if asked is not None and self._retry.max_attempts > 1:
+        if asked is not None and self._retry.holds_others():
             self._scope.pause(min(asked, LONGEST_BULK_WAIT), failure)
 
     async def _wait_for_credit(self, failure: APIError) -> None:
@@ -349,7 +349,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
             raise
         watchdog.stop()
         self._stale = getattr(failure, "reused", False)
-        end(lease, failure)
+        end(lease, failure, worked=self.request.operation.has_fee and may_be_charged(failure))
         self.lose(lease, failure)
         caller.note(failure)
         if caller.forgoes_beta(self.request.outgoing.path, failure):

@@ -153,6 +153,8 @@ def metered(answer: Answer, request: Request, *, estimate: bool = True) -> Compl
         came = answer._wire  # noqa: SLF001  read without a copy; empty for what was put together from a stream
         if came and is_plain(usage, len(wire), len(came)):
             return usage
+        if request.operation.has_fee:
+            return usage
         read = in_chat_terms(usage)
         if read is not usage:
             usage = read

@@ -29,6 +29,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     """What the body says; empty for a look at what is there and for an upload."""
     form: Form | None = None
     """What the body is, for an upload."""
+    fees: Mapping[str, int] | None = None
+    """What an attempt can cost at most beside tokens, by kind of fee."""
 
     # A struct's own repr would show the prompt to whoever prints locals.
     __repr__ = object.__repr__

@@ -111,6 +111,10 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         # Beyond 2**32 the exponent only overflows.
         return Pause(chance * min(self.max_delay, base * 2.0 ** min(attempt - returns - 1, 32)), paid=paid)
 
+    def holds_others(self) -> bool:
+        """Whether a wait that is too long for this call is asked of the others of its model too."""
+        return self.max_attempts > 1
+
     def _is_last(self, again: Again, error: APIError, attempt: int, returns: int) -> bool:
         if self.max_attempts == 1 or not error.retryable:
             return True

@@ -15,6 +15,7 @@ from deepseek_async.types import (
     Completion,
     CompletionChoice,
     CreateEmbeddingResponse,
+    FeeCharge,
     Message,
     Response,
 )
@@ -59,6 +60,7 @@ class Witness:
         """The event. ``answer`` is what the caller got, or what had arrived of it before ``error``."""
         # In straight lines: this runs for every call.
         usage = cost = served = response_id = finish_reason = text = None
+        fees: tuple[FeeCharge, ...] = ()
         peak = False
         if answer is not None:
             usage = answer.tokens_used()
@@ -80,13 +82,12 @@ class Witness:
                 at = call.sent_at or self._started
                 rate = meter.rate_of(served, call.model, at)
                 cost, peak = rate.cost(usage), rate.factor != 1.0
+                if usage.fees:
+                    fees = rate.fees_of(usage)
         if call.bill is not None:
             usage, cost = call.bill.usage, meter.charge(call.bill.attempts)[0]
-        charged = call.charged
-        if charged is not None:
-            cost = charged
-        elif cost is None and call.request.operation.output == "nothing" and call.attempts:
-            cost = 0.0
+            fees = meter.fees(call.bill.attempts)
+        cost = _settled(call, cost, fees)
         verdict = self.verdict
         if verdict is not None and verdict.word != "passed":
             content = verdict.word
@@ -121,6 +122,7 @@ class Witness:
             text and mask_known(text),  # answer
             request.outgoing.path,  # path
             () if call.bill is None else call.bill.attempts,  # billed_attempts
+            fees,
         )
 
     def _outcome(self, error: BaseException | None) -> str:
@@ -129,6 +131,16 @@ class Witness:
         if isinstance(error, asyncio.CancelledError | GeneratorExit):
             return "cancelled"
         return word_for(error)
+
+
+def _settled(call: Call, cost: float | None, fees: tuple[FeeCharge, ...]) -> float | None:
+    """What ``call`` cost after all: by the budget if there is one."""
+    charged = call.charged
+    if charged is not None:
+        return charged
+    if fees and any(fee.usd is None for fee in fees):
+        return None  # a part of it would look like all of it
+    return 0.0 if cost is None and call.request.operation.output == "nothing" and call.attempts else cost
 
 
 def text_of(answer: Answer | None) -> str | None:

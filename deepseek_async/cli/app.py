@@ -24,8 +24,10 @@ from deepseek_async.cli import (
     batch_status,
     chat,
     check,
+    fetch,
     finetune,
     models,
+    search,
     simulate,
 )
 from deepseek_async.cli.operate import audit, budget, cache, config, metrics
@@ -74,6 +76,8 @@ for _command in (batch_plan, batch_status, batch_export, batch_report, batch_mer
     _batch.command(_command.run, name=_command.NAME, help=_command.ABOUT, help_epilogue=_command.EXAMPLES)
 app.command(_batch)
 app.command(chat.chat, group=_ASK, help=chat.ABOUT, help_epilogue=chat.EXAMPLES)
+for _tool, _asked in ((search, search.search), (fetch, fetch.fetch)):
+    app.command(_asked, group=_ASK, help=_tool.ABOUT, help_epilogue=_tool.EXAMPLES)
 _finetune = App(name="finetune", help="Make training data for fine-tuning.", group=_ASK, help_epilogue="")
 _finetune.command(finetune.prepare, name="prepare", help=finetune.ABOUT, help_epilogue=finetune.EXAMPLES)
 app.command(_finetune)

@@ -26,7 +26,7 @@ MOST_NOTES: Final = 20
 _MISFIT: Final[Any] = object()
 """In the place of a value that cannot be read."""
 
-_NEEDED: Final = frozenset({"choices", "output", "data", "balance_infos"})
+_NEEDED: Final = frozenset({"choices", "output", "data", "balance_infos", "results"})
 """What an answer is asked for. Only what says nothing in its place may be taken for nothing."""
 
 _NUMBERS: Final = frozenset({"embedding", "total_balance"})

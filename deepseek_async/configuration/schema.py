@@ -116,6 +116,20 @@ SCHEMA: Final[dict[str, Entry]] = {
     "default_headers": Key(HEADERS, "Sent with every request.", "{X-Team: search}", secret=True),
     "lint": Key(TEXT, "Requests that DeepSeek would refuse: off, warn, fix or error.", "warn", "warn"),
     "tool_threads": Key(WHOLE, "Threads for functions of run_tools that are not async.", "40", 40),
+    "tool_limits": Section(
+        "How much of each stand-alone tool is used.",
+        {
+            "searches_per_second": Key(NUMBER, "Of the account.", "5", 100),
+            "fetches_per_second": Key(NUMBER, "Of the account.", "5", 25),
+            "ocr_at_once": Key(WHOLE, "Requests at a time.", "50", 50),
+            "speech_at_once": Key(WHOLE, "Requests at a time.", "50", 50),
+            "transcriptions_at_once": Key(WHOLE, "Requests at a time.", "50", 50),
+        },
+    ),
+    "cny_rate": Key(
+        *(NUMBER, "US dollars for one yuan, for fees that are published in yuan only.", "0.14"),
+        variable="DEEPSEEK_ASYNC_CNY_RATE",
+    ),
     "holidays": Key(
         *(DATES, "Chinese public holidays, which have no peak prices, in place of the built-in ones."),
         variable="DEEPSEEK_ASYNC_HOLIDAYS",

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from deepseek_async.admission import BreakerPolicy
+from deepseek_async.admission.tool_limits import ToolLimits
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.configuration.checked import Given, check, environment_of
 from deepseek_async.configuration.document import read, readable_by_others
@@ -108,6 +109,10 @@ class SettingsFile:
                 found[argument] = value
         if (days := self._value("holidays")) is not None:
             found["holidays"] = [date.fromisoformat(day) for day in days]
+        if limits := self._section("tool_limits"):
+            found["tool_limits"] = ToolLimits(**limits)
+        if (rate := self._value("cny_rate")) is not None:
+            found["currency_rates"] = {"CNY": rate}
         if retry := self._section("retry_policy"):
             found["retry"] = RetryPolicy(**retry)
         breaker = self._section("circuit_breaker")

@@ -18,6 +18,10 @@ Direction: TypeAlias = Literal["input", "output"]
 _ACTIONS: Final = frozenset({"redact", "block", "flag", "off"})
 _NOTHING: Final[Mapping[str, str]] = {}
 
+_ADDRESSES: Final = ("http://", "https://")
+_IN_ADDRESSES: Final = ":/?#[]@!$&'()*+,;="
+"""What an address may hold as it is (RFC 3986)."""
+
 
 class ContentFilter:
     """Checks every text of a request before it is sent and every text of an answer before it is handed out.
@@ -104,6 +108,15 @@ class ContentFilter:
         findings = list(find(text, patterns)) if patterns else []
         return masked(text, self.dealt_with(findings, verdict, direction)) if findings else text
 
+    def _passed(self, text: str, patterns: tuple[Pattern, ...], verdict: Verdict, direction: str) -> str:
+        """As ``_built_in``; an address is looked at as what it means too, because escapes hide where a word begins."""
+        allowed = self._built_in(text, patterns, verdict, direction)
+        if allowed is not text or "%" not in text or not text.startswith(_ADDRESSES):
+            return allowed
+        meant = unquote(text)
+        allowed = self._built_in(meant, patterns, verdict, direction)
+        return text if allowed is meant else quote(allowed, safe=_IN_ADDRESSES)
+
     def dealt_with(self, findings: Iterable[Finding], verdict: Verdict, direction: str) -> list[Finding]:
         """Note ``findings``; returns those that are to be redacted. Raises ContentBlockedError."""
         redacted = []
@@ -124,7 +137,10 @@ class ContentFilter:
         checks = self._input_checks if direction == "input" else self._output_checks
         # What is in no text is in none of them: one look instead of one for each, and nothing to be copied.
         texts, words = collected(body)
-        patterns, secrets = likely("\n".join(texts), self.patterns), likely("\n".join(words), self._secrets)
+        said = "\n".join(texts)
+        if "%" in said and "://" in said:
+            said = f"{said}\n{unquote(said)}"
+        patterns, secrets = likely(said, self.patterns), likely("\n".join(words), self._secrets)
         if not patterns and not secrets and not checks and not known:
             return body
         copy, places = copied(body)
@@ -132,7 +148,7 @@ class ContentFilter:
         for place in places:
             text = known.get(place.text)
             if text is None:
-                text = self._built_in(place.text, patterns if place.prose else secrets, verdict, direction)
+                text = self._passed(place.text, patterns if place.prose else secrets, verdict, direction)
                 if checks and place.prose:
                     text = await self._own(text, checks, direction, verdict)
             if text != place.text:

@@ -112,6 +112,7 @@ def _extra(event: CallEnded) -> dict[str, Any]:
         "prompt_tokens": event.usage.prompt_tokens if event.usage else None,
         "completion_tokens": event.usage.completion_tokens if event.usage else None,
         "cost": event.cost,
+        "fees": ", ".join(f"{fee.count} {fee.kind}" for fee in event.fees) or None,
         "tag": event.labels.tag,
         "prompt_version": event.labels.prompt_version,
     }

@@ -15,7 +15,7 @@ from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import BudgetAlert, CallEnded, Event, Rated, Retried, Snapshot
 from deepseek_async.forks import AtFork, register
 from deepseek_async.observe.tally import Count, Histogram, Spread
-from deepseek_async.types import CompletionUsage
+from deepseek_async.types import CompletionUsage, FeeCharge
 
 try:
     from prometheus_client import CollectorRegistry, generate_latest, start_http_server
@@ -152,6 +152,8 @@ class Metrics(AtFork):
             # Attempts that failed may have been billed too.
             model.count_cost(event.cost, peak=event.peak)
             self._one_call.add(event.cost)
+        for fee in event.fees:
+            model.count_fee(fee)
         if outcome == "stream_interrupted":
             self._incomplete.add(())
         if event.error is None or event.content != "passed":
@@ -267,6 +269,7 @@ class _Model:
     __slots__ = (
         "dollars",
         "duration",
+        "fees",
         "first",
         "hit",
         "label",
@@ -275,6 +278,7 @@ class _Model:
         "output",
         "peak_dollars",
         "reasoning",
+        "yuan",
     )
 
     def __init__(self, label: str, duration: Spread, first: Spread) -> None:
@@ -284,6 +288,8 @@ class _Model:
         self.first = first
         self.hit = self.miss = self.output = self.reasoning = 0
         self.dollars = self.peak_dollars = 0.0
+        self.fees: dict[str, int] = {}
+        self.yuan: dict[str, float] = {}
 
     def count_usage(self, usage: CompletionUsage) -> None:
         """Take in what a call used."""
@@ -292,6 +298,11 @@ class _Model:
         self.miss += usage.prompt_tokens - hit
         self.output += usage.completion_tokens
         self.reasoning += usage.reasoning_tokens
+
+    def count_fee(self, fee: FeeCharge) -> None:
+        """Take in what was paid by the piece."""
+        self.fees[fee.kind] = self.fees.get(fee.kind, 0) + fee.count
+        self.yuan[fee.kind] = self.yuan.get(fee.kind, 0.0) + fee.cny
 
     def count_cost(self, dollars: float, *, peak: bool) -> None:
         """Take in what a call cost."""
@@ -323,6 +334,14 @@ def _by_model(models: tuple[tuple[str, _Model], ...]) -> Iterator[Count]:
             for name, model in models
             for period, dollars in (("peak", model.peak_dollars), ("off_peak", model.dollars))
         },
+    )
+    yield Count(
+        *("fees", "What was paid by the piece, beside tokens", ("model", "kind")),
+        {(name, kind): count for name, model in models for kind, count in tuple(model.fees.items())},
+    )
+    yield Count(
+        *("fees_cny", "Yuan of those fees, by the price table", ("model", "kind")),
+        {(name, kind): yuan for name, model in models for kind, yuan in tuple(model.yuan.items())},
     )
 
 

@@ -138,6 +138,7 @@ class Telemetry:
             "gen_ai.response.finish_reasons": [event.finish_reason] if event.finish_reason else None,
             "gen_ai.response.time_to_first_chunk": event.first_content,
             "operation.cost": event.cost,
+            **{f"deepseek.fees.{fee.kind}": fee.count for fee in event.fees},
         }
         if event.usage is not None and event.tier is None:
             # DeepSeek does not charge for writing its prefix cache, so cache_creation stays unset.

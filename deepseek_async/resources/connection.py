@@ -13,6 +13,7 @@ from deepseek_async.codec.tokens import TokenEstimator
 from deepseek_async.endpoint import Family
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.lint import Linter
+from deepseek_async.pricing import PriceTable
 from deepseek_async.tools.threads import ToolThreads
 from deepseek_async.transport.watchdog import Timeouts
 
@@ -48,6 +49,11 @@ class Connection(Protocol):
     @property
     def alternatives(self) -> tuple[Alternative, ...]:
         """Who may answer a chat call when the model or the service that was asked cannot."""
+        ...
+
+    @property
+    def prices(self) -> PriceTable:
+        """What is charged by."""
         ...
 
     def caller(self) -> Caller:

@@ -57,8 +57,13 @@ class Route:
         headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
         once: bool = False,
+        retry: RetryPolicy | None = None,
+        fees: Mapping[str, int] | None = None,
     ) -> Call:
-        """A call that has not begun, with ``body`` as JSON or a ``form``; ``once`` for no retries."""
+        """A call that has not begun, with ``body`` as JSON or a ``form``; ``once`` for no retries.
+
+        ``fees`` is what an attempt can cost at most beside tokens, by kind.
+        """
         connection, family = self.connection, self._family
         caller = connection.caller() if family is None else connection.caller_of(family)
         tokens, wire = 0, None
@@ -66,16 +71,16 @@ class Route:
             wire, headers = form.encoded(), {**(headers or {}), "Content-Type": form.header}
         elif body is not None:
             wire = encode_request(body, caller.limits.request)
-            if caller.gate.counts_tokens:
+            if caller.gate.counts_tokens and fees is None:
                 tokens = _estimate(connection, operation, wire, body)
         outgoing = Outgoing(method, path, wire, headers and checked("extra_headers", headers))
         return caller.call(
-            Request(operation, outgoing, body or _NOTHING, form),
-            retry=_ONCE if once else connection.retry,
+            Request(operation, outgoing, body or _NOTHING, form, fees),
+            retry=_ONCE if once else retry or connection.retry,
             timeouts=chosen_timeouts(timeout, connection.timeouts),
             tokens=tokens,
             streaming=bool(body and body.get("stream")),
-            model=str(body.get("model") or path) if body else "",
+            model=path if fees is not None else str(body.get("model") or path) if body else "",
         )
 
     async def answer(

@@ -38,6 +38,17 @@ class Exchange:
         key = headers.get("X-Api-Key") if self.route.name == "message" else None
         return f"Bearer {key}" if not said and key else said
 
+    def account_refusal(self, keys: frozenset[str] | None) -> Refusal | None:
+        """Notes whose request it is; else why it is nobody's of those with `keys`, None = any."""
+        authorization = self.authorization
+        if not authorization:
+            return refusals.missing_authorization()
+        scheme, _, key = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not key or (keys is not None and key not in keys):
+            return refusals.wrong_key(key)
+        self.account = key
+        return None
+
     async def json(self) -> Any:
         """The parsed body, or the refusal of one that cannot be parsed."""
         if self.request.content_type != "application/json":

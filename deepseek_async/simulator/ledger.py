@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,8 @@ class Bill:
     reasoning_tokens: int
     nano_dollars: int
     usage_sent: bool  # whether the answer went out to its end with these numbers in it
+    fees: Mapping[str, int] = field(default_factory=dict)  # what is paid by the piece, by kind
+    nano_yuan: int = 0  # those fees; they are in nano_dollars too where they have a price in them
 
     @property
     def prompt_tokens(self) -> int:
@@ -41,6 +43,8 @@ class Ledger:
         self.completion_tokens = 0
         self.reasoning_tokens = 0
         self.nano_dollars = 0
+        self.nano_yuan = 0
+        self.fees: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._bills)
@@ -59,3 +63,5 @@ class Ledger:
         self.completion_tokens += bill.completion_tokens
         self.reasoning_tokens += bill.reasoning_tokens
         self.nano_dollars += bill.nano_dollars
+        self.nano_yuan += bill.nano_yuan
+        self.fees.update(bill.fees)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deepseek_async.simulator.model.catalogue import Model
@@ -55,6 +55,22 @@ class Balances:
 
     def exhausted(self, account: str) -> bool:
         return self._opening is not None and self._spent[account] >= self._opening
+
+    def described(self, account: str, currency: str) -> dict[str, Any]:
+        """The answer of `/user/balance`."""
+        remaining = self.remaining(account)
+        total = "100.00" if remaining is None else f"{remaining:.2f}"
+        info = {
+            "currency": currency,
+            "total_balance": total,
+            "granted_balance": "0.00",
+            "topped_up_balance": total,
+        }
+        return {"is_available": not self.exhausted(account), "balance_infos": [info]}
+
+    def pay(self, account: str, nano: int) -> None:
+        """Takes a fee, in billionths."""
+        self._spent[account] += nano
 
     def charge(self, account: str, model: Model, *, hit: int, miss: int, output: int) -> int:
         """Returns what it costs, in billionths."""

@@ -37,6 +37,8 @@ _TABLE = (
     _Entry("GET", "models", "list_models"),
     _Entry("GET", "models/*", "retrieve_model"),
     _Entry("GET", "user/balance", "balance"),
+    _Entry("POST", "tools/search", "search"),
+    _Entry("POST", "tools/fetch", "fetch"),
     _Entry("POST", "files", "create_file"),
     _Entry("GET", "files", "list_files"),
     _Entry("GET", "files/*", "retrieve_file"),

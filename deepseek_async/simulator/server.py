@@ -15,6 +15,7 @@ from deepseek_async.simulator.answers import Answers
 from deepseek_async.simulator.completions import Chat, Completion, Kind, Message, Response, Text
 from deepseek_async.simulator.exchange import Exchange
 from deepseek_async.simulator.faults import Fault, FaultKind, FaultPlan
+from deepseek_async.simulator.fees import Fees
 from deepseek_async.simulator.ledger import Ledger
 from deepseek_async.simulator.limits import Balances, ConcurrencyLimit
 from deepseek_async.simulator.model.catalogue import ACCEPTED, OFFERED, Model, description, live_name
@@ -23,7 +24,7 @@ from deepseek_async.simulator.records import Counters, RequestRecord, Requests, 
 from deepseek_async.simulator.responses import Responses
 from deepseek_async.simulator.routing import Route, find
 from deepseek_async.simulator.services.desk import Desk
-from deepseek_async.simulator.services.request import Binary, ServiceRequest, Upload
+from deepseek_async.simulator.services.request import Binary, Charged, ServiceRequest, Upload
 from deepseek_async.simulator.settings import SimulatorSettings
 from deepseek_async.simulator.wire import refusals
 from deepseek_async.simulator.wire.delivery import Ending, Tempo, deliver, end_connection, plan, sliced
@@ -52,7 +53,8 @@ class Simulator:
         self._limit = ConcurrencyLimit(self.settings.concurrency_limit)
         self.ledger = Ledger(self.settings.record_limit)
         self._balances = Balances(self.settings.balance, peak=self.settings.peak_prices)
-        self._desk = Desk(live_only=self.settings.live_only)
+        self._fees = Fees(self.ledger, self._balances, self.settings.currency)
+        self._desk = Desk(self.settings)
         self._cache = PrefixCache(self.settings.prefix_cache_blocks)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._runner: web.ServerRunner | None = None
@@ -207,21 +209,10 @@ class Simulator:
                 reset = fault.kind is FaultKind.RESET_BEFORE_HEADERS
                 end_connection(request.transport, Ending.RESET if reset else Ending.CLOSE)
                 return web.Response()
-        refused = None if route.anonymous else self._account_refusal(exchange)
+        refused = None if route.anonymous else exchange.account_refusal(self.settings.api_keys)
         if refused is not None:
             return self._refuse(record, refused)
         return await _HANDLERS.get(route.name, Simulator._serve_otherwise)(self, exchange)
-
-    def _account_refusal(self, exchange: Exchange) -> Refusal | None:
-        authorization = exchange.authorization
-        if not authorization:
-            return refusals.missing_authorization()
-        scheme, _, key = authorization.partition(" ")
-        keys = self.settings.api_keys
-        if scheme.lower() != "bearer" or not key or (keys is not None and key not in keys):
-            return refusals.wrong_key(key)
-        exchange.account = key
-        return None
 
     # Completions
 
@@ -324,13 +315,27 @@ class Simulator:
             upload=upload if isinstance(upload, Upload) else None,
             base_url=self.base_url,
             now=int(time.time()),
+            at=asyncio.get_running_loop().time(),
         )
         outcome = self._desk.serve(exchange.route.name, asked)
         if isinstance(outcome, Refusal):
             return self._refuse(exchange.record, outcome)
         if isinstance(outcome, Binary):
             return self._whole(exchange, outcome.content, outcome.content_type)
+        if isinstance(outcome, Charged):
+            return await self._serve_for_a_fee(exchange, outcome)
         return await self._plain(exchange, outcome)
+
+    async def _serve_for_a_fee(self, exchange: Exchange, outcome: Charged) -> web.StreamResponse:
+        """Billed whether or not anybody waits for it: the page or the search has been paid for elsewhere."""
+        if self._balances.exhausted(exchange.account):
+            return self._refuse(exchange.record, refusals.insufficient_balance())
+        try:
+            if self.settings.latency:
+                await asyncio.sleep(self.settings.latency)
+            return await self._plain(exchange, outcome.body)
+        finally:
+            self._fees.bill(exchange, outcome.fees, self._responses.next_id())
 
     async def _models(self, exchange: Exchange) -> web.StreamResponse:
         return await self._plain(exchange, {"object": "list", "data": [description(m) for m in OFFERED.values()]})
@@ -342,16 +347,7 @@ class Simulator:
         return await self._plain(exchange, description(model))
 
     async def _balance(self, exchange: Exchange) -> web.StreamResponse:
-        remaining = self._balances.remaining(exchange.account)
-        total = "100.00" if remaining is None else f"{remaining:.2f}"
-        info = {
-            "currency": self.settings.currency,
-            "total_balance": total,
-            "granted_balance": "0.00",
-            "topped_up_balance": total,
-        }
-        available = not self._balances.exhausted(exchange.account)
-        return await self._plain(exchange, {"is_available": available, "balance_infos": [info]})
+        return await self._plain(exchange, self._balances.described(exchange.account, self.settings.currency))
 
     async def _plain(self, exchange: Exchange, value: Mapping[str, Any]) -> web.StreamResponse:
         if exchange.fault is not None:

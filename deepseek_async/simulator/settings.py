@@ -42,6 +42,9 @@ class SimulatorSettings:
     # Accounts.
     api_keys: frozenset[str] | None = None  # None = any non-empty bearer token is an account
     concurrency_limit: int | None = None  # None = the published limits: 2500 flash, 500 pro
+    searches_per_second: int | None = 100  # of one account; None = any number
+    fetches_per_second: int | None = 25
+    fetches_of_a_site_per_second: int | None = None  # of one account from one host
     balance_bound: bool = False  # the 429 sentence blames the remaining balance
     concurrency_per_unit: float | None = None  # limit = remaining balance * this, never under 1
     balance: Decimal | None = None  # None = the account never runs dry

@@ -26,8 +26,8 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
         return f"<Outgoing {self.method} {self.path}, {len(self.body or b'')} bytes>"
 
 
-_BESIDE: Final = ("/beta/", "/anthropic/")
-"""Bases that stand beside /v1 and not below it (DeepSeek docs, FIM guide and Anthropic API)."""
+_BESIDE: Final = ("/beta/", "/anthropic/", "/v1/tools/")
+"""What stands beside /v1 and not below it, whatever the base is (DeepSeek docs, FIM guide, Anthropic API, Search)."""
 
 
 def url_of(base_url: str, path: str) -> URL:

@@ -19,6 +19,7 @@ from deepseek_async.types.chat import (
 )
 from deepseek_async.types.completion import Completion, CompletionChoice, CompletionLogprobs
 from deepseek_async.types.embedding import CreateEmbeddingResponse, Embedding
+from deepseek_async.types.fee import FeeCharge, PaidAnswer
 from deepseek_async.types.file import FileDeleted, FileList, FileObject
 from deepseek_async.types.fine_tune import FineTune, FineTuneEvent, FineTuneEventList, FineTuneList, Hyperparameters
 from deepseek_async.types.image import Image, ImagesResponse
@@ -45,6 +46,7 @@ from deepseek_async.types.response import (
     ResponseStreamEvent,
     ResponseUsage,
 )
+from deepseek_async.types.search import FetchedPage, SearchResult, SearchResults
 from deepseek_async.types.source import Source
 from deepseek_async.types.usage import BilledAttempt, CompletionTokensDetails, CompletionUsage, PromptTokensDetails
 
@@ -68,6 +70,8 @@ __all__ = [
     "CreateEmbeddingResponse",
     "Embedding",
     "EventDelta",
+    "FeeCharge",
+    "FetchedPage",
     "FileDeleted",
     "FileList",
     "FileObject",
@@ -87,6 +91,7 @@ __all__ = [
     "MessageUsage",
     "Model",
     "ModelList",
+    "PaidAnswer",
     "ParsedChatCompletion",
     "ParsedChatCompletionMessage",
     "ParsedChoice",
@@ -99,6 +104,8 @@ __all__ = [
     "ResponseOutputItem",
     "ResponseStreamEvent",
     "ResponseUsage",
+    "SearchResult",
+    "SearchResults",
     "ServerToolUseBlock",
     "Source",
     "TextBlock",

@@ -73,6 +73,8 @@ class Counters(LinkedPart, eq=False, kw_only=True):
 
     corrected: str | None = msgspec.field(default=None, name=OURS + "corrected")
     """Why some of it is an estimate: the server said nothing, or what cannot be true; None for what it said."""
+    fees: dict[str, int] | None = msgspec.field(default=None, name=OURS + "fees")
+    """What is billed beside tokens, by kind: ``{"search": 2}``; None for nothing."""
 
     @property
     def estimated(self) -> bool:
@@ -92,7 +94,7 @@ class Counters(LinkedPart, eq=False, kw_only=True):
     def detached(self) -> Self:
         """The same numbers without the bytes that they came in."""
         made = self.counting(self.counters())
-        made.corrected = self.corrected
+        made.corrected, made.fees = self.corrected, self.fees
         return made
 
     @classmethod
@@ -103,7 +105,9 @@ class Counters(LinkedPart, eq=False, kw_only=True):
         return made
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and isinstance(other, Counters) and self.counters() == other.counters()
+        if type(self) is not type(other) or not isinstance(other, Counters):
+            return False
+        return self.counters() == other.counters() and (self.fees or {}) == (other.fees or {})
 
     __hash__ = None  # type: ignore[assignment]  # as of all that can change
 

@@ -6,8 +6,9 @@ from typing import Final, Literal
 
 import msgspec
 
-Output = Literal["text", "vectors", "pictures", "training", "nothing"]
-"""What is made and billed; nothing for a look at what is there, or a change of it."""
+Output = Literal["text", "vectors", "pictures", "training", "service", "nothing"]
+"""What is made and billed; service for what has a fee of its own and no tokens, nothing for a look at what is there,
+or a change of it."""
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -20,10 +21,17 @@ class Operation(msgspec.Struct, frozen=True):
     thinks: bool = False
     """Whether a model may reason before it answers, unless the request says that it is not to."""
 
+    @property
+    def has_fee(self) -> bool:
+        """Whether it is paid by the piece."""
+        return self.output == "service"
+
 
 CHAT: Final = Operation("chat", "text", thinks=True)
 """Chat completions, responses and messages, which OpenTelemetry calls the same."""
 TEXT_COMPLETION: Final = Operation("text_completion", "text")
 EMBEDDINGS: Final = Operation("embeddings", "vectors")
 IMAGES: Final = Operation("generate_content", "pictures")
+SEARCH: Final = Operation("tools.search", "service")
+FETCH: Final = Operation("tools.fetch", "service")
 TRAINING: Final = Operation("fine_tunes.create", "training")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -156,6 +157,11 @@ def added(usages: Iterable[CompletionUsage]) -> CompletionUsage:
         sums["prompt_cache_miss_tokens"] = sums["prompt_tokens"] - cached
     total = CompletionUsage.counting(sums)
     total.corrected = next((term.corrected for term in terms if term.corrected is not None), None)
+    if any(term.fees for term in terms):
+        fees: Counter[str] = Counter()
+        for term in terms:
+            fees.update(term.fees or {})
+        total.fees = dict(fees)
     return total
 
 

@@ -212,3 +212,17 @@ def test_a_finding_without_end_blocks_the_stream():
         given_out.extend(hold.push("QUJD" * 100) for _ in range(100))
     assert "".join(given_out) == ""
     assert verdict.word == "blocked"
+
+
+@pytest.mark.parametrize("before", ["%20", "%3D", "%2F", "=", "/"])
+async def test_a_secret_in_an_address_is_found_whatever_is_escaped_in_it(before: str):
+    secret = "sk-" + "a1B2" * 8
+    url = f"https://example.org/?q=a{before}{secret}%20b"
+    allowed = await ContentFilter().request({"url": url}, Verdict())
+    assert secret not in allowed["url"]
+    assert allowed["url"].startswith("https://example.org/?q=a")
+
+
+async def test_an_address_without_secrets_stays_as_it_is():
+    body = {"url": "https://example.org/%E5%A4%A9?q=a%20b%2Fc"}
+    assert await ContentFilter().request(body, Verdict()) is body

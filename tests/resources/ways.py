@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from deepseek_async import AsyncDeepSeek
 
@@ -314,6 +315,18 @@ WAYS = [
     *_both("fine_tunes.retrieve", lambda r, _, given: r.retrieve(given.job), family="fine_tunes", says=False),
     *_both("fine_tunes.cancel", lambda r, _, given: r.cancel(given.job), family="fine_tunes", says=False),
     *_both("fine_tunes.events", lambda r, _, given: r.events(given.job), family="fine_tunes", says=False),
+    *_both(
+        "tools.search",
+        lambda r, text, _: r.search(text, ori_question=text, extra_body={"note": text}),
+        family="tools",
+        billed=True,
+    ),
+    *_both(
+        "tools.fetch",
+        lambda r, text, _: r.fetch(f"https://example.org/?q={quote(text)}", extra_body={"note": text}),
+        family="tools",
+        billed=True,
+    ),
     *_both("models.list", lambda r, _, __: r.list(), says=False),
     *_both("models.retrieve", lambda r, _, __: r.retrieve(MODEL), says=False),
     *_both("user.balance", lambda r, _, __: r.balance(), says=False),

@@ -12,7 +12,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
@@ -132,6 +132,12 @@ class Budget(AtFork):
     def remaining(self) -> float:
         """US dollars not spent of the running day, as far as this process knows; negative if overspent."""
         return (self._cap - self._others.spent - self._ledger.spent) / NANO
+
+    def use_rates(self, currency_rates: Mapping[str, float]) -> None:
+        """Convert by ``currency_rates`` what has no price in US dollars, unless rates were given with ``prices``."""
+        if currency_rates and not self._prices.currency_rates:
+            self._prices = self._prices.with_rates(currency_rates)
+            self._meter = Meter(self._prices, say_unpriced)
 
     def hold_nowait(self, most: CompletionUsage, model: str) -> Charge | None:
         """Money for one attempt on ``model`` that uses at most ``most``; None if that takes more than a look."""
@@ -269,7 +275,14 @@ class Budget(AtFork):
         self._day = day
 
     def _amount(self, most: CompletionUsage, model: str, now: float) -> int:
-        return nano(self._meter.rate_of(None, model, now).cost(most))
+        rate = self._meter.rate_of(None, model, now)
+        if most.fees and (kinds := rate.lacks_dollars(most)):
+            raise ConfigurationError(
+                f"a budget in US dollars cannot hold the fee for {', '.join(kinds)}: DeepSeek publishes it in yuan "
+                "only, and nothing was sent. Say what a yuan is to count for: "
+                "AsyncDeepSeek(currency_rates={'CNY': …}), or DEEPSEEK_ASYNC_CNY_RATE",
+            )
+        return nano(rate.cost(most))
 
     def _charge(self, ledger: Ledger, amount: int, most: CompletionUsage, model: str, now: float) -> Charge:
         self._used_since_flush = True

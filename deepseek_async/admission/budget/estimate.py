@@ -52,7 +52,7 @@ def most_usage(request: Mapping[str, Any], request_bytes: int, operation: Operat
     A token is at least a byte long, so the request has no more tokens than bytes. What training costs nobody can
     know from its request, which counts as a prompt: little, but more than a budget has that is used up.
     """
-    if operation.output == "nothing":
+    if operation.output in {"nothing", "service"}:
         return CompletionUsage()
     return CompletionUsage(
         prompt_tokens=request_bytes + _TOKENS_PER_IMAGE * _images(request),
@@ -69,7 +69,7 @@ def perhaps_used(most: CompletionUsage, produced: int | None) -> CompletionUsage
         return most
     # A token may be less than a character, in scripts whose characters are several bytes long.
     completion = min(most.completion_tokens, 2 * produced + _UNSEEN)
-    return CompletionUsage(prompt_tokens=most.prompt_tokens, completion_tokens=completion)
+    return CompletionUsage(prompt_tokens=most.prompt_tokens, completion_tokens=completion, fees=most.fees)
 
 
 def _most_text(request: Mapping[str, Any], operation: Operation) -> int:

@@ -81,6 +81,7 @@ def call_line(event: CallEnded, *, content: bool) -> bytes:
             **({"estimated": usage.corrected} if usage.corrected is not None else {}),
         },
         "cost": event.cost,
+        "fees": {fee.kind: {"count": fee.count, "CNY": fee.cny, "USD": fee.usd} for fee in event.fees} or None,
         "simulated": True if is_simulated(event.response_id) or is_simulated(event.request_id) else None,
         "cache": event.tier,
         "prompt_hash": sha256(_sorted(asked)).hexdigest(),

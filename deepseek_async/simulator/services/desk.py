@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from deepseek_async.simulator.services import embeddings, images
 from deepseek_async.simulator.services.files import Files
 from deepseek_async.simulator.services.fine_tunes import FineTunes
 from deepseek_async.simulator.services.request import Outcome, ServiceRequest, WrongRequestError
+from deepseek_async.simulator.services.tools import Tools
 from deepseek_async.simulator.wire import refusals
+
+if TYPE_CHECKING:
+    from deepseek_async.simulator.settings import SimulatorSettings
 
 
 class Desk:
     """Takes a request to its service; a refusal is an outcome like any other."""
 
-    def __init__(self, *, live_only: bool) -> None:
+    def __init__(self, settings: SimulatorSettings) -> None:
+        live_only = settings.live_only
         files = Files(any_purpose=not live_only)
         tunes = FineTunes(files.knows)
+        tools = Tools(
+            searches=settings.searches_per_second,
+            fetches=settings.fetches_per_second,
+            fetches_of_a_site=settings.fetches_of_a_site_per_second,
+        )
         self._services: dict[str, Callable[[ServiceRequest], Outcome]] = {
             "embed": embeddings.embed,
             "generate_image": images.generate,
@@ -26,6 +37,8 @@ class Desk:
             "retrieve_file": files.retrieve,
             "read_file": files.content,
             "delete_file": files.delete,
+            "search": tools.search,
+            "fetch": tools.fetch,
             "create_fine_tune": tunes.create,
             "list_fine_tunes": tunes.list,
             "retrieve_fine_tune": tunes.retrieve,

@@ -28,6 +28,7 @@ class ServiceRequest:
     upload: Upload | None = None
     base_url: str = ""
     now: int = 0  # seconds since 1970
+    at: float = 0.0  # seconds of a clock that does not go back
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,15 @@ class Binary:
     content_type: str
 
 
-Outcome = dict[str, Any] | Binary | Refusal
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """An answer that is paid by the piece."""
+
+    body: dict[str, Any]
+    fees: dict[str, int]  # how many of each kind are billed
+
+
+Outcome = Charged | dict[str, Any] | Binary | Refusal
 
 
 class WrongRequestError(Exception):

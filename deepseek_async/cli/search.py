@@ -1,0 +1,49 @@
+"""``deepseek-async search``: what the web has on a question."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Final
+
+from cyclopts import Parameter
+
+from deepseek_async.cli.connection import Connection
+from deepseek_async.cli.terminal import harmless
+from deepseek_async.cli.tool_output import AsJson, say_fees, write_json
+
+if TYPE_CHECKING:
+    from deepseek_async.types import SearchResults
+
+ABOUT: Final = "Search the web. Each search costs 5 yuan or 0.75 US dollars a thousand."
+EXAMPLES: Final = """\
+For example:
+
+    deepseek-async search "asyncio cancellation site:docs.python.org"
+    deepseek-async search "oslo weather" --count 3 --json | jq -r '.results[].url'"""
+
+
+def search(
+    query: Annotated[str, Parameter(help='128 characters at most; site:, -word, "…", after: and before: work in it.')],
+    *,
+    count: Annotated[int | None, Parameter(help="1 to 50 results. Default: 10.")] = None,
+    content: Annotated[bool, Parameter(negative=(), show_default=False, help="Ask for the text of each page.")] = False,
+    as_json: AsJson = False,
+    connection: Connection | None = None,
+) -> int:
+    from deepseek_async.cli.process import runner  # noqa: PLC0415
+
+    with runner() as loop:
+        found = loop.run(_searched(connection or Connection(), query, count, content=content))
+    if as_json:
+        write_json(found)
+    else:
+        for result in found:
+            said = [result.title, result.url, result.snippet, *([result.content] if content else [])]
+            sys.stdout.write("\n".join(harmless(line) for line in said if line) + "\n\n")
+    say_fees(found)
+    return 0
+
+
+async def _searched(connection: Connection, query: str, count: int | None, *, content: bool) -> SearchResults:
+    async with connection.client() as client:
+        return await client.tools.search(query, count=count, need_content=content or None)

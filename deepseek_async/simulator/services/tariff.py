@@ -1,0 +1,27 @@
+"""What the tools cost that are paid by the piece (DeepSeek docs, Models & Pricing, as of 2026-11-26). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_NANO = 1_000_000_000
+
+# Per unit; US dollars only where they are published.
+_YUAN = {
+    "search": 5 / 1_000,
+    "fetch": 5 / 1_000,
+    "page": 1.5 / 1_000,
+    "speech_characters": 1.5 / 10_000,
+    "audio_seconds": 0.39 / 3_600,
+}
+_DOLLARS = {"search": 0.75 / 1_000, "fetch": 0.75 / 1_000}
+
+
+def nano_yuan(fees: Mapping[str, int]) -> int:
+    """In billionths."""
+    return round(sum(_YUAN[kind] * count for kind, count in fees.items()) * _NANO)
+
+
+def nano_dollars(fees: Mapping[str, int]) -> int:
+    """In billionths; what has no price in US dollars counts for nothing."""
+    return round(sum(_DOLLARS.get(kind, 0.0) * count for kind, count in fees.items()) * _NANO)

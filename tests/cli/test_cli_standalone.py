@@ -1,0 +1,37 @@
+"""The commands of the stand-alone tools."""
+
+from __future__ import annotations
+
+import json
+
+from command_line import CommandLine, Serve
+
+
+async def test_search_prints_what_was_found_and_what_it_cost(command: CommandLine, serve: Serve):
+    simulator = await serve()
+
+    ended = await command.run("search", "what is new", "--count", "2")
+    as_json = await command.run("search", "what is new", "--count", "2", "--json")
+
+    assert ended.code == 0
+    assert ended.out.count("https://") == 2
+    assert ended.err == "paid: 1 search: 0.005000 yuan, $0.000750\n"
+    assert [result["title"] for result in json.loads(as_json.out)["results"]] == [
+        "Result 1 for what is new",
+        "Result 2 for what is new",
+    ]
+    assert simulator.ledger.fees == {"search": 2}
+
+
+async def test_fetch_prints_the_page(command: CommandLine, serve: Serve):
+    await serve()
+    ended = await command.run("fetch", "https://example.org/")
+    assert (ended.code, ended.out.splitlines()[0]) == (0, "# example.org")
+
+
+async def test_what_cannot_be_asked_is_one_line_and_code_2(command: CommandLine, serve: Serve):
+    simulator = await serve()
+    for arguments in (("search", " "), ("fetch", "ftp://example.org/")):
+        ended = await command.run(*arguments)
+        assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert not simulator.requests
