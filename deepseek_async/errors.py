@@ -12,8 +12,9 @@
     │  ├─ APIResponseValidationError    an answer that cannot be read, or an empty one
     │  │  └─ StructuredOutputError      no answer fitted the class that was asked for; .partial is the last one
     │  ├─ ReasoningBudgetExhaustedError max_tokens was used up by reasoning; nothing was answered
+    │  ├─ ContentRefusedError           the service's check of contents ended the answer (raise_on_refusal=True)
     │  └─ APIStatusError                a status of 300 and above, or an error object inside a 200
-    │     ├─ BadRequestError 400        └─ ContextWindowExceededError
+    │     ├─ BadRequestError 400        └─ ContextWindowExceededError, ContentRiskError
     │     ├─ AuthenticationError 401, InsufficientBalanceError 402, PermissionDeniedError 403
     │     ├─ NotFoundError 404, ConflictError 409, UnprocessableEntityError 422
     │     ├─ RateLimitError 429         └─ ConcurrencyLimitError: .limit .current .balance_bound
@@ -46,41 +47,15 @@ if TYPE_CHECKING:
     from deepseek_async.types import BilledAttempt, ChatCompletion, CompletionUsage, Message
 
 __all__ = [
-    "APIConnectionError",
-    "APIError",
-    "APIResponseValidationError",
-    "APIStatusError",
-    "APITimeoutError",
-    "AuthenticationError",
-    "BadRequestError",
-    "BatchError",
-    "BudgetExceededError",
-    "CircuitOpenError",
-    "ConcurrencyLimitError",
-    "ConfigurationError",
-    "ConflictError",
-    "ContentBlockedError",
-    "ContextWindowExceededError",
-    "DeepSeekError",
-    "InputChangedError",
-    "InputFormatError",
-    "InsufficientBalanceError",
-    "InternalServerError",
-    "InvalidRequestError",
-    "NotFoundError",
-    "OutputLockedError",
-    "OutputWriteError",
-    "PermissionDeniedError",
-    "QuotaExceededError",
-    "RateLimitError",
-    "ReasoningBudgetExhaustedError",
-    "RowsLostError",
-    "ServerOverloadedError",
-    "StreamInterruptedError",
-    "StructuredOutputError",
-    "ToolRunError",
-    "UnprocessableEntityError",
-]
+    "APIConnectionError", "APIError", "APIResponseValidationError", "APIStatusError", "APITimeoutError",
+    "AuthenticationError", "BadRequestError", "BatchError", "BudgetExceededError", "CircuitOpenError",
+    "ConcurrencyLimitError", "ConfigurationError", "ConflictError", "ContentBlockedError", "ContentRefusedError",
+    "ContentRiskError", "ContextWindowExceededError", "DeepSeekError", "InputChangedError", "InputFormatError",
+    "InsufficientBalanceError", "InternalServerError", "InvalidRequestError", "NotFoundError", "OutputLockedError",
+    "OutputWriteError", "PermissionDeniedError", "QuotaExceededError", "RateLimitError",
+    "ReasoningBudgetExhaustedError", "RowsLostError", "ServerOverloadedError", "StreamInterruptedError",
+    "StructuredOutputError", "ToolRunError", "UnprocessableEntityError",
+]  # fmt: skip
 
 
 class DeepSeekError(Exception):
@@ -224,6 +199,13 @@ class ReasoningBudgetExhaustedError(APIError):
     """
 
 
+class ContentRefusedError(APIError):
+    """The service's check of contents refused the answer, or (ContentRiskError) what was asked; it would do so again.
+
+    ``partial`` holds what had come of the answer, or for a response ``received_text``. It must not be shown.
+    """
+
+
 class APIStatusError(APIError):
     """The API answered with an error status, or with an error object inside a 200."""
 
@@ -241,6 +223,10 @@ class BadRequestError(APIStatusError):
 
 class ContextWindowExceededError(BadRequestError):
     """Prompt plus ``max_tokens`` is more than the model's context window."""
+
+
+class ContentRiskError(BadRequestError, ContentRefusedError):
+    """400 ``Content Exists Risk``: what was asked did not pass the service's check of contents."""
 
 
 class AuthenticationError(APIStatusError):

@@ -10,7 +10,7 @@ import msgspec
 from deepseek_async.codec import finish_reason
 from deepseek_async.codec.growing_calls import GrowingCalls, GrowingFunction
 from deepseek_async.codec.pieces import MOST_APART, Pieces
-from deepseek_async.codec.spelled import is_block, text_of
+from deepseek_async.codec.spelled import parted, without_blocks
 from deepseek_async.codec.undeclared import ChoiceFields, ChunkFields, Fields, add, renew, rewritten
 from deepseek_async.types import (
     ChatCompletion,
@@ -31,28 +31,34 @@ class _Undeclared(msgspec.Struct, gc=False):
 
     fields: Fields = {}
     message: Fields = {}
-    blocks: list[tuple[int, Any]] = []
-    """Content that is no text, each with the characters of text before it."""
+    parts: list[tuple[int, int, Any]] = []
+    """Content that came in parts with more than text in them, each with where its text begins and ends."""
 
     def add(self, came: ChoiceFields, before: int) -> None:
         """Take in what one chunk brought; ``before`` are the characters of content that had come before it."""
         renew(self.fields, came.fields)
         add(self.message, came.delta)
         for part in came.blocks:
-            if is_block(part):
-                self.blocks.append((before, part))
-            else:
-                before += len(text_of([part]))
+            after = before + _length(part)
+            self.parts.append((before, after, part))
+            before = after
 
     def content(self, text: str) -> list[Any]:
         """The content as it was sent, in parts."""
         parts, at = [], 0
-        for place, block in self.blocks:
-            if place > at:
-                parts.append({"type": "text", "text": text[at:place]})
-                at = place
-            parts.append(block)
+        for begins, ends, part in self.parts:
+            if begins > at:
+                parts.append({"type": "text", "text": text[at:begins]})
+            parts.append(part)
+            at = ends
         return [*parts, {"type": "text", "text": text[at:]}] if at < len(text) else parts
+
+
+def _length(part: Any) -> int:
+    """Characters of content in ``part``."""
+    texts = without_blocks([part])
+    said = parted(texts)[0] if texts else None
+    return len(said or "")
 
 
 class _Growing(msgspec.Struct, gc=False):
@@ -77,7 +83,7 @@ class _Growing(msgspec.Struct, gc=False):
     def says(self) -> bool:
         """Whether there is anything but reasoning."""
         return bool(self.content or self.calls or self.refusal or self.function) or (
-            self.undeclared is not None and holds_block((self.undeclared.message, self.undeclared.blocks))
+            self.undeclared is not None and holds_block((self.undeclared.message, self.undeclared.parts))
         )
 
     @property
@@ -109,7 +115,7 @@ class _Growing(msgspec.Struct, gc=False):
         if (undeclared := self.undeclared) is None:
             return {"message": message} if message else {}
         message.update(undeclared.message)
-        if undeclared.blocks:
+        if undeclared.parts:
             message["content"] = undeclared.content(self.content.text)
         return {**undeclared.fields, "message": message}
 

@@ -107,7 +107,9 @@ def _head(request: Mapping[str, Any], template: _Template, effort: str | None, t
 
 
 def _usable_tools(request: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    return request.get("tools") or () if request.get("tool_choice") != "none" else ()
+    """Functions. How the service's own tools stand in the prompt is not documented."""
+    tools = request.get("tools") or () if request.get("tool_choice") != "none" else ()
+    return [tool for tool in tools if isinstance(tool.get("function"), Mapping)]
 
 
 def _described(function: Mapping[str, Any]) -> str:
@@ -191,7 +193,7 @@ def _assistant(message: Mapping[str, Any], template: _Template, *, thinking: boo
         yield message.get("reasoning_content") or ""
     yield _SPECIAL
     yield _text(message)
-    calls = message.get("tool_calls")
+    calls = [call for call in message.get("tool_calls") or () if isinstance(call.get("function"), Mapping)]
     if calls:
         space, word = template.call
         opening, closing = f"<｜DSML｜{space}", f"</｜DSML｜{space}"  # noqa: RUF001  the model's own markup
@@ -225,10 +227,10 @@ def _text(message: Mapping[str, Any]) -> str:
     content = message.get("content")
     if isinstance(content, str):
         return content
-    return "\n\n".join(part["text"] for part in content or () if part["type"] == "text")
+    return "\n\n".join(part["text"] for part in content or () if part.get("type") == "text")
 
 
 def _images(message: Mapping[str, Any]) -> Iterator[Piece]:
     content = message.get("content")
     if isinstance(content, list):
-        yield from (_IMAGE for part in content if part["type"] != "text")
+        yield from (_IMAGE for part in content if part.get("type") != "text")

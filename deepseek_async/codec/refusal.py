@@ -12,13 +12,21 @@ from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any, Final
 
-from deepseek_async.codec.wording import is_about_the_call, is_per_minute, is_too_long, is_used_up, refuses_key
+from deepseek_async.codec.wording import (
+    is_about_the_call,
+    is_per_minute,
+    is_too_long,
+    is_used_up,
+    refuses_content,
+    refuses_key,
+)
 from deepseek_async.errors import (
     APIStatusError,
     AuthenticationError,
     BadRequestError,
     ConcurrencyLimitError,
     ConflictError,
+    ContentRiskError,
     ContextWindowExceededError,
     InsufficientBalanceError,
     InternalServerError,
@@ -182,6 +190,8 @@ def _error(
     elif status in _OVERFLOWS and is_too_long(text, kinds):
         error_type = ContextWindowExceededError
         facts["retryable"] = False
+    elif status == 400 and refuses_content(text):
+        error_type = ContentRiskError
     elif status == 401:
         facts["key_refused"] = refuses_key(text)
     advice = _ADVICE.get(status, "")

@@ -11,7 +11,7 @@ import orjson
 
 from deepseek_async.codec.limits import ACCEPTED_BYTES, MAX_REQUEST_BYTES
 from deepseek_async.errors import InvalidRequestError
-from deepseek_async.types import ChatCompletionMessage, ContentBlock, Message
+from deepseek_async.types import ChatCompletionMessage, ContentBlock, Message, ResponseOutputItem
 
 CHAT: Final = "/chat/completions"
 BETA: Final = "/beta/"
@@ -21,6 +21,9 @@ MESSAGES_ELSEWHERE: Final = "/messages"
 """Below the base URL of a server that has nothing but Anthropic's format."""
 BETA_CHAT: Final = "/beta/chat/completions"
 """Serves what CHAT serves, and prefix completion and strict tools (DeepSeek docs, Chat Prefix Completion)."""
+
+_OF_ANSWERS: Final = (ChatCompletionMessage, ContentBlock, Message, ResponseOutputItem)
+"""What an answer holds that goes back as a part of the conversation."""
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
@@ -62,7 +65,7 @@ def _check_name(field: str, name: Any) -> None:
 
 def _as_sent(value: Any) -> Any:
     """What an answer holds, appended to the conversation, in the form in which the API takes it back."""
-    if isinstance(value, ChatCompletionMessage | ContentBlock | Message):
+    if isinstance(value, _OF_ANSWERS):
         return value.to_request()
     if isinstance(value, Mapping):
         return dict(value)
@@ -71,7 +74,7 @@ def _as_sent(value: Any) -> Any:
 
 def _explain(value: Any, path: str = "") -> str | None:
     """Where in ``value`` the first thing stands that JSON cannot carry, and what it is."""
-    if isinstance(value, ChatCompletionMessage | ContentBlock | Message):
+    if isinstance(value, _OF_ANSWERS):
         value = value.to_request()
     if isinstance(value, Mapping):
         for name, item in value.items():

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.codec.body import UNREADABLE, AnswerDecoder
+from deepseek_async.codec.body import UNREADABLE, AnswerDecoder, MembersDecoder
 from deepseek_async.codec.reader import ReaderState, says_nothing
 from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.codec.verdict import error_in
@@ -25,7 +25,7 @@ from deepseek_async.types.json_text import write
 _DECODER: Final = AnswerDecoder(ResponseStreamEvent)
 decode_event: Final = _DECODER.decode
 _decode: Final = _DECODER.decode_strictly
-_whole: Final = AnswerDecoder(Response)
+_whole: Final = MembersDecoder(Response, "output")
 
 ENDINGS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
 """Kinds of the event that carries the whole answer."""
@@ -34,6 +34,9 @@ _OVER: Final = _WHOLE | {"failed"}
 _UNDER_WAY: Final = frozenset({"response.created", "response.in_progress", "response.queued"})
 _UNFINISHED: Final = frozenset({None, "in_progress", "queued", "failed", "cancelled"})
 """Statuses of a response that has not come to its end; another one may be a word of the server's own for that."""
+_TEXTS: Final = ("text", "arguments", "refusal", "input", "content", "message")
+"""What the words for pieces of text have in common; a piece of something else is no part of the text."""
+_ITEMS: Final = frozenset({"message", "reasoning", "function_call", ""})
 _TYPE_OF_CODE: Final = {
     "rate_limit_exceeded": "rate_limit_error",
     "invalid_prompt": "invalid_request_error",
@@ -82,9 +85,11 @@ class ResponseReader(ReaderState):
     def take(self, event: ResponseStreamEvent) -> bool:
         """Take one event in; False if it is an error and no part of an answer."""
         if event.type.endswith(".delta"):
-            self._pieces.setdefault(event.output_index, []).append(event.delta)
+            if any(word in event.type for word in _TEXTS):
+                self._pieces.setdefault(event.output_index, []).append(event.delta)
             self.progressed = self.progressed or bool(event.delta)
         elif event.item is not None:
+            event.item._origin = (event._wire, ("item",))  # noqa: SLF001
             self._items[event.output_index] = event.item
         elif event.response is not None:
             # A server whose word for the event is none says it by the status.
@@ -103,7 +108,7 @@ class ResponseReader(ReaderState):
         said = event.to_dict()["response"]
         if not said.get("output"):
             # Some servers send the items before it only (ChatGPT's own backend, and gateways to it).
-            said["output"] = [item.to_dict() for item in self._came()]
+            said["output"] = [_told(item) for item in self._came()]
         final = _whole.decode(write(said))
         self.halted = True
         if event.type == "response.failed" or final.status == "failed":
@@ -135,7 +140,13 @@ class ResponseReader(ReaderState):
             self._final.repaired = tuple(dict.fromkeys((*self._final.repaired, *self.notes)))
             return self._final
         head = self._begun or Response()
-        return msgspec.structs.replace(head, output=self._came(), _wire=b"", repaired=tuple(self.notes))
+        came = self._came()
+        if not any(item._origin for item in came):  # noqa: SLF001
+            return msgspec.structs.replace(head, output=came, _wire=b"", repaired=tuple(self.notes))
+        # In one piece, so that what nobody declared of head and items is in it.
+        partial = _whole.decode(write({**head.to_dict(), "output": [_told(item) for item in came]}))
+        partial.repaired = tuple(self.notes)
+        return partial
 
     def _came(self) -> list[ResponseOutputItem]:
         """The items, as far as they have come."""
@@ -175,6 +186,13 @@ class ResponseReader(ReaderState):
         return not chunk.delta
 
 
+def _told(item: ResponseOutputItem) -> dict[str, Any]:
+    """``item`` with every field that its server sent, and with the text that has come since."""
+    text = {name: getattr(item, name) for name in ("content", "arguments")}
+    kept = {name: value for name, value in msgspec.to_builtins(text).items() if value is not None}
+    return {**item.to_dict(), **kept}
+
+
 def fault_of_response(response: Response, headers: Mapping[str, str], *, now: float) -> APIError | None:
     """Why ``response`` must not be returned as an answer; None when it is one."""
     if response.error is not None and response.status is not None and (response.error.code or response.error.message):
@@ -187,7 +205,10 @@ def fault_of_response(response: Response, headers: Mapping[str, str], *, now: fl
             received_text=response.output_text,
             retryable=response.status in _UNFINISHED,
         )
-    called = any(item.type == "function_call" for item in response.output)
+    # An item of a kind that nobody knows may be all of an answer.
+    called = any(
+        item.type == "function_call" or not (item.type in _ITEMS or item.is_message) for item in response.output
+    )
     if response.status == "completed" and not called and not response.output_text and not _refuses(response):
         return APIResponseValidationError("the model ended its answer without text or function call", reason="empty")
     return None

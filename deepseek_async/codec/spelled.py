@@ -12,6 +12,8 @@ _IN_A_PART: Final = ("text", "content", "value", "refusal")
 _PARTS: Final = ("text", "output_text", "refusal")
 """Types of parts."""
 
+_PLAIN: Final = frozenset({"type", "text"})
+
 _THOUGHTS: Final = ("thinking", "reasoning")
 """Types of parts that hold reasoning (Mistral, Anthropic), and the fields in which they have it."""
 
@@ -21,6 +23,16 @@ def is_block(part: Any) -> bool:
     if not isinstance(part, dict) or not isinstance(kind := part.get("type"), str):
         return False
     return bool(kind) and kind not in _PARTS and kind not in _THOUGHTS and not isinstance(part.get("text"), str)
+
+
+def holds_more(parts: list[Any]) -> bool:
+    """Whether ``parts`` say more than their text and their reasoning: blocks, or citations beside a text."""
+    return any(isinstance(part, dict) and not (is_plain(part) or _is_thought(part)) for part in parts)
+
+
+def is_plain(part: dict[str, Any]) -> bool:
+    """Whether ``part`` is a text and nothing else."""
+    return part.keys() <= _PLAIN and "text" in part
 
 
 def without_blocks(parts: list[Any]) -> list[Any] | None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.codec.spelled import is_block, without_blocks
+from deepseek_async.codec.spelled import holds_more, without_blocks
 from deepseek_async.types import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -34,7 +34,7 @@ _FUNCTION: Final = frozenset(fields_of(FunctionDelta))
 _NAMES: Final = frozenset({"id", "name", "object", "role", "status", "type"})
 """Texts that come whole, also if they come again."""
 
-_MOST: Final = 64
+_DEEPEST: Final = 64
 """Levels below which what comes again takes the place of what came; a hostile object could be deeper than the stack."""
 
 
@@ -109,7 +109,7 @@ def _of_choice(choice: Fields, position: int) -> ChoiceFields | None:
     if isinstance(delta, dict):
         inner = _others(delta, _DELTA)
         content = delta.get("content")
-        if isinstance(content, list) and any(map(is_block, content)):
+        if isinstance(content, list) and holds_more(content):
             blocks, delta["content"] = content, without_blocks(content)
         if isinstance(delta.get("tool_calls"), list):
             calls = [found for call in delta["tool_calls"] if isinstance(call, dict) and (found := _of_call(call))]
@@ -139,7 +139,7 @@ def _joined(so_far: Any, piece: Any, name: str, level: int) -> Any:
         return so_far
     if isinstance(so_far, str) and isinstance(piece, str):
         return piece if name in _NAMES else so_far + piece
-    if level < _MOST:
+    if level < _DEEPEST:
         if isinstance(so_far, dict) and isinstance(piece, dict):
             grown = dict(so_far)
             for inner, value in piece.items():

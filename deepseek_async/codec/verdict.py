@@ -11,11 +11,12 @@ from deepseek_async.codec.sse import FIELDS
 from deepseek_async.errors import (
     APIError,
     APIResponseValidationError,
+    ContentRefusedError,
     ReasoningBudgetExhaustedError,
     StreamInterruptedError,
 )
 from deepseek_async.quotation import quote
-from deepseek_async.types import Answer, ChatCompletion, ChatCompletionMessage
+from deepseek_async.types import Answer, ChatCompletion, ChatCompletionMessage, Response
 from deepseek_async.types.json_text import read
 from deepseek_async.types.server_tools import holds_block
 
@@ -123,3 +124,13 @@ def fault_of_no_stream(body: bytes, headers: Mapping[str, str], *, now: float) -
     if isinstance(loaded, dict) and (error := error_object(loaded)):
         return refusal_in_stream(error, headers, now=now)
     return APIResponseValidationError(f"the server's answer is no event stream: {quote(said)}")
+
+
+def refusal_of(answer: ChatCompletion | Response) -> ContentRefusedError:
+    """The error for an answer that the service's check of contents ended, for those who want one."""
+    chat = isinstance(answer, ChatCompletion)
+    return ContentRefusedError(
+        "the service's check of contents refused the answer (content_filter); it would again, so it is not asked again",
+        partial=answer if chat else None,
+        received_text="" if chat else answer.output_text,
+    )

@@ -99,6 +99,9 @@ _TOO_LONG: Final = _any_of(
     r"(?:超出|超过|大于).{0,20}(?:上下文|最大.{0,6}长度)|上下文.{0,12}(?:超|过长)|(?:prompt|输入).{0,8}(?:超长|过长)",
 )
 
+_CONTENT_RISK: Final = "content exists risk"
+"""All that DeepSeek says of it, with a capital each; of no other text is a quoted prompt the beginning."""
+
 _KEY_REFUSED: Final = "Authentication Fails"
 """How every 401 of DeepSeek's begins: ``Authentication Fails, Your api key: ****abcd is invalid``, ``… (governor)``."""
 
@@ -135,3 +138,8 @@ def _words(kinds: Iterable[object]) -> list[str]:
 def refuses_key(text: str) -> bool:
     """Whether a 401 is DeepSeek's own word on the key, and not that of something in between."""
     return text.startswith(_KEY_REFUSED)
+
+
+def refuses_content(text: str) -> bool:
+    """Whether a 400 says that what was asked did not pass DeepSeek's check of contents."""
+    return text.lower().startswith(_CONTENT_RISK)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from deepseek_async.lint.finding import Finding, Request
+from deepseek_async.lint.unknown import STRANGER
 
 MAX_IMAGE_LINK: Final = 8192
 """Characters of an image's URL (DeepSeek docs, Vision guide)."""
@@ -33,7 +34,8 @@ def conversation_findings(request: Request, *, thinking: bool) -> Iterator[Findi
             yield from _part_findings(message, index, sees_images="pro" not in request["model"])
     yield from _pairing_findings(messages)
     if thinking:
-        yield from _replay_findings(messages, has_tools=bool(request.get("tools")))
+        has_tools = any(tool["type"] != STRANGER for tool in request.get("tools") or ())
+        yield from _replay_findings(messages, has_tools=has_tools)
     if messages[end - 1].get("prefix") and messages[end - 1]["role"] == "assistant":
         yield from _continuation_findings(request)
 
@@ -86,7 +88,7 @@ def _part_findings(message: dict[str, Any], index: int, *, sees_images: bool) ->
     """Parts other than text. A model without eyes drops them unlooked-at."""
     for number, part in enumerate(message["content"]):
         where = f"messages[{index}].content[{number}]"
-        if part["type"] == "text":
+        if part["type"] in ("text", STRANGER):
             continue
         if not sees_images:
             yield Finding("image_not_seen", where, "only the flash model reads images and files", refused=False)
@@ -130,9 +132,13 @@ def _pairing_findings(messages: Messages) -> Iterator[Finding]:
             if len(answered) == len(called):
                 called, answered = {}, set()
             continue
+        if message["role"] == STRANGER:
+            continue
         if called:
             break
         for call in message.get("tool_calls") or () if message["role"] == "assistant" else ():
+            if call["type"] == STRANGER:
+                continue
             if call["id"] in called:
                 yield Finding("tool_pairing", f"{where}.tool_calls", f"two calls have the id {call['id']!r}")
                 return

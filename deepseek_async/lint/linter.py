@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,11 +13,13 @@ import orjson
 
 from deepseek_async.codec.tokens import estimate_prompt_tokens
 from deepseek_async.errors import InvalidRequestError
+from deepseek_async.lint.extensions import extension_findings
 from deepseek_async.lint.finding import Finding, IgnoredParameterWarning, LintMode, Request, RequestLintWarning
 from deepseek_async.lint.messages import message_findings
 from deepseek_async.lint.rules import CONTEXT_WINDOW, MAX_TOKENS, rule_findings
 from deepseek_async.lint.shape import is_beyond_doubt, shape_problem
 from deepseek_async.lint.translation import foreign_findings
+from deepseek_async.lint.unknown import known_part
 from deepseek_async.redaction import redact
 
 _SHORT: Final = CONTEXT_WINDOW - MAX_TOKENS
@@ -24,6 +27,8 @@ _SHORT: Final = CONTEXT_WINDOW - MAX_TOKENS
 
 _ROUNDS: Final = 4
 """Of repairs: words of OpenAI's API, then the rules, and each of the two once more for what a repair brought up."""
+
+_log: Final = logging.getLogger(__name__)
 
 _PACKAGE: Final = str(Path(__file__).parents[1])
 
@@ -74,7 +79,7 @@ class Linter:
         if mode == "fix":
             found = _repaired_throughout(request, found, meant)
         for finding in found:
-            self._warn(finding)
+            self.tell(finding)
         return request if mode == "fix" else body
 
     def checked_message(
@@ -97,14 +102,20 @@ class Linter:
             _repair(request, found)
             found = list(message_findings(request, meant))
         for finding in found:
-            self._warn(finding)
+            self.tell(finding)
         return request
 
-    def _warn(self, finding: Finding) -> None:
+    def tell(self, finding: Finding) -> None:
+        """Tell of ``finding``, once for its kind: by a warning, or in the log if it is a note.
+
+        A parameter or a choice that is unknown may be misspelt: that is worth a warning.
+        """
         if finding.code in self._said:
             return
         self._said.add(finding.code)
-        if finding.code.startswith("ignored_parameter"):
+        if finding.severity == "note" and not finding.code.startswith(("ignored_parameter", "tool_choice")):
+            _log.info("%s", redact(str(finding)))
+        elif finding.code.startswith("ignored_parameter"):
             warnings.warn(redact(finding.message), IgnoredParameterWarning, stacklevel=_callers_level())
         else:
             warnings.warn(redact(str(finding)), RequestLintWarning, stacklevel=_callers_level())
@@ -123,11 +134,14 @@ def findings(
         # The rest is judged as if it had been said in DeepSeek's words.
         request = orjson.loads(wire)
         _repair(request, found)
-    problem = shape_problem(request)
+    known, notes = known_part(request)
+    yield from notes
+    problem = shape_problem(known)
     if problem is not None:
         yield Finding("shape", *problem)
         return
-    yield from rule_findings(request, estimate_prompt_tokens(wire))
+    yield from rule_findings(known, estimate_prompt_tokens(wire))
+    yield from extension_findings(request, known)
 
 
 def _repaired_throughout(request: Request, found: list[Finding], deliberate: frozenset[str]) -> list[Finding]:

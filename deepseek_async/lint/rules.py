@@ -123,8 +123,9 @@ def _keep_one_switch(request: Request) -> None:
 
 def _tool_findings(request: Request, *, thinking: bool) -> Iterator[Finding]:
     tools, choice = request["tools"], request.get("tool_choice")
-    functions = [tool["function"] for tool in tools]
-    for index, function in enumerate(functions):
+    numbered = [(at, tool["function"]) for at, tool in enumerate(tools) if tool["type"] == "function"]
+    functions = [function for _, function in numbered]
+    for index, function in numbered:
         name = function["name"]
         if len(name.encode()) > MAX_TOOL_NAME or not _TOOL_NAME.fullmatch(name):
             yield Finding(
@@ -135,7 +136,7 @@ def _tool_findings(request: Request, *, thinking: bool) -> Iterator[Finding]:
     if choice == "none":
         # The tools are left out of the prompt, and are not looked at.
         return
-    yield from _schema_findings(functions)
+    yield from _schema_findings(numbered)
     names = {function["name"] for function in functions}
     if len(names) != len(functions):
         yield Finding("tool_names_not_unique", "tools", "two tools have the same name")
@@ -151,8 +152,8 @@ def _tool_findings(request: Request, *, thinking: bool) -> Iterator[Finding]:
     yield from _strictness_findings(request, functions)
 
 
-def _schema_findings(functions: list[dict[str, Any]]) -> Iterator[Finding]:
-    for index, function in enumerate(functions):
+def _schema_findings(functions: list[tuple[int, dict[str, Any]]]) -> Iterator[Finding]:
+    for index, function in functions:
         parameters = function.get("parameters")
         if parameters is not None:
             problem = (strict_problem if function.get("strict") else parameters_problem)(parameters)
@@ -193,9 +194,6 @@ def _option_findings(request: Request) -> Iterator[Finding]:
             "needs logprobs=True",
             repair=partial(_set, "logprobs", True),
         )
-    choice = request.get("tool_choice")
-    if isinstance(choice, str) and choice not in {"none", "auto", "required"}:
-        yield Finding("tool_choice", "tool_choice", f"must be none, auto, required or a function, not {choice!r}")
     user = request.get("user_id")
     if user is not None and not (isinstance(user, str) and _USER_ID.fullmatch(user)):
         yield Finding("user_id", "user_id", "must be 1 to 512 of A-Z, a-z, 0-9, _ and -")

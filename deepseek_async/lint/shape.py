@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from deepseek_async.lint.unknown import STRANGER
+
 _Name = str | None
 _Unsigned = Annotated[int, Meta(ge=0, lt=2**32)] | None
 _Byte = Annotated[int, Meta(ge=0, lt=256)] | None
@@ -33,7 +35,15 @@ class _FilePart(msgspec.Struct, tag_field="type", tag="file"):
     file_data: str | None = None
 
 
-_Content = str | list[_TextPart | _ImagePart | _FilePart]
+class _OtherPart(msgspec.Struct, tag_field="type", tag=STRANGER):
+    pass
+
+
+_Content = str | list[_TextPart | _ImagePart | _FilePart | _OtherPart]
+
+
+class _OtherMessage(msgspec.Struct, tag_field="role", tag=STRANGER):
+    pass
 
 
 class _System(msgspec.Struct, tag_field="role", tag="system"):
@@ -56,10 +66,13 @@ class _FunctionCall(msgspec.Struct):
     arguments: str
 
 
-class _ToolCall(msgspec.Struct):
+class _ToolCall(msgspec.Struct, tag_field="type", tag="function"):
     id: str
-    type: Literal["function"]
     function: _FunctionCall
+
+
+class _OtherTool(msgspec.Struct, tag_field="type", tag=STRANGER):
+    pass
 
 
 class _Assistant(msgspec.Struct, tag_field="role", tag="assistant"):
@@ -67,7 +80,7 @@ class _Assistant(msgspec.Struct, tag_field="role", tag="assistant"):
     name: _Name = None
     reasoning_content: str | None = None
     prefix: bool | None = None
-    tool_calls: list[_ToolCall] | None = None
+    tool_calls: list[_ToolCall | _OtherTool] | None = None
 
 
 class _ToolResult(msgspec.Struct, tag_field="role", tag="tool"):
@@ -82,8 +95,7 @@ class _Function(msgspec.Struct):
     strict: bool | None = None
 
 
-class _Tool(msgspec.Struct):
-    type: Literal["function"]
+class _Tool(msgspec.Struct, tag_field="type", tag="function"):
     function: _Function
 
 
@@ -124,9 +136,17 @@ class _RegexFormat(msgspec.Struct, tag_field="type", tag="regex"):
     regex: str
 
 
+class _SafetyCheck(msgspec.Struct):
+    level: str | None = None
+
+
+class _Title(msgspec.Struct):
+    enabled: bool | None = None
+
+
 class _ChatShape(msgspec.Struct):
     model: str
-    messages: list[_System | _User | _Assistant | _ToolResult | _Reminder]
+    messages: list[_System | _User | _Assistant | _ToolResult | _Reminder | _OtherMessage]
     thinking: _Thinking | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "ultra", "max"] | None = None
     max_tokens: _Unsigned = None
@@ -139,12 +159,14 @@ class _ChatShape(msgspec.Struct):
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     response_format: _TextFormat | _JsonFormat | _SchemaFormat | _RegexFormat | None = None
-    tools: list[_Tool] | None = None
+    tools: list[_Tool | _OtherTool] | None = None
     tool_choice: str | _ChosenTool | None = None
     logprobs: bool | None = None
     top_logprobs: _Byte = None
     seed: int | None = None
     parallel_tool_calls: bool | None = None
+    safety_check: _SafetyCheck | None = None
+    title: _Title | None = None
 
 
 def shape_problem(request: dict[str, Any]) -> tuple[str, str] | None:

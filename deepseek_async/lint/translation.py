@@ -13,14 +13,24 @@ from deepseek_async.lint.finding import Finding, Request
 # Accepted with a 200 and ignored (DeepSeek's official request validator, and a public probe of 2026-09-23).
 IGNORED: Final = frozenset(
     {
+        "best_of",
         "enable_thinking",
+        "logit_bias",
+        "max_tool_calls",
         "metadata",
+        "modalities",
         "parallel_tool_calls",
+        "prediction",
         "prompt_cache_key",
+        "prompt_cache_retention",
+        "safety_identifier",
         "seed",
         "service_tier",
         "store",
+        "top_k",
         "user",
+        "verbosity",
+        "web_search_options",
     },
 )
 KNOWN: Final = frozenset(
@@ -35,11 +45,13 @@ KNOWN: Final = frozenset(
         "presence_penalty",
         "reasoning_effort",
         "response_format",
+        "safety_check",
         "stop",
         "stream",
         "stream_options",
         "temperature",
         "thinking",
+        "title",
         "tool_choice",
         "tools",
         "top_logprobs",
@@ -126,11 +138,22 @@ def _schema_into_prompt(request: Request) -> None:
 
 def _ignored_findings(request: Request, deliberate: frozenset[str]) -> Iterator[Finding]:
     for name in request.keys() - KNOWN - deliberate:
-        known = "DeepSeek ignores" if name in IGNORED else "the DeepSeek API does not describe, and ignores,"
-        yield Finding(
-            f"ignored_parameter:{name}",
-            name,
-            f"{known} the parameter {name!r}; it is sent as it is. Use extra_body to send it without this warning",
-            refused=False,
-            repair=lambda request, name=name: request.pop(name),  # type: ignore[misc]
-        )
+        if name in IGNORED:
+            yield Finding(
+                f"ignored_parameter:{name}",
+                name,
+                f"DeepSeek ignores the parameter {name!r}; it is sent as it is. Use extra_body to send it without this "
+                "warning",
+                refused=False,
+                repair=lambda request, name=name: request.pop(name),  # type: ignore[misc]
+            )
+        else:
+            # It may be new, or misspelt: it goes out, and whoever wrote it learns of it.
+            yield Finding(
+                f"ignored_parameter:{name}",
+                name,
+                f"the parameter {name!r} is not known to this version, and is sent as it is; DeepSeek ignores what it "
+                "does not know. Use extra_body to send it without this warning",
+                refused=False,
+                known=False,
+            )

@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Literal, TypeVar, overload
 
-from deepseek_async.call.fallback import Alternatives
-from deepseek_async.call.lifecycle import Call
-from deepseek_async.call.request import Request
-from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.stream import ChatCompletionStream
-from deepseek_async.codec.body import decode_completion
-from deepseek_async.codec.request import encode_request
-from deepseek_async.codec.tokens import TokenCount
-from deepseek_async.codec.verdict import fault_of
-from deepseek_async.errors import APIError, InvalidRequestError
+from deepseek_async.errors import InvalidRequestError
 from deepseek_async.lint import LintMode
-from deepseek_async.lint.linter import known
 from deepseek_async.lint.rules import is_thinking
-from deepseek_async.resources.connection import Connection, chosen_timeouts
-from deepseek_async.resources.parameters import Thinking, chat_parameters, path_of
+from deepseek_async.resources.chat_calls import ChatCalls, Message
+from deepseek_async.resources.connection import Connection
+from deepseek_async.resources.extensions import SafetyCheck
+from deepseek_async.resources.parameters import Thinking, chat_parameters
 from deepseek_async.resources.raw import RawGenerating
 from deepseek_async.resources.route import further
 from deepseek_async.structured import StructuredOutput
 from deepseek_async.tools import FunctionTool, ToolRun
 from deepseek_async.tools.run import DEFAULT_CALLS, DEFAULT_TIMEOUT, DEFAULT_TURNS, as_tools, run_tools
-from deepseek_async.transport.fields import checked
-from deepseek_async.transport.protocol import Outgoing
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import ChatCompletion, ParsedChatCompletion
-from deepseek_async.types.operation import CHAT
 
-Message = Mapping[str, Any]
 T = TypeVar("T")
 
 
@@ -45,11 +33,8 @@ class Chat:
         self.completions = Completions(connection)
 
 
-class Completions:
+class Completions(ChatCalls):
     """``client.chat.completions``."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
 
     @property
     def with_raw_response(self) -> RawGenerating[ChatCompletion, ChatCompletionStream]:
@@ -78,10 +63,13 @@ class Completions:
         frequency_penalty: float | None = None,
         n: int | None = None,
         user_id: str | None = None,
+        safety_check: SafetyCheck | None = None,
+        title: bool | Mapping[str, Any] | None = None,
         stream_options: Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
+        raise_on_refusal: bool = False,
         lint: LintMode | None = None,
         **extra: Any,
     ) -> ParsedChatCompletion[T]: ...
@@ -108,10 +96,13 @@ class Completions:
         frequency_penalty: float | None = None,
         n: int | None = None,
         user_id: str | None = None,
+        safety_check: SafetyCheck | None = None,
+        title: bool | Mapping[str, Any] | None = None,
         stream_options: Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
+        raise_on_refusal: bool = False,
         lint: LintMode | None = None,
         **extra: Any,
     ) -> ChatCompletion: ...
@@ -138,6 +129,8 @@ class Completions:
         frequency_penalty: float | None = None,
         n: int | None = None,
         user_id: str | None = None,
+        safety_check: SafetyCheck | None = None,
+        title: bool | Mapping[str, Any] | None = None,
         stream_options: Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
@@ -178,10 +171,13 @@ class Completions:
         frequency_penalty: float | None = None,
         n: int | None = None,
         user_id: str | None = None,
+        safety_check: SafetyCheck | None = None,
+        title: bool | Mapping[str, Any] | None = None,
         stream_options: Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
+        raise_on_refusal: bool = False,
         resume: Literal["prefix"] | None = None,
         lint: LintMode | None = None,
         **extra: Any,
@@ -203,6 +199,10 @@ class Completions:
           a ParsedChatCompletion with the object as ``choices[0].message.parsed``, asked for again when it does
           not fit, at most twice by default; StructuredOutputError after that.
         - ``user_id``: separates prefix cache and scheduling of your users; ``[A-Za-z0-9_-]``, up to 512.
+        - ``safety_check``: "high" has the service review request and answer, as a whole, before the answer ends; "low"
+          is the default. A refused answer has ``refused``, which is finish_reason content_filter.
+        - ``raise_on_refusal``: whether such an answer is a ContentRefusedError; a stream tells by its ``refused``.
+        - ``title``: True has the model write one for the conversation, as ``choices[0].message.title``.
         - ``extra_body``: further fields, sent whether or not the API knows them; ``extra_headers``: further headers.
         - ``resume``: "prefix" lets a stream of plain text that the network cut off after 64 characters go on, once,
           by prefix completion; it is then flagged ``resumed``. Off by default: it is a second request, billed
@@ -214,6 +214,8 @@ class Completions:
         """
         if resume is not None and (resume != "prefix" or not stream):
             raise InvalidRequestError("resume must be 'prefix', and needs stream=True")
+        if raise_on_refusal and stream:
+            raise InvalidRequestError("raise_on_refusal is for whole answers; a stream says it by stream.refused")
         output = StructuredOutput.of(response_format)
         if output is not None:
             response_format = None
@@ -241,6 +243,8 @@ class Completions:
                 "frequency_penalty": frequency_penalty,
                 "n": n,
                 "user_id": user_id,
+                "safety_check": safety_check,
+                "title": title,
                 "stream": stream,
                 "stream_options": stream_options,
             },
@@ -253,11 +257,12 @@ class Completions:
                 body,
                 lambda body: self.complete(
                     self.call(body, timeout=timeout, headers=extra_headers, lint=lint, deliberate=extra_body),
+                    raise_on_refusal=raise_on_refusal,
                 ),
             )
         call = self.call(body, timeout=timeout, headers=extra_headers, lint=lint, deliberate=extra_body)
         if not stream:
-            return await self.complete(call)
+            return await self.complete(call, raise_on_refusal=raise_on_refusal)
         kind = partial(ChatCompletionStream, resumable=True) if resume else ChatCompletionStream
         return await call.stream(kind)
 
@@ -274,7 +279,7 @@ class Completions:
         *,
         messages: Sequence[Message],
         model: str,
-        tools: Sequence[Callable[..., Any] | FunctionTool],
+        tools: Sequence[Callable[..., Any] | FunctionTool | Mapping[str, Any]],
         max_turns: int = DEFAULT_TURNS,
         max_calls: int = DEFAULT_CALLS,
         tool_timeout: float | None = DEFAULT_TIMEOUT,
@@ -283,7 +288,8 @@ class Completions:
         """Let the model call Python functions until it answers without a call.
 
         - ``tools``: functions, async or not, or FunctionTools, described by signature and docstring. Calls of one turn
-          run side by side. What a function raises is told to the model.
+          run side by side. What a function raises is told to the model. Objects are tools that the service runs itself
+          (``{"type": "deepseek_web_search"}``), and go out as they are.
         - ``max_turns``: most answers of the model, the last one included.
         - ``max_calls``: most calls that are made in one turn; of the others the model is told that they were not.
         - ``tool_timeout``: seconds for one call, after which the model is told that it gave no result; None: no limit.
@@ -300,7 +306,8 @@ class Completions:
                 raise InvalidRequestError(f"{name} must be a whole number of at least 1, not {most!r}")
         if tool_timeout is not None and not (isinstance(tool_timeout, int | float) and tool_timeout > 0):
             raise InvalidRequestError(f"tool_timeout must be a number of seconds above 0, not {tool_timeout!r}")
-        known = as_tools(tools)
+        known = as_tools([tool for tool in tools if not isinstance(tool, Mapping)])
+        definitions = [tool.definition for tool in known] + [tool for tool in tools if isinstance(tool, Mapping)]
         choice = parameters.pop("tool_choice", None)
         later = None if choice == "required" or isinstance(choice, Mapping) else choice
 
@@ -308,7 +315,7 @@ class Completions:
             completion: ChatCompletion = await self.create(
                 messages=conversation,
                 model=model,
-                tools=[tool.definition for tool in known],
+                tools=definitions,
                 tool_choice=choice if first else later,
                 **parameters,
             )
@@ -326,75 +333,3 @@ class Completions:
             timeout=tool_timeout,
             max_calls=max_calls,
         )
-
-    def call(
-        self,
-        body: Mapping[str, Any],
-        *,
-        timeout: float | Timeouts | None = None,
-        headers: Mapping[str, str] | None = None,
-        retry: RetryPolicy | None = None,
-        lint: LintMode | None = None,
-        deliberate: Iterable[str] | None = None,
-        bulk: bool = False,
-    ) -> Call:
-        """A call that has not begun, for a body that is already in the API's form.
-
-        ``deliberate`` names fields that are meant although the API does not describe them. ``bulk``: nobody waits
-        for it, so it may wait where others fail at once, and leaves them their share.
-        """
-        connection = self._connection
-        caller = connection.caller()
-        wire = encode_request(body, caller.limits.request)
-        linter = connection.lint
-        mode = linter.mode if lint is None else known(lint)
-        if mode != "off":
-            repaired = linter.checked(body, wire, mode, deliberate or ())
-            if repaired is not body:
-                body, wire = repaired, encode_request(repaired, caller.limits.request)
-        choices = connection.alternatives
-        counts = caller.gate.counts_tokens
-        asked = str(body.get("model", ""))
-        outgoing = Outgoing("POST", path_of(body), wire, headers and checked("extra_headers", headers))
-        call = caller.call(
-            Request(CHAT, outgoing, body),
-            retry=retry or connection.retry,
-            timeouts=connection.timeouts if timeout is None else chosen_timeouts(timeout, connection.timeouts),
-            tokens=connection.tokens.tokens(wire, asked, body.get("max_tokens")) if counts else 0,
-            streaming=bool(body.get("stream")),
-            model=asked,
-            bulk=bulk,
-            alternatives=Alternatives(asked, choices) if choices else None,
-        )
-        if counts:
-            call.observe = partial(connection.tokens.observe, wire, asked)
-        return call
-
-    def count_tokens(
-        self,
-        *,
-        messages: Sequence[Message],
-        model: str,
-        **parameters: Any,
-    ) -> TokenCount:
-        """How many tokens the prompt of such a request has; nothing is sent.
-
-        ``parameters`` as for ``create``; those that change the prompt are tools, thinking and response_format.
-        Exact for text when the client has a ``tokenizer``; else estimated, and corrected by what was billed.
-        """
-        output = StructuredOutput.of(parameters.get("response_format"))
-        if output is not None:
-            parameters = {**parameters, "response_format": None}
-        body = chat_parameters(model, messages, parameters, {})
-        if output is not None:
-            body = output.form.adapted(body)
-        return self._connection.tokens.count(encode_request(body), model)
-
-    @staticmethod
-    def complete(call: Call) -> Coroutine[Any, Any, ChatCompletion]:
-        """The answer of a call that does not stream; await it."""
-        return call.answer(decode_completion, _fault_of)
-
-
-def _fault_of(completion: ChatCompletion, headers: Mapping[str, str]) -> APIError | None:
-    return fault_of(completion, headers, now=time.time())

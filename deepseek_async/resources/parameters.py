@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 from deepseek_async.codec.request import BETA_CHAT, CHAT
 from deepseek_async.errors import InvalidRequestError
+from deepseek_async.resources.extensions import check_extensions
 
 Thinking = bool | Literal["enabled", "disabled"] | Mapping[str, Any]
 """The switch for reasoning; True and "enabled" stand for ``{"type": "enabled"}``."""
@@ -38,6 +39,7 @@ def chat_parameters(
         _add_extra(body, extra)
     if "thinking" in body or "reasoning_effort" in body:
         _keep_one_switch(body)
+    check_extensions(body)
     return body
 
 
@@ -93,6 +95,11 @@ def path_of(body: Mapping[str, Any]) -> str:
         if type(last) is dict and last.get("prefix"):
             return BETA_CHAT
     tools = body.get("tools")
-    if tools and any(isinstance(tool, Mapping) and (tool.get("function") or {}).get("strict") for tool in tools):
+    if tools and isinstance(tools, _LISTS) and any(map(_is_strict, tools)):
         return BETA_CHAT
     return CHAT
+
+
+def _is_strict(tool: Any) -> bool:
+    function = tool.get("function") if isinstance(tool, Mapping) else None
+    return isinstance(function, Mapping) and bool(function.get("strict"))

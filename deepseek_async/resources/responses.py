@@ -10,8 +10,12 @@ from typing import Any, Final, Literal, overload
 from deepseek_async.call.stream import ResponseStream
 from deepseek_async.codec.body import MembersDecoder
 from deepseek_async.codec.responses import ResponseReader, fault_of_response
+from deepseek_async.codec.verdict import refusal_of
 from deepseek_async.errors import APIError, InvalidRequestError
-from deepseek_async.resources.connection import Connection
+from deepseek_async.lint.extensions import search_while_thinking
+from deepseek_async.lint.facts import tools_of_service
+from deepseek_async.resources.connection import Connection, chosen_timeouts
+from deepseek_async.resources.extensions import SafetyCheck, check_extensions, patient
 from deepseek_async.resources.raw import RawGenerating
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
@@ -49,9 +53,12 @@ class Responses:
         tool_choice: str | Mapping[str, Any] | None = None,
         temperature: float | None = None,
         top_p: float | None = None,
+        safety_check: SafetyCheck | None = None,
+        title: bool | Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
+        raise_on_refusal: bool = False,
     ) -> Response: ...
 
     @overload
@@ -69,6 +76,8 @@ class Responses:
         tool_choice: str | Mapping[str, Any] | None = None,
         temperature: float | None = None,
         top_p: float | None = None,
+        safety_check: SafetyCheck | None = None,
+        title: bool | Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
@@ -98,9 +107,12 @@ class Responses:
         tool_choice: str | Mapping[str, Any] | None = None,
         temperature: float | None = None,
         top_p: float | None = None,
+        safety_check: SafetyCheck | None = None,
+        title: bool | Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
+        raise_on_refusal: bool = False,
         **extra: Any,
     ) -> Response | ResponseStream:
         """Ask the model.
@@ -117,12 +129,16 @@ class Responses:
           which chat does not offer.
         - ``tools``: ``{"type": "function", "name": …, "parameters": …}``.
 
+        - ``safety_check``, ``title``, ``raise_on_refusal``: as for ``chat.completions.create``; the title is ``title``.
+
         Raises InvalidRequestError before anything is sent, and APIError's children for what fails later.
         """
         if not model or not isinstance(model, str):
             raise InvalidRequestError(f"model must be a model's name, for example 'deepseek-flash', not {model!r}")
         if not input or isinstance(input, Mapping):
             raise InvalidRequestError("input must be a text or a list of at least one item")
+        if raise_on_refusal and stream:
+            raise InvalidRequestError("raise_on_refusal is for whole answers; a stream says it by stream.refused")
         body = given(
             model=model,
             input=input,
@@ -135,14 +151,30 @@ class Responses:
             tool_choice=tool_choice,
             temperature=temperature,
             top_p=top_p,
+            safety_check=safety_check,
+            title=title,
             **extra,
         )
+        check_extensions(body)
         body.update(further(extra_body))
+        self._warn_of_search(body)
         route = self._route
-        call = route.call(CHAT, "POST", "/responses", body, headers=extra_headers, timeout=timeout)
+        timeouts = patient(chosen_timeouts(timeout, route.connection.timeouts), body)
+        call = route.call(CHAT, "POST", "/responses", body, headers=extra_headers, timeout=timeouts)
         if stream:
             return await call.stream(ResponseStream)
-        return await route.answer(call, _decode, _fault_of)
+        return await route.answer(call, _decode, _fault_or_refusal_of if raise_on_refusal else _fault_of)
+
+    def _warn_of_search(self, body: Mapping[str, Any]) -> None:
+        asked = tools_of_service(body) if "tools" in body else []
+        linter = self._route.connection.lint
+        reasoning = body.get("reasoning")
+        if (
+            asked
+            and linter.mode != "off"
+            and not (isinstance(reasoning, Mapping) and reasoning.get("effort") == "none")
+        ):
+            linter.tell(search_while_thinking(asked[0], "reasoning={'effort': 'none'}"))
 
     @asynccontextmanager
     async def stream(self, **parameters: Any) -> AsyncIterator[ResponseStream]:
@@ -155,3 +187,7 @@ class Responses:
 
 def _fault_of(response: Response, headers: Mapping[str, str]) -> APIError | None:
     return fault_of_response(response, headers, now=time.time())
+
+
+def _fault_or_refusal_of(response: Response, headers: Mapping[str, str]) -> APIError | None:
+    return _fault_of(response, headers) or (refusal_of(response) if response.refused else None)

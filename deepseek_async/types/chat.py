@@ -111,9 +111,10 @@ class ChatCompletionMessage(LinkedPart):
 
 
 def _says(parts: list[Any], content: str | None) -> bool:
-    """Whether content that came in ``parts`` with blocks among them is still what the message says."""
+    """Whether content that came in ``parts`` with more than text in them is still what the message says."""
     texts = [part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
-    return len(texts) < len(parts) and "".join(texts) == (content or "")
+    more = len(texts) < len(parts) or any(not part.keys() <= {"type", "text"} for part in parts)
+    return more and "".join(texts) == (content or "")
 
 
 def _calls_to_request(calls: list[ToolCall], sent: Any) -> list[dict[str, Any]]:

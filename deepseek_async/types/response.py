@@ -11,8 +11,11 @@ from typing import Any, Final, Self
 
 from deepseek_async.types.answer import WHOLE, Answer, Counters, LinkedPart, Part
 from deepseek_async.types.json_text import write
+from deepseek_async.types.source import Source, sources_in
 from deepseek_async.types.usage import BilledAttempt, CompletionTokensDetails, CompletionUsage
+from deepseek_async.unicode import all_encodable
 
+_ECHOED: Final = frozenset({"instructions", "input", "tools", "metadata", "text"})
 _NO_MESSAGES: Final = ("reasoning", "function_call")
 
 
@@ -45,10 +48,19 @@ class ResponseOutputItem(LinkedPart):
         """Whether it is a message, whatever word its server has for one."""
         return self.type in ("message", "") or (self.role == "assistant" and self.type not in _NO_MESSAGES)
 
+    def to_request(self) -> dict[str, Any]:
+        """This item as part of the next input: just as it came, because the service finds its searches by it."""
+        item = self.to_dict()
+        return all_encodable(item if self._origin is not None else _without_nulls(item))  # type: ignore[no-any-return]
+
     @property
     def text(self) -> str:
         """All text of this item."""
         return "".join(part.text for part in self.content or ())
+
+
+def _without_nulls(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in item.items() if value is not None}
 
 
 class InputTokensDetails(Part):
@@ -134,6 +146,20 @@ class Response(Answer):
     usage: ResponseUsage | None = None
     incomplete_details: IncompleteDetails | None = None
     error: ResponseError | None = None
+    title: str | None = None
+    """A title for the conversation, if one was asked for and the model gave one."""
+
+    @property
+    def sources(self) -> list[Source]:
+        """The pages that the answer rests on, with what it cites of them; empty if it names none."""
+        # What the server echoes of the request is no source.
+        answered = {name: value for name, value in self.to_dict().items() if name not in _ECHOED}
+        return sources_in(answered, self.output_text)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the service's check of contents ended the answer: what there is of it should not be shown."""
+        return self.finish_reason == "content_filter"
 
     @property
     def output_text(self) -> str:

@@ -19,7 +19,7 @@ from servers import (
     said,
 )
 
-from deepseek_async import BadRequestError, Cache
+from deepseek_async import Cache, ContentRiskError
 
 ODD = {
     "half a pair": rb'"\ud83d"',
@@ -87,7 +87,7 @@ async def test_an_error_in_a_stream_whose_name_is_spoilt_is_no_chunk(serve: Serv
 async def test_a_refusal_in_odd_json_says_what_the_server_said(serve: Serve, connect: Connect, odd: bytes):
     body = odd + b'{"error": {"message": "Content Exists Risk", "code": NaN}}'
     error = await failure_of(connect(await serve([response(body, 400)])), stream=False)
-    assert type(error) is BadRequestError
+    assert type(error) is ContentRiskError
     assert str(error).startswith("400: Content Exists Risk")
     assert error.body["message"] == "Content Exists Risk"
 

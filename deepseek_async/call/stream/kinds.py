@@ -6,9 +6,12 @@ from collections.abc import AsyncGenerator
 
 from deepseek_async.call.exchange import Exchange
 from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.stream import response_deltas
 from deepseek_async.call.stream.answer import AnswerStream
 from deepseek_async.call.stream.continuation import continuation_of
 from deepseek_async.call.stream.deltas import StreamEvent, events_of
+from deepseek_async.call.stream.reviews import with_reviews
+from deepseek_async.call.stream.steps import Reviewing
 from deepseek_async.codec.chunks import ChunkReader
 from deepseek_async.codec.request import BETA_CHAT
 from deepseek_async.codec.responses import ResponseReader
@@ -39,6 +42,13 @@ class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
         completion = self._whole()
         completion.resumed = self.resumed
         return completion
+
+    @property
+    def refused(self) -> bool:
+        """Whether the service has ended the answer by a refusal: withdraw what was shown."""
+        reader = self._reader
+        assert isinstance(reader, ChunkReader)  # noqa: S101  for the type checker
+        return "content_filter" in reader.assembly.finish_reasons
 
     async def _goes_on(self, failure: APIError) -> bool:
         resumable, self._resumable = self._resumable, False
@@ -75,9 +85,15 @@ class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
                         yield choice.delta.reasoning_content
 
     async def events(self) -> AsyncGenerator[StreamEvent, None]:
-        """Text, reasoning, tool calls and the ending told apart; ``match`` on them. Leaving them leaves the stream."""
+        """Text, reasoning, tool calls and the ending told apart; ``match`` on them. Leaving them leaves the stream.
+
+        Beside them what the service does: Searching, Reading, Reviewing, TitleGiven, AnswerWithdrawn; and UnknownDelta.
+        """
         async with self:
-            async for chunk in self:
+            async for chunk in with_reviews(self, self._call.request.parameters, _has_text):
+                if chunk is None:
+                    yield Reviewing()
+                    continue
                 for event in events_of(chunk):
                     yield event
 
@@ -104,3 +120,26 @@ class ResponseStream(AnswerStream[ResponseStreamEvent, Response]):
     def response(self) -> Response:
         """The whole answer: its items, its text, its usage. Raises DeepSeekError before the end."""
         return self._whole()
+
+    @property
+    def refused(self) -> bool:
+        """Whether the service has ended the answer by a refusal: withdraw what was shown."""
+        return self.unfiltered().refused
+
+    async def events(self) -> AsyncGenerator[StreamEvent, None]:
+        """What the answer is made of, told apart as a chat's stream tells it. Leaving them leaves the stream."""
+        async with self:
+            async for chunk in with_reviews(self, self._call.request.parameters, _is_text):
+                if chunk is None:
+                    yield Reviewing()
+                    continue
+                for event in response_deltas.events_of(chunk):
+                    yield event
+
+
+def _has_text(chunk: ChatCompletionChunk) -> bool:
+    return any(choice.delta.content for choice in chunk.choices)
+
+
+def _is_text(event: ResponseStreamEvent) -> bool:
+    return event.type == "response.output_text.delta"

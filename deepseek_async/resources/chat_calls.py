@@ -1,0 +1,119 @@
+"""The calls of chat completions, for ``create`` and for bulk work: looked over, encoded, sent where they belong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from deepseek_async.call.fallback import Alternatives
+from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.request import Request
+from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.codec.body import decode_completion
+from deepseek_async.codec.request import encode_request
+from deepseek_async.codec.tokens import TokenCount
+from deepseek_async.codec.verdict import fault_of, refusal_of
+from deepseek_async.errors import APIError
+from deepseek_async.lint import LintMode
+from deepseek_async.lint.linter import known
+from deepseek_async.resources.connection import Connection, chosen_timeouts
+from deepseek_async.resources.extensions import patient
+from deepseek_async.resources.parameters import chat_parameters, path_of
+from deepseek_async.structured import StructuredOutput
+from deepseek_async.transport.fields import checked
+from deepseek_async.transport.protocol import Outgoing
+from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.types import ChatCompletion
+from deepseek_async.types.operation import CHAT
+
+Message = Mapping[str, Any]
+
+
+class ChatCalls:
+    """What ``client.chat.completions`` and a job of its calls share."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def call(
+        self,
+        body: Mapping[str, Any],
+        *,
+        timeout: float | Timeouts | None = None,
+        headers: Mapping[str, str] | None = None,
+        retry: RetryPolicy | None = None,
+        lint: LintMode | None = None,
+        deliberate: Iterable[str] | None = None,
+        bulk: bool = False,
+    ) -> Call:
+        """A call that has not begun, for a body that is already in the API's form.
+
+        ``deliberate`` names fields that are meant although the API does not describe them. ``bulk``: nobody waits
+        for it, so it may wait where others fail at once, and leaves them their share.
+        """
+        connection = self._connection
+        caller = connection.caller()
+        wire = encode_request(body, caller.limits.request)
+        linter = connection.lint
+        mode = linter.mode if lint is None else known(lint)
+        if mode != "off":
+            repaired = linter.checked(body, wire, mode, deliberate or ())
+            if repaired is not body:
+                body, wire = repaired, encode_request(repaired, caller.limits.request)
+        choices = connection.alternatives
+        counts = caller.gate.counts_tokens
+        asked = str(body.get("model", ""))
+        outgoing = Outgoing("POST", path_of(body), wire, headers and checked("extra_headers", headers))
+        call = caller.call(
+            Request(CHAT, outgoing, body),
+            retry=retry or connection.retry,
+            timeouts=_timeouts(timeout, connection.timeouts, body),
+            tokens=connection.tokens.tokens(wire, asked, body.get("max_tokens")) if counts else 0,
+            streaming=bool(body.get("stream")),
+            model=asked,
+            bulk=bulk,
+            alternatives=Alternatives(asked, choices) if choices else None,
+        )
+        if counts:
+            call.observe = partial(connection.tokens.observe, wire, asked)
+        return call
+
+    def count_tokens(
+        self,
+        *,
+        messages: Sequence[Message],
+        model: str,
+        **parameters: Any,
+    ) -> TokenCount:
+        """How many tokens the prompt of such a request has; nothing is sent.
+
+        ``parameters`` as for ``create``; those that change the prompt are tools, thinking and response_format.
+        Exact for text when the client has a ``tokenizer``; else estimated, and corrected by what was billed.
+        """
+        output = StructuredOutput.of(parameters.get("response_format"))
+        if output is not None:
+            parameters = {**parameters, "response_format": None}
+        body = chat_parameters(model, messages, parameters, {})
+        if output is not None:
+            body = output.form.adapted(body)
+        return self._connection.tokens.count(encode_request(body), model)
+
+    @staticmethod
+    def complete(call: Call, *, raise_on_refusal: bool = False) -> Coroutine[Any, Any, ChatCompletion]:
+        """The answer of a call that does not stream; await it."""
+        return call.answer(decode_completion, _fault_or_refusal_of if raise_on_refusal else _fault_of)
+
+
+def _timeouts(timeout: float | Timeouts | None, usual: Timeouts, body: Mapping[str, Any]) -> Timeouts:
+    timeouts = usual if timeout is None else chosen_timeouts(timeout, usual)
+    return patient(timeouts, body) if "tools" in body or "safety_check" in body else timeouts
+
+
+def _fault_of(completion: ChatCompletion, headers: Mapping[str, str]) -> APIError | None:
+    return fault_of(completion, headers, now=time.time())
+
+
+def _fault_or_refusal_of(completion: ChatCompletion, headers: Mapping[str, str]) -> APIError | None:
+    return _fault_of(completion, headers) or (refusal_of(completion) if completion.refused else None)
