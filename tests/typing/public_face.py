@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from deepseek_async import (
     AnswerEnd,
+    AnswerWithdrawn,
     AsyncDeepSeek,
     ChatCompletion,
     ChatCompletionChunk,
@@ -21,14 +22,19 @@ from deepseek_async import (
     ParsedChatCompletion,
     RateLimitError,
     RawResponse,
+    Reading,
     ReasoningDelta,
     RetryPolicy,
+    Reviewing,
+    Searching,
     StreamInterruptedError,
     StructuredOutput,
     TextDelta,
     Timeouts,
+    TitleGiven,
     ToolArgumentsDelta,
     ToolRun,
+    UnknownDelta,
 )
 from deepseek_async.types import CompletionUsage, Model, ModelList, UserBalance
 
@@ -138,6 +144,14 @@ async def told_apart(client: AsyncDeepSeek) -> None:
                     assert_type(event.index, int)
                 case AnswerEnd():
                     assert_type(event.finish_reason, str)
+                case Searching():
+                    assert_type(event.queries, tuple[str, ...])
+                case Reading():
+                    assert_type(event.url, str | None)
+                case TitleGiven(title):
+                    assert_type(title, str)
+                case Reviewing() | AnswerWithdrawn() | UnknownDelta():
+                    pass
                 case _:
                     assert_never(event)
 
