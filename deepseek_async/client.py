@@ -21,7 +21,7 @@ from deepseek_async.endpoint import Endpoint, Family
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Listener, Snapshot
 from deepseek_async.lint import Linter, LintMode
-from deepseek_async.observe.logs import write_to_stderr
+from deepseek_async.observe.logs import LOGGER, write_to_stderr
 from deepseek_async.operations import Operations, prices_of
 from deepseek_async.pricing import PriceTable
 from deepseek_async.resources.account import Models, User
@@ -166,7 +166,7 @@ class AsyncDeepSeek:
         )
         self._connections = Connections(self._settings, operations)
         self.tokens = self._connections.tokens
-        self.lint = Linter(lint)
+        self.lint = Linter(lint, LOGGER.info)
         self.tool_threads = ToolThreads(self._settings.tool_threads)
         self._offer()
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -28,8 +27,6 @@ _SHORT: Final = CONTEXT_WINDOW - MAX_TOKENS
 _ROUNDS: Final = 4
 """Of repairs: words of OpenAI's API, then the rules, and each of the two once more for what a repair brought up."""
 
-_log: Final = logging.getLogger(__name__)
-
 _PACKAGE: Final = str(Path(__file__).parents[1])
 
 
@@ -43,15 +40,16 @@ def known(mode: LintMode) -> LintMode:
 class Linter:
     """Looks requests over and remembers what it has said: a warning is given once per kind."""
 
-    def __init__(self, mode: LintMode = "warn") -> None:
+    def __init__(self, mode: LintMode = "warn", note: Callable[[str], object] | None = None) -> None:
         self.mode: LintMode = mode
+        self._note = note
         self._said: set[str] = set()
 
     def in_mode(self, mode: LintMode) -> Linter:
         """A linter in another mode, or this one; what one has said the other does not say again."""
         if mode == self.mode:
             return self
-        other = Linter(mode)
+        other = Linter(mode, self._note)
         other._said = self._said
         return other
 
@@ -106,7 +104,7 @@ class Linter:
         return request
 
     def tell(self, finding: Finding) -> None:
-        """Tell of ``finding``, once for its kind: by a warning, or in the log if it is a note.
+        """Tell of ``finding``, once for its kind: by a warning, or to whoever takes notes.
 
         A parameter or a choice that is unknown may be misspelt: that is worth a warning.
         """
@@ -114,7 +112,8 @@ class Linter:
             return
         self._said.add(finding.code)
         if finding.severity == "note" and not finding.code.startswith(("ignored_parameter", "tool_choice")):
-            _log.info("%s", redact(str(finding)))
+            if self._note is not None:
+                self._note(redact(str(finding)))
         elif finding.code.startswith("ignored_parameter"):
             warnings.warn(redact(finding.message), IgnoredParameterWarning, stacklevel=_callers_level())
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import tomllib
 import warnings
 from datetime import date
@@ -49,12 +48,14 @@ def checked(body: dict[str, Any], mode: LintMode) -> Any:
 
 @pytest.mark.parametrize("what", UNKNOWN)
 @pytest.mark.parametrize("mode", ["warn", "fix", "error"])
-def test_an_unknown_word_goes_out_as_it_is(what: str, mode: LintMode, caplog: pytest.LogCaptureFixture):
-    body = request(**UNKNOWN[what])
-    with caplog.at_level(logging.INFO, "deepseek_async.lint.linter"):
-        assert checked(body, mode) == request(**UNKNOWN[what])
+def test_an_unknown_word_goes_out_as_it_is_and_is_noted_once(what: str, mode: LintMode):
+    body, notes = request(**UNKNOWN[what]), list[str]()
+    linter = Linter(mode, notes.append)
+    for _ in range(2):
+        assert linter.checked(body, json.dumps(body).encode(), mode) == request(**UNKNOWN[what])
     assert {finding.severity for finding in findings(body)} == {"note"}
-    assert "is not known to this version" in caplog.text
+    assert len(notes) == 1
+    assert "is not known to this version" in notes[0]
 
 
 def test_what_is_known_is_judged_beside_what_is_not():
