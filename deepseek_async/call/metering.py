@@ -148,7 +148,7 @@ def metered(answer: Answer, request: Request, *, estimate: bool = True) -> Compl
     Without a usage it is estimated, of texts and if ``estimate``; None for what nobody counts in tokens.
     """
     usage = answer.tokens_used()
-    wire = request.outgoing.body or b""
+    wire = request.wire
     if usage is not None:
         came = answer._wire  # noqa: SLF001  read without a copy; empty for what was put together from a stream
         if came and is_plain(usage, len(wire), len(came)):

@@ -37,8 +37,9 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def wire(self) -> bytes:
-        """The body."""
-        return self.outgoing.body or b""
+        """The body; empty for an upload that goes out piece by piece."""
+        body = self.outgoing.body
+        return body if isinstance(body, bytes) else b""
 
     @property
     def told(self) -> bytes:

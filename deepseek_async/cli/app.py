@@ -27,8 +27,10 @@ from deepseek_async.cli import (
     fetch,
     finetune,
     models,
+    ocr,
     search,
     simulate,
+    transcribe,
 )
 from deepseek_async.cli.operate import audit, budget, cache, config, metrics
 from deepseek_async.cli.standard_streams import with_dashes_as_paths
@@ -76,7 +78,12 @@ for _command in (batch_plan, batch_status, batch_export, batch_report, batch_mer
     _batch.command(_command.run, name=_command.NAME, help=_command.ABOUT, help_epilogue=_command.EXAMPLES)
 app.command(_batch)
 app.command(chat.chat, group=_ASK, help=chat.ABOUT, help_epilogue=chat.EXAMPLES)
-for _tool, _asked in ((search, search.search), (fetch, fetch.fetch)):
+for _tool, _asked in (
+    (search, search.search),
+    (fetch, fetch.fetch),
+    (ocr, ocr.ocr),
+    (transcribe, transcribe.transcribe),
+):
     app.command(_asked, group=_ASK, help=_tool.ABOUT, help_epilogue=_tool.EXAMPLES)
 _finetune = App(name="finetune", help="Make training data for fine-tuning.", group=_ASK, help_epilogue="")
 _finetune.command(finetune.prepare, name="prepare", help=finetune.ABOUT, help_epilogue=finetune.EXAMPLES)

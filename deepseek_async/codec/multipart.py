@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from collections.abc import Mapping
 from contextlib import suppress
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
 from deepseek_async.types.json_text import write
+from deepseek_async.upload import PIECE, Content, UploadBody, digest_of
 
 
 class Form(msgspec.Struct, frozen=True, gc=False):
@@ -17,7 +18,7 @@ class Form(msgspec.Struct, frozen=True, gc=False):
 
     fields: Mapping[str, str]
     filename: str
-    content: bytes
+    content: Content
     content_type: str = "application/octet-stream"
 
     def __repr__(self) -> str:
@@ -26,15 +27,15 @@ class Form(msgspec.Struct, frozen=True, gc=False):
     @property
     def boundary(self) -> str:
         """A digest of the content, which the content cannot hold; so equal uploads are equal bytes."""
-        return blake2b(self.content, digest_size=16).hexdigest()
+        return digest_of(self.content)
 
     @property
     def header(self) -> str:
         """The value of Content-Type."""
         return f"multipart/form-data; boundary={self.boundary}"
 
-    def encoded(self) -> bytes:
-        """The body."""
+    def encoded(self) -> bytes | UploadBody:
+        """The body; a large one, or one of a file on disk, to be sent piece by piece."""
         boundary = self.boundary
         pieces = [
             f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(name)}"\r\n\r\n{value}\r\n'.encode()
@@ -43,10 +44,11 @@ class Form(msgspec.Struct, frozen=True, gc=False):
         pieces += [
             f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{_escaped(self.filename)}"\r\n'
             f"Content-Type: {self.content_type}\r\n\r\n".encode(),
-            self.content,
-            f"\r\n--{boundary}--\r\n".encode(),
         ]
-        return b"".join(pieces)
+        tail = f"\r\n--{boundary}--\r\n".encode()
+        if isinstance(self.content, bytes) and len(self.content) <= PIECE:
+            return b"".join((*pieces, self.content, tail))
+        return UploadBody(b"".join(pieces), self.content, tail)
 
     def about(self) -> bytes:
         """What is said of the file, as JSON."""
@@ -56,7 +58,7 @@ class Form(msgspec.Struct, frozen=True, gc=False):
         """What there is to read: the fields, the file's name, and its content if it is text in UTF-8."""
         texts: dict[str, Any] = {**self.fields, "filename": self.filename}
         with suppress(UnicodeDecodeError):  # a picture, for example
-            texts["file"] = self.content.decode()
+            texts["file"] = _text_of(self.content)
         return texts
 
     def with_texts(self, texts: Mapping[str, Any]) -> Form:
@@ -68,6 +70,14 @@ class Form(msgspec.Struct, frozen=True, gc=False):
             filename=texts["filename"],
             content=self.content if file is None else file.encode(),
         )
+
+
+def _text_of(content: Content) -> str:
+    """``content`` if it is text in UTF-8. Raises UnicodeDecodeError, most often after a look at its beginning."""
+    if isinstance(content, bytes):
+        return content.decode()
+    getincrementaldecoder("utf-8")().decode(content.start(PIECE))
+    return content.read().decode()
 
 
 def _escaped(name: str) -> str:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
-import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import msgspec
 
 from deepseek_async.codec.body import AnswerDecoder
 from deepseek_async.codec.multipart import Form
-from deepseek_async.errors import APIError, InvalidRequestError, NotFoundError
+from deepseek_async.errors import APIError, NotFoundError
+from deepseek_async.resources.attachment import FileInput, attachment
 from deepseek_async.resources.connection import Connection, chosen_timeouts
 from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.route import Route, entries, named
@@ -21,9 +20,6 @@ from deepseek_async.resources.unanswered import LOOKS, Lookout, is_unanswered, s
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import FileDeleted, FileList, FileObject
 from deepseek_async.types.operation import Operation
-
-FileContent = bytes | BinaryIO
-FileInput = str | os.PathLike[str] | FileContent | tuple[str, FileContent]
 
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 """DeepSeek's limit on one file (DeepSeek docs, Files guide)."""
@@ -54,7 +50,7 @@ class Files(Rawable):
         purpose: str,
         timeout: float | Timeouts | None = None,
     ) -> FileObject:
-        """Upload a file; it is held in memory meanwhile.
+        """Upload a file. A path is read as it is sent; what else is given is held in memory meanwhile.
 
         - ``file``: a path, bytes, an open binary file, or ``(filename, bytes or open file)``.
         - ``purpose``: ``user_data`` for images at DeepSeek, ``fine-tune`` for training data elsewhere.
@@ -63,11 +59,12 @@ class Files(Rawable):
         answer was lost is looked for in the list before it is sent again, because it was stored and billed all the
         same; a document that may still be parsed is looked for during three minutes, and never sent again.
 
-        Raises InvalidRequestError for a file that cannot be read or is larger than DeepSeek's 64 MiB, and the error
+        Raises InvalidRequestError for a file that cannot be read, changes while it is read, or is larger than
+        DeepSeek's 64 MiB, and the error
         that lost the answer, with ``may_exist`` set, where nobody could find out.
         """
         route = self._route
-        filename, content = await asyncio.to_thread(_read, file, None if route.elsewhere else MAX_FILE_BYTES)
+        filename, content = await asyncio.to_thread(attachment, file, None if route.elsewhere else MAX_FILE_BYTES)
         content_type = mimetypes.guess_type(filename)[0] or "application/octet-stream"
         form = Form({"purpose": purpose}, filename, content, content_type)
         lookout, tries = Lookout(), route.connection.retry.max_attempts
@@ -152,29 +149,3 @@ def _patient(route: Route, timeout: float | Timeouts | None) -> float | Timeouts
         return timeout
     usual = chosen_timeouts(timeout, route.connection.timeouts)
     return msgspec.structs.replace(usual, headers=usual.attempt, idle=usual.attempt)
-
-
-def _read(file: FileInput, most: int | None) -> tuple[str, bytes]:
-    """Name and content, off the event loop. A file on disk of more than ``most`` bytes is not read to its end."""
-    if isinstance(file, tuple):
-        name, content = file[0], _content(file[1])
-    elif isinstance(file, str | os.PathLike):
-        path = Path(file)
-        name = path.name
-        try:
-            with path.open("rb") as opened:
-                content = opened.read(-1 if most is None else most + 1)
-        except OSError as error:
-            raise InvalidRequestError(f"file {path} cannot be read: {error.strerror or error}") from None
-    else:
-        name, content = Path(str(getattr(file, "name", "upload"))).name, _content(file)
-    if most is not None and len(content) > most:
-        raise InvalidRequestError(f"{name} has more than the {most:,} bytes that DeepSeek takes")
-    return name, content
-
-
-def _content(content: FileContent) -> bytes:
-    read = content if isinstance(content, bytes | bytearray | memoryview) else content.read()
-    if isinstance(read, str):
-        raise InvalidRequestError("file must be opened in binary mode ('rb')")
-    return bytes(read)

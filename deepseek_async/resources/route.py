@@ -24,6 +24,7 @@ from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Answer
 from deepseek_async.types.json_text import write
 from deepseek_async.types.operation import Operation
+from deepseek_async.upload import UploadBody
 
 T = TypeVar("T", bound=Answer)
 
@@ -66,7 +67,8 @@ class Route:
         """
         connection, family = self.connection, self._family
         caller = connection.caller() if family is None else connection.caller_of(family)
-        tokens, wire = 0, None
+        tokens = 0
+        wire: bytes | UploadBody | None = None
         if form is not None:
             wire, headers = form.encoded(), {**(headers or {}), "Content-Type": form.header}
         elif body is not None:

@@ -79,7 +79,9 @@ class Exchange:
             return None
         with file.file as opened:
             content = opened.read()
-        return Upload(filename=file.filename, content=content, purpose=str(form.get("purpose") or ""))
+        return Upload(
+            filename=file.filename, content=content, purpose=str(form.get("purpose") or ""), fields=tuple(form.keys())
+        )
 
     async def note_body(self) -> None:
         """Records what was asked although a fault answers without looking at it."""

@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from deepseek_async.simulator.faults import TELLS_ALL
 from deepseek_async.simulator.ledger import Bill
 from deepseek_async.simulator.services.tariff import nano_dollars, nano_yuan
+from deepseek_async.simulator.wire import refusals
 
 if TYPE_CHECKING:
     from deepseek_async.simulator.exchange import Exchange
     from deepseek_async.simulator.ledger import Ledger
     from deepseek_async.simulator.limits import Balances
+    from deepseek_async.simulator.settings import SimulatorSettings
+    from deepseek_async.simulator.wire.refusals import Refusal
+
+LIMITED_AT_ONCE = frozenset({"ocr", "speak", "transcribe"})
 
 
 class Fees:
     """Writes them into the ledger and takes them from the balance, which is in one `currency`."""
 
-    def __init__(self, ledger: Ledger, balances: Balances, currency: str) -> None:
+    def __init__(self, ledger: Ledger, balances: Balances, settings: SimulatorSettings) -> None:
         self._ledger = ledger
         self._balances = balances
-        self._in_yuan = currency == "CNY"
+        self._in_yuan = settings.currency == "CNY"
+        self._at_once = settings.tools_at_once
+        self._under_way: Counter[tuple[str, str]] = Counter()
+
+    def refusal(self, exchange: Exchange) -> Refusal | None:
+        """Why the account may not have this done now."""
+        if self._balances.exhausted(exchange.account):
+            return refusals.insufficient_balance()
+        under_way = self._under_way[exchange.account, exchange.route.name]
+        if self._at_once is not None and exchange.route.name in LIMITED_AT_ONCE and under_way >= self._at_once:
+            return refusals.envelope(429, f"At most {self._at_once} requests at a time", "rate_limit_error")
+        return None
+
+    @contextmanager
+    def worked_on(self, exchange: Exchange, fees: Mapping[str, int], name: str) -> Iterator[None]:
+        """Counts the request as under way, and bills it in the end whether or not anybody has waited for that."""
+        key = exchange.account, exchange.route.name
+        self._under_way[key] += 1
+        try:
+            yield
+        finally:
+            self._under_way[key] -= 1
+            self.bill(exchange, fees, name)
 
     def bill(self, exchange: Exchange, fees: Mapping[str, int], name: str) -> None:
         """One request that was worked on, whether or not anybody waited for the end."""

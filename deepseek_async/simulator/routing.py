@@ -39,6 +39,8 @@ _TABLE = (
     _Entry("GET", "user/balance", "balance"),
     _Entry("POST", "tools/search", "search"),
     _Entry("POST", "tools/fetch", "fetch"),
+    _Entry("POST", "tools/ocr", "ocr"),
+    _Entry("POST", "tools/asr", "transcribe"),
     _Entry("POST", "files", "create_file"),
     _Entry("GET", "files", "list_files"),
     _Entry("GET", "files/*", "retrieve_file"),

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _LOOPBACK = "127.0.0.1"  # it takes any key for an account, so nobody else shall reach it
 _OK = 200
+MAX_UPLOAD = 101 * 1024 * 1024
 _CLOSING_SECONDS = 0.5
 
 
@@ -53,7 +54,7 @@ class Simulator:
         self._limit = ConcurrencyLimit(self.settings.concurrency_limit)
         self.ledger = Ledger(self.settings.record_limit)
         self._balances = Balances(self.settings.balance, peak=self.settings.peak_prices)
-        self._fees = Fees(self.ledger, self._balances, self.settings.currency)
+        self._fees = Fees(self.ledger, self._balances, self.settings)
         self._desk = Desk(self.settings)
         self._cache = PrefixCache(self.settings.prefix_cache_blocks)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -160,7 +161,9 @@ class Simulator:
 
     def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
         loop = asyncio.get_running_loop()
-        size = self.settings.max_body_bytes
+        size = (
+            max(self.settings.max_body_bytes, MAX_UPLOAD) if "/tools/" in message.path else self.settings.max_body_bytes
+        )
         return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=size)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -327,15 +330,15 @@ class Simulator:
         return await self._plain(exchange, outcome)
 
     async def _serve_for_a_fee(self, exchange: Exchange, outcome: Charged) -> web.StreamResponse:
-        """Billed whether or not anybody waits for it: the page or the search has been paid for elsewhere."""
-        if self._balances.exhausted(exchange.account):
-            return self._refuse(exchange.record, refusals.insufficient_balance())
-        try:
+        refusal = self._fees.refusal(exchange)
+        if refusal is not None:
+            return self._refuse(exchange.record, refusal)
+        with self._fees.worked_on(exchange, outcome.fees, self._responses.next_id()):
             if self.settings.latency:
                 await asyncio.sleep(self.settings.latency)
+            if self._tempo.queue_seconds:
+                return await self._deliver(exchange, [orjson.dumps(outcome.body)], stream=False)
             return await self._plain(exchange, outcome.body)
-        finally:
-            self._fees.bill(exchange, outcome.fees, self._responses.next_id())
 
     async def _models(self, exchange: Exchange) -> web.StreamResponse:
         return await self._plain(exchange, {"object": "list", "data": [description(m) for m in OFFERED.values()]})

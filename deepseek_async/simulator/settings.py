@@ -45,6 +45,7 @@ class SimulatorSettings:
     searches_per_second: int | None = 100  # of one account; None = any number
     fetches_per_second: int | None = 25
     fetches_of_a_site_per_second: int | None = None  # of one account from one host
+    tools_at_once: int | None = 50  # requests of one account to each of OCR, speech and transcription
     balance_bound: bool = False  # the 429 sentence blames the remaining balance
     concurrency_per_unit: float | None = None  # limit = remaining balance * this, never under 1
     balance: Decimal | None = None  # None = the account never runs dry
@@ -54,6 +55,9 @@ class SimulatorSettings:
     # What there is: everything that the tutorials name, or only what api.deepseek.com has. Then embeddings,
     # images and fine-tunes are 404, `/v1/completions` and the tutorials' model names are refused.
     live_only: bool = False
+
+    # Recognition: of a document, each page whose number this divides ends by `length`. 0 = none does.
+    cut_every_page: int = 0
 
     # Prompt cache.
     prefix_cache: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Final
 
 from aiohttp.client_proto import ResponseHandler
@@ -15,6 +16,7 @@ from deepseek_async.redaction import redact
 from deepseek_async.transport.http1 import HTTPViolation, ResponseParser
 from deepseek_async.transport.reuse import UNSEEN, Reuse
 from deepseek_async.transport.unread import below, look_at, peek, read_rest_of_tls, rest_of
+from deepseek_async.upload import UploadBody
 
 _HIGH_WATER: Final = 1 << 20
 """Bytes that may wait to be read before the server is held back."""
@@ -42,8 +44,10 @@ class Channel(asyncio.Protocol):
         "_below",
         "_blocks",
         "_connection",
+        "_drained",
         "_failure",
         "_forget",
+        "_full",
         "_generation",
         "_handler",
         "_large",
@@ -59,6 +63,7 @@ class Channel(asyncio.Protocol):
         "_size",
         "_transport",
         "_waiter",
+        "rest",
         "used",
     )
 
@@ -93,6 +98,9 @@ class Channel(asyncio.Protocol):
         self._silent = True  # whether nothing has come since the request
         self.used = False  # whether an earlier request went over this connection
         self._waiter: asyncio.Future[None] | None = None
+        self._full = False  # whether the transport takes no more for now
+        self._drained: asyncio.Future[None] | None = None
+        self.rest: UploadBody | None = None  # what is still to come of the request
         self._failure: APIError | None = None
         self._last_bytes: asyncio.TimerHandle | None = None
 
@@ -122,17 +130,61 @@ class Channel(asyncio.Protocol):
         self._parser = ResponseParser()
         return self._parser
 
-    def write(self, head: bytes, body: bytes | None) -> None:
-        """Send a request. What the server does not take at once waits in the transport; nothing is awaited."""
+    def write(self, head: bytes, body: bytes | UploadBody | None) -> None:
+        """Send a request. What the server does not take at once waits in the transport; nothing is awaited.
+
+        A body that goes out piece by piece is the ``rest``, which ``stream`` sends.
+        """
         self._active_at = self._now()
         self._large = body is not None and len(body) >= _ONE_WRITE
         if body is None:
             self._transport.write(head + b"\r\n\r\n")
+        elif isinstance(body, UploadBody):
+            self.rest = body
+            self._transport.write(b"%b\r\nContent-Length: %d\r\n\r\n" % (head, len(body)))
         elif not self._large:
             self._transport.write(b"%b\r\nContent-Length: %d\r\n\r\n%b" % (head, len(body), body))
         else:
             self._transport.write(b"%b\r\nContent-Length: %d\r\n\r\n" % (head, len(body)))
             self._transport.write(body)
+
+    async def stream(self, going_on: Callable[[], object]) -> None:
+        """Send the rest of the request as the server takes it, and no more of it once the server has refused it.
+
+        ``going_on`` is called with each piece. Raises what breaks the connection, and what reading raises.
+        """
+        assert self.rest is not None  # noqa: S101  there is one
+        async with aclosing(self.rest.pieces()) as pieces:
+            async for piece in pieces:
+                self.check()
+                if self._is_answered():
+                    return
+                self._transport.write(piece)
+                going_on()
+                while self._full and not self._is_answered():
+                    self._drained = asyncio.get_running_loop().create_future()
+                    await self._drained
+                    self.check()
+        self.rest = None
+
+    def _is_answered(self) -> bool:
+        """Whether there is no use in sending the rest: a refusal has come, or a whole answer."""
+        parser = self._parser
+        return parser is None or parser.status >= 300 or parser.complete
+
+    def pause_writing(self) -> None:
+        """Called by the event loop."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """Called by the event loop."""
+        self._full = False
+        self._let_write()
+
+    def _let_write(self) -> None:
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
 
     @property
     def waiting(self) -> bool:
@@ -253,6 +305,7 @@ class Channel(asyncio.Protocol):
             self._waiter = None
             if not waiter.done():
                 waiter.set_result(None)
+        self._let_write()
         if self._last_bytes is not None and (self._failure is not None or (self._parser and self._parser.complete)):
             self._leave()
 
@@ -280,7 +333,7 @@ class Channel(asyncio.Protocol):
 
     def _has_sent_all(self, status: int) -> bool:
         """Whether the kernel has the whole request: an early answer leaves some of it behind, and it would go on."""
-        if self._transport.get_write_buffer_size():
+        if self.rest is not None or self._transport.get_write_buffer_size():
             return False
         if self._below is not None:
             return not self._below.get_write_buffer_size()

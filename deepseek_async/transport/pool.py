@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 import aiohttp
@@ -17,7 +18,13 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from deepseek_async.credential import ApiKey
-from deepseek_async.errors import APIConnectionError, APIError, APIResponseValidationError, InvalidRequestError
+from deepseek_async.errors import (
+    APIConnectionError,
+    APIError,
+    APIResponseValidationError,
+    DeepSeekError,
+    InvalidRequestError,
+)
 from deepseek_async.transport.channel import Channel
 from deepseek_async.transport.connector import drop, forget, leave_to_parent, open_connector
 from deepseek_async.transport.fields import checked, merged
@@ -94,7 +101,7 @@ class Pool:
         watchdog.way = self._route.way
         watchdog.guard(task.cancel)
         reply: Reply | None = None
-        failure: APIError
+        failure: DeepSeekError
         try:
             connection = await self._connector.connect(self._destination, [], self._timeout)
             channel = self._channel(connection)
@@ -112,7 +119,7 @@ class Pool:
             if not watchdog.expired or task.uncancel() > cancels_before:
                 raise
             failure = watchdog.failure() if watchdog.expired != "connect" else self._route.translate(TimeoutError())
-        except APIError as error:
+        except DeepSeekError as error:  # also of a file that changed while it was read
             if reply is not None:
                 reply.close()
             failure = error
@@ -213,7 +220,9 @@ class Reply(msgspec.Struct, gc=False, eq=False):
         return self._parser.headers
 
     async def arrived(self) -> None:
-        """Wait for the response's head."""
+        """Wait for the response's head, after what is left of the request has gone out."""
+        if self._open_channel().rest is not None:
+            await self._open_channel().stream(partial(self._watchdog.sent, self.expire))
         while not self._parser.status:
             channel = self._open_channel()
             channel.check()

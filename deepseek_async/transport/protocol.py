@@ -10,6 +10,7 @@ from yarl import URL
 
 from deepseek_async.errors import APIError
 from deepseek_async.transport.watchdog import Watchdog
+from deepseek_async.upload import UploadBody
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
@@ -18,7 +19,7 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     method: str
     path: str
     """Below the base URL, beginning with a slash."""
-    body: bytes | None = None
+    body: bytes | UploadBody | None = None
     headers: Mapping[str, str] | None = None
     """Added to the session's own; None for none."""
 

@@ -34,6 +34,7 @@ from deepseek_async.transport.protocol import Outgoing, url_of
 from deepseek_async.transport.proxies import Proxy
 from deepseek_async.transport.route import Route
 from deepseek_async.transport.watchdog import Watchdog
+from deepseek_async.upload import UploadBody
 
 _LAST_BYTES: Final = 1.0
 """Seconds that an ended answer's connection may take to send the end of its body before it is closed."""
@@ -111,7 +112,7 @@ class Session:
                 outgoing.method,
                 self._url(outgoing.path),
                 data=_payload(outgoing.body),
-                headers=self._with(outgoing.headers),
+                headers=self._with(outgoing.headers, outgoing.body),
                 allow_redirects=False,
                 proxy=self._proxy,
                 proxy_headers=self.route.proxy_fields,
@@ -134,9 +135,11 @@ class Session:
         # Raised out here, so that aiohttp's exception is not even its context.
         raise failure
 
-    def _with(self, headers: Mapping[str, str] | None) -> CIMultiDict[str]:
+    def _with(self, headers: Mapping[str, str] | None, body: bytes | UploadBody | None) -> CIMultiDict[str]:
         merged = CIMultiDict(self._headers)
         merged.update(headers or {})
+        if isinstance(body, UploadBody):
+            merged["Content-Length"] = str(len(body))
         return merged
 
     def _url(self, path: str) -> URL:
@@ -277,7 +280,9 @@ def _telling_when_sent() -> aiohttp.TraceConfig:
     return tracing
 
 
-def _payload(body: bytes | None) -> Any:
+def _payload(body: bytes | UploadBody | None) -> Any:
+    if isinstance(body, UploadBody):
+        return body.pieces()
     if body is None or len(body) <= _INLINE_BODY:
         return body
     return io.BytesIO(body)

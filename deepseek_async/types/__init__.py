@@ -37,6 +37,7 @@ from deepseek_async.types.message import (
     WebSearchToolResultBlock,
 )
 from deepseek_async.types.parsed import ParsedChatCompletion, ParsedChatCompletionMessage, ParsedChoice
+from deepseek_async.types.recognition import RecognizedDocument, RecognizedPage, Transcription
 from deepseek_async.types.response import (
     IncompleteDetails,
     Response,
@@ -97,6 +98,8 @@ __all__ = [
     "ParsedChoice",
     "Part",
     "PromptTokensDetails",
+    "RecognizedDocument",
+    "RecognizedPage",
     "RedactedThinkingBlock",
     "Response",
     "ResponseContent",
@@ -115,6 +118,7 @@ __all__ = [
     "ToolCallDelta",
     "ToolUseBlock",
     "TopLogprob",
+    "Transcription",
     "UserBalance",
     "WebSearchToolResultBlock",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import wave
 
 from command_line import CommandLine, Serve
 
@@ -35,3 +36,28 @@ async def test_what_cannot_be_asked_is_one_line_and_code_2(command: CommandLine,
         ended = await command.run(*arguments)
         assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
     assert not simulator.requests
+
+
+async def test_ocr_prints_the_pages_and_says_which_are_incomplete(command: CommandLine, serve: Serve):
+    await serve(cut_every_page=2)
+    (command.folder / "a.txt").write_bytes(b"one\ftwo")
+
+    ended = await command.run("ocr", "a.txt")
+
+    assert (ended.code, ended.out) == (3, "one\ftwo\n")
+    assert ended.err.splitlines() == [
+        "warning: incomplete, because their text was too long: pages 2",
+        "paid: 2 page: 0.003000 yuan",
+    ]
+
+
+async def test_transcribe_prints_the_words(command: CommandLine, serve: Serve):
+    await serve()
+    with wave.open(str(command.folder / "a.wav"), "wb") as written:
+        written.setparams((1, 2, 8000, 0, "NONE", ""))
+        written.writeframes(bytes(16_000))
+
+    ended = await command.run("transcribe", "a.wav")
+
+    assert (ended.code, ended.out) == (0, "A recording of 1000 milliseconds.\n")
+    assert (await command.run("transcribe", "a.txt")).code == 2

@@ -26,11 +26,13 @@ from deepseek_async.observe.audit.query import Query, lines
 from deepseek_async.observe.logs import CallLog
 from deepseek_async.observe.metrics import Metrics
 from deepseek_async.observe.telemetry import Telemetry
+from deepseek_async.pricing import price_table
 from deepseek_async.simulator import Fault, Simulator
 from deepseek_async.types import CompletionUsage
 
 KEY = "sk-account-of-both-servers-0123"
 SECRET = "sk-" + "a1B2" * 8
+PRICES = price_table().with_rates({"CNY": 0.1})
 NOON = 1_795_608_000.0
 """Off-peak."""
 
@@ -53,7 +55,7 @@ class Walk:
         self.own, self.other = servers
         self.given = given
         self.calls: list[CallEnded] = []
-        self.budget = Budget(10.0, path=":memory:", clock=lambda: NOON)
+        self.budget = Budget(10.0, path=":memory:", prices=PRICES, clock=lambda: NOON)
         self.metrics = Metrics()
         self.audit = AuditLog(given.folder / "audit")
 
@@ -214,7 +216,7 @@ async def test_a_check_of_answers_sees_every_kind_of_answer(walk: Walk, connect:
 
 @pytest.mark.parametrize(("way", "place"), [each for each in PLACES if each.values[0].billed])
 async def test_nothing_that_is_billed_is_sent_on_a_budget_that_is_used_up(walk: Walk, connect: Connect):
-    budget = Budget(1e-9, path=":memory:", clock=lambda: NOON)
+    budget = Budget(1e-9, path=":memory:", prices=PRICES, clock=lambda: NOON)
     client = connect(walk.own.base_url, api_key=KEY, budget=budget, listeners=[walk.listen], **walk.options())
     with pytest.raises(BudgetExceededError):
         await walk.go(client)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
+import wave
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,6 +181,15 @@ def message(text: str) -> dict[str, Any]:
 FIM = {"model": MODEL, "temperature": 0, "max_tokens": 16}
 
 
+def recording(seconds: float, rate: int = 8_000, channels: int = 1) -> bytes:
+    """Silence as a WAV file of 16-bit PCM."""
+    wire = io.BytesIO()
+    with wave.open(wire, "wb") as written:
+        written.setparams((channels, 2, rate, 0, "NONE", ""))
+        written.writeframes(bytes(round(seconds * rate) * 2 * channels))
+    return wire.getvalue()
+
+
 async def _entered(manager: Any) -> Any:
     async with manager as stream:
         async for _ in stream:
@@ -324,6 +335,18 @@ WAYS = [
     *_both(
         "tools.fetch",
         lambda r, text, _: r.fetch(f"https://example.org/?q={quote(text)}", extra_body={"note": text}),
+        family="tools",
+        billed=True,
+    ),
+    *_both(
+        "tools.ocr",
+        lambda r, text, _: r.ocr((f"{text}.txt", text.encode()), purpose="text_recognition"),
+        family="tools",
+        billed=True,
+    ),
+    *_both(
+        "tools.transcribe",
+        lambda r, text, _: r.transcribe((f"{text}.wav", recording(1.5))),
         family="tools",
         billed=True,
     ),

@@ -1,27 +1,35 @@
-"""``client.tools``: search and fetch."""
+"""``client.tools``: search, fetch, ocr and transcribe."""
 
 from __future__ import annotations
 
+import asyncio
+import mimetypes
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from deepseek_async.admission.tool_limits import FETCH_PATH, SEARCH_PATH
+from deepseek_async.admission.tool_limits import FETCH_PATH, OCR_PATH, SEARCH_PATH, TRANSCRIBE_PATH
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.codec.body import AnswerDecoder, MembersDecoder
+from deepseek_async.codec.multipart import Form
 from deepseek_async.codec.verdict import error_in
 from deepseek_async.errors import APIError, APIResponseValidationError
 from deepseek_async.quotation import quote
+from deepseek_async.resources.attachment import FileInput, attachment
 from deepseek_async.resources.connection import Connection, chosen_timeouts
 from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.route import Route, further, given
+from deepseek_async.resources.standalone import documents, recordings
+from deepseek_async.resources.standalone.documents import RecognitionPurpose, check_purpose, most_pages
 from deepseek_async.resources.standalone.patience import retry_of, timers
 from deepseek_async.resources.standalone.questions import fetch_request, search_request
+from deepseek_async.resources.standalone.recordings import seconds_of
+from deepseek_async.resources.unanswered import is_unanswered
 from deepseek_async.transport.watchdog import Timeouts
-from deepseek_async.types import FetchedPage, PaidAnswer, SearchResults
+from deepseek_async.types import FetchedPage, PaidAnswer, RecognizedDocument, SearchResults, Transcription
 from deepseek_async.types import fee as fees
-from deepseek_async.types.operation import FETCH, SEARCH
+from deepseek_async.types.operation import FETCH, OCR, SEARCH, TRANSCRIBE, Operation
 
 T = TypeVar("T", bound=PaidAnswer)
 
@@ -29,8 +37,16 @@ _SEARCH_SECONDS: Final = 30.0
 _FETCH_SECONDS: Final = 200.0
 """A fetch took 180 s at worst, in silence (public measurements of 2026-10)."""
 
+_OCR_SECONDS: Final = 300.0
+_OCR_SILENCE: Final = 60.0
+"""Line breaks come while a document is read."""
+_UPLOAD_SECONDS: Final = 600.0
+_TRANSCRIBE_SILENCE: Final = 60.0
+
 _decode_results: Final = MembersDecoder(SearchResults, "results").decode
 _decode_page: Final = AnswerDecoder(FetchedPage).decode
+_decode_document: Final = MembersDecoder(RecognizedDocument, "pages").decode
+_decode_transcription: Final = AnswerDecoder(Transcription).decode
 
 
 class Tools(Rawable):
@@ -106,6 +122,73 @@ class Tools(Rawable):
         )
         return await self._answer(call, _decode_page, "content")
 
+    async def ocr(
+        self,
+        file: FileInput,
+        *,
+        purpose: RecognitionPurpose,
+        timeout: float | Timeouts | None = None,
+    ) -> RecognizedDocument:
+        """Read a document, at most 180 s from the start of its upload; it is not stored.
+
+        - ``file``: a path, which is read as it is sent, bytes, an open binary file, or ``(filename, bytes)``. PDF,
+          Word, PowerPoint and pictures of 100 MiB and 1,000 pages at most, told by their content.
+        - ``purpose``: ``text_recognition``, or ``rich_layout_recognition`` for pages with their layout.
+
+        Look at ``cut_pages``: a page that ended by ``length`` is incomplete. Parts of 100 pages keep a second try
+        cheap. A document whose answer was lost is not sent again, because it may have been billed; the error has
+        ``may_exist`` set. Each attempt holds the fee of 1,000 pages, and of one for a picture, until the answer says
+        how many there were.
+
+        Raises InvalidRequestError for what is known to be refused, and for a file that changes while it is read.
+        """
+        check_purpose(purpose)
+        name, content = await asyncio.to_thread(attachment, file, documents.MAX_BYTES)
+        pages = await asyncio.to_thread(most_pages, name, content)
+        form = Form({"purpose": purpose}, name, content, _type_of(name))
+        call = self._upload(OCR, OCR_PATH, form, {fees.PAGE: pages}, _OCR_SECONDS, _OCR_SILENCE, timeout)
+        call.may_go_on = _is_unbegun
+        try:
+            return await self._answer(call, _decode_document, "pages")
+        except APIError as error:
+            error.may_exist = is_unanswered(error) or call.response is not None
+            raise
+
+    async def transcribe(self, file: FileInput, *, timeout: float | Timeouts | None = None) -> Transcription:
+        """The words of a recording of 120 s and 8 MiB at most; 21 languages are found by themselves.
+
+        ``file``: as for ``ocr``; 16-bit PCM in WAV, or Opus in Ogg, by its content. Of stereo one channel is heard,
+        the left.
+        Raises InvalidRequestError for what is known to be refused.
+        """
+        name, content = await asyncio.to_thread(attachment, file, recordings.MAX_BYTES)
+        seconds = await asyncio.to_thread(seconds_of, name, content)
+        form = Form({}, name, content, _type_of(name))
+        call = self._upload(
+            *(TRANSCRIBE, TRANSCRIBE_PATH, form, {fees.AUDIO_SECONDS: seconds}),
+            *(_UPLOAD_SECONDS + _TRANSCRIBE_SILENCE, _TRANSCRIBE_SILENCE, timeout),
+        )
+        return await self._answer(call, _decode_transcription, "text")
+
+    def _upload(  # noqa: PLR0917  one caller for each tool
+        self,
+        operation: Operation,
+        path: str,
+        form: Form,
+        most: Mapping[str, int],
+        seconds: float,
+        silence: float,
+        timeout: float | Timeouts | None,
+    ) -> Call:
+        connection = self._route.connection
+        return self._route.call(
+            *(operation, "POST", path),
+            form=form,
+            timeout=chosen_timeouts(timeout, timers(connection.timeouts, seconds, idle=silence)),
+            retry=retry_of(connection.retry),
+            fees=most,
+        )
+
     async def _answer(self, call: Call, decode: Callable[[bytes], T], needed: str) -> T:
         """The answer of ``call``, which has the ``needed`` field or is none, with what it cost."""
         answer: T = await self._route.answer(call, decode, partial(_fault_of, needed))
@@ -123,3 +206,13 @@ def _fault_of(needed: str, answer: PaidAnswer, headers: Mapping[str, str]) -> AP
     return error_in(answer, headers, now=time.time()) or APIResponseValidationError(
         f"the server's answer has no {needed}: {quote(answer.to_json())}",
     )
+
+
+def _is_unbegun(call: Call, failure: APIError) -> bool:
+    """Whether the service said that it has not begun: all else may have been read, and billed."""
+    failure.attempts = call.attempts
+    return call.response is None and not is_unanswered(failure)
+
+
+def _type_of(name: str) -> str:
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from deepseek_async.simulator.services import embeddings, images
 from deepseek_async.simulator.services.files import Files
 from deepseek_async.simulator.services.fine_tunes import FineTunes
+from deepseek_async.simulator.services.recognition import Recognition
 from deepseek_async.simulator.services.request import Outcome, ServiceRequest, WrongRequestError
 from deepseek_async.simulator.services.tools import Tools
 from deepseek_async.simulator.wire import refusals
@@ -23,6 +24,7 @@ class Desk:
         live_only = settings.live_only
         files = Files(any_purpose=not live_only)
         tunes = FineTunes(files.knows)
+        recognition = Recognition(settings.cut_every_page)
         tools = Tools(
             searches=settings.searches_per_second,
             fetches=settings.fetches_per_second,
@@ -39,6 +41,8 @@ class Desk:
             "delete_file": files.delete,
             "search": tools.search,
             "fetch": tools.fetch,
+            "ocr": recognition.ocr,
+            "transcribe": recognition.transcribe,
             "create_fine_tune": tunes.create,
             "list_fine_tunes": tunes.list,
             "retrieve_fine_tune": tunes.retrieve,

@@ -16,6 +16,7 @@ class Upload:
     filename: str
     content: bytes
     purpose: str
+    fields: tuple[str, ...] = ()  # names of all parts, in their order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,46 @@
+"""``deepseek-async transcribe``: the words of a recording."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+from cyclopts import Parameter
+
+from deepseek_async.cli.connection import Connection
+from deepseek_async.cli.terminal import harmless
+from deepseek_async.cli.tool_output import AsJson, say_fees, write_json
+
+if TYPE_CHECKING:
+    from deepseek_async.types import Transcription
+
+ABOUT: Final = "Write down what is said in a recording. Costs 0.39 yuan an hour."
+EXAMPLES: Final = """\
+For example:
+
+    deepseek-async transcribe memo.wav
+    deepseek-async transcribe memo.ogg --json | jq -r .text"""
+
+
+def transcribe(
+    file: Annotated[Path, Parameter(help="16-bit PCM in WAV or Opus in Ogg, of 120 s and 8 MiB at most.")],
+    *,
+    as_json: AsJson = False,
+    connection: Connection | None = None,
+) -> int:
+    from deepseek_async.cli.process import runner  # noqa: PLC0415
+
+    with runner() as loop:
+        heard = loop.run(_heard(connection or Connection(), file))
+    if as_json:
+        write_json(heard)
+    else:
+        sys.stdout.write(harmless(heard.text).rstrip("\n") + "\n")
+    say_fees(heard)
+    return 0
+
+
+async def _heard(connection: Connection, file: Path) -> Transcription:
+    async with connection.client() as client:
+        return await client.tools.transcribe(file)
