@@ -91,6 +91,17 @@ def simulate(
             help="Blocks, deltas, events, counters and fields that no client knows, mixed into messages.",
         ),
     ] = False,
+    web_shape: Annotated[
+        Literal["fields", "blocks", "links"],
+        Parameter(group=_ANSWERS, help="How searches are told on chat and responses: the true shape is not known."),
+    ] = "fields",
+    search_steps: Annotated[
+        PositiveInt, Parameter(group=_ANSWERS, help="Searches and pages of one search while the model thinks.")
+    ] = 3,
+    review_seconds: Annotated[
+        NonNegativeFloat,
+        Parameter(group=_ANSWERS, help="Between the last word and the end, with safety_check high."),
+    ] = 0.0,
     fault_rate: Annotated[NonNegativeFloat, Parameter(group=_FAULTS, help="Share of requests that go wrong.")] = 0.0,
     fault: Annotated[
         list[str] | None,
@@ -113,6 +124,9 @@ def simulate(
         on_miss=on_miss,
         anthropic_errors=anthropic_errors,
         unknown_blocks=unknown_blocks,
+        web_shape=web_shape,
+        search_steps=search_steps,
+        review_seconds=review_seconds,
         fault_rate=fault_rate,
         fault_kinds=fault or [],
     )

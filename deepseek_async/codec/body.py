@@ -11,7 +11,7 @@ import msgspec
 from deepseek_async.codec import finish_reason
 from deepseek_async.codec.reader import StreamReader
 from deepseek_async.codec.refusal import refusal_in_stream
-from deepseek_async.codec.repair import repaired
+from deepseek_async.codec.repair import repaired, with_blocks
 from deepseek_async.codec.sse import FIELDS, SSEDecoder
 from deepseek_async.errors import APIResponseValidationError
 from deepseek_async.quotation import quote
@@ -102,7 +102,7 @@ class AnswerDecoder(Generic[T]):
         try:
             self.decode_strictly(wire)
         except UNREADABLE:
-            return write(self._repaired(wire, []))
+            return write(with_blocks(read(wire), self._repaired(wire, [])))
         return wire
 
     def _repaired(self, wire: bytes, notes: list[str]) -> dict[str, Any]:

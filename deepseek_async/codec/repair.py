@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-from deepseek_async.codec.spelled import is_block, is_nothing, parted, text_of, without_blocks
+from deepseek_async.codec.spelled import holds_more, is_block, is_nothing, parted, text_of, without_blocks
 from deepseek_async.types.answer import OURS, Answer, Counters, counters_in
 from deepseek_async.types.json_text import write
 from deepseek_async.types.number_text import number_in
@@ -61,7 +61,20 @@ def repaired(loaded: Any, kind: type[msgspec.Struct], notes: list[str]) -> dict[
 def regular(answer: Answer) -> dict[str, Any]:
     """What ``answer`` says, with every field that the server sent, in the API's form."""
     said = answer.to_dict()
-    return repaired(said, type(answer), []) if answer.repaired else said
+    return with_blocks(said, repaired(said, type(answer), [])) if answer.repaired else said
+
+
+def with_blocks(sent: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
+    """``made``, with the contents that were ``sent`` in parts and have more than text in them, as they were."""
+    choices = sent.get("choices")
+    came = [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+    kept = made.get("choices") or []
+    for choice, other in zip(came, kept, strict=False) if len(came) == len(kept) else ():
+        message = choice.get("message")
+        content = message.get("content") if isinstance(message, dict) else None
+        if isinstance(content, list) and holds_more(content):
+            other["message"]["content"] = content
+    return made
 
 
 @cache

@@ -18,6 +18,7 @@ from typing import get_args
 import orjson
 
 from deepseek_async.simulator.faults import FaultKind
+from deepseek_async.simulator.model.web import SHAPES
 from deepseek_async.simulator.server import Simulator
 from deepseek_async.simulator.settings import OnMiss, SimulatorSettings
 
@@ -76,6 +77,10 @@ def parser() -> argparse.ArgumentParser:
     add("--unknown-blocks", action="store_true", help="mix what no client knows into messages")
     add("--no-prefix-cache", action="store_true", help="every prompt token misses the cache")
     add("--reasoning-replay", choices=("by-model", "required", "lenient"), default=plain.reasoning_replay)
+    add("--web-shape", choices=SHAPES, default=plain.web_shape, help="how searches are told on chat and responses")
+    add("--search-steps", type=int, default=plain.search_steps, metavar="N", help="of a search while thinking")
+    add("--uncounted-searches", action="store_true", help="the usage does not count searches and pages")
+    add("--review-seconds", type=float, default=plain.review_seconds, metavar="S", help="of safety_check high")
     add("--fault-rate", type=float, default=plain.fault_rate, metavar="P", help="probability of a fault")
     add("--fault", action="append", type=FaultKind, metavar="KIND", help="draw faults only from these kinds")
     add("--record-limit", type=int, default=1000, metavar="N", help="how many requests are remembered")
@@ -111,6 +116,10 @@ def settings_from(arguments: argparse.Namespace) -> SimulatorSettings:
         unknown_blocks=arguments.unknown_blocks,
         prefix_cache=not arguments.no_prefix_cache,
         reasoning_replay=arguments.reasoning_replay,
+        web_shape=arguments.web_shape,
+        search_steps=arguments.search_steps,
+        count_server_tools=not arguments.uncounted_searches,
+        review_seconds=arguments.review_seconds,
         fault_rate=arguments.fault_rate,
         fault_kinds=tuple(arguments.fault or ()),
         record_limit=arguments.record_limit,

@@ -37,6 +37,7 @@ _KEYS: Final = frozenset(
         "after",
         "finish_reason",
         "usage",
+        "fields",
         "times",
     )
 )
@@ -53,6 +54,7 @@ class ScriptedAnswer:
     tool_calls: tuple[ToolCall, ...] = ()
     finish_reason: str | None = None
     usage: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
     after: float = 0.0
     refusal: Refusal | None = None
     times: float = 1
@@ -70,6 +72,9 @@ class ScriptedAnswer:
 
     def instead_of(self, made: Answer, tools: Sequence[Mapping[str, Any]], chance: Draw, question: str) -> Answer:
         """The made-up answer with what is said in its place."""
+        return replace(self._answer(made, tools, chance, question), fields=self.fields)
+
+    def _answer(self, made: Answer, tools: Sequence[Mapping[str, Any]], chance: Draw, question: str) -> Answer:
         reasoning = made.reasoning if self.reasoning is None else self.reasoning or None
         if self.content is None and not self.tool_calls:
             return replace(made, reasoning=reasoning, finish_reason=self.finish_reason or made.finish_reason)
@@ -111,6 +116,7 @@ class Answers:
         after: float = 0.0,
         finish_reason: str | None = None,
         usage: Mapping[str, Any] | None = None,
+        fields: Mapping[str, Any] | None = None,
         chunks: Sequence[str] | None = None,
         times: int | None = None,
     ) -> None:
@@ -128,6 +134,7 @@ class Answers:
         - `status`: another than 200 refuses the request: `content` is what the error says, `parsed` the whole body,
           and `headers` come with it.
         - `after`: seconds before the headers. `finish_reason`, and the fields of `usage`, in place of the usual ones.
+        - `fields`: what the message has beside all that is known, whole and as a delta of a stream.
         - `times`: how many requests get it at most.
 
         Raises ValueError for what contradicts itself.
@@ -161,6 +168,7 @@ class Answers:
                 tool_calls=tuple(tool_calls),
                 finish_reason=finish_reason,
                 usage=usage or {},
+                fields=fields or {},
                 after=after,
                 refusal=None if status == _OK else _refusal(status, text, headers or {}, whole=parsed is not None),
                 times=(1 if when is None else float("inf")) if times is None else times,

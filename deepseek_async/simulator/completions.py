@@ -15,13 +15,27 @@ from deepseek_async.simulator.model.generation import Answer, answer_chat, answe
 from deepseek_async.simulator.model.prefix_cache import block_keys
 from deepseek_async.simulator.model.prompt import effort_of, last_user_text, render, render_fim, render_output
 from deepseek_async.simulator.model.tokens import UNIT, weigh
+from deepseek_async.simulator.model.web import Web, declared, steps_for
+from deepseek_async.simulator.services.tariff import nano_yuan
 from deepseek_async.simulator.wire import message_request, response_events, streaming, validation
+from deepseek_async.simulator.wire.delivery import Review
+from deepseek_async.simulator.wire.extension_request import (
+    UNSAFE_BEGINNING,
+    UNSAFE_OUTPUT,
+    is_reviewed,
+    offence,
+    title_of,
+    without_extensions,
+)
 from deepseek_async.simulator.wire.message_events import MessageFormat
 from deepseek_async.simulator.wire.response_request import UntranslatableError, chat_request
 from deepseek_async.simulator.wire.spoiling import altered, usage_place
 from deepseek_async.simulator.wire.streaming import Envelope
+from deepseek_async.simulator.wire.web_shapes import links_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from deepseek_async.simulator.answers import ScriptedAnswer
     from deepseek_async.simulator.exchange import Exchange
     from deepseek_async.simulator.faults import Fault
@@ -59,6 +73,7 @@ class Completion:
     logprobs: bool
     top_logprobs: int
     said: ScriptedAnswer | None = None
+    review_seconds: float = 0.0  # between the last word and the end, while the service looks the answer over
     hit_tokens: int = 0
     _envelope: Envelope | None = field(default=None)
     _usage: dict[str, Any] = field(default_factory=dict)
@@ -96,7 +111,14 @@ class Completion:
             reasoning_tokens=min(self.answer.reasoning_tokens, self.made(exchange)),
             nano_dollars=nano_dollars,
             usage_sent=exchange.delivery.ended and told and whole,
+            fees=self.fees,
+            nano_yuan=nano_yuan(self.fees),
         )
+
+    @property
+    def fees(self) -> Mapping[str, int]:
+        """What is paid by the piece: every search that was begun, whether or not anybody waited for the answer."""
+        return {} if self.answer.web is None else self.answer.web.fees
 
     def made(self, exchange: Exchange) -> int:
         """Tokens of the answer that were made: all, or those that had gone out when the other side left."""
@@ -107,6 +129,22 @@ class Completion:
         assert self._envelope is not None  # noqa: S101 - prepare comes first
         usage = None if usage_place(self._fault) == "missing" else self._usage
         return self.format.body(self._envelope, self.answer, usage)
+
+    def waiting(self, settings: SimulatorSettings) -> float:
+        """The seconds before the headers; a plain answer also takes the time that its tokens and its review take."""
+        seconds = settings.latency + (self.said.after if self.said is not None else 0.0)
+        if settings.latency_spread:
+            seconds += settings.latency_spread * self.chance.fraction()
+        if not self.stream:
+            seconds += self.review_seconds
+            if settings.tokens_per_second:
+                seconds += self.answer.completion_tokens / settings.tokens_per_second
+        return seconds
+
+    @property
+    def review(self) -> Review:
+        """A pause before what ends a stream; a response has one event for that, the others have two."""
+        return Review(self.review_seconds, 1 if self.format is RESPONSE else 2)
 
     def frames(self) -> list[bytes]:
         """The events of a stream, or the one body."""
@@ -127,12 +165,16 @@ class Chat:
 
     @staticmethod
     def problem(body: Any, settings: SimulatorSettings) -> Problem | None:
-        return validation.chat_problem(body, replay_required=_replay_required(body, settings))
+        asked = without_extensions(body)
+        problem = validation.chat_problem(asked, replay_required=_replay_required(asked, settings))
+        if problem is None and (found := offence(body)) is not None:
+            problem = validation.Problem(*found)
+        return problem
 
     @staticmethod
     def question(body: dict[str, Any]) -> str:
         """What the user asks."""
-        return last_user_text(body["messages"])
+        return last_user_text(without_extensions(body)["messages"])
 
     @staticmethod
     def completion(
@@ -141,6 +183,7 @@ class Chat:
         """Renders, counts and answers a valid request."""
         model = ACCEPTED[body["model"]]
         effort = effort_of(body)
+        extended, body = body, without_extensions(body)
         prompt = render(body, model, effort)
         chance = draw(settings.seed, prompt)
         prompt_tokens = -(-weigh(prompt) // UNIT)
@@ -157,8 +200,9 @@ class Chat:
         )
         if said is not None:
             answer = said.instead_of(answer, body.get("tools") or (), chance, Chat.question(body))
+        answer = _extended(answer, extended, settings, chance, thinking=effort is not None)
         return _completion(
-            body,
+            extended,
             settings,
             said=said,
             model=model,
@@ -311,9 +355,29 @@ def _completion(
         said=said,
         chance=chance,
         format=format_,
+        review_seconds=settings.review_seconds if is_reviewed(body) else 0.0,
         logprobs=logprobs is not None and logprobs is not False,
         top_logprobs=(body.get("top_logprobs") or 0) if format_ is not TEXT else (logprobs or 0),
     )
+
+
+def _extended(
+    answer: Answer, body: dict[str, Any], settings: SimulatorSettings, chance: Draw, *, thinking: bool
+) -> Answer:
+    """The answer with what was asked for beside it: a search, a title; refused, if its review takes offence."""
+    question = Chat.question(body)
+    tools = declared(body)
+    if tools and not answer.calls:
+        steps = steps_for(tools, question, chance, thinking=thinking, most=settings.search_steps)
+        if steps:
+            web = Web(steps, settings.web_shape, settings.count_server_tools)
+            answer = replace(answer, web=web, content=(*answer.content, *links_of(web)))
+    if is_reviewed(body) and (UNSAFE_OUTPUT in question or UNSAFE_BEGINNING in question):
+        kept = answer.content if UNSAFE_OUTPUT in question else answer.content[: len(answer.content) // 2]
+        return replace(answer, content=kept, finish_reason="content_filter")
+    if answer.finish_reason in ("length", "content_filter"):
+        return answer
+    return replace(answer, title=title_of(body, question))
 
 
 def _replay_required(body: Any, settings: SimulatorSettings) -> bool:

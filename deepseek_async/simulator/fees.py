@@ -52,6 +52,14 @@ class Fees:
             self._under_way[key] -= 1
             self.bill(exchange, fees, name)
 
+    def pay(self, exchange: Exchange, fees: Mapping[str, int]) -> int:
+        """Takes them from the balance; returns them in billionths of a dollar."""
+        if not fees:
+            return 0
+        dollars = nano_dollars(fees)
+        self._balances.pay(exchange.account, nano_yuan(fees) if self._in_yuan else dollars)
+        return dollars
+
     def bill(self, exchange: Exchange, fees: Mapping[str, int], name: str) -> None:
         """One request that was worked on, whether or not anybody waited for the end."""
         bill = Bill(
@@ -68,5 +76,5 @@ class Fees:
             fees=fees,
             nano_yuan=nano_yuan(fees),
         )
-        self._balances.pay(exchange.account, bill.nano_yuan if self._in_yuan else bill.nano_dollars)
+        self.pay(exchange, fees)
         self._ledger.add(bill)

@@ -27,7 +27,16 @@ from deepseek_async.simulator.services.desk import Desk
 from deepseek_async.simulator.services.request import Binary, Charged, ServiceRequest, Upload
 from deepseek_async.simulator.settings import SimulatorSettings
 from deepseek_async.simulator.wire import refusals
-from deepseek_async.simulator.wire.delivery import Ending, Tempo, deliver, end_connection, plan, sliced
+from deepseek_async.simulator.wire.delivery import (
+    NO_REVIEW,
+    Ending,
+    Review,
+    Tempo,
+    deliver,
+    end_connection,
+    plan,
+    sliced,
+)
 from deepseek_async.simulator.wire.message_request import chat_name
 from deepseek_async.simulator.wire.refusals import JSON, Refusal
 from deepseek_async.simulator.wire.validation import Problem
@@ -276,9 +285,11 @@ class Simulator:
             hit = self._cache.hit_tokens(completion.blocks[:whole_blocks])
         completion.prepare(exchange.fault, hit, self._responses.next_id(), int(time.time()))
         try:
-            await self._wait(completion)
+            if seconds := completion.waiting(self.settings):
+                await asyncio.sleep(seconds)
             if completion.stream or exchange.fault is not None or self._tempo.queue_seconds:
-                return await self._deliver(exchange, completion.frames(), stream=completion.stream)
+                frames, review = completion.frames(), completion.review
+                return await self._deliver(exchange, frames, stream=completion.stream, review=review)
             exchange.delivery.ended = True
             return self._whole(exchange, completion.body)
         finally:
@@ -286,20 +297,10 @@ class Simulator:
             hit, output = completion.hit_tokens, completion.made(exchange)
             miss = completion.prompt_tokens - hit
             cost = self._balances.charge(exchange.account, completion.model, hit=hit, miss=miss, output=output)
+            cost += self._fees.pay(exchange, completion.fees)
             self.ledger.add(completion.bill(exchange, cost))
             if completion.blocks:
                 self._cache.remember(completion.blocks)
-
-    async def _wait(self, completion: Completion) -> None:
-        """The time before the headers; a plain answer also takes the time its tokens take."""
-        settings = self.settings
-        seconds = settings.latency + (completion.said.after if completion.said is not None else 0.0)
-        if settings.latency_spread:
-            seconds += settings.latency_spread * completion.chance.fraction()
-        if self._tempo.token_seconds and not completion.stream:
-            seconds += self._tempo.token_seconds * completion.answer.completion_tokens
-        if seconds:
-            await asyncio.sleep(seconds)
 
     # Everything else
 
@@ -375,13 +376,15 @@ class Simulator:
             refusal = refusals.in_anthropic_form(refusal)
         return self._responses.refusing(refusal)
 
-    async def _deliver(self, exchange: Exchange, frames: list[bytes], *, stream: bool) -> web.StreamResponse:
+    async def _deliver(
+        self, exchange: Exchange, frames: list[bytes], *, stream: bool, review: Review = NO_REVIEW
+    ) -> web.StreamResponse:
         response = self._responses.streaming(events=stream)
         await response.prepare(exchange.request)
         self._answered(exchange.record, _OK)
         pieces = frames if stream else sliced(b"".join(frames))
         exchange.delivery.size = sum(map(len, pieces))
-        steps = plan(pieces, exchange.fault, self._tempo, stream=stream)
+        steps = plan(pieces, exchange.fault, self._tempo, stream=stream, review=review)
         await deliver(response, steps, exchange.request.transport, exchange.delivery)
         self._counters.served += exchange.delivery.ended
         return response

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
+from deepseek_async.simulator.model.web import SHAPES, WebShape
+
 if TYPE_CHECKING:
     from decimal import Decimal
 
@@ -72,6 +74,14 @@ class SimulatorSettings:
     anthropic_errors: bool = False
     unknown_blocks: bool = False
 
+    # The service's own tools: in which shape chat and responses tell of them (the true one is not documented), how
+    # many steps a search takes while the model thinks, and whether the usage counts them.
+    web_shape: WebShape = "fields"
+    search_steps: int = 3
+    count_server_tools: bool = True
+    # With `safety_check` high: how long the whole answer is reviewed before it ends.
+    review_seconds: float = 0.0
+
     # Chance.
     fault_rate: float = 0.0
     fault_kinds: tuple[FaultKind, ...] = ()  # empty = every kind that ends by itself
@@ -89,6 +99,8 @@ class SimulatorSettings:
             raise ValueError(f"answer_tokens must be at least 1, got {self.answer_tokens}")
         if self.on_miss not in get_args(OnMiss):
             raise ValueError(f"on_miss must be answer or error, got {self.on_miss!r}")
+        if self.web_shape not in SHAPES:
+            raise ValueError(f"web_shape must be one of {', '.join(SHAPES)}, got {self.web_shape!r}")
         if not 0.0 <= self.answer_spread <= 1.0:
             raise ValueError(f"answer_spread is a fraction of the mean, got {self.answer_spread}")
         negative = [
@@ -99,6 +111,8 @@ class SimulatorSettings:
                 "tokens_per_second",
                 "queue_seconds",
                 "reasoning_tokens",
+                "search_steps",
+                "review_seconds",
             )
             if getattr(self, name) < 0
         ]

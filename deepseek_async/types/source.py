@@ -34,9 +34,12 @@ class Source(msgspec.Struct, frozen=True, gc=False):
 def sources_in(answer: Mapping[str, Any], text: str = "") -> list[Source]:
     """The sources of an ``answer``, given as the server sent it; ``text`` is what it says in words."""
     found = list(_named(answer))
-    if not found and text and has_steps(answer):
-        found = [Source(link[2], link[1]) for link in _LINK.finditer(text)]
-    titles = {source.url: source.title for source in reversed(found) if source.title}
+    linked = (
+        [Source(link[2], link[1]) for link in _LINK.finditer(text)] if found or (text and has_steps(answer)) else []
+    )
+    # The text may name a page that was only opened.
+    titles = {source.url: source.title for source in reversed((*found, *linked)) if source.title}
+    found = found or linked
     quoted = {source.url for source in found if source.quoted}
     # Each once; without a quotation only if there is none of the same page.
     return list(

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from deepseek_async.simulator.model.prompt import last_user_text
 from deepseek_async.simulator.model.schema_values import value_for
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from deepseek_async.simulator.model.draw import Draw
+    from deepseek_async.simulator.model.web import Web
 
 _SCHEMA = re.compile(r"\bschema\b[^{]{0,40}\{", re.IGNORECASE)
 
@@ -66,6 +69,9 @@ class Answer:
     content: tuple[str, ...]
     calls: tuple[Call, ...]
     finish_reason: str
+    web: Web | None = None
+    title: str | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)  # what a message has beside all that is known
 
     @property
     def reasoning_tokens(self) -> int:

@@ -54,7 +54,20 @@ class Tempo:
     token_seconds: float = 0.0
 
 
-def plan(frames: list[bytes], fault: Fault | None, tempo: Tempo, *, stream: bool) -> Iterator[Step]:
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A pause before the last frames, while the service looks a whole answer over."""
+
+    seconds: float = 0.0
+    last: int = 0
+
+
+NO_REVIEW = Review()
+
+
+def plan(
+    frames: list[bytes], fault: Fault | None, tempo: Tempo, *, stream: bool, review: Review = NO_REVIEW
+) -> Iterator[Step]:
     """All steps of one answer. Frames are the events of a stream, or slices of a plain body."""
     queued = tempo.queue_seconds
     if fault is not None and fault.kind is FaultKind.QUEUE:
@@ -64,6 +77,10 @@ def plan(frames: list[bytes], fault: Fault | None, tempo: Tempo, *, stream: bool
         yield from _keep_alives(idle, tempo.keep_alive_interval, queued)
     if fault is not None and fault.kind is not FaultKind.QUEUE:
         yield from _spoiled(frames, fault, tempo, idle)
+    elif review.seconds:
+        yield from _paced(frames[: -review.last], tempo)
+        yield Pause(review.seconds)
+        yield from _paced(frames[-review.last :], tempo)
     else:
         yield from _paced(frames, tempo)
 

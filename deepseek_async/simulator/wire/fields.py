@@ -277,6 +277,8 @@ CHAT_FIELDS: Fields = {
     "n": Field(_unsigned(8)),
     "seed": Field(_unsigned(64)),
     "parallel_tool_calls": Field(_flag),
+    "safety_check": Field(_struct("ChatCompletionSafetyCheck", {"level": Field(_text)})),
+    "title": Field(_struct("ChatCompletionTitle", {"enabled": Field(_flag)})),
 }
 FIM_FIELDS: Fields = {
     "prompt": Field(_text, required=True),

@@ -75,9 +75,10 @@ class MessageFormat:
 
     def _ending(self, answer: Answer) -> dict[str, Any]:
         reason = _REASONS.get(answer.finish_reason, answer.finish_reason)
+        title = {} if answer.title is None else {"title": answer.title}
         if reason == "end_turn" and self.stop_sequence is not None:
-            return {"stop_reason": "stop_sequence", "stop_sequence": self.stop_sequence}
-        return {"stop_reason": reason, "stop_sequence": None}
+            return {"stop_reason": "stop_sequence", "stop_sequence": self.stop_sequence, **title}
+        return {"stop_reason": reason, "stop_sequence": None, **title}
 
     def _content(self, envelope: Envelope, answer: Answer) -> Iterator[dict[str, Any]]:
         if answer.reasoning is not None:

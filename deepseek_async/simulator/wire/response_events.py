@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from deepseek_async.simulator.wire import web_shapes
+
 if TYPE_CHECKING:
     from deepseek_async.simulator.model.generation import Answer
     from deepseek_async.simulator.wire.streaming import Envelope, UsagePlace
@@ -58,6 +60,11 @@ def _item_events(index: int, item: dict[str, Any], answer: Answer) -> Iterator[d
         yield {"type": "response.output_item.added", "output_index": index, "item": {**started, "arguments": ""}}
         yield from ({"type": f"{name}.delta", **place, "delta": fragment} for fragment in call.fragments)
         yield {"type": f"{name}.done", **place, "name": call.name, "arguments": call.arguments}
+    elif item["type"] not in ("reasoning", "message"):
+        yield {"type": "response.output_item.added", "output_index": index, "item": started}
+        if item["type"] == "web_search_call":
+            for state in ("in_progress", "searching", "completed"):
+                yield {"type": f"response.web_search_call.{state}", **place}
     else:
         part = item["content"][0]
         name = f"response.{part['type']}"
@@ -92,6 +99,7 @@ def _response(envelope: Envelope, answer: Answer, usage: dict[str, Any] | None) 
         "tools": [],
         "metadata": {},
         "usage": None if usage is None else _usage(usage),
+        **({} if answer.title is None else {"title": answer.title}),
     }
 
 
@@ -100,8 +108,12 @@ def _output(envelope: Envelope, answer: Answer, status: str) -> Iterator[dict[st
     if answer.reasoning is not None:
         said = {"type": "reasoning_text", "text": "".join(answer.reasoning)}
         yield {"type": "reasoning", "id": f"rs_{number}", "summary": [], "content": [said]}
+    web = answer.web
+    if web is not None:
+        yield from web_shapes.items(web, number)
     if answer.content:
-        spoken = {"type": "output_text", "text": "".join(answer.content), "annotations": []}
+        cited = web_shapes.citations(web, nested=False) if web is not None and web.shape != "links" else []
+        spoken = {"type": "output_text", "text": "".join(answer.content), "annotations": cited, **answer.fields}
         message = {"type": "message", "id": f"msg_{number}", "status": status}
         yield {**message, "role": "assistant", "content": [spoken]}
     for index, call in enumerate(answer.calls):
@@ -119,4 +131,5 @@ def _usage(usage: dict[str, Any]) -> dict[str, Any]:
             "reasoning_tokens": usage.get("completion_tokens_details", {}).get("reasoning_tokens", 0)
         },
         "total_tokens": usage["total_tokens"],
+        **{name: usage[name] for name in ("server_tool_use",) if name in usage},
     }

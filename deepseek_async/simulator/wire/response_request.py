@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from deepseek_async.simulator.model.web import TOOLS
+
+_SERVED = ("server_tool_use", "web_search_tool_result")
 _TEXTS = ("input_text", "output_text", "text")
 
 
@@ -30,6 +33,8 @@ def chat_request(body: Any) -> dict[str, Any]:
         "tools": [_tool(tool) for tool in body.get("tools") or ()] or None,
         "tool_choice": _choice(body.get("tool_choice")),
         "user_id": body.get("user_id"),
+        "safety_check": body.get("safety_check"),
+        "title": body.get("title"),
     }
     if wanted.get("type") in ("json_object", "json_schema"):
         made["response_format"] = {"type": "json_object"}
@@ -65,6 +70,8 @@ def _messages(given: Any) -> list[dict[str, Any]]:
     for item in given:
         if not isinstance(item, dict):
             raise UntranslatableError("every item of 'input' must be an object")
+        if _is_served(item.get("type")):
+            continue
         match item.get("type", "message"):
             case "reasoning":
                 thought = "".join(part.get("text", "") for part in item.get("content") or ())
@@ -78,13 +85,25 @@ def _messages(given: Any) -> list[dict[str, Any]]:
                 output = item.get("output")
                 messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": output})
             case "message":
-                role = "system" if item.get("role") == "developer" else item.get("role")
-                messages.append({"role": role, "content": _content(item.get("content"))})
+                messages.append({"role": _role(item.get("role")), "content": _content(item.get("content"))})
             case other:
                 raise UntranslatableError(f"items of type {other!r} are not supported")
         if thought is not None and messages[-1]["role"] == "assistant":
             messages[-1]["reasoning_content"], thought = thought, None
     return messages
+
+
+def _is_served(kind: Any) -> bool:
+    """Whether the service ran what stands here, and finds by itself what belongs to it."""
+    return isinstance(kind, str) and (kind in _SERVED or "search_call" in kind)
+
+
+def _role(given: Any) -> Any:
+    if given == "latest_reminder":
+        raise UntranslatableError(
+            "unknown variant `latest_reminder`, expected one of `user`, `assistant`, `system`, `developer`"
+        )
+    return "system" if given == "developer" else given
 
 
 def _content(given: Any) -> Any:
@@ -102,6 +121,8 @@ def _tool(given: Any) -> Any:
     """Here the function's fields stand beside its type."""
     if not isinstance(given, dict):
         raise UntranslatableError("every tool must be an object")
+    if given.get("type") in TOOLS:
+        return given
     function = {name: value for name, value in given.items() if name != "type" and value is not None}
     return {"type": given.get("type"), "function": function}
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
+from deepseek_async.simulator.wire import web_shapes
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -48,6 +50,8 @@ def usage_of(answer: Answer, prompt_tokens: int, hit_tokens: int) -> dict[str, A
         usage["completion_tokens_details"] = {"reasoning_tokens": len(answer.reasoning)}
     usage["prompt_cache_hit_tokens"] = hit_tokens
     usage["prompt_cache_miss_tokens"] = prompt_tokens - hit_tokens
+    if answer.web is not None and answer.web.steps and answer.web.counted:
+        usage |= web_shapes.counters(answer.web)
     return usage
 
 
@@ -81,6 +85,11 @@ def completion_body(envelope: Envelope, answer: Answer, usage: dict[str, Any] | 
             }
             for index, call in enumerate(answer.calls)
         ]
+    if answer.web is not None:
+        message |= web_shapes.in_message(answer, answer.web)
+    if answer.title is not None:
+        message["title"] = answer.title
+    message |= answer.fields
     logprobs = None
     if envelope.logprobs:
         logprobs = {"content": [_logprob(piece, envelope.top_logprobs) for piece in answer.content]}
@@ -114,6 +123,8 @@ def completion_events(
     close = b',"reasoning_content":null' if thinking else b""
     opening = b'{"role":"assistant","content":' + (b'null,"reasoning_content":""' if thinking else b'""')
     events = [head + opening + tail]
+    before, after = ([], []) if answer.web is None else web_shapes.deltas(answer.web)
+    events += [head + orjson.dumps(delta)[:-1] + tail for delta in before]
     if envelope.logprobs:
         events += _with_logprobs(envelope, answer, head, close, tail)
     else:
@@ -127,7 +138,11 @@ def completion_events(
         events.append(start + b'"id":"%b","type":"function","function":%b}]' % (call.id.encode(), function) + tail)
         start += b'"function":{"arguments":'
         events += [start + _encoded(fragment) + b"}}]" + tail for fragment in call.fragments]
-    finish = b'{"content":""' + close + b'},"logprobs":null,"finish_reason":%b}]' % _encoded(answer.finish_reason)
+    further: list[dict[str, Any]] = [*after, *({name: value} for name, value in answer.fields.items())]
+    events += [head + orjson.dumps(delta)[:-1] + tail for delta in further]
+    title = b"" if answer.title is None else b',"title":' + orjson.dumps(answer.title)
+    closing = close + title + b'},"logprobs":null,"finish_reason":%b}]' % _encoded(answer.finish_reason)
+    finish = b'{"content":""' + closing
     events += _endings(
         envelope,
         "chat.completion.chunk",
