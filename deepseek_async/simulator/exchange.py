@@ -10,7 +10,7 @@ from aiohttp import web
 
 from deepseek_async.simulator.services.request import Upload
 from deepseek_async.simulator.wire import refusals
-from deepseek_async.simulator.wire.delivery import Delivery
+from deepseek_async.simulator.wire.delivery import NO_REVIEW, Delivery, Review
 from deepseek_async.simulator.wire.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Exchange:
     fault: Fault | None = None
     account: str = ""
     delivery: Delivery = field(default_factory=Delivery)
+    review: Review = NO_REVIEW
 
     @property
     def authorization(self) -> str | None:

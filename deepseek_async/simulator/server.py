@@ -28,9 +28,7 @@ from deepseek_async.simulator.services.request import Binary, Charged, ServiceRe
 from deepseek_async.simulator.settings import SimulatorSettings
 from deepseek_async.simulator.wire import refusals
 from deepseek_async.simulator.wire.delivery import (
-    NO_REVIEW,
     Ending,
-    Review,
     Tempo,
     deliver,
     end_connection,
@@ -288,8 +286,8 @@ class Simulator:
             if seconds := completion.waiting(self.settings):
                 await asyncio.sleep(seconds)
             if completion.stream or exchange.fault is not None or self._tempo.queue_seconds:
-                frames, review = completion.frames(), completion.review
-                return await self._deliver(exchange, frames, stream=completion.stream, review=review)
+                exchange.review = completion.review
+                return await self._deliver(exchange, completion.frames(), stream=completion.stream)
             exchange.delivery.ended = True
             return self._whole(exchange, completion.body)
         finally:
@@ -376,15 +374,13 @@ class Simulator:
             refusal = refusals.in_anthropic_form(refusal)
         return self._responses.refusing(refusal)
 
-    async def _deliver(
-        self, exchange: Exchange, frames: list[bytes], *, stream: bool, review: Review = NO_REVIEW
-    ) -> web.StreamResponse:
+    async def _deliver(self, exchange: Exchange, frames: list[bytes], *, stream: bool) -> web.StreamResponse:
         response = self._responses.streaming(events=stream)
         await response.prepare(exchange.request)
         self._answered(exchange.record, _OK)
         pieces = frames if stream else sliced(b"".join(frames))
         exchange.delivery.size = sum(map(len, pieces))
-        steps = plan(pieces, exchange.fault, self._tempo, stream=stream, review=review)
+        steps = plan(pieces, exchange.fault, self._tempo, stream=stream, review=exchange.review)
         await deliver(response, steps, exchange.request.transport, exchange.delivery)
         self._counters.served += exchange.delivery.ended
         return response
