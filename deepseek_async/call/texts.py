@@ -17,7 +17,9 @@ from deepseek_async.call.stream import (
 from deepseek_async.codec.body import decode_completion
 from deepseek_async.codec.messages import decode_message
 from deepseek_async.codec.repair import regular
+from deepseek_async.codec.undeclared import ChunkFields, further_of, rewritten
 from deepseek_async.content import ContentFilter, HoldBack, Verdict
+from deepseek_async.content.texts import copied
 from deepseek_async.errors import APIError, ContentBlockedError
 from deepseek_async.types import (
     Answer,
@@ -87,6 +89,8 @@ class ChoiceTexts:
             if isinstance(chunk, ChatCompletionChunk):
                 for choice in chunk.choices:
                     await self._chat(choice)
+                if chunk.undeclared is not None:
+                    await self._undeclared(chunk.undeclared)
             elif isinstance(chunk, Completion):
                 for piece in chunk.choices:
                     text = await self._let_out(piece.index, "text", piece.text, last=piece.finish_reason is not None)
@@ -96,6 +100,7 @@ class ChoiceTexts:
 
     def rewrite(self, answer: Any) -> Any:
         """See ``Passing.rewrite``."""
+        further = further_of(answer) if isinstance(answer, ChatCompletion) and answer._wire else None  # noqa: SLF001
         answer._wire = b""  # noqa: SLF001
         if answer.usage is not None:
             answer.usage = answer.usage.detached()
@@ -111,6 +116,12 @@ class ChoiceTexts:
                 if (message.content, message.reasoning_content) != came:
                     choice.logprobs = None
                 choice._origin = message._origin = None  # noqa: SLF001
+            if further is not None:
+                # Whole, because a secret may have come in pieces.
+                allowed, places = copied(further)
+                for place in places:
+                    place.put(self._content.built_in(place.text, self._verdict))
+                return rewritten(answer, allowed)
         elif isinstance(answer, Completion):
             for piece in answer.choices:
                 text = self._let_out_of(piece.index, "text", piece.text) or ""
@@ -118,6 +129,17 @@ class ChoiceTexts:
                     piece.text, piece.logprobs = text, None
                 piece._origin = None  # noqa: SLF001
         return answer
+
+    async def _undeclared(self, came: ChunkFields) -> None:
+        """Look through what nobody declared, piece by piece. Raises ContentBlockedError."""
+        came.fields = await self._content.answer(came.fields, self._verdict)
+        for choice in came.choices:
+            choice.fields = await self._content.answer(choice.fields, self._verdict)
+            choice.delta = await self._content.answer(choice.delta, self._verdict)
+            choice.blocks = await self._content.answer(choice.blocks, self._verdict)
+            for call in choice.calls:
+                call.fields = await self._content.answer(call.fields, self._verdict)
+                call.function = await self._content.answer(call.function, self._verdict)
 
     async def _chat(self, choice: ChunkChoice) -> None:
         delta, last = choice.delta, choice.finish_reason is not None

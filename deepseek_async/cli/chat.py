@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 
@@ -28,6 +28,7 @@ For example:
 
     deepseek-async chat --system 'Answer in one sentence.'
     deepseek-async chat 'Why is the sky blue?' --thinking off > answer.txt
+    deepseek-async chat 'What happened in Oslo today?' --search --thinking off
     git diff | deepseek-async chat --system 'Write a commit message.'"""
 
 
@@ -37,6 +38,17 @@ def chat(
     model: Annotated[str | None, Parameter(help="Default: deepseek-flash.")] = None,
     system: Annotated[str | None, Parameter(help="What the model is told before the conversation.")] = None,
     thinking: Annotated[Thinking | None, Parameter(help="Reasoning; the API's default is on.")] = None,
+    search: Annotated[
+        bool,
+        Parameter(
+            negative=(),
+            show_default=False,
+            help="Let the service search the web and read pages; each is paid for, and with thinking there are many.",
+        ),
+    ] = False,
+    safety_check: Annotated[
+        Literal["high", "low"] | None, Parameter(help="How the service checks contents; it may withdraw an answer.")
+    ] = None,
     raw: Annotated[
         bool,
         Parameter(negative=(), show_default=False, help="Into a file or pipe: control characters as they came."),
@@ -58,6 +70,10 @@ def chat(
 
     client = (connection or Connection()).client()
     parameters: dict[str, Any] = {"model": model or DEFAULT_MODEL, **thinking_parameter(thinking)}
+    if search:
+        parameters["tools"] = [{"type": kind} for kind in ("deepseek_web_search", "deepseek_read_url")]
+    if safety_check is not None:
+        parameters["safety_check"] = safety_check
     history = History(system)
     if prompt is not None:
         return ask_once(client, history, parameters, prompt, raw=raw)

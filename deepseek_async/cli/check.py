@@ -24,9 +24,10 @@ from deepseek_async.errors import (
 
 if TYPE_CHECKING:
     from deepseek_async.client import AsyncDeepSeek
+    from deepseek_async.types import ModelList
 
 ABOUT: Final = """\
-Check versions, limits, key, address and balance; say what to do.
+Check versions, limits, key, address, models and balance; say what to do.
 
 Exit codes: 0 nothing failed (warnings may remain) · 1 something failed."""
 EXAMPLES: Final = """\
@@ -34,6 +35,9 @@ For example:
 
     deepseek-async check
     deepseek-async check --concurrency 2500 --base-url http://127.0.0.1:8000"""
+
+_FIELDS: Final = frozenset({"created", "input_modalities", "output_modalities", "effort"})
+"""What else the live service has said of a model since September 2026, and other servers say."""
 
 _SECONDS: Final = 15.0
 _STAND_IN: Final = "sk-none"
@@ -167,7 +171,28 @@ async def _check_service(found: Findings, client: AsyncDeepSeek, *, has_key: boo
         if not has_key:
             return
         found.ok("key", f"accepted; models: {', '.join(model.id for model in listed.data) or 'none'}")
+        _check_news(found, listed)
         await _check_balance(found, client)
+
+
+def _check_news(found: Findings, listed: ModelList) -> None:
+    """What the service has that this version does not know: it can be used, but is neither checked nor priced."""
+    from deepseek_async.pricing import price_table  # noqa: PLC0415
+    from deepseek_async.types import Model  # noqa: PLC0415
+    from deepseek_async.types.answer import fields_of  # noqa: PLC0415
+
+    table, known = price_table(), fields_of(Model).keys() | _FIELDS
+    models = {model.id for model in listed.data} - table.prices.keys() - table.aliases.keys()
+    fields = {name for model in listed.data for name in model.to_dict()} - known
+    news = [
+        f"{what} {', '.join(sorted(names))}"
+        for what, names in (("models", models), ("fields of models", fields))
+        if names
+    ]
+    if news:
+        found.warn(
+            "news", f"not known to deepseek-async {__version__}: {'; '.join(news)}. A newer version may know them"
+        )
 
 
 async def _check_balance(found: Findings, client: AsyncDeepSeek) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
+from deepseek_async.call.stream.deltas import ReasoningDelta, StreamEvent, TextDelta
+from deepseek_async.call.stream.steps import Reading, Reviewing, Searching
 from deepseek_async.cli.process import runner
 from deepseek_async.cli.screen import Screen
 from deepseek_async.cli.terminal import say
@@ -16,7 +18,7 @@ from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.errors import AuthenticationError, ConfigurationError, DeepSeekError
 from deepseek_async.figures import dollars, duration
 from deepseek_async.pricing import price_table
-from deepseek_async.types import ChatCompletion, CompletionUsage
+from deepseek_async.types import ChatCompletion, ChatCompletionMessage, CompletionUsage
 
 _CUT_OFF: Final = " […cut off here]"
 _HOPELESS: Final = (AuthenticationError, ConfigurationError)
@@ -29,7 +31,7 @@ class History:
 
     def __init__(self, system: str | None) -> None:
         self._system = system
-        self.messages: list[dict[str, str]] = []
+        self.messages: list[Any] = []
         self.forget()
 
     def forget(self) -> None:
@@ -40,9 +42,9 @@ class History:
         """The user's turn."""
         self.messages.append({"role": "user", "content": prompt})
 
-    def answered(self, text: str) -> None:
-        """The model's turn, whole."""
-        self.messages.append({"role": "assistant", "content": text})
+    def answered(self, answer: str | ChatCompletionMessage) -> None:
+        """The model's turn, whole: its own message, in which its searches are, or a text."""
+        self.messages.append({"role": "assistant", "content": answer} if isinstance(answer, str) else answer)
 
     def broken(self, text: str) -> bool:
         """The model's turn ended early. False if nothing of it was seen: the question is then taken back.
@@ -150,16 +152,37 @@ async def _answer(client: AsyncDeepSeek, history: History, parameters: Mapping[s
     began, started = time.time(), time.monotonic()
     try:
         async with client.chat.completions.stream(messages=history.messages, **parameters) as stream:
-            async for chunk in stream:
-                for choice in chunk.choices:
-                    screen.reason(choice.delta.reasoning_content)
-                    screen.answer(choice.delta.content)
+            async for event in stream.events():
+                _show(screen, event)
             completion = stream.completion
     finally:
         # Also after Ctrl-C or a fault: what follows must not stand in the middle of the answer's last line.
         screen.end()
-    history.answered(screen.text)
+    if completion.refused:
+        # What the service does not stand by is no part of the conversation.
+        history.broken("")
+        say("the service withdrew this answer: its check of contents refuses it; the question is taken back")
+    else:
+        history.answered(completion.choices[0].message if completion.choices else screen.text)
+        for source in completion.sources:
+            screen.note(f"{source.title or source.url}: {source.url}")
     _show_figures(screen, completion, began, time.monotonic() - started)
+
+
+def _show(screen: Screen, event: StreamEvent) -> None:
+    match event:
+        case TextDelta(text):
+            screen.answer(text)
+        case ReasoningDelta(text):
+            screen.reason(text)
+        case Searching():
+            screen.note(f"searching: {', '.join(event.queries) or '…'}")
+        case Reading():
+            screen.note(f"reading: {event.url or '…'}")
+        case Reviewing():
+            screen.note("the service reviews the answer")
+        case _:
+            pass
 
 
 def _show_figures(screen: Screen, completion: ChatCompletion, began: float, seconds: float) -> None:

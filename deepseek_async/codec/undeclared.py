@@ -15,6 +15,7 @@ from deepseek_async.codec.spelled import holds_more, without_blocks
 from deepseek_async.types import (
     ChatCompletion,
     ChatCompletionChunk,
+    ChatCompletionMessage,
     ChoiceDelta,
     ChunkChoice,
     FunctionDelta,
@@ -213,3 +214,29 @@ def _lay_in(body: Any, further: Any) -> None:
                 _lay_in(member, fields)
         else:
             body[name] = value
+
+
+_MESSAGE: Final = frozenset(fields_of(ChatCompletionMessage))
+_WHOLE: Final = frozenset(fields_of(ChatCompletion))
+
+
+def further_of(completion: ChatCompletion) -> Fields:
+    """What ``completion`` has beside its declared fields, as ``rewritten`` takes it; its content is text by now."""
+    told = completion.to_dict()
+    choices = []
+    for choice in told.get("choices") or ():
+        message = choice.get("message") or {}
+        calls = [_of_whole_call(call) for call in message.get("tool_calls") or ()]
+        said = {name: value for name, value in message.items() if name not in _MESSAGE}
+        kept = {name: value for name, value in choice.items() if name not in {*_CHOICE, "message"}}
+        choices.append({**kept, "message": {**said, **({"tool_calls": calls} if any(calls) else {})}})
+    return {**{name: value for name, value in told.items() if name not in _WHOLE}, "choices": choices}
+
+
+def _of_whole_call(call: Fields) -> Fields:
+    function = call.get("function") or {}
+    inner = {name: value for name, value in function.items() if name not in _FUNCTION}
+    return {
+        **{name: value for name, value in call.items() if name not in _CALL},
+        **({"function": inner} if inner else {}),
+    }

@@ -136,6 +136,22 @@ async def test_a_text_in_a_field_that_nobody_declared_is_looked_at(serve: Serve,
     assert KEY not in done.to_json().decode()
 
 
+async def test_a_streamed_field_that_nobody_declared_is_looked_at_too(serve: Serve, connect: Connect):
+    pieces = [{"thoughts": "I saw "}, {"thoughts": KEY[:9]}, {"thoughts": KEY[9:]}, {"notes": [{"text": f"key {KEY}"}]}]
+    events = b"".join([OPENING, said("fine"), *(event(chunk(piece)) for piece in pieces), ending(), DONE])
+    client = connect(await serve([STREAM_HEAD + http_chunk(events) + LAST_CHUNK]), content_filter=True)
+    async with await open_stream(client) as streaming:
+        shown = [part async for part in streaming]
+    message = streaming.completion.choices[0].message
+    assert (message.content, message.thoughts, message.notes) == (
+        "fine",
+        "I saw [api_key]",
+        [{"text": "key [api_key]"}],
+    )
+    assert KEY not in streaming.completion.to_json().decode()
+    assert all(KEY not in str(part.undeclared) for part in shown)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_log_probabilities_do_not_tell_what_was_taken_out(serve: Serve, connect: Connect, stream: bool):
     pieces = ["The key ", KEY[:9], KEY[9:]]

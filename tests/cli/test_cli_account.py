@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import socket
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from command_line import KEY, SECONDS, CommandLine, Serve
 
 from deepseek_async import AsyncDeepSeek, NotFoundError
 from deepseek_async.simulator import Fault, FaultKind
+from deepseek_async.simulator import server as simulated
 
 
 async def test_models_are_a_table_or_the_servers_json(command: CommandLine, serve: Serve):
@@ -215,3 +217,17 @@ def test_knobs_that_cannot_be_are_refused_in_one_line(refused: Callable[..., str
 
     assert line.startswith(said)
     assert line.count("\n") == 1
+
+
+async def test_check_tells_what_the_service_has_that_this_version_does_not_know(
+    command: CommandLine, serve: Serve, monkeypatch: pytest.MonkeyPatch
+):
+    await serve()
+    assert "news" not in (await command.run("check")).out
+
+    new = {"id": "deepseek-v9", "object": "model", "owned_by": "deepseek", "telepathy": True}
+    monkeypatch.setattr(simulated, "OFFERED", {"deepseek-v9": new})
+    monkeypatch.setattr(simulated, "description", lambda model: model)
+    ended = await command.run("check")
+    assert ended.code == 0
+    assert re.search(r"warn +news .*: models deepseek-v9; fields of models telepathy", ended.out)

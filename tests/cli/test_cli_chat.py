@@ -10,6 +10,7 @@ from command_line import CommandLine, Serve, Terminal
 
 from deepseek_async.cli.conversation import History
 from deepseek_async.simulator import Fault, FaultKind
+from deepseek_async.types import ChatCompletionMessage
 
 
 async def test_one_question_writes_the_answer_alone_to_stdout(command: CommandLine, serve: Serve):
@@ -246,3 +247,32 @@ def test_a_history_only_grows_at_its_end():
     assert history.messages[-1] == {"role": "assistant", "content": "par […cut off here]"}
     history.forget()
     assert history.messages == [{"role": "system", "content": "Be kind."}]
+
+
+async def test_a_search_is_asked_for_by_a_flag_and_its_sources_stay_out_of_stdout(command: CommandLine, serve: Serve):
+    simulator = await serve()
+
+    ended = await command.run("chat", "What is new in Oslo?", "--search", "--thinking", "off")
+
+    assert [tool["type"] for tool in simulator.requests[0].body["tools"]] == [
+        "deepseek_web_search",
+        "deepseek_read_url",
+    ]
+    assert ended.out.startswith("Answer to: What is new in Oslo?")
+    assert "example.org" not in ended.out
+
+
+async def test_an_answer_that_the_service_withdraws_is_told_as_that(command: CommandLine, serve: Serve):
+    await serve()
+
+    ended = await command.run("chat", "Say something, unsafe output", "--safety-check", "high")
+
+    assert "the service withdrew this answer" in ended.err
+
+
+def test_the_conversation_keeps_the_models_own_message():
+    history = History(None)
+    message = ChatCompletionMessage(content="1")
+    history.ask("a")
+    history.answered(message)
+    assert history.messages[-1] is message

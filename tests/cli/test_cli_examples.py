@@ -41,6 +41,7 @@ ALONE = {
     "responses.py": ("{", 1),
     "messages.py": ("Answer to: What is the weather in Oslo?", 2),
     "search.py": ("Result 1 for asyncio task groups: https://", 2),
+    "web_search.py": ("searching: What happened in Oslo today?", 1),
     "tools.py": ("called temperature({", 2),
     "structured.py": ("Oslo: 7 stars", 1),
 }
