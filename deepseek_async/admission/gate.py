@@ -110,6 +110,7 @@ class Gate:
         """The origin is back."""
         _log.warning("%s can be reached again", self.origin)
         for scope in self.scopes:
+            scope.window.restart(self.loop.time())
             scope.reset()
 
     def reset(self) -> None:

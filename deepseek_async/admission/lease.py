@@ -31,7 +31,8 @@ class Lease(msgspec.Struct, gc=False, eq=False):
     |---|---|---|---|---|
     | ``served(usage)`` | ended | success | settled to the real usage | earned |
     | ``refused(…)``: 429 about concurrency | reading of the limit | - | given back | - |
-    | ``declined()``: 4xx, other 429 | ended | - | given back | - |
+    | ``throttled(…)``: 429 about the rate | a slower pace | - | given back | - |
+    | ``declined()``: other 4xx | ended | - | given back | - |
     | ``faulted(…)``: 5xx, reset, timeout | ended, overload mark | failure | kept: the server may have worked | - |
     | ``abandoned(sent=…)``: we gave up | ended | - | given back only if nothing was sent | - |
 
@@ -111,6 +112,20 @@ class Lease(msgspec.Struct, gc=False, eq=False):
             scope.settle(self._tokens, 0)
             scope.slots.freed(now, bulk=self._bulk)
 
+    def throttled(self, seconds: float) -> None:
+        """The server refused the attempt because they come too fast, and wants none for ``seconds``."""
+        if self.open:
+            self.open = False
+            if self.charge is not None:
+                self.charge.refused()
+            scope = self.scope
+            now = scope.loop.time()
+            scope.window.throttled(self._attempt, now, now + seconds)
+            scope.reached(self._began, now)
+            scope.neutral(self._attempt)
+            scope.settle(self._tokens, 0)
+            scope.slots.freed(now, bulk=self._bulk)
+
     def declined(self) -> None:
         """The server answered, and did nothing for the attempt."""
         if self.open:
@@ -145,8 +160,8 @@ class Lease(msgspec.Struct, gc=False, eq=False):
                     self.charge.faulted(self.produced)
             scope = self.scope
             now = scope.loop.time()
-            scope.window.ended(self._attempt, now, overload=overload)
-            scope.failed(self._attempt, self._began, now, blame)
+            scope.window.ended(self._attempt, now, failed=True, overload=overload)
+            scope.failed(self._attempt, self._began, now, blame, bulk=self._bulk)
             if usage is not None:
                 scope.settle(self._tokens, usage.total_tokens)
             scope.slots.freed(now, bulk=self._bulk)

@@ -167,12 +167,12 @@ class Scope:
     def succeeded(self, began: float, now: float) -> None:
         """The attempt gave an answer."""
         self._answered_at = now
-        self.credit.earn(now)
+        self.credit.earn()
         self.reached(began, now)
         if self.breaker is not None and self.breaker.succeeded(began, now):
             self._closed()
         if self._credit_waiters:
-            self._serve_credit()
+            self._release_credit_waiters()
 
     def proven(self, began: float, now: float) -> None:
         """The first content arrived: all that a probe has to show."""
@@ -186,16 +186,18 @@ class Scope:
         if self.origin is not None and self.origin.succeeded(began, now):
             self._gate.origin_closed()
 
-    def failed(self, attempt: Any, began: float, now: float, blame: Blame) -> None:
+    def failed(self, attempt: Any, began: float, now: float, blame: Blame, *, bulk: bool) -> None:
         """The attempt failed."""
+        taken = self.window.taken(now)
+        alone = not (bulk or self.window.in_flight or self.slots.waiting)
         if blame is Blame.ORIGIN:
             if self.breaker is not None:
                 self.breaker.ended(attempt)
-            if self.origin is not None and self.origin.failed(attempt, began, now):
+            if self.origin is not None and self.origin.failed(attempt, began, now, taken, alone=alone):
                 self._gate.origin_opened()
         elif blame is Blame.SERVICE:
             self.reached(began, now)
-            if self.breaker is not None and self.breaker.failed(attempt, began, now):
+            if self.breaker is not None and self.breaker.failed(attempt, began, now, taken, alone=alone):
                 self._opened()
         else:
             self.neutral(attempt)
@@ -268,8 +270,17 @@ class Scope:
 
     # Retry credit.
 
+    async def has_credit(self, until: float | None) -> bool:
+        """Wait until a retry may be made, for bulk, which has the time. False if it may not be ``until`` then."""
+        try:
+            async with asyncio.timeout_at(until):
+                await self.wait_for_credit()
+        except TimeoutError:
+            return False
+        return True
+
     async def wait_for_credit(self) -> None:
-        """Wait until a retry may be made; for bulk, which has the time."""
+        """Wait until a retry may be made."""
         if not self._credit_waiters and self._spend_credit():
             return
         turn: asyncio.Future[None] = self.loop.create_future()
@@ -284,9 +295,16 @@ class Scope:
                     self._credit_waiters.remove(turn)
                 self._stop_idle_credit_timer()
 
+    def may_retry(self, now: float) -> bool:
+        """Whether a retry may be made; takes it from the credit."""
+        if self.credit.spend():
+            return True
+        self.credit.earn(self.window.taken(now))
+        return self.credit.spend()
+
     def _spend_credit(self) -> bool:
         now = self.loop.time()
-        if self.credit.spend(now):
+        if self.may_retry(now):
             return True
         alone = not self.window.in_flight and not self.slots.waiting
         if alone and now - self._last_lone_retry >= _LONE_RETRY:
@@ -306,7 +324,7 @@ class Scope:
         self._stop_idle_credit_timer()
 
     def _release_credit_waiters(self) -> None:
-        self.credit.refill()
+        self.credit.earn()
         while self._credit_waiters:
             turn = self._credit_waiters.popleft()
             if not turn.done():
@@ -343,7 +361,7 @@ class Scope:
             paused_for=max(0.0, self.turnstile.paused_until - now),
             breaker=self.breaker.state.value if self.breaker is not None else None,
             breaker_opened=self.breaker.opened if self.breaker is not None else 0,
-            retry_credit=self.credit.balance(now),
+            retry_credit=self.credit.balance,
         )
 
     def dismiss(self, error: APIError) -> None:

@@ -23,7 +23,7 @@ class ScopeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """closed, open or half-open; None without a breaker."""
     breaker_opened: int
     """How often the breaker opened."""
-    retry_credit: float
+    retry_credit: int
     """Retries that may be made now."""
 
     @property

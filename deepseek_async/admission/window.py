@@ -113,11 +113,22 @@ class Window(Protocol):
     ) -> None:
         """The server answered 429 for concurrency, with these numbers in the body or none. Ends the attempt."""
 
-    def ended(self, attempt: Attempt, now: float, *, overload: bool = False) -> None:
+    def throttled(self, attempt: Attempt, now: float, until: float) -> None:
+        """The server answered 429 because attempts come too fast, and wants none before ``until``. Ends the attempt."""
+
+    def ended(self, attempt: Attempt, now: float, *, failed: bool = False, overload: bool = False) -> None:
         """The attempt is over in any other way: answered, failed or cancelled.
 
-        ``overload`` says that it failed as attempts do at a server with too much to do (500, 503, stalled).
+        ``failed`` says that it gave no answer, and ``overload`` that it failed as attempts do at a server with too much
+        to do, or none (500, 503, stalled, unreachable).
         """
+
+    def taken(self, now: float) -> int:
+        """Attempts that the server has taken by now, but for those that failed afterwards."""
+
+    @property
+    def failing(self) -> float:
+        """The share of attempts that fails lately, as of an overloaded server."""
 
     def restart(self, now: float) -> None:
         """The server is back after an outage: begin small and grow quickly, because nothing is known of it now."""
@@ -164,11 +175,24 @@ class FixedWindow:
             self._refusals += 1
             self.ended(attempt, now)
 
-    def ended(self, attempt: Attempt, now: float, *, overload: bool = False) -> None:  # noqa: ARG002
+    def throttled(self, attempt: Attempt, now: float, until: float) -> None:  # noqa: ARG002
+        """End the attempt."""
+        self.refused(attempt, now)
+
+    def ended(self, attempt: Attempt, now: float, *, failed: bool = False, overload: bool = False) -> None:  # noqa: ARG002
         """End the attempt."""
         if attempt.open:
             attempt.open = False
             self.in_flight -= 1
+
+    def taken(self, now: float) -> int:  # noqa: ARG002
+        """Not known."""
+        return 0
+
+    @property
+    def failing(self) -> float:
+        """Not known."""
+        return 0.0
 
     def restart(self, now: float) -> None:
         """Ignored."""

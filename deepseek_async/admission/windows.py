@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from typing import Final, Literal
 
-from deepseek_async.admission.concurrency import START, AdaptiveWindow
+from deepseek_async.admission.concurrency import AdaptiveWindow
 from deepseek_async.admission.memory import CeilingMemory
 from deepseek_async.admission.scope import Scope
 from deepseek_async.admission.window import FixedWindow, Window
@@ -50,7 +50,7 @@ class Windows:
         cap = min(self._most, NOMINAL.get(model, UNKNOWN) if chosen == "auto" else chosen)
         if chosen == "auto":
             remembered = self._memory.recall(model, time.time()) if self._memory is not None else None
-            start: float = START if remembered is None else _REMEMBERED * remembered
+            start = None if remembered is None else _REMEMBERED * remembered
         else:
             start = cap
         short = self._most < (_FEW if chosen == "auto" else chosen)

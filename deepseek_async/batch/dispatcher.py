@@ -28,7 +28,8 @@ class Dispatcher(Generic[In, Out]):
 
     Memory is bounded by the concurrency: a row is pulled only when there is room in the window, and its place
     there is free again when its result has been taken. ``work`` must not raise but for what ends the job.
-    ``ended`` is told of a result at once, before the next row is begun, and must not raise either.
+    ``ended`` is told of a result at once, before the next row is begun, and must not raise either. ``waits`` says of a
+    row that nothing would be lost with it: once stopped, such rows are given back, and have no result.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class Dispatcher(Generic[In, Out]):
         ended: Callable[[In, Out], None] | None = None,
         concurrency: int | Callable[[], int],
         ordered: bool = False,
+        waits: Callable[[In], bool] | None = None,
     ) -> None:
         self._rows = _Rows(source)
         self._work = work
         self._ended = ended
         self._concurrency = concurrency
         self._ordered = ordered
+        self._waits = waits
         self._limit = 0
         """The concurrency at the last look."""
         self._window = 0
@@ -56,29 +59,50 @@ class Dispatcher(Generic[In, Out]):
         """Rows whose results have been taken."""
         self._working = 0
         """Workers that have not decided to leave, also those that are about to be started."""
-        self._workers: set[asyncio.Task[None]] = set()
+        self._workers: dict[asyncio.Task[None], In | None] = {}
+        """Each with its row."""
+        self._given_back: set[asyncio.Task[None]] = set()
+        self._returned = 0
         self._ready: deque[tuple[In, Out]] = deque()
-        self._early: dict[int, tuple[In, Out]] = {}
+        self._early: dict[int, tuple[In, Out] | None] = {}
+        """Results that wait for those of earlier rows; None for a row that was given back."""
         self._released = 0
         self._leaving = False
         self._failure: BaseException | None = None
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
         self.in_flight = 0
         """Rows that are being worked on."""
         self.cancelled: list[In] = []
         """Rows whose work was cancelled, because nobody waits for results any more."""
 
+    @property
+    def staying(self) -> int:
+        """Rows that are being worked on, without those that are given back."""
+        return self.in_flight - len(self._given_back)
+
     def stop(self) -> None:
-        """Pull no more rows; those under way are finished."""
+        """Pull no more rows; those under way are finished, but for those that only wait."""
         self._rows.stop()
+        if self._waits is not None and self._look is None:
+            self._give_back(self._waits)
+
+    def _give_back(self, waits: Callable[[In], bool]) -> None:
+        """End what waits now, and look again soon: what is under way may fail and wait to be tried again."""
+        for worker, row in self._workers.items():
+            if row is not None and worker not in self._given_back and waits(row):
+                self._given_back.add(worker)
+                worker.cancel()
+        self._look = asyncio.get_running_loop().call_later(_FOLLOWED, self._give_back, waits)
 
     def untaken(self) -> Iterator[tuple[In, Out]]:
         """Rows and results that nobody had taken when ``results`` was left early, those held for earlier rows too."""
         while self._ready:
             yield self._ready.popleft()
         for position in sorted(self._early):
-            yield self._early.pop(position)
+            if (end := self._early.pop(position)) is not None:
+                yield end
 
     async def results(self) -> AsyncGenerator[tuple[In, Out], None]:
         """Rows and results as they end, or in the order of the rows. Leaving early cancels what is under way.
@@ -103,13 +127,14 @@ class Dispatcher(Generic[In, Out]):
                 raise failure
             self._check_conserved()
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
+            for timer in (self._timer, self._look):
+                if timer is not None:
+                    timer.cancel()
             await self._cancel_workers()
 
     def _check_conserved(self) -> None:
         """Rows read are results given, and no row is unread: a fault of ours must not look like success."""
-        if self._taken != self._pulled or not self._rows.ended:
+        if self._taken + self._returned != self._pulled or not self._rows.ended:
             more = "" if self._rows.ended else " and the source was not at its end"
             raise RowsLostError(
                 f"{self._pulled:,} rows were read and {self._taken:,} have a result{more}. This is a fault of the "
@@ -141,18 +166,19 @@ class Dispatcher(Generic[In, Out]):
             self._working -= 1
             return
         worker = asyncio.create_task(self._run())
-        self._workers.add(worker)
+        self._workers.setdefault(worker, None)  # an eager one has a row by now
         worker.add_done_callback(self._worker_ended)
 
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
-        self._workers.discard(worker)
+        self._workers.pop(worker, None)
         if worker.cancelled():
             # Before its first step, or ``_run`` would have caught it.
             self._failed(asyncio.CancelledError())
             self._leave()
 
     async def _run(self) -> None:
-        rows = self._rows
+        rows, workers, me = self._rows, self._workers, asyncio.current_task()
+        assert me is not None  # noqa: S101  a worker is a task
         try:
             # A worker leaves when the limit has shrunk or the window is full; who takes a result brings in another.
             while self._working <= self._limit and self._has_room():
@@ -168,13 +194,20 @@ class Dispatcher(Generic[In, Out]):
                 # One worker brings in the next, so three rows do not start a thousand tasks.
                 self._bring_in_worker()
                 self.in_flight += 1
+                workers[me] = row
                 try:
                     result = await self._work(row)
                 except asyncio.CancelledError:
                     self.cancelled.append(row)
-                    raise
+                    if me not in self._given_back:
+                        raise
+                    self._given_back.discard(me)
+                    self._returned += 1
+                    self._finish(position, None)
+                    break
                 finally:
                     self.in_flight -= 1
+                    workers[me] = None
                 if self._ended is not None:
                     self._ended(row, result)
                 self._finish(position, (row, result))
@@ -195,15 +228,16 @@ class Dispatcher(Generic[In, Out]):
             self._failure = failure
         self._rows.ended = True
 
-    def _finish(self, position: int, end: tuple[In, Out]) -> None:
+    def _finish(self, position: int, end: tuple[In, Out] | None) -> None:
         ready = self._ready
-        if not self._ordered:
-            ready.append(end)
-        else:
+        if self._ordered:
             self._early[position] = end
             while self._released in self._early:
-                ready.append(self._early.pop(self._released))
+                if (released := self._early.pop(self._released)) is not None:
+                    ready.append(released)
                 self._released += 1
+        elif end is not None:
+            ready.append(end)
         self._wake.set()
 
     async def _cancel_workers(self) -> None:

@@ -74,14 +74,13 @@ class Job:
         self._tally = Tally()
         self._fail_fast = FailFast(options.fail_fast)
         self._total: int | None = None
-        self._left = self._skipped = self._not_asked = 0
+        self._left = self._skipped = self._not_asked = self._damaged = 0
         self._record = b""
         self._restated = -1
         self._spent = self._paid = 0.0
         self._paid_rows = 0
         self._under_way: dict[Call, float] = {}
         """US dollars that rows which have not ended were billed already, for attempts that came to nothing."""
-        self._damaged = 0
         self._damaged_file: Path | None = None
         self._started = time.monotonic()
         self._feed: Feed[Due] | None = None
@@ -96,13 +95,13 @@ class Job:
         """Where the job stands now."""
         return self._tally.snapshot(
             total=self._total,
-            in_flight=self._dispatcher.in_flight if self._dispatcher else 0,
+            in_flight=self._dispatcher.staying if self._dispatcher else 0,
             elapsed=time.monotonic() - self._started,
             resumes_at=self._feed.resumes_at if self._feed else None,
         )
 
     def stop(self, reason: DeepSeekError | str = "stopped on request") -> None:
-        """Start no more rows. Those under way are finished and written."""
+        """Start no more rows. Those in flight are finished and written; those that wait to be sent stay pending."""
         if self._stopped is None:
             self._stopped = reason
         if self._dispatcher is not None:
@@ -268,6 +267,7 @@ class Job:
             ended=ended,
             concurrency=self._concurrency,
             ordered=self._ordered,
+            waits=lambda ticket: isinstance(ticket.row.call, Call) and ticket.row.call.waits,
         )
         if self._stopped is not None:
             dispatcher.stop()

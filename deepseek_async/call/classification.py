@@ -48,6 +48,7 @@ class Ending(Enum):
 
     SERVED = "served"
     REFUSED = "refused"
+    THROTTLED = "throttled"
     DECLINED = "declined"
     FAULTED = "faulted"
     OVERLOADED = "overloaded"
@@ -87,16 +88,16 @@ _TABLE: Final[dict[str, Rule]] = {
     "is our mistake": Rule(Again.NEVER, Ending.DECLINED),
     "met another request": Rule(Again.PAID, Ending.DECLINED),
     "has too many requests at once": Rule(Again.REQUEUE, Ending.REFUSED),
-    "has too many requests a minute": Rule(Again.PAUSE, Ending.DECLINED),
+    "has too many requests a minute": Rule(Again.PAUSE, Ending.THROTTLED),
     "wants money": Rule(Again.NEVER, Ending.DECLINED),
     # It failed.
     "failed": Rule(Again.PAID, Ending.OVERLOADED),
     "is overloaded": Rule(Again.PAID, Ending.OVERLOADED, slow=True),
     "failed for good": Rule(Again.NEVER, Ending.FAULTED),
     # The way there.
-    "cannot be reached": Rule(Again.PAID, Ending.FAULTED, Blame.ORIGIN),
+    "cannot be reached": Rule(Again.PAID, Ending.OVERLOADED, Blame.ORIGIN),
     "has closed an idle connection": Rule(Again.FREE, Ending.UNSENT),
-    "dropped the connection": Rule(Again.PAID, Ending.FAULTED),
+    "dropped the connection": Rule(Again.PAID, Ending.OVERLOADED),
     "does not speak HTTP": Rule(Again.FEW, Ending.FAULTED),
     "is not trusted": Rule(Again.NEVER, Ending.UNSENT),
     "stands behind a proxy that refuses": Rule(Again.NEVER, Ending.UNSENT),
@@ -201,10 +202,14 @@ def end(
         case Ending.SERVED:
             lease.served(usage, model)
         case Ending.REFUSED:
-            if isinstance(error, ConcurrencyLimitError):
+            if error.retry_after is not None and not isinstance(error, ConcurrencyLimitError):
+                lease.throttled(error.retry_after)
+            elif isinstance(error, ConcurrencyLimitError):
                 lease.refused(limit=error.limit, current=error.current, balance_bound=error.balance_bound)
             else:
                 lease.refused()
+        case Ending.THROTTLED:
+            lease.throttled(error.retry_after or 0.0)
         case Ending.DECLINED:
             lease.declined()
         case Ending.FAULTED | Ending.OVERLOADED:

@@ -63,8 +63,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
     _ticket: int = 0
     _earlier: int = 0
     """Attempts made elsewhere before."""
-    _returns: int = 0
-    """Attempts here that were free."""
+    _returns: int = 0  # attempts here that were free
+    _waiting: bool = False
     _refused: APIError | None = None
     """Why it is in the queue again."""
     _stale: bool = False  # whether the last attempt met a dead connection of the pool
@@ -97,8 +97,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
         if self._timeouts.total is not None:
             self._until = self._began + self._timeouts.total
 
-    # A struct's own repr would show what the server sent to whoever prints locals.
-    __repr__ = object.__repr__
+    __repr__ = object.__repr__  # a struct's own shows what the server sent to whoever prints locals
 
     def answer(
         self,
@@ -119,6 +118,11 @@ class Call(msgspec.Struct, gc=False, eq=False):
         return await around.stream(self, kind, self._exchange)
 
     @property
+    def waits(self) -> bool:
+        """Whether nothing of it is in flight, or was billed."""
+        return self._waiting and self.bill is None
+
+    @property
     def model(self) -> str:
         """The model that is asked now."""
         return self._scope.model
@@ -129,7 +133,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
         return sum([charge.dollars for charge in self._charges]) if self._charges else None
 
     def say(self, path: str, texts: Mapping[str, Any]) -> None:
-        """Send ``texts`` to ``path`` in the place of what was to be sent."""
+        """Send ``texts`` to ``path`` instead."""
         self.request = self.request.saying(path, texts, self.caller.limits.request)
 
     async def _asked(
@@ -185,7 +189,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
 
         None when it may not be sent: from a fallback, which need not know how to go on, or without retry credit.
         """
-        if self.fallback is not None or not self._scope.credit.spend(self.caller.loop.time()):
+        if self.fallback is not None or not self._scope.may_retry(self.caller.loop.time()):
             return None
         self._alternatives = self.observe = self._most = None
         self.say(path, request)
@@ -221,6 +225,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
 
     async def _back_off(self, failure: APIError) -> None:
         """Wait before the next attempt, or turn elsewhere, or raise ``failure`` if there is to be none."""
+        self._waiting = True
         pause = self._pause_after(failure)
         again = self.may_go_on is None or self.may_go_on(self, failure)
         elsewhere = None
@@ -243,8 +248,9 @@ class Call(msgspec.Struct, gc=False, eq=False):
             self._returns += 1
             # Without the frames below, which hold this call: nothing would ever free that circle.
             self._refused = without_frames(copy.copy(failure))
-        if pause.paid and self._bulk:
-            await self._wait_for_credit(failure)
+        if pause.paid and self._bulk and not await self._scope.has_credit(self._until):
+            failure.retry_budget_exhausted = True
+            raise self.given_up(failure)
         if pause.everybody:
             # The queue waits, and this call in it, with the place it had.
             self._scope.pause(pause.seconds, failure)
@@ -264,12 +270,13 @@ class Call(msgspec.Struct, gc=False, eq=False):
             bulk=self._bulk,
             queue=scope.finds_limit,
             silence=scope.silence(self._began),
+            failing=scope.window.failing,
         )
         if pause is None:
             return None
         if self._until is not None and pause.seconds and now + pause.seconds + _SLACK > self._until:
             raise self.given_up(failure)
-        if pause.paid and not self._bulk and not scope.credit.spend(now):
+        if pause.paid and not self._bulk and not scope.may_retry(now):
             failure.retry_budget_exhausted = True
             return None
         return pause
@@ -280,18 +287,9 @@ class Call(msgspec.Struct, gc=False, eq=False):
         if asked is not None and self._retry.holds_others():
             self._scope.pause(min(asked, LONGEST_BULK_WAIT), failure)
 
-    async def _wait_for_credit(self, failure: APIError) -> None:
-        try:
-            async with asyncio.timeout_at(self._until):
-                await self._scope.wait_for_credit()
-        except TimeoutError:
-            failure.retry_budget_exhausted = True
-        else:
-            return
-        raise self.given_up(failure)
-
     def given_up(self, failure: APIError) -> APIError:
         """``failure`` with what the call has come to."""
+        self._waiting = False
         failure.attempts = self.attempts
         if self._bulk and isinstance(failure, RateLimitError):
             failure.lasting = is_everybodys(failure, self._scope.silence(self._began))
@@ -328,6 +326,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
             lease.charge = charge
             self._charges = [*self._charges, charge] if self._charges else [charge]
         watchdog = Watchdog(self._timeouts, caller.loop, self._until)
+        self._waiting = False
         self.attempts += 1
         self.sent_at = time.time()
         try:
@@ -358,6 +357,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
 
     async def _hold(self, budget: Budget, most: CompletionUsage) -> Charge:
         """Money for one attempt, perhaps of a cheaper model, as soon as it is there."""
+        self._waiting = True
         began = self.caller.loop.time()
         try:
             charge = await hold(budget, most, self.request, self.model, self._until)
@@ -380,7 +380,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
 
     async def _admit(self) -> Lease:
         """Wait for the doors, as long as the call's deadline allows."""
-        scope, until = self._scope, self._until
+        scope, until, self._waiting = self._scope, self._until, True
         began = scope.loop.time()
         try:
             if until is None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import msgspec
 
-from deepseek_async.call.classification import Again, rule_of
+from deepseek_async.call.classification import Again, Ending, rule_of
 from deepseek_async.errors import APIError, ConcurrencyLimitError, ConfigurationError, RateLimitError
 
 LONGEST_WAIT: Final = 120.0
@@ -21,6 +22,16 @@ _FEW: Final = 3
 """Attempts of a call whose answers cannot be read."""
 
 _MINUTE: Final = 60.0
+
+_SOON: Final = 0.5
+"""Part of the base delay after which a bulk row is sent again to an overloaded server, while others are answered."""
+_RARE: Final = 0.005
+"""A row that failed more often than one in 200 does by chance waits longer ..."""
+_UNLIKELY: Final = 1e-6
+"""... and one that failed more often than one in a million does fails because of what it asks, and is given up."""
+_MANY: Final = 0.15
+_NOTHING_SUCCEEDS: Final = 0.95
+"""Share of failures from which nothing is said by chance: each row has its attempts."""
 
 
 class Pause(msgspec.Struct, frozen=True):
@@ -76,12 +87,14 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         bulk: bool = False,
         queue: bool = True,
         silence: float = 0.0,
+        failing: float = 0.0,
     ) -> Pause | None:
         """What to do before the next attempt, or None to give up.
 
         ``attempt`` counts from 1, ``returns`` those of the attempts that were free, from 0; ``chance`` is
         uniform in [0, 1). ``queue`` says whether the queue itself holds back after a refusal; else the call does.
-        ``silence`` is for how many seconds the model has answered nobody.
+        ``silence`` is for how many seconds the model has answered nobody, ``failing`` the share of all attempts that
+        fails lately, which says how many failures of one row are nothing but chance.
         """
         rule = rule_of(error)
         again = rule.again
@@ -92,7 +105,9 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         free = again is Again.FREE or (refused and not counted)
         paid = not free and not refused
         longest = LONGEST_BULK_WAIT if bulk else LONGEST_WAIT
-        if self._is_last(Again.PAID if counted else again, error, attempt, returns):
+        overload = bulk and queue and again is Again.PAID and rule.ending is Ending.OVERLOADED
+        more = _explained(failing, _UNLIKELY) if overload and _MANY <= failing < _NOTHING_SUCCEEDS else 0
+        if self._is_last(Again.PAID if counted else again, error, attempt - max(0, more - self.max_attempts), returns):
             return None
         if refused and (silence >= longest or (returns >= MOST_REQUEUES and silence < LONGEST_WAIT)):
             return None
@@ -107,6 +122,10 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
             return Pause(wait, free=free, paid=False, everybody=True)
         if free:
             return Pause(0.0, free=True, paid=False)
+        if overload:
+            # The window slows down for all rows together; a row that waited as well would only come late.
+            beyond = min(max(0, attempt - returns - _explained(failing, _RARE)), 32)
+            return Pause(chance * min(self.max_delay, self.base_delay * _SOON * 2.0**beyond), paid=paid)
         base = max(self.base_delay, 1.0) if rule.slow else self.base_delay
         # Beyond 2**32 the exponent only overflows.
         return Pause(chance * min(self.max_delay, base * 2.0 ** min(attempt - returns - 1, 32)), paid=paid)
@@ -127,6 +146,11 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
                 return attempt - returns >= min(self.max_attempts, _FEW)
             case Again.PAID:
                 return attempt - returns >= self.max_attempts
+
+
+def _explained(failing: float, chance: float) -> int:
+    """Failures one after another that a row meets with this chance when that share of all attempts fails."""
+    return math.ceil(math.log(chance) / math.log(min(max(failing, 0.01), _NOTHING_SUCCEEDS)))
 
 
 def is_everybodys(error: RateLimitError, silence: float) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -47,25 +50,41 @@ def test_five_hundred_connections_dropped_at_once_are_one_incident():
     assert subject.closed
 
 
-def test_two_incidents_with_half_of_twenty_outcomes_failed_open_it():
-    subject = breaker(failure_threshold=100)
-    for _ in range(9):
-        subject.succeeded(1.0, 1.5)
-    for number in range(10):
-        subject.failed(object(), 1.0, 2.0 + number / 100)
-    assert subject.closed, "one incident is not enough, and nineteen outcomes are not"
-    subject.succeeded(2.0, 2.5)
-    assert subject.failed(object(), 3.0, 3.5)
-    assert subject.state is State.OPEN
+@pytest.mark.parametrize("share", [0.4, 0.6, 0.9])
+def test_it_stays_closed_whatever_the_share_that_fails_while_some_succeed(share: float):
+    subject, chance = breaker(), random.Random(1)
+    for number in range(5000):
+        at = number / 20
+        if chance.random() < share:
+            subject.failed(object(), at, at + 0.01)
+        else:
+            subject.succeeded(at, at + 0.2)
+    assert subject.closed
 
 
-def test_failures_of_more_than_a_minute_ago_do_not_count_towards_the_share():
-    subject = breaker(failure_threshold=100)
-    for number in range(30):
-        subject.failed(object(), number / 100, 1.0)
-    for _ in range(20):
-        subject.succeeded(70.0, 70.5)
-    assert not subject.failed(object(), 71.0, 71.5)
+def test_it_stays_closed_while_the_other_side_takes_attempts_whose_answers_are_minutes_away():
+    subject = breaker()
+    for number in range(60):
+        subject.failed(object(), number, number + 0.5, taken=number // 3)
+    assert subject.closed
+
+
+def test_it_opens_when_nothing_is_taken_any_more_though_much_was():
+    subject = breaker()
+    opened_after = next(number for number in range(60) if subject.failed(object(), number, number + 0.5, taken=100))
+    assert opened_after == 4
+
+
+def test_an_outage_of_three_seconds_does_not_open_it_however_many_ask():
+    subject = breaker()
+    for number in range(3000):
+        subject.failed(object(), number / 1000, number / 1000 + 0.001, alone=number > 0)
+    assert subject.closed
+
+
+def test_five_failures_of_one_caller_open_it_however_quick_they_are():
+    subject = breaker()
+    assert [subject.failed(object(), number / 1000, number / 1000) for number in range(5)] == [False] * 4 + [True]
 
 
 @given(st.floats(0, 1, exclude_max=True))

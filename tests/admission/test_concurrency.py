@@ -65,6 +65,14 @@ class News(RuleBasedStateMachine):
         self.over.append(attempt)
 
     @precondition(lambda self: self.flying)
+    @rule(number=st.integers(0, 99), seconds=st.floats(0, 5))
+    def one_comes_too_fast(self, number: int, seconds: float) -> None:
+        attempt = self.one(number)
+        self.window.throttled(attempt, self.now, self.now + seconds)
+        self.flying.remove(attempt)
+        self.over.append(attempt)
+
+    @precondition(lambda self: self.flying)
     @rule(number=st.integers(0, 99), overload=st.booleans())
     def one_ends(self, number: int, overload: bool) -> None:
         attempt = self.one(number)
@@ -79,6 +87,7 @@ class News(RuleBasedStateMachine):
         size = self.window.size
         self.window.ended(attempt, self.now, overload=True)
         self.window.refused(attempt, self.now, limit=1, current=2)
+        self.window.throttled(attempt, self.now, self.now + 9)
         self.window.admitted(attempt, self.now)
         assert self.window.size == size
 
@@ -320,18 +329,6 @@ class TestGrowth:
         assert not full.may_send(100.0)
         full.refused(flying[-1], 100.0, limit=30, current=61)
         assert full.size == 29  # one attempt of somebody else runs as well
-
-    def test_growth_waits_while_attempts_fail_of_overload_and_shrinks_when_many_do(self) -> None:
-        full = window(100)
-        now = 0.0
-        for _ in range(6):
-            flying = fill(full, now)
-            full.ended(flying[-1] if flying else full.sent(now), now, overload=True)
-        assert full.statistics(now).braked
-        before = full.size
-        for attempt in fill(full, now) + [full.sent(now) for _ in range(30)]:
-            full.ended(attempt, now, overload=True)
-        assert full.size == int(before * 0.9)
 
     def test_growth_waits_while_first_tokens_take_three_times_as_long(self) -> None:
         full = window(100)

@@ -530,3 +530,30 @@ async def test_the_end_of_a_row_is_told_before_the_next_row_is_begun():
 
     assert await collect(Dispatcher(range(2), work, ended=ended, concurrency=1)) == [0, 1]
     assert told == ["0 begun", "0 ended", "1 begun", "1 ended"]
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_once_stopped_rows_that_only_wait_are_given_back_and_the_others_finished(ordered: bool):
+    desk, waiting = Desk(), {0, 2}
+    dispatcher = Dispatcher(Source(), desk.work, concurrency=4, ordered=ordered, waits=waiting.__contains__)
+    collecting = asyncio.create_task(collect(dispatcher))
+    await settled()
+    dispatcher.stop()
+    assert dispatcher.staying == 2
+    await settled()
+    assert (sorted(desk.cancelled), sorted(desk.running)) == ([0, 2], [1, 3])
+    waiting.add(3)  # it has failed meanwhile, and waits to be tried again
+    await until(lambda: desk.cancelled[-1] == 3)
+    desk.end(1)
+
+    assert await collecting == [1]
+    assert not others()
+
+
+async def test_without_being_stopped_a_row_that_waits_is_nobodys_business():
+    desk = Desk()
+    dispatcher = Dispatcher(range(3), desk.work, concurrency=3, waits=lambda _: True)
+    collecting = asyncio.create_task(collect(dispatcher))
+    await settled()
+    desk.end(0, 1, 2)
+    assert sorted(await collecting) == [0, 1, 2]

@@ -30,7 +30,7 @@ ROWS = [
     *((status(code), Again.NEVER, Ending.FAULTED) for code in (501, 505, 599)),
     (status(429), Again.REQUEUE, Ending.REFUSED),
     (status(429, NUMBERS), Again.REQUEUE, Ending.REFUSED),
-    (status(429, b"tokens per minute"), Again.PAUSE, Ending.DECLINED),
+    (status(429, b"tokens per minute"), Again.PAUSE, Ending.THROTTLED),
     (status(429, b"You exceeded your current quota"), Again.NEVER, Ending.DECLINED),
     (APIResponseValidationError("", reason="empty"), Again.FEW, Ending.SERVED),
     (APIResponseValidationError("", reason="blank"), Again.PAID, Ending.OVERLOADED),
@@ -45,15 +45,15 @@ ROWS = [
         (APITimeoutError("", phase=phase), Again.PAID, Ending.OVERLOADED)
         for phase in ("headers", "first_content", "idle", "stall", "attempt")
     ),
-    (APITimeoutError("", phase="connect"), Again.PAID, Ending.FAULTED),
+    (APITimeoutError("", phase="connect"), Again.PAID, Ending.OVERLOADED),
     (APITimeoutError("", phase="total", retryable=False), Again.NEVER, Ending.FAULTED),
-    (APIConnectionError("", reason="unreachable"), Again.PAID, Ending.FAULTED),
+    (APIConnectionError("", reason="unreachable"), Again.PAID, Ending.OVERLOADED),
     (APIConnectionError("", reason="tls", retryable=False), Again.NEVER, Ending.UNSENT),
     (APIConnectionError("", reason="proxy", retryable=False), Again.NEVER, Ending.UNSENT),
     (APIConnectionError("", reason="protocol"), Again.FEW, Ending.FAULTED),
     (APIConnectionError("", reason="closed", retryable=False), Again.NEVER, Ending.FAULTED),
     (APIConnectionError("", reason="descriptors"), Again.PAUSE, Ending.DESCRIPTORS),
-    (APIConnectionError(""), Again.PAID, Ending.FAULTED),
+    (APIConnectionError(""), Again.PAID, Ending.OVERLOADED),
     (APIConnectionError("", reused=True), Again.FREE, Ending.UNSENT),
 ]
 

@@ -53,6 +53,32 @@ async def test_after_one_signal_rows_in_flight_are_finished_and_the_next_run_doe
     assert simulator.statistics().served == 1000  # no row was paid for twice
 
 
+async def test_rows_that_wait_for_an_overloaded_server_hold_up_nobody_and_stay_pending(
+    command: CommandLine, serve: Serve
+):
+    simulator = await serve(fault_rate=1.0, fault_kinds=("overloaded",))
+    command.prompts(30)
+    process = await command.start(*RUN)
+    await simulator.until(lambda now: now.faulted >= 8)
+    interrupt(process)
+    stopped = await asyncio.wait_for(command.end_of(process), 10)
+
+    assert stopped.code == 3
+    assert not command.lines()
+
+
+async def test_a_job_whose_last_rows_end_after_the_signal_has_done_all_and_says_so(command: CommandLine, serve: Serve):
+    simulator = await serve(latency=1.0)
+    command.prompts(10)
+    process = await command.start(*RUN, "-c", "10")
+    await simulator.until(lambda now: now.in_flight == 10)
+    interrupt(process)
+    ended = await command.end_of(process)
+
+    assert (ended.code, len(command.lines())) == (0, 10)
+    assert "stopped" not in ended.err
+
+
 async def test_after_a_kill_the_next_run_does_the_rest(command: CommandLine, serve: Serve):
     await serve(latency=0.05)
     command.prompts(1000)

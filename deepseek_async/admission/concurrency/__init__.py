@@ -1,5 +1,5 @@
 """A window that finds by itself how many attempts the server runs at once. Pure."""
 
-from deepseek_async.admission.concurrency.adaptive import START, AdaptiveWindow
+from deepseek_async.admission.concurrency.adaptive import AdaptiveWindow
 
-__all__ = ["START", "AdaptiveWindow"]
+__all__ = ["AdaptiveWindow"]

@@ -22,44 +22,19 @@ the constants come from. The order of magnitude of all of them matters; the seco
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable
 from typing import Final
 
-from deepseek_async.admission.concurrency.brake import FirstContents, Overload
-from deepseek_async.admission.concurrency.drain import Drain
-from deepseek_async.admission.concurrency.growth import LONGEST_STEP, Growth
-from deepseek_async.admission.concurrency.named_limit import NamedLimit
-from deepseek_async.admission.concurrency.travel import Travel
+from deepseek_async.admission.concurrency.advice import Advice, Cause
+from deepseek_async.admission.concurrency.growth import START
+from deepseek_async.admission.concurrency.probing import TOKENS, Probing
 from deepseek_async.admission.window import Attempt, ConcurrencyStatistics, Mode
 
-START: Final = 32
-"""Attempts at once before anything is known."""
 _RESTART: Final = 8
 """Attempts at once after an outage, at least; a server that comes back is not to be thrown over again."""
-_USED: Final = 0.95
-"""A window that is not used to this share has not been tested, and does not grow."""
 _EARNED: Final = 0.003
-_TOKENS: Final = (-20.0, 4.0)
-_REST: Final = 2.0
-"""Seconds of hold before a probe, at least, and after them without tokens (between these bounds, the mean duration)."""
-_PATIENCE: Final = (20.0, 60.0)
-_PROVEN_REST: Final = 10.0
-_RISEN: Final = 1.02
-"""A probe that found the ceiling this much higher is followed by another: the limit is rising."""
-
-_STEP: Final = (0.005, 0.05)
-"""Share by which a refusal without numbers lowers the window: small, doubled when refusals come again within ..."""
-_AGAIN: Final = 10.0
-_CLOSE: Final = 10
-"""Admissions between two refusals, below which they prove each other."""
-_IN_A_ROW: Final = 4
-"""Refusals without an admission between them that mean that the limit is far below what runs."""
-_ELSEWHERE: Final = 0.02  # share of the account that others must use before we step back for them
-_SHRINK: Final = 0.9
 
 
-class AdaptiveWindow:
+class AdaptiveWindow(Probing):
     """A window that adapts to refusals; see the module, and ``window.Window`` for the methods.
 
     ``size`` is never above ``cap`` and never below 1, except in a drain, where it follows what is in flight to 0.
@@ -67,79 +42,23 @@ class AdaptiveWindow:
     unequal shares.
     """
 
-    __slots__ = (
-        "_admissions",
-        "_cap",
-        "_chance",
-        "_charged",
-        "_drain",
-        "_due",
-        "_epoch_at",
-        "_epochs",
-        "_first_contents",
-        "_growth",
-        "_in_a_row",
-        "_mode",
-        "_named",
-        "_number",
-        "_overload",
-        "_proven_at",
-        "_reacted",
-        "_refusals",
-        "_since_refusal",
-        "_step",
-        "_tokens",
-        "_told",
-        "_travel",
-        "_unanswered",
-        "_w",
-        "in_flight",
-        "size",
-    )
-
-    def __init__(self, *, cap: int, chance: Callable[[], float], now: float, start: float | None = None) -> None:
-        if cap < 1:
-            raise ValueError(f"cap must be at least 1, not {cap}")
-        self.in_flight = 0
-        self._cap = cap
-        self._chance = chance
-        self._w = float(min(cap, max(1.0, START if start is None else start)))
-        self.size = int(self._w)
-        self._mode = Mode.STARTUP
-        self._due = now  # when time alone changes something next
-        self._growth = Growth(now)
-        self._drain = Drain()
-        self._tokens = 1.0
-
-        self._number = 0
-        self._reacted = 0  # attempts up to this number were sent before the last reaction: one burst with it
-        self._charged = False  # whether the refusals of this burst were met by growing
-        self._epoch_at = now
-        self._epochs = 0
-        self._proven_at = -math.inf
-        self._since_refusal = 0
-        self._in_a_row = 0
-        self._step = _STEP[0]
-
-        self._unanswered: deque[Attempt] = deque()
-        self._travel = Travel(now)
-        self._named = NamedLimit(now)
-        self._overload = Overload()
-        self._first_contents = FirstContents()
-        self._admissions = 0
-        self._refusals = 0
-        self._told = 0
+    __slots__ = ()
 
     def may_send(self, now: float) -> bool:
         """Whether one more attempt may be sent."""
         if now >= self._due:
             self._advance(now)
-        return self.in_flight < self.size
+        overload = self._overload
+        if now < overload.due:
+            return False
+        if overload.active:
+            self._follow_advice(overload.look(now), now)
+        return self.in_flight < self.size and now >= overload.due
 
     def next_change(self, now: float) -> float | None:
         """When to ask again if nothing ends before; None if time changes nothing."""
         if self.in_flight < self.size:
-            return now
+            return max(now, self._overload.due)
         return self._due if self._due < math.inf else None
 
     def sent(self, now: float) -> Attempt:
@@ -154,6 +73,8 @@ class AdaptiveWindow:
             if first.open and not first.answered:
                 self.admitted(first, now)
             waiting.popleft()
+        if self._overload.active:
+            self._follow_advice(self._overload.sent(number, beside - 1, now, full=beside >= self.size), now)
         if self._mode is Mode.DRAIN:
             self._drain.sent(attempt, answer_by=now + self._travel.grace)
             self._due = self._drain.due
@@ -167,16 +88,29 @@ class AdaptiveWindow:
         self._admissions += 1
         self._since_refusal += 1
         self._in_a_row = 0
-        if self._tokens < _TOKENS[1]:
+        if self._tokens < TOKENS[1]:
             self._tokens += _EARNED
         if self._mode is Mode.DRAIN and attempt.number > self._reacted:
             self._leave_drain(attempt, now)
+        if self._overload.active:
+            self._follow_advice(self._overload.look(now), now)
 
     def first_content(self, attempt: Attempt, now: float) -> None:
         """The first token has come."""
         self._first_contents.came_after(now - attempt.sent_at, now)
 
-    def ended(self, attempt: Attempt, now: float, *, overload: bool = False) -> None:
+    def taken(self, now: float) -> int:
+        """Attempts that the server has taken by now, but for those that failed afterwards."""
+        before = now - self._overload.patience
+        presumed = sum(one.open and not one.answered and one.sent_at <= before for one in self._unanswered)
+        return self._admissions - self._lost + presumed
+
+    @property
+    def failing(self) -> float:
+        """The share of attempts that fails lately."""
+        return self._overload.failing
+
+    def ended(self, attempt: Attempt, now: float, *, failed: bool = False, overload: bool = False) -> None:
         """The attempt is over in any way but a refusal."""
         if not attempt.open:
             return
@@ -184,10 +118,10 @@ class AdaptiveWindow:
         self.in_flight -= 1
         if attempt.answered:
             self._travel.ended_after(now - attempt.sent_at)
-        if overload or self._overload.share:
-            self._overload.ended(overload)
-            if self._mode is not Mode.DRAIN and self._overload.shrinks(now):
-                self._resize(self._w * _SHRINK)
+        if failed:
+            self._lost += attempt.answered
+        if overload:
+            self._turned_away(attempt, now, said=False)
         if self._mode is Mode.DRAIN:
             self._follow(attempt, now)
 
@@ -216,7 +150,7 @@ class AdaptiveWindow:
         if fresh:
             self._charged = self._mode is not Mode.HOLD
         if self._charged:
-            self._tokens = max(_TOKENS[0], self._tokens - 1)
+            self._tokens = max(TOKENS[0], self._tokens - 1)
 
         others = self._named.others(limit, current, attempt.beside, now)
         if others is not None and limit is not None:
@@ -224,14 +158,64 @@ class AdaptiveWindow:
             self._react_to_numbers(attempt, now, limit - others, others, fresh=fresh)
         elif self._mode is Mode.DRAIN:
             self._follow(attempt, now, refused=True)
-        else:
+        elif self._turned_away(attempt, now, said=self._w > START, fresh=fresh):
             self._react_to_silence(now, since, fresh=fresh)
 
+    def _turned_away(self, attempt: Attempt, now: float, *, said: bool, fresh: bool = True) -> bool:
+        overload = self._overload
+        if not (overload.troubled or overload.cause is Cause.WIDTH):
+            self._before = self._w
+        advice = overload.turned_away(
+            attempt,
+            now,
+            decided=self._decided(now),
+            last=self._number,
+            beside=self.in_flight,
+            said=said,
+            fresh=fresh,
+        )
+        if advice is Advice.REACT:
+            if not said:
+                since, self._since_refusal = self._since_refusal, 0
+                self._in_a_row += 1
+                self._react_to_silence(now, since, fresh=attempt.number > self._reacted)
+            return True
+        self._follow_advice(advice, now)
+        return False
+
+    def _decided(self, now: float) -> int:
+        """The last attempt that was sent long enough ago to have been refused by now."""
+        before = now - self._overload.patience
+        for attempt in self._unanswered:
+            if attempt.sent_at > before:
+                return attempt.number - 1
+        return self._number
+
+    def _follow_advice(self, advice: Advice, now: float) -> None:
+        if advice is Advice.LIFT:
+            self._begin_epoch(Mode.STARTUP, now)
+            self._resize(self._before)
+            self._growth.ceiling = None
+            self._growth.begin(now)
+            self._due = now
+        elif advice is Advice.NARROW:
+            self._hold(min(self._w, self._overload.width), now)
+
+    def throttled(self, attempt: Attempt, now: float, until: float) -> None:
+        """The server answered 429 because attempts come too fast, and wants none before ``until``."""
+        if attempt.open:
+            attempt.open = False
+            self.in_flight -= 1
+            self._overload.throttled(attempt.number, self._number, now, until)
+            if self._mode is Mode.DRAIN:
+                self._follow(attempt, now)
+
     def restart(self, now: float) -> None:
-        """After an outage: a tenth of the ceiling, and start-up from there."""
-        ceiling = self._growth.ceiling
+        """After an outage: a tenth of what worked before, and start-up from there."""
+        worked = self._before if self._growth.ceiling is None else min(self._before, self._growth.ceiling)
+        self._overload.restart()
         self._begin_epoch(Mode.STARTUP, now)
-        self._resize(max(_RESTART, 0.1 * (self._cap if ceiling is None else ceiling)))
+        self._resize(min(worked, max(_RESTART, 0.1 * worked)))
         self._growth.ceiling = None
         self._growth.begin(now)
         self._due = now
@@ -255,146 +239,3 @@ class AdaptiveWindow:
             refusals_without_numbers=self._refusals - self._told,
             epochs=self._epochs,
         )
-
-    # What a refusal does.
-
-    def _react_to_numbers(self, attempt: Attempt, now: float, ours: int, others: int, *, fresh: bool) -> None:
-        if ours <= 1:
-            if self._mode is Mode.DRAIN:
-                self._follow(attempt, now, refused=True)
-            else:
-                self._enter_drain(now)
-            return
-        target: float = ours + self._travel.spare(ours)
-        if target >= attempt.beside:
-            self._named.contradicted(self._number, now)
-        if others > _ELSEWHERE * (ours + others):
-            # Not to be taken exactly: whoever has more steps back more, and so shares become equal.
-            target = min(target, max(self._w, self.in_flight)) * (1 - _STEP[0])
-        if fresh or self._mode is Mode.DRAIN:
-            self._hold(target, now)
-        elif self._mode is Mode.HOLD:
-            self._resize(min(self._w, target))
-
-    def _react_to_silence(self, now: float, since: int, *, fresh: bool) -> None:
-        holding = self._mode is Mode.HOLD
-        proven = since < _CLOSE
-        if holding and not proven:
-            return
-        if fresh:
-            if holding:
-                self._proven_at = now
-            again = holding and now - self._epoch_at < _AGAIN
-            self._step = min(_STEP[1], self._step * 2) if again else max(_STEP[0], self._step / 2)
-        if self._in_a_row >= _IN_A_ROW:
-            self._enter_drain(now)
-        elif fresh:
-            self._hold(min(self._w, self.in_flight) * (1 - self._step), now)
-        elif holding:
-            self._resize(min(self._w, self.in_flight))
-
-    def _hold(self, size: float, now: float) -> None:
-        ceiling = self._growth.ceiling
-        if self._mode is Mode.PROBE and ceiling is not None and size > _RISEN * ceiling:
-            self._tokens = max(self._tokens, 1.0)
-        self._begin_epoch(Mode.HOLD, now)
-        self._resize(size)
-        self._growth.ceiling = self._w
-        self._due = now + _REST
-
-    def _begin_epoch(self, mode: Mode, now: float) -> None:
-        self._mode = mode
-        self._epochs += 1
-        self._epoch_at = now
-        self._reacted = self._number
-
-    def _resize(self, size: float) -> None:
-        self._w = min(max(1.0, size), float(self._cap))
-        whole = int(self._w)
-        self.size = whole + (self._chance() < self._w - whole)
-
-    # Drain.
-
-    def _enter_drain(self, now: float) -> None:
-        self._begin_epoch(Mode.DRAIN, now)
-        self._drain.begin(now, self.in_flight, self._travel.round_trip)
-        self._due = self._drain.due
-        self.size = min(self._cap, self.in_flight)
-
-    def _follow(self, attempt: Attempt, now: float, *, refused: bool = False) -> None:
-        """Let the size fall with what is in flight, keeping room for the one attempt that may ask."""
-        if refused:
-            self._drain.refused(self.in_flight)
-        self._drain.over(attempt, now)
-        self._due = self._drain.due
-        self.size = min(self._cap, self.in_flight + self._drain.permits)
-
-    def _leave_drain(self, attempt: Attempt, now: float) -> None:
-        self._due = now
-        taken_at = float(max(1, self.in_flight))
-        self._resize(taken_at)
-        if attempt.beside < self._drain.fewest:
-            # Fewer ran than when it was refused, which explains the admission: the limit is between the two. Half of
-            # those on the way are missing from what is in flight now, because nothing has been sent.
-            on_the_way = self._travel.on_the_way(taken_at)
-            between = (self._drain.fewest + taken_at) / 2 + on_the_way / 2 - self._step * taken_at
-            self._mode = Mode.PROBE
-            self._growth.ceiling = max(taken_at, between)
-            self._growth.begin(now, until=self._growth.ceiling)
-        else:
-            self._mode = Mode.STARTUP
-            self._growth.ceiling = None
-            self._growth.begin(now)
-
-    # What time does.
-
-    def _advance(self, now: float) -> None:
-        mode = self._mode
-        if mode is Mode.DRAIN:
-            if self._drain.probe is not None:
-                self.admitted(self._drain.probe, now)
-            else:
-                self._drain.permit()
-                self._due = self._drain.due
-                self.size = min(self._cap, self.in_flight + 1)
-        elif mode is Mode.HOLD:
-            self._consider_probe(now)
-        else:
-            self._grow(now)
-
-    def _consider_probe(self, now: float) -> None:
-        self._travel.measure_flow(now)
-        rested = now - self._epoch_at
-        patience = min(max(_PATIENCE[0], self._travel.held), _PATIENCE[1])
-        ready = rested >= _REST and now - self._proven_at >= _PROVEN_REST and self._w < self._cap and self._tested
-        if ready and (self._tokens >= 1 or rested >= patience):
-            self._mode = Mode.PROBE
-            self._growth.begin(now)
-            self._due = now
-        else:
-            self._due = now + LONGEST_STEP
-
-    def _grow(self, now: float) -> None:
-        growth = self._growth
-        if self._w >= self._cap:
-            # Nothing was refused up to here: no ceiling is known.
-            self._begin_epoch(Mode.HOLD, now)
-            growth.ceiling = None
-            self._due = now + _REST
-        elif self._w >= growth.until:
-            self._hold(self._w, now)
-        elif not self._tested or self._braked(now):
-            growth.pause(now)
-            self._due = now + LONGEST_STEP
-        else:
-            self._w = min(self._cap, growth.grown(self._w, now))
-            self.size = max(self.size, int(self._w))
-            self._due = growth.next_slot(self._w, now)
-
-    @property
-    def _tested(self) -> bool:
-        """Whether the window is used, and by what it let in itself: not by what still runs of a larger one."""
-        return min(_USED * self.size, self.size - 2) <= self.in_flight <= self.size
-
-    def _braked(self, now: float) -> bool:
-        return self._overload.suspends or self._first_contents.slow(now)

@@ -9,6 +9,10 @@ LONGEST_STEP: Final = 0.25
 """Seconds of growth that one look at the clock may add. Whoever asks less often has no use for more slots."""
 _SHORTEST_STEP: Final = 0.005
 
+START: Final = 32
+"""Attempts at once before anything is known."""
+_FIRST_RATE: Final = 400.0
+"""New slots a second until then."""
 _DOUBLING: Final = 1.5
 """Seconds in which a window without a known ceiling doubles."""
 _FASTEST: Final = 200.0
@@ -54,6 +58,8 @@ class Growth:
         passed = min(now - self._at, LONGEST_STEP)
         self._at = now
         self._rate = self._rate_at(size, passed)
+        if self.ceiling is None and size < START:
+            return max(size, min(self.until, START, size + self._rate * passed))
         return max(size, min(self.until, size + self._rate * passed))
 
     def next_slot(self, size: float, now: float) -> float:
@@ -62,6 +68,8 @@ class Growth:
         return now + min(LONGEST_STEP, max(_SHORTEST_STEP, missing / self._rate))
 
     def _rate_at(self, size: float, passed: float) -> float:
+        if self.ceiling is None and size < START:
+            return _FIRST_RATE
         if self.ceiling is None:
             return min(size * math.log(2) / _DOUBLING, _FASTEST)
         slow = max(_SLOWEST, _SLOW_SHARE * size)

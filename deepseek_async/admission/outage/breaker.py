@@ -13,7 +13,6 @@ from typing import Final
 
 import msgspec
 
-from deepseek_async.admission.outage.recent import LastMinute
 from deepseek_async.errors import ConfigurationError
 
 LONGEST_RESET: Final = 300.0
@@ -25,8 +24,9 @@ PROBE_PATIENCE: Final = 120.0
 _LATE_SUCCESSES: Final = 3
 """Successes of attempts from before the outage that bring the probe forward, once in an outage."""
 
-_MANY: Final = 20
-"""Outcomes in the last minute from which their failed share counts."""
+_APART: Final = 1.0
+"""Seconds between two incidents, at least, where many ask: a restart of two or three seconds is no outage. One caller
+who asks again and again has learnt as much from five failures in a row, and is not made to wait for the sixth."""
 
 
 class BreakerPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,8 +36,8 @@ class BreakerPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     failure_threshold: int = 5
-    """Incidents in a row that open it. Failures of attempts that ran at the same time are one incident: 500
-    connections dropped by one blip say no more than one."""
+    """Incidents in a row that open it, while nothing succeeds. Failures of attempts that ran at the same time, or of
+    many callers within a second, are one incident: 500 connections dropped by one blip say no more than one."""
     reset_timeout: float = 60.0
     """Seconds (± 10 %) until one request is let through as a probe; doubled after each failed probe, up to 300."""
 
@@ -64,19 +64,18 @@ class Breaker:
     """
 
     __slots__ = (
+        "_alone",
         "_chance",
         "_early",
         "_evidence",
-        "_failures",
         "_incidents",
         "_opened_at",
         "_policy",
         "_probe",
         "_probe_began",
-        "_recent_incidents",
         "_reopens",
         "_seen",
-        "_successes",
+        "_taken",
         "_timeout",
         "opened",
         "state",
@@ -88,10 +87,9 @@ class Breaker:
         self.state = State.CLOSED
         self.opened = 0
         """How often it opened."""
-        self._successes = LastMinute()
-        self._failures = LastMinute()
-        self._recent_incidents = LastMinute()
         self._incidents = 0
+        self._taken = 0
+        self._alone = True  # whether one caller has met all of them
         self._seen = -float("inf")
         self._timeout = policy.reset_timeout
         self._opened_at = 0.0
@@ -137,7 +135,6 @@ class Breaker:
         """An attempt gave an answer. True if that closed the breaker."""
         if self.state is State.CLOSED:
             self._incidents = 0
-            self._successes.add(began)
             return False
         # Not only the probe: one that lost its place after two minutes is as good a proof.
         if began >= self._opened_at:
@@ -150,8 +147,12 @@ class Breaker:
                 self._early = True
         return False
 
-    def failed(self, owner: object, began: float, now: float) -> bool:
-        """An attempt failed in a way that speaks of the other side. True if that opened the breaker."""
+    def failed(self, owner: object, began: float, now: float, taken: int = 0, *, alone: bool = True) -> bool:
+        """An attempt failed in a way that speaks of the other side. True if that opened the breaker.
+
+        ``taken`` counts the attempts that the other side has taken on so far, and not failed: while it grows, some
+        succeed, though the first answer may be minutes away. ``alone`` says that nobody else asks or waits.
+        """
         if self.state is not State.CLOSED:
             if self._probe is not owner:
                 return False
@@ -159,12 +160,14 @@ class Breaker:
                 self._timeout = max(self._timeout, min(LONGEST_RESET, self._timeout * 2))
             self._open(now)
             return True
-        self._failures.add(began)
-        if began >= self._seen:
-            self._seen = now
-            self._incidents += 1
-            self._recent_incidents.add(now)
-        if self._incidents >= self._policy.failure_threshold or self._mostly_failing(now):
+        if not self._incidents or taken > self._taken:
+            self._incidents, self._taken, self._seen, self._alone = 1, taken, now, alone
+        else:
+            self._alone = self._alone and alone
+            if began >= self._seen and (self._alone or now >= self._seen + _APART):
+                self._seen = now
+                self._incidents += 1
+        if self._incidents >= self._policy.failure_threshold:
             self._open(now)
             return True
         return False
@@ -180,9 +183,6 @@ class Breaker:
         self._probe = None
         self._incidents = self._evidence = 0
         self._timeout = self._policy.reset_timeout
-        self._successes.clear()
-        self._failures.clear()
-        self._recent_incidents.clear()
 
     def _open(self, now: float) -> None:
         self.state = State.OPEN
@@ -191,10 +191,3 @@ class Breaker:
         self._early = False
         self._opened_at = now
         self._reopens = now + self._timeout * (0.9 + 0.2 * self._chance())
-
-    def _mostly_failing(self, now: float) -> bool:
-        failures = self._failures.total(now)
-        if failures * 2 < _MANY or self._recent_incidents.total(now) < 2:
-            return False
-        outcomes = failures + self._successes.total(now)
-        return outcomes >= _MANY and failures * 2 >= outcomes

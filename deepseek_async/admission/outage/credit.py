@@ -4,43 +4,33 @@ from __future__ import annotations
 
 from typing import Final
 
-from deepseek_async.admission.outage.recent import LastMinute
-
-RESERVE: Final = 10.0
-"""Retries that need no success before them."""
-
-PER_SUCCESS: Final = 0.2
-"""Retries that each success pays for: extra attempts stay below a fifth of the traffic (as in Finagle)."""
+RESERVE: Final = 10
+"""Retries, one after another, that need no success between them."""
 
 
 class RetryCredit:
-    """Starts with the reserve; a success adds a fifth of a retry; never above what the last minute's successes pay."""
+    """Retries left while nothing succeeds; whatever succeeds fills it.
 
-    __slots__ = ("_balance", "_successes")
+    A share of a fifth for each success, as Finagle has it, would starve a job of which 40 % are turned away, though it
+    makes progress; how many attempts such a server gets is the window's business.
+    """
+
+    __slots__ = ("_taken", "balance")
 
     def __init__(self) -> None:
-        self._balance = RESERVE
-        self._successes = LastMinute()
-
-    def earn(self, now: float) -> None:
-        """A call succeeded."""
-        self._successes.add(now)
-        self._balance += PER_SUCCESS
-
-    def balance(self, now: float) -> float:
+        self.balance = RESERVE
         """Retries that may be made now."""
-        most = RESERVE + PER_SUCCESS * self._successes.total(now)
-        self._balance = min(self._balance, most)
-        # Fifths do not add up to whole numbers exactly.
-        return round(self._balance, 6)
+        self._taken = 0
 
-    def spend(self, now: float) -> bool:
+    def earn(self, taken: int | None = None) -> None:
+        """A call succeeded; or the server has taken on so many by now, which counts if they have become more."""
+        if taken is None or taken > self._taken:
+            self.balance = RESERVE
+        self._taken = self._taken if taken is None else taken
+
+    def spend(self) -> bool:
         """Take one retry; False, and nothing taken, if there is none."""
-        if self.balance(now) < 1:
+        if not self.balance:
             return False
-        self._balance -= 1
+        self.balance -= 1
         return True
-
-    def refill(self) -> None:
-        """The outage is over: the reserve is there again."""
-        self._balance = max(self._balance, RESERVE)

@@ -37,10 +37,13 @@ class ToolRetry(RetryPolicy, frozen=True, kw_only=True):
         bulk: bool = False,
         queue: bool = True,
         silence: float = 0.0,
+        failing: float = 0.0,
     ) -> Pause | None:
         """See ``RetryPolicy.pause``."""
         if not isinstance(error, RateLimitError):
-            return super().pause(error, attempt, chance, returns=returns, bulk=bulk, queue=queue, silence=silence)
+            return super().pause(
+                error, attempt, chance, returns=returns, bulk=bulk, queue=queue, silence=silence, failing=failing
+            )
         if attempt >= self.max_attempts or not error.retryable:
             return None
         asked = error.retry_after

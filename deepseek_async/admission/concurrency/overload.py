@@ -1,0 +1,400 @@
+"""Why a server turns attempts away, found out by trying: too fast, too many at once, or whatever the load.
+
+A 503 does not say which. A limit of the rate (``limit_req`` of nginx) wants attempts further apart, a limit of
+concurrency (``limit_conn``) wants fewer at once, and a service in which a share fails wants neither: whoever slows down
+for that gets less and fails as often. So when more is turned away than was before, three things are tried in turn, for
+a dozen or two attempts each, and the one after which it stops is kept:
+
+- **slower**: no faster than the server has just taken them.
+- **fewer**: no more at once than ran when one was turned away.
+- **free**: as before. If neither helps, the share is given, and only what is beyond it counts from then on.
+
+When nothing is taken at all, one attempt after another asks, each time after a longer gap. Pure: time is an argument.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Final
+
+from deepseek_async.admission.concurrency.advice import Advice, Cause
+from deepseek_async.admission.concurrency.pace import Pace
+from deepseek_async.admission.concurrency.surprise import Surprise
+from deepseek_async.admission.concurrency.trial import Manner, Trial, best
+from deepseek_async.admission.window import Attempt
+
+_FEW: Final = 16
+"""Attempts sent at a pace, below which it is not doubted."""
+_FIRST_GAP: Final = 0.002
+_MOSTLY: Final = 0.75
+"""A share turned away, from which one attempt at a time asks."""
+_LONGEST_GAP: Final = 1.0
+"""Seconds between attempts that ask while nothing is taken."""
+_LONGEST_SAID: Final = 5.0
+"""The same at a server that says that they come too fast; what it asks for may be longer."""
+_LONGEST_TRIED: Final = 0.5
+_FASTER: Final = 0.5
+"""What remains of the gap with each that is taken after that."""
+_SLOWER: Final = 0.9
+"""Part of the rate taken that is tried."""
+_FALLEN: Final = 0.75
+"""A share that is below this part of what it was has fallen."""
+_MANY: Final = 0.3
+"""A share from which it is worth a second trial, slower still."""
+_MOST_TRIALS: Final = 6
+_ROUGHLY: Final = 0.2
+"""How far a share is from what a few dozen outcomes say, at most."""
+_STRIKES: Final = 3
+"""Trials at a pace that grows slower and slower, after which it is not the pace."""
+_LOOSE: Final = 16
+"""Attempts one after another that did not wait for the pace, after which there is none any more."""
+_DOUBTED: Final = 1.5
+"""A pace that has become so much slower is tried anew: perhaps it was none."""
+
+
+class Overload:
+    """Told of every attempt that is turned away; and, while ``active``, of every one that is sent.
+
+    A refusal comes soon. So an attempt of which nothing was heard for three times as long has been taken, long before
+    the server says so.
+    """
+
+    __slots__ = (
+        "_corrected",
+        "_doubts",
+        "_found",
+        "_kept",
+        "_loose",
+        "_pace",
+        "_reacted",
+        "_searching",
+        "_settling",
+        "_strikes",
+        "_surprise",
+        "_trial",
+        "_trials",
+        "_undecided",
+        "_unlucky",
+        "active",
+        "cause",
+        "due",
+        "width",
+    )
+
+    def __init__(self, now: float) -> None:
+        self.cause = Cause.UNKNOWN
+        self.active = False
+        self.due = now
+        """When the next attempt may start."""
+        self.width = 1
+        """Attempts at once that are tried, or were."""
+        self._pace: Pace | None = None
+        self._surprise = Surprise(now)
+        self._reacted = 0
+        self._settling = self._searching = False
+        self._found = False  # whether the search has met one that was taken
+        self._undecided: deque[tuple[int, int, float]] = deque()
+        self._unlucky: dict[int, int] = {}
+        self._trial: Trial | None = None
+        self._trials: list[Trial] = []
+        self._loose = 0
+        self._corrected = False
+        self._kept: Trial | None = None
+        """What has come of the attempts at the pace that was chosen."""
+        self._strikes = self._doubts = 0
+
+    @property
+    def troubled(self) -> bool:
+        """Whether anything has been turned away lately that is not explained."""
+        return self._surprise.any or self._settling or self._searching or self._trial is not None
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which an attempt is taken if nothing was heard of it."""
+        return self._surprise.patience
+
+    @property
+    def failing(self) -> float:
+        """The share that was turned away lately."""
+        return self._surprise.failing
+
+    @property
+    def floor(self) -> float:
+        """The share that is turned away whatever the load."""
+        return self._surprise.floor
+
+    # What is told.
+
+    def sent(self, number: int, level: int, now: float, *, full: bool) -> Advice:
+        """An attempt is sent while ``level`` others are in flight; ``full`` says that it took the last place."""
+        self._undecided.append((number, level, now))
+        pace = self._pace
+        if pace is not None:
+            self._loose = self._loose + 1 if now - pace.due > pace.gap / 2 else 0
+            pace.started(now)
+            self.due = pace.due
+            if self._trial is not None:
+                self._trial.loose += self._loose > 0
+            elif self._loose >= _LOOSE and full:
+                self.restart()
+        return self.look(now)
+
+    def look(self, now: float) -> Advice:
+        """See what is known by now of those that were sent."""
+        undecided, before = self._undecided, now - self.patience
+        while undecided and undecided[0][2] <= before:
+            number, level, sent_at = undecided.popleft()
+            beside = self._unlucky.pop(number, None)
+            trial = self._trial
+            if trial is None:
+                self._known(number, beside, level, sent_at, now)
+            elif number > trial.first and trial.count(beside, level, sent_at):
+                return self._judge(trial, now)
+        if self._settling and now >= self.due:
+            return self._settled(now)
+        return Advice.NOTHING
+
+    def turned_away(
+        self, attempt: Attempt, now: float, *, decided: int, last: int, beside: int, said: bool, fresh: bool
+    ) -> Advice:
+        """It was not taken, while ``beside`` others were in flight and ``last`` is the last one sent.
+
+        ``decided`` is the last that was sent ``patience`` ago. ``said`` that there were too many (429); ``fresh`` says
+        that the window has not reacted to it before.
+        """
+        surprise, number = self._surprise, attempt.number
+        surprise.met(last, now - attempt.sent_at, beside)
+        if self._undecided and number >= self._undecided[0][0]:
+            self._unlucky[number] = beside
+        advice = self.look(now)
+        if advice is not Advice.NOTHING or self._trial is not None or self._settling:
+            surprise.refused += 1
+            return advice
+        if self._searching:
+            return self._in_search(number, last, now)
+        if self.cause is Cause.RATE and self._pace is not None:
+            return self._too_fast(self._pace, self._kept, number, last, now)
+        surprise.count(number, decided, now, beside=beside, counts=fresh or not said)
+        if surprise.is_alarm(known=said or self.cause is Cause.WIDTH):
+            return self._settle(last, now)
+        return Advice.REACT if said or self.cause is Cause.WIDTH else Advice.NOTHING
+
+    def throttled(self, number: int, last: int, now: float, until: float) -> None:
+        """The server has said that they come too fast, and that none may come before ``until``."""
+        pace = self._pace
+        if self.cause is Cause.RATE and pace is not None and not self._searching:
+            if number > self._reacted:
+                self._reacted = last
+                pace.refused(until)
+        else:
+            taken, seconds = self._surprise.since(number, until)
+            gap = min(seconds / max(1, taken), max(until - now, _LONGEST_GAP))
+            pace = Pace(max(_FIRST_GAP, gap), until, longest=_LONGEST_SAID, costly=True)
+            self._keep(pace, until)
+            self._reacted = last
+        self._surprise.begin(until, last)
+        pace.due = self.due = until  # one then, and the next a gap later
+
+    def restart(self) -> None:
+        """The server is back after an outage; what is given stays."""
+        self._to(Cause.STRAY if self.floor else Cause.UNKNOWN)
+
+    # What is tried.
+
+    def _settle(self, last: int, now: float) -> Advice:
+        """Send nothing until it is known what has become of those that were sent."""
+        self.active = self._settling = True
+        self._reacted = last
+        self.due = now + self.patience
+        return Advice.NOTHING
+
+    def _settled(self, now: float) -> Advice:
+        self._settling = False
+        surprise = self._surprise
+        refused, began = surprise.refused, surprise.began
+        taken, is_alarm = surprise.settled(self._reacted)
+        share = refused / max(1, refused + taken)
+        if is_alarm and self.cause is Cause.STRAY and not self._corrected and share <= self.floor + _ROUGHLY:
+            # A few dozen outcomes told the share, and only roughly.
+            self._corrected, is_alarm = True, False
+            surprise.floor = share
+        if not is_alarm:
+            self.active = self._pace is not None
+            return Advice.NOTHING
+        self._trials.clear()
+        if refused >= _MOSTLY * (refused + taken):
+            self._search(now, max(now - self.patience - began, _FIRST_GAP) / max(1, taken))
+            return Advice.LIFT
+        return self._lift(now)
+
+    def _known(self, number: int, beside: int | None, level: int, sent_at: float, now: float) -> None:
+        pace, kept = self._pace, self._kept
+        if kept is not None and number > kept.first and kept.count(beside, level, sent_at) and not kept.good:
+            self._strikes = self._strikes + 1 if kept.share > self.floor + _ROUGHLY else 0
+            self._kept = Trial(Manner.SLOWER, number, now, kept.gap)
+        if pace is None or number <= self._reacted:
+            return
+        if self._searching:
+            if beside is None:
+                # Those that were refused in between did not count, if there is a limit of the rate.
+                since = pace.gap if self._found else max(pace.gap, min(sent_at - self._surprise.began, 2 * pace.gap))
+                pace.gap = max(_FIRST_GAP / 2, since * _FASTER)
+                pace.due = self.due = min(pace.due, now + pace.gap)
+                self._found = True
+        elif beside is None and not self._loose:
+            pace.taken(now)
+
+    def _search(self, now: float, gap: float) -> None:
+        self._searching, self._found = True, False
+        self._kept = None
+        self._trial = None
+        self._pace = Pace(min(gap, _LONGEST_GAP), now, longest=_LONGEST_GAP)
+        self._pace.due = self.due = now + self._pace.gap
+
+    def _in_search(self, number: int, last: int, now: float) -> Advice:
+        pace = self._pace
+        if pace is None or number <= self._reacted:
+            return Advice.NOTHING
+        self._reacted = last
+        if self._found:
+            self._try(Manner.SLOWER, now, gap=min(pace.gap / _FASTER, _LONGEST_TRIED))
+        else:
+            pace.refused(now)
+            self.due = pace.due
+        return Advice.NOTHING
+
+    def _try(self, manner: Manner, now: float, *, gap: float = 0.0) -> None:
+        self._searching = False
+        first = self._undecided[-1][0] if self._undecided else self._reacted
+        free = self._last(Manner.FREE)
+        before = free.share if free is not None and manner is not Manner.FREE else 0.0
+        self._trial = Trial(manner, first, now, min(gap, _LONGEST_GAP), before)
+        self._loose = 0
+        if manner is Manner.SLOWER:
+            self._pace = Pace(min(gap, _LONGEST_GAP), now, longest=_LONGEST_GAP)
+            self._pace.due = self.due = now + gap
+        else:
+            self._pace = None
+            self.due = now
+
+    def _judge(self, trial: Trial, now: float) -> Advice:
+        self._trials.append(trial)
+        self._trial = None
+        if trial.manner is Manner.SLOWER:
+            return self._judge_slower(trial, now)
+        if trial.manner is Manner.FEWER:
+            if trial.good or len(self._trials) >= _MOST_TRIALS:
+                return self._choose(now)
+            if trial.fewest < self.width:
+                return self._try_fewer(trial, now)
+            return self._choose(now) if self._last(Manner.FREE) else self._lift(now)
+        slower = self._last(Manner.SLOWER)
+        if slower is None:
+            return self._try_slower(trial, now)
+        if best((trial, slower)) is trial:
+            return self._choose(now)
+        return self._judge_slower(slower, now)
+
+    def _judge_slower(self, trial: Trial, now: float) -> Advice:
+        if trial.good and trial.paced:
+            if self._surprise.fewest > trial.most and self._last(Manner.FEWER) is None:
+                # Slower also means fewer at once, and none was turned away that had so few beside it.
+                trial.fewest = self._surprise.fewest
+                return self._try_fewer(trial, now)
+            return self._choose(now)
+        many = len(self._trials) >= _MOST_TRIALS
+        if not many and (not trial.paced or trial.taken < 2):
+            return self._try_slower(trial, now)
+        free = self._last(Manner.FREE)
+        if free is None:
+            return self._try_fewer(trial, now) if trial.crowded and not self._last(Manner.FEWER) else self._lift(now)
+        if best((trial, free)) is free:
+            return self._choose(now)
+        earlier = [each.share for each in self._trials if each.manner is Manner.SLOWER and each.paced][:-1]
+        falls = not earlier or trial.share < _FALLEN * earlier[-1]
+        return (
+            self._try_slower(trial, now) if not many and trial.share > _MANY and falls else self._try_fewer(trial, now)
+        )
+
+    def _last(self, manner: Manner) -> Trial | None:
+        return next((trial for trial in reversed(self._trials) if trial.manner is manner), None)
+
+    def _lift(self, now: float) -> Advice:
+        """As before the trouble, to compare with that."""
+        self._try(Manner.FREE, now)
+        return Advice.LIFT
+
+    def _try_slower(self, trial: Trial, now: float) -> Advice:
+        """No faster than were taken in ``trial``."""
+        if trial.taken < 2:
+            self._search(now, max(_FIRST_GAP, 2 * trial.gap))
+        else:
+            self._try(Manner.SLOWER, now, gap=1 / trial.rate / _SLOWER)
+        return Advice.LIFT
+
+    def _try_fewer(self, trial: Trial, now: float) -> Advice:
+        """Not so many at once as when some were turned away in ``trial``."""
+        if trial.fewest < 1:
+            return self._choose(now)
+        self.width = trial.fewest
+        self._try(Manner.FEWER, now)
+        return Advice.NARROW
+
+    def _choose(self, now: float) -> Advice:
+        trials = [trial for trial in map(self._last, Manner) if trial is not None]
+        chosen = best(trials)
+        floor = 0.0 if chosen.good else sum(t.turned_away for t in trials) / sum(t.outcomes for t in trials)
+        if chosen.manner is Manner.FREE:
+            self._to(Cause.STRAY)
+        elif chosen.manner is Manner.SLOWER:
+            floor = 0.0 if chosen.good else chosen.share
+            self._keep(Pace(chosen.gap, now, longest=_LONGEST_GAP), now)
+        else:
+            # Where a share fails even so, a window that reacts to each of them would end at one.
+            self._to(Cause.WIDTH if chosen.good else Cause.STRAY)
+        self._surprise.floor = floor
+        self._corrected = False
+        return Advice.NOTHING if self.cause is Cause.WIDTH else Advice.LIFT
+
+    def _keep(self, pace: Pace, now: float) -> None:
+        self._to(Cause.RATE)
+        self.active = True
+        self._pace, self.due, self._strikes = pace, pace.due, 0
+        self._kept = Trial(Manner.SLOWER, self._reacted, now, pace.gap)
+
+    def _too_fast(self, pace: Pace, kept: Trial | None, number: int, last: int, now: float) -> Advice:
+        if self._strikes >= _STRIKES and kept is not None:
+            self._to(Cause.STRAY)
+            self._surprise.floor = self.failing
+            return Advice.LIFT
+        if number <= self._reacted or kept is None or kept.turned_away < self.floor * kept.outcomes:
+            return Advice.NOTHING
+        self._reacted = last
+        pace.refused(now)
+        self.due = pace.due
+        slower = pace.gap > _DOUBTED * kept.gap and kept.outcomes >= _FEW
+        if slower and kept.good:
+            self._kept = Trial(Manner.SLOWER, last, now, pace.gap)
+        elif slower or (kept.crowded and kept.turned_away >= self._doubts):
+            # Slower and slower, and it does not end; or it is the number of attempts in flight that decides.
+            self._doubts = 2 * kept.turned_away
+            kept.gap = pace.gap
+            self._trials[:] = [kept]
+            return self._try_fewer(kept, now) if kept.crowded else self._judge_slower(kept, now)
+        return Advice.NOTHING
+
+    def _to(self, cause: Cause) -> None:
+        if cause is not Cause.RATE:
+            self._doubts = 0
+        self.cause = cause
+        self.active = cause is Cause.RATE
+        self._pace = None
+        self._kept = None
+        self._searching = self._settling = False
+        self._trial = None
+        self._trials.clear()
+        self._loose = 0
+        self.due = -math.inf
+        self._undecided.clear()
+        self._unlucky.clear()

@@ -1,0 +1,256 @@
+"""How large a window is, and why: start-up, hold, probe and drain, which ``adaptive.py`` explains. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from deepseek_async.admission.concurrency.brake import FirstContents
+from deepseek_async.admission.concurrency.drain import Drain
+from deepseek_async.admission.concurrency.growth import LONGEST_STEP, Growth
+from deepseek_async.admission.concurrency.named_limit import NamedLimit
+from deepseek_async.admission.concurrency.overload import Overload
+from deepseek_async.admission.concurrency.travel import Travel
+from deepseek_async.admission.window import Attempt, Mode
+
+_FIRST: Final = 4
+"""Of these the first are sent at once, and the others within a tenth of a second, so that a server that takes fewer can
+say so before all have been sent."""
+_USED: Final = 0.95
+"""A window that is not used to this share has not been tested, and does not grow."""
+TOKENS: Final = (-20.0, 4.0)
+_REST: Final = 2.0
+"""Seconds of hold before a probe, at least, and after them without tokens (between these bounds, the mean duration)."""
+_PATIENCE: Final = (20.0, 60.0)
+_PROVEN_REST: Final = 10.0
+_RISEN: Final = 1.02
+"""A probe that found the ceiling this much higher is followed by another: the limit is rising."""
+
+_STEP: Final = (0.005, 0.05)
+"""Share by which a refusal without numbers lowers the window: small, doubled when refusals come again within ..."""
+_AGAIN: Final = 10.0
+_CLOSE: Final = 10
+"""Admissions between two refusals, below which they prove each other."""
+_IN_A_ROW: Final = 4
+"""Refusals without an admission between them that mean that the limit is far below what runs."""
+_ELSEWHERE: Final = 0.02  # share of the account that others must use before we step back for them
+
+
+class Probing:
+    """The size, what it rests on, and what changes it."""
+
+    __slots__ = (
+        "_admissions",
+        "_before",
+        "_cap",
+        "_chance",
+        "_charged",
+        "_drain",
+        "_due",
+        "_epoch_at",
+        "_epochs",
+        "_first_contents",
+        "_growth",
+        "_in_a_row",
+        "_lost",
+        "_mode",
+        "_named",
+        "_number",
+        "_overload",
+        "_proven_at",
+        "_reacted",
+        "_refusals",
+        "_since_refusal",
+        "_step",
+        "_tokens",
+        "_told",
+        "_travel",
+        "_unanswered",
+        "_w",
+        "in_flight",
+        "size",
+    )
+
+    def __init__(self, *, cap: int, chance: Callable[[], float], now: float, start: float | None = None) -> None:
+        if cap < 1:
+            raise ValueError(f"cap must be at least 1, not {cap}")
+        self.in_flight = 0
+        self._cap = cap
+        self._chance = chance
+        self._w = float(min(cap, max(1.0, _FIRST if start is None else start)))
+        self.size = int(self._w)
+        self._mode = Mode.STARTUP
+        self._due = now  # when time alone changes something next
+        self._growth = Growth(now)
+        self._drain = Drain()
+        self._tokens = 1.0
+
+        self._number = 0
+        self._reacted = 0  # attempts up to this number were sent before the last reaction: one burst with it
+        self._charged = False  # whether the refusals of this burst were met by growing
+        self._epoch_at = now
+        self._epochs = 0
+        self._proven_at = -math.inf
+        self._since_refusal = 0
+        self._in_a_row = 0
+        self._step = _STEP[0]
+
+        self._unanswered: deque[Attempt] = deque()
+        self._travel = Travel(now)
+        self._named = NamedLimit(now)
+        self._overload = Overload(now)
+        self._lost = 0
+        self._before = self._w
+        self._first_contents = FirstContents()
+        self._admissions = 0
+        self._refusals = 0
+        self._told = 0
+
+    def admitted(self, attempt: Attempt, now: float) -> None:
+        """The server has taken the attempt."""
+        raise NotImplementedError
+
+    # What a refusal does.
+
+    def _react_to_numbers(self, attempt: Attempt, now: float, ours: int, others: int, *, fresh: bool) -> None:
+        if ours <= 1:
+            if self._mode is Mode.DRAIN:
+                self._follow(attempt, now, refused=True)
+            else:
+                self._enter_drain(now)
+            return
+        target: float = ours + self._travel.spare(ours)
+        if target >= attempt.beside:
+            self._named.contradicted(self._number, now)
+        if others > _ELSEWHERE * (ours + others):
+            # Not to be taken exactly: whoever has more steps back more, and so shares become equal.
+            target = min(target, max(self._w, self.in_flight)) * (1 - _STEP[0])
+        if fresh or self._mode is Mode.DRAIN:
+            self._hold(target, now)
+        elif self._mode is Mode.HOLD:
+            self._resize(min(self._w, target))
+
+    def _react_to_silence(self, now: float, since: int, *, fresh: bool) -> None:
+        holding = self._mode is Mode.HOLD
+        proven = since < _CLOSE
+        if holding and not proven:
+            return
+        if fresh:
+            if holding:
+                self._proven_at = now
+            again = holding and now - self._epoch_at < _AGAIN
+            self._step = min(_STEP[1], self._step * 2) if again else max(_STEP[0], self._step / 2)
+        if self._in_a_row >= _IN_A_ROW:
+            self._enter_drain(now)
+        elif fresh:
+            self._hold(min(self._w, self.in_flight) * (1 - self._step), now)
+        elif holding:
+            self._resize(min(self._w, self.in_flight))
+
+    def _hold(self, size: float, now: float) -> None:
+        ceiling = self._growth.ceiling
+        if self._mode is Mode.PROBE and ceiling is not None and size > _RISEN * ceiling:
+            self._tokens = max(self._tokens, 1.0)
+        self._begin_epoch(Mode.HOLD, now)
+        self._resize(size)
+        self._growth.ceiling = self._w
+        self._due = now + _REST
+
+    def _begin_epoch(self, mode: Mode, now: float) -> None:
+        self._mode = mode
+        self._epochs += 1
+        self._epoch_at = now
+        self._reacted = self._number
+
+    def _resize(self, size: float) -> None:
+        self._w = min(max(1.0, size), float(self._cap))
+        whole = int(self._w)
+        self.size = whole + (self._chance() < self._w - whole)
+
+    # Drain.
+
+    def _enter_drain(self, now: float) -> None:
+        self._begin_epoch(Mode.DRAIN, now)
+        self._drain.begin(now, self.in_flight, self._travel.round_trip)
+        self._due = self._drain.due
+        self.size = min(self._cap, self.in_flight)
+
+    def _follow(self, attempt: Attempt, now: float, *, refused: bool = False) -> None:
+        """Let the size fall with what is in flight, keeping room for the one attempt that may ask."""
+        if refused:
+            self._drain.refused(self.in_flight)
+        self._drain.over(attempt, now)
+        self._due = self._drain.due
+        self.size = min(self._cap, self.in_flight + self._drain.permits)
+
+    def _leave_drain(self, attempt: Attempt, now: float) -> None:
+        self._due = now
+        taken_at = float(max(1, self.in_flight))
+        self._resize(taken_at)
+        if attempt.beside < self._drain.fewest:
+            # Fewer ran than when it was refused, which explains the admission: the limit is between the two. Half of
+            # those on the way are missing from what is in flight now, because nothing has been sent.
+            on_the_way = self._travel.on_the_way(taken_at)
+            between = (self._drain.fewest + taken_at) / 2 + on_the_way / 2 - self._step * taken_at
+            self._mode = Mode.PROBE
+            self._growth.ceiling = max(taken_at, between)
+            self._growth.begin(now, until=self._growth.ceiling)
+        else:
+            self._mode = Mode.STARTUP
+            self._growth.ceiling = None
+            self._growth.begin(now)
+
+    # What time does.
+
+    def _advance(self, now: float) -> None:
+        mode = self._mode
+        if mode is Mode.DRAIN:
+            if self._drain.probe is not None:
+                self.admitted(self._drain.probe, now)
+            else:
+                self._drain.permit()
+                self._due = self._drain.due
+                self.size = min(self._cap, self.in_flight + 1)
+        elif mode is Mode.HOLD:
+            self._consider_probe(now)
+        else:
+            self._grow(now)
+
+    def _consider_probe(self, now: float) -> None:
+        self._travel.measure_flow(now)
+        rested = now - self._epoch_at
+        patience = min(max(_PATIENCE[0], self._travel.held), _PATIENCE[1])
+        ready = rested >= _REST and now - self._proven_at >= _PROVEN_REST and self._w < self._cap and self._tested
+        if ready and (self._tokens >= 1 or rested >= patience):
+            self._mode = Mode.PROBE
+            self._growth.begin(now)
+            self._due = now
+        else:
+            self._due = now + LONGEST_STEP
+
+    def _grow(self, now: float) -> None:
+        growth = self._growth
+        if self._w >= self._cap:
+            # Nothing was refused up to here: no ceiling is known.
+            self._begin_epoch(Mode.HOLD, now)
+            growth.ceiling = None
+            self._due = now + _REST
+        elif self._w >= growth.until:
+            self._hold(self._w, now)
+        elif not self._tested or self._braked(now):
+            growth.pause(now)
+            self._due = now + LONGEST_STEP
+        else:
+            self._w = min(self._cap, growth.grown(self._w, now))
+            self.size = max(self.size, int(self._w))
+            self._due = growth.next_slot(self._w, now)
+
+    @property
+    def _tested(self) -> bool:
+        """Whether the window is used, and by what it let in itself: not by what still runs of a larger one."""
+        return min(_USED * self.size, self.size - 2) <= self.in_flight <= self.size
+
+    def _braked(self, now: float) -> bool:
+        return self._first_contents.slow(now)

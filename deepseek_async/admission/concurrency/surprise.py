@@ -1,0 +1,102 @@
+"""Is more turned away than before, and more than chance explains? Counted since the trouble began. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_BEYOND: Final = 0.10
+"""Share of attempts beyond the given one that may be turned away for long ..."""
+_SURPRISE: Final = 2.5
+"""... and how many more than that, in a row, are no chance."""
+_LATER: Final = 4.0
+"""How many are needed of those to which the window, or the pace, reacts by itself."""
+_SPREAD: Final = 25.0
+"""A given share varies, so more are needed then; with this factor it is a false alarm once in a thousand attempts."""
+
+_MEMORY: Final = 50.0
+"""Attempts over which the share that fails is averaged."""
+_DECIDED: Final = 3.0
+"""An attempt is taken when nothing was heard of it for so many times as long as refusals take, ..."""
+_DECIDED_WITHIN: Final = (0.02, 1.0)
+"""... between so many seconds."""
+
+
+class Surprise:
+    """A sum that grows with what is turned away and shrinks with what is taken, never below 0 (Page's CUSUM)."""
+
+    __slots__ = ("_first", "_latency", "_sent", "_sum", "_taken", "began", "failing", "fewest", "floor", "refused")
+
+    def __init__(self, now: float) -> None:
+        self.floor = 0.0
+        """The share that is turned away whatever the load."""
+        self.failing = 0.0
+        """The share that was turned away lately."""
+        self.began = now
+        """When the trouble began."""
+        self.refused = 0
+        """Turned away since then."""
+        self.fewest = 0
+        """In flight when one was turned away since then, at least."""
+        self._taken = 0
+        self._first = 0
+        self._sent = 0
+        self._sum = 0.0
+        self._latency = 0.0
+
+    @property
+    def any(self) -> bool:
+        """Whether anything unexplained has happened lately."""
+        return self._sum > 0
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which an attempt is taken if nothing was heard of it."""
+        return min(max(_DECIDED * self._latency, _DECIDED_WITHIN[0]), _DECIDED_WITHIN[1])
+
+    def taken(self, decided: int) -> int:
+        """Attempts up to number ``decided`` that were taken since the trouble began."""
+        return max(self._taken, decided - self._first - self.refused)
+
+    def met(self, last: int, latency: float, beside: int) -> None:
+        """One was turned away ``latency`` seconds after it was sent; ``last`` is the number of the last one sent."""
+        self._latency = max(latency, 0.9 * self._latency)
+        self.fewest = min(self.fewest, beside)
+        self.failing = self.failing * (1 - 1 / _MEMORY) ** max(0, last - self._sent) + 1 / _MEMORY
+        self._sent = last
+
+    def count(self, number: int, decided: int, now: float, *, beside: int, counts: bool) -> None:
+        """That was attempt ``number``; those up to ``decided`` were sent long enough ago to be known."""
+        taken = self.taken(decided)
+        self._sum = max(0.0, self._sum - self._beyond * (taken - self._taken))
+        self._taken = taken
+        if not self._sum:
+            self.begin(now, max(decided, number - 1))
+            self.fewest = beside
+        self.refused += 1
+        if counts:
+            self._sum += 1 - self._beyond
+
+    def begin(self, now: float, first: int) -> None:
+        """Count from here on, from the attempts after number ``first``."""
+        self.began, self._first, self.refused, self._taken, self._sum = now, first, 0, 0, 0.0
+
+    def is_alarm(self, *, known: bool) -> bool:
+        """Whether that is no chance; ``known`` says that something reacts to each of them already."""
+        return self._sum >= self._alarm(known=known)
+
+    def settled(self, last: int) -> tuple[int, bool]:
+        """How many were taken, and whether it is no chance, now that all up to number ``last`` are known."""
+        self._sum = 0.0
+        taken = self.taken(last)
+        return taken, self.refused * (1 - self._beyond) - taken * self._beyond >= self._alarm(known=False)
+
+    def since(self, number: int, now: float) -> tuple[int, float]:
+        """Attempts before this one since the trouble began, and seconds."""
+        return number - 1 - self._first, now - self.began
+
+    def _alarm(self, *, known: bool) -> float:
+        return (_LATER if known else _SURPRISE) + _SPREAD * self.floor * (1 - self.floor)
+
+    @property
+    def _beyond(self) -> float:
+        return self.floor + min(_BEYOND, (1 - self.floor) / 4)

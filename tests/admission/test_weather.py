@@ -1,0 +1,85 @@
+"""The production window against servers in trouble, in simulated time: it slows down for what load explains, and only
+for that."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.simulation.weather import WORLDS, Connections, Down, Fixed, Job, Ours, Outcome, Stray, World  # noqa: E402
+
+SEEDS = range(5)
+
+
+def outcomes(name: str, *, said: bool = False) -> list[Outcome]:
+    found = [Job(WORLDS[name], Ours(seed, said=said), seed).run() for seed in SEEDS]
+    assert all(one.served == WORLDS[name].rows for one in found)
+    return found
+
+
+@pytest.mark.parametrize(("share", "least"), [(20, 300), (40, 250), (60, 100)])
+def test_for_a_share_that_fails_whatever_the_load_nobody_slows_down(share: int, least: float):
+    """Widths up to 64 give 300 answers a second at most, of which the first seconds go to finding out."""
+    found = outcomes(f"a share of {share} %")
+    assert min(one.rate for one in found) >= 0.8 * least
+    assert median(one.rate for one in found) >= least
+    assert max(one.per_answer for one in found) <= 1.1 / (1 - share / 100)
+
+
+@pytest.mark.parametrize("said", [False, True], ids=["503", "429"])
+@pytest.mark.parametrize(
+    ("world", "limit"),
+    [("20 a second", 20.0), ("20 a second, slow answers", 20.0), ("20 a second, and a burst of 10", 20.0)],
+)
+def test_a_limit_of_the_rate_is_used_with_few_refusals(world: str, limit: float, said: bool):
+    found = outcomes(world, said=said)
+    assert median(one.rate for one in found) >= 0.84 * limit
+    assert median(one.per_answer for one in found) <= 1.7
+
+
+@pytest.mark.parametrize("said", [False, True], ids=["503", "429"])
+@pytest.mark.parametrize(("world", "width"), [("10 at once", 10), ("4 at once", 4)])
+def test_a_limit_of_concurrency_is_used_with_few_refusals(world: str, width: int, said: bool):
+    best = Job(WORLDS[world], Fixed(width), 1).run()
+    found = outcomes(world, said=said)
+    assert median(one.rate for one in found) >= 0.9 * best.rate
+    assert max(one.per_answer for one in found) <= 1.3
+
+
+@pytest.mark.parametrize("world", ["120 a minute", "120 a minute, and a burst of 20", "120 in each minute"])
+def test_requests_a_minute_are_paced_after_the_first_refusals(world: str):
+    found = outcomes(world)
+    assert min(one.rate for one in found) >= 0.83 * 2
+    assert max(one.per_answer for one in found) <= 1.2
+
+
+def test_after_an_outage_of_three_seconds_the_job_goes_on_within_one():
+    for one in outcomes("down for 3 s"):
+        after = next(at for at in one.served_at if at > 2.5)
+        assert after <= 5 + 1.3
+        assert one.per_answer <= 1.05
+
+
+def test_while_nothing_is_taken_hardly_anything_is_sent():
+    """What was in flight fails; then one attempt asks, after ever longer gaps, up to one a second."""
+    world = World(lambda: Down(2, 60), rows=20_000)
+    before, whole = (Job(world, Ours(0), 0).run(until) for until in (2.0, 60.0))
+    assert whole.served - before.served <= 100
+    assert whole.attempts - before.attempts <= 2 * 120 + 60
+
+
+def test_a_limit_that_comes_after_a_share_was_found_is_slowed_down_for():
+    class Later:
+        def refusal(self, now: float, running: int, chance):
+            if now < 5:
+                return Stray(0.3).refusal(now, running, chance)
+            return Connections(10).refusal(now, running, chance)
+
+    found = [Job(World(Later, rows=3000), Ours(seed), seed).run() for seed in SEEDS]
+    assert median(one.per_answer for one in found) <= 2.0
