@@ -383,8 +383,8 @@ async def test_a_row_that_the_service_refuses_for_good_is_a_line_with_the_error(
 
     line = bulk.named()["0"]
     assert (report.ok, report.failed, report.exit_code) == (2, 1, ExitCode.ROWS_FAILED)
-    assert report.failures == {"BadRequestError": 1}
-    assert line["error"]["code"] == "BadRequestError"
+    assert report.failures == {"ContentRiskError": 1}
+    assert line["error"]["code"] == "ContentRiskError"
     assert line["response"]["status_code"] == 400
     assert line["response"]["body"]["error"]["message"] == "Content Exists Risk"
     assert [result.custom_id for result in report.first_failures] == ["0"]
