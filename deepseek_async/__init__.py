@@ -28,7 +28,13 @@ if TYPE_CHECKING:
     from deepseek_async.batch import BatchReport, BatchResult
     from deepseek_async.cache import Cache
     from deepseek_async.call.retry import RetryPolicy
-    from deepseek_async.call.stream import ChatCompletionStream, CompletionStream, MessageStream, ResponseStream
+    from deepseek_async.call.stream import (
+        AudioStream,
+        ChatCompletionStream,
+        CompletionStream,
+        MessageStream,
+        ResponseStream,
+    )
     from deepseek_async.call.stream.deltas import AnswerEnd, ReasoningDelta, TextDelta, ToolArgumentsDelta
     from deepseek_async.call.stream.steps import (
         AnswerWithdrawn,
@@ -99,6 +105,7 @@ if TYPE_CHECKING:
         SearchResult,
         SearchResults,
         Source,
+        SpokenText,
         Transcription,
     )
 
@@ -113,6 +120,7 @@ _HOME = {
     "AnswerEnd": "call.stream.deltas",
     "AnswerWithdrawn": "call.stream.steps",
     "AsyncDeepSeek": "client",
+    "AudioStream": "call.stream",
     "AuthenticationError": "errors",
     "BadRequestError": "errors",
     "BatchError": "errors",
@@ -173,6 +181,7 @@ _HOME = {
     "Searching": "call.stream.steps",
     "ServerOverloadedError": "errors",
     "Source": "types",
+    "SpokenText": "types",
     "Statistics": "admission.statistics",
     "StreamInterruptedError": "errors",
     "StructuredOutput": "structured",
@@ -199,6 +208,7 @@ __all__ = [
     "AnswerEnd",
     "AnswerWithdrawn",
     "AsyncDeepSeek",
+    "AudioStream",
     "AuthenticationError",
     "BadRequestError",
     "BatchError",
@@ -259,6 +269,7 @@ __all__ = [
     "Searching",
     "ServerOverloadedError",
     "Source",
+    "SpokenText",
     "Statistics",
     "StreamInterruptedError",
     "StructuredOutput",

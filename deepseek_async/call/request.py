@@ -60,7 +60,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
     def asking_usage(self) -> Request:
         """The same for a stream that is to tell its usage, unless the parameters say whether it is."""
-        named = _STREAM_OPTIONS in self.parameters or self.outgoing.path in _TELLING
+        named = _STREAM_OPTIONS in self.parameters or self.outgoing.path in _TELLING or self.operation.has_fee
         return self if named or self.asks_usage else self._sending(self.wire[:-1] + _ASKING)
 
     def not_asking_usage(self) -> Request:

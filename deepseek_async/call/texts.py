@@ -9,6 +9,7 @@ from deepseek_async.call.message_texts import MessageTexts
 from deepseek_async.call.response_texts import ResponseTexts
 from deepseek_async.call.stream import (
     AnswerStream,
+    AudioStream,
     ChatCompletionStream,
     CompletionStream,
     MessageStream,
@@ -204,11 +205,25 @@ class _Text:
         self.ended = False
 
 
+class NoTexts:
+    """Of audio, which nobody reads."""
+
+    def __init__(self, content: ContentFilter, verdict: Verdict) -> None: ...
+
+    async def pass_on(self, chunks: list[Any]) -> None:
+        """All of it passes."""
+
+    def rewrite(self, answer: Any) -> Any:
+        """See ``Passing.rewrite``."""
+        return answer
+
+
 PASSINGS: Final[dict[type[AnswerStream[Any, Any]], type[Passing]]] = {
     ChatCompletionStream: ChoiceTexts,
     CompletionStream: ChoiceTexts,
     ResponseStream: ResponseTexts,
     MessageStream: MessageTexts,
+    AudioStream: NoTexts,
 }
 
 

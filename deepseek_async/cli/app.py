@@ -28,13 +28,14 @@ from deepseek_async.cli import (
     finetune,
     models,
     ocr,
+    say,
     search,
     simulate,
+    terminal,
     transcribe,
 )
 from deepseek_async.cli.operate import audit, budget, cache, config, metrics
 from deepseek_async.cli.standard_streams import with_dashes_as_paths
-from deepseek_async.cli.terminal import say
 from deepseek_async.errors import (
     ConfigurationError,
     DeepSeekError,
@@ -82,6 +83,7 @@ for _tool, _asked in (
     (search, search.search),
     (fetch, fetch.fetch),
     (ocr, ocr.ocr),
+    (say, say.say),
     (transcribe, transcribe.transcribe),
 ):
     app.command(_asked, group=_ASK, help=_tool.ABOUT, help_epilogue=_tool.EXAMPLES)
@@ -136,12 +138,12 @@ def run(arguments: Sequence[str]) -> int:
         code = app(with_dashes_as_paths(arguments), result_action="return_value")
         sys.stdout.flush()
     except DeepSeekError as error:
-        say(f"error: {error.message}")
+        terminal.say(f"error: {error.message}")
         return exit_code(error)
     except OSError as error:
         if not isinstance(error, BrokenPipeError):  # who read it has left: `… | head`
             place = "" if error.filename is None else f"{error.filename}: "
-            say(f"error: {place}{error.strerror or error}")
+            terminal.say(f"error: {place}{error.strerror or error}")
         return 1
     return code if isinstance(code, int) else 0
 
@@ -162,4 +164,4 @@ def _show_warning(  # noqa: PLR0917
     line: str | None = None,  # noqa: ARG001
 ) -> None:
     """Where in our sources a warning comes from tells the user of a command nothing."""
-    say(f"warning: {message}")
+    terminal.say(f"warning: {message}")

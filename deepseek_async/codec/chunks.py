@@ -84,7 +84,7 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
         """As ``assembly.add`` does, for a block in which some chunks have undeclared fields."""
         raise NotImplementedError
 
-    def _look_for_error(self, ended: ChunkT) -> None:
+    def _look_for_error(self, ended: Any) -> None:
         self.assembly.oddly_ended_by = None
         error = error_beside(ended)
         if error is not None:

@@ -11,7 +11,7 @@ from deepseek_async.codec.sse import SSEDecoder
 from deepseek_async.errors import APIError
 from deepseek_async.types import Answer, CompletionUsage
 
-ChunkT = TypeVar("ChunkT", bound=Answer)
+ChunkT = TypeVar("ChunkT")
 WholeT = TypeVar("WholeT", bound=Answer)
 _WholeT_co = TypeVar("_WholeT_co", bound=Answer, covariant=True)
 

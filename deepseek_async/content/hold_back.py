@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from deepseek_async.content.decision import BLOCKED, Verdict
-from deepseek_async.content.filter import ContentFilter, blocked
+from deepseek_async.content.filter import ContentFilter, Direction, blocked
 from deepseek_async.content.patterns import LONGEST_START, find
 
 _MOST_HELD: Final = 16_384
@@ -21,7 +21,8 @@ _CONTEXT: Final = 16
 class HoldBack:
     """Takes pieces of one text in and gives out what is checked: the same as checking the whole text at once."""
 
-    def __init__(self, content_filter: ContentFilter, verdict: Verdict) -> None:
+    def __init__(self, content_filter: ContentFilter, verdict: Verdict, direction: Direction = "output") -> None:
+        self._direction: Direction = direction
         self._filter = content_filter
         self._verdict = verdict
         self._held = ""
@@ -49,12 +50,12 @@ class HoldBack:
                 # It may go on, or turn out to be something else, with what comes next.
                 if len(text) - finding.start > _MOST_HELD:
                     self._verdict.add(BLOCKED, finding.kind)
-                    raise blocked("output", self._verdict)
+                    raise blocked(self._direction, self._verdict)
                 until = finding.start
                 break
             done.append(finding)
             until = max(until, finding.end)
-        redacted = self._filter.dealt_with(done, self._verdict, "output")
+        redacted = self._filter.dealt_with(done, self._verdict, self._direction)
         pieces, at = [], self._context
         for finding in redacted:
             pieces += [text[at : finding.start], f"[{finding.kind}]"]

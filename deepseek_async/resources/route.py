@@ -19,11 +19,11 @@ from deepseek_async.endpoint import Family
 from deepseek_async.errors import APIError, InvalidRequestError, NotFoundError
 from deepseek_async.resources.connection import Connection, chosen_timeouts
 from deepseek_async.transport.fields import checked
-from deepseek_async.transport.protocol import Outgoing
+from deepseek_async.transport.protocol import Outgoing, TextFeed
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Answer
 from deepseek_async.types.json_text import write
-from deepseek_async.types.operation import Operation
+from deepseek_async.types.operation import SPEECH, Operation
 from deepseek_async.upload import UploadBody
 
 T = TypeVar("T", bound=Answer)
@@ -60,10 +60,11 @@ class Route:
         once: bool = False,
         retry: RetryPolicy | None = None,
         fees: Mapping[str, int] | None = None,
+        texts: TextFeed | None = None,
     ) -> Call:
         """A call that has not begun, with ``body`` as JSON or a ``form``; ``once`` for no retries.
 
-        ``fees`` is what an attempt can cost at most beside tokens, by kind.
+        ``fees`` is what an attempt can cost at most beside tokens, by kind; ``texts`` go over a WebSocket.
         """
         connection, family = self.connection, self._family
         caller = connection.caller() if family is None else connection.caller_of(family)
@@ -75,14 +76,14 @@ class Route:
             wire = encode_request(body, caller.limits.request)
             if caller.gate.counts_tokens and fees is None:
                 tokens = _estimate(connection, operation, wire, body)
-        outgoing = Outgoing(method, path, wire, headers and checked("extra_headers", headers))
+        outgoing = Outgoing(method, path, wire, headers and checked("extra_headers", headers), texts)
         return caller.call(
             Request(operation, outgoing, body or _NOTHING, form, fees),
             retry=_ONCE if once else retry or connection.retry,
             timeouts=chosen_timeouts(timeout, connection.timeouts),
             tokens=tokens,
-            streaming=bool(body and body.get("stream")),
-            model=path if fees is not None else str(body.get("model") or path) if body else "",
+            streaming=bool(body and body.get("stream")) or operation is SPEECH,
+            model=path.partition("?")[0] if fees is not None else str(body.get("model") or path) if body else "",
         )
 
     async def answer(

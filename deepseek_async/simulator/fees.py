@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deepseek_async.simulator.settings import SimulatorSettings
     from deepseek_async.simulator.wire.refusals import Refusal
 
-LIMITED_AT_ONCE = frozenset({"ocr", "speak", "transcribe"})
+LIMITED_AT_ONCE = frozenset({"ocr", "speak", "converse", "transcribe"})
 
 
 class Fees:

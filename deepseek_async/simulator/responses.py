@@ -42,12 +42,12 @@ class Responses:
         kind = web.Response if refusal.content_type else _Untyped
         return kind(status=refusal.status, body=refusal.body, headers=headers)
 
-    def streaming(self, *, events: bool) -> web.StreamResponse:
+    def streaming(self, *, events: bool, content_type: str = JSON) -> web.StreamResponse:
         """An answer whose body is written bit by bit: a stream of events, or a plain one that is held up.
 
         aiohttp sends it in chunks, or to a caller that speaks HTTP/1.0 until the connection closes.
         """
-        headers = self._headers(EVENT_STREAM if events else JSON)
+        headers = self._headers(EVENT_STREAM if events else content_type)
         if events:
             headers["Cache-Control"] = "no-cache"
         return web.StreamResponse(headers=headers)

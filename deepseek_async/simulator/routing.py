@@ -41,6 +41,8 @@ _TABLE = (
     _Entry("POST", "tools/fetch", "fetch"),
     _Entry("POST", "tools/ocr", "ocr"),
     _Entry("POST", "tools/asr", "transcribe"),
+    _Entry("POST", "tools/tts", "speak"),
+    _Entry("GET", "tools/tts", "converse"),
     _Entry("POST", "files", "create_file"),
     _Entry("GET", "files", "list_files"),
     _Entry("GET", "files/*", "retrieve_file"),

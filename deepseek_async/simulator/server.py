@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-import orjson
 from aiohttp import web
 
 from deepseek_async.simulator.answers import Answers
@@ -20,7 +19,9 @@ from deepseek_async.simulator.ledger import Ledger
 from deepseek_async.simulator.limits import Balances, ConcurrencyLimit
 from deepseek_async.simulator.model.catalogue import ACCEPTED, OFFERED, Model, description, live_name
 from deepseek_async.simulator.model.prefix_cache import BLOCK_TOKENS, PrefixCache
+from deepseek_async.simulator.piecework import Piecework
 from deepseek_async.simulator.records import Counters, RequestRecord, Requests, Statistics
+from deepseek_async.simulator.replies import Replies
 from deepseek_async.simulator.responses import Responses
 from deepseek_async.simulator.routing import Route, find
 from deepseek_async.simulator.services.desk import Desk
@@ -30,13 +31,10 @@ from deepseek_async.simulator.wire import refusals
 from deepseek_async.simulator.wire.delivery import (
     Ending,
     Tempo,
-    deliver,
     end_connection,
-    plan,
-    sliced,
 )
 from deepseek_async.simulator.wire.message_request import chat_name
-from deepseek_async.simulator.wire.refusals import JSON, Refusal
+from deepseek_async.simulator.wire.refusals import Refusal
 from deepseek_async.simulator.wire.validation import Problem
 
 if TYPE_CHECKING:
@@ -72,6 +70,11 @@ class Simulator:
         self._watchers: list[tuple[Callable[[Statistics], bool], asyncio.Future[None]]] = []
         rate = self.settings.tokens_per_second
         self._tempo = Tempo(self.settings.queue_seconds, self.settings.keep_alive_interval, 1 / rate if rate else 0.0)
+        self._replies = Replies(
+            *(self._responses, self._counters, self._tempo),
+            anthropic_errors=self.settings.anthropic_errors,
+        )
+        self._piecework = Piecework(self.settings, self._fees, self._replies, self._responses)
 
     # Lifecycle
 
@@ -200,20 +203,22 @@ class Simulator:
     async def _dispatch(self, request: web.BaseRequest, record: RequestRecord) -> web.StreamResponse:
         route = find(request.method, request.path, live_only=self.settings.live_only)
         if not isinstance(route, Route):
-            return self._refuse(
+            return self._replies.refuse(
                 record, refusals.method_not_allowed(", ".join(route)) if route else refusals.not_found()
             )
         exchange = Exchange(request, record, route)
         try:
             exchange.fault = self._faults.next(request.headers)
         except ValueError as error:
-            return self._refuse(exchange.record, refusals.invalid_request(f"the simulator cannot do this: {error}"))
+            return self._replies.refuse(
+                exchange.record, refusals.invalid_request(f"the simulator cannot do this: {error}")
+            )
         fault = exchange.fault
         if fault is not None:
             self._counters.faulted += 1
             if (refusal := fault.refusal) is not None:
                 await exchange.note_body()
-                return self._refuse(exchange.record, refusal)
+                return self._replies.refuse(exchange.record, refusal)
             if fault.kind in (FaultKind.RESET_BEFORE_HEADERS, FaultKind.CLOSE_BEFORE_HEADERS):
                 await exchange.note_body()
                 reset = fault.kind is FaultKind.RESET_BEFORE_HEADERS
@@ -221,31 +226,33 @@ class Simulator:
                 return web.Response()
         refused = None if route.anonymous else exchange.account_refusal(self.settings.api_keys)
         if refused is not None:
-            return self._refuse(record, refused)
+            return self._replies.refuse(record, refused)
         return await _HANDLERS.get(route.name, Simulator._serve_otherwise)(self, exchange)
 
     # Completions
 
     async def _text(self, exchange: Exchange) -> web.StreamResponse:
         if self.settings.live_only and not exchange.request.path.startswith("/beta/"):
-            return self._refuse(exchange.record, refusals.beta_only())
+            return self._replies.refuse(exchange.record, refusals.beta_only())
         return await self._complete(exchange, Text)
 
     async def _complete(self, exchange: Exchange, kind: Kind) -> web.StreamResponse:
         body = await self._valid_body(exchange, kind)
         if isinstance(body, Refusal):
-            return self._refuse(exchange.record, body)
+            return self._replies.refuse(exchange.record, body)
         model = ACCEPTED[chat_name(body["model"])]
         refused = self._limit_refusal(exchange.account, model)
         if refused is not None:
-            return self._refuse(exchange.record, refused)
+            return self._replies.refuse(exchange.record, refused)
         said = self.answers.next(exchange.record.body, kind.question(body))
         if said is not None and said.refusal is not None:
             await asyncio.sleep(said.after)
-            return self._refuse(exchange.record, said.refusal)
+            return self._replies.refuse(exchange.record, said.refusal)
         completion = kind.completion(body, self.settings, said)
         if isinstance(completion, Problem):
-            return self._refuse(exchange.record, refusals.invalid_request(completion.message, completion.status))
+            return self._replies.refuse(
+                exchange.record, refusals.invalid_request(completion.message, completion.status)
+            )
         self._limit.enter(exchange.account, model)
         self._counters.enter()
         self._changed()
@@ -287,9 +294,9 @@ class Simulator:
                 await asyncio.sleep(seconds)
             if completion.stream or exchange.fault is not None or self._tempo.queue_seconds:
                 exchange.review = completion.review
-                return await self._deliver(exchange, completion.frames(), stream=completion.stream)
+                return await self._replies.deliver(exchange, completion.frames(), stream=completion.stream)
             exchange.delivery.ended = True
-            return self._whole(exchange, completion.body)
+            return self._replies.whole(exchange, completion.body)
         finally:
             # Of an answer that nobody waited for, the prompt and what had been made are billed: that is not documented.
             hit, output = completion.hit_tokens, completion.made(exchange)
@@ -309,7 +316,7 @@ class Simulator:
             body = await exchange.json()
         for refused in (upload, body):
             if isinstance(refused, Refusal):
-                return self._refuse(exchange.record, refused)
+                return self._replies.refuse(exchange.record, refused)
         asked = ServiceRequest(
             account=exchange.account,
             ids=exchange.route.ids,
@@ -321,69 +328,26 @@ class Simulator:
         )
         outcome = self._desk.serve(exchange.route.name, asked)
         if isinstance(outcome, Refusal):
-            return self._refuse(exchange.record, outcome)
+            return self._replies.refuse(exchange.record, outcome)
         if isinstance(outcome, Binary):
-            return self._whole(exchange, outcome.content, outcome.content_type)
+            return self._replies.whole(exchange, outcome.content, outcome.content_type)
         if isinstance(outcome, Charged):
-            return await self._serve_for_a_fee(exchange, outcome)
-        return await self._plain(exchange, outcome)
-
-    async def _serve_for_a_fee(self, exchange: Exchange, outcome: Charged) -> web.StreamResponse:
-        refusal = self._fees.refusal(exchange)
-        if refusal is not None:
-            return self._refuse(exchange.record, refusal)
-        with self._fees.worked_on(exchange, outcome.fees, self._responses.next_id()):
-            if self.settings.latency:
-                await asyncio.sleep(self.settings.latency)
-            if self._tempo.queue_seconds:
-                return await self._deliver(exchange, [orjson.dumps(outcome.body)], stream=False)
-            return await self._plain(exchange, outcome.body)
+            return await self._piecework.serve(exchange, outcome)
+        return await self._replies.plain(exchange, outcome)
 
     async def _models(self, exchange: Exchange) -> web.StreamResponse:
-        return await self._plain(exchange, {"object": "list", "data": [description(m) for m in OFFERED.values()]})
+        return await self._replies.plain(
+            exchange, {"object": "list", "data": [description(m) for m in OFFERED.values()]}
+        )
 
     async def _model(self, exchange: Exchange) -> web.StreamResponse:
         model = ACCEPTED.get(exchange.route.ids[0])
         if model is None:
-            return self._refuse(exchange.record, refusals.not_found())
-        return await self._plain(exchange, description(model))
+            return self._replies.refuse(exchange.record, refusals.not_found())
+        return await self._replies.plain(exchange, description(model))
 
     async def _balance(self, exchange: Exchange) -> web.StreamResponse:
-        return await self._plain(exchange, self._balances.described(exchange.account, self.settings.currency))
-
-    async def _plain(self, exchange: Exchange, value: Mapping[str, Any]) -> web.StreamResponse:
-        if exchange.fault is not None:
-            return await self._deliver(exchange, [orjson.dumps(value)], stream=False)
-        return self._whole(exchange, orjson.dumps(value))
-
-    # Answers
-
-    def _answered(self, record: RequestRecord, status: int) -> None:
-        record.status = status
-        self._counters.statuses[status] += 1
-
-    def _whole(self, exchange: Exchange, body: bytes, content_type: str = JSON) -> web.Response:
-        self._answered(exchange.record, _OK)
-        self._counters.served += 1
-        return self._responses.whole(body, content_type)
-
-    def _refuse(self, record: RequestRecord, refusal: Refusal) -> web.Response:
-        self._answered(record, refusal.status)
-        self._counters.refused += 1
-        if self.settings.anthropic_errors and record.path.startswith("/anthropic/"):
-            refusal = refusals.in_anthropic_form(refusal)
-        return self._responses.refusing(refusal)
-
-    async def _deliver(self, exchange: Exchange, frames: list[bytes], *, stream: bool) -> web.StreamResponse:
-        response = self._responses.streaming(events=stream)
-        await response.prepare(exchange.request)
-        self._answered(exchange.record, _OK)
-        pieces = frames if stream else sliced(b"".join(frames))
-        exchange.delivery.size = sum(map(len, pieces))
-        steps = plan(pieces, exchange.fault, self._tempo, stream=stream, review=exchange.review)
-        await deliver(response, steps, exchange.request.transport, exchange.delivery)
-        self._counters.served += exchange.delivery.ended
-        return response
+        return await self._replies.plain(exchange, self._balances.described(exchange.account, self.settings.currency))
 
 
 _Handler = Callable[[Simulator, Exchange], Awaitable[web.StreamResponse]]
@@ -392,6 +356,8 @@ _HANDLERS: dict[str, _Handler] = {
     "complete": Simulator._text,  # noqa: SLF001
     "respond": partial(Simulator._complete, kind=Response),  # noqa: SLF001
     "message": partial(Simulator._complete, kind=Message),  # noqa: SLF001
+    "speak": lambda simulator, exchange: simulator._piecework.speak(exchange),  # noqa: SLF001
+    "converse": lambda simulator, exchange: simulator._piecework.converse(exchange),  # noqa: SLF001
     "list_models": Simulator._models,  # noqa: SLF001
     "retrieve_model": Simulator._model,  # noqa: SLF001
     "balance": Simulator._balance,  # noqa: SLF001

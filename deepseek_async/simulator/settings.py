@@ -61,6 +61,9 @@ class SimulatorSettings:
     # Recognition: of a document, each page whose number this divides ends by `length`. 0 = none does.
     cut_every_page: int = 0
 
+    # Whether a WebSocket that speaks says that it has finished before it closes.
+    speech_finishes: bool = True
+
     # Prompt cache.
     prefix_cache: bool = True
     prefix_cache_blocks: int = 100_000

@@ -86,7 +86,7 @@ class Pool:
 
     async def send(self, outgoing: Outgoing, watchdog: Watchdog, *, fresh: bool = False) -> Response:
         """See ``Transport.send``."""
-        if aiohttp.ClientSession._request is not _ASK:  # noqa: SLF001
+        if outgoing.texts is not None or aiohttp.ClientSession._request is not _ASK:  # noqa: SLF001
             return await self._aiohttp_session().send(outgoing, watchdog)
         if self._connector.closed:
             raise APIConnectionError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -11,6 +11,19 @@ from yarl import URL
 from deepseek_async.errors import APIError
 from deepseek_async.transport.watchdog import Watchdog
 from deepseek_async.upload import UploadBody
+
+
+class TextFeed(Protocol):
+    """Texts that are not there yet when the connection is made."""
+
+    begun: bool
+    """Whether any was asked for: they come once."""
+    characters: int
+    """Of those that have gone out, as they are billed."""
+
+    def frames(self) -> AsyncIterator[str]:
+        """What to send, in its order, as whole messages."""
+        ...
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
@@ -22,6 +35,8 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     body: bytes | UploadBody | None = None
     headers: Mapping[str, str] | None = None
     """Added to the session's own; None for none."""
+    texts: TextFeed | None = None
+    """What is said over a WebSocket; None for plain HTTP."""
 
     def __repr__(self) -> str:
         return f"<Outgoing {self.method} {self.path}, {len(self.body or b'')} bytes>"

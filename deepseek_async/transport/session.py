@@ -30,10 +30,11 @@ from deepseek_async.quotation import plain
 from deepseek_async.redaction import redact
 from deepseek_async.transport.connector import drop, forget, leave_to_parent, open_connector
 from deepseek_async.transport.handler import StrictHandler, wants_fresh
-from deepseek_async.transport.protocol import Outgoing, url_of
+from deepseek_async.transport.protocol import Outgoing, Response, TextFeed, url_of
 from deepseek_async.transport.proxies import Proxy
 from deepseek_async.transport.route import Route
 from deepseek_async.transport.watchdog import Watchdog
+from deepseek_async.transport.websocket import Conversation, Refused
 from deepseek_async.upload import UploadBody
 
 _LAST_BYTES: Final = 1.0
@@ -41,6 +42,9 @@ _LAST_BYTES: Final = 1.0
 
 _INLINE_BODY: Final = 1 << 20
 """aiohttp warns of larger bytes bodies, because writing them in one piece blocks the loop; they go in pieces."""
+
+_MOST_OF_A_MESSAGE: Final = 16 * 1024 * 1024
+_SWITCHING: Final = 101
 
 _watching: Final[ContextVar[Callable[[], None]]] = ContextVar("_watching")
 """What is to be called when the request of this task has a connection."""
@@ -90,8 +94,10 @@ class Session:
             trust_env=False,
         )
 
-    async def send(self, outgoing: Outgoing, watchdog: Watchdog, *, fresh: bool = False) -> PooledResponse:
+    async def send(self, outgoing: Outgoing, watchdog: Watchdog, *, fresh: bool = False) -> Response:
         """See ``Transport.send``."""
+        if outgoing.texts is not None:
+            return await self.converse(outgoing, outgoing.texts, watchdog)
         if self._http.closed:
             raise APIConnectionError(
                 "the client was closed while the call was running",
@@ -132,6 +138,40 @@ class Session:
         finally:
             _watching.reset(watching)
             wants_fresh.reset(wanted)
+        # Raised out here, so that aiohttp's exception is not even its context.
+        raise failure
+
+    async def converse(self, outgoing: Outgoing, texts: TextFeed, watchdog: Watchdog) -> Response:
+        """Open a WebSocket, over which ``texts`` go out as they come."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  a coroutine that runs has a task
+        cancels_before = task.cancelling()
+        watchdog.way = self.route.way
+        watchdog.guard(task.cancel)
+        watching = _watching.set(partial(watchdog.sent, task.cancel))
+        failure: APIError
+        try:
+            socket = await self._http.ws_connect(
+                self._url(outgoing.path),
+                headers=self._with(outgoing.headers, None),
+                proxy=self._proxy,
+                proxy_headers=self.route.proxy_fields,
+                max_msg_size=_MOST_OF_A_MESSAGE,
+            )
+        except asyncio.CancelledError:
+            if not watchdog.expired or task.uncancel() > cancels_before:
+                raise
+            failure = watchdog.failure() if watchdog.expired != "connect" else self.route.translate(TimeoutError())
+        except aiohttp.WSServerHandshakeError as error:
+            if error.status != _SWITCHING:
+                return Refused(error.status, error.headers or {}, watchdog)
+            failure = APIConnectionError("the server does not speak WebSocket properly", reason="protocol")
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            failure = self.route.translate(error)
+        else:
+            return Conversation(socket, {}, texts, watchdog)
+        finally:
+            _watching.reset(watching)
         # Raised out here, so that aiohttp's exception is not even its context.
         raise failure
 

@@ -49,6 +49,7 @@ from deepseek_async.types.response import (
 )
 from deepseek_async.types.search import FetchedPage, SearchResult, SearchResults
 from deepseek_async.types.source import Source
+from deepseek_async.types.speech import SpokenText
 from deepseek_async.types.usage import BilledAttempt, CompletionTokensDetails, CompletionUsage, PromptTokensDetails
 
 __all__ = [
@@ -111,6 +112,7 @@ __all__ = [
     "SearchResults",
     "ServerToolUseBlock",
     "Source",
+    "SpokenText",
     "TextBlock",
     "ThinkingBlock",
     "TokenLogprob",

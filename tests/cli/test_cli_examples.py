@@ -40,6 +40,7 @@ ALONE = {
     "fill_in_the_middle.py": ("def greatest_common_divisor", 1),
     "responses.py": ("{", 1),
     "messages.py": ("Answer to: What is the weather in Oslo?", 2),
+    "read_aloud.py": ("", 1),
     "search.py": ("Result 1 for asyncio task groups: https://", 2),
     "web_search.py": ("searching: What happened in Oslo today?", 1),
     "tools.py": ("called temperature({", 2),

@@ -61,3 +61,16 @@ async def test_transcribe_prints_the_words(command: CommandLine, serve: Serve):
 
     assert (ended.code, ended.out) == (0, "A recording of 1000 milliseconds.\n")
     assert (await command.run("transcribe", "a.txt")).code == 2
+
+
+async def test_say_writes_a_file_and_replaces_none_unasked(command: CommandLine, serve: Serve):
+    simulator = await serve()
+
+    ended = await command.run("say", "Hello", "-o", "a.wav")
+    again = await command.run("say", "Hello", "-o", "a.wav")
+    forced = await command.run("say", "Hi", "--format", "pcm", "-o", "a.wav", "--force")
+
+    assert (ended.code, ended.out, ended.err) == (0, "", "paid: 5 speech characters: 0.000750 yuan\n")
+    assert (again.code, forced.code) == (2, 0)
+    assert len((command.folder / "a.wav").read_bytes()) == 2 * 960
+    assert simulator.ledger.fees == {"speech_characters": 7}

@@ -350,6 +350,13 @@ WAYS = [
         family="tools",
         billed=True,
     ),
+    Way(
+        "tools.speech",
+        lambda r, text, _: _awaited(r.speech(text, extra_body={"note": text})),
+        family="tools",
+        billed=True,
+        speaks=False,
+    ),
     *_both("models.list", lambda r, _, __: r.list(), says=False),
     *_both("models.retrieve", lambda r, _, __: r.retrieve(MODEL), says=False),
     *_both("user.balance", lambda r, _, __: r.balance(), says=False),

@@ -1,7 +1,8 @@
 """A streamed answer: chunks as they come, and the assembled answer at the end."""
 
 from deepseek_async.call.stream.answer import AnswerStream
+from deepseek_async.call.stream.audio import AudioStream
 from deepseek_async.call.stream.kinds import ChatCompletionStream, CompletionStream, ResponseStream
 from deepseek_async.call.stream.message import MessageStream
 
-__all__ = ["AnswerStream", "ChatCompletionStream", "CompletionStream", "MessageStream", "ResponseStream"]
+__all__ = ["AnswerStream", "AudioStream", "ChatCompletionStream", "CompletionStream", "MessageStream", "ResponseStream"]

@@ -1,16 +1,17 @@
-"""``client.tools``: search, fetch, ocr and transcribe."""
+"""``client.tools``: search, fetch, ocr, transcribe and speech."""
 
 from __future__ import annotations
 
 import asyncio
 import mimetypes
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from deepseek_async.admission.tool_limits import FETCH_PATH, OCR_PATH, SEARCH_PATH, TRANSCRIBE_PATH
+from deepseek_async.admission.tool_limits import FETCH_PATH, OCR_PATH, SEARCH_PATH, SPEECH_PATH, TRANSCRIBE_PATH
 from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.stream import AudioStream
 from deepseek_async.codec.body import AnswerDecoder, MembersDecoder
 from deepseek_async.codec.multipart import Form
 from deepseek_async.codec.verdict import error_in
@@ -20,16 +21,22 @@ from deepseek_async.resources.attachment import FileInput, attachment
 from deepseek_async.resources.connection import Connection, chosen_timeouts
 from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.route import Route, further, given
-from deepseek_async.resources.standalone import documents, recordings
+from deepseek_async.resources.standalone import documents, recordings, speeches
 from deepseek_async.resources.standalone.documents import RecognitionPurpose, check_purpose, most_pages
 from deepseek_async.resources.standalone.patience import retry_of, timers
 from deepseek_async.resources.standalone.questions import fetch_request, search_request
 from deepseek_async.resources.standalone.recordings import seconds_of
+from deepseek_async.resources.standalone.speeches import (
+    SpokenTexts,
+    billed_characters,
+    socket_path,
+    speech_request,
+)
 from deepseek_async.resources.unanswered import is_unanswered
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import FetchedPage, PaidAnswer, RecognizedDocument, SearchResults, Transcription
 from deepseek_async.types import fee as fees
-from deepseek_async.types.operation import FETCH, OCR, SEARCH, TRANSCRIBE, Operation
+from deepseek_async.types.operation import FETCH, OCR, SEARCH, SPEECH, TRANSCRIBE, Operation
 
 T = TypeVar("T", bound=PaidAnswer)
 
@@ -42,6 +49,10 @@ _OCR_SILENCE: Final = 60.0
 """Line breaks come while a document is read."""
 _UPLOAD_SECONDS: Final = 600.0
 _TRANSCRIBE_SILENCE: Final = 60.0
+
+_SPEECH_SECONDS: Final = 3_600.0
+"""A speech lasts 30 minutes at most."""
+_SPEECH_SILENCE: Final = 30.0
 
 _decode_results: Final = MembersDecoder(SearchResults, "results").decode
 _decode_page: Final = AnswerDecoder(FetchedPage).decode
@@ -169,6 +180,54 @@ class Tools(Rawable):
             *(_UPLOAD_SECONDS + _TRANSCRIBE_SILENCE, _TRANSCRIBE_SILENCE, timeout),
         )
         return await self._answer(call, _decode_transcription, "text")
+
+    async def speech(
+        self,
+        text: str | AsyncIterable[str],
+        *,
+        voice_id: str | None = None,
+        format: str | None = None,  # noqa: A002  DeepSeek's name
+        filter_markdown: bool | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+    ) -> AudioStream:
+        """Read a text aloud: ``async with await client.tools.speech("…") as audio: async for piece in audio: …``.
+
+        - ``text``: of 10,000 billed characters, of which a Chinese one counts as two; or texts that come piece by
+          piece, such as ``stream.text_deltas()``, which are sent over a WebSocket as they come.
+        - ``voice_id``: ``stella`` (the default) or ``tide``.
+        - ``format``: ``wav`` (the default) or ``pcm``, 24 kHz, 16 bits, mono; of pieces ``pcm`` (the default) or
+          ``opus``, bare packets.
+        - ``filter_markdown``: whether Markdown is taken out before; it is by default.
+        - ``extra_body``: further fields and values, sent unchecked.
+
+        ``await audio.write_to("out.wav")`` writes a file, which appears once it is whole; ``audio.fees`` says what it
+        cost. Audio that is cut is a StreamInterruptedError. A speech is tried again before its first byte only, and one
+        of pieces before the first of them is asked for. Raises InvalidRequestError for what is known to be refused.
+        """
+        options = {
+            **given(voice_id=voice_id, format=format, filter_markdown=filter_markdown),
+            **further(extra_body),
+        }
+        route = self._route
+        connection = route.connection
+        asked: dict[str, Any] = {
+            "headers": extra_headers,
+            "timeout": chosen_timeouts(timeout, timers(connection.timeouts, _SPEECH_SECONDS, idle=_SPEECH_SILENCE)),
+            "retry": retry_of(connection.retry),
+        }
+        if isinstance(text, AsyncIterable):
+            around = connection.caller_of("tools").surroundings
+            texts = SpokenTexts(text, None if around is None else around.content)
+            most = {fees.SPEECH_CHARACTERS: speeches.MAX_CHARACTERS}
+            call = route.call(SPEECH, "GET", socket_path(SPEECH_PATH, options), texts=texts, fees=most, **asked)
+            call.may_go_on = lambda _, __: not texts.begun
+        else:
+            body = speech_request(text, options)
+            most = {fees.SPEECH_CHARACTERS: billed_characters(text)}
+            call = route.call(SPEECH, "POST", SPEECH_PATH, body, fees=most, **asked)
+        return await call.stream(partial(AudioStream, prices=connection.prices))
 
     def _upload(  # noqa: PLR0917  one caller for each tool
         self,

@@ -1,0 +1,206 @@
+"""A conversation over a WebSocket as a response: texts go out as they come, and what is said in bytes is its body."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+
+from deepseek_async.errors import APIConnectionError, APIError, DeepSeekError, StreamInterruptedError
+from deepseek_async.quotation import quote
+from deepseek_async.transport.protocol import TextFeed
+from deepseek_async.transport.watchdog import Watchdog
+
+_FINISH: Final = "finish"
+_ERROR: Final = "error"
+_OK: Final = 200
+_MOST_WAITING: Final = 64
+"""Messages read ahead of the caller."""
+
+
+class Refused(msgspec.Struct):
+    """A handshake that was answered with a status; aiohttp does not keep the body."""
+
+    status: int
+    headers: Mapping[str, str]
+    _watchdog: Watchdog
+
+    async def read(self, limit: int) -> bytes:  # noqa: ARG002
+        """See ``Response.read``."""
+        return b""
+
+    async def read_available(self) -> bytes:
+        """See ``Response.read_available``."""
+        return b""
+
+    def explain(self, error: Exception) -> APIError:
+        """See ``Response.explain``."""
+        if isinstance(error, APIError):
+            return error
+        raise error
+
+    def release(self) -> None:
+        """See ``Response.release``."""
+        self._watchdog.stop()
+
+    def close(self) -> None:
+        """See ``Response.close``."""
+        self._watchdog.stop()
+
+
+class Conversation:
+    """See ``Response``. It has ended well only after a message that says ``finish``."""
+
+    status = _OK
+
+    def __init__(
+        self,
+        socket: aiohttp.ClientWebSocketResponse,
+        headers: Mapping[str, str],
+        texts: TextFeed,
+        watchdog: Watchdog,
+    ) -> None:
+        self.headers = headers
+        self.finish: dict[str, Any] | None = None
+        """The last message of the server, as it came."""
+        self._socket = socket
+        self._watchdog = watchdog
+        self._failure: DeepSeekError | None = None
+        self._pieces: deque[bytes] = deque()
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._said_all = False
+        self._over = False
+        self._tasks = {asyncio.ensure_future(self._speak(texts)), asyncio.ensure_future(self._listen())}
+        watchdog.guard(self._expire)
+
+    async def read(self, limit: int) -> bytes:
+        """See ``Response.read``; for an answer of another status."""
+        blocks: list[bytes] = []
+        while block := await self.read_available():
+            blocks.append(block)
+            if sum(map(len, blocks)) > limit:
+                break
+        return b"".join(blocks)
+
+    async def read_available(self) -> bytes:
+        """See ``Response.read_available``; silence is the server's only after all texts have gone out."""
+        while True:
+            if self._pieces:
+                block = b"".join(self._pieces)
+                self._pieces.clear()
+                self._room.set()
+                return block
+            if self._failure is not None:
+                raise self._failure
+            if self.finish is not None:
+                return b""
+            if self._said_all:
+                self._watchdog.waiting()
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    def explain(self, error: Exception) -> APIError:
+        """See ``Response.explain``."""
+        if isinstance(error, APIError):
+            return error
+        raise error
+
+    def release(self) -> None:
+        """See ``Response.release``."""
+        self.close()
+
+    def close(self) -> None:
+        """See ``Response.close``."""
+        if self._over:
+            return
+        self._over = True
+        self._watchdog.stop()
+        self._fail(APIConnectionError("the conversation was closed while it was read", connected=True))
+        closing = asyncio.ensure_future(self._close())
+        _closing.add(closing)
+        closing.add_done_callback(_closing.discard)
+
+    async def _close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with suppress(Exception):
+            await self._socket.close()
+
+    def _expire(self) -> None:
+        self._fail(self._watchdog.failure())
+
+    def _fail(self, failure: DeepSeekError) -> None:
+        if self._failure is None and self.finish is None:
+            self._failure = failure
+        self._arrived.set()
+
+    async def _speak(self, texts: TextFeed) -> None:
+        try:
+            async for frame in texts.frames():
+                await self._socket.send_str(frame)
+                self._watchdog.alive()
+            self._said_all = True
+            self._watchdog.alive(progressed=True)
+            self._watchdog.waiting()
+        except DeepSeekError as error:  # for example of a content filter
+            self._fail(error)
+        except (aiohttp.ClientError, OSError) as error:
+            self._fail(_lost(type(error).__name__))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001  the caller's own texts
+            self._caller_failed(error)
+
+    def _caller_failed(self, error: Exception) -> None:
+        failure = StreamInterruptedError(f"the texts to be spoken broke off: {type(error).__name__}", retryable=False)
+        failure.__cause__ = error
+        self._fail(failure)
+
+    async def _listen(self) -> None:
+        try:
+            async for message in self._socket:
+                self._watchdog.alive()
+                if message.type is aiohttp.WSMsgType.BINARY:
+                    self._pieces.append(message.data)
+                    self._arrived.set()
+                    if len(self._pieces) >= _MOST_WAITING:
+                        self._room.clear()
+                        await self._room.wait()
+                elif message.type is aiohttp.WSMsgType.TEXT and self._is_over(message.data):
+                    return
+        except (aiohttp.ClientError, OSError) as error:
+            self._fail(_lost(type(error).__name__))
+        else:
+            self._fail(_lost(f"closed with code {self._socket.close_code} and without a finish"))
+
+    def _is_over(self, text: str) -> bool:
+        """Whether ``text`` is the server's last message. Events that nobody knows are passed over."""
+        try:
+            said = msgspec.json.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return False
+        event = said.get("event") if isinstance(said, dict) else None
+        if event == _FINISH:
+            self.finish = said
+            self._arrived.set()
+        elif event == _ERROR:
+            self._fail(
+                StreamInterruptedError(f"the server gave up: {quote(text.encode())}", gave_up=True, retryable=False)
+            )
+        return event in {_FINISH, _ERROR}
+
+
+_closing: Final[set[asyncio.Future[None]]] = set()
+"""Conversations that say goodbye; the loop itself keeps no task alive."""
+
+
+def _lost(how: str) -> APIConnectionError:
+    return APIConnectionError(f"the conversation was lost: {how}", connected=True)
