@@ -109,7 +109,7 @@ def test_half_a_key_at_the_end_of_a_text_that_was_cut_is_masked(key: str, before
 @pytest.mark.parametrize("key", ["test", "k", "none"])
 def test_a_short_key_is_masked_where_it_stands_alone_and_not_inside_of_words(key: str):
     held = ApiKey(key)
-    assert redact(f"key {key} is wrong: '{key}'") == f"key {MASK} is wrong: '{MASK}'"
+    assert redact(f"key {key} is mistyped: '{key}'") == f"key {MASK} is mistyped: '{MASK}'"
     for word in (f"a{key}b", f"a_{key}", f"{key}-b"):
         assert redact(word) == word
     del held

@@ -59,7 +59,7 @@ async def test_r1_a_stopped_process_goes_on_as_if_nothing_had_been():
         from limited_server import LimitedServer
 
         async def main():
-            async with LimitedServer(20, lambda: 0.2) as server:
+            async with LimitedServer(20, lambda: 1.0) as server:
                 client = AsyncDeepSeek(
                     api_key="sk-child", base_url=server.url, retry=1, breaker=BreakerPolicy(failure_threshold=1),
                     timeout=Timeouts(headers=2, idle=2, stall=2, first_content=2),
