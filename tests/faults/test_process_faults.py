@@ -59,9 +59,10 @@ async def test_r1_a_stopped_process_goes_on_as_if_nothing_had_been():
         from limited_server import LimitedServer
 
         async def main():
-            async with LimitedServer(20, lambda: 1.0) as server:
+            async with LimitedServer(20, lambda: 0.2) as server:
                 client = AsyncDeepSeek(
-                    api_key="sk-child", base_url=server.url, retry=1, breaker=BreakerPolicy(failure_threshold=1),
+                    api_key="sk-child", base_url=server.url, retry=1, max_concurrency=20,
+                    breaker=BreakerPolicy(failure_threshold=1),
                     timeout=Timeouts(headers=2, idle=2, stall=2, first_content=2),
                 )
                 async with client:
@@ -91,7 +92,13 @@ async def test_r1_a_stopped_process_goes_on_as_if_nothing_had_been():
 async def test_r2_a_wall_clock_that_jumps_changes_nothing(connect: Connect, monkeypatch: pytest.MonkeyPatch, days: int):
     clock = time.time
     async with LimitedServer(20, lambda: 0.05) as server:
-        client = connect(server.url, breaker=BreakerPolicy(), tokens_per_minute=1e9, requests_per_minute=1e6)
+        client = connect(
+            server.url,
+            breaker=BreakerPolicy(),
+            max_concurrency=20,
+            tokens_per_minute=1e9,
+            requests_per_minute=1e6,
+        )
         before = [asyncio.ensure_future(ask(client)) for _ in range(10)]
         await server.when(lambda: server.in_flight == 10)
         monkeypatch.setattr(time, "time", lambda: clock() + days * 86400)
