@@ -14,8 +14,8 @@ from bulk import QUICK, Bulk, Start
 from deepseek_async import (
     APIConnectionError,
     AuthenticationError,
-    BadRequestError,
     ConfigurationError,
+    ContentRiskError,
     InputFormatError,
     InternalServerError,
     InvalidRequestError,
@@ -114,7 +114,7 @@ async def test_failures_are_values_beside_the_other_results(bulk: Bulk):
     requests = ["refused by the service", "fine", {"messages": []}, 7, "cut \ud83d off", "fine too"]
     results = await answers(bulk, requests, ordered=True, concurrency=1)
 
-    kinds = [BadRequestError, None, InputFormatError, InputFormatError, InvalidRequestError, None]
+    kinds = [ContentRiskError, None, InputFormatError, InputFormatError, InvalidRequestError, None]
     assert [type(result.error) if result.error else None for result in results] == kinds
     assert [result.attempts for result in results] == [1, 1, 0, 0, 0, 1]
     assert [result.ok for result in results] == [kind is None for kind in kinds]
