@@ -23,7 +23,7 @@ from deepseek_async.events import Listener, Snapshot
 from deepseek_async.lint import Linter, LintMode
 from deepseek_async.observe.logs import LOGGER, write_to_stderr
 from deepseek_async.operations import Operations, prices_of
-from deepseek_async.pricing import PriceTable
+from deepseek_async.pricing import AnswerCost, Meter, PriceTable
 from deepseek_async.resources.account import Models, User
 from deepseek_async.resources.chat import Chat
 from deepseek_async.resources.completions import TextCompletions
@@ -38,6 +38,9 @@ from deepseek_async.resources.standalone import Tools
 from deepseek_async.settings import Settings, key_from, settings_from, with_options
 from deepseek_async.tools.threads import ToolThreads
 from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.types import Answer, PaidAnswer
+from deepseek_async.types.usage import bills_of
+from deepseek_async.unpriced import say_unpriced
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -259,6 +262,12 @@ class AsyncDeepSeek:
     def prices(self) -> PriceTable:
         """What is charged by, with the holidays and currency rates of this client."""
         return prices_of(self._settings)
+
+    def cost_of(self, answer: Answer) -> AnswerCost:
+        """What ``answer`` cost, tokens and fees apart, by the prices of its hour; nothing if it came from the cache."""
+        if isinstance(answer, PaidAnswer):
+            return AnswerCost(0.0, answer.fees)
+        return Meter(self.prices, say_unpriced).cost_of(bills_of(answer))
 
     @property
     def alternatives(self) -> tuple[Alternative, ...]:

@@ -64,8 +64,8 @@ class CallEnded(msgspec.Struct, frozen=True, gc=False):
     path: str = ""
     """Where it was sent, below the base URL: tells responses and messages from chat completions."""
     billed_attempts: tuple[BilledAttempt, ...] = ()
-    """What was billed, or may have been (``usage.estimated``), attempt by attempt, where one of them gave no answer;
-    ``usage`` is their sum."""
+    """What was billed, or may have been (``usage.estimated``), attempt by attempt, where one of them gave no answer or
+    searched; ``usage`` is their sum."""
     fees: tuple[FeeCharge, ...] = ()
     """What is paid beside tokens, a line for each kind, in yuan and as far as known in US dollars. ``cost`` has them
     in it; it is None where one of them has no price in US dollars."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib.resources import files
@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from deepseek_async.types import BilledAttempt, CompletionUsage, FeeCharge
-from deepseek_async.types.usage import added
+from deepseek_async.types.fee import fees_together
 
 _MILLION: Final = 1_000_000
 _BEIJING: Final = timedelta(hours=8)
@@ -87,6 +87,21 @@ class Rate(msgspec.Struct, frozen=True):
         return dollars * scale, saved * scale
 
 
+class AnswerCost(msgspec.Struct, frozen=True):
+    """What one answer cost, all its attempts together."""
+
+    tokens: float
+    """US dollars for tokens."""
+    fees: tuple[FeeCharge, ...] = ()
+    """What was paid beside tokens, a line for each kind, in the currencies that DeepSeek publishes."""
+
+    @property
+    def total(self) -> float | None:
+        """US dollars in all; None where a fee has no price in them: nothing is converted by a rate that nobody gave."""
+        fees = [fee.usd for fee in self.fees]
+        return None if None in fees else self.tokens + sum(fee for fee in fees if fee is not None)
+
+
 class Meter:
     """Charges many answers by a table. Prices change on full minutes, so within one minute a model has one rate."""
 
@@ -133,13 +148,15 @@ class Meter:
         return sum(cost for cost, _ in charges) if charges else None, sum(saved for _, saved in charges)
 
     def fees(self, attempts: Iterable[BilledAttempt]) -> tuple[FeeCharge, ...]:
-        """What all ``attempts`` cost beside tokens, a line for each kind, at the fees of the last one."""
+        """What all ``attempts`` cost beside tokens, a line for each kind, each at the fees of its hour."""
         every = [each for each in attempts if each.usage.fees]
-        if not every:
-            return ()
-        last = every[-1]
-        rate = self.rate_of(last.model, last.asked or last.model, last.at)
-        return rate.fees_of(added(each.usage for each in every))
+        rates = [self.rate_of(each.model, each.asked or each.model, each.at) for each in every]
+        return fees_together(fee for rate, each in zip(rates, every, strict=True) for fee in rate.fees_of(each.usage))
+
+    def cost_of(self, attempts: Sequence[BilledAttempt]) -> AnswerCost:
+        """What all ``attempts`` cost, tokens and fees apart."""
+        fees = self.fees(attempts)
+        return AnswerCost((self.charge(attempts)[0] or 0.0) - sum(fee.usd or 0.0 for fee in fees), fees)
 
 
 class PriceTable(msgspec.Struct, frozen=True):

@@ -118,6 +118,7 @@ class Answerer:
             result.cost, result.saved = self._meter.charge(result.billed_attempts)
             estimated = [attempt for attempt in result.billed_attempts if attempt.usage.estimated]
             result.estimated_cost = self._meter.charge(estimated)[0] or 0.0
+            result.fees = self._meter.fees(result.billed_attempts)
             return
         answer = result.completion
         if answer is None:

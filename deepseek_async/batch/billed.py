@@ -33,6 +33,7 @@ def _said_of(attempt: BilledAttempt) -> dict[str, Any]:
         "failure": attempt.failure,
         "response_id": attempt.response_id,
         "corrected": usage.corrected,
+        "fees": usage.fees or None,
         # All that the server counted; what is read of it comes last, under one name.
         "usage": {
             **counted,

@@ -9,7 +9,8 @@ from typing import Any, Final, Self
 import msgspec
 
 from deepseek_async.batch.result import BatchResult
-from deepseek_async.types import CompletionUsage
+from deepseek_async.types import CompletionUsage, FeeCharge
+from deepseek_async.types.fee import fees_together
 
 _KEPT_FAILURES: Final = 10
 _NAMED: Final = 100
@@ -48,6 +49,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Requests whose usage never came, or cannot be true: lost in a fault, or of a server that tells none."""
     estimated_cost: float = 0.0
     """Part of ``cost``, for them: the most that they can have cost."""
+    fees: tuple[FeeCharge, ...] = ()
+    """What was paid beside tokens, a line for each kind; in ``cost`` as far as it has a price in US dollars."""
     copied: int = 0
     """Rows that got the answer of an equal row, part of ``ok`` and ``failed``."""
 
@@ -75,15 +78,17 @@ class Ending(msgspec.Struct, frozen=True, gc=False):
     copied: bool = False
     estimated_requests: int = 0
     estimated_cost: float = 0.0
+    fees: tuple[FeeCharge, ...] = ()
 
     @classmethod
     def of(cls, result: BatchResult, *, copied: bool = False) -> Self:
         """The counts of ``result``."""
         failure = result if result.error is not None else None
         counts = (result.attempts, result.usage, result.cost, failure, result.saved, copied)
-        if not result.estimated_cost:
+        if not result.billed_attempts:
             return cls(*counts)
-        return cls(*counts, sum(bill.usage.estimated for bill in result.billed_attempts), result.estimated_cost)
+        estimated = sum(bill.usage.estimated for bill in result.billed_attempts) if result.estimated_cost else 0
+        return cls(*counts, estimated, result.estimated_cost, result.fees)
 
 
 class Tally:
@@ -95,6 +100,7 @@ class Tally:
         self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
         self.cost = self.saved = self.estimated_cost = 0.0
         self.estimated_requests = 0
+        self.fees: tuple[FeeCharge, ...] = ()
         self.last_error: str | None = None
         self.failures: Counter[str] = Counter()
         self.first_failures: list[BatchResult] = []
@@ -129,6 +135,8 @@ class Tally:
             self.prompt_tokens += usage.prompt_tokens
             self.cached_tokens += usage.cached_tokens
             self.completion_tokens += usage.completion_tokens
+        if ending.fees:
+            self.fees = fees_together((*self.fees, *ending.fees))
         if ending.cost:
             self.cost += ending.cost
             self.estimated_cost += ending.estimated_cost
@@ -167,6 +175,7 @@ class Tally:
             last_error=self.last_error,
             saved=self.saved,
             resumes_at=resumes_at,
+            fees=self.fees,
             copied=self.copied,
             estimated_requests=self.estimated_requests,
             estimated_cost=self.estimated_cost,

@@ -10,6 +10,7 @@ import msgspec
 from deepseek_async.batch.progress import Progress
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.errors import DeepSeekError
+from deepseek_async.types import FeeCharge
 
 
 class ExitCode(IntEnum):
@@ -87,6 +88,11 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
     def cost(self) -> float:
         """US dollars of this run, with ``progress.estimated_cost``: never less than what was billed."""
         return self.progress.cost
+
+    @property
+    def fees(self) -> tuple[FeeCharge, ...]:
+        """What this run paid beside tokens, a line for each kind."""
+        return self.progress.fees
 
     @property
     def saved(self) -> float:

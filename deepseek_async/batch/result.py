@@ -18,7 +18,7 @@ from deepseek_async.errors import (
     QuotaExceededError,
     RateLimitError,
 )
-from deepseek_async.types import BilledAttempt, ChatCompletion, CompletionUsage, ParsedChatCompletion
+from deepseek_async.types import BilledAttempt, ChatCompletion, CompletionUsage, FeeCharge, ParsedChatCompletion
 from deepseek_async.types.usage import added
 
 
@@ -43,6 +43,8 @@ class BatchResult(msgspec.Struct, kw_only=True):
     charged as the one that was asked, else as the dearest."""
     estimated_cost: float = 0.0
     """Part of ``cost``: the most that requests can have cost whose usage never came, or cannot be true."""
+    fees: tuple[FeeCharge, ...] = ()
+    """What was paid beside tokens, a line for each kind. In ``cost`` as far as it has a price in US dollars."""
     saved: float = 0.0
     """US dollars that the tokens from the API's prefix cache would have cost more without it."""
     predicted_cached_tokens: int | None = None
@@ -50,7 +52,7 @@ class BatchResult(msgspec.Struct, kw_only=True):
     request_id: str | None = None
     """``x-ds-trace-id`` of the answer."""
     billed_attempts: tuple[BilledAttempt, ...] = ()
-    """Every request that was billed, or may have been, where one of them gave no answer; ``usage`` and ``cost`` are
+    """Every request that was billed, or may have been, where one gave no answer or searched; ``usage`` and ``cost`` are
     their sums. ``usage.estimated`` marks those of which no usage came."""
 
     cut_short: bool = False

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from deepseek_async.call.metering import NO_USAGE
+from deepseek_async.call.searches import UNCOUNTED
 from deepseek_async.redaction import mask_known
 from deepseek_async.types import Answer, BilledAttempt, CompletionUsage
 from deepseek_async.types.usage import added
@@ -46,6 +47,8 @@ class Bill(msgspec.Struct, gc=False, eq=False):
         self.attempts += (BilledAttempt(mask_known(served), usage, at, _name_of(failure), name, model),)
         if usage.corrected == NO_USAGE:
             _say_unnamed(served)
+        elif usage.corrected == UNCOUNTED:
+            _log.debug("%s (%s)", usage.corrected, _counted(usage))
         elif usage.corrected is not None:
             _log.warning("what an answer was billed for cannot be as told: %s; %s", usage.corrected, _counted(usage))
 
@@ -72,6 +75,8 @@ def _name_of(failure: BaseException | None) -> str | None:
 
 
 def _counted(usage: CompletionUsage) -> str:
-    if usage.fees:
-        return ", ".join(f"{count:,} of {kind}" for kind, count in usage.fees.items()) + " are counted"
-    return f"{usage.prompt_tokens:,} and {usage.completion_tokens:,} tokens are counted"
+    fees = ", ".join(f"{count:,} of {kind}" for kind, count in (usage.fees or {}).items())
+    if fees and not usage.prompt_tokens:
+        return f"{fees} are counted"
+    tokens = f"{usage.prompt_tokens:,} and {usage.completion_tokens:,} tokens"
+    return f"{tokens}{f', {fees}' if fees else ''} are counted"

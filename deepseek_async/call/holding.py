@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from deepseek_async.call.request import Request
-from deepseek_async.errors import BudgetExceededError
+from deepseek_async.errors import APITimeoutError, BudgetExceededError
 from deepseek_async.types import CompletionUsage
 
 if TYPE_CHECKING:
@@ -44,3 +44,13 @@ async def hold(budget: Budget, most: CompletionUsage, request: Request, model: s
                 raise
             cheaper = error.cheaper_model
         return await budget.hold(most, cheaper)
+
+
+def deadline_passed(waiting: str, attempts: int) -> APITimeoutError:
+    """The error of a call that waits longer than it may, after so many attempts."""
+    return APITimeoutError(
+        f"the call's deadline would pass while it waits {waiting} (timeout.total)",
+        phase="total",
+        retryable=False,
+        attempts=attempts,
+    )

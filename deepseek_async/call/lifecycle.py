@@ -16,12 +16,12 @@ from deepseek_async.call.bill import Bill
 from deepseek_async.call.classification import Ending, end, may_be_charged, rule_of
 from deepseek_async.call.exchange import Exchange, read_refusal
 from deepseek_async.call.fallback import Alternatives
-from deepseek_async.call.holding import hold, may_have_used, most_of
+from deepseek_async.call.holding import deadline_passed, hold, may_have_used, most_of
 from deepseek_async.call.metering import metered
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import LONGEST_BULK_WAIT, Pause, RetryPolicy, is_everybodys
 from deepseek_async.call.stream_usage import accepted
-from deepseek_async.errors import APIError, APIStatusError, APITimeoutError, RateLimitError
+from deepseek_async.errors import APIError, APIStatusError, RateLimitError
 from deepseek_async.tracebacks import without_frames
 from deepseek_async.transport.protocol import Response
 from deepseek_async.transport.watchdog import Timeouts, Watchdog
@@ -159,12 +159,10 @@ class Call(msgspec.Struct, gc=False, eq=False):
             if exchange is not None:
                 self.request_id = exchange.request_id
                 if failure is None and answer is not None:
-                    usage = metered(answer, self.request)
+                    usage = self.counted(answer)
                     exchange.served(usage, getattr(answer, "model", None))
                     if self.observe is not None and usage is not None:
                         self.observe(usage)
-                    if usage is not None and (self.bill is not None or usage.corrected is not None):
-                        self.billed(answer, usage)
                     if self.bill is not None:
                         self.bill.leave_in(answer)
                     if self.fallback is not None:
@@ -197,6 +195,14 @@ class Call(msgspec.Struct, gc=False, eq=False):
         if around is not None:
             await around.look_over(self)
         return await self._exchange()
+
+    def counted(self, answer: Answer, *, estimate: bool = True) -> CompletionUsage | None:
+        """What ``answer`` was billed for (see ``metered``); noted, if it is not just what its server says."""
+        usage = metered(answer, self.request, estimate=estimate)
+        paid = usage is not None and usage.fees is not None and not self.request.operation.has_fee
+        if usage is not None and (self.bill is not None or usage.corrected is not None or paid):
+            self.billed(answer, usage)
+        return usage
 
     def billed(self, answer: Answer, usage: CompletionUsage, failure: BaseException | None = None) -> None:
         """An attempt was billed: one that ended in ``failure``, or the one after it that gave ``answer``."""
@@ -362,21 +368,15 @@ class Call(msgspec.Struct, gc=False, eq=False):
         try:
             charge = await hold(budget, most, self.request, self.model, self._until)
         except TimeoutError:
-            raise self._deadline_passed("until other calls give money back or the budget's next day begins") from None
+            raise deadline_passed(
+                "until other calls give money back or the budget's next day begins", self.attempts
+            ) from None
         finally:
             self.queued += self.caller.loop.time() - began
         if charge.model != self.model:
             self._turn_to(self.caller, charge.model)
             self.fallback = charge.model
         return charge
-
-    def _deadline_passed(self, waiting: str) -> APITimeoutError:
-        return APITimeoutError(
-            f"the call's deadline would pass while it waits {waiting} (timeout.total)",
-            phase="total",
-            retryable=False,
-            attempts=self.attempts,
-        )
 
     async def _admit(self) -> Lease:
         """Wait for the doors, as long as the call's deadline allows."""
@@ -389,7 +389,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
                 async with asyncio.timeout_at(until):
                     lease = await scope.admit(self._ticket, self._tokens, bulk=self._bulk, until=until)
         except TimeoutError:
-            failure, self._refused = self._refused or self._deadline_passed("for a free slot or a limit"), None
+            failure, self._refused = self._refused or deadline_passed("for a free slot or a limit", self.attempts), None
         else:
             self.queued += scope.loop.time() - began
             halt = self.caller.halt

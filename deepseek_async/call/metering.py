@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from deepseek_async.call.request import Request
+from deepseek_async.call.searches import with_searches
 from deepseek_async.codec.tokens import estimate_prompt_tokens, weigh_text
 from deepseek_async.types import (
     Answer,
@@ -23,6 +24,7 @@ from deepseek_async.types import (
     ThinkingBlock,
     ToolUseBlock,
 )
+from deepseek_async.types.server_tools import step_of
 from deepseek_async.types.usage import in_chat_terms
 
 MOST_COMPLETION: Final = 393_216
@@ -147,6 +149,13 @@ def metered(answer: Answer, request: Request, *, estimate: bool = True) -> Compl
 
     Without a usage it is estimated, of texts and if ``estimate``; None for what nobody counts in tokens.
     """
+    usage = _tokens(answer, request, estimate=estimate)
+    if request.fees is None or usage is None or request.operation.has_fee:
+        return usage
+    return with_searches(usage, answer, request.fees)
+
+
+def _tokens(answer: Answer, request: Request, *, estimate: bool) -> CompletionUsage | None:
     usage = answer.tokens_used()
     wire = request.wire
     if usage is not None:
@@ -190,12 +199,20 @@ def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
+        if _is_found(value):
+            return
         for name, item in value.items():
             if name not in _NAMES:
                 yield from _texts(item)
     elif isinstance(value, list):
         for item in value:
             yield from _texts(item)
+
+
+def _is_found(block: dict[str, Any]) -> bool:
+    """Whether the service has put ``block`` into an answer: what it searched for, found and cites."""
+    kind = block.get("type")
+    return isinstance(kind, str) and ("result" in kind or "citation" in kind or step_of(block) is not None)
 
 
 _NAMES: Final = frozenset({"id", "call_id", "type", "role", "object", "status", "finish_reason", "logprobs", "index"})

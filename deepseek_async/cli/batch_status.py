@@ -86,6 +86,7 @@ def _figures(asked: Asked, account: Account, writer: str | None) -> dict[str, An
         "pending_cost": account.pending_cost,
         "estimated_requests": account.estimated,
         "estimated_cost": account.estimated_cost,
+        "fees": {fee.kind: {"count": fee.count, "CNY": fee.cny, "USD": fee.usd} for fee in account.fees},
         "charged_as": {name: model.charged_as for name, model in account.models.items() if model.charged_as},
         "saved_by_cache": account.saved_by_cache,
         "saved_by_hours": account.saved_by_hours,
@@ -123,6 +124,9 @@ def _lines(figures: dict[str, Any], asked: Asked) -> Iterator[str]:
     if made_up:
         paid += " if it were not simulated" if made_up == figures["cost"] else f", {dollars(made_up)} of it simulated"
     yield f"  cost      {paid}"
+    for kind, fee in figures["fees"].items():
+        of_it = "" if fee["USD"] is None else f", {dollars(fee['USD'])} of it"
+        yield f"  paid      {fee['count']:,} {kind.replace('_', ' ')}: {fee['CNY']:.4f} yuan{of_it}"
     if figures["pending_cost"]:
         yield f"            {dollars(figures['pending_cost'])} of it for rows that a run stopped before they had ended"
     if figures["estimated_requests"]:

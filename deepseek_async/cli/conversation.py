@@ -17,8 +17,9 @@ from deepseek_async.cli.terminal import say
 from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.errors import AuthenticationError, ConfigurationError, DeepSeekError
 from deepseek_async.figures import dollars, duration
-from deepseek_async.pricing import price_table
+from deepseek_async.pricing import Meter, price_table
 from deepseek_async.types import ChatCompletion, ChatCompletionMessage, CompletionUsage
+from deepseek_async.types.usage import bills_of
 
 _CUT_OFF: Final = " […cut off here]"
 _HOPELESS: Final = (AuthenticationError, ConfigurationError)
@@ -196,6 +197,8 @@ def _show_figures(screen: Screen, completion: ChatCompletion, began: float, seco
         "cost unknown" if cost is None else dollars(cost),
         duration(seconds),
     ]
+    if usage.fees:
+        parts += map(str, Meter(price_table()).fees(bills_of(completion)))
     if reason not in {"stop", None}:
         parts.append(f"ended by {reason}")
     screen.note(" · ".join(parts))

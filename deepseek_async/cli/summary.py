@@ -76,6 +76,7 @@ def summary(
         f"{progress.completion_tokens:,} in the answers"
     )
     yield f"  cost      {dollars(report.cost)}{_saved(report)}" + (" if it were not simulated" if simulated else "")
+    yield from (f"  paid      {fee}, for what the model searched and read" for fee in report.fees)
     if progress.estimated_requests:
         requests = counted(progress.estimated_requests, "request")
         yield f"            {dollars(progress.estimated_cost)} of it at most, for {requests} whose usage never came"

@@ -26,5 +26,4 @@ def write_json(answer: PaidAnswer) -> None:
 def say_fees(answer: PaidAnswer) -> None:
     """A line on stderr for each fee."""
     for fee in answer.fees:
-        dollars = "" if fee.usd is None else f", ${fee.usd:.6f}"
-        say(f"paid: {fee.count:,} {fee.kind.replace('_', ' ')}: {fee.cny:.6f} yuan{dollars}")
+        say(f"paid: {fee}")

@@ -57,6 +57,11 @@ class AudioReader(ReaderState, gc=False, eq=False):
         return None
 
     @property
+    def refused(self) -> bool:
+        """Audio says nothing of it: a text is refused before it is read."""
+        return False
+
+    @property
     def whole(self) -> bool:
         """A recording has no end of its own: the header of a streamed WAV file has no true length."""
         return False

@@ -119,6 +119,11 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
         return model
 
     @property
+    def refused(self) -> bool:
+        """See ``StreamReader.refused``."""
+        return "content_filter" in self.assembly.finish_reasons
+
+    @property
     def whole(self) -> bool:
         """See ``StreamReader.whole``: every choice has ended in order."""
         reasons = self.assembly.finish_reasons

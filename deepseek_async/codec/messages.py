@@ -226,6 +226,11 @@ class MessageReader(ReaderState):
         return model if isinstance(model, str) and model else None
 
     @property
+    def refused(self) -> bool:
+        """See ``StreamReader.refused``."""
+        return self._head.get("stop_reason") == "refusal"
+
+    @property
     def whole(self) -> bool:
         """See ``StreamReader.whole``."""
         return self._stopped and not any(block.open for block in self._blocks.values())

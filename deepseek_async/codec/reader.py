@@ -110,6 +110,11 @@ class StreamReader(Protocol[ChunkT, _WholeT_co]):
         ...
 
     @property
+    def refused(self) -> bool:
+        """Whether the service's check of contents has ended the answer."""
+        ...
+
+    @property
     def whole(self) -> bool:
         """Whether the answer is complete although the stream's own end has not come."""
         ...

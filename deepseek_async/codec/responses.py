@@ -130,6 +130,11 @@ class ResponseReader(ReaderState):
         return (response.model or None) if response is not None else None
 
     @property
+    def refused(self) -> bool:
+        """See ``StreamReader.refused``."""
+        return self._final is not None and self._final.refused
+
+    @property
     def whole(self) -> bool:
         """See ``StreamReader.whole``."""
         return self._final is not None

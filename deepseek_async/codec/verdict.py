@@ -16,7 +16,7 @@ from deepseek_async.errors import (
     StreamInterruptedError,
 )
 from deepseek_async.quotation import quote
-from deepseek_async.types import Answer, ChatCompletion, ChatCompletionMessage, Response
+from deepseek_async.types import Answer, ChatCompletion, ChatCompletionMessage, Message, Response
 from deepseek_async.types.json_text import read
 from deepseek_async.types.server_tools import holds_block
 
@@ -126,11 +126,11 @@ def fault_of_no_stream(body: bytes, headers: Mapping[str, str], *, now: float) -
     return APIResponseValidationError(f"the server's answer is no event stream: {quote(said)}")
 
 
-def refusal_of(answer: ChatCompletion | Response) -> ContentRefusedError:
+def refusal_of(answer: ChatCompletion | Response | Message) -> ContentRefusedError:
     """The error for an answer that the service's check of contents ended, for those who want one."""
-    chat = isinstance(answer, ChatCompletion)
+    response = isinstance(answer, Response)
     return ContentRefusedError(
         "the service's check of contents refused the answer (content_filter); it would again, so it is not asked again",
-        partial=answer if chat else None,
-        received_text="" if chat else answer.output_text,
+        partial=None if response else answer,
+        received_text=answer.output_text if response else "",
     )

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
+from deepseek_async.lint.extensions import search_while_thinking
+from deepseek_async.lint.facts import tools_of_service
 from deepseek_async.lint.finding import Finding, Request
 from deepseek_async.lint.rules import MAX_STOP_STRINGS, MAX_TOKENS
 
@@ -23,6 +25,7 @@ def message_findings(request: Mapping[str, Any], deliberate: frozenset[str] = fr
     yield from _stop_findings(request.get("stop_sequences"))
     yield from _tool_findings(request.get("tools"))
     yield from _choice_findings(request)
+    yield from _service_findings(request)
     for name in _IGNORED:
         if request.get(name) is not None and name not in deliberate:
             yield _ignored(name, partial(_drop, name))
@@ -113,6 +116,20 @@ def _choice_findings(request: Mapping[str, Any]) -> Iterator[Finding]:
             "tool_choice_while_thinking",
             "tool_choice",
             "a call cannot be forced while thinking, which is on by default: send thinking={'type': 'disabled'}",
+        )
+
+
+def _service_findings(request: Mapping[str, Any]) -> Iterator[Finding]:
+    asked = tools_of_service(request)
+    if asked and _is_thinking(request):
+        yield search_while_thinking(asked[0], "thinking={'type': 'disabled'}")
+    safety, choice = request.get("safety_check"), request.get("tool_choice")
+    forced = isinstance(choice, Mapping) and choice.get("type") == "tool"
+    if forced and isinstance(safety, Mapping) and safety.get("level") == "high":
+        yield Finding(
+            "safety_check_with_choice",
+            "tool_choice",
+            "may only be auto or none beside safety_check 'high': a call cannot be forced then",
         )
 
 

@@ -11,6 +11,7 @@ from deepseek_async.call.fallback import Alternatives
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.call.searches import most_fees
 from deepseek_async.codec.body import decode_completion
 from deepseek_async.codec.request import encode_request
 from deepseek_async.codec.tokens import TokenCount
@@ -67,7 +68,7 @@ class ChatCalls:
         asked = str(body.get("model", ""))
         outgoing = Outgoing("POST", path_of(body), wire, headers and checked("extra_headers", headers))
         call = caller.call(
-            Request(CHAT, outgoing, body),
+            Request(CHAT, outgoing, body, None, most_fees(body) if "tools" in body else None),
             retry=retry or connection.retry,
             timeouts=_timeouts(timeout, connection.timeouts, body),
             tokens=connection.tokens.tokens(wire, asked, body.get("max_tokens")) if counts else 0,

@@ -10,10 +10,12 @@ from typing import Any, Final, Literal, overload
 from deepseek_async.call.stream import MessageStream
 from deepseek_async.codec.messages import decode_message, fault_of_message
 from deepseek_async.codec.request import MESSAGES, MESSAGES_ELSEWHERE
+from deepseek_async.codec.verdict import refusal_of
 from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.lint import LintMode
 from deepseek_async.lint.linter import known
-from deepseek_async.resources.connection import Connection
+from deepseek_async.resources.connection import Connection, chosen_timeouts
+from deepseek_async.resources.extensions import SafetyCheck, check_extensions, patient
 from deepseek_async.resources.raw import RawGenerating
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
@@ -62,10 +64,13 @@ class Messages:
         tools: Sequence[Mapping[str, Any]] | None = None,
         tool_choice: Mapping[str, Any] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        safety_check: SafetyCheck | None = None,
+        title: bool | Mapping[str, Any] | None = None,
         betas: Sequence[str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
+        raise_on_refusal: bool = False,
         lint: LintMode | None = None,
         **extra: Any,
     ) -> Message: ...
@@ -87,6 +92,8 @@ class Messages:
         tools: Sequence[Mapping[str, Any]] | None = None,
         tool_choice: Mapping[str, Any] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        safety_check: SafetyCheck | None = None,
+        title: bool | Mapping[str, Any] | None = None,
         betas: Sequence[str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
@@ -121,10 +128,13 @@ class Messages:
         tools: Sequence[Mapping[str, Any]] | None = None,
         tool_choice: Mapping[str, Any] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        safety_check: SafetyCheck | None = None,
+        title: bool | Mapping[str, Any] | None = None,
         betas: Sequence[str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
+        raise_on_refusal: bool = False,
         lint: LintMode | None = None,
         **extra: Any,
     ) -> Message | MessageStream:
@@ -143,10 +153,12 @@ class Messages:
         - ``tools``: ``{"name": …, "description": …, "input_schema": …}`` without a type; the service's own have one.
         - ``tool_choice``: ``{"type": "auto" | "none"}``; ``any`` counts as auto, and ``tool`` needs thinking off.
         - ``metadata``: ``{"user_id": …}`` separates prefix cache and scheduling of your users.
+        - ``safety_check``, ``title``, ``raise_on_refusal``: as for ``chat.completions.create``; the title is ``title``.
         - ``lint``: off, warn, fix or error, for this call; the client's by default.
         - ``betas``: names for the ``anthropic-beta`` header; those that the blocks need are added.
 
-        A ``refusal`` is an answer with that ``stop_reason``, and so is ``pause_turn``; neither is asked again.
+        A ``refusal`` is an answer with that ``stop_reason`` (``answer.refused``), and so is ``pause_turn``; neither is
+        asked again.
         Raises InvalidRequestError before anything is sent, and APIError's children for what fails later.
         """
         if not model or not isinstance(model, str):
@@ -155,6 +167,8 @@ class Messages:
             raise InvalidRequestError(
                 "messages must be a list of at least one message, for example [{'role': 'user', 'content': 'Hi'}]",
             )
+        if raise_on_refusal and stream:
+            raise InvalidRequestError("raise_on_refusal is for whole answers; a stream says it by stream.refused")
         body = given(
             model=model,
             messages=messages,
@@ -169,8 +183,11 @@ class Messages:
             tools=tools,
             tool_choice=tool_choice,
             metadata=metadata,
+            safety_check=safety_check,
+            title=title,
             **extra,
         )
+        check_extensions(body)
         meant = further(extra_body)
         body.update(meant)
         route = self._route
@@ -186,10 +203,11 @@ class Messages:
             path, headers = MESSAGES_ELSEWHERE, {**_VERSION, **headers}
         else:
             path = MESSAGES
-        call = route.call(CHAT, "POST", path, body, headers=headers or None, timeout=timeout)
+        timeouts = patient(chosen_timeouts(timeout, route.connection.timeouts), body)
+        call = route.call(CHAT, "POST", path, body, headers=headers or None, timeout=timeouts)
         if stream:
             return await call.stream(MessageStream)
-        return await route.answer(call, decode_message, _fault_of)
+        return await route.answer(call, decode_message, _fault_or_refusal_of if raise_on_refusal else _fault_of)
 
     @asynccontextmanager
     async def stream(self, **parameters: Any) -> AsyncIterator[MessageStream]:
@@ -215,3 +233,7 @@ def _betas_in(messages: Sequence[Turn]) -> Iterator[str]:
 
 def _fault_of(message: Message, headers: Mapping[str, str]) -> APIError | None:
     return fault_of_message(message, headers, now=time.time())
+
+
+def _fault_or_refusal_of(message: Message, headers: Mapping[str, str]) -> APIError | None:
+    return _fault_of(message, headers) or (refusal_of(message) if message.refused else None)

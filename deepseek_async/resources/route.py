@@ -10,6 +10,7 @@ from urllib.parse import quote
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.call.searches import most_fees
 from deepseek_async.codec.multipart import Form
 from deepseek_async.codec.repair import regular
 from deepseek_async.codec.request import encode_request
@@ -77,8 +78,9 @@ class Route:
             if caller.gate.counts_tokens and fees is None:
                 tokens = _estimate(connection, operation, wire, body)
         outgoing = Outgoing(method, path, wire, headers and checked("extra_headers", headers), texts)
+        paid = most_fees(body) if body and "tools" in body else fees
         return caller.call(
-            Request(operation, outgoing, body or _NOTHING, form, fees),
+            Request(operation, outgoing, body or _NOTHING, form, paid),
             retry=_ONCE if once else retry or connection.retry,
             timeouts=chosen_timeouts(timeout, connection.timeouts),
             tokens=tokens,

@@ -184,7 +184,7 @@ class Answer(Part):
 
     @property
     def billed_attempts(self) -> tuple[BilledAttempt, ...]:
-        """Every request that was billed, where one of them gave no answer; ``usage`` is their sum. Else empty.
+        """Every request that was billed, where one gave no answer or searched; ``usage`` is their sum. Else empty.
 
         One whose usage never came is among them with the most that it can have used (``usage.estimated``).
         """

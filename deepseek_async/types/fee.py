@@ -29,6 +29,23 @@ class FeeCharge(msgspec.Struct, frozen=True, gc=False):
     usd: float | None
     """US dollars; None where DeepSeek publishes no price in them and no rate was given (``currency_rates``)."""
 
+    def __str__(self) -> str:
+        dollars = "" if self.usd is None else f", ${self.usd:.6f}"
+        return f"{self.count:,} {self.kind.replace('_', ' ')}: {self.cny:.6f} yuan{dollars}"
+
+
+def fees_together(charges: Iterable[FeeCharge]) -> tuple[FeeCharge, ...]:
+    """One line for each kind; US dollars only where each of its charges has a price in them."""
+    sums: dict[str, FeeCharge] = {}
+    for charge in charges:
+        so_far = sums.get(charge.kind)
+        if so_far is None:
+            sums[charge.kind] = charge
+            continue
+        usd = None if so_far.usd is None or charge.usd is None else so_far.usd + charge.usd
+        sums[charge.kind] = FeeCharge(charge.kind, so_far.count + charge.count, so_far.cny + charge.cny, usd)
+    return tuple(sums.values())
+
 
 class PaidAnswer(Answer):
     """An answer of a tool of its own (``client.tools``): paid by fees and by no token."""

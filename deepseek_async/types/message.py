@@ -123,6 +123,7 @@ class MessageUsage(Counters):
             cache_read_input_tokens=cached,
             output_tokens=usage.completion_tokens,
             corrected=usage.corrected,
+            fees=usage.fees,
         )
         made._origin = (write(further), ())
         return made
@@ -135,7 +136,7 @@ class MessageUsage(Counters):
             cache_read_input_tokens=self.cache_read_input_tokens or 0,
             cache_creation_input_tokens=self.cache_creation_input_tokens,
         ).read()
-        chat.corrected = self.corrected
+        chat.corrected, chat.fees = self.corrected, self.fees
         chat._origin = self._origin  # noqa: SLF001  what nobody declared has one name everywhere
         return chat
 
@@ -179,6 +180,11 @@ class Message(Answer):
     def finish_reason(self) -> str | None:
         """Why the answer ended, in chat's words where it has one: stop, tool_calls, length, content_filter."""
         return _IN_CHATS_WORDS.get(self.stop_reason or "", self.stop_reason)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the service's check of contents ended the answer: what there is of it should not be shown."""
+        return self.finish_reason == "content_filter"
 
     def is_whole(self) -> bool:
         return self.finish_reason in WHOLE

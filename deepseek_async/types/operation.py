@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -38,3 +39,16 @@ OCR: Final = Operation("tools.ocr", "service")
 TRANSCRIBE: Final = Operation("tools.transcribe", "service")
 SPEECH: Final = Operation("tools.speech", "service")
 TRAINING: Final = Operation("fine_tunes.create", "training")
+
+
+def effort_of(request: Mapping[str, Any]) -> str | None:
+    """How much a model is to reason about ``request``, in the words of chat, responses or messages; "none" for not at
+    all, and None where it does not say."""
+    thinking, effort = request.get("thinking"), request.get("reasoning_effort")
+    for inner in (request.get("reasoning"), request.get("output_config")):
+        if isinstance(inner, Mapping):
+            effort = inner.get("effort", effort)
+    switch = thinking.get("type") if isinstance(thinking, Mapping) else None
+    if switch == "disabled":
+        return "none"
+    return None if effort == "none" and switch is not None else effort

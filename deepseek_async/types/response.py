@@ -95,6 +95,7 @@ class ResponseUsage(Counters):
             output_tokens_details=OutputTokensDetails(reasoning_tokens=usage.reasoning_tokens),
             total_tokens=usage.total_tokens,
             corrected=usage.corrected,
+            fees=usage.fees,
         )
         of_chat = CompletionUsage.__struct_fields__
         further = {name: value for name, value in usage.counters().items() if name not in of_chat}
@@ -113,6 +114,7 @@ class ResponseUsage(Counters):
             prompt_cache_miss_tokens=None if cached is None else self.input_tokens - cached,
             completion_tokens_details=None if details is None else CompletionTokensDetails(details.reasoning_tokens),
             corrected=self.corrected,
+            fees=self.fees,
         )
         chat._origin = self._origin  # noqa: SLF001  what nobody declared has one name everywhere
         return chat

@@ -105,6 +105,7 @@ def in_chat_terms(usage: CompletionUsage) -> CompletionUsage:
     read = msgspec.convert(sent, SentUsage).read()
     if not (read.prompt_tokens or read.completion_tokens):
         return usage
+    read.fees = usage.fees
     read._origin = usage._origin  # noqa: SLF001  what nobody declared has one name everywhere
     return read
 

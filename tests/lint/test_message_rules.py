@@ -49,7 +49,10 @@ def test_what_is_certain_is_found_and_its_repair_ends_it(sent: dict[str, Any], c
     [
         {},
         {"max_tokens": 393_216, "temperature": 2, "top_p": 1, "stop_sequences": ["x"] * 16},
-        {"tools": [{"type": "deepseek_web_search", "name": "deepseek_web_search"}, {"type": "a_tool_of_2027"}, TOOL]},
+        {
+            "tools": [{"type": "deepseek_web_search", "name": "deepseek_web_search"}, {"type": "a_tool_of_2027"}, TOOL],
+            **OFF,
+        },
         {"tools": [TOOL], "tool_choice": {"type": "tool", "name": "f"}, **OFF},
         {"tools": [TOOL], "tool_choice": {"type": "tool", "name": "f"}, "output_config": {"effort": "none"}},
         {"tool_choice": {"type": "a_choice_of_2027"}, "a_parameter_of_2027": {"x": 1}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,16 +10,21 @@ from clients import Connect
 from simulating import Simulate
 
 from deepseek_async import (
+    AnswerEnd,
     AnswerWithdrawn,
     AsyncDeepSeek,
     BadRequestError,
     ContentRefusedError,
     ContentRiskError,
+    InvalidRequestError,
     Reading,
+    ReasoningDelta,
     Reviewing,
     Searching,
     TextDelta,
     TitleGiven,
+    ToolArgumentsDelta,
+    UnknownDelta,
 )
 from deepseek_async.call.stream import reviews
 
@@ -38,6 +44,10 @@ def asking(text: str, **fields: Any) -> dict[str, Any]:
 
 def responding(text: str, **fields: Any) -> dict[str, Any]:
     return {"model": "deepseek-flash", "input": text, "reasoning": {"effort": "none"}, **fields}
+
+
+def messaging(text: str, **fields: Any) -> dict[str, Any]:
+    return {**asking(text, **fields), "thinking": {"type": "disabled"}}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -103,6 +113,63 @@ async def test_a_response_streams_its_searches(client: AsyncDeepSeek):
     assert stream.response.sources
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_a_message_tells_its_searches_in_blocks_and_a_conversation_goes_on_over_them(
+    simulate: Simulate, connect: Connect, shape: str
+):
+    simulator = await simulate(web_shape=shape)
+    client = connect(simulator.base_url)
+    tools = [{**tool, "name": tool["type"]} for tool in SEARCH]
+    asked = messaging("What is the weather in Oslo?", tools=tools)
+    plain = await client.messages.create(**asked)
+    async with client.messages.stream(**asked) as stream:
+        events = [each async for each in stream.events()]
+    streamed = stream.message
+    assert plain.sources == streamed.sources
+    assert plain.sources
+    assert plain.text == streamed.text == "".join(each.text for each in events if isinstance(each, TextDelta))
+    assert plain.usage.to_dict()["server_tool_use"] == {"web_search_requests": 1}
+    kinds = [block.type for block in plain.content]
+    assert kinds == [block.type for block in streamed.content]
+    if shape == "links":
+        assert kinds == ["text"]
+    else:
+        assert kinds == ["server_tool_use", "web_search_tool_result", "text"]
+        assert isinstance(events[0], Searching)
+        assert events[0].queries == ("What is the weather in Oslo?",)
+        assert streamed.content[0].input == plain.content[0].input
+    turns = [*asked["messages"], streamed, {"role": "user", "content": "And offline?"}]
+    await client.messages.create(**{**asked, "messages": turns})
+    assert simulator.requests[-1].body["messages"][1]["content"] == [block.to_dict() for block in streamed.content]
+
+
+async def test_pages_of_a_message_are_read_and_calls_of_functions_are_told(simulate: Simulate, connect: Connect):
+    client = connect((await simulate()).base_url)
+    tools = [{"type": "deepseek_read_url", "name": "deepseek_read_url"}]
+    asked = messaging("Sum up https://example.com/a please", tools=tools)
+    async with client.messages.stream(**asked) as stream:
+        events = [each async for each in stream.events()]
+    assert [each.url for each in events if isinstance(each, Reading)] == ["https://example.com/a"]
+    weather = {"name": "weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}
+    thinking = {"type": "enabled"}
+    async with client.messages.stream(**{**messaging("Ask weather", tools=[weather]), "thinking": thinking}) as stream:
+        events = [each async for each in stream.events()]
+    called = [each for each in events if isinstance(each, ToolArgumentsDelta)]
+    assert called[0].name == "weather"
+    assert json.loads("".join(each.arguments for each in called)) == stream.message.content[-1].input
+    assert any(isinstance(each, ReasoningDelta) for each in events)
+    assert isinstance(events[-1], AnswerEnd)
+    assert (events[-1].finish_reason, events[-1].usage) == ("tool_calls", stream.message.tokens_used())
+
+
+async def test_what_a_message_has_that_nobody_knows_is_told_as_it_came(simulate: Simulate, connect: Connect):
+    client = connect((await simulate(unknown_blocks=True)).base_url)
+    async with client.messages.stream(**messaging("Hi")) as stream:
+        events = [each async for each in stream.events()]
+    unknown = [each.raw["type"] for each in events if isinstance(each, UnknownDelta)]
+    assert unknown == ["weather_warning", "weather_report", "weather_delta"]
+
+
 async def test_titles_come_where_each_protocol_has_them(client: AsyncDeepSeek):
     asked = asking("Rain in Oslo today", title=True)
     assert (await client.chat.completions.create(**asked)).title == "Rain in Oslo today"
@@ -114,6 +181,12 @@ async def test_titles_come_where_each_protocol_has_them(client: AsyncDeepSeek):
     async with client.responses.stream(**responding("Rain in Oslo today", title=True)) as streaming:
         events = [each async for each in streaming.events()]
     assert TitleGiven("Rain in Oslo today") in events
+    said = messaging("Rain in Oslo today", title=True)
+    assert (await client.messages.create(**said)).title == "Rain in Oslo today"
+    async with client.messages.stream(**said) as messages:
+        events = [each async for each in messages.events()]
+    assert TitleGiven("Rain in Oslo today") in events
+    assert messages.message.title == "Rain in Oslo today"
     cut = await client.chat.completions.create(**{**asked, "max_tokens": 3})
     assert cut.title is None
 
@@ -137,16 +210,61 @@ async def test_a_refusal_comes_late_or_in_the_middle_and_is_billed_once(simulate
     assert not (await client.chat.completions.create(**asking("Say something, unsafe output"))).refused
 
 
+async def stream_of(client: AsyncDeepSeek, kind: str) -> Any:
+    match kind:
+        case "chat":
+            return await client.chat.completions.create(**asking("unsafe output", safety_check="high", stream=True))
+        case "response":
+            return await client.responses.create(**responding("unsafe output", safety_check="high", stream=True))
+        case _:
+            return await client.messages.create(**messaging("unsafe output", safety_check="high", stream=True))
+
+
+async def refused_by(client: AsyncDeepSeek, kind: str) -> Any:
+    asked: dict[str, Any] = {"safety_check": "high", "raise_on_refusal": True}
+    match kind:
+        case "chat":
+            return await client.chat.completions.create(**asking("unsafe output", **asked))
+        case "response":
+            return await client.responses.create(**responding("unsafe output", **asked))
+        case _:
+            return await client.messages.create(**messaging("unsafe output", **asked))
+
+
+@pytest.mark.parametrize("kind", ["chat", "response", "message"])
+async def test_a_refusal_means_the_same_in_each_protocol(client: AsyncDeepSeek, kind: str):
+    async with await stream_of(client, kind) as stream:
+        assert not stream.refused
+        events = [each async for each in stream.events()]
+    assert stream.refused
+    assert stream.partial.refused
+    shown = [each for each in events if isinstance(each, TextDelta)]
+    assert shown
+    withdrawn = events.index(AnswerWithdrawn())
+    assert events.index(shown[-1]) < withdrawn
+    (end,) = [each for each in events if isinstance(each, AnswerEnd)]
+    assert (end.finish_reason, events.index(end)) == ("content_filter", withdrawn + 1)
+    with pytest.raises(ContentRefusedError) as caught:
+        await refused_by(client, kind)
+    assert caught.value.text == "".join(each.text for each in shown)
+    assert (caught.value.retryable, caught.value.attempts) == (False, 1)
+    create = {"chat": client.chat.completions, "response": client.responses, "message": client.messages}[kind].create
+    asked = {"chat": asking, "response": responding, "message": messaging}[kind]("Hi", stream=True)
+    with pytest.raises(InvalidRequestError, match=r"stream\.refused"):
+        await create(**asked, raise_on_refusal=True)
+
+
 async def test_a_request_that_is_refused_costs_nothing_and_is_sent_once(simulate: Simulate, connect: Connect):
     simulator = await simulate()
     client = connect(simulator.base_url)
     for ask in (
         client.chat.completions.create(**asking("unsafe input", safety_check="high")),
         client.responses.create(**responding("unsafe input", safety_check="high")),
+        client.messages.create(**messaging("unsafe input", safety_check="high")),
     ):
         with pytest.raises(ContentRiskError):
             await ask
-    assert (len(simulator.requests), len(simulator.ledger)) == (2, 0)
+    assert (len(simulator.requests), len(simulator.ledger)) == (3, 0)
 
 
 async def test_the_review_is_told_before_the_end(simulate: Simulate, connect: Connect, monkeypatch: pytest.MonkeyPatch):

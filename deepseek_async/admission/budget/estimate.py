@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from deepseek_async.types import CompletionUsage
-from deepseek_async.types.operation import CHAT, Operation
+from deepseek_async.types.operation import CHAT, Operation, effort_of
 
 # Tokens of an answer without max_tokens (DeepSeek docs, create-chat-completion, as of 2026-11).
 _PLAIN: Final = 8_192
@@ -76,12 +76,8 @@ def _most_text(request: Mapping[str, Any], operation: Operation) -> int:
     cap = request.get("max_tokens", request.get("max_output_tokens"))
     if isinstance(cap, int) and cap > 0:
         return cap
-    thinking, effort = request.get("thinking"), request.get("reasoning_effort")
-    for inner in (request.get("reasoning"), request.get("output_config")):
-        if isinstance(inner, Mapping):
-            effort = inner.get("effort", effort)
-    switch = thinking.get("type") if isinstance(thinking, Mapping) else None
-    if not operation.thinks or switch == "disabled" or (effort == "none" and switch is None):
+    effort = effort_of(request) if operation.thinks else "none"
+    if effort == "none":
         return _PLAIN
     return _THINKING_MOST if effort in ("max", "ultra") else _THINKING
 

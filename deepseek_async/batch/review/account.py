@@ -11,7 +11,9 @@ from deepseek_async.batch.review.asked import Asked
 from deepseek_async.batch.review.distribution import Distribution
 from deepseek_async.batch.review.output import Bill, Line
 from deepseek_async.batch.review.timeline import SPANS, Timeline
-from deepseek_async.pricing import PriceTable
+from deepseek_async.pricing import PriceTable, Rate
+from deepseek_async.types import FeeCharge
+from deepseek_async.types.fee import fees_together
 
 _EXAMPLES: Final = 3
 _ROWS_A_SPAN: Final = 2
@@ -88,6 +90,8 @@ class Account:
         """Requests whose usage the server did not say, or not so that it can be true: it is an estimate."""
         self.estimated_cost = 0.0
         """Part of ``cost``, for them."""
+        self.fees: tuple[FeeCharge, ...] = ()
+        """What was paid beside tokens, a line for each kind; part of ``cost`` as far as it has a price in dollars."""
         self.saved_by_cache = 0.0
         self.saved_by_hours = 0.0
         """US dollars that requests outside peak hours cost less than in them."""
@@ -188,8 +192,13 @@ class Account:
         )
         self.cost_by_kind.add(by_kind)
         self.saved_by_cache += used.cached * (price.cache_miss - price.cache_hit) * factor
+        paid = 0.0
+        if usage.fees:
+            fees = Rate(0.0, 0.0, 0.0, 1.0, self._prices.fees_at(at)).fees_of(usage)
+            self.fees = fees_together((*self.fees, *fees))
+            paid = sum(fee.usd or 0.0 for fee in fees)
         if cost is None:
-            cost = by_kind.total
+            cost = by_kind.total + paid
         account.cost += cost
         if bill.corrected is not None:
             self.estimated += 1
@@ -198,7 +207,7 @@ class Account:
             account.peak_rows += 1
             account.peak_cost += cost
         else:
-            self.saved_by_hours += cost * (price.peak_factor - 1.0)
+            self.saved_by_hours += (cost - paid) * (price.peak_factor - 1.0)
         return cost
 
 

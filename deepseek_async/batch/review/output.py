@@ -70,10 +70,15 @@ class Bill(msgspec.Struct, gc=False):
     corrected: str | None = None
     """Why the usage is an estimate: what the server said of it cannot be true, or it said nothing."""
 
+    fees: dict[str, int] | None = None
+    """What was billed beside tokens, by kind."""
+
     @property
     def usage(self) -> CompletionUsage:
         """What it was billed for."""
-        return self.sent.read()
+        usage = self.sent.read()
+        usage.fees = self.fees
+        return usage
 
 
 class Facts(msgspec.Struct, gc=False):

@@ -203,22 +203,35 @@ def _time(line: Timeline, prices: PriceTable) -> str:
 
 def _money(account: Account) -> str:
     cost = account.cost_by_kind
+    paid = sum(fee.usd or 0.0 for fee in account.fees)
     rows = [
         (
             f'<span class="key dot {kind}"></span>{title}',
             dollars(getattr(cost, kind)),
-            share(getattr(cost, kind), cost.total),
+            share(getattr(cost, kind), cost.total + paid),
         )
         for kind, title in _KINDS
     ]
-    table = _table(("Cost", "US dollars", "share"), rows, ("Together", dollars(cost.total), ""))
+    rows += [
+        (
+            f"{fee.count:,} {escape(fee.kind.replace('_', ' '))} (¥{fee.cny:.4f})",
+            "not published" if fee.usd is None else dollars(fee.usd),
+            "" if fee.usd is None else share(fee.usd, cost.total + paid),
+        )
+        for fee in account.fees
+    ]
+    table = _table(("Cost", "US dollars", "share"), rows, ("Together", dollars(cost.total + paid), ""))
     whole = account.cost + account.saved_by_cache + account.saved_by_hours
     saved = [
         ("by the prefix cache", dollars(account.saved_by_cache), share(account.saved_by_cache, whole)),
         ("by off-peak hours", dollars(account.saved_by_hours), share(account.saved_by_hours, whole)),
     ]
     table += _table(("Saved", "US dollars", "of full price"), saved, None)
-    return _card("Cost and savings", "By kind of token, at the price of each request&rsquo;s hour.", table)
+    return _card(
+        "Cost and savings",
+        "By kind of token, at the price of each request&rsquo;s hour; and what was paid by the piece.",
+        table,
+    )
 
 
 def _models(account: Account) -> str:

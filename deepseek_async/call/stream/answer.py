@@ -116,6 +116,11 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         return self._call.fallback
 
     @property
+    def refused(self) -> bool:
+        """Whether the service's check of contents has ended the answer: withdraw what was shown."""
+        return self._reader.refused
+
+    @property
     def partial(self) -> WholeT:
         """What has arrived so far, assembled; not necessarily all of the answer."""
         answer = self.unfiltered()
@@ -224,7 +229,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         # What it was billed for may have come although its end has not.
         usage = None
         if self._exchange.open and (self._reader.whole or self._reader.counted):
-            usage = metered(self._reader.answer(), self._call.request, estimate=False)
+            usage = self._call.counted(self._reader.answer(), estimate=False)
         self._exchange.abandoned(usage, self._reader.model)
         self._call.lose(self._exchange.lease, None)
 
@@ -328,11 +333,9 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         self._ended = True
         usage = self._reader.usage
         sent, came = len(self._call.request.wire), self._received // _EVENT_FOR_BYTES
-        if usage is None or self._call.bill is not None or not is_plain(usage, sent, came):
-            answer = self._reader.answer()
-            usage = metered(answer, self._call.request)
-            if usage is not None and (self._call.bill is not None or usage.corrected is not None):
-                self._call.billed(answer, usage)
+        odd = usage is None or self._call.bill is not None or self._call.request.fees is not None
+        if odd or usage is None or not is_plain(usage, sent, came):
+            usage = self._call.counted(self._reader.answer())
         self._exchange.served(usage, self._reader.model)
         if usage is not None and self._call.observe is not None:
             self._call.observe(usage)

@@ -43,13 +43,6 @@ class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
         completion.resumed = self.resumed
         return completion
 
-    @property
-    def refused(self) -> bool:
-        """Whether the service has ended the answer by a refusal: withdraw what was shown."""
-        reader = self._reader
-        assert isinstance(reader, ChunkReader)  # noqa: S101  for the type checker
-        return "content_filter" in reader.assembly.finish_reasons
-
     async def _goes_on(self, failure: APIError) -> bool:
         resumable, self._resumable = self._resumable, False
         # What was sent, and not what was asked for: a content filter may stand between the two.
@@ -120,11 +113,6 @@ class ResponseStream(AnswerStream[ResponseStreamEvent, Response]):
     def response(self) -> Response:
         """The whole answer: its items, its text, its usage. Raises DeepSeekError before the end."""
         return self._whole()
-
-    @property
-    def refused(self) -> bool:
-        """Whether the service has ended the answer by a refusal: withdraw what was shown."""
-        return self.unfiltered().refused
 
     async def events(self) -> AsyncGenerator[StreamEvent, None]:
         """What the answer is made of, told apart as a chat's stream tells it. Leaving them leaves the stream."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from deepseek_async.call.stream.answer import AnswerStream
+from deepseek_async.call.stream.deltas import AnswerEnd, StreamEvent
+from deepseek_async.call.stream.message_deltas import MessageDeltas
+from deepseek_async.call.stream.reviews import with_reviews
+from deepseek_async.call.stream.steps import Reviewing
 from deepseek_async.codec.messages import MessageReader
 from deepseek_async.types import Message, MessageStreamEvent
 
@@ -30,11 +34,6 @@ class MessageStream(AnswerStream[MessageStreamEvent, Message]):
         return self.partial
 
     @property
-    def refused(self) -> bool:
-        """Whether the answer has ended as a refusal: text that was shown is to be withdrawn."""
-        return self.partial.stop_reason == "refusal"
-
-    @property
     def text_stream(self) -> AsyncIterator[str]:
         """The pieces of the answer's text alone, as they come."""
         return self._texts()
@@ -44,6 +43,21 @@ class MessageStream(AnswerStream[MessageStreamEvent, Message]):
             delta = event.delta
             if delta is not None and delta.text and event.type == "content_block_delta":
                 yield delta.text
+
+    async def events(self) -> AsyncGenerator[StreamEvent, None]:
+        """What the answer is made of, told apart as a chat's stream tells it. Leaving them leaves the stream."""
+        deltas = MessageDeltas()
+        async with self:
+            async for came in with_reviews(self, self._call.request.parameters, _is_text):
+                if came is None:
+                    yield Reviewing()
+                    continue
+                for event in deltas.events_of(came):
+                    yield event
+                if came.type == "message_delta":
+                    answer = self._reader.answer()
+                    if answer.finish_reason is not None:
+                        yield AnswerEnd(answer.finish_reason, self._reader.usage)
 
     async def until_done(self) -> None:
         """Read what is left."""
@@ -62,3 +76,7 @@ class MessageStream(AnswerStream[MessageStreamEvent, Message]):
     async def close(self) -> None:
         """Stop receiving."""
         await self.aclose()
+
+
+def _is_text(event: MessageStreamEvent) -> bool:
+    return event.delta is not None and bool(event.delta.text)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from deepseek_async.simulator.wire import web_shapes
+
 if TYPE_CHECKING:
     from deepseek_async.simulator.model.generation import Answer
     from deepseek_async.simulator.wire.streaming import Envelope, UsagePlace
@@ -86,8 +88,14 @@ class MessageFormat:
             yield {"type": "thinking", "thinking": "".join(answer.reasoning), "signature": signature}
         if self.unknown:
             yield {**UNKNOWN_BLOCK, "sky": UNKNOWN_BLOCK["sky"] + UNKNOWN_DELTA["sky"]}
+        # Where nothing but links tells of a search, they are in the text.
+        told = answer.web is not None and answer.web.shape != "links"
+        if answer.web is not None and told:
+            for step in answer.web.steps:
+                yield from web_shapes.blocks_of(step)
         if answer.content:
-            yield {"type": "text", "text": "".join(answer.content)}
+            cited = {"citations": web_shapes.quotations(answer.web)} if answer.web is not None and told else {}
+            yield {"type": "text", "text": "".join(answer.content), **cited}
         for call in answer.calls:
             yield {"type": "tool_use", "id": call.id, "name": call.name, "input": _input(call.arguments)}
 
@@ -99,8 +107,14 @@ class MessageFormat:
                 deltas = [{"type": "thinking_delta", "thinking": piece} for piece in answer.reasoning or ()]
                 deltas.append({"type": "signature_delta", "signature": block["signature"]})
             case "text":
-                begun = {**block, "text": ""}
+                begun = {**block, "text": "", **({"citations": []} if "citations" in block else {})}
                 deltas = [{"type": "text_delta", "text": piece} for piece in answer.content]
+                deltas += [{"type": "citations_delta", "citation": one} for one in block.get("citations", ())]
+            case "server_tool_use":
+                begun = {**block, "input": {}}
+                deltas = [{"type": "input_json_delta", "partial_json": orjson.dumps(block["input"]).decode()}]
+            case "web_search_tool_result":
+                begun, deltas = block, []
             case "tool_use":
                 begun = {**block, "input": {}}
                 call = next(call for call in answer.calls if call.id == block["id"])
@@ -123,6 +137,7 @@ class MessageFormat:
             "cache_read_input_tokens": hit,
             "output_tokens": usage["completion_tokens"],
             "service_tier": "standard",
+            **({"server_tool_use": usage["server_tool_use"]} if counting and "server_tool_use" in usage else {}),
             **(UNKNOWN_COUNTERS if self.unknown and counting else {}),
         }
 

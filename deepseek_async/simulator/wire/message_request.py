@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from deepseek_async.simulator.model.catalogue import FLASH, MAX_OUTPUT_TOKENS, PRO
+from deepseek_async.simulator.model.web import TOOLS
 from deepseek_async.simulator.wire.response_request import UntranslatableError
 
 _ROLES = ("user", "assistant", "system", "latest_reminder")
@@ -16,8 +17,8 @@ _BLOCKS = {
     "system": ("text", "tool_addition", "tool_removal"),
     "latest_reminder": ("text",),
 }
-# What the service runs itself; whether it does depends on the deployment.
-_SERVER_TOOLS = ("deepseek_web_search", "deepseek_read_url", "web_search_20250305", "web_search_20260209")
+# Anthropic's own; whether the service runs them depends on the deployment, and this one does not.
+_CLASSIC_TOOLS = ("web_search_20250305", "web_search_20260209")
 _MOST_STOPS = 16
 
 
@@ -205,14 +206,17 @@ def _stops(given: Any) -> Any:
 
 
 def _tools(given: Any) -> list[dict[str, Any]]:
-    """The tools that the caller runs, with the function's fields where chat has them."""
+    """The tools: those that the caller runs with the function's fields where chat has them, and the service's own."""
     if given is None:
         return []
     if not isinstance(given, list) or not all(isinstance(tool, dict) for tool in given):
         raise UntranslatableError("tools: expected a list of objects")
     made: list[dict[str, Any]] = []
     for index, tool in enumerate(given):
-        if tool.get("type") in _SERVER_TOOLS:
+        if tool.get("type") in TOOLS:
+            made.append({"type": tool["type"]})
+            continue
+        if tool.get("type") in _CLASSIC_TOOLS:
             continue
         if "type" in tool:
             raise UntranslatableError(f"tools[{index}]: server tools are not supported")

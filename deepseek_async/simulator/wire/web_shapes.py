@@ -1,7 +1,8 @@
-"""How searches and pages stand in an answer of chat and of responses. Pure.
+"""How searches and pages stand in an answer. Pure.
 
 The true shapes are not documented. `blocks` are those of Anthropic's format, inside the content; `fields` has them
-beside a content that is text, with OpenAI's annotations; `links` tells nothing but links in the text (August 2026).
+beside a content that is text, with OpenAI's annotations, where the format has no blocks; `links` tells nothing but
+links in the text (August 2026).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def in_message(answer: Answer, web: Web) -> dict[str, Any]:
     blocks = [block for step in web.steps for block in blocks_of(step)]
     text = "".join(answer.content)
     if web.shape == "blocks":
-        cited = [{"type": "text", "text": text, "citations": _citations(web)}] if text else []
+        cited = [{"type": "text", "text": text, "citations": quotations(web)}] if text else []
         return {"content": [*blocks, *cited]}
     return {"server_tools": blocks, "annotations": citations(web, nested=True)} if web.shape == "fields" else {}
 
@@ -45,7 +46,7 @@ def deltas(web: Web) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     if web.shape == "blocks":
         return (
             [{"content": [block]} for block in blocks],
-            [{"content": [{"type": "text", "text": "", "citations": _citations(web)}]}],
+            [{"content": [{"type": "text", "text": "", "citations": quotations(web)}]}],
         )
     if web.shape == "fields":
         return [{"server_tools": [block]} for block in blocks], [{"annotations": citations(web, nested=True)}]
@@ -85,7 +86,8 @@ def _action(step: Step) -> dict[str, Any]:
     return {"type": "search", "queries": [step.query]}
 
 
-def _citations(web: Web) -> list[dict[str, Any]]:
+def quotations(web: Web) -> list[dict[str, Any]]:
+    """Anthropic's, of a text."""
     return [
         {"type": "web_search_result_location", "url": page.url, "title": page.title, "cited_text": page.quote}
         for page in web.cited

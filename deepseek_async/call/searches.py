@@ -1,0 +1,117 @@
+"""What the service may search and read for one request, and how much of it an answer speaks of: each is paid. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from deepseek_async.call.witness import text_of
+from deepseek_async.types import Answer, CompletionUsage
+from deepseek_async.types.fee import FETCH, SEARCH
+from deepseek_async.types.operation import effort_of
+from deepseek_async.types.server_tools import WEB_TOOLS, queries_of, step_of
+
+_WHILE_THINKING: Final = 20
+"""Searches and pages of a request while the model thinks. DeepSeek names no limit; third parties saw about so many."""
+_AT_ONCE: Final = 5
+"""Without thinking: what DeepSeek's own harness lets a request search (``max_uses``)."""
+
+_CLASSIC: Final = ("web_search", "web_fetch")
+"""How the types of Anthropic's and OpenAI's own tools begin, which the service has run too."""
+_READING: Final = ("read_url", "fetch")
+_PAGES: Final = ("fetch", "read_url", "page", "url")
+"""Words in the names of counters for pages; "search" stands in those for searches."""
+_ANSWERED: Final = ("choices", "output", "content")
+"""Where a chat completion, a response and a message say what was done."""
+_THE_CALLERS: Final = frozenset({"function", "function_call", "tool_use"})
+_DEEPEST: Final = 32
+
+UNCOUNTED: Final = "the server did not say how often it searched: counted is the most that it may have"
+"""Why a usage is an estimate whose fees came in no form that can be counted."""
+
+
+def most_fees(request: Mapping[str, Any]) -> dict[str, int] | None:
+    """What an answer to ``request`` can cost beside tokens, by kind of fee; None if it declares none of these tools.
+
+    Pages that are opened while the model searches are among the searches, which cost as much.
+    """
+    tools = request.get("tools")
+    kinds = [tool.get("type") for tool in tools if isinstance(tool, Mapping)] if isinstance(tools, list | tuple) else []
+    paid = [kind for kind in kinds if isinstance(kind, str) and (kind in WEB_TOOLS or kind.startswith(_CLASSIC))]
+    if not paid:
+        return None
+    steps = _AT_ONCE if effort_of(request) == "none" else _WHILE_THINKING
+    reads = any(word in kind for kind in paid for word in _READING)
+    links = _links_asked(request) if reads else 0
+    if all(any(word in kind for word in _READING) for kind in paid):
+        return {FETCH: max(steps, links)}
+    return {SEARCH: steps, FETCH: links} if links else {SEARCH: steps}
+
+
+def _links_asked(request: Mapping[str, Any]) -> int:
+    """Addresses in what the user said last: those are what the service reads."""
+    turns = request.get("messages") or request.get("input")
+    if isinstance(turns, list | tuple):
+        users = (turn for turn in reversed(turns) if isinstance(turn, Mapping) and turn.get("role") == "user")
+        turns = next(users, {}).get("content")
+    return str(turns).count("://")
+
+
+def with_searches(usage: CompletionUsage, answer: Answer, most: Mapping[str, int]) -> CompletionUsage:
+    """``usage`` with what ``answer`` says was searched and read: by its counters, else by its blocks.
+
+    Where it says neither and yet shows links or was refused, with ``most``, and marked.
+    """
+    told = _told(usage.counters())
+    done = Counter[str]() if len(told) == 2 else Counter(_steps_in(answer.to_dict()))
+    counted = {kind: count for kind in (SEARCH, FETCH) if (count := told.get(kind, done[kind]))}
+    if not counted and not told and ("://" in (text_of(answer) or "") or getattr(answer, "refused", False)):
+        counted = dict(most)
+        usage.corrected = usage.corrected or UNCOUNTED
+    usage.fees = counted or None
+    return usage
+
+
+def _told(counters: Mapping[str, Any]) -> Counter[str]:
+    """Searches and pages by the server's own counters, whatever it calls them (``web_search_requests``)."""
+    told: Counter[str] = Counter()
+    for name, value in counters.items():
+        if isinstance(value, Mapping):
+            told.update(_told(value))
+        elif type(value) is int and value >= 0 and "token" not in name and "result" not in name:
+            if "search" in name:
+                told[SEARCH] += value
+            elif any(word in name for word in _PAGES):
+                told[FETCH] += value
+    return told
+
+
+def _steps_in(said: Mapping[str, Any]) -> Iterator[str]:
+    """The kind of fee of each search and each page that was begun, each once."""
+    known: set[str] = set()
+    for place in _ANSWERED:
+        for block, kind in _steps(said.get(place), 0):
+            name = block.get("id")
+            if isinstance(name, str) and name:
+                if name in known:
+                    continue
+                known.add(name)
+            yield from [kind] * (max(1, len(queries_of(block))) if kind == SEARCH else 1)
+
+
+def _steps(value: Any, depth: int) -> Iterator[tuple[Mapping[str, Any], str]]:
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, list):
+        for item in value:
+            yield from _steps(item, depth + 1)
+    elif isinstance(value, Mapping):
+        kind = value.get("type")
+        step = step_of(value)
+        if step is not None:
+            yield value, SEARCH if step == "search" else FETCH
+        elif kind not in _THE_CALLERS and not (isinstance(kind, str) and "result" in kind):
+            # What the caller's own functions are asked for, and what was found, is no step.
+            for item in value.values():
+                yield from _steps(item, depth + 1)
