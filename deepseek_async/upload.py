@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -12,6 +14,8 @@ from typing import BinaryIO, Final
 import msgspec
 
 from deepseek_async.errors import InvalidRequestError
+
+_log: Final = logging.getLogger("deepseek_async")
 
 PIECE: Final = 256 * 1024
 """Bytes that are read and sent at a time."""
@@ -93,27 +97,58 @@ Content = bytes | FileOnDisk
 """What an upload is made of."""
 
 
+class Progress(msgspec.Struct, eq=False):
+    """How much of a file has gone out."""
+
+    told: Callable[[int, int], object] | None = None
+    """Called with the bytes of the file that have gone out, and all that it has."""
+    whole: bool = False
+    """Whether the last bytes have been handed over, so that the server may have the file."""
+
+    def now(self, sent: int, size: int) -> None:
+        """So many bytes have gone out."""
+        if self.told is None:
+            return
+        try:
+            self.told(sent, size)
+        except Exception:  # noqa: BLE001  it is not ours
+            self.told = None
+            _log.exception("on_progress failed and is not called again; the upload goes on")
+
+
 class UploadBody(msgspec.Struct, frozen=True):
     """The body of a request with a ``content`` that goes out piece by piece."""
 
     head: bytes
     content: Content
     tail: bytes
+    progress: Progress
 
     def __len__(self) -> int:
         return len(self.head) + len(self.content) + len(self.tail)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Its bytes, in their order."""
+        progress, size, sent = self.progress, len(self.content), 0
+        progress.whole = False
         yield self.head
-        if isinstance(self.content, FileOnDisk):
-            async for piece in self.content.pieces():
+        async with aclosing(self._content()) as pieces:
+            async for piece in pieces:
                 yield piece
+                sent += len(piece)
+                progress.now(sent, size)
+        progress.whole = True
+        yield self.tail
+
+    async def _content(self) -> AsyncGenerator[bytes, None]:
+        if isinstance(self.content, FileOnDisk):
+            async with aclosing(self.content.pieces()) as pieces:
+                async for piece in pieces:
+                    yield piece
         else:
             view = memoryview(self.content)
             for start in range(0, len(view), PIECE):
                 yield bytes(view[start : start + PIECE])
-        yield self.tail
 
 
 def digest_of(content: Content) -> str:

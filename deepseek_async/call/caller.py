@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from deepseek_async.admission.budget import Budget
     from deepseek_async.call.surroundings import Surroundings
 
+
+_REMEMBERED: Final = 4_096
 
 _NOT_THERE: Final = frozenset({404, 405})
 
@@ -75,6 +78,8 @@ class Caller:
         self.stream_usage = StreamUsage.of(gate.origin)
         self.beta = beta
         """Whether the server has DeepSeek's beta base."""
+        self.handed_out: deque[str] = deque(maxlen=_REMEMBERED)
+        """Ids of files that uploads have given, so that none is taken for what another one has left behind."""
 
     def call(
         self,

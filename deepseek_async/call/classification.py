@@ -25,6 +25,7 @@ from deepseek_async.errors import (
     StreamInterruptedError,
 )
 from deepseek_async.types import CompletionUsage
+from deepseek_async.types.operation import DOCUMENT, Operation
 
 
 class Again(Enum):
@@ -169,17 +170,19 @@ def _connection(error: APIConnectionError) -> str:
     }.get(error.reason, "dropped the connection")
 
 
-_UNDONE: Final = frozenset({429, 503})
-"""Statuses of what is busy, and has not begun."""
+_BUSY: Final = 503
+"""Status of what has not begun, but where a file is stored before the answer."""
 
 
-def may_be_charged(error: APIError) -> bool:
-    """Whether a tool with a fee may have done what it was asked for, although the status is that of ``error``.
+def may_be_charged(error: APIError, operation: Operation) -> bool:
+    """Whether what has a fee may have been done, although the status is that of ``error``.
 
     A time-out of the service or of a gateway in front of it is charged as far as anybody knows.
     """
+    if not operation.has_fee or not isinstance(error, APIStatusError):
+        return False
     status = error.status_code or 0
-    return isinstance(error, APIStatusError) and (status == 408 or (status >= 500 and status not in _UNDONE))
+    return status == 408 or (status >= 500 and (operation is DOCUMENT or status != _BUSY))
 
 
 def end(
@@ -189,13 +192,15 @@ def end(
     model: str | None = None,
     *,
     worked: bool = False,
+    unread: bool = False,
 ) -> None:
     """End the lease of an attempt that ended with ``error``, and was billed for ``usage`` if the server said so.
 
-    ``model`` is who worked on it, if the server said that; ``worked`` says that it may be billed whatever its status.
+    ``model`` is who worked on it, if the server said that; ``worked`` says that it may be billed whatever its status,
+    ``unread`` that it cannot be, because the server never had all of it.
     """
     rule = rule_of(error)
-    if worked and isinstance(error, APIStatusError):
+    if worked and not unread and isinstance(error, APIStatusError):
         lease.faulted(overload=rule.ending is Ending.OVERLOADED, blame=rule.blame, usage=usage, model=model)
         return
     match rule.ending:
@@ -214,7 +219,7 @@ def end(
             lease.declined()
         case Ending.FAULTED | Ending.OVERLOADED:
             # An error object inside a 200 may come after paid content; a status comes in the place of it.
-            refused = isinstance(error, APIStatusError) and not lease.content
+            refused = unread or (isinstance(error, APIStatusError) and not lease.content)
             overload = rule.ending is Ending.OVERLOADED
             lease.faulted(overload=overload, blame=rule.blame, refused=refused, usage=usage, model=model)
         case Ending.UNSENT:

@@ -349,12 +349,12 @@ class Call(msgspec.Struct, gc=False, eq=False):
             failure = error
         except BaseException as error:
             watchdog.stop()
-            lease.abandoned(sent=True)
+            lease.abandoned(sent=self.request.handed_over)
             self.lose(lease, error)
             raise
         watchdog.stop()
         self._stale = getattr(failure, "reused", False)
-        end(lease, failure, worked=self.request.operation.has_fee and may_be_charged(failure))
+        end(lease, failure, worked=may_be_charged(failure, self.request.operation), unread=not self.request.handed_over)
         self.lose(lease, failure)
         caller.note(failure)
         if caller.forgoes_beta(self.request.outgoing.path, failure):

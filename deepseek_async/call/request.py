@@ -12,6 +12,7 @@ from deepseek_async.codec.request import BETA, MESSAGES, MESSAGES_ELSEWHERE, enc
 from deepseek_async.transport.protocol import Outgoing
 from deepseek_async.types.json_text import read
 from deepseek_async.types.operation import Operation
+from deepseek_async.upload import UploadBody
 
 _STREAM_OPTIONS: Final = "stream_options"
 _TELLING: Final = frozenset({"/responses", MESSAGES, MESSAGES_ELSEWHERE})
@@ -40,6 +41,12 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         """The body; empty for an upload that goes out piece by piece."""
         body = self.outgoing.body
         return body if isinstance(body, bytes) else b""
+
+    @property
+    def handed_over(self) -> bool:
+        """Whether the server may have all of it. Of an upload that broke off before its end it has not."""
+        body = self.outgoing.body
+        return not isinstance(body, UploadBody) or body.progress.whole
 
     @property
     def told(self) -> bytes:

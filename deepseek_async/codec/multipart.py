@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from deepseek_async.types.json_text import write
-from deepseek_async.upload import PIECE, Content, UploadBody, digest_of
+from deepseek_async.upload import PIECE, Content, Progress, UploadBody, digest_of
 
 
 class Form(msgspec.Struct, frozen=True, gc=False):
@@ -20,6 +20,8 @@ class Form(msgspec.Struct, frozen=True, gc=False):
     filename: str
     content: Content
     content_type: str = "application/octet-stream"
+    progress: Progress | None = None
+    """Told how far it has gone out; then it goes piece by piece, however small."""
 
     def __repr__(self) -> str:
         return f"<Form of {len(self.content):,} bytes>"
@@ -46,9 +48,9 @@ class Form(msgspec.Struct, frozen=True, gc=False):
             f"Content-Type: {self.content_type}\r\n\r\n".encode(),
         ]
         tail = f"\r\n--{boundary}--\r\n".encode()
-        if isinstance(self.content, bytes) and len(self.content) <= PIECE:
+        if isinstance(self.content, bytes) and len(self.content) <= PIECE and self.progress is None:
             return b"".join((*pieces, self.content, tail))
-        return UploadBody(b"".join(pieces), self.content, tail)
+        return UploadBody(b"".join(pieces), self.content, tail, self.progress or Progress())
 
     def about(self) -> bytes:
         """What is said of the file, as JSON."""

@@ -10,26 +10,48 @@ from typing import BinaryIO
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.upload import Content, FileOnDisk
 
-FileContent = bytes | BinaryIO
-FileInput = str | os.PathLike[str] | FileContent | tuple[str, FileContent]
+FileContent = bytes | BinaryIO | os.PathLike[str]
+FileInput = str | FileContent | tuple[str, FileContent]
 
 
-def attachment(file: FileInput, most: int | None) -> tuple[str, Content]:
-    """Name and content, off the event loop. A file on disk is looked at here and read when it is sent.
+def attachment(file: FileInput, most: int | None = None) -> tuple[str, Content]:
+    """Name and content, off the event loop. A file on disk is looked at here and read when it is sent, one that is
+    open at its beginning too; what else is open is read here, from where it stands.
 
     Raises InvalidRequestError for what cannot be read or has more than ``most`` bytes.
     """
     content: Content
     if isinstance(file, tuple):
-        name, content = file[0], _read(file[1])
-    elif isinstance(file, str | os.PathLike):
-        path = Path(file)
-        name, content = path.name, _at(path)
+        if len(file) != 2 or not isinstance(file[0], str):
+            raise InvalidRequestError("file must be (filename, content) if it is a tuple")
+        name, content = file[0], _content(file[1])
+    elif isinstance(file, str):
+        name, content = Path(file).name, _at(Path(file))
+    elif isinstance(file, os.PathLike):
+        name, content = Path(file).name, _content(file)
     else:
-        name, content = Path(str(getattr(file, "name", "upload"))).name, _read(file)
+        name, content = Path(str(getattr(file, "name", "upload"))).name, _content(file)
     if most is not None and len(content) > most:
         raise InvalidRequestError(f"{name} has {len(content):,} bytes; DeepSeek takes {most:,} at most")
     return name, content
+
+
+def _content(content: FileContent) -> Content:
+    if isinstance(content, os.PathLike):
+        return _at(Path(content))
+    if isinstance(content, bytes | bytearray | memoryview):
+        return bytes(content)
+    if not hasattr(content, "read"):
+        raise InvalidRequestError(
+            f"file must be a path, bytes or a file opened in binary mode ('rb'), not {type(content).__name__}",
+        )
+    on_disk = _beginning_of(content)
+    if on_disk is not None:
+        return on_disk
+    read = content.read()
+    if isinstance(read, str):
+        raise InvalidRequestError("file must be opened in binary mode ('rb')")
+    return bytes(read)
 
 
 def _at(path: Path) -> Content:
@@ -40,8 +62,12 @@ def _at(path: Path) -> Content:
         raise InvalidRequestError(f"file {path} cannot be read: {error.strerror or error}") from None
 
 
-def _read(content: FileContent) -> bytes:
-    read = content if isinstance(content, bytes | bytearray | memoryview) else content.read()
-    if isinstance(read, str):
-        raise InvalidRequestError("file must be opened in binary mode ('rb')")
-    return bytes(read)
+def _beginning_of(opened: BinaryIO) -> FileOnDisk | None:
+    """The file that is ``opened`` at its beginning; None for what has no name on disk, or stands elsewhere."""
+    try:
+        if "b" not in opened.mode or "r" not in opened.mode or opened.tell():
+            return None
+        found = FileOnDisk.at(opened.name)
+        return found if os.path.samestat(os.fstat(opened.fileno()), found.path.stat()) else None
+    except (AttributeError, OSError, TypeError, ValueError, InvalidRequestError):
+        return None  # in memory, a pipe, or no longer where it was

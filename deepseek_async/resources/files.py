@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
-from collections.abc import Sequence
-from typing import Final
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, Literal
+from urllib.parse import urlencode
 
 import msgspec
 
+from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.retry import LONGEST_WAIT
 from deepseek_async.codec.body import AnswerDecoder
 from deepseek_async.codec.multipart import Form
-from deepseek_async.errors import APIError, NotFoundError
-from deepseek_async.resources.attachment import FileInput, attachment
+from deepseek_async.codec.verdict import error_in
+from deepseek_async.errors import (
+    APIError,
+    APIResponseValidationError,
+    APITimeoutError,
+    NotFoundError,
+)
+from deepseek_async.quotation import quote
+from deepseek_async.resources.attachment import FileInput
 from deepseek_async.resources.connection import Connection, chosen_timeouts
+from deepseek_async.resources.left_behind import LeftBehind, looks_until
 from deepseek_async.resources.raw import Rawable
-from deepseek_async.resources.route import Route, entries, named
-from deepseek_async.resources.unanswered import LOOKS, Lookout, is_unanswered, send_again_unless_unanswered
+from deepseek_async.resources.route import Route, entries, given, named
+from deepseek_async.resources.unanswered import LOOKS, answered_itself, may_be_done
+from deepseek_async.resources.uploads import Upload, prepared
 from deepseek_async.transport.watchdog import Timeouts
-from deepseek_async.types import FileDeleted, FileList, FileObject
-from deepseek_async.types.operation import Operation
-
-MAX_FILE_BYTES: Final = 64 * 1024 * 1024
-"""DeepSeek's limit on one file (DeepSeek docs, Files guide)."""
-
-_PARSED: Final = frozenset({"text_recognition", "rich_layout_recognition"})
-"""Purposes of documents, which are parsed before the answer (DeepSeek docs, File Parsing, 2026-11)."""
+from deepseek_async.types import BilledAttempt, FileDeleted, FileList, FileObject
+from deepseek_async.types.operation import DOCUMENT, Operation
+from deepseek_async.types.usage import added
+from deepseek_async.upload import Progress
 
 _CREATE: Final = Operation("files.create")
 _LIST: Final = Operation("files.list")
@@ -38,7 +48,8 @@ _decode_deleted: Final = AnswerDecoder(FileDeleted).decode
 
 
 class Files(Rawable):
-    """``client.files``. DeepSeek takes images for ``purpose="user_data"``; 10,000 files and 25 GiB an account."""
+    """``client.files``. DeepSeek takes images for ``purpose="user_data"``, and documents, which it parses, for
+    ``text_recognition`` and ``rich_layout_recognition``; 10,000 files and 25 GiB an account."""
 
     def __init__(self, connection: Connection) -> None:
         self._route = Route(connection, "files")
@@ -48,75 +59,128 @@ class Files(Rawable):
         *,
         file: FileInput,
         purpose: str,
+        expires_after: Mapping[str, Any] | None = None,
+        pages: int | None = None,
+        on_progress: Callable[[int, int], object] | None = None,
         timeout: float | Timeouts | None = None,
     ) -> FileObject:
-        """Upload a file. A path is read as it is sent; what else is given is held in memory meanwhile.
+        """Upload a file. A path, or a file that is open at its beginning, is read as it is sent; what else is given is
+        held in memory meanwhile.
 
-        - ``file``: a path, bytes, an open binary file, or ``(filename, bytes or open file)``.
-        - ``purpose``: ``user_data`` for images at DeepSeek, ``fine-tune`` for training data elsewhere.
+        - ``file``: a path, bytes, an open binary file, or ``(filename, one of these)``.
+        - ``purpose``: at DeepSeek ``user_data`` for images; ``text_recognition`` for the text of a document, or
+          ``rich_layout_recognition`` for its figures too, which count as images of the request. PDF, Word and
+          PowerPoint of 100 MiB at most, texts, tables and e-books of 32, images of 64. ``fine-tune`` elsewhere.
+        - ``expires_after``: ``{"anchor": "created_at", "seconds": 3600}``, 3,600 to 2,592,000; without it the file
+          stays for ever.
+        - ``pages``: how many a document has. The service bills by them (1.5 yuan for 1,000) and does not tell; without
+          it those of a PDF are counted from it, an image has one, and what cannot be counted is held and counted as
+          1,000.
+        - ``on_progress``: called with the bytes of the file that have been sent, and all that it has; from the
+          beginning again where it is sent again.
 
-        DeepSeek sends nothing until a document is parsed, so only ``timeout.attempt`` bounds the wait. An upload whose
-        answer was lost is looked for in the list before it is sent again, because it was stored and billed all the
-        same; a document that may still be parsed is looked for during three minutes, and never sent again.
+        DeepSeek sends nothing until a document is parsed, so one deadline of ten minutes bounds the upload of one, or
+        ``timeout.attempt``; ``timeout`` in seconds bounds the whole call. An upload whose answer was lost is looked for
+        in the list, because it was stored and billed all the same: what is there is the answer, and only what certainly
+        is not is sent again. A document may still be parsed, so one whose connection broke is looked for during ten
+        minutes, and one whose time ran out during three, as far as ``timeout`` allows, and the latter is never sent
+        again. Uploads of the same name and size at the same time cannot be told apart then.
 
-        Raises InvalidRequestError for a file that cannot be read, changes while it is read, or is larger than
-        DeepSeek's 64 MiB, and the error
-        that lost the answer, with ``may_exist`` set, where nobody could find out.
+        Raises InvalidRequestError for what is known to be refused, before anything is sent, and for a file that cannot
+        be read or changes while it is read; and the error that lost the answer, with ``may_exist`` set where nobody
+        could find out: look at ``list`` before you send it again. A document that failed after it was sent, timed out
+        or was abandoned counts as charged.
         """
         route = self._route
-        filename, content = await asyncio.to_thread(attachment, file, None if route.elsewhere else MAX_FILE_BYTES)
-        content_type = mimetypes.guess_type(filename)[0] or "application/octet-stream"
-        form = Form({"purpose": purpose}, filename, content, content_type)
-        lookout, tries = Lookout(), route.connection.retry.max_attempts
-        parsed = purpose in _PARSED
-        for pause in LOOKS[:tries]:
-            call = send_again_unless_unanswered(
-                route.call(_CREATE, "POST", "/files", form=form, timeout=_patient(route, timeout)),
-            )
+        prepare = partial(prepared, file, purpose, expires_after, pages, route.caller.base_url, route.elsewhere)
+        upload = await asyncio.to_thread(prepare)
+        progress = Progress(on_progress)
+        content_type = mimetypes.guess_type(upload.name)[0] or "application/octet-stream"
+        form = Form(upload.fields, upload.name, upload.content, content_type, progress)
+        timeouts = _patient(chosen_timeouts(timeout, route.connection.timeouts), upload, given=timeout)
+        loop = asyncio.get_running_loop()
+        until = None if timeouts.total is None else loop.time() + timeouts.total
+        behind = LeftBehind(route, chosen_timeouts(timeout, route.connection.timeouts), until)
+        lost: tuple[BilledAttempt, ...] = ()
+        pauses = list(LOOKS[: route.connection.retry.max_attempts])
+        while True:
+            call = self._sending(upload, form, timeouts, until)
             try:
-                return await route.answer(call, _decode_file)
+                made = await route.answer(call, partial(_decode_upload, upload.fees), _fault_of)
+                return self._handed_out(made, call, lost)
             except APIError as error:
-                if not is_unanswered(error):
+                error.billed_attempts = lost = (*lost, *error.billed_attempts)
+                if not may_be_done(error, whole=progress.whole):
                     raise
                 failure = error
             failure.may_exist = True
-            sent = call.request.form or form
-            found = await self._left_behind(lookout, sent, failure, timeout, LOOKS if parsed else (pause,))
+            pause = max(pauses.pop(0), min(failure.retry_after or 0.0, LONGEST_WAIT))
+            silent = upload.parsed and not answered_itself(failure)
+            looks = _looks(failure, upload) if silent else (pause,)
+            try:
+                found = await behind.find(call.request.form or form, looks)
+            except APIError:
+                raise failure from None
             if found is not None:
-                return found
-            if parsed:
-                break
+                return self._handed_out(found, call, lost)
+            if silent and (isinstance(failure, APITimeoutError) or not behind.looked_enough):
+                raise failure
             failure.may_exist = False
-        raise failure
+            if not pauses or not behind.has_time:
+                raise failure
+            pauses = pauses[:1] if silent else pauses
 
-    async def _left_behind(
+    def _sending(self, upload: Upload, form: Form, timeouts: Timeouts, until: float | None) -> Call:
+        """A call that sends the file, and again only where the service cannot have all of it."""
+        if until is not None:
+            left = until - asyncio.get_running_loop().time()
+            timeouts = msgspec.structs.replace(timeouts, total=max(left, 0.001))
+        call = self._route.call(
+            *(DOCUMENT if upload.parsed else _CREATE, "POST", "/files"),
+            form=form,
+            timeout=timeouts,
+            fees=upload.fees,
+        )
+
+        def is_unread(call: Call, failure: APIError) -> bool:
+            failure.attempts = call.attempts
+            late = isinstance(failure, APITimeoutError) and failure.phase != "connect"
+            return not late and not may_be_done(failure, whole=call.request.handed_over)
+
+        call.may_go_on = is_unread
+        return call
+
+    def _handed_out(self, file: FileObject, call: Call, lost: tuple[BilledAttempt, ...]) -> FileObject:
+        """What the caller gets, with what its upload was charged for, ``lost`` attempts included."""
+        used, model, at = file.tokens_used(), call.model, call.sent_at or 0.0
+        if lost:
+            billed = file.billed_attempts or (() if used is None else (BilledAttempt(model, used, at, None, file.id),))
+            every = (*lost, *billed)
+            used = added(each.usage for each in every)
+            file.bill(every, used)
+        rate = None if used is None else self._route.connection.prices.rate(model, at)
+        if used is not None and rate is not None:
+            file.fees = rate.fees_of(used)
+        self._route.caller.handed_out.append(file.id)
+        return file
+
+    async def list(
         self,
-        lookout: Lookout,
-        form: Form,
-        failure: APIError,
-        timeout: float | Timeouts | None,
-        looks: Sequence[float],
-    ) -> FileObject | None:
-        """The file that an unanswered upload has left; None if there is none. Raises ``failure`` if nobody can tell."""
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+        order: Literal["asc", "desc"] | None = None,
+        purpose: str | None = None,
+        timeout: float | Timeouts | None = None,
+    ) -> FileList:
+        """The files of the account, at DeepSeek 1,000 at a time and the oldest first.
 
-        async def newest() -> FileList:
-            call = self._route.call(_LIST, "GET", "/files?order=desc&limit=100", timeout=timeout)
-            files = await self._route.answer(call, _decode_files)
-            files.data = entries(files, _decode_file)
-            return files
-
-        def is_it(file: FileObject) -> bool:
-            return (file.filename, file.bytes) == (form.filename, len(form.content))
-
-        try:
-            return await lookout.find(newest, is_it, looks)
-        except APIError:
-            raise failure from None
-
-    async def list(self, *, timeout: float | Timeouts | None = None) -> FileList:
-        """The files of the account."""
+        ``after``: the id that they follow, ``last_id`` for example while ``has_more``; ``limit``: 1 to 1,000.
+        """
         route = self._route
-        files = await route.answer(route.call(_LIST, "GET", "/files", timeout=timeout), _decode_files)
+        asked = given(after=after, limit=limit, order=order, purpose=purpose)
+        path = f"/files?{urlencode(asked)}" if asked else "/files"
+        files = await route.answer(route.call(_LIST, "GET", path, timeout=timeout), _decode_files)
         files.data = entries(files, _decode_file)
         return files
 
@@ -143,9 +207,42 @@ class Files(Rawable):
         return FileDeleted(id=file_id, deleted=True)
 
 
-def _patient(route: Route, timeout: float | Timeouts | None) -> float | Timeouts | None:
+def _patient(usual: Timeouts, upload: Upload, *, given: float | Timeouts | None) -> Timeouts:
     """The timeouts of an upload: the server is silent until it is done with the file."""
-    if isinstance(timeout, Timeouts):
-        return timeout
-    usual = chosen_timeouts(timeout, route.connection.timeouts)
-    return msgspec.structs.replace(usual, headers=usual.attempt, idle=usual.attempt)
+    attempt = usual.attempt
+    if upload.parsed and not isinstance(given, Timeouts):
+        attempt = min(attempt, upload.deadline)
+    return msgspec.structs.replace(
+        usual,
+        connect=min(usual.connect, attempt),
+        headers=attempt,
+        first_content=attempt,
+        idle=attempt,
+        stall=attempt,
+        attempt=attempt,
+    )
+
+
+def _looks(failure: APIError, upload: Upload) -> Sequence[float]:
+    """Pauses before the looks for a document of which the service has said nothing.
+
+    What is not there for as long as parsing may take was never parsed. Where our own time ran out, the service was
+    still at it then.
+    """
+    return LOOKS if isinstance(failure, APITimeoutError) else looks_until(upload.deadline)
+
+
+def _decode_upload(fees: Mapping[str, int] | None, body: bytes) -> FileObject:
+    file = _decode_file(body)
+    if fees is not None:
+        file.pay(fees)
+    return file
+
+
+def _fault_of(file: FileObject, headers: Mapping[str, str]) -> APIError | None:
+    """Why a 200 is no answer: it holds an error object, or names no file."""
+    if file.id:
+        return None
+    return error_in(file, headers, now=time.time()) or APIResponseValidationError(
+        f"the server's answer has no id: {quote(file.to_json())}",
+    )

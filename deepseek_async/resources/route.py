@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
+from deepseek_async.call.caller import Caller
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import RetryPolicy
@@ -67,8 +68,7 @@ class Route:
 
         ``fees`` is what an attempt can cost at most beside tokens, by kind; ``texts`` go over a WebSocket.
         """
-        connection, family = self.connection, self._family
-        caller = connection.caller() if family is None else connection.caller_of(family)
+        connection, caller = self.connection, self.caller
         tokens = 0
         wire: bytes | UploadBody | None = None
         if form is not None:
@@ -100,6 +100,11 @@ class Route:
         except NotFoundError as error:
             explained = self._explained(error)
         raise explained
+
+    @property
+    def caller(self) -> Caller:
+        """Who makes the calls, on the running event loop."""
+        return self.connection.caller() if self._family is None else self.connection.caller_of(self._family)
 
     @property
     def elsewhere(self) -> bool:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
-from deepseek_async.call.lifecycle import Call
 from deepseek_async.errors import (
     APIConnectionError,
     APIError,
@@ -24,14 +23,17 @@ from deepseek_async.errors import (
 T = TypeVar("T")
 
 LOOKS: Final[Sequence[float]] = (0.0, 2.0, 5.0, 10.0, 20.0, 30.0, 30.0, 30.0, 30.0, 30.0)
-"""Seconds before each look for a file that may still be parsed: three minutes, as long as OCR takes at most (DeepSeek
-docs, OCR). How long parsing takes is not documented."""
+"""Seconds before each look for what may still be under way: three minutes, as long as OCR takes at most (DeepSeek
+docs, OCR)."""
 
 SKEW: Final = 60.0
 """Seconds by which this machine's clock may be ahead of the server's."""
 
 _GATEWAYS: Final = frozenset({502, 504, 520, 521, 522, 523, 524})
 """Statuses of what stands between: the service itself may have gone on."""
+
+_TOO_SLOW: Final = 408
+_FAILED: Final = 500
 
 _NEVER_SENT: Final = frozenset({"unreachable", "proxy", "tls", "descriptors", "closed"})
 
@@ -52,15 +54,20 @@ def has_failed_inside(error: APIError) -> bool:
     return isinstance(error, InternalServerError) and not isinstance(error, ServerOverloadedError) and error.retryable
 
 
-def send_again_unless_unanswered(call: Call) -> Call:
-    """Let ``call`` be retried only where the service has said that it did nothing."""
-    call.may_go_on = lambda sent, failure: not _unanswered_now(sent, failure)
-    return call
+def may_be_done(error: APIError, *, whole: bool) -> bool:
+    """Whether an upload may have been stored, although its answer is ``error``; ``whole``: the server may have it all.
+
+    A 500 or 503 after the last byte says nothing of how far the service came.
+    """
+    if not whole:
+        return False
+    status = error.status_code if isinstance(error, APIStatusError) else None
+    return is_unanswered(error) or (status is not None and (status == _TOO_SLOW or status >= _FAILED))
 
 
-def _unanswered_now(call: Call, failure: APIError) -> bool:
-    failure.attempts = call.attempts
-    return is_unanswered(failure)
+def answered_itself(error: APIError) -> bool:
+    """Whether the service itself has said that it failed, so that it is done with what it was asked for."""
+    return isinstance(error, APIStatusError) and isinstance(error.body, dict) and error.status_code not in _GATEWAYS
 
 
 class Lookout:

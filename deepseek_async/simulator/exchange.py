@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from deepseek_async.simulator.services.request import Upload
 from deepseek_async.simulator.wire import refusals
@@ -28,6 +28,7 @@ class Exchange:
     route: Route
     fault: Fault | None = None
     account: str = ""
+    most_bytes: int = 0  # of a form
     delivery: Delivery = field(default_factory=Delivery)
     review: Review = NO_REVIEW
 
@@ -67,21 +68,32 @@ class Exchange:
 
     async def upload(self) -> Upload | Refusal | None:
         """The file of a form; None if this is no form or has none."""
-        if self.request.content_type != "multipart/form-data":
+        request = self.request
+        if request.content_type != "multipart/form-data":
             return None
-        try:
-            form = await self.request.post()
-        except web.HTTPRequestEntityTooLarge:
+        if (request.content_length or 0) > self.most_bytes:
             return refusals.too_large()
-        except ValueError:  # no boundary, or not the parts that it announces
+        parts: dict[str, str] = {}
+        file: tuple[str, bytes] | None = None
+        try:
+            # Not `post()`, which leaves its temporary files open when the other side leaves.
+            async for part in await request.multipart():
+                if not isinstance(part, BodyPartReader):
+                    return None
+                content = bytes(await part.read())
+                parts[part.name or ""] = "" if part.filename else content.decode("utf-8", "replace")
+                if part.name == "file" and part.filename is not None:
+                    file = part.filename, content
+        except (ValueError, AssertionError):  # no boundary, or not the parts that it announces
             return None
-        file = form.get("file")
-        if not isinstance(file, web.FileField):
+        if file is None:
             return None
-        with file.file as opened:
-            content = opened.read()
         return Upload(
-            filename=file.filename, content=content, purpose=str(form.get("purpose") or ""), fields=tuple(form.keys())
+            filename=file[0],
+            content=file[1],
+            purpose=parts.get("purpose", ""),
+            fields=tuple(parts),
+            values=parts,
         )
 
     async def note_body(self) -> None:

@@ -55,6 +55,11 @@ class FaultKind(StrEnum):
     EOF_BEFORE_FINISH = "eof_before_finish"
     EOF_WITHOUT_DONE = "eof_without_done"
 
+    # An upload that loses its answer: before its body ends, while it is parsed, after it was stored.
+    CUT_IN_UPLOAD = "cut_in_upload"
+    CUT_IN_PARSING = "cut_in_parsing"
+    CUT_AFTER_PARSING = "cut_after_parsing"
+
     # Time.
     QUEUE = "queue"
     KEEP_ALIVES_FOR_EVER = "keep_alives_for_ever"
@@ -86,6 +91,9 @@ class FaultKind(StrEnum):
 # These end only when the client gives up, so chance must not pick them.
 ENDLESS = frozenset({FaultKind.STALL, FaultKind.KEEP_ALIVES_FOR_EVER, FaultKind.KEEP_ALIVES_AFTER_CONTENT})
 
+# These strike uploads only; to any other request they do nothing, so chance does not pick them.
+OF_UPLOADS = frozenset({FaultKind.CUT_IN_UPLOAD, FaultKind.CUT_IN_PARSING, FaultKind.CUT_AFTER_PARSING})
+
 # After these the whole answer has gone out all the same, with its usage in it.
 TELLS_ALL = frozenset(
     {
@@ -109,6 +117,7 @@ class _Parameters:
     """What a fault may be told; each kind looks only at what concerns it."""
 
     after_events: int = 2  # stream events (or slices of a plain body) delivered first
+    after_bytes: int = 0  # of an upload that are read first
     seconds: float | None = None  # how long: None = the kind's own default, or for ever
     finish_reason: str = "insufficient_system_resource"
     message: str = ""  # replaces the sentence of a JSON error
@@ -217,7 +226,7 @@ class FaultPlan:
         self._script: deque[Fault] = deque()
         self._chance = Random(f"faults-{seed}")  # noqa: S311 - repeatable chance is the point
         self._rate = rate
-        self._kinds = kinds or tuple(kind for kind in FaultKind if kind not in ENDLESS)
+        self._kinds = kinds or tuple(kind for kind in FaultKind if kind not in ENDLESS | OF_UPLOADS)
 
     def script(self, *faults: Fault) -> None:
         self._script.extend(faults)

@@ -13,7 +13,7 @@ from aiohttp import web
 from deepseek_async.simulator.answers import Answers
 from deepseek_async.simulator.completions import Chat, Completion, Kind, Message, Response, Text
 from deepseek_async.simulator.exchange import Exchange
-from deepseek_async.simulator.faults import Fault, FaultKind, FaultPlan
+from deepseek_async.simulator.faults import OF_UPLOADS, Fault, FaultKind, FaultPlan
 from deepseek_async.simulator.fees import Fees
 from deepseek_async.simulator.ledger import Ledger
 from deepseek_async.simulator.limits import Balances, ConcurrencyLimit
@@ -25,8 +25,9 @@ from deepseek_async.simulator.replies import Replies
 from deepseek_async.simulator.responses import Responses
 from deepseek_async.simulator.routing import Route, find
 from deepseek_async.simulator.services.desk import Desk
-from deepseek_async.simulator.services.request import Binary, Charged, ServiceRequest, Upload
+from deepseek_async.simulator.services.request import Binary, Charged, ServiceRequest, Unparsed, Upload
 from deepseek_async.simulator.settings import SimulatorSettings
+from deepseek_async.simulator.uploads import Uploads
 from deepseek_async.simulator.wire import refusals
 from deepseek_async.simulator.wire.delivery import (
     Ending,
@@ -75,6 +76,7 @@ class Simulator:
             anthropic_errors=self.settings.anthropic_errors,
         )
         self._piecework = Piecework(self.settings, self._fees, self._replies, self._responses)
+        self._uploads = Uploads(self.settings, self._desk, self._fees, self._replies)
 
     # Lifecycle
 
@@ -108,6 +110,7 @@ class Simulator:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._uploads.close()
         await runner.cleanup()
 
     async def __aenter__(self) -> Self:
@@ -171,10 +174,9 @@ class Simulator:
 
     def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
         loop = asyncio.get_running_loop()
-        size = (
-            max(self.settings.max_body_bytes, MAX_UPLOAD) if "/tools/" in message.path else self.settings.max_body_bytes
+        return web.BaseRequest(
+            message, payload, protocol, writer, task, loop, client_max_size=self.settings.max_body_bytes
         )
-        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=size)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         counters = self._counters
@@ -206,7 +208,7 @@ class Simulator:
             return self._replies.refuse(
                 record, refusals.method_not_allowed(", ".join(route)) if route else refusals.not_found()
             )
-        exchange = Exchange(request, record, route)
+        exchange = Exchange(request, record, route, most_bytes=max(self.settings.max_body_bytes, MAX_UPLOAD))
         try:
             exchange.fault = self._faults.next(request.headers)
         except ValueError as error:
@@ -214,6 +216,8 @@ class Simulator:
                 exchange.record, refusals.invalid_request(f"the simulator cannot do this: {error}")
             )
         fault = exchange.fault
+        if fault is not None and fault.kind in OF_UPLOADS and route.name != "create_file":
+            fault = exchange.fault = None
         if fault is not None:
             self._counters.faulted += 1
             if (refusal := fault.refusal) is not None:
@@ -310,6 +314,8 @@ class Simulator:
     # Everything else
 
     async def _serve_otherwise(self, exchange: Exchange) -> web.StreamResponse:
+        if await self._uploads.broke_off(exchange):
+            return web.Response()
         upload = await exchange.upload()
         body: Any = {}
         if upload is None and exchange.request.method == "POST" and exchange.request.can_read_body:
@@ -320,6 +326,7 @@ class Simulator:
         asked = ServiceRequest(
             account=exchange.account,
             ids=exchange.route.ids,
+            query=exchange.request.query,
             body=body,
             upload=upload if isinstance(upload, Upload) else None,
             base_url=self.base_url,
@@ -333,6 +340,8 @@ class Simulator:
             return self._replies.whole(exchange, outcome.content, outcome.content_type)
         if isinstance(outcome, Charged):
             return await self._piecework.serve(exchange, outcome)
+        if isinstance(outcome, Unparsed):
+            return await self._uploads.serve(exchange, outcome, time.time)
         return await self._replies.plain(exchange, outcome)
 
     async def _models(self, exchange: Exchange) -> web.StreamResponse:

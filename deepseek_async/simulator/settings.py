@@ -61,6 +61,9 @@ class SimulatorSettings:
     # Recognition: of a document, each page whose number this divides ends by `length`. 0 = none does.
     cut_every_page: int = 0
 
+    # How long a document is parsed, in silence, before it is stored and billed, whether or not anybody waits for it.
+    parse_seconds: float = 0.0
+
     # Whether a WebSocket that speaks says that it has finished before it closes.
     speech_finishes: bool = True
 
@@ -116,6 +119,7 @@ class SimulatorSettings:
                 "reasoning_tokens",
                 "search_steps",
                 "review_seconds",
+                "parse_seconds",
             )
             if getattr(self, name) < 0
         ]

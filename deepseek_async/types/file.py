@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from deepseek_async.types.answer import Answer
+from deepseek_async.types.fee import PaidAnswer
+from deepseek_async.types.usage import CompletionUsage
 
 
-class FileObject(Answer):
-    """A file on the server."""
+class FileObject(PaidAnswer):
+    """A file on the server. ``fees`` is what its upload was billed for: the pages of a document, as far as that is
+    known, which the service does not tell."""
 
     id: str = ""
     object: str = "file"
@@ -18,6 +21,17 @@ class FileObject(Answer):
     filename: str = ""
     purpose: str = ""
     status: str | None = None
+    """Of other servers; DeepSeek answers when it is done."""
+    expires_at: int | None = None
+    """Seconds since 1970; None for a file that stays."""
+
+    def pay(self, fees: Mapping[str, int]) -> None:
+        """Let its upload have cost ``fees``, so many of each kind."""
+        self._used = CompletionUsage(fees=dict(fees))
+
+    def tokens_used(self) -> CompletionUsage | None:
+        """Its fees, of an upload; None for a look at what is there."""
+        return self._used
 
 
 class FileList(Answer):
@@ -26,6 +40,9 @@ class FileList(Answer):
     object: str = "list"
     data: list[FileObject] = []
     has_more: bool = False
+    """Whether there are more after the last one: ask with ``after=`` its id."""
+    first_id: str | None = None
+    last_id: str | None = None
 
     def __iter__(self) -> Iterator[FileObject]:
         return iter(self.data)

@@ -38,6 +38,8 @@ FETCH: Final = Operation("tools.fetch", "service")
 OCR: Final = Operation("tools.ocr", "service")
 TRANSCRIBE: Final = Operation("tools.transcribe", "service")
 SPEECH: Final = Operation("tools.speech", "service")
+DOCUMENT: Final = Operation("files.create", "service")
+"""An upload that is parsed before it is stored, and paid by the page."""
 TRAINING: Final = Operation("fine_tunes.create", "training")
 
 

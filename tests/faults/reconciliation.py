@@ -25,6 +25,7 @@ from deepseek_async import AsyncDeepSeek, Budget, DeepSeekError, RetryPolicy, Ti
 from deepseek_async.events import CallEnded
 from deepseek_async.pricing import price_table
 from deepseek_async.simulator import FaultKind, Simulator, SimulatorSettings
+from deepseek_async.simulator.faults import OF_UPLOADS
 
 ENDLESS = {FaultKind.STALL, FaultKind.KEEP_ALIVES_FOR_EVER, FaultKind.KEEP_ALIVES_AFTER_CONTENT}
 ACCOUNT = {FaultKind.WRONG_KEY, FaultKind.MISSING_AUTHORIZATION, FaultKind.INSUFFICIENT_BALANCE}
@@ -61,7 +62,7 @@ class Reconciliation:
         settings = SimulatorSettings(
             seed=self._seed,
             fault_rate=self._fault_rate,
-            fault_kinds=tuple(kind for kind in FaultKind if kind not in ENDLESS | ACCOUNT | PAUSES),
+            fault_kinds=tuple(kind for kind in FaultKind if kind not in ENDLESS | ACCOUNT | PAUSES | OF_UPLOADS),
             tokens_per_second=20_000.0,
             keep_alive_interval=0.02,
             record_limit=1_000_000,

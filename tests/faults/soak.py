@@ -21,6 +21,7 @@ from typing import Any
 
 from deepseek_async import AsyncDeepSeek, Budget, DeepSeekError, RetryPolicy, Timeouts
 from deepseek_async.simulator import Fault, FaultKind, Simulator, SimulatorSettings
+from deepseek_async.simulator.faults import OF_UPLOADS
 
 TIMEOUTS = Timeouts(connect=2, headers=0.5, first_content=0.5, idle=0.3, stall=0.3, attempt=3, total=4)
 ENDLESS = (FaultKind.STALL, FaultKind.KEEP_ALIVES_FOR_EVER, FaultKind.KEEP_ALIVES_AFTER_CONTENT)
@@ -48,7 +49,7 @@ class Storm:
     async def run(self) -> dict[str, int]:
         """What was still held afterwards, by name."""
         chance = self._chance
-        kinds = tuple(kind for kind in FaultKind if kind not in {*ENDLESS, *ACCOUNT, *PAUSES})
+        kinds = tuple(kind for kind in FaultKind if kind not in {*ENDLESS, *ACCOUNT, *PAUSES, *OF_UPLOADS})
         settings = SimulatorSettings(
             seed=self.seed,
             concurrency_limit=chance.choice((None, 3, 20)),

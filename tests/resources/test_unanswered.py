@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from clients import Connect
-from servers import RESET, Script, Serve, response
+from servers import RESET, SILENCE, Script, Serve, response
 
 from deepseek_async import APIError, AsyncDeepSeek, NotFoundError, RetryPolicy, Timeouts
+from deepseek_async.resources.left_behind import looks_until
+from deepseek_async.resources.unanswered import LOOKS
 
 AT_ONCE = RetryPolicy(base_delay=0, max_delay=0)
 LATER = 2**31
@@ -21,8 +23,12 @@ def as_json(value: Any, status: int = 200) -> Script:
     return [response(json.dumps(value).encode(), status, content_type="application/json")]
 
 
-def file(name: str = "a.pdf", size: int = 4, created_at: int = LATER) -> dict[str, Any]:
-    return {"id": "file-1", "object": "file", "bytes": size, "created_at": created_at, "filename": name, "purpose": "p"}
+CONTENTS = {"text_recognition": b"%PDF-1.7", "user_data": b"\x89PNG\r\n\x1a\n"}
+
+
+def file(name: str = "a.pdf", size: int = 8, created_at: int = LATER, purpose: str = "") -> dict[str, Any]:
+    told = {"id": "file-1", "object": "file", "bytes": size, "created_at": created_at, "filename": name}
+    return {**told, "purpose": purpose} if purpose else told
 
 
 def listed(*entries: dict[str, Any]) -> Script:
@@ -33,14 +39,8 @@ def asked(server: Any) -> list[str]:
     return [f"{request.method} {request.path.partition('?')[0]}" for request in server.requests]
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("files", "fine_tunes"):
-        monkeypatch.setattr(f"deepseek_async.resources.{module}.LOOKS", (0.0,) * 4)
-
-
 async def upload(client: AsyncDeepSeek, purpose: str) -> Any:
-    return await client.files.create(file=("a.pdf", b"%PDF"), purpose=purpose)
+    return await client.files.create(file=("a.pdf", CONTENTS[purpose]), purpose=purpose)
 
 
 @pytest.mark.parametrize("purpose", ["text_recognition", "user_data"])
@@ -61,20 +61,53 @@ async def test_an_upload_that_left_nothing_is_sent_again(serve: Serve, connect: 
     assert asked(server) == ["POST /files", "GET /files", "POST /files"]
 
 
-@pytest.mark.parametrize("other", [file("other.pdf"), file(size=5), file(created_at=1)])
+@pytest.mark.parametrize(
+    "other", [file("other.pdf"), file(size=5), file(created_at=1), file(purpose="text_recognition")]
+)
 async def test_another_file_is_not_taken_for_the_upload(serve: Serve, connect: Connect, other: dict[str, Any]):
     server = await serve([RESET], listed(other), as_json({**file(), "id": "file-2"}))
     assert (await upload(connect(server, retry=AT_ONCE), "user_data")).id == "file-2"
 
 
-async def test_a_document_that_may_still_be_parsed_is_waited_for_and_never_sent_again(serve: Serve, connect: Connect):
+async def test_a_document_that_may_still_be_parsed_is_waited_for(serve: Serve, connect: Connect):
     server = await serve([RESET], listed(), listed(), listed(file()))
     assert (await upload(connect(server, retry=AT_ONCE), "text_recognition")).id == "file-1"
-    assert asked(server).count("POST /files") == 1
+    assert asked(server) == ["POST /files", *["GET /files"] * 3]
 
-    server = await serve([RESET], *[listed()] * 4)
+
+GATEWAY = [response(b"<html>busy</html>", 503, content_type="text/html")]
+
+
+@pytest.mark.parametrize("lost", [[RESET], GATEWAY, as_json({}, 504)])
+async def test_a_document_that_is_not_there_for_ten_minutes_is_sent_again_once(
+    serve: Serve, connect: Connect, lost: Script
+):
+    looks = [listed()] * len(looks_until(600))
+    server = await serve(lost, *looks, lost, *looks)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     with pytest.raises(APIError) as caught:
         await upload(connect(server, retry=AT_ONCE), "text_recognition")
+    assert 1200 <= loop.time() - began < 1300
+    assert not caught.value.may_exist
+    assert asked(server).count("POST /files") == 2
+
+
+async def test_a_document_whose_time_ran_out_is_never_sent_again(serve: Serve, connect: Connect):
+    server = await serve([SILENCE], *[listed()] * len(LOOKS))
+    with pytest.raises(APIError) as caught:
+        await upload(connect(server, retry=AT_ONCE), "text_recognition")
+    assert caught.value.may_exist
+    assert asked(server) == ["POST /files", *["GET /files"] * len(LOOKS)]
+
+
+async def test_a_look_that_fails_is_no_absence(serve: Serve, connect: Connect):
+    refused = as_json({"error": {"message": "not now"}}, 503)
+    server = await serve([RESET], refused, listed(file()))
+    assert (await upload(connect(server, retry=1), "text_recognition")).id == "file-1"
+    server = await serve([RESET], *[refused] * len(looks_until(600)))
+    with pytest.raises(APIError) as caught:
+        await upload(connect(server, retry=1), "text_recognition")
     assert caught.value.may_exist
     assert asked(server).count("POST /files") == 1
 
@@ -88,13 +121,23 @@ async def test_an_upload_is_not_sent_again_where_nobody_can_look(serve: Serve, c
     assert asked(server) == ["POST /files", "GET /files"]
 
 
-@pytest.mark.parametrize("status", [429, 500, 503])
-async def test_an_upload_that_the_server_refused_is_sent_again_without_looking(
-    serve: Serve, connect: Connect, status: int
-):
-    server = await serve(as_json({"error": {"message": "not now"}}, status), as_json(file()))
+async def test_an_upload_that_was_refused_as_one_too_many_is_sent_again_without_looking(serve: Serve, connect: Connect):
+    server = await serve(as_json({"error": {"message": "not now"}}, 429), as_json(file()))
     assert (await upload(connect(server, retry=AT_ONCE), "text_recognition")).id == "file-1"
     assert asked(server) == ["POST /files", "POST /files"]
+
+
+@pytest.mark.parametrize("purpose", ["text_recognition", "user_data"])
+@pytest.mark.parametrize("status", [408, 500, 503])
+@pytest.mark.parametrize("there", [True, False])
+async def test_an_upload_that_failed_after_it_was_sent_is_looked_for_first(
+    serve: Serve, connect: Connect, purpose: str, status: int, there: bool
+):
+    failed = as_json({"error": {"message": "not now"}}, status)
+    server = await serve(failed, listed(*[file()] * there), as_json({**file(), "id": "file-2"}))
+    made = await upload(connect(server, retry=AT_ONCE), purpose)
+    assert made.id == ("file-1" if there else "file-2")
+    assert asked(server) == ["POST /files", "GET /files", "POST /files"][: 2 if there else 3]
 
 
 async def test_uploads_that_are_lost_again_and_again_end(serve: Serve, connect: Connect):

@@ -235,6 +235,10 @@ async def _upload(files: Any, text: str, _: Given) -> Any:
     return await files.create(file=(f"{text}.jsonl", line.encode()), purpose="fine-tune")
 
 
+async def _document(files: Any, text: str, _: Given) -> Any:
+    return await files.create(file=(f"{text}.jsonl", text.encode()), purpose="text_recognition")
+
+
 @dataclass
 class _Named:
     name: str
@@ -309,6 +313,7 @@ WAYS = [
         billed=True,
     ),
     *_both("files.create", _upload, family="files"),
+    *_both("files.create document", _document, family="files", billed=True),
     *_both("files.list", lambda r, _, __: r.list(), family="files", says=False),
     *_both("files.retrieve", lambda r, _, given: r.retrieve(given.file), family="files", says=False),
     *_both("files.delete", lambda r, _, given: r.delete(given.file), family="files", speaks=False, says=False),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from simulator_caller import CLOCK, WEATHER, Caller, Start, chat_body
 
 from deepseek_async.simulator import Fault, FaultKind, parse_fault
-from deepseek_async.simulator.faults import ENDLESS, REFUSING, FaultPlan
+from deepseek_async.simulator.faults import ENDLESS, OF_UPLOADS, REFUSING, FaultPlan
 from deepseek_async.simulator.wire.delivery import COMMENT, Ending, Pause, Tempo, plan
 
 
@@ -311,11 +311,11 @@ async def test_faults_reach_the_other_endpoints_too(caller: Caller):
         json.loads((await caller.send("POST", "/beta/completions", json=body)).body)
 
 
-def test_chance_never_picks_an_endless_fault():
+def test_chance_never_picks_an_endless_fault_or_one_of_uploads():
     chance = FaultPlan(0, 1.0, ())
     drawn = {chance.next({}).kind for _ in range(2000)}
 
-    assert drawn == set(FaultKind) - ENDLESS
+    assert drawn == set(FaultKind) - ENDLESS - OF_UPLOADS
 
 
 @given(

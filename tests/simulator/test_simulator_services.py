@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import struct
 import zlib
 from typing import Any
@@ -107,7 +108,7 @@ async def test_an_address_of_no_picture_is_404(caller: Caller):
     assert (await caller.send("GET", "/images/generated/x.png")).status == 404
 
 
-def form(content: bytes = b"{}\n", purpose: str = "fine-tune", **fields: Any) -> aiohttp.FormData:
+def form(content: Any = b"{}\n", purpose: str = "fine-tune", **fields: Any) -> aiohttp.FormData:
     made = aiohttp.FormData({"purpose": purpose, **fields})
     made.add_field("file", content, filename="data.jsonl")
     return made
@@ -121,7 +122,7 @@ async def test_a_file_is_kept_listed_read_and_deleted(caller: Caller):
     made = (await uploaded(caller, content=b"abc")).json
     assert (made["bytes"], made["filename"], made["purpose"]) == (3, "data.jsonl", "fine-tune")
     other = (await uploaded(caller)).json
-    assert [entry["id"] for entry in (await caller.send("GET", "/files")).json["data"]] == [other["id"], made["id"]]
+    assert [entry["id"] for entry in (await caller.send("GET", "/files")).json["data"]] == [made["id"], other["id"]]
     assert (await caller.send("GET", f"/files/{made['id']}")).json == made
     assert (await caller.send("GET", f"/files/{made['id']}/content")).body == b"abc"
     assert (await caller.send("DELETE", f"/files/{made['id']}")).json["deleted"] is True
@@ -148,10 +149,51 @@ async def test_an_upload_without_its_parts_is_refused(caller: Caller):
     assert (await caller.send("POST", "/files", data=b"x", headers=broken)).status == 415
 
 
-async def test_the_live_service_takes_files_as_user_data_only(start: Start):
+async def test_the_live_service_takes_pictures_and_documents_only(start: Start):
     caller = await start(live_only=True)
     assert (await uploaded(caller)).status == 400
-    assert (await uploaded(caller, purpose="user_data")).status == 200
+    for purpose in ("user_data", "text_recognition", "rich_layout_recognition"):
+        assert (await uploaded(caller, purpose=purpose)).status == 200
+
+
+async def test_a_document_has_its_purpose_before_its_file_and_no_status(caller: Caller):
+    made = aiohttp.FormData()
+    made.add_field("file", b"text", filename="a.txt")
+    made.add_field("purpose", "text_recognition")
+    assert (await caller.send("POST", "/files", data=made)).status == 400
+    reply = await uploaded(caller, purpose="text_recognition")
+    assert reply.json["id"].startswith("file-api-")
+    assert "status" not in reply.json
+    assert [(bill.id, dict(bill.fees)) for bill in caller.simulator.ledger] == [(reply.json["id"], {"page": 1})]
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"content": io.BytesIO(b"x" * (32 * 2**20 + 1))}, 413),
+        ({"expires_after[anchor]": "created_at", "expires_after[seconds]": "3599"}, 400),
+        ({"expires_after[anchor]": "created_at"}, 400),
+        ({"expires_after[anchor]": "now", "expires_after[seconds]": "3600"}, 400),
+    ],
+)
+async def test_a_wrong_document_is_neither_stored_nor_billed(caller: Caller, fields: dict[str, Any], status: int):
+    assert (await uploaded(caller, purpose="text_recognition", **fields)).status == status
+    assert (await caller.send("GET", "/files")).json["data"] == []
+    assert len(caller.simulator.ledger) == 0
+
+
+async def test_files_are_listed_page_by_page_in_either_order(caller: Caller):
+    ids = [(await uploaded(caller, purpose=purpose)).json["id"] for purpose in ("a", "b", "a")]
+
+    async def listed(query: str) -> tuple[list[str], bool]:
+        answer = (await caller.send("GET", f"/files?{query}")).json
+        return [entry["id"] for entry in answer["data"]], answer["has_more"]
+
+    assert await listed("limit=2") == (ids[:2], True)
+    assert await listed(f"limit=2&after={ids[1]}") == (ids[2:], False)
+    assert await listed("order=desc") == (ids[::-1], False)
+    assert await listed("purpose=a") == (ids[::2], False)
+    assert (await caller.send("GET", "/files?limit=0")).status == 400
 
 
 async def tuned(caller: Caller, **body: Any) -> Any:

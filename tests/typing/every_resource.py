@@ -98,6 +98,11 @@ async def files(client: AsyncDeepSeek, opened: BinaryIO) -> None:
     await client.files.create(file=b"{}", purpose="fine-tune")
     await client.files.create(file=("train.jsonl", b"{}"), purpose="fine-tune")
     await client.files.create(file=opened, purpose="fine-tune")
+    await client.files.create(file=("report.pdf", Path("report.pdf")), purpose="text_recognition", pages=12)
+    life = {"anchor": "created_at", "seconds": 3600}
+    assert_type(made.expires_at, int | None)
+    await client.files.create(file=opened, purpose="user_data", expires_after=life, on_progress=print)
+    await client.files.list(after=made.id, limit=10, order="desc", purpose="user_data")
     assert_type(await client.files.list(), FileList)
     assert_type(await client.files.retrieve(made.id), FileObject)
     assert_type(await client.files.delete(made.id), FileDeleted)

@@ -22,7 +22,7 @@ class Desk:
 
     def __init__(self, settings: SimulatorSettings) -> None:
         live_only = settings.live_only
-        files = Files(any_purpose=not live_only)
+        self.files = files = Files(any_purpose=not live_only)
         tunes = FineTunes(files.knows)
         recognition = Recognition(settings.cut_every_page)
         tools = Tools(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ class Upload:
     content: bytes
     purpose: str
     fields: tuple[str, ...] = ()  # names of all parts, in their order
+    values: dict[str, str] = field(default_factory=dict)  # of those that are no file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,7 @@ class ServiceRequest:
 
     account: str
     ids: tuple[str, ...] = ()  # the variable parts of the path
+    query: Mapping[str, str] = field(default_factory=dict)
     body: dict[str, Any] = field(default_factory=dict)
     upload: Upload | None = None
     base_url: str = ""
@@ -48,7 +51,16 @@ class Charged:
     fees: dict[str, int]  # how many of each kind are billed
 
 
-Outcome = Charged | dict[str, Any] | Binary | Refusal
+@dataclass(frozen=True, slots=True)
+class Unparsed:
+    """A document that is stored, and paid by the page, once it has been parsed."""
+
+    described: dict[str, Any]
+    content: bytes
+    pages: int
+
+
+Outcome = Charged | Unparsed | dict[str, Any] | Binary | Refusal
 
 
 class WrongRequestError(Exception):

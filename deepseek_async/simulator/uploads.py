@@ -1,0 +1,94 @@
+"""Uploads: a document is parsed in silence, and stored and billed whether or not anybody has waited for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from deepseek_async.simulator.faults import OF_UPLOADS, FaultKind
+from deepseek_async.simulator.services.request import Unparsed
+from deepseek_async.simulator.wire.delivery import Ending, end_connection
+
+if TYPE_CHECKING:
+    from deepseek_async.simulator.exchange import Exchange
+    from deepseek_async.simulator.fees import Fees
+    from deepseek_async.simulator.replies import Replies
+    from deepseek_async.simulator.services.desk import Desk
+    from deepseek_async.simulator.settings import SimulatorSettings
+
+
+class Uploads:
+    """Takes documents in, and parses them to their end."""
+
+    def __init__(self, settings: SimulatorSettings, desk: Desk, fees: Fees, replies: Replies) -> None:
+        self._settings = settings
+        self._desk = desk
+        self._fees = fees
+        self._replies = replies
+        self._under_way: set[asyncio.TimerHandle] = set()
+
+    def close(self) -> None:
+        """Nothing is parsed any more."""
+        for timer in self._under_way:
+            timer.cancel()
+        self._under_way.clear()
+
+    async def broke_off(self, exchange: Exchange) -> bool:
+        """Whether the connection was cut before the body's end, as the fault wants it."""
+        fault = exchange.fault
+        if fault is None or fault.kind is not FaultKind.CUT_IN_UPLOAD:
+            return False
+        whole = exchange.request.content_length or 0
+        left = min(fault.after_bytes, max(0, whole - 1))
+        while left > 0 and (piece := await exchange.request.content.read(left)):
+            left -= len(piece)
+        return _cut(exchange)
+
+    async def serve(self, exchange: Exchange, unparsed: Unparsed, now: Callable[[], float]) -> web.StreamResponse:
+        """A document that has come as a whole."""
+        refusal = self._fees.refusal(exchange)
+        if refusal is not None:
+            return self._replies.refuse(exchange.record, refusal)
+        fault = exchange.fault
+        kind = None if fault is None else fault.kind
+        parsed = self._parse(exchange, unparsed, now)
+        if fault is not None and kind is FaultKind.CUT_IN_PARSING:
+            await asyncio.wait({parsed}, timeout=fault.seconds or 0.0)
+            _cut(exchange)
+            return web.Response()
+        await asyncio.shield(parsed)
+        if kind is FaultKind.CUT_AFTER_PARSING:
+            _cut(exchange)
+            return web.Response()
+        exchange.fault = None if kind in OF_UPLOADS else fault
+        return await self._replies.plain(exchange, unparsed.described)
+
+    def _parse(self, exchange: Exchange, unparsed: Unparsed, now: Callable[[], float]) -> asyncio.Future[None]:
+        """Done once the document is stored."""
+        loop = asyncio.get_running_loop()
+        parsed = loop.create_future()
+
+        def store() -> None:
+            self._under_way.discard(timer)
+            self._store(exchange, unparsed, int(now()))
+            parsed.set_result(None)
+
+        timer = loop.call_later(self._settings.parse_seconds, store)
+        self._under_way.add(timer)
+        return parsed
+
+    def _store(self, exchange: Exchange, unparsed: Unparsed, now: int) -> None:
+        described = unparsed.described
+        if "expires_at" in described:
+            described["expires_at"] += now - described["created_at"]
+        described["created_at"] = now
+        self._desk.files.store(exchange.account, described, unparsed.content)
+        self._fees.bill(exchange, {"page": unparsed.pages}, described["id"])
+
+
+def _cut(exchange: Exchange) -> bool:
+    end_connection(exchange.request.transport, Ending.RESET)
+    return True
