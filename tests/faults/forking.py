@@ -48,7 +48,10 @@ def say(outcome: Any) -> None:
 
 
 def in_child(work: Callable[[], Any]) -> Callable[[], Any]:
-    """Fork, and do ``work`` in the child. What is returned waits for its end, and returns what ``work`` did."""
+    """Fork, and do ``work`` in the child. What is returned waits for its end, and returns what ``work`` did.
+
+    An error of the child's is one of the parent's.
+    """
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         # Newer versions of Python warn of threads; that they do no harm is what is tested.
@@ -57,9 +60,9 @@ def in_child(work: Callable[[], Any]) -> Callable[[], Any]:
     if not child:
         signal.alarm(CHILD_SECONDS)
         try:
-            os.write(writing, json.dumps(work()).encode())
+            os.write(writing, json.dumps(["done", work()]).encode())
         except BaseException as error:
-            os.write(writing, json.dumps(f"{type(error).__name__}: {error}").encode())
+            os.write(writing, json.dumps(["failed", f"{type(error).__name__}: {error}"]).encode())
             raise
         finally:
             os._exit(0)
@@ -69,9 +72,38 @@ def in_child(work: Callable[[], Any]) -> Callable[[], Any]:
         with os.fdopen(reading, "rb") as pipe:
             said = pipe.read()
         assert os.waitpid(child, 0)[1] == 0
-        return json.loads(said)
+        how, outcome = json.loads(said)
+        if how == "failed":
+            raise ChildError(outcome)
+        return outcome
 
     return result
+
+
+class ChildError(Exception):
+    """What a child raised."""
+
+
+class Gate:
+    """Where processes that were forked after it was made wait for each other."""
+
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
+        self._arrivals, self._departures = os.pipe(), os.pipe()
+
+    def arrive(self) -> None:
+        """Be one of the processes."""
+        os.write(self._arrivals[1], b"x")
+
+    def open(self, passing: int) -> None:
+        """When all have arrived, let so many pass."""
+        for _ in range(self._processes):
+            os.read(self._arrivals[0], 1)
+        os.write(self._departures[1], b"x" * passing)
+
+    def wait(self) -> None:
+        """Be one of those that pass, when it opens."""
+        os.read(self._departures[0], 1)
 
 
 def made(**options: Any) -> AsyncDeepSeek:

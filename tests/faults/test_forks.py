@@ -39,13 +39,22 @@ SPENDING = """
     for _ in range(given["used"]):
         asyncio.run(ask(client, max_tokens=400))
     if given["generations"] == 2:
-        # Each child uses what it has inherited, and forks again.
+        # Each child uses what it has inherited, and forks again. Nobody uses up the money before all have begun.
+        gate = Gate(3)
+
+        def follow():
+            gate.wait()
+            return asyncio.run(spend())
+
         def lead():
             asyncio.run(ask(client, max_tokens=400))
-            calls = sum(end() for end in [in_child(lambda: asyncio.run(spend())) for _ in range(2)]) + 1
+            gate.arrive()
+            calls = sum(end() for end in [in_child(follow) for _ in range(2)]) + 1
             asyncio.run(client.aclose())
             return calls
+
         ends = [in_child(lead) for _ in range(3)]
+        gate.open(6)
     else:
         ends = [in_child(lambda: asyncio.run(spend())) for _ in range(8)]
     calls = sum(end() for end in ends) + given["used"]
