@@ -6,16 +6,26 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from foreign_files import FILES, KINDS, untouched
 
-from deepseek_async.sqlite_file import ForeignFileError, application_of, looked_into, refuse_foreign
+from deepseek_async.sqlite_file import (
+    ForeignFileError,
+    application_of,
+    connected,
+    is_busy,
+    looked_into,
+    marks_of,
+    refuse_foreign,
+)
 
 OURS = 0x44534B43
 LOOK = """
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from deepseek_async.sqlite_file import looked_into
 with looked_into(Path(sys.argv[1])) as connection:
@@ -129,3 +139,145 @@ def test_a_file_that_sqlite_would_delete_beside_it_is_somebody_elses(path: Path,
     KINDS[kind](path.with_name(path.name + ending))
     with untouched(path.parent), pytest.raises(ForeignFileError, match="beside it is none of SQLite's"):
         refuse_foreign(path, OURS)
+
+
+def look_into(path: Path) -> None:
+    with looked_into(path) as connection:
+        connection.execute("SELECT count(*) FROM rows").fetchone()
+
+
+def look_through_a_link(path: Path) -> None:
+    link = path.with_name("link")
+    link.symlink_to(path)
+    assert application_of(link) == OURS
+
+
+def connect_again(path: Path, *, writes: bool) -> None:
+    connection = connected(path, OURS, wait=0.0, writes=writes)
+    connection.execute("SELECT count(*) FROM rows").fetchone()
+    connection.close()
+
+
+DOINGS: dict[str, Callable[[Path], object]] = {
+    "a question whose it is": lambda path: refuse_foreign(path, OURS),
+    "one through a link": look_through_a_link,
+    "a look": look_into,
+    "a second connection that reads": lambda path: connect_again(path, writes=False),
+    "a second connection that writes": lambda path: connect_again(path, writes=True),
+}
+INTRUDE = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=0.0, isolation_level=None)
+try:
+    connection.execute("INSERT INTO rows VALUES (5)")
+except sqlite3.OperationalError as error:
+    print(error)
+connection.close()
+"""
+
+
+def intrude(path: Path) -> str:
+    """What another process is told that wants to write now."""
+    command = [sys.executable, "-c", INTRUDE, str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.strip()
+
+
+@pytest.mark.parametrize("doing", sorted(DOINGS))
+def test_nothing_done_in_the_process_gives_up_the_locks_of_its_transaction(path: Path, doing: str):
+    begin(path, log=False).close()
+    connection = connected(path, OURS, wait=0.0, writes=True)
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("INSERT INTO rows VALUES (4)")
+    DOINGS[doing](path)
+    assert intrude(path) == "database is locked"
+    connection.execute("COMMIT")
+    assert intrude(path) == ""
+    assert connection.execute("SELECT count(*) FROM rows").fetchone() == (5,)
+    connection.close()
+
+
+@pytest.mark.parametrize("doing", sorted(DOINGS))
+def test_no_other_process_ends_the_log_of_one_that_is_connected(path: Path, doing: str):
+    begin(path, log=True).close()
+    connection = connected(path, OURS, wait=0.0, writes=True)
+    connection.execute("INSERT INTO rows VALUES (4)")
+    DOINGS[doing](path)
+    # The last connection to a database deletes its log; what is written to a deleted one is lost.
+    assert intrude(path) == ""
+    connection.execute("INSERT INTO rows VALUES (6)")
+    connection.close()
+    with looked_into(path) as looking:
+        assert looking.execute("SELECT n FROM rows").fetchall() == [(1,), (2,), (3,), (4,), (5,), (6,)]
+
+
+def test_a_file_that_becomes_another_programs_is_told_while_it_is_connected_to(path: Path):
+    begin(path, log=False).close()
+    connection = connected(path, OURS, wait=0.0, writes=True)
+    other = path.with_name("other")
+    FILES["notes"](other)
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(ForeignFileError):
+        refuse_foreign(path, OURS)
+    connection.close()
+
+
+def test_marks_are_of_one_moment(path: Path):
+    path.touch()
+    connection = connected(path, OURS, wait=0.0, writes=True)
+    other = sqlite3.connect(path, timeout=0.0, isolation_level=None)
+
+    def mark_in_between(statement: str) -> None:
+        if statement == "-- PRAGMA user_version":
+            other.execute("BEGIN IMMEDIATE")
+            other.execute(f"PRAGMA application_id = {OURS}")
+            other.execute("PRAGMA user_version = 1")
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("COMMIT")
+            told.append(statement)
+
+    told: list[str] = []
+    connection.set_trace_callback(mark_in_between)
+    assert marks_of(connection) == (0, 0)
+    assert len(told) == 1
+    connection.set_trace_callback(None)
+    other.execute("COMMIT")
+    assert marks_of(connection) == (OURS, 1)
+    other.close()
+    connection.close()
+
+
+WRITE = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("INSERT INTO rows VALUES (4)")
+print("writing", flush=True)
+sys.stdin.readline()
+connection.execute("COMMIT")
+connection.close()
+"""
+
+
+def test_a_look_amid_a_transaction_of_another_process_copies_nothing(path: Path, monkeypatch: pytest.MonkeyPatch):
+    begin(path, log=False).close()
+    # A copy would be of two moments: the file of one, its journal of another.
+    monkeypatch.setattr(shutil, "copy", None)
+    command = [sys.executable, "-c", WRITE, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "writing\n"
+        assert path.with_name(path.name + "-journal").stat().st_size > 0
+        with looked_into(path) as connection:
+            assert connection.execute("SELECT count(*) FROM rows").fetchone() == (3,)
+        writer.communicate("on\n", timeout=120)
+    assert writer.returncode == 0
+    with looked_into(path) as connection:
+        assert connection.execute("SELECT count(*) FROM rows").fetchone() == (4,)
+
+
+@pytest.mark.parametrize("name", ["SQLITE_BUSY", "SQLITE_BUSY_RECOVERY", "SQLITE_BUSY_SNAPSHOT", "SQLITE_BUSY_TIMEOUT"])
+def test_another_connection_at_work_is_known_in_all_its_ways(name: str):
+    error = sqlite3.OperationalError("database is locked")
+    assert not is_busy(error)
+    error.sqlite_errorcode = getattr(sqlite3, name)
+    assert is_busy(error)

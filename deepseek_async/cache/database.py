@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -14,7 +15,16 @@ from typing import Final
 import msgspec
 
 from deepseek_async.private_files import open_private
-from deepseek_async.sqlite_file import ForeignFileError, application_of, looked_into, refuse_foreign
+from deepseek_async.sqlite_file import (
+    Connection,
+    ForeignFileError,
+    application_of,
+    connected,
+    is_busy,
+    looked_into,
+    marks_of,
+    refuse_foreign,
+)
 
 VERSION: Final = 1
 APPLICATION: Final = 0x44534B43
@@ -22,6 +32,9 @@ APPLICATION: Final = 0x44534B43
 
 _SAFE_WITH_TWO_WRITERS: Final = (3, 51, 3)
 """Older versions can lose the end of a write-ahead log that two connections write (sqlite.org, WAL-reset bug)."""
+
+_WAIT: Final = 5.0
+"""Seconds to wait for a transaction of another process."""
 
 _CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -34,6 +47,10 @@ CREATE INDEX IF NOT EXISTS by_use ON entries (used);
 
 class UnknownVersionError(sqlite3.DatabaseError):
     """A cache of another version."""
+
+
+class NotYetError(sqlite3.OperationalError):
+    """No cache yet: another process may be making it."""
 
 
 class NotACacheError(OSError):
@@ -58,6 +75,11 @@ def is_damage(error: sqlite3.Error) -> bool:
     """Whether the file itself is at fault, and not the disk, a lock or a permission."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return isinstance(error, UnknownVersionError) or (code is not None and code & 0xFF in _CORRUPT)
+
+
+def another_is_at_work(error: Exception) -> bool:
+    """Whether another process makes the file, or has it in a state in which nobody else can read it for a moment."""
+    return isinstance(error, NotYetError) or (isinstance(error, sqlite3.Error) and is_busy(error))
 
 
 class WriterLock:
@@ -95,18 +117,23 @@ def refuse_what_is_not_ours(path: Path) -> None:
         raise NotACacheError(path, str(error)) from None
 
 
+def _connected(path: Path, *, wait: float, writes: bool) -> Connection:
+    try:
+        return connected(path, APPLICATION, wait=wait, writes=writes)
+    except ForeignFileError as error:
+        raise NotACacheError(path, str(error)) from None
+
+
 def open_writer(path: Path) -> sqlite3.Connection:
     """A connection that writes; the file is made if there is none. Raises sqlite3.Error and OSError."""
-    refuse_what_is_not_ours(path)
-    os.close(open_private(path, os.O_RDWR))
-    connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
+    connection = _connected(path, wait=_WAIT, writes=True)
     try:
         _refuse_other_versions(connection)
         # In one transaction, because another process may look at the file meanwhile; and before there is a log,
         # because the header of the file itself is to say whose it is.
         marks = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
         connection.executescript(f"BEGIN IMMEDIATE; {_TABLE} {marks} COMMIT;")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _keep_a_log(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
     except sqlite3.Error:
         connection.close()
@@ -114,13 +141,31 @@ def open_writer(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _keep_a_log(connection: sqlite3.Connection) -> None:
+    """Of two that begin a log at once, SQLite refuses one without waiting, lest they wait for each other."""
+    until = time.monotonic() + _WAIT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 def open_reader(path: Path) -> sqlite3.Connection:
-    """A connection that only reads, and does not wait for a lock. Raises sqlite3.Error if there is no file, OSError."""
-    refuse_what_is_not_ours(path)
-    address = f"{path.absolute().as_uri()}?mode=ro"
-    connection = sqlite3.connect(address, timeout=0.0, isolation_level=None, check_same_thread=False, uri=True)
+    """A connection that only reads, and does not wait for a lock.
+
+    Raises NotYetError for one that another process is making, sqlite3.Error and OSError.
+    """
+    if not (path.exists() and path.stat().st_size):
+        raise NotYetError("there is nothing in it yet")
+    connection = _connected(path, wait=0.0, writes=False)
     try:
-        _refuse_other_versions(connection)
+        if _refuse_other_versions(connection) == (0, 0):
+            raise NotYetError("there is nothing in it yet")
     except sqlite3.Error:
         connection.close()
         raise
@@ -190,8 +235,8 @@ def _is_ours_or_nothing(path: Path) -> bool:
         return False
 
 
-def _refuse_other_versions(connection: sqlite3.Connection) -> None:
-    question = "SELECT application_id, user_version FROM pragma_application_id, pragma_user_version"
-    application, version = connection.execute(question).fetchone()
-    if (application, version) not in {(APPLICATION, VERSION), (0, 0)}:
-        raise UnknownVersionError(f"it is not a cache of version {VERSION}, but of {version}")
+def _refuse_other_versions(connection: sqlite3.Connection) -> tuple[int, int]:
+    marks = marks_of(connection)
+    if marks not in {(APPLICATION, VERSION), (0, 0)}:
+        raise UnknownVersionError(f"it is not a cache of version {VERSION}, but of {marks[1]}")
+    return marks

@@ -23,6 +23,7 @@ from deepseek_async.cache.database import (
     NotACacheError,
     Stored,
     WriterLock,
+    another_is_at_work,
     bytes_of,
     is_damage,
     open_reader,
@@ -195,7 +196,8 @@ class DiskTier(AtFork):
                 if self._bypass.begin(time.monotonic()):
                     _LOG.warning("the cache %s is not used: %s", self.path, error)
             except (sqlite3.Error, OSError) as error:
-                self._leave_alone(reason_of(error))
+                if not another_is_at_work(error):  # else a miss
+                    self._leave_alone(reason_of(error))
         return self._reader
 
     def _open(self) -> None:
@@ -231,8 +233,8 @@ class DiskTier(AtFork):
         return open_writer(self.path)
 
     def _failed(self, error: sqlite3.Error) -> None:
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
-            return  # somebody recovers the log: a miss
+        if another_is_at_work(error):
+            return  # a miss
         if is_damage(error) and self._writer is not None:
             # The writer has the file open, so it is the one to replace it.
             self._bypass.begin(time.monotonic())

@@ -20,7 +20,7 @@ from foreign_files import FILES, KINDS, untouched
 from inherited import copies_of_descriptors
 
 from deepseek_async.cache import disk
-from deepseek_async.cache.database import APPLICATION, NotACacheError, WriterLock
+from deepseek_async.cache.database import APPLICATION, NotACacheError, WriterLock, open_writer
 from deepseek_async.cache.disk import DiskTier
 from deepseek_async.cache.entry import Entry
 
@@ -226,6 +226,45 @@ def test_rows_that_another_program_commits_meanwhile_are_all_there(make: Make, p
     assert program.execute("SELECT count(*) FROM orders").fetchone() == (20,)
     assert program.execute("SELECT name FROM sqlite_schema").fetchall() == [("orders",)]
     program.close()
+
+
+def test_what_another_process_is_about_to_make_is_a_miss_and_then_found(
+    make: Make, path: Path, caplog: pytest.LogCaptureFixture
+):
+    path.parent.mkdir()
+    other = WriterLock(path)
+    assert other.take()
+    tier = make()
+    assert tier.get(b"k") is None
+    path.touch()
+    assert tier.get(b"k") is None
+    connection = open_writer(path)
+    stored = entry(b"answer")
+    connection.execute("INSERT INTO entries VALUES (?, ?, ?, ?)", (b"k", 1e9, 1e9, stored.packed(b"k")))
+    assert tier.get(b"k") == stored
+    connection.close()
+    other.release()
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("name", ["SQLITE_BUSY", "SQLITE_BUSY_RECOVERY"])
+def test_a_log_that_another_process_recovers_is_a_miss_and_no_reason_to_leave_the_cache_alone(
+    make: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    class Recovering:
+        def execute(self, *_: object) -> object:
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = getattr(sqlite3, name)
+            raise error
+
+    tier, stored = make(), entry(b"answer")
+    tier.put(b"k", stored)
+    tier.flush()
+    with monkeypatch.context() as patch:
+        patch.setattr(tier, "_reader", Recovering())
+        assert tier.get(b"k") is None
+    assert tier.get(b"k") == stored
+    assert caplog.records == []
 
 
 def test_damaged_caches_leave_a_file_of_that_name_alone(make: Make, path: Path):

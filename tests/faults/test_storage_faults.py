@@ -22,7 +22,7 @@ from clients import Connect
 from redis_server import RedisServer, requests_to_redis
 from servers import ANSWER, ScriptedServer, Serve
 
-from deepseek_async import AsyncDeepSeek, Budget, Cache, ConfigurationError
+from deepseek_async import AsyncDeepSeek, Budget, Cache, ConfigurationError, sqlite_file
 from deepseek_async.admission.budget import store
 from deepseek_async.cache import disk
 from deepseek_async.cache.disk import DiskTier
@@ -136,7 +136,7 @@ FULL = sqlite3.OperationalError("database or disk is full")
 FAULTS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EROFS": errno.EROFS}
 
 
-class FailingConnection(sqlite3.Connection):
+class FailingConnection(sqlite_file.Connection):
     """Fails at each statement that begins with one of ``failing``."""
 
     failing: tuple[str, ...] = ()
@@ -158,7 +158,9 @@ class FailingConnection(sqlite3.Connection):
 def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[FailingConnection]]:
     """Every database is one that fails where it is told to."""
     connect = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *place, **how: connect(*place, factory=FailingConnection, **how))
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *place, **how: connect(*place, **{**how, "factory": FailingConnection})
+    )
     monkeypatch.setattr(FailingConnection, "failing", ())
     yield FailingConnection
     FailingConnection.failing = ()

@@ -20,14 +20,17 @@ import msgspec
 from deepseek_async.admission.budget.ledger import granted
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.forks import AtFork, leave, register
-from deepseek_async.private_files import open_private
-from deepseek_async.sqlite_file import ForeignFileError, looked_into, refuse_foreign
+from deepseek_async.sqlite_file import ForeignFileError, connected, looked_into, marks_of, refuse_foreign
 
 _VERSION: Final = 1
 _APPLICATION: Final = 0x44534247
 """``DSBG`` in the file's header: what proves that a file is a budget. Another one is never opened."""
-_WAIT: Final = 10.0
-"""Seconds to wait for another process's transaction, which takes some milliseconds."""
+_WAIT: Final = 30.0
+"""Seconds to wait for other processes, each of whose transactions takes some milliseconds.
+
+SQLite keeps no queue: it looks again ten times a second. Of eight processes that do nothing else, on a disk that has
+more to do, one waited five seconds.
+"""
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS holders (
@@ -63,6 +66,8 @@ class Standing(msgspec.Struct, frozen=True):
 
 class Store(AtFork):
     """One process's view of the file. Used by one thread at a time. Raises sqlite3.Error and OSError.
+
+    Waits up to 30 s for other processes.
 
     The file is closed when the process forks, and opened again by whoever needs it next. A child is a holder of its
     own: it spends nothing of what was allotted to its parent.
@@ -202,7 +207,8 @@ def looked_up(path: Path, day: str) -> tuple[dict[tuple[str, str], Spending], St
 
     Raises ConfigurationError for a file that is no budget, sqlite3.Error and OSError.
     """
-    _refuse_foreign(path)
+    with _foreign_refused(path):
+        refuse_foreign(path, _APPLICATION)
     if not path.stat().st_size:
         return {}, Standing()
     with looked_into(path) as connection:
@@ -218,9 +224,10 @@ def _spending(connection: sqlite3.Connection, day: str) -> dict[tuple[str, str],
     return {(model, tag): Spending(calls, spent) for model, tag, calls, spent in rows}
 
 
-def _refuse_foreign(path: Path) -> None:
+@contextmanager
+def _foreign_refused(path: Path) -> Iterator[None]:
     try:
-        refuse_foreign(path, _APPLICATION)
+        yield
     except ForeignFileError as error:
         raise ConfigurationError(
             f"{path} is no budget: {error}, so it is left as it is; choose another budget.path",
@@ -228,15 +235,13 @@ def _refuse_foreign(path: Path) -> None:
 
 
 def _refuse_other_versions(connection: sqlite3.Connection, path: Path) -> None:
-    marks = connection.execute("SELECT * FROM pragma_application_id, pragma_user_version").fetchone()
-    if marks not in {(0, 0), (_APPLICATION, _VERSION)}:
+    if marks_of(connection) not in {(0, 0), (_APPLICATION, _VERSION)}:
         raise ConfigurationError(f"{path} is not a budget of version {_VERSION}; choose another budget.path")
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    _refuse_foreign(path)
-    os.close(open_private(path, os.O_RDWR))
-    connection = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+    with _foreign_refused(path):
+        connection = connected(path, _APPLICATION, wait=_WAIT, writes=True)
     try:
         _refuse_other_versions(connection, path)
         # In one transaction, because another process may look at the file meanwhile.

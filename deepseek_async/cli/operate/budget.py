@@ -31,7 +31,7 @@ def budget(
     from deepseek_async.admission.budget.calendar import day_at, zone_of  # noqa: PLC0415
     from deepseek_async.admission.budget.ledger import NANO  # noqa: PLC0415
     from deepseek_async.admission.budget.store import looked_up  # noqa: PLC0415
-    from deepseek_async.private_files import state_folder  # noqa: PLC0415
+    from deepseek_async.private_files import reason_of, state_folder  # noqa: PLC0415
 
     file = (path or state_folder() / "budget.sqlite").expanduser()
     if not file.exists():
@@ -39,8 +39,8 @@ def budget(
     name = day or day_at(time.time(), zone_of(zone)).name
     try:
         spending, standing = looked_up(file, name)
-    except sqlite3.Error as error:
-        raise ConfigurationError(f"the budget {file} cannot be read: {error}") from None
+    except (sqlite3.Error, OSError) as error:
+        raise ConfigurationError(f"the budget {file} cannot be read: {reason_of(error)}") from None
     rows = [("model", "tag", "calls", "$")]
     rows += [(model, tag or "-", f"{one.calls:,}", f"{one.spent / NANO:.6f}") for (model, tag), one in spending.items()]
     held = (standing.held - standing.spent) / NANO
