@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -95,12 +95,27 @@ def _part_findings(message: dict[str, Any], index: int, *, sees_images: bool) ->
         elif message["role"] == "assistant":
             yield Finding("image_from_assistant", where, "an assistant's message cannot hold an image")
         elif part["type"] == "file":
-            if part.get("file_data") is None and part.get("file_id") is None:
-                yield Finding("file_without_data", where, "must have a file_id or file_data")
+            yield from _file_findings(part, where, partial(_file_beside_type, index, number))
         else:
             problem = _link_problem(part["image_url"]["url"])
             if problem is not None:
                 yield Finding("image_url", f"{where}.image_url.url", problem)
+
+
+def _file_findings(part: dict[str, Any], where: str, repair: Callable[[Request], None]) -> Iterator[Finding]:
+    if part.get("file_data") is None and part.get("file_id") is None:
+        nested = isinstance(part.get("file"), dict)
+        said = "must have a file_id or file_data" + (", beside its type and not in an object of its own" * nested)
+        yield Finding("file_without_data", where, said, repair=repair if nested else None)
+    elif part.get("file_id") is not None and part.get("filename") is not None:
+        yield Finding("file_with_name", f"{where}.filename", "a file_id has its name already", repair=repair)
+
+
+def _file_beside_type(index: int, number: int, request: Request) -> None:
+    part = request["messages"][index]["content"][number]
+    part.update(part.pop("file", None) or {})
+    if part.get("file_id") is not None:
+        part.pop("filename", None)
 
 
 def _link_problem(url: str) -> str | None:

@@ -24,8 +24,16 @@ from deepseek_async.simulator.records import Counters, RequestRecord, Requests, 
 from deepseek_async.simulator.replies import Replies
 from deepseek_async.simulator.responses import Responses
 from deepseek_async.simulator.routing import Route, find
+from deepseek_async.simulator.services.attached import with_files
 from deepseek_async.simulator.services.desk import Desk
-from deepseek_async.simulator.services.request import Binary, Charged, ServiceRequest, Unparsed, Upload
+from deepseek_async.simulator.services.request import (
+    Binary,
+    Charged,
+    ServiceRequest,
+    Unparsed,
+    Upload,
+    WrongRequestError,
+)
 from deepseek_async.simulator.settings import SimulatorSettings
 from deepseek_async.simulator.uploads import Uploads
 from deepseek_async.simulator.wire import refusals
@@ -273,6 +281,11 @@ class Simulator:
             return body
         if not self.settings.live_only and isinstance(body, dict) and isinstance(body.get("model"), str):
             body = {**body, "model": live_name(body["model"])}
+        if b"file_id" in await exchange.request.read():
+            try:
+                body = with_files(body, lambda name: self._desk.files.read(exchange.account, name, int(time.time())))
+            except WrongRequestError as wrong:
+                return wrong.refusal
         problem = kind.problem(body, self.settings)
         return body if problem is None else refusals.invalid_request(problem.message, problem.status)
 

@@ -11,7 +11,13 @@ from deepseek_async.types.usage import CompletionUsage
 
 class FileObject(PaidAnswer):
     """A file on the server. ``fees`` is what its upload was billed for: the pages of a document, as far as that is
-    known, which the service does not tell."""
+    known, which the service does not tell.
+
+    In a message of the user it is ``{"type": "file", "file_id": file.id}`` on chat, ``{"type": "input_file", "file_id":
+    file.id}`` on responses and ``{"type": "document", "source": {"type": "file", "file_id": file.id}}`` on messages.
+    The last two are not documented, and a server that does not know them answers without the document: see first
+    whether the tokens of the prompt fit it.
+    """
 
     id: str = ""
     object: str = "file"

@@ -24,6 +24,7 @@ from deepseek_async import (
     APIError,
     APITimeoutError,
     AsyncDeepSeek,
+    BadRequestError,
     Endpoint,
     InvalidRequestError,
     Timeouts,
@@ -471,6 +472,48 @@ async def test_files_are_listed_in_pages(simulate: Simulate, connect: Connect):
     assert [[file.id for file in page] for page in (first, rest)] == [ids[:2], ids[2:]]
     assert (first.has_more, rest.has_more) == (True, False)
     assert [file.id for file in await client.files.list(order="desc", purpose=TEXT)] == [ids[2], ids[0]]
+
+
+WORDS = " ".join(f"word{number}" for number in range(400))
+
+
+async def on_chat(client: AsyncDeepSeek, file: str) -> tuple[str, int]:
+    parts = [{"type": "text", "text": "Summarise."}, {"type": "file", "file_id": file}]
+    done = await client.chat.completions.create(
+        model="deepseek-flash", messages=[{"role": "user", "content": parts}], lint="error"
+    )
+    return done.choices[0].message.content or "", done.usage.prompt_tokens
+
+
+async def on_responses(client: AsyncDeepSeek, file: str) -> tuple[str, int]:
+    parts = [{"type": "input_text", "text": "Summarise."}, {"type": "input_file", "file_id": file}]
+    done = await client.responses.create(model="deepseek-flash", input=[{"role": "user", "content": parts}])
+    return done.output_text, done.usage.input_tokens
+
+
+async def on_messages(client: AsyncDeepSeek, file: str) -> tuple[str, int]:
+    document = {"type": "document", "source": {"type": "file", "file_id": file}}
+    parts = [{"type": "text", "text": "Summarise."}, document]
+    done = await client.messages.create(
+        model="deepseek-flash", messages=[{"role": "user", "content": parts}], lint="error"
+    )
+    return done.text, done.usage.input_tokens
+
+
+@pytest.mark.parametrize("ask", [on_chat, on_responses, on_messages])
+async def test_a_document_is_read_on_every_protocol_until_it_is_deleted(simulate: Simulate, connect: Connect, ask: Any):
+    budget = Budget(10.0, path=":memory:")
+    server = await simulate(live_only=True, prefix_cache=False)
+    client = connect(server.base_url, budget=budget, currency_rates=RATE)
+    made = await upload(client, WORDS.encode(), pages=1)
+    before = budget.remaining
+    said, tokens = await ask(client, made.id)
+    assert "Summarise." in said
+    assert tokens > 400
+    assert 0 < before - budget.remaining < 0.01, "what is held for a document is given back"
+    assert (await client.files.delete(made.id)).deleted
+    with pytest.raises(BadRequestError, match=f"{made.id} does not exist"):
+        await ask(client, made.id)
 
 
 MEMORY = """

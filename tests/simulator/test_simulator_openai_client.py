@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -36,6 +37,17 @@ async def openai(simulator: Simulator) -> AsyncIterator[AsyncOpenAI]:
     from openai import AsyncOpenAI
 
     async with AsyncOpenAI(api_key="sk-test-1234", base_url=f"{simulator.base_url}/v1", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+async def openai_live() -> AsyncIterator[AsyncOpenAI]:
+    from openai import AsyncOpenAI
+
+    async with (
+        Simulator(SimulatorSettings(seed=7, live_only=True)) as running,
+        AsyncOpenAI(api_key="sk-test-1234", base_url=f"{running.base_url}/v1", max_retries=0) as client,
+    ):
         yield client
 
 
@@ -142,6 +154,31 @@ async def test_files(openai: AsyncOpenAI):
     assert [file.id async for file in openai.files.list()] == [made.id]
     assert (await openai.files.content(made.id)).content == b"{}\n"
     assert (await openai.files.delete(made.id)).deleted
+
+
+async def test_documents(openai: AsyncOpenAI, tmp_path: Path):
+    path = tmp_path / "report.pdf"
+    path.write_bytes(b"%PDF-1.7 << /Type /Page >>")
+    asked: Any = {"purpose": "text_recognition", "expires_after": {"anchor": "created_at", "seconds": 3600}}
+    made = [await openai.files.create(file=file, **asked) for file in (path, ("notes.txt", b"words"))]
+
+    assert [file.filename for file in made] == ["report.pdf", "notes.txt"]
+    assert made[0].expires_at == made[0].created_at + 3600
+    assert [file.id async for file in openai.files.list(limit=1, order="asc")] == [file.id for file in made]
+    assert (await openai.files.retrieve(made[1].id)).bytes == 5
+    assert (await openai.files.content(made[1].id)).content == b"words"
+    assert (await openai.files.delete(made[1].id)).deleted
+
+
+async def test_what_was_parsed_cannot_be_had_back_from_the_live_service(openai_live: AsyncOpenAI):
+    from openai import NotFoundError
+
+    asked: Any = {"purpose": "rich_layout_recognition"}
+    made = await openai_live.files.create(file=("notes.txt", b"words"), **asked)
+    assert [file.id async for file in openai_live.files.list()] == [made.id]
+    with pytest.raises(NotFoundError):
+        await openai_live.files.content(made.id)
+    assert (await openai_live.files.delete(made.id)).deleted
 
 
 async def test_responses(openai: AsyncOpenAI):

@@ -16,6 +16,13 @@ _THINKING_MOST: Final = 131_072
 _TOKENS_PER_IMAGE: Final = 1_024
 """DeepSeek docs, Vision guide: an image takes at most so many, however short its address is."""
 
+_LONGEST_PROMPT: Final = 1_048_576
+_IMAGES_OF_A_DOCUMENT: Final = _LONGEST_PROMPT // _TOKENS_PER_IMAGE
+"""An uploaded document, of which its id tells nothing, may fill the context (DeepSeek docs, Models & Pricing)."""
+
+_DOCUMENTS: Final = frozenset({"file", "input_file", "document"})
+"""Parts that may name one, on chat, responses and messages. On chat an uploaded image has the same."""
+
 _TOKENS_PER_PICTURE: Final = 6_240
 """Of a generated picture at most (OpenAI docs, image generation: high quality, 1024 x 1536)."""
 
@@ -55,7 +62,7 @@ def most_usage(request: Mapping[str, Any], request_bytes: int, operation: Operat
     if operation.output in {"nothing", "service"}:
         return CompletionUsage()
     return CompletionUsage(
-        prompt_tokens=request_bytes + _TOKENS_PER_IMAGE * _images(request),
+        prompt_tokens=request_bytes + min(_TOKENS_PER_IMAGE * _images(request), _LONGEST_PROMPT),
         completion_tokens=most_tokens(request, operation),
     )
 
@@ -99,4 +106,7 @@ def _images_in(part: Any) -> int:
     if part.get("type") == "tool_result":
         results = part.get("content")
         return sum(map(_images_in, results)) if isinstance(results, list) else 0
+    if part.get("type") in _DOCUMENTS:
+        source = part.get("source")
+        return _IMAGES_OF_A_DOCUMENT if "file_id" in (source if isinstance(source, dict) else part) else 1
     return 1

@@ -61,7 +61,7 @@ class Files:
             **_end_of_life(upload, request.now),
         }
         if parsed:
-            return Unparsed(described, upload.content, _pages(upload.content))
+            return Unparsed(described, upload.content, pages_of(upload.content))
         described["status"] = "processed"
         self.store(request.account, described, upload.content)
         return described
@@ -151,7 +151,7 @@ def _end_of_life(upload: Upload, now: int) -> dict[str, int]:
     return {"expires_at": now + int(seconds)}
 
 
-def _pages(content: bytes) -> int:
+def pages_of(content: bytes) -> int:
     """Of a PDF its page objects; of anything else what form feeds part."""
     if content.startswith(b"%PDF"):
         return len(_PAGE.findall(content)) or 1

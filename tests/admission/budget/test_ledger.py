@@ -101,3 +101,19 @@ def test_an_image_counts_however_short_its_address_is():
     request = {"model": "deepseek-flash", "max_tokens": 1, "messages": [{"role": "user", "content": parts}]}
     more = most(request, 100, NOON) - most({**request, "messages": []}, 100, NOON)
     assert more == pytest.approx(1024 * 0.15 / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "most"),
+    [
+        ("messages", {"type": "file", "file_id": "file-1"}, 1_048_576),
+        ("input", {"type": "input_file", "file_id": "file-1"}, 1_048_576),
+        ("messages", {"type": "document", "source": {"type": "file", "file_id": "file-1"}}, 1_048_576),
+        ("input", {"type": "input_image", "file_id": "file-1"}, 1_024),
+        ("messages", {"type": "image", "source": {"type": "file", "file_id": "file-1"}}, 1_024),
+        ("messages", {"type": "file", "file_data": "data:image/png;base64,"}, 1_024),
+    ],
+)
+def test_a_document_may_fill_the_context_whatever_its_id_looks_like(name: str, part: dict, most: int):
+    asked = {name: [{"role": "user", "content": [part, part]}], "max_tokens": 1}
+    assert most_usage(asked, 100).prompt_tokens == 100 + min(2 * most, 1_048_576)
