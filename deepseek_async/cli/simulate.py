@@ -102,6 +102,10 @@ def simulate(
         NonNegativeFloat,
         Parameter(group=_ANSWERS, help="Between the last word and the end, with safety_check high."),
     ] = 0.0,
+    parse_seconds: Annotated[
+        NonNegativeFloat,
+        Parameter(group=_TEMPO, help="How long a document is parsed, in silence, before it is stored and billed."),
+    ] = 0.0,
     fault_rate: Annotated[NonNegativeFloat, Parameter(group=_FAULTS, help="Share of requests that go wrong.")] = 0.0,
     fault: Annotated[
         list[str] | None,
@@ -127,6 +131,7 @@ def simulate(
         web_shape=web_shape,
         search_steps=search_steps,
         review_seconds=review_seconds,
+        parse_seconds=parse_seconds,
         fault_rate=fault_rate,
         fault_kinds=fault or [],
     )

@@ -96,7 +96,9 @@ class Files(Rawable):
         upload = await asyncio.to_thread(prepare)
         progress = Progress(on_progress)
         content_type = mimetypes.guess_type(upload.name)[0] or "application/octet-stream"
-        form = Form(upload.fields, upload.name, upload.content, content_type, progress)
+        form = await asyncio.to_thread(
+            Form(upload.fields, upload.name, upload.content, content_type, progress).marked,
+        )
         timeouts = _patient(chosen_timeouts(timeout, route.connection.timeouts), upload, given=timeout)
         loop = asyncio.get_running_loop()
         until = None if timeouts.total is None else loop.time() + timeouts.total

@@ -156,7 +156,7 @@ class Tools(Rawable):
         check_purpose(purpose)
         name, content = await asyncio.to_thread(attachment, file, documents.MAX_BYTES)
         pages = await asyncio.to_thread(most_pages, name, content)
-        form = Form({"purpose": purpose}, name, content, _type_of(name))
+        form = await asyncio.to_thread(Form({"purpose": purpose}, name, content, _type_of(name)).marked)
         call = self._upload(OCR, OCR_PATH, form, {fees.PAGE: pages}, _OCR_SECONDS, _OCR_SILENCE, timeout)
         call.may_go_on = _is_unbegun
         try:
@@ -174,7 +174,7 @@ class Tools(Rawable):
         """
         name, content = await asyncio.to_thread(attachment, file, recordings.MAX_BYTES)
         seconds = await asyncio.to_thread(seconds_of, name, content)
-        form = Form({}, name, content, _type_of(name))
+        form = await asyncio.to_thread(Form({}, name, content, _type_of(name)).marked)
         call = self._upload(
             *(TRANSCRIBE, TRANSCRIBE_PATH, form, {fees.AUDIO_SECONDS: seconds}),
             *(_UPLOAD_SECONDS + _TRANSCRIBE_SILENCE, _TRANSCRIBE_SILENCE, timeout),

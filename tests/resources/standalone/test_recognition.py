@@ -162,7 +162,7 @@ def _rewritten(path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [_grown, _shorter, _rewritten, Path.unlink])
-async def test_a_file_that_changes_while_it_is_read_is_an_error(
+async def test_a_file_that_changes_while_it_is_read_is_an_error_and_costs_nothing(
     serve: Serve, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any
 ):
     path = tmp_path / "a.pdf"
@@ -178,8 +178,10 @@ async def test_a_file_that_changes_while_it_is_read_is_an_error(
 
     monkeypatch.setattr(tools, "most_pages", most_pages)
     server = await serve(as_json(document("stop")))
+    budget = Budget(1.0, path=":memory:")
     with pytest.raises(InvalidRequestError, match=r"changed while it was read|cannot be read any more"):
-        await connect(server).tools.ocr(path, purpose=TEXT)
+        await connect(server, budget=budget, currency_rates=RATE).tools.ocr(path, purpose=TEXT)
+    assert budget.remaining == 1.0
     assert not [request for request in server.requests if request.body.endswith(b"--\r\n")]
 
 
