@@ -244,7 +244,6 @@ def damaged(folder: Path) -> list[Path]:
 
 
 BUSY = """
-    import logging
     import threading
     from pathlib import Path
     from deepseek_async.admission.budget.store import Store
@@ -254,7 +253,6 @@ BUSY = """
 
     tier = DiskTier(Path(given["cache"]), max_bytes=2**30, keep_seconds=1e9)
     store = Store(Path(given["budget"]))
-    logging.disable()  # of the cache, which is left alone while another process opens it
     over, at_work = False, threading.Event()
 
     def use_cache():

@@ -80,11 +80,9 @@ async def test_processes_that_make_one_cache_at_once_all_write_it(tmp_path: Path
 TIERS = """
     import time
     from pathlib import Path
-    from deepseek_async.cache import disk
     from deepseek_async.cache.disk import DiskTier
     from deepseek_async.cache.entry import Entry
 
-    disk.SLOW = 1e9  # whether the machine is, is none of this test's business
     gate = Gate(given["processes"])
 
     def use():
