@@ -204,10 +204,12 @@ def test_no_other_process_ends_the_log_of_one_that_is_connected(path: Path, doin
     DOINGS[doing](path)
     # The last connection to a database deletes its log; what is written to a deleted one is lost.
     assert intrude(path) == ""
+    assert path.with_name(path.name + "-wal").exists()
     connection.execute("INSERT INTO rows VALUES (6)")
+    assert intrude(path) == ""
     connection.close()
     with looked_into(path) as looking:
-        assert looking.execute("SELECT n FROM rows").fetchall() == [(1,), (2,), (3,), (4,), (5,), (6,)]
+        assert looking.execute("SELECT n FROM rows").fetchall() == [(1,), (2,), (3,), (4,), (5,), (6,), (5,)]
 
 
 def test_a_file_that_becomes_another_programs_is_told_while_it_is_connected_to(path: Path):
