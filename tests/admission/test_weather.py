@@ -14,20 +14,35 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.simulation.weather import WORLDS, Connections, Down, Fixed, Job, Ours, Outcome, Stray, World  # noqa: E402
 
-SEEDS = range(5)
+SEEDS = range(8)
+MANY = range(24)
+"""Where only one in a few dozen runs went wrong."""
 
 
-def outcomes(name: str, *, said: bool = False) -> list[Outcome]:
-    found = [Job(WORLDS[name], Ours(seed, said=said), seed).run() for seed in SEEDS]
+def outcomes(name: str, *, said: bool = False, seeds: range = SEEDS) -> list[Outcome]:
+    found = [Job(WORLDS[name], Ours(seed, said=said), seed).run() for seed in seeds]
     assert all(one.served == WORLDS[name].rows for one in found)
     return found
 
 
-@pytest.mark.parametrize(("share", "least"), [(20, 300), (40, 250), (60, 100)])
-def test_for_a_share_that_fails_whatever_the_load_nobody_slows_down(share: int, least: float):
-    """Widths up to 64 give 300 answers a second at most, of which the first seconds go to finding out."""
-    found = outcomes(f"a share of {share} %")
-    assert min(one.rate for one in found) >= 0.8 * least
+@pytest.mark.parametrize(
+    ("world", "share", "least"),
+    [
+        ("a share of 20 %", 20, 400),
+        ("a share of 40 %", 40, 350),
+        ("a share of 60 %", 60, 250),
+        ("a share of 25 %, slow answers", 25, 180),
+        ("a share of 40 %, told late", 40, 160),
+    ],
+)
+def test_for_a_share_that_fails_whatever_the_load_nobody_slows_down(world: str, share: int, least: float):
+    """``least`` is what the best fixed width up to 64 gives, or, where that is more, 0.8 of what is usual.
+
+    A run that has believed in a limit of the rate ends near 1 a second: no seed may.
+    """
+    found = outcomes(world, seeds=MANY)
+    assert min(one.rate for one in found) >= 0.25 * least
+    assert sorted(one.rate for one in found)[len(found) // 10] >= 0.5 * least
     assert median(one.rate for one in found) >= least
     assert max(one.per_answer for one in found) <= 1.1 / (1 - share / 100)
 
@@ -49,7 +64,8 @@ def test_a_limit_of_concurrency_is_used_with_few_refusals(world: str, width: int
     best = Job(WORLDS[world], Fixed(width), 1).run()
     found = outcomes(world, said=said)
     assert median(one.rate for one in found) >= 0.9 * best.rate
-    assert max(one.per_answer for one in found) <= 1.3
+    assert median(one.per_answer for one in found) <= 1.2
+    assert max(one.per_answer for one in found) <= 1.5
 
 
 @pytest.mark.parametrize("world", ["120 a minute", "120 a minute, and a burst of 20", "120 in each minute"])
@@ -60,7 +76,7 @@ def test_requests_a_minute_are_paced_after_the_first_refusals(world: str):
 
 
 def test_after_an_outage_of_three_seconds_the_job_goes_on_within_one():
-    for one in outcomes("down for 3 s"):
+    for one in outcomes("down for 3 s", seeds=range(4)):
         after = next(at for at in one.served_at if at > 2.5)
         assert after <= 5 + 1.3
         assert one.per_answer <= 1.05
@@ -83,3 +99,9 @@ def test_a_limit_that_comes_after_a_share_was_found_is_slowed_down_for():
 
     found = [Job(World(Later, rows=3000), Ours(seed), seed).run() for seed in SEEDS]
     assert median(one.per_answer for one in found) <= 2.0
+
+
+def test_calls_that_come_together_at_the_start_are_all_sent_within_a_tenth_of_a_second():
+    """No answer comes meanwhile, as from a model that thinks: time alone widens the window."""
+    outcome = Job(World(lambda: Stray(0.0), rows=32, service=1.0), Ours(0), 0).run()
+    assert max(outcome.served_at) <= 1.0 + 0.1 + 0.02

@@ -49,9 +49,11 @@ class Growth:
         self._rate = 0.0
         self.until = until
 
-    def pause(self, now: float) -> None:
-        """Let the time up to now pass without growth."""
+    def pause(self, size: float, now: float) -> float:
+        """Let the time up to now pass without growth; when to look again."""
         self._at = now
+        first = self.ceiling is None and size < START
+        return now + (1 / _FIRST_RATE if first else LONGEST_STEP)
 
     def grown(self, size: float, now: float) -> float:
         """The size after the time since the last look."""

@@ -20,12 +20,15 @@ from typing import Final
 
 from deepseek_async.admission.concurrency.advice import Advice, Cause
 from deepseek_async.admission.concurrency.pace import Pace
+from deepseek_async.admission.concurrency.series import Series, Then
 from deepseek_async.admission.concurrency.surprise import Surprise
-from deepseek_async.admission.concurrency.trial import Manner, Trial, best
+from deepseek_async.admission.concurrency.trial import Manner, Trial
 from deepseek_async.admission.window import Attempt
 
-_FEW: Final = 16
-"""Attempts sent at a pace, below which it is not doubted."""
+_FEW: Final = 10
+"""Attempts sent at a pace, below which it is not doubted ..."""
+_BLOCK: Final = 24
+"""... and after which they are counted anew."""
 _FIRST_GAP: Final = 0.002
 _MOSTLY: Final = 0.75
 """A share turned away, from which one attempt at a time asks."""
@@ -38,11 +41,6 @@ _FASTER: Final = 0.5
 """What remains of the gap with each that is taken after that."""
 _SLOWER: Final = 0.9
 """Part of the rate taken that is tried."""
-_FALLEN: Final = 0.75
-"""A share that is below this part of what it was has fallen."""
-_MANY: Final = 0.3
-"""A share from which it is worth a second trial, slower still."""
-_MOST_TRIALS: Final = 6
 _ROUGHLY: Final = 0.2
 """How far a share is from what a few dozen outcomes say, at most."""
 _STRIKES: Final = 3
@@ -61,7 +59,6 @@ class Overload:
     """
 
     __slots__ = (
-        "_corrected",
         "_doubts",
         "_found",
         "_kept",
@@ -69,13 +66,14 @@ class Overload:
         "_pace",
         "_reacted",
         "_searching",
+        "_series",
         "_settling",
         "_strikes",
         "_surprise",
         "_trial",
-        "_trials",
         "_undecided",
         "_unlucky",
+        "_wasted",
         "active",
         "cause",
         "due",
@@ -97,12 +95,11 @@ class Overload:
         self._undecided: deque[tuple[int, int, float]] = deque()
         self._unlucky: dict[int, int] = {}
         self._trial: Trial | None = None
-        self._trials: list[Trial] = []
+        self._series = Series()
         self._loose = 0
-        self._corrected = False
         self._kept: Trial | None = None
         """What has come of the attempts at the pace that was chosen."""
-        self._strikes = self._doubts = 0
+        self._strikes = self._doubts = self._wasted = 0
 
     @property
     def troubled(self) -> bool:
@@ -165,11 +162,13 @@ class Overload:
         """
         surprise, number = self._surprise, attempt.number
         surprise.met(last, now - attempt.sent_at, beside)
+        if self.cause is Cause.STRAY and self._trial is None and not self._searching:
+            surprise.learn(number, decided)
         if self._undecided and number >= self._undecided[0][0]:
             self._unlucky[number] = beside
         advice = self.look(now)
         if advice is not Advice.NOTHING or self._trial is not None or self._settling:
-            surprise.refused += 1
+            surprise.more(number)
             return advice
         if self._searching:
             return self._in_search(number, last, now)
@@ -214,23 +213,20 @@ class Overload:
         surprise = self._surprise
         refused, began = surprise.refused, surprise.began
         taken, is_alarm = surprise.settled(self._reacted)
-        share = refused / max(1, refused + taken)
-        if is_alarm and self.cause is Cause.STRAY and not self._corrected and share <= self.floor + _ROUGHLY:
-            # A few dozen outcomes told the share, and only roughly.
-            self._corrected, is_alarm = True, False
-            surprise.floor = share
         if not is_alarm:
             self.active = self._pace is not None
             return Advice.NOTHING
-        self._trials.clear()
-        if refused >= _MOSTLY * (refused + taken):
+        self._series.begin()
+        if refused >= max(_MOSTLY, 1 - (1 - self.floor) / 4) * (refused + taken):
             self._search(now, max(now - self.patience - began, _FIRST_GAP) / max(1, taken))
             return Advice.LIFT
         return self._lift(now)
 
     def _known(self, number: int, beside: int | None, level: int, sent_at: float, now: float) -> None:
         pace, kept = self._pace, self._kept
-        if kept is not None and number > kept.first and kept.count(beside, level, sent_at) and not kept.good:
+        if kept is not None and number > kept.first:
+            kept.count(beside, level, sent_at)
+        if kept is not None and kept.outcomes >= _BLOCK and not kept.good:
             self._strikes = self._strikes + 1 if kept.share > self.floor + _ROUGHLY else 0
             self._kept = Trial(Manner.SLOWER, number, now, kept.gap)
         if pace is None or number <= self._reacted:
@@ -267,7 +263,7 @@ class Overload:
     def _try(self, manner: Manner, now: float, *, gap: float = 0.0) -> None:
         self._searching = False
         first = self._undecided[-1][0] if self._undecided else self._reacted
-        free = self._last(Manner.FREE)
+        free = self._series.last(Manner.FREE)
         before = free.share if free is not None and manner is not Manner.FREE else 0.0
         self._trial = Trial(manner, first, now, min(gap, _LONGEST_GAP), before)
         self._loose = 0
@@ -279,46 +275,13 @@ class Overload:
             self.due = now
 
     def _judge(self, trial: Trial, now: float) -> Advice:
-        self._trials.append(trial)
         self._trial = None
-        if trial.manner is Manner.SLOWER:
-            return self._judge_slower(trial, now)
-        if trial.manner is Manner.FEWER:
-            if trial.good or len(self._trials) >= _MOST_TRIALS:
-                return self._choose(now)
-            if trial.fewest < self.width:
-                return self._try_fewer(trial, now)
-            return self._choose(now) if self._last(Manner.FREE) else self._lift(now)
-        slower = self._last(Manner.SLOWER)
-        if slower is None:
-            return self._try_slower(trial, now)
-        if best((trial, slower)) is trial:
-            return self._choose(now)
-        return self._judge_slower(slower, now)
-
-    def _judge_slower(self, trial: Trial, now: float) -> Advice:
-        if trial.good and trial.paced:
-            if self._surprise.fewest > trial.most and self._last(Manner.FEWER) is None:
-                # Slower also means fewer at once, and none was turned away that had so few beside it.
-                trial.fewest = self._surprise.fewest
-                return self._try_fewer(trial, now)
-            return self._choose(now)
-        many = len(self._trials) >= _MOST_TRIALS
-        if not many and (not trial.paced or trial.taken < 2):
-            return self._try_slower(trial, now)
-        free = self._last(Manner.FREE)
-        if free is None:
-            return self._try_fewer(trial, now) if trial.crowded and not self._last(Manner.FEWER) else self._lift(now)
-        if best((trial, free)) is free:
-            return self._choose(now)
-        earlier = [each.share for each in self._trials if each.manner is Manner.SLOWER and each.paced][:-1]
-        falls = not earlier or trial.share < _FALLEN * earlier[-1]
-        return (
-            self._try_slower(trial, now) if not many and trial.share > _MANY and falls else self._try_fewer(trial, now)
-        )
-
-    def _last(self, manner: Manner) -> Trial | None:
-        return next((trial for trial in reversed(self._trials) if trial.manner is manner), None)
+        then, base = self._series.after(trial, self.width, self._surprise.fewest)
+        if then is Then.SLOWER:
+            return self._try_slower(base, now)
+        if then is Then.FEWER:
+            return self._try_fewer(base, now)
+        return self._lift(now) if then is Then.FREE else self._choose(now)
 
     def _lift(self, now: float) -> Advice:
         """As before the trouble, to compare with that."""
@@ -335,26 +298,21 @@ class Overload:
 
     def _try_fewer(self, trial: Trial, now: float) -> Advice:
         """Not so many at once as when some were turned away in ``trial``."""
-        if trial.fewest < 1:
-            return self._choose(now)
         self.width = trial.fewest
         self._try(Manner.FEWER, now)
         return Advice.NARROW
 
     def _choose(self, now: float) -> Advice:
-        trials = [trial for trial in map(self._last, Manner) if trial is not None]
-        chosen = best(trials)
-        floor = 0.0 if chosen.good else sum(t.turned_away for t in trials) / sum(t.outcomes for t in trials)
-        if chosen.manner is Manner.FREE:
-            self._to(Cause.STRAY)
-        elif chosen.manner is Manner.SLOWER:
-            floor = 0.0 if chosen.good else chosen.share
-            self._keep(Pace(chosen.gap, now, longest=_LONGEST_GAP), now)
+        chosen, floor, outcomes = self._series.best, self._series.floor, self._series.outcomes
+        last = self._undecided[-1][0] if self._undecided else self._reacted
+        if chosen.manner is Manner.SLOWER:
+            self._keep(Pace(chosen.gap, now, longest=_LONGEST_GAP, floor=floor), now)
+        elif chosen.manner is Manner.FEWER and chosen.good:
+            self._to(Cause.WIDTH)
         else:
-            # Where a share fails even so, a window that reacts to each of them would end at one.
-            self._to(Cause.WIDTH if chosen.good else Cause.STRAY)
-        self._surprise.floor = floor
-        self._corrected = False
+            # Where a share fails even with few at once, a window that reacts to each of them would end at one.
+            self._to(Cause.STRAY)
+        self._surprise.give(floor, outcomes, last)
         return Advice.NOTHING if self.cause is Cause.WIDTH else Advice.LIFT
 
     def _keep(self, pace: Pace, now: float) -> None:
@@ -366,34 +324,43 @@ class Overload:
     def _too_fast(self, pace: Pace, kept: Trial | None, number: int, last: int, now: float) -> Advice:
         if self._strikes >= _STRIKES and kept is not None:
             self._to(Cause.STRAY)
-            self._surprise.floor = self.failing
+            self._surprise.give(self.failing, kept.outcomes, last)
             return Advice.LIFT
-        if number <= self._reacted or kept is None or kept.turned_away < self.floor * kept.outcomes:
+        if number <= self._reacted or kept is None:
             return Advice.NOTHING
         self._reacted = last
+        self._wasted += 1
         pace.refused(now)
         self.due = pace.due
         slower = pace.gap > _DOUBTED * kept.gap and kept.outcomes >= _FEW
         if slower and kept.good:
             self._kept = Trial(Manner.SLOWER, last, now, pace.gap)
-        elif slower or (kept.crowded and kept.turned_away >= self._doubts):
-            # Slower and slower, and it does not end; or it is the number of attempts in flight that decides.
-            self._doubts = 2 * kept.turned_away
-            kept.gap = pace.gap
-            self._trials[:] = [kept]
-            return self._try_fewer(kept, now) if kept.crowded else self._judge_slower(kept, now)
+            return Advice.NOTHING
+        stuck = pace.gap >= pace.longest and kept.outcomes >= _FEW
+        if slower or ((stuck or kept.crowded) and self._wasted >= self._doubts):
+            return self._doubt(pace, kept, now)
         return Advice.NOTHING
+
+    def _doubt(self, pace: Pace, kept: Trial, now: float) -> Advice:
+        """Slower and slower, and it does not end; or it is the number of attempts in flight that decides."""
+        self._doubts = 2 * self._wasted
+        kept.gap = pace.gap
+        self._series.begin()
+        if kept.crowded:
+            self._series.begin(kept)
+            return self._try_fewer(kept, now)
+        return self._judge(kept, now)
 
     def _to(self, cause: Cause) -> None:
         if cause is not Cause.RATE:
-            self._doubts = 0
+            self._doubts = self._wasted = 0
         self.cause = cause
         self.active = cause is Cause.RATE
         self._pace = None
         self._kept = None
         self._searching = self._settling = False
         self._trial = None
-        self._trials.clear()
+        self._series.begin()
         self._loose = 0
         self.due = -math.inf
         self._undecided.clear()

@@ -20,9 +20,12 @@ _FASTER: Final = 0.97
 """What remains of the gap after a step, when it is not known where the limit is."""
 _CLOSE: Final = 1.03
 """A gap this near to one that was refused is kept ..."""
-_STEP: Final = (0.006, 0.05)
-"""What an attempt that is taken takes off the gap, and one that is refused adds, where a refusal costs nothing but
-itself: so one in nine is, and the limit is used however unevenly attempts arrive at it."""
+_STEP: Final = 0.05
+"""What an attempt that is refused adds to the gap, where a refusal costs nothing but itself."""
+_REFUSED: Final = 0.11
+"""One that is taken takes so much off that this share is refused, beyond the share that is whatever the pace: so the
+limit is used however unevenly attempts arrive at it."""
+_MOST_REFUSED: Final = 0.9
 _KEPT: Final = (40, 20.0)
 """... for so many attempts and seconds; then it is tried again whether the limit has moved."""
 _REST: Final = 3
@@ -35,6 +38,7 @@ class Pace:
     __slots__ = (
         "_again",
         "_costly",
+        "_faster",
         "_kept_until",
         "_refused_gap",
         "_rest",
@@ -45,11 +49,15 @@ class Pace:
         "longest",
     )
 
-    def __init__(self, gap: float, now: float, *, longest: float = math.inf, costly: bool = False) -> None:
+    def __init__(
+        self, gap: float, now: float, *, longest: float = math.inf, costly: bool = False, floor: float = 0.0
+    ) -> None:
         self.gap = min(gap, longest)
         """Seconds."""
         self.longest = longest
         self._costly = costly
+        share = min(_MOST_REFUSED, floor + _REFUSED)
+        self._faster = _STEP * share / (1 - share)
         self.due = now
         """When the next attempt may start."""
         self._refused_gap = 0.0
@@ -67,7 +75,7 @@ class Pace:
         """The server has taken one."""
         self._taken += 1
         if self._refused_gap and not self._costly:
-            self.gap *= 1 - _STEP[0]
+            self.gap *= 1 - self._faster
         elif self._rest > 0:
             self._rest -= 1
         elif self._refused_gap and self.gap <= _CLOSE * self._refused_gap:
@@ -88,7 +96,7 @@ class Pace:
             self.gap = max(self.gap * _SLOWER, (now - self._since) / self._taken)
             wait = _SOON
         else:
-            self.gap *= 1 + _STEP[1]
+            self.gap *= 1 + _STEP
             wait = _SOON
         self.gap = min(self.gap, self.longest)
         self.due = now + self.gap * wait

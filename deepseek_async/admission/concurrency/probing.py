@@ -240,8 +240,7 @@ class Probing:
         elif self._w >= growth.until:
             self._hold(self._w, now)
         elif not self._tested or self._braked(now):
-            growth.pause(now)
-            self._due = now + LONGEST_STEP
+            self._due = growth.pause(self._w, now)
         else:
             self._w = min(self._cap, growth.grown(self._w, now))
             self.size = max(self.size, int(self._w))

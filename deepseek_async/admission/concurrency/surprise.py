@@ -15,6 +15,10 @@ _SPREAD: Final = 25.0
 
 _MEMORY: Final = 50.0
 """Attempts over which the share that fails is averaged."""
+_KNOWN: Final = 400
+"""Attempts over which the given share is averaged, which a few dozen told at first ..."""
+_ROUGHLY: Final = 0.15
+"""... so roughly. If it becomes larger still, it is not given."""
 _DECIDED: Final = 3.0
 """An attempt is taken when nothing was heard of it for so many times as long as refusals take, ..."""
 _DECIDED_WITHIN: Final = (0.02, 1.0)
@@ -24,7 +28,22 @@ _DECIDED_WITHIN: Final = (0.02, 1.0)
 class Surprise:
     """A sum that grows with what is turned away and shrinks with what is taken, never below 0 (Page's CUSUM)."""
 
-    __slots__ = ("_first", "_latency", "_sent", "_sum", "_taken", "began", "failing", "fewest", "floor", "refused")
+    __slots__ = (
+        "_first",
+        "_from",
+        "_given",
+        "_latency",
+        "_learned",
+        "_sent",
+        "_sum",
+        "_taken",
+        "_turned_away",
+        "began",
+        "failing",
+        "fewest",
+        "floor",
+        "refused",
+    )
 
     def __init__(self, now: float) -> None:
         self.floor = 0.0
@@ -42,6 +61,8 @@ class Surprise:
         self._sent = 0
         self._sum = 0.0
         self._latency = 0.0
+        self._from = self._learned = 0
+        self._turned_away = self._given = 0.0
 
     @property
     def any(self) -> bool:
@@ -55,7 +76,24 @@ class Surprise:
 
     def taken(self, decided: int) -> int:
         """Attempts up to number ``decided`` that were taken since the trouble began."""
-        return max(self._taken, decided - self._first - self.refused)
+        return max(0, decided - self._first - self.refused)
+
+    def give(self, floor: float, outcomes: int, last: int) -> None:
+        """So large a share is given, as so many outcomes tell; those after number ``last`` tell more."""
+        self.floor, self._turned_away = floor, outcomes * floor
+        self._from, self._learned, self._given = last - outcomes, last, floor
+
+    def learn(self, number: int, decided: int) -> None:
+        """Attempt ``number`` was turned away as the given share is; those up to ``decided`` are known."""
+        if not self.floor or number <= self._learned:
+            return
+        self._turned_away += 1
+        decided = max(decided, number - 1)
+        outcomes = max(self._turned_away, decided - self._from)
+        self.floor = min(self._turned_away / outcomes, self._given + _ROUGHLY)
+        if outcomes > _KNOWN:
+            self._turned_away /= 2
+            self._from = int(decided - outcomes / 2)
 
     def met(self, last: int, latency: float, beside: int) -> None:
         """One was turned away ``latency`` seconds after it was sent; ``last`` is the number of the last one sent."""
@@ -65,16 +103,25 @@ class Surprise:
         self._sent = last
 
     def count(self, number: int, decided: int, now: float, *, beside: int, counts: bool) -> None:
-        """That was attempt ``number``; those up to ``decided`` were sent long enough ago to be known."""
-        taken = self.taken(decided)
+        """That was attempt ``number``; those up to ``decided`` were sent long enough ago to be known.
+
+        Refusals come in the order of the attempts, nearly: so those before it are taken, as far as is known.
+        """
+        taken = self.taken(max(decided, number - 1))
         self._sum = max(0.0, self._sum - self._beyond * (taken - self._taken))
         self._taken = taken
         if not self._sum:
             self.begin(now, max(decided, number - 1))
             self.fewest = beside
-        self.refused += 1
-        if counts:
+        if self.more(number) and counts:
             self._sum += 1 - self._beyond
+
+    def more(self, number: int) -> bool:
+        """Count one that was turned away, unless it was sent before the trouble began."""
+        if number <= self._first:
+            return False
+        self.refused += 1
+        return True
 
     def begin(self, now: float, first: int) -> None:
         """Count from here on, from the attempts after number ``first``."""

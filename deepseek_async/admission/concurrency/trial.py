@@ -18,16 +18,20 @@ _LONGEST: Final = 2.0
 """... or so many after so many seconds ..."""
 _HOPELESS: Final = 10
 """... or none is taken."""
-_FAR: Final = math.log(20)
+_FAR: Final = math.log(50)
 _MOST: Final = 0.9
 _PROOF: Final = 3
 _NEARLY: Final = 0.9
 _GOOD: Final = 0.08
 """A share below it needs no further trial."""
-_WASTE: Final = (0.10, 0.25)
-"""How much more than in the best trial may be turned away: between these ..."""
+_WASTE: Final = 0.10
+"""How much more than in the best trial may be turned away, or, because few attempts tell little, ..."""
 _CHANCE: Final = 2.0
-"""... so many standard deviations, because few attempts tell little."""
+"""... so many standard deviations."""
+_COSTLY: Final = 0.05
+"""Seconds between attempts from which a trial is not to be longer than needed ..."""
+_BAD: Final = 0.5
+"""... to tell whether so many are turned away, or hardly any."""
 
 
 class Manner(Enum):
@@ -76,7 +80,7 @@ class Trial(msgspec.Struct, gc=False):
 
     def _is_clear(self) -> bool:
         """Whether one of two guesses is far likelier: as many as before, or hardly any (Wald's sequential test)."""
-        same = min(self.before, _MOST)
+        same = min(self.before, _MOST) or (_BAD if self.gap >= _COSTLY else 0.0)
         if not same:
             return False
         less = min(_GOOD, same / 3)
@@ -124,4 +128,4 @@ def best(trials: Sequence[Trial]) -> Trial:
 def _allowed(trial: Trial, least: Trial) -> float:
     share = (trial.turned_away + least.turned_away) / (trial.outcomes + least.outcomes)
     variance = share * (1 - share) * (1 / trial.outcomes + 1 / least.outcomes)
-    return max(_WASTE[0], min(_WASTE[1], _CHANCE * math.sqrt(variance)))
+    return max(_WASTE, _CHANCE * math.sqrt(variance))

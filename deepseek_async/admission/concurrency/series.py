@@ -1,0 +1,122 @@
+"""The trials that look for one cause, which comes next, and which manner is kept. Pure."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+from deepseek_async.admission.concurrency.trial import Manner, Trial, best
+
+_FALLEN: Final = 0.75
+"""A share that is below this part of what it was has fallen."""
+_MANY: Final = 0.3
+"""A share from which it is worth a second trial, slower still."""
+_NEARLY_ALL: Final = 0.75
+"""A share above it is not given before all has been tried."""
+_MOST: Final = 6
+"""Trials of one series."""
+
+
+class Then(Enum):
+    """What is done after a trial."""
+
+    SLOWER = "slower"
+    FEWER = "fewer"
+    FREE = "free"
+    CHOOSE = "choose"
+
+
+class Series:
+    """Trials one after another."""
+
+    __slots__ = ("_trials",)
+
+    def __init__(self) -> None:
+        self._trials: list[Trial] = []
+
+    def begin(self, *known: Trial) -> None:
+        """Forget what was tried, but for these."""
+        self._trials[:] = known
+
+    def last(self, manner: Manner) -> Trial | None:
+        """The last trial of that manner."""
+        return next((trial for trial in reversed(self._trials) if trial.manner is manner), None)
+
+    @property
+    def best(self) -> Trial:
+        """The trial whose manner is kept."""
+        return best(self._lasts)
+
+    @property
+    def floor(self) -> float:
+        """The share that is turned away in the best manner, whatever the load."""
+        chosen = self.best
+        if chosen.good:
+            return 0.0
+        if chosen.manner is Manner.SLOWER:
+            return chosen.share
+        trials = self._lasts
+        return sum(trial.turned_away for trial in trials) / sum(trial.outcomes for trial in trials)
+
+    @property
+    def outcomes(self) -> int:
+        """Attempts that tell the floor."""
+        return sum(trial.outcomes for trial in self._lasts)
+
+    def after(self, trial: Trial, width: int, fewest: int) -> tuple[Then, Trial]:
+        """What is done after this trial, and what it starts from, with ``width`` attempts at once if they were fewer.
+
+        ``fewest`` were in flight when one was turned away before it, at least.
+        """
+        self._trials.append(trial)
+        if trial.manner is Manner.SLOWER:
+            return self._after_slower(trial, fewest)
+        if trial.manner is Manner.FEWER:
+            if trial.good or len(self._trials) >= _MOST:
+                return self._choose(trial)
+            if trial.fewest < width:
+                return self._fewer(trial)
+            return self._choose(trial)
+        slower = self.last(Manner.SLOWER)
+        if slower is None:
+            return Then.SLOWER, trial
+        if self.last(Manner.FEWER) is not None:
+            return Then.CHOOSE, trial
+        if best((trial, slower)) is trial:
+            return self._choose(slower) if min(trial.share, slower.share) <= _NEARLY_ALL else self._slower(slower)
+        return self._after_slower(slower, fewest)
+
+    def _after_slower(self, trial: Trial, fewest: int) -> tuple[Then, Trial]:
+        tried_fewer = self.last(Manner.FEWER) is not None
+        if trial.good and trial.paced:
+            if fewest > trial.most and not tried_fewer:
+                # Slower also means fewer at once, and none was turned away that had so few beside it.
+                trial.fewest = fewest
+                return self._fewer(trial)
+            return Then.CHOOSE, trial
+        many = len(self._trials) >= _MOST
+        if not many and (not trial.paced or trial.taken < 2):
+            return Then.SLOWER, trial
+        free = self.last(Manner.FREE)
+        if free is None:
+            return self._fewer(trial) if trial.crowded and not tried_fewer else (Then.FREE, trial)
+        if best((trial, free)) is free:
+            return self._choose(trial) if min(trial.share, free.share) <= _NEARLY_ALL else self._slower(trial)
+        earlier = [each.share for each in self._trials if each.manner is Manner.SLOWER and each.paced][:-1]
+        falls = not earlier or trial.share < _FALLEN * earlier[-1]
+        return (Then.SLOWER, trial) if not many and trial.share > _MANY and falls else self._fewer(trial)
+
+    def _slower(self, trial: Trial) -> tuple[Then, Trial]:
+        return (Then.SLOWER if len(self._trials) < _MOST else Then.CHOOSE), trial
+
+    def _fewer(self, trial: Trial) -> tuple[Then, Trial]:
+        return (Then.FEWER, trial) if trial.fewest >= 1 else self._choose(trial)
+
+    def _choose(self, trial: Trial) -> tuple[Then, Trial]:
+        """Nothing that turns away many is kept without a look at how it goes without it."""
+        known = self.best.good or self.last(Manner.FREE) is not None
+        return Then.CHOOSE if known else Then.FREE, trial
+
+    @property
+    def _lasts(self) -> list[Trial]:
+        return [trial for trial in map(self.last, Manner) if trial is not None]
