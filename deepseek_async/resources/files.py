@@ -99,35 +99,38 @@ class Files(Rawable):
         form = await asyncio.to_thread(
             Form(upload.fields, upload.name, upload.content, content_type, progress).marked,
         )
-        timeouts = _patient(chosen_timeouts(timeout, route.connection.timeouts), upload, given=timeout)
-        loop = asyncio.get_running_loop()
-        until = None if timeouts.total is None else loop.time() + timeouts.total
-        behind = LeftBehind(route, chosen_timeouts(timeout, route.connection.timeouts), until)
+        return await self._sent_once(upload, form, progress, timeout)
+
+    async def _sent_once(
+        self, upload: Upload, form: Form, progress: Progress, timeout: float | Timeouts | None
+    ) -> FileObject:
+        """What ``form`` has become; it is sent again only where the service certainly has nothing of it."""
+        usual = chosen_timeouts(timeout, self._route.connection.timeouts)
+        timeouts = _patient(usual, upload, given=timeout)
+        until = None if usual.total is None else asyncio.get_running_loop().time() + usual.total
+        behind = LeftBehind(self._route, usual, until)
         lost: tuple[BilledAttempt, ...] = ()
-        pauses = list(LOOKS[: route.connection.retry.max_attempts])
+        pauses = list(LOOKS[: self._route.connection.retry.max_attempts])
         while True:
             call = self._sending(upload, form, timeouts, until)
             try:
-                made = await route.answer(call, partial(_decode_upload, upload.fees), _fault_of)
+                made = await self._route.answer(call, partial(_decode_upload, upload.fees), _fault_of)
                 return self._handed_out(made, call, lost)
             except APIError as error:
                 error.billed_attempts = lost = (*lost, *error.billed_attempts)
                 if not may_be_done(error, whole=progress.whole):
                     raise
                 failure = error
-            failure.may_exist = True
             pause = max(pauses.pop(0), min(failure.retry_after or 0.0, LONGEST_WAIT))
             silent = upload.parsed and not answered_itself(failure)
-            looks = _looks(failure, upload) if silent else (pause,)
             try:
-                found = await behind.find(call.request.form or form, looks)
+                found = await behind.find(call.request.form or form, _looks(failure, upload, pause, silent=silent))
             except APIError:
-                raise failure from None
+                raise _unknown(failure) from None
             if found is not None:
                 return self._handed_out(found, call, lost)
             if silent and (isinstance(failure, APITimeoutError) or not behind.looked_enough):
-                raise failure
-            failure.may_exist = False
+                raise _unknown(failure)
             if not pauses or not behind.has_time:
                 raise failure
             pauses = pauses[:1] if silent else pauses
@@ -225,13 +228,24 @@ def _patient(usual: Timeouts, upload: Upload, *, given: float | Timeouts | None)
     )
 
 
-def _looks(failure: APIError, upload: Upload) -> Sequence[float]:
-    """Pauses before the looks for a document of which the service has said nothing.
+def _looks(failure: APIError, upload: Upload, pause: float, *, silent: bool) -> Sequence[float]:
+    """Pauses before the looks for an upload; ``silent``: the service has not said that it is done with it.
 
     What is not there for as long as parsing may take was never parsed. Where our own time ran out, the service was
     still at it then.
     """
-    return LOOKS if isinstance(failure, APITimeoutError) else looks_until(upload.deadline)
+    if silent:
+        return LOOKS if isinstance(failure, APITimeoutError) else looks_until(upload.deadline)
+    return (pause, *LOOKS[1:3]) if upload.parsed else (pause,)
+
+
+def _unknown(failure: APIError) -> APIError:
+    """``failure`` of an upload of which nobody could find out whether it was stored."""
+    failure.may_exist = True
+    failure.add_note(
+        "The file may have been stored all the same: look for it with files.list(order='desc') before you send it anew",
+    )
+    return failure
 
 
 def _decode_upload(fees: Mapping[str, int] | None, body: bytes) -> FileObject:

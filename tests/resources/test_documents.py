@@ -26,6 +26,7 @@ from deepseek_async import (
     APITimeoutError,
     AsyncDeepSeek,
     BadRequestError,
+    ConfigurationError,
     Endpoint,
     InvalidRequestError,
     Timeouts,
@@ -127,9 +128,9 @@ async def test_an_older_file_of_the_same_name_and_size_is_not_taken_for_a_lost_o
     older = {"id": "file-1", "bytes": len(pdf(3)), "created_at": LONG_AGO, "filename": "a.pdf", "purpose": TEXT}
     page = {"data": [older] * 100, "has_more": True}
     failed = as_json({"error": {"message": "no"}}, 500)
-    server = await serve(failed, as_json(page), as_json({"id": "file-2"}))
+    server = await serve(failed, *[as_json(page)] * 3, as_json({"id": "file-2"}))
     assert (await upload(connect(server, retry=AT_ONCE))).id == "file-2"
-    assert [request.method for request in server.requests] == ["POST", "GET", "POST"]
+    assert [request.method for request in server.requests] == ["POST", "GET", "GET", "GET", "POST"]
 
 
 async def test_a_document_is_waited_for_as_long_as_ten_minutes_and_no_longer(simulate: Simulate, connect: Connect):
@@ -214,7 +215,7 @@ async def test_a_document_that_never_arrived_as_a_whole_costs_nothing(simulate: 
 
 async def test_attempts_that_failed_are_counted_with_the_one_that_did_not(serve: Serve, connect: Connect):
     failed = as_json({"error": {"message": "no"}}, 500)
-    server = await serve(failed, as_json({"data": []}), as_json({"id": "file-2"}))
+    server = await serve(failed, *[as_json({"data": []})] * 3, as_json({"id": "file-2"}))
     budget = Budget(1.0, path=":memory:")
     made = await upload(connect(server, retry=AT_ONCE, budget=budget, currency_rates=RATE))
     assert [(fee.kind, fee.count) for fee in made.fees] == [("page", 6)]
@@ -484,10 +485,15 @@ async def test_what_takes_long_of_a_large_file_is_done_off_the_event_loop(
     assert threading.get_ident() not in threads
 
 
-async def test_only_documents_cost_anything(simulate: Simulate, connect: Connect):
+async def test_only_documents_cost_anything_and_their_fee_in_yuan_is_held_by_a_rate_only(
+    simulate: Simulate, connect: Connect
+):
     server = await simulate()
     budget = Budget(1.0, path=":memory:")
     client = connect(server.base_url, budget=budget)
+    with pytest.raises(ConfigurationError, match=r"page.*currency_rates"):
+        await upload(client)
+    assert not server.requests
     made = await client.files.create(file=("a.png", PNG), purpose="user_data")
     assert ((await client.files.retrieve(made.id)).fees, made.fees, budget.remaining) == ((), (), 1.0)
 
