@@ -43,7 +43,7 @@ class RandomCalls:
         models = [self._plain, self._stream, self._response, self._response_stream, self._text, self._tools]
         models += [self._object, self._message, self._message_stream]
         pieces = [self._search, self._fetch, self._ocr, self._speech, self._spoken_pieces, self._transcribe]
-        ways = [*models * 3, *pieces, self._upload]
+        ways = [*models * 3, *pieces, self._upload, self._document]
         return self._chance.choice([*ways, self._bulk] if self._bulk_too else ways)
 
     def _question(self) -> str:
@@ -160,6 +160,14 @@ class RandomCalls:
 
     async def _upload(self, client: AsyncDeepSeek) -> None:
         await client.files.create(file=("a.png", b"\x89PNG\r\n\x1a\n" + bytes(100)), purpose="user_data")
+
+    async def _document(self, client: AsyncDeepSeek) -> None:
+        pages = self._chance.randrange(1, 9)
+        document = (f"{self._chance.random()}.txt", b"\x0c".join([b"a page"] * pages))
+        # What is lost is looked for as long as it may be parsed.
+        until = 1.5 if self._leaving else None
+        made = await client.files.create(file=document, purpose="text_recognition", pages=pages, timeout=until)
+        self._compare(made, "page", pages)
 
     async def _read(self, stream: Any) -> None:
         events = self._chance.choice((self._chance.randrange(30), WHOLE)) if self._leaving else WHOLE

@@ -65,6 +65,9 @@ class Reconciliation:
         self._budget_too = budget
         self._calm = calm
         self._web: dict[str, Any] = {"web_shape": shape, "count_server_tools": counted}
+        self._blind = shape == "links" and not counted
+        """Whether nothing shows a search of an answer that lost its links; the sums are held against the bill all the
+        same, because whatever has links is counted at most."""
         self._calls = RandomCalls(self._chance, bulk=bulk, leaving=not calm)
         self.ended: list[CallEnded] = []
         self.differences: list[str] = []
@@ -132,7 +135,7 @@ class Reconciliation:
         known = self._known()
         for name, usage in known.items():
             self._compare_usage(name, usage, bills.get(name))
-        exactly = [ended for ended in self.ended if self._all_known(ended, bills)]
+        exactly = [] if self._blind else [ended for ended in self.ended if self._all_known(ended, bills)]
         for ended in exactly:
             self._compare_cost(ended, sum(bills[name].dollars for name in _names(ended)))
         self.differences += self._calls.differences
@@ -196,7 +199,8 @@ class Reconciliation:
 
     def _compare_usage(self, name: str, usage: Any, bill: Any) -> None:
         counted = (usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens, usage.fees or {})
-        billed = bill and (bill.prompt_tokens, bill.cache_hit_tokens, bill.completion_tokens, bill.fees)
+        fees = {} if bill is None or (self._blind and not usage.fees) else bill.fees
+        billed = bill and (bill.prompt_tokens, bill.cache_hit_tokens, bill.completion_tokens, fees)
         if counted != billed:
             self.differences.append(f"{name}: counted {counted}, billed {billed}")
 
