@@ -19,6 +19,8 @@ WEATHER: Any = {
     "description": "The weather of a city",
     "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
+SERVED: Any = [{"type": kind, "name": kind} for kind in ("deepseek_web_search", "deepseek_read_url")]
+STEPS = ["server_tool_use", "web_search_tool_result"]
 
 
 @pytest.fixture
@@ -131,3 +133,77 @@ async def test_it_passes_over_what_it_does_not_know():
     ):
         done = await client.messages.create(model=MODEL, messages=HELLO, max_tokens=1000)
     assert [block.type for block in done.content] == ["thinking", "weather_report", "text"]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_searches_of_the_service_are_its_own_blocks_and_go_back_unchanged(
+    anthropic: AsyncAnthropic, simulator: Simulator, streamed: bool
+):
+    turns: list[Any] = [{"role": "user", "content": "What is up?"}]
+    asked: dict[str, Any] = {"model": MODEL, "max_tokens": 1000, "tools": SERVED}
+    if streamed:
+        async with anthropic.messages.stream(messages=turns, **asked) as stream:
+            done = await stream.get_final_message()
+    else:
+        done = await anthropic.messages.create(messages=turns, **asked)
+    assert [block.type for block in done.content] == ["thinking", *STEPS * 3, "text"]
+    search, found = done.content[1:3]
+    assert search.input == {"query": "What is up?"}
+    assert found.tool_use_id == search.id
+    assert found.content[0].url.startswith("https://example.org/")
+    assert done.content[-1].citations[0].cited_text.startswith("Result 0")
+    assert done.usage.server_tool_use is not None
+    counted = done.usage.server_tool_use
+    (bill,) = simulator.ledger
+    assert {"search": counted.web_search_requests, "fetch": counted.web_fetch_requests} == bill.fees
+    turns += [{"role": "assistant", "content": done.content}, {"role": "user", "content": "And offline?"}]
+    again = await anthropic.messages.create(messages=turns, **asked)
+    assert again.stop_reason == "end_turn"
+    sent = simulator.requests[-1].body["messages"][1]["content"]
+    assert [block["type"] for block in sent] == [block.type for block in done.content]
+
+
+async def test_a_late_refusal_and_a_title_reach_it(anthropic: AsyncAnthropic):
+    off: Any = {"type": "disabled"}
+    asked: dict[str, Any] = {"model": MODEL, "max_tokens": 1000, "thinking": off}
+    more = {"safety_check": {"level": "high"}, "title": {"enabled": True}}
+    async with anthropic.messages.stream(
+        messages=[{"role": "user", "content": "unsafe output"}], extra_body=more, **asked
+    ) as stream:
+        refused = await stream.get_final_message()
+    assert refused.stop_reason == "refusal"
+    assert refused.content[0].text.startswith("Answer to: unsafe output")
+    titled = await anthropic.messages.create(messages=HELLO, extra_body=more, **asked)
+    assert titled.title == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [
+        (FaultKind.BAD_REQUEST, "BadRequestError"),
+        (FaultKind.WRONG_KEY, "AuthenticationError"),
+        (FaultKind.INSUFFICIENT_BALANCE, "APIStatusError"),
+        (FaultKind.NOT_FOUND, "NotFoundError"),
+        (FaultKind.UNPROCESSABLE, "UnprocessableEntityError"),
+        (FaultKind.RATE_LIMIT, "RateLimitError"),
+        (FaultKind.SERVER_ERROR, "InternalServerError"),
+        (FaultKind.RESET_BEFORE_HEADERS, "APIConnectionError"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_errors_become_its_own_classes(
+    simulator: Simulator, anthropic: AsyncAnthropic, fault: FaultKind, name: str, stream: bool
+):
+    from anthropic import APIError
+
+    simulator.script(Fault(fault))
+    with pytest.raises(APIError) as caught:
+        await anthropic.messages.create(model=MODEL, messages=HELLO, max_tokens=10, stream=stream)
+    assert name in [kind.__name__ for kind in type(caught.value).__mro__[:2]]
+
+
+async def test_a_model_without_the_tools_refuses_them(anthropic: AsyncAnthropic):
+    from anthropic import BadRequestError
+
+    with pytest.raises(BadRequestError, match="not supported by deepseek-v4-pro"):
+        await anthropic.messages.create(model="deepseek-v4-pro", messages=HELLO, max_tokens=10, tools=SERVED)

@@ -23,6 +23,8 @@ WEATHER: Any = {
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     },
 }
+SERVED: Any = [{"type": "deepseek_web_search"}, {"type": "deepseek_read_url"}]
+HIGH = {"safety_check": {"level": "high"}, "title": {"enabled": True}}
 
 
 @pytest.fixture
@@ -245,3 +247,76 @@ async def test_a_refused_request_says_why(openai: AsyncOpenAI):
 
     with pytest.raises(BadRequestError, match="valid range of temperature"):
         await openai.chat.completions.create(model=MODEL, messages=HELLO, temperature=3)
+
+
+async def test_a_response_parses_into_a_class_and_chat_has_no_schema(openai: AsyncOpenAI):
+    from openai import BadRequestError
+    from pydantic import BaseModel
+
+    class Review(BaseModel):
+        stars: int
+        words: list[str]
+
+    done = await openai.responses.parse(model=MODEL, input="Review it", text_format=Review)
+    assert isinstance(done.output_parsed, Review)
+    with pytest.raises(BadRequestError, match="response_format type is unavailable"):
+        await openai.chat.completions.parse(model=MODEL, messages=HELLO, response_format=Review)
+
+
+async def test_searches_of_the_service_are_its_own_items_of_a_response_and_go_back(
+    openai: AsyncOpenAI, simulator: Simulator
+):
+    plain = await openai.responses.create(model=MODEL, input="What is up?", tools=SERVED, extra_body=HIGH)
+    async with openai.responses.stream(model=MODEL, input="What is up?", tools=SERVED) as stream:
+        kinds = [event.type async for event in stream]
+        streamed = await stream.get_final_response()
+    for done in (plain, streamed):
+        assert [item.type for item in done.output] == ["reasoning", *["web_search_call"] * 3, "message"]
+        assert done.usage.server_tool_use == {"web_search_requests": 2, "web_fetch_requests": 1}
+    assert plain.title == "What is up?"
+    assert "response.web_search_call.searching" in kinds
+    turns = [{"role": "user", "content": "What?"}, *plain.output, {"role": "user", "content": "And offline?"}]
+    await openai.responses.create(model=MODEL, input=turns, tools=SERVED)
+    sent = simulator.requests[-1].body["input"][1:-1]
+    assert [item["type"] for item in sent] == [item.type for item in plain.output]
+
+
+async def test_searches_of_the_service_are_extra_fields_of_a_chat(openai: AsyncOpenAI, simulator: Simulator):
+    asked: dict[str, Any] = {"model": MODEL, "messages": HELLO, "tools": SERVED, "extra_body": HIGH}
+    plain = await openai.chat.completions.create(**asked)
+    message = plain.choices[0].message
+    assert message.annotations[0].url_citation.url.startswith("https://example.org/")
+    assert message.title == "Hello"
+    assert message.server_tools[0]["name"] == "deepseek_web_search"
+    stream = await openai.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True})
+    chunks = [chunk async for chunk in stream]
+    assert chunks[-1].choices[0].delta.title == "Hello"
+    assert chunks[-1].usage.server_tool_use == plain.usage.server_tool_use
+    turns = [*HELLO, message, *HELLO]
+    await openai.chat.completions.create(model=MODEL, messages=turns)
+    assert simulator.requests[-1].body["messages"][1]["server_tools"] == message.server_tools
+
+
+async def test_a_late_refusal_reaches_it(openai: AsyncOpenAI):
+    question: list[Any] = [{"role": "user", "content": "unsafe output"}]
+    done = await openai.chat.completions.create(model=MODEL, messages=question, extra_body=HIGH)
+    assert done.choices[0].finish_reason == "content_filter"
+    stream = await openai.chat.completions.create(model=MODEL, messages=question, extra_body=HIGH, stream=True)
+    chunks = [chunk async for chunk in stream]
+    assert chunks[-1].choices[0].finish_reason == "content_filter"
+    response = await openai.responses.create(model=MODEL, input="unsafe output", extra_body=HIGH)
+    assert response.incomplete_details.reason == "content_filter"
+
+
+@pytest.mark.parametrize(
+    ("fault", "name"), [(FaultKind.RATE_LIMIT, "RateLimitError"), (FaultKind.SERVER_ERROR, "InternalServerError")]
+)
+async def test_errors_of_a_response_become_its_own_classes(
+    simulator: Simulator, openai: AsyncOpenAI, fault: FaultKind, name: str
+):
+    from openai import APIError
+
+    simulator.script(Fault(fault))
+    with pytest.raises(APIError) as caught:
+        await openai.responses.create(model=MODEL, input="Hello")
+    assert type(caught.value).__name__ == name
