@@ -58,6 +58,11 @@ class Form(msgspec.Struct, frozen=True, gc=False):
             return b"".join((*pieces, self.content, tail))
         return UploadBody(b"".join(pieces), self.content, tail, self.progress or Progress())
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the server may call the file: its name, what was written for it, or its name without folders."""
+        return self.filename, _escaped(self.filename), self.filename.rpartition("/")[2]
+
     def about(self) -> bytes:
         """What is said of the file, as JSON."""
         return write({**self.fields, "filename": self.filename})

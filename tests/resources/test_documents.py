@@ -112,6 +112,17 @@ async def test_uploads_that_lose_their_answers_side_by_side_get_a_file_each(simu
     assert (posts(server), server.ledger.fees) == (8, {"page": 24})
 
 
+@pytest.mark.parametrize(
+    "name", ["Grüße 世界.pdf", 'a "b".pdf', "two\nlines.pdf", "100%22.pdf", "dir/a.pdf", "a;b=c.pdf"]
+)
+async def test_a_lost_file_is_found_by_whatever_name_it_has(simulate: Simulate, connect: Connect, name: str):
+    server = await simulate()
+    server.script(Fault("cut_after_parsing"))
+    made = await connect(server.base_url).files.create(file=(name, pdf(3)), purpose=TEXT)
+    assert [record.method for record in server.requests] == ["POST", "GET"]
+    assert made.bytes == len(pdf(3))
+
+
 async def test_the_newest_files_are_looked_through_to_the_time_of_the_upload(simulate: Simulate, connect: Connect):
     server = await simulate(parse_seconds=PARSING)
     client = connect(server.base_url, retry=AT_ONCE)
