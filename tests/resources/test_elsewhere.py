@@ -130,7 +130,7 @@ async def test_a_file_may_be_bytes_or_open_or_have_a_name_of_its_own(client: Asy
     path.write_bytes(b"abc")
     with path.open("rb") as opened:
         names = [
-            (await client.files.create(file=file, purpose="p")).filename
+            (await client.files.create(file=file, purpose="fine-tune")).filename
             for file in (b"abc", opened, ("b.txt", b"abc"), ("c.txt", io.BytesIO(b"abc")), str(path))
         ]
     assert names == ["upload", "a.txt", "b.txt", "c.txt", "a.txt"]
@@ -138,17 +138,17 @@ async def test_a_file_may_be_bytes_or_open_or_have_a_name_of_its_own(client: Asy
 
 async def test_a_file_that_cannot_go_up_is_refused(client: AsyncDeepSeek, tmp_path: Path):
     with pytest.raises(InvalidRequestError, match="cannot be read"):
-        await client.files.create(file=tmp_path / "none", purpose="p")
+        await client.files.create(file=tmp_path / "none", purpose="fine-tune")
     with pytest.raises(InvalidRequestError, match="binary mode"):
-        await client.files.create(file=io.StringIO("x"), purpose="p")  # type: ignore[arg-type]
+        await client.files.create(file=io.StringIO("x"), purpose="fine-tune")  # type: ignore[arg-type]
     with pytest.raises(InvalidRequestError, match="67,108,864"):
-        await client.files.create(file=bytes(64 * 1024 * 1024 + 1), purpose="p")
+        await client.files.create(file=b"\x89PNG\r\n" + bytes(64 * 1024 * 1024), purpose="user_data")
     with pytest.raises(InvalidRequestError, match="file_id"):
         await client.files.delete("")
 
 
 async def test_a_large_file_arrives_whole(client: AsyncDeepSeek):
-    made = await client.files.create(file=bytes(range(256)) * 10_000, purpose="p")
+    made = await client.files.create(file=bytes(range(256)) * 10_000, purpose="fine-tune")
     assert made.bytes == 2_560_000
 
 
