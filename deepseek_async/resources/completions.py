@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, overload
 
+from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.stream import CompletionStream
 from deepseek_async.codec.body import ChoicesDecoder
 from deepseek_async.codec.text import TextReader, fault_of_text
-from deepseek_async.errors import APIError, InvalidRequestError
+from deepseek_async.errors import APIError
 from deepseek_async.resources.connection import Connection
+from deepseek_async.resources.parameters import check_completion
 from deepseek_async.resources.raw import RawGenerating
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
@@ -125,10 +128,6 @@ class TextCompletions:
 
         Raises InvalidRequestError before anything is sent, and APIError's children for what fails later.
         """
-        if not model or not isinstance(model, str):
-            raise InvalidRequestError(f"model must be a model's name, for example 'deepseek-v4-pro', not {model!r}")
-        if not isinstance(prompt, str):
-            raise InvalidRequestError(f"prompt must be a text, not a {type(prompt).__name__}; one call answers one")
         body = given(
             model=model,
             prompt=prompt,
@@ -145,13 +144,32 @@ class TextCompletions:
             stream_options=stream_options,
             **extra,
         )
+        check_completion(body)
         body.update(further(extra_body))
-        route = self._route
-        path = "/completions" if route.elsewhere else "/beta/completions"
-        call = route.call(TEXT_COMPLETION, "POST", path, body, headers=extra_headers, timeout=timeout)
+        call = self.call(body, headers=extra_headers, timeout=timeout)
         if stream:
             return await call.stream(CompletionStream)
-        return await route.answer(call, _decode, _fault_of)
+        return await self.complete(call)
+
+    def call(
+        self,
+        body: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        bulk: bool = False,
+    ) -> Call:
+        """A call that has not begun, for a body in the API's form; nobody waits for a ``bulk`` one."""
+        route = self._route
+        path = "/completions" if route.elsewhere else "/beta/completions"
+        return route.call(
+            *(TEXT_COMPLETION, "POST", path, body), headers=headers, timeout=timeout, retry=retry, bulk=bulk
+        )
+
+    def complete(self, call: Call) -> Coroutine[Any, Any, Completion]:
+        """The answer of a call that does not stream; await it."""
+        return self._route.answer(call, _decode, _fault_of)
 
     @asynccontextmanager
     async def stream(self, **parameters: Any) -> AsyncIterator[CompletionStream]:

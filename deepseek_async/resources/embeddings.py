@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final, Literal
 
+from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.body import MembersDecoder
 from deepseek_async.codec.verdict import error_in
-from deepseek_async.errors import APIError, APIResponseValidationError, InvalidRequestError
+from deepseek_async.errors import APIError, APIResponseValidationError
 from deepseek_async.quotation import quote
 from deepseek_async.resources.connection import Connection
+from deepseek_async.resources.parameters import check_embedding
 from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
@@ -50,8 +53,6 @@ class Embeddings(Rawable):
 
         Raises NotFoundError, naming the setting that helps, where the server has no embeddings.
         """
-        if isinstance(input, Mapping) or not input:
-            raise InvalidRequestError("input must be a text or a list of at least one text, and is empty")
         body = given(
             model=model,
             input=input,
@@ -59,13 +60,34 @@ class Embeddings(Rawable):
             encoding_format=encoding_format,
             user=user,
         )
+        check_embedding(body)
         body.update(further(extra_body))
+        return await self.complete(self.call(body, headers=extra_headers, timeout=timeout))
+
+    def call(
+        self,
+        body: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        bulk: bool = False,
+    ) -> Call:
+        """A call that has not begun, for a body in the API's form.
+
+        Nobody waits for a ``bulk`` one, and of those there are many: raises InvalidRequestError for one that would go
+        to DeepSeek, which has no embeddings.
+        """
         route = self._route
-        return await route.answer(
-            route.call(EMBEDDINGS, "POST", "/embeddings", body, headers=extra_headers, timeout=timeout),
-            _decode,
-            _fault_of,
+        if bulk:
+            route.check_served()
+        return route.call(
+            *(EMBEDDINGS, "POST", "/embeddings", body), headers=headers, timeout=timeout, retry=retry, bulk=bulk
         )
+
+    def complete(self, call: Call) -> Coroutine[Any, Any, CreateEmbeddingResponse]:
+        """The answer of a call; await it."""
+        return self._route.answer(call, _decode, _fault_of)
 
 
 def _fault_of(answer: CreateEmbeddingResponse, headers: Mapping[str, str]) -> APIError | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, overload
 
+from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.stream import MessageStream
 from deepseek_async.codec.messages import decode_message, fault_of_message
 from deepseek_async.codec.request import MESSAGES, MESSAGES_ELSEWHERE
@@ -15,7 +17,8 @@ from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.lint import LintMode
 from deepseek_async.lint.linter import known
 from deepseek_async.resources.connection import Connection, chosen_timeouts
-from deepseek_async.resources.extensions import SafetyCheck, check_extensions, patient
+from deepseek_async.resources.extensions import SafetyCheck, patient
+from deepseek_async.resources.parameters import check_message
 from deepseek_async.resources.raw import RawGenerating
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
@@ -161,12 +164,6 @@ class Messages:
         asked again.
         Raises InvalidRequestError before anything is sent, and APIError's children for what fails later.
         """
-        if not model or not isinstance(model, str):
-            raise InvalidRequestError(f"model must be a model's name, for example 'deepseek-flash', not {model!r}")
-        if isinstance(messages, str | Mapping | Message) or not messages:
-            raise InvalidRequestError(
-                "messages must be a list of at least one message, for example [{'role': 'user', 'content': 'Hi'}]",
-            )
         if raise_on_refusal and stream:
             raise InvalidRequestError("raise_on_refusal is for whole answers; a stream says it by stream.refused")
         body = given(
@@ -187,15 +184,37 @@ class Messages:
             title=title,
             **extra,
         )
-        check_extensions(body)
+        check_message(body)
         meant = further(extra_body)
         body.update(meant)
+        call = self.call(body, betas=betas, headers=extra_headers, timeout=timeout, lint=lint, deliberate=meant)
+        if stream:
+            return await call.stream(MessageStream)
+        return await self.complete(call, raise_on_refusal=raise_on_refusal)
+
+    def call(
+        self,
+        body: Mapping[str, Any],
+        *,
+        betas: Sequence[str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        lint: LintMode | None = None,
+        deliberate: Mapping[str, Any] | None = None,
+        bulk: bool = False,
+    ) -> Call:
+        """A call that has not begun, for a body in the API's form; nobody waits for a ``bulk`` one.
+
+        ``deliberate`` holds fields that are meant although the API does not describe them.
+        """
         route = self._route
         if not route.elsewhere:
             linter = route.connection.lint
-            body = dict(linter.checked_message(body, linter.mode if lint is None else known(lint), meant))
-        headers = dict(extra_headers or ())
-        if named := dict.fromkeys((*(betas or ()), *_betas_in(messages))):
+            mode = linter.mode if lint is None else known(lint)
+            body = linter.checked_message(body, mode, deliberate or {})
+        headers = dict(headers or ())
+        if named := dict.fromkeys((*(betas or ()), *_betas_in(body["messages"]))):
             said = [value for name, value in headers.items() if name.lower() == "anthropic-beta"]
             headers = {name: value for name, value in headers.items() if name.lower() != "anthropic-beta"}
             headers["anthropic-beta"] = ",".join(dict.fromkeys((*said, *named)))
@@ -204,10 +223,13 @@ class Messages:
         else:
             path = MESSAGES
         timeouts = patient(chosen_timeouts(timeout, route.connection.timeouts), body)
-        call = route.call(CHAT, "POST", path, body, headers=headers or None, timeout=timeouts)
-        if stream:
-            return await call.stream(MessageStream)
-        return await route.answer(call, decode_message, _fault_or_refusal_of if raise_on_refusal else _fault_of)
+        return route.call(
+            *(CHAT, "POST", path, body), headers=headers or None, timeout=timeouts, retry=retry, bulk=bulk
+        )
+
+    def complete(self, call: Call, *, raise_on_refusal: bool = False) -> Coroutine[Any, Any, Message]:
+        """The answer of a call that does not stream; await it."""
+        return self._route.answer(call, decode_message, _fault_or_refusal_of if raise_on_refusal else _fault_of)
 
     @asynccontextmanager
     async def stream(self, **parameters: Any) -> AsyncIterator[MessageStream]:

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from deepseek_async.codec.request import BETA_CHAT, CHAT
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.resources.extensions import check_extensions
+from deepseek_async.types import Message
 
 Thinking = bool | Literal["enabled", "disabled"] | Mapping[str, Any]
 """The switch for reasoning; True and "enabled" stand for ``{"type": "enabled"}``."""
@@ -26,8 +27,7 @@ def chat_parameters(
     ``max_completion_tokens`` becomes ``max_tokens``, because DeepSeek ignores it and a cap that is silently
     dropped costs money. Raises InvalidRequestError for an empty model or an empty list of messages.
     """
-    if not model or not isinstance(model, str):
-        raise InvalidRequestError(f"model must be a model's name, for example 'deepseek-flash', not {model!r}")
+    check_model(model)
     if isinstance(messages, str | Mapping) or not messages:
         raise InvalidRequestError(
             "messages must be a list of at least one message, "
@@ -41,6 +41,45 @@ def chat_parameters(
         _keep_one_switch(body)
     check_extensions(body)
     return body
+
+
+def check_model(model: Any, example: str = "deepseek-flash") -> None:
+    """Raise InvalidRequestError for what is no name of a model."""
+    if not model or not isinstance(model, str):
+        raise InvalidRequestError(f"model must be a model's name, for example {example!r}, not {model!r}")
+
+
+def check_completion(body: Mapping[str, Any]) -> None:
+    """Raise InvalidRequestError for a request that continues no prompt."""
+    check_model(body.get("model"), "deepseek-v4-pro")
+    prompt = body.get("prompt")
+    if not isinstance(prompt, str):
+        raise InvalidRequestError(f"prompt must be a text, not a {type(prompt).__name__}; one call answers one")
+
+
+def check_response(body: dict[str, Any]) -> None:
+    """Bring extensions to the API's form. Raises InvalidRequestError for a request without something to respond to."""
+    check_model(body.get("model"))
+    if not body.get("input") or isinstance(body["input"], Mapping):
+        raise InvalidRequestError("input must be a text or a list of at least one item")
+    check_extensions(body)
+
+
+def check_message(body: dict[str, Any]) -> None:
+    """Bring extensions to the API's form. Raises InvalidRequestError for a request without a conversation."""
+    check_model(body.get("model"))
+    messages = body.get("messages")
+    if isinstance(messages, str | Mapping | Message) or not messages:
+        raise InvalidRequestError(
+            "messages must be a list of at least one message, for example [{'role': 'user', 'content': 'Hi'}]",
+        )
+    check_extensions(body)
+
+
+def check_embedding(body: Mapping[str, Any]) -> None:
+    """Raise InvalidRequestError for a request without a text."""
+    if not body.get("input") or isinstance(body["input"], Mapping):
+        raise InvalidRequestError("input must be a text or a list of at least one text, and is empty")
 
 
 def _add_extra(body: dict[str, Any], extra: Mapping[str, Any]) -> None:

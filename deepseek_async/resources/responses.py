@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, overload
 
+from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.stream import ResponseStream
 from deepseek_async.codec.body import MembersDecoder
 from deepseek_async.codec.responses import ResponseReader, fault_of_response
@@ -15,7 +17,8 @@ from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.lint.extensions import search_while_thinking
 from deepseek_async.lint.facts import tools_of_service
 from deepseek_async.resources.connection import Connection, chosen_timeouts
-from deepseek_async.resources.extensions import SafetyCheck, check_extensions, patient
+from deepseek_async.resources.extensions import SafetyCheck, patient
+from deepseek_async.resources.parameters import check_response
 from deepseek_async.resources.raw import RawGenerating
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
@@ -133,10 +136,6 @@ class Responses:
 
         Raises InvalidRequestError before anything is sent, and APIError's children for what fails later.
         """
-        if not model or not isinstance(model, str):
-            raise InvalidRequestError(f"model must be a model's name, for example 'deepseek-flash', not {model!r}")
-        if not input or isinstance(input, Mapping):
-            raise InvalidRequestError("input must be a text or a list of at least one item")
         if raise_on_refusal and stream:
             raise InvalidRequestError("raise_on_refusal is for whole answers; a stream says it by stream.refused")
         body = given(
@@ -155,15 +154,33 @@ class Responses:
             title=title,
             **extra,
         )
-        check_extensions(body)
+        check_response(body)
         body.update(further(extra_body))
+        call = self.call(body, headers=extra_headers, timeout=timeout)
+        if stream:
+            return await call.stream(ResponseStream)
+        return await self.complete(call, raise_on_refusal=raise_on_refusal)
+
+    def call(
+        self,
+        body: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        bulk: bool = False,
+    ) -> Call:
+        """A call that has not begun, for a body in the API's form; nobody waits for a ``bulk`` one."""
         self._warn_of_search(body)
         route = self._route
         timeouts = patient(chosen_timeouts(timeout, route.connection.timeouts), body)
-        call = route.call(CHAT, "POST", "/responses", body, headers=extra_headers, timeout=timeouts)
-        if stream:
-            return await call.stream(ResponseStream)
-        return await route.answer(call, _decode, _fault_or_refusal_of if raise_on_refusal else _fault_of)
+        return route.call(
+            *(CHAT, "POST", "/responses", body), headers=headers, timeout=timeouts, retry=retry, bulk=bulk
+        )
+
+    def complete(self, call: Call, *, raise_on_refusal: bool = False) -> Coroutine[Any, Any, Response]:
+        """The answer of a call that does not stream; await it."""
+        return self._route.answer(call, _decode, _fault_or_refusal_of if raise_on_refusal else _fault_of)
 
     def _warn_of_search(self, body: Mapping[str, Any]) -> None:
         asked = tools_of_service(body) if "tools" in body else []

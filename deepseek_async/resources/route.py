@@ -21,6 +21,7 @@ from deepseek_async.endpoint import Family
 from deepseek_async.errors import APIError, InvalidRequestError, NotFoundError
 from deepseek_async.resources.connection import Connection, chosen_timeouts
 from deepseek_async.transport.fields import checked
+from deepseek_async.transport.hosts import is_deepseeks
 from deepseek_async.transport.protocol import Outgoing, TextFeed
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Answer
@@ -63,10 +64,12 @@ class Route:
         retry: RetryPolicy | None = None,
         fees: Mapping[str, int] | None = None,
         texts: TextFeed | None = None,
+        bulk: bool = False,
     ) -> Call:
         """A call that has not begun, with ``body`` as JSON or a ``form``; ``once`` for no retries.
 
-        ``fees`` is what an attempt can cost at most beside tokens, by kind; ``texts`` go over a WebSocket.
+        ``fees`` is what an attempt can cost at most beside tokens, by kind; ``texts`` go over a WebSocket. ``bulk``:
+        nobody waits for it, and who makes it says when it begins.
         """
         connection, caller = self.connection, self.caller
         tokens = 0
@@ -86,6 +89,7 @@ class Route:
             tokens=tokens,
             streaming=bool(body and body.get("stream")) or operation is SPEECH,
             model=path.partition("?")[0] if fees is not None else str(body.get("model") or path) if body else "",
+            bulk=bulk,
         )
 
     async def answer(
@@ -114,16 +118,26 @@ class Route:
 
     def _explained(self, error: NotFoundError) -> NotFoundError:
         """``error``, or in the place of a 404 for a whole family one that names the setting that helps."""
-        missing = _NOT_AT_DEEPSEEK.get(self._family) if self._family else None
         # A server that has the family says in JSON which object is missing.
-        if missing is None or isinstance(error.body, dict) or self.elsewhere:
+        if self._missing is None or isinstance(error.body, dict) or self.elsewhere:
             return error
         facts = {name: value for name, value in vars(error).items() if name != "message"}
-        return NotFoundError(
-            f"404: this server has no {missing}; DeepSeek offers none. Name a server that does: "
+        return NotFoundError(f"404: {self._what_helps()}", **facts)
+
+    def check_served(self) -> None:
+        """Raise InvalidRequestError if calls would go to DeepSeek, which does not have the family."""
+        if self._missing is not None and not self.elsewhere and is_deepseeks(self.connection.caller().base_url):
+            raise InvalidRequestError(self._what_helps())
+
+    @property
+    def _missing(self) -> str | None:
+        return _NOT_AT_DEEPSEEK.get(self._family) if self._family else None
+
+    def _what_helps(self) -> str:
+        return (
+            f"this server has no {self._missing}; DeepSeek offers none. Name a server that does: "
             f'AsyncDeepSeek(endpoints={{"{self._family}": "https://…/v1"}}), or Endpoint("https://…/v1", api_key) '
-            "if it wants a key",
-            **facts,
+            "if it wants a key"
         )
 
 

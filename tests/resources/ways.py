@@ -17,7 +17,18 @@ from deepseek_async import AsyncDeepSeek
 MODEL = "deepseek-v4-pro"
 SURE = {"temperature": 0, "thinking": {"type": "disabled"}, "max_tokens": 64}
 
-SENDS_NOTHING = {"chat.completions.call", "chat.completions.complete", "chat.completions.count_tokens"}
+SENDS_NOTHING = {
+    "chat.completions.count_tokens",
+    "tools.ocr_form",
+    "tools.ocr_call",
+    "tools.ocr_complete",
+    *(
+        f"{resource}.{method}"
+        for resource in ("chat.completions", "completions", "responses", "messages", "embeddings")
+        for method in ("call", "complete")
+    ),
+}
+"""Methods that make a call which has not begun, or that go on with one."""
 """Public, and not a way out: makes what ``create`` and bulk send, waits for it, and counts."""
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from deepseek_async.admission.tool_limits import FETCH_PATH, OCR_PATH, SEARCH_PATH, SPEECH_PATH, TRANSCRIBE_PATH
 from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.stream import AudioStream
 from deepseek_async.codec.body import AnswerDecoder, MembersDecoder
 from deepseek_async.codec.multipart import Form
@@ -37,6 +38,7 @@ from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import FetchedPage, PaidAnswer, RecognizedDocument, SearchResults, Transcription
 from deepseek_async.types import fee as fees
 from deepseek_async.types.operation import FETCH, OCR, SEARCH, SPEECH, TRANSCRIBE, Operation
+from deepseek_async.upload import Content
 
 T = TypeVar("T", bound=PaidAnswer)
 
@@ -156,9 +158,31 @@ class Tools(Rawable):
         check_purpose(purpose)
         name, content = await asyncio.to_thread(attachment, file, documents.MAX_BYTES)
         pages = await asyncio.to_thread(most_pages, name, content)
-        form = await asyncio.to_thread(Form({"purpose": purpose}, name, content, _type_of(name)).marked)
-        call = self._upload(OCR, OCR_PATH, form, {fees.PAGE: pages}, _OCR_SECONDS, _OCR_SILENCE, timeout)
+        form = await asyncio.to_thread(self.ocr_form, name, content, purpose)
+        return await self.ocr_complete(self.ocr_call(form, pages, timeout=timeout))
+
+    @staticmethod
+    def ocr_form(name: str, content: Content, purpose: str) -> Form:
+        """What recognition is sent; off the event loop, because it looks through the document."""
+        return Form({"purpose": purpose}, name, content, _type_of(name)).marked()
+
+    def ocr_call(
+        self,
+        form: Form,
+        pages: int,
+        *,
+        timeout: float | Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        bulk: bool = False,
+    ) -> Call:
+        """A call that has not begun, for a document of so many ``pages`` at most."""
+        most = {fees.PAGE: pages}
+        call = self._upload(*(OCR, OCR_PATH, form, most, _OCR_SECONDS, _OCR_SILENCE, timeout), retry=retry, bulk=bulk)
         call.may_go_on = _is_unbegun
+        return call
+
+    async def ocr_complete(self, call: Call) -> RecognizedDocument:
+        """The answer of a call that ``ocr_call`` made."""
         try:
             return await self._answer(call, _decode_document, "pages")
         except APIError as error:
@@ -238,14 +262,18 @@ class Tools(Rawable):
         seconds: float,
         silence: float,
         timeout: float | Timeouts | None,
+        *,
+        retry: RetryPolicy | None = None,
+        bulk: bool = False,
     ) -> Call:
         connection = self._route.connection
         return self._route.call(
             *(operation, "POST", path),
             form=form,
             timeout=chosen_timeouts(timeout, timers(connection.timeouts, seconds, idle=silence)),
-            retry=retry_of(connection.retry),
+            retry=retry_of(retry or connection.retry),
             fees=most,
+            bulk=bulk,
         )
 
     async def _answer(self, call: Call, decode: Callable[[bytes], T], needed: str) -> T:
