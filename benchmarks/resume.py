@@ -55,7 +55,7 @@ def _answer(number: int, size: int) -> BatchResult:
     completion = decode_completion(json.dumps(body).encode())
     return BatchResult(
         index=number,
-        completion=completion,
+        answer=completion,
         attempts=1,
         started=1795450000.123,
         latency=2.5,

@@ -250,13 +250,19 @@ class AsyncDeepSeek:
     @cached_property
     def batch(self) -> Batch:
         """Many calls: ``batch.map`` over an iterable, ``batch.run`` from file to file."""
-        from deepseek_async.batch import Batch, Server  # noqa: PLC0415  a service that only chats need not load it
+        from deepseek_async.batch import Batch, Calls, Resource, Server  # noqa: PLC0415  a service that only chats need not load it
 
         prices = prices_of(self._settings)
         chosen = self._settings.max_concurrency
         room = self._connections.room if chosen == "auto" else chosen
         server = Server(self._settings.base_url, simulated=self._settings.api_key.is_simulated)
-        return Batch(self.chat.completions, room, self.retry, prices=prices, server=server)
+        elsewhere: dict[Resource, Calls] = {
+            "completions": self.completions,
+            "responses": self.responses,
+            "messages": self.messages,
+            "embeddings": self.embeddings,
+        }
+        return Batch(self.chat.completions, room, self.retry, elsewhere=elsewhere, prices=prices, server=server)
 
     @property
     def prices(self) -> PriceTable:

@@ -7,26 +7,13 @@ from contextlib import suppress
 import msgspec
 import orjson
 
-from deepseek_async.codec.finish_reason import known
+from deepseek_async.batch.answer_body import Body
 from deepseek_async.codec.repair import repaired
 from deepseek_async.types.json_text import read
 
 
-class _Message(msgspec.Struct, gc=False):
-    content: str | None = None
-
-
-class _Choice(msgspec.Struct, gc=False):
-    finish_reason: str | None = None
-    message: _Message | None = None
-
-
-class _Body(msgspec.Struct, gc=False):
-    choices: list[_Choice] = []
-
-
 class _Response(msgspec.Struct, gc=False):
-    body: _Body | None = None
+    body: Body | None = None
 
 
 class Answer(msgspec.Struct, gc=False):
@@ -37,23 +24,22 @@ class Answer(msgspec.Struct, gc=False):
     @property
     def cut_off(self) -> bool:
         """Whether the answer ended at ``max_tokens``."""
-        choice = self._choice
-        return choice is not None and known(choice.finish_reason) == "length"
+        body = self._body
+        return body is not None and body.finish_reason == "length"
 
     @property
     def is_json(self) -> bool:
         """Whether the content is JSON."""
-        choice = self._choice
+        body = self._body
         try:
-            orjson.loads((choice.message.content if choice and choice.message else None) or "")
+            orjson.loads((None if body is None else body.text) or "")
         except (orjson.JSONDecodeError, UnicodeEncodeError):
             return False
         return True
 
     @property
-    def _choice(self) -> _Choice | None:
-        body = self.response.body if self.response is not None else None
-        return body.choices[0] if body is not None and body.choices else None
+    def _body(self) -> Body | None:
+        return self.response.body if self.response is not None else None
 
 
 _decode_answer = msgspec.json.Decoder(Answer).decode

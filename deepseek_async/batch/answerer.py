@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from collections.abc import Coroutine, Mapping
+from typing import Any, Protocol
 
 from deepseek_async.batch.askings import Askings
+from deepseek_async.batch.endpoints import Resource
 from deepseek_async.batch.result import BatchResult
-from deepseek_async.batch.row import Row
+from deepseek_async.batch.row import Row, placed
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.call.retry import RetryPolicy
-from deepseek_async.errors import DeepSeekError, InputFormatError
+from deepseek_async.errors import DeepSeekError, InputFormatError, InvalidRequestError
 from deepseek_async.pricing import Meter
 from deepseek_async.resources.chat import Completions
 from deepseek_async.structured import StructuredOutput
+from deepseek_async.types import Answer, ChatCompletion, PaidAnswer
+
+
+class Calls(Protocol):
+    """What makes the calls of an endpoint beside chat."""
+
+    def call(self, body: Mapping[str, Any], *, retry: RetryPolicy, bulk: bool) -> Call:
+        """A call that has not begun. Raises InvalidRequestError."""
+        ...
+
+    def complete(self, call: Call) -> Coroutine[Any, Any, Answer]:
+        """Its answer."""
+        ...
 
 
 class Answerer:
@@ -26,17 +41,23 @@ class Answerer:
         retry: RetryPolicy,
         meter: Meter,
         output: StructuredOutput[Any] | None = None,
+        *,
+        elsewhere: Mapping[Resource, Calls] = {},
+        path: str = "",
     ) -> None:
         self._completions = completions
+        self._elsewhere = elsewhere
         self._retry = retry
         self._meter = meter
         self._output = output
+        self._path = path
 
-    def checking(self, output: StructuredOutput[Any] | None) -> Answerer:
-        """One that has the rows with a form answered with what fits ``output``."""
-        if output is self._output:
+    def checking(self, output: StructuredOutput[Any] | None, path: str = "") -> Answerer:
+        """One that has the rows of the file at ``path`` that have a form answered with what fits ``output``."""
+        if output is self._output and path == self._path:
             return self
-        return Answerer(self._completions, self._retry, self._meter, output)
+        elsewhere = self._elsewhere
+        return Answerer(self._completions, self._retry, self._meter, output, elsewhere=elsewhere, path=path)
 
     def prepare(self, row: Row) -> Call | DeepSeekError:
         """The call that the row makes, or why it makes none.
@@ -47,7 +68,11 @@ class Answerer:
         if row.body is None:
             return row.error or InputFormatError(f"line {row.line} is no request", line=row.line)
         try:
+            if row.endpoint is not None:
+                return self._elsewhere[row.endpoint.resource].call(row.body, retry=self._retry, bulk=True)
             return self._completions.call(row.body, retry=self._retry, bulk=True)
+        except InvalidRequestError as error:
+            return error if row.endpoint is None else placed(error, self._path, row.line)
         except DeepSeekError as error:
             return error
 
@@ -62,8 +87,13 @@ class Answerer:
         call.begin()
         if row.form is not None and self._output is not None:
             return await Askings(self._completions, self._retry, self._output, row, call).result(started)
+        endpoint = row.endpoint
         try:
-            completion = await self._completions.complete(call)
+            given = await (
+                self._completions.complete(call)
+                if endpoint is None
+                else self._elsewhere[endpoint.resource].complete(call)
+            )
         except DeepSeekError as error:
             return BatchResult(
                 index=row.index,
@@ -80,7 +110,7 @@ class Answerer:
         return BatchResult(
             index=row.index,
             custom_id=row.custom_id,
-            completion=completion,
+            answer=given,
             model=call.model,
             attempts=call.attempts,
             started=call.sent_at or time.time(),
@@ -120,11 +150,16 @@ class Answerer:
             result.estimated_cost = self._meter.charge(estimated)[0] or 0.0
             result.fees = self._meter.fees(result.billed_attempts)
             return
-        answer = result.completion
+        answer = result.answer
         if answer is None:
             return
         if answer.cached is not None:
             result.cost = 0.0
-        elif answer.usage is not None and result.started is not None:
+            return
+        if isinstance(answer, PaidAnswer):
+            result.cost = answer.cost
+            return
+        usage = answer.usage if type(answer) is ChatCompletion else answer.tokens_used()
+        if usage is not None and result.started is not None:
             rate = self._meter.rate_of(answer.model, result.model, result.started)
-            result.cost, result.saved = rate.charge(answer.usage)
+            result.cost, result.saved = rate.charge(usage)

@@ -55,7 +55,7 @@ class Askings:
             self._first.bill = Bill(self._bills)  # of all askings, for who asks what the row was billed
             raise
         else:
-            result.completion, result.request_id = _as_read(completion), self._call.request_id
+            result.answer, result.request_id = _as_read(completion), self._call.request_id
             if len(self._bills) > 1 or completion.cached is not None:
                 result.billed_attempts = self._bills
         result.attempts = self._earlier + self._call.attempts

@@ -47,6 +47,8 @@ class Copies:
 def is_deterministic(row: Row) -> bool:
     """Whether the API is asked for the likeliest answer: temperature 0, and no thinking, which ignores it."""
     body = row.body
+    if row.endpoint is not None:
+        return body is not None and row.endpoint.is_deterministic(body)
     if body is None or body.get("temperature") != 0:
         return False
     thinking = body.get("thinking")

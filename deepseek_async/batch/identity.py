@@ -37,10 +37,13 @@ def unnamed_key(hashed: int, occurrence: int) -> int:
 
 
 def request_hash(row: Row) -> int:
-    """64 bits of what the row asks for, whatever the order of its keys and the way its numbers are written."""
-    if row.body is None:
+    """64 bits of what the row asks for and where, whatever the order of its keys and how its numbers are written."""
+    if row.body is None or row.text:
         return digest(row.text)
-    return digest(_canonical(row.body))
+    if row.endpoint is None:
+        return digest(_canonical(row.body))
+    # Between two lines no text of JSON can stand for both.
+    return digest(b"%b\n%b" % (row.endpoint.url.encode(), _canonical(row.body)))
 
 
 def unnamed(hashed: int, occurrence: int) -> str:

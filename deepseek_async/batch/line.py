@@ -142,20 +142,20 @@ def encode_line(
     of who answers it.
     The line is put together by hand, because the answer in it is JSON already.
     """
-    completion, started, cost = result.completion, result.started, result.cost
+    given, started, cost = result.answer, result.started, result.cost
     try:
         request_id = orjson.dumps(result.request_id)
     except TypeError:
         request_id = orjson.dumps(_presentable(result.request_id))  # a lone surrogate, from a header
-    if completion is None:
+    if given is None:
         response, error = orjson.dumps(_presentable(_refusal(result))), orjson.dumps(_presentable(_error(result)))
         text = _text(custom_id, hashed, response, error, _facts(result))
     elif started is None or cost is None:
-        response = _RESPONSE % (request_id, _one_line(completion.to_json()))
+        response = _RESPONSE % (request_id, _one_line(given.to_json()))
         text = _text(custom_id, hashed, response, b"null", _facts(result))
     else:
         shown = b"%016x" % hashed
-        answer = _one_line(completion.to_json())
+        answer = _one_line(given.to_json())
         facts = (result.index, result.attempts, started, result.latency, cost)
         text = _ANSWERED % (shown, orjson.dumps(custom_id), request_id, answer, shown, *facts)
     if result.predicted_cached_tokens is not None:

@@ -85,7 +85,7 @@ class Redo(msgspec.Struct, frozen=True):
         if row.body is None or not self.parameters:
             return row
         try:
-            return msgspec.structs.replace(row, body=overridden(row.body, self.parameters))
+            return msgspec.structs.replace(row, body=overridden(row, self.parameters))
         except InvalidRequestError as error:
             return msgspec.structs.replace(row, body=None, error=InputFormatError(error.message, line=row.line))
 
@@ -99,5 +99,7 @@ class Redo(msgspec.Struct, frozen=True):
 
 def asks_for_json(row: Row) -> bool:
     """Whether the row wants its answer to be JSON."""
+    if row.endpoint is not None:
+        return row.body is not None and row.endpoint.asks_for_json(row.body)
     wanted = row.body.get("response_format") if row.body is not None else None
     return isinstance(wanted, Mapping) and wanted.get("type") in {"json_object", "json_schema"}

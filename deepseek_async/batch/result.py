@@ -18,17 +18,31 @@ from deepseek_async.errors import (
     QuotaExceededError,
     RateLimitError,
 )
-from deepseek_async.types import BilledAttempt, ChatCompletion, CompletionUsage, FeeCharge, ParsedChatCompletion
+from deepseek_async.types import (
+    Answer,
+    BilledAttempt,
+    ChatCompletion,
+    Completion,
+    CompletionUsage,
+    FeeCharge,
+    Message,
+    ParsedChatCompletion,
+    RecognizedDocument,
+    Response,
+    ThinkingBlock,
+)
 from deepseek_async.types.usage import added
 
 
 class BatchResult(msgspec.Struct, kw_only=True):
-    """The end of one row. ``ok`` says which of ``completion`` and ``error`` is there."""
+    """The end of one row. ``ok`` says which of ``answer`` and ``error`` is there."""
 
     index: int
     """Position of the row in the input, from 0."""
     custom_id: str | None = None
-    completion: ChatCompletion | None = None
+    answer: Answer | None = None
+    """What the endpoint of the row answered: a ChatCompletion, or a Completion, a Response, a Message, a
+    CreateEmbeddingResponse or a RecognizedDocument."""
     error: DeepSeekError | None = None
     attempts: int = 0
     """Requests sent for the row."""
@@ -66,26 +80,50 @@ class BatchResult(msgspec.Struct, kw_only=True):
         return self.error is None
 
     @property
+    def completion(self) -> ChatCompletion | None:
+        """The answer of a row of chat; None without one, and for rows of other endpoints."""
+        return self.answer if isinstance(self.answer, ChatCompletion) else None
+
+    @property
     def content(self) -> str | None:
         """Text of the answer; None without one."""
-        return self.completion.choices[0].message.content if self.completion is not None else None
+        match self.answer:
+            case ChatCompletion(choices=[first, *_]):
+                return first.message.content
+            case Completion(choices=[first, *_]):
+                return first.text
+            case Response() as response:
+                return response.output_text
+            case Message() | RecognizedDocument() as read:
+                return read.text
+        return None
 
     @property
     def reasoning(self) -> str | None:
         """The model's reasoning; None when thinking was off or there is no answer."""
-        return self.completion.choices[0].message.reasoning_content if self.completion is not None else None
+        match self.answer:
+            case ChatCompletion(choices=[first, *_]):
+                return first.message.reasoning_content
+            case Response() as response:
+                return "".join(item.reasoning for item in response.output) or None
+            case Message() as message:
+                return "".join(block.thinking for block in message.content if isinstance(block, ThinkingBlock)) or None
+        return None
 
     @property
     def parsed(self) -> Any:
         """The answer as an object of the class that was asked for; None without one."""
-        return self.completion.parsed if isinstance(self.completion, ParsedChatCompletion) else None
+        return self.answer.parsed if isinstance(self.answer, ParsedChatCompletion) else None
 
     @property
     def usage(self) -> CompletionUsage | None:
         """Tokens that were billed, over all attempts, also for answers that came to nothing."""
         if self.billed_attempts:
             return added(attempt.usage for attempt in self.billed_attempts)
-        return self.completion.usage if self.completion is not None else None
+        answer = self.answer
+        if type(answer) is ChatCompletion:
+            return answer.usage  # as of nearly every row
+        return None if answer is None else answer.tokens_used()
 
     def raise_for_error(self) -> BatchResult:
         """This result if it is ok. Raises its error otherwise."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from deepseek_async.batch.cells import WRITTEN_EMPTY, Empty, EmptyCellError, checked_empty, is_missing
+from deepseek_async.batch.endpoints import CHAT, BatchEndpoint, endpoint_of
 from deepseek_async.batch.record import PARAMETERS, Values, divided, prompt_messages, unpacked
 from deepseek_async.batch.template import Template
 from deepseek_async.codec.limits import ACCEPTED_BYTES
@@ -31,8 +32,6 @@ _NO_ID: Final = re.compile("[\x00-\x08\n-\x1f\x7f-\x9f\ud800-\udfff]")
 _CAPS: Final = ("max_tokens", "max_completion_tokens")
 _TRANSLATED: Final = frozenset({*_NOT_SENT, *_CAPS[1:]})
 _ENVELOPE: Final = frozenset({_CUSTOM_ID, "method", "url", "body"})
-_ENDPOINT: Final = "/v1/chat/completions"
-_ENDPOINTS: Final = frozenset({_ENDPOINT, "/chat/completions"})
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -47,11 +46,13 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     """The request in the API's form; None when ``error`` is set."""
     error: InputFormatError | None = None
     text: bytes = b""
-    """What could not be read, kept to tell equal bad rows apart."""
+    """What could not be read, kept to tell equal bad rows apart; or what a row is known by in place of its request."""
     form: Form | None = None
     """What its answer has to fit; ``body`` asks for it."""
     columns: Mapping[str, Any] | None = None
     """What stands beside the request, for who joins the answers with it; it is not sent."""
+    endpoint: BatchEndpoint | None = None
+    """Where it goes; None for chat."""
 
 
 class Defaults(msgspec.Struct, frozen=True):
@@ -153,9 +154,12 @@ class RowReader:
                 return self.read(value._asdict(), line)  # a named tuple is a record
             if custom_id is None and self._defaults.id_column is not None:
                 return self._without_id(index, line, value)
-            parameters, columns = self._request(value)
-            body = self._body(parameters)
+            parameters, columns, endpoint = self._request(value)
             form = form or self._defaults.form
+            if endpoint is not None:
+                body = self._body_for(endpoint, parameters, form)
+                return Row(index, line, custom_id, body, columns=columns, endpoint=endpoint)
+            body = self._body(parameters)
             if form is None or parameters.get("response_format") is not None:
                 if columns is None:
                     return Row(index, line, custom_id, body)
@@ -181,30 +185,29 @@ class RowReader:
         return self._bad(index, line, InvalidRequestError(reason), repr(value).encode("utf-8", "replace"))
 
     def _bad(self, index: int, line: int, reason: InvalidRequestError, text: bytes) -> Row:
-        place = f"{self._path}, line {line}" if self._path else f"request {line}"
-        column = reason.column if isinstance(reason, EmptyCellError) else None
-        error = InputFormatError(f"{place}: {reason.message}", path=self._path, line=line, column=column)
-        return Row(index, line, error=error, text=text)
+        return Row(index, line, error=placed(reason, self._path, line), text=text)
 
-    def _request(self, value: Any) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
-        """The parameters, and what stands beside them. Raises InvalidRequestError."""
+    def _request(self, value: Any) -> tuple[Mapping[str, Any], Mapping[str, Any] | None, BatchEndpoint | None]:
+        """The parameters, what stands beside them, and where they go. Raises InvalidRequestError."""
         if self._template is not None:
             if not isinstance(value, _MAPPINGS):
                 raise InvalidRequestError(f"a template needs an object with named columns, not {_kind(value)}")
-            return {"prompt": self._template.fill(value, self._defaults.empty)}, self._beside(value)
+            return {"prompt": self._template.fill(value, self._defaults.empty)}, self._beside(value), None
         if isinstance(value, str):
-            return {"prompt": value}, None
+            return {"prompt": value}, None, None
         if isinstance(value, _MAPPINGS):
             if "body" in value:
                 # OpenAI's own line has no other keys.
-                return _enclosed(value), None if value.keys() <= self._envelope else self._beside(value)
+                columns = None if value.keys() <= self._envelope else self._beside(value)
+                url = value.get("url", CHAT)
+                return _enclosed(value), columns, None if url == CHAT else endpoint_of(url)
             if len(value) == 1 and "prompt" in value:
-                return value, None
-            return divided(value, self._values, self._id_column)
+                return value, None, None
+            return *divided(value, self._values, self._id_column), None
         if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-            return {"messages": _messages(value)}, None
+            return {"messages": _messages(value)}, None, None
         if is_missing(value):
-            return {"prompt": value}, None
+            return {"prompt": value}, None, None
         if hasattr(value, "as_py"):
             return self._request(value.as_py())  # of pyarrow
         raise InvalidRequestError(
@@ -221,6 +224,15 @@ class RowReader:
         if self._template is not None:
             asked = self._template.columns
         return {name: item for name, item in value.items() if name not in asked and name != self._id_column} or None
+
+    def _body_for(self, endpoint: BatchEndpoint, given: Mapping[str, Any], form: Form | None) -> dict[str, Any]:
+        if form is not None:
+            raise InvalidRequestError(
+                f"the answers are to fit a schema, and {endpoint.url} cannot be told: give them a job of their own",
+            )
+        # No model of vectors is one of chat, so a row of theirs has to name its own where the job names none.
+        named = endpoint.answers_in_text or self._model != DEFAULT_MODEL
+        return endpoint.body(given, self._model if named else None, self._parameters)
 
     def _body(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         defaults = self._parameters
@@ -240,13 +252,18 @@ class RowReader:
 def _enclosed(line: Mapping[str, Any]) -> Mapping[str, Any]:
     """The request in a line of OpenAI's Batch. Raises InvalidRequestError."""
     body = line["body"]
-    if line.get("url", _ENDPOINT) not in _ENDPOINTS:
-        raise InvalidRequestError(f"url is {line['url']!r}; a batch sends {_ENDPOINT}")
     if line.get("method", "POST") != "POST":
         raise InvalidRequestError(f"method is {line['method']!r}; a batch sends POST")
     if not isinstance(body, _MAPPINGS):
         raise InvalidRequestError(f"body must be an object, not {_kind(body)}")
     return body
+
+
+def placed(reason: InvalidRequestError, path: str, line: int) -> InputFormatError:
+    """``reason`` with where the row stands; without a ``path`` it is one of an iterable."""
+    place = f"{path}, line {line}" if path else f"request {line}"
+    column = reason.column if isinstance(reason, EmptyCellError) else None
+    return InputFormatError(f"{place}: {reason.message}", path=path, line=line, column=column)
 
 
 def is_id(text: str) -> bool:
@@ -280,8 +297,11 @@ def check_columns(
             raise ConfigurationError(f"there is more than one column {name!r}; {table}")
 
 
-def overridden(body: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The request under other parameters; None takes one away. Raises InvalidRequestError."""
+def overridden(row: Row, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The row's request under other parameters; None takes one away. Raises InvalidRequestError."""
+    body = row.body or {}
+    if row.endpoint is not None:
+        return row.endpoint.overridden(body, parameters)
     if any(name in parameters for name in _CAPS):
         body = {name: value for name, value in body.items() if name not in _CAPS}
     return _checked({**body, **parameters})

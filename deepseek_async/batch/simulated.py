@@ -12,8 +12,8 @@ from deepseek_async.types.simulated import is_simulated
 
 def is_made_up(result: BatchResult) -> bool:
     """Whether a simulator gave the answer, or the refusal, or what was billed for none."""
-    if result.completion is not None:
-        return is_simulated(result.completion.id)
+    if result.answer is not None:
+        return is_simulated(result.answer.id or result.request_id)
     if result.error is not None and is_simulated(result.error.request_id):
         return True
     return any(is_simulated(attempt.response_id) for attempt in result.billed_attempts)
@@ -28,8 +28,8 @@ class Server(msgspec.Struct, frozen=True):
 
     def mark(self, result: BatchResult) -> bytes:
         """The facts that say of ``result`` that it is made up; nothing for a real one."""
-        answer = result.completion
-        if answer is not None and not self.simulated and not is_simulated(answer.id):
+        answer = result.answer
+        if answer is not None and not self.simulated and not is_simulated(answer.id or result.request_id):
             return b""  # as nearly every row
         # What is wrong with a row is wrong at every server, and nobody was asked.
         unasked = not result.attempts and isinstance(result.error, InputFormatError | InvalidRequestError)

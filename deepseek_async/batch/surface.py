@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.batch.answerer import Answerer
+from deepseek_async.batch.answerer import Answerer, Calls
 from deepseek_async.batch.cells import Empty
 from deepseek_async.batch.dispatcher import Dispatcher
+from deepseek_async.batch.endpoints import Resource
 from deepseek_async.batch.fail_fast import FIRST_ROWS
 from deepseek_async.batch.frames import as_table
 from deepseek_async.batch.job import Job
@@ -39,7 +40,12 @@ BULK_ATTEMPTS: Final = 6
 
 
 class Batch:
-    """``client.batch``. Requests may be a str, a list of messages, a dict of parameters or an OpenAI Batch line."""
+    """``client.batch``. Requests may be a str, a list of messages, a dict of parameters or an OpenAI Batch line.
+
+    The ``url`` of such a line says which endpoint its ``body`` goes to: ``/v1/chat/completions``, ``/v1/completions``,
+    ``/v1/responses``, ``/v1/messages``, or ``/v1/embeddings`` where a server is named that has them
+    (``endpoints``, ``base_url``). One job may have lines for all of them.
+    """
 
     def __init__(
         self,
@@ -47,17 +53,19 @@ class Batch:
         concurrency: int | Callable[[], int],
         retry: RetryPolicy,
         *,
+        elsewhere: Mapping[Resource, Calls] = {},
         prices: PriceTable | None = None,
         clock: Clock | None = None,
         server: Server | None = None,
     ) -> None:
+        """``elsewhere`` makes the calls of rows whose ``url`` names another endpoint than chat."""
         self._concurrency = concurrency
         self._prices = prices or price_table()
         self._clock = clock or SystemClock()
         self._server = server or Server()
         default = retry == RetryPolicy()
         retry = msgspec.structs.replace(retry, max_attempts=BULK_ATTEMPTS) if default else retry
-        self._answerer = Answerer(completions, retry, Meter(self._prices, say_unpriced))
+        self._answerer = Answerer(completions, retry, Meter(self._prices, say_unpriced), elsewhere=elsewhere)
 
     async def map(
         self,
@@ -214,17 +222,18 @@ class Batch:
     ) -> Job:
         """A job that has not begun, for callers that want to stop it or to ask for its progress.
 
-        - ``source``: JSONL (OpenAI Batch lines, ``{"messages": …}``, ``{"prompt": …}`` or strings), ``.txt``
-          with a prompt a line, or ``.csv``, ``.tsv`` or ``.parquet`` with a column ``prompt`` or ``messages``, or
-          with a ``template`` such as ``"Translate: {text}"``. Of a row's columns or keys those that are parameters of
-          the API are sent; all others are carried along to the output (``columns``). Nobody may write to it meanwhile.
+        - ``source``: JSONL (OpenAI Batch lines, each for the endpoint that its ``url`` names; ``{"messages": …}``,
+          ``{"prompt": …}`` or strings, which are chat), ``.txt`` with a prompt a line, or ``.csv``, ``.tsv`` or
+          ``.parquet`` with a column ``prompt`` or ``messages``, or with a ``template`` such as ``"Translate: {text}"``.
+          Of a row's columns or keys those that are parameters of the API are sent; all others are carried along to the
+          output (``columns``). Nobody may write to it meanwhile.
         - ``empty``: what becomes of a row whose prompt, or a cell that its template asks about, is empty, null or
           NaN: ``"refuse"`` ends it with an InputFormatError, ``"skip"`` leaves it out and counts it, and ``"send"``
           asks without it.
         - ``max_row_bytes``: a line of the input, or a record of a table, that is longer (48 MiB) ends with an
           InputFormatError and is never held in memory, packed or not.
-        - ``output``: JSONL of OpenAI Batch output lines, in the order in which rows end. Rows that have a line
-          there are not run again.
+        - ``output``: JSONL of OpenAI Batch output lines, in the order in which rows end; ``response.body`` is what the
+          row's endpoint answered, as it came. Rows that have a line there are not run again.
         - ``ordered``: write the lines in the order of the input; one slow row then holds back those after it.
         - ``order``: ``"prefix"`` (the default, but with ``ordered``): of rows that begin alike one goes first, so
           that the others find their beginning in the API's prefix cache, at a fiftieth of the price; or
@@ -232,9 +241,11 @@ class Batch:
         - ``window``: ``"off-peak"`` starts rows only while DeepSeek charges half, and waits in between.
         - ``deadline``: with that window, when the job should be done, as a datetime (a naive one is local time)
           or in seconds since 1970; peak hours are used as far as it takes.
-        - ``model`` and ``parameters``: for rows that do not name their own. ``response_format`` may be a class, as for
-          ``chat.completions.create``: a row is done when its answer fits, asked again within the row if it does not,
-          and ends with a StructuredOutputError, with text and cost, if none did.
+        - ``model`` and ``parameters``: for rows that do not name their own. At other endpoints than chat they are said
+          in its words (``max_tokens`` is ``max_output_tokens`` of a response), what changes nothing there is not sent,
+          and a row of an endpoint that lacks one fails with an InputFormatError. ``response_format`` may be a class, as
+          for ``chat.completions.create``: a row is done when its answer fits, asked again within the row if it does
+          not, and ends with a StructuredOutputError, with text and cost, if none did.
         - ``id_column``: the column, or key, that holds each row's id; ``custom_id`` by default, where there is one. A
           row with an id is known by it, and one without by what it asks: edited, that is a new row.
         - ``durability``: when a row counts as done. ``"group"``: synced to the disk with up to 255 others or after
@@ -261,7 +272,7 @@ class Batch:
         return Job(
             Path(source),
             Path(output),
-            self._answerer.checking(form),
+            self._answerer.checking(form, str(source)),
             server=self._server,
             defaults=_defaults(
                 form,

@@ -47,8 +47,8 @@ def run(
         Path,
         Parameter(
             name="IN",
-            help="JSON lines (OpenAI Batch, messages, prompt), .txt with a prompt a line, .csv, .tsv or .parquet; also "
-            "packed, as .jsonl.gz, .txt.gz or .csv.gz.",
+            help="JSON lines (OpenAI Batch with the url of any endpoint, messages, prompt), .txt with a prompt a line, "
+            ".csv, .tsv or .parquet; also packed, as .jsonl.gz, .txt.gz or .csv.gz.",
         ),
     ],
     /,

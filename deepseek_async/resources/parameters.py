@@ -38,7 +38,7 @@ def chat_parameters(
     if extra:
         _add_extra(body, extra)
     if "thinking" in body or "reasoning_effort" in body:
-        _keep_one_switch(body)
+        keep_one_switch(body)
     check_extensions(body)
     return body
 
@@ -78,6 +78,7 @@ def check_message(body: dict[str, Any]) -> None:
 
 def check_embedding(body: Mapping[str, Any]) -> None:
     """Raise InvalidRequestError for a request without a text."""
+    check_model(body.get("model"), "text-embedding-3-small")
     if not body.get("input") or isinstance(body["input"], Mapping):
         raise InvalidRequestError("input must be a text or a list of at least one text, and is empty")
 
@@ -96,7 +97,7 @@ def _add_extra(body: dict[str, Any], extra: Mapping[str, Any]) -> None:
         body[name] = value
 
 
-def _keep_one_switch(body: dict[str, Any]) -> None:
+def keep_one_switch(body: dict[str, Any]) -> None:
     """Of ``thinking`` and ``reasoning_effort`` one is sent, the one that says both.
 
     An effort implies thinking and ``none`` its absence; "disabled" beside an effort, or "enabled" beside
@@ -105,7 +106,7 @@ def _keep_one_switch(body: dict[str, Any]) -> None:
     effort = body.get("reasoning_effort")
     if "thinking" not in body:
         return
-    thinking = body["thinking"] = _as_object(body["thinking"])
+    thinking = body["thinking"] = as_thinking(body["thinking"])
     if effort is None:
         return
     on = thinking.get("type") != "disabled"
@@ -116,7 +117,7 @@ def _keep_one_switch(body: dict[str, Any]) -> None:
     del body["thinking" if on else "reasoning_effort"]
 
 
-def _as_object(thinking: Any) -> Mapping[str, Any]:
+def as_thinking(thinking: Any) -> Mapping[str, Any]:
     if isinstance(thinking, bool):
         return {"type": "enabled" if thinking else "disabled"}
     if isinstance(thinking, str):

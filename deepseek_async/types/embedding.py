@@ -38,6 +38,8 @@ class Embedding(LinkedPart):
 class CreateEmbeddingResponse(Answer):
     """The vectors of all inputs, in their order; iterate it for the vectors."""
 
+    id: str = ""
+    """Empty where the server gives none."""
     object: str = "list"
     data: list[Embedding] = []
     model: str = ""

@@ -58,6 +58,11 @@ class ResponseOutputItem(LinkedPart):
         """All text of this item."""
         return "".join(part.text for part in self.content or ())
 
+    @property
+    def reasoning(self) -> str:
+        """What the model thought, or what the server tells of it; empty for other kinds of item."""
+        return "".join(part.text for part in self.content or self.summary or ()) if self.type == "reasoning" else ""
+
 
 def _without_nulls(item: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in item.items() if value is not None}
@@ -134,6 +139,13 @@ class ResponseError(Part):
     message: str = ""
 
 
+def finish_reason_of(status: str | None, incomplete: str | None, output: Iterable[ResponseOutputItem]) -> str | None:
+    """Chat's word for the ``status`` of a response, and for why it is ``incomplete``."""
+    if status == "completed":
+        return "tool_calls" if any(item.type == "function_call" for item in output) else "stop"
+    return "length" if incomplete == "max_output_tokens" else incomplete or status
+
+
 class Response(Answer):
     """A whole answer."""
 
@@ -171,10 +183,8 @@ class Response(Answer):
     @property
     def finish_reason(self) -> str | None:
         """Why the answer ended, in chat's words where it has one: stop, tool_calls, length, content_filter."""
-        if self.status == "completed":
-            return "tool_calls" if any(item.type == "function_call" for item in self.output) else "stop"
-        reason = self.incomplete_details.reason if self.incomplete_details is not None else None
-        return "length" if reason == "max_output_tokens" else reason or self.status
+        details = self.incomplete_details
+        return finish_reason_of(self.status, None if details is None else details.reason, self.output)
 
     def is_whole(self) -> bool:
         return self.finish_reason in WHOLE

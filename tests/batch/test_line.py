@@ -26,7 +26,7 @@ BODY = (
 
 
 def answered(wire: bytes = BODY, **facts: Any) -> BatchResult:
-    return BatchResult(index=0, completion=decode_completion(wire), attempts=2, latency=1.23456, cost=1e-6, **facts)
+    return BatchResult(index=0, answer=decode_completion(wire), attempts=2, latency=1.23456, cost=1e-6, **facts)
 
 
 def text_of(wire: str) -> bytes:

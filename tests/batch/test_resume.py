@@ -460,7 +460,7 @@ def order(bulk: Bulk) -> list[str]:
     """The questions of the rows that an export has, in its order."""
     output = Output(bulk.output)
     output.read()
-    answers = [row.line.message.content or "" for row in LatestRun(output).rows() if row.line is not None]
+    answers = [row.line.body.text or "" for row in LatestRun(output).rows() if row.line is not None]
     return [answer.removeprefix("Answer to: ")[:1] for answer in answers]
 
 

@@ -181,7 +181,12 @@ def test_other_custom_ids_are_refused(given: Any):
         (1.5, "not float"),
         ({**LINE, "body": "Hello"}, "body must be an object, not str"),
         ({**LINE, "body": {}}, "neither messages nor prompt"),
-        ({**LINE, "url": "/v1/embeddings"}, "'/v1/embeddings'"),
+        (
+            {**LINE, "url": "/v1/audio"},
+            "url is '/v1/audio'; a batch sends /v1/chat/completions, /v1/completions, /v1/resp",
+        ),
+        ({**LINE, "url": ["/v1/responses"]}, "url is ['/v1/responses']; a batch sends"),
+        ({**LINE, "url": "/v1/responses"}, "input must be a text or a list"),
         ({**LINE, "method": "GET"}, "'GET'"),
     ],
 )

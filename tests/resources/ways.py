@@ -76,7 +76,7 @@ class Way:
 
     @property
     def is_chat(self) -> bool:
-        return self.method.startswith(("chat.", "batch."))
+        return self.family is None and self.method.startswith(("chat.", "batch."))
 
     async def gone(self, client: AsyncDeepSeek, text: str, given: Given) -> Any:
         """Go this way with ``client``."""
@@ -223,7 +223,11 @@ async def _tools(completions: Any, text: str, _: Given) -> Any:
 
 
 async def _map(batch: Any, text: str, _: Given) -> Any:
-    results = [result async for result in batch.map([{"messages": messages(text)}], model=MODEL, **SURE)]
+    return await _of_one(batch.map([{"messages": messages(text)}], model=MODEL, **SURE))
+
+
+async def _of_one(results_of_one: Any) -> Any:
+    results = [result async for result in results_of_one]
     if results[0].error is not None:
         raise results[0].error
     return results[0]
@@ -271,6 +275,21 @@ WAYS = [
     Way("batch.map", _map, **BILLED),
     Way("batch.run", _run, **BILLED),
     Way("batch.job", lambda r, text, given: _run(r, text, given, job=True), **BILLED),
+    *(
+        Way(
+            f"batch.map {family}",
+            lambda r, text, _, family=family, body=body: _of_one(r.map([{"url": f"/v1/{family}", "body": body(text)}])),
+            family=family,
+            speaks=family != "embeddings",
+            **BILLED,
+        )
+        for family, body in (
+            ("completions", lambda text: {"prompt": text, "suffix": text, **FIM}),
+            ("responses", respond),
+            ("messages", message),
+            ("embeddings", lambda text: {"model": "bge-m3", "input": [text, f"once more {text}"]}),
+        )
+    ),
     *_both(
         "completions.create",
         lambda r, text, _: r.create(prompt=text, suffix=text, **FIM),

@@ -138,7 +138,7 @@ class Account:
     def _end(self, line: Line) -> None:
         if line.error is None:
             self.ok += 1
-            self.cut_off += line.finish_reason == "length"
+            self.cut_off += line.body.finish_reason == "length"
             return
         self.failed += 1
         self.failures[line.error.code] += 1

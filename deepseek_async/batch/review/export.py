@@ -83,7 +83,7 @@ def _jsonl(asked: Asked, target: IO[bytes], chosen: tuple[str, ...]) -> int:
     for row in asked.rows():
         if len(chosen) < len(ANSWER):
             columns = {shown: row.columns[name] for name, shown in names.items() if name in row.columns}
-            content = None if row.line is None else row.line.message.content
+            content = None if row.line is None else row.line.body.text
             said = {"index": row.index, "custom_id": row.custom_id, **columns, "content": content}
             if row.line is not None and row.line.facts.simulated:
                 said["simulated"] = True
@@ -172,17 +172,16 @@ def _cell(value: Any) -> str | None:
 
 def _record(row: AskedRow) -> dict[str, Any]:
     line = row.line or Line(row.custom_id, facts=Facts(attempts=0))
-    message, sent = line.message, line.body.usage
-    usage = None if sent is None else sent.read()
-    calls = bytes(message.tool_calls)
+    body = line.body
+    usage = None if body.usage is None else body.usage.read()
     return {
         "index": row.index,
         "custom_id": row.custom_id,
-        "content": message.content,
-        "reasoning": message.reasoning if message.reasoning_content is None else message.reasoning_content,
-        "tool_calls": calls.decode() if calls and calls != b"null" else None,
-        "finish_reason": line.finish_reason,
-        "model": line.body.model,
+        "content": body.text,
+        "reasoning": body.reasoning,
+        "tool_calls": body.tool_calls,
+        "finish_reason": body.finish_reason,
+        "model": body.model,
         "prompt_tokens": usage.prompt_tokens if usage is not None else None,
         "cached_tokens": usage.cached_tokens if usage is not None else None,
         "completion_tokens": usage.completion_tokens if usage is not None else None,

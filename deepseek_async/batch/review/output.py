@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
+from deepseek_async.batch.answer_body import Body
 from deepseek_async.batch.identity import key_of
 from deepseek_async.batch.journal.reading import LONGEST_LINE
 from deepseek_async.batch.known_rows import UNKNOWN, KnownRows
@@ -18,7 +19,6 @@ from deepseek_async.batch.line import FACTS, decode_line, text_of
 from deepseek_async.batch.review.columns import Columns
 from deepseek_async.batch.run_record import decode_manifest
 from deepseek_async.bounded_files import LongLine, lines_of
-from deepseek_async.codec import finish_reason
 from deepseek_async.codec.repair import repaired
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.types import CompletionUsage
@@ -26,25 +26,6 @@ from deepseek_async.types.json_text import read, write
 from deepseek_async.types.usage import SentUsage, moment
 
 _WORD: Final = (1 << 64) - 1
-
-
-class Message(msgspec.Struct, gc=False):
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    tool_calls: msgspec.Raw = msgspec.Raw(b"")
-
-
-class Choice(msgspec.Struct, gc=False):
-    finish_reason: str | None = None
-    message: Message = msgspec.field(default_factory=Message)
-
-
-class Body(msgspec.Struct, gc=False):
-    model: str | None = None
-    created: float | None = None
-    choices: list[Choice] = []
-    usage: SentUsage | None = None
 
 
 class Response(msgspec.Struct, gc=False):
@@ -124,19 +105,9 @@ class Line(msgspec.Struct, gc=False):
         if isinstance(billed, list):
             return billed
         body = self.body if billed is None else billed
-        return [] if body.usage is None else [Bill(body.model, self.started, body.usage)]
-
-    @property
-    def message(self) -> Message:
-        """The first choice's message."""
-        choices = self.body.choices
-        return choices[0].message if choices else Message()
-
-    @property
-    def finish_reason(self) -> str | None:
-        """Why the answer ended."""
-        choices = self.body.choices
-        return finish_reason.known(choices[0].finish_reason) if choices else None
+        # The tokens of a document that was read are told and not billed (DeepSeek docs, OCR guide).
+        sent = body.usage if body.pages is None else None
+        return [] if sent is None else [Bill(body.model, self.started, sent)]
 
     @property
     def restated(self) -> bool:
@@ -148,7 +119,8 @@ class Line(msgspec.Struct, gc=False):
         """When its request was sent, by our clock or else by the server's; None for a copy, for which none was."""
         if not self.facts.attempts:
             return None
-        return moment(self.facts.started if self.facts.started is not None else self.body.created)
+        body, ours = self.body, self.facts.started
+        return moment(ours if ours is not None else body.created if body.created is not None else body.created_at)
 
 
 _decode = msgspec.json.Decoder(Line, strict=False).decode

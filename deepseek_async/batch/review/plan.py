@@ -96,7 +96,7 @@ def plan(rows: Iterable[Row], count_tokens: CountTokens, *, answer_tokens: int) 
 
     Memory: up to 27 bytes for each half kilobyte of prompt that is not like another's, and for each ``custom_id``.
 
-    ``answer_tokens`` is assumed for every answer, or the row's ``max_tokens`` where that is less.
+    ``answer_tokens`` is assumed for every answer in words, or the row's cap where that is less.
     """
     planned, beginnings, names = Plan(), _Beginnings(), DigestSet()
     for row in rows:
@@ -112,13 +112,15 @@ def plan(rows: Iterable[Row], count_tokens: CountTokens, *, answer_tokens: int) 
             continue
         prompt_tokens = tokens.prompt_tokens
         planned.estimated += not tokens.exact
-        prefix = prefix_of(row.body)
+        endpoint = row.endpoint
+        prefix = prefix_of(row.body if endpoint is None else endpoint.conversation(row.body))
         model = planned.models.setdefault(str(row.body.get("model")), ModelPlan())
         model.rows += 1
         model.prompt_tokens += prompt_tokens
         model.hit_tokens += hit_tokens(beginnings.shared(prefix), prefix.size, prompt_tokens)
-        limit = row.body.get("max_tokens")
-        model.answer_tokens += min(answer_tokens, limit) if isinstance(limit, int) and limit > 0 else answer_tokens
+        limit = row.body.get("max_tokens" if endpoint is None else endpoint.cap)
+        if endpoint is None or endpoint.answers_in_text:
+            model.answer_tokens += min(answer_tokens, limit) if isinstance(limit, int) and limit > 0 else answer_tokens
     planned.groups, planned.grouped = beginnings.groups, beginnings.grouped
     return planned
 
@@ -128,7 +130,8 @@ def _tokens(row: Row, count_tokens: CountTokens) -> TokenCount | str:
     if row.body is None:
         return row.error.message if row.error is not None else ""
     try:
-        return count_tokens(row.body)
+        # A tokenizer knows the template of a conversation; what is none is weighed as it stands.
+        return count_tokens(row.body if row.endpoint is None else row.endpoint.conversation(row.body) or row.body)
     except InvalidRequestError as error:
         return f"line {row.line}: {error.message}"
 

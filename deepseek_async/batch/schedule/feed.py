@@ -206,7 +206,9 @@ class Feed(AsyncIterator[Ticket[In]], Generic[In]):
         try:
             for _ in range(_AHEAD):
                 row = next(self._source)
-                body = row.row.body
+                body, endpoint = row.row.body, row.row.endpoint
+                if endpoint is not None and body is not None:
+                    body = endpoint.conversation(body)
                 ordered = self._ordering and body is not None and not lineup.given_up
                 lineup.add(row, prefix_of(body) if ordered and body is not None else NO_PREFIX)
         except StopIteration:

@@ -20,7 +20,7 @@ from deepseek_async.errors import ConfigurationError, InputChangedError, OutputL
 
 def answered(name: str, said: str, hashed: int = 1) -> bytes:
     wire = b'{"choices":[{"index":0,"message":{"content":"%b"},"finish_reason":"stop"}]}' % said.encode()
-    return encode_line(BatchResult(index=0, completion=decode_completion(wire), attempts=1), name, hashed)
+    return encode_line(BatchResult(index=0, answer=decode_completion(wire), attempts=1), name, hashed)
 
 
 @pytest.fixture

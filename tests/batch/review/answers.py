@@ -37,7 +37,7 @@ def answered(number: int, content: str = "Yes.", **facts: Any) -> bytes:
     }
     facts = {"attempts": 1, "started": BEGAN + number, "latency": 2.0, **facts}
     name = facts.pop("name", f"row-{number}")
-    result = BatchResult(index=number, completion=decode_completion(orjson.dumps(body)), **facts)
+    result = BatchResult(index=number, answer=decode_completion(orjson.dumps(body)), **facts)
     return encode_line(result, name, number + 1)
 
 

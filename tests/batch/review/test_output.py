@@ -35,7 +35,7 @@ def test_of_a_row_that_was_run_again_the_last_line_counts(tmp_path: Path):
     lines = [failed(0), answered(1), answered(0, "at last"), answered(1, "once more"), answered(1, "for good")]
     output = read(written(tmp_path / "out.jsonl", lines))
 
-    assert [row.line.message.content for row in LatestRun(output).rows() if row.line] == ["at last", "for good"]
+    assert [row.line.body.text for row in LatestRun(output).rows() if row.line] == ["at last", "for good"]
     assert [latest for *_, latest in output.lines()] == [False, False, True, False, True]
     assert len(output) == 2
 
@@ -82,7 +82,7 @@ def test_what_the_answer_lacks_is_none(tmp_path: Path):
     output = read(written(tmp_path / "out.jsonl", [failed(0)]))
     (_, line, _), *_ = output.lines()
 
-    assert (line.message.content, line.finish_reason, line.body.usage) == (None, None, None)
+    assert (line.body.text, line.body.finish_reason, line.body.usage) == (None, None, None)
     assert line.error is not None
     assert line.error.code == "BadRequestError"
 

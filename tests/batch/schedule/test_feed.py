@@ -239,4 +239,4 @@ def usage_of(prompt_tokens: int, cached: int) -> BatchResult:
         b'{"choices":[{"message":{"content":"Yes."},"finish_reason":"stop"}],'
         b'"usage":{"prompt_tokens":%d,"completion_tokens":1,"prompt_cache_hit_tokens":%d}}' % (prompt_tokens, cached)
     )
-    return BatchResult(index=0, attempts=1, latency=1.0, completion=decode_completion(wire))
+    return BatchResult(index=0, attempts=1, latency=1.0, answer=decode_completion(wire))
