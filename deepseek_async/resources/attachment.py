@@ -32,7 +32,9 @@ def attachment(file: FileInput, most: int | None = None) -> tuple[str, Content]:
     else:
         name, content = Path(str(getattr(file, "name", "upload"))).name, _content(file)
     if most is not None and len(content) > most:
-        raise InvalidRequestError(f"{name} has {len(content):,} bytes; DeepSeek takes {most:,} at most")
+        raise InvalidRequestError(
+            f"{name} has {len(content):,} bytes; {most:,} are taken at most (DeepSeek docs, 2026-11)"
+        )
     return name, content
 
 

@@ -102,6 +102,8 @@ async def test_what_is_known_to_fail_is_not_sent(
         await ask(client, **parameters)
     with pytest.raises(InvalidRequestError, match=named):
         await client.responses.create(**{"model": "deepseek-flash", "input": "Hi", **parameters})
+    with pytest.raises(InvalidRequestError, match=named):
+        await client.messages.create(**{"model": "deepseek-flash", "messages": MESSAGES, **parameters})
 
 
 async def test_what_is_known_to_fail_can_be_sent_on_purpose(serve: Serve, connect: Connect):

@@ -41,6 +41,8 @@ ALONE = {
     "responses.py": ("{", 1),
     "messages.py": ("Answer to: What is the weather in Oslo?", 2),
     "read_aloud.py": ("", 1),
+    "recognition.py": ("%PDF-1.7 Dear reader,", 2),
+    "account.py": ("models: deepseek-flash", 2),
     "document.py": ("65 of 65 bytes\nfile-api-00000000000000000000000000000001: 1 page, 0.0015 yuan", 3),
     "search.py": ("Result 1 for asyncio task groups: https://", 2),
     "web_search.py": ("searching: What happened in Oslo today?", 1),

@@ -9,6 +9,8 @@ from deepseek_async.upload import Content, FileOnDisk
 
 RecognitionPurpose = Literal["text_recognition", "rich_layout_recognition"]
 
+_SOURCE: Final = "(DeepSeek docs, OCR guide)"
+
 MAX_BYTES: Final = 100 * 1024 * 1024
 MAX_PAGES: Final = 1_000
 _ONE_PAGE: Final = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"RIFF")
@@ -21,7 +23,7 @@ def check_purpose(purpose: str) -> None:
     """Raises InvalidRequestError for a purpose that recognition does not have."""
     if purpose not in get_args(RecognitionPurpose):
         raise InvalidRequestError(
-            f"purpose must be {' or '.join(get_args(RecognitionPurpose))}, not {purpose!r} (DeepSeek docs, OCR guide)",
+            f"purpose must be {' or '.join(get_args(RecognitionPurpose))}, not {purpose!r} {_SOURCE}",
         )
 
 
@@ -29,10 +31,12 @@ def most_pages(name: str, content: Content) -> int:
     """Pages that a document can have, which it is billed by. Raises InvalidRequestError for what is not taken."""
     start = content.start(16) if isinstance(content, FileOnDisk) else content[:16]
     if not start:
-        raise InvalidRequestError(f"{name} is empty")
+        raise InvalidRequestError(f"{name} is empty {_SOURCE}")
     if len(name) > _LONGEST_NAME:
-        raise InvalidRequestError(f"the file's name has {len(name)} characters; {_LONGEST_NAME} are taken at most")
+        raise InvalidRequestError(
+            f"the file's name has {len(name)} characters; {_LONGEST_NAME} are taken at most {_SOURCE}"
+        )
     wave = start[:4] == b"RIFF" and start[8:12] == b"WAVE"
     if wave or start.startswith(_AUDIO):
-        raise InvalidRequestError(f"{name} is a recording; client.tools.transcribe listens to those")
+        raise InvalidRequestError(f"{name} is a recording; client.tools.transcribe listens to those {_SOURCE}")
     return 1 if start.startswith(_ONE_PAGE) else MAX_PAGES

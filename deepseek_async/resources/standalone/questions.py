@@ -33,7 +33,9 @@ def search_request(
 def fetch_request(url: str, further: Mapping[str, Any]) -> dict[str, Any]:
     """The body of a fetch. Raises InvalidRequestError for what is no address of a public page."""
     if not isinstance(url, str) or not url.isprintable() or any(letter.isspace() for letter in url):
-        raise InvalidRequestError(f"url must be an address without blanks and control characters, not {url!r:.200}")
+        raise InvalidRequestError(
+            f"url must be an address without blanks and control characters, not {url!r:.200} {_SOURCE}"
+        )
     if len(url) > _MOST_OF_A_URL:
         raise InvalidRequestError(f"url has {len(url):,} characters; {_MOST_OF_A_URL:,} are taken {_SOURCE}")
     try:

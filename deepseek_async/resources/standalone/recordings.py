@@ -54,7 +54,7 @@ def _of_wav(name: str, start: bytes, size: int) -> float:
             # A recorder that was cut off, or writes to a pipe, leaves a length that is not true.
             return float(min(length, size - at - 8)) / (form[1] * form[2] * 2)
         at += 8 + length + length % 2
-    raise InvalidRequestError(f"{name} has no header of a WAV file that says how it was recorded")
+    raise InvalidRequestError(f"{name} has no header of a WAV file that says how it was recorded {_SOURCE}")
 
 
 def _check(name: str, coding: int, channels: int, rate: int, bits: int) -> None:

@@ -124,9 +124,10 @@ async def test_a_fee_in_yuan_alone_is_held_by_a_rate_only(simulate: Simulate, co
 @pytest.mark.parametrize("purpose", ["user_data", "", None])
 async def test_a_purpose_that_recognition_does_not_have_is_not_sent(serve: Serve, connect: Connect, purpose: Any):
     server = await serve()
-    with pytest.raises(InvalidRequestError, match="text_recognition or rich_layout_recognition"):
+    with pytest.raises(InvalidRequestError, match="text_recognition or rich_layout_recognition") as caught:
         await connect(server).tools.ocr(b"%PDF", purpose=purpose)
     assert not server.requests
+    assert "(DeepSeek docs, " in str(caught.value)
 
 
 async def test_a_document_that_is_too_large_is_not_read_to_its_end(serve: Serve, connect: Connect, tmp_path: Path):
@@ -134,17 +135,19 @@ async def test_a_document_that_is_too_large_is_not_read_to_its_end(serve: Serve,
     path = tmp_path / "large.pdf"
     with path.open("wb") as written:
         written.truncate(100 * 2**20 + 1)
-    with pytest.raises(InvalidRequestError, match="104,857,600"):
+    with pytest.raises(InvalidRequestError, match="104,857,600") as caught:
         await connect(server).tools.ocr(path, purpose=TEXT)
     assert not server.requests
+    assert "(DeepSeek docs, " in str(caught.value)
 
 
 @pytest.mark.parametrize(("content", "why"), [(b"", "empty"), (recording(1), "recording"), (b"OggS", "recording")])
 async def test_what_is_no_document_is_not_sent(serve: Serve, connect: Connect, content: bytes, why: str):
     server = await serve()
-    with pytest.raises(InvalidRequestError, match=why):
+    with pytest.raises(InvalidRequestError, match=why) as caught:
         await connect(server).tools.ocr(("a", content), purpose=TEXT)
     assert not server.requests
+    assert "(DeepSeek docs, " in str(caught.value)
 
 
 def _grown(path: Path) -> None:
@@ -228,9 +231,10 @@ async def test_a_recording_that_is_not_taken_is_not_sent(serve: Serve, connect: 
     server = await serve()
     if why == "16 bits":
         content += struct.pack("<I", 0)
-    with pytest.raises(InvalidRequestError, match=why):
+    with pytest.raises(InvalidRequestError, match=why) as caught:
         await connect(server).tools.transcribe(("a", content))
     assert not server.requests
+    assert "(DeepSeek docs, " in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [recording(120), recording(1, rate=48_000, channels=2), opus(119.5), opus(1)])

@@ -94,9 +94,10 @@ async def test_a_query_may_have_128_characters_of_any_script(serve: Serve, conne
 @pytest.mark.parametrize("count", [0, 51, True, 1.5])
 async def test_a_count_outside_its_range_is_not_sent(serve: Serve, connect: Connect, count: Any):
     server = await serve()
-    with pytest.raises(InvalidRequestError, match="count must be a whole number from 1 to 50"):
+    with pytest.raises(InvalidRequestError, match="count must be a whole number from 1 to 50") as caught:
         await connect(server).tools.search("q", count=count)
     assert not server.requests
+    assert "(DeepSeek docs, " in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -108,9 +109,10 @@ async def test_a_count_outside_its_range_is_not_sent(serve: Serve, connect: Conn
 )
 async def test_an_address_that_cannot_be_fetched_is_not_sent(serve: Serve, connect: Connect, url: Any):
     server = await serve()
-    with pytest.raises(InvalidRequestError, match=r"^url "):
+    with pytest.raises(InvalidRequestError, match=r"^url ") as caught:
         await connect(server).tools.fetch(url)
     assert not server.requests
+    assert "(DeepSeek docs, " in str(caught.value)
 
 
 async def test_the_fee_stands_in_the_answer_in_both_currencies(simulate: Simulate, connect: Connect):

@@ -114,9 +114,10 @@ async def test_what_cannot_be_spoken_is_not_sent(
     serve: Serve, connect: Connect, text: Any, options: dict[str, Any], why: str
 ):
     server = await serve()
-    with pytest.raises(InvalidRequestError, match=why):
+    with pytest.raises(InvalidRequestError, match=why) as caught:
         await connect(server).tools.speech(text, **options)
     assert not server.requests
+    assert "(DeepSeek docs, " in str(caught.value)
 
 
 async def test_the_longest_texts_are_sent(serve: Serve, connect: Connect):
