@@ -17,7 +17,7 @@ from deepseek_async.errors import DeepSeekError, InputFormatError, InvalidReques
 from deepseek_async.pricing import Meter
 from deepseek_async.resources.chat import Completions
 from deepseek_async.structured import StructuredOutput
-from deepseek_async.types import Answer, ChatCompletion, PaidAnswer
+from deepseek_async.types import Answer, BilledAttempt, ChatCompletion, CompletionUsage, PaidAnswer
 
 
 class Calls(Protocol):
@@ -144,20 +144,23 @@ class Answerer:
 
         An answer that came to nothing is billed all the same; one from the cache was paid for before.
         """
+        answer = result.answer
+        if isinstance(answer, PaidAnswer) and answer.cached is None and not result.billed_attempts:
+            # Its line has to say what was paid: no usage in it does.
+            paid = BilledAttempt(result.model, CompletionUsage(fees=answer.units()), result.started or 0.0)
+            result.billed_attempts = (paid,)
         if result.billed_attempts:
             result.cost, result.saved = self._meter.charge(result.billed_attempts)
             estimated = [attempt for attempt in result.billed_attempts if attempt.usage.estimated]
             result.estimated_cost = self._meter.charge(estimated)[0] or 0.0
             result.fees = self._meter.fees(result.billed_attempts)
+            if any(fee.usd is None for fee in result.fees):
+                result.cost = None  # a part of it would look like all of it
             return
-        answer = result.answer
         if answer is None:
             return
         if answer.cached is not None:
             result.cost = 0.0
-            return
-        if isinstance(answer, PaidAnswer):
-            result.cost = answer.cost
             return
         usage = answer.usage if type(answer) is ChatCompletion else answer.tokens_used()
         if usage is not None and result.started is not None:

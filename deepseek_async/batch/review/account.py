@@ -12,7 +12,7 @@ from deepseek_async.batch.review.distribution import Distribution
 from deepseek_async.batch.review.output import Bill, Line
 from deepseek_async.batch.review.timeline import SPANS, Timeline
 from deepseek_async.pricing import PriceTable, Rate
-from deepseek_async.types import FeeCharge
+from deepseek_async.types import CompletionUsage, FeeCharge
 from deepseek_async.types.fee import fees_together
 
 _EXAMPLES: Final = 3
@@ -173,6 +173,9 @@ class Account:
         self.tokens.add(used)
         account = self.models.setdefault(model, ModelAccount())
         account.rows += 1
+        if model in self._prices.endpoints:
+            paid = self._pay_fees(usage, at)
+            return self._count(bill, account, paid if cost is None else cost)
         price = self._prices.price(model, at)
         known = 1.0
         if price is None:
@@ -192,23 +195,29 @@ class Account:
         )
         self.cost_by_kind.add(by_kind)
         self.saved_by_cache += used.cached * (price.cache_miss - price.cache_hit) * factor
-        paid = 0.0
-        if usage.fees:
-            fees = Rate(0.0, 0.0, 0.0, 1.0, self._prices.fees_at(at)).fees_of(usage)
-            self.fees = fees_together((*self.fees, *fees))
-            paid = sum(fee.usd or 0.0 for fee in fees)
-        if cost is None:
-            cost = by_kind.total + paid
-        account.cost += cost
-        if bill.corrected is not None:
-            self.estimated += 1
-            self.estimated_cost += cost
+        paid = self._pay_fees(usage, at)
+        cost = self._count(bill, account, by_kind.total + paid if cost is None else cost)
         if peak:
             account.peak_rows += 1
             account.peak_cost += cost
         else:
             self.saved_by_hours += (cost - paid) * (price.peak_factor - 1.0)
         return cost
+
+    def _count(self, bill: Bill, account: ModelAccount, cost: float) -> float:
+        account.cost += cost
+        if bill.corrected is not None:
+            self.estimated += 1
+            self.estimated_cost += cost
+        return cost
+
+    def _pay_fees(self, usage: CompletionUsage, at: float) -> float:
+        """Add what a request took beside tokens; returns US dollars, as far as it has a price in them."""
+        if not usage.fees:
+            return 0.0
+        fees = Rate(0.0, 0.0, 0.0, 1.0, self._prices.fees_at(at)).fees_of(usage)
+        self.fees = fees_together((*self.fees, *fees))
+        return sum(fee.usd or 0.0 for fee in fees)
 
 
 def account_of(asked: Asked, prices: PriceTable) -> Account:
