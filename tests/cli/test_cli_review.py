@@ -400,3 +400,18 @@ async def test_a_status_says_what_of_the_money_is_an_estimate_and_as_what_it_is_
     assert figures["estimated_requests"] == 1
     assert 0 < figures["estimated_cost"] < figures["cost"]
     assert figures["charged_as"] == {"other": "deepseek-v4-pro"}
+
+
+async def test_searches_of_a_job_are_lines_of_their_own(command: CommandLine, serve: Serve):
+    simulator = await serve()
+    asked = {"messages": [{"role": "user", "content": "What is new?"}], "tools": [{"type": "deepseek_web_search"}]}
+    command.write("in.jsonl", json.dumps(asked))
+    ended = await command.run("batch", "run", "in.jsonl", "-o", "out.jsonl", "--thinking", "off")
+    assert (ended.code, simulator.ledger.fees) == (0, {"search": 1})
+    assert "paid      1 search: 0.005000 yuan, $0.000750" in ended.err
+
+    status = await command.run("batch", "status", "out.jsonl")
+    assert "paid      1 search: 0.0050 yuan, $0.000750 of it" in status.out
+    figures = json.loads((await command.run("batch", "status", "out.jsonl", "--json")).out)
+    assert figures["fees"] == {"search": {"count": 1, "CNY": 0.005, "USD": 0.00075}}
+    assert figures["cost"] > 0.00075

@@ -306,3 +306,18 @@ async def test_every_place_that_shows_money_shows_fees_as_a_line_of_their_own(
     fees = {"search": {"count": 2, "CNY": 0.01, "USD": 0.0015}, "fetch": {"count": 1, "CNY": 0.005, "USD": 0.00075}}
     assert [json.loads(line)["fees"] for line in audited.read_text().splitlines()] == [fees] * 2
     assert b'kind="search",model="deepseek-flash"} 4.0' in metrics.exposition()
+
+
+async def test_what_the_service_found_is_not_taken_for_words_of_the_model(serve: Serve, connect: Connect):
+    found = [
+        {"type": "web_search_result", "url": f"https://a.example/{number}", "title": "x" * 99} for number in range(999)
+    ]
+    message = {
+        "role": "assistant",
+        "content": "Rain.",
+        "steps": [STEP, {"type": "web_search_tool_result", "content": found}],
+    }
+    usage = {"prompt_tokens": 900, "completion_tokens": 5, "total_tokens": 905}
+    body = {"id": "1", "model": MODEL, "choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}
+    answer = await _chat(connect(await serve([response(body)]), lint="off"), False)
+    assert (answer.usage.completion_tokens, answer.usage.corrected) == (5, None)
