@@ -93,7 +93,7 @@ class AdaptiveWindow(Probing):
         if self._mode is Mode.DRAIN and attempt.number > self._reacted:
             self._leave_drain(attempt, now)
         if self._overload.active:
-            self._follow_advice(self._overload.look(now), now)
+            self._follow_advice(self._overload.taken(attempt.number, now), now)
 
     def first_content(self, attempt: Attempt, now: float) -> None:
         """The first token has come."""
@@ -200,6 +200,8 @@ class AdaptiveWindow(Probing):
             self._due = now
         elif advice is Advice.NARROW:
             self._hold(min(self._w, self._overload.width), now)
+        elif advice is Advice.RESTART:
+            self.restart(now)
 
     def throttled(self, attempt: Attempt, now: float, until: float) -> None:
         """The server answered 429 because attempts come too fast, and wants none before ``until``."""

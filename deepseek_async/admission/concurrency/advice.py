@@ -24,3 +24,5 @@ class Advice(Enum):
     """Be as large as before the trouble."""
     NARROW = "narrow"
     """Be no larger than ``width``."""
+    RESTART = "restart"
+    """Begin anew, as after an outage."""

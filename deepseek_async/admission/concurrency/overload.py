@@ -47,6 +47,10 @@ _STRIKES: Final = 3
 """Trials at a pace that grows slower and slower, after which it is not the pace."""
 _LOOSE: Final = 16
 """Attempts one after another that did not wait for the pace, after which there is none any more."""
+_OUTAGE: Final = 1.0
+"""Seconds in which nothing was taken, however slowly it was asked: no limit, unless ..."""
+_REALLY_BACK: Final = 64
+"""... so few attempts after the last time that this was believed."""
 _DOUBTED: Final = 1.5
 """A pace that has become so much slower is tried anew: perhaps it was none."""
 
@@ -59,10 +63,12 @@ class Overload:
     """
 
     __slots__ = (
+        "_back",
         "_doubts",
         "_found",
         "_kept",
         "_loose",
+        "_nothing_since",
         "_pace",
         "_reacted",
         "_searching",
@@ -100,6 +106,8 @@ class Overload:
         self._kept: Trial | None = None
         """What has come of the attempts at the pace that was chosen."""
         self._strikes = self._doubts = self._wasted = 0
+        self._nothing_since = now
+        self._back = -_REALLY_BACK
 
     @property
     def troubled(self) -> bool:
@@ -137,10 +145,19 @@ class Overload:
                 self.restart()
         return self.look(now)
 
-    def look(self, now: float) -> Advice:
+    def taken(self, number: int, now: float) -> Advice:
+        """The server has said that it has taken that one, and with it those before of which nothing was heard."""
+        if not self._searching or number <= self._reacted:
+            return self.look(now)
+        if not self._found and now - self._nothing_since >= _OUTAGE and number - self._back > _REALLY_BACK:
+            self._back = number
+            return Advice.RESTART
+        return self.look(now, number)
+
+    def look(self, now: float, answered: int = 0) -> Advice:
         """See what is known by now of those that were sent."""
         undecided, before = self._undecided, now - self.patience
-        while undecided and undecided[0][2] <= before:
+        while undecided and (undecided[0][2] <= before or undecided[0][0] <= answered):
             number, level, sent_at = undecided.popleft()
             beside = self._unlucky.pop(number, None)
             trial = self._trial
@@ -242,6 +259,8 @@ class Overload:
             pace.taken(now)
 
     def _search(self, now: float, gap: float) -> None:
+        if not self._searching:
+            self._nothing_since = now
         self._searching, self._found = True, False
         self._kept = None
         self._trial = None
