@@ -72,7 +72,7 @@ class Slots:
 
     def take_nowait(self, now: float, *, bulk: bool = False) -> Any:
         """Start an attempt if one may start and nobody waits; None otherwise."""
-        if self._bulk or self._interactive or not self.turnstile.may_start(now):
+        if self._bulk or self._interactive or not self.turnstile.may_start(now, bulk=bulk):
             return None
         if not bulk:
             self._interactive_running += 1
@@ -116,7 +116,7 @@ class Slots:
     def serve(self, now: float) -> None:
         """Start what may start now, and set the timer for what may start later."""
         turnstile = self.turnstile
-        while (self._bulk or self._interactive) and turnstile.may_start(now):
+        while (self._bulk or self._interactive) and turnstile.may_start(now, bulk=bool(self._bulk)):
             lane = self._next_lane()
             waiter = lane.popleft()
             if waiter.turn.done():
@@ -150,7 +150,7 @@ class Slots:
         if not self._bulk and not self._interactive:
             self._stop_idle_timer()
             return
-        due = self.turnstile.next_change(now)
+        due = self.turnstile.next_change(now, bulk=bool(self._bulk))
         if due is None:
             return
         due = max(due, now + _SHORTEST_TIMER)

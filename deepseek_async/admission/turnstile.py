@@ -29,24 +29,24 @@ class Turnstile:
         self._most: int | None = None
         self._most_until = 0.0
 
-    def may_start(self, now: float) -> bool:
-        """Whether an attempt may start."""
+    def may_start(self, now: float, *, bulk: bool = False) -> bool:
+        """Whether an attempt may start; ``bulk`` if nobody waits for it."""
         if now < self.paused_until:
             return False
         for breaker in self.breakers:
             # Asked first without a call: each attempt comes by here, and nearly always both are closed.
-            if breaker.state is not _CLOSED and not breaker.admits(now):
+            if breaker.state is not _CLOSED and not breaker.admits(now, bulk=bulk):
                 return False
         if self._most is not None and not self._below_most(now):
             return False
         return self.window.may_send(now)
 
-    def next_change(self, now: float) -> float | None:
+    def next_change(self, now: float, *, bulk: bool = False) -> float | None:
         """When to ask again if nothing else happens; None if only an event can change the answer."""
         blocked = self.paused_until
         for breaker in self.breakers:
-            if not breaker.admits(now):
-                blocked = max(blocked, breaker.next_change(now))
+            if not breaker.admits(now, bulk=bulk):
+                blocked = max(blocked, breaker.next_change(now, bulk=bulk))
         if self._most is not None and not self._below_most(now):
             blocked = max(blocked, self._most_until)
         if blocked > now:

@@ -102,6 +102,45 @@ def opened(at: float = 0.0, **policy) -> Breaker:
     return subject
 
 
+def test_bulk_asks_after_as_long_as_the_outage_has_lasted_and_then_half_as_often_each_time():
+    """An outage of twelve seconds costs a job five seconds more, not a minute; nobody who waits is sent into it."""
+    subject = breaker()
+    now = fail_in_turn(subject, 5)
+    opened, asked = now - 0.5, []
+    while now < 200:
+        if subject.admits(now, bulk=True):
+            asked.append(now)
+            assert now - opened > 59 or not subject.admits(now)
+            probe = object()
+            subject.began(probe, now)
+            assert not subject.admits(now, bulk=True)
+            subject.failed(probe, now, now + 0.1)
+        now += 0.1
+    gaps = [later - earlier for earlier, later in zip([opened, *asked], asked, strict=False)]
+    assert gaps[:4] == pytest.approx([4, 8, 16, 32], abs=0.5)
+    assert all(gap <= 61 for gap in gaps)
+
+
+def test_a_bulk_row_that_is_answered_closes_it_for_everybody():
+    subject = breaker()
+    now = fail_in_turn(subject, 5) + 4.0
+    assert subject.admits(now, bulk=True)
+    assert not subject.admits(now)
+    subject.began("row", now)
+    assert subject.succeeded(now, now + 1)
+    assert subject.admits(now + 1)
+
+
+def test_bulk_rows_that_fail_do_not_keep_others_waiting_longer():
+    subject = breaker(reset_timeout=60)
+    now = fail_in_turn(subject, 5) + 4.0
+    for _ in range(2):
+        subject.began("row", now)
+        subject.failed("row", now, now + 0.1)
+        now = subject.next_change(now, bulk=True)
+    assert subject.next_change(now) == pytest.approx(4.5 + 60)
+
+
 def test_one_probe_at_a_time():
     subject = opened()
     assert subject.admits(60.0)

@@ -39,7 +39,9 @@ class BreakerPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Incidents in a row that open it, while nothing succeeds. Failures of attempts that ran at the same time, or of
     many callers within a second, are one incident: 500 connections dropped by one blip say no more than one."""
     reset_timeout: float = 60.0
-    """Seconds (± 10 %) until one request is let through as a probe; doubled after each failed probe, up to 300."""
+    """Seconds (± 10 %) until one request is let through as a probe; doubled after each failed probe, up to 300. A bulk
+    row, for which nobody waits, is let through sooner: when the outage has lasted twice as long as before it opened,
+    four times, and so on, at least this often."""
 
     def __post_init__(self) -> None:
         threshold = self.failure_threshold
@@ -65,9 +67,12 @@ class Breaker:
 
     __slots__ = (
         "_alone",
+        "_bulk_asks",
+        "_bulk_wait",
         "_chance",
         "_early",
         "_evidence",
+        "_first_at",
         "_incidents",
         "_opened_at",
         "_policy",
@@ -94,6 +99,7 @@ class Breaker:
         self._timeout = policy.reset_timeout
         self._opened_at = 0.0
         self._reopens = 0.0
+        self._first_at = self._bulk_asks = self._bulk_wait = 0.0
         self._evidence = 0
         self._early = False
         self._probe: object = None
@@ -104,18 +110,18 @@ class Breaker:
         """Whether everything passes."""
         return self.state is State.CLOSED
 
-    def admits(self, now: float) -> bool:
-        """Whether an attempt may start now."""
+    def admits(self, now: float, *, bulk: bool = False) -> bool:
+        """Whether an attempt may start now; ``bulk`` has nobody waiting for it, and asks sooner."""
         if self.state is State.CLOSED:
             return True
-        return now >= self.next_change(now)
+        return now >= self.next_change(now, bulk=bulk)
 
-    def next_change(self, now: float) -> float:
+    def next_change(self, now: float, *, bulk: bool = False) -> float:
         """The time from which an attempt may start, unless an outcome changes it before."""
         if self.state is State.CLOSED:
             return now
         if self._probe is None:
-            return self._reopens
+            return min(self._reopens, self._bulk_asks) if bulk else self._reopens
         return self._probe_began + PROBE_PATIENCE
 
     def retry_after(self, now: float) -> float:
@@ -156,12 +162,16 @@ class Breaker:
         if self.state is not State.CLOSED:
             if self._probe is not owner:
                 return False
+            if self._probe_began < self._reopens:
+                self._ask_later(now)
+                return False
             if not self._early:
                 self._timeout = max(self._timeout, min(LONGEST_RESET, self._timeout * 2))
             self._open(now)
             return True
         if not self._incidents or taken > self._taken:
             self._incidents, self._taken, self._seen, self._alone = 1, taken, now, alone
+            self._first_at = now
         else:
             self._alone = self._alone and alone
             if began >= self._seen and (self._alone or now >= self._seen + _APART):
@@ -184,10 +194,24 @@ class Breaker:
         self._incidents = self._evidence = 0
         self._timeout = self._policy.reset_timeout
 
+    def _ask_later(self, now: float) -> None:
+        self.state = State.OPEN
+        self._probe = None
+        self._bulk_wait = min(self._policy.reset_timeout, 2 * self._bulk_wait)
+        self._bulk_asks = now + self._bulk_wait * self._jitter
+
     def _open(self, now: float) -> None:
+        if self.state is State.CLOSED:
+            # An outage that has lasted for five seconds may be over in five more.
+            self._bulk_wait = min(self._policy.reset_timeout, max(_APART, now - self._first_at))
+        self._bulk_asks = now + self._bulk_wait * self._jitter
         self.state = State.OPEN
         self.opened += 1
         self._probe = None
         self._early = False
         self._opened_at = now
-        self._reopens = now + self._timeout * (0.9 + 0.2 * self._chance())
+        self._reopens = now + self._timeout * self._jitter
+
+    @property
+    def _jitter(self) -> float:
+        return 0.9 + 0.2 * self._chance()
