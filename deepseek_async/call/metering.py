@@ -149,30 +149,25 @@ def metered(answer: Answer, request: Request, *, estimate: bool = True) -> Compl
 
     Without a usage it is estimated, of texts and if ``estimate``; None for what nobody counts in tokens.
     """
-    usage = _tokens(answer, request, estimate=estimate)
-    if request.fees is None or usage is None or request.operation.has_fee:
-        return usage
-    return with_searches(usage, answer, request.fees)
-
-
-def _tokens(answer: Answer, request: Request, *, estimate: bool) -> CompletionUsage | None:
     usage = answer.tokens_used()
     wire = request.wire
-    if usage is not None:
-        came = answer._wire  # noqa: SLF001  read without a copy; empty for what was put together from a stream
-        if came and is_plain(usage, len(wire), len(came)):
-            return usage
-        if request.operation.has_fee:
-            return usage
+    came = answer._wire  # noqa: SLF001  read without a copy; empty for what was put together from a stream
+    if usage is None:
+        if not estimate or request.operation.output != "text":
+            return None
+    elif came and is_plain(usage, len(wire), len(came)):
+        return usage if request.fees is None else with_searches(usage, answer, request.fees)
+    elif request.operation.has_fee:
+        return usage
+    else:
         read = in_chat_terms(usage)
         if read is not usage:
             usage = read
             answer.bill((), read)
-    elif not estimate or request.operation.output != "text":
-        return None
     # Vectors and pictures say nothing in characters, and are too large to be read a second time.
     said = _said_by(answer) if request.operation.output == "text" else ""
-    return believed(usage, Sent(wire, request.parameters), said)
+    usage = believed(usage, Sent(wire, request.parameters), said)
+    return usage if request.fees is None else with_searches(usage, answer, request.fees)
 
 
 def _said_by(answer: Answer) -> str:

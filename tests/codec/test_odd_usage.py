@@ -164,4 +164,4 @@ async def test_a_row_with_an_odd_usage_is_in_the_account_of_its_job(
     asked.write_text(json.dumps(row) + "\n")
     await connect(server).batch.run(asked, out)
     lines = [each for each in (Output._line(text) for text in out.read_bytes().splitlines(keepends=True)) if each]
-    assert [line.message.content for line in lines] == ["Hello"]
+    assert [line.body.text for line in lines] == ["Hello"]
