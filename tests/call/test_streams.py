@@ -360,12 +360,12 @@ async def test_a_stream_that_is_collected_while_the_queue_is_served_leaves_the_q
     slots = client.caller().gate.scope("deepseek-flash").slots
     serving = slots.turnstile.may_start
 
-    def collected(now: float) -> bool:
+    def collected(now: float, *, bulk: bool = False) -> bool:
         if slots.waiting and gc.collect():
             monkeypatch.undo()
-        return serving(now)
+        return serving(now, bulk=bulk)
 
-    monkeypatch.setattr(type(slots.turnstile), "may_start", lambda _, now: collected(now))
+    monkeypatch.setattr(type(slots.turnstile), "may_start", lambda _, now, **lane: collected(now, **lane))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         async with asyncio.timeout(120), await open_stream(client) as stream:
