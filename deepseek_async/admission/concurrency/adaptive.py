@@ -59,6 +59,7 @@ class AdaptiveWindow(Probing):
         """When to ask again if nothing ends before; None if time changes nothing."""
         if self.in_flight < self.size:
             return max(now, self._overload.due)
+        self._hasten(now)
         return self._due if self._due < math.inf else None
 
     def sent(self, now: float) -> Attempt:

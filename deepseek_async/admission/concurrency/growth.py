@@ -11,8 +11,8 @@ _SHORTEST_STEP: Final = 0.005
 
 START: Final = 32
 """Attempts at once before anything is known."""
-_FIRST_RATE: Final = 400.0
-"""New slots a second until then."""
+FIRST_STEP: Final = 1 / 400
+"""Seconds for each new slot until then."""
 _DOUBLING: Final = 1.5
 """Seconds in which a window without a known ceiling doubles."""
 _FASTEST: Final = 200.0
@@ -49,18 +49,20 @@ class Growth:
         self._rate = 0.0
         self.until = until
 
-    def pause(self, size: float, now: float) -> float:
-        """Let the time up to now pass without growth; when to look again."""
+    def pause(self, now: float) -> None:
+        """Let the time up to now pass without growth."""
         self._at = now
-        first = self.ceiling is None and size < START
-        return now + (1 / _FIRST_RATE if first else LONGEST_STEP)
+
+    def at_start(self, size: float) -> bool:
+        """Whether nothing is known yet, and ``size`` is still small."""
+        return self.ceiling is None and size < START
 
     def grown(self, size: float, now: float) -> float:
         """The size after the time since the last look."""
         passed = min(now - self._at, LONGEST_STEP)
         self._at = now
         self._rate = self._rate_at(size, passed)
-        if self.ceiling is None and size < START:
+        if self.at_start(size):
             return max(size, min(self.until, START, size + self._rate * passed))
         return max(size, min(self.until, size + self._rate * passed))
 
@@ -70,8 +72,8 @@ class Growth:
         return now + min(LONGEST_STEP, max(_SHORTEST_STEP, missing / self._rate))
 
     def _rate_at(self, size: float, passed: float) -> float:
-        if self.ceiling is None and size < START:
-            return _FIRST_RATE
+        if self.at_start(size):
+            return 1 / FIRST_STEP
         if self.ceiling is None:
             return min(size * math.log(2) / _DOUBLING, _FASTEST)
         slow = max(_SLOWEST, _SLOW_SHARE * size)

@@ -9,7 +9,7 @@ from typing import Final
 
 from deepseek_async.admission.concurrency.brake import FirstContents
 from deepseek_async.admission.concurrency.drain import Drain
-from deepseek_async.admission.concurrency.growth import LONGEST_STEP, Growth
+from deepseek_async.admission.concurrency.growth import FIRST_STEP, LONGEST_STEP, Growth
 from deepseek_async.admission.concurrency.named_limit import NamedLimit
 from deepseek_async.admission.concurrency.overload import Overload
 from deepseek_async.admission.concurrency.travel import Travel
@@ -240,11 +240,18 @@ class Probing:
         elif self._w >= growth.until:
             self._hold(self._w, now)
         elif not self._tested or self._braked(now):
-            self._due = growth.pause(self._w, now)
+            growth.pause(now)
+            self._due = now + LONGEST_STEP
         else:
             self._w = min(self._cap, growth.grown(self._w, now))
             self.size = max(self.size, int(self._w))
             self._due = growth.next_slot(self._w, now)
+
+    def _hasten(self, now: float) -> None:
+        """All places are taken, and calls wait: at the start they are to come together, and soon."""
+        if self._due > now + FIRST_STEP and self._mode is Mode.STARTUP and self._growth.at_start(self._w):
+            self._growth.pause(now)
+            self._due = now + FIRST_STEP
 
     @property
     def _tested(self) -> bool:
