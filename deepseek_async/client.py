@@ -251,6 +251,7 @@ class AsyncDeepSeek:
     def batch(self) -> Batch:
         """Many calls: ``batch.map`` over an iterable, ``batch.run`` from file to file."""
         from deepseek_async.batch import Batch, Calls, Resource, Server  # noqa: PLC0415  a service that only chats need not load it
+        from deepseek_async.batch.documents import RecognitionCalls  # noqa: PLC0415
 
         prices = prices_of(self._settings)
         chosen = self._settings.max_concurrency
@@ -261,6 +262,7 @@ class AsyncDeepSeek:
             "responses": self.responses,
             "messages": self.messages,
             "embeddings": self.embeddings,
+            "ocr": RecognitionCalls(self.tools),
         }
         return Batch(self.chat.completions, room, self.retry, elsewhere=elsewhere, prices=prices, server=server)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from hashlib import blake2b
 from pathlib import Path
@@ -58,6 +58,18 @@ class FileOnDisk(msgspec.Struct, frozen=True):
         with self.path.open("rb") as opened:
             opened.seek(max(0, self.size - size))
             return opened.read(size)
+
+    def read_pieces(self, size: int) -> Iterator[bytes]:
+        """All of it, so many bytes at a time. Raises InvalidRequestError if it has changed, or cannot be read."""
+        try:
+            with self.path.open("rb") as opened:
+                read = 0
+                while piece := opened.read(size):
+                    read += len(piece)
+                    yield piece
+                self._check(opened, read)
+        except OSError as error:
+            raise InvalidRequestError(f"file {self.path} cannot be read any more: {error.strerror or error}") from None
 
     def read(self) -> bytes:
         """All of it. Raises InvalidRequestError if it has changed."""

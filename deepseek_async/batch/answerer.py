@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 from deepseek_async.batch.askings import Askings
@@ -13,7 +13,7 @@ from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.row import Row, placed
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.call.retry import RetryPolicy
-from deepseek_async.errors import DeepSeekError, InputFormatError, InvalidRequestError
+from deepseek_async.errors import APIError, DeepSeekError, InputFormatError, InvalidRequestError
 from deepseek_async.pricing import Meter
 from deepseek_async.resources.chat import Completions
 from deepseek_async.structured import StructuredOutput
@@ -166,3 +166,10 @@ class Answerer:
         if usage is not None and result.started is not None:
             rate = self._meter.rate_of(answer.model, result.model, result.started)
             result.cost, result.saved = rate.charge(usage)
+
+
+def both(
+    own: Callable[[Call, APIError], bool] | None, job: Callable[[Call, APIError], bool]
+) -> Callable[[Call, APIError], bool]:
+    """Whether a call may go on, for one that may have its ``own`` say besides the job's."""
+    return job if own is None else lambda call, failure: own(call, failure) and job(call, failure)

@@ -221,6 +221,9 @@ _ALL: Final = (
     ),
 )
 
+RECOGNITION: Final = BatchEndpoint("ocr", "/v1/tools/ocr", lambda _: None, {}, answers_in_text=False)
+"""Where documents are read. No line can name it, because what is read from there are files of the user's."""
+
 _OTHER_WAYS: Final = {
     "completions": ("/beta/completions",),
     "messages": ("/anthropic/v1/messages", "/anthropic/messages"),

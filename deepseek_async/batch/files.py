@@ -17,6 +17,11 @@ def check_files(source: Path, output: Path) -> None:
         if source.exists():
             what = "is no regular file: a job reads its input twice, and again when it goes on"
         raise ConfigurationError(f"the input {source} {what}")
+    check_output(source, output)
+
+
+def check_output(source: Path, output: Path) -> None:
+    """Raise ConfigurationError if ``output`` cannot be the output of what is read from ``source``."""
     if output.is_dir():
         raise ConfigurationError(f"the output {output} is a directory")
     if output.suffix.lower() in _NOT_LINES:
@@ -24,7 +29,7 @@ def check_files(source: Path, output: Path) -> None:
             f"the output {output} would be JSON lines, whatever its name says, because it is also the journal: let it "
             "end in .jsonl, and export to other files from there",
         )
-    if output.exists() and output.samefile(source):
+    if output.exists() and source.exists() and output.samefile(source):
         raise ConfigurationError(f"input and output are the same file: {output}")
     if not output.parent.is_dir():
         raise ConfigurationError(f"the folder of the output does not exist: {output.parent}")

@@ -9,15 +9,15 @@ from contextlib import aclosing, closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from deepseek_async.batch.answerer import Answerer
+from deepseek_async.batch.answerer import Answerer, both
 from deepseek_async.batch.dedupe import Copies, copied_result
 from deepseek_async.batch.dispatcher import Dispatcher
 from deepseek_async.batch.fail_fast import FailFast
-from deepseek_async.batch.files import check_files
 from deepseek_async.batch.finished import SurveyStoppedError
 from deepseek_async.batch.journal import Journal, Written
 from deepseek_async.batch.line import copied_line, encode_line, pending_line, restated_line
 from deepseek_async.batch.options import JobOptions
+from deepseek_async.batch.origin import Origin
 from deepseek_async.batch.progress import Ending, Progress, Tally
 from deepseek_async.batch.report import BatchReport
 from deepseek_async.batch.result import BatchResult, stays_pending
@@ -26,7 +26,6 @@ from deepseek_async.batch.run_record import record_of
 from deepseek_async.batch.schedule.feed import Feed, Schedule
 from deepseek_async.batch.schedule.lineup import Ticket
 from deepseek_async.batch.simulated import Server
-from deepseek_async.batch.source import read_rows
 from deepseek_async.batch.survey import Due, Survey
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.errors import (
@@ -48,7 +47,7 @@ class Job:
 
     def __init__(
         self,
-        source: Path,
+        source: Origin,
         output: Path,
         answerer: Answerer,
         *,
@@ -115,9 +114,7 @@ class Job:
         output that cannot be used, and OutputLockedError when another run holds it: all before anything is sent.
         """
         self._started = time.monotonic()
-        check_files(self._source, self._output)
-        with closing(read_rows(self._source, self._defaults)):  # type: ignore[type-var]
-            """A template that cannot work is refused before the output is touched."""
+        self._source.check(self._defaults, self._output)
         options = self._options
         journal = self._journal = Journal(
             self._output,
@@ -229,7 +226,7 @@ class Job:
                 if due.place is None:
                     due.call = prepare(due.row)
                     if self._options.budget is not None and isinstance(due.call, Call):
-                        due.call.may_go_on = self._may_go_on
+                        due.call.may_go_on = both(due.call.may_go_on, self._may_go_on)
                 yield due
 
     @contextmanager
@@ -312,8 +309,8 @@ class Job:
 
     def _keep(self, due: Due, result: BatchResult, journal: Journal) -> None:
         self._answerer.price(result)
-        if result.columns is not None and self._defaults.template is None:
-            self._tally.carry(result.columns)
+        if result.columns is not None:
+            self._tally.note(result, due.row, self._defaults)
         if self._under_way and isinstance(due.call, Call):
             self._under_way.pop(due.call, None)
         line = self._line(due, result)
@@ -382,6 +379,7 @@ class Job:
             damaged=self._damaged,
             damaged_file=None if self._damaged_file is None else str(self._damaged_file),
             left=self._left,
+            cut_off=self._tally.cut_off,
             made_up=self._made_up,
             skipped=self._skipped,
             carried=list(self._tally.carried),

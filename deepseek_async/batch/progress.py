@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import msgspec
 
+from deepseek_async.batch.endpoints import RECOGNITION
 from deepseek_async.batch.result import BatchResult
-from deepseek_async.types import CompletionUsage, FeeCharge
+from deepseek_async.batch.row import Defaults, Row
+from deepseek_async.types import CompletionUsage, FeeCharge, RecognizedDocument
 from deepseek_async.types.fee import fees_together
 
 _KEPT_FAILURES: Final = 10
@@ -96,7 +97,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.ok = self.failed = self.resumed = self.resumed_failed = 0
-        self.requests = self.retried = self.copied = 0
+        self.requests = self.retried = self.copied = self.cut_off = 0
         self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
         self.cost = self.saved = self.estimated_cost = 0.0
         self.estimated_requests = 0
@@ -106,10 +107,13 @@ class Tally:
         self.first_failures: list[BatchResult] = []
         self.carried: dict[str, None] = {}
 
-    def carry(self, columns: Mapping[str, Any]) -> None:
-        """Note what a row that is a request by itself has beside it."""
-        if len(self.carried) < _NAMED:
-            self.carried.update(dict.fromkeys(map(str, columns)))
+    def note(self, result: BatchResult, row: Row, defaults: Defaults) -> None:
+        """Note what a row that is a request by itself has beside it, and whether a document was read in part."""
+        if isinstance(result.answer, RecognizedDocument):
+            self.cut_off += bool(result.answer.cut_pages)
+        # A document has its name beside it and no more.
+        elif defaults.template is None and len(self.carried) < _NAMED and row.endpoint is not RECOGNITION:
+            self.carried.update(dict.fromkeys(map(str, result.columns or ())))
 
     def add(self, ending: Ending) -> None:
         """Count a row that has ended."""

@@ -47,11 +47,14 @@ class Redo(msgspec.Struct, frozen=True):
 
     kinds: frozenset[int] = frozenset()
     parameters: Mapping[str, Any] = {}
+    new_too: bool = False
+    """Whether rows without an end are run with them."""
 
     @classmethod
-    def of(cls, kinds: str | Iterable[str], parameters: Mapping[str, Any]) -> Self:
+    def of(cls, kinds: str | Iterable[str], parameters: Mapping[str, Any], *, new_too: bool = False) -> Self:
         """From names, for example ``"length,error"`` or a list of them. Raises ConfigurationError."""
-        names = [name.strip() for name in (kinds.split(",") if isinstance(kinds, str) else kinds) if name.strip()]
+        given = [kinds] if isinstance(kinds, str) else kinds
+        names = [name.strip() for listed in given for name in listed.split(",") if name.strip()]
         for name in names:
             if name not in KINDS:
                 raise ConfigurationError(f"redo knows {', '.join(KINDS)}, and not {name!r}")
@@ -60,7 +63,7 @@ class Redo(msgspec.Struct, frozen=True):
         for name in ("messages", "prompt", "stream"):
             if name in parameters:
                 raise ConfigurationError(f"{name} cannot be set for all rows that run again")
-        return cls(frozenset(KINDS[name] for name in names), parameters)
+        return cls(frozenset(KINDS[name] for name in names), parameters, new_too)
 
     def __bool__(self) -> bool:
         return bool(self.kinds)

@@ -51,6 +51,8 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
     hundred names. Empty with a template, which says what is asked about."""
     not_asked: int = 0
     """Rows of earlier runs that this input does not ask for. Their lines stay in the output."""
+    cut_off: int = 0
+    """Documents that this run read, and of which a page has more than was read: the next run reads them again."""
     made_up: int = 0
     """Rows whose answers of an earlier run a simulator made up, so that this run asked them again."""
     spent: float = 0.0
@@ -104,6 +106,8 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
         """The command's exit code for this end."""
         if self.stopped is not None or not self.complete:
             return ExitCode.STOPPED
+        if self.cut_off:
+            return ExitCode.STOPPED  # the same command goes on with them
         if self.failed or self.resumed_failed:
             return ExitCode.ROWS_FAILED
         return ExitCode.OK

@@ -12,6 +12,7 @@ import msgspec
 from deepseek_async.batch.answerer import Answerer, Calls
 from deepseek_async.batch.cells import Empty
 from deepseek_async.batch.dispatcher import Dispatcher
+from deepseek_async.batch.documents import PURPOSE, Documents
 from deepseek_async.batch.endpoints import Resource
 from deepseek_async.batch.fail_fast import FIRST_ROWS
 from deepseek_async.batch.frames import as_table
@@ -19,6 +20,7 @@ from deepseek_async.batch.job import Job
 from deepseek_async.batch.journal import LOW_WATER
 from deepseek_async.batch.open_file import as_lines
 from deepseek_async.batch.options import JobOptions
+from deepseek_async.batch.origin import RowFile
 from deepseek_async.batch.own_forms import OwnForms
 from deepseek_async.batch.progress import Progress
 from deepseek_async.batch.report import BatchReport
@@ -32,7 +34,9 @@ from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.pricing import Meter, PriceTable, price_table
 from deepseek_async.resources.chat import Completions
+from deepseek_async.resources.standalone.documents import RecognitionPurpose, check_purpose
 from deepseek_async.structured import StructuredOutput
+from deepseek_async.types.fee import PAGE
 from deepseek_async.unpriced import say_unpriced
 
 BULK_ATTEMPTS: Final = 6
@@ -270,7 +274,7 @@ class Batch:
         if StructuredOutput.of((redo_with or {}).get("response_format")) is not None:
             raise ConfigurationError("redo_with cannot be a class: give it as response_format, with redo='changed'")
         return Job(
-            Path(source),
+            RowFile(Path(source)),
             Path(output),
             self._answerer.checking(form, str(source)),
             server=self._server,
@@ -297,6 +301,57 @@ class Batch:
                 shard=shard,
                 fail_fast=fail_fast,
                 ordered=ordered,
+            ),
+            on_progress=on_progress,
+        )
+
+    def ocr(
+        self,
+        files: Iterable[str | Path],
+        output: str | Path,
+        *,
+        purpose: RecognitionPurpose = "text_recognition",
+        concurrency: int | None = None,
+        redo: str | Iterable[str] = (),
+        budget: float | None = None,
+        durability: str = "group",
+        min_free: int = LOW_WATER,
+        allow_network: bool = False,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Job:
+        """A job that has not begun, which reads documents as ``client.tools.ocr`` does: ``await job.run()``.
+
+        - ``files``: each is a row, known by its content: renamed or moved it is not read again, and changed it is. One
+          that cannot be sent, or changes while it is sent, is a row with an InputFormatError or InvalidRequestError
+          that names it. Each line of ``output`` has its path (``columns.file``).
+        - ``purpose``: ``text_recognition``, or ``rich_layout_recognition``.
+        - ``redo``: ``"error"`` runs documents that failed again; those of which a page is incomplete always run again.
+          One whose answer was lost may have been billed, and is not sent again but by this.
+        - ``budget``: US dollars for this output; takes ``currency_rates``, because pages have a price in yuan only.
+
+        All else is as for ``job``. Raises ConfigurationError.
+        """
+        check_purpose(purpose)
+        if budget is not None and self._prices.fees_at(self._clock.time())[PAGE].USD is None:
+            raise ConfigurationError(
+                "the budget is in US dollars, and pages have a price in yuan only: say what a yuan is, by "
+                "AsyncDeepSeek(currency_rates={'CNY': …}), or DEEPSEEK_ASYNC_CNY_RATE",
+            )
+        return Job(
+            Documents([Path(file) for file in files]),
+            Path(output),
+            self._answerer,
+            server=self._server,
+            defaults=Defaults(parameters={PURPOSE: purpose}),
+            concurrency=self._checked(concurrency),
+            schedule=Schedule(order="input", clock=self._clock),
+            options=JobOptions.checked(
+                durability=durability,
+                min_free=min_free,
+                allow_network=allow_network,
+                redo=["length", *([redo] if isinstance(redo, str) else redo)],
+                new_too=True,
+                budget=budget,
             ),
             on_progress=on_progress,
         )

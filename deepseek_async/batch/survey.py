@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import msgspec
 
 from deepseek_async.batch.digests import DigestSet, Occurrences
-from deepseek_async.batch.finished import LOOK_EVERY, REPEATED, Finished, SurveyStoppedError
+from deepseek_async.batch.finished import REPEATED, Finished, SurveyStoppedError
 from deepseek_async.batch.identity import Shard, is_unnamed, key_of, request_hash, unnamed, unnamed_key
 from deepseek_async.batch.known_rows import GONE
+from deepseek_async.batch.origin import Origin
 from deepseek_async.batch.redo import End, Redo, asks_for_json
 from deepseek_async.batch.row import Defaults, Row
 from deepseek_async.batch.run_record import ManifestWriter, defaults_of, differences, how_it_asks
 from deepseek_async.batch.simulated import Server
-from deepseek_async.batch.source import Fingerprint, read_ids, read_rows
 from deepseek_async.call.lifecycle import Call
 from deepseek_async.errors import ConfigurationError, DeepSeekError, InputChangedError, InputFormatError
 from deepseek_async.figures import counted
@@ -65,13 +64,13 @@ class _Findings:
 class Survey:
     """Which rows of an input are to be run. ``look`` once, then ``rows``."""
 
-    def __init__(self, source: Path, defaults: Defaults, *, redo: Redo, shard: Shard | None, server: Server) -> None:
+    def __init__(self, source: Origin, defaults: Defaults, *, redo: Redo, shard: Shard | None, server: Server) -> None:
         self._source = source
         self._defaults = defaults
         self._redo = redo
         self._shard = shard
         self._wanted: bytearray | None = None
-        self._fingerprint = Fingerprint.of(source)
+        self._difference = source.watch()
         self.finished = Finished(redo, server)
         self.total = 0
         """Rows of this run's share of the input, finished ones included."""
@@ -115,7 +114,7 @@ class Survey:
 
     def check_unchanged(self) -> None:
         """Raise InputChangedError if somebody has written to the input since it was first looked at."""
-        difference = self._fingerprint.difference(self._source)
+        difference = self._difference()
         if difference is not None:
             raise InputChangedError(
                 f"the input {self._source} changed while it was read: {difference}. Wait until it is complete, and run "
@@ -127,7 +126,7 @@ class Survey:
         """The rows that are to be run."""
         occurrences = Occurrences(self._unnamed)
         trivial = self._wanted is None
-        for row in read_rows(self._source, self._defaults, self._wanted):
+        for row in self._source.rows(self._defaults, self._wanted):
             if trivial and row.index >= self.total:
                 break  # it came later, and nobody has looked whether its name is free
             hashed = request_hash(row)
@@ -147,8 +146,8 @@ class Survey:
         first: Row | None = None
         total = repeated = unnamed_rows = 0
         given: Row | None = None
-        for line, custom_id in read_ids(self._source, self._defaults):
-            if total % LOOK_EVERY == 0 and stopped():
+        for line, custom_id in self._source.ids(self._defaults):
+            if total % self._source.look_every == 0 and stopped():
                 raise SurveyStoppedError
             total += 1
             if custom_id is None:
@@ -169,8 +168,8 @@ class Survey:
         """Hold every row against what is finished."""
         wanted = self._wanted = bytearray()
         found = _Findings(len(self.finished))
-        for row in read_rows(self._source, self._defaults):
-            if row.index % LOOK_EVERY == 0 and stopped():
+        for row in self._source.rows(self._defaults):
+            if row.index % self._source.look_every == 0 and stopped():
                 raise SurveyStoppedError
             wanted.append(self._judge(row, found))
         if found.given is not None and self._unnamed:
@@ -242,7 +241,7 @@ class Survey:
     def _due(self, end: int | None) -> bool:
         if end is None:
             # A row without an id that asks for something else is a new row.
-            return not self._redo or End.CHANGED in self._redo.kinds
+            return not self._redo or self._redo.new_too or End.CHANGED in self._redo.kinds
         return end in self._redo.kinds
 
     def _is_due(self, name: bytes, hashed: int, row: Row) -> bool:
@@ -283,7 +282,7 @@ class Survey:
         """Rows of the input whose answers would be kept if the run asked as ``before``."""
         occurrences, number = Occurrences(), 0
         try:
-            for row in read_rows(self._source, before):
+            for row in self._source.rows(before):
                 hashed = request_hash(row)
                 name = _name(row, hashed, 0 if row.custom_id is not None else occurrences.next(hashed))
                 number += self.finished.loses(key_of(name.encode()), hashed)
@@ -307,9 +306,9 @@ def _as_asked(end: int | None, row: Row) -> int | None:
     return End.ANSWERED if end == End.INVALID_JSON and not asks_for_json(row) else end
 
 
-def _repeated(source: Path, defaults: Defaults, row: Row, number: int) -> InputFormatError:
+def _repeated(source: Origin, defaults: Defaults, row: Row, number: int) -> InputFormatError:
     # Read again, because to remember the line of every id takes memory.
-    lines = (line for line, custom_id in read_ids(source, defaults) if custom_id == row.custom_id)
+    lines = (line for line, custom_id in source.ids(defaults) if custom_id == row.custom_id)
     more = f", and {number - 1:,} further rows repeat an id" if number > 1 else ""
     column = defaults.id_column or "custom_id"
     return InputFormatError(
@@ -320,7 +319,7 @@ def _repeated(source: Path, defaults: Defaults, row: Row, number: int) -> InputF
     )
 
 
-def _ambiguous(source: Path, row: Row) -> InputFormatError:
+def _ambiguous(source: Origin, row: Row) -> InputFormatError:
     return InputFormatError(
         f"{source}, line {row.line}: {row.custom_id!r} is what a row without an id may be called in the output, and "
         "other rows have none. Nothing was sent: give every row an id, or other ids",

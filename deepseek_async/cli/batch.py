@@ -128,9 +128,9 @@ def run(
             return loop.run(
                 batch_job.run(
                     client,
+                    lambda client: client.batch.job(source, output, **options),
                     source,
                     output,
-                    options,
                     batch_job.Manner(quiet=quiet, simulated=simulate, every=progress_every),
                 ),
             )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from deepseek_async.batch import BatchReport, Job
 from deepseek_async.cli.interrupts import Interrupts
@@ -31,15 +30,18 @@ class Manner:
 
 async def run(
     client: AsyncDeepSeek,
-    source: Path,
+    make: Callable[[AsyncDeepSeek], Job],
+    source: object,
     output: Path,
-    options: Mapping[str, Any],
     manner: Manner,
 ) -> int:
-    """Run the job to its end, or to the end that signals make. Returns the exit code."""
+    """Run the job that ``make`` makes of ``source`` to its end, or to the end that signals make.
+
+    Returns the exit code.
+    """
     allow_connections(client.settings.most_connections)
     async with client:
-        job = client.batch.job(source, output, **options)
+        job = make(client)
         if manner.simulated and not manner.quiet:
             say("simulated: a service on this machine makes the answers up; nothing is billed")
         relax_garbage_collection()

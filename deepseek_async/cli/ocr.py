@@ -1,43 +1,105 @@
-"""``deepseek-async ocr``: the text of a document."""
+"""``deepseek-async ocr``: the text of a document, or of many into a file."""
 
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
+from cyclopts.types import PositiveFloat, PositiveInt
 
 from deepseek_async.cli.connection import Connection
+from deepseek_async.cli.standard_streams import refuse_streams
 from deepseek_async.cli.terminal import harmless, say
 from deepseek_async.cli.tool_output import AsJson, say_fees, write_json
+from deepseek_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from deepseek_async.resources.standalone.documents import RecognitionPurpose
     from deepseek_async.types import RecognizedDocument
 
-ABOUT: Final = "Read a document: PDF, Word, PowerPoint or a picture. Costs 1.5 yuan for 1,000 pages."
+ABOUT: Final = """\
+Read documents: PDF, Word, PowerPoint or pictures. Costs 1.5 yuan for 1,000
+pages.
+
+One document goes to stdout. With -o, many go into a file, one line each, as
+in batch run: the same command goes on where it stopped. A document is known by
+its content, whatever it is called; one of which a page is incomplete is read
+again.
+
+Exit codes: 3 if a page is incomplete; with -o those of batch run."""
 EXAMPLES: Final = """\
 For example:
 
     deepseek-async ocr report.pdf > report.txt
     deepseek-async ocr scan.png --layout --json | jq -r '.pages[].text'
+    deepseek-async ocr *.pdf -o pages.jsonl
+    deepseek-async batch export pages.jsonl -o pages.csv"""
 
-The exit code is 3 if a page is incomplete."""
+_MANY: Final = Group("Many documents (with -o)", sort_key=1)
 
 
 def ocr(
-    file: Annotated[Path, Parameter(help="100 MiB and 1,000 pages at most.")],
-    *,
+    *files: Annotated[Path, Parameter(name="FILE", help="100 MiB and 1,000 pages at most, each.")],
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], group=_MANY, help="File of answers, JSON lines.")
+    ] = None,
     layout: Annotated[
         bool, Parameter(negative=(), show_default=False, help="Read pages with their layout and figures.")
     ] = False,
     as_json: AsJson = False,
+    concurrency: Annotated[
+        PositiveInt | None,
+        Parameter(name=["--concurrency", "-c"], group=_MANY, help="Documents at a time; the service takes 50."),
+    ] = None,
+    max_cost: Annotated[
+        PositiveFloat | None,
+        Parameter(
+            group=_MANY,
+            metavar="USD",
+            help="Start no document once this output has cost so much, over all runs. Pages have a price in yuan: "
+            "DEEPSEEK_ASYNC_CNY_RATE says what one is.",
+        ),
+    ] = None,
+    redo: Annotated[
+        Literal["error"] | None,
+        Parameter(
+            group=_MANY,
+            help="Read those again that failed. Whose answer was lost may have been billed, and is not read again but "
+            "by this.",
+        ),
+    ] = None,
+    simulate: Annotated[
+        bool,
+        Parameter(group=_MANY, negative=(), show_default=False, help="Ask a simulator on this machine instead."),
+    ] = False,
+    quiet: Annotated[
+        bool,
+        Parameter(group=_MANY, negative=(), show_default=False, help="Say nothing unless something went wrong."),
+    ] = False,
+    progress_every: Annotated[
+        PositiveFloat, Parameter(group=_MANY, help="Seconds between progress lines where there is no terminal.")
+    ] = 5.0,
     connection: Connection | None = None,
 ) -> int:
     from deepseek_async.cli.process import runner  # noqa: PLC0415
 
+    if not files:
+        raise ConfigurationError("name the document to read: deepseek-async ocr report.pdf")
+    connection = connection or Connection()
+    if output is not None:
+        if as_json:
+            raise ConfigurationError("-o writes JSON lines: leave --json out")
+        options = {"concurrency": concurrency, "budget": max_cost, "redo": redo or ()}
+        return _read_many(
+            connection, files, output, options, layout=layout, simulate=simulate, quiet=quiet, every=progress_every
+        )
+    if len(files) > 1:
+        raise ConfigurationError(f"{len(files)} documents go into a file: name it with -o, for example -o pages.jsonl")
     with runner() as loop:
-        read = loop.run(_read(connection or Connection(), file, layout=layout))
+        read = loop.run(_read(connection, files[0], layout=layout))
     if as_json:
         write_json(read)
     else:
@@ -49,6 +111,50 @@ def ocr(
     return 3 if read.cut_pages else 0
 
 
+def _purpose(*, layout: bool) -> RecognitionPurpose:
+    return "rich_layout_recognition" if layout else "text_recognition"
+
+
+def _read_many(
+    connection: Connection,
+    files: tuple[Path, ...],
+    output: Path,
+    options: dict[str, Any],
+    *,
+    layout: bool,
+    simulate: bool,
+    quiet: bool,
+    every: float,
+) -> int:
+    for file in files:
+        refuse_streams(file, output)
+    if simulate and connection.base_url:
+        raise ConfigurationError("--simulate brings its own address: leave --base-url out")
+    try:
+        from deepseek_async.cli import batch_job  # noqa: PLC0415  brings aiohttp
+        from deepseek_async.cli.local_simulator import local_simulator  # noqa: PLC0415
+        from deepseek_async.cli.process import runner  # noqa: PLC0415
+
+        with ExitStack() as stack:
+            api_key = None
+            if simulate:
+                api_key, connection = stack.enter_context(local_simulator(connection))
+            client = connection.client(api_key=api_key)
+            loop = stack.enter_context(runner())
+            return loop.run(
+                batch_job.run(
+                    client,
+                    lambda client: client.batch.ocr(files, output, purpose=_purpose(layout=layout), **options),
+                    files[0] if len(files) == 1 else f"{len(files):,} documents",
+                    output,
+                    batch_job.Manner(quiet=quiet, simulated=simulate, every=every),
+                ),
+            )
+    except KeyboardInterrupt:
+        say("interrupted before anything was sent")
+        return 3
+
+
 async def _read(connection: Connection, file: Path, *, layout: bool) -> RecognizedDocument:
     async with connection.client() as client:
-        return await client.tools.ocr(file, purpose="rich_layout_recognition" if layout else "text_recognition")
+        return await client.tools.ocr(file, purpose=_purpose(layout=layout))

@@ -14,6 +14,7 @@ from deepseek_async.batch import BatchReport, BatchResult
 from deepseek_async.cli.terminal import one_line
 from deepseek_async.errors import DeepSeekError, InputFormatError
 from deepseek_async.figures import counted, dollars, duration, rate
+from deepseek_async.types.fee import FETCH, SEARCH
 
 _SHOWN: Final = 10
 _WIDTH: Final = 300
@@ -41,19 +42,19 @@ def _with_larger_budget(arguments: list[str], spent: float) -> list[str]:
     changed = list(arguments)
     for place, argument in enumerate(arguments):
         flag, equals, value = argument.partition("=")
-        if flag != "--budget":
+        if flag not in {"--budget", "--max-cost"}:
             continue
         if not equals:
             value = arguments[place + 1]
         larger = f"{spent + float(value):.6g}"
-        changed[place if equals else place + 1] = f"--budget={larger}" if equals else larger
+        changed[place if equals else place + 1] = f"{flag}={larger}" if equals else larger
     return changed
 
 
 def summary(
     report: BatchReport,
     *,
-    source: Path,
+    source: object,
     output: Path,
     simulated: bool,
     cancelled: bool,
@@ -76,7 +77,8 @@ def summary(
         f"{progress.completion_tokens:,} in the answers"
     )
     yield f"  cost      {dollars(report.cost)}{_saved(report)}" + (" if it were not simulated" if simulated else "")
-    yield from (f"  paid      {fee}, for what the model searched and read" for fee in report.fees)
+    for fee in report.fees:
+        yield f"  paid      {fee}" + (", for what the model searched and read" if fee.kind in {SEARCH, FETCH} else "")
     if progress.estimated_requests:
         requests = counted(progress.estimated_requests, "request")
         yield f"            {dollars(progress.estimated_cost)} of it at most, for {requests} whose usage never came"
@@ -91,6 +93,9 @@ def summary(
         yield f"  carried   {names}: not sent, because the API has no such parameters; they stand beside the answers"
     if report.not_asked:
         yield f"  left out  {counted(report.not_asked, 'row')} of earlier runs that the input does not ask for any more"
+    if report.cut_off:
+        documents = counted(report.cut_off, "document")
+        yield f"  cut off   {documents} with a page of which not all was read: the same command reads them again"
     for warning in report.warnings:
         yield f"  warning   {warning}"
     if report.made_up:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import wave
 
+import pytest
 from command_line import CommandLine, Serve
 
 
@@ -49,6 +50,66 @@ async def test_ocr_prints_the_pages_and_says_which_are_incomplete(command: Comma
         "warning: incomplete, because their text was too long: pages 2",
         "paid: 2 page: 0.003000 yuan",
     ]
+
+
+async def test_many_documents_go_into_a_file_and_the_same_command_goes_on(command: CommandLine, serve: Serve):
+    simulator = await serve()
+    for number in range(3):
+        (command.folder / f"{number}.txt").write_text(f"page {number}")
+    (command.folder / "empty.pdf").write_bytes(b"")
+    files = ("0.txt", "1.txt", "2.txt", "empty.pdf")
+
+    first = await command.run("ocr", *files, "-o", "out.jsonl")
+    second = await command.run("ocr", *files[:3], "-o", "out.jsonl")
+    exported = await command.run("batch", "export", "out.jsonl", "-o", "pages.csv", "--content-only")
+
+    assert (first.code, second.code, simulator.statistics().requests) == (1, 0, 3)
+    assert "failures:\n  empty.pdf is empty\n" in first.err
+    assert "  paid      3 page: 0.004500 yuan\n" in first.err
+    assert "carried" not in first.err
+    assert (
+        second.err.splitlines()[-2].startswith("  rows      3 of 3: 0 answered") or "nothing left to do" in second.err
+    )
+    assert exported.code == 0
+    rows = (command.folder / "pages.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[2:4] for row in rows] == [[f"{number}.txt", f"page {number}"] for number in range(3)]
+
+
+async def test_a_document_that_is_cut_off_gives_code_3_and_is_read_again(command: CommandLine, serve: Serve):
+    simulator = await serve(cut_every_page=2)
+    (command.folder / "a.txt").write_bytes(b"one\ftwo")
+
+    ended = [await command.run("ocr", "a.txt", "-o", "out.jsonl") for _ in range(2)]
+
+    assert [each.code for each in ended] == [3, 3]
+    assert (
+        "cut off   1 document with a page of which not all was read: the same command reads them again" in ended[0].err
+    )
+    assert simulator.statistics().requests == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "name the document to read"),
+        (("a.txt", "b.txt"), "2 documents go into a file: name it with -o"),
+        (("a.txt", "-o", "a.txt"), "input and output are the same file"),
+        (("a.txt", "-o", "out.jsonl", "--json"), "-o writes JSON lines: leave --json out"),
+        (("a.txt", "-o", "out.jsonl", "--max-cost", "1"), "pages have a price in yuan only"),
+    ],
+)
+async def test_documents_that_cannot_be_read_so_are_refused_in_one_line(
+    command: CommandLine, serve: Serve, arguments: tuple[str, ...], said: str
+):
+    simulator = await serve()
+    for name in ("a.txt", "b.txt"):
+        (command.folder / name).write_text(name)
+
+    ended = await command.run("ocr", *arguments)
+
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert said in ended.err
+    assert not simulator.requests
 
 
 async def test_transcribe_prints_the_words(command: CommandLine, serve: Serve):

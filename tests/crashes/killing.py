@@ -1,6 +1,6 @@
 """Kill the real command again and again, at random moments, and count what it cost.
 
-    python tests/crashes/killing.py --rounds 100
+    python tests/crashes/killing.py --rounds 100 [--asks mixed | --asks ocr]
 
 A server on loopback counts every request. After each SIGKILL the output is looked at: no line may be lost or
 doubled, every row that was reported as done is in it, and at most the rows in flight and those of one group were
@@ -29,8 +29,20 @@ GROUP = 256
 KEY = "sk-killed-0123456789abcdef"
 
 
+CHAT, MIXED, OCR = "chat", "mixed", "ocr"
+URLS = {
+    "/v1/chat/completions": lambda text: {"messages": [{"role": "user", "content": text}]},
+    "/v1/completions": lambda text: {"prompt": text},
+    "/v1/responses": lambda text: {"input": text},
+    "/v1/messages": lambda text: {"messages": [{"role": "user", "content": text}]},
+    "/v1/embeddings": lambda text: {"model": "bge-m3", "input": text},
+}
+QUESTION = re.compile(rb"Question \d+")
+USAGE = {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30}
+
+
 class CountingServer:
-    """Answers every chat request after a few milliseconds, and counts them by what they ask."""
+    """Answers every request after a few milliseconds, and counts them by what they ask."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
@@ -74,15 +86,18 @@ class CountingServer:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = re.search(rb"(?i)content-length: *(\d+)", head)
-                body = json.loads(await reader.readexactly(int(length[1]) if length else 0))
+                body = await reader.readexactly(int(length[1]) if length else 0)
+                path = head.split(b" ", 2)[1].decode()
+                question = QUESTION.search(body)
+                assert question is not None, body
                 self.requests += 1
-                self.asked[body["messages"][0]["content"]] += 1
+                self.asked[question[0].decode()] += 1
                 self._more.set()
                 if self._answers_left < 1:
                     await asyncio.Event().wait()
                 self._answers_left -= 1
                 await asyncio.sleep(self._chance.uniform(0.002, 0.02))
-                answer = json.dumps(self._answer(body)).encode()
+                answer = json.dumps(self._answer(path, question[0].decode())).encode()
                 writer.write(
                     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(answer)
                 )
@@ -94,19 +109,29 @@ class CountingServer:
             self._connections.discard(task)
             writer.transport.abort()
 
-    def _answer(self, body: dict[str, Any]) -> dict[str, Any]:
-        said = {
-            "role": "assistant",
-            "content": body["messages"][0]["content"] + " " + "x" * self._chance.randint(0, 3000),
-        }
-        return {
-            "id": f"{self.requests}",
-            "object": "chat.completion",
-            "created": 1795450000,
-            "model": "deepseek-flash",
-            "choices": [{"index": 0, "message": said, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30},
-        }
+    def _answer(self, path: str, question: str) -> dict[str, Any]:
+        text = question + " " + "x" * self._chance.randint(0, 3000)
+        common = {"id": f"{self.requests}", "created": 1795450000, "model": "deepseek-flash", "usage": USAGE}
+        match path.rpartition("/")[2]:
+            case "messages":
+                content = [{"type": "text", "text": text}]
+                usage = {"input_tokens": 10, "output_tokens": 20}
+                return {**common, "type": "message", "content": content, "stop_reason": "end_turn", "usage": usage}
+            case "responses":
+                item = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
+                usage = {"input_tokens": 10, "output_tokens": 20, "total_tokens": 30}
+                return {**common, "status": "completed", "output": [item], "usage": usage}
+            case "embeddings":
+                usage = {"prompt_tokens": 10, "total_tokens": 10}
+                vector = {"index": 0, "embedding": [0.5], "object": "embedding", "of": text}
+                return {"object": "list", "model": "bge-m3", "data": [vector], "usage": usage}
+            case "ocr":
+                pages = [{"index": 0, "text": text, "finish_reason": "stop"}]
+                return {"id": "ocr-1", "object": "ocr.result", "page_count": 1, "pages": pages}
+        if path.endswith("/chat/completions"):
+            message = {"role": "assistant", "content": text}
+            return {**common, "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+        return {**common, "choices": [{"index": 0, "text": text, "finish_reason": "stop"}]}
 
 
 @dataclass
@@ -136,6 +161,8 @@ class Killing:
     chance: random.Random
     answers: int
     """The most that one life gets, so that rows are left for all lives after it."""
+    asks: str = CHAT
+    """Rows of chat, of every endpoint, or documents."""
     rounds: list[Round] = field(default_factory=list)
 
     @property
@@ -148,12 +175,26 @@ class Killing:
         return self.concurrency + GROUP
 
     def write_input(self) -> None:
+        if self.asks == OCR:
+            for number in range(self.rows):
+                (self.folder / f"{number}.txt").write_text(self._asked(number))
+            return
         with (self.folder / "in.jsonl").open("w") as file:
             for number in range(self.rows):
                 # Every third row has no name, and every ninth is there twice.
                 name = {} if number % 3 == 0 else {"custom_id": f"row-{number}"}
-                asked = number - 9 if number % 18 == 9 else number
-                file.write(json.dumps({**name, "prompt": f"Question {asked}"}) + "\n")
+                file.write(json.dumps({**name, **self._request(number)}) + "\n")
+
+    def _asked(self, number: int) -> str:
+        return f"Question {number - 9 if number % 18 == 9 else number}"
+
+    def _request(self, number: int) -> dict[str, Any]:
+        text = self._asked(number)
+        if self.asks == CHAT:
+            return {"prompt": text}
+        # Equal rows ask the same thing at the same place.
+        url = list(URLS)[int(text.split()[1]) % len(URLS)]
+        return {"url": url, "body": URLS[url](text)}
 
     async def kill_once(self, server: CountingServer) -> Round:
         """Start the command, kill it at a random moment, look at what is left."""
@@ -200,9 +241,14 @@ class Killing:
         lines = self.whole_lines()
         assert len({line["custom_id"] for line in lines}) == len(lines) == self.rows
         answered = Counter(
-            line["response"]["body"]["choices"][0]["message"]["content"].split(" x")[0].strip() for line in lines
+            QUESTION.findall(json.dumps(line["response"]["body"]).encode())[0].decode() for line in lines
         )
-        wanted = Counter(f"Question {number - 9 if number % 18 == 9 else number}" for number in range(self.rows))
+        wanted = Counter(map(self._asked, range(self.rows)))
+        # And by name: a row that has one asks what its number says.
+        for line in lines:
+            if not line["custom_id"].startswith("row-") or line["custom_id"].count("-") > 1:
+                continue
+            assert f'"{self._asked(int(line["custom_id"][4:]))} ' in json.dumps(line["response"]["body"])
         assert answered == wanted, "a row has another's answer"
         assert all(server.asked[question] >= number for question, number in wanted.items())
         assert server.requests <= self.rows + len(self.rounds) * self.allowed
@@ -214,17 +260,9 @@ class Killing:
         return [json.loads(line) for line in self.output.read_bytes().split(b"\n")[:-1]]
 
     async def _start(self, server: CountingServer) -> asyncio.subprocess.Process:
-        command = (
-            "batch",
-            "run",
-            "in.jsonl",
-            "-o",
-            "out.jsonl",
-            "-c",
-            str(self.concurrency),
-            "--progress-every",
-            "0.1",
-        )
+        files = tuple(f"{number}.txt" for number in range(self.rows))
+        what = ("ocr", *files) if self.asks == OCR else ("batch", "run", "in.jsonl")
+        command = (*what, "-o", "out.jsonl", "-c", str(self.concurrency), "--progress-every", "0.1")
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "deepseek_async", *command),
             cwd=self.folder,
@@ -236,10 +274,10 @@ class Killing:
 
 
 async def kill_again_and_again(
-    folder: Path, *, rounds: int, rows: int, concurrency: int, seed: int
+    folder: Path, *, rounds: int, rows: int, concurrency: int, seed: int, asks: str = CHAT
 ) -> tuple[Killing, CountingServer]:
     chance = random.Random(seed)
-    killing = Killing(folder, rows, concurrency, chance, answers=rows // (rounds + 1))
+    killing = Killing(folder, rows, concurrency, chance, answers=rows // (rounds + 1), asks=asks)
     killing.write_input()
     async with CountingServer(chance) as server:
         for _ in range(rounds):
@@ -271,6 +309,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--rows", type=int, default=80_000)
     parser.add_argument("--concurrency", type=int, default=32)
+    parser.add_argument("--asks", choices=(CHAT, MIXED, OCR), default=CHAT)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     options = parser.parse_args()
     sys.stdout.write(f"seed {options.seed}\n")
@@ -282,6 +321,7 @@ def main() -> None:
                 rows=options.rows,
                 concurrency=options.concurrency,
                 seed=options.seed,
+                asks=options.asks,
             ),
         )
     sys.stdout.write(table(killing, server) + "\n")

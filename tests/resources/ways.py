@@ -237,12 +237,28 @@ async def _run(batch: Any, text: str, given: Given, *, job: bool = False) -> Any
     rows, output = given.folder / "in.jsonl", given.folder / "out.jsonl"
     rows.write_text(json.dumps({"messages": messages(text), "model": MODEL, **SURE}) + "\n")
     output.unlink(missing_ok=True)
-    report = await (batch.job(rows, output).run() if job else batch.run(rows, output))
+    if not job:
+        return _checked(await batch.run(rows, output))
+    return await _whole(batch.job(rows, output))
+
+
+async def _whole(job: Any) -> Any:
+    return _checked(await job.run())
+
+
+def _checked(report: Any) -> Any:
     if isinstance(report.stopped, Exception):
         raise report.stopped
     for failed in report.first_failures:
         raise failed.error
     return report
+
+
+async def _documents(batch: Any, text: str, given: Given) -> Any:
+    document, output = given.folder / f"{text}.txt", given.folder / "pages.jsonl"
+    document.write_text(text)
+    output.unlink(missing_ok=True)
+    return await _whole(batch.ocr([document], output))
 
 
 async def _upload(files: Any, text: str, _: Given) -> Any:
@@ -275,6 +291,7 @@ WAYS = [
     Way("batch.map", _map, **BILLED),
     Way("batch.run", _run, **BILLED),
     Way("batch.job", lambda r, text, given: _run(r, text, given, job=True), **BILLED),
+    Way("batch.ocr", _documents, family="tools", billed=True),
     *(
         Way(
             f"batch.map {family}",

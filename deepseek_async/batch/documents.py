@@ -1,0 +1,122 @@
+"""Documents as the rows of a job: each is one, known by what is in it, whatever its name and wherever it stands."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+
+from deepseek_async.batch.endpoints import RECOGNITION
+from deepseek_async.batch.files import check_output
+from deepseek_async.batch.row import Defaults, Row
+from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.errors import APIError, ConfigurationError, InputFormatError, InvalidRequestError
+from deepseek_async.resources.attachment import attachment
+from deepseek_async.resources.standalone import Tools
+from deepseek_async.resources.standalone.documents import MAX_BYTES, most_pages
+from deepseek_async.types import RecognizedDocument
+from deepseek_async.upload import PIECE, FileOnDisk
+
+PURPOSE: Final = "purpose"
+
+
+class Documents:
+    """Files to be read, as rows. They are read once to be known, and again to be sent."""
+
+    look_every = 1
+    """Each may take a second."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = files
+        self._looked_at: dict[Path, tuple[FileOnDisk, int, bytes] | InvalidRequestError] = {}
+
+    def __str__(self) -> str:
+        first = self._files[0] if self._files else "no document"
+        return str(first) if len(self._files) < 2 else f"{first} and {len(self._files) - 1:,} more"
+
+    def check(self, defaults: Defaults, output: Path) -> None:  # noqa: ARG002  as of every origin
+        """See ``Origin.check``."""
+        if not self._files:
+            raise ConfigurationError("name at least one document")
+        for file in self._files:
+            check_output(file, output)
+
+    def watch(self) -> Callable[[], str | None]:
+        """See ``Origin.watch``: each document is looked at again as it is sent."""
+        return lambda: None
+
+    def ids(self, defaults: Defaults) -> Iterator[tuple[int, str | None]]:
+        """See ``Origin.ids``: none has an id of its own."""
+        return ((row.line, None) for row in self.rows(defaults))
+
+    def rows(self, defaults: Defaults, wanted: Sequence[int] | None = None) -> Iterator[Row]:
+        """See ``Origin.rows``. What cannot be sent is a row with an error that names the file."""
+        for index, file in enumerate(self._files):
+            if wanted is None or (index < len(wanted) and wanted[index]):
+                yield self._row(index, file, defaults.parameters.get(PURPOSE))
+
+    def _row(self, index: int, file: Path, purpose: Any) -> Row:
+        columns = {"file": str(file)}
+        found = self._looked_at.get(file)
+        if found is None:
+            try:
+                found = _looked_at(file)
+            except InvalidRequestError as error:
+                found = error
+            self._looked_at[file] = found
+        if isinstance(found, InvalidRequestError):
+            # Under its name, because nothing else is known of it; mended, it is another row.
+            rest = found.message.removeprefix(file.name)  # its own name is no address
+            said = f"{file}: {found.message}" if rest == found.message else f"{file}{rest}"
+            refused = InputFormatError(said, path=str(file), line=index + 1)
+            text = said.encode("utf-8", "replace")
+            return Row(index, index + 1, error=refused, text=text, columns=columns, endpoint=RECOGNITION)
+        content, pages, digest = found
+        body = {PURPOSE: purpose, "name": file.name, "content": content, "pages": pages}
+        known = b"%b %b %b" % (RECOGNITION.url.encode(), str(purpose).encode(), digest)
+        return Row(index, index + 1, body=body, text=known, columns=columns, endpoint=RECOGNITION)
+
+
+class RecognitionCalls:
+    """The calls of such rows."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    def call(self, body: Mapping[str, Any], *, retry: RetryPolicy, bulk: bool) -> Call:
+        """See ``Calls.call``."""
+        form = self._tools.ocr_form(body["name"], body["content"], body[PURPOSE])
+        return self._tools.ocr_call(form, body["pages"], retry=retry, bulk=bulk)
+
+    def complete(self, call: Call) -> Coroutine[Any, Any, RecognizedDocument]:
+        """See ``Calls.complete``."""
+        return self._complete(call)
+
+    async def _complete(self, call: Call) -> RecognizedDocument:
+        try:
+            return await self._tools.ocr_complete(call)
+        except APIError as error:
+            # It may have been billed: the row has failed, and is sent again when somebody says so.
+            call.cut_short = call.cut_short and not error.may_exist
+            raise
+
+
+def _looked_at(file: Path) -> tuple[FileOnDisk, int, bytes]:
+    """The document as it is now, how many pages it can have, and a digest of it. Raises InvalidRequestError."""
+    try:
+        regular = stat.S_ISREG(file.stat().st_mode)
+    except (OSError, ValueError) as error:
+        raise InvalidRequestError(f"it cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not regular:
+        raise InvalidRequestError("it is no regular file: a document is read to be known, and again to be sent")
+    name, content = attachment(file, MAX_BYTES)
+    if not isinstance(content, FileOnDisk):
+        raise InvalidRequestError("it is no regular file any more")
+    pages = most_pages(name, content)
+    digest = blake2b(digest_size=16)
+    for piece in content.read_pieces(PIECE):
+        digest.update(piece)
+    return content, pages, digest.digest()
