@@ -164,17 +164,17 @@ async def test_a_bad_row_without_an_id_may_be_mended(bulk: Bulk):
 
 
 async def test_an_input_that_grows_while_it_is_looked_at_is_refused(bulk: Bulk, monkeypatch: pytest.MonkeyPatch):
-    from deepseek_async.batch import survey
+    from deepseek_async.batch import origin
 
     bulk.ask(numbered(10))
-    read_ids = survey.read_ids
+    read_ids = origin.read_ids
 
     def read_and_grow(path: Path, *arguments: Any) -> Any:
         yield from read_ids(path, *arguments)
         with path.open("a") as file:
             file.write('"more"\n')
 
-    monkeypatch.setattr(survey, "read_ids", read_and_grow)
+    monkeypatch.setattr(origin, "read_ids", read_and_grow)
     with pytest.raises(InputChangedError, match=r"changed while it was read: it grew from .* Wait until"):
         await bulk.run()
     assert (bulk.requests, bulk.output.read_bytes()) == (0, b"")
