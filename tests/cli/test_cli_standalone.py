@@ -64,7 +64,7 @@ async def test_many_documents_go_into_a_file_and_the_same_command_goes_on(comman
     exported = await command.run("batch", "export", "out.jsonl", "-o", "pages.csv", "--content-only")
 
     assert (first.code, second.code, simulator.statistics().requests) == (1, 0, 3)
-    assert "failures:\n  empty.pdf is empty\n" in first.err
+    assert "failures:\n  empty.pdf is empty" in first.err
     assert "  paid      3 page: 0.004500 yuan\n" in first.err
     assert "carried" not in first.err
     assert (

@@ -179,11 +179,9 @@ class Account:
         price = self._prices.price(model, at)
         known = 1.0
         if price is None:
-            name, rate = self._prices.instead(bill.asked, at)
-            if model not in self._prices.endpoints:  # where no token is billed, and so none is charged
-                self.unpriced += 1
-                account.charged_as = name
-            price = self._prices.price(name, at) or self._prices.price(self._prices.dearest(at)[0], at)
+            self.unpriced += 1
+            account.charged_as, rate = self._prices.instead(bill.asked, at)
+            price = self._prices.price(account.charged_as, at)
             if cost is not None and (charged := rate.cost(usage)):
                 known = cost / charged  # the run knew which model it had asked
         assert price is not None  # noqa: S101  the dearest has one
