@@ -322,14 +322,13 @@ class Batch:
         """A job that has not begun, which reads documents as ``client.tools.ocr`` does: ``await job.run()``.
 
         - ``files``: each is a row, known by its content: renamed or moved it is not read again, and changed it is. One
-          that cannot be sent, or changes while it is sent, is a row with an InputFormatError or InvalidRequestError
-          that names it. Each line of ``output`` has its path (``columns.file``).
-        - ``purpose``: ``text_recognition``, or ``rich_layout_recognition``.
-        - ``redo``: ``"error"`` runs documents that failed again; those of which a page is incomplete always run again.
-          One whose answer was lost may have been billed, and is not sent again but by this.
+          that cannot be sent, or changes meanwhile, is a row with an error that names it. Each line of ``output`` has
+          its path (``columns.file``).
+        - ``redo``: ``"error"`` runs those that failed again; those of which a page is incomplete always run again. One
+          whose answer was lost may have been billed, and is sent again only by this.
         - ``budget``: US dollars for this output; takes ``currency_rates``, because pages have a price in yuan only.
 
-        All else is as for ``job``. Raises ConfigurationError.
+        All else is as for ``job`` and ``tools.ocr``. Raises ConfigurationError.
         """
         check_purpose(purpose)
         if budget is not None and self._prices.fees_at(self._clock.time())[PAGE].USD is None:
