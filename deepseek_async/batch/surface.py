@@ -46,9 +46,8 @@ BULK_ATTEMPTS: Final = 6
 class Batch:
     """``client.batch``. Requests may be a str, a list of messages, a dict of parameters or an OpenAI Batch line.
 
-    The ``url`` of such a line says which endpoint its ``body`` goes to: ``/v1/chat/completions``, ``/v1/completions``,
-    ``/v1/responses``, ``/v1/messages``, or ``/v1/embeddings`` where a server is named that has them
-    (``endpoints``, ``base_url``). One job may have lines for all of them.
+    Its ``url`` says where the line's ``body`` goes: ``/v1/chat/completions``, ``/v1/completions``, ``/v1/responses``,
+    ``/v1/messages``, or ``/v1/embeddings`` at a server that has them. One job may have lines for all of them.
     """
 
     def __init__(
