@@ -12,7 +12,18 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.simulation.weather import WORLDS, Connections, Down, Fixed, Job, Ours, Outcome, Stray, World  # noqa: E402
+from benchmarks.simulation.weather import (  # noqa: E402
+    WORLDS,
+    Connections,
+    Down,
+    Fixed,
+    Job,
+    Ours,
+    Outcome,
+    Rate,
+    Stray,
+    World,
+)
 
 SEEDS = range(8)
 MANY = range(24)
@@ -56,6 +67,27 @@ def test_a_limit_of_the_rate_is_used_with_few_refusals(world: str, limit: float,
     found = outcomes(world, said=said)
     assert median(one.rate for one in found) >= 0.84 * limit
     assert median(one.per_answer for one in found) <= 1.7
+
+
+@pytest.mark.parametrize("said", [False, True], ids=["503", "429"])
+@pytest.mark.parametrize(
+    ("world", "least"),
+    [
+        (World(lambda: Rate(50), rows=2000, service=0.1), 40),
+        (World(lambda: Rate(20), rows=300, spread=0.3), 16),
+        (World(lambda: Connections(8), rows=250, service=0.1), 64),
+        (World(lambda: Connections(12), rows=1000, spread=0.3), 38),
+    ],
+    ids=["50 a second", "20 a second", "8 at once", "12 at once"],
+)
+def test_no_limit_is_taken_for_another_one_for_good(world: World, least: float, said: bool):
+    """A limit of the rate that is taken for one of the width ends at a fraction of it, and one that is taken for a
+    share that fails whatever the load is run against with ten attempts for each answer."""
+    found = [Job(world, Ours(seed, said=said), seed).run() for seed in range(16)]
+    assert median(one.rate for one in found) >= least
+    assert min(one.rate for one in found) >= 0.25 * least
+    assert median(one.per_answer for one in found) <= 1.3
+    assert max(one.per_answer for one in found) <= 2.4
 
 
 @pytest.mark.parametrize("said", [False, True], ids=["503", "429"])

@@ -51,10 +51,12 @@ class Judge:
 
 
 @pytest.fixture
-async def judge(run: Run, python_with: Callable[[str], str], free_port: Callable[[], int]) -> Any:
+async def judge(
+    request: pytest.FixtureRequest, run: Run, python_with: Callable[[str], str], free_port: Callable[[], int]
+) -> Any:
     port = free_port()
     program = str(Path(python_with("llmock")).parent / "llmock")
-    await run(program, "serve", "--port", str(port), ready=b"Uvicorn running on")
+    await run(program, "serve", "--port", str(port), *getattr(request, "param", ()), ready=b"Uvicorn running on")
     async with aiohttp.ClientSession() as session:
         yield Judge(f"http://127.0.0.1:{port}", session)
 
@@ -153,4 +155,16 @@ async def test_calls_of_tools_are_read_and_broken_ones_are_an_error(judge: Judge
         broken = await ask(client, tools=[tool])
         (call,) = broken.choices[0].message.tool_calls
         assert call.function.name == "weather"
+    assert await judge.findings() == []
+
+
+@pytest.mark.parametrize("judge", [("--rpm", "300")], indirect=True)
+async def test_requests_a_minute_are_kept_to_without_asking_one_question_again_and_again(judge: Judge):
+    """300 are taken at once and then five a second; the refusals say when to come back."""
+    async with asyncio.timeout(BOUND), judge.client() as client:
+        streams = [asyncio.ensure_future(streaming(client, f"stream-{number}")) for number in range(40)]
+        rows = [{"model": "bulk", "messages": [{"role": "user", "content": f"row {n}"}]} for n in range(340)]
+        answers = [result.raise_for_error().content async for result in client.batch.map(rows)]
+        assert all(answers)
+        assert all(await asyncio.gather(*streams))
     assert await judge.findings() == []

@@ -98,3 +98,26 @@ async def test_a_bulk_job_outlives_a_restart_of_nginx(simulate: Simulate, behind
                 await nginx.stop()
                 await nginx.start()
     assert sorted(answered) == list(range(300))
+
+
+@pytest.mark.parametrize("status", [503, 429])
+@pytest.mark.parametrize(
+    ("around", "directive"),
+    [
+        ("limit_req_zone $server_port zone=requests:1m rate=50r/s;", "limit_req zone=requests;"),
+        ("limit_conn_zone $server_port zone=connections:1m;", "limit_conn connections 8;"),
+    ],
+    ids=["limit_req", "limit_conn"],
+)
+async def test_a_bulk_job_slows_down_for_what_nginx_lets_through(
+    simulate: Simulate, behind_nginx: FrontedBy, around: str, directive: str, status: int
+):
+    """Whoever sends a burst, opens a breaker and sends the next one a minute later needs many minutes for these."""
+    simulator = await simulate(latency=0.1)
+    kind = directive.split(maxsplit=1)[0]
+    _, url = await behind_nginx(simulator.base_url, f"{directive} {kind}_status {status};", around)
+    async with asyncio.timeout(120), AsyncDeepSeek(api_key=CANARY, base_url=url) as client:
+        results = [result async for result in client.batch.map(f"row {number}" for number in range(250))]
+    assert all(result.ok for result in results)
+    assert len(simulator.requests) == 250, "what nginx refuses never arrives"
+    assert sum(result.attempts for result in results) <= 1.6 * 250

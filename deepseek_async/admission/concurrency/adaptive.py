@@ -102,14 +102,14 @@ class AdaptiveWindow(Probing):
 
     def taken(self, now: float) -> int:
         """Attempts that the server has taken by now, but for those that failed afterwards."""
-        before = now - self._overload.patience
+        before = now - self._overload.surprise.patience
         presumed = sum(one.open and not one.answered and one.sent_at <= before for one in self._unanswered)
         return self._admissions - self._lost + presumed
 
     @property
     def failing(self) -> float:
         """The share of attempts that fails lately."""
-        return self._overload.failing
+        return self._overload.surprise.failing
 
     def ended(self, attempt: Attempt, now: float, *, failed: bool = False, overload: bool = False) -> None:
         """The attempt is over in any way but a refusal."""
@@ -186,7 +186,7 @@ class AdaptiveWindow(Probing):
 
     def _decided(self, now: float) -> int:
         """The last attempt that was sent long enough ago to have been refused by now."""
-        before = now - self._overload.patience
+        before = now - self._overload.surprise.patience
         for attempt in self._unanswered:
             if attempt.sent_at > before:
                 return attempt.number - 1
@@ -201,6 +201,10 @@ class AdaptiveWindow(Probing):
             self._due = now
         elif advice is Advice.NARROW:
             self._hold(min(self._w, self._overload.width), now)
+        elif advice is Advice.PROBE:
+            self._mode = Mode.PROBE
+            self._growth.begin(now)
+            self._due = now
         elif advice is Advice.RESTART:
             self.restart(now)
 

@@ -26,3 +26,5 @@ class Advice(Enum):
     """Be no larger than ``width``."""
     RESTART = "restart"
     """Begin anew, as after an outage."""
+    PROBE = "probe"
+    """See soon whether there is room for more."""

@@ -19,6 +19,7 @@ from collections import deque
 from typing import Final
 
 from deepseek_async.admission.concurrency.advice import Advice, Cause
+from deepseek_async.admission.concurrency.doubt import Doubt
 from deepseek_async.admission.concurrency.pace import Pace
 from deepseek_async.admission.concurrency.series import Series, Then
 from deepseek_async.admission.concurrency.surprise import Surprise
@@ -47,6 +48,10 @@ _STRIKES: Final = 3
 """Trials at a pace that grows slower and slower, after which it is not the pace."""
 _LOOSE: Final = 16
 """Attempts one after another that did not wait for the pace, after which there is none any more."""
+_NARROW: Final = 0.75
+"""Attempts that are turned away although fewer than this part of the width found are in flight speak against it."""
+_SUSPECT: Final = 0.7
+"""A share above it is given for a while only."""
 _OUTAGE: Final = 1.0
 """Seconds in which nothing was taken, however slowly it was asked: no limit, unless ..."""
 _REALLY_BACK: Final = 64
@@ -64,8 +69,9 @@ class Overload:
 
     __slots__ = (
         "_back",
-        "_doubts",
+        "_doubt",
         "_found",
+        "_free",
         "_kept",
         "_loose",
         "_nothing_since",
@@ -75,14 +81,14 @@ class Overload:
         "_series",
         "_settling",
         "_strikes",
-        "_surprise",
+        "_sure",
         "_trial",
         "_undecided",
         "_unlucky",
-        "_wasted",
         "active",
         "cause",
         "due",
+        "surprise",
         "width",
     )
 
@@ -94,7 +100,7 @@ class Overload:
         self.width = 1
         """Attempts at once that are tried, or were."""
         self._pace: Pace | None = None
-        self._surprise = Surprise(now)
+        self.surprise: Final = Surprise(now)
         self._reacted = 0
         self._settling = self._searching = False
         self._found = False  # whether the search has met one that was taken
@@ -105,29 +111,18 @@ class Overload:
         self._loose = 0
         self._kept: Trial | None = None
         """What has come of the attempts at the pace that was chosen."""
-        self._strikes = self._doubts = self._wasted = 0
+        self._strikes = 0
+        self._doubt = Doubt()
         self._nothing_since = now
         self._back = -_REALLY_BACK
+        self._sure = False
+        self._free: Trial | None = None
+        """How it last went as before the trouble."""
 
     @property
     def troubled(self) -> bool:
         """Whether anything has been turned away lately that is not explained."""
-        return self._surprise.any or self._settling or self._searching or self._trial is not None
-
-    @property
-    def patience(self) -> float:
-        """Seconds after which an attempt is taken if nothing was heard of it."""
-        return self._surprise.patience
-
-    @property
-    def failing(self) -> float:
-        """The share that was turned away lately."""
-        return self._surprise.failing
-
-    @property
-    def floor(self) -> float:
-        """The share that is turned away whatever the load."""
-        return self._surprise.floor
+        return self.surprise.any or self._settling or self._searching or self._trial is not None
 
     # What is told.
 
@@ -156,7 +151,7 @@ class Overload:
 
     def look(self, now: float, answered: int = 0) -> Advice:
         """See what is known by now of those that were sent."""
-        undecided, before = self._undecided, now - self.patience
+        undecided, before = self._undecided, now - self.surprise.patience
         while undecided and (undecided[0][2] <= before or undecided[0][0] <= answered):
             number, level, sent_at = undecided.popleft()
             beside = self._unlucky.pop(number, None)
@@ -177,7 +172,7 @@ class Overload:
         ``decided`` is the last that was sent ``patience`` ago. ``said`` that there were too many (429); ``fresh`` says
         that the window has not reacted to it before.
         """
-        surprise, number = self._surprise, attempt.number
+        surprise, number = self.surprise, attempt.number
         surprise.met(last, now - attempt.sent_at, beside)
         if self.cause is Cause.STRAY and self._trial is None and not self._searching:
             surprise.learn(number, decided)
@@ -191,6 +186,8 @@ class Overload:
             return self._in_search(number, last, now)
         if self.cause is Cause.RATE and self._pace is not None:
             return self._too_fast(self._pace, self._kept, number, last, now)
+        if self._is_doubtful(beside):
+            return self._settle(last, now, sure=True)
         surprise.count(number, decided, now, beside=beside, counts=fresh or not said)
         if surprise.is_alarm(known=said or self.cause is Cause.WIDTH):
             return self._settle(last, now)
@@ -204,38 +201,51 @@ class Overload:
                 self._reacted = last
                 pace.refused(until)
         else:
-            taken, seconds = self._surprise.since(number, until)
+            taken, seconds = self.surprise.since(number, until)
             gap = min(seconds / max(1, taken), max(until - now, _LONGEST_GAP))
             pace = Pace(max(_FIRST_GAP, gap), until, longest=_LONGEST_SAID, costly=True)
             self._keep(pace, until)
             self._reacted = last
-        self._surprise.begin(until, last)
+        self.surprise.begin(until, last)
         pace.due = self.due = until  # one then, and the next a gap later
 
     def restart(self) -> None:
         """The server is back after an outage; what is given stays."""
-        self._to(Cause.STRAY if self.floor else Cause.UNKNOWN)
+        self._to(Cause.STRAY if self.surprise.floor else Cause.UNKNOWN)
 
     # What is tried.
 
-    def _settle(self, last: int, now: float) -> Advice:
-        """Send nothing until it is known what has become of those that were sent."""
+    def _is_doubtful(self, beside: int) -> bool:
+        """Whether what was chosen wastes so much that another choice may be better, seldomer each time."""
+        narrower = self.cause is Cause.WIDTH
+        if not (beside < _NARROW * self.width if narrower else self.surprise.floor > _SUSPECT):
+            return False
+        self._doubt.met()
+        if not self._doubt.is_due(_FEW if narrower else 4 * _BLOCK):
+            return False
+        self._doubt.acted()
+        return True
+
+    def _settle(self, last: int, now: float, *, sure: bool = False) -> Advice:
+        """Send nothing until it is known what has become of those that were sent; ``sure`` to try anew then."""
         self.active = self._settling = True
+        self._sure = sure
+        self._free = None
         self._reacted = last
-        self.due = now + self.patience
+        self.due = now + self.surprise.patience
         return Advice.NOTHING
 
     def _settled(self, now: float) -> Advice:
         self._settling = False
-        surprise = self._surprise
+        surprise = self.surprise
         refused, began = surprise.refused, surprise.began
         taken, is_alarm = surprise.settled(self._reacted)
-        if not is_alarm:
+        if not (is_alarm or self._sure):
             self.active = self._pace is not None
             return Advice.NOTHING
         self._series.begin()
-        if refused >= max(_MOSTLY, 1 - (1 - self.floor) / 4) * (refused + taken):
-            self._search(now, max(now - self.patience - began, _FIRST_GAP) / max(1, taken))
+        if refused >= max(_MOSTLY, 1 - (1 - self.surprise.floor) / 4) * (refused + taken):
+            self._search(now, max(now - self.surprise.patience - began, _FIRST_GAP) / max(1, taken))
             return Advice.LIFT
         return self._lift(now)
 
@@ -244,14 +254,14 @@ class Overload:
         if kept is not None and number > kept.first:
             kept.count(beside, level, sent_at)
         if kept is not None and kept.outcomes >= _BLOCK and not kept.good:
-            self._strikes = self._strikes + 1 if kept.share > self.floor + _ROUGHLY else 0
+            self._strikes = self._strikes + 1 if kept.share > self.surprise.floor + _ROUGHLY else 0
             self._kept = Trial(Manner.SLOWER, number, now, kept.gap)
         if pace is None or number <= self._reacted:
             return
         if self._searching:
             if beside is None:
                 # Those that were refused in between did not count, if there is a limit of the rate.
-                since = pace.gap if self._found else max(pace.gap, min(sent_at - self._surprise.began, 2 * pace.gap))
+                since = pace.gap if self._found else max(pace.gap, min(sent_at - self.surprise.began, 2 * pace.gap))
                 pace.gap = max(_FIRST_GAP / 2, since * _FASTER)
                 pace.due = self.due = min(pace.due, now + pace.gap)
                 self._found = True
@@ -282,8 +292,8 @@ class Overload:
     def _try(self, manner: Manner, now: float, *, gap: float = 0.0) -> None:
         self._searching = False
         first = self._undecided[-1][0] if self._undecided else self._reacted
-        free = self._series.last(Manner.FREE)
-        before = free.share if free is not None and manner is not Manner.FREE else 0.0
+        other = self._series.last(Manner.SLOWER if manner is Manner.FREE else Manner.FREE)
+        before = other.share if other is not None else 0.0
         self._trial = Trial(manner, first, now, min(gap, _LONGEST_GAP), before)
         self._loose = 0
         if manner is Manner.SLOWER:
@@ -295,7 +305,9 @@ class Overload:
 
     def _judge(self, trial: Trial, now: float) -> Advice:
         self._trial = None
-        then, base = self._series.after(trial, self.width, self._surprise.fewest)
+        if trial.manner is Manner.FREE:
+            self._free = trial
+        then, base = self._series.after(trial, self.width, self.surprise.fewest)
         if then is Then.SLOWER:
             return self._try_slower(base, now)
         if then is Then.FEWER:
@@ -331,8 +343,8 @@ class Overload:
         else:
             # Where a share fails even with few at once, a window that reacts to each of them would end at one.
             self._to(Cause.STRAY)
-        self._surprise.give(floor, outcomes, last)
-        return Advice.NOTHING if self.cause is Cause.WIDTH else Advice.LIFT
+        self.surprise.give(floor, outcomes, last)
+        return Advice.PROBE if self.cause is Cause.WIDTH else Advice.LIFT
 
     def _keep(self, pace: Pace, now: float) -> None:
         self._to(Cause.RATE)
@@ -343,12 +355,12 @@ class Overload:
     def _too_fast(self, pace: Pace, kept: Trial | None, number: int, last: int, now: float) -> Advice:
         if self._strikes >= _STRIKES and kept is not None:
             self._to(Cause.STRAY)
-            self._surprise.give(self.failing, kept.outcomes, last)
+            self.surprise.give(self.surprise.failing, kept.outcomes, last)
             return Advice.LIFT
         if number <= self._reacted or kept is None:
             return Advice.NOTHING
         self._reacted = last
-        self._wasted += 1
+        self._doubt.met()
         pace.refused(now)
         self.due = pace.due
         slower = pace.gap > _DOUBTED * kept.gap and kept.outcomes >= _FEW
@@ -356,23 +368,24 @@ class Overload:
             self._kept = Trial(Manner.SLOWER, last, now, pace.gap)
             return Advice.NOTHING
         stuck = pace.gap >= pace.longest and kept.outcomes >= _FEW
-        if slower or ((stuck or kept.crowded) and self._wasted >= self._doubts):
-            return self._doubt(pace, kept, now)
+        if slower or ((stuck or kept.crowded) and self._doubt.is_due()):
+            return self._try_anew(pace, kept, now)
         return Advice.NOTHING
 
-    def _doubt(self, pace: Pace, kept: Trial, now: float) -> Advice:
+    def _try_anew(self, pace: Pace, kept: Trial, now: float) -> Advice:
         """Slower and slower, and it does not end; or it is the number of attempts in flight that decides."""
-        self._doubts = 2 * self._wasted
+        self._doubt.acted()
         kept.gap = pace.gap
         self._series.begin()
         if kept.crowded:
-            self._series.begin(kept)
+            # How it goes without a pace is known, and each look costs two dozen attempts.
+            self._series.begin(kept, *([self._free] if self._free is not None else []))
             return self._try_fewer(kept, now)
         return self._judge(kept, now)
 
     def _to(self, cause: Cause) -> None:
-        if cause is not Cause.RATE:
-            self._doubts = self._wasted = 0
+        if cause is not self.cause:
+            self._doubt.clear()
         self.cause = cause
         self.active = cause is Cause.RATE
         self._pace = None

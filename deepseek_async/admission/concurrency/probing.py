@@ -9,7 +9,7 @@ from typing import Final
 
 from deepseek_async.admission.concurrency.brake import FirstContents
 from deepseek_async.admission.concurrency.drain import Drain
-from deepseek_async.admission.concurrency.growth import FIRST_STEP, LONGEST_STEP, Growth
+from deepseek_async.admission.concurrency.growth import FIRST_STEP, LONGEST_STEP, START, Growth
 from deepseek_async.admission.concurrency.named_limit import NamedLimit
 from deepseek_async.admission.concurrency.overload import Overload
 from deepseek_async.admission.concurrency.travel import Travel
@@ -145,7 +145,8 @@ class Probing:
         if self._in_a_row >= _IN_A_ROW:
             self._enter_drain(now)
         elif fresh:
-            self._hold(min(self._w, self.in_flight) * (1 - self._step), now)
+            least = self._w - 1 if self._w <= START else 0.0  # of few places one is much
+            self._hold(max(least, min(self._w, self.in_flight) * (1 - self._step)), now)
         elif holding:
             self._resize(min(self._w, self.in_flight))
 

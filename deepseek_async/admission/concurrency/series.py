@@ -11,7 +11,9 @@ _FALLEN: Final = 0.75
 """A share that is below this part of what it was has fallen."""
 _MANY: Final = 0.3
 """A share from which it is worth a second trial, slower still."""
-_NEARLY_ALL: Final = 0.75
+_PROBING: Final = 0.11
+"""A pace is kept so that about this share is turned away: no floor, but how the limit is known (``pace.py``)."""
+_NEARLY_ALL: Final = 0.7
 """A share above it is not given before all has been tried."""
 _MOST: Final = 6
 """Trials of one series."""
@@ -54,7 +56,7 @@ class Series:
         if chosen.good:
             return 0.0
         if chosen.manner is Manner.SLOWER:
-            return chosen.share
+            return max(0.0, chosen.share - _PROBING)
         trials = self._lasts
         return sum(trial.turned_away for trial in trials) / sum(trial.outcomes for trial in trials)
 

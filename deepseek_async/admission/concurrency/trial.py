@@ -20,6 +20,7 @@ _HOPELESS: Final = 10
 """... or none is taken."""
 _FAR: Final = math.log(50)
 _MOST: Final = 0.9
+_PLACES: Final = 12
 _PROOF: Final = 3
 _NEARLY: Final = 0.9
 _GOOD: Final = 0.08
@@ -74,17 +75,30 @@ class Trial(msgspec.Struct, gc=False):
         outcomes, turned_away = self.outcomes, self.turned_away
         if not turned_away:
             return outcomes >= _CLEAN or self._is_clear()
-        if (outcomes >= _HOPELESS and not self.taken) or self._is_clear():
+        if (outcomes >= _HOPELESS and not self.taken) or self._is_clear() or self._is_hopeless():
             return True
         return outcomes >= _ENOUGH or (outcomes >= _FEW and sent_at - self.began >= _LONGEST)
 
+    def _is_hopeless(self) -> bool:
+        """Whether nearly all are turned away, and not as many as in the trial before."""
+        if self.manner is not Manner.FREE or not 0 < self.before <= _BAD or self.outcomes < _HOPELESS:
+            return False
+        same, nearly_all = max(self.before, _GOOD), 1 - _GOOD
+        evidence = self.turned_away * math.log(nearly_all / same) + self.taken * math.log(_GOOD / (1 - same))
+        return evidence >= _FAR
+
     def _is_clear(self) -> bool:
         """Whether one of two guesses is far likelier: as many as before, or hardly any (Wald's sequential test)."""
+        if self.manner is Manner.FREE:
+            return False
         same = min(self.before, _MOST) or (_BAD if self.gap >= _COSTLY else 0.0)
         if not same:
             return False
         less = min(_GOOD, same / 3)
         evidence = self.turned_away * math.log(same / less) + self.taken * math.log((1 - same) / (1 - less))
+        if self.manner is Manner.FEWER and self.outcomes < _PLACES:
+            # The first few only fill the places, as they would whatever the limit is.
+            return evidence >= _FAR
         return abs(evidence) >= _FAR
 
     @property
