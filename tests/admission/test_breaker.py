@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -102,23 +103,23 @@ def opened(at: float = 0.0, **policy) -> Breaker:
     return subject
 
 
-def test_bulk_asks_after_as_long_as_the_outage_has_lasted_and_then_half_as_often_each_time():
-    """An outage of twelve seconds costs a job five seconds more, not a minute; nobody who waits is sent into it."""
+def test_bulk_asks_whenever_the_outage_has_lasted_a_quarter_longer():
+    """An outage of twelve seconds costs a job three seconds more, not a minute; nobody who waits is sent into it."""
     subject = breaker()
-    now = fail_in_turn(subject, 5)
-    opened, asked = now - 0.5, []
-    while now < 200:
+    now = opened = fail_in_turn(subject, 5)
+    asked = []
+    while now < 300:
         if subject.admits(now, bulk=True):
-            asked.append(now)
             assert now - opened > 59 or not subject.admits(now)
+            asked.append(now)
             probe = object()
             subject.began(probe, now)
             assert not subject.admits(now, bulk=True)
-            subject.failed(probe, now, now + 0.1)
-        now += 0.1
-    gaps = [later - earlier for earlier, later in zip([opened, *asked], asked, strict=False)]
-    assert gaps[:4] == pytest.approx([4, 8, 16, 32], abs=0.5)
-    assert all(gap <= 61 for gap in gaps)
+            subject.failed(probe, now, now)
+        now += 0.01
+    assert [later / earlier for earlier, later in pairwise(asked[2:12])] == pytest.approx([1.25] * 9, abs=0.03)
+    assert all(later - earlier < 61 for earlier, later in pairwise(asked))
+    assert len([at for at in asked if at < 60]) <= 12
 
 
 def test_a_bulk_row_that_is_answered_closes_it_for_everybody():

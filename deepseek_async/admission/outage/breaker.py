@@ -28,6 +28,10 @@ _APART: Final = 1.0
 """Seconds between two incidents, at least, where many ask: a restart of two or three seconds is no outage. One caller
 who asks again and again has learnt as much from five failures in a row, and is not made to wait for the sixth."""
 
+_LONGER: Final = 0.25
+"""A bulk row asks after this part of the time that the outage has lasted: eleven do in a minute's outage, and the job
+goes on before it has lost a quarter more than the outage took."""
+
 
 class BreakerPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """When the circuit breaker opens, and for how long.
@@ -40,8 +44,7 @@ class BreakerPolicy(msgspec.Struct, frozen=True, kw_only=True):
     many callers within a second, are one incident: 500 connections dropped by one blip say no more than one."""
     reset_timeout: float = 60.0
     """Seconds (± 10 %) until one request is let through as a probe; doubled after each failed probe, up to 300. A bulk
-    row, for which nobody waits, is let through sooner: when the outage has lasted twice as long as before it opened,
-    four times, and so on, at least this often."""
+    row, for which nobody waits, is let through whenever the outage has lasted a quarter longer, at least this often."""
 
     def __post_init__(self) -> None:
         threshold = self.failure_threshold
@@ -68,7 +71,6 @@ class Breaker:
     __slots__ = (
         "_alone",
         "_bulk_asks",
-        "_bulk_wait",
         "_chance",
         "_early",
         "_evidence",
@@ -99,7 +101,7 @@ class Breaker:
         self._timeout = policy.reset_timeout
         self._opened_at = 0.0
         self._reopens = 0.0
-        self._first_at = self._bulk_asks = self._bulk_wait = 0.0
+        self._first_at = self._bulk_asks = 0.0
         self._evidence = 0
         self._early = False
         self._probe: object = None
@@ -197,17 +199,12 @@ class Breaker:
     def _ask_later(self, now: float) -> None:
         self.state = State.OPEN
         self._probe = None
-        self._bulk_wait = min(self._policy.reset_timeout, 2 * self._bulk_wait)
-        self._bulk_asks = now + self._bulk_wait * self._jitter
+        longer = max(_APART, (now - self._first_at) * _LONGER)
+        self._bulk_asks = now + min(self._policy.reset_timeout, longer) * self._jitter
 
     def _open(self, now: float) -> None:
-        if self.state is State.CLOSED:
-            # An outage that has lasted for five seconds may be over in five more.
-            self._bulk_wait = min(self._policy.reset_timeout, max(_APART, now - self._first_at))
-        self._bulk_asks = now + self._bulk_wait * self._jitter
-        self.state = State.OPEN
+        self._ask_later(now)
         self.opened += 1
-        self._probe = None
         self._early = False
         self._opened_at = now
         self._reopens = now + self._timeout * self._jitter
