@@ -235,7 +235,11 @@ class PriceTable(msgspec.Struct, frozen=True):
         return None
 
     def instead(self, asked: str, at: float) -> tuple[str, Rate]:
-        """As which model an answer without a price of its own is charged: the one ``asked``, else the dearest."""
+        """As which model an answer without a price of its own is charged: the one ``asked``, else the dearest.
+
+        A moment before all prices counts as that of the first: a server may say any.
+        """
+        at = max(at, min(dated[-1].start for dated in self.prices.values()).timestamp())
         rate = self.rate(asked, at)
         return self.dearest(at) if rate is None else (asked, rate)
 

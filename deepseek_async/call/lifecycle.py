@@ -165,8 +165,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
                         self.observe(usage)
                     if self.bill is not None:
                         self.bill.leave_in(answer)
-                    if self.fallback is not None:
-                        answer.fallback = self.fallback
+                    answer.fallback = self.fallback
+                    answer._sent_at = self.sent_at or 0.0  # noqa: SLF001
                     return answer
             assert failure is not None  # noqa: S101  without an answer there is one
             if exchange is not None:

@@ -153,6 +153,8 @@ def metered(answer: Answer, request: Request, *, estimate: bool = True) -> Compl
     wire = request.wire
     came = answer._wire  # noqa: SLF001  read without a copy; empty for what was put together from a stream
     if usage is None:
+        if request.operation.has_fee and request.fees is not None:
+            return CompletionUsage(fees=dict(request.fees), corrected=NO_USAGE)
         if not estimate or request.operation.output != "text":
             return None
     elif came and is_plain(usage, len(wire), len(came)):

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from deepseek_async.call.witness import text_of
 from deepseek_async.types import Answer, CompletionUsage
+from deepseek_async.types.answer import whole_number
 from deepseek_async.types.fee import FETCH, SEARCH
 from deepseek_async.types.operation import effort_of
 from deepseek_async.types.server_tools import WEB_TOOLS, queries_of, step_of
@@ -79,11 +80,11 @@ def _told(counters: Mapping[str, Any]) -> Counter[str]:
     for name, value in counters.items():
         if isinstance(value, Mapping):
             told.update(_told(value))
-        elif type(value) is int and value >= 0 and "token" not in name and "result" not in name:
+        elif "token" not in name and "result" not in name and (count := whole_number(value)) is not None and count >= 0:
             if "search" in name:
-                told[SEARCH] += value
+                told[SEARCH] += count
             elif any(word in name for word in _PAGES):
-                told[FETCH] += value
+                told[FETCH] += count
     return told
 
 

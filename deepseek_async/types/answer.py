@@ -123,7 +123,7 @@ def counters_in(sent: Any, kind: type[msgspec.Struct]) -> dict[str, Any] | None:
     kept = dict(sent)
     for name, inner in fields_of(kind).items():
         if name in sent:
-            value = _whole_number(sent[name]) if inner is None else counters_in(sent[name], inner)
+            value = whole_number(sent[name]) if inner is None else counters_in(sent[name], inner)
             if value is None:
                 del kept[name]
             else:
@@ -131,7 +131,8 @@ def counters_in(sent: Any, kind: type[msgspec.Struct]) -> dict[str, Any] | None:
     return kept
 
 
-def _whole_number(value: Any) -> int | None:
+def whole_number(value: Any) -> int | None:
+    """The count that ``value`` is, also as a text; None if it is none."""
     if isinstance(value, str):
         value = number_in(value)  # numbers sent as text are numbers
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124  NaN
@@ -164,6 +165,7 @@ class Answer(Part):
     """Where this answer was found instead of being bought: memory, disk, redis, shared with an equal call under way,
     or stale in the place of an error; None for a new one."""
     _billed: tuple[Any, ...] = msgspec.field(default=(), name=OURS + "billed")
+    _sent_at: float = msgspec.field(default=0.0, name=OURS + "sent_at")
     repaired: tuple[str, ...] = msgspec.field(default=(), name=OURS + "repaired")
     """What the server sent in another form than the API describes, and how it was read, a sentence each; empty for
     nearly all answers. ``to_dict()`` has it as it came."""

@@ -68,5 +68,6 @@ class Transcription(PaidAnswer):
         return {AUDIO_SECONDS: -(-max(0, self.duration_ms or 0) // _MILLISECONDS)}
 
     def tokens_used(self) -> CompletionUsage | None:
-        """None if the server did not say how long it was: then what was held is what it cost."""
-        return None if self.duration_ms is None and self._used is None else super().tokens_used()
+        """None if the server did not say how long it was: then what was sent is what it cost."""
+        said = self.duration_ms is not None and self.duration_ms > 0
+        return super().tokens_used() if said or self._used is not None else None

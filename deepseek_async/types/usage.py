@@ -131,7 +131,9 @@ def bills_of(answer: Answer) -> tuple[BilledAttempt, ...]:
     usage = answer.tokens_used()
     if answer.billed_attempts or answer.cached is not None or usage is None:
         return answer.billed_attempts
-    at = moment(getattr(answer, "created", None) or getattr(answer, "created_at", None)) or 0.0
+    # A message names no moment, and other servers name none, or 0.
+    said = moment(getattr(answer, "created", None) or getattr(answer, "created_at", None))
+    at = answer._sent_at or said or 0.0  # noqa: SLF001  the call alone writes it
     return (BilledAttempt(getattr(answer, "model", ""), usage, at, None, getattr(answer, "id", None) or None),)
 
 

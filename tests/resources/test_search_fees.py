@@ -45,7 +45,7 @@ def _asked(thinking: bool, **fields: Any) -> dict[str, Any]:
 
 def _message(thinking: bool, **fields: Any) -> dict[str, Any]:
     switch = {"type": "enabled" if thinking else "disabled"}
-    return {**_asked(thinking, **fields), "thinking": switch, "tools": NAMED}
+    return {**_asked(thinking), "thinking": switch, "tools": NAMED, **fields}
 
 
 def _responding(thinking: bool, **fields: Any) -> dict[str, Any]:
@@ -54,11 +54,11 @@ def _responding(thinking: bool, **fields: Any) -> dict[str, Any]:
 
 
 async def _chat(client: Any, thinking: bool, **fields: Any) -> Any:
-    return await client.chat.completions.create(**_asked(thinking, tools=TOOLS, **fields))
+    return await client.chat.completions.create(**_asked(thinking, **{"tools": TOOLS, **fields}))
 
 
 async def _chat_streamed(client: Any, thinking: bool, **fields: Any) -> Any:
-    async with client.chat.completions.stream(**_asked(thinking, tools=TOOLS, **fields)) as stream:
+    async with client.chat.completions.stream(**_asked(thinking, **{"tools": TOOLS, **fields})) as stream:
         async for _ in stream:
             pass
     return stream.completion
@@ -321,3 +321,29 @@ async def test_what_the_service_found_is_not_taken_for_words_of_the_model(serve:
     body = {"id": "1", "model": MODEL, "choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}
     answer = await _chat(connect(await serve([response(body)]), lint="off"), False)
     assert (answer.usage.completion_tokens, answer.usage.corrected) == (5, None)
+
+
+@pytest.mark.parametrize("counters", [{"search": "2", "fetch": 1.0}, {"search": 2.0, "fetch": "1"}])
+async def test_counters_that_are_written_otherwise_are_counters(serve: Serve, connect: Connect, counters: dict):
+    told = {"web_search_requests": counters["search"], "deepseek_read_url_requests": counters["fetch"]}
+    usage = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7, "server_tool_use": told, "odd": [None]}
+    body = {"choices": [{"message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}], "usage": usage}
+    answer = await _chat(connect(await serve([response(body)]), lint="off"), False)
+    assert answer.usage.fees == {"search": 2, "fetch": 1}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("created", [None, 0, 1, -5], ids=str)
+async def test_an_answer_that_names_no_moment_costs_what_it_did_when_it_was_asked(
+    simulate: Simulate, connect: Connect, serve: Serve, way: str, created: int | None
+):
+    simulator = await simulate()
+    client = connect(simulator.base_url, holidays=HOLIDAYS)
+    answer = await WAYS[way](client, False, tools=None)
+    (bill,) = simulator.ledger
+    assert client.cost_of(answer).total == pytest.approx(bill.dollars, abs=NANO)
+    bare = {name: value for name, value in answer.to_dict().items() if not name.startswith("created")}
+    bare |= {} if created is None else {"created": created, "created_at": created}
+    again = connect(await serve([response(bare)]), holidays=HOLIDAYS)
+    other = await WAYS[way.removesuffix(" streamed")](again, False, tools=None)
+    assert again.cost_of(other).total == pytest.approx(bill.dollars, abs=NANO)

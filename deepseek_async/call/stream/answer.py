@@ -140,6 +140,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
             )
         answer = self.unfiltered()
         answer.fallback = self._call.fallback
+        answer._sent_at = self._call.sent_at or 0.0  # noqa: SLF001
         return answer if self._attendant is None else self._attendant.whole(answer)
 
     async def __aenter__(self) -> Self:
