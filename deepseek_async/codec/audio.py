@@ -21,6 +21,8 @@ class AudioReader(ReaderState, gc=False, eq=False):
     """How many the text has so far, as they are billed."""
     wav: bool = False
     """Whether it must begin as a WAV file does."""
+    in_words: bool = False
+    """Whether the server says that it is a text: samples may begin in any way, and an error in others than known."""
     size: int = 0
     """Bytes so far."""
 
@@ -40,7 +42,9 @@ class AudioReader(ReaderState, gc=False, eq=False):
 
     def _is_audio(self, began: bytes) -> bool:
         """Whether what ``began`` like this is audio, as far as that can be told yet."""
-        return began.startswith(_WAV) if self.wav else bool(began) and not _ERROR.startswith(began)
+        if self.wav or self.in_words:
+            return not self.in_words and began.startswith(_WAV)
+        return bool(began) and not _ERROR.startswith(began)
 
     def answer(self) -> SpokenText:
         """See ``StreamReader.answer``."""

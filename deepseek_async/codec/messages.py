@@ -328,6 +328,8 @@ def fault_of_message(message: Message, headers: Mapping[str, str], *, now: float
         )
     elif message.stop_reason in _SAYING and not any(map(_says, message.content)):
         fault = APIResponseValidationError("the model ended its answer without text or tool call", reason="empty")
+    if fault is not None and message.stop_reason not in GAVE_UP:
+        fault = error_in(message, headers, now=now) or fault
     if fault is not None:
         fault.partial = message
     return fault

@@ -135,11 +135,13 @@ def refusal(
 def refusal_in_stream(error: Any, headers: Mapping[str, str], *, now: float) -> APIStatusError:
     """The error for an error object inside a 200; without a status of its own it counts as 500."""
     fields = error if isinstance(error, dict) else {"message": str(error)}
+    text = str(fields.get("message") or "")
     status = next(
         (code for code in map(_status, (fields.get("status"), fields.get("code"))) if code is not None),
-        _STATUS_OF_TYPE.get(str(fields.get("type")), 500),
+        # Without a type these words say it: what is refused would be again, and billed.
+        400 if refuses_content(text) else _STATUS_OF_TYPE.get(str(fields.get("type")), 500),
     )
-    return _error(status, headers, str(fields.get("message") or ""), fields, now=now)
+    return _error(status, headers, text, fields, now=now)
 
 
 def _status(code: object) -> int | None:

@@ -62,7 +62,16 @@ def check_response(body: dict[str, Any]) -> None:
     check_model(body.get("model"))
     if not body.get("input") or isinstance(body["input"], Mapping):
         raise InvalidRequestError("input must be a text or a list of at least one item")
+    if isinstance(body["input"], _LISTS) and any(map(_is_reminder, body["input"])):
+        raise InvalidRequestError(
+            "responses take no role 'latest_reminder': DeepSeek answers 400 (DeepSeek docs, Latest reminder, "
+            "2026-11-13). Ask chat.completions or messages, or give input in extra_body to send it all the same",
+        )
     check_extensions(body)
+
+
+def _is_reminder(item: Any) -> bool:
+    return isinstance(item, Mapping) and item.get("role") == "latest_reminder"
 
 
 def check_message(body: dict[str, Any]) -> None:

@@ -61,14 +61,17 @@ def _texts(block: Mapping[str, Any], name: str) -> list[str]:
     return []
 
 
-def objects_in(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Every object in ``value``, itself included, in the order in which they stand there."""
+def objects_in(value: Any, *, into_steps: bool = True) -> Iterator[Mapping[str, Any]]:
+    """Every object in ``value``, itself included, in the order in which they stand there.
+
+    Without ``into_steps`` not what stands in a search or a reading: its ``action`` is told by the same words.
+    """
     waiting: list[tuple[Any, int]] = [(value, 0)]
     while waiting:
         found, depth = waiting.pop()
         if isinstance(found, Mapping):
             yield found
-            inner = list(found.values())
+            inner = list(found.values()) if into_steps or step_of(found) is None else []
         elif isinstance(found, list | tuple):
             inner = list(found)
         else:

@@ -16,11 +16,13 @@ from deepseek_async import (
     APIStatusError,
     AsyncDeepSeek,
     BadRequestError,
+    ContentRiskError,
     IgnoredParameterWarning,
     InvalidRequestError,
     Message,
     MessageStream,
     RateLimitError,
+    RetryPolicy,
     ServerOverloadedError,
     StreamInterruptedError,
     Timeouts,
@@ -297,6 +299,27 @@ async def test_what_is_no_answer_is_not_returned(serve: Serve, connect: Connect,
     server = await serve([response(body)])
     with pytest.raises((APIResponseValidationError, StreamInterruptedError, APIStatusError)):
         await ask(connect(server, retry=1))
+
+
+async def test_an_error_beside_a_message_without_its_end_is_told(serve: Serve, connect: Connect):
+    error = {"type": "rate_limit_error", "message": "slow down"}
+    server = await serve([response(whole(stop_reason=None, error=error))], [response(whole())])
+    with pytest.raises(RateLimitError, match="slow down") as caught:
+        await ask(connect(server, retry=RetryPolicy(max_attempts=1)))
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "Hello"
+
+
+@pytest.mark.parametrize("error", ["Content Exists Risk", {"message": "Content Exists Risk"}], ids=["text", "object"])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_refusal_in_a_200_is_not_asked_again_whatever_its_form(
+    serve: Serve, connect: Connect, error: Any, stream: bool
+):
+    server = await serve([response({"error": error})])
+    client = connect(server, retry=AT_ONCE)
+    with pytest.raises(ContentRiskError):
+        await (collected(client) if stream else ask(client))
+    assert len(server.requests) == 1
 
 
 async def test_a_whole_message_in_the_place_of_a_stream_is_taken(serve: Serve, connect: Connect):

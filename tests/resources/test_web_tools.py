@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from clients import Connect
+from servers import LAST_CHUNK, STREAM_HEAD, USAGE, Serve, chunk, event, http_chunk
 from simulating import Simulate
 
 from deepseek_async import (
@@ -284,6 +285,8 @@ async def test_reminders_are_dated(client: AsyncDeepSeek):
     with pytest.raises(BadRequestError, match=r"Invalid 'messages\.0\.content': invalid date"):
         await client.chat.completions.create(**asking("x", messages=[{**reminder, "content": "today"}, question]))
     with pytest.raises(BadRequestError, match="unknown variant `latest_reminder`"):
+        await client.responses.create(**responding("x"), extra_body={"input": [reminder, question]})
+    with pytest.raises(InvalidRequestError, match=r"no role 'latest_reminder'.*chat\.completions or messages"):
         await client.responses.create(**{**responding("x"), "input": [reminder, question]})
 
 
@@ -309,3 +312,17 @@ async def test_run_tools_has_the_services_own_tools_beside_functions(simulate: S
     second = simulator.requests[-1].body
     assert second["tools"][1] == {"type": "deepseek_web_search"}
     assert second["messages"][1]["new_trace"] == {"id": 7}
+
+
+@pytest.mark.parametrize(
+    "action", [{"type": "search", "queries": ["Oslo"]}, {"type": "open_page", "url": "https://a.b/"}]
+)
+async def test_a_step_is_told_once_though_its_action_is_told_by_the_same_words(
+    serve: Serve, connect: Connect, action: dict[str, Any]
+):
+    calls = [{"type": "deepseek_web_search_call", "id": "a", "action": action}]
+    pieces = [chunk({"role": "assistant", "calls": calls}), chunk({"content": "Rain."}), chunk({}, "stop", usage=USAGE)]
+    server = await serve([STREAM_HEAD, http_chunk(b"".join(map(event, [*pieces, "[DONE]"]))), LAST_CHUNK])
+    stream = await connect(server).chat.completions.create(**asking("Oslo?"), stream=True)
+    steps = [each for each in [each async for each in stream.events()] if isinstance(each, Searching | Reading)]
+    assert [each.raw for each in steps] == calls

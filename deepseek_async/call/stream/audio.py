@@ -41,6 +41,8 @@ class AudioStream(AnswerStream[bytes, SpokenText]):
         texts = request.outgoing.texts
         most = (request.fees or {}).get(SPEECH_CHARACTERS, 0)
         reader.characters = (lambda: most) if texts is None else (lambda: texts.characters)
+        said = exchange.response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        reader.in_words = said.startswith("text/") or said.endswith("json")
         reader.wav = texts is None and request.parameters.get("format", "wav") == "wav"
 
     @property

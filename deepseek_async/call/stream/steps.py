@@ -66,7 +66,7 @@ def step(block: Mapping[str, Any]) -> Searching | Reading | None:
 
 def steps_in(value: Any) -> Iterator[Step]:
     """The searches and readings in fields that nobody declared; the fields themselves if there is neither."""
-    found = [made for block in objects_in(value) if (made := step(block)) is not None]
+    found = [made for block in objects_in(value, into_steps=False) if (made := step(block)) is not None]
     if found:
         yield from found
     elif value:

@@ -30,7 +30,6 @@ def speech_request(text: str, options: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(text, str) or not text.strip():
         raise InvalidRequestError(f"text must say something, not {text!r:.100} {_SOURCE}")
     _check_length(billed_characters(text))
-    _check_format(options, _HTTP_FORMATS, "a text as a whole")
     body = {"text": text, **options}
     if len(msgspec.json.encode(body)) > _MOST_BYTES:
         raise InvalidRequestError(f"the request has more than {_MOST_BYTES:,} bytes as JSON {_SOURCE}")
@@ -38,8 +37,7 @@ def speech_request(text: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def socket_path(path: str, options: Mapping[str, Any]) -> str:
-    """Where a speech over a WebSocket is asked for. Raises InvalidRequestError for what is known to be refused."""
-    _check_format(options, _SOCKET_FORMATS, "texts in pieces")
+    """Where a speech over a WebSocket is asked for."""
     said = {name: str(value).lower() if isinstance(value, bool) else value for name, value in options.items()}
     return f"{path}?{urlencode(said)}" if said else path
 
@@ -52,8 +50,9 @@ def _check_length(characters: int) -> None:
         )
 
 
-def _check_format(options: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
-    chosen = options.get("format")
+def check_format(chosen: str | None, *, whole: bool) -> None:
+    """Raises InvalidRequestError for a format that a ``whole`` text, or one in pieces, is not spoken in."""
+    known, what = (_HTTP_FORMATS, "a text as a whole") if whole else (_SOCKET_FORMATS, "texts in pieces")
     if chosen is not None and chosen not in known:
         raise InvalidRequestError(f"format must be {' or '.join(known)} for {what}, not {chosen!r} {_SOURCE}")
 

@@ -56,9 +56,12 @@ _SPEECH_SECONDS: Final = 3_600.0
 """A speech lasts 30 minutes at most."""
 _SPEECH_SILENCE: Final = 30.0
 
+_PAGES: Final = "pages"
+"""What a document is paid by; of all else null is nothing that was found or said."""
+
 _decode_results: Final = MembersDecoder(SearchResults, "results").decode
 _decode_page: Final = AnswerDecoder(FetchedPage).decode
-_decode_document: Final = MembersDecoder(RecognizedDocument, "pages").decode
+_decode_document: Final = MembersDecoder(RecognizedDocument, _PAGES).decode
 _decode_transcription: Final = AnswerDecoder(Transcription).decode
 
 
@@ -184,7 +187,7 @@ class Tools(Rawable):
     async def ocr_complete(self, call: Call) -> RecognizedDocument:
         """The answer of a call that ``ocr_call`` made."""
         try:
-            return await self._answer(call, _decode_document, "pages")
+            return await self._answer(call, _decode_document, _PAGES)
         except APIError as error:
             error.may_exist = is_unanswered(error) or call.response is not None
             raise
@@ -230,10 +233,10 @@ class Tools(Rawable):
         cost. Audio that is cut is a StreamInterruptedError. A speech is tried again before its first byte only, and one
         of pieces before the first of them is asked for. Raises InvalidRequestError for what is known to be refused.
         """
-        options = {
-            **given(voice_id=voice_id, format=format, filter_markdown=filter_markdown),
-            **further(extra_body),
-        }
+        meant = further(extra_body)
+        if "format" not in meant:
+            speeches.check_format(format, whole=isinstance(text, str))
+        options = {**given(voice_id=voice_id, format=format, filter_markdown=filter_markdown), **meant}
         route = self._route
         connection = route.connection
         asked: dict[str, Any] = {
@@ -288,11 +291,12 @@ class Tools(Rawable):
 
 def _fault_of(needed: str, answer: PaidAnswer, headers: Mapping[str, str]) -> APIError | None:
     """Why a 200 is no answer: it holds an error object, or not what was paid for."""
-    if needed in answer.to_dict():
+    # The status was sent before the work was done: what failed later is told in the body, also beside what was done.
+    error = error_in(answer, headers, now=time.time())
+    said = answer.to_dict()
+    if error is None and needed in said and (said[needed] is not None or needed != _PAGES):
         return None
-    return error_in(answer, headers, now=time.time()) or APIResponseValidationError(
-        f"the server's answer has no {needed}: {quote(answer.to_json())}",
-    )
+    return error or APIResponseValidationError(f"the server's answer has no {needed}: {quote(answer.to_json())}")
 
 
 def _is_unbegun(call: Call, failure: APIError) -> bool:

@@ -20,6 +20,7 @@ from ways import recording
 from deepseek_async import APIError, InvalidRequestError, RateLimitError, ToolLimits
 from deepseek_async.admission.budget import Budget
 from deepseek_async.errors import ConfigurationError
+from deepseek_async.events import CallEnded
 from deepseek_async.simulator import Fault
 
 RATE = {"CNY": 0.1}
@@ -312,3 +313,32 @@ def test_an_upload_of_100_mib_adds_less_than_8_mib_of_memory(tmp_path: Path):
         [sys.executable, "-c", MEMORY, str(small), str(large)], capture_output=True, text=True, check=True
     )
     assert int(ran.stdout) < 8 * 1024
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"error": {"message": "timed out", "type": "timeout_error"}, "pages": []},
+        {"error": {"message": "timed out"}, **document("stop")},
+        {"pages": None},
+    ],
+    ids=["no pages", "some pages", "null"],
+)
+async def test_a_document_that_failed_late_is_an_error_and_not_sent_again(serve: Serve, connect: Connect, said: dict):
+    server = await serve(as_json(said))
+    with pytest.raises(APIError) as caught:
+        await connect(server, retry=AT_ONCE).tools.ocr(("a.pdf", b"%PDF"), purpose=TEXT)
+    assert caught.value.may_exist
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("duration", [None, 0, -5, True, "long"], ids=str)
+async def test_a_recording_of_which_no_length_is_told_is_paid_as_it_was_sent(
+    serve: Serve, connect: Connect, duration: Any
+):
+    server = await serve(as_json({"text": "Hello", "duration_ms": duration}))
+    told: list[Any] = []
+    client = connect(server, listeners=[told.append], currency_rates=RATE)
+    heard = await client.tools.transcribe(recording(1.5))
+    assert [(fee.kind, fee.count) for fee in heard.fees] == [("audio_seconds", 2)]
+    assert [each.fees for each in told if isinstance(each, CallEnded)] == [heard.fees]

@@ -22,6 +22,7 @@ from deepseek_async import (
     BudgetExceededError,
     ConfigurationError,
     ContentBlockedError,
+    ContentRiskError,
     InvalidRequestError,
     RateLimitError,
     StreamInterruptedError,
@@ -165,6 +166,27 @@ async def test_what_is_no_wav_file_is_no_audio(serve: Serve, connect: Connect, b
     server = await serve([response(body, content_type="audio/wav")])
     with pytest.raises(APIError):
         await read(await connect(server, retry=1).tools.speech("Hello"))
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/problem+json; charset=utf-8", "text/html"])
+@pytest.mark.parametrize("form", ["wav", "pcm"])
+async def test_what_the_server_calls_a_text_is_no_audio(serve: Serve, connect: Connect, form: str, kind: str):
+    said = b'\n{ "type": "error", "error": {"message": "Content Exists Risk"}}'
+    server = await serve([response(said, content_type=kind)])
+    with pytest.raises(ContentRiskError):
+        await read(await connect(server, retry=AT_ONCE).tools.speech("Hello", format=form))
+    assert len(server.requests) == 1
+
+
+async def test_samples_may_begin_as_a_text_does(serve: Serve, connect: Connect):
+    server = await serve([response(b"{\n  abc", content_type="audio/pcm")])
+    assert await read(await connect(server).tools.speech("Hello", format="pcm")) == b"{\n  abc"
+
+
+async def test_a_format_in_the_extra_body_is_sent_unchecked(serve: Serve, connect: Connect):
+    server = await serve([response(WAV, content_type="audio/wav")])
+    await read(await connect(server).tools.speech("Hello", format="wav", extra_body={"format": "mp3"}))
+    assert server.requests[0].json()["format"] == "mp3"
 
 
 async def test_a_wav_header_may_come_byte_by_byte(serve: Serve, connect: Connect):
