@@ -13,7 +13,7 @@ from typing import Any, Final
 from deepseek_async.lint.extensions import search_while_thinking
 from deepseek_async.lint.facts import tools_of_service
 from deepseek_async.lint.finding import Finding, Request
-from deepseek_async.lint.rules import MAX_STOP_STRINGS, MAX_TOKENS
+from deepseek_async.lint.rules import MAX_STOP_STRINGS, MAX_TOKENS, TOOL_NAME, user_findings
 
 _IGNORED: Final = ("top_k", "service_tier", "container", "mcp_servers")
 _IGNORED_INSIDE: Final = (("thinking", "budget_tokens"), ("output_config", "format"))
@@ -26,6 +26,11 @@ def message_findings(request: Mapping[str, Any], deliberate: frozenset[str] = fr
     yield from _tool_findings(request.get("tools"))
     yield from _choice_findings(request)
     yield from _service_findings(request)
+    yield from _switch_findings(request.get("thinking"))
+    yield from _turn_findings(request.get("messages"))
+    metadata = request.get("metadata")
+    if isinstance(metadata, Mapping):
+        yield from user_findings("metadata.user_id", metadata.get("user_id"))
     for name in _IGNORED:
         if request.get(name) is not None and name not in deliberate:
             yield _ignored(name, partial(_drop, name))
@@ -97,6 +102,48 @@ def _tool_findings(tools: Any) -> Iterator[Finding]:
                 "'custom' is refused (server tools are not supported): leave the type out of your own tools",
                 repair=partial(_untype, index),
             )
+    own = [tool for tool in tools if _is_own(tool)] if isinstance(tools, list | tuple) else []
+    for tool in own:
+        name, schema = tool.get("name"), tool.get("input_schema")
+        if isinstance(name, str) and not TOOL_NAME.fullmatch(name):
+            yield Finding("tool_name", "tools", f"a tool's name must be of A-Z, a-z, 0-9, _ and -, not {name[:200]!r}")
+        if isinstance(schema, Mapping) and schema.get("type") != "object":
+            text = f"input_schema of {name!r:.200} must have the type 'object', not {schema.get('type')!r:.200}"
+            yield Finding("tool_schema", "tools", text)
+    names = [name for tool in own if isinstance(name := tool.get("name"), str)]
+    if len(set(names)) < len(names):
+        yield Finding("tool_names_not_unique", "tools", "two tools have the same name")
+
+
+def _is_own(tool: Any) -> bool:
+    return isinstance(tool, Mapping) and tool.get("type") is None
+
+
+def _switch_findings(thinking: Any) -> Iterator[Finding]:
+    if isinstance(thinking, bool) or thinking in ("enabled", "disabled", "adaptive"):
+        meant = {"type": thinking if isinstance(thinking, str) else "enabled" if thinking else "disabled"}
+        yield Finding(
+            "thinking_not_object",
+            "thinking",
+            f"must be an object: {meant}",
+            repair=partial(_set, "thinking", meant),
+        )
+
+
+def _turn_findings(messages: Any) -> Iterator[Finding]:
+    for index, turn in enumerate(messages if isinstance(messages, list | tuple) else ()):
+        role, content = (turn.get("role"), turn.get("content")) if isinstance(turn, Mapping) else (None, None)
+        if not isinstance(content, list | tuple):
+            continue
+        place = f"messages[{index}].content"
+        if not content:
+            yield Finding("empty_content", place, "is empty: every message says something")
+        kinds = {kind for block in content if isinstance(block, Mapping) and isinstance(kind := block.get("type"), str)}
+        if role == "assistant" and "image" in kinds:
+            yield Finding("image_from_assistant", place, "an assistant's message cannot hold an image")
+        if role == "user" and "web_search_tool_result" in kinds:
+            text = "'web_search_tool_result' stands in messages of the assistant only: send the answer back as it came"
+            yield Finding("result_not_from_assistant", place, text)
 
 
 def _choice_findings(request: Mapping[str, Any]) -> Iterator[Finding]:

@@ -18,8 +18,10 @@ CONTEXT_WINDOW: Final = 1_048_576
 MAX_STOP_STRINGS: Final = 16
 MAX_TOOL_NAME: Final = 128
 
-_TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]+")
-_USER_ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,512}")
+TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]+")
+_USER_ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
+_MAX_USER_ID: Final = 512
+"""Bytes of UTF-8 (DeepSeek docs, Rate limits, November 2026; until then the pattern was required)."""
 _NEVER_THINKS: Final = frozenset({"deepseek-chat"})
 """An old name that stands for the flash model without thinking."""
 
@@ -127,7 +129,7 @@ def _tool_findings(request: Request, *, thinking: bool) -> Iterator[Finding]:
     functions = [function for _, function in numbered]
     for index, function in numbered:
         name = function["name"]
-        if len(name.encode()) > MAX_TOOL_NAME or not _TOOL_NAME.fullmatch(name):
+        if len(name.encode()) > MAX_TOOL_NAME or not TOOL_NAME.fullmatch(name):
             yield Finding(
                 "tool_name",
                 f"tools[{index}].function.name",
@@ -194,9 +196,20 @@ def _option_findings(request: Request) -> Iterator[Finding]:
             "needs logprobs=True",
             repair=partial(_set, "logprobs", True),
         )
-    user = request.get("user_id")
-    if user is not None and not (isinstance(user, str) and _USER_ID.fullmatch(user)):
-        yield Finding("user_id", "user_id", "must be 1 to 512 of A-Z, a-z, 0-9, _ and -")
+    yield from user_findings("user_id", request.get("user_id"))
+
+
+def user_findings(field: str, user: Any) -> Iterator[Finding]:
+    """What is wrong with the name of a user, given in ``field``."""
+    if user is None:
+        return
+    if not isinstance(user, str):
+        yield Finding("user_id", field, f"must be a text, not {user!r:.200}")
+    elif len(user.encode("utf-8", "replace")) > _MAX_USER_ID:
+        yield Finding("user_id", field, f"has {len(user.encode('utf-8', 'replace'))} bytes; {_MAX_USER_ID} are taken")
+    elif not _USER_ID.fullmatch(user):
+        text = f"A-Z, a-z, 0-9, _ and - are recommended, not {user[:200]!r}"
+        yield Finding("user_id:form", field, text, refused=False)
 
 
 def _context_findings(request: Request, prompt_tokens: int) -> Iterator[Finding]:

@@ -81,7 +81,7 @@ WRONG: list[tuple[str, dict[str, Any], dict[str, Any] | None]] = [
         {"reasoning_effort": "max"},
     ),
     ("stream_options_without_stream", {"stream_options": {"include_usage": True}}, {}),
-    ("user_id", {"user_id": "a b"}, None),
+    ("user_id", {"user_id": "a" * 513}, None),
     ("tool_name", {"tools": [{"type": "function", "function": {"name": "a b"}}]}, None),
     ("tool_names_not_unique", {"tools": [TOOL, TOOL]}, None),
     ("tool_schema", {"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]}, None),
@@ -244,3 +244,9 @@ def test_repairs_make_the_official_reader_accept_the_request():
         # The reader of October knows no ids of files yet.
         if repaired is not None and not code.startswith("file_"):
             assert official_verdict(checked(request(**fields), "fix")) is None
+
+
+def test_a_user_id_in_other_letters_is_advised_against_and_sent():
+    asked = {"model": "deepseek-flash", "messages": [{"role": "user", "content": "Hi"}], "user_id": "Jörg 7"}
+    (finding,) = findings(asked)
+    assert (finding.code, finding.severity) == ("user_id:form", "warning")

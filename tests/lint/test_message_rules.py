@@ -27,10 +27,26 @@ OFF = {"thinking": {"type": "disabled"}}
         ({"stop_sequences": "x"}, "stop_sequences", True),
         ({"stop_sequences": ["x", ""]}, "empty_stop", True),
         ({"stop_sequences": ["x"] * 17}, "too_many_stops", True),
-        ({"tools": [TOOL, {"type": "custom", **TOOL}]}, "custom_tool", True),
+        ({"tools": [TOOL, {"type": "custom", **TOOL, "name": "g"}]}, "custom_tool", True),
         ({"tools": [TOOL], "tool_choice": "auto"}, "tool_choice", True),
         ({"tools": [TOOL], "tool_choice": {"type": "any"}}, "tool_choice_any", False),
         ({"tools": [TOOL], "tool_choice": {"type": "tool", "name": "f"}}, "tool_choice_while_thinking", True),
+        ({"tools": [{**TOOL, "name": "a b"}]}, "tool_name", True),
+        ({"tools": [TOOL, TOOL]}, "tool_names_not_unique", True),
+        ({"tools": [{**TOOL, "input_schema": {"type": "array"}}]}, "tool_schema", True),
+        ({"tools": [{**TOOL, "input_schema": {}}]}, "tool_schema", True),
+        ({"thinking": True}, "thinking_not_object", True),
+        ({"thinking": "disabled"}, "thinking_not_object", True),
+        ({"messages": [{"role": "user", "content": []}]}, "empty_content", True),
+        ({"messages": [{"role": "assistant", "content": [{"type": "image"}]}]}, "image_from_assistant", True),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "web_search_tool_result"}]}]},
+            "result_not_from_assistant",
+            True,
+        ),
+        ({"metadata": {"user_id": "ü" * 257}}, "user_id", True),
+        ({"metadata": {"user_id": 5}}, "user_id", True),
+        ({"metadata": {"user_id": "Ü"}}, "user_id:form", False),
         ({"top_k": 3}, "ignored_parameter:top_k", False),
         ({"thinking": {"type": "enabled", "budget_tokens": 9}}, "ignored_parameter:thinking.budget_tokens", False),
     ],
@@ -55,6 +71,9 @@ def test_what_is_certain_is_found_and_its_repair_ends_it(sent: dict[str, Any], c
         },
         {"tools": [TOOL], "tool_choice": {"type": "tool", "name": "f"}, **OFF},
         {"tools": [TOOL], "tool_choice": {"type": "tool", "name": "f"}, "output_config": {"effort": "none"}},
+        {"metadata": {"user_id": "a" * 512, "plan": [1]}, "thinking": {"type": "a_switch_of_2027"}},
+        {"messages": [{"role": "user", "content": [{"type": "a_block_of_2027"}]}, {"role": "a_role_of_2027"}]},
+        {"messages": [{"role": "assistant", "content": [{"type": "web_search_tool_result"}]}]},
         {"tool_choice": {"type": "a_choice_of_2027"}, "a_parameter_of_2027": {"x": 1}},
     ],
 )
@@ -66,7 +85,17 @@ def test_what_is_meant_is_not_told_as_ignored():
     assert list(message_findings({**TURNS, "top_k": 3}, frozenset({"top_k"}))) == []
 
 
-FIELDS = ("max_tokens", "temperature", "top_p", "stop_sequences", "tools", "tool_choice", "thinking", "output_config")
+FIELDS = (
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "stop_sequences",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "output_config",
+    "metadata",
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "any", "custom", "type"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "effort", "x"]), inner),

@@ -153,6 +153,8 @@ async def test_json_schema_is_unavailable_on_the_chat_endpoint(caller: Caller):
 
 async def test_a_user_id_is_limited_in_length(caller: Caller):
     assert (await caller.chat(user_id="a" * 512)).status == 200
+    assert (await caller.chat(user_id="ü b" * 128)).status == 200
+    assert (await caller.chat(user_id="ü" * 257)).message.startswith("Invalid 'user_id': string too long.")
     assert (await caller.chat(user_id="a" * 513)).message.startswith("Invalid 'user_id': string too long.")
 
 

@@ -26,7 +26,6 @@ MAX_IMAGE_LINK = 8192
 FIM_MAX_TOKENS = 4096
 
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]+")
-_USER_ID = re.compile(r"[a-zA-Z0-9_ -]*")
 _SAMPLING = frozenset(
     ["n", "presence_penalty", "frequency_penalty", "temperature", "top_p", "top_logprobs", "max_tokens", "seed"]
 )
@@ -354,16 +353,12 @@ def _check_stop(stop: str | list[str] | None) -> None:
 
 
 def _check_user_id(user_id: Any) -> None:
-    """A space was accepted by the live service (public probe, 2026-07-27), whatever the docs say."""
+    """Bytes are counted, and letters only recommended (DeepSeek docs, Rate limits, November 2026)."""
     if not isinstance(user_id, str):
         return
-    if len(user_id) > MAX_USER_ID:
+    size = len(user_id.encode("utf-8", "replace"))
+    if size > MAX_USER_ID:
         raise _RefusedError(
             f"Invalid 'user_id': string too long. Expected a string with maximum length {MAX_USER_ID}, "
-            f"but got a string with length {len(user_id)} instead."
-        )
-    if not _USER_ID.fullmatch(user_id):
-        raise _RefusedError(
-            "Invalid 'user_id': string does not match pattern. "
-            "Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'."
+            f"but got a string with length {size} instead."
         )
