@@ -171,8 +171,11 @@ def _service_findings(request: Mapping[str, Any]) -> Iterator[Finding]:
     if asked and _is_thinking(request):
         yield search_while_thinking(asked[0], "thinking={'type': 'disabled'}")
     safety, choice = request.get("safety_check"), request.get("tool_choice")
+    level = safety.get("level") if isinstance(safety, Mapping) else None
+    if level not in (None, "high", "low"):
+        yield Finding("safety_check", "safety_check.level", f"must be high or low, not {level!r:.200}")
     forced = isinstance(choice, Mapping) and choice.get("type") == "tool"
-    if forced and isinstance(safety, Mapping) and safety.get("level") == "high":
+    if forced and level == "high":
         yield Finding(
             "safety_check_with_choice",
             "tool_choice",

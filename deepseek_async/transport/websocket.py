@@ -19,6 +19,7 @@ from deepseek_async.transport.watchdog import Watchdog
 _FINISH: Final = "finish"
 _ERROR: Final = "error"
 _OK: Final = 200
+_STATUSES: Final = frozenset(map(str, range(400, 600)))
 _MOST_WAITING: Final = 64
 """Messages read ahead of the caller."""
 
@@ -187,19 +188,30 @@ class Conversation:
             said = msgspec.json.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return False
-        event = said.get("event") if isinstance(said, dict) else None
-        if event == _FINISH:
-            self.finish = said
-            self._arrived.set()
-        elif event == _ERROR:
+        if not isinstance(said, dict):
+            return False
+        if _tells_an_error(said):
             self._fail(
                 StreamInterruptedError(f"the server gave up: {quote(text.encode())}", gave_up=True, retryable=False)
             )
-        return event in {_FINISH, _ERROR}
+            return True
+        if said.get("event") != _FINISH:
+            return False
+        self.finish = said
+        self._arrived.set()
+        return True
 
 
 _closing: Final[set[asyncio.Future[None]]] = set()
 """Conversations that say goodbye; the loop itself keeps no task alive."""
+
+
+def _tells_an_error(said: Mapping[str, Any]) -> bool:
+    """By its event, by an error object, or by a code that is the status of an error. Other codes are not documented
+    (DeepSeek docs, TTS guide), and are left to who reads ``finish``."""
+    code = said.get("code")
+    failed = isinstance(code, int | str) and str(code) in _STATUSES
+    return said.get("event") == _ERROR or bool(said.get("error")) or failed
 
 
 def _lost(how: str) -> APIConnectionError:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from clients import AT_ONCE, Connect
 from servers import RESET, Script, Serve, head, response, until
 from simulating import Simulate
@@ -300,6 +302,60 @@ async def test_a_format_that_sockets_have_not_is_not_sent(serve: Serve, connect:
     with pytest.raises(InvalidRequestError, match="pcm or opus"):
         await connect(server).tools.speech(pieces("Hi"), format=form)
     assert not server.requests
+
+
+async def says(*messages: bytes | dict[str, Any]) -> TestServer:
+    """A server that takes any text and then says ``messages``."""
+
+    async def spoken(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async for message in socket:
+            if "finish_text" in message.data:
+                break
+        for said in messages:
+            await (socket.send_bytes(said) if isinstance(said, bytes) else socket.send_json(said))
+        await socket.close()
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/v1/tools/tts", spoken)
+    server = TestServer(app)
+    await server.start_server()
+    return server
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"event": "finish", "code": 500},
+        {"event": "finish", "code": "429"},
+        {"event": "finish", "code": "a_code", "error": {"message": "too long"}},
+        {"event": "error", "message": "too long"},
+        {"error": {"message": "too long"}},
+    ],
+    ids=str,
+)
+async def test_a_last_message_that_tells_an_error_is_no_finish(connect: Connect, last: dict[str, Any]):
+    server = await says(b"abc", last)
+    try:
+        with pytest.raises(StreamInterruptedError, match="gave up") as caught:
+            await read(await connect(str(server.make_url("/"))).tools.speech(pieces("Hello")))
+        assert json.dumps(last)[1:20] in str(caught.value)
+    finally:
+        await server.close()
+
+
+@pytest.mark.parametrize("code", [None, 0, 200, "ok", "a_code_of_2027"])
+async def test_a_finish_of_any_other_code_is_the_end_and_handed_out(connect: Connect, code: Any):
+    last = {"event": "finish", "code": code, "new": [1]}
+    server = await says({"event": "an_event_of_2027"}, b"abc", last)
+    try:
+        audio = await connect(str(server.make_url("/"))).tools.speech(pieces("Hello"))
+        assert await read(audio) == b"abc"
+        assert audio.finish == last
+    finally:
+        await server.close()
 
 
 async def test_a_failure_of_the_texts_ends_the_speech(simulate: Simulate, connect: Connect):
