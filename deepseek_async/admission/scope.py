@@ -52,6 +52,7 @@ class Scope:
         "_pause_reason",
         "_rates",
         "_told_of_balance",
+        "backing_off",
         "breaker",
         "credit",
         "loop",
@@ -80,6 +81,8 @@ class Scope:
         self.origin: Final = gate.origin_breaker
         breakers = tuple(each for each in (self.origin, breaker) if each is not None)
         self.turnstile: Final = Turnstile(window, breakers)
+        self.backing_off = 0
+        """Calls that wait to be sent again."""
         self.slots: Final = Slots(self.turnstile, self.loop)
         self.credit: Final = RetryCredit()
         self.tickets: Final = count()
@@ -189,7 +192,7 @@ class Scope:
     def failed(self, attempt: Any, began: float, now: float, blame: Blame, *, bulk: bool) -> None:
         """The attempt failed."""
         taken = self.window.taken(now)
-        alone = not (bulk or self.window.in_flight or self.slots.waiting)
+        alone = not (bulk or self.window.in_flight or self.slots.waiting or self.backing_off)
         if blame is Blame.ORIGIN:
             if self.breaker is not None:
                 self.breaker.ended(attempt)
@@ -218,6 +221,14 @@ class Scope:
         rates = self._rates
         if rates is not None:
             rates.cancel(reserved)
+
+    async def back_off(self, seconds: float) -> None:
+        """Wait before a call is sent again."""
+        self.backing_off += 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.backing_off -= 1
 
     # What moves the whole scope.
 

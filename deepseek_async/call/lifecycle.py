@@ -261,7 +261,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
             # The queue waits, and this call in it, with the place it had.
             self._scope.pause(pause.seconds, failure)
         elif pause.seconds > 0:
-            await asyncio.sleep(pause.seconds)
+            await self._scope.back_off(pause.seconds)
             if self._until is not None and self.caller.loop.time() > self._until:  # the loop stood still
                 raise self.given_up(failure)
 

@@ -285,3 +285,30 @@ class BreakerMachine(RuleBasedStateMachine):
 
 TestBreakerMachine = BreakerMachine.TestCase
 TestBreakerMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.6])
+def test_one_caller_who_is_answered_now_and_then_is_not_cut_off(share: float):
+    """Five in a row fail by chance in one of thirteen runs at 60 %; each cost a minute."""
+    subject, chance, failures = breaker(), random.Random(1), 0
+    for number in range(20):
+        # It is known what fails.
+        subject.failed(object(), number, number + 0.1)
+        subject.succeeded(number + 0.5, number + 0.6)
+    for number in range(100, 3000):
+        if chance.random() < share:
+            failures += subject.failed(object(), number, number + 0.1)
+        else:
+            subject.succeeded(number, number + 0.2)
+        if not subject.closed:
+            subject.reset()
+    assert failures <= 3
+
+
+def test_where_a_share_fails_it_still_opens_when_all_do():
+    subject = breaker()
+    for number in range(100):
+        subject.failed(object(), number, number + 0.1)
+        subject.succeeded(number + 0.5, number + 0.6)
+    opened_after = next(n for n in range(60) if subject.failed(object(), 200 + n, 200 + n + 0.1))
+    assert 5 <= opened_after <= 14

@@ -7,6 +7,7 @@ CLOSED ── repeated failures ──► OPEN ── reset_timeout ──► HA
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from enum import Enum
 from typing import Final
@@ -28,6 +29,10 @@ _APART: Final = 1.0
 """Seconds between two incidents, at least, where many ask: a restart of two or three seconds is no outage. One caller
 who asks again and again has learnt as much from five failures in a row, and is not made to wait for the sixth."""
 
+_MEMORY: Final = 50.0
+"""Attempts over which the share that fails is averaged."""
+_UNLIKELY: Final = 0.001
+_MOST: Final = 0.9
 _LONGER: Final = 0.25
 """A bulk row asks after this part of the time that the outage has lasted: eleven do in a minute's outage, and the job
 goes on before it has lost a quarter more than the outage took."""
@@ -40,7 +45,8 @@ class BreakerPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     failure_threshold: int = 5
-    """Incidents in a row that open it, while nothing succeeds. Failures of attempts that ran at the same time, or of
+    """Incidents in a row that open it, while nothing succeeds; more where a share fails whatever one does, so that
+    so many in a row are no chance. Failures of attempts that ran at the same time, or of
     many callers within a second, are one incident: 500 connections dropped by one blip say no more than one."""
     reset_timeout: float = 60.0
     """Seconds (± 10 %) until one request is let through as a probe; doubled after each failed probe, up to 300. A bulk
@@ -75,6 +81,7 @@ class Breaker:
         "_early",
         "_evidence",
         "_first_at",
+        "_in_a_row",
         "_incidents",
         "_opened_at",
         "_policy",
@@ -82,6 +89,7 @@ class Breaker:
         "_probe_began",
         "_reopens",
         "_seen",
+        "_share",
         "_taken",
         "_timeout",
         "opened",
@@ -96,6 +104,8 @@ class Breaker:
         """How often it opened."""
         self._incidents = 0
         self._taken = 0
+        self._in_a_row = 0
+        self._share = 0.0
         self._alone = True  # whether one caller has met all of them
         self._seen = -float("inf")
         self._timeout = policy.reset_timeout
@@ -143,6 +153,8 @@ class Breaker:
         """An attempt gave an answer. True if that closed the breaker."""
         if self.state is State.CLOSED:
             self._incidents = 0
+            if self._in_a_row or self._share:
+                self._learn_share()
             return False
         # Not only the probe: one that lost its place after two minutes is as good a proof.
         if began >= self._opened_at:
@@ -179,7 +191,8 @@ class Breaker:
             if began >= self._seen and (self._alone or now >= self._seen + _APART):
                 self._seen = now
                 self._incidents += 1
-        if self._incidents >= self._policy.failure_threshold:
+        self._in_a_row += 1
+        if self._incidents >= self._policy.failure_threshold and self._incidents >= self._by_chance():
             self._open(now)
             return True
         return False
@@ -193,8 +206,20 @@ class Breaker:
         """Close it and forget what was counted."""
         self.state = State.CLOSED
         self._probe = None
-        self._incidents = self._evidence = 0
+        self._incidents = self._evidence = self._in_a_row = 0
         self._timeout = self._policy.reset_timeout
+
+    def _learn_share(self) -> None:
+        """An answer has come, after so many failures."""
+        kept = (1 - 1 / _MEMORY) ** min(self._in_a_row, _MEMORY / 2)
+        share = (1 - (1 - self._share) * kept) * (1 - 1 / _MEMORY)
+        self._share = share if share > _UNLIKELY else 0.0
+        self._in_a_row = 0
+
+    def _by_chance(self) -> float:
+        """Failures in a row that are nothing but chance where the share fails that has failed until now."""
+        share = min(self._share, _MOST)
+        return math.log(_UNLIKELY) / math.log(share) if share else 0.0
 
     def _ask_later(self, now: float) -> None:
         self.state = State.OPEN
