@@ -306,8 +306,10 @@ class Completions(ChatCalls):
                 raise InvalidRequestError(f"{name} must be a whole number of at least 1, not {most!r}")
         if tool_timeout is not None and not (isinstance(tool_timeout, int | float) and tool_timeout > 0):
             raise InvalidRequestError(f"tool_timeout must be a number of seconds above 0, not {tool_timeout!r}")
-        known = as_tools([tool for tool in tools if not isinstance(tool, Mapping)])
-        definitions = [tool.definition for tool in known] + [tool for tool in tools if isinstance(tool, Mapping)]
+        functions = [tool for tool in tools if not isinstance(tool, Mapping)]
+        own = [tool for tool in tools if isinstance(tool, Mapping)]
+        known = as_tools(functions) if functions or not own else []
+        definitions = [tool.definition for tool in known] + own
         choice = parameters.pop("tool_choice", None)
         later = None if choice == "required" or isinstance(choice, Mapping) else choice
 

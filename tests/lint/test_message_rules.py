@@ -35,6 +35,7 @@ OFF = {"thinking": {"type": "disabled"}}
         ({"tools": [TOOL, TOOL]}, "tool_names_not_unique", True),
         ({"tools": [{**TOOL, "input_schema": {"type": "array"}}]}, "tool_schema", True),
         ({"tools": [{**TOOL, "input_schema": {}}]}, "tool_schema", True),
+        ({"safety_check": {"level": "medium"}}, "safety_check", True),
         ({"thinking": True}, "thinking_not_object", True),
         ({"thinking": "disabled"}, "thinking_not_object", True),
         ({"messages": [{"role": "user", "content": []}]}, "empty_content", True),
@@ -74,6 +75,7 @@ def test_what_is_certain_is_found_and_its_repair_ends_it(sent: dict[str, Any], c
         {"metadata": {"user_id": "a" * 512, "plan": [1]}, "thinking": {"type": "a_switch_of_2027"}},
         {"messages": [{"role": "user", "content": [{"type": "a_block_of_2027"}]}, {"role": "a_role_of_2027"}]},
         {"messages": [{"role": "assistant", "content": [{"type": "web_search_tool_result"}]}]},
+        {"safety_check": {"level": "high", "a_field_of_2027": 1}},
         {"tool_choice": {"type": "a_choice_of_2027"}, "a_parameter_of_2027": {"x": 1}},
     ],
 )
@@ -95,6 +97,7 @@ FIELDS = (
     "thinking",
     "output_config",
     "metadata",
+    "safety_check",
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "any", "custom", "type"]),

@@ -314,6 +314,14 @@ async def test_run_tools_has_the_services_own_tools_beside_functions(simulate: S
     assert second["messages"][1]["new_trace"] == {"id": 7}
 
 
+async def test_run_tools_may_have_the_services_own_tools_alone(client: AsyncDeepSeek):
+    asked: Any = {"model": "deepseek-flash", "messages": [{"role": "user", "content": "What happened?"}]}
+    run = await client.chat.completions.run_tools(**asked, tools=[{"type": "deepseek_web_search"}], thinking=False)
+    assert (run.turns, run.completion.usage.fees) == (1, {"search": 1})
+    with pytest.raises(InvalidRequestError, match="tools must be functions"):
+        await client.chat.completions.run_tools(**asked, tools=[])
+
+
 @pytest.mark.parametrize(
     "action", [{"type": "search", "queries": ["Oslo"]}, {"type": "open_page", "url": "https://a.b/"}]
 )
