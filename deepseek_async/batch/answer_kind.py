@@ -9,7 +9,7 @@ import orjson
 
 from deepseek_async.batch.answer_body import Body
 from deepseek_async.codec.repair import repaired
-from deepseek_async.types.json_text import read
+from deepseek_async.types.json_text import read, write
 
 
 class _Response(msgspec.Struct, gc=False):
@@ -51,5 +51,5 @@ def decode_answer(line: bytes) -> Answer | None:
         return _decode_answer(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         with suppress(ValueError, RecursionError):
-            return msgspec.convert(repaired(read(line), Answer, []), Answer)
+            return _decode_answer(write(repaired(read(line), Answer, [])))  # calls are kept as bytes
         return None

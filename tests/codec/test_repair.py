@@ -314,7 +314,7 @@ def test_a_row_with_an_odd_answer_is_read_from_its_output(odd: dict[Path, Any]):
     line = b'{"custom_id": "a", "response": {"status_code": 200, "body": %b}, "error": null}' % written
     found = Output._line(line)
     assert found is not None
-    assert found.message.content == "Hello"
+    assert found.body.text == "Hello"
     kind = decode_answer(line)
     assert kind is not None
     assert not kind.cut_off
@@ -335,4 +335,4 @@ def test_a_moment_that_no_calendar_has_is_none(created: Any):
     found = Output._line(b'{"custom_id": "a", "response": {"body": %b}, "error": null}' % wire(body))
     assert found is not None
     assert found.started is None
-    assert found.message.content == "Hello"
+    assert found.body.text == "Hello"
