@@ -14,10 +14,12 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.simulation.weather import (  # noqa: E402
     WORLDS,
+    Both,
     Connections,
     Down,
     Fixed,
     Job,
+    Minute,
     Ours,
     Outcome,
     Rate,
@@ -131,6 +133,40 @@ def test_a_limit_that_comes_after_a_share_was_found_is_slowed_down_for():
 
     found = [Job(World(Later, rows=3000), Ours(seed), seed).run() for seed in SEEDS]
     assert median(one.per_answer for one in found) <= 2.0
+
+
+class Fewer:
+    """A limit of concurrency that falls from 40 to 3 while answers take their time."""
+
+    def refusal(self, now: float, running: int, chance):
+        return Connections(40 if now < 20 else 3).refusal(now, running, chance)
+
+
+@pytest.mark.parametrize("said", [False, True], ids=["503", "429"])
+@pytest.mark.parametrize(
+    "world",
+    [
+        World(lambda: Minute(30, says=False), rows=40),
+        World(lambda: Rate(1), rows=60, service=5.0),
+        World(Fewer, rows=400, service=3.0, round_trip=0.05),
+        World(lambda: Both(Rate(20), Stray(0.2)), rows=200),
+        World(lambda: Both(Rate(20), Stray(0.5)), rows=150),
+        World(lambda: Both(Stray(0.3), Connections(10)), rows=400),
+        World(lambda: Both(Connections(10), Stray(0.3)), rows=400),
+    ],
+    ids=["30 a minute", "1 a second", "40 and then 3", "20 %", "50 %", "30 % before 10", "30 % beyond 10"],
+)
+def test_no_server_gets_ten_attempts_for_an_answer(world: World, said: bool):
+    """None that takes one in two where it is asked as it wants: nearly all of what comes too fast is never given."""
+    found = [Job(world, Ours(seed, said=said), seed).run() for seed in range(5)]
+    assert all(one.served == world.rows for one in found)
+    assert max(one.per_answer for one in found) <= 10
+
+
+def test_a_share_of_four_in_five_does_not_hold_a_job_at_an_answer_a_second():
+    for seed in range(4):
+        outcome = Job(World(lambda: Stray(0.8), rows=3000), Ours(seed), seed).run(60.0)
+        assert outcome.served == 3000
 
 
 def test_calls_that_come_together_at_the_start_are_all_sent_within_a_tenth_of_a_second():

@@ -22,7 +22,7 @@ from deepseek_async.admission.concurrency.advice import Advice, Cause
 from deepseek_async.admission.concurrency.doubt import Doubt
 from deepseek_async.admission.concurrency.pace import Pace
 from deepseek_async.admission.concurrency.series import Series, Then
-from deepseek_async.admission.concurrency.surprise import Surprise
+from deepseek_async.admission.concurrency.surprise import MOST_GIVEN, Surprise
 from deepseek_async.admission.concurrency.trial import Manner, Trial
 from deepseek_async.admission.window import Attempt
 
@@ -50,7 +50,7 @@ _LOOSE: Final = 16
 """Attempts one after another that did not wait for the pace, after which there is none any more."""
 _NARROW: Final = 0.75
 """Attempts that are turned away although fewer than this part of the width found are in flight speak against it."""
-_SUSPECT: Final = 0.7
+_SUSPECT: Final = 0.88
 """A share above it is given for a while only."""
 _OUTAGE: Final = 1.0
 """Seconds in which nothing was taken, however slowly it was asked: no limit, unless ..."""
@@ -181,6 +181,8 @@ class Overload:
         advice = self.look(now)
         if advice is not Advice.NOTHING or self._trial is not None or self._settling:
             surprise.more(number)
+            if self._trial is not None and self._trial.told_enough(number, last):
+                self.due = max(self.due, now + surprise.patience)
             return advice
         if self._searching:
             return self._in_search(number, last, now)
@@ -336,6 +338,9 @@ class Overload:
     def _choose(self, now: float) -> Advice:
         chosen, floor, outcomes = self._series.best, self._series.floor, self._series.outcomes
         last = self._undecided[-1][0] if self._undecided else self._reacted
+        if chosen.share > MOST_GIVEN:
+            self._search(now, _LONGEST_GAP)
+            return Advice.LIFT
         if chosen.manner is Manner.SLOWER:
             self._keep(Pace(chosen.gap, now, longest=_LONGEST_GAP, floor=floor), now)
         elif chosen.manner is Manner.FEWER and chosen.good:
@@ -353,10 +358,6 @@ class Overload:
         self._kept = Trial(Manner.SLOWER, self._reacted, now, pace.gap)
 
     def _too_fast(self, pace: Pace, kept: Trial | None, number: int, last: int, now: float) -> Advice:
-        if self._strikes >= _STRIKES and kept is not None:
-            self._to(Cause.STRAY)
-            self.surprise.give(self.surprise.failing, kept.outcomes, last)
-            return Advice.LIFT
         if number <= self._reacted or kept is None:
             return Advice.NOTHING
         self._reacted = last
@@ -367,7 +368,7 @@ class Overload:
         if slower and kept.good:
             self._kept = Trial(Manner.SLOWER, last, now, pace.gap)
             return Advice.NOTHING
-        stuck = pace.gap >= pace.longest and kept.outcomes >= _FEW
+        stuck = (pace.gap >= pace.longest or self._strikes >= _STRIKES) and kept.outcomes >= _FEW
         if slower or ((stuck or kept.crowded) and self._doubt.is_due()):
             return self._try_anew(pace, kept, now)
         return Advice.NOTHING

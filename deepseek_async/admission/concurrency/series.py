@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
+from deepseek_async.admission.concurrency.surprise import MOST_GIVEN
 from deepseek_async.admission.concurrency.trial import Manner, Trial, best
 
 _FALLEN: Final = 0.75
@@ -13,8 +14,10 @@ _MANY: Final = 0.3
 """A share from which it is worth a second trial, slower still."""
 _PROBING: Final = 0.11
 """A pace is kept so that about this share is turned away: no floor, but how the limit is known (``pace.py``)."""
-_NEARLY_ALL: Final = 0.7
+_NEARLY_ALL: Final = 0.85
 """A share above it is not given before all has been tried."""
+_IN_VAIN: Final = 2
+"""Trials of which hardly any attempt was taken, after which it is seen whether speed matters at all."""
 _MOST: Final = 6
 """Trials of one series."""
 
@@ -46,8 +49,10 @@ class Series:
 
     @property
     def best(self) -> Trial:
-        """The trial whose manner is kept."""
-        return best(self._lasts)
+        """The trial whose manner is kept: a pace, if nearly all is turned away without one and nothing else helps."""
+        chosen, free, slower = best(self._lasts), self.last(Manner.FREE), self.last(Manner.SLOWER)
+        vain = free is not None and free.share > MOST_GIVEN and not chosen.good
+        return slower if vain and slower is not None else chosen
 
     @property
     def floor(self) -> float:
@@ -97,9 +102,12 @@ class Series:
                 return self._fewer(trial)
             return Then.CHOOSE, trial
         many = len(self._trials) >= _MOST
-        if not many and (not trial.paced or trial.taken < 2):
-            return Then.SLOWER, trial
         free = self.last(Manner.FREE)
+        if not many and (not trial.paced or trial.taken < 2):
+            if trial.paced and free is None and len(self._trials) >= _IN_VAIN:
+                return Then.FREE, trial
+            if not (trial.paced and free is not None and free.share <= _NEARLY_ALL and best((trial, free)) is free):
+                return Then.SLOWER, trial
         if free is None:
             return self._fewer(trial) if trial.crowded and not tried_fewer else (Then.FREE, trial)
         if best((trial, free)) is free:

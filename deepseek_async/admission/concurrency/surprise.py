@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from typing import Final
 
 _BEYOND: Final = 0.10
@@ -13,6 +14,8 @@ _LATER: Final = 4.0
 _SPREAD: Final = 25.0
 """A given share varies, so more are needed then; with this factor it is a false alarm once in a thousand attempts."""
 
+MOST_GIVEN: Final = 0.9
+"""A larger share is never given: ten attempts for an answer are no way to go on, and beyond that nothing surprises."""
 _MEMORY: Final = 50.0
 """Attempts over which the share that fails is averaged."""
 _KNOWN: Final = 400
@@ -29,6 +32,7 @@ class Surprise:
     """A sum that grows with what is turned away and shrinks with what is taken, never below 0 (Page's CUSUM)."""
 
     __slots__ = (
+        "_early",
         "_first",
         "_from",
         "_given",
@@ -62,6 +66,8 @@ class Surprise:
         self._sum = 0.0
         self._latency = 0.0
         self._from = self._learned = 0
+        self._early: list[tuple[int, int, bool]] = []
+        """Numbers of refusals that are not decided, a heap."""
         self._turned_away = self._given = 0.0
 
     @property
@@ -80,7 +86,9 @@ class Surprise:
 
     def give(self, floor: float, outcomes: int, last: int) -> None:
         """So large a share is given, as so many outcomes tell; those after number ``last`` tell more."""
+        floor = min(floor, MOST_GIVEN)
         self.floor, self._turned_away = floor, outcomes * floor
+        self._early.clear()
         self._from, self._learned, self._given = last - outcomes, last, floor
 
     def learn(self, number: int, decided: int) -> None:
@@ -90,7 +98,7 @@ class Surprise:
         self._turned_away += 1
         decided = max(decided, number - 1)
         outcomes = max(self._turned_away, decided - self._from)
-        self.floor = min(self._turned_away / outcomes, self._given + _ROUGHLY)
+        self.floor = min(self._turned_away / outcomes, self._given + _ROUGHLY, MOST_GIVEN)
         if outcomes > _KNOWN:
             self._turned_away /= 2
             self._from = int(decided - outcomes / 2)
@@ -105,13 +113,24 @@ class Surprise:
     def count(self, number: int, decided: int, now: float, *, beside: int, counts: bool) -> None:
         """That was attempt ``number``; those up to ``decided`` were sent long enough ago to be known.
 
-        Refusals come in the order of the attempts, nearly: so those before it are taken, as far as is known.
+        Refusals come in the order of the attempts, nearly: so those before it are taken, as far as is known. Where a
+        share is given, so many rows come back at once that this would take most of them for taken: there each refusal
+        waits until it is decided.
         """
-        taken = self.taken(max(decided, number - 1))
+        if not self.floor:
+            self._step(number, max(decided, number - 1), now, beside, counts=counts)
+            return
+        heappush(self._early, (number, beside, counts))
+        while self._early and self._early[0][0] <= decided:
+            number, beside, counts = heappop(self._early)
+            self._step(number, number - 1, now, beside, counts=counts)
+
+    def _step(self, number: int, known: int, now: float, beside: int, *, counts: bool) -> None:
+        taken = self.taken(known)
         self._sum = max(0.0, self._sum - self._beyond * (taken - self._taken))
         self._taken = taken
         if not self._sum:
-            self.begin(now, max(decided, number - 1))
+            self.begin(now, known)
             self.fewest = beside
         if self.more(number) and counts:
             self._sum += 1 - self._beyond
@@ -134,6 +153,8 @@ class Surprise:
     def settled(self, last: int) -> tuple[int, bool]:
         """How many were taken, and whether it is no chance, now that all up to number ``last`` are known."""
         self._sum = 0.0
+        self.refused += sum(number > self._first for number, _, _ in self._early)
+        self._early.clear()
         taken = self.taken(last)
         return taken, self.refused * (1 - self._beyond) - taken * self._beyond >= self._alarm(known=False)
 

@@ -18,6 +18,8 @@ _LONGEST: Final = 2.0
 """... or so many after so many seconds ..."""
 _HOPELESS: Final = 10
 """... or none is taken."""
+_NEARLY_ALL: Final = 0.75
+"""A share of refusals from which a trial waits to be counted: a window refills with refusals many times meanwhile."""
 _FAR: Final = math.log(50)
 _MOST: Final = 0.9
 _PLACES: Final = 12
@@ -62,6 +64,8 @@ class Trial(msgspec.Struct, gc=False):
     """In flight when one was sent that was taken, at most."""
     loose: int = 0
     """Attempts that did not wait for the pace."""
+    told: int = 0
+    """Refusals that have come so far, of attempts that are counted later."""
 
     def count(self, beside: int | None, level: int, sent_at: float) -> bool:
         """One more was taken, or turned away with ``beside`` in flight. True if the trial is over."""
@@ -86,6 +90,13 @@ class Trial(msgspec.Struct, gc=False):
         same, nearly_all = max(self.before, _GOOD), 1 - _GOOD
         evidence = self.turned_away * math.log(nearly_all / same) + self.taken * math.log(_GOOD / (1 - same))
         return evidence >= _FAR
+
+    def told_enough(self, number: int, last: int) -> bool:
+        """That one was turned away; whether the trial, without a pace, waits now: so is nearly all up to ``last``."""
+        if self.manner is Manner.SLOWER or number <= self.first:
+            return False
+        self.told += 1
+        return self.told >= _HOPELESS and self.told >= _NEARLY_ALL * (last - self.first)
 
     def _is_clear(self) -> bool:
         """Whether one of two guesses is far likelier: as many as before, or hardly any (Wald's sequential test)."""
