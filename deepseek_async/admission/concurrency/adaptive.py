@@ -94,7 +94,7 @@ class AdaptiveWindow(Probing):
         if self._mode is Mode.DRAIN and attempt.number > self._reacted:
             self._leave_drain(attempt, now)
         if self._overload.active:
-            self._follow_advice(self._overload.taken(attempt.number, now), now)
+            self._follow_advice(self._overload.taken(attempt, now), now)
 
     def first_content(self, attempt: Attempt, now: float) -> None:
         """The first token has come."""

@@ -140,11 +140,12 @@ class Overload:
                 self.restart()
         return self.look(now)
 
-    def taken(self, number: int, now: float) -> Advice:
+    def taken(self, attempt: Attempt, now: float) -> Advice:
         """The server has said that it has taken that one, and with it those before of which nothing was heard."""
+        number = attempt.number
         if not self._searching or number <= self._reacted:
             return self.look(now)
-        if not self._found and now - self._nothing_since >= _OUTAGE and number - self._back > _REALLY_BACK:
+        if not self._found and attempt.sent_at - self._nothing_since >= _OUTAGE and number - self._back > _REALLY_BACK:
             self._back = number
             return Advice.RESTART
         return self.look(now, number)
