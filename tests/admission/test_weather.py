@@ -173,3 +173,12 @@ def test_calls_that_come_together_at_the_start_are_all_sent_within_a_tenth_of_a_
     """No answer comes meanwhile, as from a model that thinks: time alone widens the window."""
     outcome = Job(World(lambda: Stray(0.0), rows=32, service=1.0), Ours(0), 0).run()
     assert max(outcome.served_at) <= 1.0 + 0.1 + 0.02
+
+
+@pytest.mark.parametrize("said", [False, True], ids=["503", "429"])
+def test_a_distant_server_is_slowed_down_for_as_a_near_one(said: bool):
+    """300 ms away, the news of a burst's end comes long after it; a second without an answer is no outage there."""
+    world = World(lambda: Rate(20), rows=600, round_trip=0.3, service=0.5)
+    found = [Job(world, Ours(seed, said=said), seed).run() for seed in range(6)]
+    assert median(one.per_answer for one in found) <= 1.8
+    assert min(one.rate for one in found) >= 9

@@ -136,7 +136,7 @@ class Overload:
             self.due = pace.due
             if self._trial is not None:
                 self._trial.loose += self._loose > 0
-            elif self._loose >= _LOOSE and full:
+            elif self._loose >= _LOOSE and full and not self._searching:
                 self.restart()
         return self.look(now)
 
@@ -191,7 +191,7 @@ class Overload:
             return self._too_fast(self._pace, self._kept, number, last, now)
         if self._is_doubtful(beside):
             return self._settle(last, now, sure=True)
-        surprise.count(number, decided, now, beside=beside, counts=fresh or not said)
+        surprise.count(number, decided, attempt.sent_at, beside=beside, counts=fresh or not said)
         if surprise.is_alarm(known=said or self.cause is Cause.WIDTH):
             return self._settle(last, now)
         return Advice.REACT if said or self.cause is Cause.WIDTH else Advice.NOTHING
