@@ -21,6 +21,7 @@ from deepseek_async.call.metering import metered
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import LONGEST_BULK_WAIT, Pause, RetryPolicy, is_everybodys
 from deepseek_async.call.stream_usage import accepted
+from deepseek_async.codec.refusal import trace_id
 from deepseek_async.errors import APIError, APIStatusError, RateLimitError
 from deepseek_async.tracebacks import without_frames
 from deepseek_async.transport.protocol import Response
@@ -70,8 +71,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
     _stale: bool = False  # whether the last attempt met a dead connection of the pool
     attempts: int = 0
     """Requests sent so far."""
-    request_id: str | None = None
-    """``x-ds-trace-id`` of the answer, once there is one."""
+    stream_id: str | None = None  # of the responses of a stream the last one's
     response: Response | None = None
     """The one that was accepted, once there is one: its status and its headers."""
     sent_at: float | None = None
@@ -123,6 +123,11 @@ class Call(msgspec.Struct, gc=False, eq=False):
         return self._waiting and self.bill is None
 
     @property
+    def request_id(self) -> str | None:
+        """``x-ds-trace-id`` of the answer, once there is one."""
+        return self.stream_id or (trace_id(self.response.headers) if self.response is not None else None)
+
+    @property
     def model(self) -> str:
         """The model that is asked now."""
         return self._scope.model
@@ -156,18 +161,16 @@ class Call(msgspec.Struct, gc=False, eq=False):
                     exchange.abandoned()
                     self.lose(exchange.lease, error)
                 raise
-            if exchange is not None:
-                self.request_id = exchange.request_id
-                if failure is None and answer is not None:
-                    usage = self.counted(answer)
-                    exchange.served(usage, getattr(answer, "model", None))
-                    if self.observe is not None and usage is not None:
-                        self.observe(usage)
-                    if self.bill is not None:
-                        self.bill.leave_in(answer)
-                    answer.fallback = self.fallback
-                    answer._sent_at = self.sent_at or 0.0  # noqa: SLF001
-                    return answer
+            if exchange is not None and failure is None and answer is not None:
+                usage = self.counted(answer)
+                exchange.served(usage, getattr(answer, "model", None))
+                if self.observe is not None and usage is not None:
+                    self.observe(usage)
+                if self.bill is not None:
+                    self.bill.leave_in(answer)
+                answer.fallback = self.fallback
+                answer._sent_at = self.sent_at or 0.0  # noqa: SLF001
+                return answer
             assert failure is not None  # noqa: S101  without an answer there is one
             if exchange is not None:
                 self.fault(exchange, failure, answer)
@@ -383,11 +386,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
         scope, until, self._waiting = self._scope, self._until, True
         began = scope.loop.time()
         try:
-            if until is None:
-                lease = await scope.admit(self._ticket, self._tokens, bulk=self._bulk)
-            else:
-                async with asyncio.timeout_at(until):
-                    lease = await scope.admit(self._ticket, self._tokens, bulk=self._bulk, until=until)
+            async with asyncio.timeout_at(until):
+                lease = await scope.admit(self._ticket, self._tokens, bulk=self._bulk, until=until)
         except TimeoutError:
             failure, self._refused = self._refused or deadline_passed("for a free slot or a limit", self.attempts), None
         else:

@@ -95,19 +95,18 @@ def is_plain(usage: CompletionUsage, request_bytes: int, answer_bytes: int) -> b
     """Whether nothing about ``usage`` is odd, so that no closer look is needed. For every call, so in few steps."""
     prompt = usage.prompt_tokens
     completion = usage.completion_tokens
-    if not (0 < prompt <= _PER_BYTE * request_bytes + _ADDED and 0 < completion <= 8_192):
+    if (
+        not 0 < prompt <= _PER_BYTE * request_bytes + _ADDED
+        or not 0 < completion <= 8_192
+        or usage.total_tokens != prompt + completion
+        or answer_bytes > _FREE + _MOST_OF_A_TOKEN * completion
+    ):
         return False
-    if usage.total_tokens != prompt + completion:
+    hit, details, made = usage.prompt_cache_hit_tokens, usage.prompt_tokens_details, usage.completion_tokens_details
+    if hit is not None and not 0 <= hit <= prompt == hit + (usage.prompt_cache_miss_tokens or 0):
         return False
-    if answer_bytes > _FREE and answer_bytes > _FREE + _MOST_OF_A_TOKEN * completion:
-        return False
-    hit = usage.prompt_cache_hit_tokens
-    if hit is not None and not (0 <= hit <= prompt == hit + (usage.prompt_cache_miss_tokens or 0)):
-        return False
-    details = usage.prompt_tokens_details
     if details is not None and details.cached_tokens != hit:
         return False
-    made = usage.completion_tokens_details
     return made is None or 0 <= (made.reasoning_tokens or 0) <= completion
 
 

@@ -251,7 +251,7 @@ class Attendant:
             error = error.__cause__
 
     def _tell(self, stream: AnswerStream[Any, Any], answer: Answer | None, error: BaseException | None) -> None:
-        self._call.request_id = stream.request_id or self._call.request_id
+        self._call.stream_id = stream.request_id or self._call.stream_id
         self._around.told(self._call, self._witness, answer, error)
 
 

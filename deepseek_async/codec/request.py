@@ -33,7 +33,9 @@ def encode_request(parameters: Mapping[str, Any], limit: int = MAX_REQUEST_BYTES
 
     Raises InvalidRequestError, naming the place, for what JSON or a name cannot carry.
     """
-    _check_name("model", parameters.get("model"))
+    model = parameters.get("model")
+    if model.__class__ is not str or not model.isprintable():
+        _check_name("model", model)
     if "user_id" in parameters or "user" in parameters:
         _check_name("user_id", parameters.get("user_id"))
         _check_name("user", parameters.get("user"))

@@ -39,7 +39,8 @@ def chat_parameters(
         _add_extra(body, extra)
     if "thinking" in body or "reasoning_effort" in body:
         keep_one_switch(body)
-    check_extensions(body)
+    if "tools" in body or "safety_check" in body or "title" in body:
+        check_extensions(body)
     return body
 
 
