@@ -23,6 +23,9 @@ _NEARLY_ALL: Final = 0.75
 _FAR: Final = math.log(50)
 _MOST: Final = 0.9
 _PLACES: Final = 12
+"""Outcomes before which fewer at once cannot be found to help."""
+_TELLING: Final = 0.75
+"""A share above which one of nearly all cannot be told from it."""
 _PROOF: Final = 3
 _NEARLY: Final = 0.9
 _GOOD: Final = 0.08
@@ -85,7 +88,7 @@ class Trial(msgspec.Struct, gc=False):
 
     def _is_hopeless(self) -> bool:
         """Whether nearly all are turned away, and not as many as in the trial before."""
-        if self.manner is not Manner.FREE or not 0 < self.before <= _BAD or self.outcomes < _HOPELESS:
+        if self.manner is not Manner.FREE or not 0 < self.before <= _TELLING or self.outcomes < _HOPELESS:
             return False
         same, nearly_all = max(self.before, _GOOD), 1 - _GOOD
         evidence = self.turned_away * math.log(nearly_all / same) + self.taken * math.log(_GOOD / (1 - same))
