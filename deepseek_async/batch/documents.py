@@ -26,6 +26,7 @@ PURPOSE: Final = "purpose"
 class Documents:
     """Files to be read, as rows. They are read once to be known, and again to be sent."""
 
+    may_rename = True
     look_every = 1
     """Each may take a second."""
 

@@ -248,3 +248,8 @@ def endpoint_of(url: Any) -> BatchEndpoint | None:
             f"url is {url!r:.200}; a batch sends {_ALLOWED}, each without /v1 too, and the paths of DeepSeek that "
             "stand for them",
         ) from None
+
+
+def is_other_endpoint(url: str) -> bool:
+    """Whether it is the ``url`` of an endpoint beside chat."""
+    return _BY_URL.get(url) is not None

@@ -60,6 +60,14 @@ class FailFast:
         self._rows = 0
         return error
 
+    def told(self, failure: DeepSeekError) -> str:
+        """Why a job stops that all have met this error in."""
+        return (
+            f"{self.seen} all failed alike, so the others were not sent: {type(failure).__name__}: {failure.message}. "
+            "Mend the cause and run the same command again, with --redo error (redo='error') for those that failed; "
+            "--fail-fast 0 (fail_fast=0) goes on whatever fails"
+        )
+
     def _forbidden(self, error: DeepSeekError | None) -> DeepSeekError | None:
         if not self._limit or self._denied < self._limit:
             return None

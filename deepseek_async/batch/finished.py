@@ -33,7 +33,7 @@ class SurveyStoppedError(Exception):
 class Finished:
     """The rows that earlier runs have finished: of each its place, its request's hash and how it ended."""
 
-    def __init__(self, redo: Redo, server: Server) -> None:
+    def __init__(self, redo: Redo, server: Server, *, columns: bool = False) -> None:
         self._redo = redo
         self._server = server
         self._lines: OutputLines | None = None
@@ -53,12 +53,15 @@ class Finished:
         self.places = DigestMap()
         """Behind which byte of the output an answer to a request of that hash begins, if ``read`` was to note it."""
 
+        self._columns: dict[int, tuple[bytes, int]] | None = {} if columns else None
+        """By the row: what stands beside it, as JSON, and where the line begins that says so; None if not noted."""
+
     def __len__(self) -> int:
         return len(self._states)
 
     def read(self, lines: OutputLines, *, places: bool, spent: bool, stopped: Callable[[], bool]) -> None:
         """Take in every line. Of several lines for one row the last one counts."""
-        quickly = not (self._redo or spent)
+        quickly = not (self._redo or spent or self._columns is not None)
         self._lines = lines
         self.rows = KnownRows(lines.expected())
         hashes, states, take = self._hashes, self._states, self.rows.line
@@ -113,7 +116,10 @@ class Finished:
             number = self.rows.line_with(manifest, key_of(name), position, restated=row.restated)
             self._keep(number, hashed, state)
         else:
-            self._keep(self.rows.line(key_of(name), position), hashed, state)
+            number = self.rows.line(key_of(name), position)
+            self._keep(number, hashed, state)
+        if self._columns is not None and end != End.MADE_UP:
+            self._columns[number] = bytes(facts.columns), lines.at
         if places and taken and hashed and not facts.set:
             self.places.put(hashed, lines.at + 1)
         self.last_line = lines.at
@@ -133,6 +139,12 @@ class Finished:
         """
         number = self.rows.number(key)
         return None if number is None else self._end(number, hashed)
+
+    def place_under_other_columns(self, key: int, columns: bytes) -> int | None:
+        """Where the line of that row begins, if other columns stand beside it there; None if they are the same."""
+        number = self.rows.number(key)
+        found = None if number is None or self._columns is None else self._columns.get(number)
+        return None if found is None or found[0] == columns else found[1]
 
     def meet(self, number: int, hashed: int) -> int | None:
         """How that row ended, as ``end`` says; it is asked for from now on. When met again, REPEATED."""

@@ -169,6 +169,10 @@ class Job:
             self._made_up = survey.made_up
             self._spent = survey.finished.spent
             self._note_earlier_rows(survey)
+            for due in survey.renamed:
+                journal.append_nowait(self._copy(due, journal), None)
+                if journal.behind:
+                    await journal.make_room()
             self._check_budget()
         if self._options.dedupe:
             self._copies = Copies(survey.finished.places)
@@ -190,6 +194,12 @@ class Job:
         """Have an earlier line say what has become of earlier rows, if this run has written none itself."""
         if self._record and self._restated >= 0:
             journal.append_nowait(restated_line(journal.read_line(self._restated), self._record), None)
+
+    def _copy(self, due: Due, journal: Journal) -> bytes:
+        """The line for a row whose answer has a place in the output already."""
+        record, self._record = self._record, b""
+        source, columns = journal.read_line(due.place or 0), due.row.columns
+        return copied_line(source, due.custom_id, due.hashed, due.row.index, columns=columns, record=record)
 
     def _survey(self, journal: Journal) -> Survey:
         """In a thread of its own, because it takes seconds for a million rows."""
@@ -255,7 +265,7 @@ class Job:
                 else:
                     self.stop(error)
             elif failure is not None:
-                self.stop(self._hopeless(failure))
+                self.stop(self._fail_fast.told(failure))
             feed.ended(ticket, result)
 
         dispatcher = self._dispatcher = Dispatcher(
@@ -280,13 +290,6 @@ class Job:
                 self._keep(ticket.row, result, journal)
             for ticket in dispatcher.cancelled:
                 self._keep_bill(ticket.row, journal)
-
-    def _hopeless(self, failure: DeepSeekError) -> str:
-        return (
-            f"{self._fail_fast.seen} all failed alike, so the others were not sent: "
-            f"{type(failure).__name__}: {failure.message}. Mend the cause and run the same command again, with --redo "
-            "error (redo='error') for those that failed; --fail-fast 0 (fail_fast=0) goes on whatever fails"
-        )
 
     async def _copied_or_answered(self, due: Due, journal: Journal) -> BatchResult:
         if due.place is not None:
@@ -329,11 +332,9 @@ class Job:
         if result.error is not None and stays_pending(result):
             self._tally.asked(Ending.of(result))
             return None
-        record, self._record = self._record, b""
         if due.place is not None and self._journal is not None:
-            source = self._journal.read_line(due.place)
-            columns = due.row.columns
-            return copied_line(source, due.custom_id, due.hashed, due.row.index, columns=columns, record=record)
+            return self._copy(due, self._journal)
+        record, self._record = self._record, b""
         origin = None if due.redo is None else self._options.redo.origin(due.redo)
         return encode_line(result, due.custom_id, due.hashed, origin, record + self._server.mark(result))
 

@@ -18,6 +18,11 @@ class Origin(Protocol):
     """Gives the same rows however often it is asked. As a text it is what messages call it."""
 
     @property
+    def may_rename(self) -> bool:
+        """Whether a row can have other columns than in the run before, and nothing but the output tells of them."""
+        ...
+
+    @property
     def look_every(self) -> int:
         """Rows between two looks whether the job was stopped."""
         ...
@@ -42,6 +47,8 @@ class Origin(Protocol):
 class RowFile:
     """A file of rows."""
 
+    may_rename = False
+    """Who wants the columns as they are now reads the answers beside the file."""
     look_every = LOOK_EVERY
 
     def __init__(self, path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from deepseek_async.batch.cells import WRITTEN_EMPTY, Empty, EmptyCellError, checked_empty, is_missing
-from deepseek_async.batch.endpoints import CHAT, BatchEndpoint, endpoint_of
+from deepseek_async.batch.endpoints import CHAT, BatchEndpoint, endpoint_of, is_other_endpoint
 from deepseek_async.batch.record import PARAMETERS, Values, divided, prompt_messages, unpacked
 from deepseek_async.batch.template import Template
 from deepseek_async.codec.limits import ACCEPTED_BYTES
@@ -203,6 +203,8 @@ class RowReader:
                 return _enclosed(value), columns, None if url == CHAT else endpoint_of(url)
             if len(value) == 1 and "prompt" in value:
                 return value, None, None
+            if "url" in value:
+                _refuse_flat(value["url"])
             return *divided(value, self._values, self._id_column), None
         if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
             return {"messages": _messages(value)}, None, None
@@ -257,6 +259,18 @@ def _enclosed(line: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(body, _MAPPINGS):
         raise InvalidRequestError(f"body must be an object, not {_kind(body)}")
     return body
+
+
+def _refuse_flat(url: Any) -> None:
+    """Raise InvalidRequestError for a record that names another endpoint than chat, to which it would be sent.
+
+    Only for urls as OpenAI writes them: a column ``url`` is the user's, and shorter paths are those of web pages too.
+    """
+    if isinstance(url, str) and url.startswith("/v1/") and is_other_endpoint(url):
+        raise InvalidRequestError(
+            f"url is {url!r}, and there is no body: put what is asked there into an object of that name, or give the "
+            "column another name if it is no address of a request",
+        )
 
 
 def placed(reason: InvalidRequestError, path: str, line: int) -> InputFormatError:

@@ -322,7 +322,7 @@ class Batch:
 
         - ``files``: each is a row, known by its content: renamed or moved it is not read again, and changed it is. One
           that cannot be sent, or changes meanwhile, is a row with an error that names it. Each line of ``output`` has
-          its path (``columns.file``).
+          its path (``columns.file``); where that has become another, the line is written once more.
         - ``redo``: ``"error"`` runs those that failed again; those of which a page is incomplete always run again. One
           whose answer was lost may have been billed, and is sent again only by this.
         - ``budget``: US dollars for this output; takes ``currency_rates``, because pages have a price in yuan only.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from deepseek_async.batch.cells import as_json
 from deepseek_async.batch.digests import DigestSet, Occurrences
 from deepseek_async.batch.finished import REPEATED, Finished, SurveyStoppedError
 from deepseek_async.batch.identity import Shard, is_unnamed, key_of, request_hash, unnamed, unnamed_key
@@ -71,7 +72,7 @@ class Survey:
         self._shard = shard
         self._wanted: bytearray | None = None
         self._difference = source.watch()
-        self.finished = Finished(redo, server)
+        self.finished = Finished(redo, server, columns=source.may_rename)
         self.total = 0
         """Rows of this run's share of the input, finished ones included."""
         self._unnamed = 0
@@ -82,6 +83,8 @@ class Survey:
         """Rows without an end that this run leaves alone, because it only repeats others."""
         self.skipped = 0
         """Rows without an end that are left out, because they would ask about an empty cell."""
+        self.renamed: list[Due] = []
+        """Finished rows whose line has the columns of an earlier run, and its ``place``: nothing is sent for them."""
         self._manifest = ManifestWriter()
         self.how_it_asks = how_it_asks(defaults)
         """How this run asks, as JSON; None if the runs before asked alike."""
@@ -199,6 +202,8 @@ class Survey:
         if self._shard is not None and not self._shard.has(_name(row, hashed, occurrence).encode()):
             return False
         self.total += 1
+        if self._source.may_rename and end is not None and not self._due(end):
+            self._compare_columns(row, key, _name(row, hashed, occurrence), hashed)
         if row.error is not None and self._defaults.leaves_out(row.error):
             self.skipped += 1
             return False
@@ -216,6 +221,11 @@ class Survey:
             self.resumed += 1
             self.resumed_failed += end == End.FAILED
         return False
+
+    def _compare_columns(self, row: Row, key: int, custom_id: str, hashed: int) -> None:
+        place = self.finished.place_under_other_columns(key, as_json(row.columns))
+        if place is not None:
+            self.renamed.append(Due(row, custom_id, hashed, place=place))
 
     def _meet(self, key: int, hashed: int, occurrence: int, row: Row) -> int | None:
         """How the row ended, of which is noted where it stands now."""

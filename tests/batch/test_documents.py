@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import shutil
 from collections.abc import Awaitable, Callable
@@ -9,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bulk import Bulk, Start
+from bulk import Bulk, Start, read_lines
 
 from deepseek_async import ConfigurationError, InputChangedError
 from deepseek_async.batch import BatchReport, ExitCode
+from deepseek_async.batch.journal.merge import merge
 from deepseek_async.batch.review.account import account_of
 from deepseek_async.batch.review.asked import LatestRun
+from deepseek_async.batch.review.export import export
 from deepseek_async.batch.review.output import Output
 from deepseek_async.pricing import price_table
 from deepseek_async.resources.standalone.documents import MAX_BYTES
@@ -63,6 +67,66 @@ async def test_a_document_is_known_by_its_content_and_not_by_name_or_position(bu
     assert (report.resumed, report.ok, bulk.requests) == (4, 0, 4)
 
 
+def exported(output: Path) -> list[tuple[str, str]]:
+    """File and text of each document of the latest run, in its order."""
+    found, target = Output(output), io.BytesIO()
+    found.read()
+    export(LatestRun(found), target, "csv")
+    return [(row["file"], row["content"]) for row in csv.DictReader(io.StringIO(target.getvalue().decode()))]
+
+
+@pytest.mark.parametrize("latest_first", [False, True], ids=["in order", "turned round"])
+async def test_each_text_stands_under_the_name_that_its_document_has_now_and_nothing_is_read_for_that(
+    bulk: Bulk, tmp_path: Path, latest_first: bool
+):
+    one, two, three = written(tmp_path, 3)
+    await read(bulk, [one, two, three])
+    new = three.rename(tmp_path / "new.txt")
+    texts_now = {str(two): "Document 0, page 0", str(one): "Document 1, page 0", str(new): "Document 2, page 0"}
+    one.rename(three)
+    two.rename(one)
+    three.rename(two)
+    asked = [two, one, new][:: -1 if latest_first else 1]
+
+    again = await read(bulk, asked)
+    size = bulk.output.stat().st_size
+    once_more = await read(bulk, asked)
+
+    assert (again.resumed, again.ok, again.cost, again.exit_code, bulk.requests) == (3, 0, 0.0, ExitCode.OK, 3)
+    assert exported(bulk.output) == [(str(path), texts_now[str(path)]) for path in asked]
+    assert texts(bulk) == {**texts(bulk), **texts_now}
+    found = Output(bulk.output)
+    found.read()
+    account = account_of(LatestRun(found), price_table())
+    assert (account.ok, account.failed, account.replaced) == (3, 0, 0)
+    assert (once_more.resumed, bulk.output.stat().st_size) == (3, size)
+
+
+async def test_a_changed_document_leaves_its_name_and_an_equal_one_has_its_own(bulk: Bulk, tmp_path: Path):
+    (first,) = written(tmp_path, 1)
+    copied = Path(shutil.copy(first, tmp_path / "copied.txt"))
+    await read(bulk, [first, copied])
+    first.write_text("Changed")
+
+    report = await read(bulk, [first, copied])
+
+    assert (report.ok, report.resumed, bulk.requests) == (1, 1, 3)
+    assert exported(bulk.output) == [(str(first), "Changed"), (str(copied), "Document 0, page 0")]
+
+
+async def test_a_merged_output_has_the_latest_names(bulk: Bulk, tmp_path: Path):
+    files = written(tmp_path, 2)
+    await read(bulk, files)
+    renamed = [path.rename(path.with_suffix(".pdf")) for path in files]
+    await read(bulk, renamed)
+    merged = tmp_path / "merged.jsonl"
+
+    merge([bulk.output], merged)
+
+    assert exported(merged) == [(str(path), f"Document {number}, page 0") for number, path in enumerate(renamed)]
+    assert {line["deepseek_async"]["columns"]["file"] for line in read_lines(merged)} == {*map(str, renamed)}
+
+
 async def test_new_documents_are_read_and_known_ones_are_not(bulk: Bulk, tmp_path: Path):
     files = written(tmp_path, 3)
     await read(bulk, files)
@@ -80,7 +144,7 @@ async def test_equal_documents_have_a_row_each(bulk: Bulk, tmp_path: Path):
     again = await read(bulk, [copied, first])
 
     assert (report.ok, again.resumed, again.ok) == (2, 2, 0)
-    assert len(bulk.named()) == 2
+    assert {line["custom_id"] for line in bulk.lines()} == {line["custom_id"] for line in bulk.lines()[:2]}
 
 
 async def test_a_document_of_which_a_page_is_incomplete_is_read_again_by_the_next_run(start: Start, tmp_path: Path):

@@ -173,6 +173,26 @@ async def test_a_url_that_no_batch_sends_is_a_bad_row_that_says_where_and_what_i
     assert all(url in said for url in URLS)
 
 
+@pytest.mark.parametrize("url", URLS[1:])
+async def test_a_line_whose_body_was_forgotten_is_a_bad_row_and_never_sent_to_chat(bulk: Bulk, url: str):
+    messages = [{"role": "user", "content": "Hello"}]
+    bulk.ask([{"custom_id": "flat", "method": "POST", "url": url, "messages": messages}])
+
+    report = await run(bulk)
+
+    assert (report.failed, bulk.requests, report.exit_code) == (1, 0, ExitCode.ROWS_FAILED)
+    assert f"line 1: url is {url!r}, and there is no body" in bulk.named()["flat"]["error"]["message"]
+
+
+@pytest.mark.parametrize("url", ["https://example.com/", "/messages", "/v1/chat/completions", "/v1/", 5, None])
+async def test_a_column_url_that_names_no_other_endpoint_is_the_users(bulk: Bulk, url: Any):
+    bulk.ask([{"custom_id": "page", "url": url, "prompt": "Hello"}])
+
+    report = await run(bulk)
+
+    assert (report.ok, bulk.named()["page"]["deepseek_async"]["columns"]) == (1, {"url": url})
+
+
 async def test_vectors_at_deepseeks_own_address_are_bad_rows_and_nothing_is_sent(tmp_path: Path):
     source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_text(json.dumps(asked("/v1/embeddings", 1)) + "\n")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import orjson
 
 from deepseek_async.batch.identity import key_of
 from deepseek_async.batch.journal.disk import Disk, sync_folder, uninterrupted, write_whole
@@ -17,7 +18,7 @@ from deepseek_async.batch.journal.lock import OutputLock
 from deepseek_async.batch.journal.ownership import refuse_foreign
 from deepseek_async.batch.journal.reading import OutputLines, set_aside
 from deepseek_async.batch.known_rows import GONE, UNKNOWN, KnownRows
-from deepseek_async.batch.line import Facts, decode_line, glance, restated_line, text_of
+from deepseek_async.batch.line import Facts, decode_line, glance, restated_line, text_of, with_facts
 from deepseek_async.batch.run_record import Manifest, ManifestWriter, decode_manifest, record_of
 from deepseek_async.errors import ConfigurationError, InputChangedError, OutputWriteError
 
@@ -38,6 +39,8 @@ class _Row(msgspec.Struct, frozen=True, gc=False):
     """Whether the line ends no row, and only says what was billed for one."""
     run: bytes = b""
     manifest: Manifest | None = None
+    columns: bytes = b""
+    """What stands beside the row, as JSON."""
 
 
 class Merged(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +137,8 @@ class _Survey:
         self._hashes = array("Q")
         self._made_up = bytearray()
         """By the row: whether a simulator made its answer up. Such a line takes no real one's place."""
+        self.renamed: dict[bytes, bytes] = {}
+        """By the name of a row: its columns, where a later line says its answer once more under them."""
         self._moved = False
         """Whether an output says of rows that they moved: the merged one has to say where all of them stand."""
         self._run: bytes | None = None
@@ -182,6 +187,9 @@ class _Survey:
             self._made_up[number] = row.made_up
             self.last[number], self._positions[number] = self.lines, row.position
             self._hashes[number] = row.hashed or self._hashes[number]
+            self.renamed.pop(row.name, None)
+        elif row.restated:
+            self.renamed[row.name] = row.columns
         self._moved |= row.manifest is not None
         if row.run:
             self._run, self._run_line = row.run, self.lines
@@ -232,6 +240,9 @@ def _copy(outputs: Sequence[Path], survey: _Survey, disk: Disk, descriptor: int)
     block, size, last = list[bytes](), 0, b""
     for number, (line, row) in enumerate(_rows(outputs)):
         if row.pending or survey.is_last(row.name, number):
+            columns = None if row.pending else survey.renamed.get(row.name)
+            if columns is not None and columns != row.columns:
+                line = with_facts(line, {"columns": orjson.loads(columns) if columns else None})  # noqa: PLW2901
             block.append(line)
             size += len(line)
             last = last if row.pending else line
@@ -272,4 +283,5 @@ def _row(line: bytes) -> _Row | None:
         facts.pending,
         bytes(facts.run),
         manifest,
+        bytes(facts.columns),
     )

@@ -121,7 +121,7 @@ class LatestRun(Asked):
                     None if position == UNKNOWN else position,
                     line.custom_id,
                     facts.hash,
-                    facts.columns,
+                    self.output.beside(number, line),
                     number,
                     wire,
                     line,

@@ -152,6 +152,8 @@ class Output:
         """How the latest run asked that says it, as JSON."""
         self.columns = Columns()
         """What stands beside the requests, as far as the lines say it."""
+        self._renamed: dict[int, dict[str, Any]] = {}
+        """By the row: its columns, where a later line says its answer once more under them."""
 
     def __len__(self) -> int:
         """Rows that have an end."""
@@ -191,6 +193,9 @@ class Output:
             self._offsets[number] = offset
             self._hashes[number] = _hashed(facts.hash)
             self._failed[number] = row.error is not None
+            self._renamed.pop(number, None)
+        elif row.restated:
+            self._renamed[number] = facts.columns
         if row.started is not None:
             self.began[number] = min(self.began[number], row.started)
             self.ended[number] = max(self.ended[number], row.started + facts.latency)
@@ -200,6 +205,10 @@ class Output:
     def asks(self, number: int, hashed: int) -> bool:
         """Whether the row of that number ended as a request of that hash, as far as its line says."""
         return self._hashes[number] in (0, hashed)
+
+    def beside(self, number: int, line: Line) -> dict[str, Any]:
+        """The columns of the row of that number, whose last line is ``line``."""
+        return self._renamed.get(number, line.facts.columns)
 
     def made_up(self, number: int) -> bool:
         """Whether a simulator made the row's answer up. Such a line takes no real one's place."""
