@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from deepseek_async.types.json_text import write
+from deepseek_async.unicode import encodable
 from deepseek_async.upload import PIECE, Content, Progress, UploadBody, digest_of
 
 
@@ -46,7 +47,8 @@ class Form(msgspec.Struct, frozen=True, gc=False):
         """The body; a large one, or one of a file on disk, to be sent piece by piece."""
         boundary = self.boundary
         pieces = [
-            f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(name)}"\r\n\r\n{value}\r\n'.encode()
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(name)}"\r\n\r\n'
+            f"{encodable(value)}\r\n".encode()
             for name, value in self.fields.items()
         ]
         pieces += [
@@ -95,5 +97,5 @@ def _text_of(content: Content) -> str:
 
 
 def _escaped(name: str) -> str:
-    """As browsers write names (HTML standard, multipart/form-data encoding algorithm)."""
-    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+    """As browsers write names (HTML standard, multipart/form-data encoding algorithm); on disk they may be no UTF-8."""
+    return encodable(name).replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

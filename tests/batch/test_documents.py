@@ -102,6 +102,21 @@ async def test_each_text_stands_under_the_name_that_its_document_has_now_and_not
     assert (once_more.resumed, bulk.output.stat().st_size) == (3, size)
 
 
+async def test_a_name_that_is_no_utf8_is_sent_as_far_as_it_is_a_text_and_stops_no_job(bulk: Bulk, tmp_path: Path):
+    named = tmp_path / os.fsdecode(b"x\xff.txt")
+    try:
+        named.write_text("A text")
+    except OSError:
+        pytest.skip("this file system has no such names")
+
+    report = await read(bulk, [*written(tmp_path, 1), named])
+    again = await read(bulk, [*written(tmp_path, 1), named])
+
+    assert (report.ok, report.exit_code, again.resumed, bulk.requests) == (2, ExitCode.OK, 2, 2)
+    assert len(bulk.lines()) == 2
+    assert (await bulk.client.tools.ocr(named, purpose="text_recognition")).text == "A text"
+
+
 async def test_a_changed_document_leaves_its_name_and_an_equal_one_has_its_own(bulk: Bulk, tmp_path: Path):
     (first,) = written(tmp_path, 1)
     copied = Path(shutil.copy(first, tmp_path / "copied.txt"))
