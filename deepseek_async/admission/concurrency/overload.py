@@ -390,10 +390,8 @@ class Overload:
             self._doubt.clear()
         self.cause = cause
         self.active = cause is Cause.RATE
-        self._pace = None
-        self._kept = None
+        self._pace = self._kept = self._trial = None
         self._searching = self._settling = False
-        self._trial = None
         self._series.begin()
         self._loose = 0
         self.due = -math.inf
