@@ -247,7 +247,7 @@ async def test_rows_with_odd_answers_are_answered_and_kept(serve: Serve, connect
     assert report.progress.ok == 20
     assert len(server.requests) == 20
     lines = [Output._line(line) for line in out.read_bytes().splitlines(keepends=True)]
-    assert [line.message.content for line in lines if line is not None] == ["Hello"] * 20
+    assert [line.body.text for line in lines if line is not None] == ["Hello"] * 20
 
 
 @pytest.mark.parametrize("error", [{}, "", [], False, 0], ids=str)
