@@ -61,10 +61,11 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
                 append(chunk)
         except APIResponseValidationError as error:
             self.failure, self.halted = without_frames(error), True
-        self.progressed = self._add_by_one(chunks) if self._odd else self.assembly.add(chunks)
-        if self.assembly.oddly_ended_by is not None:
-            self._look_for_error(self.assembly.oddly_ended_by)
-        if self.usage_asked and self.assembly.usage is not None:
+        assembly = self.assembly
+        self.progressed = self._add_by_one(chunks) if self._odd else assembly.add(chunks)
+        if assembly.oddly_ended_by is not None:
+            self._look_for_error(assembly.oddly_ended_by)
+        if assembly.usage is not None and self.usage_asked:
             self._give_choices(chunks)
         if self.preface is not None:
             self._begin(block, some=bool(chunks))

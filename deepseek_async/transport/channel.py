@@ -305,7 +305,8 @@ class Channel(asyncio.Protocol):
             self._waiter = None
             if not waiter.done():
                 waiter.set_result(None)
-        self._let_write()
+        if self._drained is not None:
+            self._let_write()
         if self._last_bytes is not None and (self._failure is not None or (self._parser and self._parser.complete)):
             self._leave()
 
