@@ -186,7 +186,21 @@ class AnswerStream(Generic[ChunkT, WholeT]):
             raise RuntimeError("the stream is being read by another task")
         self._reading = True
         try:
-            while await self._receive():
+            # In one coroutine: each block comes by here, often with a single chunk in it.
+            while True:
+                if self._failure is not None:
+                    await self._recover(self._failure)
+                if self._ended or self._left:
+                    break
+                try:
+                    block = await self._exchange.response.read_available()
+                except Exception as error:  # noqa: BLE001  explain raises again what is none of the transport's
+                    chunks = self._broken(error)
+                else:
+                    chunks = self._take(block)
+                if self._attendant is not None:
+                    await self._attendant.pass_on(self, chunks, progressed=self._progressed, ended=self._ended)
+                self._pending = iter(chunks)
                 for chunk in self._pending:
                     return chunk
         except BaseException as error:
@@ -200,23 +214,6 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         # Open if the stream was closed while it began again.
         self._abandon()
         raise StopAsyncIteration
-
-    async def _receive(self) -> bool:
-        """Take in the next block; False after the last one."""
-        if self._failure is not None:
-            await self._recover(self._failure)
-        if self._ended or self._left:
-            return False
-        try:
-            block = await self._exchange.response.read_available()
-        except Exception as error:  # noqa: BLE001  explain raises again what is none of the transport's
-            chunks = self._broken(error)
-        else:
-            chunks = self._take(block)
-        if self._attendant is not None:
-            await self._attendant.pass_on(self, chunks, progressed=self._progressed, ended=self._ended)
-        self._pending = iter(chunks)
-        return True
 
     def _leave(self) -> None:
         """The caller wants no more of it."""
