@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -11,11 +10,10 @@ from cyclopts.types import PositiveFloat, PositiveInt
 
 from deepseek_async.cli.connection import Connection
 from deepseek_async.cli.job_flags import JobFlags
+from deepseek_async.cli.job_process import run_job
 from deepseek_async.cli.row_flags import ROWS, RowFlags
 from deepseek_async.cli.schedule import ScheduleFlags
 from deepseek_async.cli.standard_streams import refuse_streams
-from deepseek_async.cli.terminal import say
-from deepseek_async.errors import ConfigurationError
 
 ABOUT: Final = """\
 Answer every row of a file; run it again and it goes on where it stopped.
@@ -107,33 +105,15 @@ def run(
         **rows.parameters(),
         **rows.response_format(),
     }
-    if simulate and connection.base_url:
-        raise ConfigurationError("--simulate brings its own address: leave --base-url out")
-    try:
-        from deepseek_async.cli import batch_job  # noqa: PLC0415  brings aiohttp
-        from deepseek_async.cli.local_simulator import local_simulator  # noqa: PLC0415
-        from deepseek_async.cli.process import runner  # noqa: PLC0415
-
-        with ExitStack() as stack:
-            api_key = None
-            if simulate:
-                api_key, connection = stack.enter_context(local_simulator(connection))
-            client = connection.client(
-                api_key=api_key,
-                max_concurrency=concurrency,
-                requests_per_minute=requests_per_minute,
-                tokens_per_minute=tokens_per_minute,
-            )
-            loop = stack.enter_context(runner())
-            return loop.run(
-                batch_job.run(
-                    client,
-                    lambda client: client.batch.job(source, output, **options),
-                    source,
-                    output,
-                    batch_job.Manner(quiet=quiet, simulated=simulate, every=progress_every),
-                ),
-            )
-    except KeyboardInterrupt:
-        say("interrupted before anything was sent")
-        return 3
+    return run_job(
+        connection,
+        lambda client: client.batch.job(source, output, **options),
+        source,
+        output,
+        simulate=simulate,
+        quiet=quiet,
+        every=progress_every,
+        max_concurrency=concurrency,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+    )

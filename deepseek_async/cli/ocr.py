@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -11,6 +10,7 @@ from cyclopts import Group, Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
 
 from deepseek_async.cli.connection import Connection
+from deepseek_async.cli.job_process import run_job
 from deepseek_async.cli.standard_streams import refuse_streams
 from deepseek_async.cli.terminal import harmless, say
 from deepseek_async.cli.tool_output import AsJson, say_fees, write_json
@@ -128,31 +128,15 @@ def _read_many(
 ) -> int:
     for file in files:
         refuse_streams(file, output)
-    if simulate and connection.base_url:
-        raise ConfigurationError("--simulate brings its own address: leave --base-url out")
-    try:
-        from deepseek_async.cli import batch_job  # noqa: PLC0415  brings aiohttp
-        from deepseek_async.cli.local_simulator import local_simulator  # noqa: PLC0415
-        from deepseek_async.cli.process import runner  # noqa: PLC0415
-
-        with ExitStack() as stack:
-            api_key = None
-            if simulate:
-                api_key, connection = stack.enter_context(local_simulator(connection))
-            client = connection.client(api_key=api_key)
-            loop = stack.enter_context(runner())
-            return loop.run(
-                batch_job.run(
-                    client,
-                    lambda client: client.batch.ocr(files, output, purpose=_purpose(layout=layout), **options),
-                    files[0] if len(files) == 1 else f"{len(files):,} documents",
-                    output,
-                    batch_job.Manner(quiet=quiet, simulated=simulate, every=every),
-                ),
-            )
-    except KeyboardInterrupt:
-        say("interrupted before anything was sent")
-        return 3
+    return run_job(
+        connection,
+        lambda client: client.batch.ocr(files, output, purpose=_purpose(layout=layout), **options),
+        files[0] if len(files) == 1 else f"{len(files):,} documents",
+        output,
+        simulate=simulate,
+        quiet=quiet,
+        every=every,
+    )
 
 
 async def _read(connection: Connection, file: Path, *, layout: bool) -> RecognizedDocument:

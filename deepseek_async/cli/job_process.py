@@ -1,0 +1,51 @@
+"""The process of a bulk job: its client, with a simulator of its own if asked, its loop, and Ctrl-C before it began."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepseek_async.cli.connection import Connection
+from deepseek_async.cli.terminal import say
+from deepseek_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from deepseek_async.batch.job import Job
+    from deepseek_async.client import AsyncDeepSeek
+
+
+def run_job(
+    connection: Connection,
+    make: Callable[[AsyncDeepSeek], Job],
+    source: object,
+    output: Path,
+    *,
+    simulate: bool,
+    quiet: bool,
+    every: float,
+    **settings: Any,
+) -> int:
+    """Run the job that ``make`` makes; the exit code. ``settings`` are the client's, ``every`` is in seconds.
+
+    Raises ConfigurationError for an address beside ``simulate``.
+    """
+    if simulate and connection.base_url:
+        raise ConfigurationError("--simulate brings its own address: leave --base-url out")
+    try:
+        from deepseek_async.cli import batch_job  # noqa: PLC0415  brings aiohttp
+        from deepseek_async.cli.local_simulator import local_simulator  # noqa: PLC0415
+        from deepseek_async.cli.process import runner  # noqa: PLC0415
+
+        with ExitStack() as stack:
+            api_key = None
+            if simulate:
+                api_key, connection = stack.enter_context(local_simulator(connection))
+            client = connection.client(api_key=api_key, **settings)
+            loop = stack.enter_context(runner())
+            manner = batch_job.Manner(quiet=quiet, simulated=simulate, every=every)
+            return loop.run(batch_job.run(client, make, source, output, manner))
+    except KeyboardInterrupt:
+        say("interrupted before anything was sent")
+        return 3
