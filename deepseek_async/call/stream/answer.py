@@ -189,6 +189,8 @@ class AnswerStream(Generic[ChunkT, WholeT]):
             # In one coroutine: each block comes by here, often with a single chunk in it.
             while True:
                 if self._failure is not None:
+                    # An error keeps this frame, and with it what the server said, which may echo the key.
+                    block, chunks = b"", []
                     await self._recover(self._failure)
                 if self._ended or self._left:
                     break
