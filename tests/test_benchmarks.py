@@ -11,7 +11,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PROGRAMS = sorted(
     path.relative_to(ROOT).as_posix()
-    for path in [*(ROOT / "benchmarks").glob("*.py"), ROOT / "benchmarks/simulation/run.py"]
+    for path in [
+        *(ROOT / "benchmarks").glob("*.py"),
+        *(ROOT / "benchmarks/simulation").glob("*.py"),
+        ROOT / "benchmarks/processes/run.py",
+    ]
     if "argparse" in path.read_text() and "__main__" in path.read_text()
 )
 

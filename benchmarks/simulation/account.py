@@ -1,7 +1,8 @@
 """A model of one account: a server with a hidden limit, and clients that want to run as much as they may.
 
 A request travels half a round trip, is refused or runs for a lognormal time, and its answer travels back. A refusal
-and the headers of an admitted request are back after one round trip. Every client always has more to send.
+and the headers of an admitted request are back after one round trip. A client always has more to send, or what has
+come to it.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import heapq
 import math
 import random
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
 from benchmarks.simulation.limits import Trace
 
-_ARRIVE, _ANSWER, _REFUSE, _FINISH, _END, _LIMIT, _WAKE, _JOIN = range(8)
+_ARRIVE, _ANSWER, _REFUSE, _FINISH, _END, _LIMIT, _WAKE, _JOIN, _CALL, _EVENT = range(10)
 _NORMAL_P99: Final = 2.3263478740408408
 
 
@@ -41,6 +43,8 @@ class Conditions:
     round_trip: float = 0.3
     median: float = 8.0
     p99: float = 60.0
+    uniform: tuple[float, float] | None = None
+    """Shortest and longest service time, all between as likely, in the place of a lognormal one."""
     numbers: bool = True
     """Whether a 429 says how many run and how many may."""
     early_headers: bool = True
@@ -71,6 +75,9 @@ class Outcome:
     """(second, hidden limit, window of all clients), every half second."""
     busy_by_second: list[float] = field(default_factory=list)
     """Slot-seconds used in each second, at most those allowed."""
+    attempts_by_second: list[int] = field(default_factory=list)
+    ended: list[list[tuple[float, float]]] = field(default_factory=list)
+    """Answers, by client: when each came, and how long it took from the call; of endless work, from its attempt."""
 
     @property
     def used(self) -> float:
@@ -106,7 +113,9 @@ class Account:
         windows: list[Callable[[float, Callable[[], float]], Window]],
         conditions: Conditions,
         seed: int,
+        arrivals: list[Iterator[float]] | None = None,
     ) -> None:
+        """``arrivals`` are the times of the calls at each client; without, each has endless work."""
         self._trace = trace
         self._conditions = conditions
         self._chance = random.Random(seed)
@@ -114,15 +123,54 @@ class Account:
         self._windows: list[Window | None] = [None] * len(windows)
         self._sigma = math.log(conditions.p99 / conditions.median) / _NORMAL_P99
         self._mu = math.log(conditions.median)
-        self._events: list[tuple[float, int, int, int, Any]] = []
+        self._events: list[tuple[float, int, int, int, int, Any]] = []
         self._number = 0
         self._running = [0] * conditions.nodes
         self._all_running = 0
         self._limit = 0
         self._since = 0.0
         self._woken = [math.inf] * len(windows)
+        self._arrivals = arrivals
+        self._waiting: list[deque[float]] = [deque() for _ in windows]
+        self._asked: dict[Any, float] = {}
+        """Attempts in flight, and when the call was made."""
+        self._lives = [0] * len(windows)
+        self._running_of = [[0] * conditions.nodes for _ in windows]
+        self._stopped_until = [-math.inf] * len(windows)
         self.outcome = Outcome(trace.until, served=[0] * len(windows))
         self.outcome.busy_by_second = [0.0] * (math.ceil(trace.until) + 1)
+        self.outcome.attempts_by_second = [0] * (math.ceil(trace.until) + 1)
+        self.outcome.ended = [[] for _ in windows]
+
+    @property
+    def waiting(self) -> list[int]:
+        """Calls that wait to be sent, by client."""
+        return [len(calls) for calls in self._waiting]
+
+    def happen(self, second: float, event: Callable[[float], None]) -> None:
+        """Call ``event`` with the time when it has come."""
+        self._at(second, _EVENT, 0, event)
+
+    def kill(self, client: int, now: float) -> None:
+        """End a client's process, and with it what it has in flight; ``replace`` begins another in its place."""
+        self._measure(now)
+        for node, running in enumerate(self._running_of[client]):
+            self._running[node] -= running
+            self._all_running -= running
+        self._running_of[client] = [0] * self._conditions.nodes
+        self._lives[client] += 1
+        self._windows[client] = None
+
+    def replace(self, client: int, now: float, window: Window) -> None:
+        """A process that has not sent anything yet is the client from now on."""
+        self._lives[client] += 1
+        self._windows[client] = window
+        self._woken[client] = math.inf
+        self._send(now, client)
+
+    def stop(self, client: int, now: float, seconds: float) -> None:
+        """A client does nothing for a while; what it is sent waits for it."""
+        self._stopped_until[client] = now + seconds
 
     def run(self) -> Outcome:
         """Play the trace to its end."""
@@ -134,42 +182,65 @@ class Account:
         until = self._trace.until
         events = self._events
         while events and events[0][0] < until:
-            now, _, kind, client, what = heapq.heappop(events)
+            now, _, kind, client, life, what = heapq.heappop(events)
             while sample <= now:
                 size = sum(window.size for window in self._windows if window is not None)
                 self.outcome.picture.append((sample, self._limit, size))
                 sample += 0.5
-            if kind == _ARRIVE:
-                self._arrive(now, client, what)
-            elif kind == _FINISH:
-                self._measure(now)
-                self._running[what[1]] -= 1
-                self._all_running -= 1
-                self._at(now + self._conditions.round_trip / 2, _END, client, what[0])
-            elif kind == _LIMIT:
+            if kind == _LIMIT:
                 self._measure(now)
                 self._limit = what
+            elif kind == _EVENT:
+                what(now)
+            elif kind == _CALL:
+                self._waiting[client].append(now)
+                self._next_call(client)
+                self._send(now, client)
             elif kind == _JOIN:
                 self._windows[client] = self._make[client](now, self._chance.random)
                 self._send(now, client)
-            else:
-                self._tell(now, kind, client, what)
-                self._send(now, client)
+                self._next_call(client)
+            elif life == self._lives[client]:
+                self._play(now, kind, client, what)
         self._measure(until)
         return self.outcome
 
+    def _play(self, now: float, kind: int, client: int, what: Any) -> None:
+        if kind == _ARRIVE:
+            self._arrive(now, client, what)
+        elif kind == _FINISH:
+            self._measure(now)
+            self._running[what[1]] -= 1
+            self._running_of[client][what[1]] -= 1
+            self._all_running -= 1
+            self._at(now + self._conditions.round_trip / 2, _END, client, what[0])
+        elif now < self._stopped_until[client]:
+            self._at(self._stopped_until[client], kind, client, what)
+        else:
+            self._tell(now, kind, client, what)
+            self._send(now, client)
+
     def _at(self, when: float, kind: int, client: int, what: Any) -> None:
         self._number += 1
-        heapq.heappush(self._events, (when, self._number, kind, client, what))
+        heapq.heappush(self._events, (when, self._number, kind, client, self._lives[client], what))
+
+    def _next_call(self, client: int) -> None:
+        if self._arrivals is not None and (due := next(self._arrivals[client], None)) is not None:
+            self._at(due, _CALL, client, None)
 
     def _send(self, now: float, client: int) -> None:
         window = self._windows[client]
-        assert window is not None
+        if window is None or now < self._stopped_until[client]:
+            return
         travel = self._conditions.round_trip / 2
-        while window.may_send(now):
+        waiting, endless = self._waiting[client], self._arrivals is None
+        while (endless or waiting) and window.may_send(now):
             self.outcome.attempts += 1
-            self._at(now + travel, _ARRIVE, client, window.sent(now))
-        due = window.next_change(now)
+            self.outcome.attempts_by_second[int(now)] += 1
+            attempt = window.sent(now)
+            self._asked[attempt] = now if endless else waiting.popleft()
+            self._at(now + travel, _ARRIVE, client, attempt)
+        due = window.next_change(now) if endless or waiting else None
         if due is not None and due < self._woken[client]:
             self._woken[client] = due
             self._at(max(due, now), _WAKE, client, None)
@@ -179,6 +250,7 @@ class Account:
         assert window is not None
         if kind == _END:
             self.outcome.served[client] += 1
+            self.outcome.ended[client].append((now, now - self._asked.pop(what)))
             window.admitted(what, now)
             window.ended(what, now)
         elif kind == _ANSWER:
@@ -187,6 +259,9 @@ class Account:
             self._woken[client] = math.inf
         else:
             attempt, limit, current = what
+            asked = self._asked.pop(attempt)
+            if self._arrivals is not None:
+                self._waiting[client].appendleft(asked)
             window.refused(attempt, now, limit=limit, current=current)
 
     def _arrive(self, now: float, client: int, attempt: Any) -> None:
@@ -202,10 +277,16 @@ class Account:
             return
         self._measure(now)
         self._running[node] += 1
+        self._running_of[client][node] += 1
         self._all_running += 1
         if conditions.early_headers:
             self._at(now + travel, _ANSWER, client, attempt)
-        self._at(now + self._chance.lognormvariate(self._mu, self._sigma), _FINISH, client, (attempt, node))
+        self._at(now + self._service(), _FINISH, client, (attempt, node))
+
+    def _service(self) -> float:
+        if self._conditions.uniform is not None:
+            return self._chance.uniform(*self._conditions.uniform)
+        return self._chance.lognormvariate(self._mu, self._sigma)
 
     def _numbers(self, node: int) -> tuple[int, int]:
         """Limit and current concurrency as a 429 names them."""

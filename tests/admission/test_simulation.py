@@ -43,3 +43,28 @@ def test_a_limit_that_falls_costs_few_refusals(seed: int):
 def test_after_an_outage_the_limit_is_full_again_within_half_a_minute():
     outcome = Account(limits.outage(), [CONTESTANTS["ours"]], Conditions(), 0).run()
     assert outcome.full_after(limits.LONG / 2 + 120, 0.95, 500) <= 30
+
+
+def test_the_slots_of_a_process_that_is_killed_are_free_for_the_others():
+    account = Account(limits.fixed(60, 100), [CONTESTANTS["ours"]] * 2, Conditions(), 0)
+    account.happen(50.0, lambda now: account.kill(0, now))
+    outcome = account.run()
+    assert not [at for at, _ in outcome.ended[0] if at > 50.0]
+    assert sum(outcome.busy_by_second[80:100]) >= 0.9 * 20 * 60
+
+
+def test_a_process_that_is_stopped_does_nothing_until_it_goes_on():
+    account = Account(limits.fixed(60, 100), [CONTESTANTS["ours"]] * 2, Conditions(uniform=(2.0, 6.0)), 0)
+    account.happen(50.0, lambda now: account.stop(0, now, 6.0))
+    ended = account.run().ended[0]
+    assert not [at for at, _ in ended if 50.0 < at < 56.0]
+    assert [at for at, _ in ended if at == 56.0]
+    assert [at for at, _ in ended if at > 60.0]
+
+
+def test_every_call_that_comes_is_answered_once():
+    arrivals = [iter([1.0, 1.0, 2.5]), iter([3.0])]
+    conditions = Conditions(uniform=(2.0, 6.0), round_trip=0.1)
+    outcome = Account(limits.fixed(1, 100), [CONTESTANTS["ours"]] * 2, conditions, 0, arrivals).run()
+    assert outcome.served == [3, 1]
+    assert all(took >= 2.1 for ended in outcome.ended for _, took in ended)
