@@ -11,6 +11,8 @@ from weakref import WeakKeyDictionary
 
 from deepseek_async.admission import Gate
 from deepseek_async.admission.memory import CeilingMemory
+from deepseek_async.admission.sharing.group_file import FileGroup
+from deepseek_async.admission.sharing.membership import Meeting
 from deepseek_async.admission.windows import NOMINAL, Windows
 from deepseek_async.call.caller import Caller, Protections
 from deepseek_async.credential import ApiKey
@@ -103,8 +105,12 @@ def _gate_of(settings: Settings, origin: str, account: str, most: int, *, own: b
     if key not in there:
         folder = settings.cache_folder
         memory = CeilingMemory(folder, origin, account) if folder is not None else None
+        windows = Windows(
+            settings.max_concurrency, most=most, memory=memory, meeting=_meeting(settings, origin, account)
+        )
         there[key] = Gate(
-            Windows(settings.max_concurrency, most=most, memory=memory),
+            windows,
+            joins=windows.join,
             origin=origin,
             requests_per_minute=requests,
             tokens_per_minute=tokens,
@@ -112,6 +118,13 @@ def _gate_of(settings: Settings, origin: str, account: str, most: int, *, own: b
             tool_limits=settings.tool_limits,
         )
     return there[key]
+
+
+def _meeting(settings: Settings, origin: str, account: str) -> Meeting | None:
+    """Where other processes of the account are to be found; none where nothing may be kept."""
+    if settings.cache_folder is None:
+        return None
+    return FileGroup(settings.cache_folder, f"{origin}\0{account}")
 
 
 def _account_of(api_key: ApiKey | None) -> str:
@@ -127,7 +140,7 @@ def _retire(gate: Gate) -> None:
         APIConnectionError("the client was closed while the call was waiting", retryable=False, reason="closed"),
     )
     if isinstance(gate.windows, Windows):
-        gate.windows.remember(gate.scopes)
+        gate.windows.close(gate.scopes)
 
 
 def _descriptors_left() -> int:

@@ -41,7 +41,10 @@ class Gate:
         breaker: BreakerPolicy | None = None,
         chance: Callable[[], float] = random.random,
         tool_limits: ToolLimits = DEFAULT_TOOL_LIMITS,
+        joins: Callable[[Scope], None] = lambda _: None,
     ) -> None:
+        """``joins`` is told of every new scope, which may share its window with other processes."""
+        self._joins = joins
         self.loop: Final = asyncio.get_running_loop()
         self.origin: Final = origin
         self.windows: Final = windows
@@ -85,7 +88,8 @@ class Gate:
 
     def _new_scope(self, model: str) -> Scope:
         if len(self._scopes) >= _MOST_SCOPES:
-            self._scopes = {name: scope for name, scope in self._scopes.items() if not scope.idle}
+            for idle in [name for name, scope in self._scopes.items() if scope.idle]:
+                self._scopes.pop(idle).leave_group()
         # What fails of a fetch is the page, most often, and says nothing of other pages.
         policy = None if model == FETCH_PATH else self._breaker
         breaker = Breaker(policy, self._chance) if policy is not None else None
@@ -96,6 +100,7 @@ class Gate:
             # A tool has limits of its own, and those on requests and tokens a minute are a model's.
             window, rates = FixedWindow(at_once), _rates_of(self._tool_limits.per_second(model))
         scope = self._scopes[model] = Scope(model, window, self, breaker, rates)
+        self._joins(scope)
         return scope
 
     def origin_opened(self) -> None:

@@ -22,6 +22,7 @@ from deepseek_async.tracebacks import without_frames
 
 if TYPE_CHECKING:
     from deepseek_async.admission.gate import Gate
+    from deepseek_async.admission.sharing.membership import Membership
 
 _log = logging.getLogger("deepseek_async")
 
@@ -56,6 +57,7 @@ class Scope:
         "breaker",
         "credit",
         "loop",
+        "membership",
         "model",
         "origin",
         "slots",
@@ -84,6 +86,8 @@ class Scope:
         self.backing_off = 0
         """Calls that wait to be sent again."""
         self.slots: Final = Slots(self.turnstile, self.loop)
+        self.membership: Membership | None = None
+        """With other processes that use the account, if there may be any."""
         self.credit: Final = RetryCredit()
         self.tickets: Final = count()
         """Order in which calls came, which a requeued one keeps."""
@@ -352,6 +356,12 @@ class Scope:
         if self._credit_timer is not None and not self._credit_waiters:
             self._credit_timer.cancel()
             self._credit_timer = None
+
+    def leave_group(self) -> None:
+        """The last call of it has been made."""
+        if self.membership is not None:
+            self.membership.close()
+            self.membership = None
 
     # What an operator sees.
 

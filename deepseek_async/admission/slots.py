@@ -70,6 +70,11 @@ class Slots:
         """Interactive callers in the queue."""
         return len(self._interactive)
 
+    @property
+    def running_interactive(self) -> int:
+        """Interactive attempts that run."""
+        return self._interactive_running
+
     def take_nowait(self, now: float, *, bulk: bool = False) -> Any:
         """Start an attempt if one may start and nobody waits; None otherwise."""
         if self._bulk or self._interactive or not self.turnstile.may_start(now, bulk=bulk):

@@ -68,6 +68,14 @@ class ConcurrencyStatistics(msgspec.Struct, frozen=True, kw_only=True):
     refusals_without_numbers: int = 0
     epochs: int = 0
     """Reactions to refusals; the refusals of one burst count once."""
+    members: int = 1
+    """Processes that share the account's window, this one included."""
+    leads: bool = False
+    """Whether it is this one that finds the account's window for all."""
+    account_size: int | None = None
+    """Attempts that all of them may have in flight; ``size`` is what this one may. None for one that is alone."""
+    account_in_flight: int | None = None
+    """Attempts of all of them."""
 
 
 class Window(Protocol):

@@ -6,12 +6,14 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from deepseek_async.admission.concurrency import AdaptiveWindow
 from deepseek_async.admission.memory import CeilingMemory
 from deepseek_async.admission.scope import Scope
+from deepseek_async.admission.sharing.membership import Meeting, Membership
+from deepseek_async.admission.sharing.shared_window import SharedWindow
 from deepseek_async.admission.window import FixedWindow, Window
 
 _log = logging.getLogger("deepseek_async")
@@ -35,7 +37,16 @@ _FEW: Final = 100
 class Windows:
     """Makes the windows of one account. ``most`` is the number of connections that the process can have."""
 
-    def __init__(self, chosen: int | Literal["auto"], *, most: int, memory: CeilingMemory | None = None) -> None:
+    def __init__(
+        self,
+        chosen: int | Literal["auto"],
+        *,
+        most: int,
+        memory: CeilingMemory | None = None,
+        meeting: Meeting | None = None,
+    ) -> None:
+        """``meeting`` is where processes of the same account share its windows; None for a process alone."""
+        self._meeting = meeting
         self._chosen = chosen
         self._most = most
         self._memory = memory
@@ -61,12 +72,22 @@ class Windows:
                 "(ulimit -n)",
                 cap,
             )
-        return AdaptiveWindow(cap=cap, chance=random.random, now=self._loop.time(), start=start)
+        now, chance = self._loop.time(), random.random
+        if self._meeting is None:
+            return AdaptiveWindow(cap=cap, chance=chance, now=now, start=start)
+        account = max(cap, NOMINAL.get(model, UNKNOWN))
+        return SharedWindow(cap=account, most=cap, chance=chance, now=now, start=start)
 
-    def remember(self, scopes: Iterable[Scope]) -> None:
-        """Keep the ceilings that were found for the next run."""
-        if self._memory is None:
-            return
+    def join(self, scope: Scope) -> None:
+        """Let ``scope``, which is new, share its window with other processes, if it has one that can be shared."""
+        if self._meeting is not None and isinstance(scope.window, SharedWindow):
+            scope.membership = Membership(self._meeting, scope.model, scope.window, scope.slots)
+
+    def close(self, scopes: Sequence[Scope]) -> None:
+        """Keep the ceilings that were found for the next run, and leave the others to themselves."""
         now = self._loop.time()
         found = {scope.model: scope.window.statistics(now).ceiling for scope in scopes}
-        self._memory.store({model: ceiling for model, ceiling in found.items() if ceiling}, time.time())
+        if self._memory is not None:
+            self._memory.store({model: ceiling for model, ceiling in found.items() if ceiling}, time.time())
+        for scope in scopes:
+            scope.leave_group()

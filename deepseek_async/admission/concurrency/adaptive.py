@@ -227,6 +227,27 @@ class AdaptiveWindow(Probing):
         self._growth.begin(now)
         self._due = now
 
+    def adopt(self, size: float, now: float, *, ceiling: float | None) -> None:
+        """Be as large as others have found, who were refused at ``ceiling``, or not at all yet."""
+        if ceiling is None:
+            self._begin_epoch(Mode.STARTUP, now)
+            self._resize(size)
+            self._growth.begin(now)
+            self._due = now
+        else:
+            self._hold(size, now)
+        self._growth.ceiling = ceiling
+
+    @property
+    def known_ceiling(self) -> float | None:
+        """The size at which the server last refused."""
+        return self._growth.ceiling
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether refusals are not, or not only, for too many at once, or it is being found out."""
+        return self._overload.active or self._overload.cause is Cause.WIDTH
+
     def statistics(self, now: float) -> ConcurrencyStatistics:
         """The window as it is now."""
         return ConcurrencyStatistics(

@@ -1,0 +1,73 @@
+"""The account's window, as its leader has it: what all members have told, replayed into the window that finds limits.
+
+A heartbeat tells numbers and no attempts, so the attempts here are stand-ins: the oldest that is not yet answered is
+taken, refused or over first. Durations are right on average that way (Little's law). Pure.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from deepseek_async.admission.concurrency import AdaptiveWindow
+from deepseek_async.admission.sharing.heartbeat import Reply
+from deepseek_async.admission.window import Attempt
+
+
+class AccountWindow:
+    """Told of every reply to a heartbeat of the leader. Seconds of any clock that does not go back."""
+
+    __slots__ = ("_before", "_open", "_unanswered", "window")
+
+    def __init__(self, window: AdaptiveWindow, first: Reply, now: float) -> None:
+        self.window: Final = window
+        self._before = first
+        self._unanswered: deque[Attempt] = deque()
+        self._open: deque[Attempt] = deque()
+        # Of those that run already nothing is known, and some of them may have been sent a moment ago.
+        for _ in range(first.in_flight):
+            self._unanswered.append(window.sent(now))
+
+    def told(self, reply: Reply, now: float) -> None:
+        """Take in what has happened since the reply before."""
+        before, self._before = self._before, reply
+        sent, taken = reply.sent - before.sent, reply.taken - before.taken
+        refused, told = reply.refused - before.refused, reply.told - before.told
+        window = self.window
+        for _ in range(sent):
+            self._unanswered.append(window.sent(now))
+        # Refusals among admissions, as they come: in a row they would mean that nothing is taken any more.
+        for number in range(refused):
+            self._take(taken * (number + 1) // (refused + 1) - taken * number // (refused + 1), now)
+            self._refuse(reply if number < told else None, max(before.in_flight, reply.in_flight) + refused, now)
+        self._take(taken - taken * refused // (refused + 1), now)
+        self._fill(reply.in_flight, now)
+        window.may_send(now)  # lets it grow by time
+
+    def _take(self, count: int, now: float) -> None:
+        for _ in range(min(count, len(self._unanswered))):
+            attempt = self._unanswered.popleft()
+            self.window.admitted(attempt, now)
+            self._open.append(attempt)
+
+    def _refuse(self, numbers: Reply | None, most: int, now: float) -> None:
+        if not self._unanswered:
+            self._unanswered.append(self.window.sent(now))
+        attempt = self._unanswered.popleft()
+        if numbers is None:
+            self.window.refused(attempt, now)
+            return
+        # How many ran when the server counted is between those that it had taken and all that we know of.
+        known = min(numbers.current, max(attempt.beside, most))
+        attempt.beside = max(known, len(self._open) + 1)
+        self.window.refused(attempt, now, limit=numbers.limit, current=numbers.current)
+
+    def _fill(self, in_flight: int, now: float) -> None:
+        """Let as many be in flight as really are."""
+        for _ in range(self.window.in_flight - in_flight):
+            attempt = self._open.popleft() if self._open else self._unanswered.popleft()
+            self.window.ended(attempt, now)
+        for _ in range(in_flight - self.window.in_flight):
+            attempt = self.window.sent(now)
+            self.window.admitted(attempt, now)
+            self._open.append(attempt)

@@ -1,0 +1,191 @@
+"""The members of one account and model: who there is, what each may use, and who leads. Pure; ``group.lua`` in Redis.
+
+A member whose heartbeats stop loses its share when its lease is over, and what it had in flight is then forgotten
+little by little, because the server may still be busy with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+import msgspec
+
+from deepseek_async.admission.sharing.division import Demand, Part, divide, still_owed
+from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply
+
+VERSION: Final = 1
+_LONGEST: Final = 1000
+"""Milliseconds that count at most between two heartbeats."""
+STOPPED: Final = 10_000
+"""Milliseconds after which the attempts of a process are forgotten that is there, and stands still."""
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """Milliseconds."""
+
+    lease: int
+    """After so long without a heartbeat a member has no share."""
+    gone: int
+    """After so long nothing of it counts any more."""
+
+
+class Member(msgspec.Struct):
+    """What is known of one."""
+
+    seen: int
+    process: str = ""
+    in_flight: int = 0
+    people: int = 0
+    bulk: int = 0
+    most: int = 0
+    share: int = 0
+    owed: int = 0
+    sent: int = 0
+    taken: int = 0
+    refused: int = 0
+    told: int = 0
+
+
+class Group(msgspec.Struct):
+    """What is kept between two heartbeats."""
+
+    version: int = VERSION
+    born: int = 0
+    gathers: bool = False
+    """Whether it was begun by a member of an earlier one, which was lost; the others may not all be back yet."""
+    window: int = 0
+    ceiling: int = 0
+    leader: str = ""
+    apart_until: int = 0
+    sent: int = 0
+    taken: int = 0
+    refused: int = 0
+    heard: int = 0
+    """Refusals that the leader knew of when it said how large the window is."""
+    told: int = 0
+    limit: int = 0
+    current: int = 0
+    members: dict[str, Member] = {}
+
+
+def step(group: Group, beat: Heartbeat, now: int, terms: Terms, running: Collection[str] = ()) -> Reply:
+    """Take in one heartbeat. ``running`` are members whose process is known to be there, although it is silent."""
+    _forget(group, now, terms, running)
+    if not group.members:
+        group.born, group.gathers, group.window = now, beat.share > 0, 0
+    is_new = beat.member not in group.members
+    member = _told(group, beat, now)
+    _hear_of_window(group, beat, now, terms, is_new=is_new)
+
+    live = [name for name, one in group.members.items() if now - one.seen < terms.lease]
+    demands = [_demand(name, group.members[name]) for name in live]
+    parts = divide(group.window, demands)
+    mine = live.index(beat.member)
+    member.owed = still_owed(demands[mine], parts[mine], min(_LONGEST, now - member.seen))
+    others = sum(
+        _counted(one, now, terms, running=name in running) for name, one in group.members.items() if one is not member
+    )
+    # The place of an attempt that was refused is left empty until the leader has had its say.
+    window = group.window - max(0, group.refused - group.heard)
+    member.share = _granted(group, beat, max(0, min(parts[mine].places, window - others)), now, terms)
+    member.seen = now
+    in_flight = sum(_still_in_flight(one, now, terms, running=name in running) for name, one in group.members.items())
+    return Reply(
+        share=member.share,
+        window=group.window,
+        ceiling=group.ceiling,
+        leads=group.leader == beat.member,
+        members=len(live),
+        moving=any(_moves(group.members[name], part) for name, part in zip(live, parts, strict=True)),
+        apart_until=group.apart_until,
+        now=now,
+        in_flight=in_flight,
+        sent=group.sent,
+        taken=group.taken,
+        refused=group.refused,
+        told=group.told,
+        limit=group.limit,
+        current=group.current,
+    )
+
+
+def leave(group: Group, name: str) -> None:
+    """A member ends its membership."""
+    group.members.pop(name, None)
+
+
+def _forget(group: Group, now: int, terms: Terms, running: Collection[str]) -> None:
+    for name, member in list(group.members.items()):
+        silent = now - member.seen
+        # Far below 0 when the clock has begun anew.
+        if silent < -terms.lease or silent >= (STOPPED if name in running else terms.gone):
+            del group.members[name]
+
+
+def _told(group: Group, beat: Heartbeat, now: int) -> Member:
+    member = group.members.get(beat.member)
+    if member is None:
+        member = group.members[beat.member] = Member(now)
+    else:
+        group.sent += max(0, beat.sent - member.sent)
+        group.taken += max(0, beat.taken - member.taken)
+        group.refused += max(0, beat.refused - member.refused)
+        group.told += max(0, beat.told - member.told)
+        if beat.told > member.told:
+            group.limit, group.current = beat.limit, beat.current
+    member.process, member.in_flight = beat.process, beat.in_flight
+    member.people, member.bulk, member.most = beat.people, beat.bulk, beat.most
+    member.sent, member.taken, member.refused, member.told = beat.sent, beat.taken, beat.refused, beat.told
+    return member
+
+
+def _hear_of_window(group: Group, beat: Heartbeat, now: int, terms: Terms, *, is_new: bool) -> None:
+    """The leader says how large the window is. It leads while it lives, unless it is idle and others are not."""
+    if group.leader != beat.member:
+        leader = group.members.get(group.leader)
+        lives = leader is not None and now - leader.seen < terms.lease
+        idle = leader is not None and not (leader.people or leader.bulk or leader.in_flight)
+        young = group.window == 0 or now - group.born < terms.lease
+        # After a loss of the group one that comes new may be first, and knows nothing.
+        knows_more = young and is_new and beat.share > 0 and beat.window > group.window
+        if not knows_more and lives and not (idle and (beat.people or beat.bulk)):
+            return
+        group.leader = beat.member
+        if knows_more:
+            group.gathers = True
+        elif group.window and not beat.share:
+            return  # it comes new, and begins with what was found
+    group.window, group.ceiling, group.apart_until = max(1, beat.window), beat.ceiling, beat.apart_until
+    group.heard = group.refused if beat.heard < 0 else beat.heard
+
+
+def _granted(group: Group, beat: Heartbeat, free: int, now: int, terms: Terms) -> int:
+    """What may be used of the places that are free, of those that it should get."""
+    if group.gathers and now - group.born < terms.lease:
+        return min(free, max(beat.share, beat.in_flight, 1))
+    return free
+
+
+def _moves(member: Member, part: Part) -> bool:
+    """Whether a share is about to change, other than by what is lent."""
+    wanted = -(-part.exact // 1000)
+    return member.share > part.places or member.share < min(wanted, part.places)
+
+
+def _demand(name: str, member: Member) -> Demand:
+    return Demand(name, member.people, member.bulk, member.most, member.share, member.owed)
+
+
+def _counted(member: Member, now: int, terms: Terms, *, running: bool) -> int:
+    """Places that nobody else may use."""
+    if now - member.seen < terms.lease:
+        return max(member.share, member.in_flight)
+    return _still_in_flight(member, now, terms, running=running)
+
+
+def _still_in_flight(member: Member, now: int, terms: Terms, *, running: bool) -> int:
+    silent, gone = now - member.seen, STOPPED if running else terms.gone
+    if silent < terms.lease:
+        return member.in_flight
+    return -(-member.in_flight * max(0, gone - silent) // (gone - terms.lease))

@@ -1,0 +1,235 @@
+"""The group of the processes of one machine: a small file for each account and model, locked while it is looked at.
+
+Nobody else is asked, nothing is installed, and no call waits for it: a heartbeat takes some 20 µs, and one that finds
+the file locked comes again soon.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import math
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from deepseek_async.admission.sharing.group import Group, Terms, leave, step
+from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply
+from deepseek_async.private_files import open_private, reason_of
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_LOG: Final = logging.getLogger("deepseek_async")
+
+TERMS: Final = Terms(lease=1000, gone=2000)
+"""A heartbeat comes at least twice a second; what a killed process had is back after two seconds."""
+
+_HEADER: Final = b"deepseek-async group 1\n"
+"""The first line: what proves that a file is a group's. Another one is never written to."""
+_MOST_BYTES: Final = 1 << 20
+
+_OVER_THE_NETWORK: Final = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "afs", "lustre", "gpfs", "beegfs", "glusterfs", "ncpfs"}
+)
+"""File systems whose locks are slow, or no locks; and those under FUSE that are one."""
+
+_PATIENCE: Final = 60.0
+"""Seconds after which it is tried again, without another word."""
+
+_TRIES: Final = 5
+
+_T = TypeVar("_T")
+
+_encoder: Final = msgspec.json.Encoder()
+_decoder: Final = msgspec.json.Decoder(Group)
+
+
+class FileGroup:
+    """A folder of groups. Says once in the log why it cannot be used, and answers None from then on."""
+
+    where = "machine"
+    answers_later = False
+
+    def __init__(self, folder: Path, account: str) -> None:
+        """``account`` is whatever tells accounts apart; it is not written down."""
+        self.process = this_process()
+        self._folder = folder
+        self._account = account
+        self._paths: dict[str, Path] = {}
+        self._again_at = -math.inf
+        self._looked = self._told = False
+
+    @property
+    def terms(self) -> Terms:
+        """How long a silent member counts."""
+        return TERMS
+
+    def exchange(self, model: str, beat: Heartbeat, answer: Callable[[Reply | None], None]) -> None:
+        """Send one heartbeat. ``answer`` is called at once; with None if the group cannot be reached now."""
+        answer(None if self._is_unusable() else self._exchanged(model, beat))
+
+    def leave(self, model: str, member: str) -> None:
+        """End a membership."""
+        if not self._is_unusable():
+            self._locked(model, lambda group: leave(group, member))
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    def _exchanged(self, model: str, beat: Heartbeat) -> Reply | None:
+        now = int(1000 * time.monotonic())  # one clock for all processes of the machine
+        return self._locked(model, lambda group: step(group, beat, now, TERMS, _running(group, now)))
+
+    def _locked(self, model: str, look: Callable[[Group], _T]) -> _T | None:
+        try:
+            descriptor = self._opened(self._path(model))
+            try:
+                group = _read(descriptor)
+                result = look(group)
+                _write(descriptor, group)
+                if not group.members:
+                    self._path(model).unlink(missing_ok=True)
+            finally:
+                os.close(descriptor)
+        except BlockingIOError:
+            return None
+        except (OSError, ValueError) as error:
+            self._give_up(error)
+            return None
+        return result
+
+    def _opened(self, path: Path) -> int:
+        """The file, locked. Raises BlockingIOError while another has it, OSError, and ValueError for another's file."""
+        while True:
+            descriptor = open_private(path, os.O_RDWR)
+            try:
+                _lock(descriptor)
+                is_there = os.fstat(descriptor).st_nlink > 0
+            except BaseException:
+                os.close(descriptor)
+                raise
+            if is_there:
+                return descriptor
+            os.close(descriptor)  # the last member of it has just left
+
+    def _path(self, model: str) -> Path:
+        path = self._paths.get(model)
+        if path is None:
+            name = hashlib.sha256(f"{self._account}\0{model}".encode()).hexdigest()[:32]
+            path = self._paths[model] = self._folder / f"group-{name}"
+        return path
+
+    def _is_unusable(self) -> bool:
+        now = time.monotonic()
+        if not self._looked:
+            self._looked = True
+            reason = _why_not(self._folder)
+            if reason is not None:
+                self._give_up(OSError(reason))
+                self._again_at = math.inf
+        return now < self._again_at
+
+    def _give_up(self, error: Exception) -> None:
+        self._again_at = time.monotonic() + _PATIENCE
+        if not self._told:
+            self._told = True
+            _LOG.warning(
+                "limits are not shared with other processes of this machine, because %s cannot be used for it: %s",
+                self._folder,
+                reason_of(error),
+            )
+
+
+def _lock(descriptor: int) -> None:
+    """Lock it; whoever has it now needs some microseconds. Raises BlockingIOError if that takes longer."""
+    for _ in range(_TRIES):
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        os.sched_yield()
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _read(descriptor: int) -> Group:
+    """What is in the file. Raises ValueError for one that is not a group's."""
+    wire = os.pread(descriptor, _MOST_BYTES, 0)
+    if not wire:
+        return Group()
+    if not wire.startswith(_HEADER):
+        raise ValueError("it is another file than a group of this version")
+    try:
+        return _decoder.decode(wire[len(_HEADER) :])
+    except msgspec.DecodeError:
+        return Group()  # a process was killed while it wrote: its members come back by themselves
+
+
+def _write(descriptor: int, group: Group) -> None:
+    wire = _HEADER + _encoder.encode(group)
+    if os.pwrite(descriptor, wire, 0) != len(wire):
+        os.ftruncate(descriptor, 0)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.ftruncate(descriptor, len(wire))
+
+
+def _why_not(folder: Path) -> str | None:
+    """Why no group can be kept in ``folder``; None if one can."""
+    if fcntl is None:
+        return "this platform has no locks of that kind"
+    kind = _file_system_of(folder)
+    return f"it is on a network file system ({kind})" if kind is not None and _is_remote(kind) else None
+
+
+def _is_remote(kind: str) -> bool:
+    return kind.removeprefix("fuse.") in _OVER_THE_NETWORK or kind in {"fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse"}
+
+
+def _file_system_of(folder: Path) -> str | None:
+    """The kind of file system that ``folder`` is on, where the kernel says it (proc_pid_mountinfo(5))."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
+        folder = folder.resolve()
+    except OSError:
+        return None
+    found, longest = None, -1
+    for line in mounts:
+        fields, _, rest = line.partition(" - ")
+        point = fields.split(" ")[4].replace("\\040", " ")
+        if folder.is_relative_to(point) and len(point) >= longest:
+            found, longest = rest.split(" ", 1)[0], len(point)
+    return found
+
+
+def this_process() -> str:
+    """What names this process, and none after it, on this machine."""
+    pid = os.getpid()
+    return f"{pid}-{_started(pid) or 0}"
+
+
+def _running(group: Group, now: int) -> list[str]:
+    """The silent members whose process is there: stopped, or busy with something else."""
+    silent = [(name, one.process) for name, one in group.members.items() if now - one.seen >= TERMS.lease]
+    return [name for name, process in silent if _is_there(process)]
+
+
+def _is_there(process: str) -> bool:
+    pid, _, started = process.partition("-")
+    return pid.isdecimal() and started != "0" and _started(int(pid)) == started
+
+
+def _started(pid: int) -> str | None:
+    """When a process began, in the kernel's ticks; None for one that has ended, or where the kernel does not say."""
+    try:
+        # After the name, which may hold anything, comes the state, and the start as the twentieth (proc_pid_stat(5)).
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in {b"Z", b"X"} else fields[19].decode()

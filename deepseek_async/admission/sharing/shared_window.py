@@ -1,0 +1,251 @@
+"""A window of one process that keeps to its share of the account's, while there is a group that gives it one. Pure.
+
+Alone it finds the limit itself. In a group of several the leader does that from the refusals of all, and this window
+is as large as its share; what it then finds of its own are servers with too much to do, which is no question of shares.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from deepseek_async.admission.concurrency import AdaptiveWindow
+from deepseek_async.admission.sharing.account import AccountWindow
+from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply
+from deepseek_async.admission.window import Attempt, ConcurrencyStatistics, Mode
+
+_UNBOUND: Final = 1 << 30
+
+_APART: Final = (30_000, 1_800_000)
+"""Milliseconds for which each goes alone when a common window does not explain the refusals: doubled each time."""
+
+
+class SharedWindow(AdaptiveWindow):
+    """See ``window.Window`` for the methods; ``report``, ``follow`` and ``go_alone`` are the membership's.
+
+    ``on_need`` is called, once for each reply, when the share is used up, an attempt was refused, or the share is no
+    longer sure.
+    """
+
+    __slots__ = (
+        "_account",
+        "_apart",
+        "_apart_until",
+        "_cap_of_account",
+        "_grouped",
+        "_is_needing",
+        "_reply",
+        "_returning",
+        "_share",
+        "_sure_until",
+        "most",
+        "on_need",
+    )
+
+    def __init__(
+        self, *, cap: int, most: int, chance: Callable[[], float], now: float, start: float | None = None
+    ) -> None:
+        """``cap`` is the account's, ``most`` what this process may have in flight."""
+        super().__init__(cap=min(cap, most), chance=chance, now=now, start=start)
+        self.most: Final = most
+        self.on_need: Callable[[], None] = _nobody
+        self._cap_of_account: Final = cap
+        self._account: AccountWindow | None = None
+        self._reply: Reply | None = None
+        self._grouped = False  # whether there are others, and the share is the size
+        self._share = _UNBOUND
+        self._sure_until = math.inf
+        self._apart = _APART[0]
+        self._apart_until = 0
+        self._returning = False  # whether it grows back after an outage
+        self._is_needing = False
+
+    # The window.
+
+    def may_send(self, now: float) -> bool:
+        """Whether one more attempt may be sent."""
+        if self.in_flight >= self._share or now >= self._sure_until:
+            self._need()
+            if self._grouped and (self.in_flight >= self._share or self.in_flight > 0):
+                return False
+        return super().may_send(now)
+
+    def next_change(self, now: float) -> float | None:
+        """When to ask again if nothing ends before; None if time changes nothing."""
+        if self._grouped and self.in_flight >= self._share:
+            return None
+        return super().next_change(now)
+
+    def refused(
+        self,
+        attempt: Attempt,
+        now: float,
+        *,
+        limit: int | None = None,
+        current: int | None = None,
+        balance_bound: bool = False,
+    ) -> None:
+        """The server answered 429. In a group its leader reacts to it, and the place is left empty until it has."""
+        if not self._grouped:
+            super().refused(attempt, now, limit=limit, current=current, balance_bound=balance_bound)
+            return
+        if not attempt.open:
+            return
+        self.ended(attempt, now)
+        self._refusals += 1
+        named = self._named
+        named.balance_bound = balance_bound
+        if limit is not None and current is not None:
+            self._told += 1
+            named.limit, named.current = limit, current
+        self._share = max(0, self._share - 1)
+        self.size = min(self.size, self._share)
+        self._need()
+
+    def restart(self, now: float) -> None:
+        """After an outage: a tenth of what worked before, and start-up from there."""
+        super().restart(now)
+        self._returning = self._grouped
+
+    def statistics(self, now: float) -> ConcurrencyStatistics:
+        """The window as it is now, and the account's."""
+        found, reply = super().statistics(now), self._reply
+        if not self._grouped or reply is None:
+            return found
+        account = self._account.window.statistics(now) if self._account is not None else None
+        return msgspec.structs.replace(
+            found,
+            size=min(found.size, self._share),
+            mode=account.mode if account is not None else found.mode,
+            ceiling=account.ceiling if account is not None else None,
+            members=reply.members,
+            leads=account is not None,
+            account_size=reply.window,
+            account_in_flight=reply.in_flight,
+        )
+
+    # Membership.
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether others give it its size."""
+        return self._grouped
+
+    def report(self, member: str, process: str, *, people: int, bulk: int) -> Heartbeat:
+        """What to tell the group."""
+        window, ceiling = self._found()
+        return Heartbeat(
+            member=member,
+            process=process,
+            in_flight=self.in_flight,
+            people=people,
+            bulk=bulk,
+            most=self.most,
+            sent=self._number,
+            taken=self._admissions,
+            refused=self._refusals,
+            told=self._told,
+            limit=self._named.limit or 0,
+            current=self._named.current or 0,
+            share=0 if self._reply is None else min(self._share, self.size),
+            window=window,
+            ceiling=ceiling,
+            heard=-1 if self._account is None or self._reply is None else self._reply.refused,
+            apart_until=self._apart_until,
+        )
+
+    def follow(self, reply: Reply, now: float, *, sure_until: float) -> None:
+        """Keep to what the group says. From ``sure_until`` on the share may belong to another."""
+        self._is_needing = False
+        self._reply, self._sure_until = reply, sure_until
+        if reply.members == 1:
+            # The share is what newcomers cannot have yet, and binds nobody.
+            if self._grouped:
+                self._leave_group(reply.window, reply.ceiling or None, now)
+            self._share = reply.share
+            return
+        if reply.now < reply.apart_until:
+            self._apart_until = reply.apart_until
+            self.go_alone(now)
+            return
+        self._grouped = True
+        self._share = reply.share
+        self._resize_to(reply.share)
+        self._lead(reply, now)
+
+    def go_alone(self, now: float) -> None:
+        """No group can be reached any more."""
+        if self._grouped:
+            share = max(1, self._share)
+            self._leave_group(share, share, now)
+        self._account = None
+        self._share, self._sure_until = _UNBOUND, math.inf
+        self._is_needing = False
+
+    def expect_group(self) -> None:
+        """A group will answer soon: send one attempt, and no more, until it has."""
+        self._grouped = True
+        self._share = 1
+        self._resize_to(1)
+
+    def _found(self) -> tuple[int, int]:
+        """The account's window, and the ceiling, as far as they are known here."""
+        reply = self._reply
+        if self._account is not None and reply is not None:
+            window = self._account.window
+            return window.size, int(window.known_ceiling or 0)
+        if reply is not None and reply.now < reply.apart_until:
+            return reply.in_flight, reply.in_flight
+        if reply is not None and self._grouped:
+            return reply.window, reply.ceiling
+        return self.size, int(self.known_ceiling or 0)
+
+    def _lead(self, reply: Reply, now: float) -> None:
+        """Find the account's window for all, if it is this member that is to."""
+        if not reply.leads:
+            self._account = None
+            return
+        account = self._account
+        if account is None:
+            window = AdaptiveWindow(cap=self._cap_of_account, chance=self._chance, now=now, start=reply.window)
+            if reply.ceiling:
+                window.adopt(reply.window, now, ceiling=reply.ceiling)
+            self._account = AccountWindow(window, reply, now)
+            return
+        account.told(reply, now)
+        if account.window.is_troubled:
+            self._apart_until = reply.now + self._apart
+            self._apart = min(_APART[1], 2 * self._apart)
+            self._account = None
+            self._need()
+        elif account.window.size != reply.window:
+            self._need()
+
+    def _leave_group(self, size: int, ceiling: int | None, now: float) -> None:
+        self._grouped = self._returning = False
+        self._account = None
+        self.adopt(size, now, ceiling=ceiling)
+
+    def _resize_to(self, share: int) -> None:
+        if self._returning and self.size < share:
+            return  # it grows by itself up to there
+        self._returning = False
+        if self.is_troubled:
+            return  # what was found out of an overloaded server bounds it as well
+        self._mode = Mode.HOLD
+        self._w = max(1.0, float(share))
+        self.size = share
+        self._before = self._w
+        self._due = math.inf
+
+    def _need(self) -> None:
+        if not self._is_needing:
+            self._is_needing = True
+            self.on_need()
+
+
+def _nobody() -> None:
+    """Nobody is to be told."""
