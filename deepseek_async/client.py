@@ -76,6 +76,9 @@ class AsyncDeepSeek:
       else ``DEEPSEEK_ASYNC_CNY_RATE``. Without it they are shown in yuan, and a budget cannot hold them.
     - ``fallback_models``: asked in turn when the model fails; ``fallback``: another server (URL or Endpoint) after
       them. The answer's ``fallback`` says who gave it.
+    - ``shared``: which processes share what they find out about the account's limits, else ``DEEPSEEK_ASYNC_SHARED``,
+      else "machine": those of this user on this machine, through a small file in the cache folder; "off" for none.
+      With ``max_concurrency`` a process keeps to its number and shares nothing.
     - ``account``: a name for the account behind the key, for users of several keys of one account, who then share
       what was learned about its limits; by default each key is an account.
     - ``proxy``: URL of an HTTP proxy, else ``HTTPS_PROXY`` or ``ALL_PROXY``, except for what ``NO_PROXY`` names and for
@@ -127,6 +130,7 @@ class AsyncDeepSeek:
         currency_rates: Mapping[str, float] | None = None,
         fallback_models: Sequence[str] = (),
         fallback: str | Endpoint | None = None,
+        shared: str | bool | None = None,
         cache: Cache | str | PathLike[str] | bool | None = None,
         budget: Budget | float | None = None,
         content_filter: ContentFilter | bool | None = None,
@@ -159,6 +163,7 @@ class AsyncDeepSeek:
             currency_rates=currency_rates,
             fallback_models=fallback_models,
             fallback=fallback,
+            shared=shared,
         )
         operations = Operations(
             cache=cache,

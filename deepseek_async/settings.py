@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from deepseek_async.admission.outage.breaker import BreakerPolicy
+from deepseek_async.admission.sharing.meeting import MACHINE, shared_from
 from deepseek_async.admission.tool_limits import DEFAULT_TOOL_LIMITS, ToolLimits
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.limits import DEFAULT_LIMITS, Limits
@@ -57,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """US dollars for one of another currency."""
     fallback_models: tuple[str, ...] = ()
     fallback: Endpoint | None = None
+    shared: str = MACHINE
+    """Which processes share the windows that are found."""
     cache_folder: Path | None = None
     """Where what was learned about limits is kept between runs; None for nowhere."""
 
@@ -103,13 +106,14 @@ def settings_from(
     currency_rates: Mapping[str, float] | None = None,
     fallback_models: Sequence[str] = (),
     fallback: str | Endpoint | None = None,
+    shared: str | bool | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Settings:
     """Check the arguments and fill the gaps from the environment.
 
     Reads ``DEEPSEEK_BASE_URL``, ``DEEPSEEK_ASYNC_MAX_CONCURRENCY``, ``DEEPSEEK_ASYNC_CACHE_DIR``,
-    ``DEEPSEEK_ASYNC_HOLIDAYS``, ``DEEPSEEK_ASYNC_CNY_RATE`` and, with ``trust_env``, ``HTTPS_PROXY``, ``HTTP_PROXY``,
-    ``ALL_PROXY``, ``NO_PROXY``.
+    ``DEEPSEEK_ASYNC_HOLIDAYS``, ``DEEPSEEK_ASYNC_CNY_RATE``, ``DEEPSEEK_ASYNC_SHARED`` and, with ``trust_env``,
+    ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``.
     Raises ConfigurationError, naming the setting, for one that is missing or cannot be used.
     """
     variable = None if _text("base_url", base_url) else _variable("DEEPSEEK_BASE_URL", environment)
@@ -143,6 +147,7 @@ def settings_from(
         currency_rates=currency_rates_from(currency_rates, environment),
         fallback_models=_fallback_models(fallback_models),
         fallback=backup,
+        shared=shared_from(shared, _variable("DEEPSEEK_ASYNC_SHARED", environment)),
         cache_folder=_folder_to_remember_in(url, environment) if concurrency == "auto" else None,
     )
 

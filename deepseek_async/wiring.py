@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from deepseek_async.admission import Gate
 from deepseek_async.admission.memory import CeilingMemory
 from deepseek_async.admission.sharing.group_file import FileGroup
-from deepseek_async.admission.sharing.membership import Meeting
+from deepseek_async.admission.sharing.meeting import OFF, Meeting
 from deepseek_async.admission.windows import NOMINAL, Windows
 from deepseek_async.call.caller import Caller, Protections
 from deepseek_async.credential import ApiKey
@@ -101,7 +101,8 @@ def _gate_of(settings: Settings, origin: str, account: str, most: int, *, own: b
     """The gate of an account on the running event loop: one that is there already, or a new one."""
     requests, tokens = (settings.requests_per_minute, settings.tokens_per_minute) if own else (None, None)
     there = _gates.setdefault(asyncio.get_running_loop(), {})
-    key = (origin, account, settings.max_concurrency, requests, tokens, settings.breaker, settings.tool_limits)
+    limits = (settings.max_concurrency, settings.shared, requests, tokens, settings.breaker, settings.tool_limits)
+    key = (origin, account, *limits)
     if key not in there:
         folder = settings.cache_folder
         memory = CeilingMemory(folder, origin, account) if folder is not None else None
@@ -122,7 +123,7 @@ def _gate_of(settings: Settings, origin: str, account: str, most: int, *, own: b
 
 def _meeting(settings: Settings, origin: str, account: str) -> Meeting | None:
     """Where other processes of the account are to be found; none where nothing may be kept."""
-    if settings.cache_folder is None:
+    if settings.cache_folder is None or settings.shared == OFF:
         return None
     return FileGroup(settings.cache_folder, f"{origin}\0{account}")
 

@@ -12,7 +12,8 @@ from typing import Final, Literal
 from deepseek_async.admission.concurrency import AdaptiveWindow
 from deepseek_async.admission.memory import CeilingMemory
 from deepseek_async.admission.scope import Scope
-from deepseek_async.admission.sharing.membership import Meeting, Membership
+from deepseek_async.admission.sharing.meeting import Meeting
+from deepseek_async.admission.sharing.membership import Membership
 from deepseek_async.admission.sharing.shared_window import SharedWindow
 from deepseek_async.admission.window import FixedWindow, Window
 

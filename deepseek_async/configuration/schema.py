@@ -70,6 +70,9 @@ DATES: Final = Kind("a list of dates such as 2027-02-09", _list_of(_date))
 HEADERS: Final = Kind("names with texts", lambda value: isinstance(value, dict) and all(map(_text, value.values())))
 CONCURRENCY: Final = Kind("a whole number, or auto", lambda value: _whole(value) or value == "auto")
 
+# YAML reads a bare off as false.
+SHARED: Final = Kind("machine or off", lambda value: value is False or _text(value))
+
 ARGUMENTS: Final = {
     "base_url": "endpoint",
     "retry": "retry_policy",
@@ -100,6 +103,10 @@ SCHEMA: Final[dict[str, Entry]] = {
     "max_concurrency": Key(
         *(CONCURRENCY, "Requests in flight for each model; auto finds the account's limit.", "auto", "auto"),
         variable="DEEPSEEK_ASYNC_MAX_CONCURRENCY",
+    ),
+    "shared": Key(
+        *(SHARED, "Which processes share the limits that are found: machine, or off.", "machine", "machine"),
+        variable="DEEPSEEK_ASYNC_SHARED",
     ),
     "requests_per_minute": Key(NUMBER, "A limit of your own; the API has none."),
     "tokens_per_minute": Key(NUMBER, "A limit of your own; the API has none."),

@@ -246,6 +246,7 @@ _PLAIN: Final = {
     "account": "account",
     "timeout": "timeout",
     "max_concurrency": "max_concurrency",
+    "shared": "shared",
     "requests_per_minute": "requests_per_minute",
     "tokens_per_minute": "tokens_per_minute",
     "fallback_models": "fallback_models",

@@ -76,20 +76,20 @@ def step(group: Group, beat: Heartbeat, now: int, terms: Terms, running: Collect
         group.born, group.gathers, group.window = now, beat.share > 0, 0
     is_new = beat.member not in group.members
     member = _told(group, beat, now)
+    passed, member.seen = min(_LONGEST, now - member.seen), now
     _hear_of_window(group, beat, now, terms, is_new=is_new)
 
     live = [name for name, one in group.members.items() if now - one.seen < terms.lease]
     demands = [_demand(name, group.members[name]) for name in live]
     parts = divide(group.window, demands)
     mine = live.index(beat.member)
-    member.owed = still_owed(demands[mine], parts[mine], min(_LONGEST, now - member.seen))
+    member.owed = still_owed(demands[mine], parts[mine], passed)
     others = sum(
         _counted(one, now, terms, running=name in running) for name, one in group.members.items() if one is not member
     )
     # The place of an attempt that was refused is left empty until the leader has had its say.
     window = group.window - max(0, group.refused - group.heard)
     member.share = _granted(group, beat, max(0, min(parts[mine].places, window - others)), now, terms)
-    member.seen = now
     in_flight = sum(_still_in_flight(one, now, terms, running=name in running) for name, one in group.members.items())
     return Reply(
         share=member.share,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
-from deepseek_async.admission.sharing.group import Terms
-from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply
+from deepseek_async.admission.sharing.heartbeat import Reply
+from deepseek_async.admission.sharing.meeting import Meeting
 from deepseek_async.admission.sharing.shared_window import SharedWindow
 from deepseek_async.admission.slots import Slots
 
@@ -17,30 +16,6 @@ _IDLE: Final = 0.5
 """Seconds between two heartbeats; half a lease of the file's at most."""
 _SOON: Final = 0.05
 """Seconds between two heartbeats while shares move, or somebody waits for one."""
-
-
-class Meeting(Protocol):
-    """Where the members of groups meet: a file, a Redis, a Ray actor."""
-
-    where: str
-    """What it is called in statistics."""
-
-    process: str
-    """What names this process for the others there; empty for nothing."""
-    answers_later: bool
-
-    @property
-    def terms(self) -> Terms:
-        """How long a silent member counts."""
-
-    def exchange(self, model: str, beat: Heartbeat, answer: Callable[[Reply | None], None]) -> None:
-        """Send one heartbeat. ``answer`` is called once, now or later; with None if nothing could be reached."""
-
-    def leave(self, model: str, member: str) -> None:
-        """End a membership. Raises nothing, and waits for nobody."""
-
-    async def aclose(self) -> None:
-        """Give up what is open."""
 
 
 class Membership:
