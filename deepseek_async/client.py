@@ -77,7 +77,8 @@ class AsyncDeepSeek:
     - ``fallback_models``: asked in turn when the model fails; ``fallback``: another server (URL or Endpoint) after
       them. The answer's ``fallback`` says who gave it.
     - ``shared``: which processes share what they find out about the account's limits, else ``DEEPSEEK_ASYNC_SHARED``,
-      else "machine": those of this user on this machine, through a small file in the cache folder; "off" for none.
+      else "machine": those of this user on this machine, through a small file in the cache folder; "ray": those of
+      the Ray cluster that this process belongs to, through an actor; "off" for none.
       With ``max_concurrency`` a process keeps to its number and shares nothing.
     - ``account``: a name for the account behind the key, for users of several keys of one account, who then share
       what was learned about its limits; by default each key is an account.

@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 from deepseek_async.admission import Gate
 from deepseek_async.admission.memory import CeilingMemory
 from deepseek_async.admission.sharing.group_file import FileGroup
-from deepseek_async.admission.sharing.meeting import OFF, Meeting
+from deepseek_async.admission.sharing.group_ray import RayGroup
+from deepseek_async.admission.sharing.meeting import OFF, RAY, Meeting
 from deepseek_async.admission.windows import NOMINAL, Windows
 from deepseek_async.call.caller import Caller, Protections
 from deepseek_async.credential import ApiKey
@@ -123,6 +124,8 @@ def _gate_of(settings: Settings, origin: str, account: str, most: int, *, own: b
 
 def _meeting(settings: Settings, origin: str, account: str) -> Meeting | None:
     """Where other processes of the account are to be found; none where nothing may be kept."""
+    if settings.shared == RAY:
+        return RayGroup(f"{origin}\0{account}") if settings.max_concurrency == "auto" else None
     if settings.cache_folder is None or settings.shared == OFF:
         return None
     return FileGroup(settings.cache_folder, f"{origin}\0{account}")

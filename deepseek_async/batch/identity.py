@@ -76,7 +76,12 @@ class Shard(msgspec.Struct, frozen=True):
 
     def has(self, name: bytes) -> bool:
         """Whether the row of that name is in this part."""
-        return digest(name) % self.count == self.number - 1
+        return shard_of(name, self.count) == self.number
+
+
+def shard_of(name: bytes, count: int) -> int:
+    """The number of the part, of ``count``, in which the row of that name is."""
+    return digest(name) % count + 1
 
 
 def _canonical(body: Any) -> bytes:

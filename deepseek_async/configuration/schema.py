@@ -105,7 +105,7 @@ SCHEMA: Final[dict[str, Entry]] = {
         variable="DEEPSEEK_ASYNC_MAX_CONCURRENCY",
     ),
     "shared": Key(
-        *(SHARED, "Which processes share the limits that are found: machine, or off.", "machine", "machine"),
+        *(SHARED, "Which processes share the limits that are found: machine, ray, or off.", "machine", "machine"),
         variable="DEEPSEEK_ASYNC_SHARED",
     ),
     "requests_per_minute": Key(NUMBER, "A limit of your own; the API has none."),

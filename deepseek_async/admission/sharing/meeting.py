@@ -10,6 +10,7 @@ from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply
 from deepseek_async.errors import ConfigurationError
 
 MACHINE: Final = "machine"
+RAY: Final = "ray"
 OFF: Final = "off"
 
 
@@ -42,8 +43,9 @@ def shared_from(argument: Any, variable: str | None) -> str:
     name, value = ("shared", argument) if argument is not None else ("DEEPSEEK_ASYNC_SHARED", variable or MACHINE)
     if value is False:
         return OFF
-    if value not in {MACHINE, OFF}:
+    if value not in {MACHINE, RAY, OFF}:
         raise ConfigurationError(
-            f'{name} must be "machine" (limits are shared by the processes of this machine) or "off", not {value!r}'
+            f'{name} must be "machine" (limits are shared by the processes of this machine), "ray" (by those of a Ray '
+            f'cluster) or "off", not {value!r}'
         )
     return str(value)

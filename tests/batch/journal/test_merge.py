@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 from pathlib import Path
@@ -163,3 +164,20 @@ def test_a_merge_that_fails_leaves_everything_as_it_was(parts: list[Path], tmp_p
     assert {path: path.read_bytes() for path in parts} == before
     assert not list(tmp_path.glob("*.part"))
     assert (tmp_path / "all.jsonl").exists() is False
+
+
+def test_the_order_may_be_that_of_the_input(tmp_path: Path):
+    def at(position: int, run: bytes = b"") -> bytes:
+        wire = b'{"choices":[{"index":0,"message":{"content":"1"},"finish_reason":"stop"}]}'
+        result = BatchResult(index=position, answer=decode_completion(wire), attempts=1)
+        return encode_line(result, f"r{position}", 1, record=b',"run":%b' % run if run else b"")
+
+    one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
+    one.write_bytes(at(5, b'{"model":"a"}') + at(0) + at(3))
+    two.write_bytes(at(4) + at(1, b'{"model":"b"}'))
+    merge([one, two], tmp_path / "all.jsonl", in_order=True)
+
+    lines = (tmp_path / "all.jsonl").read_bytes().splitlines()
+    assert [json.loads(line)["custom_id"] for line in lines] == ["r0", "r1", "r3", "r4", "r5", "r5"]
+    # How the latest run asked is said last, whatever the order.
+    assert json.loads(lines[-1])["deepseek_async"]["run"] == {"model": "b"}
