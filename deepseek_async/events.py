@@ -120,6 +120,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Attempts that wait for admission, by lane."""
     concurrency_limit: Mapping[str, float] = {}
     """How many attempts may be under way, by model."""
+    account_limit: Mapping[str, float] = {}
+    """How many attempts of all processes that share the account's window may be under way, by model."""
+    account_in_flight: Mapping[str, float] = {}
+    """How many of theirs are."""
+    sharing_processes: Mapping[str, float] = {}
+    """How many processes share it, by model; 1 for one that is alone."""
     breaker_state: Mapping[str, int] = {}
     """0 closed, 1 half-open, 2 open, by model."""
     budget_remaining: float | None = None

@@ -86,8 +86,17 @@ class Operations:
         """How the client stands, for gauges; a model that several servers have is counted together."""
         limits: dict[str, float] = {}
         states: dict[str, int] = {}
+        # One process at least, and the account's figures as one member hears them: those of clients are the same.
+        members: dict[str, float] = {}
+        account: dict[str, float] = {}
+        running: dict[str, float] = {}
         for scope in scopes:
             if scope.model:
+                window = scope.window
+                members[scope.model] = max(members.get(scope.model, 1.0), window.members)
+                if window.account_size is not None:
+                    account[scope.model] = window.account_size
+                    running[scope.model] = window.account_in_flight or 0
                 limits[scope.model] = limits.get(scope.model, 0.0) + scope.window.size
             if scope.model and scope.breaker:
                 states[scope.model] = max(states.get(scope.model, 0), _BREAKER_STATES[scope.breaker])
@@ -98,6 +107,9 @@ class Operations:
                 "bulk": sum(scope.queued_bulk for scope in scopes),
             },
             concurrency_limit=limits,
+            account_limit=account,
+            account_in_flight=running,
+            sharing_processes=members,
             breaker_state=states,
             budget_remaining=None if self.budget is None else self.budget.remaining,
             budget=None if self.budget is None else self.budget.daily,

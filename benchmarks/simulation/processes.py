@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks.simulation.account import Account, Conditions, Outcome, Window
 from benchmarks.simulation.contestants import CAP
 from benchmarks.simulation.limits import Trace, fixed
+from benchmarks.simulation.sharing import Sharing
 from deepseek_async.admission.concurrency import AdaptiveWindow
 
 SETTLING: Final = 10.0
@@ -72,7 +73,7 @@ class Alone:
 
 Factory = Callable[[int, Chance], Contestant]
 
-CONTESTANTS: Final[dict[str, Factory]] = {"alone": Alone}
+CONTESTANTS: Final[dict[str, Factory]] = {"alone": Alone, "sharing": Sharing}
 
 
 @dataclass(frozen=True)

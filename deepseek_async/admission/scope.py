@@ -376,6 +376,7 @@ class Scope:
         return ScopeStatistics(
             model=self.model,
             window=self.window.statistics(now),
+            shared=None if self.membership is None else self.membership.where,
             queued_bulk=self.slots.waiting_bulk,
             queued_interactive=self.slots.waiting_interactive,
             waiting_for_credit=len(self._credit_waiters),

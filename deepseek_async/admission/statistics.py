@@ -15,6 +15,9 @@ class ScopeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """State of the concurrency window: ``size``, ``in_flight``, ``mode``, and the last numbers of a 429."""
     queued_bulk: int
     queued_interactive: int
+    shared: str | None = None
+    """Where processes of the account share the window: "machine", "redis" or "ray"; None for one that shares nothing.
+    ``window.members`` says how many do."""
     waiting_for_credit: int
     """Bulk rows that wait until successes pay for their retry."""
     paused_for: float
@@ -37,7 +40,10 @@ class ScopeStatistics(msgspec.Struct, frozen=True, kw_only=True):
         return self.queued_bulk + self.queued_interactive
 
     def __str__(self) -> str:
-        text = f"{self.model or 'account'}: {self.in_flight} of {self.window.size} in flight ({self.window.mode})"
+        window = self.window
+        text = f"{self.model or 'account'}: {self.in_flight} of {window.size} in flight ({window.mode})"
+        if window.members > 1:
+            text += f", {window.account_in_flight} of {window.account_size} in {window.members} processes"
         if self.queued:
             text += f", {self.queued} queued"
         if self.waiting_for_credit:

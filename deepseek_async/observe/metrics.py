@@ -349,6 +349,9 @@ def _gauges(snapshots: list[Snapshot]) -> Iterator[Metric]:
     yield _gauge("in_flight", "Attempts under way", {(): float(sum(one.in_flight for one in snapshots))})
     yield _gauge("queue_depth", "Waiting for admission", _sum(snapshots, "queue_depth"), "lane")
     yield _gauge("concurrency_limit", "Attempts that may be under way", _sum(snapshots, "concurrency_limit"), "model")
+    yield _gauge("sharing_processes", "Processes that share its window", _most(snapshots, "sharing_processes"), "model")
+    yield _gauge("account_limit", "Attempts of all of them that may run", _most(snapshots, "account_limit"), "model")
+    yield _gauge("account_in_flight", "Attempts of all of them", _most(snapshots, "account_in_flight"), "model")
     states: dict[tuple[str, ...], float] = {}
     for one in snapshots:
         for model, state in one.breaker_state.items():
@@ -374,3 +377,12 @@ def _sum(snapshots: list[Snapshot], field: str) -> dict[tuple[str, ...], float]:
         for label, value in getattr(one, field).items():
             total[label,] = total.get((label,), 0.0) + value
     return total
+
+
+def _most(snapshots: list[Snapshot], field: str) -> dict[tuple[str, ...], float]:
+    """Of what all clients see alike, and not each a part."""
+    most: dict[tuple[str, ...], float] = {}
+    for one in snapshots:
+        for label, value in getattr(one, field).items():
+            most[label,] = max(most.get((label,), 0.0), value)
+    return most

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from deepseek_async.types.answer import LinkedPart, OpenAnswer
+from deepseek_async.types.answer import Answer, LinkedPart
 
 
 class Hyperparameters(LinkedPart):
@@ -18,7 +18,7 @@ class Hyperparameters(LinkedPart):
     """Rows in one step."""
 
 
-class FineTune(OpenAnswer):
+class FineTune(Answer):
     """One job."""
 
     id: str = ""
@@ -37,7 +37,7 @@ class FineTune(OpenAnswer):
     updated_at: int = 0
 
 
-class FineTuneList(OpenAnswer):
+class FineTuneList(Answer):
     """The jobs of the account; iterate it for the jobs."""
 
     object: str = "list"
@@ -56,7 +56,7 @@ class FineTuneEvent(LinkedPart):
     message: str = ""
 
 
-class FineTuneEventList(OpenAnswer):
+class FineTuneEventList(Answer):
     """The log of a job, oldest line first; iterate it for the lines."""
 
     object: str = "list"

@@ -134,8 +134,12 @@ class AdaptiveWindow(Probing):
         limit: int | None = None,
         current: int | None = None,
         balance_bound: bool = False,
+        certain: bool = False,
     ) -> None:
-        """The server answered 429, with these numbers in the body or none."""
+        """The server answered 429, with these numbers in the body or none.
+
+        ``certain`` says that it is taken for one of too many at once, and why is not asked.
+        """
         if not attempt.open:
             return
         attempt.open = False
@@ -159,7 +163,7 @@ class AdaptiveWindow(Probing):
             self._react_to_numbers(attempt, now, limit - others, others, fresh=fresh)
         elif self._mode is Mode.DRAIN:
             self._follow(attempt, now, refused=True)
-        elif self._turned_away(attempt, now, said=self._w > START, fresh=fresh):
+        elif certain or self._turned_away(attempt, now, said=self._w > START, fresh=fresh):
             self._react_to_silence(now, since, fresh=fresh)
 
     def _turned_away(self, attempt: Attempt, now: float, *, said: bool, fresh: bool = True) -> bool:

@@ -13,20 +13,32 @@ from deepseek_async.admission.concurrency import AdaptiveWindow
 from deepseek_async.admission.sharing.heartbeat import Reply
 from deepseek_async.admission.window import Attempt
 
+_MEMORY: Final = 100
+"""Attempts over which the share of refusals is averaged."""
+_MOSTLY: Final = 0.6
+"""Of them: where a limit is meant that is not one of attempts at once, nearly all are refused, whatever the window."""
+
 
 class AccountWindow:
     """Told of every reply to a heartbeat of the leader. Seconds of any clock that does not go back."""
 
-    __slots__ = ("_before", "_open", "_unanswered", "window")
+    __slots__ = ("_before", "_open", "_unanswered", "refused", "window")
 
     def __init__(self, window: AdaptiveWindow, first: Reply, now: float) -> None:
         self.window: Final = window
+        self.refused = 0.0
+        """The share of attempts that was refused lately."""
         self._before = first
         self._unanswered: deque[Attempt] = deque()
         self._open: deque[Attempt] = deque()
         # Of those that run already nothing is known, and some of them may have been sent a moment ago.
         for _ in range(first.in_flight):
             self._unanswered.append(window.sent(now))
+
+    @property
+    def explains(self) -> bool:
+        """Whether being no larger than the window keeps attempts from being refused."""
+        return self.refused < _MOSTLY
 
     def told(self, reply: Reply, now: float) -> None:
         """Take in what has happened since the reply before."""
@@ -49,18 +61,20 @@ class AccountWindow:
             attempt = self._unanswered.popleft()
             self.window.admitted(attempt, now)
             self._open.append(attempt)
+            self.refused -= self.refused / _MEMORY
 
     def _refuse(self, numbers: Reply | None, most: int, now: float) -> None:
         if not self._unanswered:
             self._unanswered.append(self.window.sent(now))
         attempt = self._unanswered.popleft()
+        self.refused += (1 - self.refused) / _MEMORY
         if numbers is None:
-            self.window.refused(attempt, now)
+            self.window.refused(attempt, now, certain=True)
             return
         # How many ran when the server counted is between those that it had taken and all that we know of.
         known = min(numbers.current, max(attempt.beside, most))
         attempt.beside = max(known, len(self._open) + 1)
-        self.window.refused(attempt, now, limit=numbers.limit, current=numbers.current)
+        self.window.refused(attempt, now, limit=numbers.limit, current=numbers.current, certain=True)
 
     def _fill(self, in_flight: int, now: float) -> None:
         """Let as many be in flight as really are."""

@@ -6,7 +6,8 @@ little by little, because the server may still be busy with it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -69,8 +70,13 @@ class Group(msgspec.Struct):
     members: dict[str, Member] = {}
 
 
-def step(group: Group, beat: Heartbeat, now: int, terms: Terms, running: Collection[str] = ()) -> Reply:
-    """Take in one heartbeat. ``running`` are members whose process is known to be there, although it is silent."""
+def step(
+    group: Group, beat: Heartbeat, now: int, terms: Terms, silent: Mapping[str, bool] = MappingProxyType({})
+) -> Reply:
+    """Take in one heartbeat. ``silent`` are members of which it is known whether their process is there."""
+    running = {name for name, is_there in silent.items() if is_there}
+    for name in silent.keys() - running - {beat.member}:
+        leave(group, name)
     _forget(group, now, terms, running)
     if not group.members:
         group.born, group.gathers, group.window = now, beat.share > 0, 0

@@ -42,6 +42,8 @@ _OVER_THE_NETWORK: Final = frozenset(
 )
 """File systems whose locks are slow, or no locks; and those under FUSE that are one."""
 
+_MISSED: Final = 600
+"""Milliseconds: longer than between any two heartbeats. The kernel is asked what has become of the process."""
 _PATIENCE: Final = 60.0
 """Seconds after which it is tried again, without another word."""
 
@@ -87,7 +89,7 @@ class FileGroup:
 
     def _exchanged(self, model: str, beat: Heartbeat) -> Reply | None:
         now = int(1000 * time.monotonic())  # one clock for all processes of the machine
-        return self._locked(model, lambda group: step(group, beat, now, TERMS, _running(group, now)))
+        return self._locked(model, lambda group: step(group, beat, now, TERMS, _silent(group, now)))
 
     def _locked(self, model: str, look: Callable[[Group], _T]) -> _T | None:
         try:
@@ -211,18 +213,31 @@ def _file_system_of(folder: Path) -> str | None:
 def this_process() -> str:
     """What names this process, and none after it, on this machine."""
     pid = os.getpid()
-    return f"{pid}-{_started(pid) or 0}"
+    return f"{_namespace()}-{pid}-{_started(pid) or 0}"
 
 
-def _running(group: Group, now: int) -> list[str]:
-    """The silent members whose process is there: stopped, or busy with something else."""
-    silent = [(name, one.process) for name, one in group.members.items() if now - one.seen >= TERMS.lease]
-    return [name for name, process in silent if _is_there(process)]
+def _silent(group: Group, now: int) -> dict[str, bool]:
+    """Of the members that have missed a heartbeat: whether their process is there, if that can be known."""
+    silent = {name: one.process for name, one in group.members.items() if now - one.seen >= _MISSED}
+    known = {name: _is_there(process) for name, process in silent.items()}
+    return {name: there for name, there in known.items() if there is not None}
 
 
-def _is_there(process: str) -> bool:
-    pid, _, started = process.partition("-")
-    return pid.isdecimal() and started != "0" and _started(int(pid)) == started
+def _is_there(process: str) -> bool | None:
+    """Whether that process runs, or stands still; None if it is one of another container."""
+    namespace, _, named = process.partition("-")
+    pid, _, started = named.partition("-")
+    if not pid.isdecimal() or started in {"", "0"} or namespace != _namespace():
+        return None
+    return _started(int(pid)) == started
+
+
+def _namespace() -> str:
+    """What numbers of processes are to be understood in."""
+    try:
+        return str(Path("/proc/self/ns/pid").stat().st_ino)
+    except OSError:
+        return ""
 
 
 def _started(pid: int) -> str | None:

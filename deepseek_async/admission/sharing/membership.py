@@ -40,6 +40,11 @@ class Membership:
             window.expect_group()
         self._beat()
 
+    @property
+    def where(self) -> str | None:
+        """Where the members meet; None while no group can be reached."""
+        return self._meeting.where if self._window.is_heard else None
+
     def close(self) -> None:
         """Leave the group."""
         self._closed = True

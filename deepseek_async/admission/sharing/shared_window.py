@@ -36,6 +36,7 @@ class SharedWindow(AdaptiveWindow):
         "_apart_until",
         "_cap_of_account",
         "_grouped",
+        "_is_heard",
         "_is_needing",
         "_reply",
         "_returning",
@@ -61,7 +62,7 @@ class SharedWindow(AdaptiveWindow):
         self._apart = _APART[0]
         self._apart_until = 0
         self._returning = False  # whether it grows back after an outage
-        self._is_needing = False
+        self._is_needing = self._is_heard = False
 
     # The window.
 
@@ -87,10 +88,11 @@ class SharedWindow(AdaptiveWindow):
         limit: int | None = None,
         current: int | None = None,
         balance_bound: bool = False,
+        certain: bool = False,
     ) -> None:
         """The server answered 429. In a group its leader reacts to it, and the place is left empty until it has."""
         if not self._grouped:
-            super().refused(attempt, now, limit=limit, current=current, balance_bound=balance_bound)
+            super().refused(attempt, now, limit=limit, current=current, balance_bound=balance_bound, certain=certain)
             return
         if not attempt.open:
             return
@@ -130,6 +132,11 @@ class SharedWindow(AdaptiveWindow):
     # Membership.
 
     @property
+    def is_heard(self) -> bool:
+        """Whether a group answers."""
+        return self._is_heard
+
+    @property
     def is_grouped(self) -> bool:
         """Whether others give it its size."""
         return self._grouped
@@ -159,7 +166,7 @@ class SharedWindow(AdaptiveWindow):
 
     def follow(self, reply: Reply, now: float, *, sure_until: float) -> None:
         """Keep to what the group says. From ``sure_until`` on the share may belong to another."""
-        self._is_needing = False
+        self._is_needing, self._is_heard = False, True
         self._reply, self._sure_until = reply, sure_until
         if reply.members == 1:
             # The share is what newcomers cannot have yet, and binds nobody.
@@ -177,7 +184,8 @@ class SharedWindow(AdaptiveWindow):
         self._lead(reply, now)
 
     def go_alone(self, now: float) -> None:
-        """No group can be reached any more."""
+        """No group can be reached any more, or what it has found explains nothing."""
+        self._is_heard = False
         if self._grouped:
             share = max(1, self._share)
             self._leave_group(share, share, now)
@@ -210,13 +218,15 @@ class SharedWindow(AdaptiveWindow):
             return
         account = self._account
         if account is None:
-            window = AdaptiveWindow(cap=self._cap_of_account, chance=self._chance, now=now, start=reply.window)
+            # More may run than the window holds: what one sent alone before it knew of the others.
+            start = max(reply.window, reply.in_flight)
+            window = AdaptiveWindow(cap=self._cap_of_account, chance=self._chance, now=now, start=start)
             if reply.ceiling:
                 window.adopt(reply.window, now, ceiling=reply.ceiling)
             self._account = AccountWindow(window, reply, now)
             return
         account.told(reply, now)
-        if account.window.is_troubled:
+        if not account.explains:
             self._apart_until = reply.now + self._apart
             self._apart = min(_APART[1], 2 * self._apart)
             self._account = None

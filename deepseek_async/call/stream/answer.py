@@ -66,10 +66,8 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         "_reader",
         "_reading",
         "_received",
-        "_response",
         "_shown",
         "_unchecked",
-        "_watchdog",
     )
 
     _reader_type: ClassVar[type[StreamReader[Any, Any]]]
@@ -92,8 +90,6 @@ class AnswerStream(Generic[ChunkT, WholeT]):
 
     def _read_from(self, exchange: Exchange, reader: StreamReader[ChunkT, WholeT]) -> None:
         self._exchange = exchange
-        self._response = exchange.response
-        self._watchdog = exchange.watchdog
         self._reader = reader
         reader.usage_asked = self._call.request.asks_usage
         self._received = 0
@@ -168,42 +164,9 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         return self
 
     async def __anext__(self) -> ChunkT:
-        """The next chunk; of the next block that holds any, when there is none left of the last one."""
         for chunk in self._pending:
             return chunk
-        if self._reading:
-            raise RuntimeError("the stream is being read by another task")
-        self._reading = True
-        try:
-            # In one coroutine: each block comes by here, often with a single chunk in it.
-            while True:
-                if self._failure is not None:
-                    # An error keeps this frame, and with it what the server said, which may echo the key.
-                    block, chunks = b"", []
-                    await self._recover(self._failure)
-                if self._ended or self._left:
-                    break
-                try:
-                    block = await self._response.read_available()
-                except Exception as error:  # noqa: BLE001  explain raises again what is none of the transport's
-                    chunks = self._broken(error)
-                else:
-                    chunks = self._take(block)
-                if self._attendant is not None:
-                    await self._attendant.pass_on(self, chunks, progressed=self._progressed, ended=self._ended)
-                if len(chunks) == 1:
-                    return chunks[0]
-                self._pending = iter(chunks)
-                for chunk in self._pending:
-                    return chunk
-        except BaseException as error:
-            self._fail(error)
-            raise
-        finally:
-            self._reading = False
-        # Open if the stream was closed while it began again.
-        self._abandon()
-        raise StopAsyncIteration
+        return await self._further()
 
     def __del__(self) -> None:
         if self._exchange.open:
@@ -217,20 +180,49 @@ class AnswerStream(Generic[ChunkT, WholeT]):
                 stacklevel=2,
             )
 
-    def _leave(self) -> None:
-        """The caller wants no more of it."""
-        if self._ended:
+    async def _further(self) -> ChunkT:
+        """The first chunk of the next block that holds any. Raises StopAsyncIteration after the last."""
+        if self._reading:
+            raise RuntimeError("the stream is being read by another task")
+        self._reading = True
+        try:
+            # In one coroutine: each block comes by here, often with a single chunk in it.
+            while True:
+                if self._failure is not None:
+                    # An error keeps this frame, and with it what the server said, which may echo the key.
+                    block, chunks = b"", []
+                    await self._recover(self._failure)
+                if self._ended or self._left:
+                    break
+                try:
+                    block = await self._exchange.response.read_available()
+                except Exception as error:  # noqa: BLE001  explain raises again what is none of the transport's
+                    chunks = self._broken(error)
+                else:
+                    chunks = self._take(block)
+                if self._attendant is not None:
+                    await self._attendant.pass_on(self, chunks, progressed=self._progressed, ended=self._ended)
+                self._pending = iter(chunks)
+                for chunk in self._pending:
+                    return chunk
+        except BaseException as error:
             self._left = True
             self._abandon()
-        else:
-            self._fail(GeneratorExit())
+            if self._attendant is not None:
+                self._attendant.failed(self, error)
+            raise
+        finally:
+            self._reading = False
+        # Open if the stream was closed while it began again.
+        self._abandon()
+        raise StopAsyncIteration
 
-    def _fail(self, error: BaseException) -> None:
-        """The iteration ends by ``error``."""
+    def _leave(self) -> None:
+        """The caller wants no more of it."""
         self._left = True
         self._abandon()
-        if self._attendant is not None:
-            self._attendant.failed(self, error)
+        if self._attendant is not None and not self._ended:
+            self._attendant.failed(self, GeneratorExit())
 
     def _abandon(self) -> None:
         self._exchange.produced(self._characters)
@@ -250,7 +242,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
             return self._end()
         reader = self._reader
         chunks = reader.feed(block)
-        self._watchdog.alive(progressed=reader.progressed)
+        self._exchange.watchdog.alive(progressed=reader.progressed)
         if not self._progressed:
             if reader.progressed:
                 chunks = self._from_content_on(chunks)

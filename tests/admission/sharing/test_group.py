@@ -74,11 +74,19 @@ def test_the_attempts_of_a_process_that_stands_still_count_for_longer():
     for _ in range(10):
         members.now += 200
         beat = Heartbeat(member="a", in_flight=30, bulk=99, share=30, window=60)
-        reply = step(members.group, beat, members.now, TERMS, running=["b"])
+        reply = step(members.group, beat, members.now, TERMS, {"b": True})
     assert 30 <= reply.share < 40
     members.now += STOPPED
-    step(members.group, beat, members.now, TERMS, running=["b"])
+    step(members.group, beat, members.now, TERMS, {"b": True})
     assert set(members.group.members) == {"a"}
+
+
+def test_the_part_of_a_process_that_is_known_to_have_ended_is_back_at_once():
+    members = Members(60)
+    members.settle("a", "b")
+    members.now += 600
+    beat = Heartbeat(member="a", in_flight=30, bulk=99, share=30, window=60)
+    assert step(members.group, beat, members.now, TERMS, {"b": False}).share == 60
 
 
 def test_another_leads_when_the_leader_is_gone_and_begins_with_what_was_found():

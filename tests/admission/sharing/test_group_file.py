@@ -157,13 +157,14 @@ def test_the_kind_of_a_file_system_is_that_of_the_nearest_mount():
 def test_a_killed_process_is_told_from_one_that_stands_still():
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
-        named = f"{process.pid}-{group_file._started(process.pid)}"
+        named = f"{group_file._namespace()}-{process.pid}-{group_file._started(process.pid)}"
         process.send_signal(signal.SIGSTOP)
         assert group_file._is_there(named)
-        assert not group_file._is_there(f"{process.pid}-1")
+        assert not group_file._is_there(f"{group_file._namespace()}-{process.pid}-1")
+        assert group_file._is_there(f"1-{process.pid}-1") is None
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has asked how
-        assert not group_file._is_there(named)
+        assert group_file._is_there(named) is False
     finally:
         process.kill()
         process.communicate()

@@ -1,0 +1,51 @@
+"""Many processes of one account that share its window, in virtual time; truth is what the server counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.simulation.limits import fixed
+from benchmarks.simulation.processes import SETTLING, UNTIL, Situation, kills, web_cells
+from benchmarks.simulation.sharing import Sharing
+
+
+def figures(situation: Situation, seed: int = 1) -> tuple[float, float, float]:
+    """Share of the limit in use, of attempts refused, and the largest number of answers by the smallest."""
+    outcome = situation.play(Sharing, seed)
+    first, last = int(SETTLING), int(UNTIL)
+    busy = sum(outcome.busy_by_second[first:last]) / (situation.trace.at(0) * (last - first))
+    refused = outcome.refusals_between(first, UNTIL) / sum(outcome.attempts_by_second[first:])
+    served = [sum(at >= first for at, _ in ended) for ended in outcome.ended]
+    return busy, refused, max(served) / min(served)
+
+
+@pytest.mark.parametrize(
+    ("limit", "processes", "numbers", "bounds"),
+    [(60, 8, True, (0.97, 0.01, 1.25)), (60, 8, False, (0.95, 0.015, 1.4)), (200, 16, True, (0.97, 0.01, 1.25))],
+)
+def test_a_limit_is_used_to_the_full_in_equal_parts_and_hardly_ever_met(
+    limit: int, processes: int, numbers: bool, bounds: tuple[float, float, float]
+):
+    least, most, spread = bounds
+    busy, refused, unequal = figures(Situation("", processes, fixed(limit, UNTIL), numbers=numbers))
+    assert busy >= least
+    assert refused <= most
+    assert unequal <= spread
+
+
+def test_a_limit_below_the_number_of_processes_is_taken_in_turns():
+    busy, refused, unequal = figures(Situation("", 8, fixed(5, UNTIL)))
+    assert busy >= 0.95
+    assert refused <= 0.1
+    assert unequal <= 2.5
+
+
+def test_processes_that_are_killed_again_and_again_take_no_place_with_them():
+    busy, refused, _ = figures(Situation("", 8, fixed(60, UNTIL), prepare=kills))
+    assert busy >= 0.88
+    assert refused <= 0.02
+
+
+def test_people_of_an_uneven_four_wait_as_long_as_those_of_one():
+    ratio = float(web_cells(Situation("", 4, fixed(60, UNTIL), load=0.8), Sharing, seeds=1)[-1])
+    assert ratio <= 1.15
