@@ -16,6 +16,7 @@ from deepseek_async.codec.verdict import error_beside, fault_of_emptiness, fault
 from deepseek_async.errors import APIError, APIResponseValidationError
 from deepseek_async.tracebacks import without_frames
 from deepseek_async.types import ChatCompletion, ChatCompletionChunk, ChoiceDelta, ChunkChoice, CompletionUsage
+from deepseek_async.types.chat import OpenChunk
 from deepseek_async.types.json_text import read, write
 
 _DONE: Final = b"[DONE]"
@@ -52,17 +53,15 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
                         continue
                     chunk = self._otherwise(data, len(chunks))
                 chunk._wire = data  # noqa: SLF001  the decoder is the one writer of this field
-                if not chunk.choices and chunk.usage is None:
-                    self._decoder.check_unread(data)
-                    self.error = error_object(chunk.to_dict())
-                    if self.error is not None:
-                        self.halted = True
-                        break
+                if not chunk.choices and chunk.usage is None and self._is_error(chunk, data):
+                    break
                 append(chunk)
         except APIResponseValidationError as error:
             self.failure, self.halted = without_frames(error), True
         assembly = self.assembly
-        self.progressed = self._add_by_one(chunks) if self._odd else assembly.add(chunks)
+        progressed = self._add_by_one(chunks) if self._odd else assembly.add(chunks)
+        if progressed is not self.progressed:  # what stays is not written: that takes ten times a look at it
+            self.progressed = progressed
         if assembly.oddly_ended_by is not None:
             self._look_for_error(assembly.oddly_ended_by)
         if assembly.usage is not None and self.usage_asked:
@@ -73,6 +72,13 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
             # What comes after the end of the answer takes nothing away from it.
             self.failure, self.error, self.done = None, None, True
         return chunks
+
+    def _is_error(self, chunk: Any, data: bytes) -> bool:
+        """Whether ``chunk``, in which nothing is said, is an error in the place of one."""
+        self._decoder.check_unread(data)
+        self.error = error_object(chunk.to_dict())
+        self.halted = self.error is not None
+        return self.halted
 
     def _otherwise(self, data: bytes, position: int) -> Any:
         """The chunk in ``data``, which the strict decoder refuses."""
@@ -154,7 +160,7 @@ def _silent_choice() -> ChunkChoice:
 class ChunkReader(ChoicesReader[ChatCompletionChunk, ChatCompletion]):
     """A chat answer."""
 
-    _decoder: ClassVar[AnswerDecoder[ChatCompletionChunk]] = AnswerDecoder(ChatCompletionChunk)
+    _decoder: ClassVar[AnswerDecoder[ChatCompletionChunk]] = AnswerDecoder(ChatCompletionChunk, odd=OpenChunk)
     _silence: ClassVar = staticmethod(_silent_choice)
     assembly: Assembly = msgspec.field(default_factory=Assembly)
     # A field and no class attribute: that is looked for through all parents, on every read.

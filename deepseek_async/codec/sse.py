@@ -20,9 +20,13 @@ from deepseek_async.errors import APIResponseValidationError
 
 _BOM: Final = b"\xef\xbb\xbf"
 _PREFIX: Final = b"data: "
+_SKIPPED: Final = len(_PREFIX)
 _BOUNDARY: Final = b"\n\ndata: "
 _NAME: Final = b"event: "
 _NAMED: Final = b"\ndata: "
+_LF: Final = 0x0A
+_CR: Final = 0x0D
+"""As numbers: CPython first takes what it looks for in bytes for one, and bytes cost it an exception, 0.3 µs."""
 
 FIELDS: Final = (b"data:", b"event:", b"id:", b"retry:", b":")
 """How the lines of an event stream begin, which no JSON does."""
@@ -70,15 +74,16 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
 
     def feed_data(self, block: bytes) -> list[bytes]:
         """The data alone of the events completed by ``block``: all that a stream of DeepSeek's has."""
-        if self._at_boundary and block.startswith(_PREFIX) and block.endswith(b"\n\n"):
-            # A stream that is read as fast as it is written: one event, whole, and the steps below are felt.
-            data = block[len(_PREFIX) : -2]
-            if b"\n" not in data and b"\r" not in data and len(data) <= self.max_event_bytes:
+        # A stream that is read as fast as it is written: one event, whole, and the steps below are felt. Nor are there
+        # startswith and endswith: they parse their arguments anew each time.
+        if self._at_boundary and block[:_SKIPPED] == _PREFIX and block[-1] == _LF == block[-2]:
+            data = block[_SKIPPED:-2]
+            if _LF not in data and _CR not in data and len(data) <= self.max_event_bytes:
                 return [data]
         prefix = self._prefix
         if not self._partial and block.startswith(prefix) and prefix and block.endswith(b"\n\n"):
             data = block[len(prefix) : -2]
-            if b"\n" not in data and b"\r" not in data and len(data) <= self.max_event_bytes:
+            if _LF not in data and _CR not in data and len(data) <= self.max_event_bytes:
                 return [data]
         named, block = self._named(block)
         if not block:
@@ -89,13 +94,13 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
     def _named(self, block: bytes) -> tuple[list[bytes], bytes]:
         """Data of leading events that begin with their name, and what is left to be read line by line."""
         if self._partial and self._partial[0].startswith(_NAME):
-            if b"\n" not in block:
+            if _LF not in block:
                 self._hold(block)
                 return [], b""
             block = b"".join([*self._partial, block])
             self._partial.clear()
             self._partial_bytes = 0
-        if not block.startswith(_NAME) or self._partial or self._event or self._id or self._data or b"\r" in block:
+        if not block.startswith(_NAME) or self._partial or self._event or self._id or self._data or _CR in block:
             return [], block
         self._started = True  # and by no byte order mark
         payloads, block = self._cut_named_events(block)
@@ -115,7 +120,7 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
                 block = block[1:]
         if self._partial:
             # Joined only when a line ends, so a long line in small pieces costs linear time.
-            if b"\n" not in block and b"\r" not in block:
+            if _LF not in block and _CR not in block:
                 self._hold(block)
                 return [], []
             block = b"".join([*self._partial, block])
@@ -129,12 +134,12 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
     def _cut_plain_events(self, block: bytes) -> tuple[list[bytes], bytes]:
         """Data of all leading events of the plain form ``data: …\\n\\n`` at once, and the bytes after them."""
         end = block.rfind(b"\n\n")
-        if end < 0 or self._event or self._id or not block.startswith(_PREFIX) or b"\r" in block:
+        if end < 0 or self._event or self._id or not block.startswith(_PREFIX) or _CR in block:
             return [], block
         payloads = block[len(_PREFIX) : end].split(_BOUNDARY)
         # A line feed left inside a payload is a second line, a comment or another field. Looking for one in
         # the joined copy costs a fifth of counting them all in the block.
-        if b"\n" in b"".join(payloads) or end > self.max_event_bytes:
+        if _LF in b"".join(payloads) or end > self.max_event_bytes:
             return [], block
         return payloads, block[end + 2 :]
 
@@ -145,17 +150,17 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
             return [], block
         pieces: list[bytes]
         name, _, _ = block.partition(_NAMED)
-        if b"\n" not in name:
+        if _LF not in name:
             # Most have the name of their neighbour, and are cut as quickly as those without any.
             prefix = self._prefix = name + _NAMED
             pieces = block[len(prefix) : end].split(b"\n\n" + prefix)
-            if b"\n" not in b"".join(pieces):
+            if _LF not in b"".join(pieces):
                 return pieces, block[end + 2 :]
         payloads: list[bytes] = []
         pieces = block[:end].split(b"\n\n")
         for position, piece in enumerate(pieces):
             name, _, data = piece.partition(_NAMED)
-            if b"\n" in data or b"\n" in name or not (data and name.startswith(_NAME)):
+            if _LF in data or _LF in name or not (data and name.startswith(_NAME)):
                 return payloads, b"\n\n".join(pieces[position:]) + block[end:]
             payloads.append(data)
         return payloads, block[end + 2 :]

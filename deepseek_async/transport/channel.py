@@ -42,10 +42,8 @@ class Channel(asyncio.Protocol):
     __slots__ = (
         "_active_at",
         "_below",
-        "_blocks",
         "_connection",
         "_drained",
-        "_failure",
         "_forget",
         "_full",
         "_generation",
@@ -63,6 +61,10 @@ class Channel(asyncio.Protocol):
         "_size",
         "_transport",
         "_waiter",
+        "blocks",
+        "create_future",
+        "failure",
+        "reader",
         "rest",
         "used",
     )
@@ -87,21 +89,27 @@ class Channel(asyncio.Protocol):
         self._look = look_at(self._transport)
         if not self._plain:
             read_rest_of_tls(self._transport)
-        self._now = asyncio.get_running_loop().time
-        self._active_at = 0.0  # when something was read or sent
+        loop = asyncio.get_running_loop()
+        self._now = loop.time
+        self._active_at = 0.0  # when something was sent, or an answer ended
         self._parser: ResponseParser | None = None
         self._connection: Connection | None = None
-        self._blocks: list[bytes] = []
+        self.blocks: list[bytes] = []
+        """What has arrived of the body, to be taken."""
         self._size = 0
         self._paused = False
         self._large = False  # whether the request is
         self._silent = True  # whether nothing has come since the request
         self.used = False  # whether an earlier request went over this connection
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[None] | None = None  # of who waits for the head, or to go on sending
+        self.create_future = loop.create_future
+        self.reader: asyncio.Future[bytes] | None = None
+        """Gets what arrives next of the body, empty at its end; for who has found no blocks, failure or end."""
         self._full = False  # whether the transport takes no more for now
         self._drained: asyncio.Future[None] | None = None
         self.rest: UploadBody | None = None  # what is still to come of the request
-        self._failure: APIError | None = None
+        self.failure: APIError | None = None
+        """What broke the connection."""
         self._last_bytes: asyncio.TimerHandle | None = None
 
     def may_serve(self) -> bool:
@@ -162,7 +170,7 @@ class Channel(asyncio.Protocol):
                 self._transport.write(piece)
                 going_on()
                 while self._full and not self._is_answered():
-                    self._drained = asyncio.get_running_loop().create_future()
+                    self._waiter = self._drained = self.create_future()
                     await self._drained
                     self.check()
         self.rest = None
@@ -186,19 +194,14 @@ class Channel(asyncio.Protocol):
         if drained is not None and not drained.done():
             drained.set_result(None)
 
-    @property
-    def waiting(self) -> bool:
-        """Whether bytes of the body wait to be taken."""
-        return bool(self._blocks)
-
     def check(self) -> None:
         """Raise what broke the connection, if something did."""
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
 
     def take(self) -> bytes:
         """What has arrived of the body since the last call; empty if nothing. Raises what broke the connection."""
-        blocks = self._blocks
+        blocks = self.blocks
         if not blocks:
             self.check()
             return b""
@@ -212,8 +215,8 @@ class Channel(asyncio.Protocol):
 
     def arrival(self) -> asyncio.Future[None]:
         """Done when something more has arrived, or when there is no more to come."""
-        self._waiter = asyncio.get_running_loop().create_future()
-        return self._waiter
+        waiter = self._waiter = self.create_future()
+        return waiter
 
     def data_received(self, data: bytes) -> None:
         """Called by the event loop."""
@@ -223,7 +226,6 @@ class Channel(asyncio.Protocol):
             self._transport.abort()
             return
         self._silent = False
-        self._active_at = self._now()
         try:
             block = parser.feed(data)
         except HTTPViolation as violation:
@@ -231,8 +233,15 @@ class Channel(asyncio.Protocol):
             broken.reason = "protocol"
             self.fail(broken)
             return
+        reader = self.reader
+        if reader is not None and block and not parser.complete and not reader.done():
+            # In the middle of an answer, of which each part is waited for.
+            self.reader = None
+            reader.set_result(block)
+            return
+        self._active_at = self._now()
         if block:
-            self._blocks.append(block)
+            self.blocks.append(block)
             self._size += len(block)
             if self._size > _HIGH_WATER and not self._paused:
                 self._paused = True
@@ -248,7 +257,7 @@ class Channel(asyncio.Protocol):
         self._forget(self._handler)
         if self._parser is None:
             return
-        if exc is not None and self._failure is None and self._plain:
+        if exc is not None and self.failure is None and self._plain:
             for block in rest_of(self._transport):
                 self.data_received(block)
         try:
@@ -266,7 +275,7 @@ class Channel(asyncio.Protocol):
 
     def fail(self, failure: APIError) -> None:
         """Give the connection up, and let who reads from it raise ``failure``; the first one counts."""
-        self._failure = self._failure or failure
+        self.failure = self.failure or failure
         self._transport.abort()
         self._wake()
 
@@ -276,7 +285,7 @@ class Channel(asyncio.Protocol):
         The end of the body is often the very last TCP segment, after the answer's own end.
         """
         parser = self._parser
-        if parser is None or parser.complete or self._failure is not None:
+        if parser is None or parser.complete or self.failure is not None:
             self._leave()
         elif self._last_bytes is None:
             self._last_bytes = asyncio.get_running_loop().call_later(_LAST_BYTES, self.close)
@@ -285,14 +294,14 @@ class Channel(asyncio.Protocol):
         """Give the connection up, whatever is still on it."""
         # Not close(): that would first flush what the server does not read, and over TLS wait for its goodbye.
         self._transport.abort()
-        self._failure = self._failure or self._broken(f"the response of {self._origin} was closed")
+        self.failure = self.failure or self._broken(f"the response of {self._origin} was closed")
         self._wake()
         self._leave()
 
     def leave_to_parent(self) -> None:
         """In a forked child: nothing more is read here."""
-        self._blocks.clear()
-        self._failure = APIConnectionError(
+        self.blocks.clear()
+        self.failure = APIConnectionError(
             "this answer is read by the process that this one was forked from; ask again here",
             connected=True,
             retryable=False,
@@ -305,23 +314,38 @@ class Channel(asyncio.Protocol):
             self._waiter = None
             if not waiter.done():
                 waiter.set_result(None)
-        if self._drained is not None:
-            self._let_write()
-        if self._last_bytes is not None and (self._failure is not None or (self._parser and self._parser.complete)):
+        if self.reader is not None:
+            self._let_read(self.reader)
+        if self._last_bytes is not None and (self.failure is not None or (self._parser and self._parser.complete)):
             self._leave()
+
+    def _let_read(self, reader: asyncio.Future[bytes]) -> None:
+        """Let the reader go on, if there is something to go on with."""
+        if reader.done():
+            pass  # cancelled
+        elif self.blocks:
+            reader.set_result(self.take())
+        elif self.failure is not None:
+            reader.set_exception(self.failure)
+            reader.exception()  # asked for once, it is not reported as forgotten when the reader is gone
+        elif self._parser is None or self._parser.complete:
+            reader.set_result(b"")
+        else:
+            return
+        self.reader = None
 
     def _leave(self) -> None:
         connection, parser = self._connection, self._parser
         if connection is None or parser is None:
             return
         reuse = self._reuse
-        reusable = parser.complete and parser.reusable and self._failure is None and not self._paused
+        reusable = parser.complete and parser.reusable and self.failure is None and not self._paused
         # Both sides must be done.
         reusable = reusable and self._has_sent_all(parser.status) and not (reuse.doubted_until and reuse.is_doubtful())
         self._generation = reuse.generation
         self._connection = self._parser = None
         self.used = True
-        self._blocks.clear()
+        self.blocks.clear()
         self._size = 0
         if self._last_bytes is not None:
             self._last_bytes.cancel()

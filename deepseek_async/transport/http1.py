@@ -31,7 +31,9 @@ _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n\0]*)?")
 _HEXADECIMAL: Final = b"0123456789abcdefABCDEF"
 _EMPTY_LINES: Final = re.compile(rb"\A(?:\r\n)+")
 _MAX_DIGITS: Final = 15  # of a size: below what fits into 64 bits
+_NO_SIZE: Final = -3  # what no length is, less a line end
 _PARTIAL_END: Final = 3  # bytes of an empty line that may have come without its last one
+_CR, _LF = b"\r\n"
 
 
 class HTTPViolation(Exception):  # noqa: N818  it says what the server did
@@ -40,6 +42,13 @@ class HTTPViolation(Exception):  # noqa: N818  it says what the server did
 
 class BodyCutOff(HTTPViolation):
     """The connection ended before the body did."""
+
+
+@lru_cache(4096)
+def _chunk_size(digits: bytes) -> int:
+    """The size of a chunk in ``digits``; _NO_SIZE for that of the last chunk, and for what is no plain size."""
+    # int() alone would take blanks, signs, underscores and 0x as well.
+    return (0 if not digits or digits.strip(_HEXADECIMAL) else int(digits, 16)) or _NO_SIZE
 
 
 @lru_cache(256)
@@ -99,7 +108,10 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
     headers: Mapping[str, str] = {}
     reusable: bool = False
     """Whether the connection may carry another response after this one."""
+    complete: bool = False
+    """Whether the whole response has arrived."""
     _state: _State = _HEAD
+    _between: bool = False  # whether a chunk begins with the next byte, and is not compressed
     _held: bytes = b""  # of the head, a chunk's size line, or the trailers: what cannot be read yet
     _left: int = 0  # bytes that the chunk or the body still has
     _ending: bool = False  # whether a chunk's data is complete and its line end is not
@@ -109,31 +121,35 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
     # A struct's own repr would show what the server sent to whoever prints locals.
     __repr__ = object.__repr__
 
-    @property
-    def complete(self) -> bool:
-        """Whether the whole response has arrived."""
-        return self._state is _COMPLETE
-
     def feed(self, data: bytes) -> bytes:
         """The part of the body that ``data`` brings, without the framing and not compressed any more."""
-        state = self._state
-        if state is _CHUNKS and not self._held and not self._left and not self._ending:
-            body = self._whole_chunks(data)
-        elif state is _HEAD:
-            rest = self._read_head(data)
-            if not rest or self._state is _HEAD:
+        if self._between:
+            # A stream that is read as fast as it is written: one chunk, whole, and the steps below are felt.
+            # No find, startswith or endswith: they parse their arguments anew each time.
+            size, _, rest = data.partition(b"\r\n")
+            if len(size) <= _MAX_DIGITS and _chunk_size(size) == len(rest) - 2 and rest[-1] == _LF and rest[-2] == _CR:
+                return rest[:-2]
+            return self._whole_chunks(data)
+        if self._state is _HEAD:
+            data = self._read_head(data)
+            if not data or self._state is _HEAD:
                 return b""
-            return self.feed(rest)
-        else:
-            body = self._read_body(data)
+            if self._between:
+                return self._whole_chunks(data)
+        body = self._read_body(data)
         return body if self._inflate is None else self._inflated(body)
 
     def feed_end(self) -> None:
         """The server has closed its side. Raises BodyCutOff unless that is how this response ends."""
         if self._state is _UNTIL_CLOSE and self._inflate is None:
-            self._state = _COMPLETE
-        elif self._state is not _COMPLETE:
+            self._finish()
+        elif not self.complete:
             raise BodyCutOff("the connection was closed in the middle of the response")
+
+    def _finish(self) -> None:
+        self._state = _COMPLETE
+        self.complete = True
+        self._between = False
 
     def _read_head(self, data: bytes) -> bytes:
         held = self._held + data
@@ -166,7 +182,7 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
         self.headers = Fields(raw, lowered)
         self.status = status
         self._frame(lowered, old=found[1] == b"0")
-        if self._state is _COMPLETE and rest:
+        if self.complete and rest:
             self.reusable = False
             return b""
         return rest
@@ -194,31 +210,29 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
             # They have no body, whatever they say of its length (section 6.3); who says it may send one all the same.
             self.reusable = self.reusable and coding is None and not self._left
             self._left = 0
-            self._state = _COMPLETE
+            self._finish()
             return
         if coding is not None:
             self._state = _CHUNKS
-        elif length is not None:
-            self._state = _LENGTH if self._left else _COMPLETE
-        else:
+        elif length is None:
             self._state = _UNTIL_CLOSE
             self.reusable = False
+        elif self._left:
+            self._state = _LENGTH
+        else:
+            self._finish()
         encoding = framing.get(b"content-encoding", b"identity")
         if encoding in (b"gzip", b"x-gzip", b"deflate"):
             # Not asked for; seen all the same on plain answers in 2025. 47: gzip or zlib, by the first bytes.
             self._inflate = zlib.decompressobj(47)
         elif encoding != b"identity":
             raise HTTPViolation("an unknown Content-Encoding")
+        self._between = coding is not None and self._inflate is None
 
     def _whole_chunks(self, data: bytes) -> bytes:
         """The body in ``data`` if it is whole chunks, as it nearly always is; else step by step."""
         if data.endswith(b"\r\n"):
             try:
-                at = data.find(b"\r\n")
-                size = data[:at]
-                # int() alone would take blanks, signs, underscores and 0x as well.
-                if at <= _MAX_DIGITS and not size.strip(_HEXADECIMAL) and int(size, 16) == len(data) - at - 4 > 0:
-                    return data[at + 2 : -2]
                 pieces = data.split(b"\r\n")
                 sizes, bodies = pieces[:-1:2], pieces[1::2]
                 if b"".join(sizes).strip(_HEXADECIMAL) or max(map(len, sizes)) > _MAX_DIGITS:
@@ -229,7 +243,7 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
                     # A size of zero is the last chunk, also when it is written 000.
                     last = lengths.index(0) if 0 in lengths else -1
                     if last == len(lengths) - 1:
-                        self._state = _COMPLETE
+                        self._finish()
                     if last in (-1, len(lengths) - 1):
                         return b"".join(bodies)
             except ValueError:
@@ -246,8 +260,10 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
             data = self._read_chunk(data, pieces)
         if data and self._state is _TRAILERS:
             data = self._read_trailers(data)
-        if data and self._state is _COMPLETE:
+        if data and self.complete:
             self.reusable = False  # bytes that belong to no response of ours
+        at_chunk = self._state is _CHUNKS and not (self._held or self._left or self._ending)
+        self._between = at_chunk and self._inflate is None
         return b"".join(pieces)
 
     def _read_length(self, data: bytes) -> bytes:
@@ -255,7 +271,7 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
         if surplus < 0:
             self._left = -surplus
             return data
-        self._state = _COMPLETE
+        self._finish()
         if surplus:
             self.reusable = False
             return data[: self._left]
@@ -303,7 +319,7 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
             return b""
         _check_fields(held[:end])
         self._held = b""
-        self._state = _COMPLETE
+        self._finish()
         return held[end + 4 :]
 
     def _inflated(self, body: bytes) -> bytes:
@@ -320,8 +336,8 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
         if inflate.unused_data and self._state is not _UNTIL_CLOSE:
             raise HTTPViolation("bytes after the end of a compressed body")
         if self._state is _UNTIL_CLOSE and inflate.eof:
-            self._state = _COMPLETE
-        if self._state is _COMPLETE and not inflate.eof:
+            self._finish()
+        if self.complete and not inflate.eof:
             raise BodyCutOff("the compressed body ended in the middle")
         return plain
 

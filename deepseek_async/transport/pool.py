@@ -7,7 +7,7 @@ objects are left out: they are 46 of the 80 µs of CPU that a plain request cost
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from functools import partial
 from typing import Final
 
@@ -232,7 +232,7 @@ class Reply(msgspec.Struct, gc=False, eq=False):
         """See ``Response.read``."""
         block = await self.read_available()
         self._watchdog.alive()
-        if self._parser.complete and len(block) <= limit and not self._open_channel().waiting:
+        if self._parser.complete and len(block) <= limit and not self._open_channel().blocks:
             return block
         blocks, size = [block], len(block)
         while block and size <= limit:
@@ -244,15 +244,17 @@ class Reply(msgspec.Struct, gc=False, eq=False):
             raise APIResponseValidationError(f"the response is larger than {limit:,} bytes", retryable=False)
         return b"".join(blocks)
 
-    async def read_available(self) -> bytes:
+    def read_available(self) -> Awaitable[bytes]:
         """See ``Response.read_available``."""
-        channel = self._open_channel()
-        while True:
-            block = channel.take()
-            if block or self._parser.complete:
-                return block
-            self._watchdog.waiting()
-            await channel.arrival()
+        channel = self._channel
+        if channel is None:
+            raise _closed()
+        if channel.blocks or channel.failure is not None or self._parser.complete:
+            return _there(channel.take())
+        self._watchdog.waiting()
+        # The task waits for the block itself, and no coroutine stands in between.
+        reader = channel.reader = channel.create_future()
+        return reader
 
     def explain(self, error: Exception) -> APIError:
         """See ``Response.explain``."""
@@ -281,8 +283,16 @@ class Reply(msgspec.Struct, gc=False, eq=False):
 
     def _open_channel(self) -> Channel:
         if self._channel is None:
-            raise APIConnectionError("the response was closed while it was read", connected=True)
+            raise _closed()
         return self._channel
+
+
+def _closed() -> APIConnectionError:
+    return APIConnectionError("the response was closed while it was read", connected=True)
+
+
+async def _there(block: bytes) -> bytes:
+    return block
 
 
 class _MaskedHead(bytes):

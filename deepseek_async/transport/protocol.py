@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from typing import Final, Protocol
 
 import msgspec
 from yarl import URL
@@ -70,8 +70,8 @@ class Response(Protocol):
         """The whole body. Raises APIConnectionError if it breaks off, APIResponseValidationError past ``limit``."""
         ...
 
-    def read_available(self) -> Coroutine[Any, Any, bytes]:
-        """Await it for whatever has arrived, the first byte waited for; empty at the end of the body.
+    def read_available(self) -> Awaitable[bytes]:
+        """Await it, at once, for whatever has arrived, the first byte waited for; empty at the end of the body.
 
         The one method that raises the transport's own exceptions: it runs once for every read of a stream,
         where a coroutine around it is felt. ``explain`` makes them ours.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from deepseek_async.types.answer import Answer, Part
+from deepseek_async.types.answer import OpenAnswer, Part
 
 
-class Model(Answer):
+class Model(OpenAnswer):
     """A model. Only ``id``, ``object`` and ``owned_by`` are documented; the rest is sent since autumn 2026."""
 
     id: str = ""
@@ -20,7 +20,7 @@ class Model(Answer):
     max_output_tokens: int | None = None
 
 
-class ModelList(Answer):
+class ModelList(OpenAnswer):
     """The models that the key may use; iterate it for the models."""
 
     object: str = "list"
@@ -40,7 +40,7 @@ class BalanceInfo(Part):
     topped_up_balance: Decimal = Decimal(0)
 
 
-class UserBalance(Answer):
+class UserBalance(OpenAnswer):
     """The account's balance."""
 
     is_available: bool = False

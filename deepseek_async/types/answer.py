@@ -157,6 +157,10 @@ class Answer(Part):
     ``to_dict()`` gives the object as the server sent it, and an unknown top-level field is an attribute too.
     """
 
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
     _wire: bytes = msgspec.field(default=b"", name=_WIRE_NAME)
     fallback: str | None = msgspec.field(default=None, name=OURS + "fallback")
     """Who gave this answer in the place of the one that was asked: a model of ``fallback_models``, or the
@@ -169,9 +173,6 @@ class Answer(Part):
     repaired: tuple[str, ...] = msgspec.field(default=(), name=OURS + "repaired")
     """What the server sent in another form than the API describes, and how it was read, a sentence each; empty for
     nearly all answers. ``to_dict()`` has it as it came."""
-
-    def __getattr__(self, name: str) -> Any:
-        return _undeclared(self, name)
 
     def to_dict(self) -> dict[str, Any]:
         """This answer as plain JSON values, with every field that the server sent."""
@@ -214,6 +215,17 @@ class Answer(Part):
         if self._wire:
             return self._wire
         return write(self.to_dict())
+
+
+class OpenAnswer(Answer):
+    """An answer that may have fields which nobody declared.
+
+    Python reads every attribute of a class with ``__getattr__`` in its slowest way, declared or not, at ten times the
+    cost; so what is strict about its fields, and read chunk by chunk, has none.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return _undeclared(self, name)
 
 
 def _declared(part: Part) -> dict[str, Any]:

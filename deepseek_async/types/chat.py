@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.types.answer import OURS, WHOLE, Answer, LinkedPart, Part, fields_of
+from deepseek_async.types.answer import OURS, WHOLE, Answer, LinkedPart, OpenAnswer, Part, fields_of
 from deepseek_async.types.source import Source, sources_in
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage
 from deepseek_async.unicode import all_encodable, encodable
@@ -151,7 +151,7 @@ class Choice(LinkedPart):
     """The server's own word, where ``finish_reason`` is what it means: ``end_turn`` for stop."""
 
 
-class ChatCompletion(Answer):
+class ChatCompletion(OpenAnswer):
     """A whole answer of ``POST /chat/completions``."""
 
     id: str = ""
@@ -249,3 +249,7 @@ class ChatCompletionChunk(Answer, forbid_unknown_fields=True):
     system_fingerprint: str | None = None
     undeclared: Any = msgspec.field(default=None, name=OURS + "undeclared")
     """What the chunk has beside the fields that are declared; None for nearly all. ``to_dict()`` has it as it came."""
+
+
+class OpenChunk(ChatCompletionChunk, OpenAnswer):
+    """A chunk that may have fields which nobody declared."""

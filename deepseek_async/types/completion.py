@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from deepseek_async.types.answer import WHOLE, Answer, LinkedPart, Part
+from deepseek_async.types.answer import WHOLE, LinkedPart, OpenAnswer, Part
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage
 
 
@@ -31,7 +31,7 @@ class CompletionChoice(LinkedPart):
     """The server's own word, where ``finish_reason`` is what it means: ``end_turn`` for stop."""
 
 
-class Completion(Answer):
+class Completion(OpenAnswer):
     """An answer of ``POST /beta/completions`` or ``/v1/completions``; in a stream, one event of it."""
 
     id: str = ""

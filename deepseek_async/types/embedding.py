@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from deepseek_async.types.answer import Answer, LinkedPart
+from deepseek_async.types.answer import LinkedPart, OpenAnswer
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage
 
 
@@ -35,7 +35,7 @@ class Embedding(LinkedPart):
         return f"Embedding(index={self.index}, embedding=<{len(self.embedding)} numbers>)"
 
 
-class CreateEmbeddingResponse(Answer):
+class CreateEmbeddingResponse(OpenAnswer):
     """The vectors of all inputs, in their order; iterate it for the vectors."""
 
     id: str = ""

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from deepseek_async.types.answer import OURS, Answer
+from deepseek_async.types.answer import OURS, OpenAnswer
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage
 
 SEARCH: Final = "search"
@@ -47,7 +47,7 @@ def fees_together(charges: Iterable[FeeCharge]) -> tuple[FeeCharge, ...]:
     return tuple(sums.values())
 
 
-class PaidAnswer(Answer):
+class PaidAnswer(OpenAnswer):
     """An answer of a tool of its own (``client.tools``): paid by fees and by no token."""
 
     fees: tuple[FeeCharge, ...] = msgspec.field(default=(), name=OURS + "fees")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from deepseek_async.types.answer import Answer
+from deepseek_async.types.answer import OpenAnswer
 from deepseek_async.types.fee import PaidAnswer
 from deepseek_async.types.usage import CompletionUsage
 
@@ -40,7 +40,7 @@ class FileObject(PaidAnswer):
         return self._used
 
 
-class FileList(Answer):
+class FileList(OpenAnswer):
     """The files of the account; iterate it for the files."""
 
     object: str = "list"
@@ -54,7 +54,7 @@ class FileList(Answer):
         return iter(self.data)
 
 
-class FileDeleted(Answer):
+class FileDeleted(OpenAnswer):
     """What became of a file that was to be deleted."""
 
     id: str = ""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from deepseek_async.types.answer import Answer, LinkedPart
+from deepseek_async.types.answer import LinkedPart, OpenAnswer
 
 
 class Hyperparameters(LinkedPart):
@@ -18,7 +18,7 @@ class Hyperparameters(LinkedPart):
     """Rows in one step."""
 
 
-class FineTune(Answer):
+class FineTune(OpenAnswer):
     """One job."""
 
     id: str = ""
@@ -37,7 +37,7 @@ class FineTune(Answer):
     updated_at: int = 0
 
 
-class FineTuneList(Answer):
+class FineTuneList(OpenAnswer):
     """The jobs of the account; iterate it for the jobs."""
 
     object: str = "list"
@@ -56,7 +56,7 @@ class FineTuneEvent(LinkedPart):
     message: str = ""
 
 
-class FineTuneEventList(Answer):
+class FineTuneEventList(OpenAnswer):
     """The log of a job, oldest line first; iterate it for the lines."""
 
     object: str = "list"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from deepseek_async.types.answer import Answer, LinkedPart
+from deepseek_async.types.answer import LinkedPart, OpenAnswer
 from deepseek_async.types.response import ResponseUsage
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage
 
@@ -19,7 +19,7 @@ class Image(LinkedPart):
     """The prompt as the server drew it, if it changed it."""
 
 
-class ImagesResponse(Answer):
+class ImagesResponse(OpenAnswer):
     """The pictures of one prompt; iterate it for the pictures."""
 
     created: int = 0

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from deepseek_async.types.answer import WHOLE, Answer, Counters, LinkedPart
+from deepseek_async.types.answer import WHOLE, Counters, LinkedPart, OpenAnswer
 from deepseek_async.types.json_text import write
 from deepseek_async.types.source import Source, sources_in
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage, SentUsage
@@ -141,7 +141,7 @@ class MessageUsage(Counters):
         return chat
 
 
-class Message(Answer):
+class Message(OpenAnswer):
     """A whole answer.
 
     ``messages.append({"role": "assistant", "content": message.content})``, and ``messages.append(message)``, send every
@@ -215,7 +215,7 @@ class EventDelta(LinkedPart, forbid_unknown_fields=True):
     title: str | None = None
 
 
-class MessageStreamEvent(Answer, forbid_unknown_fields=True):
+class MessageStreamEvent(OpenAnswer, forbid_unknown_fields=True):
     """One event of a streamed answer, for example ``content_block_delta``.
 
     Unknown events, and unknown fields of known ones, are here as the server sent them: ``to_dict()`` has all.

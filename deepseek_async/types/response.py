@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, Self
 
-from deepseek_async.types.answer import WHOLE, Answer, Counters, LinkedPart, Part
+from deepseek_async.types.answer import WHOLE, Counters, LinkedPart, OpenAnswer, Part
 from deepseek_async.types.json_text import write
 from deepseek_async.types.source import Source, sources_in
 from deepseek_async.types.usage import BilledAttempt, CompletionTokensDetails, CompletionUsage
@@ -146,7 +146,7 @@ def finish_reason_of(status: str | None, incomplete: str | None, output: Iterabl
     return "length" if incomplete == "max_output_tokens" else incomplete or status
 
 
-class Response(Answer):
+class Response(OpenAnswer):
     """A whole answer."""
 
     id: str = ""
@@ -197,7 +197,7 @@ class Response(Answer):
         self.usage = ResponseUsage.of(total)
 
 
-class ResponseStreamEvent(Answer):
+class ResponseStreamEvent(OpenAnswer):
     """One event of a streamed answer, for example ``response.output_text.delta``."""
 
     type: str = ""

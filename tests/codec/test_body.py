@@ -15,6 +15,7 @@ from servers import CANARY, answer
 from deepseek_async.codec.body import AnswerDecoder, decode_completion
 from deepseek_async.errors import APIResponseValidationError
 from deepseek_async.types import ChatCompletionChunk, UserBalance
+from deepseek_async.types.chat import OpenChunk
 
 
 def wire(value: object) -> bytes:
@@ -199,7 +200,9 @@ def test_any_object_is_an_answer_or_refused(body: dict):
 
 
 def test_a_chunk_of_another_shape_keeps_its_fields():
-    chunk = AnswerDecoder(ChatCompletionChunk).decode(b'{"choices": [], "error": {"message": "x"}}')
+    decoder = AnswerDecoder(ChatCompletionChunk, odd=OpenChunk)
+    chunk = decoder.decode(b'{"choices": [], "error": {"message": "x"}}')
+    assert isinstance(chunk, ChatCompletionChunk)
     assert chunk.error == {"message": "x"}
 
 

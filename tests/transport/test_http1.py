@@ -217,6 +217,19 @@ def test_extensions_and_trailers_are_passed_over():
     assert (body, parser.complete, parser.reusable) == (b"hello", True, True)
 
 
+@given(st.text("\r\n015f;-", max_size=10).map(str.encode))
+def test_few_odd_bytes_in_the_place_of_a_chunk_are_read_alike_in_one_piece_and_byte_by_byte(wire: bytes):
+    outcomes = set()
+    for pieces in ([wire], [wire[at : at + 1] for at in range(len(wire))]):
+        try:
+            parser, body = parsed(CHUNKED, *pieces)
+        except HTTPViolation:
+            outcomes.add("violation")
+        else:
+            outcomes.add((body, parser.complete, parser.reusable))
+    assert len(outcomes) == 1
+
+
 @pytest.mark.parametrize("size", [b"0", b"00", b"0000000000", b"0;last"])
 def test_a_last_chunk_is_one_however_its_zero_is_written(size: bytes):
     wire = b"5\r\nhello\r\n" + size + b"\r\n\r\n"

@@ -66,8 +66,10 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         "_reader",
         "_reading",
         "_received",
+        "_response",
         "_shown",
         "_unchecked",
+        "_watchdog",
     )
 
     _reader_type: ClassVar[type[StreamReader[Any, Any]]]
@@ -90,6 +92,8 @@ class AnswerStream(Generic[ChunkT, WholeT]):
 
     def _read_from(self, exchange: Exchange, reader: StreamReader[ChunkT, WholeT]) -> None:
         self._exchange = exchange
+        self._response = exchange.response
+        self._watchdog = exchange.watchdog
         self._reader = reader
         reader.usage_asked = self._call.request.asks_usage
         self._received = 0
@@ -164,24 +168,9 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         return self
 
     async def __anext__(self) -> ChunkT:
+        """The next chunk; of the next block that holds any, when there is none left of the last one."""
         for chunk in self._pending:
             return chunk
-        return await self._further()
-
-    def __del__(self) -> None:
-        if self._exchange.open:
-            # At any moment, and in any thread: what there is to be done is left to the loop.
-            with suppress(RuntimeError):  # it is closed
-                self._call.caller.loop.call_soon_threadsafe(self._leave)
-            warnings.warn(
-                "a stream was dropped before its end; use 'async with' so that leaving it frees its connection",
-                ResourceWarning,
-                source=self,
-                stacklevel=2,
-            )
-
-    async def _further(self) -> ChunkT:
-        """The first chunk of the next block that holds any. Raises StopAsyncIteration after the last."""
         if self._reading:
             raise RuntimeError("the stream is being read by another task")
         self._reading = True
@@ -195,21 +184,20 @@ class AnswerStream(Generic[ChunkT, WholeT]):
                 if self._ended or self._left:
                     break
                 try:
-                    block = await self._exchange.response.read_available()
+                    block = await self._response.read_available()
                 except Exception as error:  # noqa: BLE001  explain raises again what is none of the transport's
                     chunks = self._broken(error)
                 else:
                     chunks = self._take(block)
                 if self._attendant is not None:
                     await self._attendant.pass_on(self, chunks, progressed=self._progressed, ended=self._ended)
+                if len(chunks) == 1:
+                    return chunks[0]
                 self._pending = iter(chunks)
                 for chunk in self._pending:
                     return chunk
         except BaseException as error:
-            self._left = True
-            self._abandon()
-            if self._attendant is not None:
-                self._attendant.failed(self, error)
+            self._fail(error)
             raise
         finally:
             self._reading = False
@@ -217,12 +205,32 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         self._abandon()
         raise StopAsyncIteration
 
+    def __del__(self) -> None:
+        if self._exchange.open:
+            # At any moment, and in any thread: what there is to be done is left to the loop.
+            with suppress(RuntimeError):  # it is closed
+                self._call.caller.loop.call_soon_threadsafe(self._leave)
+            warnings.warn(
+                "a stream was dropped before its end; use 'async with' so that leaving it frees its connection",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
+
     def _leave(self) -> None:
         """The caller wants no more of it."""
+        if self._ended:
+            self._left = True
+            self._abandon()
+        else:
+            self._fail(GeneratorExit())
+
+    def _fail(self, error: BaseException) -> None:
+        """The iteration ends by ``error``."""
         self._left = True
         self._abandon()
-        if self._attendant is not None and not self._ended:
-            self._attendant.failed(self, GeneratorExit())
+        if self._attendant is not None:
+            self._attendant.failed(self, error)
 
     def _abandon(self) -> None:
         self._exchange.produced(self._characters)
@@ -242,7 +250,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
             return self._end()
         reader = self._reader
         chunks = reader.feed(block)
-        self._exchange.watchdog.alive(progressed=reader.progressed)
+        self._watchdog.alive(progressed=reader.progressed)
         if not self._progressed:
             if reader.progressed:
                 chunks = self._from_content_on(chunks)
