@@ -18,26 +18,13 @@ import aioresponses.core
 import pytest
 import uvloop
 from clients import AT_ONCE, Connect
-from hypothesis import HealthCheck, settings
 from servers import CANARY, Script, ScriptedServer, Serve
 
 from deepseek_async import AsyncDeepSeek
 from deepseek_async.cache import disk
 from deepseek_async.observe.logs import prepare as prepare_logging
 
-pytest_plugins = ["busy", "leftovers", "virtual_time"]
-
-# How long an example takes says how busy the machine is, and nothing of the code. The examples are always the same:
-# others are looked for with --shuffle and --busy, whose seed gives them again.
-settings.register_profile(
-    "any machine",
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.too_slow],
-)
-settings.register_profile("exploring", settings.get_profile("any machine"), derandomize=False)
-settings.load_profile("any machine")
+pytest_plugins = ["busy", "leftovers", "thoroughness", "virtual_time"]
 
 if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters:
     # aioresponses builds responses without an argument that newer versions of aiohttp require.

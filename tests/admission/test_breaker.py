@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from thoroughness import often
 
 from deepseek_async.admission.outage.breaker import LONGEST_RESET, PROBE_PATIENCE, Breaker, BreakerPolicy, State
 
@@ -284,7 +285,7 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 TestBreakerMachine = BreakerMachine.TestCase
-TestBreakerMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestBreakerMachine.settings = settings(max_examples=often(150), stateful_step_count=40, deadline=None)
 
 
 @pytest.mark.parametrize("share", [0.4, 0.6])

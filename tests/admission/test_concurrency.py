@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from thoroughness import often
 
 from deepseek_async.admission.concurrency import AdaptiveWindow
 from deepseek_async.admission.window import Attempt, FixedWindow, Mode
@@ -121,7 +122,7 @@ class News(RuleBasedStateMachine):
 
 
 TestNews = News.TestCase
-TestNews.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestNews.settings = settings(max_examples=often(60), stateful_step_count=60, deadline=None)
 
 
 def window(start: int = 100, cap: int = 1000, chance: Callable[[], float] = lambda: 0.0) -> AdaptiveWindow:

@@ -11,6 +11,7 @@ import uvloop
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from thoroughness import often
 
 from deepseek_async.admission.slots import Slots
 from deepseek_async.admission.turnstile import Turnstile
@@ -132,7 +133,7 @@ class SlotsMachine(RuleBasedStateMachine):
 
 
 TestSlotsMachine = SlotsMachine.TestCase
-TestSlotsMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestSlotsMachine.settings = settings(max_examples=often(60), stateful_step_count=30, deadline=None)
 
 
 async def waiter(slots: Fixed, *, bulk: bool = False) -> asyncio.Task[Attempt]:

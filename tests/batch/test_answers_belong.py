@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import pyarrow.parquet as pq
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from thoroughness import often
 
 from deepseek_async import AsyncDeepSeek, InputChangedError
 from deepseek_async.batch import BatchReport
@@ -232,7 +233,7 @@ def check_latest(desk: Desk, output: Path, *, whole: bool) -> None:
 
 
 def test_every_exported_answer_is_its_rows_after_any_edits_and_kills():
-    @settings(max_examples=40, deadline=None, phases=PHASES)
+    @settings(max_examples=often(40), deadline=None, phases=PHASES)
     @given(st.randoms(use_true_random=False), st.booleans(), st.booleans())
     def edit_and_run(chance: random.Random, named: bool, table: bool) -> None:
         with TemporaryDirectory() as folder:
@@ -258,7 +259,7 @@ def test_every_exported_answer_is_its_rows_after_any_edits_and_kills():
 
 
 def test_outputs_of_parts_stay_right_when_they_are_merged():
-    @settings(max_examples=20, deadline=None, phases=PHASES)
+    @settings(max_examples=often(20), deadline=None, phases=PHASES)
     @given(st.randoms(use_true_random=False), st.booleans(), st.booleans())
     def edit_and_merge(chance: random.Random, named: bool, table: bool) -> None:
         with TemporaryDirectory() as folder:

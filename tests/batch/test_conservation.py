@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 from bulk import Bulk, Start, numbered
+from thoroughness import often
 
 from deepseek_async.batch import ExitCode
 from deepseek_async.batch.dispatcher import Dispatcher
 from deepseek_async.batch.job import Job
 from deepseek_async.errors import RowsLostError
 
-SCHEDULES = 10_000
+SCHEDULES = often(10_000)
 BLOCKS = 20
 MOST_TURNS = 20_000
 EAGER = (False, True) if sys.version_info >= (3, 12) else (False,)

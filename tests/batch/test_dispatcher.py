@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from servers import until
+from thoroughness import often
 
 from deepseek_async.batch.dispatcher import Dispatcher
 from deepseek_async.errors import RowsLostError
@@ -205,7 +206,7 @@ async def test_a_slow_head_holds_back_its_followers_and_a_bounded_number_of_them
 
 
 @given(st.randoms(), st.integers(0, 60), st.integers(1, 8))
-@settings(max_examples=50)
+@settings(max_examples=often(50))
 def test_ordered_results_are_in_order_whatever_ends_first(chance: random.Random, size: int, concurrency: int):
     async def run() -> list[int]:
         desk = Desk()

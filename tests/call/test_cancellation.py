@@ -8,10 +8,11 @@ import random
 import pytest
 from clients import Connect, said_by
 from servers import ANSWER, RESET, SILENCE, Serve, begun, http_chunk, response, said, streamed, until
+from thoroughness import often
 
 from deepseek_async import DeepSeekError
 
-ROUNDS = 300
+ROUNDS = often(300)
 
 
 async def test_calls_cancelled_anywhere_leave_nothing(serve: Serve, connect: Connect):

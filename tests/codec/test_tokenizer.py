@@ -14,6 +14,7 @@ from aioresponses import aioresponses
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from servers import CANARY, answer
+from thoroughness import often
 
 from deepseek_async import AsyncDeepSeek, ConfigurationError
 from deepseek_async.codec.tokenizer import Tokenizer
@@ -136,7 +137,7 @@ def bodies(draw: st.DrawFn) -> dict[str, Any]:
     return body
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=often(300), deadline=None, suppress_health_check=list(HealthCheck))
 @given(body=bodies())
 def test_prompt_tokens_are_the_official_ones(body: dict[str, Any]):
     assert ours().prompt_tokens(body) == official(body)

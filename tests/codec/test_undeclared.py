@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from thoroughness import often
 from unknown_json import BLOCKS, FIELDS
 
 from deepseek_async.codec.chunks import ChunkReader
@@ -33,7 +34,7 @@ def assembled(*chunks: dict[str, Any]) -> ChatCompletion:
 END = chunk({"content": ""}, {"finish_reason": "stop"})
 
 
-@settings(max_examples=300)
+@settings(max_examples=often(300))
 @given(FIELDS, FIELDS, FIELDS, FIELDS, FIELDS)
 def test_unknown_fields_of_a_chunk_reach_the_answer_where_they_stood(
     top: dict[str, Any], choice: dict[str, Any], delta: dict[str, Any], call: dict[str, Any], function: dict[str, Any]
@@ -58,7 +59,7 @@ def test_unknown_fields_of_a_chunk_reach_the_answer_where_they_stood(
     assert {name: sent_back["tool_calls"][0][name] for name in call} == call
 
 
-@settings(max_examples=100)
+@settings(max_examples=often(100))
 @given(BLOCKS, BLOCKS)
 def test_blocks_among_the_text_keep_their_places(first: dict[str, Any], second: dict[str, Any]):
     answer = assembled(

@@ -13,6 +13,7 @@ from clients import Connect
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from servers import ANSWER, CANARY, Serve
+from thoroughness import often
 
 from deepseek_async import AsyncDeepSeek, BreakerPolicy, ConfigurationError, DeepSeekError, RetryPolicy
 from deepseek_async.configuration import SettingsFile, commented_file
@@ -394,7 +395,7 @@ def _uncommented(text: str) -> list[str]:
     return lines
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=often(300))
 @given(st.text(alphabet="ab:{}[]-&*!|>\n\t '\"#%@,?0é", max_size=60))
 def test_any_text_is_settings_or_a_clear_error(text: str):
     said = "config.yaml"

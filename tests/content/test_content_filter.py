@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from thoroughness import often
 
 from deepseek_async import ConfigurationError, ContentBlockedError
 from deepseek_async.content import Block, ContentFilter, Flag, HoldBack, Replace, Verdict
@@ -186,7 +187,7 @@ PIECES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=often(150), deadline=None)
 @given(st.lists(PIECES, max_size=12).map("".join), st.lists(st.integers(0, 10_000), max_size=60))
 @example("x" * 300 + KEY + "y" * 600, [310, 320])
 @example("a" * 200 + PRIVATE + " after", list(range(0, 1000, 7)))

@@ -38,6 +38,7 @@ from servers import (
     streamed,
     until,
 )
+from thoroughness import often
 
 from deepseek_async import (
     APIError,
@@ -284,7 +285,7 @@ def test_s8_a_stream_written_in_any_way_and_cut_anywhere_says_the_same():
         runner.run(server.__aenter__())
         client = AsyncDeepSeek(api_key="sk-any", base_url=server.url, retry=1)
 
-        @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=often(120), deadline=None, suppress_health_check=list(HealthCheck))
         @given(written_events(), st.lists(st.integers(0, 3_000), max_size=8))
         def says_the_same(written: tuple[list[str], bytes], places: list[int]) -> None:
             said_texts, wire = written

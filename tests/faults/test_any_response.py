@@ -37,6 +37,7 @@ from servers import (
     response,
     said,
 )
+from thoroughness import often
 
 from deepseek_async import (
     AsyncDeepSeek,
@@ -164,7 +165,7 @@ def step(examples: int | None) -> int:
 
 @pytest.mark.timeout(3600)
 def test_any_bytes_end_in_an_answer_or_an_error_of_ours(world: World, examples: int | None):
-    @settings(max_examples=examples or 200, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples or often(200), deadline=None, suppress_health_check=list(HealthCheck))
     @given(WIRES, LASTS, st.lists(st.integers(0, 3_000), max_size=3), st.booleans())
     def ends_well(wire: bytes, last: Script, places: list[int], stream: bool) -> None:
         edges = sorted({0, len(wire), *(place % (len(wire) + 1) for place in places)})

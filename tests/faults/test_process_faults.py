@@ -17,6 +17,7 @@ import pytest
 from clients import MESSAGES, Connect, ask
 from limited_server import LimitedServer
 from servers import ANSWER, OPENING, RESET, SILENCE, Serve, begun, http_chunk, response, said, streamed, until
+from thoroughness import often
 
 from deepseek_async import AsyncDeepSeek, BreakerPolicy, DeepSeekError, Timeouts
 
@@ -158,7 +159,7 @@ async def test_r3_running_out_of_descriptors_shrinks_the_load_and_fails_no_row()
         assert server.most <= 49, "one of the 48 and the one that listed them"
 
 
-MANY_CANCELLATIONS = 600
+MANY_CANCELLATIONS = often(600)
 """Calls that are cancelled; ``--rounds 10000`` is the full form."""
 
 

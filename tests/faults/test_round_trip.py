@@ -20,11 +20,12 @@ from clients import AT_ONCE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from servers import CANARY
+from thoroughness import often
 from unknown_json import BLOCKS, FIELDS, NAMES
 
 from deepseek_async import AsyncDeepSeek, Cache
 
-EXAMPLES = 60
+EXAMPLES = often(60)
 """Of each test, without ``--rounds``."""
 
 users = count()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from generated_requests import official_verdict, our_verdict, requests
 from hypothesis import HealthCheck, example, given, settings
+from thoroughness import often
 
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.lint import IgnoredParameterWarning, Linter, LintMode, RequestLintWarning
@@ -211,7 +212,7 @@ def test_a_blank_system_message_after_a_prefix_is_overlooked_as_the_api_does(bla
     assert list(findings(body)) == []
 
 
-SILENT = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+SILENT = settings(max_examples=often(300), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @SILENT

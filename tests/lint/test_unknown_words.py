@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_linter import ASKED, CALLING, OFF, RESULT, TOOL, WRONG, request
+from thoroughness import often
 
 import deepseek_async.lint
 from deepseek_async.errors import InvalidRequestError
@@ -74,7 +75,7 @@ def test_an_unknown_parameter_is_told_of_and_stays():
         checked(request(brand_new={"a": 1}), "error")
 
 
-@settings(max_examples=200)
+@settings(max_examples=often(200))
 @given(st.data())
 def test_an_unknown_word_anywhere_is_never_refused(data: st.DataObject):
     word = data.draw(st.text("xyz_", min_size=1, max_size=8).map("zz".__add__))

@@ -19,6 +19,7 @@ import pytest
 from clients import AT_ONCE, Connect
 from servers import Script, Serve, response, until
 from simulating import Simulate
+from thoroughness import often
 
 from deepseek_async import (
     APIConnectionError,
@@ -80,7 +81,7 @@ def lost_at(chance: random.Random, size: int) -> Fault | Timeouts:
     return Fault(kind, after_bytes=chance.randrange(size), seconds=seconds)
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", range(often(100)))
 async def test_a_document_whose_answer_is_lost_at_any_moment_is_billed_once(
     simulate: Simulate, connect: Connect, seed: int
 ):

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator_caller import CLOCK, WEATHER, Caller, chat_body
+from thoroughness import often
 
 from deepseek_async.simulator.model.catalogue import FLASH, PRO
 from deepseek_async.simulator.model.generation import Answer, Call
@@ -215,7 +216,7 @@ BODIES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=often(400), deadline=None)
 @given(body=BODIES, replay_required=st.booleans())
 def test_combined_fields_get_the_official_verdict(body: dict[str, Any], replay_required: bool):
     ours = our_verdict(body, replay_required=replay_required)
@@ -223,7 +224,7 @@ def test_combined_fields_get_the_official_verdict(body: dict[str, Any], replay_r
     assert ours == official_verdict(body, replay_required=replay_required)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=often(150), deadline=None)
 @given(turns=TURNS)
 def test_any_order_of_turns_gets_the_official_verdict(turns: list[dict[str, Any]]):
     body = chat_body(messages=turns, tools=[tool()], thinking=...)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thoroughness import often
 
 from deepseek_async.simulator.model.draw import draw
 from deepseek_async.simulator.model.schema_values import value_for
@@ -92,7 +93,7 @@ def schemas() -> st.SearchStrategy[Any]:
 QUESTIONS = st.sampled_from(["", "Order 12 of them for Oslo, at 3.5 each, in green", "red", "Set it to -40 in Zürich"])
 
 
-@settings(max_examples=300)
+@settings(max_examples=often(300))
 @given(schemas(), QUESTIONS)
 def test_a_made_up_value_fits_its_schema_whatever_was_asked(schema: Any, question: str):
     made_for(schema, question)

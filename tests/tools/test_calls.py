@@ -16,6 +16,7 @@ from clients import Connect
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from servers import CLOSE, USAGE, Script, Serve, response
+from thoroughness import often
 from tool_scripts import ASKED, DONE, calling, double, run
 
 from deepseek_async import (
@@ -179,7 +180,7 @@ def turn_of(calls: list[tuple[int, str]]) -> ChatCompletion:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=often(150), deadline=None)
 @given(turns=TURNS, fails=st.booleans())
 def test_a_run_ends_in_an_answer_or_in_an_error_of_ours_and_each_call_that_ran_has_one_result(
     turns: list[list[tuple[int, str]]], fails: bool
