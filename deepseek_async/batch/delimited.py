@@ -121,6 +121,7 @@ class _RecordLines:
         self._longest = longest
         self._left = longest
         self._quotes = 0
+        self._half = False
         self.number = 0
         """Lines read."""
 
@@ -129,7 +130,7 @@ class _RecordLines:
 
     def __next__(self) -> str:
         """The next line. Raises _TooLongError if the record is longer than it may be."""
-        line = self._file.readline(self._left + 2)
+        line = self._read(self._left + 2)
         if not line:
             raise StopIteration
         self.number += 1
@@ -148,11 +149,19 @@ class _RecordLines:
         """Read to the record's end, which no line is that ends between quotes: it would be taken for a row."""
         while not (piece.endswith(("\n", "\r")) and self._quotes % 2 == 0):
             ended = piece.endswith(("\n", "\r"))
-            piece = self._file.readline(_PIECE)
+            piece = self._read(_PIECE)
             if not piece:
                 return
             self.number += ended
             self._quotes += piece.count('"')
+
+    def _read(self, most: int) -> str:
+        piece = self._file.readline(most)
+        if self._half and piece == "\n":
+            # A piece of so many characters ended between the two of this line's end.
+            piece = self._file.readline(most)
+        self._half = piece.endswith("\r")
+        return piece
 
 
 def _lift_field_limit(longest: int) -> None:
