@@ -117,10 +117,12 @@ class Account:
         self._send(exchange, STREAM_HEAD if exchange.streamed else HEAD)
         if exchange.streamed:
             self._send(exchange, FIRST, FIRST_WORD)
-        self._loop.call_later(self._chance.uniform(SHORTEST, LONGEST), self._finish, exchange)
+        due = self._loop.time() + self._chance.uniform(SHORTEST, LONGEST)
+        self._loop.call_at(due, self._finish, exchange, due)
 
-    def _finish(self, exchange: Exchange) -> None:
+    def _finish(self, exchange: Exchange, due: float) -> None:
         if exchange.running:
+            self.ledger.late.append(self._loop.time() - due)
             self._leave(exchange, "served")
             self.ledger.answered(self._loop.time(), exchange.prompt)
             self._send(exchange, REST if exchange.streamed else ANSWER)

@@ -45,6 +45,7 @@ async def kills(account: Account, fleet: Fleet, plan: dict[str, Any], seconds: f
         "kills": len(killed),
         "busy": ledger.busy(began, end - QUIET - END),
         "refused": ledger.refused(began, end - QUIET - END),
+        "late_p99_s": percentile(ledger.late, 99),
         "worst_second": ledger.worst_second(began, end),
         "full_s": full,
         "full_p50_s": percentile(full, 50),
@@ -72,6 +73,7 @@ async def stopped(account: Account, fleet: Fleet, seconds: float) -> dict[str, A
         "stopped_busy": ledger.busy(stop, back),
         "back_busy": ledger.busy(back, end),
         "refusals": ledger.refusals(stop, end),
+        "late_p99_s": percentile(ledger.late, 99),
         "worst_second": ledger.worst_second(stop, end),
         "refused": ledger.refused(stop, end),
         "full_worst_s": min(ledger.full_after(back, FULL), over - back),
@@ -93,6 +95,7 @@ async def falls(account: Account, fleet: Fleet, seconds: float) -> dict[str, Any
     return {
         "refusals": ledger.refusals(fall, rise),
         "refused": ledger.refused(fall, rise),
+        "late_p99_s": percentile(ledger.late, 99),
         "worst_second": ledger.worst_second(fall, end),
         # What ran before the fall has ended by then.
         "low_busy": ledger.busy(fall + LOW / 2, rise),

@@ -44,6 +44,8 @@ class Ledger:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.calls: dict[str, Call] = {}
+        self.late: list[float] = []
+        """Seconds by which the account itself ended each answer after its time, because others had the core."""
 
     def asked(self, at: float, prompt: str) -> None:
         """An attempt has arrived."""

@@ -21,7 +21,7 @@ HERE = Path(__file__).parents[1]
 sys.path[0] = str(HERE)
 
 import machine  # noqa: E402
-from processes.fleet import redis  # noqa: E402
+from processes.fleet import MemberError, redis  # noqa: E402
 from processes.scenarios import FIGURES, Scenario, scenarios  # noqa: E402
 from processes.table import ALONE, page  # noqa: E402
 from processes.trial import trial  # noqa: E402
@@ -29,16 +29,20 @@ from processes.trial import trial  # noqa: E402
 STORED = HERE / "results" / "processes.json"
 
 
-def measure(scenario: Scenario, options: argparse.Namespace, shared: str | None) -> list[dict[str, Any]]:
+def measure(scenario: Scenario, options: argparse.Namespace, shared: str) -> list[dict[str, Any]]:
     """All runs of one scenario."""
     seconds = options.seconds or scenario.seconds
     runs = []
     for number in range(options.runs):
         load = os.getloadavg()[0]
-        figures = {**asyncio.run(trial(scenario, seconds, shared, seed=number)), "load": load}
-        shown = (f"{about.words} {about.text(figures[name])}" for name, about in FIGURES.items() if name in figures)
-        print(f"{scenario.name}, run {number + 1} (load average {load:.1f}): {', '.join(shown)}", file=sys.stderr)
-        runs.append({"of_seconds": seconds, **figures})
+        try:
+            figures = {**asyncio.run(trial(scenario, seconds, shared, seed=number)), "load": load}
+        except* (MemberError, TimeoutError) as errors:
+            print(f"{scenario.name}, run {number + 1}: no figures: {errors.exceptions[0]}", file=sys.stderr)
+        else:
+            shown = (f"{about.words} {about.text(figures[name])}" for name, about in FIGURES.items() if name in figures)
+            print(f"{scenario.name}, run {number + 1} (load average {load:.1f}): {', '.join(shown)}", file=sys.stderr)
+            runs.append({"of_seconds": seconds, **figures})
     return runs
 
 
@@ -68,16 +72,17 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--shared",
         metavar="MODE",
+        default="machine",
         help="what the processes find in DEEPSEEK_ASYNC_SHARED: machine, off, a redis:// URL, or redis for a "
-        "redis-server of our own; default: nothing",
+        "redis-server of our own; default: machine",
     )
-    parser.add_argument("--label", help=f"the column of the table; default: {ALONE}, or shared with --shared")
+    parser.add_argument("--label", help=f"the column of the table; default: shared, or {ALONE} with --shared off")
     parser.add_argument("--json", type=Path, help="add the figures to this file")
     parser.add_argument("--results", action="store_true", help="add them to results/processes.json, and write the page")
     options = parser.parse_args()
     if options.seconds is not None and options.seconds < 15:
         parser.error(f"--seconds is {options.seconds:g}; the first 10 are not measured: at least 15")
-    options.label = options.label or (ALONE if options.shared in (None, "off") else "shared")
+    options.label = options.label or (ALONE if options.shared == "off" else "shared")
     return options
 
 
@@ -95,10 +100,10 @@ def main() -> None:
             about = {
                 "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
                 "machine": machine.description(),
-                "sharing": f"DEEPSEEK_ASYNC_SHARED={options.shared}" if options.shared else "no sharing asked for",
+                "sharing": f"DEEPSEEK_ASYNC_SHARED={options.shared}",
                 "others": (others - others_before) / (everything - all_before),
             }
-            merge(results, options.label, about, {scenario.name: runs})
+            merge(results, options.label, about, {scenario.name: runs} if runs else {})
             # After each scenario: a long run that is broken off keeps what it has.
             for path in paths:
                 path.write_text(json.dumps(results, indent=1) + "\n")

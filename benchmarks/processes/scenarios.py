@@ -40,13 +40,14 @@ FIGURES = {
     "shortest_s": Figure("shortest shard", "{:.1f} s"),
     "longest_s": Figure("longest shard", "{:.1f} s"),
     "full_p50_s": Figure("95 % busy again, p50", "{:.2f} s"),
-    "full_worst_s": Figure("worst", "{:.1f} s"),
+    "full_worst_s": Figure("95 % busy again, worst", "{:.1f} s"),
     "lost_slots": Figure("slots lost for 2 s", "{:.0f}"),
     "lost_at_end": Figure("slots lost at the end", "{:.0f}"),
     "end_busy": Figure("busy at the end", "{:.1%}", high=True),
     "stopped_busy": Figure("busy while stopped", "{:.1%}", high=True),
     "back_busy": Figure("busy in the 16 s after", "{:.1%}", high=True),
     "refusals": Figure("429s", "{:.0f}"),
+    "late_p99_s": Figure("server late, p99", "{:.3f} s"),
     "low_busy": Figure("busy while low", "{:.1%}", high=True),
 }
 
@@ -106,12 +107,7 @@ def scenarios() -> Iterator[Scenario]:
     for load, kernel in ((0.8, False), (1.0, False), (0.8, True)):
         yield Scenario(
             f"web-{load}" + ("-kernel" if kernel else ""),
-            f"4 web workers, limit 60, load {load}, "
-            + (
-                "users as the kernel shares them out now"
-                if kernel
-                else "users as the kernel shares them out on idle cores"
-            ),
+            f"4 web workers, limit 60, load {load}, " + ("one socket" if kernel else "one has 45 % of the users"),
             "web",
             4,
             60,

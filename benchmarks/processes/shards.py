@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from processes.account import LONGEST, SHORTEST, Account
-from processes.fleet import Fleet
+from processes.fleet import Fleet, MemberError
+from processes.ledger import percentile
 from processes.scenarios import Scenario
 
 LEARNING = 15.0
@@ -51,6 +52,7 @@ async def shards(scenario: Scenario, account: Account, fleet: Fleet, seconds: fl
         "refused": ledger.refused(began, end),
         "worst_second": ledger.worst_second(began, end),
         "attempts": ledger.attempts(began, end),
+        "late_p99_s": percentile(ledger.late, 99),
         "most_attempts": max(call.attempts for call in calls),
     }
 
@@ -84,5 +86,5 @@ async def _shard(folder: Path, number: int, shards: int, fleet: Fleet) -> float:
             process.kill()
             await process.wait()
     if process.returncode:
-        raise RuntimeError(f"shard {shard} ended with {process.returncode}: {said.decode()[-300:]}")
+        raise MemberError(f"shard {shard} ended with {process.returncode}: {said.decode()[-300:]}")
     return time.monotonic()

@@ -106,8 +106,15 @@ def _all(measured: Measured) -> Iterator[str]:
                 for figure, about in FIGURES.items()
                 if (values := measured.values(label, scenario.name, figure))
             ]
+            words += _each_process(measured.runs(label, scenario.name)[-1:])
             if words:
                 yield _line([scenario.name, label, "; ".join(words)])
+
+
+def _each_process(runs: list[dict[str, Any]]) -> list[str]:
+    """p50 and p99 of each process, in the last run."""
+    pairs = [f"{p50:.1f}/{p99:.1f}" for run in runs for p50, p99 in run.get("by_process", {}).values()]
+    return [f"p50/p99 of each process {', '.join(pairs)} s"] if pairs else []
 
 
 def _line(cells: list[str]) -> str:

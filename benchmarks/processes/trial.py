@@ -21,7 +21,7 @@ LATEST = 60.0
 """Seconds after the end in which the last users may be answered."""
 
 
-async def trial(scenario: Scenario, seconds: float, shared: str | None, seed: int) -> dict[str, Any]:
+async def trial(scenario: Scenario, seconds: float, shared: str, seed: int) -> dict[str, Any]:
     """The figures of one run."""
     if scenario.kind == "web":
         return await _compared(scenario, seconds, shared, seed)
@@ -60,6 +60,7 @@ def counted(ledger: Ledger, start: float, end: float) -> dict[str, Any]:
         "worst_second": ledger.worst_second(start, end),
         "attempts": ledger.attempts(start, end),
         "most_attempts": ledger.most_attempts(),
+        "late_p99_s": percentile(ledger.late, 99),
     }
 
 
@@ -102,13 +103,13 @@ async def _users(ledger: Ledger, processes: Fleet, start: float, end: float) -> 
     }
 
 
-async def _compared(scenario: Scenario, seconds: float, shared: str | None, seed: int) -> dict[str, Any]:
+async def _compared(scenario: Scenario, seconds: float, shared: str, seed: int) -> dict[str, Any]:
     """The same users at one worker that has them all, and at several."""
     one, several = [await _web(scenario, count, seconds, shared, seed) for count in (1, scenario.processes)]
     return {**several, "p99_ratio": several["p99_s"] / one["p99_s"], "one_p99_s": one["p99_s"], "one": one}
 
 
-async def _web(scenario: Scenario, count: int, seconds: float, shared: str | None, seed: int) -> dict[str, Any]:
+async def _web(scenario: Scenario, count: int, seconds: float, shared: str, seed: int) -> dict[str, Any]:
     async with contextlib.AsyncExitStack() as stack:
         account = await stack.enter_async_context(Account(scenario.limit, numbers=scenario.numbers, seed=seed))
         processes = await stack.enter_async_context(fleet(account.url, shared))
