@@ -34,6 +34,8 @@ def test_the_defaults_are_the_apis_own():
         ({"api_key": "sk-with space"}, "api_key"),
         ({"api_key": "sk-line\nbreak"}, "api_key"),
         ({"api_key": "sk-ünicode"}, "api_key"),
+        ({"shared": "everybody"}, "shared"),
+        ({"shared": 5}, "shared"),
         ({"base_url": "api.deepseek.com"}, "base_url"),
         ({"base_url": "ftp://api.deepseek.com"}, "base_url"),
         ({"base_url": "https://"}, "base_url"),

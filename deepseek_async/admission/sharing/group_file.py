@@ -48,6 +48,7 @@ _PATIENCE: Final = 60.0
 """Seconds after which it is tried again, without another word."""
 
 _TRIES: Final = 5
+_FLAGS: Final = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 _T = TypeVar("_T")
 
@@ -112,7 +113,10 @@ class FileGroup:
     def _opened(self, path: Path) -> int:
         """The file, locked. Raises BlockingIOError while another has it, OSError, and ValueError for another's file."""
         while True:
-            descriptor = open_private(path, os.O_RDWR)
+            try:
+                descriptor = os.open(path, _FLAGS)
+            except FileNotFoundError:
+                descriptor = open_private(path, os.O_RDWR)
             try:
                 _lock(descriptor)
                 is_there = os.fstat(descriptor).st_nlink > 0
