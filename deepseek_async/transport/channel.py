@@ -339,9 +339,15 @@ class Channel(asyncio.Protocol):
         if connection is None or parser is None:
             return
         reuse = self._reuse
-        reusable = parser.complete and parser.reusable and self.failure is None and not self._paused
         # Both sides must be done.
-        reusable = reusable and self._has_sent_all(parser.status) and not (reuse.doubted_until and reuse.is_doubtful())
+        reusable = (
+            parser.reusable
+            and parser.complete
+            and self.failure is None
+            and not self._paused
+            and self._has_sent_all(parser.status)
+            and not (reuse.doubted_until and reuse.is_doubtful())
+        )
         self._generation = reuse.generation
         self._connection = self._parser = None
         self.used = True

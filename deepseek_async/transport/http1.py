@@ -189,23 +189,23 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
 
     def _frame(self, lowered: bytes, *, old: bool) -> None:
         """How the body is delimited (RFC 9112, section 6.3), and what becomes of the connection."""
-        framing: dict[bytes, bytes] = {}
-        for name, value in _FRAMING.findall(lowered):
-            known = framing.get(name)
-            framing[name] = value.strip(b" \t") if known is None else b"%b,%b" % (known, value.strip(b" \t"))
+        found = _FRAMING.findall(lowered)
+        framing: dict[bytes, bytes] = dict(found)
+        if len(framing) < len(found):
+            framing = _joined(found)
         options = framing.get(b"connection", b"")
         coding = framing.get(b"transfer-encoding")
         length = framing.get(b"content-length")
-        self.reusable = b"close" not in options
+        self.reusable = options.find(b"close") < 0
         if old and (coding is not None or b"keep-alive" not in _members(options)):
             # HTTP/1.0 knows no Transfer-Encoding: some box in between reads another body (RFC 9112, section 6.1).
             self.reusable = False
         if coding is not None and length is not None:
             raise HTTPViolation("both Transfer-Encoding and Content-Length")
-        if coding is not None and coding != b"chunked":
+        if coding is not None and coding.strip(b" \t") != b"chunked":
             raise HTTPViolation("an unknown Transfer-Encoding")
         if length is not None:
-            self._left = _length(length)
+            self._left = _length(length.strip(b" \t"))
         if self.status in (204, 304):
             # They have no body, whatever they say of its length (section 6.3); who says it may send one all the same.
             self.reusable = self.reusable and coding is None and not self._left
@@ -221,7 +221,7 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
             self._state = _LENGTH
         else:
             self._finish()
-        encoding = framing.get(b"content-encoding", b"identity")
+        encoding = framing.get(b"content-encoding", b"identity").strip(b" \t")
         if encoding in (b"gzip", b"x-gzip", b"deflate"):
             # Not asked for; seen all the same on plain answers in 2025. 47: gzip or zlib, by the first bytes.
             self._inflate = zlib.decompressobj(47)
@@ -345,6 +345,14 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
 def _has_bare_line_feed(data: bytes) -> bool:
     """Whether a line ends in a way that another reader may see and we do not."""
     return data.count(b"\n") != data.count(b"\r\n")
+
+
+def _joined(found: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Fields of which some were sent in several lines, which count as one list (RFC 9110, section 5.3)."""
+    joined: dict[bytes, bytes] = {}
+    for name, value in found:
+        joined[name] = b"%b,%b" % (joined[name], value) if name in joined else value
+    return joined
 
 
 def _members(value: bytes) -> set[bytes]:

@@ -221,25 +221,31 @@ class Reply(msgspec.Struct, gc=False, eq=False):
 
     async def arrived(self) -> None:
         """Wait for the response's head, after what is left of the request has gone out."""
-        if self._open_channel().rest is not None:
-            await self._open_channel().stream(partial(self._watchdog.sent, self.expire))
-        while not self._parser.status:
-            channel = self._open_channel()
+        channel, parser = self._open_channel(), self._parser
+        if channel.rest is not None:
+            await channel.stream(partial(self._watchdog.sent, self.expire))
+        while not parser.status:
+            if self._channel is None:
+                raise _closed()
             channel.check()
             await channel.arrival()
 
     async def read(self, limit: int) -> bytes:
         """See ``Response.read``."""
-        block = await self.read_available()
-        self._watchdog.alive()
-        if self._parser.complete and len(block) <= limit and not self._open_channel().blocks:
-            return block
-        blocks, size = [block], len(block)
-        while block and size <= limit:
-            block = await self.read_available()
-            self._watchdog.alive()
+        blocks: list[bytes] = []
+        size = 0
+        while size <= limit:
+            if self._parser.complete:
+                # Nothing to wait for, as with nearly all answers: they come in one piece, behind their head.
+                block, more = self._open_channel().take(), False
+            else:
+                block = await self.read_available()
+                self._watchdog.alive()
+                more = bool(block)
             blocks.append(block)
             size += len(block)
+            if not more:
+                break
         if size > limit:
             raise APIResponseValidationError(f"the response is larger than {limit:,} bytes", retryable=False)
         return b"".join(blocks)
