@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from deepseek_async.cache import Cache
     from deepseek_async.content import ContentFilter
 
-_SECRETS: Final = ("api_key", "proxy", "default_headers")
+_SECRETS: Final = ("api_key", "proxy", "default_headers", "shared")
 """Arguments that no traceback with locals must show."""
 
 
@@ -78,8 +78,12 @@ class AsyncDeepSeek:
       them. The answer's ``fallback`` says who gave it.
     - ``shared``: which processes share what they find out about the account's limits, else ``DEEPSEEK_ASYNC_SHARED``,
       else "machine": those of this user on this machine, through a small file in the cache folder; "ray": those of
-      the Ray cluster that this process belongs to, through an actor; "off" for none.
-      With ``max_concurrency`` a process keeps to its number and shares nothing.
+      the Ray cluster that this process belongs to, through an actor; ``redis://:PASSWORD@HOST:6379/0`` (``rediss://``
+      for TLS, ``unix://``): all processes of the account that reach this Redis, with the extra ``redis``; "off" for
+      none. With ``max_concurrency`` a process keeps to its number and shares nothing, except through Redis. What a
+      URL lacks is a ConfigurationError; what only a connection shows (no such host, a wrong password, an unknown
+      authority) is one warning in the log that says what to do. No call waits for Redis or fails because of it:
+      without it the process goes on alone, with what it had.
     - ``account``: a name for the account behind the key, for users of several keys of one account, who then share
       what was learned about its limits; by default each key is an account.
     - ``proxy``: URL of an HTTP proxy, else ``HTTPS_PROXY`` or ``ALL_PROXY``, except for what ``NO_PROXY`` names and for
@@ -139,6 +143,7 @@ class AsyncDeepSeek:
     ) -> None:
         # A traceback with locals, should a setting be wrong, must not show them.
         api_key, proxy, default_headers = hidden(api_key), hidden(proxy), hidden(default_headers)
+        shared = hidden(shared)
         key = key_from(api_key)
         self._settings = settings_from(
             api_key=key,

@@ -13,12 +13,14 @@ from deepseek_async.admission import Gate
 from deepseek_async.admission.memory import CeilingMemory
 from deepseek_async.admission.sharing.group_file import FileGroup
 from deepseek_async.admission.sharing.group_ray import RayGroup
+from deepseek_async.admission.sharing.group_redis import RedisGroup
 from deepseek_async.admission.sharing.meeting import OFF, RAY, Meeting
 from deepseek_async.admission.windows import NOMINAL, Windows
 from deepseek_async.call.caller import Caller, Protections
 from deepseek_async.credential import ApiKey
 from deepseek_async.errors import APIConnectionError
 from deepseek_async.forks import leave, leave_loop
+from deepseek_async.redis_address import is_redis
 from deepseek_async.settings import Settings
 from deepseek_async.transport.hosts import is_deepseeks, is_loopback
 from deepseek_async.transport.pool import Pool
@@ -81,7 +83,7 @@ class Connected:
         if self._joins:
             self.gate.users -= 1
             if not self.gate.users:
-                _retire(self.gate)
+                await _retire(self.gate)
         await self.session.aclose()
 
     def forget(self) -> None:
@@ -124,6 +126,9 @@ def _gate_of(settings: Settings, origin: str, account: str, most: int, *, own: b
 
 def _meeting(settings: Settings, origin: str, account: str) -> Meeting | None:
     """Where other processes of the account are to be found; none where nothing may be kept."""
+    if is_redis(settings.shared):
+        # Asked for by name, so also with a number of one's own, and for servers on this machine.
+        return RedisGroup(settings.shared, f"{origin}\0{account}")
     if settings.shared == RAY:
         return RayGroup(f"{origin}\0{account}") if settings.max_concurrency == "auto" else None
     if settings.cache_folder is None or settings.shared == OFF:
@@ -135,7 +140,7 @@ def _account_of(api_key: ApiKey | None) -> str:
     return "" if api_key is None else api_key.fingerprint()
 
 
-def _retire(gate: Gate) -> None:
+async def _retire(gate: Gate) -> None:
     """The last client of ``gate`` is closed."""
     there = _gates.get(gate.loop, {})
     for key in [key for key, each in there.items() if each is gate]:
@@ -144,7 +149,7 @@ def _retire(gate: Gate) -> None:
         APIConnectionError("the client was closed while the call was waiting", retryable=False, reason="closed"),
     )
     if isinstance(gate.windows, Windows):
-        gate.windows.close(gate.scopes)
+        await gate.windows.aclose(gate.scopes)
 
 
 def _descriptors_left() -> int:

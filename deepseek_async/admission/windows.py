@@ -84,7 +84,7 @@ class Windows:
         if self._meeting is not None and isinstance(scope.window, SharedWindow):
             scope.membership = Membership(self._meeting, scope.model, scope.window, scope.slots)
 
-    def close(self, scopes: Sequence[Scope]) -> None:
+    async def aclose(self, scopes: Sequence[Scope]) -> None:
         """Keep the ceilings that were found for the next run, and leave the others to themselves."""
         now = self._loop.time()
         found = {scope.model: scope.window.statistics(now).ceiling for scope in scopes}
@@ -92,3 +92,5 @@ class Windows:
             self._memory.store({model: ceiling for model, ceiling in found.items() if ceiling}, time.time())
         for scope in scopes:
             scope.leave_group()
+        if self._meeting is not None:
+            await self._meeting.aclose()

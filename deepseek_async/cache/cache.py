@@ -17,9 +17,11 @@ from deepseek_async.cache.disk import DiskTier
 from deepseek_async.cache.entry import Entry
 from deepseek_async.cache.key import is_deterministic
 from deepseek_async.cache.memory import MemoryTier
-from deepseek_async.cache.remote import RedisTier, check_address
+from deepseek_async.cache.remote import RedisTier
+from deepseek_async.credential import hidden
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.forks import AtFork, leave, register
+from deepseek_async.redis_address import checked_redis
 from deepseek_async.types.operation import Operation
 
 MIB: Final = 1024 * 1024
@@ -72,8 +74,7 @@ class Cache(AtFork):
         ):
             if not value >= least:  # NaN, which compares to nothing, is refused too
                 raise ConfigurationError(f"cache.{name} must be at least {least:,}, not {value!r}")
-        if redis is not None:
-            check_address(redis)
+        redis = None if redis is None else checked_redis("cache.redis", hidden(redis))
         self.ttl = ttl
         self.stale_if_error = stale_if_error
         self.only_deterministic = only_deterministic

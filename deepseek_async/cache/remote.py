@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
-from importlib.util import find_spec
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from deepseek_async.cache.bypass import SLOW, Bypass
 from deepseek_async.cache.entry import Entry, unpacked
-from deepseek_async.errors import ConfigurationError
-from deepseek_async.redaction import redact
+from deepseek_async.redis_address import reason_of_redis
 
 _LOG: Final = logging.getLogger("deepseek_async")
 
@@ -20,14 +17,6 @@ _PREFIX: Final = b"deepseek-async:1:"
 _CONNECTIONS: Final = 32
 _PENDING: Final = 256
 """Answers on their way to Redis; what comes while so many are is not stored."""
-
-
-def check_address(url: str) -> None:
-    """Raises ConfigurationError for an address that is not Redis's, or if the redis package is not there."""
-    if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
-        raise ConfigurationError("cache.redis must be a URL such as redis://127.0.0.1:6379/0")
-    if find_spec("redis") is None:
-        raise ConfigurationError('a cache in Redis needs the redis package: pip install "deepseek-async[redis]"')
 
 
 class RedisTier:
@@ -87,8 +76,7 @@ class RedisTier:
                 answer = await request
         except Exception as error:  # noqa: BLE001  redis-py lets errors of sockets and of its own parser through
             if self._bypass.begin(self._loop.time()):
-                reason = redact(str(error)) or type(error).__name__
-                _LOG.warning("the cache in Redis is left alone for a while: %s", reason)
+                _LOG.warning("the cache in Redis is left alone for a while: %s", reason_of_redis(error))
             return None
         self._bypass.end()
         return answer

@@ -105,8 +105,9 @@ SCHEMA: Final[dict[str, Entry]] = {
         variable="DEEPSEEK_ASYNC_MAX_CONCURRENCY",
     ),
     "shared": Key(
-        *(SHARED, "Which processes share the limits that are found: machine, ray, or off.", "machine", "machine"),
+        *(SHARED, "Which processes share the limits: machine, ray, the URL of a Redis, or off.", "machine", "machine"),
         variable="DEEPSEEK_ASYNC_SHARED",
+        secret=True,
     ),
     "requests_per_minute": Key(NUMBER, "A limit of your own; the API has none."),
     "tokens_per_minute": Key(NUMBER, "A limit of your own; the API has none."),

@@ -29,18 +29,22 @@ class Terms(msgspec.Struct, frozen=True):
     """After so long without a heartbeat a member has no share."""
     gone: int
     """After so long nothing of it counts any more."""
+    quiet: int = 0
+    """After so long without a heartbeat of anybody, the group is perhaps not what it was; 0 where that cannot be."""
 
 
 class Member(msgspec.Struct):
     """What is known of one."""
 
     seen: int
+    number: int = 0
     process: str = ""
     in_flight: int = 0
     people: int = 0
     bulk: int = 0
     most: int = 0
     share: int = 0
+    held: int = 0
     owed: int = 0
     sent: int = 0
     taken: int = 0
@@ -54,7 +58,10 @@ class Group(msgspec.Struct):
     version: int = VERSION
     born: int = 0
     gathers: bool = False
-    """Whether it was begun by a member of an earlier one, which was lost; the others may not all be back yet."""
+    """Whether it has forgotten something, since ``born``: the others may not all be back yet, or have more than is
+    known here."""
+    lost: bool = False
+    """Whether it was begun by a member of an earlier one, which was lost, and with it how large the window is."""
     window: int = 0
     ceiling: int = 0
     leader: str = ""
@@ -78,24 +85,28 @@ def step(
     for name in silent.keys() - running - {beat.member}:
         leave(group, name)
     _forget(group, now, terms, running)
-    if not group.members:
-        group.born, group.gathers, group.window = now, beat.share > 0, 0
-    is_new = beat.member not in group.members
-    member = _told(group, beat, now)
-    passed, member.seen = min(_LONGEST, now - member.seen), now
-    _hear_of_window(group, beat, now, terms, is_new=is_new)
+    _look_back(group, beat, now, terms)
+    known = group.members.get(beat.member)
+    is_late = known is not None and beat.number < known.number
+    if known is None or not is_late:
+        member = _told(group, beat, now)
+        passed, member.seen = max(0, min(_LONGEST, now - member.seen)), now
+        _hear_of_window(group, beat, now, terms, is_new=known is None)
+        if known is None:
+            _add_claim(group, beat, now, terms, running)
+    else:
+        member, passed = known, 0
 
-    live = [name for name, one in group.members.items() if now - one.seen < terms.lease]
+    live = [name for name, one in group.members.items() if now - one.seen < terms.lease or one is member]
     demands = [_demand(name, group.members[name]) for name in live]
     parts = divide(group.window, demands)
-    mine = live.index(beat.member)
-    member.owed = still_owed(demands[mine], parts[mine], passed)
-    others = sum(
-        _counted(one, now, terms, running=name in running) for name, one in group.members.items() if one is not member
-    )
-    # The place of an attempt that was refused is left empty until the leader has had its say.
-    window = group.window - max(0, group.refused - group.heard)
-    member.share = _granted(group, beat, max(0, min(parts[mine].places, window - others)), now, terms)
+    if not is_late:
+        mine = live.index(beat.member)
+        member.owed = still_owed(demands[mine], parts[mine], passed)
+        others = _counted_of_others(group, beat.member, now, terms, running)
+        # The place of an attempt that was refused is left empty until the leader has had its say.
+        window = group.window - max(0, group.refused - group.heard)
+        member.share = _granted(group, beat, max(0, min(parts[mine].places, window - others)), now, terms)
     in_flight = sum(_still_in_flight(one, now, terms, running=name in running) for name, one in group.members.items())
     return Reply(
         share=member.share,
@@ -104,6 +115,7 @@ def step(
         leads=group.leader == beat.member,
         members=len(live),
         moving=any(_moves(group.members[name], part) for name, part in zip(live, parts, strict=True)),
+        gathers=_gathers(group, now, terms),
         apart_until=group.apart_until,
         now=now,
         in_flight=in_flight,
@@ -129,6 +141,21 @@ def _forget(group: Group, now: int, terms: Terms, running: Collection[str]) -> N
             del group.members[name]
 
 
+def _look_back(group: Group, beat: Heartbeat, now: int, terms: Terms) -> None:
+    """Find out whether the group was lost, or is an older one: a replica that did not know all has taken over."""
+    if not group.members:
+        group.born, group.window = now, 0
+        group.gathers = group.lost = beat.share > 0 or terms.quiet > 0
+        if terms.quiet and not beat.share:
+            # It may be the first, or have come before the others to a group that was lost.
+            group.born -= max(0, terms.lease - terms.quiet)
+        return
+    newest = max(member.seen for member in group.members.values())
+    if beat.heard_at > newest or (terms.quiet and now - newest >= terms.quiet):
+        group.lost = group.lost and now - group.born < terms.lease
+        group.born, group.gathers = now, True
+
+
 def _told(group: Group, beat: Heartbeat, now: int) -> Member:
     member = group.members.get(beat.member)
     if member is None:
@@ -140,7 +167,7 @@ def _told(group: Group, beat: Heartbeat, now: int) -> Member:
         group.told += max(0, beat.told - member.told)
         if beat.told > member.told:
             group.limit, group.current = beat.limit, beat.current
-    member.process, member.in_flight = beat.process, beat.in_flight
+    member.number, member.process, member.in_flight, member.held = beat.number, beat.process, beat.in_flight, beat.held
     member.people, member.bulk, member.most = beat.people, beat.bulk, beat.most
     member.sent, member.taken, member.refused, member.told = beat.sent, beat.taken, beat.refused, beat.told
     return member
@@ -159,18 +186,33 @@ def _hear_of_window(group: Group, beat: Heartbeat, now: int, terms: Terms, *, is
             return
         group.leader = beat.member
         if knows_more:
-            group.gathers = True
+            group.gathers = group.lost = True
         elif group.window and not beat.share:
             return  # it comes new, and begins with what was found
-    group.window, group.ceiling, group.apart_until = max(1, beat.window), beat.ceiling, beat.apart_until
+    least = group.window if group.lost and now - group.born < terms.lease else 1
+    group.window, group.ceiling, group.apart_until = max(least, beat.window), beat.ceiling, beat.apart_until
     group.heard = group.refused if beat.heard < 0 else beat.heard
+
+
+def _add_claim(group: Group, beat: Heartbeat, now: int, terms: Terms, running: Collection[str]) -> None:
+    """Members that were alone for long know of their own part only: the window is what all of them have."""
+    if not group.lost or not beat.share or now - group.born >= terms.lease:
+        return
+    others = _counted_of_others(group, beat.member, now, terms, running)
+    group.window = max(group.window, others + max(beat.share, beat.in_flight))
+    if group.ceiling:
+        group.ceiling = max(group.ceiling, group.window)
 
 
 def _granted(group: Group, beat: Heartbeat, free: int, now: int, terms: Terms) -> int:
     """What may be used of the places that are free, of those that it should get."""
-    if group.gathers and now - group.born < terms.lease:
+    if _gathers(group, now, terms):
         return min(free, max(beat.share, beat.in_flight, 1))
     return free
+
+
+def _gathers(group: Group, now: int, terms: Terms) -> bool:
+    return group.gathers and now - group.born < terms.lease
 
 
 def _moves(member: Member, part: Part) -> bool:
@@ -183,10 +225,16 @@ def _demand(name: str, member: Member) -> Demand:
     return Demand(name, member.people, member.bulk, member.most, member.share, member.owed)
 
 
+def _counted_of_others(group: Group, name: str, now: int, terms: Terms, running: Collection[str]) -> int:
+    return sum(
+        _counted(one, now, terms, running=other in running) for other, one in group.members.items() if other != name
+    )
+
+
 def _counted(member: Member, now: int, terms: Terms, *, running: bool) -> int:
     """Places that nobody else may use."""
     if now - member.seen < terms.lease:
-        return max(member.share, member.in_flight)
+        return max(member.share, member.held, member.in_flight)
     return _still_in_flight(member, now, terms, running=running)
 
 

@@ -10,6 +10,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
 
     member: str
     """Its name, which no other has ever had."""
+    number: int = 0
+    """The how many-th of its heartbeats this is: one that was held up on its way tells nothing any more."""
     process: str = ""
     """What names its process on its machine; empty if it says nothing."""
     in_flight: int = 0
@@ -32,6 +34,10 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     """The concurrency that it named."""
     share: int = 0
     """What it was given last; 0 for one that comes new."""
+    held: int = 0
+    """What it may come to have in flight before it hears the answer."""
+    heard_at: int = 0
+    """The group's clock in the last reply that it has heard; 0 for none."""
     window: int = 0
     """The account's window: as the leader has found it, or as the others have last heard of it."""
     ceiling: int = 0
@@ -55,6 +61,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     members: int
     moving: bool
     """Whether shares are on their way from one member to another, so that the next heartbeat should come soon."""
+    gathers: bool
+    """Whether others may have more than the group knows of, so that for now nobody gets more than it has."""
     apart_until: int
     now: int
     """The group's clock."""

@@ -7,7 +7,9 @@ from typing import Any, Final, Protocol
 
 from deepseek_async.admission.sharing.group import Terms
 from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply
+from deepseek_async.credential import hidden
 from deepseek_async.errors import ConfigurationError
+from deepseek_async.redis_address import checked_redis, is_redis
 
 MACHINE: Final = "machine"
 RAY: Final = "ray"
@@ -40,12 +42,22 @@ class Meeting(Protocol):
 
 def shared_from(argument: Any, variable: str | None) -> str:
     """``shared``, else ``DEEPSEEK_ASYNC_SHARED``, else "machine". Raises ConfigurationError."""
+    argument, variable = hidden(argument), hidden(variable)
     name, value = ("shared", argument) if argument is not None else ("DEEPSEEK_ASYNC_SHARED", variable or MACHINE)
     if value is False:
         return OFF
-    if value not in {MACHINE, RAY, OFF}:
+    if is_redis(value):
+        return checked_redis(name, value)
+    if not isinstance(value, str) or value not in {MACHINE, RAY, OFF}:
+        # Whatever has the form of a URL may hold a password.
+        shown = "a text with a colon" if isinstance(value, str) and ":" in value else ascii(_bare(value))
         raise ConfigurationError(
             f'{name} must be "machine" (limits are shared by the processes of this machine), "ray" (by those of a Ray '
-            f'cluster) or "off", not {value!r}'
+            f'cluster), redis://HOST:6379/0 (by all that reach this Redis; rediss:// and unix:// too) or "off", not '
+            f"{shown}"
         )
-    return str(value)
+    return str(_bare(value))
+
+
+def _bare(value: Any) -> Any:
+    return str.__str__(value) if isinstance(value, str) else value

@@ -17,6 +17,9 @@ _IDLE: Final = 0.5
 _SOON: Final = 0.05
 """Seconds between two heartbeats while shares move, or somebody waits for one."""
 
+_FIRST: Final = 1.0
+"""Seconds for which one that comes new waits for a group."""
+
 
 class Membership:
     """From the first attempt of a model until its client is closed. Bound to the running event loop."""
@@ -32,6 +35,7 @@ class Membership:
         self._due = 0.0
         self._asked_at = -_SOON
         self._asking = False
+        self._number = 0
         self._answered_at = self._loop.time()
         self._closed = False
         window.on_need = self._hasten
@@ -61,7 +65,15 @@ class Membership:
         slots, window = self._slots, self._window
         people = slots.running_interactive + slots.waiting_interactive
         bulk = window.in_flight - slots.running_interactive + slots.waiting_bulk
-        beat = window.report(self._member, self._meeting.process, people=people, bulk=max(0, bulk))
+        self._number += 1
+        beat = window.report(
+            self._member,
+            self._meeting.process,
+            people=people,
+            bulk=max(0, bulk),
+            number=self._number,
+            later=self._meeting.answers_later,
+        )
         self._meeting.exchange(self._model, beat, self._answer)
 
     def _answer(self, reply: Reply | None) -> None:
@@ -72,7 +84,7 @@ class Membership:
         window = self._window
         lease = self._meeting.terms.lease / 1000
         if reply is None:
-            if now - self._answered_at >= lease:
+            if now - self._answered_at >= (lease if window.has_heard else min(lease, _FIRST)):
                 window.go_alone(now)
             self._schedule(now + (_SOON if window.is_grouped else _IDLE))
         else:

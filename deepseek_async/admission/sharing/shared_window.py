@@ -32,12 +32,14 @@ class SharedWindow(AdaptiveWindow):
 
     __slots__ = (
         "_account",
+        "_alone_as",
         "_apart",
         "_apart_until",
         "_cap_of_account",
         "_grouped",
         "_is_heard",
         "_is_needing",
+        "_published",
         "_reply",
         "_returning",
         "_share",
@@ -63,6 +65,8 @@ class SharedWindow(AdaptiveWindow):
         self._apart_until = 0
         self._returning = False  # whether it grows back after an outage
         self._is_needing = self._is_heard = False
+        self._published = 0
+        self._alone_as: int | None = None  # how large it would be if there were no group to wait for
 
     # The window.
 
@@ -141,11 +145,20 @@ class SharedWindow(AdaptiveWindow):
         """Whether others give it its size."""
         return self._grouped
 
-    def report(self, member: str, process: str, *, people: int, bulk: int) -> Heartbeat:
-        """What to tell the group."""
+    @property
+    def has_heard(self) -> bool:
+        """Whether a group has ever answered."""
+        return self._reply is not None
+
+    def report(
+        self, member: str, process: str, *, people: int, bulk: int, number: int = 0, later: bool = False
+    ) -> Heartbeat:
+        """What to tell the group. ``later`` says that the answer will need a while."""
         window, ceiling = self._found()
+        self._published = max(1, window)
         return Heartbeat(
             member=member,
+            number=number,
             process=process,
             in_flight=self.in_flight,
             people=people,
@@ -158,6 +171,9 @@ class SharedWindow(AdaptiveWindow):
             limit=self._named.limit or 0,
             current=self._named.current or 0,
             share=0 if self._reply is None else min(self._share, self.size),
+            # In a group of one its share binds nobody.
+            held=0 if self._grouped and not later else min(self._share, self.size) if self._grouped else self.size,
+            heard_at=0 if self._reply is None else self._reply.now,
             window=window,
             ceiling=ceiling,
             heard=-1 if self._account is None or self._reply is None else self._reply.refused,
@@ -167,8 +183,9 @@ class SharedWindow(AdaptiveWindow):
     def follow(self, reply: Reply, now: float, *, sure_until: float) -> None:
         """Keep to what the group says. From ``sure_until`` on the share may belong to another."""
         self._is_needing, self._is_heard = False, True
+        self._alone_as = None
         self._reply, self._sure_until = reply, sure_until
-        if reply.members == 1:
+        if reply.members == 1 and not (reply.gathers and self._grouped):
             # The share is what newcomers cannot have yet, and binds nobody.
             if self._grouped:
                 self._leave_group(reply.window, reply.ceiling or None, now)
@@ -186,15 +203,19 @@ class SharedWindow(AdaptiveWindow):
     def go_alone(self, now: float) -> None:
         """No group can be reached any more, or what it has found explains nothing."""
         self._is_heard = False
-        if self._grouped:
+        if self._alone_as is not None:
+            self._grouped = self._returning = False
+            self.adopt(self._alone_as, now, ceiling=None)
+        elif self._grouped:
             share = max(1, self._share)
             self._leave_group(share, share, now)
-        self._account = None
+        self._account = self._alone_as = None
         self._share, self._sure_until = _UNBOUND, math.inf
         self._is_needing = False
 
     def expect_group(self) -> None:
         """A group will answer soon: send one attempt, and no more, until it has."""
+        self._alone_as = self.size
         self._grouped = True
         self._share = 1
         self._resize_to(1)
@@ -217,7 +238,8 @@ class SharedWindow(AdaptiveWindow):
             self._account = None
             return
         account = self._account
-        if account is None:
+        # A group that was lost has found out since that its members have more, or less, than this one knew of.
+        if account is None or reply.window != self._published:
             # More may run than the window holds: what one sent alone before it knew of the others.
             start = max(reply.window, reply.in_flight)
             window = AdaptiveWindow(cap=self._cap_of_account, chance=self._chance, now=now, start=start)

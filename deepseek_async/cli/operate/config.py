@@ -47,15 +47,23 @@ def show(
 
 def _shown(origin: Origin) -> str:
     from deepseek_async.credential import ApiKey  # noqa: PLC0415
+    from deepseek_async.redis_address import is_redis, place_of  # noqa: PLC0415
 
     value: Any = origin.value
     if value is None:
         return "-"
     if origin.name == "api_key":
         return str(ApiKey(value))
+    if origin.name == "shared":
+        return place_of(value) if is_redis(value) else _known_word(value)
     if origin.secret:
         return "(set)"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _known_word(value: Any) -> str:
+    """What ``shared`` says; a URL with a slip in it may hold a password."""
+    return "(set)" if isinstance(value, str) and ":" in value else str(value).lower()
 
 
 def init(
