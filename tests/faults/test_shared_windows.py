@@ -38,8 +38,8 @@ async def test_two_that_have_much_to_do_share_the_limit_and_are_hardly_refused(f
     settings = SimulatorSettings(latency=0.1, concurrency_limit=LIMIT, tokens_per_second=100)
     async with (
         Simulator(settings) as simulator,
-        AsyncDeepSeek(api_key="k", base_url=simulator.base_url) as first,
-        AsyncDeepSeek(api_key="k", base_url=simulator.base_url, breaker=False) as second,
+        AsyncDeepSeek(api_key="sk-test", base_url=simulator.base_url) as first,
+        AsyncDeepSeek(api_key="sk-test", base_url=simulator.base_url, breaker=False) as second,
     ):
         done = await asyncio.gather(ask(first, 120), ask(second, 120))
         assert done == [120, 120]
@@ -54,8 +54,8 @@ async def test_two_that_have_much_to_do_share_the_limit_and_are_hardly_refused(f
 
 async def test_one_that_is_closed_leaves_its_part_to_the_other():
     settings = SimulatorSettings(latency=0.01, concurrency_limit=LIMIT)
-    async with Simulator(settings) as simulator, AsyncDeepSeek(api_key="k", base_url=simulator.base_url) as first:
-        async with AsyncDeepSeek(api_key="k", base_url=simulator.base_url, breaker=False) as second:
+    async with Simulator(settings) as simulator, AsyncDeepSeek(api_key="sk-test", base_url=simulator.base_url) as first:
+        async with AsyncDeepSeek(api_key="sk-test", base_url=simulator.base_url, breaker=False) as second:
             await asyncio.gather(ask(first, 50), ask(second, 50))
         await ask(first, 200)
         assert window(first).window.members == 1
@@ -66,7 +66,7 @@ async def test_one_that_is_closed_leaves_its_part_to_the_other():
 async def test_one_that_wants_to_be_alone_is_alone(folder: Path, options: dict):
     async with (
         Simulator(SimulatorSettings(latency=0.0)) as simulator,
-        AsyncDeepSeek(api_key="k", base_url=simulator.base_url, **options) as client,
+        AsyncDeepSeek(api_key="sk-test", base_url=simulator.base_url, **options) as client,
     ):
         await ask(client, 3)
         assert window(client).shared is None
@@ -77,7 +77,7 @@ async def test_no_call_fails_where_nothing_can_be_written(monkeypatch, caplog: p
     monkeypatch.setenv("DEEPSEEK_ASYNC_CACHE_DIR", "/proc/self/fdinfo/cache")
     async with (
         Simulator(SimulatorSettings(latency=0.0)) as simulator,
-        AsyncDeepSeek(api_key="k", base_url=simulator.base_url) as client,
+        AsyncDeepSeek(api_key="sk-test", base_url=simulator.base_url) as client,
     ):
         assert await ask(client, 30) == 30
         assert window(client).shared is None

@@ -583,7 +583,7 @@ async def serve(reader, writer):
 async def main(small, large, how):
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with AsyncDeepSeek(api_key="k", base_url=f"http://127.0.0.1:{port}") as client:
+    async with AsyncDeepSeek(api_key="sk-test", base_url=f"http://127.0.0.1:{port}") as client:
         async def send(path):
             with open(path, "rb") as opened:
                 file = opened if how == "open file" else path

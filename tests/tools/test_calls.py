@@ -328,7 +328,7 @@ async def test_no_more_functions_block_at_once_than_the_client_has_threads_for(s
             running -= 1
 
     server = await serve(calling(*[("counts", "{}")] * 6), DONE)
-    async with AsyncDeepSeek(api_key="k", base_url=server.url, tool_threads=2) as client:
+    async with AsyncDeepSeek(api_key="sk-test", base_url=server.url, tool_threads=2) as client:
         await run(client, counts)
     assert most == 2
 
@@ -336,7 +336,7 @@ async def test_no_more_functions_block_at_once_than_the_client_has_threads_for(s
 @pytest.mark.parametrize("size", [0, -1, 1.5, True, "4"])
 def test_a_number_of_threads_that_is_none_is_refused(size: Any):
     with pytest.raises(ConfigurationError, match="tool_threads"):
-        AsyncDeepSeek(api_key="k", tool_threads=size)
+        AsyncDeepSeek(api_key="sk-test", tool_threads=size)
 
 
 async def test_functions_in_threads_see_the_caller_s_context():

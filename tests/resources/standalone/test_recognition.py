@@ -291,7 +291,7 @@ async def one(head, reader, writer):
 async def main(small, large):
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with AsyncDeepSeek(api_key="k", base_url=f"http://127.0.0.1:{port}") as client:
+    async with AsyncDeepSeek(api_key="sk-test", base_url=f"http://127.0.0.1:{port}") as client:
         await client.tools.ocr(small, purpose="text_recognition")
         before = peak()
         await client.tools.ocr(large, purpose="text_recognition")

@@ -438,7 +438,7 @@ async def listen(client, text):
 async def main():
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with AsyncDeepSeek(api_key="k", base_url=f"http://127.0.0.1:{port}") as client:
+    async with AsyncDeepSeek(api_key="sk-test", base_url=f"http://127.0.0.1:{port}") as client:
         await listen(client, "x")
         before = peak()
         assert await listen(client, "x" * 9_000) > 28_000_000
