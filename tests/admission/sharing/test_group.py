@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from thoroughness import often
 
 from deepseek_async.admission.sharing.group import STOPPED, Group, Terms, leave, step
 from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply
@@ -238,4 +239,4 @@ class Schedule(RuleBasedStateMachine):
 
 
 TestSchedule = Schedule.TestCase
-TestSchedule.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestSchedule.settings = settings(max_examples=often(60), stateful_step_count=30, deadline=None)
