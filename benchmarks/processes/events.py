@@ -24,7 +24,7 @@ LOW = 20.0
 
 async def kills(account: Account, fleet: Fleet, plan: dict[str, Any], seconds: float, seed: int) -> dict[str, Any]:
     """One process after another is killed, and another begun in its place; 50 in 60 seconds."""
-    ledger, chance = account.ledger, random.Random(seed)
+    ledger, chance = account.ledger, random.Random(f"kills {seed}")
     await asyncio.sleep(SETTLING)
     began, killed = time.monotonic(), list[float]()
     for number in range(round(seconds / BETWEEN_KILLS)):

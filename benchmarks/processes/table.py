@@ -9,6 +9,8 @@ from typing import Any
 from processes.scenarios import COLD, FIGURES, Scenario, scenarios
 
 ALONE = "alone"
+LATE = 0.05
+"""Seconds by which the server may be late, half of a round trip: beyond them the machine is what was measured."""
 
 
 class Measured:
@@ -93,6 +95,8 @@ def _cell(measured: Measured, label: str, scenario: Scenario) -> str:
         value = measured.median(label, scenario.name, figure)
         text = "-" if value is None else FIGURES[figure].text(value)
         words.append(f"**{text}**" if measured.kept(label, scenario, figure) is False else text)
+    if (late := measured.median(label, scenario.name, "late_p99_s")) is not None and late > LATE:
+        words.append("*the server was late*")
     return ", ".join(words) if measured.runs(label, scenario.name) else "not measured"
 
 

@@ -117,8 +117,9 @@ async def _web(scenario: Scenario, count: int, seconds: float, shared: str, seed
         plans = [{**plan(scenario, number), "socket": one.fileno()} for number, one in enumerate(sockets)]
         await processes.ready(plans, tuple({one.fileno() for one in sockets}))
         processes.begin()
-        chance = random.Random(seed)
-        application = Application(sockets, random.Random(seed))
+        # Streams of their own: numbers that the account draws too would give each worker answers of one length.
+        chance = random.Random(f"arrivals {seed}")
+        application = Application(sockets, random.Random(f"workers {seed}"))
         rate = scenario.load * scenario.limit / ((SHORTEST + LONGEST) / 2)
         began = time.monotonic()
         async with asyncio.timeout(seconds + LATEST), asyncio.TaskGroup() as group:

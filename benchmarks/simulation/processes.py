@@ -90,7 +90,7 @@ class Situation:
 
     def play(self, contestant: Factory, seed: int) -> Outcome:
         """One run."""
-        chance = random.Random(seed)
+        chance = random.Random(f"processes {seed}")
         processes = contestant(self.members, chance.random)
         conditions = Conditions(
             round_trip=ROUND_TRIP,
