@@ -42,7 +42,7 @@ def cache_folder(environment: Mapping[str, str] | None = None) -> Path:
     """
     variables = os.environ if environment is None else environment
     if chosen := variables.get("DEEPSEEK_ASYNC_CACHE_DIR"):
-        return Path(chosen).expanduser()
+        return Path(chosen).expanduser().absolute()  # a process may move to another folder
     if sys.platform == "darwin":
         return Path("~/Library/Caches").expanduser() / _NAME
     if sys.platform == "win32":

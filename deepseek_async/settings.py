@@ -351,7 +351,7 @@ def _folder_to_remember_in(base_url: str, environment: Mapping[str, str] | None)
         return None
     try:
         return cache_folder(environment)
-    except RuntimeError:  # a user without a home folder
+    except (RuntimeError, OSError):  # a user without a home folder, a process whose working folder is gone
         return None
 
 

@@ -87,10 +87,14 @@ class Windows:
     async def aclose(self, scopes: Sequence[Scope]) -> None:
         """Keep the ceilings that were found for the next run, and leave the others to themselves."""
         now = self._loop.time()
-        found = {scope.model: scope.window.statistics(now).ceiling for scope in scopes}
+        found = {scope.model: _ceiling_of(scope.window, now) for scope in scopes}
         if self._memory is not None:
             self._memory.store({model: ceiling for model, ceiling in found.items() if ceiling}, time.time())
         for scope in scopes:
             scope.leave_group()
         if self._meeting is not None:
             await self._meeting.aclose()
+
+
+def _ceiling_of(window: Window, now: float) -> int | None:
+    return window.ceiling_of_account(now) if isinstance(window, SharedWindow) else window.statistics(now).ceiling

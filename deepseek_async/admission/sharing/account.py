@@ -46,6 +46,7 @@ class AccountWindow:
         sent, taken = reply.sent - before.sent, reply.taken - before.taken
         refused, told = reply.refused - before.refused, reply.told - before.told
         window = self.window
+        self._believe_taken()
         for _ in range(sent):
             self._unanswered.append(window.sent(now))
         # Refusals among admissions, as they come: in a row they would mean that nothing is taken any more.
@@ -55,6 +56,12 @@ class AccountWindow:
         self._take(taken - taken * refused // (refused + 1), now)
         self._fill(reply.in_flight, now)
         window.may_send(now)  # lets it grow by time
+
+    def _believe_taken(self) -> None:
+        """Those that the window took for admitted in the end: most are over without an answer, and none is refused."""
+        unanswered = self._unanswered
+        while unanswered and unanswered[0].answered:
+            self._open.append(unanswered.popleft())
 
     def _take(self, count: int, now: float) -> None:
         for _ in range(min(count, len(self._unanswered))):

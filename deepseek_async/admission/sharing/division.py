@@ -1,8 +1,8 @@
 """A window divided among those who want to use it. Pure, in whole numbers, and the same as in ``group.lua``.
 
 Calls that somebody waits for come first and get places in proportion to how many they are, so that they wait equally
-long in all processes; bulk gets equal parts of the rest, and a tenth of the window in any case. What nobody wants is
-lent to all, so that a call that comes finds a place.
+long in all processes; bulk gets equal parts of the rest, and a tenth of the window in any case, but never the only
+place. What nobody wants is lent to all, so that a call that comes finds a place.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def divide(window: int, demands: Sequence[Demand]) -> list[Part]:
     people = [min(one.people, one.most) for one in demands]
     bulk = [min(one.bulk, one.most - wanted) for one, wanted in zip(demands, people, strict=True)]
     all_people, all_bulk = sum(people), sum(bulk)
-    kept = min(all_bulk, -(-window // BULK_SHARE)) if all_people else 0
+    kept = min(all_bulk, -(-window // BULK_SHARE), window - 1) if all_people else 0
     for_people = max(0, min(all_people, window - kept))
     for_bulk = min(all_bulk, window - for_people)
 

@@ -112,7 +112,7 @@ class FileGroup:
 
     def _opened(self, path: Path) -> int:
         """The file, locked. Raises BlockingIOError while another has it, OSError, and ValueError for another's file."""
-        while True:
+        for _ in range(_TRIES):
             try:
                 descriptor = os.open(path, _FLAGS)
             except FileNotFoundError:
@@ -126,6 +126,7 @@ class FileGroup:
             if is_there:
                 return descriptor
             os.close(descriptor)  # the last member of it has just left
+        raise BlockingIOError
 
     def _path(self, model: str) -> Path:
         path = self._paths.get(model)
@@ -203,7 +204,7 @@ def _file_system_of(folder: Path) -> str | None:
     try:
         mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
         folder = folder.resolve()
-    except OSError:
+    except (OSError, RuntimeError):  # the latter before Python 3.13 for a link that leads to itself
         return None
     found, longest = None, -1
     for line in mounts:

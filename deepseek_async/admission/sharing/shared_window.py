@@ -39,6 +39,7 @@ class SharedWindow(AdaptiveWindow):
         "_grouped",
         "_is_heard",
         "_is_needing",
+        "_is_part",
         "_published",
         "_reply",
         "_returning",
@@ -67,6 +68,7 @@ class SharedWindow(AdaptiveWindow):
         self._is_needing = self._is_heard = False
         self._published = 0
         self._alone_as: int | None = None  # how large it would be if there were no group to wait for
+        self._is_part = False  # whether others use the account, and it stands alone all the same
 
     # The window.
 
@@ -74,12 +76,20 @@ class SharedWindow(AdaptiveWindow):
         """Whether one more attempt may be sent."""
         if self.in_flight >= self._share or now >= self._sure_until:
             self._need()
-            if self._grouped and (self.in_flight >= self._share or self.in_flight > 0):
+            if now >= self._sure_until:
+                # The places may be another's by now, but one attempt at a time must not wait for ever.
+                if self.in_flight > 0:
+                    return False
+                if self._mode is Mode.HOLD:
+                    self.size = max(1, self.size)
+            elif self._grouped:
                 return False
         return super().may_send(now)
 
     def next_change(self, now: float) -> float | None:
         """When to ask again if nothing ends before; None if time changes nothing."""
+        if now >= self._sure_until:
+            return None if self.in_flight > 0 else super().next_change(now)
         if self._grouped and self.in_flight >= self._share:
             return None
         return super().next_change(now)
@@ -135,6 +145,10 @@ class SharedWindow(AdaptiveWindow):
 
     # Membership.
 
+    def ceiling_of_account(self, now: float) -> int | None:
+        """Where the account was last refused, as far as this process can know: a part of it is no ceiling."""
+        return None if self._is_part else self.statistics(now).ceiling
+
     @property
     def is_heard(self) -> bool:
         """Whether a group answers."""
@@ -189,13 +203,16 @@ class SharedWindow(AdaptiveWindow):
             # The share is what newcomers cannot have yet, and binds nobody.
             if self._grouped:
                 self._leave_group(reply.window, reply.ceiling or None, now)
+            elif self._is_part:
+                self._leave_group(self.size, None, now)
+            self._is_part = False
             self._share = reply.share
             return
         if reply.now < reply.apart_until:
             self._apart_until = reply.apart_until
             self.go_alone(now)
             return
-        self._grouped = True
+        self._grouped, self._is_part = True, False
         self._share = reply.share
         self._resize_to(reply.share)
         self._lead(reply, now)
@@ -208,6 +225,7 @@ class SharedWindow(AdaptiveWindow):
             self.adopt(self._alone_as, now, ceiling=None)
         elif self._grouped:
             share = max(1, self._share)
+            self._is_part = True
             self._leave_group(share, share, now)
         self._account = self._alone_as = None
         self._share, self._sure_until = _UNBOUND, math.inf
@@ -230,6 +248,8 @@ class SharedWindow(AdaptiveWindow):
             return reply.in_flight, reply.in_flight
         if reply is not None and self._grouped:
             return reply.window, reply.ceiling
+        if reply is not None and self._is_part:
+            return max(self.size, reply.window), reply.ceiling  # what all had together when last heard of
         return self.size, int(self.known_ceiling or 0)
 
     def _lead(self, reply: Reply, now: float) -> None:

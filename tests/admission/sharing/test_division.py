@@ -106,3 +106,8 @@ def test_what_was_lent_is_no_debt():
     demand = Demand("a", 2, 0, MANY, share=30)
     (part,) = divide(100, [demand])
     assert still_owed(demand, part, 1000) == 0
+
+
+def test_bulk_does_not_keep_the_only_place_from_people():
+    parts = divide(1, [Demand("a", 1, 0, 99), Demand("b", 0, 100, 99)])
+    assert [part.places for part in parts] == [1, 0]

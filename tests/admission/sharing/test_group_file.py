@@ -16,6 +16,7 @@ import pytest
 from deepseek_async.admission.sharing import group_file
 from deepseek_async.admission.sharing.group_file import FileGroup
 from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply
+from deepseek_async.private_files import cache_folder
 
 MODEL = "deepseek-flash"
 
@@ -169,3 +170,22 @@ def test_a_killed_process_is_told_from_one_that_stands_still():
         process.kill()
         process.communicate()
     assert not group_file._is_there(named)
+
+
+def test_a_folder_that_a_link_to_itself_leads_to_is_said_once_and_fails_nothing(tmp_path: Path, caplog):
+    link = tmp_path / "link"
+    link.symlink_to(link)
+    group = FileGroup(link / "cache", "account")
+    assert [beat(group, "a"), beat(group, "a")] == [None, None]
+    assert len(caplog.records) == 1
+
+
+def test_a_process_that_moves_to_another_folder_stays_in_its_group(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = cache_folder({"DEEPSEEK_ASYNC_CACHE_DIR": "a cache"})
+    group = FileGroup(folder, "account")
+    beat(group, "a")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert beat(group, "b").members == 2
+    assert list((tmp_path / "elsewhere").iterdir()) == []

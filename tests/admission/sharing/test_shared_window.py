@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from deepseek_async.admission.concurrency import AdaptiveWindow
+from deepseek_async.admission.sharing.account import AccountWindow
 from deepseek_async.admission.sharing.group import Group, Terms, step
+from deepseek_async.admission.sharing.heartbeat import Reply
 from deepseek_async.admission.sharing.shared_window import SharedWindow
 from deepseek_async.admission.window import Attempt, Mode
 
@@ -166,3 +169,39 @@ def test_the_window_of_a_member_holds_and_grows_by_no_clock_of_its_own():
     _, second = pair()
     assert second.window.statistics(1.0).mode is Mode.HOLD
     assert second.window.next_change(1.0) is None
+
+
+def test_members_that_were_apart_because_no_group_answered_come_together_at_what_they_had():
+    first, second = pair()
+    for process in (first, second):
+        process.window.go_alone(1.0)
+    first.group = second.group = Group()
+    for turn in range(10, 20):
+        first.beat(turn / 10)
+        second.beat(turn / 10)
+    assert first.window.statistics(2.0).account_size >= 60
+    assert first.window.size + second.window.size >= 60
+
+
+def reply_of(**told) -> Reply:
+    zeros = dict.fromkeys(
+        ("apart_until", "now", "in_flight", "sent", "taken", "refused", "told", "limit", "current"), 0
+    )
+    return Reply(
+        **{"share": 60, "window": 60, "ceiling": 60, "leads": True, "members": 2, "moving": False, "gathers": False}
+        | zeros
+        | told
+    )
+
+
+def test_attempts_that_ended_without_an_answer_do_not_make_the_account_deaf_to_refusals():
+    window = AdaptiveWindow(cap=2500, chance=lambda: 0.5, now=0.0, start=60)
+    window.adopt(60, 0.0, ceiling=60)
+    account = AccountWindow(window, reply_of(), 0.0)
+    sent = taken = 0
+    for tick in range(1, 1000):
+        # One of four ends before it was answered.
+        sent, taken = sent + 1, taken + (tick % 4 > 0)
+        account.told(reply_of(sent=sent, taken=taken, in_flight=60), tick / 4)
+    assert 250 - account._unanswered[0].sent_at < 2
+    assert window.in_flight == 60
