@@ -17,17 +17,24 @@ _MEMORY: Final = 100
 """Attempts over which the share of refusals is averaged."""
 _MOSTLY: Final = 0.6
 """Of them: where a limit is meant that is not one of attempts at once, nearly all are refused, whatever the window."""
+_SILENTLY: Final = (0.05, 0.1)
+"""Of them, without numbers: where so many stay refused although the window shrinks, it would shrink to nothing. It
+counts as the same time of trouble until less than the first are."""
+_STAYS: Final = 200
+"""Attempts in such a time after which the number at once is not what they are refused for."""
 
 
 class AccountWindow:
     """Told of every reply to a heartbeat of the leader. Seconds of any clock that does not go back."""
 
-    __slots__ = ("_before", "_open", "_unanswered", "refused", "window")
+    __slots__ = ("_before", "_open", "_silently", "_suspect", "_unanswered", "refused", "window")
 
     def __init__(self, window: AdaptiveWindow, first: Reply, now: float) -> None:
         self.window: Final = window
         self.refused = 0.0
         """The share of attempts that was refused lately."""
+        self._silently = 0.0
+        self._suspect = 0  # attempts since so many have been refused without numbers
         self._before = first
         self._unanswered: deque[Attempt] = deque()
         self._open: deque[Attempt] = deque()
@@ -38,7 +45,7 @@ class AccountWindow:
     @property
     def explains(self) -> bool:
         """Whether being no larger than the window keeps attempts from being refused."""
-        return self.refused < _MOSTLY
+        return self.refused < _MOSTLY and self._suspect < _STAYS
 
     def told(self, reply: Reply, now: float) -> None:
         """Take in what has happened since the reply before."""
@@ -68,13 +75,13 @@ class AccountWindow:
             attempt = self._unanswered.popleft()
             self.window.admitted(attempt, now)
             self._open.append(attempt)
-            self.refused -= self.refused / _MEMORY
+            self._count(refused=False)
 
     def _refuse(self, numbers: Reply | None, most: int, now: float) -> None:
         if not self._unanswered:
             self._unanswered.append(self.window.sent(now))
         attempt = self._unanswered.popleft()
-        self.refused += (1 - self.refused) / _MEMORY
+        self._count(refused=True, silently=numbers is None)
         if numbers is None:
             self.window.refused(attempt, now, certain=True)
             return
@@ -82,6 +89,14 @@ class AccountWindow:
         known = min(numbers.current, max(attempt.beside, most))
         attempt.beside = max(known, len(self._open) + 1)
         self.window.refused(attempt, now, limit=numbers.limit, current=numbers.current, certain=True)
+
+    def _count(self, *, refused: bool, silently: bool = False) -> None:
+        self.refused += (refused - self.refused) / _MEMORY
+        self._silently += (silently - self._silently) / _MEMORY
+        if self._silently >= _SILENTLY[self._suspect == 0]:
+            self._suspect += 1
+        else:
+            self._suspect = 0
 
     def _fill(self, in_flight: int, now: float) -> None:
         """Let as many be in flight as really are."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from deepseek_async.admission.concurrency import AdaptiveWindow
 from deepseek_async.admission.sharing.account import AccountWindow
 from deepseek_async.admission.sharing.group import Group, Terms, step
@@ -205,3 +207,25 @@ def test_attempts_that_ended_without_an_answer_do_not_make_the_account_deaf_to_r
         account.told(reply_of(sent=sent, taken=taken, in_flight=60), tick / 4)
     assert 250 - account._unanswered[0].sent_at < 2
     assert window.in_flight == 60
+
+
+@pytest.mark.parametrize(
+    ("one_in", "numbers", "explains"), [(5, False, False), (3, False, False), (30, False, True), (5, True, True)]
+)
+def test_refusals_without_numbers_that_go_on_whatever_the_window_are_no_question_of_a_window(
+    one_in: int, numbers: bool, explains: bool
+):
+    window = AdaptiveWindow(cap=2500, chance=lambda: 0.5, now=0.0, start=60)
+    window.adopt(60, 0.0, ceiling=60)
+    account = AccountWindow(window, reply_of(), 0.0)
+    refused = 0
+    for number in range(1, 1000):
+        refused += number % one_in == 0
+        told = refused if numbers else 0
+        named = {"limit": 60, "current": 61} if numbers else {}
+        account.told(reply_of(sent=number, taken=number - refused, refused=refused, told=told, **named), number / 20)
+        if not account.explains:
+            break
+    assert account.explains == explains
+    if not explains:
+        assert number < 400
