@@ -17,7 +17,7 @@ ROOT: Final = Path(__file__).parents[1]
 NAMES: Final = ("Endpoint", "Client", "Plain", "Stream", "Errors", "Cost", "Example", "Simulator", "Command")
 FREE: Final = {"GET /models", "GET /user/balance"}
 """Of which nothing is billed."""
-BESIDE: Final = {"tutorial_batch.py", "tutorial_call.py", "tutorial_retry.py", "tutorial_stream.py"}
+BESIDE: Final = {"ray_dataset.py", "tutorial_batch.py", "tutorial_call.py", "tutorial_retry.py", "tutorial_stream.py"}
 """Programs of the tutorials, which are about chat."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum
+from typing import Protocol
 
 import msgspec
 
@@ -111,3 +112,22 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
         if self.failed or self.resumed_failed:
             return ExitCode.ROWS_FAILED
         return ExitCode.OK
+
+
+class StoppableJob(Protocol):
+    """A job under way, on this machine or on many: see ``Job``."""
+
+    async def run(self) -> BatchReport:
+        """Run every row that has no line in the output yet."""
+        ...
+
+    def stop(self, reason: DeepSeekError | str = ...) -> None:
+        """Start no more rows."""
+
+    def progress(self) -> Progress:
+        """Where it stands now."""
+        ...
+
+    def report(self) -> BatchReport:
+        """What became of the rows until now."""
+        ...

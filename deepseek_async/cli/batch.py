@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Group, Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
@@ -11,9 +12,15 @@ from cyclopts.types import PositiveFloat, PositiveInt
 from deepseek_async.cli.connection import Connection
 from deepseek_async.cli.job_flags import JobFlags
 from deepseek_async.cli.job_process import run_job
+from deepseek_async.cli.ray_flags import RayFlags
 from deepseek_async.cli.row_flags import ROWS, RowFlags
 from deepseek_async.cli.schedule import ScheduleFlags
 from deepseek_async.cli.standard_streams import refuse_streams
+from deepseek_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from deepseek_async.batch import StoppableJob
+    from deepseek_async.client import AsyncDeepSeek
 
 ABOUT: Final = """\
 Answer every row of a file; run it again and it goes on where it stopped.
@@ -89,12 +96,18 @@ def run(
     rows: RowFlags | None = None,
     schedule: ScheduleFlags | None = None,
     job: JobFlags | None = None,
+    ray: RayFlags | None = None,
     connection: Connection | None = None,
 ) -> int:
     refuse_streams(source, output)
     connection = connection or Connection()
     rows = rows or RowFlags()
-    options = {
+    limits: dict[str, Any] = {
+        "max_concurrency": concurrency,
+        "requests_per_minute": requests_per_minute,
+        "tokens_per_minute": tokens_per_minute,
+    }
+    options: dict[str, Any] = {
         "template": rows.template,
         "id_column": rows.id_column,
         "empty": rows.empty or "refuse",
@@ -105,15 +118,19 @@ def run(
         **rows.parameters(),
         **rows.response_format(),
     }
+
+    make: Callable[[AsyncDeepSeek], StoppableJob] = lambda client: client.batch.job(source, output, **options)  # noqa: E731
+    if ray is not None:
+        if simulate:
+            raise ConfigurationError("--simulate asks a service on this machine alone: leave --ray or --simulate out")
+        make = ray.job(source, output, options=options, rows=rows, connection=connection, limits=limits)
     return run_job(
         connection,
-        lambda client: client.batch.job(source, output, **options),
+        make,
         source,
         output,
         simulate=simulate,
         quiet=quiet,
         every=progress_every,
-        max_concurrency=concurrency,
-        requests_per_minute=requests_per_minute,
-        tokens_per_minute=tokens_per_minute,
+        **limits,
     )

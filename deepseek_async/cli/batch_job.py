@@ -9,13 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepseek_async.batch import BatchReport, Job
+from deepseek_async.batch import BatchReport, StoppableJob
 from deepseek_async.cli.interrupts import Interrupts
-from deepseek_async.cli.process import allow_connections, relax_garbage_collection
+from deepseek_async.cli.process import allow_connections
 from deepseek_async.cli.progress import Display, Lines, LiveDisplay, Silence
 from deepseek_async.cli.summary import resume_command, summary
 from deepseek_async.cli.terminal import is_live, say
 from deepseek_async.client import AsyncDeepSeek
+from deepseek_async.garbage import relax_garbage_collection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class Manner:
 
 async def run(
     client: AsyncDeepSeek,
-    make: Callable[[AsyncDeepSeek], Job],
+    make: Callable[[AsyncDeepSeek], StoppableJob],
     source: object,
     output: Path,
     manner: Manner,
@@ -65,7 +66,7 @@ def _display(manner: Manner) -> Display:
     return LiveDisplay() if is_live(sys.stderr) else Lines(manner.every)
 
 
-async def _watched(job: Job, display: Display) -> tuple[BatchReport, bool]:
+async def _watched(job: StoppableJob, display: Display) -> tuple[BatchReport, bool]:
     running = asyncio.create_task(job.run())
     interrupts = Interrupts(job, running)
     with interrupts.listening(), display:

@@ -56,23 +56,35 @@ class Connection:
         Parameter(name="--settings", group=_GROUP, help="A settings file; flags and environment win over it."),
     ] = None
 
+    def arguments(self, *, api_key: str | None = None, **settings: Any) -> dict[str, Any]:
+        """What a client is made with: these flags and further ``settings``. Raises ConfigurationError without a key."""
+        flags: dict[str, Any] = {"base_url": self.base_url, "timeout": self.timeout, "retry": self.attempts}
+        flags |= {"proxy": self.proxy, **settings}
+        if self.settings_file is None:
+            return {"api_key": api_key or key_of_environment(), **flags}
+        given = {name: value for name, value in {"api_key": api_key, **flags}.items() if value is not None}
+        if (api_key or os.environ.get("DEEPSEEK_API_KEY", "").strip()) == SIMULATED:
+            given |= {**_FOR_REAL_ONLY, "proxy": self.proxy}
+        return given
+
     def client(self, *, api_key: str | None = None, **settings: Any) -> AsyncDeepSeek:
         """A client with these flags and further ``settings``. Raises ConfigurationError without a key."""
         from deepseek_async.client import AsyncDeepSeek  # noqa: PLC0415  brings aiohttp
 
-        flags: dict[str, Any] = {"base_url": self.base_url, "timeout": self.timeout, "retry": self.attempts}
-        flags |= {"proxy": self.proxy, **settings}
+        given = self.arguments(api_key=api_key, **settings)
         if self.settings_file is None:
-            return AsyncDeepSeek(api_key=api_key or key_of_environment(), **flags)
-        given = {name: value for name, value in {"api_key": api_key, **flags}.items() if value is not None}
-        if (api_key or os.environ.get("DEEPSEEK_API_KEY", "").strip()) == SIMULATED:
-            given |= {**_FOR_REAL_ONLY, "proxy": self.proxy}
+            return AsyncDeepSeek(**given)
         return AsyncDeepSeek.from_settings(self.settings_file, **given)
+
+
+def key_if_any() -> str | None:
+    """The key in DEEPSEEK_API_KEY; None if there is none."""
+    return os.environ.get("DEEPSEEK_API_KEY", "").strip() or None
 
 
 def key_of_environment() -> str:
     """The key in DEEPSEEK_API_KEY. Raises ConfigurationError, in a command's words, if there is none."""
-    key = os.environ.get("DEEPSEEK_API_KEY", "").strip()
+    key = key_if_any()
     if not key:
         state = "empty" if "DEEPSEEK_API_KEY" in os.environ else "not set"
         raise ConfigurationError(

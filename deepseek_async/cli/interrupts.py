@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from deepseek_async.batch import ExitCode, Job
+from deepseek_async.batch import ExitCode, StoppableJob
 from deepseek_async.cli.terminal import say
 
 DRAIN_SECONDS: Final = 30.0
@@ -19,7 +19,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 class Interrupts:
     """Counts the signals of a run. The first lets rows in flight finish, the second cancels them."""
 
-    def __init__(self, job: Job, running: asyncio.Task[Any]) -> None:
+    def __init__(self, job: StoppableJob, running: asyncio.Task[Any]) -> None:
         self._job = job
         self._running = running
         self._received = 0

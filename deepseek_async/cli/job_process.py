@@ -12,13 +12,13 @@ from deepseek_async.cli.terminal import say
 from deepseek_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from deepseek_async.batch.job import Job
+    from deepseek_async.batch import StoppableJob
     from deepseek_async.client import AsyncDeepSeek
 
 
 def run_job(
     connection: Connection,
-    make: Callable[[AsyncDeepSeek], Job],
+    make: Callable[[AsyncDeepSeek], StoppableJob],
     source: object,
     output: Path,
     *,

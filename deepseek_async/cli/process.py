@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import resource
 from typing import Final
@@ -12,8 +11,6 @@ from deepseek_async.cli.terminal import say
 
 SPARE_DESCRIPTORS: Final = 64
 """Files beside the connections: the standard streams, input, output, lock, the event loop's own."""
-
-_YOUNG_OBJECTS: Final = 50_000
 
 
 class _Warnings(logging.Handler):
@@ -33,18 +30,6 @@ def runner() -> asyncio.Runner:
     except ImportError:
         return asyncio.Runner()
     return asyncio.Runner(loop_factory=uvloop.new_event_loop)
-
-
-def relax_garbage_collection() -> None:
-    """Collect garbage less often, and never again what start-up has made.
-
-    At 1,000 calls in flight the collector takes 22 % of the CPU: tasks, futures and buffers live long enough to
-    be visited again and again, and hardly any of them is part of a cycle. That choice belongs to whoever owns
-    the process, so a command makes it and the library does not.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS, 20, 50)
 
 
 def descriptor_limits() -> tuple[int, int]:

@@ -129,24 +129,35 @@ class RowFlags:
 
     def response_format(self) -> dict[str, Any]:
         """``response_format`` for ``--schema``; nothing without. Raises ConfigurationError, naming the file."""
-        if self.schema is None:
+        document = self.schema_document()
+        if document is None:
             return {}
-        if "response_format" in parameters_of(self.param or []):
-            raise ConfigurationError("--schema says what the answers are: leave --param response_format out")
-        from deepseek_async.bounded_files import content_of  # noqa: PLC0415  brings msgspec
         from deepseek_async.structured import StructuredOutput  # noqa: PLC0415
 
         try:
+            return {"response_format": StructuredOutput(document)}
+        except InvalidRequestError as error:
+            raise ConfigurationError(f"--schema {self.schema}: {error.message}") from None
+
+    def schema_document(self) -> dict[str, Any] | None:
+        """What is in the file of ``--schema``. Raises ConfigurationError, naming the file."""
+        if self.schema is None:
+            return None
+        if "response_format" in parameters_of(self.param or []):
+            raise ConfigurationError("--schema says what the answers are: leave --param response_format out")
+        from deepseek_async.bounded_files import content_of  # noqa: PLC0415  brings msgspec
+
+        try:
             schema = json.loads(content_of(self.schema, _MOST_SCHEMA_BYTES))
-            if not isinstance(schema, dict):
-                raise InvalidRequestError("it is no JSON object, and so no schema of one")  # noqa: TRY301
-            return {"response_format": StructuredOutput(schema)}
         except OSError as error:
             raise ConfigurationError(f"--schema {self.schema}: {error.strerror or error}") from None
         except InvalidRequestError as error:
             raise ConfigurationError(f"--schema {self.schema}: {error.message}") from None
         except ValueError as error:
             raise ConfigurationError(f"--schema {self.schema}: is not JSON: {error}") from None
+        if not isinstance(schema, dict):
+            raise ConfigurationError(f"--schema {self.schema}: it is no JSON object, and so no schema of one")
+        return schema
 
     def parameters(self) -> dict[str, Any]:
         """The parameters of the API that these flags stand for. Raises ConfigurationError."""

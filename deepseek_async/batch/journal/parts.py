@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -23,7 +24,7 @@ from deepseek_async.batch.line import decode_line, glance, text_of
 from deepseek_async.errors import ConfigurationError, OutputWriteError
 
 _PART: Final = re.compile(r"([1-9][0-9]*)-of-([1-9][0-9]*)\.jsonl")
-_OF_A_KILLED_RUN: Final = re.compile(_PART.pattern + r"\.(?:part|lock)")
+_OF_A_KILLED_RUN: Final = re.compile(_PART.pattern + r"\.(?:part|lock)|[0-9a-f]{16}\.token")
 _BLOCK: Final = 1 << 18
 """Bytes of each part that are held while an output is split."""
 
@@ -85,6 +86,20 @@ class Parts:
                 with suppress(OSError):
                     self._disk.remove(name)
         return merged
+
+    def show_token(self) -> str:
+        """Put a token in the folder, by which others see that it is the same folder; it is there until ``close``."""
+        token = secrets.token_hex(8)
+        try:
+            self.token_file(self.folder, token).write_text(token)
+        except OSError as error:
+            raise OutputWriteError(f"cannot write to {self.folder}: {error.strerror}", path=str(self.folder)) from None
+        return token
+
+    @staticmethod
+    def token_file(folder: Path, token: str) -> Path:
+        """Where the token is."""
+        return folder / f"{token}.token"
 
     def close(self) -> None:
         """Remove the folder, unless something is left in it."""

@@ -236,7 +236,7 @@ class Output:
             def line_of(number: int) -> tuple[bytes, Line]:
                 file.seek(self._offsets[number])
                 wire = file.readline(LONGEST_LINE)
-                line = self._line(wire)
+                line = line_from(wire)
                 if line is None:
                     raise ConfigurationError(f"{self.path} changed while it was read: run the command again")
                 return wire, line
@@ -256,18 +256,19 @@ class Output:
                 yield offset, line, None
                 offset += line.size
             else:
-                yield offset, line, self._line(line)
+                yield offset, line, line_from(line)
                 offset += len(line)
 
-    @staticmethod
-    def _line(line: bytes) -> Line | None:
-        text = text_of(line)
-        if decode_line(text) is None:
-            return None
-        try:
-            return _decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return _repaired(text)
+
+def line_from(wire: bytes) -> Line | None:
+    """A line of an output; None if it is damaged, or speaks of no row."""
+    text = text_of(wire)
+    if decode_line(text) is None:
+        return None
+    try:
+        return _decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _repaired(text)
 
 
 def _is_damaged(line: bytes) -> bool:

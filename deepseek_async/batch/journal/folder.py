@@ -1,0 +1,163 @@
+"""A folder of journals, each written by one process, and all read by whoever begins: what of a row is bought already.
+
+A row is what it asks, together with its id if it has one, so that rows which ask the same are one row unless they have
+ids that tell them apart: where rows are handed out more than once, nothing else tells a second time from a second row.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from array import array
+from pathlib import Path
+from typing import Final
+
+from deepseek_async.batch.digests import DigestMap
+from deepseek_async.batch.identity import key_of
+from deepseek_async.batch.journal.reading import LONGEST_LINE
+from deepseek_async.batch.journal.writer import Written
+from deepseek_async.batch.line import decode_line, glance, text_of
+from deepseek_async.batch.review.running import writer_of
+from deepseek_async.batch.simulated import Server
+from deepseek_async.bounded_files import LongLine, lines_of
+from deepseek_async.errors import ConfigurationError
+
+_WORD: Final = (1 << 64) - 1
+_SPREAD: Final = 0x9E3779B97F4A7C15
+_OFFSET_BITS: Final = 44
+_OFFSETS: Final = (1 << _OFFSET_BITS) - 1
+
+
+def row_key(name: bytes, hashed: int) -> int:
+    """64 bits, never 0, of a row's name in the journal and its request; for tables of this process only."""
+    return (key_of(name) * _SPREAD + hashed) & _WORD or 1
+
+
+class Found:
+    """Rows of journals: the key of each, and where its line is."""
+
+    def __init__(self) -> None:
+        self.keys = array("Q")
+        self.places = array("Q")
+
+
+class JournalFolder:
+    """The index of a folder: 22 to 54 bytes a row. Raises ConfigurationError for a folder that cannot be used."""
+
+    def __init__(self, folder: Path, server: Server, *, redo_failed: bool = False) -> None:
+        """``redo_failed`` passes over rows that ended with an error. Answers that were made up serve no real run."""
+        self._server = server
+        self._redo_failed = redo_failed
+        self._places = DigestMap()
+        self._folder = folder
+        self._files: list[Path] = []
+        self._numbers: dict[Path, int] = {}
+        self._read_to: list[int] = []
+        """By the file: how far it is indexed."""
+        self._open: dict[int, int] = {}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unusable(folder, error) from None
+        self.own: Final = folder / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
+        """What this process writes."""
+        self._own = self._number(self.own)
+        self.put(self.found(at_first=True))
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def line(self, key: int) -> bytes | None:
+        """The line of the row of that key; None if no journal has one. Raises OSError."""
+        place = self._places.get(key)
+        if place is None:
+            return None
+        number, offset = place >> _OFFSET_BITS, place & _OFFSETS
+        if number not in self._open:
+            self._open[number] = os.open(self._files[number], os.O_RDONLY | os.O_CLOEXEC)
+        size, line = 1 << 13, b""
+        while b"\n" not in line and size <= 2 * LONGEST_LINE:
+            line = os.pread(self._open[number], size, offset)
+            if len(line) < size:
+                break
+            size *= 4
+        return line.partition(b"\n")[0]
+
+    def written(self, group: Written) -> None:
+        """Lines of our own are durable; the mark of each is the row's key, or None for one that ends no row."""
+        offset, own = group.offset, self._own << _OFFSET_BITS
+        for key, line in zip(group.marks, group.lines, strict=True):
+            if key is not None:
+                self._places.put(key, own | offset)
+            offset += len(line)
+
+    def close(self) -> None:
+        """Close the files."""
+        for descriptor in self._open.values():
+            os.close(descriptor)
+        self._open.clear()
+
+    def found(self, *, at_first: bool = False) -> Found:
+        """What is in journals whose writer has ended, and at first in all of them; may be called in a thread.
+
+        A writer that lives gives out itself what it has written, and nobody else is asked for it meanwhile.
+        """
+        found = Found()
+        try:
+            paths = sorted(path for path in self._folder.iterdir() if path.suffix == ".jsonl")
+            for path in paths:
+                number = self._number(path)
+                grown = number != self._own and path.stat().st_size > self._read_to[number]
+                if grown and (at_first or writer_of(path) is None):
+                    self._read(path, number, found)
+        except OSError as error:
+            raise _unusable(self._folder, error) from None
+        return found
+
+    def put(self, found: Found) -> None:
+        """Take what was found into the index."""
+        for key, place in zip(found.keys, found.places, strict=True):
+            self._places.put(key, place)
+
+    def _number(self, path: Path) -> int:
+        number = self._numbers.setdefault(path, len(self._files))
+        if number == len(self._files):
+            self._files.append(path)
+            self._read_to.append(0)
+        return number
+
+    def _read(self, path: Path, number: int, found: Found) -> None:
+        """Damaged and torn lines are passed over: their rows are asked again."""
+        offset, file_bits = self._read_to[number], number << _OFFSET_BITS
+        with path.open("rb") as file:
+            file.seek(offset)
+            for line in lines_of(file, LONGEST_LINE):
+                if isinstance(line, LongLine):
+                    offset += line.size
+                    continue
+                if not line.endswith(b"\n"):
+                    break  # it may be written on
+                key = self._key_in(line)
+                if key is not None:
+                    found.keys.append(key)
+                    found.places.append(file_bits | offset)
+                offset += len(line)
+        self._read_to[number] = offset
+
+    def _key_in(self, line: bytes) -> int | None:
+        """The key of the row that a line ends; None if it ends none for this run."""
+        seen = glance(line)
+        if seen is not None:
+            return row_key(seen[0], seen[1])
+        row = decode_line(text_of(line))
+        facts = None if row is None else row.facts
+        if row is None or facts is None or row.pending or not self._server.takes(facts):
+            return None
+        if row.failed and self._redo_failed:
+            return None
+        return row_key(row.custom_id.encode(), facts.hashed or 0)
+
+
+def _unusable(folder: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(f"the folder of journals {folder} cannot be used: {error.strerror}")

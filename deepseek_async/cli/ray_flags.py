@@ -1,0 +1,79 @@
+"""The flags that run a job on a Ray cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from cyclopts import Group, Parameter
+from cyclopts.types import PositiveInt
+
+from deepseek_async.cli.connection import Connection, key_if_any
+from deepseek_async.cli.row_flags import RowFlags
+from deepseek_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from deepseek_async.batch import StoppableJob
+    from deepseek_async.client import AsyncDeepSeek
+
+_GROUP: Final = Group("Many machines", sort_key=5)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RayFlags:
+    """Where the parts of a job run."""
+
+    ray: Annotated[
+        str | None,
+        Parameter(
+            group=_GROUP,
+            metavar="ADDRESS",
+            help="Run parts of the job on a Ray cluster: auto, host:port or ray://host:port. Input and output are on "
+            "storage that all nodes see; limits and --budget are shared out among the parts. Needs the extra ray.",
+        ),
+    ] = None
+    ray_parts: Annotated[
+        PositiveInt | None,
+        Parameter(group=_GROUP, help="Parts that the job has. Default: one for each processor of the cluster."),
+    ] = None
+
+    def job(
+        self,
+        source: Path,
+        output: Path,
+        *,
+        options: Mapping[str, Any],
+        rows: RowFlags,
+        connection: Connection,
+        limits: Mapping[str, Any],
+    ) -> Callable[[AsyncDeepSeek], StoppableJob]:
+        """What makes the job, once the cluster is found. Raises ConfigurationError if it is not."""
+        from deepseek_async.credential import hidden  # noqa: PLC0415
+        from deepseek_async.integrations.ray.cluster import connect  # noqa: PLC0415  brings aiohttp
+        from deepseek_async.integrations.ray.job import RayJob  # noqa: PLC0415
+
+        if self.ray is None:
+            raise ConfigurationError("--ray-parts is for --ray: name the cluster, or leave it out")
+        arguments = hidden(connection.arguments(api_key=key_if_any(), **limits))
+        address, parts, schema = self.ray, self.ray_parts, rows.schema_document()
+        sent = {name: value for name, value in options.items() if schema is None or name != "response_format"}
+        connect(address)
+
+        def make(client: AsyncDeepSeek) -> StoppableJob:
+            if client.settings.shared == "machine":
+                arguments["shared"] = "ray"
+            return RayJob(
+                source,
+                output,
+                address=address,
+                client=arguments,
+                options=sent,
+                schema=schema,
+                settings_file=connection.settings_file,
+                parts=parts,
+            )
+
+        return make

@@ -1,0 +1,1 @@
+"""The client inside of other systems; each needs its own extra."""
