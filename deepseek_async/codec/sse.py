@@ -76,12 +76,13 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
         """The data alone of the events completed by ``block``: all that a stream of DeepSeek's has."""
         # A stream that is read as fast as it is written: one event, whole, and the steps below are felt. Nor are there
         # startswith and endswith: they parse their arguments anew each time.
-        if self._at_boundary and block[:_SKIPPED] == _PREFIX and block[-1] == _LF == block[-2]:
+        at_boundary = self._at_boundary
+        if at_boundary and block[:_SKIPPED] == _PREFIX and block[-1] == _LF == block[-2]:
             data = block[_SKIPPED:-2]
             if _LF not in data and _CR not in data and len(data) <= self.max_event_bytes:
                 return [data]
         prefix = self._prefix
-        if not self._partial and block.startswith(prefix) and prefix and block.endswith(b"\n\n"):
+        if at_boundary and prefix and block.startswith(prefix) and block.endswith(b"\n\n"):
             data = block[len(prefix) : -2]
             if _LF not in data and _CR not in data and len(data) <= self.max_event_bytes:
                 return [data]
@@ -108,6 +109,7 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
             # An event whose end has not come. Held as it is, it can be cut like the others when it has.
             self._hold(block)
             block = b""
+        self._at_boundary = not self._partial
         return payloads, block
 
     def _split(self, block: bytes) -> tuple[list[bytes], list[ServerSentEvent]]:

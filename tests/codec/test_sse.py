@@ -193,3 +193,15 @@ def test_a_long_event_in_small_pieces_costs_linear_work():
     assert len(events) == 1
     assert len(events[0].data) == 200_000
     assert passed < 2 * 200_100
+
+
+LINES = [b"data: a\n\n", b"data: b\n", b"event: x\n", b"event: x\ndata: c\n\n", b"\n", b"id: 1\n", b": k\n\n"]
+ODD_LINES = [b"data: d\r\n\r\n", b"data:e\n\n", b"event: y\ndata: f\n", b"dat", b"a: g\n\n"]
+
+
+@given(st.lists(st.sampled_from([*LINES, *ODD_LINES]), max_size=12))
+@example([b"data: a\n\n", b"event: y\ndata: f\n", b"data: a\n\n"])
+def test_events_are_the_same_however_their_lines_come(pieces: list[bytes]):
+    slow, quick = SSEDecoder(), SSEDecoder()
+    one_by_one = [event.data for byte in b"".join(pieces) for event in slow.feed(bytes([byte]))]
+    assert [data for piece in pieces for data in quick.feed_data(piece)] == one_by_one
