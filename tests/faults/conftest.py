@@ -11,6 +11,7 @@ import io
 import logging
 import re
 import socket
+import traceback
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -28,6 +29,9 @@ ROWS = {"N": 16, "S": 15, "Q": 8, "R": 6}
 
 LONGEST_ROW = 120
 """Seconds of CPU and more; what a row waits for takes none."""
+
+ALIKE = 10
+"""Errors of one kind that are looked at: each is looked at with the locals of all frames, and as a pickle."""
 
 LEFT_OPEN_SECONDS = 30
 """How long a socket that is not closed is waited for; reached only by a row that leaves one."""
@@ -59,8 +63,19 @@ def no_row_shows_the_key(
     monkeypatch.undo()
     assert SECRET not in log.getvalue()
     assert SECRET not in "".join(capfd.readouterr())
-    for error in made:
+    for error in few_of_a_kind(made):
         assert SECRET not in everything_shown_by(error)
+
+
+def few_of_a_kind(errors: list[DeepSeekError]) -> Iterator[DeepSeekError]:
+    """Those that differ, and of a thousand that say the same and came the same way the first ones and the last."""
+    kinds = defaultdict(list)
+    for error in errors:
+        way = tuple((frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__))
+        said, cause = re.sub(r"\d+", "0", str(error)), error.__cause__ or error.__context__
+        kinds[type(error), said, type(cause), way].append(error)
+    for alike in kinds.values():
+        yield from alike if len(alike) <= ALIKE else [*alike[: ALIKE - 1], alike[-1]]
 
 
 @pytest.fixture(autouse=True)
