@@ -14,7 +14,7 @@ import redis.asyncio
 from clients import Connect, said_by
 from disclosure import everything_shown_by
 from redis_server import RedisServer
-from servers import ANSWER, Serve
+from servers import ANSWER, Serve, until
 
 from deepseek_async import AsyncDeepSeek, ConfigurationError
 from deepseek_async.admission.sharing import group_redis
@@ -187,14 +187,17 @@ def test_a_url_shows_no_password():
 
 
 async def test_clients_with_a_number_share_on_this_machine_too_and_leave_when_they_close(
-    server: RedisServer, serve: Serve, connect: Connect
+    server: RedisServer, serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(group_redis, "_FAREWELL", 60.0)
     scripted = await serve([ANSWER], [ANSWER])
     clients = [connect(scripted, max_concurrency=8, shared=server.url, account=name) for name in ("one", "one")]
     await said_by(clients[0], stream=False)
     (gate,) = {client.caller().gate for client in clients}
+    membership = gate.scope("deepseek-flash").membership
+    assert membership is not None
+    await until(lambda: membership.where == "redis")
     assert await asked(server, "KEYS", "*")
-    assert gate.scope("deepseek-flash").membership is not None
     for client in clients:
         await client.aclose()
     (name,) = await asked(server, "KEYS", "*")
