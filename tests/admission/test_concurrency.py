@@ -125,6 +125,26 @@ TestNews = News.TestCase
 TestNews.settings = settings(max_examples=often(60), stateful_step_count=60, deadline=None)
 
 
+def test_after_answers_that_took_minutes_an_attempt_is_sent_within_seconds():
+    """Those that were taken then make a rate of one in many seconds, and the next was to wait for as long."""
+    state = News()
+    state.as_many_as_may_be_are_sent(most=50)
+    state.one_ends(6, overload=False)
+    state.one_is_taken(13)
+    state.one_ends(11, overload=True)
+    state.as_many_as_may_be_are_sent(most=50)
+    state.one_ends(4, overload=True)
+    state.one_ends(94, overload=False)
+    state.one_is_refused(95, limit=None, current=None, balance_bound=False)
+    state.as_many_as_may_be_are_sent(most=50)
+    state.one_is_taken(56)
+    state.one_ends(44, overload=True)
+    for most, seconds in ((10, 0.46), (9, 82.8), (17, 0.17), (1, 0.0)):
+        state.as_many_as_may_be_are_sent(most=most)
+        state.time_passes(seconds, chance=0.0)
+    state.teardown()
+
+
 def window(start: int = 100, cap: int = 1000, chance: Callable[[], float] = lambda: 0.0) -> AdaptiveWindow:
     return AdaptiveWindow(cap=cap, chance=chance, now=0.0, start=start)
 

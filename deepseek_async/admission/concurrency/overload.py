@@ -301,7 +301,8 @@ class Overload:
         self._loose = 0
         if manner is Manner.SLOWER:
             self._pace = Pace(min(gap, _LONGEST_GAP), now, longest=_LONGEST_GAP)
-            self._pace.due = self.due = now + gap
+            # Answers that took minutes make a gap of minutes, and one of seconds tells as much.
+            self._pace.due = self.due = now + min(gap, _LONGEST_SAID)
         else:
             self._pace = None
             self.due = now
