@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from servers import STREAM_HEAD, Serve, answer, chunk, event, http_chunk, response
 
-from deepseek_async.batch.review.output import Output
+from deepseek_async.batch.review.output import line_from
 from deepseek_async.codec.body import AnswerDecoder, decode_completion
 from deepseek_async.codec.chunks import ChunkReader
 from deepseek_async.codec.responses import ResponseReader
@@ -163,5 +163,5 @@ async def test_a_row_with_an_odd_usage_is_in_the_account_of_its_job(
     row = {"custom_id": "a", "model": "deepseek-flash", "messages": [{"role": "user", "content": "Hello?"}]}
     asked.write_text(json.dumps(row) + "\n")
     await connect(server).batch.run(asked, out)
-    lines = [each for each in (Output._line(text) for text in out.read_bytes().splitlines(keepends=True)) if each]
+    lines = [each for each in (line_from(text) for text in out.read_bytes().splitlines(keepends=True)) if each]
     assert [line.body.text for line in lines] == ["Hello"]

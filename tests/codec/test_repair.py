@@ -16,7 +16,7 @@ from servers import answer, chunk, event
 
 from deepseek_async.batch.answer_kind import decode_answer
 from deepseek_async.batch.line import _one_line
-from deepseek_async.batch.review.output import Output
+from deepseek_async.batch.review.output import line_from
 from deepseek_async.call.replayed import events_of
 from deepseek_async.codec import finish_reason
 from deepseek_async.codec.body import AnswerDecoder, ChoicesDecoder, MembersDecoder, OddBytes, decode_completion
@@ -312,7 +312,7 @@ def test_a_row_with_an_odd_answer_is_read_from_its_output(odd: dict[Path, Any]):
     body = changed(odd_json.chat(), odd)
     written = _one_line(OddBytes(wire(body)))
     line = b'{"custom_id": "a", "response": {"status_code": 200, "body": %b}, "error": null}' % written
-    found = Output._line(line)
+    found = line_from(line)
     assert found is not None
     assert found.body.text == "Hello"
     kind = decode_answer(line)
@@ -332,7 +332,7 @@ def test_a_moment_that_no_calendar_has_is_none(created: Any):
     body = answer(created=created)
     (bill,) = bills_of(decode_completion(wire(body)))
     assert bill.at == 0.0
-    found = Output._line(b'{"custom_id": "a", "response": {"body": %b}, "error": null}' % wire(body))
+    found = line_from(b'{"custom_id": "a", "response": {"body": %b}, "error": null}' % wire(body))
     assert found is not None
     assert found.started is None
     assert found.body.text == "Hello"
