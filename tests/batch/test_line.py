@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from deepseek_async.batch.answer_kind import decode_answer
 from deepseek_async.batch.line import FACTS, copied_line, decode_line, encode_line, glance, hash_in
 from deepseek_async.batch.result import BatchResult
-from deepseek_async.batch.review.output import Output
+from deepseek_async.batch.review.output import line_from
 from deepseek_async.codec.body import decode_completion
 from deepseek_async.errors import APIConnectionError, BadRequestError, InputFormatError
 from deepseek_async.types import BilledAttempt, CompletionUsage
@@ -306,6 +306,6 @@ def test_whatever_a_server_counts_the_line_can_be_read(odd: dict[str, Any]):
     attempt = BilledAttempt("deepseek-flash", usage, 7.5)
     wire = encode_line(BatchResult(index=0, error=APIConnectionError("reset"), billed_attempts=(attempt,)), "a", 1)
 
-    line = Output._line(wire)
+    line = line_from(wire)
     assert line is not None
     assert [bill.usage.prompt_tokens for bill in line.bills] == [10]

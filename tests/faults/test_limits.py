@@ -158,6 +158,7 @@ async def test_q4_a_limit_of_nothing_for_ever_is_left_after_two_minutes(serve: S
     assert 110 < asyncio.get_running_loop().time() - began < 240
 
 
+@pytest.mark.timeout(600)  # an hour of refusals is 3,612 real requests
 async def test_q4_a_job_that_is_refused_for_an_hour_stops_and_keeps_its_rows(
     serve: Serve,
     connect: Connect,

@@ -39,7 +39,7 @@ from deepseek_async import (
     ReasoningDelta,
     StreamInterruptedError,
 )
-from deepseek_async.batch.review.output import Output
+from deepseek_async.batch.review.output import line_from
 
 KEEPS = {"temperature": 0, "thinking": {"type": "disabled"}}
 """What makes an answer one that the cache keeps."""
@@ -246,7 +246,7 @@ async def test_rows_with_odd_answers_are_answered_and_kept(serve: Serve, connect
     report = await connect(server, max_concurrency=1).batch.run(asked, out)
     assert report.progress.ok == 20
     assert len(server.requests) == 20
-    lines = [Output._line(line) for line in out.read_bytes().splitlines(keepends=True)]
+    lines = [line_from(line) for line in out.read_bytes().splitlines(keepends=True)]
     assert [line.body.text for line in lines if line is not None] == ["Hello"] * 20
 
 

@@ -47,7 +47,7 @@ def divide(window: int, demands: Sequence[Demand]) -> list[Part]:
     people = [min(one.people, one.most) for one in demands]
     bulk = [min(one.bulk, one.most - wanted) for one, wanted in zip(demands, people, strict=True)]
     all_people, all_bulk = sum(people), sum(bulk)
-    kept = min(all_bulk, -(-window // BULK_SHARE), window - 1) if all_people else 0
+    kept = max(0, min(all_bulk, -(-window // BULK_SHARE), window - 1)) if all_people else 0
     for_people = max(0, min(all_people, window - kept))
     for_bulk = min(all_bulk, window - for_people)
 

@@ -220,7 +220,7 @@ local function divide(window, demands)
     demand.part = {places = 0, exact = 0}
     all_people, all_bulk = all_people + demand.people, all_bulk + demand.bulk
   end
-  if all_people > 0 then kept = min(all_bulk, ceil(window / BULK_SHARE), window - 1) end
+  if all_people > 0 then kept = max(0, min(all_bulk, ceil(window / BULK_SHARE), window - 1)) end
   local for_people = max(0, min(all_people, window - kept))
   local for_bulk = min(all_bulk, window - for_people)
   if for_people > 0 then
