@@ -185,8 +185,7 @@ class SharedWindow(AdaptiveWindow):
             limit=self._named.limit or 0,
             current=self._named.current or 0,
             share=0 if self._reply is None else min(self._share, self.size),
-            # In a group of one its share binds nobody.
-            held=0 if self._grouped and not later else min(self._share, self.size) if self._grouped else self.size,
+            held=self._held(later=later),
             heard_at=0 if self._reply is None else self._reply.now,
             window=window,
             ceiling=ceiling,
@@ -237,6 +236,12 @@ class SharedWindow(AdaptiveWindow):
         self._grouped = True
         self._share = 1
         self._resize_to(1)
+
+    def _held(self, *, later: bool) -> int:
+        """What it may come to use before the answer: all, where no share binds it."""
+        if not self._grouped:
+            return self.size
+        return min(self._share, self.size) if later else 0
 
     def _found(self) -> tuple[int, int]:
         """The account's window, and the ceiling, as far as they are known here."""
