@@ -139,7 +139,7 @@ class Leftovers:
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_teardown(self) -> Generator[None, object, object]:
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
         with _complaints() as complaints:
             try:
                 result = yield
@@ -147,6 +147,8 @@ class Leftovers:
                 self._failed = True
                 raise
             finally:
+                # pytest lets go of them only later; set aside while it holds them, they would never be collected.
+                item.funcargs.clear()  # type: ignore[attr-defined]
                 gc.collect()
         if not self._failed:
             left = [*complaints, *self._cancelled, *self._left_open(), *self._changed()]
