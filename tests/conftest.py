@@ -7,7 +7,7 @@ import inspect
 import os
 import re
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from itertools import count
 from typing import Any
@@ -20,7 +20,7 @@ import uvloop
 from clients import AT_ONCE, Connect
 from servers import CANARY, Script, ScriptedServer, Serve
 
-from deepseek_async import AsyncDeepSeek
+from deepseek_async import AsyncDeepSeek, redaction
 from deepseek_async.cache import disk
 from deepseek_async.observe.logs import prepare as prepare_logging
 
@@ -72,6 +72,16 @@ def environment_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: py
 def disk_of_any_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache leaves a slow disk alone; that of a busy machine may be as slow as it likes."""
     monkeypatch.setattr(disk, "SLOW", 3600.0)
+
+
+@pytest.fixture(autouse=True)
+def keys_of_its_own() -> Iterator[None]:
+    """No test has the keys of another's clients masked in its texts, whenever those clients are collected."""
+    before = dict(redaction._known)
+    yield
+    redaction._known.clear()
+    redaction._known.update(before)
+    redaction._changed()
 
 
 @pytest.fixture
