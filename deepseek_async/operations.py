@@ -40,13 +40,13 @@ class Operations:
         listeners: Iterable[Listener],
         simulated: bool = False,
     ) -> None:
-        """``simulated``: nobody pays for the calls, so they are counted in no file that others share."""
+        """``simulated``: nobody pays for the calls, so they are counted nowhere that others share."""
         prepare()
         if level := os.environ.get("DEEPSEEK_ASYNC_LOG"):
             write_to_stderr(level)
         self.cache = _cache(cache)
         self.budget = _budget(budget)
-        if simulated and self.budget is not None and self.budget.path is not None:
+        if simulated and self.budget is not None and self.budget.is_shared:
             self.budget = self.budget.in_memory()
         self.content = _content_filter(content_filter)
         if not isinstance(listeners, Iterable):
@@ -62,6 +62,7 @@ class Operations:
         """All that there is, to be put around every call of the client, at whichever server."""
         if self.budget is not None:
             self.budget.use_rates(settings.currency_rates)
+            self.budget.share(settings.shared, settings.account)
         if self.cache is None and self.content is None and not self.listeners:
             return Protections(self.budget, None)
         from deepseek_async.call.surroundings import Surroundings  # noqa: PLC0415  brings SQLite and more

@@ -84,6 +84,20 @@ def place_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
+def same_redis(url: str, other: str) -> bool:
+    """Whether both name the same database, with whichever user, password and parameters."""
+    return _database_of(url) == _database_of(other)
+
+
+def _database_of(url: str) -> tuple[object, ...]:
+    from redis.asyncio.connection import parse_url  # noqa: PLC0415  optional
+
+    said = parse_url(str.__str__(url))
+    if (path := said.get("path")) is not None:
+        return (path, said.get("db", 0))
+    return (str(said.get("host", "localhost")).lower(), said.get("port", 6379), said.get("db", 0))
+
+
 def reason_of_redis(error: BaseException) -> str:
     """Why Redis did not do what it was asked for, and what to do where that is the user's to do."""
     reason = redact(" ".join(str(error).split()))[:200] or type(error).__name__
@@ -106,7 +120,10 @@ def _cure(error: BaseException, reason: str) -> str | None:
     if "WITHOUT ANY PASSWORD CONFIGURED" in words or "NO PASSWORD IS SET" in words:
         return "it has no password; leave it out of the URL"
     if "NOPERM" in words or "NO PERMISSIONS" in words:
-        commands = "eval, evalsha, time, hgetall, hset, hdel and expire"
+        commands = (
+            "eval, evalsha, time, info, ttl, hget, hmget, hgetall, hset, hsetnx, hdel, hincrby, zadd, zrangebyscore "
+            "and expire"
+        )
         return f"the user needs {commands} on the keys deepseek-async:* (ACL SETUSER)"
     if "NAME OR SERVICE NOT KNOWN" in words or "NAME RESOLUTION" in words:
         return "is the host's name right?"

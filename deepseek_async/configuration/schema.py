@@ -200,7 +200,9 @@ SCHEMA: Final[dict[str, Entry]] = {
             "at_cap": Key(TEXT, "error, wait (for the next day) or cheaper.", "error", "error"),
             "cheaper_model": Key(TEXT, "The model for cheaper.", "deepseek-flash"),
             "path": Key(
-                TEXT, "The file that the processes of a machine share.", "~/.local/state/deepseek_async/budget.sqlite"
+                TEXT,
+                "The file that the processes of a machine share. Without it a Redis in shared keeps the budget.",
+                "~/.local/state/deepseek_async/budget.sqlite",
             ),
         },
         short=NUMBER,

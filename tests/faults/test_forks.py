@@ -246,13 +246,13 @@ def damaged(folder: Path) -> list[Path]:
 BUSY = """
     import threading
     from pathlib import Path
-    from deepseek_async.admission.budget.store import Store
+    from deepseek_async.admission.budget.store_file import FileStore
     from deepseek_async.cache.disk import DiskTier
     from deepseek_async.cache.entry import Entry
     from deepseek_async.observe.audit import AuditLog
 
     tier = DiskTier(Path(given["cache"]), max_bytes=2**30, keep_seconds=1e9)
-    store = Store(Path(given["budget"]))
+    store = FileStore(Path(given["budget"]))
     over, at_work = False, threading.Event()
 
     def use_cache():

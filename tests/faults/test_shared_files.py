@@ -11,14 +11,15 @@ PROCESSES = 8
 
 BUDGET = """
     from pathlib import Path
-    from deepseek_async.admission.budget.store import Spending, Store
+    from deepseek_async.admission.budget.store import Spending
+    from deepseek_async.admission.budget.store_file import FileStore
 
     gate = Gate(given["processes"])
 
     def spend():
         gate.arrive()
         gate.wait()
-        store, allotted = Store(Path(given["path"])), 0
+        store, allotted = FileStore(Path(given["path"])), 0
         for number in range(10):
             added, _ = store.allot("2026-01-01", cap=10**9, allotted=allotted, least=5, wanted=5)
             allotted += added

@@ -1,8 +1,8 @@
 """A daily budget: money is held before a call is sent and settled to what it cost, so no number of calls at once
 can spend more than there is.
 
-A process takes money for several calls at a time from the file that all processes share, so most calls cost
-two additions.
+A process takes money for several calls at a time from the file or the Redis that all processes share, so most calls
+cost two additions.
 """
 
 from __future__ import annotations
@@ -10,39 +10,39 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final
 
+from deepseek_async.admission.budget.alerts import Alerts
 from deepseek_async.admission.budget.calendar import Day, day_at, zone_of
 from deepseek_async.admission.budget.charge import Charge
+from deepseek_async.admission.budget.keeper import Keeper
 from deepseek_async.admission.budget.ledger import NANO, Ledger, nano
-from deepseek_async.admission.budget.store import Spending, Standing, Store
+from deepseek_async.admission.budget.outage import Outage
+from deepseek_async.admission.budget.refusal import exceeded
+from deepseek_async.admission.budget.store import Spending, Standing, UnansweredError
+from deepseek_async.admission.budget.terms import AtCap, checked_alerts, checked_at_cap, checked_daily
 from deepseek_async.errors import BudgetExceededError, ConfigurationError
-from deepseek_async.events import BudgetAlert, tell
+from deepseek_async.events import BudgetAlert
 from deepseek_async.forks import AtFork, register
 from deepseek_async.labels import current_labels
 from deepseek_async.pricing import Meter, PriceTable, price_table
-from deepseek_async.private_files import reason_of, state_folder
 from deepseek_async.types import CompletionUsage
 from deepseek_async.unpriced import say_unpriced
 
 _LOG: Final = logging.getLogger("deepseek_async")
 
-T = TypeVar("T")
-
-AtCap = Literal["error", "wait", "cheaper"]
-
 _FLUSH_SECONDS: Final = 1.0
 _DENIED_SECONDS: Final = 1.0
-"""For how long a refusal of the file holds, so that a service at its cap does not ask it for every call."""
+"""For how long a refusal of the store holds, so that a service at its cap does not ask it for every call."""
 _LONGEST_SLEEP: Final = 60.0
 """The clock may be set while we wait for the next day."""
 _IDLE_SECONDS: Final = 5.0
 """After so long without a call, what was taken for further calls is given back."""
+_IDLE_FLUSHES: Final = round(_IDLE_SECONDS / _FLUSH_SECONDS)
 _CALLS_AHEAD: Final = 256
 _MOST_CALLS_AHEAD: Final = 4096
 
@@ -54,12 +54,18 @@ class Budget(AtFork):
     - ``at_cap``: what happens to a call that does not fit: ``error`` (default) raises BudgetExceededError,
       ``wait`` waits for the next day, ``cheaper`` uses ``cheaper_model`` while that fits.
     - ``alerts``: shares of the budget at which ``on_alert``, the log and the listeners are told, each once a day.
-    - ``path``: the SQLite file that the processes of a machine share and that survives a restart;
-      ``budget.sqlite`` in the user's state folder by default, ``:memory:`` for none.
+    - ``path``: the SQLite file that the processes of a machine share and that survives a restart, ``:memory:`` for
+      none. By default the Redis that a client names (``shared="redis://…"``), so that all machines spend one budget;
+      else ``budget.sqlite`` in the user's state folder.
+
+    In Redis there is one day for each account. Of the clients of one Budget those that name a Redis must name the same
+    one, for the same account (``account=``), the first of them before anything is spent; those that name none are
+    counted there too. Anything else raises ConfigurationError when the client is made.
 
     A call holds the most it can cost; set ``max_tokens`` to hold less. While other calls hold money that may come
     back, a call that does not fit waits for them. Raises ConfigurationError for values that make no sense, and
-    from a call when the file cannot be used: money that cannot be counted is not spent.
+    from a call when file or Redis cannot be used for 30 s: money that cannot be counted is not spent. Until then calls
+    go on with what this process has been allotted.
     """
 
     def __init__(
@@ -75,9 +81,9 @@ class Budget(AtFork):
         prices: PriceTable | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.alerts: Final = _checked_alerts(alerts)
-        self.daily: Final = _checked_daily(daily)
-        self.at_cap: Final = _checked_at_cap(at_cap, cheaper_model)
+        self.alerts: Final = checked_alerts(alerts)
+        self.daily: Final = checked_daily(daily)
+        self.at_cap: Final = checked_at_cap(at_cap, cheaper_model)
         self.cheaper_model: Final = cheaper_model
         self.zone: Final = zone
         self._where = zone_of(zone)
@@ -87,18 +93,19 @@ class Budget(AtFork):
         self._clock = clock
         self.listeners: list[Callable[[BudgetAlert], Any]] = [] if on_alert is None else [on_alert]
         """Told of alerts; clients add theirs."""
-        self.path: Final = None if path == ":memory:" else Path(path or state_folder() / "budget.sqlite").expanduser()
-        self._store = None if self.path is None else Store(self.path)
-        self._thread: ThreadPoolExecutor | None = None
+        self._keeper = Keeper(path)
         self._day = Day("", 0.0)
         self._ledger = Ledger("")
         self._others = Standing()
         self._spending: dict[tuple[str, str], Spending] = {}
-        self._raised: set[float] = set()
+        self._alerts = Alerts(self.alerts, self.daily, zone)
+        self._outage = Outage()
         self._calls_ahead = _CALLS_AHEAD
         self._last_allotment = 0.0
         self._denied = (0.0, 0)
         self._used_since_flush = False
+        self._unused_flushes = 0
+        self._unwritten = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn = asyncio.Lock()
         self._writing = asyncio.Lock()
@@ -109,7 +116,7 @@ class Budget(AtFork):
         register(self)
 
     def __repr__(self) -> str:
-        if "_others" not in vars(self):
+        if "_parents" not in vars(self):
             return "<Budget not configured>"  # in the traceback of a wrong setting
         return f"<Budget of ${self.daily:g} a day ({self.zone}), ${self.remaining:.4f} left>"
 
@@ -129,6 +136,20 @@ class Budget(AtFork):
         return alike
 
     @property
+    def path(self) -> Path | None:
+        """The file that it is kept in; None if it is kept in Redis or in memory."""
+        return self._keeper.path
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes spend it too."""
+        return self._keeper.store is not None
+
+    def share(self, url: str, account: str) -> None:
+        """Clients call this: ``url`` is what they say about sharing. Raises ConfigurationError for a contradiction."""
+        self._keeper.share(url, account, cap=self._cap, used=bool(self._ledger.day))
+
+    @property
     def remaining(self) -> float:
         """US dollars not spent of the running day, as far as this process knows; negative if overspent."""
         return (self._cap - self._others.spent - self._ledger.spent) / NANO
@@ -142,7 +163,7 @@ class Budget(AtFork):
     def hold_nowait(self, most: CompletionUsage, model: str) -> Charge | None:
         """Money for one attempt on ``model`` that uses at most ``most``; None if that takes more than a look."""
         now = self._clock()
-        if self._turn.locked():
+        if self._turn.locked() and not self._outage.lasts:
             return None
         amount = self._amount(most, model, now)
         ledger = self._today(now)
@@ -163,7 +184,11 @@ class Budget(AtFork):
                     raise self._exceeded(amount, model, ledger)
                 if ledger.reserve(amount):
                     return self._charge(ledger, amount, most, model, now)
-                if await self._allot(ledger, amount):
+                try:
+                    if await self._allot(ledger, amount):
+                        continue
+                except UnansweredError as error:
+                    await self._wait_for_store(error)
                     continue
                 if ledger is not self._ledger:
                     continue  # the day ended meanwhile
@@ -188,50 +213,59 @@ class Budget(AtFork):
         item.spent += used
         if self._turn.locked():
             self._returned.set()
-        if self._timer is None and self._loop is not None and not self._loop.is_closed():
-            self._timer = self._loop.call_later(_FLUSH_SECONDS, self._flush_soon)
+        if self._timer is None:
+            self._report_in(_FLUSH_SECONDS)
 
     async def flush(self) -> None:
         """Write down what was spent, give back what is not needed, and raise the alerts that are due."""
+        used, self._used_since_flush = self._used_since_flush, False
+        await self._report(gives_back=not used)
+
+    async def _report(self, *, gives_back: bool) -> None:
         async with self._writing:
-            ledger, store = self._ledger, self._store
+            ledger, store = self._ledger, self._keeper.store
             spending, self._spending = self._spending, {}
-            used, self._used_since_flush = self._used_since_flush, False
             if not ledger.day:
                 return
             if store is None:
-                self._raise_alerts(ledger, self._due(ledger.spent))
+                self._alerts.tell(self._alerts.due(ledger.spent), ledger.spent, ledger.day, self.listeners)
                 return
-            allotted = ledger.keep_only(max(0, ledger.free) if used else 0)
+            allotted = ledger.keep_only(0 if gives_back else max(0, ledger.free))
+            spent = ledger.spent
 
             def write() -> tuple[Standing, list[float]]:
-                others = store.report(ledger.day, allotted=allotted, spent=ledger.spent, spending=spending)
-                due = self._due(others.spent + ledger.spent)
+                others = store.report(ledger.day, allotted=allotted, spent=spent, spending=spending)
+                due = self._alerts.due(others.spent + spent)
                 return others, store.first_to_alert(ledger.day, due) if due else []
 
             try:
-                others, due = await self._on_thread(write)
+                others, due = await self._keeper.on_thread(write)
             except ConfigurationError as error:
-                self._keep_for_later(spending)
-                _LOG.warning("what was spent could not be written down, and will be tried again: %s", error.message)
+                if not self._unwritten:
+                    self._unwritten = True
+                    message = error.message
+                    _LOG.warning("what was spent could not be written down, and will be tried again: %s", message)
                 return
+            self._unwritten = False
+            self._outage.ended()
             if ledger is self._ledger:
                 self._others = others
-                self._raise_alerts(ledger, due)
+                self._alerts.tell(due, others.spent + ledger.spent, ledger.day, self.listeners)
 
     async def spending(self) -> dict[tuple[str, str], Spending]:
         """What the running day was spent on so far, by model and tag, over all processes."""
         self._today(self._clock())
         await self.flush()
-        return await self._on_thread(lambda: self._store.spending(self._day.name) if self._store else {})
+        store, day = self._keeper.store, self._day.name
+        return {} if store is None else await self._keeper.on_thread(lambda: store.spending(day))
 
     async def standing(self) -> Standing:
         """Where the running day stands, over all processes."""
         self._today(self._clock())
-        if self._store is None:
+        store, day = self._keeper.store, self._day.name
+        if store is None:
             return Standing(self._ledger.spent + self._ledger.reserved, self._ledger.spent)
-        store, day = self._store, self._day.name
-        return await self._on_thread(lambda: store.standing(day))
+        return await self._keeper.on_thread(lambda: store.standing(day))
 
     async def aclose(self) -> None:
         """Write down what was spent and give back the rest. The budget may be used again afterwards."""
@@ -241,19 +275,16 @@ class Budget(AtFork):
         self._used_since_flush = False
         if self._ledger.day:
             await self.flush()
-        if self._thread is not None:
-            if self._store is not None:
-                await self._on_thread(self._store.close)
-            self._thread.shutdown()
-            self._thread = None
+        await self._keeper.aclose()
 
     def after_fork_in_child(self) -> None:
         """Hold nothing of what was allotted to the parent, and write nothing that the parent writes."""
         self._parents = parents = self._ledger
         # Without a file nobody else knows what was spent before.
-        self._ledger = Ledger("") if self._store else Ledger(parents.day, allotted=self._cap, spent=parents.spent)
+        self._ledger = Ledger("") if self.is_shared else Ledger(parents.day, allotted=self._cap, spent=parents.spent)
         self._spending, self._used_since_flush = {}, False
-        self._thread = self._loop = self._timer = None
+        self._keeper.begin_in_child()
+        self._loop = self._timer = None
         self._turn, self._writing, self._returned = asyncio.Lock(), asyncio.Lock(), asyncio.Event()
 
     def _today(self, now: float) -> Ledger:
@@ -270,8 +301,9 @@ class Budget(AtFork):
         if day.name != self._ledger.day:
             if self._ledger.day and self._spending:
                 _LOG.info("the budget's day %s is over: $%.4f spent", self._ledger.day, self._ledger.spent / NANO)
-            self._ledger = Ledger(day.name, allotted=self._cap if self._store is None else 0)
-            self._others, self._raised, self._denied = Standing(), set(), (0.0, 0)
+            self._ledger = Ledger(day.name, allotted=0 if self.is_shared else self._cap)
+            self._others, self._denied = Standing(), (0.0, 0)
+            self._alerts.begin_day()
         self._day = day
 
     def _amount(self, most: CompletionUsage, model: str, now: float) -> int:
@@ -289,12 +321,14 @@ class Budget(AtFork):
         return Charge(ledger, amount, most, model, now, current_labels().tag or "", self._meter, self)
 
     async def _allot(self, ledger: Ledger, amount: int) -> bool:
-        """Whether the file gave this process what ``amount`` lacks."""
-        store, least = self._store, amount - ledger.free
+        """Whether the store gave this process what ``amount`` lacks. Raises UnansweredError if it may soon."""
+        store, least = self._keeper.store, amount - ledger.free
         now = time.monotonic()
         until, denied = self._denied
         if store is None or (now < until and least >= denied):
             return False
+        if (error := self._outage.known(now)) is not None:
+            raise error
         recent = now - self._last_allotment < _FLUSH_SECONDS
         self._calls_ahead = min(self._calls_ahead * 2, _MOST_CALLS_AHEAD) if recent else _CALLS_AHEAD
         wanted = amount * self._calls_ahead
@@ -302,97 +336,62 @@ class Budget(AtFork):
             allotted, least = ledger.allotted, amount - ledger.free
             if least <= 0:
                 return True
-            added, others = await self._on_thread(
+            added, others = await self._keeper.on_thread(
                 lambda: store.allot(ledger.day, cap=self._cap, allotted=allotted, least=least, wanted=wanted),
             )
             ledger.allotted += added
+        self._outage.ended()
         self._last_allotment = time.monotonic()
+        if self._keeper.hears_of_holders and self._timer is None:
+            self._report_in(_FLUSH_SECONDS)
         if ledger is self._ledger:
             self._others = others
         if not added:
             self._denied = (self._last_allotment + _DENIED_SECONDS, least)
         return added > 0
 
-    def _keep_for_later(self, spending: dict[tuple[str, str], Spending]) -> None:
-        for key, item in spending.items():
-            kept = self._spending.setdefault(key, Spending())
-            kept.calls += item.calls
-            kept.spent += item.spent
+    async def _wait_for_store(self, error: UnansweredError) -> None:
+        """Until it may answer, or a call gives money back. Raises ConfigurationError when that takes too long."""
+        if not self._outage.goes_on(error, time.monotonic()):
+            raise ConfigurationError(error.message) from None
+        self._returned.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(error.retry_in):
+                await self._returned.wait()
 
     async def _sleep_towards_tomorrow(self) -> None:
         await asyncio.sleep(min(_LONGEST_SLEEP, max(0.0, self._day.end - self._clock())))
 
     def _exceeded(self, amount: int, model: str, ledger: Ledger) -> BudgetExceededError:
-        left = max(0.0, self._day.end - self._clock())
-        cheaper = self.cheaper_model if self.at_cap == "cheaper" and model != self.cheaper_model else None
-        spent = (self._others.held + ledger.spent + ledger.reserved) / NANO
-        return BudgetExceededError(
-            f"the day's budget does not suffice: this call on {model} can cost ${amount / NANO:.6f}, and "
-            f"${max(0.0, self.daily - spent):.6f} of ${self.daily:.6f} are left or held until {ledger.day} ends in "
-            f"{self.zone}, in {left:.0f} s. Raise the budget, or lower max_tokens so that less is held for a call",
-            budget=self.daily,
-            spent=spent,
-            needed=amount / NANO,
+        return exceeded(
+            amount,
+            model,
+            spent=self._others.held + ledger.spent + ledger.reserved,
+            daily=self.daily,
             day=ledger.day,
-            retry_after=left,
-            cheaper_model=cheaper,
+            zone=self.zone,
+            left=max(0.0, self._day.end - self._clock()),
+            cheaper_model=self.cheaper_model if self.at_cap == "cheaper" and model != self.cheaper_model else None,
         )
 
-    def _due(self, spent: int) -> list[float]:
-        return [share for share in self.alerts if share not in self._raised and spent >= share * self._cap]
-
-    def _raise_alerts(self, ledger: Ledger, due: Iterable[float]) -> None:
-        spent = self._others.spent + ledger.spent
-        self._raised.update(self._due(spent))
-        for share in due:
-            alert = BudgetAlert(share, spent / NANO, self.daily, ledger.day, self.zone)
-            _LOG.warning(
-                "%.0f %% of the budget of %s is spent: $%.4f of $%g",
-                *(share * 100, ledger.day, alert.spent, self.daily),
-            )
-            tell(self.listeners, alert)
+    def _report_in(self, seconds: float) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._timer = self._loop.call_later(seconds, self._flush_soon)
 
     def _flush_soon(self) -> None:
         self._timer = None
-        task = asyncio.ensure_future(self.flush())
+        used, self._used_since_flush = self._used_since_flush, False
+        self._unused_flushes = 0 if used else self._unused_flushes + 1
+        gives_back = not used and (not self._keeper.hears_of_holders or self._unused_flushes >= _IDLE_FLUSHES)
+        task = asyncio.ensure_future(self._report(gives_back=gives_back))
         task.add_done_callback(self._flushed)
 
     def _flushed(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or task.exception() is not None or self._loop is None:
+        if task.cancelled() or task.exception() is not None or self._timer is not None or not self._keeper.is_used:
             return
-        # Once more, to give back what nobody has used since, and to write down what could not be written.
-        unused = self._ledger.free > 0 and self._thread is not None
-        if self._timer is None and self._store is not None and (unused or self._spending):
-            self._timer = self._loop.call_later(_IDLE_SECONDS, self._flush_soon)
-
-    async def _on_thread(self, work: Callable[[], T]) -> T:
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "deepseek_async budget")
-        # Shielded, because an allotment that is made must be known, and a store is used by one thread at a time.
-        try:
-            return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, work))
-        except (sqlite3.Error, OSError) as error:
-            reason = reason_of(error)
-        raise ConfigurationError(f"the budget in {self.path} cannot be used: {reason}")
-
-
-def _checked_daily(daily: float) -> float:
-    if isinstance(daily, bool) or not isinstance(daily, int | float) or not 0 < daily < 1e9:
-        raise ConfigurationError(f"budget.daily must be US dollars above 0, not {daily!r}")
-    return float(daily)
-
-
-def _checked_at_cap(at_cap: AtCap, cheaper_model: str | None) -> AtCap:
-    if at_cap not in {"error", "wait", "cheaper"}:
-        raise ConfigurationError(f"budget.at_cap must be error, wait or cheaper, not {at_cap!r}")
-    if at_cap == "cheaper" and not cheaper_model:
-        raise ConfigurationError("budget.at_cap 'cheaper' needs budget.cheaper_model, for example 'deepseek-flash'")
-    return at_cap
-
-
-def _checked_alerts(alerts: Iterable[float]) -> tuple[float, ...]:
-    shares = tuple(sorted(alerts))
-    for share in shares:
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
-            raise ConfigurationError(f"budget.alerts must be shares above 0 and up to 1, not {share!r}")
-    return shares
+        if self._keeper.hears_of_holders:
+            if self._clock() < self._day.end or self._unwritten:
+                self._report_in(_FLUSH_SECONDS)
+        elif self._ledger.free > 0 or self._unwritten:
+            # Once more, to give back what nobody has used since, and to write down what could not be written.
+            self._report_in(_IDLE_SECONDS)

@@ -1,48 +1,15 @@
-"""The day's money on disk, shared by the processes of a machine. Every method is one transaction, and blocks.
-
-A rollback journal and not a write-ahead log, because SQLite before 3.51.3 can lose the end of a log that two
-processes write (sqlite.org, WAL-reset bug), and there is one transaction for many calls.
-"""
+"""Where the day's money is counted for many processes, and what every such place offers. Amounts are nano-dollars."""
 
 from __future__ import annotations
 
 import os
 import secrets
-import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 import msgspec
 
-from deepseek_async.admission.budget.ledger import granted
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.forks import AtFork, leave, register
-from deepseek_async.sqlite_file import ForeignFileError, connected, looked_into, marks_of, refuse_foreign
-
-_VERSION: Final = 1
-_APPLICATION: Final = 0x44534247
-"""``DSBG`` in the file's header: what proves that a file is a budget. Another one is never opened."""
-_WAIT: Final = 30.0
-"""Seconds to wait for other processes, each of whose transactions takes some milliseconds.
-
-SQLite keeps no queue: it looks again ten times a second. Of eight processes that do nothing else, on a disk that has
-more to do, one waited five seconds.
-"""
-
-_TABLES: Final = """
-CREATE TABLE IF NOT EXISTS holders (
-    day TEXT NOT NULL, holder TEXT NOT NULL,
-    allotted INTEGER NOT NULL, spent INTEGER NOT NULL, PRIMARY KEY (day, holder)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS spending (
-    day TEXT NOT NULL, model TEXT NOT NULL, tag TEXT NOT NULL,
-    calls INTEGER NOT NULL, spent INTEGER NOT NULL, PRIMARY KEY (day, model, tag)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS alerts (day TEXT NOT NULL, share REAL NOT NULL, PRIMARY KEY (day, share)) WITHOUT ROWID;
-"""
 
 
 class Spending(msgspec.Struct):
@@ -50,6 +17,11 @@ class Spending(msgspec.Struct):
 
     calls: int = 0
     spent: int = 0
+
+    def add(self, more: Spending) -> None:
+        """Count ``more`` too."""
+        self.calls += more.calls
+        self.spent += more.spent
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -64,44 +36,26 @@ class Standing(msgspec.Struct, frozen=True):
     """Spent, as far as the processes have told."""
 
 
-class Store(AtFork):
-    """One process's view of the file. Used by one thread at a time. Raises sqlite3.Error and OSError.
+class Store(Protocol):
+    """A file or a Redis, for one holder. Every method is one transaction, blocks, and is one thread's at a time.
 
-    Waits up to 30 s for other processes.
-
-    The file is closed when the process forks, and opened again by whoever needs it next. A child is a holder of its
-    own: it spends nothing of what was allotted to its parent.
+    All but ``close`` raise what ``Keeper`` makes errors of. A child of a fork is a holder of its own: it spends nothing
+    of what was allotted to its parent.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._holder = _new_holder()
-        self._connection: sqlite3.Connection | None = None
-        self._busy = threading.RLock()
-        register(self)
+    hears_of_holders: bool
+    """Whether who has held money has to report every second of its day, so that it is known again where it was lost."""
 
     def standing(self, day: str) -> Standing:
         """Where ``day`` stands, over all processes."""
-        with self._transaction() as connection:
-            return _standing(connection, day, "")
+        ...
 
     def allot(self, day: str, *, cap: int, allotted: int, least: int, wanted: int) -> tuple[int, Standing]:
         """Take at least ``least`` more out of ``cap`` for this process, which has ``allotted``, or nothing.
 
         Returns what was added, and where the others stand.
         """
-        with self._transaction() as connection:
-            _drop_old_days(connection, day)
-            others = _standing(connection, day, self._holder)
-            (sharers,) = connection.execute("SELECT count(*) FROM holders WHERE day = ?", (day,)).fetchone()
-            remaining = cap - others.held - allotted
-            added = granted(wanted=wanted, least=least, remaining=remaining, sharers=sharers)
-            if added:
-                connection.execute(
-                    "INSERT INTO holders VALUES (?, ?, ?, 0) ON CONFLICT DO UPDATE SET allotted = excluded.allotted",
-                    (day, self._holder, allotted + added),
-                )
-            return added, others
+        ...
 
     def report(
         self,
@@ -111,143 +65,36 @@ class Store(AtFork):
         spent: int,
         spending: Mapping[tuple[str, str], Spending],
     ) -> Standing:
-        """Write down what this process has spent and may still spend. Returns where the others stand."""
-        with self._transaction() as connection:
-            connection.execute(
-                "INSERT INTO holders VALUES (?, ?, ?, ?) "
-                "ON CONFLICT DO UPDATE SET allotted = excluded.allotted, spent = excluded.spent",
-                (day, self._holder, allotted, spent),
-            )
-            connection.executemany(
-                "INSERT INTO spending VALUES (?, ?, ?, ?, ?) "
-                "ON CONFLICT DO UPDATE SET calls = calls + excluded.calls, spent = spent + excluded.spent",
-                [(day, model, tag, item.calls, item.spent) for (model, tag), item in spending.items()],
-            )
-            return _standing(connection, day, self._holder)
+        """Write down what this process has spent and may still spend. Returns where the others stand.
+
+        ``spending`` counts once: what could not be written is kept here, and written by the next report.
+        """
+        ...
 
     def first_to_alert(self, day: str, shares: Iterable[float]) -> list[float]:
         """Those of ``shares`` for which no process has raised its alert on ``day``; they count as raised now."""
-        with self._transaction() as connection:
-            return [
-                share
-                for share in shares
-                if connection.execute("INSERT OR IGNORE INTO alerts VALUES (?, ?)", (day, share)).rowcount
-            ]
+        ...
 
     def spending(self, day: str) -> dict[tuple[str, str], Spending]:
         """What ``day`` was spent on, by model and tag."""
-        with self._transaction() as connection:
-            return _spending(connection, day)
+        ...
 
     def close(self) -> None:
-        """Close the file."""
-        with self._busy:
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                connection.close()
-
-    def before_fork(self) -> None:
-        """Wait for the transaction that is under way, and close the file."""
-        self._busy.acquire()
-        self.close()
-
-    def after_fork_in_parent(self) -> None:
-        """Go on."""
-        self._busy.release()
-
-    def after_fork_in_child(self) -> None:
-        """Be another holder."""
-        self._busy = threading.RLock()
-        self._holder = _new_holder()
-        if self._connection is not None:  # forked by code that says so only afterwards
-            leave(self._connection)
-            self._connection = None
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._busy:
-            if self._connection is None:
-                self._connection = _opened(self.path)
-            connection = self._connection
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                # Also what was not committed, on a full disk: the next transaction, here or of another process, would
-                # find it open. SQLite may have taken it back itself.
-                with suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                if connection.in_transaction:
-                    self.close()
-                raise
+        """Give up what is open. The store may be used again."""
 
 
-def _new_holder() -> str:
-    return f"{os.getpid()}-{secrets.token_hex(4)}"
+class UnansweredError(ConfigurationError):
+    """The place gives no money now, and may in ``retry_in`` seconds."""
+
+    retry_in: float = 1.0
 
 
-def _standing(connection: sqlite3.Connection, day: str, without: str) -> Standing:
-    held, spent = connection.execute(
-        "SELECT coalesce(sum(max(allotted, spent)), 0), coalesce(sum(spent), 0) FROM holders "
-        "WHERE day = ? AND holder != ?",
-        (day, without),
-    ).fetchone()
-    return Standing(held, spent)
+def add_up(spending: dict[tuple[str, str], Spending], more: Mapping[tuple[str, str], Spending]) -> None:
+    """Count ``more`` into ``spending``."""
+    for key, item in more.items():
+        spending.setdefault(key, Spending()).add(item)
 
 
-def _drop_old_days(connection: sqlite3.Connection, day: str) -> None:
-    connection.execute("DELETE FROM holders WHERE day < date(?, '-31 days')", (day,))
-    connection.execute("DELETE FROM alerts WHERE day < date(?, '-31 days')", (day,))
-    connection.execute("DELETE FROM spending WHERE day < date(?, '-400 days')", (day,))
-
-
-def looked_up(path: Path, day: str) -> tuple[dict[tuple[str, str], Spending], Standing]:
-    """What ``day`` was spent on, by model and tag, and where it stands; the file is not written to.
-
-    Raises ConfigurationError for a file that is no budget, sqlite3.Error and OSError.
-    """
-    with _foreign_refused(path):
-        refuse_foreign(path, _APPLICATION)
-    if not path.stat().st_size:
-        return {}, Standing()
-    with looked_into(path) as connection:
-        _refuse_other_versions(connection, path)
-        return _spending(connection, day), _standing(connection, day, "")
-
-
-def _spending(connection: sqlite3.Connection, day: str) -> dict[tuple[str, str], Spending]:
-    rows = connection.execute(
-        "SELECT model, tag, calls, spent FROM spending WHERE day = ? ORDER BY spent DESC",
-        (day,),
-    )
-    return {(model, tag): Spending(calls, spent) for model, tag, calls, spent in rows}
-
-
-@contextmanager
-def _foreign_refused(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except ForeignFileError as error:
-        raise ConfigurationError(
-            f"{path} is no budget: {error}, so it is left as it is; choose another budget.path",
-        ) from None
-
-
-def _refuse_other_versions(connection: sqlite3.Connection, path: Path) -> None:
-    if marks_of(connection) not in {(0, 0), (_APPLICATION, _VERSION)}:
-        raise ConfigurationError(f"{path} is not a budget of version {_VERSION}; choose another budget.path")
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    with _foreign_refused(path):
-        connection = connected(path, _APPLICATION, wait=_WAIT, writes=True)
-    try:
-        _refuse_other_versions(connection, path)
-        # In one transaction, because another process may look at the file meanwhile.
-        marks = f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {_VERSION};"
-        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {marks} COMMIT;")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+def new_holder() -> str:
+    """A name that no other process has, on whichever machine."""
+    return f"{os.getpid()}-{secrets.token_hex(8)}"

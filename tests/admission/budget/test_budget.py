@@ -19,7 +19,8 @@ from foreign_files import KINDS, untouched
 
 from deepseek_async import BudgetExceededError, ConfigurationError
 from deepseek_async.admission.budget import Budget, Charge
-from deepseek_async.admission.budget.store import Spending, looked_up
+from deepseek_async.admission.budget.store import Spending
+from deepseek_async.admission.budget.store_file import looked_up
 from deepseek_async.events import BudgetAlert
 from deepseek_async.labels import labelled
 from deepseek_async.types import CompletionUsage
@@ -268,7 +269,9 @@ MOST = CompletionUsage(prompt_tokens=1000, completion_tokens=1000)
 
 async def main():
     prices = msgspec.structs.replace(price_table(), peak_hours=[])  # a call costs the same at every hour
-    budget = Budget(float(sys.argv[1]), path=sys.argv[2], prices=prices)
+    at = sys.argv[2]
+    budget = Budget(float(sys.argv[1]), path=None if at.startswith("redis:") else at, prices=prices)
+    budget.share(at, "account")
     print("ready", flush=True)
     sys.stdin.readline()
     sent = 0
@@ -280,9 +283,9 @@ async def main():
             except BudgetExceededError:
                 return
             sent += 1
-            if sys.argv[3] == "report":
+            if sys.argv[3] != "quiet":
                 print(sent, flush=True)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.02 if sys.argv[3] == "slow" else 0)
             charge.served(None)
     await asyncio.gather(*(worker() for _ in range(8)))
     await budget.aclose()
@@ -295,10 +298,10 @@ asyncio.run(main())
 ROOM = 400
 
 
-def spender(path: Path, mode: str = "quiet") -> subprocess.Popen[str]:
+def spender(place: Path | str, mode: str = "quiet") -> subprocess.Popen[str]:
     """A process that spends what it gets of a budget with room for 400 calls."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SPENDER, str(ROOM * COST), str(path), mode],
+        [sys.executable, "-c", SPENDER, str(ROOM * COST), str(place), mode],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -117,9 +117,9 @@ def made(**options: Any) -> AsyncDeepSeek:
     return AsyncDeepSeek(**{"api_key": KEY, "base_url": given["url"], "lint": "off", **options})
 
 
-def budget_of(daily: float) -> Budget:
+def budget_of(daily: float, **options: Any) -> Budget:
     """In the file that is given, by the prices of today's quiet hours, as the simulator's are."""
-    return Budget(daily, path=given["budget"], prices=price_table().with_holidays(_every_day()))
+    return Budget(daily, path=given["budget"], prices=price_table().with_holidays(_every_day()), **options)
 
 
 def _every_day() -> list[Any]:
