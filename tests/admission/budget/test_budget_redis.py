@@ -192,6 +192,7 @@ async def test_a_redis_that_comes_back_as_it_was_earlier_gives_nothing_until_all
 ):
     day, one, other = "2026-11-28", RedisStore(server.url, "account"), RedisStore(server.url, "account")
     other.report(day, allotted=0, spent=0, spending={})
+    await asked(server, "HSET", other._ground, "since", 0)  # all that is long ago
     await asked(server, "SAVE")
     assert one.allot(day, cap=100, allotted=0, least=60, wanted=60) == (60, Standing())
     await server.kill()
