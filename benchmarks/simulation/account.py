@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import math
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
@@ -68,6 +68,7 @@ class Outcome:
     refusals: int = 0
     busy: float = 0.0
     allowed: float = 0.0
+    arrived_at: list[float] = field(default_factory=list)
     refused_at: list[float] = field(default_factory=list)
     served: list[int] = field(default_factory=list)
     """Requests finished, by client."""
@@ -97,6 +98,12 @@ class Outcome:
         """Seconds from ``start`` until a whole second was used to that share of the limit."""
         seconds = self.busy_by_second[int(start) :]
         return next((float(second + 1) for second, busy in enumerate(seconds) if busy >= share * limit), math.inf)
+
+    def rudest(self, until: float = math.inf) -> tuple[int, int]:
+        """(refused, attempts) of the second up to then that most exceeds 20 refusals and one attempt in ten."""
+        attempts, refused = (Counter(map(int, times)) for times in (self.arrived_at, self.refused_at))
+        seconds = [(refused[second], attempts[second]) for second in attempts if second < until]
+        return max(seconds, key=lambda one: one[0] - max(20, 0.1 * one[1]))
 
     @property
     def fairness(self) -> float:
@@ -267,6 +274,7 @@ class Account:
     def _arrive(self, now: float, client: int, attempt: Any) -> None:
         conditions = self._conditions
         travel = conditions.round_trip / 2
+        self.outcome.arrived_at.append(now)
         stray = conditions.stray > 0 and self._chance.random() < conditions.stray
         node = self._chance.randrange(conditions.nodes) if conditions.nodes > 1 else 0
         if stray or self._running[node] * conditions.nodes >= self._limit:

@@ -128,6 +128,9 @@ class Down:
 class Client(Protocol):
     """Who sends the rows."""
 
+    def connected(self, seconds: float) -> None:
+        """A packet takes so long to the server and back."""
+
     def may_send(self, now: float) -> bool: ...
     def next_change(self, now: float) -> float | None: ...
     def sent(self, now: float) -> Any: ...
@@ -145,6 +148,9 @@ class Ours:
         self._said = said
         self._paused_until = -math.inf
         self.window = AdaptiveWindow(cap=CAP, chance=self._chance.random, now=0.0)
+
+    def connected(self, seconds: float) -> None:
+        self.window.connected(seconds)
 
     def may_send(self, now: float) -> bool:
         return now >= self._paused_until and self.window.may_send(now)
@@ -180,6 +186,9 @@ class Fixed:
     def __init__(self, width: int) -> None:
         self._width = width
         self._in_flight = 0
+
+    def connected(self, seconds: float) -> None:
+        pass
 
     def may_send(self, now: float) -> bool:
         return self._in_flight < self._width
@@ -244,6 +253,7 @@ class Job:
     def __init__(self, world: World, client: Client, seed: int) -> None:
         self._world = world
         self._client = client
+        client.connected(world.round_trip)
         self._chance = random.Random(seed)
         self._server = world.server()
         self._events: list[tuple[float, int, Callable[[float, Any], None], Any]] = []

@@ -50,6 +50,8 @@ class ConcurrencyStatistics(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode
     ceiling: int | None = None
     """The size at which the server last refused; None before the first refusal. What to remember for a restart."""
+    account: int | None = None
+    """The limit of the whole account, as far as a 429 has named one that is believed."""
     limit: int | None = None
     """The limit that a 429 last named."""
     current: int | None = None

@@ -150,13 +150,12 @@ def window(start: int = 100, cap: int = 1000, chance: Callable[[], float] = lamb
 
 
 def fill(full: AdaptiveWindow, now: float = 0.0, *, taken: bool = True) -> list[Attempt]:
-    """Send as many as may be; they are taken at once unless told otherwise."""
+    """Send as many as may be; then they are taken unless told otherwise."""
     flying = []
     while full.may_send(now):
-        attempt = full.sent(now)
-        if taken:
-            full.admitted(attempt, now)
-        flying.append(attempt)
+        flying.append(full.sent(now))
+    for attempt in flying if taken else []:
+        full.admitted(attempt, now)
     return flying
 
 

@@ -4,7 +4,7 @@ Nothing but a 429 tells the limit, which moves (with the balance, with the hour)
 429 comes after one round trip, a completion after seconds or minutes, and an attempt once taken is never evicted. So
 the window runs on refusals and admissions, takes a refusal for a *measurement*, and never cuts deep:
 
-- **startup**: double every 1.5 s until the first refusal.
+- **startup**: a few more than were taken, until the first refusal (``slow_start.py``).
 - **hold**: stay at the measured limit, plus the few slots that are always empty at the server because their
   replacements travel (``travel.py``). A refusal with numbers in its body gives the limit exactly and is believed at
   once. One without numbers, in the middle of admissions, may be stray: it is proven by another one close to it.
@@ -26,7 +26,7 @@ from typing import Final
 
 from deepseek_async.admission.concurrency.advice import Advice, Cause
 from deepseek_async.admission.concurrency.growth import START
-from deepseek_async.admission.concurrency.probing import TOKENS, Probing
+from deepseek_async.admission.concurrency.probing import TOGETHER, TOKENS, Probing
 from deepseek_async.admission.window import Attempt, ConcurrencyStatistics, Mode
 
 _RESTART: Final = 8
@@ -73,10 +73,11 @@ class AdaptiveWindow(Probing):
         while (first := waiting[0]).answered or not first.open or now - first.sent_at > self._travel.grace:
             if first.open and not first.answered:
                 self.admitted(first, now)
+                self._start.silent = True
             waiting.popleft()
         if self._overload.active:
             self._follow_advice(self._overload.sent(number, beside - 1, now, full=beside >= self.size), now)
-        if self._mode is Mode.DRAIN:
+        if self._draining:
             self._drain.sent(attempt, answer_by=now + self._travel.grace)
             self._due = self._drain.due
         return attempt
@@ -88,11 +89,16 @@ class AdaptiveWindow(Probing):
         attempt.answered = True
         self._admissions += 1
         self._since_refusal += 1
-        self._in_a_row = 0
+        self._last_taken = attempt
         if self._tokens < TOKENS[1]:
             self._tokens += _EARNED
-        if self._mode is Mode.DRAIN and attempt.number > self._reacted:
-            self._leave_drain(attempt, now)
+        if (seconds := now - attempt.sent_at) < self._travel.shortest:
+            self._travel.taken_after(seconds)
+        if self._alert and attempt.number > self._reacted:
+            if self._draining:
+                self._leave_drain(attempt, now)
+            else:
+                self._taken(attempt.beside, now)
         if self._overload.active:
             self._follow_advice(self._overload.taken(attempt, now), now)
 
@@ -123,7 +129,7 @@ class AdaptiveWindow(Probing):
             self._lost += attempt.answered
         if overload:
             self._turned_away(attempt, now, said=False)
-        if self._mode is Mode.DRAIN:
+        if self._draining:
             self._follow(attempt, now)
 
     def refused(
@@ -146,25 +152,37 @@ class AdaptiveWindow(Probing):
         self.in_flight -= 1
         self._refusals += 1
         self._named.balance_bound = balance_bound
-        if not attempt.answered:
+        if attempt.answered:
+            self._start.misled()
+        if not attempt.answered or now - attempt.sent_at <= self._travel.grace:
             self._travel.refused_after(now - attempt.sent_at)
         self._travel.measure_flow(now)
         since, self._since_refusal = self._since_refusal, 0
-        self._in_a_row += 1
+        lead = self._start.explains(attempt, starting=self._mode is Mode.STARTUP)
+        tail = self._count_in_a_row(attempt, lead=lead)
         fresh = attempt.number > self._reacted
         if fresh:
             self._charged = self._mode is not Mode.HOLD
         if self._charged:
             self._tokens = max(TOKENS[0], self._tokens - 1)
 
-        others = self._named.others(limit, current, attempt.beside, now)
+        others = self._named.others(limit, current, attempt.beside, now, lead=lead)
         if others is not None and limit is not None:
             self._told += 1
             self._react_to_numbers(attempt, now, limit - others, others, fresh=fresh)
         elif self._mode is Mode.DRAIN:
             self._follow(attempt, now, refused=True)
-        elif certain or self._turned_away(attempt, now, said=self._w > START, fresh=fresh):
+        elif certain or self._turned_away(attempt, now, said=lead or tail or self._w > START, fresh=fresh):
             self._react_to_silence(now, since, fresh=fresh)
+
+    def _count_in_a_row(self, attempt: Attempt, *, lead: bool) -> bool:
+        """Whether it was sent together with one that was taken, and so is the tail of a wave."""
+        last = self._last_taken
+        if last is not self._row_after:
+            self._row_after, self._in_a_row = last, 0
+        tail = last is not None and last.number < attempt.number and attempt.sent_at <= last.sent_at + TOGETHER
+        self._in_a_row += not (lead or tail)
+        return tail
 
     def _turned_away(self, attempt: Attempt, now: float, *, said: bool, fresh: bool = True) -> bool:
         overload = self._overload
@@ -182,7 +200,7 @@ class AdaptiveWindow(Probing):
         if advice is Advice.REACT:
             if not said:
                 since, self._since_refusal = self._since_refusal, 0
-                self._in_a_row += 1
+                self._count_in_a_row(attempt, lead=False)
                 self._react_to_silence(now, since, fresh=attempt.number > self._reacted)
             return True
         self._follow_advice(advice, now)
@@ -200,13 +218,14 @@ class AdaptiveWindow(Probing):
         if advice is Advice.LIFT:
             self._begin_epoch(Mode.STARTUP, now)
             self._resize(self._before)
+            self._start.again(self._w, paced=True)
             self._growth.ceiling = None
             self._growth.begin(now)
             self._due = now
         elif advice is Advice.NARROW:
             self._hold(min(self._w, self._overload.width), now)
         elif advice is Advice.PROBE:
-            self._mode = Mode.PROBE
+            self._enter(Mode.PROBE)
             self._growth.begin(now)
             self._due = now
         elif advice is Advice.RESTART:
@@ -227,6 +246,7 @@ class AdaptiveWindow(Probing):
         self._overload.restart()
         self._begin_epoch(Mode.STARTUP, now)
         self._resize(min(worked, max(_RESTART, 0.1 * worked)))
+        self._start.again(self._w)
         self._growth.ceiling = None
         self._growth.begin(now)
         self._due = now
@@ -236,6 +256,7 @@ class AdaptiveWindow(Probing):
         if ceiling is None:
             self._begin_epoch(Mode.STARTUP, now)
             self._resize(size)
+            self._start.again(self._w)
             self._growth.begin(now)
             self._due = now
         else:
@@ -252,6 +273,10 @@ class AdaptiveWindow(Probing):
         """Whether refusals are not, or not only, for too many at once, or it is being found out."""
         return self._overload.active or self._overload.cause is Cause.WIDTH
 
+    def connected(self, seconds: float) -> None:
+        """A packet took that long to the server and back, which tells how soon a refusal could be here."""
+        self._travel.connected(seconds)
+
     def statistics(self, now: float) -> ConcurrencyStatistics:
         """The window as it is now."""
         return ConcurrencyStatistics(
@@ -259,6 +284,7 @@ class AdaptiveWindow(Probing):
             in_flight=self.in_flight,
             mode=self._mode,
             ceiling=None if self._growth.ceiling is None else int(self._growth.ceiling),
+            account=self._named.account,
             limit=self._named.limit,
             current=self._named.current,
             balance_bound=self._named.balance_bound,

@@ -19,12 +19,14 @@ _DOUBT: Final = 600.0
 class NamedLimit:
     """Reads numbers, and remembers how often they were contradicted."""
 
-    __slots__ = ("_contradictions", "_counted_at", "_doubted_until", "balance_bound", "current", "limit")
+    __slots__ = ("_contradictions", "_counted_at", "_doubted_until", "account", "balance_bound", "current", "limit")
 
     def __init__(self, now: float) -> None:
         self.limit: int | None = None
         """The last limit named, believed or not."""
         self.current: int | None = None
+        self.account: int | None = None
+        """The last limit named that was believed. It is that of the account, whoever else uses it."""
         self.balance_bound = False
         """Whether the last refusal said that the limit follows from the remaining balance."""
         self._contradictions = 0.0
@@ -35,19 +37,30 @@ class NamedLimit:
         """Whether numbers are ignored now."""
         return now < self._doubted_until
 
-    def others(self, limit: int | None, current: int | None, beside: int, now: float) -> int | None:
+    def others(
+        self,
+        limit: int | None,
+        current: int | None,
+        beside: int,
+        now: float,
+        *,
+        lead: bool,
+    ) -> int | None:
         """Attempts of others that run beside ours, or None if these numbers say nothing.
 
         ``beside`` are our own attempts in flight when the refused one was sent, itself included. All of ours that the
-        server counted were among them, so what it counts beyond is not ours.
+        server counted were among them, so what it counts beyond is not ours. ``lead`` says that more of them than run
+        may have been refused before it.
         """
         if limit is None or current is None:
             return None
         self.limit, self.current = limit, current
         # A count within the limit does not explain the refusal, and one far below what we alone have in flight is
         # not the account's: a gateway node that counts for itself would have us shrink to its part.
-        if not 0 <= limit < current <= _LARGEST or 2 * current < beside or self.doubted(now):
+        alien = 2 * current < beside and not (lead and limit == self.account)
+        if not 0 <= limit < current <= _LARGEST or alien or self.doubted(now):
             return None
+        self.account = limit
         return max(0, current - beside)
 
     def contradicted(self, attempts: int, now: float) -> None:
@@ -60,4 +73,5 @@ class NamedLimit:
         self._counted_at = attempts
         if self._contradictions > _TOLERATED * _MEMORY:
             self._contradictions = 0.0
+            self.account = None
             self._doubted_until = now + _DOUBT

@@ -122,7 +122,12 @@ class Overload:
     @property
     def troubled(self) -> bool:
         """Whether anything has been turned away lately that is not explained."""
-        return self.surprise.any or self._settling or self._searching or self._trial is not None
+        return self.surprise.any or self.trying
+
+    @property
+    def trying(self) -> bool:
+        """Whether something is being found out by trying."""
+        return self._settling or self._searching or self._trial is not None
 
     # What is told.
 

@@ -12,6 +12,7 @@ from deepseek_async.admission.concurrency.drain import Drain
 from deepseek_async.admission.concurrency.growth import FIRST_STEP, LONGEST_STEP, START, Growth
 from deepseek_async.admission.concurrency.named_limit import NamedLimit
 from deepseek_async.admission.concurrency.overload import Overload
+from deepseek_async.admission.concurrency.slow_start import FEW, SlowStart
 from deepseek_async.admission.concurrency.travel import Travel
 from deepseek_async.admission.window import Attempt, Mode
 
@@ -34,7 +35,12 @@ _AGAIN: Final = 10.0
 _CLOSE: Final = 10
 """Admissions between two refusals, below which they prove each other."""
 _IN_A_ROW: Final = 4
-"""Refusals without an admission between them that mean that the limit is far below what runs."""
+"""Refusals without an admission between them that mean that the limit is far below what runs ..."""
+TOGETHER: Final = 0.01
+"""... unless they were sent within so many seconds of one that was taken: of answers that end together, and so of
+attempts that are sent together, the last ones are refused."""
+_MOST_LOST: Final = 0.5
+"""Of what ran when a drain began, the part that may have ended when the limit is sought near to what is left."""
 _ELSEWHERE: Final = 0.02  # share of the account that others must use before we step back for them
 
 
@@ -43,17 +49,20 @@ class Probing:
 
     __slots__ = (
         "_admissions",
+        "_alert",
         "_before",
         "_cap",
         "_chance",
         "_charged",
         "_drain",
+        "_draining",
         "_due",
         "_epoch_at",
         "_epochs",
         "_first_contents",
         "_growth",
         "_in_a_row",
+        "_last_taken",
         "_lost",
         "_mode",
         "_named",
@@ -61,8 +70,10 @@ class Probing:
         "_overload",
         "_proven_at",
         "_reacted",
+        "_row_after",
         "_refusals",
         "_since_refusal",
+        "_start",
         "_step",
         "_tokens",
         "_told",
@@ -73,7 +84,15 @@ class Probing:
         "size",
     )
 
-    def __init__(self, *, cap: int, chance: Callable[[], float], now: float, start: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        cap: int,
+        chance: Callable[[], float],
+        now: float,
+        start: float | None = None,
+        hint: float | None = None,
+    ) -> None:
         if cap < 1:
             raise ValueError(f"cap must be at least 1, not {cap}")
         self.in_flight = 0
@@ -81,7 +100,10 @@ class Probing:
         self._chance = chance
         self._w = float(min(cap, max(1.0, _FIRST if start is None else start)))
         self.size = int(self._w)
-        self._mode = Mode.STARTUP
+        self._start = SlowStart(now, hint)
+        if start is not None:
+            self._start.proven = self.size  # so says whoever chose it
+        self._enter(Mode.STARTUP)
         self._due = now  # when time alone changes something next
         self._growth = Growth(now)
         self._drain = Drain()
@@ -95,6 +117,8 @@ class Probing:
         self._proven_at = -math.inf
         self._since_refusal = 0
         self._in_a_row = 0
+        self._last_taken: Attempt | None = None
+        self._row_after: Attempt | None = None
         self._step = _STEP[0]
 
         self._unanswered: deque[Attempt] = deque()
@@ -123,7 +147,11 @@ class Probing:
             return
         target: float = ours + self._travel.spare(ours)
         if target >= attempt.beside:
-            self._named.contradicted(self._number, now)
+            if attempt.beside > ours + others:
+                self._travel.overestimated(self._number)
+                target = ours + self._travel.spare(ours)
+            else:
+                self._named.contradicted(self._number, now)
         if others > _ELSEWHERE * (ours + others):
             # Not to be taken exactly: whoever has more steps back more, and so shares become equal.
             target = min(target, max(self._w, self.in_flight)) * (1 - _STEP[0])
@@ -131,6 +159,12 @@ class Probing:
             self._hold(target, now)
         elif self._mode is Mode.HOLD:
             self._resize(min(self._w, target))
+
+    def _enter(self, mode: Mode) -> None:
+        self._mode = mode
+        # Asked for each attempt.
+        self._draining = mode is Mode.DRAIN
+        self._alert = mode is Mode.DRAIN or mode is Mode.STARTUP
 
     def _react_to_silence(self, now: float, since: int, *, fresh: bool) -> None:
         holding = self._mode is Mode.HOLD
@@ -160,7 +194,9 @@ class Probing:
         self._due = now + _REST
 
     def _begin_epoch(self, mode: Mode, now: float) -> None:
-        self._mode = mode
+        if self._mode is Mode.STARTUP:
+            self._start.last = self._number
+        self._enter(mode)
         self._epochs += 1
         self._epoch_at = now
         self._reacted = self._number
@@ -190,16 +226,19 @@ class Probing:
         self._due = now
         taken_at = float(max(1, self.in_flight))
         self._resize(taken_at)
-        if attempt.beside < self._drain.fewest:
+        fewest = self._drain.fewest
+        if attempt.beside < fewest and taken_at >= _MOST_LOST * fewest:
             # Fewer ran than when it was refused, which explains the admission: the limit is between the two. Half of
             # those on the way are missing from what is in flight now, because nothing has been sent.
             on_the_way = self._travel.on_the_way(taken_at)
-            between = (self._drain.fewest + taken_at) / 2 + on_the_way / 2 - self._step * taken_at
-            self._mode = Mode.PROBE
+            between = (fewest + taken_at) / 2 + on_the_way / 2 - self._step * taken_at
+            self._enter(Mode.PROBE)
             self._growth.ceiling = max(taken_at, between)
             self._growth.begin(now, until=self._growth.ceiling)
         else:
-            self._mode = Mode.STARTUP
+            self._enter(Mode.STARTUP)
+            # Or so much has ended meanwhile that what runs says nothing.
+            self._start.again(self._w, stop=fewest)
             self._growth.ceiling = None
             self._growth.begin(now)
 
@@ -216,6 +255,8 @@ class Probing:
                 self.size = min(self._cap, self.in_flight + 1)
         elif mode is Mode.HOLD:
             self._consider_probe(now)
+        elif mode is Mode.STARTUP and self._w < self._cap:
+            self._start_up(now)
         else:
             self._grow(now)
 
@@ -225,11 +266,47 @@ class Probing:
         patience = min(max(_PATIENCE[0], self._travel.held), _PATIENCE[1])
         ready = rested >= _REST and now - self._proven_at >= _PROVEN_REST and self._w < self._cap and self._tested
         if ready and (self._tokens >= 1 or rested >= patience):
-            self._mode = Mode.PROBE
+            self._enter(Mode.PROBE)
             self._growth.begin(now)
             self._due = now
         else:
             self._due = now + LONGEST_STEP
+
+    def _start_up(self, now: float) -> None:
+        """Count as taken what was not refused for so long; and where nothing is said, grow by time as well."""
+        growth, waiting = self._growth, self._unanswered
+        start, silence = self._start, self._travel.silence
+        while waiting and ((first := waiting[0]).answered or not first.open or first.sent_at + silence <= now):
+            waiting.popleft()
+            if first.open and not first.answered:
+                self.admitted(first, now)
+                start.silent = True
+        # Nor is a share that fails whatever the load a limit that was met.
+        free = start.silent or start.paced or self._overload.troubled
+        if (free or growth.at_start(self._w)) and self._tested and not self._braked(now):
+            grown = growth.grown(self._w, now, unheard=start.silent)
+            if not free:
+                grown = max(self._w, min(grown, float(start.proven + FEW)))
+            self._w = min(self._cap, grown)
+            self.size = max(self.size, int(self._w))
+        else:
+            growth.pause(now)
+        self._due = now + LONGEST_STEP
+        if growth.at_start(self._w) and (free or self._w < start.proven + FEW):
+            self._due = now + FIRST_STEP
+        if waiting:
+            self._due = min(self._due, waiting[0].sent_at + silence)
+
+    def _taken(self, beside: int, now: float) -> None:
+        """At the start, so many in flight were taken."""
+        start = self._start
+        start.silent = False
+        if beside >= start.proven and not (start.paced or self._overload.trying or self._braked(now)):
+            start.proven = beside
+            room = start.room(self._number, now)
+            if room > self._w:
+                self._w = min(float(self._cap), room)
+                self.size = max(self.size, int(self._w))
 
     def _grow(self, now: float) -> None:
         growth = self._growth
@@ -250,7 +327,8 @@ class Probing:
 
     def _hasten(self, now: float) -> None:
         """All places are taken, and calls wait: at the start they are to come together, and soon."""
-        if self._due > now + FIRST_STEP and self._mode is Mode.STARTUP and self._growth.at_start(self._w):
+        early = self._mode is Mode.STARTUP and self._growth.at_start(self._w) and self._w < self._start.proven + FEW
+        if early and self._due > now + FIRST_STEP:
             self._growth.pause(now)
             self._due = now + FIRST_STEP
 

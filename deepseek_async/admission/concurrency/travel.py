@@ -9,11 +9,15 @@ from __future__ import annotations
 import math
 from typing import Final
 
-_FIRST_GUESS: Final = 0.3
-"""Seconds of a round trip before the first refusal; users report 0.3 s for a 429 of DeepSeek."""
 _LONGEST: Final = 5.0
 """A refusal that took longer waited somewhere, and says nothing about the way."""
 _SHORTEST_GRACE: Final = 1.0
+_SILENCE: Final = (0.02, 1.25)
+"""Seconds without a refusal, between which an attempt counts as taken at the start: at most this long, if nothing is
+known of the way, or if the server says at once what it takes, and so is only late."""
+_DISTANCES: Final = 40
+"""As many times as long as a packet travels may a refusal take. DeepSeek's takes 0.3 s (so users say), of which its edge,
+some 10 ms away, takes little."""
 _MEMORY: Final = 500
 """Attempts over which durations are averaged. They spread widely (p99 is 7 times the median), so fewer mislead."""
 _SPAN: Final = 5.0
@@ -21,15 +25,42 @@ _SPAN: Final = 5.0
 _SAFETY: Final = 2.2
 """Standard deviations by which the slots on the way may fall short of their mean. At 2.2 one attempt in about 300 meets
 a full server; at 3 the window leaves 0.4 % more of the limit unused (benchmarks/simulation)."""
+_TOLERATED: Final = 0.02
+"""Share of attempts that may meet a full server because of them, of so many as durations are averaged over."""
+_FORGOTTEN: Final = 20_000
+"""Attempts after which that is forgotten."""
 
 
 class Travel:
     """Round trip, duration and flow of the attempts of one window. Seconds."""
 
-    __slots__ = ("_flow", "_measured_at", "_measured_ends", "ends", "grace", "held", "round_trip")
+    __slots__ = (
+        "_flow",
+        "_measured_at",
+        "_measured_ends",
+        "_refused",
+        "_strikes",
+        "_struck_at",
+        "_trust",
+        "ends",
+        "grace",
+        "held",
+        "round_trip",
+        "shortest",
+        "silence",
+    )
 
     def __init__(self, now: float) -> None:
-        self.round_trip = _FIRST_GUESS
+        self.round_trip = 0.0
+        """0 before the first refusal: nothing is allowed for a way that nobody has measured."""
+        self.shortest = math.inf
+        """The least that was heard to pass until an attempt was taken, about: no round trip takes longer."""
+        self._refused = False
+        self._trust = 1.0
+        self._strikes = 0.0
+        self._struck_at = 0
+        self.silence = _SILENCE[1]
+        """After that long without a refusal, an attempt of a start counts as taken."""
         self.grace = _SHORTEST_GRACE
         """After that long without a refusal, an attempt has been taken even if nothing was heard of it."""
         self.held = 0.0
@@ -42,13 +73,41 @@ class Travel:
 
     def refused_after(self, seconds: float) -> None:
         """A refusal came that long after its attempt was sent."""
-        self.round_trip += (min(seconds, _LONGEST) - self.round_trip) / 8
+        seconds = min(seconds, _LONGEST)
+        if self.shortest < seconds:
+            # The first refusals may have opened their connections, or waited for a busy loop.
+            self.shortest += (seconds - self.shortest) / 8
+            seconds = self.shortest
+        self.round_trip += (seconds - self.round_trip) / (8 if self._refused else 1)
+        self._refused = True
         self.grace = max(_SHORTEST_GRACE, 3 * self.round_trip)
+        self.silence = min(max(self.silence, 3 * self.round_trip), _SILENCE[1])
+
+    def taken_after(self, seconds: float) -> None:
+        """The server said that long after it was sent that it has taken an attempt; to be told if that is shorter."""
+        if seconds < self.silence:
+            self.silence = _SILENCE[1]
+        self.shortest = seconds if self.shortest == math.inf else self.shortest + (seconds - self.shortest) / 8
+
+    def connected(self, seconds: float) -> None:
+        """A packet took that long to the server and back."""
+        if not self._refused and self.shortest == math.inf:
+            self.silence = min(max(_SILENCE[0], _DISTANCES * seconds), _SILENCE[1])
 
     def ended_after(self, seconds: float) -> None:
         """A taken attempt ended that long after it was sent."""
         self.ends = ends = self.ends + 1
         self.held += (seconds - self.held) / (min(_MEMORY, ends))
+
+    def overestimated(self, attempts: int) -> None:
+        """The server was full although no more than ``spare`` were beyond its limit; so many have been sent so far."""
+        passed = attempts - self._struck_at
+        self._struck_at = attempts
+        self._trust = min(1.0, self._trust + passed / _FORGOTTEN)
+        self._strikes = self._strikes * max(0.0, 1 - passed / _MEMORY) + 1
+        if self._strikes > _TOLERATED * _MEMORY:
+            self._strikes = 0.0
+            self._trust /= 2
 
     def measure_flow(self, now: float) -> None:
         """Bring the flow up to date. To be called now and then, more often than every few seconds if possible."""
@@ -69,7 +128,8 @@ class Travel:
     def spare(self, slots: int) -> int:
         """How many attempts more than ``slots`` may be in flight, and hardly ever meet a full server.
 
-        Those on the way are a Poisson number, so this is its mean less a few standard deviations.
+        Those on the way are a Poisson number, so this is its mean less a few standard deviations; but where answers all
+        take the same time, they come and go together, and refusals tell that it is none.
         """
         mean = self.on_the_way(slots)
-        return max(0, int(mean - _SAFETY * math.sqrt(mean)))
+        return max(0, int(self._trust * (mean - _SAFETY * math.sqrt(mean))))

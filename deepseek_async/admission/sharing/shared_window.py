@@ -292,7 +292,7 @@ class SharedWindow(AdaptiveWindow):
         self._returning = False
         if self.is_troubled:
             return  # what was found out of an overloaded server bounds it as well
-        self._mode = Mode.HOLD
+        self._enter(Mode.HOLD)
         self._w = max(1.0, float(share))
         self.size = share
         self._before = self._w

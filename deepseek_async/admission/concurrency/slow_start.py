@@ -1,0 +1,76 @@
+"""How large a window may be before anything was refused: what was taken, and a few more. Pure.
+
+As slow start of TCP does (RFC 5681), this grows by what the other side takes and not by a clock, so it is as quick as
+the way is short. Unlike TCP it does not double: all that is in flight beyond what was taken is refused at once if the
+limit lies there, and no second may see more than 20 refusals, or one attempt in ten, whatever the limit is. So the
+lead is that large, and a server that takes everything gets ten per cent more each round trip.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from deepseek_async.admission.window import Attempt
+
+FEW: Final = 15
+"""Attempts that may be in flight beyond what was taken, at least ..."""
+_SHARE: Final = 0.08
+"""... and this part of what was sent in the same second: what ends meanwhile is replaced, and a little of it refused."""
+_RELAXED: Final = 0.1
+"""Of what runs, where that most likely is not the limit."""
+LIKELY: Final = 500
+"""The lower one of the published limits (DeepSeek docs, Rate Limit), at which a start waits until all were taken."""
+_ROOMY: Final = 300
+"""An account that runs so many most likely has all of a published limit: the lead is a share of what runs from here on,
+but for where the lower one of them may be met."""
+BEYOND: Final = 560
+"""So many are in flight only if more than that limit may run: those that travel are not counted."""
+
+
+class SlowStart:
+    """The lead over what was taken. ``hint`` is the ceiling of an earlier run, if one is remembered."""
+
+    __slots__ = ("_second", "_sent", "_stops", "last", "paced", "proven", "silent")
+
+    def __init__(self, now: float, hint: float | None = None) -> None:
+        self.proven = 0
+        """As many in flight were taken at once."""
+        self.paced = False
+        """Whether the window grows by time all the same: others are refused whatever it does."""
+        self.silent = False
+        """Whether the server does not say what it takes, so far."""
+        self.last = 0
+        """The last attempt that was sent before the start ended."""
+        self._second = now
+        self._sent = 0
+        self._stops = sorted({LIKELY, *([] if hint is None else [int(hint)])})
+
+    def again(self, size: float, *, stop: int | None = None, paced: bool = False) -> None:
+        """Start from this size, because something is known. More than ``stop`` were refused."""
+        self.proven = int(size)
+        self.paced = paced
+        if stop is not None:
+            self._stops = sorted({LIKELY, stop})
+
+    def misled(self) -> None:
+        """What counted as taken was refused, later: of what was taken nothing is known, and time alone is left."""
+        self.proven, self.paced = 0, True
+
+    def explains(self, attempt: Attempt, *, starting: bool) -> bool:
+        """Whether that one belonged to the lead, so that its refusal only says where the limit is."""
+        burst = (starting and not self.paced) or attempt.number <= self.last
+        return burst and attempt.beside > self.proven > 0
+
+    def room(self, sent: int, now: float) -> float:
+        """The size now that ``proven`` were taken and ``sent`` have been sent in all."""
+        if now - self._second >= 1:
+            self._second += int(now - self._second)
+            self._sent = sent
+        proven = self.proven
+        lead = max(FEW, _SHARE * (sent - self._sent))
+        if _ROOMY <= proven < LIKELY or proven >= BEYOND:
+            lead = max(lead, _RELAXED * proven)
+        for stop in self._stops:
+            if proven < stop:
+                return min(proven + lead, max(stop, proven + 1))
+        return proven + lead
