@@ -63,7 +63,7 @@ class Connected:
         )
         account = settings.account if own else _account_of(api_key)
         self._joins = gate is None
-        self.gate: Final = gate or _gate_of(settings, self.session.origin, account, most, own=own)
+        self.gate: Final = gate or _gate_of(settings, self.session, account, most, own=own)
         self.gate.users += self._joins
         another_key = base_url is not None and api_key != settings.api_key
         address = base_url or settings.base_url
@@ -100,8 +100,9 @@ class Connected:
 _gates: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, Gate]] = WeakKeyDictionary()
 
 
-def _gate_of(settings: Settings, origin: str, account: str, most: int, *, own: bool) -> Gate:
+def _gate_of(settings: Settings, pool: Pool, account: str, most: int, *, own: bool) -> Gate:
     """The gate of an account on the running event loop: one that is there already, or a new one."""
+    origin = pool.origin
     requests, tokens = (settings.requests_per_minute, settings.tokens_per_minute) if own else (None, None)
     there = _gates.setdefault(asyncio.get_running_loop(), {})
     limits = (settings.max_concurrency, settings.shared, requests, tokens, settings.breaker, settings.tool_limits)
@@ -110,7 +111,11 @@ def _gate_of(settings: Settings, origin: str, account: str, most: int, *, own: b
         folder = settings.cache_folder
         memory = CeilingMemory(folder, origin, account) if folder is not None else None
         windows = Windows(
-            settings.max_concurrency, most=most, memory=memory, meeting=_meeting(settings, origin, account)
+            settings.max_concurrency,
+            most=most,
+            memory=memory,
+            meeting=_meeting(settings, origin, account),
+            distance=pool.distance,
         )
         there[key] = Gate(
             windows,

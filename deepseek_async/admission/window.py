@@ -30,7 +30,7 @@ class Mode(StrEnum):
     """What a window is doing."""
 
     STARTUP = "startup"
-    """Doubling until it meets the limit for the first time."""
+    """Growing by what is taken, until it meets the limit for the first time."""
     HOLD = "hold"
     """Staying at the limit."""
     PROBE = "probe"
@@ -50,7 +50,7 @@ class ConcurrencyStatistics(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode
     ceiling: int | None = None
     """The size at which the server last refused; None before the first refusal. What to remember for a restart."""
-    account: int | None = None
+    believed_limit: int | None = None
     """The limit of the whole account, as far as a 429 has named one that is believed."""
     limit: int | None = None
     """The limit that a 429 last named."""
@@ -78,6 +78,14 @@ class ConcurrencyStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """Attempts that all of them may have in flight; ``size`` is what this one may. None for one that is alone."""
     account_in_flight: int | None = None
     """Attempts of all of them."""
+
+    @property
+    def account_ceiling(self) -> int | None:
+        """What the account may run at once, whoever of its processes runs it, as far as this one knows.
+
+        A limit that was named is the account's; one found by refusals alone is what was left to this process.
+        """
+        return max(self.believed_limit or 0, self.ceiling or 0) or None
 
 
 class Window(Protocol):

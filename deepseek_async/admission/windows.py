@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 from deepseek_async.admission.concurrency import AdaptiveWindow
@@ -28,11 +28,12 @@ UNKNOWN: Final = 500
 _OTHER_ENDPOINTS: Final = 100
 """Requests at a time to endpoints that have no model, such as the balance."""
 
-_REMEMBERED: Final = 0.8
-"""Share of a remembered ceiling to start with; it may have sunk meanwhile."""
-
 _FEW: Final = 100
 """Connections below which a limit on open files is worth a warning."""
+
+
+def _unknown() -> None:
+    return None
 
 
 class Windows:
@@ -45,8 +46,13 @@ class Windows:
         most: int,
         memory: CeilingMemory | None = None,
         meeting: Meeting | None = None,
+        distance: Callable[[], float | None] = _unknown,
     ) -> None:
-        """``meeting`` is where processes of the same account share its windows; None for a process alone."""
+        """``meeting`` is where processes of the same account share its windows; None for a process alone.
+
+        ``distance`` tells how many seconds a packet takes to the server and back, once that is known.
+        """
+        self._distance = distance
         self._meeting = meeting
         self._chosen = chosen
         self._most = most
@@ -60,11 +66,11 @@ class Windows:
             return FixedWindow(min(_OTHER_ENDPOINTS, self._most))
         chosen = self._chosen
         cap = min(self._most, NOMINAL.get(model, UNKNOWN) if chosen == "auto" else chosen)
-        if chosen == "auto":
-            remembered = self._memory.recall(model, time.time()) if self._memory is not None else None
-            start = None if remembered is None else _REMEMBERED * remembered
-        else:
+        start = hint = None
+        if chosen != "auto":
             start = cap
+        elif self._memory is not None:
+            hint = self._memory.recall(model, time.time())
         short = self._most < (_FEW if chosen == "auto" else chosen)
         if short and not self._warned:
             self._warned = True
@@ -75,9 +81,11 @@ class Windows:
             )
         now, chance = self._loop.time(), random.random
         if self._meeting is None:
-            return AdaptiveWindow(cap=cap, chance=chance, now=now, start=start)
+            return AdaptiveWindow(cap=cap, chance=chance, now=now, start=start, hint=hint, distance=self._distance)
         account = max(cap, NOMINAL.get(model, UNKNOWN))
-        return SharedWindow(cap=account, most=cap, chance=chance, now=now, start=start)
+        return SharedWindow(
+            cap=account, most=cap, chance=chance, now=now, start=start, hint=hint, distance=self._distance
+        )
 
     def join(self, scope: Scope) -> None:
         """Let ``scope``, which is new, share its window with other processes, if it has one that can be shared."""
@@ -85,7 +93,7 @@ class Windows:
             scope.membership = Membership(self._meeting, scope.model, scope.window, scope.slots)
 
     async def aclose(self, scopes: Sequence[Scope]) -> None:
-        """Keep the ceilings that were found for the next run, and leave the others to themselves."""
+        """Keep the account's ceilings that were found for the next run, and leave the others to themselves."""
         now = self._loop.time()
         found = {scope.model: _ceiling_of(scope.window, now) for scope in scopes}
         if self._memory is not None:
@@ -97,4 +105,4 @@ class Windows:
 
 
 def _ceiling_of(window: Window, now: float) -> int | None:
-    return window.ceiling_of_account(now) if isinstance(window, SharedWindow) else window.statistics(now).ceiling
+    return window.ceiling_of_account(now) if isinstance(window, SharedWindow) else window.statistics(now).account_ceiling

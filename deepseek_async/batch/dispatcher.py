@@ -19,8 +19,8 @@ row not to hold up the others at once, and a bound on what waits behind it."""
 
 _UNORDERED_WINDOW: Final = 2
 
-_FOLLOWED: Final = 0.1
-"""Seconds between two looks at a limit that moves; it grows by some ten per cent in that time at most."""
+_FOLLOWED: Final = (0.02, 0.1)
+"""Seconds between two looks at a limit that moves: while it grows, and otherwise. It grows with each round trip."""
 
 
 class Dispatcher(Generic[In, Out]):
@@ -94,7 +94,7 @@ class Dispatcher(Generic[In, Out]):
             if row is not None and worker not in self._given_back and waits(row):
                 self._given_back.add(worker)
                 worker.cancel()
-        self._look = asyncio.get_running_loop().call_later(_FOLLOWED, self._give_back, waits)
+        self._look = asyncio.get_running_loop().call_later(_FOLLOWED[1], self._give_back, waits)
 
     def untaken(self) -> Iterator[tuple[In, Out]]:
         """Rows and results that nobody had taken when ``results`` was left early, those held for earlier rows too."""
@@ -145,11 +145,12 @@ class Dispatcher(Generic[In, Out]):
 
     def _follow_limit(self) -> None:
         """Take over a limit that has moved. Asked again and again, because it grows while every worker waits."""
+        before = self._limit
         self._limit = max(1, self._concurrency() if callable(self._concurrency) else self._concurrency)
         self._window = self._limit * (_ORDERED_WINDOW if self._ordered else _UNORDERED_WINDOW)
         self._bring_in_worker()
         if callable(self._concurrency):
-            self._timer = asyncio.get_running_loop().call_later(_FOLLOWED, self._follow_limit)
+            self._timer = asyncio.get_running_loop().call_later(_FOLLOWED[self._limit <= before], self._follow_limit)
 
     def _has_room(self) -> bool:
         return self._claimed - self._taken < self._window and not self._rows.ended

@@ -27,6 +27,7 @@ from deepseek_async.errors import (
 )
 from deepseek_async.transport.channel import Channel
 from deepseek_async.transport.connector import drop, forget, leave_to_parent, open_connector
+from deepseek_async.transport.distance import Distance
 from deepseek_async.transport.fields import checked, merged
 from deepseek_async.transport.http1 import ResponseParser
 from deepseek_async.transport.protocol import Outgoing, Response, url_of
@@ -76,6 +77,9 @@ class Pool:
         self._heads: dict[tuple[str, str], bytes] = {}
         self._channels: dict[ResponseHandler, Channel] = {}
         self._reuse = Reuse()
+        self._is_direct = proxy is None
+        self.distance: Final = Distance()
+        """How far the server is; not known behind a proxy, which may be near."""
         # The watchdog times it all: no timer of aiohttp knows when the loop stood still.
         self._timeout = aiohttp.ClientTimeout(total=None)
         self._connector = open_connector(limit, tls=self._route.tls)
@@ -139,6 +143,8 @@ class Pool:
         channel = self._channels.get(handler)
         if channel is None:
             channel = self._channels[handler] = Channel(handler, self._route.named, self._channels.pop, self._reuse)
+            if self._is_direct:
+                self.distance.measure(handler.transport)
         return channel
 
     def _head(self, outgoing: Outgoing) -> bytes:

@@ -150,12 +150,13 @@ def window(start: int = 100, cap: int = 1000, chance: Callable[[], float] = lamb
 
 
 def fill(full: AdaptiveWindow, now: float = 0.0, *, taken: bool = True) -> list[Attempt]:
-    """Send as many as may be; then they are taken unless told otherwise."""
+    """Send as many as may be; they are taken at once unless told otherwise."""
     flying = []
     while full.may_send(now):
-        flying.append(full.sent(now))
-    for attempt in flying if taken else []:
-        full.admitted(attempt, now)
+        attempt = full.sent(now)
+        if taken:
+            full.admitted(attempt, now)
+        flying.append(attempt)
     return flying
 
 
@@ -323,15 +324,55 @@ class TestDrain:
 
 
 class TestGrowth:
-    def test_a_start_doubles_every_second_and_a_half_and_is_never_a_burst(self) -> None:
-        full = window(32, cap=2500)
-        sizes = []
-        for tick in range(61):
-            now = tick / 20
-            fill(full, now)
-            sizes.append(full.size)
-        assert max(later - earlier for earlier, later in pairwise(sizes)) <= 10
-        assert 110 <= sizes[-1] <= 130
+    def test_a_start_goes_a_few_further_each_time_that_all_are_taken_however_short_the_way(self) -> None:
+        full = AdaptiveWindow(cap=2500, chance=lambda: 0.0, now=0.0)
+        taken, now = 0, 0.0
+        while full.in_flight < 400:
+            now += 0.01
+            flying = fill(full, now, taken=False)
+            assert full.in_flight - taken <= max(20, 0.1 * full.statistics(now).attempts)
+            for attempt in flying:
+                full.admitted(attempt, now + 0.005)
+            taken = full.in_flight
+        assert now <= 0.3
+
+    def test_news_that_come_at_one_time_are_one_step(self) -> None:
+        full = AdaptiveWindow(cap=2500, chance=lambda: 0.0, now=0.0)
+        while full.may_send(1.0):
+            full.admitted(full.sent(1.0), 1.0)
+        assert full.in_flight <= 20
+
+    def test_nothing_is_allowed_for_a_way_that_nobody_has_measured(self) -> None:
+        full = window(101)
+        *flying, refused = fill(full)
+        for attempt in flying[:50]:
+            full.ended(attempt, 0.2)
+        full.refused(refused, 6.0, limit=100, current=101)
+        assert full.size == 100
+
+    def test_a_start_whose_last_ones_are_refused_in_silence_stays_at_what_was_taken(self) -> None:
+        full = AdaptiveWindow(cap=2500, chance=lambda: 0.0, now=0.0)
+        for attempt in fill(full, taken=False):
+            full.admitted(attempt, 0.1)
+        *taken, _ = late = fill(full, 0.1, taken=False)
+        for attempt in taken[:5]:
+            full.admitted(attempt, 0.2)
+        for attempt in late[5:]:
+            full.refused(attempt, 0.2)
+        assert full.statistics(0.2).mode is Mode.HOLD
+        assert full.in_flight - 1 <= full.size <= full.in_flight
+
+    def test_the_last_refusals_of_a_wave_do_not_drain(self) -> None:
+        full, flying = holding(100)
+        for attempt in flying[:50]:
+            full.ended(attempt, 5.0)
+        wave = fill(full, 5.0, taken=False)
+        for attempt in wave[:44]:
+            full.admitted(attempt, 5.3)
+        for attempt in wave[44:]:
+            full.refused(attempt, 5.3)
+        assert full.statistics(5.3).mode is Mode.HOLD
+        assert full.size >= 90
 
     def test_a_window_that_is_not_used_does_not_grow(self) -> None:
         idle = window(32)

@@ -13,6 +13,7 @@ from thoroughness import often
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.simulation.contestants import CAP  # noqa: E402
 from benchmarks.simulation.weather import (  # noqa: E402
     WORLDS,
     Both,
@@ -174,6 +175,22 @@ def test_calls_that_come_together_at_the_start_are_all_sent_within_a_tenth_of_a_
     """No answer comes meanwhile, as from a model that thinks: time alone widens the window."""
     outcome = Job(World(lambda: Stray(0.0), rows=32, service=1.0), Ours(0), 0).run()
     assert max(outcome.served_at) <= 1.0 + 0.1 + 0.02
+
+
+@pytest.mark.parametrize(
+    ("round_trip", "early_headers"),
+    [(0.0005, True), (0.0005, False), (0.005, True)],
+    ids=["here", "here, and says nothing", "near"],
+)
+@pytest.mark.parametrize("users", [400, 1000])
+def test_hundreds_who_come_together_hardly_wait(users: int, round_trip: float, early_headers: bool):
+    """At most half a second for half of them, and 1.2 s for 99 of 100, though nothing is known of the account."""
+    world = World(lambda: Connections(CAP), rows=users, service=0.5, round_trip=round_trip, early_headers=early_headers)
+    outcome = Job(world, Ours(0), 0).run()
+    waits = sorted(at - 0.5 for at in outcome.served_at)
+    assert waits[users // 2] <= 0.5
+    assert waits[int(0.99 * users)] <= 1.2
+    assert outcome.per_answer == 1
 
 
 @pytest.mark.parametrize("said", [False, True], ids=["503", "429"])

@@ -26,7 +26,7 @@ from typing import Final
 
 from deepseek_async.admission.concurrency.advice import Advice, Cause
 from deepseek_async.admission.concurrency.growth import START
-from deepseek_async.admission.concurrency.probing import TOGETHER, TOKENS, Probing
+from deepseek_async.admission.concurrency.probing import TAIL, TOGETHER, TOKENS, Probing
 from deepseek_async.admission.window import Attempt, ConcurrencyStatistics, Mode
 
 _RESTART: Final = 8
@@ -72,8 +72,7 @@ class AdaptiveWindow(Probing):
         # Each attempt is appended and removed once, so this costs the same however many are in flight.
         while (first := waiting[0]).answered or not first.open or now - first.sent_at > self._travel.grace:
             if first.open and not first.answered:
-                self.admitted(first, now)
-                self._start.silent = True
+                self._presume(first, now)
             waiting.popleft()
         if self._overload.active:
             self._follow_advice(self._overload.sent(number, beside - 1, now, full=beside >= self.size), now)
@@ -88,17 +87,14 @@ class AdaptiveWindow(Probing):
             return
         attempt.answered = True
         self._admissions += 1
-        self._since_refusal += 1
         self._last_taken = attempt
         if self._tokens < TOKENS[1]:
             self._tokens += _EARNED
-        if (seconds := now - attempt.sent_at) < self._travel.shortest:
-            self._travel.taken_after(seconds)
         if self._alert and attempt.number > self._reacted:
             if self._draining:
                 self._leave_drain(attempt, now)
             else:
-                self._taken(attempt.beside, now)
+                self._taken(attempt, now)
         if self._overload.active:
             self._follow_advice(self._overload.taken(attempt, now), now)
 
@@ -157,7 +153,7 @@ class AdaptiveWindow(Probing):
         if not attempt.answered or now - attempt.sent_at <= self._travel.grace:
             self._travel.refused_after(now - attempt.sent_at)
         self._travel.measure_flow(now)
-        since, self._since_refusal = self._since_refusal, 0
+        since = self._admitted_since()
         lead = self._start.explains(attempt, starting=self._mode is Mode.STARTUP)
         tail = self._count_in_a_row(attempt, lead=lead)
         fresh = attempt.number > self._reacted
@@ -166,7 +162,8 @@ class AdaptiveWindow(Probing):
         if self._charged:
             self._tokens = max(TOKENS[0], self._tokens - 1)
 
-        others = self._named.others(limit, current, attempt.beside, now, lead=lead)
+        beside = attempt.beside
+        others = self._named.others(limit, current, beside, now, known=self._start.proven if lead else beside)
         if others is not None and limit is not None:
             self._told += 1
             self._react_to_numbers(attempt, now, limit - others, others, fresh=fresh)
@@ -175,13 +172,19 @@ class AdaptiveWindow(Probing):
         elif certain or self._turned_away(attempt, now, said=lead or tail or self._w > START, fresh=fresh):
             self._react_to_silence(now, since, fresh=fresh)
 
+    def _admitted_since(self) -> int:
+        """Admissions since the last refusal."""
+        since, self._admissions_then = self._admissions - self._admissions_then, self._admissions
+        return since
+
     def _count_in_a_row(self, attempt: Attempt, *, lead: bool) -> bool:
         """Whether it was sent together with one that was taken, and so is the tail of a wave."""
         last = self._last_taken
         if last is not self._row_after:
             self._row_after, self._in_a_row = last, 0
         tail = last is not None and last.number < attempt.number and attempt.sent_at <= last.sent_at + TOGETHER
-        self._in_a_row += not (lead or tail)
+        if not lead:
+            self._in_a_row += min(1.0, TAIL / max(1, self.in_flight)) if tail else 1.0
         return tail
 
     def _turned_away(self, attempt: Attempt, now: float, *, said: bool, fresh: bool = True) -> bool:
@@ -199,7 +202,7 @@ class AdaptiveWindow(Probing):
         )
         if advice is Advice.REACT:
             if not said:
-                since, self._since_refusal = self._since_refusal, 0
+                since = self._admitted_since()
                 self._count_in_a_row(attempt, lead=False)
                 self._react_to_silence(now, since, fresh=attempt.number > self._reacted)
             return True
@@ -284,7 +287,7 @@ class AdaptiveWindow(Probing):
             in_flight=self.in_flight,
             mode=self._mode,
             ceiling=None if self._growth.ceiling is None else int(self._growth.ceiling),
-            account=self._named.account,
+            believed_limit=self._named.account,
             limit=self._named.limit,
             current=self._named.current,
             balance_bound=self._named.balance_bound,

@@ -44,21 +44,20 @@ class NamedLimit:
         beside: int,
         now: float,
         *,
-        lead: bool,
+        known: int,
     ) -> int | None:
         """Attempts of others that run beside ours, or None if these numbers say nothing.
 
         ``beside`` are our own attempts in flight when the refused one was sent, itself included. All of ours that the
-        server counted were among them, so what it counts beyond is not ours. ``lead`` says that more of them than run
-        may have been refused before it.
+        server counted were among them, so what it counts beyond is not ours. ``known`` of them have been taken; others
+        may have been refused before this one.
         """
         if limit is None or current is None:
             return None
         self.limit, self.current = limit, current
         # A count within the limit does not explain the refusal, and one far below what we alone have in flight is
         # not the account's: a gateway node that counts for itself would have us shrink to its part.
-        alien = 2 * current < beside and not (lead and limit == self.account)
-        if not 0 <= limit < current <= _LARGEST or alien or self.doubted(now):
+        if not 0 <= limit < current <= _LARGEST or 2 * current < known or self.doubted(now):
             return None
         self.account = limit
         return max(0, current - beside)

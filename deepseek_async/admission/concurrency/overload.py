@@ -126,7 +126,7 @@ class Overload:
 
     @property
     def trying(self) -> bool:
-        """Whether something is being found out by trying."""
+        """Whether it is being found out."""
         return self._settling or self._searching or self._trial is not None
 
     # What is told.

@@ -39,6 +39,8 @@ _IN_A_ROW: Final = 4
 TOGETHER: Final = 0.01
 """... unless they were sent within so many seconds of one that was taken: of answers that end together, and so of
 attempts that are sent together, the last ones are refused."""
+TAIL: Final = 16
+"""Then so many count for as many as are in flight: a quarter of them is no tail any more."""
 _MOST_LOST: Final = 0.5
 """Of what ran when a drain began, the part that may have ended when the limit is sought near to what is left."""
 _ELSEWHERE: Final = 0.02  # share of the account that others must use before we step back for them
@@ -49,11 +51,13 @@ class Probing:
 
     __slots__ = (
         "_admissions",
+        "_admissions_then",
         "_alert",
         "_before",
         "_cap",
         "_chance",
         "_charged",
+        "_distance",
         "_drain",
         "_draining",
         "_due",
@@ -68,11 +72,11 @@ class Probing:
         "_named",
         "_number",
         "_overload",
+        "_presumed",
         "_proven_at",
         "_reacted",
-        "_row_after",
         "_refusals",
-        "_since_refusal",
+        "_row_after",
         "_start",
         "_step",
         "_tokens",
@@ -92,11 +96,17 @@ class Probing:
         now: float,
         start: float | None = None,
         hint: float | None = None,
+        distance: Callable[[], float | None] | None = None,
     ) -> None:
+        """``start`` is a size that was chosen, ``hint`` a ceiling that the account had lately.
+
+        ``distance`` tells how many seconds a packet takes to the server and back, if that is known.
+        """
         if cap < 1:
             raise ValueError(f"cap must be at least 1, not {cap}")
         self.in_flight = 0
         self._cap = cap
+        self._distance = distance
         self._chance = chance
         self._w = float(min(cap, max(1.0, _FIRST if start is None else start)))
         self.size = int(self._w)
@@ -115,8 +125,9 @@ class Probing:
         self._epoch_at = now
         self._epochs = 0
         self._proven_at = -math.inf
-        self._since_refusal = 0
-        self._in_a_row = 0
+        self._admissions_then = 0  # at the last refusal
+        self._in_a_row = 0.0
+        self._presumed = False  # whether an admission is told because nothing was heard
         self._last_taken: Attempt | None = None
         self._row_after: Attempt | None = None
         self._step = _STEP[0]
@@ -248,7 +259,7 @@ class Probing:
         mode = self._mode
         if mode is Mode.DRAIN:
             if self._drain.probe is not None:
-                self.admitted(self._drain.probe, now)
+                self._presume(self._drain.probe, now)
             else:
                 self._drain.permit()
                 self._due = self._drain.due
@@ -275,12 +286,14 @@ class Probing:
     def _start_up(self, now: float) -> None:
         """Count as taken what was not refused for so long; and where nothing is said, grow by time as well."""
         growth, waiting = self._growth, self._unanswered
-        start, silence = self._start, self._travel.silence
+        start = self._start
+        if self._distance is not None and (seconds := self._distance()) is not None:
+            self._travel.connected(seconds)
+        silence = self._travel.silence
         while waiting and ((first := waiting[0]).answered or not first.open or first.sent_at + silence <= now):
             waiting.popleft()
             if first.open and not first.answered:
-                self.admitted(first, now)
-                start.silent = True
+                self._presume(first, now)
         # Nor is a share that fails whatever the load a limit that was met.
         free = start.silent or start.paced or self._overload.troubled
         if (free or growth.at_start(self._w)) and self._tested and not self._braked(now):
@@ -297,12 +310,21 @@ class Probing:
         if waiting:
             self._due = min(self._due, waiting[0].sent_at + silence)
 
-    def _taken(self, beside: int, now: float) -> None:
-        """At the start, so many in flight were taken."""
+    def _presume(self, attempt: Attempt, now: float) -> None:
+        """Nothing was heard of it for so long that it has been taken."""
+        self._presumed = True
+        self.admitted(attempt, now)
+        self._presumed = False
+        self._start.silent = True
+
+    def _taken(self, attempt: Attempt, now: float) -> None:
+        """At the start, as many as were in flight with this one were taken."""
         start = self._start
         start.silent = False
-        if beside >= start.proven and not (start.paced or self._overload.trying or self._braked(now)):
-            start.proven = beside
+        if not self._presumed:
+            self._travel.taken_after(now - attempt.sent_at)
+        if start.proves(attempt, self._number, now) and not (start.paced or self._overload.trying or self._braked(now)):
+            start.proven = attempt.beside
             room = start.room(self._number, now)
             if room > self._w:
                 self._w = min(float(self._cap), room)
@@ -326,11 +348,15 @@ class Probing:
             self._due = growth.next_slot(self._w, now)
 
     def _hasten(self, now: float) -> None:
-        """All places are taken, and calls wait: at the start they are to come together, and soon."""
-        early = self._mode is Mode.STARTUP and self._growth.at_start(self._w) and self._w < self._start.proven + FEW
-        if early and self._due > now + FIRST_STEP:
+        """All places are taken, and calls wait: at the start those that may come are to come soon."""
+        if self._mode is not Mode.STARTUP:
+            return
+        start, waiting = self._start, self._unanswered
+        if self._due > now + FIRST_STEP and self._growth.at_start(self._w) and self._w < start.proven + FEW:
             self._growth.pause(now)
             self._due = now + FIRST_STEP
+        if waiting:
+            self._due = min(self._due, waiting[0].sent_at + self._travel.silence)
 
     @property
     def _tested(self) -> bool:

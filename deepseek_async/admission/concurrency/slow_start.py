@@ -1,13 +1,14 @@
 """How large a window may be before anything was refused: what was taken, and a few more. Pure.
 
 As slow start of TCP does (RFC 5681), this grows by what the other side takes and not by a clock, so it is as quick as
-the way is short. Unlike TCP it does not double: all that is in flight beyond what was taken is refused at once if the
-limit lies there, and no second may see more than 20 refusals, or one attempt in ten, whatever the limit is. So the
-lead is that large, and a server that takes everything gets ten per cent more each round trip.
+the way is short. Unlike TCP it does not double: all that is in flight beyond what was taken is refused if the limit
+lies there, and no second is to see more than 20 refusals, or one attempt in ten. So the lead is that large. Where a
+published limit is likelier than one in between, it is a tenth of what runs; and it stops at those that are known.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from deepseek_async.admission.window import Attempt
@@ -15,7 +16,7 @@ from deepseek_async.admission.window import Attempt
 FEW: Final = 15
 """Attempts that may be in flight beyond what was taken, at least ..."""
 _SHARE: Final = 0.08
-"""... and this part of what was sent in the same second: what ends meanwhile is replaced, and a little of it refused."""
+"""... and this part of what was sent in the same second. What ends meanwhile is replaced, and some of that refused."""
 _RELAXED: Final = 0.1
 """Of what runs, where that most likely is not the limit."""
 LIKELY: Final = 500
@@ -23,14 +24,15 @@ LIKELY: Final = 500
 _ROOMY: Final = 300
 """An account that runs so many most likely has all of a published limit: the lead is a share of what runs from here on,
 but for where the lower one of them may be met."""
-BEYOND: Final = 560
-"""So many are in flight only if more than that limit may run: those that travel are not counted."""
+_SURELY: Final = 1.12
+"""So many times a limit are in flight only if more may run: those that travel are not counted."""
+BEYOND: Final = _SURELY * LIKELY
 
 
 class SlowStart:
     """The lead over what was taken. ``hint`` is the ceiling of an earlier run, if one is remembered."""
 
-    __slots__ = ("_second", "_sent", "_stops", "last", "paced", "proven", "silent")
+    __slots__ = ("_heard_at", "_heard_of", "_second", "_sent", "_stops", "last", "paced", "proven", "silent")
 
     def __init__(self, now: float, hint: float | None = None) -> None:
         self.proven = 0
@@ -43,6 +45,8 @@ class SlowStart:
         """The last attempt that was sent before the start ended."""
         self._second = now
         self._sent = 0
+        self._heard_at = -math.inf
+        self._heard_of = 0
         self._stops = sorted({LIKELY, *([] if hint is None else [int(hint)])})
 
     def again(self, size: float, *, stop: int | None = None, paced: bool = False) -> None:
@@ -61,6 +65,15 @@ class SlowStart:
         burst = (starting and not self.paced) or attempt.number <= self.last
         return burst and attempt.beside > self.proven > 0
 
+    def proves(self, attempt: Attempt, sent: int, now: float) -> bool:
+        """Whether more are known to fit, now that this one was taken; ``sent`` is the number of the last one sent.
+
+        News may come late, and many at one time; then what is sent because of some is not proven by the others.
+        """
+        if now != self._heard_at:
+            self._heard_at, self._heard_of = now, sent
+        return attempt.number <= self._heard_of and attempt.beside >= self.proven
+
     def room(self, sent: int, now: float) -> float:
         """The size now that ``proven`` were taken and ``sent`` have been sent in all."""
         if now - self._second >= 1:
@@ -68,7 +81,8 @@ class SlowStart:
             self._sent = sent
         proven = self.proven
         lead = max(FEW, _SHARE * (sent - self._sent))
-        if _ROOMY <= proven < LIKELY or proven >= BEYOND:
+        near = any(stop <= proven < _SURELY * stop for stop in self._stops)
+        if proven >= _ROOMY and not near:
             lead = max(lead, _RELAXED * proven)
         for stop in self._stops:
             if proven < stop:

@@ -12,12 +12,12 @@ from typing import Final
 _LONGEST: Final = 5.0
 """A refusal that took longer waited somewhere, and says nothing about the way."""
 _SHORTEST_GRACE: Final = 1.0
-_SILENCE: Final = (0.02, 1.25)
+_SILENCE: Final = (0.01, 1.25)
 """Seconds without a refusal, between which an attempt counts as taken at the start: at most this long, if nothing is
 known of the way, or if the server says at once what it takes, and so is only late."""
 _DISTANCES: Final = 40
-"""As many times as long as a packet travels may a refusal take. DeepSeek's takes 0.3 s (so users say), of which its edge,
-some 10 ms away, takes little."""
+"""So many times as long as a packet travels may a refusal take. DeepSeek's takes 0.3 s (so users say), and its edge is
+some 10 ms away."""
 _MEMORY: Final = 500
 """Attempts over which durations are averaged. They spread widely (p99 is 7 times the median), so fewer mislead."""
 _SPAN: Final = 5.0
@@ -84,7 +84,9 @@ class Travel:
         self.silence = min(max(self.silence, 3 * self.round_trip), _SILENCE[1])
 
     def taken_after(self, seconds: float) -> None:
-        """The server said that long after it was sent that it has taken an attempt; to be told if that is shorter."""
+        """The server said that long after it was sent that it has taken an attempt."""
+        if not 0 < seconds < self.shortest:
+            return  # news that come late, many at one time, seem to take none
         if seconds < self.silence:
             self.silence = _SILENCE[1]
         self.shortest = seconds if self.shortest == math.inf else self.shortest + (seconds - self.shortest) / 8

@@ -50,10 +50,18 @@ class SharedWindow(AdaptiveWindow):
     )
 
     def __init__(
-        self, *, cap: int, most: int, chance: Callable[[], float], now: float, start: float | None = None
+        self,
+        *,
+        cap: int,
+        most: int,
+        chance: Callable[[], float],
+        now: float,
+        start: float | None = None,
+        hint: float | None = None,
+        distance: Callable[[], float | None] | None = None,
     ) -> None:
-        """``cap`` is the account's, ``most`` what this process may have in flight."""
-        super().__init__(cap=min(cap, most), chance=chance, now=now, start=start)
+        """``cap`` is the account's, ``most`` what this process may have in flight; the others are as for one alone."""
+        super().__init__(cap=min(cap, most), chance=chance, now=now, start=start, hint=hint, distance=distance)
         self.most: Final = most
         self.on_need: Callable[[], None] = _nobody
         self._cap_of_account: Final = cap
@@ -147,7 +155,7 @@ class SharedWindow(AdaptiveWindow):
 
     def ceiling_of_account(self, now: float) -> int | None:
         """Where the account was last refused, as far as this process can know: a part of it is no ceiling."""
-        return None if self._is_part else self.statistics(now).ceiling
+        return None if self._is_part else self.statistics(now).account_ceiling
 
     @property
     def is_heard(self) -> bool:

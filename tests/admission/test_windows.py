@@ -1,0 +1,41 @@
+"""Which window a model gets from what is remembered, and what is remembered of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from deepseek_async.admission.memory import CeilingMemory
+from deepseek_async.admission.window import ConcurrencyStatistics, Mode
+from deepseek_async.admission.windows import Windows
+
+
+def found(**values: int | None) -> ConcurrencyStatistics:
+    return ConcurrencyStatistics(size=1, in_flight=0, mode=Mode.HOLD, **values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [
+        ({"ceiling": 62, "believed_limit": 500}, 500),
+        ({"ceiling": 62}, 62),
+        ({"ceiling": 620, "believed_limit": 500}, 620),
+        ({}, None),
+    ],
+    ids=["a share of a named limit", "nothing was named", "the limit has risen", "nothing was found"],
+)
+def test_what_is_kept_is_the_accounts_and_not_what_one_process_had(values: dict[str, int], kept: int | None) -> None:
+    assert found(**values).account_ceiling == kept
+
+
+def test_a_remembered_ceiling_is_no_size_to_begin_with(tmp_path: Path) -> None:
+    memory = CeilingMemory(tmp_path, "https://api.deepseek.com", "account")
+    memory.store({"deepseek-flash": 400}, time.time())
+
+    async def begun() -> int:
+        return Windows("auto", most=1000, memory=memory)("deepseek-flash").size
+
+    assert asyncio.run(begun()) <= 20
