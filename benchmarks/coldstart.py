@@ -67,7 +67,7 @@ def main() -> int:
         print(f"{arguments.users} callers, {name}: {shares} behind the server")
     print(f"refused: {refused}")
     if arguments.save:
-        kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        kept: dict[str, list[float]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         kept[arguments.save] = [round(wait, 2) for wait in found]
         RESULTS.write_text(json.dumps(kept) + "\n", encoding="utf-8")
         caption = f"{arguments.users} callers at once on a new process: seconds behind the server"

@@ -341,7 +341,7 @@ WORLDS: Final[dict[str, World]] = {
     "120 a minute": World(lambda: Minute(120), rows=320, service=0.05),
     "120 a minute, and a burst of 20": World(lambda: Minute(120, 20), rows=320, service=0.05),
     "120 in each minute": World(lambda: Windowed(120), rows=480, service=0.05),
-    "down for 3 s": World(lambda: Down(2, 3), rows=6000),
+    "down for 3 s": World(lambda: Down(2, 3), rows=12_000),
 }
 WIDTHS: Final = (2, 4, 8, 12, 16, 24, 32, 48, 64)
 

@@ -47,7 +47,7 @@ class SlowStart:
         self._sent = 0
         self._heard_at = -math.inf
         self._heard_of = 0
-        self._stops = sorted({LIKELY, *([] if hint is None else [int(hint)])})
+        self._stops: list[int] = sorted({LIKELY} if hint is None else {LIKELY, int(hint)})
 
     def again(self, size: float, *, stop: int | None = None, paced: bool = False) -> None:
         """Start from this size, because something is known. More than ``stop`` were refused."""
