@@ -14,6 +14,7 @@ from limited_server import LimitedServer
 from servers import ANSWER, CANARY, KEY_REFUSED, ScriptedServer, Serve, begun, said, streamed
 
 from deepseek_async import AsyncDeepSeek, AuthenticationError, ConfigurationError
+from deepseek_async.admission.windows import Windows
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
@@ -140,7 +141,7 @@ async def test_a_key_that_is_refused_does_not_stop_the_other_key_of_the_account(
     await ask(other)
 
 
-async def test_a_ceiling_that_was_found_is_where_the_next_client_starts(
+async def test_the_limit_that_was_named_is_what_the_next_client_remembers(
     connect: Connect,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -149,8 +150,8 @@ async def test_a_ceiling_that_was_found_is_where_the_next_client_starts(
     async with LimitedServer(20, lambda: 0.05) as server:
         client = connect(server.url)
         assert all([result.ok async for result in client.batch.map([f"p{number}" for number in range(100)])])
-        found = client.statistics().scopes[0].window.ceiling
-        assert found is not None
         await client.aclose()
-        again = connect(server.url).caller().gate.scope("deepseek-flash").window
-        assert again.size == int(0.8 * found) < 20
+        gate = connect(server.url).caller().gate
+        assert isinstance(gate.windows, Windows)
+        assert gate.windows.remembered("deepseek-flash") == 20
+        assert gate.scope("deepseek-flash").window.size < 20

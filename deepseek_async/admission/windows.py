@@ -69,8 +69,8 @@ class Windows:
         start = hint = None
         if chosen != "auto":
             start = cap
-        elif self._memory is not None:
-            hint = self._memory.recall(model, time.time())
+        else:
+            hint = self.remembered(model)
         short = self._most < (_FEW if chosen == "auto" else chosen)
         if short and not self._warned:
             self._warned = True
@@ -86,6 +86,10 @@ class Windows:
         return SharedWindow(
             cap=account, most=cap, chance=chance, now=now, start=start, hint=hint, distance=self._distance
         )
+
+    def remembered(self, model: str) -> int | None:
+        """The account's ceiling for ``model`` as the last run found it, if that is not too long ago."""
+        return None if self._memory is None else self._memory.recall(model, time.time())
 
     def join(self, scope: Scope) -> None:
         """Let ``scope``, which is new, share its window with other processes, if it has one that can be shared."""

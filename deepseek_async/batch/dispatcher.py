@@ -19,8 +19,10 @@ row not to hold up the others at once, and a bound on what waits behind it."""
 
 _UNORDERED_WINDOW: Final = 2
 
-_FOLLOWED: Final = (0.02, 0.1)
-"""Seconds between two looks at a limit that moves: while it grows, and otherwise. It grows with each round trip."""
+_FOLLOWED: Final = 0.1
+"""Seconds between two looks at a limit that moves ..."""
+_GROWING: Final = 0.02
+"""... and while it grows, which it does with each round trip."""
 
 
 class Dispatcher(Generic[In, Out]):
@@ -94,7 +96,7 @@ class Dispatcher(Generic[In, Out]):
             if row is not None and worker not in self._given_back and waits(row):
                 self._given_back.add(worker)
                 worker.cancel()
-        self._look = asyncio.get_running_loop().call_later(_FOLLOWED[1], self._give_back, waits)
+        self._look = asyncio.get_running_loop().call_later(_FOLLOWED, self._give_back, waits)
 
     def untaken(self) -> Iterator[tuple[In, Out]]:
         """Rows and results that nobody had taken when ``results`` was left early, those held for earlier rows too."""
@@ -150,7 +152,9 @@ class Dispatcher(Generic[In, Out]):
         self._window = self._limit * (_ORDERED_WINDOW if self._ordered else _UNORDERED_WINDOW)
         self._bring_in_worker()
         if callable(self._concurrency):
-            self._timer = asyncio.get_running_loop().call_later(_FOLLOWED[self._limit <= before], self._follow_limit)
+            self._timer = asyncio.get_running_loop().call_later(
+                _GROWING if self._limit > before else _FOLLOWED, self._follow_limit
+            )
 
     def _has_room(self) -> bool:
         return self._claimed - self._taken < self._window and not self._rows.ended

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deepseek_async.admission.memory import CeilingMemory
-from deepseek_async.admission.window import ConcurrencyStatistics, Mode
+from deepseek_async.admission.window import Attempt, ConcurrencyStatistics, Mode
 from deepseek_async.admission.windows import Windows
 
 
@@ -31,11 +31,24 @@ def test_what_is_kept_is_the_accounts_and_not_what_one_process_had(values: dict[
     assert found(**values).account_ceiling == kept
 
 
-def test_a_remembered_ceiling_is_no_size_to_begin_with(tmp_path: Path) -> None:
+def test_a_remembered_ceiling_is_no_size_to_begin_with_but_one_to_stop_at(tmp_path: Path) -> None:
     memory = CeilingMemory(tmp_path, "https://api.deepseek.com", "account")
-    memory.store({"deepseek-flash": 400}, time.time())
+    memory.store({"deepseek-flash": 38}, time.time())
 
-    async def begun() -> int:
-        return Windows("auto", most=1000, memory=memory)("deepseek-flash").size
+    async def sizes() -> list[int]:
+        window = Windows("auto", most=1000, memory=memory)("deepseek-flash")
+        now, found = asyncio.get_running_loop().time(), [window.size]
+        for _ in range(20):
+            flying: list[Attempt] = []
+            while window.may_send(now):
+                flying.append(window.sent(now))
+            now += 0.1
+            for attempt in flying:
+                window.admitted(attempt, now)
+            found.append(window.size)
+        return found
 
-    assert asyncio.run(begun()) <= 20
+    found = asyncio.run(sizes())
+    assert found[0] <= 20
+    assert 38 in found
+    assert found[found.index(38) + 1] <= 40

@@ -19,6 +19,8 @@ _SHARE: Final = 0.08
 """... and this part of what was sent in the same second. What ends meanwhile is replaced, and some of that refused."""
 _RELAXED: Final = 0.1
 """Of what runs, where that most likely is not the limit."""
+_CAREFUL: Final = 0.03
+"""Of what runs, where that most likely is the limit."""
 LIKELY: Final = 500
 """The lower one of the published limits (DeepSeek docs, Rate Limit), at which a start waits until all were taken."""
 _ROOMY: Final = 300
@@ -81,8 +83,9 @@ class SlowStart:
             self._sent = sent
         proven = self.proven
         lead = max(FEW, _SHARE * (sent - self._sent))
-        near = any(stop <= proven < _SURELY * stop for stop in self._stops)
-        if proven >= _ROOMY and not near:
+        if any(stop <= proven < _SURELY * stop for stop in self._stops):
+            lead = max(1.0, _CAREFUL * proven)
+        elif proven >= _ROOMY:
             lead = max(lead, _RELAXED * proven)
         for stop in self._stops:
             if proven < stop:
