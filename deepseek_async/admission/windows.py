@@ -109,4 +109,6 @@ class Windows:
 
 
 def _ceiling_of(window: Window, now: float) -> int | None:
-    return window.ceiling_of_account(now) if isinstance(window, SharedWindow) else window.statistics(now).account_ceiling
+    if isinstance(window, SharedWindow):
+        return window.ceiling_of_account(now)
+    return window.statistics(now).account_ceiling
