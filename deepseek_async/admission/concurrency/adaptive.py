@@ -163,7 +163,8 @@ class AdaptiveWindow(Probing):
             self._tokens = max(TOKENS[0], self._tokens - 1)
 
         beside = attempt.beside
-        others = self._named.others(limit, current, beside, now, known=self._start.proven if lead else beside)
+        known = self._start.proven if lead else int(beside - self._travel.on_the_way(beside))
+        others = self._named.others(limit, current, beside, now, known=known)
         if others is not None and limit is not None:
             self._told += 1
             self._react_to_numbers(attempt, now, limit - others, others, fresh=fresh)
@@ -182,7 +183,8 @@ class AdaptiveWindow(Probing):
         last = self._last_taken
         if last is not self._row_after:
             self._row_after, self._in_a_row = last, 0
-        tail = last is not None and last.number < attempt.number and attempt.sent_at <= last.sent_at + TOGETHER
+        together = max(TOGETHER, self._travel.round_trip / 4)
+        tail = last is not None and last.number < attempt.number and attempt.sent_at <= last.sent_at + together
         if not lead:
             self._in_a_row += min(1.0, TAIL / max(1, self.in_flight)) if tail else 1.0
         return tail

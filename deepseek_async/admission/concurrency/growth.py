@@ -17,7 +17,7 @@ FIRST_STEP: Final = 1 / 400
 """Seconds for each new slot at the start."""
 _DOUBLING: Final = 1.5
 """Seconds in which a window without a known ceiling doubles, if the server tells nothing of what it takes."""
-_UNHEARD: Final = 60.0
+_UNHEARD: Final = 45.0
 """New slots a second then, at most, as long as the limit may be any: in a round trip of 0.3 s hardly more are sent than
 may be refused. Beyond the lower published limit ..."""
 _FASTEST: Final = 200.0

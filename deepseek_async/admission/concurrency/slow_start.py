@@ -15,17 +15,14 @@ from deepseek_async.admission.window import Attempt
 
 FEW: Final = 15
 """Attempts that may be in flight beyond what was taken, at least ..."""
-_SHARE: Final = 0.08
+_SHARE: Final = 0.085
 """... and this part of what was sent in the same second. What ends meanwhile is replaced, and some of that refused."""
 _RELAXED: Final = 0.1
-"""Of what runs, where that most likely is not the limit."""
+"""Of what runs, beyond the lower published limit: who may run so many most likely has all of the higher one."""
 _CAREFUL: Final = 0.03
 """Of what runs, where that most likely is the limit."""
 LIKELY: Final = 500
 """The lower one of the published limits (DeepSeek docs, Rate Limit), at which a start waits until all were taken."""
-_ROOMY: Final = 300
-"""An account that runs so many most likely has all of a published limit: the lead is a share of what runs from here on,
-but for where the lower one of them may be met."""
 _SURELY: Final = 1.12
 """So many times a limit are in flight only if more may run: those that travel are not counted."""
 BEYOND: Final = _SURELY * LIKELY
@@ -85,7 +82,7 @@ class SlowStart:
         lead = max(FEW, _SHARE * (sent - self._sent))
         if any(stop <= proven < _SURELY * stop for stop in self._stops):
             lead = max(1.0, _CAREFUL * proven)
-        elif proven >= _ROOMY:
+        elif proven >= BEYOND:
             lead = max(lead, _RELAXED * proven)
         for stop in self._stops:
             if proven < stop:
