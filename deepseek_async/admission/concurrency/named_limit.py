@@ -49,8 +49,8 @@ class NamedLimit:
         """Attempts of others that run beside ours, or None if these numbers say nothing.
 
         ``beside`` are our own attempts in flight when the refused one was sent, itself included. All of ours that the
-        server counted were among them, so what it counts beyond is not ours. ``known`` of them are at the server: others
-        travel, or have been refused before this one.
+        server counted were among them, so what it counts beyond is not ours. ``known`` of them are at the server: the
+        others travel, or have been refused before this one.
         """
         if limit is None or current is None:
             return None

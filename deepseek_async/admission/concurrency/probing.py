@@ -37,8 +37,8 @@ _CLOSE: Final = 10
 _IN_A_ROW: Final = 4
 """Refusals without an admission between them that mean that the limit is far below what runs ..."""
 TOGETHER: Final = 0.01
-"""... unless they were sent within so many seconds, or a quarter of a round trip, of one that was taken: of answers that
-end together, and so of attempts that are sent together, the last ones are refused."""
+"""... unless they were sent within so many seconds, or a quarter of a round trip, of one that was taken: of answers
+that end together, and so of attempts that are sent together, the last ones are refused."""
 TAIL: Final = 16
 """Then so many count for as many as are in flight: a quarter of them is no tail any more."""
 _MOST_LOST: Final = 0.5
