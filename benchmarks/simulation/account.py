@@ -123,7 +123,7 @@ class Account:
         arrivals: list[Iterator[float]] | None = None,
     ) -> None:
         """``arrivals`` are the times of the calls at each client; without, each has endless work."""
-        self._trace = trace
+        self.trace = trace
         self._conditions = conditions
         self._chance = random.Random(seed)
         self._make = windows
@@ -181,12 +181,12 @@ class Account:
 
     def run(self) -> Outcome:
         """Play the trace to its end."""
-        for second, limit in self._trace.changes:
+        for second, limit in self.trace.changes:
             self._at(second, _LIMIT, 0, limit)
         for client in range(len(self._windows)):
             self._at(client * self._conditions.join_every, _JOIN, client, None)
         sample = 0.0
-        until = self._trace.until
+        until = self.trace.until
         events = self._events
         while events and events[0][0] < until:
             now, _, kind, client, life, what = heapq.heappop(events)

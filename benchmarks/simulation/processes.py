@@ -151,7 +151,7 @@ def kills(account: Account, processes: Contestant, chance: random.Random) -> Non
         account.kill(member, now)
         account.happen(now + STARTING, lambda later: begin(member, later))
 
-    for number in range(int((UNTIL - 2 * SETTLING) / BETWEEN_KILLS)):
+    for number in range(int((account.trace.until - 2 * SETTLING) / BETWEEN_KILLS)):
         account.happen(SETTLING + number * BETWEEN_KILLS, kill)
 
 
@@ -209,6 +209,17 @@ def event_lines(outcomes: dict[str, list[Outcome]]) -> Iterator[str]:
     )
 
 
+def churn(seconds: float) -> Iterator[str]:
+    """Processes that are killed and begin again for so long: how busy the limit is in each sixth of it, and after."""
+    outcome = Situation("", 8, fixed(60, seconds), prepare=kills).play(Sharing, 1)
+    last = seconds - SETTLING
+    for number in range(6):
+        start, end = (SETTLING + (last - SETTLING) * part / 6 for part in (number, number + 1))
+        refused = outcome.refusals_between(start, end) / sum(outcome.attempts_by_second[int(start) : int(end)])
+        yield f"{start:.0f} to {end:.0f} s: {_busy(outcome, start, end, 60):.1%} busy, {refused:.2%} refused"
+    yield f"after the last kill: {_busy(outcome, last, seconds, 60):.1%} busy"
+
+
 def _busy(outcome: Outcome, start: float, end: float, limit: int) -> float:
     return sum(outcome.busy_by_second[int(start) : int(end)]) / ((end - start) * limit)
 
@@ -236,7 +247,11 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5, help="runs of every cell (5)")
+    parser.add_argument("--churn", type=float, metavar="SECONDS", help="only this: kill one every 1.2 s for so long")
     arguments = parser.parse_args()
+    if arguments.churn is not None:
+        print("\n".join(churn(arguments.churn)))
+        return
     for name, contestant in CONTESTANTS.items():
         outcomes = {one.name: [one.play(contestant, seed) for seed in range(arguments.seeds)] for one in SITUATIONS}
         rows = [[one.name, *bulk_cells(one, outcomes[one.name])] for one in SITUATIONS]

@@ -46,6 +46,12 @@ def test_processes_that_are_killed_again_and_again_take_no_place_with_them():
     assert refused <= 0.02
 
 
+def test_after_minutes_of_kills_the_whole_limit_is_used_again():
+    seconds = 200
+    outcome = Situation("", 8, fixed(60, seconds), prepare=kills).play(Sharing, 1)
+    assert sum(outcome.busy_by_second[seconds - 10 : seconds]) >= 0.95 * 60 * 10
+
+
 def test_people_of_an_uneven_four_wait_as_long_as_those_of_one():
     ratio = float(web_cells(Situation("", 4, fixed(60, UNTIL), load=0.8), Sharing, seeds=1)[-1])
     assert ratio <= 1.15
