@@ -25,9 +25,11 @@ START = 7.0
 """Seconds in which the law holds at every limit: what comes later is no start."""
 
 
-def cold(limit: int, conditions: Conditions, *, seconds: float, hint: float | None = None) -> Outcome:
+def cold(
+    limit: int, conditions: Conditions, *, seconds: float, hint: float | None = None, distance: float | None = None
+) -> Outcome:
     def window(now: float, chance: Callable[[], float]) -> AdaptiveWindow:
-        return AdaptiveWindow(cap=CAP, chance=chance, now=now, hint=hint)
+        return AdaptiveWindow(cap=CAP, chance=chance, now=now, hint=hint, distance=lambda: distance)
 
     return Account(limits.fixed(limit, seconds), [window], conditions, 1).run()
 
@@ -54,6 +56,18 @@ def test_a_start_from_a_remembered_ceiling_is_as_polite_when_the_limit_has_sunk(
     conditions = Conditions(round_trip=round_trip, uniform=(2.0, 6.0), numbers=numbers)
     for limit in (5, 60, 200, 400):
         assert is_polite(cold(limit, conditions, seconds=START, hint=400)), limit
+
+
+@pytest.mark.parametrize("numbers", [True, False], ids=["numbers", "no numbers"])
+@pytest.mark.parametrize(("round_trip", "most"), [(0.02, 20), (0.05, 20), (0.3, 210), (1.0, 500)])
+def test_a_gateway_nearby_with_its_server_far_behind_it_is_not_run_over(
+    round_trip: float, most: int, numbers: bool
+) -> None:
+    """How far the gateway is says little of how long a refusal takes: it bounds what is sent before it is known."""
+    conditions = Conditions(round_trip=round_trip, uniform=(2.0, 6.0), numbers=numbers)
+    for limit in (5, 30, 60, 200, 500):
+        refused, attempts = cold(limit, conditions, seconds=START, distance=2e-5).rudest(START)
+        assert refused <= max(most, 0.1 * attempts), limit
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,8 @@ class Run:
 
 @pytest.fixture
 def _limit_looked_at_each_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepseek_async.batch.dispatcher._FOLLOWED", 0.0)
+    for pause in ("_FOLLOWED", "_GROWING"):
+        monkeypatch.setattr(f"deepseek_async.batch.dispatcher.{pause}", 0.0)
 
 
 @pytest.mark.usefixtures("_limit_looked_at_each_turn")
@@ -196,7 +197,8 @@ def test_every_row_that_is_read_has_one_result_whatever_the_limit_and_the_rows_d
 async def test_rows_go_on_when_the_limit_shrinks_while_all_of_them_end_in_one_turn(
     monkeypatch: pytest.MonkeyPatch, before: int, after: int
 ):
-    monkeypatch.setattr("deepseek_async.batch.dispatcher._FOLLOWED", 0.0)
+    for pause in ("_FOLLOWED", "_GROWING"):
+        monkeypatch.setattr(f"deepseek_async.batch.dispatcher.{pause}", 0.0)
     limit, opened = [before], asyncio.Event()
 
     async def work(row: int) -> int:

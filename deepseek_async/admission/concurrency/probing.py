@@ -289,7 +289,7 @@ class Probing:
         start = self._start
         if self._distance is not None and (seconds := self._distance()) is not None:
             self._travel.connected(seconds)
-        silence = self._travel.silence
+        silence, near = self._travel.silence, self._travel.is_near and not start.paced
         while waiting and ((first := waiting[0]).answered or not first.open or first.sent_at + silence <= now):
             waiting.popleft()
             if first.open and not first.answered:
@@ -304,8 +304,11 @@ class Probing:
             self.size = max(self.size, int(self._w))
         else:
             growth.pause(now)
+        if near and self._tested:
+            self._w = max(self._w, min(float(self._cap), start.nearby(now)))
+            self.size = max(self.size, int(self._w))
         self._due = now + LONGEST_STEP
-        if growth.at_start(self._w) and (free or self._w < start.proven + FEW):
+        if near or (growth.at_start(self._w) and (free or self._w < start.proven + FEW)):
             self._due = now + FIRST_STEP
         if waiting:
             self._due = min(self._due, waiting[0].sent_at + silence)
@@ -352,7 +355,8 @@ class Probing:
         if self._mode is not Mode.STARTUP:
             return
         start, waiting = self._start, self._unanswered
-        if self._due > now + FIRST_STEP and self._growth.at_start(self._w) and self._w < start.proven + FEW:
+        early = self._travel.is_near or (self._growth.at_start(self._w) and self._w < start.proven + FEW)
+        if self._due > now + FIRST_STEP and early:
             self._growth.pause(now)
             self._due = now + FIRST_STEP
         if waiting:

@@ -26,12 +26,15 @@ LIKELY: Final = 500
 _SURELY: Final = 1.12
 """So many times a limit are in flight only if more may run: those that travel are not counted."""
 BEYOND: Final = _SURELY * LIKELY
+_NEARBY: Final = 2200
+"""Attempts by the square of the seconds since the start, at a server nearby that has said nothing at all yet: it would
+have refused by now, most likely. Where a gateway is near and a refusal takes 0.3 s, these are some 200, once."""
 
 
 class SlowStart:
     """The lead over what was taken. ``hint`` is the ceiling of an earlier run, if one is remembered."""
 
-    __slots__ = ("_heard_at", "_heard_of", "_second", "_sent", "_stops", "last", "paced", "proven", "silent")
+    __slots__ = ("_began", "_heard_at", "_heard_of", "_second", "_sent", "_stops", "last", "paced", "proven", "silent")
 
     def __init__(self, now: float, hint: float | None = None) -> None:
         self.proven = 0
@@ -42,6 +45,7 @@ class SlowStart:
         """Whether the server does not say what it takes, so far."""
         self.last = 0
         """The last attempt that was sent before the start ended."""
+        self._began: float | None = None
         self._second = now
         self._sent = 0
         self._heard_at = -math.inf
@@ -72,6 +76,13 @@ class SlowStart:
         if now != self._heard_at:
             self._heard_at, self._heard_of = now, sent
         return attempt.number <= self._heard_of and attempt.beside >= self.proven
+
+    def nearby(self, now: float) -> float:
+        """The size while a server nearby says nothing."""
+        if self._began is None:
+            self._began = now
+            self.proven = max(1, self.proven)  # all others are sent without a proof
+        return min(float(self._stops[0]), FEW + _NEARBY * (now - self._began) ** 2)
 
     def room(self, sent: int, now: float) -> float:
         """The size now that ``proven`` were taken and ``sent`` have been sent in all."""

@@ -12,12 +12,14 @@ from typing import Final
 _LONGEST: Final = 5.0
 """A refusal that took longer waited somewhere, and says nothing about the way."""
 _SHORTEST_GRACE: Final = 1.0
-_SILENCE: Final = (0.01, 1.25)
+_SILENCE: Final = (0.3, 1.25)
 """Seconds without a refusal, between which an attempt counts as taken at the start: at most this long, if nothing is
-known of the way, or if the server says at once what it takes, and so is only late."""
+known of the way, or if the server says at once what it takes, and so is only late. At least as long as a refusal of
+DeepSeek takes (so users say), because a gateway may be near, and who refuses behind it."""
 _DISTANCES: Final = 40
-"""So many times as long as a packet travels may a refusal take. DeepSeek's takes 0.3 s (so users say), and its edge is
-some 10 ms away."""
+"""So many times as long as a packet travels may a refusal take: DeepSeek's edge is some 10 ms away."""
+_NEAR: Final = 0.002
+"""Seconds that a packet takes to a server of this machine, or of the same network, and back."""
 _MEMORY: Final = 500
 """Attempts over which durations are averaged. They spread widely (p99 is 7 times the median), so fewer mislead."""
 _SPAN: Final = 5.0
@@ -45,6 +47,7 @@ class Travel:
         "ends",
         "grace",
         "held",
+        "is_near",
         "round_trip",
         "shortest",
         "silence",
@@ -55,6 +58,8 @@ class Travel:
         """0 before the first refusal: nothing is allowed for a way that nobody has measured."""
         self.shortest = math.inf
         """The least that was heard to pass until an attempt was taken, about: no round trip takes longer."""
+        self.is_near = False
+        """Whether the next machine on the way is near, and nothing has told yet how long the whole way is."""
         self._refused = False
         self._trust = 1.0
         self._strikes = 0.0
@@ -78,6 +83,7 @@ class Travel:
             # The first refusals may have opened their connections, or waited for a busy loop.
             self.shortest += (seconds - self.shortest) / 8
             seconds = self.shortest
+        self.is_near = False
         self.round_trip += (seconds - self.round_trip) / (8 if self._refused else 1)
         self._refused = True
         self.grace = max(_SHORTEST_GRACE, 3 * self.round_trip)
@@ -85,6 +91,7 @@ class Travel:
 
     def taken_after(self, seconds: float) -> None:
         """The server said that long after it was sent that it has taken an attempt."""
+        self.is_near = False
         if not 0 < seconds < self.shortest:
             return  # news that come late, many at one time, seem to take none
         if seconds < self.silence:
@@ -95,6 +102,7 @@ class Travel:
         """A packet took that long to the server and back."""
         if not self._refused and self.shortest == math.inf:
             self.silence = min(max(_SILENCE[0], _DISTANCES * seconds), _SILENCE[1])
+            self.is_near = seconds <= _NEAR
 
     def ended_after(self, seconds: float) -> None:
         """A taken attempt ended that long after it was sent."""
