@@ -23,7 +23,7 @@ from redis_server import RedisServer, requests_to_redis
 from servers import ANSWER, ScriptedServer, Serve
 
 from deepseek_async import AsyncDeepSeek, Budget, Cache, ConfigurationError, sqlite_file
-from deepseek_async.admission.budget import store
+from deepseek_async.admission.budget import store_file
 from deepseek_async.cache import disk
 from deepseek_async.cache.disk import DiskTier
 from deepseek_async.cache.entry import Entry
@@ -241,7 +241,7 @@ async def test_a_budget_that_could_not_be_written_is_written_when_there_is_room(
 async def test_a_budget_that_another_program_looks_at_is_not_locked_by_it_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Serve, connect: Connect
 ):
-    monkeypatch.setattr(store, "_WAIT", 0.0)
+    monkeypatch.setattr(store_file, "_WAIT", 0.0)
     server = await serve([ANSWER])
     budget = Budget(1.0, path=tmp_path / "budget.sqlite")
     client = connect(server, budget=budget)

@@ -30,6 +30,9 @@ _NEARBY: Final = 2200
 """Attempts by the square of the seconds since the start, at a server nearby that has said nothing at all yet: it would
 have refused by now, most likely. Where a gateway is near and a refusal takes 0.3 s, these are some 200, once."""
 
+_GENTLY: Final = 0.05
+"""Seconds in which the first of them come, because a limit may be of a few."""
+
 
 class SlowStart:
     """The lead over what was taken. ``hint`` is the ceiling of an earlier run, if one is remembered."""
@@ -82,7 +85,8 @@ class SlowStart:
         if self._began is None:
             self._began = now
             self.proven = max(1, self.proven)  # all others are sent without a proof
-        return min(float(self._stops[0]), FEW + _NEARBY * (now - self._began) ** 2)
+        seconds = now - self._began
+        return min(float(self._stops[0]), FEW * min(1.0, seconds / _GENTLY) + _NEARBY * seconds**2)
 
     def room(self, sent: int, now: float) -> float:
         """The size now that ``proven`` were taken and ``sent`` have been sent in all."""
