@@ -5,11 +5,15 @@ Virtual time. No second of the start may see more than 20 refusals, or one attem
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from thoroughness import often
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))
@@ -18,6 +22,7 @@ from benchmarks.simulation import limits  # noqa: E402
 from benchmarks.simulation.account import Account, Conditions, Outcome  # noqa: E402
 from benchmarks.simulation.contestants import CAP  # noqa: E402
 from deepseek_async.admission.concurrency import AdaptiveWindow  # noqa: E402
+from deepseek_async.admission.window import Mode  # noqa: E402
 
 ANSWERS = {"0.2 s": (0.2, 0.2), "2 to 6 s": (2.0, 6.0), "lognormal": None}
 MEAN = {"0.2 s": 0.2, "2 to 6 s": 4.0, "lognormal": 11.9}
@@ -68,6 +73,82 @@ def test_a_gateway_nearby_with_its_server_far_behind_it_is_not_run_over(
     for limit in (5, 30, 60, 200, 500):
         refused, attempts = cold(limit, conditions, seconds=START, distance=2e-5).rudest(START)
         assert refused <= max(most, 0.1 * attempts), limit
+
+
+def sent_at_most(window: AdaptiveWindow, times: list[float]) -> int:
+    """The most that are in flight, when as many are sent as may be."""
+    for now in times:
+        while window.may_send(now):
+            window.sent(now)
+    return window.in_flight
+
+
+def nearby() -> AdaptiveWindow:
+    return AdaptiveWindow(cap=CAP, chance=lambda: 0.0, now=0.0, distance=lambda: 2e-5)
+
+
+def test_nobody_is_run_over_who_has_turned_one_away() -> None:
+    window = nearby()
+    first = window.sent(0.0)
+    window.ended(first, 0.005, failed=True, overload=True)
+    assert sent_at_most(window, [tick / 100 for tick in range(1, 30)]) <= 50
+
+
+def test_a_restart_after_an_outage_is_no_burst_however_near_the_server_is() -> None:
+    window = nearby()
+    flying = [window.sent(0.0) for _ in range(4)]
+    for attempt in flying:
+        window.ended(attempt, 30.0, failed=True)
+    window.restart(60.0)
+    assert sent_at_most(window, [60.0 + tick / 100 for tick in range(30)]) <= 50
+
+
+class Checked(AdaptiveWindow):
+    """A window that looks at itself."""
+
+    __slots__ = ()
+
+    def may_send(self, now: float) -> bool:
+        may = super().may_send(now)
+        assert 0 <= self.size <= self._cap
+        assert self.size >= 1 or self.in_flight == 0 or self.statistics(now).mode is Mode.DRAIN
+        assert not may or self.in_flight < self.size
+        return may
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=often(200, least=40), deadline=None)
+def test_work_goes_on_whatever_is_known_of_the_way_and_of_the_limit(seed: int) -> None:
+    """A server that takes calls is asked, and a window is never beyond its bounds."""
+    drawn = random.Random(seed)
+    cap, limit = drawn.choice([1, 2, 7, 60, 1000, CAP]), drawn.choice([1, 2, 5, 40, 300, 700])
+    distance = drawn.choice([None, 0.0, 2e-5, 0.001, 0.05, 10.0])
+    late = drawn.choice([0.0, 0.2, 3.0])  # when the kernel tells it
+    conditions = Conditions(
+        round_trip=drawn.choice([0.0, 0.001, 0.05, 0.3, 1.0]),
+        uniform=drawn.choice([(0.2, 0.2), (0.05, 2.0), (1.0, 3.0)]),
+        numbers=drawn.random() < 0.5,
+        early_headers=drawn.random() < 0.6,
+        stray=drawn.choice([0.0, 0.0, 0.05]),
+    )
+    known = {"start": float(cap)} if drawn.random() < 0.2 else {"hint": drawn.choice([None, 1, 30, cap, 10 * cap])}
+
+    def window(now: float, chance: Callable[[], float]) -> AdaptiveWindow:
+        clock = [now]
+
+        class Told(Checked):
+            __slots__ = ()
+
+            def may_send(self, at: float) -> bool:
+                clock[0] = at
+                return super().may_send(at)
+
+        tell = lambda: distance if clock[0] >= late else None  # noqa: E731
+        return Told(cap=cap, chance=chance, now=now, distance=tell, **known)  # type: ignore[arg-type]
+
+    outcome = Account(limits.fixed(limit, 40.0), [window], conditions, seed).run()
+    last = sum(at >= 25.0 for at, _ in outcome.ended[0])
+    assert last >= 2, (cap, limit, distance, late, conditions, known)
 
 
 @pytest.mark.parametrize(

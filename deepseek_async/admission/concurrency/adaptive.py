@@ -124,7 +124,7 @@ class AdaptiveWindow(Probing):
         if failed:
             self._lost += attempt.answered
         if overload:
-            self._travel.is_near = False
+            self._travel.heard()
             self._turned_away(attempt, now, said=False)
         if self._draining:
             self._follow(attempt, now)

@@ -289,7 +289,7 @@ class Probing:
         start = self._start
         if self._distance is not None and (seconds := self._distance()) is not None:
             self._travel.connected(seconds)
-        silence, near = self._travel.silence, self._travel.is_near and not start.paced
+        silence, near = self._travel.silence, self._is_nearby
         while waiting and ((first := waiting[0]).answered or not first.open or first.sent_at + silence <= now):
             waiting.popleft()
             if first.open and not first.answered:
@@ -355,12 +355,19 @@ class Probing:
         if self._mode is not Mode.STARTUP:
             return
         start, waiting = self._start, self._unanswered
-        early = self._travel.is_near or (self._growth.at_start(self._w) and self._w < start.proven + FEW)
+        early = (self._travel.is_near and start.first) or (
+            self._growth.at_start(self._w) and self._w < start.proven + FEW
+        )
         if self._due > now + FIRST_STEP and early:
             self._growth.pause(now)
             self._due = now + FIRST_STEP
         if waiting:
             self._due = min(self._due, waiting[0].sent_at + self._travel.silence)
+
+    @property
+    def _is_nearby(self) -> bool:
+        """Whether it begins at a server nearby that has not said anything."""
+        return self._travel.is_near and self._start.first
 
     @property
     def _tested(self) -> bool:

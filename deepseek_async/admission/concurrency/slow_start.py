@@ -4,6 +4,8 @@ As slow start of TCP does (RFC 5681), this grows by what the other side takes an
 the way is short. Unlike TCP it does not double: all that is in flight beyond what was taken is refused if the limit
 lies there, and no second is to see more than 20 refusals, or one attempt in ten. So the lead is that large. Where a
 published limit is likelier than one in between, it is a tenth of what runs; and it stops at those that are known.
+
+A server nearby that says nothing at all is the exception: who waits for it there must not wait for its first answer.
 """
 
 from __future__ import annotations
@@ -29,7 +31,6 @@ BEYOND: Final = _SURELY * LIKELY
 _NEARBY: Final = 2200
 """Attempts by the square of the seconds since the start, at a server nearby that has said nothing at all yet: it would
 have refused by now, most likely. Where a gateway is near and a refusal takes 0.3 s, these are some 200, once."""
-
 _GENTLY: Final = 0.05
 """Seconds in which the first of them come, because a limit may be of a few."""
 
@@ -37,9 +38,23 @@ _GENTLY: Final = 0.05
 class SlowStart:
     """The lead over what was taken. ``hint`` is the ceiling of an earlier run, if one is remembered."""
 
-    __slots__ = ("_began", "_heard_at", "_heard_of", "_second", "_sent", "_stops", "last", "paced", "proven", "silent")
+    __slots__ = (
+        "_began",
+        "_heard_at",
+        "_heard_of",
+        "_second",
+        "_sent",
+        "_stops",
+        "first",
+        "last",
+        "paced",
+        "proven",
+        "silent",
+    )
 
     def __init__(self, now: float, hint: float | None = None) -> None:
+        self.first = True
+        """Whether it is the first start of its window. A later one follows on trouble, and is never a burst."""
         self.proven = 0
         """As many in flight were taken at once."""
         self.paced = False
@@ -57,6 +72,7 @@ class SlowStart:
 
     def again(self, size: float, *, stop: int | None = None, paced: bool = False) -> None:
         """Start from this size, because something is known. More than ``stop`` were refused."""
+        self.first = False
         self.proven = int(size)
         self.paced = paced
         if stop is not None:

@@ -38,6 +38,7 @@ class Travel:
 
     __slots__ = (
         "_flow",
+        "_heard",
         "_measured_at",
         "_measured_ends",
         "_refused",
@@ -59,7 +60,8 @@ class Travel:
         self.shortest = math.inf
         """The least that was heard to pass until an attempt was taken, about: no round trip takes longer."""
         self.is_near = False
-        """Whether the next machine on the way is near, and nothing has told yet how long the whole way is."""
+        """Whether the next machine on the way is near, and nothing has come of any attempt yet."""
+        self._heard = False
         self._refused = False
         self._trust = 1.0
         self._strikes = 0.0
@@ -83,7 +85,7 @@ class Travel:
             # The first refusals may have opened their connections, or waited for a busy loop.
             self.shortest += (seconds - self.shortest) / 8
             seconds = self.shortest
-        self.is_near = False
+        self.heard()
         self.round_trip += (seconds - self.round_trip) / (8 if self._refused else 1)
         self._refused = True
         self.grace = max(_SHORTEST_GRACE, 3 * self.round_trip)
@@ -91,18 +93,23 @@ class Travel:
 
     def taken_after(self, seconds: float) -> None:
         """The server said that long after it was sent that it has taken an attempt."""
-        self.is_near = False
+        self.heard()
         if not 0 < seconds < self.shortest:
             return  # news that come late, many at one time, seem to take none
         if seconds < self.silence:
             self.silence = _SILENCE[1]
         self.shortest = seconds if self.shortest == math.inf else self.shortest + (seconds - self.shortest) / 8
 
+    def heard(self) -> None:
+        """Something has come of an attempt, whatever it was: how far the next machine is bounds nothing any more."""
+        self._heard = True
+        self.is_near = False
+
     def connected(self, seconds: float) -> None:
         """A packet took that long to the server and back."""
         if not self._refused and self.shortest == math.inf:
             self.silence = min(max(_SILENCE[0], _DISTANCES * seconds), _SILENCE[1])
-            self.is_near = seconds <= _NEAR
+            self.is_near = not self._heard and seconds <= _NEAR
 
     def ended_after(self, seconds: float) -> None:
         """A taken attempt ended that long after it was sent."""
