@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import pytest
+import redis
 from ports import ReservedPort
 
 from deepseek_async.cache import remote
@@ -91,3 +93,15 @@ class RedisServer:
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
+
+
+@contextmanager
+def client_of_redis(folder: Path) -> Iterator[redis.Redis]:
+    """A client of a Redis of its own, where no event loop runs."""
+    with asyncio.Runner() as runner:
+        started = RedisServer(folder)
+        runner.run(started.start())
+        client = redis.Redis.from_url(started.url)
+        yield client
+        client.close()
+        runner.run(started.__aexit__(None, None, None))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import redis
 from disclosure import everything_shown_by
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redis_server import RedisServer
+from redis_server import client_of_redis
 
 from deepseek_async import ConfigurationError
 from deepseek_async.admission.budget import store_redis
@@ -41,13 +40,8 @@ end}
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[redis.Redis]:
-    with asyncio.Runner() as runner:
-        started = RedisServer(tmp_path)
-        runner.run(started.start())
-        client = redis.Redis.from_url(started.url)
+    with client_of_redis(tmp_path) as client:
         yield client
-        client.close()
-        runner.run(started.__aexit__(None, None, None))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redis_server import RedisServer
+from redis_server import client_of_redis
 
 from deepseek_async.admission.sharing.group import Group, Member, leave, step
 from deepseek_async.admission.sharing.group_redis import SCRIPT, TERMS, arguments_of, reply_of
@@ -39,13 +38,8 @@ MEMBER += ("refused", "told")
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[redis.Redis]:
-    with asyncio.Runner() as runner:
-        started = RedisServer(tmp_path)
-        runner.run(started.start())
-        client = redis.Redis.from_url(started.url)
+    with client_of_redis(tmp_path) as client:
         yield client
-        client.close()
-        runner.run(started.__aexit__(None, None, None))
 
 
 class Both:
