@@ -16,11 +16,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from deepseek_async import RetryPolicy, Timeouts
-from deepseek_async.admission import BreakerPolicy, Gate
-from deepseek_async.admission.concurrency import AdaptiveWindow
+from deepseek_async.admission import AccountLimiter, BreakerPolicy
+from deepseek_async.admission.concurrency import AdaptiveLimit
 from deepseek_async.call.caller import Caller
 from deepseek_async.codec.limits import MAX_BODY_BYTES
-from deepseek_async.transport.protocol import Outgoing
+from deepseek_async.transport.protocol import HTTPRequest
 from deepseek_async.transport.watchdog import Watchdog
 from deepseek_async.types import Answer
 
@@ -39,7 +39,7 @@ class AtOnce:
     status = 200
     headers: dict[str, str] = {}
 
-    async def send(self, outgoing: Outgoing, watchdog: Watchdog) -> Any:  # noqa: ARG002
+    async def send(self, outgoing: HTTPRequest, watchdog: Watchdog) -> Any:  # noqa: ARG002
         return self
 
     async def read(self, limit: int) -> bytes:  # noqa: ARG002
@@ -56,18 +56,18 @@ def decode(body: bytes) -> Answer:  # noqa: ARG001
     return ANSWER
 
 
-def opened() -> Gate:
+def opened() -> AccountLimiter:
     loop = asyncio.get_running_loop()
-    return Gate(
-        lambda _: AdaptiveWindow(cap=500, chance=lambda: 0.5, now=loop.time(), start=500),
+    return AccountLimiter(
+        lambda _: AdaptiveLimit(cap=500, chance=lambda: 0.5, now=loop.time(), start=500),
         breaker=BreakerPolicy(),
     )
 
 
 async def admissions() -> None:
-    scope = opened().scope("deepseek-flash")
+    limiter = opened().limiter("deepseek-flash")
     for _ in range(CALLS):
-        lease = scope.admit_nowait(0, bulk=False)
+        lease = limiter.admit_nowait(0, bulk=False)
         assert lease is not None
         lease.admitted()
         lease.served(None)
@@ -75,14 +75,14 @@ async def admissions() -> None:
 
 async def whole_calls() -> None:
     caller = Caller(AtOnce(), opened())
-    outgoing, retry, timeouts = Outgoing("POST", "/chat/completions", BODY), RetryPolicy(), Timeouts()
+    outgoing, retry, timeouts = HTTPRequest("POST", "/chat/completions", BODY), RetryPolicy(), Timeouts()
     for _ in range(CALLS):
         await caller.call(outgoing, retry=retry, timeouts=timeouts, model="deepseek-flash").answer(decode)
 
 
 async def bare_calls() -> None:
     transport, loop = AtOnce(), asyncio.get_running_loop()
-    outgoing, timeouts = Outgoing("POST", "/chat/completions", BODY), Timeouts()
+    outgoing, timeouts = HTTPRequest("POST", "/chat/completions", BODY), Timeouts()
     for _ in range(CALLS):
         watchdog = Watchdog(timeouts, loop)
         response = await transport.send(outgoing, watchdog)

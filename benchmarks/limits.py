@@ -67,7 +67,7 @@ async def running(limit: int) -> AsyncIterator[tuple[LimitedServer, AsyncDeepSee
 async def fixed(limit: int, seconds: float) -> bool:
     async with running(limit) as (server, client, failures):
         await asyncio.sleep(SETTLING)
-        found_after = client.statistics().scopes[0].window
+        found_after = client.statistics().models[0].window
         server.begin_measuring()
         cpu = time.process_time()
         await asyncio.sleep(seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from deepseek_async.batch import Progress
-from deepseek_async.pricing import price_table
+from deepseek_async.pricing.prices import price_table
 from deepseek_async.types import CompletionUsage
 
 PEAK = datetime(2026, 11, 24, 2, tzinfo=UTC).timestamp()

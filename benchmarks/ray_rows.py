@@ -110,7 +110,7 @@ def inside(name: str, rows: int, actors: int, work: Path) -> None:
             self._clock = _Clock(work)
 
         def __call__(self, batch: Any) -> Any:
-            from deepseek_async.batch.kept import KeptAnswer
+            from deepseek_async.batch.kept_answers import KeptAnswer
             from deepseek_async.integrations.ray.columns import with_answers
 
             time.sleep(0.4)

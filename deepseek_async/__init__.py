@@ -20,6 +20,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from deepseek_async.renamed import install as _install_renamed
+
 if TYPE_CHECKING:
     from deepseek_async.admission.budget import Budget
     from deepseek_async.admission.outage.breaker import BreakerPolicy
@@ -46,8 +48,8 @@ if TYPE_CHECKING:
     )
     from deepseek_async.client import AsyncDeepSeek
     from deepseek_async.codec.limits import Limits
+    from deepseek_async.configuration.endpoint import Endpoint
     from deepseek_async.content import ContentFilter
-    from deepseek_async.endpoint import Endpoint
     from deepseek_async.errors import (
         APIConnectionError,
         APIError,
@@ -111,6 +113,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+_install_renamed()
+
 _HOME = {
     "APIConnectionError": "errors",
     "APIError": "errors",
@@ -145,7 +149,7 @@ _HOME = {
     "ContentRiskError": "errors",
     "ContextWindowExceededError": "errors",
     "DeepSeekError": "errors",
-    "Endpoint": "endpoint",
+    "Endpoint": "configuration.endpoint",
     "FeeCharge": "types",
     "FetchedPage": "types",
     "FunctionTool": "tools",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import cached_property
@@ -12,35 +13,35 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from deepseek_async.admission import BreakerPolicy
 from deepseek_async.admission.statistics import Statistics
 from deepseek_async.admission.tool_limits import ToolLimits
-from deepseek_async.call.fallback import Alternative
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.limits import Limits
-from deepseek_async.connections import Connections
-from deepseek_async.credential import hidden
-from deepseek_async.endpoint import Endpoint, Family
+from deepseek_async.configuration.credential import hidden
+from deepseek_async.configuration.endpoint import Endpoint, Family
+from deepseek_async.configuration.features import Features, prices_of
+from deepseek_async.configuration.settings import Settings, key_from, settings_from, with_options
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Listener, Snapshot
 from deepseek_async.lint import Linter, LintMode
 from deepseek_async.observe.logs import LOGGER, write_to_stderr
-from deepseek_async.operations import Operations, prices_of
-from deepseek_async.pricing import AnswerCost, Meter, PriceTable
+from deepseek_async.pricing.prices import AnswerCost, Meter, PriceTable
+from deepseek_async.pricing.unpriced import say_unpriced
 from deepseek_async.resources.account import Models, User
 from deepseek_async.resources.chat import Chat
 from deepseek_async.resources.completions import TextCompletions
-from deepseek_async.resources.connection import chosen_timeouts
 from deepseek_async.resources.embeddings import Embeddings
 from deepseek_async.resources.files import Files
 from deepseek_async.resources.fine_tunes import FineTunes
 from deepseek_async.resources.images import Images
 from deepseek_async.resources.messages import Messages
+from deepseek_async.resources.resource_client import chosen_timeouts
 from deepseek_async.resources.responses import Responses
 from deepseek_async.resources.standalone import Tools
-from deepseek_async.settings import Settings, key_from, settings_from, with_options
+from deepseek_async.runtime.client_context import ClientContext
+from deepseek_async.runtime.client_runtime import ClientRuntime
 from deepseek_async.tools.threads import ToolThreads
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Answer, PaidAnswer
-from deepseek_async.types.usage import bills_of
-from deepseek_async.unpriced import say_unpriced
+from deepseek_async.types.answer import bills_of
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -52,6 +53,10 @@ if TYPE_CHECKING:
 
 _SECRETS: Final = ("api_key", "proxy", "default_headers", "shared")
 """Arguments that no traceback with locals must show."""
+
+
+_INTERNAL: Final = frozenset({"alternatives", "caller", "caller_of", "lint", "tokens", "tool_threads"})
+"""What a client had as attributes before 0.2."""
 
 
 class AsyncDeepSeek:
@@ -171,37 +176,36 @@ class AsyncDeepSeek:
             fallback=fallback,
             shared=shared,
         )
-        operations = Operations(
+        features = Features(
             cache=cache,
             budget=budget,
             content_filter=content_filter,
             listeners=listeners,
             simulated=self._settings.api_key.is_simulated,
         )
-        self._connections = Connections(self._settings, operations)
-        self.tokens = self._connections.tokens
-        self.lint = Linter(lint, LOGGER.info)
-        self.tool_threads = ToolThreads(self._settings.tool_threads)
+        self._runtime = ClientRuntime(self._settings, features)
+        self._context = ClientContext(
+            self._runtime,
+            self._settings,
+            lint=Linter(lint, LOGGER.info),
+            tool_threads=ToolThreads(self._settings.tool_threads),
+        )
         self._offer()
 
     def _offer(self) -> None:
         """The resources, with the options that hold for this client."""
-        self.timeouts = self._settings.timeouts
-        self.retry = self._settings.retry
-        # Theirs and not methods around them: every call asks for its caller.
-        self.caller = self._connections.caller
-        self.caller_of = self._connections.caller_of
-        self.chat = Chat(self)
-        self.completions = TextCompletions(self)
-        self.responses = Responses(self)
-        self.messages = Messages(self)
-        self.embeddings = Embeddings(self)
-        self.images = Images(self)
-        self.files = Files(self)
-        self.fine_tunes = FineTunes(self)
-        self.models = Models(self)
-        self.user = User(self)
-        self.tools = Tools(self)
+        context = self._context
+        self.chat = Chat(context)
+        self.completions = TextCompletions(context)
+        self.responses = Responses(context)
+        self.messages = Messages(context)
+        self.embeddings = Embeddings(context)
+        self.images = Images(context)
+        self.files = Files(context)
+        self.fine_tunes = FineTunes(context)
+        self.models = Models(context)
+        self.user = User(context)
+        self.tools = Tools(context)
 
     def with_options(
         self,
@@ -222,12 +226,12 @@ class AsyncDeepSeek:
         vars(twin).update(vars(self))
         twin._settings = with_options(
             self._settings,
-            timeouts=chosen_timeouts(timeout, self.timeouts),
+            timeouts=chosen_timeouts(timeout, self._settings.timeouts),
             retry=retry,
             max_retries=max_retries,
             lint=lint,
         )
-        twin.lint = self.lint.in_mode(twin._settings.lint)
+        twin._context = self._context.with_settings(twin._settings)
         vars(twin).pop("batch", None)
         twin._offer()
         return twin
@@ -240,7 +244,7 @@ class AsyncDeepSeek:
         constructor's; they win over the environment, and the environment wins over the file.
         Raises ConfigurationError, naming the line. Needs the extra ``yaml``.
         """
-        from deepseek_async.configuration import SettingsFile  # noqa: PLC0415  brings PyYAML
+        from deepseek_async.configuration.settings_file import SettingsFile  # noqa: PLC0415  brings PyYAML
 
         arguments |= hidden({name: arguments[name] for name in _SECRETS if name in arguments})
         file = SettingsFile(path, trust_env=arguments.get("trust_env"))
@@ -266,7 +270,7 @@ class AsyncDeepSeek:
 
         prices = prices_of(self._settings)
         chosen = self._settings.max_concurrency
-        room = self._connections.room if chosen == "auto" else chosen
+        room = self._runtime.room if chosen == "auto" else chosen
         server = Server(self._settings.base_url, simulated=self._settings.api_key.is_simulated)
         elsewhere: dict[Resource, Calls] = {
             "completions": self.completions,
@@ -275,7 +279,19 @@ class AsyncDeepSeek:
             "embeddings": self.embeddings,
             "ocr": RecognitionCalls(self.tools),
         }
-        return Batch(self.chat.completions, room, self.retry, elsewhere=elsewhere, prices=prices, server=server)
+        return Batch(
+            self.chat.completions, room, self._settings.retry, elsewhere=elsewhere, prices=prices, server=server
+        )
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """How long each wait of a call may last."""
+        return self._settings.timeouts
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """When a call is sent again."""
+        return self._settings.retry
 
     @property
     def prices(self) -> PriceTable:
@@ -288,35 +304,30 @@ class AsyncDeepSeek:
             return AnswerCost(0.0, answer.fees)
         return Meter(self.prices, say_unpriced).cost_of(bills_of(answer))
 
-    @property
-    def alternatives(self) -> tuple[Alternative, ...]:
-        """Who may answer a chat call when the model or the service that was asked cannot."""
-        return self._connections.alternatives
-
     def statistics(self) -> Statistics:
         """What runs, what waits, and for what, at this moment. Costs nothing until it is asked for."""
-        return self._connections.statistics()
+        return self._runtime.statistics()
 
     def snapshot(self) -> Snapshot:
         """The figures of ``statistics`` that metrics show, and what is left of the budget."""
-        return self._connections.snapshot()
+        return self._runtime.snapshot()
 
     def feedback(self, response_id: str, score: float) -> None:
         """Say how content a user was with the answer of this ``id``: 0 for not at all, 1 for entirely.
 
         Counted in metrics and kept in the audit log. Raises ConfigurationError for a score outside 0 to 1.
         """
-        self._connections.operations.rate(response_id, score)
+        self._runtime.features.rate(response_id, score)
 
     def reset(self) -> None:
         """Close every circuit breaker, end every pause and send again with a key that was refused.
 
         For an operator who knows that the trouble is over, and will not wait until the client has found out.
         """
-        self._connections.reset()
+        self._runtime.reset()
 
     async def __aenter__(self) -> Self:
-        self.caller()
+        self._runtime.caller()
         return self
 
     async def __aexit__(
@@ -329,13 +340,20 @@ class AsyncDeepSeek:
 
     async def aclose(self) -> None:
         """Close the connections. Calls that still run fail; later ones raise ConfigurationError."""
-        await self._connections.aclose()
+        await self._runtime.aclose()
+
+    def __getattr__(self, name: str) -> Any:
+        # Until 0.3: these are its parts' affair, and no user's.
+        if name not in _INTERNAL or "_context" not in vars(self):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+        warnings.warn(f"AsyncDeepSeek.{name} is internal and will go", DeprecationWarning, stacklevel=2)
+        return getattr(self._context, name)
 
     def __repr__(self) -> str:
         if "user" not in vars(self):
             return "<AsyncDeepSeek not configured>"  # in the traceback of a wrong setting
         settings = self._settings
-        return f"<AsyncDeepSeek {settings.base_url} max_concurrency={settings.max_concurrency} {self._connections}>"
+        return f"<AsyncDeepSeek {settings.base_url} max_concurrency={settings.max_concurrency} {self._runtime}>"
 
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("a client holds live connections and is not pickled; pickle its arguments and make a new one")

@@ -40,10 +40,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from deepseek_async.redaction import redact
+from deepseek_async.text.redaction import redact
 
 if TYPE_CHECKING:
-    from deepseek_async.lint import Finding
+    from deepseek_async.lint.finding import Finding
     from deepseek_async.types import BilledAttempt, ChatCompletion, CompletionUsage, Message
 
 __all__ = [

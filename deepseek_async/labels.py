@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 import msgspec
 
-from deepseek_async.unicode import encodable
+from deepseek_async.text.unicode import encodable
 
 
 class Labels(msgspec.Struct, frozen=True):

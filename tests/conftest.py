@@ -20,9 +20,10 @@ import uvloop
 from clients import AT_ONCE, Connect
 from servers import CANARY, Script, ScriptedServer, Serve
 
-from deepseek_async import AsyncDeepSeek, redaction
+from deepseek_async import AsyncDeepSeek
 from deepseek_async.cache import disk
 from deepseek_async.observe.logs import prepare as prepare_logging
+from deepseek_async.text import redaction
 
 pytest_plugins = ["busy", "leftovers", "thoroughness", "virtual_time"]
 
@@ -117,9 +118,9 @@ async def connect(serve: Serve) -> AsyncIterator[Connect]:
 
     yield make
     for client in clients:
-        if client._connections.opened is not None:
-            gate = client._connections.opened.gate
-            assert (gate.in_flight, gate.waiting) == (0, 0)
+        if client._runtime.opened is not None:
+            account_limiter = client._runtime.opened.account_limiter
+            assert (account_limiter.in_flight, account_limiter.waiting) == (0, 0)
         await client.aclose()
 
 

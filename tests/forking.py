@@ -17,7 +17,7 @@ from clients import MESSAGES
 
 from deepseek_async import AsyncDeepSeek, Budget
 from deepseek_async.cache import disk, remote
-from deepseek_async.pricing import price_table
+from deepseek_async.pricing.prices import price_table
 
 KEY = "sk-forked-0123456789abcdef0123456789"
 CHILD_SECONDS = 120

@@ -14,7 +14,7 @@ from limited_server import LimitedServer
 from servers import ANSWER, CANARY, KEY_REFUSED, ScriptedServer, Serve, begun, said, streamed
 
 from deepseek_async import AsyncDeepSeek, AuthenticationError, ConfigurationError
-from deepseek_async.admission.windows import Windows
+from deepseek_async.admission.limit_factory import LimitFactory
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
@@ -125,17 +125,21 @@ async def test_clients_of_one_account_share_its_limits(serve: Serve, connect: Co
     one = connect(server, account="mine", max_concurrency=5)
     other = connect(server, account="mine", max_concurrency=5, api_key="sk-another-key-of-the-account")
     stranger = connect(server, max_concurrency=5)
-    assert one.caller().gate is other.caller().gate is not stranger.caller().gate
+    assert (
+        one._context.caller().account_limiter
+        is other._context.caller().account_limiter
+        is not stranger._context.caller().account_limiter
+    )
     await one.aclose()
     assert (await ask(other)).choices[0].message.content == "Hello"
     await other.aclose()
-    assert connect(server, account="mine", max_concurrency=5).caller().gate is not other
+    assert connect(server, account="mine", max_concurrency=5)._context.caller().account_limiter is not other
 
 
 async def test_a_key_that_is_refused_does_not_stop_the_other_key_of_the_account(serve: Serve, connect: Connect):
     server = await serve([KEY_REFUSED], [ANSWER])
     one, other = (connect(server, account="mine", api_key=key) for key in ("sk-revoked-key-1234", "sk-valid-key-1234"))
-    other.caller()
+    other._context.caller()
     with pytest.raises(AuthenticationError):
         await ask(one)
     await ask(other)
@@ -151,7 +155,7 @@ async def test_the_limit_that_was_named_is_what_the_next_client_remembers(
         client = connect(server.url)
         assert all([result.ok async for result in client.batch.map([f"p{number}" for number in range(100)])])
         await client.aclose()
-        gate = connect(server.url).caller().gate
-        assert isinstance(gate.windows, Windows)
-        assert gate.windows.remembered("deepseek-flash") == 20
-        assert gate.scope("deepseek-flash").window.size < 20
+        account_limiter = connect(server.url)._context.caller().account_limiter
+        assert isinstance(account_limiter.windows, LimitFactory)
+        assert account_limiter.windows.remembered("deepseek-flash") == 20
+        assert account_limiter.limiter("deepseek-flash").window.size < 20

@@ -44,7 +44,7 @@ async def test_another_path_of_the_same_origin_gets_the_clients_key(serve: Serve
     assert home.requests[0].path == "/elsewhere/completions"
     assert home.requests[0].header("authorization") == f"Bearer {CANARY}"
     assert home.requests[0].header("x-gateway") == "secret"
-    assert client.caller_of("completions").gate is client.caller().gate
+    assert client._context.caller_of("completions").account_limiter is client._context.caller().account_limiter
 
 
 async def test_another_server_has_its_own_places(serve: Serve, connect: Connect):
@@ -61,14 +61,14 @@ async def test_another_server_has_its_own_places(serve: Serve, connect: Connect)
 async def test_families_of_one_server_share_its_connections(serve: Serve, connect: Connect):
     home, other = await serve([MODELS]), await serve([TEXT])
     client = connect(home, endpoints={"completions": other.url, "embeddings": f"{other.url}/"})
-    assert client.caller_of("completions") is client.caller_of("embeddings")
-    assert client.caller_of("images") is client.caller()
+    assert client._context.caller_of("completions") is client._context.caller_of("embeddings")
+    assert client._context.caller_of("images") is client._context.caller()
 
 
 async def test_statistics_gauges_and_reset_are_of_every_server(serve: Serve, connect: Connect):
     home, other = await serve([MODELS]), await serve([KEY_REFUSED], [SILENCE])
     client = connect(home, endpoints={"completions": other.url, "embeddings": f"{home.url}/v2"}, breaker=True)
-    client.caller_of("embeddings")
+    client._context.caller_of("embeddings")
     with pytest.raises(AuthenticationError):
         await ask(client)
     at_home, elsewhere = sorted(client.statistics().endpoints, key=lambda each: each.base_url == other.url)

@@ -16,8 +16,8 @@ from disclosure import SECRET, everything_shown_by
 from servers import ANSWER, CANARY, CLOSE, RESET, SILENCE, Serve, begun, event, head, response, said
 
 from deepseek_async import AsyncDeepSeek, ConfigurationError, DeepSeekError, Endpoint, Timeouts
-from deepseek_async.credential import ApiKey
-from deepseek_async.redaction import redact
+from deepseek_async.configuration.credential import ApiKey
+from deepseek_async.text.redaction import redact
 
 
 @pytest.fixture(autouse=True)
@@ -140,8 +140,16 @@ async def test_nothing_of_a_client_shows_it(serve: Serve, connect: Connect):
     server = await serve([ANSWER])
     client = connect(server)
     await said_by(client, stream=False)
-    session = client.caller().transport
-    parts = [client, client.settings, client.settings.api_key, vars(client), session, vars(session), client.caller()]
+    session = client._context.caller().transport
+    parts = [
+        client,
+        client.settings,
+        client.settings.api_key,
+        vars(client),
+        session,
+        vars(session),
+        client._context.caller(),
+    ]
     parts += [session._fields, session._heads, session._connector, vars(session._connector)]
     parts += [client.chat.completions, client.models]
     for part in parts:

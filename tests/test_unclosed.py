@@ -76,7 +76,7 @@ async def test_one_client_is_one_warning_however_many_servers_it_used(serve: Ser
     quick = client.with_options(timeout=100)
     await ask(client)
     await ask(quick)
-    client.caller_of("embeddings")
+    client._context.caller_of("embeddings")
     del client
     assert told() == []
     del quick

@@ -58,7 +58,7 @@ async def test_both_use_one_connection_and_one_queue(serve: Serve, connect: Conn
         assert await said_by(each, stream=stream) == "Hello"
     assert server.connections == 1
     assert client.statistics() == other.statistics()
-    assert other.caller() is client.caller()
+    assert other._context.caller() is client._context.caller()
 
 
 async def test_only_what_was_named_differs(serve: Serve, connect: Connect):

@@ -22,7 +22,7 @@ _NORMAL_P99: Final = 2.3263478740408408
 
 
 class Window(Protocol):
-    """What a controller offers; see ``deepseek_async.admission.window``."""
+    """What a controller offers; see ``deepseek_async.admission.concurrency_limit``."""
 
     in_flight: int
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from benchmarks.simulation.account import Window
-from deepseek_async.admission.concurrency import AdaptiveWindow
-from deepseek_async.admission.window import Attempt, FixedWindow
+from deepseek_async.admission.concurrency import AdaptiveLimit
+from deepseek_async.admission.concurrency_limit import Attempt, FixedLimit
 
 CAP: Final = 2500
 _START: Final = 32.0
@@ -104,9 +104,9 @@ class Cubic(Rival):
 Factory = Callable[[float, Callable[[], float]], Window]
 
 CONTESTANTS: Final[dict[str, Factory]] = {
-    "semaphore 50": lambda now, chance: FixedWindow(50),
+    "semaphore 50": lambda now, chance: FixedLimit(50),
     "AIMD": lambda now, chance: Aimd(now),
     "CUBIC": lambda now, chance: Cubic(now),
-    "ours": lambda now, chance: AdaptiveWindow(cap=CAP, chance=chance, now=now),
+    "ours": lambda now, chance: AdaptiveLimit(cap=CAP, chance=chance, now=now),
 }
 """By name, because functions do not travel to other processes."""

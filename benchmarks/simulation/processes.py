@@ -24,7 +24,7 @@ from benchmarks.simulation.account import Account, Conditions, Outcome, Window
 from benchmarks.simulation.contestants import CAP
 from benchmarks.simulation.limits import Trace, fixed
 from benchmarks.simulation.sharing import Sharing
-from deepseek_async.admission.concurrency import AdaptiveWindow
+from deepseek_async.admission.concurrency import AdaptiveLimit
 
 SETTLING: Final = 10.0
 UNTIL: Final = 70.0
@@ -61,7 +61,7 @@ class Alone:
         self.windows: list[Window] = [self._window(0.0) for _ in range(members)]
 
     def _window(self, now: float) -> Window:
-        return AdaptiveWindow(cap=CAP, chance=self._chance, now=now)
+        return AdaptiveLimit(cap=CAP, chance=self._chance, now=now)
 
     def waiting(self, member: int, calls: int, now: float) -> None:
         """Of no interest to a window."""

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from benchmarks.simulation.account import Window
 from benchmarks.simulation.contestants import CAP
-from deepseek_async.admission.sharing.group import Group, Terms, step
-from deepseek_async.admission.sharing.shared_window import SharedWindow
-from deepseek_async.admission.window import Attempt
+from deepseek_async.admission.concurrency_limit import Attempt
+from deepseek_async.admission.sharing.group import Group, GroupTerms, step
+from deepseek_async.admission.sharing.shared_limit import SharedLimit
 
-TERMS: Final = Terms(lease=1000, gone=2000)
+TERMS: Final = GroupTerms(lease=1000, gone=2000)
 _BUSY, _SOON = 0.25, 0.05
 _MISSED: Final = 600
 _LOOK_AHEAD: Final = 32
@@ -23,7 +23,7 @@ class Member:
     def __init__(self, processes: Sharing, name: str, now: float, chance: Callable[[], float]) -> None:
         self._processes = processes
         self.name = name
-        self._window = SharedWindow(cap=CAP, most=CAP, chance=chance, now=now)
+        self._window = SharedLimit(cap=CAP, most=CAP, chance=chance, now=now)
         self._window.on_need = self._hasten
         self._now = self._due = now
         self._asked = now - _SOON

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from benchmarks.simulation.contestants import CAP
-from deepseek_async.admission.concurrency import AdaptiveWindow
+from deepseek_async.admission.concurrency import AdaptiveLimit
 
 LONGEST: Final = 900.0
 """Seconds after which a run is given up."""
@@ -147,7 +147,7 @@ class Ours:
         self._chance = random.Random(seed)
         self._said = said
         self._paused_until = -math.inf
-        self.window = AdaptiveWindow(cap=CAP, chance=self._chance.random, now=0.0)
+        self.window = AdaptiveLimit(cap=CAP, chance=self._chance.random, now=0.0)
 
     def connected(self, seconds: float) -> None:
         self.window.connected(seconds)

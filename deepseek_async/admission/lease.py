@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from deepseek_async.admission.model_limits import Blame, ModelLimits
 from deepseek_async.types import CompletionUsage
 
 if TYPE_CHECKING:
     from deepseek_async.admission.budget import Charge
-    from deepseek_async.admission.scope import Scope
-
-
-class Blame(Enum):
-    """Whom a failed attempt speaks against."""
-
-    SERVICE = "service"
-    """It answered wrongly or broke off: counts for the breaker of the model."""
-    ORIGIN = "origin"
-    """It could not be reached at all: counts for the breaker of the origin."""
-    NOBODY = "nobody"
 
 
 class Lease(msgspec.Struct, gc=False, eq=False):
@@ -39,7 +28,7 @@ class Lease(msgspec.Struct, gc=False, eq=False):
     Reserved money, with a budget, is settled likewise; what each ending means to it is written in ``charge.py``.
     """
 
-    scope: Scope
+    limits: ModelLimits
     _attempt: Any
     _tokens: int
     _bulk: bool
@@ -61,21 +50,22 @@ class Lease(msgspec.Struct, gc=False, eq=False):
     def admitted(self) -> None:
         """The head of a good response arrived: the server has taken the attempt on."""
         if self.open:
-            scope = self.scope
-            now = scope.loop.time()
-            scope.window.admitted(self._attempt, now)
-            if scope.origin is not None and not scope.origin.closed:
-                scope.reached(self._began, now)
-            scope.slots.moved(now)
+            limits = self.limits
+            now = limits.loop.time()
+            limits.window.admitted(self._attempt, now)
+            breaker = limits.origin.breaker
+            if breaker is not None and not breaker.closed:
+                limits.origin.reached(self._began, now)
+            limits.queue.moved(now)
 
     def content_began(self) -> None:
         """The first content arrived."""
         if self.open:
             self.content = True
-            scope = self.scope
-            now = scope.loop.time()
-            scope.window.first_content(self._attempt, now)
-            scope.proven(self._began, now)
+            limits = self.limits
+            now = limits.loop.time()
+            limits.window.first_content(self._attempt, now)
+            limits.proven(self._began, now)
 
     def served(self, usage: CompletionUsage | None, model: str | None = None) -> None:
         """The attempt gave an answer, from ``model`` if the server named one."""
@@ -83,12 +73,12 @@ class Lease(msgspec.Struct, gc=False, eq=False):
             self.open = False
             if self.charge is not None:
                 self.charge.served(usage, model)
-            scope = self.scope
-            now = scope.loop.time()
-            scope.window.ended(self._attempt, now)
-            scope.succeeded(self._began, now)
-            scope.settle(self._tokens, usage.total_tokens if usage is not None else self._tokens)
-            scope.slots.freed(now, bulk=self._bulk)
+            limits = self.limits
+            now = limits.loop.time()
+            limits.window.ended(self._attempt, now)
+            limits.succeeded(self._began, now)
+            limits.settle(self._tokens, usage.total_tokens if usage is not None else self._tokens)
+            limits.queue.freed(now, bulk=self._bulk)
 
     def refused(
         self,
@@ -102,15 +92,15 @@ class Lease(msgspec.Struct, gc=False, eq=False):
             self.open = False
             if self.charge is not None:
                 self.charge.refused()
-            scope = self.scope
-            now = scope.loop.time()
-            scope.window.refused(self._attempt, now, limit=limit, current=current, balance_bound=balance_bound)
+            limits = self.limits
+            now = limits.loop.time()
+            limits.window.refused(self._attempt, now, limit=limit, current=current, balance_bound=balance_bound)
             if balance_bound and limit is not None and current is not None:
-                scope.poor(limit, current)
-            scope.reached(self._began, now)
-            scope.neutral(self._attempt)
-            scope.settle(self._tokens, 0)
-            scope.slots.freed(now, bulk=self._bulk)
+                limits.poor(limit, current)
+            limits.origin.reached(self._began, now)
+            limits.neutral(self._attempt)
+            limits.settle(self._tokens, 0)
+            limits.queue.freed(now, bulk=self._bulk)
 
     def throttled(self, seconds: float) -> None:
         """The server refused the attempt because they come too fast, and wants none for ``seconds``."""
@@ -118,22 +108,22 @@ class Lease(msgspec.Struct, gc=False, eq=False):
             self.open = False
             if self.charge is not None:
                 self.charge.refused()
-            scope = self.scope
-            now = scope.loop.time()
-            scope.window.throttled(self._attempt, now, now + seconds)
-            scope.reached(self._began, now)
-            scope.neutral(self._attempt)
-            scope.settle(self._tokens, 0)
-            scope.slots.freed(now, bulk=self._bulk)
+            limits = self.limits
+            now = limits.loop.time()
+            limits.window.throttled(self._attempt, now, now + seconds)
+            limits.origin.reached(self._began, now)
+            limits.neutral(self._attempt)
+            limits.settle(self._tokens, 0)
+            limits.queue.freed(now, bulk=self._bulk)
 
     def declined(self) -> None:
         """The server answered, and did nothing for the attempt."""
         if self.open:
             if self.charge is not None:
                 self.charge.refused()
-            self.scope.reached(self._began, self.scope.loop.time())
+            self.limits.origin.reached(self._began, self.limits.loop.time())
             self._end_neutral()
-            self.scope.settle(self._tokens, 0)
+            self.limits.settle(self._tokens, 0)
 
     def faulted(
         self,
@@ -158,13 +148,13 @@ class Lease(msgspec.Struct, gc=False, eq=False):
                     self.charge.refused()
                 else:
                     self.charge.faulted(self.produced)
-            scope = self.scope
-            now = scope.loop.time()
-            scope.window.ended(self._attempt, now, failed=True, overload=overload)
-            scope.failed(self._attempt, self._began, now, blame, bulk=self._bulk)
+            limits = self.limits
+            now = limits.loop.time()
+            limits.window.ended(self._attempt, now, failed=True, overload=overload)
+            limits.failed(self._attempt, self._began, now, blame, bulk=self._bulk)
             if usage is not None:
-                scope.settle(self._tokens, usage.total_tokens)
-            scope.slots.freed(now, bulk=self._bulk)
+                limits.settle(self._tokens, usage.total_tokens)
+            limits.queue.freed(now, bulk=self._bulk)
 
     def abandoned(self, *, sent: bool, usage: CompletionUsage | None = None, model: str | None = None) -> None:
         """We gave the attempt up ourselves; ``usage`` is what ``model`` was billed for, if the server has said so."""
@@ -176,12 +166,12 @@ class Lease(msgspec.Struct, gc=False, eq=False):
             self.lost = sent and usage is None
             self._end_neutral()
             if not sent:
-                self.scope.unsent(self._tokens)
+                self.limits.unsent(self._tokens)
 
     def _end_neutral(self) -> None:
         self.open = False
-        scope = self.scope
-        now = scope.loop.time()
-        scope.window.ended(self._attempt, now)
-        scope.neutral(self._attempt)
-        scope.slots.freed(now, bulk=self._bulk)
+        limits = self.limits
+        now = limits.loop.time()
+        limits.window.ended(self._attempt, now)
+        limits.neutral(self._attempt)
+        limits.queue.freed(now, bulk=self._bulk)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import msgspec
 
-from deepseek_async.admission.window import ConcurrencyStatistics
+from deepseek_async.admission.concurrency_limit import ConcurrencyStatistics
 
 
-class ScopeStatistics(msgspec.Struct, frozen=True, kw_only=True):
+class ModelStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """One account on one model."""
 
     model: str
@@ -59,7 +61,7 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     """A client at one moment."""
 
     base_url: str
-    scopes: tuple[ScopeStatistics, ...] = ()
+    models: tuple[ModelStatistics, ...] = ()
     """One for each model that was called."""
     origin_breaker: str | None = None
     """closed, open or half-open: whether the origin can be reached at all."""
@@ -75,17 +77,23 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     """The same for every other server that ``endpoints`` names and that was used."""
 
     @property
+    def scopes(self) -> tuple[ModelStatistics, ...]:
+        """The name of ``models`` until version 0.2; deprecated."""
+        warnings.warn("Statistics.scopes is called models now", DeprecationWarning, stacklevel=2)
+        return self.models
+
+    @property
     def in_flight(self) -> int:
         """Attempts that run."""
-        return sum(scope.in_flight for scope in self.scopes)
+        return sum(model.in_flight for model in self.models)
 
     @property
     def queued(self) -> int:
         """Attempts that wait for their turn."""
-        return sum(scope.queued for scope in self.scopes)
+        return sum(model.queued for model in self.models)
 
     def __str__(self) -> str:
-        text = "; ".join(map(str, self.scopes)) or "nothing sent yet"
+        text = "; ".join(map(str, self.models)) or "nothing sent yet"
         if self.origin_breaker not in {None, "closed"}:
             text += f"; the origin cannot be reached, breaker {self.origin_breaker}"
         if self.stopped_by is not None:

@@ -10,21 +10,21 @@ from deepseek_async.types.response import IncompleteDetails, ResponseOutputItem,
 from deepseek_async.types.usage import SentUsage
 
 
-class Message(msgspec.Struct, gc=False):
+class BodyMessage(msgspec.Struct, gc=False):
     content: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     tool_calls: msgspec.Raw = msgspec.Raw(b"")
 
 
-class Choice(msgspec.Struct, gc=False):
+class BodyChoice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
-    message: Message = msgspec.field(default_factory=Message)
+    message: BodyMessage = msgspec.field(default_factory=BodyMessage)
     text: str | None = None
     """Of a continued text, which is no message."""
 
 
-class Block(msgspec.Struct, gc=False):
+class BodyBlock(msgspec.Struct, gc=False):
     """A piece of an answer in Anthropic's format."""
 
     type: str = ""
@@ -35,27 +35,27 @@ class Block(msgspec.Struct, gc=False):
     input: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-class Page(msgspec.Struct, gc=False):
+class BodyPage(msgspec.Struct, gc=False):
     """Of a document that was read."""
 
     text: str = ""
     finish_reason: str | None = None
 
 
-class Body(msgspec.Struct, gc=False):
+class AnswerBody(msgspec.Struct, gc=False):
     """What an endpoint answered. Which one it was its fields tell: no two have the same."""
 
     model: str | None = None
     created: float | None = None
     created_at: float | None = None
-    choices: list[Choice] = []
+    choices: list[BodyChoice] = []
     usage: SentUsage | None = None
     output: list[ResponseOutputItem] = []
     status: str | None = None
     incomplete_details: IncompleteDetails | None = None
-    content: list[Block] = []
+    content: list[BodyBlock] = []
     stop_reason: str | None = None
-    pages: list[Page] | None = None
+    pages: list[BodyPage] | None = None
 
     @property
     def text(self) -> str | None:

@@ -7,16 +7,16 @@ from contextlib import suppress
 import msgspec
 import orjson
 
-from deepseek_async.batch.answer_body import Body
+from deepseek_async.batch.answer_body import AnswerBody
 from deepseek_async.codec.repair import repaired
 from deepseek_async.types.json_text import read, write
 
 
 class _Response(msgspec.Struct, gc=False):
-    body: Body | None = None
+    body: AnswerBody | None = None
 
 
-class Answer(msgspec.Struct, gc=False):
+class AnswerKind(msgspec.Struct, gc=False):
     """The part of a line that says what kind of answer it is."""
 
     response: _Response | None = None
@@ -38,18 +38,18 @@ class Answer(msgspec.Struct, gc=False):
         return True
 
     @property
-    def _body(self) -> Body | None:
+    def _body(self) -> AnswerBody | None:
         return self.response.body if self.response is not None else None
 
 
-_decode_answer = msgspec.json.Decoder(Answer).decode
+_decode_answer = msgspec.json.Decoder(AnswerKind).decode
 
 
-def decode_answer(line: bytes) -> Answer | None:
+def decode_answer(line: bytes) -> AnswerKind | None:
     """The answer in a line that ``decode_line`` has taken; None if it is not in the API's form."""
     try:
         return _decode_answer(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         with suppress(ValueError, RecursionError):
-            return _decode_answer(write(repaired(read(line), Answer, [])))  # calls are kept as bytes
+            return _decode_answer(write(repaired(read(line), AnswerKind, [])))  # calls are kept as bytes
         return None

@@ -7,14 +7,15 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
-from deepseek_async.batch.askings import Askings
 from deepseek_async.batch.endpoints import Resource
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.row import Row, placed
-from deepseek_async.call.lifecycle import Call
+from deepseek_async.batch.row_attempts import RowAttempts
+from deepseek_async.call.caller import Call
+from deepseek_async.call.lifecycle import Attempts
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.errors import APIError, DeepSeekError, InputFormatError, InvalidRequestError
-from deepseek_async.pricing import Meter
+from deepseek_async.pricing.prices import Meter
 from deepseek_async.resources.chat import Completions
 from deepseek_async.structured import StructuredOutput
 from deepseek_async.types import Answer, BilledAttempt, ChatCompletion, CompletionUsage, PaidAnswer
@@ -86,7 +87,7 @@ class Answerer:
         started = time.monotonic()
         call.begin()
         if row.form is not None and self._output is not None:
-            return await Askings(self._completions, self._retry, self._output, row, call).result(started)
+            return await RowAttempts(self._completions, self._retry, self._output, row, call).result(started)
         endpoint = row.endpoint
         try:
             given = await (
@@ -135,7 +136,7 @@ class Answerer:
         self.price(cut)
         return cut
 
-    def spent(self, call: Call) -> float:
+    def spent(self, call: Attempts) -> float:
         """US dollars that the attempts of ``call`` have cost so far without giving an answer."""
         return 0.0 if call.bill is None else self._meter.charge(call.bill.attempts)[0] or 0.0
 
@@ -169,7 +170,7 @@ class Answerer:
 
 
 def both(
-    own: Callable[[Call, APIError], bool] | None, job: Callable[[Call, APIError], bool]
-) -> Callable[[Call, APIError], bool]:
+    own: Callable[[Attempts, APIError], bool] | None, job: Callable[[Attempts, APIError], bool]
+) -> Callable[[Attempts, APIError], bool]:
     """Whether a call may go on, for one that may have its ``own`` say besides the job's."""
     return job if own is None else lambda call, failure: own(call, failure) and job(call, failure)

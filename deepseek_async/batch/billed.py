@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from deepseek_async.batch.cells import as_json
-from deepseek_async.redaction import mask_known
+from deepseek_async.text.redaction import mask_known
 from deepseek_async.types import BilledAttempt
-from deepseek_async.types.answer import counters_in
+from deepseek_async.types.part import counters_in
 from deepseek_async.types.usage import SentUsage
 
 

@@ -11,14 +11,14 @@ from typing import Any, Final
 from deepseek_async.batch.endpoints import RECOGNITION
 from deepseek_async.batch.files import check_output
 from deepseek_async.batch.row import Defaults, Row
-from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.caller import Call
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.errors import APIError, ConfigurationError, InputFormatError, InvalidRequestError
+from deepseek_async.files.upload import PIECE, FileOnDisk
 from deepseek_async.resources.attachment import attachment
 from deepseek_async.resources.standalone import Tools
 from deepseek_async.resources.standalone.documents import MAX_BYTES, most_pages
 from deepseek_async.types import RecognizedDocument
-from deepseek_async.upload import PIECE, FileOnDisk
 
 PURPOSE: Final = "purpose"
 

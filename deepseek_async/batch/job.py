@@ -13,21 +13,22 @@ from deepseek_async.batch.answerer import Answerer, both
 from deepseek_async.batch.dedupe import Copies, copied_result
 from deepseek_async.batch.dispatcher import Dispatcher
 from deepseek_async.batch.fail_fast import FailFast
-from deepseek_async.batch.finished import SurveyStoppedError
+from deepseek_async.batch.finished_rows import SurveyStoppedError
 from deepseek_async.batch.journal import Journal, Written
 from deepseek_async.batch.line import copied_line, encode_line, pending_line, restated_line
 from deepseek_async.batch.options import JobOptions
-from deepseek_async.batch.origin import Origin
-from deepseek_async.batch.progress import Ending, Progress, Tally
+from deepseek_async.batch.progress import JobEnding, Progress, Tally
 from deepseek_async.batch.report import BatchReport
 from deepseek_async.batch.result import BatchResult, stays_pending
+from deepseek_async.batch.resume_plan import PendingRow, ResumePlan
 from deepseek_async.batch.row import Defaults
+from deepseek_async.batch.row_origin import RowOrigin
 from deepseek_async.batch.run_record import record_of
-from deepseek_async.batch.schedule.feed import Feed, Schedule
-from deepseek_async.batch.schedule.lineup import Ticket
+from deepseek_async.batch.schedule.prefix_scheduler import Ticket
+from deepseek_async.batch.schedule.row_feed import RowFeed, Schedule
 from deepseek_async.batch.simulated import Server
-from deepseek_async.batch.survey import Due, Survey
-from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.caller import Call
+from deepseek_async.call.lifecycle import Attempts
 from deepseek_async.errors import (
     APIError,
     AuthenticationError,
@@ -47,7 +48,7 @@ class Job:
 
     def __init__(
         self,
-        source: Origin,
+        source: RowOrigin,
         output: Path,
         answerer: Answerer,
         *,
@@ -78,12 +79,12 @@ class Job:
         self._restated = -1
         self._spent = self._paid = 0.0
         self._paid_rows = 0
-        self._under_way: dict[Call, float] = {}
+        self._under_way: dict[Attempts, float] = {}
         """US dollars that rows which have not ended were billed already, for attempts that came to nothing."""
         self._damaged_file: Path | None = None
         self._started = time.monotonic()
-        self._feed: Feed[Due] | None = None
-        self._dispatcher: Dispatcher[Ticket[Due], BatchResult] | None = None
+        self._feed: RowFeed[PendingRow] | None = None
+        self._dispatcher: Dispatcher[Ticket[PendingRow], BatchResult] | None = None
         self._copies: Copies | None = None
         self._stopped: DeepSeekError | str | None = None
         self._put_aside: DeepSeekError | None = None
@@ -182,7 +183,7 @@ class Job:
             survey.check_unchanged()
         return self._copies is not None and self._copies.put_off > 0 and self._stopped is None
 
-    def _note_earlier_rows(self, survey: Survey) -> None:
+    def _note_earlier_rows(self, survey: ResumePlan) -> None:
         """What has become of them the first line of this run says."""
         self._not_asked = survey.not_asked
         manifest = survey.manifest()
@@ -195,16 +196,16 @@ class Job:
         if self._record and self._restated >= 0:
             journal.append_nowait(restated_line(journal.read_line(self._restated), self._record), None)
 
-    def _copy(self, due: Due, journal: Journal) -> bytes:
+    def _copy(self, due: PendingRow, journal: Journal) -> bytes:
         """The line for a row whose answer has a place in the output already."""
         record, self._record = self._record, b""
         source, columns = journal.read_line(due.place or 0), due.row.columns
         return copied_line(source, due.custom_id, due.hashed, due.row.index, columns=columns, record=record)
 
-    def _survey(self, journal: Journal) -> Survey:
+    def _survey(self, journal: Journal) -> ResumePlan:
         """In a thread of its own, because it takes seconds for a million rows."""
         options = self._options
-        survey = Survey(self._source, self._defaults, redo=options.redo, shard=options.shard, server=self._server)
+        survey = ResumePlan(self._source, self._defaults, redo=options.redo, shard=options.shard, server=self._server)
         lines = journal.lines()
         survey.finished.read(
             lines,
@@ -220,7 +221,7 @@ class Job:
     def _is_stopped(self) -> bool:
         return self._stopped is not None
 
-    def _due(self, survey: Survey) -> Iterator[Due]:
+    def _due(self, survey: ResumePlan) -> Iterator[PendingRow]:
         prepare = self._answerer.prepare
         with self._stopped_by_a_change():
             for number, due in enumerate(survey.rows()):
@@ -247,16 +248,16 @@ class Job:
         except (InputChangedError, ConfigurationError) as error:
             self.stop(error)
 
-    async def _run_rows(self, rows: Iterator[Due], journal: Journal) -> None:
+    async def _run_rows(self, rows: Iterator[PendingRow], journal: Journal) -> None:
         feed = self._feed = self._schedule.feed(rows, self._remaining, self._concurrency)
 
-        def answer(ticket: Ticket[Due]) -> Awaitable[BatchResult]:
+        def answer(ticket: Ticket[PendingRow]) -> Awaitable[BatchResult]:
             due = ticket.row
             if due.call is None or journal.stalled:
                 return self._copied_or_answered(due, journal)
             return self._answerer.answer(due.row, due.call)
 
-        def ended(ticket: Ticket[Due], result: BatchResult) -> None:
+        def ended(ticket: Ticket[PendingRow], result: BatchResult) -> None:
             error, failure = result.error, None if result.cut_short else self._fail_fast.add(result)
             # At once, and not when the result is taken: no worker is to begin another row.
             if error is not None and stays_pending(result):
@@ -291,26 +292,26 @@ class Job:
             for ticket in dispatcher.cancelled:
                 self._keep_bill(ticket.row, journal)
 
-    async def _copied_or_answered(self, due: Due, journal: Journal) -> BatchResult:
+    async def _copied_or_answered(self, due: PendingRow, journal: Journal) -> BatchResult:
         if due.place is not None:
             return copied_result(journal.read_line(due.place), due.row.index, due.custom_id)
         await journal.flow()
         return await self._answerer.answer(due.row, due.call or self._answerer.prepare(due.row))
 
-    def _keep_bill(self, due: Due, journal: Journal) -> None:
+    def _keep_bill(self, due: PendingRow, journal: Journal) -> None:
         """What a row was billed that was cancelled on its way."""
         if isinstance(due.call, Call) and due.call.bill is not None:
             cut = self._answerer.cut(due.row, due.call)
-            self._tally.asked(Ending.of(cut))
+            self._tally.asked(JobEnding.of(cut))
             self._spent += cut.cost or 0.0
             # Where nobody knows anything, the report says the most; that must not use up the budget of later runs.
             if not all(attempt.usage.estimated for attempt in cut.billed_attempts):
                 journal.append_nowait(self._pending_line(due, cut), None)
 
-    def _pending_line(self, due: Due, result: BatchResult) -> bytes:
+    def _pending_line(self, due: PendingRow, result: BatchResult) -> bytes:
         return pending_line(result, due.custom_id, due.hashed, self._server.mark(result))
 
-    def _keep(self, due: Due, result: BatchResult, journal: Journal) -> None:
+    def _keep(self, due: PendingRow, result: BatchResult, journal: Journal) -> None:
         self._answerer.price(result)
         if result.columns is not None:
             self._tally.note(result, due.row, self._defaults)
@@ -318,11 +319,11 @@ class Job:
             self._under_way.pop(due.call, None)
         line = self._line(due, result)
         if line is not None:
-            journal.append_nowait(line, Ending.of(result, copied=due.place is not None))
+            journal.append_nowait(line, JobEnding.of(result, copied=due.place is not None))
         elif result.billed_attempts:
             journal.append_nowait(self._pending_line(due, result), None)
 
-    def _line(self, due: Due, result: BatchResult) -> bytes | None:
+    def _line(self, due: PendingRow, result: BatchResult) -> bytes | None:
         """The row's line; None if it stays pending, because its error would be that of every other row."""
         if result.cost and self._options.budget is not None:
             self._spent += result.cost
@@ -330,7 +331,7 @@ class Job:
             self._paid_rows += 1
             self._check_budget()
         if result.error is not None and stays_pending(result):
-            self._tally.asked(Ending.of(result))
+            self._tally.asked(JobEnding.of(result))
             return None
         if due.place is not None and self._journal is not None:
             return self._copy(due, self._journal)
@@ -355,7 +356,7 @@ class Job:
         if spent + in_flight * mean >= budget:
             self.stop(f"the budget of ${budget:g} is used up, with what is in flight: ${spent:.6g} spent")
 
-    def _may_go_on(self, call: Call, _: APIError) -> bool:
+    def _may_go_on(self, call: Attempts, _: APIError) -> bool:
         """Whether a row may be sent once more after an attempt that came to nothing: that was paid for as well."""
         if spent := self._answerer.spent(call):
             self._under_way[call] = spent

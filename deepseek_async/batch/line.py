@@ -15,8 +15,8 @@ from deepseek_async.batch.billed import billed
 from deepseek_async.batch.cells import as_json
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.errors import APIError, DeepSeekError
-from deepseek_async.quotation import plain
-from deepseek_async.redaction import mask_known
+from deepseek_async.text.quotation import plain
+from deepseek_async.text.redaction import mask_known
 from deepseek_async.types.json_text import read
 
 PENDING: Final = "pending"

@@ -68,7 +68,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         return max(0, self.total - self.done) / self.rows_per_second
 
 
-class Ending(msgspec.Struct, frozen=True, gc=False):
+class JobEnding(msgspec.Struct, frozen=True, gc=False):
     """What counts of a row that has ended. Its answer is in the line, and must not be held until that is on disk."""
 
     attempts: int
@@ -115,7 +115,7 @@ class Tally:
         elif defaults.template is None and len(self.carried) < _NAMED and row.endpoint is not RECOGNITION:
             self.carried.update(dict.fromkeys(map(str, result.columns or ())))
 
-    def add(self, ending: Ending) -> None:
+    def add(self, ending: JobEnding) -> None:
         """Count a row that has ended."""
         self.asked(ending)
         self.copied += ending.copied
@@ -129,7 +129,7 @@ class Tally:
             if len(self.first_failures) < _KEPT_FAILURES:
                 self.first_failures.append(failure)
 
-    def asked(self, ending: Ending) -> None:
+    def asked(self, ending: JobEnding) -> None:
         """Count the requests of a row and what was billed for them, whether it has ended or not."""
         attempts, usage = ending.attempts, ending.usage
         self.requests += attempts

@@ -15,7 +15,7 @@ from deepseek_async.batch.template import Template
 from deepseek_async.codec.limits import ACCEPTED_BYTES
 from deepseek_async.errors import ConfigurationError, DeepSeekError, InputFormatError, InvalidRequestError
 from deepseek_async.resources.parameters import chat_parameters
-from deepseek_async.structured import Form
+from deepseek_async.structured import AnswerForm
 
 DEFAULT_MODEL: Final = "deepseek-flash"
 MAX_ROW_BYTES: Final = ACCEPTED_BYTES
@@ -47,7 +47,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     error: InputFormatError | None = None
     text: bytes = b""
     """What could not be read, kept to tell equal bad rows apart; or what a row is known by in place of its request."""
-    form: Form | None = None
+    form: AnswerForm | None = None
     """What its answer has to fit; ``body`` asks for it."""
     columns: Mapping[str, Any] | None = None
     """What stands beside the request, for who joins the answers with it; it is not sent."""
@@ -64,7 +64,7 @@ class Defaults(msgspec.Struct, frozen=True):
     """A prompt with ``{column}`` places, for rows that are records and not requests."""
     id_column: str | None = None
     """The column, or key, that holds each row's id; None for ``custom_id``, in the rows that have one."""
-    form: Form | None = None
+    form: AnswerForm | None = None
     """What the answers have to fit, but for rows with a ``response_format`` of their own."""
 
     empty: Empty = "refuse"
@@ -134,7 +134,7 @@ class RowReader:
         self._index += 1
         return False
 
-    def read(self, value: Any, line: int | None = None, form: Form | None = None) -> Row:
+    def read(self, value: Any, line: int | None = None, form: AnswerForm | None = None) -> Row:
         """The row for a str, a list of messages, a mapping of parameters or an OpenAI Batch line.
 
         ``form`` is that of its answer, in place of that of all rows. Never raises for a bad value: the row then
@@ -227,7 +227,7 @@ class RowReader:
             asked = self._template.columns
         return {name: item for name, item in value.items() if name not in asked and name != self._id_column} or None
 
-    def _body_for(self, endpoint: BatchEndpoint, given: Mapping[str, Any], form: Form | None) -> dict[str, Any]:
+    def _body_for(self, endpoint: BatchEndpoint, given: Mapping[str, Any], form: AnswerForm | None) -> dict[str, Any]:
         if form is not None:
             raise InvalidRequestError(
                 f"the answers are to fit a schema, and {endpoint.url} cannot be told: give them a job of their own",

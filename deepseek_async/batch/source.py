@@ -17,9 +17,9 @@ from deepseek_async.batch.delimited import Header, delimited_rows, headers, told
 from deepseek_async.batch.input_file import BOM, BUFFER, form_of, open_input, refuse_what_cannot_be_rows
 from deepseek_async.batch.row import Defaults, Row, RowReader, check_columns, is_id
 from deepseek_async.batch.template import Template
-from deepseek_async.bounded_files import LongLine, lines_of
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.structured import Form
+from deepseek_async.files.bounded_lines import LongLine, lines_of
+from deepseek_async.structured import AnswerForm
 
 _PARQUET_ROWS: Final = 256
 _TABLES: Final = frozenset({"csv", "tsv", "parquet"})
@@ -63,7 +63,7 @@ class _RecordReader(RowReader):
 
     record: Any = None
 
-    def read(self, value: Any, line: int | None = None, form: Form | None = None) -> Row:
+    def read(self, value: Any, line: int | None = None, form: AnswerForm | None = None) -> Row:
         self.record = value
         return super().read(value, line, form)
 

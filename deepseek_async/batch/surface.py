@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from deepseek_async.batch.answer_classes import AnswerClasses
 from deepseek_async.batch.answerer import Answerer, Calls
 from deepseek_async.batch.cells import Empty
 from deepseek_async.batch.dispatcher import Dispatcher
@@ -20,24 +21,23 @@ from deepseek_async.batch.job import Job
 from deepseek_async.batch.journal import LOW_WATER
 from deepseek_async.batch.open_file import as_lines
 from deepseek_async.batch.options import JobOptions
-from deepseek_async.batch.origin import RowFile
-from deepseek_async.batch.own_forms import OwnForms
 from deepseek_async.batch.progress import Progress
 from deepseek_async.batch.report import BatchReport
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.row import DEFAULT_MODEL, MAX_ROW_BYTES, Defaults, RowReader, check_columns
-from deepseek_async.batch.schedule.feed import Clock, Order, Schedule, SystemClock, Window
+from deepseek_async.batch.row_origin import RowFile
 from deepseek_async.batch.schedule.off_peak import OffPeak
+from deepseek_async.batch.schedule.row_feed import Clock, Order, Schedule, SystemClock, Window
 from deepseek_async.batch.simulated import Server
 from deepseek_async.batch.template import Template
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.pricing import Meter, PriceTable, price_table
+from deepseek_async.pricing.prices import Meter, PriceTable, price_table
+from deepseek_async.pricing.unpriced import say_unpriced
 from deepseek_async.resources.chat import Completions
 from deepseek_async.resources.standalone.documents import RecognitionPurpose, check_purpose
 from deepseek_async.structured import StructuredOutput
 from deepseek_async.types.fee import PAGE
-from deepseek_async.unpriced import say_unpriced
 
 BULK_ATTEMPTS: Final = 6
 """Attempts a row, where an interactive call has 4: nobody is waiting for it, and a failed row costs a re-run."""
@@ -103,7 +103,7 @@ class Batch:
             )
         output = StructuredOutput.of(parameters.get("response_format"))
         defaults = _defaults(output, parameters, model=model, template=template, id_column=id_column, empty=empty)
-        reader, forms = RowReader(defaults), OwnForms()
+        reader, forms = RowReader(defaults), AnswerClasses()
         table = as_table(requests)
         lines = as_lines(requests)
         if table is not None:

@@ -18,17 +18,17 @@ from deepseek_async.cache.entry import Entry
 from deepseek_async.cache.key import is_deterministic
 from deepseek_async.cache.memory import MemoryTier
 from deepseek_async.cache.remote import RedisTier
-from deepseek_async.credential import hidden
+from deepseek_async.configuration.credential import hidden
+from deepseek_async.configuration.redis_url import checked_redis
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.forks import AtFork, leave, register
-from deepseek_async.redis_address import checked_redis
+from deepseek_async.process.forks import AtFork, leave, register
 from deepseek_async.types.operation import Operation
 
 MIB: Final = 1024 * 1024
 DAY: Final = 86_400.0
 
 
-class Found(msgspec.Struct, frozen=True, gc=False):
+class CacheHit(msgspec.Struct, frozen=True, gc=False):
     """A stored answer, and how far it may be believed."""
 
     body: bytes
@@ -110,12 +110,12 @@ class Cache(AtFork):
             return False
         return not self.only_deterministic or is_deterministic(request, operation)
 
-    async def find(self, key: bytes) -> Found | None:
+    async def find(self, key: bytes) -> CacheHit | None:
         """The answer stored under ``key``, fresh if any tier has a fresh one."""
         now = self._clock()
         entry = self._memory.get(key)
         if entry is not None and now - entry.stored < self.ttl:
-            return Found(entry.body, "memory", fresh=True)
+            return CacheHit(entry.body, "memory", fresh=True)
         best, tier = entry, "memory"
         if self._disk is not None:
             best, tier = _newer(best, tier, self._disk.get(key), "disk")
@@ -126,7 +126,7 @@ class Cache(AtFork):
             return None
         if tier != "memory":
             self._memory.put(key, best)
-        return Found(best.body, tier, fresh=self._is_fresh(best, now))
+        return CacheHit(best.body, tier, fresh=self._is_fresh(best, now))
 
     def keep(self, key: bytes, body: bytes) -> None:
         """Store an answer in every tier; disk and Redis get it in the background."""

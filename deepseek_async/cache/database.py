@@ -14,10 +14,10 @@ from typing import Final
 
 import msgspec
 
-from deepseek_async.private_files import open_private
-from deepseek_async.sqlite_file import (
-    Connection,
+from deepseek_async.files.private_files import open_private
+from deepseek_async.files.sqlite_file import (
     ForeignFileError,
+    SQLiteConnection,
     application_of,
     connected,
     is_busy,
@@ -117,7 +117,7 @@ def refuse_what_is_not_ours(path: Path) -> None:
         raise NotACacheError(path, str(error)) from None
 
 
-def _connected(path: Path, *, wait: float, writes: bool) -> Connection:
+def _connected(path: Path, *, wait: float, writes: bool) -> SQLiteConnection:
     try:
         return connected(path, APPLICATION, wait=wait, writes=writes)
     except ForeignFileError as error:

@@ -34,8 +34,8 @@ from deepseek_async.cache.database import (
     transaction,
 )
 from deepseek_async.cache.entry import Entry, unpacked
-from deepseek_async.forks import AtFork, leave, register
-from deepseek_async.private_files import reason_of
+from deepseek_async.files.private_files import reason_of
+from deepseek_async.process.forks import AtFork, leave, register
 
 _LOG: Final = logging.getLogger("deepseek_async")
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from deepseek_async.cache.bypass import SLOW, Bypass
 from deepseek_async.cache.entry import Entry, unpacked
-from deepseek_async.redis_address import reason_of_redis
+from deepseek_async.configuration.redis_url import reason_of_redis
 
 _LOG: Final = logging.getLogger("deepseek_async")
 

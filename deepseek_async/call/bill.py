@@ -10,7 +10,7 @@ import msgspec
 
 from deepseek_async.call.metering import NO_USAGE
 from deepseek_async.call.searches import UNCOUNTED
-from deepseek_async.redaction import mask_known
+from deepseek_async.text.redaction import mask_known
 from deepseek_async.types import Answer, BilledAttempt, CompletionUsage
 from deepseek_async.types.usage import added
 

@@ -1,42 +1,32 @@
-"""Where calls are made: one transport, one gate, one event loop, and what holds for all calls of an account."""
+"""Makes the calls of a client: attempts at one server, within what the client puts around every call."""
 
 from __future__ import annotations
 
-import asyncio
-import copy
-from collections import deque
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from deepseek_async.admission import Gate
+from deepseek_async.admission import AccountLimiter
+from deepseek_async.call.exchange import Exchange
 from deepseek_async.call.fallback import Alternatives
-from deepseek_async.call.halt import FIRST_REST, Halt
-from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.lifecycle import Attempts
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import RetryPolicy
-from deepseek_async.call.stream_usage import StreamUsage
+from deepseek_async.call.target import Target
 from deepseek_async.codec.limits import DEFAULT_LIMITS, Limits
-from deepseek_async.codec.request import BETA
-from deepseek_async.errors import (
-    APIError,
-    AuthenticationError,
-    InsufficientBalanceError,
-    QuotaExceededError,
-)
-from deepseek_async.tracebacks import without_frames
-from deepseek_async.transport.hosts import is_deepseeks
+from deepseek_async.errors import APIError
 from deepseek_async.transport.protocol import Transport
 from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.types import Answer
 
 if TYPE_CHECKING:
     from deepseek_async.admission.budget import Budget
-    from deepseek_async.call.surroundings import Surroundings
+    from deepseek_async.call.middleware import CallMiddleware
+    from deepseek_async.call.stream import AnswerStream
 
-
-_REMEMBERED: Final = 4_096
-
-_NOT_THERE: Final = frozenset({404, 405})
+T = TypeVar("T", bound=Answer)
+StreamT = TypeVar("StreamT", bound="AnswerStream[Any, Any]")
 
 
 class Protections(msgspec.Struct, frozen=True):
@@ -44,17 +34,43 @@ class Protections(msgspec.Struct, frozen=True):
 
     budget: Budget | None
     """Money that every attempt is held against."""
-    surroundings: Surroundings | None
+    middleware: CallMiddleware | None
     """Cache, content filter and listeners."""
 
 
-class Caller:
-    """Makes calls over one transport and through one gate, on one event loop: the one way out of a client."""
+class Call(Attempts, gc=False, eq=False):
+    """One logical call, with what its client puts around it."""
+
+    middleware: CallMiddleware | None = None
+
+    __repr__ = object.__repr__
+
+    def answer(
+        self,
+        decode: Callable[[bytes], T],
+        fault_of: Callable[[T, Mapping[str, str]], APIError | None] | None = None,
+    ) -> Coroutine[Any, Any, T]:
+        """The decoded body. ``fault_of`` may say why a decoded body is no answer; that is retried if it may be."""
+        around = self.middleware
+        if around is None:
+            return self.whole(decode, fault_of)
+        return around.answer(self, decode, lambda: self.whole(decode, fault_of))
+
+    async def stream(self, kind: Callable[[Attempts, Exchange], StreamT]) -> StreamT:
+        """The answer as a stream of this ``kind``, once the server has accepted the request."""
+        around = self.middleware
+        if around is None:
+            return kind(self, await self.exchange())
+        return await around.stream(self, kind, self.exchange)
+
+
+class Caller(Target):
+    """Makes calls over one transport and through one account's limits: the one way out of a client."""
 
     def __init__(
         self,
         transport: Transport,
-        gate: Gate,
+        account_limiter: AccountLimiter,
         protections: Protections,
         *,
         base_url: str,
@@ -62,24 +78,16 @@ class Caller:
         limits: Limits = DEFAULT_LIMITS,
         beta: bool = True,
     ) -> None:
-        self.transport = transport
-        self.gate = gate
-        self.limits = limits
-        self.origin = gate.origin
-        """Scheme, host and port of the server."""
-        self.base_url = base_url
-        """What tells its answers from those of another service behind the same gateway."""
-        self.account = account
-        """Whose calls they are, for a cache that several accounts share."""
-        self.loop = asyncio.get_running_loop()
-        self.halt: Halt | None = None
-        self.budget = protections.budget
-        self.surroundings = protections.surroundings
-        self.stream_usage = StreamUsage.of(gate.origin)
-        self.beta = beta
-        """Whether the server has DeepSeek's beta base."""
-        self.handed_out: deque[str] = deque(maxlen=_REMEMBERED)
-        """Ids of files that uploads have given, so that none is taken for what another one has left behind."""
+        super().__init__(
+            transport,
+            account_limiter,
+            protections.budget,
+            base_url=base_url,
+            account=account,
+            limits=limits,
+            beta=beta,
+        )
+        self.middleware = protections.middleware
 
     def call(
         self,
@@ -99,45 +107,11 @@ class Caller:
         A ``bulk`` call has nobody waiting for it: it waits where another one fails at once. Who makes it says when
         it begins, as rows are prepared ahead of their turn.
         """
-        scope = self.gate.scope(model)
-        call = Call(self, scope, request, retry, timeouts, tokens, streaming, bulk, alternatives)
+        limiter = self.account_limiter.limiter(model)
+        call = Call(self, limiter, request, retry, timeouts, tokens, streaming, bulk, alternatives)
+        middleware = self.middleware
+        if middleware is not None:
+            call.middleware, call.on_retry, call.before_sending = middleware, middleware.retried, middleware.look_over
         if not bulk:
             call.begin()
         return call
-
-    def note(self, failure: APIError) -> None:
-        """Remember what an answer to one call says about all others.
-
-        A 403, and a 401 that is not DeepSeek's own, concern the call that met them: a firewall that dislikes a prompt,
-        an endpoint that the key may not use, a proxy that lost its way to who knows the keys.
-        """
-        if isinstance(failure, AuthenticationError):
-            if failure.key_refused:
-                self._refuse_key(failure)
-        elif isinstance(failure, InsufficientBalanceError | QuotaExceededError) and not self.is_refused:
-            error = without_frames(copy.copy(failure))
-            self.halt = Halt(error, self.loop.time())
-            self.gate.dismiss(error)
-
-    def forgoes_beta(self, path: str, failure: APIError) -> bool:
-        """Whether ``failure`` shows that a stand-in for DeepSeek has no beta base, so that it is asked without one."""
-        if not self.beta or failure.status_code not in _NOT_THERE or not path.startswith(BETA):
-            return False
-        self.beta = is_deepseeks(self.base_url)
-        return not self.beta
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether the key was refused, and no call has found out yet that it is taken again."""
-        return self.halt is not None and self.halt.rest is not None
-
-    def accepted(self, halt: Halt) -> None:
-        """A call that was sent in spite of ``halt`` was taken on."""
-        if self.halt is halt and halt.rest is not None:
-            self.halt = None
-
-    def _refuse_key(self, failure: AuthenticationError) -> None:
-        error, now, before = without_frames(copy.copy(failure)), self.loop.time(), self.halt
-        self.halt = Halt(error, now, FIRST_REST) if before is None else before.after(error, now)
-        if self.gate.users < 2:  # another client of the account may have another key
-            self.gate.dismiss(error)

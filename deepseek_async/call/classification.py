@@ -41,10 +41,10 @@ class Again(Enum):
     REQUEUE = "requeue"
     """Back to its place in the queue; neither credit nor attempt, because the refusal cost nothing."""
     PAUSE = "pause"
-    """As REQUEUE, after a pause of the whole scope."""
+    """As REQUEUE, after a pause of all calls to the model."""
 
 
-class Ending(Enum):
+class AttemptEnding(Enum):
     """The word with which the lease of the attempt ends."""
 
     SERVED = "served"
@@ -57,14 +57,14 @@ class Ending(Enum):
     UNSENT = "unsent"
     """Abandoned; nothing was sent."""
     DESCRIPTORS = "descriptors"
-    """As UNSENT, and the scope must run fewer attempts."""
+    """As UNSENT, and fewer attempts of the model may run at a time."""
 
 
 class Rule(msgspec.Struct, frozen=True):
     """What follows from one signal."""
 
     again: Again
-    ending: Ending
+    ending: AttemptEnding
     blame: Blame = Blame.SERVICE
     """Whom the breaker counts it against; matters for FAULTED and OVERLOADED only."""
     slow: bool = False
@@ -73,38 +73,38 @@ class Rule(msgspec.Struct, frozen=True):
 
 _TABLE: Final[dict[str, Rule]] = {
     # The server answered, and the answer is useless.
-    "says nothing": Rule(Again.FEW, Ending.SERVED),
-    "is not whole for an unknown reason": Rule(Again.NEVER, Ending.SERVED),
-    "has no place for an answer": Rule(Again.NEVER, Ending.SERVED),
-    "cannot be read": Rule(Again.FEW, Ending.FAULTED),
-    "answers in another form": Rule(Again.NEVER, Ending.FAULTED),
-    "is too large for us": Rule(Again.NEVER, Ending.FAULTED, Blame.NOBODY),
+    "says nothing": Rule(Again.FEW, AttemptEnding.SERVED),
+    "is not whole for an unknown reason": Rule(Again.NEVER, AttemptEnding.SERVED),
+    "has no place for an answer": Rule(Again.NEVER, AttemptEnding.SERVED),
+    "cannot be read": Rule(Again.FEW, AttemptEnding.FAULTED),
+    "answers in another form": Rule(Again.NEVER, AttemptEnding.FAULTED),
+    "is too large for us": Rule(Again.NEVER, AttemptEnding.FAULTED, Blame.NOBODY),
     # It gave up, or it broke off.
-    "gave up": Rule(Again.PAID, Ending.OVERLOADED),
-    "sent white space only": Rule(Again.PAID, Ending.OVERLOADED),
-    "broke off": Rule(Again.PAID, Ending.FAULTED),
-    "was too slow": Rule(Again.PAID, Ending.OVERLOADED),
+    "gave up": Rule(Again.PAID, AttemptEnding.OVERLOADED),
+    "sent white space only": Rule(Again.PAID, AttemptEnding.OVERLOADED),
+    "broke off": Rule(Again.PAID, AttemptEnding.FAULTED),
+    "was too slow": Rule(Again.PAID, AttemptEnding.OVERLOADED),
     # It refused.
-    "redirects": Rule(Again.NEVER, Ending.DECLINED),
-    "is our mistake": Rule(Again.NEVER, Ending.DECLINED),
-    "met another request": Rule(Again.PAID, Ending.DECLINED),
-    "has too many requests at once": Rule(Again.REQUEUE, Ending.REFUSED),
-    "has too many requests a minute": Rule(Again.PAUSE, Ending.THROTTLED),
-    "wants money": Rule(Again.NEVER, Ending.DECLINED),
+    "redirects": Rule(Again.NEVER, AttemptEnding.DECLINED),
+    "is our mistake": Rule(Again.NEVER, AttemptEnding.DECLINED),
+    "met another request": Rule(Again.PAID, AttemptEnding.DECLINED),
+    "has too many requests at once": Rule(Again.REQUEUE, AttemptEnding.REFUSED),
+    "has too many requests a minute": Rule(Again.PAUSE, AttemptEnding.THROTTLED),
+    "wants money": Rule(Again.NEVER, AttemptEnding.DECLINED),
     # It failed.
-    "failed": Rule(Again.PAID, Ending.OVERLOADED),
-    "is overloaded": Rule(Again.PAID, Ending.OVERLOADED, slow=True),
-    "failed for good": Rule(Again.NEVER, Ending.FAULTED),
+    "failed": Rule(Again.PAID, AttemptEnding.OVERLOADED),
+    "is overloaded": Rule(Again.PAID, AttemptEnding.OVERLOADED, slow=True),
+    "failed for good": Rule(Again.NEVER, AttemptEnding.FAULTED),
     # The way there.
-    "cannot be reached": Rule(Again.PAID, Ending.OVERLOADED, Blame.ORIGIN),
-    "has closed an idle connection": Rule(Again.FREE, Ending.UNSENT),
-    "dropped the connection": Rule(Again.PAID, Ending.OVERLOADED),
-    "does not speak HTTP": Rule(Again.FEW, Ending.FAULTED),
-    "is not trusted": Rule(Again.NEVER, Ending.UNSENT),
-    "stands behind a proxy that refuses": Rule(Again.NEVER, Ending.UNSENT),
+    "cannot be reached": Rule(Again.PAID, AttemptEnding.OVERLOADED, Blame.ORIGIN),
+    "has closed an idle connection": Rule(Again.FREE, AttemptEnding.UNSENT),
+    "dropped the connection": Rule(Again.PAID, AttemptEnding.OVERLOADED),
+    "does not speak HTTP": Rule(Again.FEW, AttemptEnding.FAULTED),
+    "is not trusted": Rule(Again.NEVER, AttemptEnding.UNSENT),
+    "stands behind a proxy that refuses": Rule(Again.NEVER, AttemptEnding.UNSENT),
     # Our own side.
-    "has no descriptors": Rule(Again.PAUSE, Ending.DESCRIPTORS),
-    "was cut short by us": Rule(Again.NEVER, Ending.FAULTED, Blame.NOBODY),
+    "has no descriptors": Rule(Again.PAUSE, AttemptEnding.DESCRIPTORS),
+    "was cut short by us": Rule(Again.NEVER, AttemptEnding.FAULTED, Blame.NOBODY),
 }
 
 
@@ -201,29 +201,29 @@ def end(
     """
     rule = rule_of(error)
     if worked and not unread and isinstance(error, APIStatusError):
-        lease.faulted(overload=rule.ending is Ending.OVERLOADED, blame=rule.blame, usage=usage, model=model)
+        lease.faulted(overload=rule.ending is AttemptEnding.OVERLOADED, blame=rule.blame, usage=usage, model=model)
         return
     match rule.ending:
-        case Ending.SERVED:
+        case AttemptEnding.SERVED:
             lease.served(usage, model)
-        case Ending.REFUSED:
+        case AttemptEnding.REFUSED:
             if error.retry_after is not None and not isinstance(error, ConcurrencyLimitError):
                 lease.throttled(error.retry_after)
             elif isinstance(error, ConcurrencyLimitError):
                 lease.refused(limit=error.limit, current=error.current, balance_bound=error.balance_bound)
             else:
                 lease.refused()
-        case Ending.THROTTLED:
+        case AttemptEnding.THROTTLED:
             lease.throttled(error.retry_after or 0.0)
-        case Ending.DECLINED:
+        case AttemptEnding.DECLINED:
             lease.declined()
-        case Ending.FAULTED | Ending.OVERLOADED:
+        case AttemptEnding.FAULTED | AttemptEnding.OVERLOADED:
             # An error object inside a 200 may come after paid content; a status comes in the place of it.
             refused = unread or (isinstance(error, APIStatusError) and not lease.content)
-            overload = rule.ending is Ending.OVERLOADED
+            overload = rule.ending is AttemptEnding.OVERLOADED
             lease.faulted(overload=overload, blame=rule.blame, refused=refused, usage=usage, model=model)
-        case Ending.UNSENT:
+        case AttemptEnding.UNSENT:
             lease.abandoned(sent=False)
-        case Ending.DESCRIPTORS:
-            lease.scope.out_of_descriptors()
+        case AttemptEnding.DESCRIPTORS:
+            lease.limits.out_of_descriptors()
             lease.abandoned(sent=False)

@@ -12,7 +12,7 @@ from deepseek_async.admission import Lease
 from deepseek_async.call.classification import end
 from deepseek_async.codec.refusal import refusal, trace_id
 from deepseek_async.errors import APIError, APIResponseValidationError, APIStatusError
-from deepseek_async.transport.protocol import Response, url_of
+from deepseek_async.transport.protocol import HTTPResponse, url_of
 from deepseek_async.transport.watchdog import Watchdog
 from deepseek_async.types import CompletionUsage
 
@@ -23,7 +23,7 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
     """Reads a body, and ends lease, connection and timers together: exactly one of served, faulted, abandoned."""
 
     lease: Lease
-    response: Response
+    response: HTTPResponse
     watchdog: Watchdog
 
     # A struct's own repr would show what the server sent to whoever prints locals.
@@ -85,7 +85,7 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
             self.lease.abandoned(sent=True, usage=usage, model=model)
 
 
-async def read_refusal(response: Response, base_url: str, path: str) -> APIStatusError:
+async def read_refusal(response: HTTPResponse, base_url: str, path: str) -> APIStatusError:
     """The error of a response to ``path`` with an error status. A body that breaks off does not hide the status."""
     wire = b""
     try:

@@ -7,11 +7,10 @@ certificate that is not trusted (that may be an attack), and not for a refused k
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from deepseek_async.call.classification import Again, rule_of
+from deepseek_async.call.target import Target
 from deepseek_async.errors import (
     APIConnectionError,
     APIError,
@@ -22,14 +21,11 @@ from deepseek_async.errors import (
     QuotaExceededError,
 )
 
-if TYPE_CHECKING:
-    from deepseek_async.call.caller import Caller
-
 
 class Alternative(msgspec.Struct, frozen=True):
     """Who may answer in the place of the one that was asked."""
 
-    caller: Caller
+    target: Target
     model: str
     """Empty in a plan for the model that was asked for."""
     name: str
@@ -44,17 +40,17 @@ class Alternatives(msgspec.Struct):
     choices: tuple[Alternative, ...]
     used: int = 0
 
-    def after(self, failure: APIError, caller: Caller, model: str) -> Alternative | None:
-        """The next that may do better than ``caller``, where ``model`` ended with ``failure``; each is tried once."""
+    def after(self, failure: APIError, target: Target, model: str) -> Alternative | None:
+        """The next that may do better than ``target``, where ``model`` ended with ``failure``; each is tried once."""
         while self.used < len(self.choices):
             alternative = self.choices[self.used]
             self.used += 1
-            same = alternative.caller is caller
+            same = alternative.target is target
             other = alternative.model or self.model
             if same and other == model:
                 continue
             if helps_elsewhere(failure, same_origin=same, same_account=same):
-                return Alternative(alternative.caller, other, alternative.name)
+                return Alternative(alternative.target, other, alternative.name)
         return None
 
 

@@ -6,46 +6,44 @@ import asyncio
 import copy
 import random
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from deepseek_async.admission import Lease, Scope
+from deepseek_async.admission import Lease, ModelLimiter
 from deepseek_async.call.bill import Bill
-from deepseek_async.call.classification import Ending, end, may_be_charged, rule_of
+from deepseek_async.call.classification import AttemptEnding, end, may_be_charged, rule_of
 from deepseek_async.call.exchange import Exchange, read_refusal
 from deepseek_async.call.fallback import Alternatives
 from deepseek_async.call.holding import deadline_passed, hold, may_have_used, most_of
 from deepseek_async.call.metering import metered
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import LONGEST_BULK_WAIT, Pause, RetryPolicy, is_everybodys
-from deepseek_async.call.stream_usage import accepted
+from deepseek_async.call.stream_usage import StreamUsage
+from deepseek_async.call.target import Target
 from deepseek_async.codec.refusal import trace_id
 from deepseek_async.errors import APIError, APIStatusError, RateLimitError
-from deepseek_async.tracebacks import without_frames
-from deepseek_async.transport.protocol import Response
+from deepseek_async.process.tracebacks import without_frames
+from deepseek_async.transport.protocol import HTTPResponse
 from deepseek_async.transport.watchdog import Timeouts, Watchdog
 from deepseek_async.types import Answer, CompletionUsage
 
 if TYPE_CHECKING:
     from deepseek_async.admission.budget import Budget, Charge
-    from deepseek_async.call.caller import Caller
-    from deepseek_async.call.stream import AnswerStream
 
 T = TypeVar("T", bound=Answer)
-StreamT = TypeVar("StreamT", bound="AnswerStream[Any, Any]")
 
 _SLACK = 1.0
 """Seconds that must be left after a back-off, or the next attempt could not end before the deadline anyway."""
 
 
-class Call(msgspec.Struct, gc=False, eq=False):
+class Attempts(msgspec.Struct, gc=False, eq=False):
     """One logical call: as many attempts as the retry policy allows, within one deadline."""
 
-    caller: Caller
-    """Who makes it now."""
-    _scope: Scope
+    target: Target
+    """Where it goes now."""
+    _limiter: ModelLimiter
     request: Request
     _retry: RetryPolicy
     _timeouts: Timeouts
@@ -72,7 +70,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
     attempts: int = 0
     """Requests sent so far."""
     stream_id: str | None = None  # of the responses of a stream the last one's
-    response: Response | None = None
+    response: HTTPResponse | None = None
     """The one that was accepted, once there is one: its status and its headers."""
     sent_at: float | None = None
     """When the last request was sent, in seconds since 1970: its price is that of its own hour."""
@@ -80,42 +78,28 @@ class Call(msgspec.Struct, gc=False, eq=False):
     """Who answers in the place of the one that was asked; None while that one does."""
     bill: Bill | None = None
     """What was billed, once an attempt that was billed came to nothing."""
-    may_go_on: Callable[[Call, APIError], bool] | None = None
+    may_go_on: Callable[[Attempts, APIError], bool] | None = None
     """Asked before each further attempt, for a budget that is not the client's and for what must not be done twice."""
     cut_short: bool = False
     """Whether it ended because of that, and would have gone on."""
+    on_retry: Callable[[Attempts, APIError, float], None] | None = None
+    """Told of each failure after which it goes on, and of the seconds until then."""
+    before_sending: Callable[[Attempts], Awaitable[None]] | None = None
+    """Asked before another request than the caller's is sent; it may change it, or raise."""
     observe: Callable[[CompletionUsage], None] | None = None
     """Told what a whole answer consumed."""
 
     def begin(self) -> None:
         """Count deadline and place in the queue from now."""
         if self._bulk:
-            # Made ahead of its time: a gate with many models drops idle scopes, and the model may have a new one.
-            self._scope = self.caller.gate.scope(self._scope.model)
-        self._began = self.caller.loop.time()
-        self._ticket = next(self._scope.tickets)
+            # Made ahead of its time: with many models, idle limiters are dropped, and it may have a new one.
+            self._limiter = self.target.account_limiter.limiter(self._limiter.model)
+        self._began = self.target.loop.time()
+        self._ticket = next(self._limiter.tickets)
         if self._timeouts.total is not None:
             self._until = self._began + self._timeouts.total
 
     __repr__ = object.__repr__  # a struct's own shows what the server sent to whoever prints locals
-
-    def answer(
-        self,
-        decode: Callable[[bytes], T],
-        fault_of: Callable[[T, Mapping[str, str]], APIError | None] | None = None,
-    ) -> Coroutine[Any, Any, T]:
-        """The decoded body. ``fault_of`` may say why a decoded body is no answer; that is retried if it may be."""
-        around = self.caller.surroundings
-        if around is None:
-            return self._asked(decode, fault_of)
-        return around.answer(self, decode, lambda: self._asked(decode, fault_of))
-
-    async def stream(self, kind: Callable[[Call, Exchange], StreamT]) -> StreamT:
-        """The answer as a stream of this ``kind``, once the server has accepted the request."""
-        around = self.caller.surroundings
-        if around is None:
-            return kind(self, await self._exchange())
-        return await around.stream(self, kind, self._exchange)
 
     @property
     def waits(self) -> bool:
@@ -130,7 +114,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
     @property
     def model(self) -> str:
         """The model that is asked now."""
-        return self._scope.model
+        return self._limiter.model
 
     @property
     def charged(self) -> float | None:
@@ -139,9 +123,9 @@ class Call(msgspec.Struct, gc=False, eq=False):
 
     def say(self, path: str, texts: Mapping[str, Any]) -> None:
         """Send ``texts`` to ``path`` instead."""
-        self.request = self.request.saying(path, texts, self.caller.limits.request)
+        self.request = self.request.saying(path, texts, self.target.limits.request)
 
-    async def _asked(
+    async def whole(
         self,
         decode: Callable[[bytes], T],
         fault_of: Callable[[T, Mapping[str, str]], APIError | None] | None,
@@ -151,7 +135,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
             exchange = answer = None
             try:
                 exchange = await self._attempt()
-                answer = decode(await exchange.read(self.caller.limits.body))
+                answer = decode(await exchange.read(self.target.limits.body))
                 failure = None if fault_of is None else fault_of(answer, exchange.response.headers)
             except APIError as error:
                 # The frames of what reads a body hold it as it came, and it may echo the key.
@@ -179,25 +163,39 @@ class Call(msgspec.Struct, gc=False, eq=False):
     async def again(self, failure: APIError) -> Exchange:
         """Another exchange after one that came to nothing. Raises ``failure`` if there is to be none."""
         await self._back_off(failure)
-        return await self._exchange()
+        return await self.exchange()
 
-    async def _exchange(self) -> Exchange:
+    async def exchange(self) -> Exchange:
         """An attempt of a stream that the server accepted. Failed attempts before it are retried."""
-        return await accepted(self, self._attempt, self._back_off)
+        without: StreamUsage | None = None
+        while True:
+            server = self.target.stream_usage
+            if server.wanted and server is not without:
+                self.request = self.request.asking_usage()
+            try:
+                exchange = await self._attempt()
+            except APIError as error:
+                failure = error
+            else:
+                server.accepted(asked=self.request.asks_usage, without=server is without)
+                return exchange
+            if self.request.asks_usage and server.may_be_why(failure):
+                self.request, without = self.request.not_asking_usage(), server
+            else:
+                await self._back_off(failure)
 
     async def go_on(self, path: str, request: Mapping[str, Any]) -> Exchange | None:
         """The response to another request in the place of this one, within the same deadline.
 
         None when it may not be sent: from a fallback, which need not know how to go on, or without retry credit.
         """
-        if self.fallback is not None or not self._scope.may_retry(self.caller.loop.time()):
+        if self.fallback is not None or not self._limiter.retries.spend(self.target.loop.time()):
             return None
         self._alternatives = self.observe = self._most = None
         self.say(path, request)
-        around = self.caller.surroundings
-        if around is not None:
-            await around.look_over(self)
-        return await self._exchange()
+        if self.before_sending is not None:
+            await self.before_sending(self)
+        return await self.exchange()
 
     def counted(self, answer: Answer, *, estimate: bool = True) -> CompletionUsage | None:
         """What ``answer`` was billed for (see ``metered``); noted, if it is not just what its server says."""
@@ -222,7 +220,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
 
     def fault(self, exchange: Exchange, failure: APIError, answer: Answer | None = None) -> None:
         """What came of ``exchange``, as far as it is an ``answer``, is none. It may have been billed all the same."""
-        whole = rule_of(failure).ending is Ending.SERVED
+        whole = rule_of(failure).ending is AttemptEnding.SERVED
         fee = self.request.operation.has_fee
         usage = None if answer is None or fee else metered(answer, self.request, estimate=whole)
         exchange.faulted(failure, usage, getattr(answer, "model", None), worked=fee)
@@ -230,7 +228,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
             self.billed(answer, usage, failure)
         self.lose(exchange.lease, failure)
         failure.request_id = failure.request_id or exchange.request_id
-        self.caller.note(failure)
+        self.target.note(failure)
 
     async def _back_off(self, failure: APIError) -> None:
         """Wait before the next attempt, or turn elsewhere, or raise ``failure`` if there is to be none."""
@@ -242,50 +240,49 @@ class Call(msgspec.Struct, gc=False, eq=False):
             self._hold_others(failure)
             # Bulk has time, and waits for an open breaker.
             plan = self._alternatives
-            elsewhere = None if plan is None else plan.after(failure, self.caller, self._scope.model)
+            elsewhere = None if plan is None else plan.after(failure, self.target, self._limiter.model)
             if again and elsewhere is not None:
-                self._turn_to(elsewhere.caller, elsewhere.model)
+                self._turn_to(elsewhere.target, elsewhere.model)
                 self.fallback = elsewhere.name
                 return
         if pause is None or not again:
             self.cut_short = not again and (pause is not None or elsewhere is not None)
             raise self.given_up(failure)
-        around = self.caller.surroundings
-        if around is not None:
-            around.retried(self, failure, pause.seconds)
+        if self.on_retry is not None:
+            self.on_retry(self, failure, pause.seconds)
         if pause.free:
             self._returns += 1
             # Without the frames below, which hold this call: nothing would ever free that circle.
             self._refused = without_frames(copy.copy(failure))
-        if pause.paid and self._bulk and not await self._scope.has_credit(self._until):
+        if pause.paid and self._bulk and not await self._limiter.retries.wait_until(self._until):
             failure.retry_budget_exhausted = True
             raise self.given_up(failure)
         if pause.everybody:
             # The queue waits, and this call in it, with the place it had.
-            self._scope.pause(pause.seconds, failure)
+            self._limiter.pause(pause.seconds, failure)
         elif pause.seconds > 0:
-            await self._scope.back_off(pause.seconds)
-            if self._until is not None and self.caller.loop.time() > self._until:  # the loop stood still
+            await self._limiter.back_off(pause.seconds)
+            if self._until is not None and self.target.loop.time() > self._until:  # the loop stood still
                 raise self.given_up(failure)
 
     def _pause_after(self, failure: APIError) -> Pause | None:
         """The wait before another attempt here, None for no such attempt. Raises ``failure`` past the deadline."""
-        scope, now = self._scope, self.caller.loop.time()
+        limiter, now = self._limiter, self.target.loop.time()
         pause = self._retry.pause(
             failure,
             self.attempts - self._earlier,
             random.random(),  # noqa: S311  jitter is no secret
             returns=self._returns,
             bulk=self._bulk,
-            queue=scope.finds_limit,
-            silence=scope.silence(self._began),
-            failing=scope.window.failing,
+            queue=limiter.finds_limit,
+            silence=limiter.silence(self._began),
+            failing=limiter.window.failing,
         )
         if pause is None:
             return None
         if self._until is not None and pause.seconds and now + pause.seconds + _SLACK > self._until:
             raise self.given_up(failure)
-        if pause.paid and not self._bulk and not scope.may_retry(now):
+        if pause.paid and not self._bulk and not limiter.retries.spend(now):
             failure.retry_budget_exhausted = True
             return None
         return pause
@@ -294,60 +291,60 @@ class Call(msgspec.Struct, gc=False, eq=False):
         """A wait that the server asked for and that is too long for this call is asked of the others too."""
         asked = failure.retry_after if isinstance(failure, APIStatusError) and failure.retryable else None
         if asked is not None and self._retry.holds_others():
-            self._scope.pause(min(asked, LONGEST_BULK_WAIT), failure)
+            self._limiter.pause(min(asked, LONGEST_BULK_WAIT), failure)
 
     def given_up(self, failure: APIError) -> APIError:
         """``failure`` with what the call has come to."""
         self._waiting = False
         failure.attempts = self.attempts
         if self._bulk and isinstance(failure, RateLimitError):
-            failure.lasting = is_everybodys(failure, self._scope.silence(self._began))
+            failure.lasting = is_everybodys(failure, self._limiter.silence(self._began))
         if self.bill is not None:
             failure.billed_attempts = self.bill.attempts
             if failure.partial is not None:
                 self.bill.leave_in(failure.partial)
         return failure
 
-    def _turn_to(self, caller: Caller, model: str) -> None:
-        elsewhere, self.caller = caller.origin != self.caller.origin, caller
-        self._scope = caller.gate.scope(model)
-        self._ticket = next(self._scope.tickets)
-        self.request = self.request.asking(model, self.caller.limits.request, elsewhere=elsewhere)
+    def _turn_to(self, target: Target, model: str) -> None:
+        elsewhere, self.target = target.origin != self.target.origin, target
+        self._limiter = target.account_limiter.limiter(model)
+        self._ticket = next(self._limiter.tickets)
+        self.request = self.request.asking(model, self.target.limits.request, elsewhere=elsewhere)
         self._earlier, self._returns = self.attempts, 0
 
     async def _attempt(self) -> Exchange:
-        caller = self.caller
-        if (halt := caller.halt) is not None:
-            halt.check(self._began, caller.loop.time())
-        if not caller.beta:
+        target = self.target
+        if (halt := target.halt) is not None:
+            halt.check(self._began, target.loop.time())
+        if not target.beta:
             self.request = self.request.without_beta()
-        if caller.budget is None or self.request.operation.output == "nothing":
-            lease = self._scope.admit_nowait(self._tokens, bulk=self._bulk) or await self._admit()
+        if target.budget is None or self.request.operation.output == "nothing":
+            lease = self._limiter.admit_nowait(self._tokens, bulk=self._bulk) or await self._admit()
         else:
             # The first door is the budget: nothing waits in the queue that may not be paid for.
             most = self._most = self._most or most_of(self.request)
-            charge = caller.budget.hold_nowait(most, self._scope.model) or await self._hold(caller.budget, most)
+            charge = target.budget.hold_nowait(most, self._limiter.model) or await self._hold(target.budget, most)
             try:
-                lease = self._scope.admit_nowait(self._tokens, bulk=self._bulk) or await self._admit()
+                lease = self._limiter.admit_nowait(self._tokens, bulk=self._bulk) or await self._admit()
             except BaseException:
                 charge.abandoned(sent=False)
                 raise
             lease.charge = charge
             self._charges = [*self._charges, charge] if self._charges else [charge]
-        watchdog = Watchdog(self._timeouts, caller.loop, self._until)
+        watchdog = Watchdog(self._timeouts, target.loop, self._until)
         self._waiting = False
         self.attempts += 1
         self.sent_at = time.time()
         try:
-            response = await caller.transport.send(self.request.outgoing, watchdog, fresh=self._stale)
+            response = await target.transport.send(self.request.outgoing, watchdog, fresh=self._stale)
             if response.status < 300:
                 watchdog.head_arrived(streaming=self.streaming)
                 lease.admitted()
                 if halt is not None:
-                    caller.accepted(halt)
+                    target.accepted(halt)
                 self.response = response
                 return Exchange(lease, response, watchdog)
-            failure: APIError = await read_refusal(response, caller.base_url, self.request.outgoing.path)
+            failure: APIError = await read_refusal(response, target.base_url, self.request.outgoing.path)
         except APIError as error:
             failure = error
         except BaseException as error:
@@ -359,15 +356,15 @@ class Call(msgspec.Struct, gc=False, eq=False):
         self._stale = getattr(failure, "reused", False)
         end(lease, failure, worked=may_be_charged(failure, self.request.operation), unread=not self.request.handed_over)
         self.lose(lease, failure)
-        caller.note(failure)
-        if caller.forgoes_beta(self.request.outgoing.path, failure):
+        target.note(failure)
+        if target.forgoes_beta(self.request.outgoing.path, failure):
             return await self._attempt()
         raise failure
 
     async def _hold(self, budget: Budget, most: CompletionUsage) -> Charge:
         """Money for one attempt, perhaps of a cheaper model, as soon as it is there."""
         self._waiting = True
-        began = self.caller.loop.time()
+        began = self.target.loop.time()
         try:
             charge = await hold(budget, most, self.request, self.model, self._until)
         except TimeoutError:
@@ -375,24 +372,24 @@ class Call(msgspec.Struct, gc=False, eq=False):
                 "until other calls give money back or the budget's next day begins", self.attempts
             ) from None
         finally:
-            self.queued += self.caller.loop.time() - began
+            self.queued += self.target.loop.time() - began
         if charge.model != self.model:
-            self._turn_to(self.caller, charge.model)
+            self._turn_to(self.target, charge.model)
             self.fallback = charge.model
         return charge
 
     async def _admit(self) -> Lease:
         """Wait for the doors, as long as the call's deadline allows."""
-        scope, until, self._waiting = self._scope, self._until, True
-        began = scope.loop.time()
+        limiter, until, self._waiting = self._limiter, self._until, True
+        began = limiter.loop.time()
         try:
             async with asyncio.timeout_at(until):
-                lease = await scope.admit(self._ticket, self._tokens, bulk=self._bulk, until=until)
+                lease = await limiter.admit(self._ticket, self._tokens, bulk=self._bulk, until=until)
         except TimeoutError:
             failure, self._refused = self._refused or deadline_passed("for a free slot or a limit", self.attempts), None
         else:
-            self.queued += scope.loop.time() - began
-            halt = self.caller.halt
+            self.queued += limiter.loop.time() - began
+            halt = self.target.halt
             if halt is not None and halt.at >= began:
                 lease.abandoned(sent=False)
                 halt.stop()

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from deepseek_async.admission import Lease
 from deepseek_async.cache import is_message, replay
 from deepseek_async.call.exchange import Exchange
-from deepseek_async.codec.body import AnswerDecoder
+from deepseek_async.codec.answer_decoder import AnswerDecoder
 from deepseek_async.errors import APIError
 from deepseek_async.transport.watchdog import Watchdog
 from deepseek_async.types import ChatCompletion, Completion, Message, Response

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.codec.multipart import Form
+from deepseek_async.codec.multipart import MultipartForm
 from deepseek_async.codec.request import BETA, MESSAGES, MESSAGES_ELSEWHERE, encode_request
-from deepseek_async.transport.protocol import Outgoing
+from deepseek_async.files.upload import UploadBody
+from deepseek_async.transport.protocol import HTTPRequest
 from deepseek_async.types.json_text import read
 from deepseek_async.types.operation import Operation
-from deepseek_async.upload import UploadBody
 
 _STREAM_OPTIONS: Final = "stream_options"
 _TELLING: Final = frozenset({"/responses", MESSAGES, MESSAGES_ELSEWHERE})
@@ -25,10 +25,10 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     """Written once, however often it is sent; what is to be sent instead is another one."""
 
     operation: Operation
-    outgoing: Outgoing
+    outgoing: HTTPRequest
     parameters: Mapping[str, Any]
     """What the body says; empty for a look at what is there and for an upload."""
-    form: Form | None = None
+    form: MultipartForm | None = None
     """What the body is, for an upload."""
     fees: Mapping[str, int] | None = None
     """What an attempt can cost at most beside tokens, by kind of fee."""

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from deepseek_async.call.classification import Again, Ending, rule_of
+from deepseek_async.call.classification import Again, AttemptEnding, rule_of
 from deepseek_async.errors import APIError, ConcurrencyLimitError, ConfigurationError, RateLimitError
 
 LONGEST_WAIT: Final = 120.0
@@ -43,7 +43,7 @@ class Pause(msgspec.Struct, frozen=True):
     paid: bool = True
     """Whether the attempt takes retry credit."""
     everybody: bool = False
-    """Whether the whole scope waits: the server asked for it."""
+    """Whether all calls to the model wait: the server asked for it."""
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +105,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         free = again is Again.FREE or (refused and not counted)
         paid = not free and not refused
         longest = LONGEST_BULK_WAIT if bulk else LONGEST_WAIT
-        overload = bulk and queue and again is Again.PAID and rule.ending is Ending.OVERLOADED
+        overload = bulk and queue and again is Again.PAID and rule.ending is AttemptEnding.OVERLOADED
         more = _explained(failing, _UNLIKELY) if overload and _MANY <= failing < _NOTHING_SUCCEEDS else 0
         if self._is_last(Again.PAID if counted else again, error, attempt - max(0, more - self.max_attempts), returns):
             return None

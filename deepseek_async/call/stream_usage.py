@@ -7,17 +7,12 @@ few refuse that field.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
 from deepseek_async.errors import APIError, APIStatusError, BadRequestError, UnprocessableEntityError
 from deepseek_async.transport.hosts import is_deepseeks
-
-if TYPE_CHECKING:
-    from deepseek_async.call.exchange import Exchange
-    from deepseek_async.call.lifecycle import Call
 
 _FIELD: Final = ("stream_options", "include_usage")
 
@@ -47,27 +42,3 @@ class StreamUsage(msgspec.Struct):
         """A request was accepted that asked, or that did ``without`` after one that asked was refused."""
         self.taken = self.taken or asked
         self.wanted = self.wanted and not without
-
-
-async def accepted(
-    call: Call,
-    attempt: Callable[[], Awaitable[Exchange]],
-    back_off: Callable[[APIError], Awaitable[None]],
-) -> Exchange:
-    """The first attempt of a stream that the server accepts. Those that fail are retried as ``back_off`` says."""
-    without: StreamUsage | None = None
-    while True:
-        server = call.caller.stream_usage
-        if server.wanted and server is not without:
-            call.request = call.request.asking_usage()
-        try:
-            exchange = await attempt()
-        except APIError as error:
-            failure = error
-        else:
-            server.accepted(asked=call.request.asks_usage, without=server is without)
-            return exchange
-        if call.request.asks_usage and server.may_be_why(failure):
-            call.request, without = call.request.not_asking_usage(), server
-        else:
-            await back_off(failure)

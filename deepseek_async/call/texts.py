@@ -62,7 +62,7 @@ async def filter_error(error: BaseException, content: ContentFilter, verdict: Ve
         seen = seen.__cause__
 
 
-class Passing(Protocol):
+class StreamFilter(Protocol):
     """Lets a stream's chunks out, as far as they are known to be harmless."""
 
     def __init__(self, content: ContentFilter, verdict: Verdict) -> None: ...
@@ -100,7 +100,7 @@ class ChoiceTexts:
             chunk._wire = b""  # noqa: SLF001
 
     def rewrite(self, answer: Any) -> Any:
-        """See ``Passing.rewrite``."""
+        """See ``StreamFilter.rewrite``."""
         further = further_of(answer) if isinstance(answer, ChatCompletion) and answer._wire else None  # noqa: SLF001
         answer._wire = b""  # noqa: SLF001
         if answer.usage is not None:
@@ -214,11 +214,11 @@ class NoTexts:
         """All of it passes."""
 
     def rewrite(self, answer: Any) -> Any:
-        """See ``Passing.rewrite``."""
+        """See ``StreamFilter.rewrite``."""
         return answer
 
 
-PASSINGS: Final[dict[type[AnswerStream[Any, Any]], type[Passing]]] = {
+PASSINGS: Final[dict[type[AnswerStream[Any, Any]], type[StreamFilter]]] = {
     ChatCompletionStream: ChoiceTexts,
     CompletionStream: ChoiceTexts,
     ResponseStream: ResponseTexts,
@@ -227,6 +227,6 @@ PASSINGS: Final[dict[type[AnswerStream[Any, Any]], type[Passing]]] = {
 }
 
 
-def passing_for(stream: AnswerStream[Any, Any], content: ContentFilter, verdict: Verdict) -> Passing:
+def passing_for(stream: AnswerStream[Any, Any], content: ContentFilter, verdict: Verdict) -> StreamFilter:
     """What lets the chunks of ``stream`` out. A kind of stream that nobody can filter is not opened: KeyError."""
     return PASSINGS[type(stream)](content, verdict)

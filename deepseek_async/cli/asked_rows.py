@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from deepseek_async.cli.row_flags import RowFlags
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.figures import counted
+from deepseek_async.text.figures import counted
 
 if TYPE_CHECKING:
     from deepseek_async.batch.review.asked import Asked
@@ -29,12 +29,12 @@ Input = Annotated[
 def asked_rows(output: Path, source: Path | None, flags: RowFlags | None) -> Asked:
     """The rows, and what they have come to. Raises ConfigurationError."""
     from deepseek_async.batch.review.asked import LatestRun, RowsOfInput  # noqa: PLC0415  brings aiohttp
-    from deepseek_async.batch.review.output import Output  # noqa: PLC0415
+    from deepseek_async.batch.review.output import OutputReader  # noqa: PLC0415
     from deepseek_async.batch.run_record import defaults_of  # noqa: PLC0415
 
     if source is None and flags is not None:
         raise ConfigurationError("how rows are asked says which rows of an input are answered: name it with --input")
-    read = Output(output)
+    read = OutputReader(output)
     read.read()
     if source is None:
         return LatestRun(read)

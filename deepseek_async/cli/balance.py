@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
-from deepseek_async.cli.connection import Connection
+from deepseek_async.cli.connection import ConnectionFlags
 from deepseek_async.cli.terminal import columns, harmless, say
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ def balance(
     as_json: Annotated[
         bool, Parameter(name="--json", negative=(), show_default=False, help="The server's answer as JSON.")
     ] = False,
-    connection: Connection | None = None,
+    connection: ConnectionFlags | None = None,
 ) -> int:
     from deepseek_async.cli.process import runner  # noqa: PLC0415
 
     with runner() as loop:
-        account = loop.run(_read(connection or Connection()))
+        account = loop.run(_read(connection or ConnectionFlags()))
     if as_json:
         sys.stdout.write(harmless(json.dumps(account.to_dict(), ensure_ascii=False, indent=2)) + "\n")
         return 0
@@ -47,6 +47,6 @@ def balance(
     return 0
 
 
-async def _read(connection: Connection) -> UserBalance:
+async def _read(connection: ConnectionFlags) -> UserBalance:
     async with connection.client() as client:
         return await client.user.balance()

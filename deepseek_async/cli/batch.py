@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import Group, Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
 
-from deepseek_async.cli.connection import Connection
+from deepseek_async.cli.connection import ConnectionFlags
 from deepseek_async.cli.job_flags import JobFlags
 from deepseek_async.cli.job_process import run_job
 from deepseek_async.cli.ray_flags import RayFlags
@@ -97,10 +97,10 @@ def run(
     schedule: ScheduleFlags | None = None,
     job: JobFlags | None = None,
     ray: RayFlags | None = None,
-    connection: Connection | None = None,
+    connection: ConnectionFlags | None = None,
 ) -> int:
     refuse_streams(source, output)
-    connection = connection or Connection()
+    connection = connection or ConnectionFlags()
     rows = rows or RowFlags()
     limits: dict[str, Any] = {
         "max_concurrency": concurrency,

@@ -13,7 +13,7 @@ from deepseek_async.cli.row_flags import RowFlags
 from deepseek_async.cli.standard_streams import STANDARD
 from deepseek_async.cli.terminal import data_output, say
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.figures import counted
+from deepseek_async.text.figures import counted
 
 if TYPE_CHECKING:
     from deepseek_async.batch.review.asked import Asked
@@ -72,7 +72,7 @@ def run(
     rows: RowFlags | None = None,
 ) -> int:
     from deepseek_async.batch.review.export import export, format_of, packed  # noqa: PLC0415  brings aiohttp
-    from deepseek_async.replacement import check_stream, replaced  # noqa: PLC0415
+    from deepseek_async.files.replacement import check_stream, replaced  # noqa: PLC0415
 
     asked = asked_rows(output, source, rows)
     inputs = [output] if source is None else [output, source]

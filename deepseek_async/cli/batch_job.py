@@ -16,11 +16,11 @@ from deepseek_async.cli.progress import Display, Lines, LiveDisplay, Silence
 from deepseek_async.cli.summary import resume_command, summary
 from deepseek_async.cli.terminal import is_live, say
 from deepseek_async.client import AsyncDeepSeek
-from deepseek_async.garbage import relax_garbage_collection
+from deepseek_async.process.garbage import relax_garbage_collection
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manner:
+class RunOptions:
     """How a run speaks to its user."""
 
     quiet: bool
@@ -34,7 +34,7 @@ async def run(
     make: Callable[[AsyncDeepSeek], StoppableJob],
     source: object,
     output: Path,
-    manner: Manner,
+    manner: RunOptions,
 ) -> int:
     """Run the job that ``make`` makes of ``source`` to its end, or to the end that signals make.
 
@@ -60,7 +60,7 @@ async def run(
     return int(report.exit_code)
 
 
-def _display(manner: Manner) -> Display:
+def _display(manner: RunOptions) -> Display:
     if manner.quiet:
         return Silence()
     return LiveDisplay() if is_live(sys.stderr) else Lines(manner.every)

@@ -16,11 +16,11 @@ from cyclopts.types import PositiveFloat, PositiveInt
 from deepseek_async.cli.row_flags import RowFlags
 from deepseek_async.cli.standard_streams import refuse_streams
 from deepseek_async.cli.terminal import harmless, one_line
-from deepseek_async.figures import counted, dollars, duration, share
+from deepseek_async.text.figures import counted, dollars, duration, share
 
 if TYPE_CHECKING:
     from deepseek_async.batch.review.plan import CountTokens, Plan
-    from deepseek_async.pricing import PriceTable
+    from deepseek_async.pricing.prices import PriceTable
 
 NAME: Final = "plan"
 ABOUT: Final = """\

@@ -38,7 +38,7 @@ def run(
     from deepseek_async.batch.review.account import account_of  # noqa: PLC0415  brings aiohttp
     from deepseek_async.batch.review.page import page  # noqa: PLC0415
     from deepseek_async.cli.prices import prices  # noqa: PLC0415
-    from deepseek_async.replacement import replaced  # noqa: PLC0415
+    from deepseek_async.files.replacement import replaced  # noqa: PLC0415
 
     table = prices()
     asked = asked_rows(output, source, rows)

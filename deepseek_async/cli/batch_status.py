@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from deepseek_async.cli.asked_rows import Input, asked_rows, what_is_missing
 from deepseek_async.cli.row_flags import RowFlags
 from deepseek_async.cli.terminal import harmless
-from deepseek_async.figures import counted, dollars, duration, rate, share, span
+from deepseek_async.text.figures import counted, dollars, duration, rate, share, span
 
 if TYPE_CHECKING:
     from deepseek_async.batch.review.account import Account

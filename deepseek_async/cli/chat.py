@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 
-from deepseek_async.cli.connection import Connection, Thinking, thinking_parameter
+from deepseek_async.cli.connection import ConnectionFlags, Thinking, thinking_parameter
 from deepseek_async.errors import ConfigurationError
 
 _LONGEST_PROMPT: Final = 32 << 20
@@ -53,7 +53,7 @@ def chat(
         bool,
         Parameter(negative=(), show_default=False, help="Into a file or pipe: control characters as they came."),
     ] = False,
-    connection: Connection | None = None,
+    connection: ConnectionFlags | None = None,
 ) -> int:
     interactive = prompt is None and sys.stdin.isatty()
     if prompt is None and not interactive:
@@ -68,7 +68,7 @@ def chat(
     from deepseek_async.batch.row import DEFAULT_MODEL  # noqa: PLC0415  brings aiohttp
     from deepseek_async.cli.conversation import History, ask_once, talk  # noqa: PLC0415
 
-    client = (connection or Connection()).client()
+    client = (connection or ConnectionFlags()).client()
     parameters: dict[str, Any] = {"model": model or DEFAULT_MODEL, **thinking_parameter(thinking)}
     if search:
         parameters["tools"] = [{"type": kind} for kind in ("deepseek_web_search", "deepseek_read_url")]

@@ -11,9 +11,9 @@ from cyclopts import Parameter
 from cyclopts.types import PositiveInt
 
 from deepseek_async import __version__
-from deepseek_async.cli.connection import Connection, key_of_environment
+from deepseek_async.cli.connection import ConnectionFlags, key_of_environment
 from deepseek_async.cli.terminal import one_line
-from deepseek_async.credential import ApiKey
+from deepseek_async.configuration.credential import ApiKey
 from deepseek_async.errors import (
     APIConnectionError,
     AuthenticationError,
@@ -44,7 +44,7 @@ _STAND_IN: Final = "sk-none"
 """Sent when there is no key: a refusal shows too that the address answers."""
 
 
-class Findings:
+class CheckReport:
     """Writes each finding as it is made, and remembers whether one failed."""
 
     def __init__(self) -> None:
@@ -77,14 +77,14 @@ def check(
             help="Requests in flight that are planned. Default: DEEPSEEK_ASYNC_MAX_CONCURRENCY, then 100.",
         ),
     ] = None,
-    connection: Connection | None = None,
+    connection: ConnectionFlags | None = None,
 ) -> int:
     from deepseek_async.cli.process import runner  # noqa: PLC0415
 
-    found = Findings()
+    found = CheckReport()
     _check_versions(found)
     key = _check_key(found)
-    connection = connection or Connection()
+    connection = connection or ConnectionFlags()
     try:
         client = connection.client(
             api_key=key or _STAND_IN,
@@ -101,7 +101,7 @@ def check(
     return int(found.failed)
 
 
-def _check_versions(found: Findings) -> None:
+def _check_versions(found: CheckReport) -> None:
     found.ok("versions", f"deepseek-async {__version__}, Python {platform.python_version()}, aiohttp {_of('aiohttp')}")
     if uvloop := _of("uvloop"):
         found.ok("uvloop", uvloop)
@@ -116,7 +116,7 @@ def _of(package: str) -> str:
         return ""
 
 
-def _check_key(found: Findings) -> str | None:
+def _check_key(found: CheckReport) -> str | None:
     try:
         key = key_of_environment()
         found.ok("key", f"DEEPSEEK_API_KEY holds {ApiKey(key)}")
@@ -126,7 +126,7 @@ def _check_key(found: Findings) -> str | None:
     return key
 
 
-def _check_descriptors(found: Findings, concurrency: int) -> None:
+def _check_descriptors(found: CheckReport, concurrency: int) -> None:
     from deepseek_async.cli.process import SPARE_DESCRIPTORS, descriptor_limits  # noqa: PLC0415
 
     soft, hard = descriptor_limits()
@@ -147,7 +147,7 @@ def _check_descriptors(found: Findings, concurrency: int) -> None:
         )
 
 
-async def _check_service(found: Findings, client: AsyncDeepSeek, *, has_key: bool) -> None:
+async def _check_service(found: CheckReport, client: AsyncDeepSeek, *, has_key: bool) -> None:
     address = client.settings.base_url
     proxy = client.settings.proxies.get(address)
     if proxy is not None:
@@ -175,11 +175,11 @@ async def _check_service(found: Findings, client: AsyncDeepSeek, *, has_key: boo
         await _check_balance(found, client)
 
 
-def _check_news(found: Findings, listed: ModelList) -> None:
+def _check_news(found: CheckReport, listed: ModelList) -> None:
     """What the service has that this version does not know: it can be used, but is neither checked nor priced."""
-    from deepseek_async.pricing import price_table  # noqa: PLC0415
+    from deepseek_async.pricing.prices import price_table  # noqa: PLC0415
     from deepseek_async.types import Model  # noqa: PLC0415
-    from deepseek_async.types.answer import fields_of  # noqa: PLC0415
+    from deepseek_async.types.part import fields_of  # noqa: PLC0415
 
     table, known = price_table(), fields_of(Model).keys() | _FIELDS
     models = {model.id for model in listed.data} - table.prices.keys() - table.aliases.keys()
@@ -195,7 +195,7 @@ def _check_news(found: Findings, listed: ModelList) -> None:
         )
 
 
-async def _check_balance(found: Findings, client: AsyncDeepSeek) -> None:
+async def _check_balance(found: CheckReport, client: AsyncDeepSeek) -> None:
     try:
         account = await client.user.balance()
     except DeepSeekError as error:

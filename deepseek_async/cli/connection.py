@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from cyclopts import Group, Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
 
-from deepseek_async.credential import SIMULATED
+from deepseek_async.configuration.credential import SIMULATED
 from deepseek_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Thinking = Literal["on", "off"]
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Connection:
+class ConnectionFlags:
     """Where to call, how long to wait and how often to try."""
 
     base_url: Annotated[

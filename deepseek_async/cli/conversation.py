@@ -16,10 +16,10 @@ from deepseek_async.cli.screen import Screen
 from deepseek_async.cli.terminal import say
 from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.errors import AuthenticationError, ConfigurationError, DeepSeekError
-from deepseek_async.figures import dollars, duration
-from deepseek_async.pricing import Meter, price_table
+from deepseek_async.pricing.prices import Meter, price_table
+from deepseek_async.text.figures import dollars, duration
 from deepseek_async.types import ChatCompletion, ChatCompletionMessage, CompletionUsage
-from deepseek_async.types.usage import bills_of
+from deepseek_async.types.answer import bills_of
 
 _CUT_OFF: Final = " […cut off here]"
 _HOPELESS: Final = (AuthenticationError, ConfigurationError)

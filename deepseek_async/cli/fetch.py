@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
-from deepseek_async.cli.connection import Connection
+from deepseek_async.cli.connection import ConnectionFlags
 from deepseek_async.cli.terminal import harmless
 from deepseek_async.cli.tool_output import AsJson, say_fees, write_json
 
@@ -26,12 +26,12 @@ def fetch(
     url: Annotated[str, Parameter(help="An http or https address.")],
     *,
     as_json: AsJson = False,
-    connection: Connection | None = None,
+    connection: ConnectionFlags | None = None,
 ) -> int:
     from deepseek_async.cli.process import runner  # noqa: PLC0415
 
     with runner() as loop:
-        page = loop.run(_fetched(connection or Connection(), url))
+        page = loop.run(_fetched(connection or ConnectionFlags(), url))
     if as_json:
         write_json(page)
     else:
@@ -40,6 +40,6 @@ def fetch(
     return 0
 
 
-async def _fetched(connection: Connection, url: str) -> FetchedPage:
+async def _fetched(connection: ConnectionFlags, url: str) -> FetchedPage:
     async with connection.client() as client:
         return await client.tools.fetch(url)

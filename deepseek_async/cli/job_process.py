@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepseek_async.cli.connection import Connection
+from deepseek_async.cli.connection import ConnectionFlags
 from deepseek_async.cli.terminal import say
 from deepseek_async.errors import ConfigurationError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def run_job(
-    connection: Connection,
+    connection: ConnectionFlags,
     make: Callable[[AsyncDeepSeek], StoppableJob],
     source: object,
     output: Path,
@@ -44,7 +44,7 @@ def run_job(
                 api_key, connection = stack.enter_context(local_simulator(connection))
             client = connection.client(api_key=api_key, **settings)
             loop = stack.enter_context(runner())
-            manner = batch_job.Manner(quiet=quiet, simulated=simulate, every=every)
+            manner = batch_job.RunOptions(quiet=quiet, simulated=simulate, every=every)
             return loop.run(batch_job.run(client, make, source, output, manner))
     except KeyboardInterrupt:
         say("interrupted before anything was sent")

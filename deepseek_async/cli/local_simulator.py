@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
-from deepseek_async.cli.connection import Connection
-from deepseek_async.credential import SIMULATED
+from deepseek_async.cli.connection import ConnectionFlags
+from deepseek_async.configuration.credential import SIMULATED
 from deepseek_async.errors import ConfigurationError
 
 # Seconds until an answer: enough for the effect of concurrency to be seen, short enough to wait for.
@@ -20,7 +20,7 @@ _ENDING_SECONDS: Final = 5
 
 
 @contextmanager
-def local_simulator(connection: Connection) -> Iterator[tuple[str, Connection]]:
+def local_simulator(connection: ConnectionFlags) -> Iterator[tuple[str, ConnectionFlags]]:
     """A key that the simulator takes, and ``connection`` led to it. The child ends with the ``with``.
 
     The child ends when its standard input closes, so also when this process is killed. It has a session of its

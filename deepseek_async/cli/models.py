@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
-from deepseek_async.cli.connection import Connection
+from deepseek_async.cli.connection import ConnectionFlags
 from deepseek_async.cli.terminal import columns, harmless
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ def models(
     as_json: Annotated[
         bool, Parameter(name="--json", negative=(), show_default=False, help="The server's answer as JSON.")
     ] = False,
-    connection: Connection | None = None,
+    connection: ConnectionFlags | None = None,
 ) -> int:
     from deepseek_async.cli.process import runner  # noqa: PLC0415
 
     with runner() as loop:
-        listed = loop.run(_listed(connection or Connection()))
+        listed = loop.run(_listed(connection or ConnectionFlags()))
     if as_json:
         sys.stdout.write(harmless(json.dumps(listed.to_dict(), ensure_ascii=False, indent=2)) + "\n")
         return 0
@@ -45,7 +45,7 @@ def models(
     return 0
 
 
-async def _listed(connection: Connection) -> ModelList:
+async def _listed(connection: ConnectionFlags) -> ModelList:
     async with connection.client() as client:
         return await client.models.list()
 

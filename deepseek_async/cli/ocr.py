@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from cyclopts import Group, Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
 
-from deepseek_async.cli.connection import Connection
+from deepseek_async.cli.connection import ConnectionFlags
 from deepseek_async.cli.job_process import run_job
 from deepseek_async.cli.standard_streams import refuse_streams
 from deepseek_async.cli.terminal import harmless, say
@@ -82,13 +82,13 @@ def ocr(
     progress_every: Annotated[
         PositiveFloat, Parameter(group=_MANY, help="Seconds between progress lines where there is no terminal.")
     ] = 5.0,
-    connection: Connection | None = None,
+    connection: ConnectionFlags | None = None,
 ) -> int:
     from deepseek_async.cli.process import runner  # noqa: PLC0415
 
     if not files:
         raise ConfigurationError("name the document to read: deepseek-async ocr report.pdf")
-    connection = connection or Connection()
+    connection = connection or ConnectionFlags()
     if output is not None:
         if as_json:
             raise ConfigurationError("-o writes JSON lines: leave --json out")
@@ -116,7 +116,7 @@ def _purpose(*, layout: bool) -> RecognitionPurpose:
 
 
 def _read_many(
-    connection: Connection,
+    connection: ConnectionFlags,
     files: tuple[Path, ...],
     output: Path,
     options: dict[str, Any],
@@ -139,6 +139,6 @@ def _read_many(
     )
 
 
-async def _read(connection: Connection, file: Path, *, layout: bool) -> RecognizedDocument:
+async def _read(connection: ConnectionFlags, file: Path, *, layout: bool) -> RecognizedDocument:
     async with connection.client() as client:
         return await client.tools.ocr(file, purpose=_purpose(layout=layout))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deepseek_async.pricing import PriceTable, price_table
-from deepseek_async.settings import holidays_from
+from deepseek_async.configuration.settings import holidays_from
+from deepseek_async.pricing.prices import PriceTable, price_table
 
 
 def prices() -> PriceTable:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import Group, Parameter
 from cyclopts.types import PositiveInt
 
-from deepseek_async.cli.connection import Connection, key_if_any
+from deepseek_async.cli.connection import ConnectionFlags, key_if_any
 from deepseek_async.cli.row_flags import RowFlags
 from deepseek_async.errors import ConfigurationError
 
@@ -47,11 +47,11 @@ class RayFlags:
         *,
         options: Mapping[str, Any],
         rows: RowFlags,
-        connection: Connection,
+        connection: ConnectionFlags,
         limits: Mapping[str, Any],
     ) -> Callable[[AsyncDeepSeek], StoppableJob]:
         """What makes the job, once the cluster is found. Raises ConfigurationError if it is not."""
-        from deepseek_async.credential import hidden  # noqa: PLC0415
+        from deepseek_async.configuration.credential import hidden  # noqa: PLC0415
         from deepseek_async.integrations.ray.cluster import connect  # noqa: PLC0415  brings aiohttp
         from deepseek_async.integrations.ray.job import RayJob  # noqa: PLC0415
 

@@ -145,7 +145,7 @@ class RowFlags:
             return None
         if "response_format" in parameters_of(self.param or []):
             raise ConfigurationError("--schema says what the answers are: leave --param response_format out")
-        from deepseek_async.bounded_files import content_of  # noqa: PLC0415  brings msgspec
+        from deepseek_async.files.bounded_lines import content_of  # noqa: PLC0415  brings msgspec
 
         try:
             schema = json.loads(content_of(self.schema, _MOST_SCHEMA_BYTES))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 
-from deepseek_async.cli.connection import Connection
+from deepseek_async.cli.connection import ConnectionFlags
 from deepseek_async.cli.tool_output import say_fees
 
 if TYPE_CHECKING:
@@ -36,21 +36,21 @@ def say(
         bool, Parameter(negative=(), show_default=False, help="Read the marks of Markdown too.")
     ] = False,
     force: Annotated[bool, Parameter(negative=(), show_default=False, help="Replace a file that is there.")] = False,
-    connection: Connection | None = None,
+    connection: ConnectionFlags | None = None,
 ) -> int:
     from deepseek_async.cli.process import runner  # noqa: PLC0415
-    from deepseek_async.replacement import check_replaceable  # noqa: PLC0415
+    from deepseek_async.files.replacement import check_replaceable  # noqa: PLC0415
 
     check_replaceable(output, force=force)
     options = {"voice_id": voice, "format": audio_format, "filter_markdown": False if keep_markdown else None}
     with runner() as loop:
-        spoken = loop.run(_written(connection or Connection(), text, output, options, force=force))
+        spoken = loop.run(_written(connection or ConnectionFlags(), text, output, options, force=force))
     say_fees(spoken)
     return 0
 
 
 async def _written(
-    connection: Connection, text: str, output: Path, options: dict[str, Any], *, force: bool
+    connection: ConnectionFlags, text: str, output: Path, options: dict[str, Any], *, force: bool
 ) -> SpokenText:
     async with connection.client() as client:
         audio = await client.tools.speech(text, **options)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
-from deepseek_async.cli.connection import Connection
+from deepseek_async.cli.connection import ConnectionFlags
 from deepseek_async.cli.terminal import harmless
 from deepseek_async.cli.tool_output import AsJson, say_fees, write_json
 
@@ -28,12 +28,12 @@ def search(
     count: Annotated[int | None, Parameter(help="1 to 50 results. Default: 10.")] = None,
     content: Annotated[bool, Parameter(negative=(), show_default=False, help="Ask for the text of each page.")] = False,
     as_json: AsJson = False,
-    connection: Connection | None = None,
+    connection: ConnectionFlags | None = None,
 ) -> int:
     from deepseek_async.cli.process import runner  # noqa: PLC0415
 
     with runner() as loop:
-        found = loop.run(_searched(connection or Connection(), query, count, content=content))
+        found = loop.run(_searched(connection or ConnectionFlags(), query, count, content=content))
     if as_json:
         write_json(found)
     else:
@@ -44,6 +44,6 @@ def search(
     return 0
 
 
-async def _searched(connection: Connection, query: str, count: int | None, *, content: bool) -> SearchResults:
+async def _searched(connection: ConnectionFlags, query: str, count: int | None, *, content: bool) -> SearchResults:
     async with connection.client() as client:
         return await client.tools.search(query, count=count, need_content=content or None)

@@ -157,7 +157,7 @@ def _settings(*, fault_kinds: list[str], **knobs: Any) -> SimulatorSettings:
 async def _serve(settings: SimulatorSettings, answers: Path | None) -> None:
     import asyncio  # noqa: PLC0415  `--help` of every command imports this module
 
-    from deepseek_async.credential import SIMULATED  # noqa: PLC0415
+    from deepseek_async.configuration.credential import SIMULATED  # noqa: PLC0415
     from deepseek_async.simulator import Simulator  # noqa: PLC0415
 
     stopped = asyncio.Event()

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO, Final, TextIO, cast
 
-from deepseek_async.quotation import written_out
-from deepseek_async.redaction import redact
+from deepseek_async.text.quotation import written_out
+from deepseek_async.text.redaction import redact
 
 # Everything that a terminal obeys, C1 controls included, but line feed and tab; and what has text read backwards:
 # embeddings, overrides and isolates of writing direction (Unicode Bidirectional Algorithm, 2).

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
-from deepseek_async.cli.connection import Connection
+from deepseek_async.cli.connection import ConnectionFlags
 from deepseek_async.cli.terminal import harmless
 from deepseek_async.cli.tool_output import AsJson, say_fees, write_json
 
@@ -27,12 +27,12 @@ def transcribe(
     file: Annotated[Path, Parameter(help="16-bit PCM in WAV or Opus in Ogg, of 120 s and 8 MiB at most.")],
     *,
     as_json: AsJson = False,
-    connection: Connection | None = None,
+    connection: ConnectionFlags | None = None,
 ) -> int:
     from deepseek_async.cli.process import runner  # noqa: PLC0415
 
     with runner() as loop:
-        heard = loop.run(_heard(connection or Connection(), file))
+        heard = loop.run(_heard(connection or ConnectionFlags(), file))
     if as_json:
         write_json(heard)
     else:
@@ -41,6 +41,6 @@ def transcribe(
     return 0
 
 
-async def _heard(connection: Connection, file: Path) -> Transcription:
+async def _heard(connection: ConnectionFlags, file: Path) -> Transcription:
     async with connection.client() as client:
         return await client.tools.transcribe(file)

@@ -13,9 +13,9 @@ import msgspec
 from deepseek_async.codec.pieces import Pieces
 from deepseek_async.codec.repair import repaired
 from deepseek_async.types import ContentBlock, EventDelta
-from deepseek_async.types.answer import fields_of
 from deepseek_async.types.json_text import read, write
 from deepseek_async.types.message import BLOCKS
+from deepseek_async.types.part import fields_of
 
 _WHOLE_TEXTS: Final = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
 """Kinds of delta, and the field of a block that they go on with."""

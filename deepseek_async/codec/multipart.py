@@ -9,19 +9,19 @@ from typing import Any
 
 import msgspec
 
+from deepseek_async.files.upload import PIECE, Content, UploadBody, UploadProgress, digest_of
+from deepseek_async.text.unicode import encodable
 from deepseek_async.types.json_text import write
-from deepseek_async.unicode import encodable
-from deepseek_async.upload import PIECE, Content, Progress, UploadBody, digest_of
 
 
-class Form(msgspec.Struct, frozen=True, gc=False):
+class MultipartForm(msgspec.Struct, frozen=True, gc=False):
     """One file and what is said of it."""
 
     fields: Mapping[str, str]
     filename: str
     content: Content
     content_type: str = "application/octet-stream"
-    progress: Progress | None = None
+    progress: UploadProgress | None = None
     """Told how far it has gone out; then it goes piece by piece, however small."""
     mark: str = ""
     """Its boundary, if that has been looked for already."""
@@ -34,7 +34,7 @@ class Form(msgspec.Struct, frozen=True, gc=False):
         """A digest of the content, which the content cannot hold; so equal uploads are equal bytes."""
         return self.mark or digest_of(self.content)
 
-    def marked(self) -> Form:
+    def marked(self) -> MultipartForm:
         """The same with its boundary, which takes half a second for 100 MiB in memory: off the event loop."""
         return msgspec.structs.replace(self, mark=self.boundary)
 
@@ -58,7 +58,7 @@ class Form(msgspec.Struct, frozen=True, gc=False):
         tail = f"\r\n--{boundary}--\r\n".encode()
         if isinstance(self.content, bytes) and len(self.content) <= PIECE and self.progress is None:
             return b"".join((*pieces, self.content, tail))
-        return UploadBody(b"".join(pieces), self.content, tail, self.progress or Progress())
+        return UploadBody(b"".join(pieces), self.content, tail, self.progress or UploadProgress())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ class Form(msgspec.Struct, frozen=True, gc=False):
             texts["file"] = _text_of(self.content)
         return texts
 
-    def with_texts(self, texts: Mapping[str, Any]) -> Form:
+    def with_texts(self, texts: Mapping[str, Any]) -> MultipartForm:
         """This form with other ``texts`` in their places."""
         file = texts.get("file")
         return msgspec.structs.replace(

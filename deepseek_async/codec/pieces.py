@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from deepseek_async.unicode import joined
+from deepseek_async.text.unicode import joined
 
 
 class Pieces(msgspec.Struct, gc=False):

@@ -37,8 +37,8 @@ from deepseek_async.errors import (
     ServerOverloadedError,
     UnprocessableEntityError,
 )
-from deepseek_async.quotation import plain
-from deepseek_async.redaction import redact
+from deepseek_async.text.quotation import plain
+from deepseek_async.text.redaction import redact
 from deepseek_async.types.json_text import read
 from deepseek_async.types.number_text import number_in
 

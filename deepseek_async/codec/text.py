@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import msgspec
 
 from deepseek_async.codec import finish_reason
-from deepseek_async.codec.body import AnswerDecoder
+from deepseek_async.codec.answer_decoder import AnswerDecoder
 from deepseek_async.codec.chunks import ChoicesReader
 from deepseek_async.codec.pieces import MOST_APART, Pieces
 from deepseek_async.codec.verdict import error_in, fault_of_ending, fault_of_stream
 from deepseek_async.errors import APIError, APIResponseValidationError
-from deepseek_async.quotation import quote
+from deepseek_async.text.quotation import quote
 from deepseek_async.types import Completion, CompletionChoice, CompletionLogprobs, CompletionUsage
 from deepseek_async.types.usage import in_chat_terms
 

@@ -21,8 +21,8 @@ from deepseek_async.types import (
     FunctionDelta,
     ToolCallDelta,
 )
-from deepseek_async.types.answer import OURS, fields_of
 from deepseek_async.types.json_text import write
+from deepseek_async.types.part import OURS, fields_of
 
 Fields = dict[str, Any]
 

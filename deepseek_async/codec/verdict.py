@@ -15,7 +15,7 @@ from deepseek_async.errors import (
     ReasoningBudgetExhaustedError,
     StreamInterruptedError,
 )
-from deepseek_async.quotation import quote
+from deepseek_async.text.quotation import quote
 from deepseek_async.types import Answer, ChatCompletion, ChatCompletionMessage, Message, Response
 from deepseek_async.types.json_text import read
 from deepseek_async.types.server_tools import holds_block

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import msgspec
 
+from deepseek_async.configuration.credential import Secret
 from deepseek_async.configuration.document import Item
-from deepseek_async.configuration.schema import ARGUMENTS, SCHEMA, Entry, Key, Section
-from deepseek_async.credential import Secret
+from deepseek_async.configuration.schema import ARGUMENTS, SCHEMA, Entry, Section, SettingKey
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.quotation import plain
+from deepseek_async.text.quotation import plain
 
 _MOST_SECRET_BYTES: Final = 64 * 1024
 
@@ -82,7 +82,7 @@ class _Checker:
     def entry(self, name: str, entry: Entry, item: Item) -> dict[str, Given]:
         if item.value is None:
             return {}  # a name with nothing after it
-        if isinstance(entry, Key):
+        if isinstance(entry, SettingKey):
             return {name: self._value(name, entry, item)}
         if not isinstance(item.value, dict):
             if entry.short is None:
@@ -95,7 +95,7 @@ class _Checker:
                 found[f"{name}.{key}"] = self._value(f"{name}.{key}", entry.keys[key], inner)
         return found
 
-    def _value(self, name: str, key: Key, item: Item) -> Given:
+    def _value(self, name: str, key: SettingKey, item: Item) -> Given:
         value, reference = _unwrapped(item.value), None
         if isinstance(value, str) and value.startswith(("env:", "file:")):
             reference = value
@@ -132,9 +132,9 @@ def _nearest(key: str, names: list[str]) -> str | None:
     return next(iter(get_close_matches(key, names, n=1, cutoff=0.55)), None)
 
 
-def _short(section: Section) -> Key:
+def _short(section: Section) -> SettingKey:
     assert section.short is not None  # noqa: S101  the caller has looked
-    return Key(section.short, section.about)
+    return SettingKey(section.short, section.about)
 
 
 def _unwrapped(value: Any) -> Any:

@@ -13,9 +13,9 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from deepseek_async.bounded_files import content_of
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.quotation import plain
+from deepseek_async.files.bounded_lines import content_of
+from deepseek_async.text.quotation import plain
 
 MOST_BYTES: Final = 256 * 1024
 DEEPEST: Final = 8

@@ -17,7 +17,7 @@ from deepseek_async.admission.tool_limits import ToolLimits
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.configuration.checked import Given, check, environment_of
 from deepseek_async.configuration.document import read, readable_by_others
-from deepseek_async.configuration.schema import ARGUMENTS, SCHEMA, Key, Section
+from deepseek_async.configuration.schema import ARGUMENTS, SCHEMA, Section, SettingKey
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Listener
 from deepseek_async.transport.proxies import EXEMPTIONS, variable_for
@@ -30,7 +30,7 @@ _ELSEWHERE: Final = {"audit.days": "security_settings.data_retention"}
 """Settings that stand in a section of another name than the part that refuses them."""
 
 
-class Origin(msgspec.Struct, frozen=True):
+class ValueOrigin(msgspec.Struct, frozen=True):
     """A setting as it holds, and why."""
 
     name: str
@@ -78,15 +78,15 @@ class SettingsFile:
                 stacklevel=3,
             )
 
-    def origins(self) -> list[Origin]:
+    def origins(self) -> list[ValueOrigin]:
         """Every setting: its value now, and where that comes from."""
         found = []
         for name, entry in SCHEMA.items():
-            if isinstance(entry, Key):
+            if isinstance(entry, SettingKey):
                 found.append(self._origin(name, entry))
                 continue
             if name in self._given:
-                found.append(Origin(name, self._given[name].value, self._place(self._given[name]), secret=False))
+                found.append(ValueOrigin(name, self._given[name].value, self._place(self._given[name]), secret=False))
                 continue
             found += [self._origin(f"{name}.{key}", inner) for key, inner in entry.keys.items()]
         return found
@@ -133,7 +133,7 @@ class SettingsFile:
         if name not in self._given:
             name = section
         entry = SCHEMA.get(name)
-        if isinstance(entry, Key) and self._variable(entry) is not None:
+        if isinstance(entry, SettingKey) and self._variable(entry) is not None:
             return error
         lines = [one.line for key, one in self._given.items() if key == name or key.startswith(f"{name}.")]
         if not lines:
@@ -195,7 +195,7 @@ class SettingsFile:
         """What the file says, unless the environment says something else."""
         entry = SCHEMA[name]
         given = self._given.get(name)
-        if given is None or (isinstance(entry, Key) and self._variable(entry) is not None):
+        if given is None or (isinstance(entry, SettingKey) and self._variable(entry) is not None):
             return None
         return given.value
 
@@ -207,11 +207,11 @@ class SettingsFile:
         found = {key.removeprefix(prefix): one.value for key, one in self._given.items() if key.startswith(prefix)}
         return found or None
 
-    def _variable(self, key: Key) -> str | None:
+    def _variable(self, key: SettingKey) -> str | None:
         name = self._variable_name(key)
         return self._environment.get(name) if name is not None else None
 
-    def _variable_name(self, key: Key) -> str | None:
+    def _variable_name(self, key: SettingKey) -> str | None:
         """The variable that wins over the file; for the proxy it is found by what is asked, and where."""
         if key is not SCHEMA["proxy"]:
             return key.variable
@@ -219,21 +219,21 @@ class SettingsFile:
         if self._trust_env is False or (self._trust_env is None and switch is not None and not switch.value):
             return None
         endpoint = SCHEMA["endpoint"]
-        assert isinstance(endpoint, Key)  # noqa: S101  for the type checker
+        assert isinstance(endpoint, SettingKey)  # noqa: S101  for the type checker
         try:
             return variable_for(str(self._origin("endpoint", endpoint).value), self._environment)
         except ValueError:  # an address that the client refuses
             return None
 
-    def _origin(self, name: str, key: Key) -> Origin:
+    def _origin(self, name: str, key: SettingKey) -> ValueOrigin:
         given = self._given.get(name)
         variable = self._variable(key)
         if variable is not None:
             source = str(self._variable_name(key))
-            return Origin(name, None if source in EXEMPTIONS else variable, source, key.secret)
+            return ValueOrigin(name, None if source in EXEMPTIONS else variable, source, key.secret)
         if given is None:
-            return Origin(name, key.default, "default", key.secret)
-        return Origin(name, given.value, self._place(given), key.secret)
+            return ValueOrigin(name, key.default, "default", key.secret)
+        return ValueOrigin(name, given.value, self._place(given), key.secret)
 
     def _place(self, given: Given) -> str:
         place = f"{self.path}:{given.line}"
@@ -304,6 +304,6 @@ def commented_file() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _shown(name: str, key: Key) -> str:
+def _shown(name: str, key: SettingKey) -> str:
     variable = f" ({key.variable} wins over it.)" if key.variable else ""
     return f"{name}: {key.example}".ljust(44) + f"  # {key.about}{variable}"

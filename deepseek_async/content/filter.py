@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import quote, unquote
 
 from deepseek_async.content.decision import BLOCKED, FLAGGED, REDACTED, Block, Check, Flag, Replace, Verdict
-from deepseek_async.content.patterns import PERSONAL, SECRETS, Finding, Pattern, find, likely, masked
+from deepseek_async.content.patterns import PERSONAL, SECRETS, Pattern, PatternMatch, find, likely, masked
 from deepseek_async.content.texts import collected, copied
 from deepseek_async.errors import ConfigurationError, ContentBlockedError
 
@@ -117,7 +117,7 @@ class ContentFilter:
         allowed = self._built_in(meant, patterns, verdict, direction)
         return text if allowed is meant else quote(allowed, safe=_IN_ADDRESSES)
 
-    def dealt_with(self, findings: Iterable[Finding], verdict: Verdict, direction: str) -> list[Finding]:
+    def dealt_with(self, findings: Iterable[PatternMatch], verdict: Verdict, direction: str) -> list[PatternMatch]:
         """Note ``findings``; returns those that are to be redacted. Raises ContentBlockedError."""
         redacted = []
         for finding in findings:

@@ -21,7 +21,7 @@ _DIGITS: Final = ()
 """No mark: patterns that have two digits side by side somewhere."""
 
 
-class Finding(msgspec.Struct, frozen=True):
+class PatternMatch(msgspec.Struct, frozen=True):
     """Where something was found."""
 
     kind: str
@@ -121,7 +121,7 @@ def likely(text: str, patterns: tuple[Pattern, ...]) -> tuple[Pattern, ...]:
     return tuple([pattern for pattern in patterns if (pattern.may_be_in(text) if pattern.mark else numbers)])
 
 
-def find(text: str, patterns: tuple[Pattern, ...], start: int = 0) -> Iterator[Finding]:
+def find(text: str, patterns: tuple[Pattern, ...], start: int = 0) -> Iterator[PatternMatch]:
     """What ``patterns`` find in ``text`` from ``start`` on, from left to right; of two that begin together, the first.
 
     Looking goes on where the last finding ends, so that one never hides what follows it.
@@ -137,15 +137,15 @@ def find(text: str, patterns: tuple[Pattern, ...], start: int = 0) -> Iterator[F
         ]
 
 
-def _next(text: str, pattern: Pattern, start: int) -> Finding | None:
+def _next(text: str, pattern: Pattern, start: int) -> PatternMatch | None:
     while (match := pattern.expression.search(text, start)) is not None:
         if pattern.proof is None or pattern.proof(match[0]):
-            return Finding(pattern.kind, match.start(), match.end())
+            return PatternMatch(pattern.kind, match.start(), match.end())
         start = match.start() + 1
     return None
 
 
-def masked(text: str, findings: list[Finding]) -> str:
+def masked(text: str, findings: list[PatternMatch]) -> str:
     """``text`` with each finding replaced by its kind in brackets."""
     pieces, at = [], 0
     for finding in findings:

@@ -58,7 +58,7 @@ LOGPROBS: Final = "logprobs"
 _NO_TEXTS: Final = _BYTES | {LOGPROBS}
 
 
-class Place(msgspec.Struct, frozen=True, gc=False):
+class TextLocation(msgspec.Struct, frozen=True, gc=False):
     """Where a text stands in a value that was copied."""
 
     container: Any
@@ -106,13 +106,13 @@ def collected(value: Any) -> tuple[list[str], list[str]]:
     return texts, words
 
 
-def copied(value: Any) -> tuple[Any, list[Place]]:
+def copied(value: Any) -> tuple[Any, list[TextLocation]]:
     """A copy of ``value`` whose texts may be replaced, and where they stand."""
-    places: list[Place] = []
+    places: list[TextLocation] = []
     return _copied(value, places, None), places
 
 
-def _copied(value: Any, places: list[Place], choice: dict[str, Any] | None) -> Any:
+def _copied(value: Any, places: list[TextLocation], choice: dict[str, Any] | None) -> Any:
     if isinstance(value, Mapping):
         mapping: dict[Any, Any] = dict(value)
         if mapping.get(LOGPROBS) is not None and not isinstance(mapping[LOGPROBS], bool | int):
@@ -124,7 +124,7 @@ def _copied(value: Any, places: list[Place], choice: dict[str, Any] | None) -> A
                 mapping[name] = _copied(item, places, choice)
         # After the values, so that these are replaced before their field is renamed.
         names = (name for name in value if isinstance(name, str) and len(name) >= _SHORTEST)
-        places.extend(Place(mapping, name, name, prose=False, name=True) for name in names)
+        places.extend(TextLocation(mapping, name, name, prose=False, name=True) for name in names)
         return mapping
     if isinstance(value, list | tuple):
         items = list(value)
@@ -137,10 +137,10 @@ def _copied(value: Any, places: list[Place], choice: dict[str, Any] | None) -> A
     return value
 
 
-def _place(container: Any, at: Any, text: str, choice: dict[str, Any] | None) -> Iterator[Place]:
+def _place(container: Any, at: Any, text: str, choice: dict[str, Any] | None) -> Iterator[TextLocation]:
     prose = at not in _WORDS
     if text and (prose or len(text) >= _SHORTEST) and not (_is_binary(at, text) or _is_bytes_of(at, container)):
-        yield Place(container, at, text, prose=prose, choice=choice)
+        yield TextLocation(container, at, text, prose=prose, choice=choice)
 
 
 def _is_binary(at: Any, text: str) -> bool:

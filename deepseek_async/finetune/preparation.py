@@ -11,13 +11,13 @@ from typing import IO, Final
 from deepseek_async.batch.digests import DigestSet
 from deepseek_async.batch.identity import digest
 from deepseek_async.batch.row import MAX_ROW_BYTES
-from deepseek_async.bounded_files import LongLine, lines_of
 from deepseek_async.errors import ConfigurationError, OutputWriteError
+from deepseek_async.files.bounded_lines import LongLine, lines_of
+from deepseek_async.files.replacement import check_replaceable, replaced, sync
 from deepseek_async.finetune.dialogue import Dialogue, read_dialogue
 from deepseek_async.finetune.rejection import RejectedLineError
 from deepseek_async.finetune.split import Split
 from deepseek_async.finetune.summary import Rejection, Summary
-from deepseek_async.replacement import check_replaceable, replaced, sync
 
 DEFAULT_SHARE: Final = 0.12
 LONGEST_ROW: Final = 1_048_576

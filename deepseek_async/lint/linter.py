@@ -19,7 +19,7 @@ from deepseek_async.lint.rules import CONTEXT_WINDOW, MAX_TOKENS, rule_findings
 from deepseek_async.lint.shape import is_beyond_doubt, shape_problem
 from deepseek_async.lint.translation import foreign_findings
 from deepseek_async.lint.unknown import known_part
-from deepseek_async.redaction import redact
+from deepseek_async.text.redaction import redact
 
 _SHORT: Final = CONTEXT_WINDOW - MAX_TOKENS
 """Bytes that fit whatever the text and the cap: a token has at least one byte."""

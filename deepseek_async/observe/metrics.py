@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import BudgetAlert, CallEnded, Event, Rated, Retried, Snapshot
-from deepseek_async.forks import AtFork, register
 from deepseek_async.observe.tally import Count, Histogram, Spread
+from deepseek_async.process.forks import AtFork, register
 from deepseek_async.types import CompletionUsage, FeeCharge
 
 try:

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import CallEnded, Event
+from deepseek_async.text.unicode import all_encodable, encodable
 from deepseek_async.types.json_text import read, write
-from deepseek_async.unicode import all_encodable, encodable
 
 try:
     from opentelemetry.metrics import MeterProvider, get_meter

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from deepseek_async.codec.body import AnswerDecoder
-from deepseek_async.resources.connection import Connection
+from deepseek_async.codec.answer_decoder import AnswerDecoder
 from deepseek_async.resources.raw import Rawable
+from deepseek_async.resources.resource_client import ResourceClient
 from deepseek_async.resources.route import Route, entries, named
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Model, ModelList, UserBalance
@@ -24,7 +24,7 @@ _decode_balance: Final = AnswerDecoder(UserBalance).decode
 class Models(Rawable):
     """``client.models``."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection)
 
     async def list(self, *, timeout: float | Timeouts | None = None) -> ModelList:
@@ -44,7 +44,7 @@ class Models(Rawable):
 class User(Rawable):
     """``client.user``."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection)
 
     async def balance(self, *, timeout: float | Timeouts | None = None) -> UserBalance:

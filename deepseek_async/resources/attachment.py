@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deepseek_async.errors import InvalidRequestError
-from deepseek_async.upload import Content, FileOnDisk
+from deepseek_async.files.upload import Content, FileOnDisk
 
 FileContent = bytes | BinaryIO | os.PathLike[str]
 FileInput = str | FileContent | tuple[str, FileContent]

@@ -12,10 +12,10 @@ from deepseek_async.errors import InvalidRequestError
 from deepseek_async.lint import LintMode
 from deepseek_async.lint.rules import is_thinking
 from deepseek_async.resources.chat_calls import ChatCalls, Message
-from deepseek_async.resources.connection import Connection
 from deepseek_async.resources.extensions import SafetyCheck
 from deepseek_async.resources.parameters import Thinking, chat_parameters
 from deepseek_async.resources.raw import RawGenerating
+from deepseek_async.resources.resource_client import ResourceClient
 from deepseek_async.resources.route import further
 from deepseek_async.structured import StructuredOutput
 from deepseek_async.tools import FunctionTool, ToolRun
@@ -29,7 +29,7 @@ T = TypeVar("T")
 class Chat:
     """``client.chat``."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ResourceClient) -> None:
         self.completions = Completions(connection)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from deepseek_async.call.caller import Call
 from deepseek_async.call.fallback import Alternatives
-from deepseek_async.call.lifecycle import Call
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.searches import most_fees
@@ -19,12 +19,12 @@ from deepseek_async.codec.verdict import fault_of, refusal_of
 from deepseek_async.errors import APIError
 from deepseek_async.lint import LintMode
 from deepseek_async.lint.linter import known
-from deepseek_async.resources.connection import Connection, chosen_timeouts
 from deepseek_async.resources.extensions import patient
 from deepseek_async.resources.parameters import chat_parameters, path_of
+from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
 from deepseek_async.structured import StructuredOutput
 from deepseek_async.transport.fields import checked
-from deepseek_async.transport.protocol import Outgoing
+from deepseek_async.transport.protocol import HTTPRequest
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import ChatCompletion
 from deepseek_async.types.operation import CHAT
@@ -35,7 +35,7 @@ Message = Mapping[str, Any]
 class ChatCalls:
     """What ``client.chat.completions`` and a job of its calls share."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ResourceClient) -> None:
         self._connection = connection
 
     def call(
@@ -64,9 +64,9 @@ class ChatCalls:
             if repaired is not body:
                 body, wire = repaired, encode_request(repaired, caller.limits.request)
         choices = connection.alternatives
-        counts = caller.gate.counts_tokens
+        counts = caller.account_limiter.counts_tokens
         asked = str(body.get("model", ""))
-        outgoing = Outgoing("POST", path_of(body), wire, headers and checked("extra_headers", headers))
+        outgoing = HTTPRequest("POST", path_of(body), wire, headers and checked("extra_headers", headers))
         call = caller.call(
             Request(CHAT, outgoing, body, None, most_fees(body) if "tools" in body else None),
             retry=retry or connection.retry,

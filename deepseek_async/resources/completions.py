@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, overload
 
-from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.caller import Call
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.stream import CompletionStream
-from deepseek_async.codec.body import ChoicesDecoder
+from deepseek_async.codec.answer_decoder import ChoicesDecoder
 from deepseek_async.codec.text import TextReader, fault_of_text
 from deepseek_async.errors import APIError
-from deepseek_async.resources.connection import Connection
 from deepseek_async.resources.parameters import check_completion
 from deepseek_async.resources.raw import RawGenerating
+from deepseek_async.resources.resource_client import ResourceClient
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Completion
@@ -31,7 +31,7 @@ class TextCompletions:
     ``endpoints={"completions": "https://…/v1"}`` names another server, it is that server's ``/completions``.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "completions")
 
     @property

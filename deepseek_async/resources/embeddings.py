@@ -6,16 +6,16 @@ import time
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final, Literal
 
-from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.caller import Call
 from deepseek_async.call.retry import RetryPolicy
-from deepseek_async.codec.body import MembersDecoder
+from deepseek_async.codec.answer_decoder import MembersDecoder
 from deepseek_async.codec.verdict import error_in
 from deepseek_async.errors import APIError, APIResponseValidationError
-from deepseek_async.quotation import quote
-from deepseek_async.resources.connection import Connection
 from deepseek_async.resources.parameters import check_embedding
 from deepseek_async.resources.raw import Rawable
+from deepseek_async.resources.resource_client import ResourceClient
 from deepseek_async.resources.route import Route, further, given
+from deepseek_async.text.quotation import quote
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import CreateEmbeddingResponse
 from deepseek_async.types.operation import EMBEDDINGS
@@ -29,7 +29,7 @@ _decode: Final = MembersDecoder(CreateEmbeddingResponse, "data").decode
 class Embeddings(Rawable):
     """``client.embeddings``. DeepSeek has none: name a server with ``endpoints={"embeddings": "https://…/v1"}``."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "embeddings")
 
     async def create(

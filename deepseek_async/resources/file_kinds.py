@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from deepseek_async.errors import InvalidRequestError
-from deepseek_async.upload import Content, FileOnDisk
+from deepseek_async.files.upload import Content, FileOnDisk
 
 DocumentPurpose = Literal["text_recognition", "rich_layout_recognition"]
 

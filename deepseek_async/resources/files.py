@@ -12,10 +12,11 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.caller import Call
+from deepseek_async.call.lifecycle import Attempts
 from deepseek_async.call.retry import LONGEST_WAIT
-from deepseek_async.codec.body import AnswerDecoder
-from deepseek_async.codec.multipart import Form
+from deepseek_async.codec.answer_decoder import AnswerDecoder
+from deepseek_async.codec.multipart import MultipartForm
 from deepseek_async.codec.verdict import error_in
 from deepseek_async.errors import (
     APIError,
@@ -23,19 +24,19 @@ from deepseek_async.errors import (
     APITimeoutError,
     NotFoundError,
 )
-from deepseek_async.quotation import quote
+from deepseek_async.files.upload import UploadProgress
 from deepseek_async.resources.attachment import FileInput
-from deepseek_async.resources.connection import Connection, chosen_timeouts
 from deepseek_async.resources.left_behind import LeftBehind, looks_until
+from deepseek_async.resources.lost_uploads import LOOKS, answered_itself, may_be_done
 from deepseek_async.resources.raw import Rawable
+from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
 from deepseek_async.resources.route import Route, entries, given, named
-from deepseek_async.resources.unanswered import LOOKS, answered_itself, may_be_done
 from deepseek_async.resources.uploads import Upload, prepared
+from deepseek_async.text.quotation import quote
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import BilledAttempt, FileDeleted, FileList, FileObject
 from deepseek_async.types.operation import DOCUMENT, Operation
 from deepseek_async.types.usage import added
-from deepseek_async.upload import Progress
 
 _CREATE: Final = Operation("files.create")
 _LIST: Final = Operation("files.list")
@@ -51,7 +52,7 @@ class Files(Rawable):
     """``client.files``. DeepSeek takes images for ``purpose="user_data"``, and documents, which it parses, for
     ``text_recognition`` and ``rich_layout_recognition``; 10,000 files and 25 GiB an account."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "files")
 
     async def create(
@@ -94,15 +95,15 @@ class Files(Rawable):
         route = self._route
         prepare = partial(prepared, file, purpose, expires_after, pages, route.caller.base_url, route.elsewhere)
         upload = await asyncio.to_thread(prepare)
-        progress = Progress(on_progress)
+        progress = UploadProgress(on_progress)
         content_type = mimetypes.guess_type(upload.name)[0] or "application/octet-stream"
         form = await asyncio.to_thread(
-            Form(upload.fields, upload.name, upload.content, content_type, progress).marked,
+            MultipartForm(upload.fields, upload.name, upload.content, content_type, progress).marked,
         )
         return await self._sent_once(upload, form, progress, timeout)
 
     async def _sent_once(
-        self, upload: Upload, form: Form, progress: Progress, timeout: float | Timeouts | None
+        self, upload: Upload, form: MultipartForm, progress: UploadProgress, timeout: float | Timeouts | None
     ) -> FileObject:
         """What ``form`` has become; it is sent again only where the service certainly has nothing of it."""
         usual = chosen_timeouts(timeout, self._route.connection.timeouts)
@@ -135,7 +136,7 @@ class Files(Rawable):
                 raise failure
             pauses = pauses[:1] if silent else pauses
 
-    def _sending(self, upload: Upload, form: Form, timeouts: Timeouts, until: float | None) -> Call:
+    def _sending(self, upload: Upload, form: MultipartForm, timeouts: Timeouts, until: float | None) -> Call:
         """A call that sends the file, and again only where the service cannot have all of it."""
         if until is not None:
             left = until - asyncio.get_running_loop().time()
@@ -147,7 +148,7 @@ class Files(Rawable):
             fees=upload.fees,
         )
 
-        def is_unread(call: Call, failure: APIError) -> bool:
+        def is_unread(call: Attempts, failure: APIError) -> bool:
             failure.attempts = call.attempts
             late = isinstance(failure, APITimeoutError) and failure.phase != "connect"
             return not late and not may_be_done(failure, whole=call.request.handed_over)

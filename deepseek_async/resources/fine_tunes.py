@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from deepseek_async.codec.body import AnswerDecoder, MembersDecoder
+from deepseek_async.codec.answer_decoder import AnswerDecoder, MembersDecoder
 from deepseek_async.errors import APIError, InvalidRequestError
-from deepseek_async.resources.connection import Connection
+from deepseek_async.resources.lost_uploads import LOOKS, LostUpload, has_failed_inside, is_unanswered
 from deepseek_async.resources.raw import Rawable
+from deepseek_async.resources.resource_client import ResourceClient
 from deepseek_async.resources.route import Route, entries, given, named
-from deepseek_async.resources.unanswered import LOOKS, Lookout, has_failed_inside, is_unanswered
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import FineTune, FineTuneEventList, FineTuneList
 from deepseek_async.types.operation import TRAINING, Operation
@@ -28,7 +28,7 @@ _decode_events: Final = MembersDecoder(FineTuneEventList, "data").decode
 class FineTunes(Rawable):
     """``client.fine_tunes``. DeepSeek has none: name a server with ``endpoints={"fine_tunes": "https://…/v1"}``."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "fine_tunes")
 
     async def create(
@@ -68,7 +68,7 @@ class FineTunes(Rawable):
         )
         body.update(extra_body or {})
         route = self._route
-        lookout = Lookout()
+        lookout = LostUpload()
         try:
             return await route.answer(
                 route.call(TRAINING, "POST", "/fine_tunes", body, timeout=timeout, once=True),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal, get_args
 
-from deepseek_async.codec.body import MembersDecoder
+from deepseek_async.codec.answer_decoder import MembersDecoder
 from deepseek_async.errors import InvalidRequestError
-from deepseek_async.resources.connection import Connection
 from deepseek_async.resources.raw import Rawable
+from deepseek_async.resources.resource_client import ResourceClient
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import ImagesResponse
@@ -25,7 +25,7 @@ _decode: Final = MembersDecoder(ImagesResponse, "data").decode
 class Images(Rawable):
     """``client.images``. DeepSeek has none: name a server with ``endpoints={"images": "https://…/v1"}``."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "images")
 
     async def generate(

@@ -16,11 +16,11 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from deepseek_async.codec.body import AnswerDecoder
-from deepseek_async.codec.multipart import Form
+from deepseek_async.codec.answer_decoder import AnswerDecoder
+from deepseek_async.codec.multipart import MultipartForm
 from deepseek_async.errors import APIError
+from deepseek_async.resources.lost_uploads import LOOKS, SKEW
 from deepseek_async.resources.route import Route, entries
-from deepseek_async.resources.unanswered import LOOKS, SKEW
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import FileList, FileObject
 from deepseek_async.types.operation import Operation
@@ -67,7 +67,7 @@ class LeftBehind:
         """Whether the call's deadline has not passed."""
         return self._until is None or asyncio.get_running_loop().time() < self._until
 
-    async def find(self, form: Form, looks: Sequence[float]) -> FileObject | None:
+    async def find(self, form: MultipartForm, looks: Sequence[float]) -> FileObject | None:
         """The file that ``form`` has become, after as many ``looks`` as there is time for; None if there is none.
 
         Raises APIError if the last look failed: then nobody knows.
@@ -94,7 +94,7 @@ class LeftBehind:
             raise failure
         return None
 
-    async def _look(self, form: Form) -> FileObject | None:
+    async def _look(self, form: MultipartForm) -> FileObject | None:
         """Through the list, newest first, to what is older than the upload."""
         asked = {"order": "desc", "limit": str(_PAGE)}
         handed_out = self._route.caller.handed_out

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, overload
 
-from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.caller import Call
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.stream import MessageStream
 from deepseek_async.codec.messages import decode_message, fault_of_message
@@ -16,10 +16,10 @@ from deepseek_async.codec.verdict import refusal_of
 from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.lint import LintMode
 from deepseek_async.lint.linter import known
-from deepseek_async.resources.connection import Connection, chosen_timeouts
 from deepseek_async.resources.extensions import SafetyCheck, patient
 from deepseek_async.resources.parameters import check_message
 from deepseek_async.resources.raw import RawGenerating
+from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Message
@@ -42,7 +42,7 @@ _BETAS: Final = {
 class Messages:
     """``client.messages``."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "messages")
 
     @property

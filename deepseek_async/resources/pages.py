@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
-from deepseek_async.upload import Content, FileOnDisk
+from deepseek_async.files.upload import Content, FileOnDisk
 
 _WINDOW: Final = 1 << 20
 _OVERLAP: Final = 64

@@ -9,12 +9,11 @@ import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, Generic, Literal, TypeVar, cast, overload
 
-from deepseek_async.call.caller import Caller
-from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.caller import Call, Caller
 from deepseek_async.codec.refusal import trace_id
-from deepseek_async.endpoint import Family
+from deepseek_async.configuration.endpoint import Family
 from deepseek_async.errors import InvalidRequestError
-from deepseek_async.resources.connection import Connection
+from deepseek_async.resources.resource_client import ResourceClient
 from deepseek_async.resources.route import Route
 from deepseek_async.types import Answer
 
@@ -74,7 +73,7 @@ class RawResponse(Generic[T]):
 class Raw:
     """The methods of a resource, each giving a RawResponse."""
 
-    def __init__(self, resource: Callable[[Connection], Any], connection: Connection) -> None:
+    def __init__(self, resource: Callable[[ResourceClient], Any], connection: ResourceClient) -> None:
         self._resource = resource
         self._connection = connection
 
@@ -84,7 +83,7 @@ class Raw:
 
         async def asked(*arguments: Any, **parameters: Any) -> RawResponse[Any]:
             remembering = _Remembering(self._connection)
-            resource = self._resource(cast("Connection", remembering))
+            resource = self._resource(cast("ResourceClient", remembering))
             answer = await getattr(resource, name)(*arguments, **parameters)
             return RawResponse(answer, remembering.calls[-1])
 
@@ -105,7 +104,7 @@ class Rawable:
 class RawGenerating(Generic[WholeT, StreamT]):
     """``create`` of a resource that answers whole or streamed."""
 
-    def __init__(self, resource: Callable[[Connection], Any], connection: Connection) -> None:
+    def __init__(self, resource: Callable[[ResourceClient], Any], connection: ResourceClient) -> None:
         self._raw = Raw(resource, connection)
 
     @overload
@@ -122,7 +121,7 @@ class RawGenerating(Generic[WholeT, StreamT]):
 class _Remembering:
     """A connection whose callers note the calls that they make."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ResourceClient) -> None:
         self._connection = connection
         self.calls: list[Call] = []
         self._callers: dict[Caller, _RememberingCaller] = {}

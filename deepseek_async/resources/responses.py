@@ -7,19 +7,19 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, overload
 
-from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.caller import Call
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.stream import ResponseStream
-from deepseek_async.codec.body import MembersDecoder
+from deepseek_async.codec.answer_decoder import MembersDecoder
 from deepseek_async.codec.responses import ResponseReader, fault_of_response
 from deepseek_async.codec.verdict import refusal_of
 from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.lint.extensions import search_while_thinking
 from deepseek_async.lint.facts import tools_of_service
-from deepseek_async.resources.connection import Connection, chosen_timeouts
 from deepseek_async.resources.extensions import SafetyCheck, patient
 from deepseek_async.resources.parameters import check_response
 from deepseek_async.resources.raw import RawGenerating
+from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Response
@@ -33,7 +33,7 @@ _decode: Final = MembersDecoder(Response, "output", ResponseReader).decode
 class Responses:
     """``client.responses``."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "responses")
 
     @property

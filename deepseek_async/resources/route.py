@@ -7,27 +7,26 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
-from deepseek_async.call.caller import Caller
-from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.caller import Call, Caller
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.searches import most_fees
-from deepseek_async.codec.multipart import Form
+from deepseek_async.codec.multipart import MultipartForm
 from deepseek_async.codec.repair import regular
 from deepseek_async.codec.request import encode_request
 from deepseek_async.codec.tokens import estimate_prompt_tokens
 from deepseek_async.codec.verdict import error_in
-from deepseek_async.endpoint import Family
+from deepseek_async.configuration.endpoint import Family
 from deepseek_async.errors import APIError, InvalidRequestError, NotFoundError
-from deepseek_async.resources.connection import Connection, chosen_timeouts
+from deepseek_async.files.upload import UploadBody
+from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
 from deepseek_async.transport.fields import checked
 from deepseek_async.transport.hosts import is_deepseeks
-from deepseek_async.transport.protocol import Outgoing, TextFeed
+from deepseek_async.transport.protocol import HTTPRequest, TextFeed
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Answer
 from deepseek_async.types.json_text import write
 from deepseek_async.types.operation import SPEECH, Operation
-from deepseek_async.upload import UploadBody
 
 T = TypeVar("T", bound=Answer)
 
@@ -46,7 +45,7 @@ _ONCE: Final = RetryPolicy(max_attempts=1)
 class Route:
     """Makes the calls of one resource. Without a ``family`` they go where chat goes."""
 
-    def __init__(self, connection: Connection, family: Family | None = None) -> None:
+    def __init__(self, connection: ResourceClient, family: Family | None = None) -> None:
         self.connection = connection
         self._family = family
 
@@ -57,7 +56,7 @@ class Route:
         path: str,
         body: Mapping[str, Any] | None = None,
         *,
-        form: Form | None = None,
+        form: MultipartForm | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
         once: bool = False,
@@ -78,9 +77,9 @@ class Route:
             wire, headers = form.encoded(), {**(headers or {}), "Content-Type": form.header}
         elif body is not None:
             wire = encode_request(body, caller.limits.request)
-            if caller.gate.counts_tokens and fees is None:
+            if caller.account_limiter.counts_tokens and fees is None:
                 tokens = _estimate(connection, operation, wire, body)
-        outgoing = Outgoing(method, path, wire, headers and checked("extra_headers", headers), texts)
+        outgoing = HTTPRequest(method, path, wire, headers and checked("extra_headers", headers), texts)
         paid = most_fees(body) if body and "tools" in body else fees
         return caller.call(
             Request(operation, outgoing, body or _NOTHING, form, paid),
@@ -141,7 +140,7 @@ class Route:
         )
 
 
-def _estimate(connection: Connection, operation: Operation, wire: bytes, body: Mapping[str, Any]) -> int:
+def _estimate(connection: ResourceClient, operation: Operation, wire: bytes, body: Mapping[str, Any]) -> int:
     """Tokens of prompt and answer together, for the tokens-a-minute limit."""
     if operation.output != "text":
         return estimate_prompt_tokens(wire)

@@ -8,12 +8,12 @@ from typing import Any, Final
 import msgspec
 
 from deepseek_async.errors import InvalidRequestError
+from deepseek_async.files.upload import Content
 from deepseek_async.resources.attachment import FileInput, attachment
 from deepseek_async.resources.file_kinds import PDF, PICTURE, FileFacts, check_file, file_facts, kind_of
 from deepseek_async.resources.pages import most_pages
 from deepseek_async.transport.hosts import is_deepseeks
 from deepseek_async.types import fee
-from deepseek_async.upload import Content
 
 _OF_OTHERS: Final = frozenset({"fine-tune", "batch", "assistants", "vision", "evals"})
 """Purposes of servers that speak OpenAI's language (OpenAI docs, files)."""

@@ -17,20 +17,20 @@ from __future__ import annotations
 
 from deepseek_async.simulator.answers import Answers
 from deepseek_async.simulator.faults import Fault, FaultKind, parse_fault
-from deepseek_async.simulator.ledger import Bill, Ledger
-from deepseek_async.simulator.records import RequestRecord, Statistics
+from deepseek_async.simulator.ledger import Ledger, LedgerEntry
+from deepseek_async.simulator.records import RequestRecord, SimulatorStatistics
 from deepseek_async.simulator.server import Simulator
 from deepseek_async.simulator.settings import SimulatorSettings
 
 __all__ = [
     "Answers",
-    "Bill",
     "Fault",
     "FaultKind",
     "Ledger",
+    "LedgerEntry",
     "RequestRecord",
     "Simulator",
     "SimulatorSettings",
-    "Statistics",
+    "SimulatorStatistics",
     "parse_fault",
 ]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from deepseek_async.simulator.model.generation import Answer, Call, arguments_for, call_of, pieces_of
+from deepseek_async.simulator.model.answer import GeneratedAnswer, GeneratedCall
+from deepseek_async.simulator.model.generation import arguments_for, call_of, pieces_of
 from deepseek_async.simulator.wire import refusals
 from deepseek_async.simulator.wire.refusals import JSON, Refusal
 
@@ -70,18 +71,22 @@ class ScriptedAnswer:
             return self.when.search(question) is not None
         return self.when is None or bool(self.when(request))
 
-    def instead_of(self, made: Answer, tools: Sequence[Mapping[str, Any]], chance: Draw, question: str) -> Answer:
+    def instead_of(
+        self, made: GeneratedAnswer, tools: Sequence[Mapping[str, Any]], chance: Draw, question: str
+    ) -> GeneratedAnswer:
         """The made-up answer with what is said in its place."""
         return replace(self._answer(made, tools, chance, question), fields=self.fields)
 
-    def _answer(self, made: Answer, tools: Sequence[Mapping[str, Any]], chance: Draw, question: str) -> Answer:
+    def _answer(
+        self, made: GeneratedAnswer, tools: Sequence[Mapping[str, Any]], chance: Draw, question: str
+    ) -> GeneratedAnswer:
         reasoning = made.reasoning if self.reasoning is None else self.reasoning or None
         if self.content is None and not self.tool_calls:
             return replace(made, reasoning=reasoning, finish_reason=self.finish_reason or made.finish_reason)
         functions = {tool["function"]["name"]: tool["function"] for tool in tools}
         calls = tuple(_call(call, functions, place, chance, question) for place, call in enumerate(self.tool_calls))
         usual = "tool_calls" if calls else "stop"
-        return Answer(reasoning, self.content or (), calls, self.finish_reason or usual)
+        return GeneratedAnswer(reasoning, self.content or (), calls, self.finish_reason or usual)
 
     def __str__(self) -> str:
         if self.when is None:
@@ -265,7 +270,7 @@ def _name_of(call: ToolCall) -> str:
     return name
 
 
-def _call(given: ToolCall, functions: Mapping[str, Any], place: int, chance: Draw, question: str) -> Call:
+def _call(given: ToolCall, functions: Mapping[str, Any], place: int, chance: Draw, question: str) -> GeneratedCall:
     name = _name_of(given)
     said = {} if isinstance(given, str) else given
     arguments = (said.get("function") or said).get("arguments")

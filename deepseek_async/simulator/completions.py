@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deepseek_async.simulator.faults import TELLS_ALL
-from deepseek_async.simulator.ledger import Bill
+from deepseek_async.simulator.ledger import LedgerEntry
+from deepseek_async.simulator.model.answer import GeneratedAnswer
 from deepseek_async.simulator.model.catalogue import ACCEPTED, FLASH, Model
 from deepseek_async.simulator.model.draw import Draw, draw
-from deepseek_async.simulator.model.generation import Answer, answer_chat, answer_text
+from deepseek_async.simulator.model.generation import answer_chat, answer_text
 from deepseek_async.simulator.model.prefix_cache import block_keys
 from deepseek_async.simulator.model.prompt import effort_of, last_user_text, render, render_fim, render_output
 from deepseek_async.simulator.model.tokens import UNIT, weigh
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from deepseek_async.simulator.answers import ScriptedAnswer
-    from deepseek_async.simulator.exchange import Exchange
+    from deepseek_async.simulator.exchange import ServedRequest
     from deepseek_async.simulator.faults import Fault
     from deepseek_async.simulator.settings import SimulatorSettings
     from deepseek_async.simulator.wire.validation import Problem
@@ -49,7 +50,7 @@ FINGERPRINT = "fp_5f0c2a7d31_prod0820_fp8_kvcache"
 class Format(NamedTuple):
     """How an answer looks, whole and streamed."""
 
-    body: Callable[[Envelope, Answer, dict[str, Any] | None], bytes]
+    body: Callable[[Envelope, GeneratedAnswer, dict[str, Any] | None], bytes]
     events: Callable[..., list[bytes]]
 
 
@@ -59,7 +60,7 @@ RESPONSE = Format(response_events.response_body, response_events.response_events
 
 
 @dataclass(slots=True)
-class Completion:
+class CompletionEndpoint:
     """Filled in two steps: `prepare` needs to know what the cache holds and which fault strikes."""
 
     model: Model
@@ -67,7 +68,7 @@ class Completion:
     include_usage: bool
     prompt_tokens: int
     blocks: tuple[int, ...]
-    answer: Answer
+    answer: GeneratedAnswer
     chance: Draw
     format: Format | MessageFormat
     logprobs: bool
@@ -95,12 +96,12 @@ class Completion:
         value = self._usage.get(name)
         return value if isinstance(value, int) and value >= 0 else 0
 
-    def bill(self, exchange: Exchange, nano_dollars: int) -> Bill:
+    def bill(self, exchange: ServedRequest, nano_dollars: int) -> LedgerEntry:
         """What is written down of it once it has ended, whole or not."""
         assert self._envelope is not None  # noqa: S101 - prepare comes first
         told = usage_place(self._fault) != "missing" and (self.include_usage or not self.stream)
         whole = self._fault is None or self._fault.kind in TELLS_ALL
-        return Bill(
+        return LedgerEntry(
             id=self._envelope.id,
             account=exchange.account,
             path=exchange.record.path,
@@ -120,7 +121,7 @@ class Completion:
         """What is paid by the piece: every search that was begun, whether or not anybody waited for the answer."""
         return {} if self.answer.web is None else self.answer.web.fees
 
-    def made(self, exchange: Exchange) -> int:
+    def made(self, exchange: ServedRequest) -> int:
         """Tokens of the answer that were made: all, or those that had gone out when the other side left."""
         return math.ceil(self._counted("completion_tokens") * exchange.delivery.share)
 
@@ -160,7 +161,7 @@ class Completion:
         )
 
 
-class Chat:
+class ChatEndpoint:
     """`/chat/completions`."""
 
     @staticmethod
@@ -179,7 +180,7 @@ class Chat:
     @staticmethod
     def completion(
         body: dict[str, Any], settings: SimulatorSettings, said: ScriptedAnswer | None
-    ) -> Completion | Problem:
+    ) -> CompletionEndpoint | Problem:
         """Renders, counts and answers a valid request."""
         model = ACCEPTED[body["model"]]
         effort = effort_of(body)
@@ -199,7 +200,7 @@ class Chat:
             spread=settings.answer_spread,
         )
         if said is not None:
-            answer = said.instead_of(answer, body.get("tools") or (), chance, Chat.question(body))
+            answer = said.instead_of(answer, body.get("tools") or (), chance, ChatEndpoint.question(body))
         answer = _extended(answer, extended, settings, chance, thinking=effort is not None)
         return _completion(
             extended,
@@ -215,7 +216,7 @@ class Chat:
         )
 
 
-class Response:
+class ResponsesEndpoint:
     """`/responses`: a chat in another format."""
 
     @staticmethod
@@ -224,25 +225,25 @@ class Response:
             translated = chat_request(body)
         except UntranslatableError as reason:
             return validation.Problem(validation.BAD_REQUEST, str(reason))
-        return Chat.problem(translated, settings)
+        return ChatEndpoint.problem(translated, settings)
 
     @staticmethod
     def question(body: dict[str, Any]) -> str:
         """What the user asks."""
-        return Chat.question(chat_request(body))
+        return ChatEndpoint.question(chat_request(body))
 
     @staticmethod
     def completion(
         body: dict[str, Any], settings: SimulatorSettings, said: ScriptedAnswer | None
-    ) -> Completion | Problem:
+    ) -> CompletionEndpoint | Problem:
         """Answers the chat that asks for the same."""
-        completion = Chat.completion(chat_request(body), settings, said)
-        if isinstance(completion, Completion):
+        completion = ChatEndpoint.completion(chat_request(body), settings, said)
+        if isinstance(completion, CompletionEndpoint):
             completion.format = RESPONSE
         return completion
 
 
-class Message:
+class MessagesEndpoint:
     """`/anthropic/v1/messages`: a chat in Anthropic's format."""
 
     @staticmethod
@@ -251,39 +252,39 @@ class Message:
             translated = message_request.chat_request(body, lenient=settings.unknown_blocks)
         except UntranslatableError as reason:
             return validation.Problem(validation.BAD_REQUEST, str(reason))
-        problem = Chat.problem(translated, settings)
+        problem = ChatEndpoint.problem(translated, settings)
         # One check has another field here (official validator).
         return problem and problem._replace(message=problem.message.replace("reasoning_content", "content[].thinking"))
 
     @staticmethod
     def question(body: dict[str, Any]) -> str:
         """What the user asks."""
-        return Chat.question(message_request.chat_request(body, lenient=True))
+        return ChatEndpoint.question(message_request.chat_request(body, lenient=True))
 
     @staticmethod
     def completion(
         body: dict[str, Any], settings: SimulatorSettings, said: ScriptedAnswer | None
-    ) -> Completion | Problem:
+    ) -> CompletionEndpoint | Problem:
         """Answers the chat that asks for the same."""
         asked = message_request.chat_request(body, lenient=True)
-        completion = Chat.completion(asked, settings, said)
-        if isinstance(completion, Completion):
+        completion = ChatEndpoint.completion(asked, settings, said)
+        if isinstance(completion, CompletionEndpoint):
             completion.format = MessageFormat(_stop_met(asked, settings, completion.answer), settings.unknown_blocks)
             completion.include_usage = True
         return completion
 
 
-def _stop_met(asked: dict[str, Any], settings: SimulatorSettings, answer: Answer) -> str | None:
+def _stop_met(asked: dict[str, Any], settings: SimulatorSettings, answer: GeneratedAnswer) -> str | None:
     """The stop text that ended the answer: the first in what would have been said without it."""
     stops = asked.get("stop")
-    free = Chat.completion({**asked, "stop": None}, settings, None) if stops else None
-    if not stops or not isinstance(free, Completion) or free.answer.content == answer.content:
+    free = ChatEndpoint.completion({**asked, "stop": None}, settings, None) if stops else None
+    if not stops or not isinstance(free, CompletionEndpoint) or free.answer.content == answer.content:
         return None
     text = "".join(free.answer.content)
     return min((stop for stop in stops if stop in text), key=text.find, default=None)
 
 
-class Text:
+class TextEndpoint:
     """`/beta/completions`, and `/v1/completions` as the tutorials have it."""
 
     @staticmethod
@@ -298,7 +299,7 @@ class Text:
     @staticmethod
     def completion(
         body: dict[str, Any], settings: SimulatorSettings, said: ScriptedAnswer | None
-    ) -> Completion | Problem:
+    ) -> CompletionEndpoint | Problem:
         """Renders, counts and answers a valid request."""
         model = ACCEPTED[body["model"]]
         prompt = render_fim(body)
@@ -309,7 +310,7 @@ class Text:
             return problem
         answer = answer_text(body, chance, answer_tokens=settings.answer_tokens, spread=settings.answer_spread)
         if said is not None:
-            answer = replace(said.instead_of(answer, (), chance, Text.question(body)), reasoning=None, calls=())
+            answer = replace(said.instead_of(answer, (), chance, TextEndpoint.question(body)), reasoning=None, calls=())
         return _completion(
             body,
             settings,
@@ -324,7 +325,7 @@ class Text:
         )
 
 
-Kind = type[Chat | Response | Message | Text]
+Kind = type[ChatEndpoint | ResponsesEndpoint | MessagesEndpoint | TextEndpoint]
 
 
 def _completion(
@@ -335,17 +336,17 @@ def _completion(
     model: Model,
     prompt: bytes,
     prompt_tokens: int,
-    answer: Answer,
+    answer: GeneratedAnswer,
     chance: Draw,
     domain: tuple[str, ...],
     format_: Format,
-) -> Completion:
+) -> CompletionEndpoint:
     blocks: tuple[int, ...] = ()
     if settings.prefix_cache:
         # A unit is written at the end of the input and another at the end of the output.
         blocks = block_keys(domain, prompt + render_output(answer))
     logprobs = body.get("logprobs")
-    return Completion(
+    return CompletionEndpoint(
         model=model,
         stream=bool(body.get("stream")),
         include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
@@ -362,10 +363,10 @@ def _completion(
 
 
 def _extended(
-    answer: Answer, body: dict[str, Any], settings: SimulatorSettings, chance: Draw, *, thinking: bool
-) -> Answer:
+    answer: GeneratedAnswer, body: dict[str, Any], settings: SimulatorSettings, chance: Draw, *, thinking: bool
+) -> GeneratedAnswer:
     """The answer with what was asked for beside it: a search, a title; refused, if its review takes offence."""
-    question = Chat.question(body)
+    question = ChatEndpoint.question(body)
     tools = declared(body)
     if tools and not answer.calls:
         steps = steps_for(tools, question, chance, thinking=thinking, most=settings.search_steps)

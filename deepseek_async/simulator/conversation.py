@@ -11,10 +11,10 @@ from deepseek_async.simulator.services import speech
 from deepseek_async.simulator.services.request import WrongRequestError
 
 if TYPE_CHECKING:
-    from deepseek_async.simulator.exchange import Exchange
+    from deepseek_async.simulator.exchange import ServedRequest
 
 
-async def converse(exchange: Exchange, fees: dict[str, int], *, finishes: bool) -> web.StreamResponse:
+async def converse(exchange: ServedRequest, fees: dict[str, int], *, finishes: bool) -> web.StreamResponse:
     """Says what comes, and notes in `fees` what is billed. Without `finishes` the socket just closes in the end."""
     socket = web.WebSocketResponse(max_msg_size=speech.MAX_BYTES)
     await socket.prepare(exchange.request)

@@ -16,16 +16,16 @@ from deepseek_async.simulator.wire.refusals import Refusal
 if TYPE_CHECKING:
     from deepseek_async.simulator.faults import Fault
     from deepseek_async.simulator.records import RequestRecord
-    from deepseek_async.simulator.routing import Route
+    from deepseek_async.simulator.routing import SimulatorRoute
 
 
 @dataclass(slots=True)
-class Exchange:
+class ServedRequest:
     """What came, where it goes, and what has been found out about it."""
 
     request: web.BaseRequest
     record: RequestRecord
-    route: Route
+    route: SimulatorRoute
     fault: Fault | None = None
     account: str = ""
     most_bytes: int = 0  # of a form

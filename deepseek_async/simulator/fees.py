@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from deepseek_async.simulator.faults import TELLS_ALL
-from deepseek_async.simulator.ledger import Bill
+from deepseek_async.simulator.ledger import LedgerEntry
 from deepseek_async.simulator.services.tariff import nano_dollars, nano_yuan
 from deepseek_async.simulator.wire import refusals
 
 if TYPE_CHECKING:
-    from deepseek_async.simulator.exchange import Exchange
+    from deepseek_async.simulator.exchange import ServedRequest
     from deepseek_async.simulator.ledger import Ledger
     from deepseek_async.simulator.limits import Balances
     from deepseek_async.simulator.settings import SimulatorSettings
@@ -32,7 +32,7 @@ class Fees:
         self._at_once = settings.tools_at_once
         self._under_way: Counter[tuple[str, str]] = Counter()
 
-    def refusal(self, exchange: Exchange) -> Refusal | None:
+    def refusal(self, exchange: ServedRequest) -> Refusal | None:
         """Why the account may not have this done now."""
         if self._balances.exhausted(exchange.account):
             return refusals.insufficient_balance()
@@ -42,7 +42,7 @@ class Fees:
         return None
 
     @contextmanager
-    def worked_on(self, exchange: Exchange, fees: Mapping[str, int], name: str) -> Iterator[None]:
+    def worked_on(self, exchange: ServedRequest, fees: Mapping[str, int], name: str) -> Iterator[None]:
         """Counts the request as under way, and bills it in the end whether or not anybody has waited for that."""
         key = exchange.account, exchange.route.name
         self._under_way[key] += 1
@@ -52,7 +52,7 @@ class Fees:
             self._under_way[key] -= 1
             self.bill(exchange, fees, name)
 
-    def pay(self, exchange: Exchange, fees: Mapping[str, int]) -> int:
+    def pay(self, exchange: ServedRequest, fees: Mapping[str, int]) -> int:
         """Takes them from the balance; returns them in billionths of a dollar."""
         if not fees:
             return 0
@@ -60,9 +60,9 @@ class Fees:
         self._balances.pay(exchange.account, nano_yuan(fees) if self._in_yuan else dollars)
         return dollars
 
-    def bill(self, exchange: Exchange, fees: Mapping[str, int], name: str) -> None:
+    def bill(self, exchange: ServedRequest, fees: Mapping[str, int], name: str) -> None:
         """One request that was worked on, whether or not anybody waited for the end."""
-        bill = Bill(
+        bill = LedgerEntry(
             id=name,
             account=exchange.account,
             path=exchange.record.path,

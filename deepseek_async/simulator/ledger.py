@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bill:
+class LedgerEntry:
     """One request that was worked on. A refused one costs nothing and has none."""
 
     id: str  # of the answer
@@ -37,7 +37,7 @@ class Ledger:
     """Iterate it for the last bills, oldest first; the sums are of all. Bounded, as the records of requests are."""
 
     def __init__(self, limit: int) -> None:
-        self._bills: deque[Bill] = deque(maxlen=limit)
+        self._bills: deque[LedgerEntry] = deque(maxlen=limit)
         self.prompt_tokens = 0
         self.cache_hit_tokens = 0
         self.completion_tokens = 0
@@ -49,14 +49,14 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._bills)
 
-    def __iter__(self) -> Iterator[Bill]:
+    def __iter__(self) -> Iterator[LedgerEntry]:
         return iter(self._bills)
 
     @property
     def dollars(self) -> float:
         return self.nano_dollars / 1e9
 
-    def add(self, bill: Bill) -> None:
+    def add(self, bill: LedgerEntry) -> None:
         self._bills.append(bill)
         self.prompt_tokens += bill.prompt_tokens
         self.cache_hit_tokens += bill.cache_hit_tokens

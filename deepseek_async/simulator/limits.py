@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _NANO = 1_000_000_000
 
 
-class ConcurrencyLimit:
+class InFlightLimit:
     """Counts the requests in flight of each account and model; over the limit there is no queue."""
 
     def __init__(self, limit: int | None) -> None:

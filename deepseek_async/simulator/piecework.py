@@ -15,7 +15,7 @@ from deepseek_async.simulator.wire import refusals
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from deepseek_async.simulator.exchange import Exchange
+    from deepseek_async.simulator.exchange import ServedRequest
     from deepseek_async.simulator.fees import Fees
     from deepseek_async.simulator.replies import Replies
     from deepseek_async.simulator.responses import Responses
@@ -31,7 +31,7 @@ class Piecework:
         self._replies = replies
         self._responses = responses
 
-    async def serve(self, exchange: Exchange, outcome: Charged) -> web.StreamResponse:
+    async def serve(self, exchange: ServedRequest, outcome: Charged) -> web.StreamResponse:
         """An object that is paid for."""
         refusal = self._fees.refusal(exchange)
         if refusal is not None:
@@ -43,7 +43,7 @@ class Piecework:
                 return await self._replies.deliver(exchange, [orjson.dumps(outcome.body)], stream=False)
             return await self._replies.plain(exchange, outcome.body)
 
-    async def speak(self, exchange: Exchange) -> web.StreamResponse:
+    async def speak(self, exchange: ServedRequest) -> web.StreamResponse:
         """Audio as it is made, over HTTP."""
         body = await exchange.json()
         if isinstance(body, refusals.Refusal):
@@ -63,7 +63,7 @@ class Piecework:
             kind = "audio/wav" if form == "wav" else "audio/pcm"
             return await self._replies.deliver(exchange, frames, stream=True, content_type=kind)
 
-    async def converse(self, exchange: Exchange) -> web.StreamResponse:
+    async def converse(self, exchange: ServedRequest) -> web.StreamResponse:
         """Audio as it is made, over a WebSocket."""
         refusal = self._fees.refusal(exchange)
         if refusal is not None:

@@ -24,7 +24,7 @@ class RequestRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Statistics:
+class SimulatorStatistics:
     """A snapshot of the counters. Everything counts from the start of the service."""
 
     requests: int = 0
@@ -87,9 +87,9 @@ class Counters:
     def leave(self) -> None:
         self.in_flight -= 1
 
-    def snapshot(self, ledger: Ledger) -> Statistics:
+    def snapshot(self, ledger: Ledger) -> SimulatorStatistics:
         counts = {**vars(self), "statuses": dict(self.statuses)}
-        return Statistics(
+        return SimulatorStatistics(
             **counts,
             prompt_tokens=ledger.prompt_tokens,
             cache_hit_tokens=ledger.cache_hit_tokens,

@@ -14,7 +14,7 @@ from deepseek_async.simulator.wire.refusals import JSON, Refusal
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from deepseek_async.simulator.exchange import Exchange
+    from deepseek_async.simulator.exchange import ServedRequest
     from deepseek_async.simulator.records import Counters, RequestRecord
     from deepseek_async.simulator.responses import Responses
 
@@ -30,7 +30,7 @@ class Replies:
         self._tempo = tempo
         self._anthropic_errors = anthropic_errors
 
-    def whole(self, exchange: Exchange, body: bytes, content_type: str = JSON) -> web.Response:
+    def whole(self, exchange: ServedRequest, body: bytes, content_type: str = JSON) -> web.Response:
         self.answered(exchange.record, _OK)
         self._counters.served += 1
         return self._responses.whole(body, content_type)
@@ -42,7 +42,7 @@ class Replies:
             refusal = refusals.in_anthropic_form(refusal)
         return self._responses.refusing(refusal)
 
-    async def plain(self, exchange: Exchange, value: Mapping[str, Any]) -> web.StreamResponse:
+    async def plain(self, exchange: ServedRequest, value: Mapping[str, Any]) -> web.StreamResponse:
         """An object, spoilt by the fault if there is one."""
         if exchange.fault is not None:
             return await self.deliver(exchange, [orjson.dumps(value)], stream=False)
@@ -50,7 +50,7 @@ class Replies:
 
     async def deliver(
         self,
-        exchange: Exchange,
+        exchange: ServedRequest,
         frames: list[bytes],
         *,
         stream: bool,

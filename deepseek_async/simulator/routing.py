@@ -10,7 +10,7 @@ _ANY = "*"
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class SimulatorRoute:
     """A known path and method."""
 
     name: str
@@ -62,7 +62,7 @@ _TABLE = (
 _PLAIN = {("/" + entry.path): entry for entry in _TABLE if _ANY not in entry.path and entry.method == "POST"}
 
 
-def find(method: str, path: str, *, live_only: bool) -> Route | tuple[str, ...]:
+def find(method: str, path: str, *, live_only: bool) -> SimulatorRoute | tuple[str, ...]:
     """The route; else the methods that the path allows, none for an unknown path."""
     for prefix in _PREFIXES:
         if path.startswith(f"{prefix}/"):
@@ -71,7 +71,7 @@ def find(method: str, path: str, *, live_only: bool) -> Route | tuple[str, ...]:
     # Chat is asked for millions of times in a benchmark.
     entry = _PLAIN.get(path)
     if entry is not None and entry.method == method and (entry.live or not live_only):
-        return Route(entry.name, (), entry.anonymous)
+        return SimulatorRoute(entry.name, (), entry.anonymous)
     segments = path.removeprefix("/").split("/")
     allowed: list[str] = []
     for entry in _TABLE:
@@ -81,7 +81,7 @@ def find(method: str, path: str, *, live_only: bool) -> Route | tuple[str, ...]:
         if ids is None:
             continue
         if entry.method == method:
-            return Route(entry.name, ids, entry.anonymous)
+            return SimulatorRoute(entry.name, ids, entry.anonymous)
         allowed.append(entry.method)
     return tuple(allowed)
 

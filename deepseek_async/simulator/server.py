@@ -11,19 +11,26 @@ from typing import TYPE_CHECKING, Any, Self
 from aiohttp import web
 
 from deepseek_async.simulator.answers import Answers
-from deepseek_async.simulator.completions import Chat, Completion, Kind, Message, Response, Text
-from deepseek_async.simulator.exchange import Exchange
+from deepseek_async.simulator.completions import (
+    ChatEndpoint,
+    CompletionEndpoint,
+    Kind,
+    MessagesEndpoint,
+    ResponsesEndpoint,
+    TextEndpoint,
+)
+from deepseek_async.simulator.exchange import ServedRequest
 from deepseek_async.simulator.faults import OF_UPLOADS, Fault, FaultKind, FaultPlan
 from deepseek_async.simulator.fees import Fees
 from deepseek_async.simulator.ledger import Ledger
-from deepseek_async.simulator.limits import Balances, ConcurrencyLimit
+from deepseek_async.simulator.limits import Balances, InFlightLimit
 from deepseek_async.simulator.model.catalogue import ACCEPTED, OFFERED, Model, description, live_name
 from deepseek_async.simulator.model.prefix_cache import BLOCK_TOKENS, PrefixCache
 from deepseek_async.simulator.piecework import Piecework
-from deepseek_async.simulator.records import Counters, RequestRecord, Requests, Statistics
+from deepseek_async.simulator.records import Counters, RequestRecord, Requests, SimulatorStatistics
 from deepseek_async.simulator.replies import Replies
 from deepseek_async.simulator.responses import Responses
-from deepseek_async.simulator.routing import Route, find
+from deepseek_async.simulator.routing import SimulatorRoute, find
 from deepseek_async.simulator.services.attached import with_files
 from deepseek_async.simulator.services.desk import Desk
 from deepseek_async.simulator.services.request import (
@@ -38,7 +45,7 @@ from deepseek_async.simulator.settings import SimulatorSettings
 from deepseek_async.simulator.uploads import Uploads
 from deepseek_async.simulator.wire import refusals
 from deepseek_async.simulator.wire.delivery import (
-    Ending,
+    StreamEnding,
     Tempo,
     end_connection,
 )
@@ -65,7 +72,7 @@ class Simulator:
         self.answers = Answers(must=self.settings.on_miss == "error")
         self.answer = self.answers.add
         self._faults = FaultPlan(self.settings.seed, self.settings.fault_rate, self.settings.fault_kinds)
-        self._limit = ConcurrencyLimit(self.settings.concurrency_limit)
+        self._limit = InFlightLimit(self.settings.concurrency_limit)
         self.ledger = Ledger(self.settings.record_limit)
         self._balances = Balances(self.settings.balance, peak=self.settings.peak_prices)
         self._fees = Fees(self.ledger, self._balances, self.settings)
@@ -76,7 +83,7 @@ class Simulator:
         self._base_url = ""
         self._responses = Responses(self.settings.seed)
         self._closing = False
-        self._watchers: list[tuple[Callable[[Statistics], bool], asyncio.Future[None]]] = []
+        self._watchers: list[tuple[Callable[[SimulatorStatistics], bool], asyncio.Future[None]]] = []
         rate = self.settings.tokens_per_second
         self._tempo = Tempo(self.settings.queue_seconds, self.settings.keep_alive_interval, 1 / rate if rate else 0.0)
         self._replies = Replies(
@@ -136,10 +143,10 @@ class Simulator:
             raise RuntimeError("the simulator has not been started")
         return self._base_url
 
-    def statistics(self) -> Statistics:
+    def statistics(self) -> SimulatorStatistics:
         return self._counters.snapshot(self.ledger)
 
-    async def until(self, condition: Callable[[Statistics], bool]) -> None:
+    async def until(self, condition: Callable[[SimulatorStatistics], bool]) -> None:
         """Returns when the statistics meet a condition: `await simulator.until(lambda s: s.in_flight == 0)`.
 
         Looked at whenever a request arrives, is admitted or has ended, so that no test needs to sleep.
@@ -212,11 +219,11 @@ class Simulator:
 
     async def _dispatch(self, request: web.BaseRequest, record: RequestRecord) -> web.StreamResponse:
         route = find(request.method, request.path, live_only=self.settings.live_only)
-        if not isinstance(route, Route):
+        if not isinstance(route, SimulatorRoute):
             return self._replies.refuse(
                 record, refusals.method_not_allowed(", ".join(route)) if route else refusals.not_found()
             )
-        exchange = Exchange(request, record, route, most_bytes=max(self.settings.max_body_bytes, MAX_UPLOAD))
+        exchange = ServedRequest(request, record, route, most_bytes=max(self.settings.max_body_bytes, MAX_UPLOAD))
         try:
             exchange.fault = self._faults.next(request.headers)
         except ValueError as error:
@@ -234,7 +241,7 @@ class Simulator:
             if fault.kind in (FaultKind.RESET_BEFORE_HEADERS, FaultKind.CLOSE_BEFORE_HEADERS):
                 await exchange.note_body()
                 reset = fault.kind is FaultKind.RESET_BEFORE_HEADERS
-                end_connection(request.transport, Ending.RESET if reset else Ending.CLOSE)
+                end_connection(request.transport, StreamEnding.RESET if reset else StreamEnding.CLOSE)
                 return web.Response()
         refused = None if route.anonymous else exchange.account_refusal(self.settings.api_keys)
         if refused is not None:
@@ -243,12 +250,12 @@ class Simulator:
 
     # Completions
 
-    async def _text(self, exchange: Exchange) -> web.StreamResponse:
+    async def _text(self, exchange: ServedRequest) -> web.StreamResponse:
         if self.settings.live_only and not exchange.request.path.startswith("/beta/"):
             return self._replies.refuse(exchange.record, refusals.beta_only())
-        return await self._complete(exchange, Text)
+        return await self._complete(exchange, TextEndpoint)
 
-    async def _complete(self, exchange: Exchange, kind: Kind) -> web.StreamResponse:
+    async def _complete(self, exchange: ServedRequest, kind: Kind) -> web.StreamResponse:
         body = await self._valid_body(exchange, kind)
         if isinstance(body, Refusal):
             return self._replies.refuse(exchange.record, body)
@@ -274,7 +281,7 @@ class Simulator:
             self._limit.leave(exchange.account, model)
             self._counters.leave()
 
-    async def _valid_body(self, exchange: Exchange, kind: Kind) -> dict[str, Any] | Refusal:
+    async def _valid_body(self, exchange: ServedRequest, kind: Kind) -> dict[str, Any] | Refusal:
         """The request in terms of the live service, or what is wrong with it."""
         body = await exchange.json()
         if isinstance(body, Refusal):
@@ -299,7 +306,7 @@ class Simulator:
             return None
         return refusals.too_many_requests(current, limit, balance_bound=bound or self.settings.balance_bound)
 
-    async def _serve(self, exchange: Exchange, completion: Completion) -> web.StreamResponse:
+    async def _serve(self, exchange: ServedRequest, completion: CompletionEndpoint) -> web.StreamResponse:
         hit = 0
         if completion.blocks:
             # At least the last token has to be read, even of a prompt that is known to its end.
@@ -326,7 +333,7 @@ class Simulator:
 
     # Everything else
 
-    async def _serve_otherwise(self, exchange: Exchange) -> web.StreamResponse:
+    async def _serve_otherwise(self, exchange: ServedRequest) -> web.StreamResponse:
         if await self._uploads.broke_off(exchange):
             return web.Response()
         upload = await exchange.upload()
@@ -357,27 +364,27 @@ class Simulator:
             return await self._uploads.serve(exchange, outcome, time.time)
         return await self._replies.plain(exchange, outcome)
 
-    async def _models(self, exchange: Exchange) -> web.StreamResponse:
+    async def _models(self, exchange: ServedRequest) -> web.StreamResponse:
         return await self._replies.plain(
             exchange, {"object": "list", "data": [description(m) for m in OFFERED.values()]}
         )
 
-    async def _model(self, exchange: Exchange) -> web.StreamResponse:
+    async def _model(self, exchange: ServedRequest) -> web.StreamResponse:
         model = ACCEPTED.get(exchange.route.ids[0])
         if model is None:
             return self._replies.refuse(exchange.record, refusals.not_found())
         return await self._replies.plain(exchange, description(model))
 
-    async def _balance(self, exchange: Exchange) -> web.StreamResponse:
+    async def _balance(self, exchange: ServedRequest) -> web.StreamResponse:
         return await self._replies.plain(exchange, self._balances.described(exchange.account, self.settings.currency))
 
 
-_Handler = Callable[[Simulator, Exchange], Awaitable[web.StreamResponse]]
+_Handler = Callable[[Simulator, ServedRequest], Awaitable[web.StreamResponse]]
 _HANDLERS: dict[str, _Handler] = {
-    "chat": partial(Simulator._complete, kind=Chat),  # noqa: SLF001 - the table of this class's own handlers
+    "chat": partial(Simulator._complete, kind=ChatEndpoint),  # noqa: SLF001 - the table of this class's own handlers
     "complete": Simulator._text,  # noqa: SLF001
-    "respond": partial(Simulator._complete, kind=Response),  # noqa: SLF001
-    "message": partial(Simulator._complete, kind=Message),  # noqa: SLF001
+    "respond": partial(Simulator._complete, kind=ResponsesEndpoint),  # noqa: SLF001
+    "message": partial(Simulator._complete, kind=MessagesEndpoint),  # noqa: SLF001
     "speak": lambda simulator, exchange: simulator._piecework.speak(exchange),  # noqa: SLF001
     "converse": lambda simulator, exchange: simulator._piecework.converse(exchange),  # noqa: SLF001
     "list_models": Simulator._models,  # noqa: SLF001

@@ -10,10 +10,10 @@ from aiohttp import web
 
 from deepseek_async.simulator.faults import OF_UPLOADS, FaultKind
 from deepseek_async.simulator.services.request import Unparsed
-from deepseek_async.simulator.wire.delivery import Ending, end_connection
+from deepseek_async.simulator.wire.delivery import StreamEnding, end_connection
 
 if TYPE_CHECKING:
-    from deepseek_async.simulator.exchange import Exchange
+    from deepseek_async.simulator.exchange import ServedRequest
     from deepseek_async.simulator.fees import Fees
     from deepseek_async.simulator.replies import Replies
     from deepseek_async.simulator.services.desk import Desk
@@ -36,7 +36,7 @@ class Uploads:
             timer.cancel()
         self._under_way.clear()
 
-    async def broke_off(self, exchange: Exchange) -> bool:
+    async def broke_off(self, exchange: ServedRequest) -> bool:
         """Whether the connection was cut before the body's end, as the fault wants it."""
         fault = exchange.fault
         if fault is None or fault.kind is not FaultKind.CUT_IN_UPLOAD:
@@ -47,7 +47,7 @@ class Uploads:
             left -= len(piece)
         return _cut(exchange)
 
-    async def serve(self, exchange: Exchange, unparsed: Unparsed, now: Callable[[], float]) -> web.StreamResponse:
+    async def serve(self, exchange: ServedRequest, unparsed: Unparsed, now: Callable[[], float]) -> web.StreamResponse:
         """A document that has come as a whole."""
         refusal = self._fees.refusal(exchange)
         if refusal is not None:
@@ -66,7 +66,7 @@ class Uploads:
         exchange.fault = None if kind in OF_UPLOADS else fault
         return await self._replies.plain(exchange, unparsed.described)
 
-    def _parse(self, exchange: Exchange, unparsed: Unparsed, now: Callable[[], float]) -> asyncio.Future[None]:
+    def _parse(self, exchange: ServedRequest, unparsed: Unparsed, now: Callable[[], float]) -> asyncio.Future[None]:
         """Done once the document is stored."""
         loop = asyncio.get_running_loop()
         parsed = loop.create_future()
@@ -80,7 +80,7 @@ class Uploads:
         self._under_way.add(timer)
         return parsed
 
-    def _store(self, exchange: Exchange, unparsed: Unparsed, now: int) -> None:
+    def _store(self, exchange: ServedRequest, unparsed: Unparsed, now: int) -> None:
         described = unparsed.described
         if "expires_at" in described:
             described["expires_at"] += now - described["created_at"]
@@ -89,6 +89,6 @@ class Uploads:
         self._fees.bill(exchange, {"page": unparsed.pages}, described["id"])
 
 
-def _cut(exchange: Exchange) -> bool:
-    end_connection(exchange.request.transport, Ending.RESET)
+def _cut(exchange: ServedRequest) -> bool:
+    end_connection(exchange.request.transport, StreamEnding.RESET)
     return True

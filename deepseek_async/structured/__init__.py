@@ -1,6 +1,6 @@
 """Answers as objects of a class of the caller's."""
 
-from deepseek_async.structured.form import Form, Method
+from deepseek_async.structured.form import AnswerForm, Method
 from deepseek_async.structured.output import StructuredOutput
 
-__all__ = ["Form", "Method", "StructuredOutput"]
+__all__ = ["AnswerForm", "Method", "StructuredOutput"]

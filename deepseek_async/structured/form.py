@@ -22,7 +22,7 @@ it is forced to call."""
 _NOT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9_-]")
 
 
-class Form(msgspec.Struct, frozen=True):
+class AnswerForm(msgspec.Struct, frozen=True):
     """What is asked for. Holds JSON only, so that a job can write down how it asks."""
 
     name: str

@@ -15,7 +15,7 @@ from deepseek_async.codec.loose_json import found
 from deepseek_async.codec.schema_shape import SchemaShape
 from deepseek_async.codec.shape import Shape, problem_of
 from deepseek_async.errors import APIResponseValidationError, DeepSeekError, InvalidRequestError, StructuredOutputError
-from deepseek_async.structured.form import Body, Form, Method
+from deepseek_async.structured.form import AnswerForm, Body, Method
 from deepseek_async.types import (
     BilledAttempt,
     ChatCompletion,
@@ -23,8 +23,9 @@ from deepseek_async.types import (
     ParsedChatCompletionMessage,
     ParsedChoice,
 )
+from deepseek_async.types.answer import bills_of
 from deepseek_async.types.json_text import write
-from deepseek_async.types.usage import added, bills_of
+from deepseek_async.types.usage import added
 
 T = TypeVar("T")
 
@@ -56,7 +57,7 @@ class StructuredOutput(Generic[T]):
         self._attempts = attempts
         self._decode: Callable[[str], T] = read.decode
         self._decode_loosely: Callable[[str], T] = read.decode_loosely
-        self.form = Form(read.name, orjson.dumps(object_schema(read)).decode(), method)
+        self.form = AnswerForm(read.name, orjson.dumps(object_schema(read)).decode(), method)
         """How it is asked for."""
 
     @classmethod

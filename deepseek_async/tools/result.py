@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.unicode import encodable
+from deepseek_async.text.unicode import encodable
 
 MOST_ITEMS: Final = 100_000
 """Of a generator. One without an end would take all memory."""

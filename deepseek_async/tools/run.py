@@ -15,7 +15,8 @@ from deepseek_async.tools.calls import call_all
 from deepseek_async.tools.function import FunctionTool
 from deepseek_async.tools.threads import ToolThreads
 from deepseek_async.types import BilledAttempt, ChatCompletion, CompletionUsage, ToolCall
-from deepseek_async.types.usage import added, bills_of
+from deepseek_async.types.answer import bills_of
+from deepseek_async.types.usage import added
 
 DEFAULT_TURNS: Final = 10
 

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.redaction import redact
+from deepseek_async.text.redaction import redact
 from deepseek_async.transport.hosts import can_be_resolved, is_loopback
 
 DEFAULT_BASE_URL: Final = "https://api.deepseek.com"

@@ -9,7 +9,7 @@ from typing import Any, Final
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-from deepseek_async.forks import leave, leave_socket
+from deepseek_async.process.forks import leave, leave_socket
 from deepseek_async.transport.resolver import Resolver
 from deepseek_async.transport.tls import shrink_read_buffer, trusting_context
 from deepseek_async.transport.tunnel import open_tunnel

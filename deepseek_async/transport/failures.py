@@ -8,8 +8,8 @@ import ssl
 import aiohttp
 
 from deepseek_async.errors import APIConnectionError, APIError, APITimeoutError
-from deepseek_async.quotation import plain
-from deepseek_async.redaction import redact
+from deepseek_async.text.quotation import plain
+from deepseek_async.text.redaction import redact
 from deepseek_async.transport.handler import MalformedBodyError, StaleConnectionError
 from deepseek_async.transport.proxies import Proxy
 from deepseek_async.transport.refusal import cannot_reach, refused

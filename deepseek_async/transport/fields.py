@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from deepseek_async.errors import DeepSeekError, InvalidRequestError
-from deepseek_async.redaction import Known
+from deepseek_async.text.redaction import Known
 
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """A token (RFC 9110, 5.6.2)."""
@@ -24,7 +24,7 @@ _SECRET: Final = re.compile(r"auth|cookie|credential|key|password|secret|session
 """What is in the name of a header whose value lets somebody in."""
 
 
-class Fields(dict[str, str]):
+class CallerFields(dict[str, str]):
     """Header fields. Those that let somebody in are masked in every text as long as they are held."""
 
     __slots__ = ("known",)
@@ -48,7 +48,7 @@ def checked(what: str, fields: Any, wrong: type[DeepSeekError] = InvalidRequestE
             raise wrong(f"{what}[{name!r}] must be a text, not {type(value).__name__}")
         if not _VALUE.fullmatch(value):
             raise wrong(f"{what}[{name!r}] holds a line break or NUL and cannot be written as HTTP")
-    found = Fields(fields)
+    found = CallerFields(fields)
     secrets = [value for name, value in found.items() if _SECRET.search(name)]
     if secrets:
         found.known = Known(*secrets, *(value.partition(" ")[2] for value in secrets))

@@ -56,7 +56,7 @@ def _searched(name: str) -> bytes:
     return b"\r\n%b:" % name.lower().encode()
 
 
-class Fields(Mapping[str, str]):
+class HeaderFields(Mapping[str, str]):
     """Header fields, by name in any case. Looked up in the head's own bytes: most are never asked for."""
 
     __slots__ = ("_lowered", "_raw")
@@ -179,7 +179,7 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
                 raise HTTPViolation(f"an unexpected response {status}")
             return self._read_head(rest) if rest else b""
         lowered = raw.lower()
-        self.headers = Fields(raw, lowered)
+        self.headers = HeaderFields(raw, lowered)
         self.status = status
         self._frame(lowered, old=found[1] == b"0")
         if self.complete and rest:

@@ -17,7 +17,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from yarl import URL
 
-from deepseek_async.credential import ApiKey
+from deepseek_async.configuration.credential import ApiKey
 from deepseek_async.errors import (
     APIConnectionError,
     APIError,
@@ -30,11 +30,11 @@ from deepseek_async.transport.connector import drop, forget, leave_to_parent, op
 from deepseek_async.transport.distance import Distance
 from deepseek_async.transport.fields import checked, merged
 from deepseek_async.transport.http1 import ResponseParser
-from deepseek_async.transport.protocol import Outgoing, Response, url_of
+from deepseek_async.transport.protocol import HTTPRequest, HTTPResponse, url_of
 from deepseek_async.transport.proxies import Proxy
 from deepseek_async.transport.refusal import WANTS_PASSWORD
 from deepseek_async.transport.reuse import Reuse
-from deepseek_async.transport.route import Route
+from deepseek_async.transport.route import NetworkRoute
 from deepseek_async.transport.session import Session
 from deepseek_async.transport.watchdog import Watchdog
 
@@ -61,7 +61,7 @@ class Pool:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._base = URL(base_url)
-        self._route = Route(self._base, proxy)
+        self._route = NetworkRoute(self._base, proxy)
         self.origin = self._route.origin
         self._fields = merged(
             {"Accept": "*/*", "User-Agent": "deepseek-async"},
@@ -88,7 +88,7 @@ class Pool:
         self._extra = headers
         self._session: Session | None = None
 
-    async def send(self, outgoing: Outgoing, watchdog: Watchdog, *, fresh: bool = False) -> Response:
+    async def send(self, outgoing: HTTPRequest, watchdog: Watchdog, *, fresh: bool = False) -> HTTPResponse:
         """See ``Transport.send``."""
         if outgoing.texts is not None or aiohttp.ClientSession._request is not _ASK:  # noqa: SLF001
             return await self._aiohttp_session().send(outgoing, watchdog)
@@ -147,7 +147,7 @@ class Pool:
                 self.distance.measure(handler.transport)
         return channel
 
-    def _head(self, outgoing: Outgoing) -> bytes:
+    def _head(self, outgoing: HTTPRequest) -> bytes:
         """The request's head up to the length of its body."""
         kept = self._heads.get((outgoing.method, outgoing.path))
         if kept is not None and outgoing.headers is None:
@@ -206,7 +206,7 @@ class Pool:
 
 
 class Reply(msgspec.Struct, gc=False, eq=False):
-    """The response to one request; see ``Response``."""
+    """The response to one request; see ``HTTPResponse``."""
 
     _channel: Channel | None
     _parser: ResponseParser
@@ -237,7 +237,7 @@ class Reply(msgspec.Struct, gc=False, eq=False):
             await channel.arrival()
 
     async def read(self, limit: int) -> bytes:
-        """See ``Response.read``."""
+        """See ``HTTPResponse.read``."""
         blocks: list[bytes] = []
         size = 0
         while size <= limit:
@@ -257,7 +257,7 @@ class Reply(msgspec.Struct, gc=False, eq=False):
         return b"".join(blocks)
 
     def read_available(self) -> Awaitable[bytes]:
-        """See ``Response.read_available``."""
+        """See ``HTTPResponse.read_available``."""
         channel = self._channel
         if channel is None:
             raise _closed()
@@ -269,20 +269,20 @@ class Reply(msgspec.Struct, gc=False, eq=False):
         return reader
 
     def explain(self, error: Exception) -> APIError:
-        """See ``Response.explain``."""
+        """See ``HTTPResponse.explain``."""
         if isinstance(error, APIError):
             return error
         raise error
 
     def release(self) -> None:
-        """See ``Response.release``."""
+        """See ``HTTPResponse.release``."""
         self._watchdog.stop()
         channel, self._channel = self._channel, None
         if channel is not None:
             channel.release()
 
     def close(self) -> None:
-        """See ``Response.close``."""
+        """See ``HTTPResponse.close``."""
         self._watchdog.stop()
         channel, self._channel = self._channel, None
         if channel is not None:

@@ -9,8 +9,8 @@ import msgspec
 from yarl import URL
 
 from deepseek_async.errors import APIError
+from deepseek_async.files.upload import UploadBody
 from deepseek_async.transport.watchdog import Watchdog
-from deepseek_async.upload import UploadBody
 
 
 class TextFeed(Protocol):
@@ -26,7 +26,7 @@ class TextFeed(Protocol):
         ...
 
 
-class Outgoing(msgspec.Struct, frozen=True, gc=False):
+class HTTPRequest(msgspec.Struct, frozen=True, gc=False):
     """One HTTP request, ready to be sent as often as needed."""
 
     method: str
@@ -53,7 +53,7 @@ def url_of(base_url: str, path: str) -> URL:
     return URL(base_url + path, encoded=True)
 
 
-class Response(Protocol):
+class HTTPResponse(Protocol):
     """A response whose head has arrived. Ends with exactly one of ``release`` or ``close``."""
 
     @property
@@ -94,7 +94,7 @@ class Response(Protocol):
 class Transport(Protocol):
     """Sends requests over a pool of connections, bound to one event loop."""
 
-    async def send(self, outgoing: Outgoing, watchdog: Watchdog, *, fresh: bool = False) -> Response:
+    async def send(self, outgoing: HTTPRequest, watchdog: Watchdog, *, fresh: bool = False) -> HTTPResponse:
         """Send and wait for the response's head, whatever its status.
 
         ``fresh`` says that no kept connection will do, because the last one was found dead.

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
-from deepseek_async.credential import KnownSecret, Secret
+from deepseek_async.configuration.credential import KnownSecret, Secret
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.transport.hosts import can_be_resolved, is_exempt, is_loopback
 

@@ -9,8 +9,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from deepseek_async.errors import APIConnectionError
-from deepseek_async.quotation import plain
-from deepseek_async.redaction import redact
+from deepseek_async.text.quotation import plain
+from deepseek_async.text.redaction import redact
 from deepseek_async.transport.proxies import Proxy
 from deepseek_async.transport.tunnel import NotAProxy
 

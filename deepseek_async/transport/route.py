@@ -15,7 +15,7 @@ from deepseek_async.transport.proxies import Proxy
 from deepseek_async.transport.refusal import WANTS_PASSWORD, refused
 
 
-class Route:
+class NetworkRoute:
     """What the pool has to know of it."""
 
     def __init__(self, base: URL, proxy: Proxy | None) -> None:

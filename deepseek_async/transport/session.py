@@ -17,7 +17,7 @@ import msgspec
 from multidict import CIMultiDict
 from yarl import URL
 
-from deepseek_async.credential import ApiKey
+from deepseek_async.configuration.credential import ApiKey
 from deepseek_async.errors import (
     APIConnectionError,
     APIError,
@@ -25,17 +25,17 @@ from deepseek_async.errors import (
     DeepSeekError,
     InvalidRequestError,
 )
-from deepseek_async.forks import leave
-from deepseek_async.quotation import plain
-from deepseek_async.redaction import redact
+from deepseek_async.files.upload import UploadBody
+from deepseek_async.process.forks import leave
+from deepseek_async.text.quotation import plain
+from deepseek_async.text.redaction import redact
 from deepseek_async.transport.connector import drop, forget, leave_to_parent, open_connector
 from deepseek_async.transport.handler import StrictHandler, wants_fresh
-from deepseek_async.transport.protocol import Outgoing, Response, TextFeed, url_of
+from deepseek_async.transport.protocol import HTTPRequest, HTTPResponse, TextFeed, url_of
 from deepseek_async.transport.proxies import Proxy
-from deepseek_async.transport.route import Route
+from deepseek_async.transport.route import NetworkRoute
 from deepseek_async.transport.watchdog import Watchdog
 from deepseek_async.transport.websocket import Conversation, Refused
-from deepseek_async.upload import UploadBody
 
 _LAST_BYTES: Final = 1.0
 """Seconds that an ended answer's connection may take to send the end of its body before it is closed."""
@@ -67,7 +67,7 @@ class Session:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._base = base_url
-        self.route = Route(URL(base_url), proxy)
+        self.route = NetworkRoute(URL(base_url), proxy)
         self.origin = self.route.origin
         self._proxy = None if proxy is None else URL(proxy.url)
         self._urls: dict[str, URL] = {}
@@ -94,7 +94,7 @@ class Session:
             trust_env=False,
         )
 
-    async def send(self, outgoing: Outgoing, watchdog: Watchdog, *, fresh: bool = False) -> Response:
+    async def send(self, outgoing: HTTPRequest, watchdog: Watchdog, *, fresh: bool = False) -> HTTPResponse:
         """See ``Transport.send``."""
         if outgoing.texts is not None:
             return await self.converse(outgoing, outgoing.texts, watchdog)
@@ -141,7 +141,7 @@ class Session:
         # Raised out here, so that aiohttp's exception is not even its context.
         raise failure
 
-    async def converse(self, outgoing: Outgoing, texts: TextFeed, watchdog: Watchdog) -> Response:
+    async def converse(self, outgoing: HTTPRequest, texts: TextFeed, watchdog: Watchdog) -> HTTPResponse:
         """Open a WebSocket, over which ``texts`` go out as they come."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  a coroutine that runs has a task
@@ -220,7 +220,7 @@ class Session:
 
 
 class PooledResponse(msgspec.Struct, gc=False, eq=False):
-    """A response of the session; see ``Response``."""
+    """A response of the session; see ``HTTPResponse``."""
 
     _response: aiohttp.ClientResponse
     _watchdog: Watchdog
@@ -232,7 +232,7 @@ class PooledResponse(msgspec.Struct, gc=False, eq=False):
     __repr__ = object.__repr__
 
     async def read(self, limit: int) -> bytes:
-        """See ``Response.read``."""
+        """See ``HTTPResponse.read``."""
         try:
             return await self._read(limit)
         except Exception as error:  # noqa: BLE001  explain raises again what is none of the transport's
@@ -260,12 +260,12 @@ class PooledResponse(msgspec.Struct, gc=False, eq=False):
         return b"".join(blocks)
 
     def read_available(self) -> Coroutine[Any, Any, bytes]:
-        """See ``Response.read_available``."""
+        """See ``HTTPResponse.read_available``."""
         self._watchdog.waiting()
         return self._response.content.readany()
 
     def explain(self, error: Exception) -> APIError:
-        """See ``Response.explain``."""
+        """See ``HTTPResponse.explain``."""
         if isinstance(error, APIError):
             return error
         if self._watchdog.expired:
@@ -279,7 +279,7 @@ class PooledResponse(msgspec.Struct, gc=False, eq=False):
         return failure
 
     def release(self) -> None:
-        """See ``Response.release``.
+        """See ``HTTPResponse.release``.
 
         aiohttp gives the connection back by itself when the end of the body arrives; that is often the very
         last TCP segment, after the answer's own end.
@@ -299,7 +299,7 @@ class PooledResponse(msgspec.Struct, gc=False, eq=False):
         self._response.close()
 
     def close(self) -> None:
-        """See ``Response.close``."""
+        """See ``HTTPResponse.close``."""
         self._watchdog.stop()
         connection = self._response.connection
         if connection is not None and connection.transport is not None:

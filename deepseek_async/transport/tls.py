@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.quotation import plain
+from deepseek_async.text.quotation import plain
 
 READ_BUFFER: Final = 32 * 1024
 """Bytes of read buffer a connection. A TLS record holds 16 KiB at most, so larger ones only cost memory."""

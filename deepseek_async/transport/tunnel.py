@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import aiohttp
 
-from deepseek_async.quotation import plain
-from deepseek_async.redaction import redact
+from deepseek_async.text.quotation import plain
+from deepseek_async.text.redaction import redact
 from deepseek_async.transport.http1 import HTTPViolation, ResponseParser
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from deepseek_async.types.answer import OpenAnswer, Part
+from deepseek_async.types.answer import OpenAnswer
+from deepseek_async.types.part import Part
 
 
 class Model(OpenAnswer):

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.types.answer import OURS, WHOLE, Answer, LinkedPart, OpenAnswer, Part, fields_of
+from deepseek_async.text.unicode import all_encodable, encodable
+from deepseek_async.types.answer import WHOLE, Answer, OpenAnswer
+from deepseek_async.types.part import OURS, LinkedPart, Part, fields_of
 from deepseek_async.types.source import Source, sources_in
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage
-from deepseek_async.unicode import all_encodable, encodable
 
 
 class TopLogprob(Part):

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from deepseek_async.types.answer import LinkedPart, OpenAnswer
+from deepseek_async.types.answer import OpenAnswer
+from deepseek_async.types.part import LinkedPart
 
 
 class Hyperparameters(LinkedPart):

@@ -11,11 +11,12 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from deepseek_async.types.answer import WHOLE, Counters, LinkedPart, OpenAnswer
+from deepseek_async.text.unicode import all_encodable
+from deepseek_async.types.answer import WHOLE, OpenAnswer
 from deepseek_async.types.json_text import write
+from deepseek_async.types.part import Counters, LinkedPart
 from deepseek_async.types.source import Source, sources_in
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage, SentUsage
-from deepseek_async.unicode import all_encodable
 
 _IN_CHATS_WORDS: Final = {
     "end_turn": "stop",

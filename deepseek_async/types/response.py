@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, Self
 
-from deepseek_async.types.answer import WHOLE, Counters, LinkedPart, OpenAnswer, Part
+from deepseek_async.text.unicode import all_encodable
+from deepseek_async.types.answer import WHOLE, OpenAnswer
 from deepseek_async.types.json_text import write
+from deepseek_async.types.part import Counters, LinkedPart, Part
 from deepseek_async.types.source import Source, sources_in
 from deepseek_async.types.usage import BilledAttempt, CompletionTokensDetails, CompletionUsage
-from deepseek_async.unicode import all_encodable
 
 _ECHOED: Final = frozenset({"instructions", "input", "tools", "metadata", "text"})
 _NO_MESSAGES: Final = ("reasoning", "function_call")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.types.answer import Answer, Counters, Part, counters_in
+from deepseek_async.types.part import Counters, Part, counters_in
 
 _YEAR_9999: Final = 253_370_764_800
 
@@ -124,17 +124,6 @@ class BilledAttempt(msgspec.Struct, frozen=True, gc=False):
     """``id`` of the answer, if the server gave it one."""
     asked: str = ""
     """The model that was asked."""
-
-
-def bills_of(answer: Answer) -> tuple[BilledAttempt, ...]:
-    """Every request that was billed for ``answer``: those that it names, else its own."""
-    usage = answer.tokens_used()
-    if answer.billed_attempts or answer.cached is not None or usage is None:
-        return answer.billed_attempts
-    # A message names no moment, and other servers name none, or 0.
-    said = moment(getattr(answer, "created", None) or getattr(answer, "created_at", None))
-    at = answer._sent_at or said or 0.0  # noqa: SLF001  the call alone writes it
-    return (BilledAttempt(getattr(answer, "model", ""), usage, at, None, getattr(answer, "id", None) or None),)
 
 
 def moment(seconds: float | None) -> float | None:

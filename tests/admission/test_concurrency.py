@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from thoroughness import often
 
-from deepseek_async.admission.concurrency import AdaptiveWindow
-from deepseek_async.admission.window import Attempt, FixedWindow, Mode
+from deepseek_async.admission.concurrency import AdaptiveLimit
+from deepseek_async.admission.concurrency_limit import Attempt, FixedLimit, Mode
 
 NUMBERS = st.none() | st.integers(-3, 60) | st.integers(-(10**12), 10**12)
 
@@ -28,7 +28,7 @@ class News(RuleBasedStateMachine):
         super().__init__()
         self.now = 0.0
         self.chance = 0.0
-        self.window = AdaptiveWindow(cap=self.CAP, chance=lambda: self.chance, now=0.0, start=8)
+        self.window = AdaptiveLimit(cap=self.CAP, chance=lambda: self.chance, now=0.0, start=8)
         self.flying: list[Attempt] = []
         self.over: list[Attempt] = []
 
@@ -145,11 +145,11 @@ def test_after_answers_that_took_minutes_an_attempt_is_sent_within_seconds():
     state.teardown()
 
 
-def window(start: int = 100, cap: int = 1000, chance: Callable[[], float] = lambda: 0.0) -> AdaptiveWindow:
-    return AdaptiveWindow(cap=cap, chance=chance, now=0.0, start=start)
+def window(start: int = 100, cap: int = 1000, chance: Callable[[], float] = lambda: 0.0) -> AdaptiveLimit:
+    return AdaptiveLimit(cap=cap, chance=chance, now=0.0, start=start)
 
 
-def fill(full: AdaptiveWindow, now: float = 0.0, *, taken: bool = True) -> list[Attempt]:
+def fill(full: AdaptiveLimit, now: float = 0.0, *, taken: bool = True) -> list[Attempt]:
     """Send as many as may be; they are taken at once unless told otherwise."""
     flying = []
     while full.may_send(now):
@@ -160,7 +160,7 @@ def fill(full: AdaptiveWindow, now: float = 0.0, *, taken: bool = True) -> list[
     return flying
 
 
-def holding(limit: int = 100) -> tuple[AdaptiveWindow, list[Attempt]]:
+def holding(limit: int = 100) -> tuple[AdaptiveLimit, list[Attempt]]:
     """A full window that has just been told this limit."""
     full = window(limit + 1)
     *flying, refused = fill(full)
@@ -269,7 +269,7 @@ class TestSilence:
 
 
 class TestDrain:
-    def drained(self) -> tuple[AdaptiveWindow, list[Attempt]]:
+    def drained(self) -> tuple[AdaptiveLimit, list[Attempt]]:
         full = window(100)
         flying = fill(full, taken=False)
         for attempt in flying[:50]:
@@ -325,7 +325,7 @@ class TestDrain:
 
 class TestGrowth:
     def test_a_start_goes_a_few_further_each_time_that_all_are_taken_however_short_the_way(self) -> None:
-        full = AdaptiveWindow(cap=2500, chance=lambda: 0.0, now=0.0)
+        full = AdaptiveLimit(cap=2500, chance=lambda: 0.0, now=0.0)
         taken, now = 0, 0.0
         while full.in_flight < 400:
             now += 0.01
@@ -337,7 +337,7 @@ class TestGrowth:
         assert now <= 0.3
 
     def test_news_that_come_at_one_time_are_one_step(self) -> None:
-        full = AdaptiveWindow(cap=2500, chance=lambda: 0.0, now=0.0)
+        full = AdaptiveLimit(cap=2500, chance=lambda: 0.0, now=0.0)
         while full.may_send(1.0):
             full.admitted(full.sent(1.0), 1.0)
         assert full.in_flight <= 20
@@ -351,7 +351,7 @@ class TestGrowth:
         assert full.size == 100
 
     def test_a_start_whose_last_ones_are_refused_in_silence_stays_at_what_was_taken(self) -> None:
-        full = AdaptiveWindow(cap=2500, chance=lambda: 0.0, now=0.0)
+        full = AdaptiveLimit(cap=2500, chance=lambda: 0.0, now=0.0)
         for attempt in fill(full, taken=False):
             full.admitted(attempt, 0.1)
         *taken, _ = late = fill(full, 0.1, taken=False)
@@ -404,7 +404,7 @@ class TestGrowth:
 
 @given(size=st.integers(1, 50), ends=st.lists(st.booleans(), max_size=50))
 def test_a_fixed_window_is_a_number_of_slots(size: int, ends: list[bool]) -> None:
-    fixed = FixedWindow(size)
+    fixed = FixedLimit(size)
     flying = []
     while fixed.may_send(0.0):
         flying.append(fixed.sent(0.0))

@@ -21,8 +21,8 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.simulation import limits  # noqa: E402
 from benchmarks.simulation.account import Account, Conditions, Outcome  # noqa: E402
 from benchmarks.simulation.contestants import CAP  # noqa: E402
-from deepseek_async.admission.concurrency import AdaptiveWindow  # noqa: E402
-from deepseek_async.admission.window import Mode  # noqa: E402
+from deepseek_async.admission.concurrency import AdaptiveLimit  # noqa: E402
+from deepseek_async.admission.concurrency_limit import Mode  # noqa: E402
 
 ANSWERS = {"0.2 s": (0.2, 0.2), "2 to 6 s": (2.0, 6.0), "lognormal": None}
 MEAN = {"0.2 s": 0.2, "2 to 6 s": 4.0, "lognormal": 11.9}
@@ -33,8 +33,8 @@ START = 7.0
 def cold(
     limit: int, conditions: Conditions, *, seconds: float, hint: float | None = None, distance: float | None = None
 ) -> Outcome:
-    def window(now: float, chance: Callable[[], float]) -> AdaptiveWindow:
-        return AdaptiveWindow(cap=CAP, chance=chance, now=now, hint=hint, distance=lambda: distance)
+    def window(now: float, chance: Callable[[], float]) -> AdaptiveLimit:
+        return AdaptiveLimit(cap=CAP, chance=chance, now=now, hint=hint, distance=lambda: distance)
 
     return Account(limits.fixed(limit, seconds), [window], conditions, 1).run()
 
@@ -75,7 +75,7 @@ def test_a_gateway_nearby_with_its_server_far_behind_it_is_not_run_over(
         assert refused <= max(most, 0.1 * attempts), limit
 
 
-def sent_at_most(window: AdaptiveWindow, times: list[float]) -> int:
+def sent_at_most(window: AdaptiveLimit, times: list[float]) -> int:
     """The most that are in flight, when as many are sent as may be."""
     for now in times:
         while window.may_send(now):
@@ -83,8 +83,8 @@ def sent_at_most(window: AdaptiveWindow, times: list[float]) -> int:
     return window.in_flight
 
 
-def nearby() -> AdaptiveWindow:
-    return AdaptiveWindow(cap=CAP, chance=lambda: 0.0, now=0.0, distance=lambda: 2e-5)
+def nearby() -> AdaptiveLimit:
+    return AdaptiveLimit(cap=CAP, chance=lambda: 0.0, now=0.0, distance=lambda: 2e-5)
 
 
 def test_nobody_is_run_over_who_has_turned_one_away() -> None:
@@ -103,7 +103,7 @@ def test_a_restart_after_an_outage_is_no_burst_however_near_the_server_is() -> N
     assert sent_at_most(window, [60.0 + tick / 100 for tick in range(30)]) <= 50
 
 
-class Checked(AdaptiveWindow):
+class Checked(AdaptiveLimit):
     """A window that looks at itself."""
 
     __slots__ = ()
@@ -133,7 +133,7 @@ def test_work_goes_on_whatever_is_known_of_the_way_and_of_the_limit(seed: int) -
     )
     known = {"start": float(cap)} if drawn.random() < 0.2 else {"hint": drawn.choice([None, 1, 30, cap, 10 * cap])}
 
-    def window(now: float, chance: Callable[[], float]) -> AdaptiveWindow:
+    def window(now: float, chance: Callable[[], float]) -> AdaptiveLimit:
         clock = [now]
 
         class Told(Checked):

@@ -11,7 +11,7 @@ from servers import ANSWER, SILENCE, Serve, until
 from deepseek_async import AsyncDeepSeek, InputFormatError, InvalidRequestError, RetryPolicy, Timeouts
 from deepseek_async.batch.answerer import Answerer
 from deepseek_async.batch.row import Row
-from deepseek_async.pricing import Meter, price_table
+from deepseek_async.pricing.prices import Meter, price_table
 
 BODY = {"model": "deepseek-flash", "messages": [{"role": "user", "content": "Hi"}]}
 TOTAL = 0.3
@@ -40,16 +40,16 @@ async def test_a_row_is_counted_with_others_of_its_model_however_long_ago_it_was
     connect: Connect,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr("deepseek_async.admission.gate._MOST_SCOPES", 1)
+    monkeypatch.setattr("deepseek_async.admission.account_limiter._MOST_MODELS", 1)
     server = await serve([SILENCE])
     client = connect(server)
-    desk, gate = answerer(client), client.caller().gate
+    desk, account_limiter = answerer(client), client._context.caller().account_limiter
     row = Row(0, 1, "a", BODY)
     call = desk.prepare(row)
-    desk.prepare(Row(1, 2, "b", {**BODY, "model": "another"}))  # the idle scope of the first is dropped
+    desk.prepare(Row(1, 2, "b", {**BODY, "model": "another"}))  # the idle limiter of the first is dropped
     answering = asyncio.ensure_future(desk.answer(row, call))
     await until(lambda: server.requests)
-    assert gate.scope(str(BODY["model"])).window.in_flight == 1
+    assert account_limiter.limiter(str(BODY["model"])).window.in_flight == 1
     answering.cancel()
     with pytest.raises(asyncio.CancelledError):
         await answering
@@ -60,7 +60,7 @@ async def test_preparing_a_row_sends_nothing(serve: Serve, connect: Connect):
     client = connect(server)
     answerer(client).prepare(Row(0, 1, "a", BODY))
     assert server.requests == []
-    assert client.caller().gate.in_flight == 0
+    assert client._context.caller().account_limiter.in_flight == 0
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,6 @@ async def test_a_row_gives_way_to_answers_that_have_come_before_it_is_sent(serve
     row = Row(0, 1, "a", BODY)
     answering = asyncio.ensure_future(desk.answer(row, desk.prepare(row)))
     in_flight: list[int] = []
-    asyncio.get_running_loop().call_soon(lambda: in_flight.append(client.caller().gate.in_flight))
+    asyncio.get_running_loop().call_soon(lambda: in_flight.append(client._context.caller().account_limiter.in_flight))
     assert (await answering).ok
     assert in_flight == [0]

@@ -25,10 +25,10 @@ from deepseek_async.batch.journal.merge import merge
 from deepseek_async.batch.review.account import account_of
 from deepseek_async.batch.review.asked import Asked, LatestRun, RowsOfInput
 from deepseek_async.batch.review.export import Format, export
-from deepseek_async.batch.review.output import Output
+from deepseek_async.batch.review.output import OutputReader
 from deepseek_async.batch.row import Defaults
 from deepseek_async.batch.run_record import defaults_of
-from deepseek_async.pricing import price_table
+from deepseek_async.pricing.prices import price_table
 from deepseek_async.simulator import Simulator
 
 SPOKEN = {"thinking": {"type": "disabled"}, "max_tokens": 30}
@@ -156,7 +156,7 @@ class Desk:
 
 
 def of_input(desk: Desk, output: Path) -> RowsOfInput:
-    read = Output(output)
+    read = OutputReader(output)
     read.read()
     if read.run is None:
         assert len(read) == 0, "the first line says how the run asks"
@@ -166,7 +166,7 @@ def of_input(desk: Desk, output: Path) -> RowsOfInput:
 
 
 def latest(output: Path) -> LatestRun:
-    read = Output(output)
+    read = OutputReader(output)
     read.read()
     return LatestRun(read)
 

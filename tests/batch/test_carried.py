@@ -16,7 +16,7 @@ from deepseek_async import ConfigurationError
 from deepseek_async.batch import BatchReport, BatchResult, ExitCode
 from deepseek_async.batch.line import FACTS
 from deepseek_async.batch.review.asked import RowsOfInput
-from deepseek_async.batch.review.output import Output
+from deepseek_async.batch.review.output import OutputReader
 from deepseek_async.batch.run_record import defaults_of
 from deepseek_async.cli.asked_rows import what_is_missing
 
@@ -119,7 +119,7 @@ async def test_rows_that_were_refused_are_left_out_when_that_is_asked_for(bulk: 
     report = await bulk.run(template="{text}", empty="skip")
 
     assert (report.resumed, report.skipped, report.exit_code) == (2, 1, ExitCode.OK)
-    read = Output(bulk.output)
+    read = OutputReader(bulk.output)
     read.read()
     assert read.run is not None
     rows = RowsOfInput(read, bulk.source, defaults_of(read.run))

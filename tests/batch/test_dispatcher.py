@@ -474,25 +474,25 @@ async def test_stop_before_the_start_pulls_nothing():
 
 
 async def test_stop_keeps_workers_in_line_from_asking_an_async_source_again():
-    gates: deque[asyncio.Future[int]] = deque()
+    account_limiters: deque[asyncio.Future[int]] = deque()
 
     async def rows() -> AsyncIterator[int]:
         while True:
-            gates.append(asyncio.get_running_loop().create_future())
-            yield await gates[-1]
+            account_limiters.append(asyncio.get_running_loop().create_future())
+            yield await account_limiters[-1]
 
     async with aclosing(rows()) as source:
         dispatcher = Dispatcher(source, echo, concurrency=CONCURRENCY)
         collecting = asyncio.create_task(collect(dispatcher))
         await settled()
         for row in range(CONCURRENCY):
-            gates[-1].set_result(row)
+            account_limiters[-1].set_result(row)
             await settled()
         dispatcher.stop()
-        gates[-1].set_result(99)
+        account_limiters[-1].set_result(99)
 
         assert await collecting == [0, 1, 2, 99]
-    assert len(gates) == CONCURRENCY + 1
+    assert len(account_limiters) == CONCURRENCY + 1
 
 
 @pytest.mark.parametrize("seed", range(30))

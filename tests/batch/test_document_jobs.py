@@ -19,8 +19,8 @@ from deepseek_async.batch.journal.merge import merge
 from deepseek_async.batch.review.account import account_of
 from deepseek_async.batch.review.asked import LatestRun
 from deepseek_async.batch.review.export import export
-from deepseek_async.batch.review.output import Output
-from deepseek_async.pricing import price_table
+from deepseek_async.batch.review.output import OutputReader
+from deepseek_async.pricing.prices import price_table
 from deepseek_async.resources.standalone.documents import MAX_BYTES
 from deepseek_async.simulator import Fault
 
@@ -69,7 +69,7 @@ async def test_a_document_is_known_by_its_content_and_not_by_name_or_position(bu
 
 def exported(output: Path) -> list[tuple[str, str]]:
     """File and text of each document of the latest run, in its order."""
-    found, target = Output(output), io.BytesIO()
+    found, target = OutputReader(output), io.BytesIO()
     found.read()
     export(LatestRun(found), target, "csv")
     return [(row["file"], row["content"]) for row in csv.DictReader(io.StringIO(target.getvalue().decode()))]
@@ -95,7 +95,7 @@ async def test_each_text_stands_under_the_name_that_its_document_has_now_and_not
     assert (again.resumed, again.ok, again.cost, again.exit_code, bulk.requests) == (3, 0, 0.0, ExitCode.OK, 3)
     assert exported(bulk.output) == [(str(path), texts_now[str(path)]) for path in asked]
     assert texts(bulk) == {**texts(bulk), **texts_now}
-    found = Output(bulk.output)
+    found = OutputReader(bulk.output)
     found.read()
     account = account_of(LatestRun(found), price_table())
     assert (account.ok, account.failed, account.replaced) == (3, 0, 0)
@@ -226,7 +226,7 @@ async def test_the_cost_is_what_the_service_billed(start: Start, tmp_path: Path)
     report = await read(bulk, written(tmp_path, 6, pages=3))
 
     ledger = bulk.simulator.ledger
-    output = Output(bulk.output)
+    output = OutputReader(bulk.output)
     output.read()
     account = account_of(LatestRun(output), price_table().with_rates(RATE["currency_rates"]))
     assert ledger.fees == {"page": 18}

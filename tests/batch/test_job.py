@@ -505,7 +505,7 @@ async def test_a_cancelled_job_has_written_what_had_finished(start: Start, order
     report, kept = job.report(), bulk.lines()
     assert report.exit_code == ExitCode.STOPPED
     assert report.ok == len(kept) >= 100 - 2 * 10
-    assert bulk.client.caller().gate.in_flight == 0
+    assert bulk.client._context.caller().account_limiter.in_flight == 0
     await bulk.run(ordered=ordered)
     named = bulk.named()
     assert len(named) == 300
@@ -524,7 +524,7 @@ async def test_a_full_disk_stops_the_job_and_the_next_run_goes_on(bulk: Bulk, mo
     assert "No space left on device" in stopped.stopped.message
     assert stopped.rows == 0
     assert bulk.output.read_bytes() == b""
-    assert bulk.client.caller().gate.in_flight == 0
+    assert bulk.client._context.caller().account_limiter.in_flight == 0
     finished = await bulk.run()
     assert finished.exit_code == ExitCode.OK
     assert len(bulk.named()) == 300
@@ -551,7 +551,7 @@ async def test_what_is_no_error_of_the_api_is_raised_and_keeps_what_was_answered
         await bulk.run(concurrency=5)
 
     assert len(bulk.named()) >= 20
-    assert bulk.client.caller().gate.in_flight == 0
+    assert bulk.client._context.caller().account_limiter.in_flight == 0
 
 
 # Files that cannot be used

@@ -23,7 +23,7 @@ from deepseek_async import (
     ServerOverloadedError,
 )
 from deepseek_async.batch import BatchResult
-from deepseek_async.pricing import price_table
+from deepseek_async.pricing.prices import price_table
 from deepseek_async.simulator import Fault
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -277,10 +277,10 @@ async def test_leaving_early_frees_slots_and_tasks(start: Start):
     async with aclosing(bulk.client.batch.map((f"Question {n}" for n in range(100)), **QUICK)) as results:
         await anext(results)
         await bulk.simulator.until(lambda now: now.in_flight == 5)
-        assert bulk.client.caller().gate.in_flight == 5
+        assert bulk.client._context.caller().account_limiter.in_flight == 5
 
-    assert bulk.client.caller().gate.in_flight == 0
-    assert bulk.client.caller().gate.waiting == 0
+    assert bulk.client._context.caller().account_limiter.in_flight == 0
+    assert bulk.client._context.caller().account_limiter.waiting == 0
     await bulk.simulator.until(lambda now: now.in_flight == 0)
     assert {task for task in others() - before if "batch" in repr(task.get_coro())} == set()
 
@@ -294,7 +294,7 @@ async def test_a_plain_break_frees_them_too(start: Start):
         break
 
     await bulk.simulator.until(lambda now: now.in_flight == 0)
-    assert bulk.client.caller().gate.in_flight == 0
+    assert bulk.client._context.caller().account_limiter.in_flight == 0
 
 
 async def test_a_cancelled_consumer_frees_them_too(start: Start):
@@ -305,7 +305,7 @@ async def test_a_cancelled_consumer_frees_them_too(start: Start):
     with pytest.raises(asyncio.CancelledError):
         await consuming
 
-    assert bulk.client.caller().gate.in_flight == 0
+    assert bulk.client._context.caller().account_limiter.in_flight == 0
     await bulk.simulator.until(lambda now: now.in_flight == 0)
 
 

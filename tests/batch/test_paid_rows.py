@@ -9,12 +9,12 @@ import pytest
 
 from deepseek_async.batch.answerer import Answerer
 from deepseek_async.batch.line import encode_line
-from deepseek_async.batch.progress import Ending, Tally
+from deepseek_async.batch.progress import JobEnding, Tally
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.review.account import Account
-from deepseek_async.batch.review.output import Output
+from deepseek_async.batch.review.output import OutputReader
 from deepseek_async.call.retry import RetryPolicy
-from deepseek_async.pricing import Meter, PriceTable, price_table
+from deepseek_async.pricing.prices import Meter, PriceTable, price_table
 from deepseek_async.types import BilledAttempt, CompletionUsage, RecognizedDocument
 from deepseek_async.types.json_text import write
 
@@ -40,7 +40,7 @@ def read(prices: PriceTable, *lost: int) -> BatchResult:
 
 def account_of(result: BatchResult, prices: PriceTable, path: Path) -> Account:
     path.write_bytes(encode_line(result, "a", 1))
-    output = Output(path)
+    output = OutputReader(path)
     output.read()
     account = Account(prices)
     for _, line, latest in output.lines():
@@ -57,7 +57,7 @@ def test_yuan_are_shown_and_nothing_is_made_of_them_without_a_rate(tmp_path: Pat
     assert (fee.kind, fee.count, fee.cny, fee.usd) == ("page", pages, pytest.approx(pages * 0.0015), None)
     assert result.cost is None
     tally = Tally()
-    tally.add(Ending.of(result))
+    tally.add(JobEnding.of(result))
     progress = tally.snapshot(total=1, in_flight=0, elapsed=1.0)
     account = account_of(result, prices, tmp_path / "out.jsonl")
     assert progress.fees == account.fees == result.fees

@@ -18,9 +18,9 @@ from deepseek_async.batch import ExitCode
 from deepseek_async.batch.journal.merge import merge
 from deepseek_async.batch.review.account import Account, account_of
 from deepseek_async.batch.review.asked import LatestRun, RowsOfInput
-from deepseek_async.batch.review.output import Output
+from deepseek_async.batch.review.output import OutputReader
 from deepseek_async.batch.row import Defaults
-from deepseek_async.pricing import price_table
+from deepseek_async.pricing.prices import price_table
 from deepseek_async.simulator import FaultKind, Simulator, SimulatorSettings
 
 EMPTY: Script = [response(answer(""))]
@@ -35,7 +35,7 @@ def asked(folder: Path, rows: list[dict[str, Any]]) -> tuple[Path, Path]:
 
 
 def account(output: Path, source: Path | None = None) -> Account:
-    read = Output(output)
+    read = OutputReader(output)
     read.read()
     rows = LatestRun(read) if source is None else RowsOfInput(read, source, Defaults())
     return account_of(rows, price_table())
@@ -184,7 +184,7 @@ async def test_over_any_number_of_stopped_runs_no_money_is_forgotten(connect: Co
 
     assert len(runs) > 3
     prices = price_table().with_holidays(holidays)
-    read = Output(output)
+    read = OutputReader(output)
     read.read()
     assert account_of(LatestRun(read), prices).cost == pytest.approx(sum(runs))
     assert sum(runs) + 1e-9 * 60 >= billed

@@ -16,8 +16,8 @@ from deepseek_async import ConfigurationError, InputChangedError, InputFormatErr
 from deepseek_async.batch import ExitCode, Progress
 from deepseek_async.batch.review.account import account_of
 from deepseek_async.batch.review.asked import LatestRun
-from deepseek_async.batch.review.output import Output
-from deepseek_async.pricing import price_table
+from deepseek_async.batch.review.output import OutputReader
+from deepseek_async.pricing.prices import price_table
 from deepseek_async.simulator import Fault
 from deepseek_async.types import CompletionUsage
 
@@ -164,7 +164,7 @@ async def test_a_bad_row_without_an_id_may_be_mended(bulk: Bulk):
 
 
 async def test_an_input_that_grows_while_it_is_looked_at_is_refused(bulk: Bulk, monkeypatch: pytest.MonkeyPatch):
-    from deepseek_async.batch import origin
+    from deepseek_async.batch import row_origin as origin
 
     bulk.ask(numbered(10))
     read_ids = origin.read_ids
@@ -395,7 +395,7 @@ async def test_what_was_paid_for_and_came_to_nothing_counts(bulk: Bulk):
     assert 15 <= report.failed <= 22
     assert (await bulk.run(**all_lost, budget=whole.cost / 2)).spent == pytest.approx(report.cost)
     # Whoever looks at the output later finds the same sums.
-    output = Output(bulk.folder / "whole.jsonl")
+    output = OutputReader(bulk.folder / "whole.jsonl")
     output.read()
     account = account_of(LatestRun(output), price_table())
     assert account.cost == pytest.approx(whole.cost)
@@ -458,7 +458,7 @@ async def test_an_id_that_another_row_might_get_is_refused_where_rows_have_none(
 
 def order(bulk: Bulk) -> list[str]:
     """The questions of the rows that an export has, in its order."""
-    output = Output(bulk.output)
+    output = OutputReader(bulk.output)
     output.read()
     answers = [row.line.body.text or "" for row in LatestRun(output).rows() if row.line is not None]
     return [answer.removeprefix("Answer to: ")[:1] for answer in answers]

@@ -17,14 +17,14 @@ from deepseek_async.batch import BatchReport, BatchResult, ExitCode
 from deepseek_async.batch.review.account import account_of
 from deepseek_async.batch.review.asked import LatestRun, RowsOfInput
 from deepseek_async.batch.review.export import export
-from deepseek_async.batch.review.output import Output
+from deepseek_async.batch.review.output import OutputReader
 from deepseek_async.batch.review.plan import plan
 from deepseek_async.batch.row import Defaults, RowReader
 from deepseek_async.codec.request import encode_request
 from deepseek_async.codec.tokens import TokenEstimator
 from deepseek_async.content import ContentFilter
 from deepseek_async.events import CallEnded
-from deepseek_async.pricing import price_table
+from deepseek_async.pricing.prices import price_table
 from deepseek_async.simulator import Fault
 
 SECRET = "sk-" + "a1B2" * 8
@@ -52,8 +52,8 @@ async def run(bulk: Bulk, **options: Any) -> BatchReport:
     return await bulk.client.batch.run(bulk.source, bulk.output, **options)
 
 
-def read(path: Path) -> Output:
-    output = Output(path)
+def read(path: Path) -> OutputReader:
+    output = OutputReader(path)
     output.read()
     return output
 

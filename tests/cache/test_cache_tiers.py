@@ -11,7 +11,7 @@ import pytest
 from redis_server import RedisServer, let_redis_take, requests_to_redis
 
 from deepseek_async import ConfigurationError
-from deepseek_async.cache import Cache, Found
+from deepseek_async.cache import Cache, CacheHit
 
 KEY = b"k" * 32
 
@@ -32,9 +32,9 @@ def clock() -> Clock:
 async def test_an_answer_is_fresh_for_its_ttl_then_stale_then_gone(clock: Clock):
     cache = Cache(ttl=100, stale_if_error=50, clock=clock)
     cache.keep(KEY, b"answer")
-    assert await cache.find(KEY) == Found(b"answer", "memory", fresh=True)
+    assert await cache.find(KEY) == CacheHit(b"answer", "memory", fresh=True)
     clock.now += 100
-    assert await cache.find(KEY) == Found(b"answer", "memory", fresh=False)
+    assert await cache.find(KEY) == CacheHit(b"answer", "memory", fresh=False)
     clock.now += 50
     assert await cache.find(KEY) is None
 
@@ -55,12 +55,12 @@ async def test_a_fresh_answer_on_disk_is_preferred_to_a_stale_one_in_memory(tmp_
     mine, other = (Cache(path=path, ttl=100, stale_if_error=1000, clock=clock) for _ in range(2))
     other.keep(KEY, b"old")
     await other.aclose()
-    assert (await mine.find(KEY)) == Found(b"old", "disk", fresh=True)
+    assert (await mine.find(KEY)) == CacheHit(b"old", "disk", fresh=True)
     await mine.aclose()
     clock.now += 500
     other.keep(KEY, b"new")
     await other.aclose()
-    assert (await mine.find(KEY)) == Found(b"new", "disk", fresh=True)
+    assert (await mine.find(KEY)) == CacheHit(b"new", "disk", fresh=True)
     await mine.aclose()
 
 
@@ -119,7 +119,7 @@ async def shared(redis: RedisServer) -> AsyncIterator[Callable[[], Cache]]:
         await cache.aclose()
 
 
-async def filled(shared: Callable[[], Cache]) -> tuple[Cache, Cache, Found]:
+async def filled(shared: Callable[[], Cache]) -> tuple[Cache, Cache, CacheHit]:
     """A cache that has stored an answer, another one that has found it, and what it found."""
     one, other = shared(), shared()
     one.keep(KEY, b"answer")

@@ -24,7 +24,7 @@ from deepseek_async import (
 )
 from deepseek_async.content import ContentFilter
 from deepseek_async.events import CallEnded
-from deepseek_async.pricing import price_table
+from deepseek_async.pricing.prices import price_table
 from deepseek_async.types import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
 from deepseek_async.types.usage import added
 

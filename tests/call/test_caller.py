@@ -42,7 +42,7 @@ PLAIN = "/chat/completions"
 )
 async def test_a_beta_base_is_deepseeks_and_of_what_stands_in_for_it_on_this_machine(base_url: str, beta: bool):
     async with AsyncDeepSeek(api_key="sk-0123456789", base_url=base_url, trust_env=False) as client:
-        assert client.caller().beta is beta
+        assert client._context.caller().beta is beta
 
 
 @pytest.mark.parametrize("needs", [PREFIX, STRICT])

@@ -32,18 +32,18 @@ async def test_calls_cancelled_anywhere_leave_nothing(serve: Serve, connect: Con
     ]
     server = await serve(*(chance.choice(scripts) for _ in range(20 * ROUNDS)))
     client = connect(server, max_concurrency=2, tokens_per_minute=1e12)
-    gate = client.caller().gate
+    account_limiter = client._context.caller().account_limiter
     for _ in range(ROUNDS):
         tasks = [asyncio.ensure_future(said_by(client, stream=chance.random() < 0.5)) for _ in range(4)]
         for task in chance.sample(tasks, len(tasks)):
             for _ in range(chance.randrange(40)):
                 await asyncio.sleep(0)
             task.cancel()
-            assert gate.in_flight <= 2
+            assert account_limiter.in_flight <= 2
         endings = await asyncio.gather(*tasks, return_exceptions=True)
         for ending in endings:
             assert isinstance(ending, str | asyncio.CancelledError | DeepSeekError), f"{seed=} {ending!r}"
-        assert (gate.in_flight, gate.waiting) == (0, 0), f"{seed=}"
+        assert (account_limiter.in_flight, account_limiter.waiting) == (0, 0), f"{seed=}"
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -60,7 +60,7 @@ async def test_a_cancelled_call_raises_cancelled_error_and_nothing_of_ours(
     with pytest.raises(asyncio.CancelledError):
         await task
     assert task.cancelled()
-    assert client.caller().gate.in_flight == 0
+    assert client._context.caller().account_limiter.in_flight == 0
     async with asyncio.timeout(120):
         await server.idle.wait()
 
@@ -81,7 +81,7 @@ async def test_a_slot_freed_by_a_cancelled_call_goes_to_the_next(serve: Serve, c
     await server.arrived.wait()
     second = asyncio.ensure_future(said_by(client, stream=False))
     await asyncio.sleep(0)
-    assert client.caller().gate.waiting == 1
+    assert client._context.caller().account_limiter.waiting == 1
     first.cancel()
     await second
     with pytest.raises(asyncio.CancelledError):
@@ -93,8 +93,8 @@ async def test_a_back_off_can_be_cancelled(serve: Serve, connect: Connect):
     client = connect(server)
     task = asyncio.ensure_future(said_by(client, stream=False))
     await server.arrived.wait()
-    gate = client.caller().gate
-    await until(lambda: gate.in_flight == 0)
+    account_limiter = client._context.caller().account_limiter
+    await until(lambda: account_limiter.in_flight == 0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

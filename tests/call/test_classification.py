@@ -6,7 +6,7 @@ import pytest
 
 from deepseek_async import errors
 from deepseek_async.admission import Blame
-from deepseek_async.call.classification import _TABLE, Again, Ending, rule_of, signal_of
+from deepseek_async.call.classification import _TABLE, Again, AttemptEnding, rule_of, signal_of
 from deepseek_async.codec.refusal import refusal
 from deepseek_async.errors import (
     APIConnectionError,
@@ -24,42 +24,48 @@ def status(code: int, body: bytes = b"") -> APIError:
 
 
 ROWS = [
-    *((status(code), Again.NEVER, Ending.DECLINED) for code in (301, 308, 400, 401, 402, 403, 404, 405, 413, 415, 422)),
-    *((status(code), Again.PAID, Ending.DECLINED) for code in (408, 409, 425)),
-    *((status(code), Again.PAID, Ending.OVERLOADED) for code in (500, 502, 503, 504, 520, 521, 522, 523, 524, 529)),
-    *((status(code), Again.NEVER, Ending.FAULTED) for code in (501, 505, 599)),
-    (status(429), Again.REQUEUE, Ending.REFUSED),
-    (status(429, NUMBERS), Again.REQUEUE, Ending.REFUSED),
-    (status(429, b"tokens per minute"), Again.PAUSE, Ending.THROTTLED),
-    (status(429, b"You exceeded your current quota"), Again.NEVER, Ending.DECLINED),
-    (APIResponseValidationError("", reason="empty"), Again.FEW, Ending.SERVED),
-    (APIResponseValidationError("", reason="blank"), Again.PAID, Ending.OVERLOADED),
-    (APIResponseValidationError(""), Again.FEW, Ending.FAULTED),
-    (APIResponseValidationError("", reason="form", retryable=False), Again.NEVER, Ending.FAULTED),
-    (APIResponseValidationError("", retryable=False), Again.NEVER, Ending.FAULTED),
-    (StreamInterruptedError("", gave_up=True), Again.PAID, Ending.OVERLOADED),
-    (StreamInterruptedError(""), Again.PAID, Ending.FAULTED),
-    (StreamInterruptedError("", retryable=False), Again.NEVER, Ending.SERVED),
-    (errors.ReasoningBudgetExhaustedError(""), Again.NEVER, Ending.SERVED),
     *(
-        (APITimeoutError("", phase=phase), Again.PAID, Ending.OVERLOADED)
+        (status(code), Again.NEVER, AttemptEnding.DECLINED)
+        for code in (301, 308, 400, 401, 402, 403, 404, 405, 413, 415, 422)
+    ),
+    *((status(code), Again.PAID, AttemptEnding.DECLINED) for code in (408, 409, 425)),
+    *(
+        (status(code), Again.PAID, AttemptEnding.OVERLOADED)
+        for code in (500, 502, 503, 504, 520, 521, 522, 523, 524, 529)
+    ),
+    *((status(code), Again.NEVER, AttemptEnding.FAULTED) for code in (501, 505, 599)),
+    (status(429), Again.REQUEUE, AttemptEnding.REFUSED),
+    (status(429, NUMBERS), Again.REQUEUE, AttemptEnding.REFUSED),
+    (status(429, b"tokens per minute"), Again.PAUSE, AttemptEnding.THROTTLED),
+    (status(429, b"You exceeded your current quota"), Again.NEVER, AttemptEnding.DECLINED),
+    (APIResponseValidationError("", reason="empty"), Again.FEW, AttemptEnding.SERVED),
+    (APIResponseValidationError("", reason="blank"), Again.PAID, AttemptEnding.OVERLOADED),
+    (APIResponseValidationError(""), Again.FEW, AttemptEnding.FAULTED),
+    (APIResponseValidationError("", reason="form", retryable=False), Again.NEVER, AttemptEnding.FAULTED),
+    (APIResponseValidationError("", retryable=False), Again.NEVER, AttemptEnding.FAULTED),
+    (StreamInterruptedError("", gave_up=True), Again.PAID, AttemptEnding.OVERLOADED),
+    (StreamInterruptedError(""), Again.PAID, AttemptEnding.FAULTED),
+    (StreamInterruptedError("", retryable=False), Again.NEVER, AttemptEnding.SERVED),
+    (errors.ReasoningBudgetExhaustedError(""), Again.NEVER, AttemptEnding.SERVED),
+    *(
+        (APITimeoutError("", phase=phase), Again.PAID, AttemptEnding.OVERLOADED)
         for phase in ("headers", "first_content", "idle", "stall", "attempt")
     ),
-    (APITimeoutError("", phase="connect"), Again.PAID, Ending.OVERLOADED),
-    (APITimeoutError("", phase="total", retryable=False), Again.NEVER, Ending.FAULTED),
-    (APIConnectionError("", reason="unreachable"), Again.PAID, Ending.OVERLOADED),
-    (APIConnectionError("", reason="tls", retryable=False), Again.NEVER, Ending.UNSENT),
-    (APIConnectionError("", reason="proxy", retryable=False), Again.NEVER, Ending.UNSENT),
-    (APIConnectionError("", reason="protocol"), Again.FEW, Ending.FAULTED),
-    (APIConnectionError("", reason="closed", retryable=False), Again.NEVER, Ending.FAULTED),
-    (APIConnectionError("", reason="descriptors"), Again.PAUSE, Ending.DESCRIPTORS),
-    (APIConnectionError(""), Again.PAID, Ending.OVERLOADED),
-    (APIConnectionError("", reused=True), Again.FREE, Ending.UNSENT),
+    (APITimeoutError("", phase="connect"), Again.PAID, AttemptEnding.OVERLOADED),
+    (APITimeoutError("", phase="total", retryable=False), Again.NEVER, AttemptEnding.FAULTED),
+    (APIConnectionError("", reason="unreachable"), Again.PAID, AttemptEnding.OVERLOADED),
+    (APIConnectionError("", reason="tls", retryable=False), Again.NEVER, AttemptEnding.UNSENT),
+    (APIConnectionError("", reason="proxy", retryable=False), Again.NEVER, AttemptEnding.UNSENT),
+    (APIConnectionError("", reason="protocol"), Again.FEW, AttemptEnding.FAULTED),
+    (APIConnectionError("", reason="closed", retryable=False), Again.NEVER, AttemptEnding.FAULTED),
+    (APIConnectionError("", reason="descriptors"), Again.PAUSE, AttemptEnding.DESCRIPTORS),
+    (APIConnectionError(""), Again.PAID, AttemptEnding.OVERLOADED),
+    (APIConnectionError("", reused=True), Again.FREE, AttemptEnding.UNSENT),
 ]
 
 
 @pytest.mark.parametrize(("error", "again", "ending"), ROWS, ids=lambda value: str(value)[:40])
-def test_a_signal_has_its_consequences(error: APIError, again: Again, ending: Ending):
+def test_a_signal_has_its_consequences(error: APIError, again: Again, ending: AttemptEnding):
     rule = rule_of(error)
     assert (rule.again, rule.ending) == (again, ending)
     assert error.retryable or again is Again.NEVER

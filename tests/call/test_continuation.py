@@ -165,7 +165,7 @@ async def test_leaving_a_resumed_stream_early_frees_its_connection(serve: Serve,
     async with client.chat.completions.stream(model="deepseek-flash", messages=ASKED, resume="prefix") as stream:
         texts = stream.text_deltas()
         assert [await anext(texts), await anext(texts)] == [TEXT, "a"]
-    await until(lambda: client.caller().gate.in_flight == 0)
+    await until(lambda: client._context.caller().account_limiter.in_flight == 0)
 
 
 @pytest.mark.parametrize("parameters", [{"resume": "prefix"}, {"resume": "again", "stream": True}])

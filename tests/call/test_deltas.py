@@ -70,4 +70,4 @@ async def test_leaving_the_text_early_gives_the_connection_back(serve: Serve, co
         async for text in stream.text_deltas():
             assert text == "a"
             break
-    assert client.caller().gate.in_flight == 0
+    assert client._context.caller().account_limiter.in_flight == 0

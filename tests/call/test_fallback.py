@@ -81,7 +81,7 @@ async def test_an_unreachable_server_is_not_asked_for_its_other_models(serve: Se
     client = connect(url, retry=1, fallback_models=["deepseek-v4-pro"], fallback=backup.url)
     done = await ask(client)
     assert done.fallback == backup.url
-    assert {scope.model for scope in client.statistics().scopes} == {"deepseek-flash"}
+    assert {limiter.model for limiter in client.statistics().models} == {"deepseek-flash"}
 
 
 async def test_an_open_breaker_asks_the_fallback_at_once(serve: Serve, connect: Connect):

@@ -13,7 +13,7 @@ from deepseek_async import Budget, StreamInterruptedError, Timeouts
 from deepseek_async.batch import BatchResult
 from deepseek_async.call.bill import LOST
 from deepseek_async.events import CallEnded
-from deepseek_async.pricing import Meter, price_table
+from deepseek_async.pricing.prices import Meter, price_table
 
 CUT_BODY: Script = [head(content_length="500"), b'{"id":', RESET]
 SPENT = Timeouts(headers=0.2, first_content=0.2)

@@ -16,7 +16,7 @@ from servers import DONE, LAST_CHUNK, SILENCE, Script, Serve, answer, begun, chu
 from deepseek_async import Budget
 from deepseek_async.call.metering import MOST_COMPLETION, Sent, believed, is_plain
 from deepseek_async.events import CallEnded
-from deepseek_async.pricing import Meter, price_table
+from deepseek_async.pricing.prices import Meter, price_table
 from deepseek_async.types import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
 
 REQUEST = {"model": "deepseek-flash", "messages": MESSAGES, "max_tokens": 100}

@@ -125,11 +125,11 @@ async def test_the_servers_waiting_time_is_honoured_by_the_whole_model(serve: Se
     server = await serve([response(b"", 429, retry_after="7")], [ANSWER])
     client = connect(server)
     asking = asyncio.ensure_future(ask(client))
-    gate = client.caller().gate
-    await until(lambda: gate.waiting)
+    account_limiter = client._context.caller().account_limiter
+    await until(lambda: account_limiter.waiting)
     asking_too = asyncio.ensure_future(ask(client))
-    await until(lambda: gate.waiting == 2)
-    (model,) = client.statistics().scopes
+    await until(lambda: account_limiter.waiting == 2)
+    (model,) = client.statistics().models
     assert 6.5 < model.paused_for <= 7.7
     assert "2 queued, paused for" in repr(client)
     client.reset()
@@ -317,8 +317,8 @@ async def test_no_more_requests_are_in_flight_than_allowed(serve: Serve, connect
     while len(server.requests) < 3:
         server.arrived.clear()
         await server.arrived.wait()
-    gate = client.caller().gate
-    assert (gate.in_flight, gate.waiting) == (3, 7)
+    account_limiter = client._context.caller().account_limiter
+    assert (account_limiter.in_flight, account_limiter.waiting) == (3, 7)
     assert "deepseek-flash: 3 of 3 in flight" in repr(client)
     assert "7 queued" in repr(client)
     go.set()
@@ -362,11 +362,11 @@ async def test_closing_ends_the_calls_that_still_run(serve: Serve, connect: Conn
     while len(server.requests) < 2:
         server.arrived.clear()
         await server.arrived.wait()
-    gate = client.caller().gate
+    account_limiter = client._context.caller().account_limiter
     await client.aclose()
     failures = await asyncio.gather(*asking, return_exceptions=True)
     assert [type(failure) for failure in failures] == [APIConnectionError] * 4
-    assert (gate.in_flight, gate.waiting) == (0, 0)
+    assert (account_limiter.in_flight, account_limiter.waiting) == (0, 0)
     assert len(server.requests) == 2
 
 

@@ -16,12 +16,12 @@ from deepseek_async import BadRequestError, Budget
 from deepseek_async.call.request import Request
 from deepseek_async.call.stream_usage import StreamUsage
 from deepseek_async.codec.request import encode_request
-from deepseek_async.endpoint import Endpoint
+from deepseek_async.configuration.endpoint import Endpoint
 from deepseek_async.events import CallEnded
 from deepseek_async.observe.audit import AuditLog
 from deepseek_async.observe.metrics import Metrics
-from deepseek_async.pricing import price_table
-from deepseek_async.transport.protocol import Outgoing
+from deepseek_async.pricing.prices import price_table
+from deepseek_async.transport.protocol import HTTPRequest
 from deepseek_async.types import CompletionUsage
 from deepseek_async.types.operation import CHAT
 
@@ -213,7 +213,7 @@ texts = st.text(max_size=40)
 @given(st.dictionaries(st.sampled_from(["stop", "metadata", "stream_options_"]), texts), texts)
 def test_a_body_that_asks_is_json_and_asks_no_more_when_it_is_to_ask_no_more(body: dict[str, str], said: str):
     body = {"messages": [{"content": said}], **body}  # type: ignore[dict-item]
-    request = Request(CHAT, Outgoing("POST", "/chat/completions", encode_request(body, 1 << 20)), body)
+    request = Request(CHAT, HTTPRequest("POST", "/chat/completions", encode_request(body, 1 << 20)), body)
     asking = request.asking_usage()
 
     assert json.loads(asking.wire) == {**body, "stream_options": ASKING}

@@ -109,8 +109,8 @@ async def test_a_connection_serves_again_though_the_last_bytes_come_after_done(s
     client = connect(server)
     async with await open_stream(client) as stream:
         assert len(await texts(stream)) == 3
-    assert client.caller().gate.in_flight == 0
-    pool = client.caller().transport._connector
+    assert client._context.caller().account_limiter.in_flight == 0
+    pool = client._context.caller().transport._connector
     finish.set()
     await until(lambda: pool._conns)
     await client.chat.completions.create(model="deepseek-flash", messages=[{"role": "user", "content": "Hi"}])
@@ -228,7 +228,7 @@ async def test_leaving_early_frees_slot_and_socket(serve: Serve, connect: Connec
     async with await open_stream(client) as stream:
         async for _ in stream:
             break
-    assert client.caller().gate.in_flight == 0
+    assert client._context.caller().account_limiter.in_flight == 0
     async with asyncio.timeout(120):
         await server.idle.wait()
     assert await texts(stream) == []
@@ -245,15 +245,15 @@ async def test_an_exception_in_the_loop_body_frees_slot_and_socket(serve: Serve,
 
     with pytest.raises(ZeroDivisionError):
         await read()
-    assert client.caller().gate.in_flight == 0
+    assert client._context.caller().account_limiter.in_flight == 0
 
 
 async def test_a_stream_that_is_never_iterated_frees_its_slot_when_left(serve: Serve, connect: Connect):
     server = await serve(streamed("Hello"))
     client = connect(server)
     async with await open_stream(client):
-        assert client.caller().gate.in_flight == 1
-    assert client.caller().gate.in_flight == 0
+        assert client._context.caller().account_limiter.in_flight == 1
+    assert client._context.caller().account_limiter.in_flight == 0
 
 
 @pytest.fixture
@@ -291,7 +291,7 @@ async def test_a_dropped_stream_frees_its_slot_and_socket_without_the_collector(
         await READERS[reader](stream)
         del stream
     async with asyncio.timeout(120):
-        await until(lambda: client.caller().gate.in_flight == 0)
+        await until(lambda: client._context.caller().account_limiter.in_flight == 0)
         await server.idle.wait()
 
 
@@ -308,7 +308,7 @@ async def test_a_stream_dropped_before_its_fault_was_told_is_freed_without_the_c
         await anext(stream)
         del stream
     async with asyncio.timeout(120):
-        await until(lambda: client.caller().gate.in_flight == 0)
+        await until(lambda: client._context.caller().account_limiter.in_flight == 0)
         await server.idle.wait()
 
 
@@ -332,7 +332,7 @@ async def test_closing_what_a_stream_handed_out_frees_its_slot_at_once(serve: Se
     pieces = getattr(stream, kind)()
     await anext(pieces)
     await pieces.aclose()
-    assert client.caller().gate.in_flight == 0
+    assert client._context.caller().account_limiter.in_flight == 0
     assert await texts(stream) == []
     await server.idle.wait()
 
@@ -357,21 +357,21 @@ async def test_a_stream_that_is_collected_while_the_queue_is_served_leaves_the_q
         garbage.append([await open_stream(client)])
         garbage[-1].append(garbage[-1])  # only the collector frees it
     garbage.clear()
-    slots = client.caller().gate.scope("deepseek-flash").slots
-    serving = slots.turnstile.may_start
+    slots = client._context.caller().account_limiter.limiter("deepseek-flash").queue
+    serving = slots.policy.may_start
 
     def collected(now: float, *, bulk: bool = False) -> bool:
         if slots.waiting and gc.collect():
             monkeypatch.undo()
         return serving(now, bulk=bulk)
 
-    monkeypatch.setattr(type(slots.turnstile), "may_start", lambda _, now, **lane: collected(now, **lane))
+    monkeypatch.setattr(type(slots.policy), "may_start", lambda _, now, **lane: collected(now, **lane))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         async with asyncio.timeout(120), await open_stream(client) as stream:
             assert await texts(stream) == ["opening", "Hello", "stop"]
     await live.aclose()
-    assert (client.caller().gate.in_flight, slots.waiting) == (0, 0)
+    assert (client._context.caller().account_limiter.in_flight, slots.waiting) == (0, 0)
 
 
 async def test_two_tasks_that_read_one_stream_are_told_so(serve: Serve, connect: Connect):
@@ -414,15 +414,15 @@ async def test_closing_a_stream_while_it_waits_to_begin_again_sends_no_more(serv
     server = await serve([begun(OPENING), RESET], [begun(OPENING, said("Hello")), SILENCE])
     client = connect(server, max_concurrency=1)
     stream = await open_stream(client)
-    gate = client.caller().gate
-    waiting = asyncio.ensure_future(gate.scope("deepseek-flash").admit(1, 0, bulk=False))
+    account_limiter = client._context.caller().account_limiter
+    waiting = asyncio.ensure_future(account_limiter.limiter("deepseek-flash").admit(1, 0, bulk=False))
     reading = asyncio.ensure_future(texts(stream))
     lease = await waiting
-    await until(lambda: gate.waiting)
+    await until(lambda: account_limiter.waiting)
     await stream.aclose()
     lease.abandoned(sent=False)
     assert await reading == ["opening"]
-    assert gate.in_flight == 0
+    assert account_limiter.in_flight == 0
 
 
 async def test_closing_the_client_ends_its_streams(serve: Serve, connect: Connect):
@@ -430,12 +430,12 @@ async def test_closing_the_client_ends_its_streams(serve: Serve, connect: Connec
     client = connect(server)
     stream = await open_stream(client)
     await anext(stream)
-    gate = client.caller().gate
+    account_limiter = client._context.caller().account_limiter
     await client.aclose()
     with pytest.raises(StreamInterruptedError) as caught:
         await texts(stream)
     assert caught.value.text == "Hel"
-    assert gate.in_flight == 0
+    assert account_limiter.in_flight == 0
 
 
 async def test_undeclared_fields_of_a_chunk_are_reachable(serve: Serve, connect: Connect):

@@ -11,7 +11,7 @@ from redis_server import RedisServer
 
 from deepseek_async.admission.budget.store import Spending
 from deepseek_async.admission.budget.store_redis import RedisStore
-from deepseek_async.credential import ApiKey
+from deepseek_async.configuration.credential import ApiKey
 
 DAY = "2026-11-28"
 

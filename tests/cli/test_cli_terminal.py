@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepseek_async.batch import Progress
-from deepseek_async.cli.connection import Connection
+from deepseek_async.cli.connection import ConnectionFlags
 from deepseek_async.cli.process import runner
 from deepseek_async.cli.progress import Speed
 from deepseek_async.cli.terminal import columns, harmless, one_line
 from deepseek_async.codec.refusal import refusal
-from deepseek_async.figures import dollars, duration
-from deepseek_async.quotation import plain
 from deepseek_async.simulator import Fault, FaultKind
+from deepseek_async.text.figures import dollars, duration
+from deepseek_async.text.quotation import plain
 
 RUN = ("batch", "run", "in.jsonl", "-o", "out.jsonl")
 COLOUR = re.compile(r"\x1b\[[0-9;]*(3[0-7]|38;|9[0-7])[0-9;]*m")
@@ -201,4 +201,4 @@ def test_without_uvloop_a_command_runs_on_the_loop_of_asyncio(monkeypatch: pytes
 
 
 def test_the_key_is_no_flag():
-    assert not any("key" in name for name in Connection.__dataclass_fields__)
+    assert not any("key" in name for name in ConnectionFlags.__dataclass_fields__)

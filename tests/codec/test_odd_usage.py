@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from servers import STREAM_HEAD, Serve, answer, chunk, event, http_chunk, response
 
 from deepseek_async.batch.review.output import line_from
-from deepseek_async.codec.body import AnswerDecoder, decode_completion
+from deepseek_async.codec.answer_decoder import AnswerDecoder
+from deepseek_async.codec.body import decode_completion
 from deepseek_async.codec.chunks import ChunkReader
 from deepseek_async.codec.responses import ResponseReader
 from deepseek_async.codec.sse import SSEDecoder

@@ -19,7 +19,8 @@ from deepseek_async.batch.line import _one_line
 from deepseek_async.batch.review.output import line_from
 from deepseek_async.call.replayed import events_of
 from deepseek_async.codec import finish_reason
-from deepseek_async.codec.body import AnswerDecoder, ChoicesDecoder, MembersDecoder, OddBytes, decode_completion
+from deepseek_async.codec.answer_decoder import AnswerDecoder, ChoicesDecoder, MembersDecoder, OddBytes
+from deepseek_async.codec.body import decode_completion
 from deepseek_async.codec.chunks import ChunkReader
 from deepseek_async.codec.responses import ResponseReader, fault_of_response
 from deepseek_async.codec.text import TextReader, fault_of_text
@@ -34,7 +35,7 @@ from deepseek_async.types import (
     Response,
     UserBalance,
 )
-from deepseek_async.types.usage import bills_of
+from deepseek_async.types.answer import bills_of
 
 decode_text = ChoicesDecoder(Completion, TextReader).decode
 decode_reply = MembersDecoder(Response, "output", ResponseReader).decode

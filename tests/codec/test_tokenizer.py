@@ -199,4 +199,4 @@ async def test_what_answers_cost_corrects_the_estimates_of_a_client_with_a_token
             after = client.chat.completions.count_tokens(model="deepseek-flash", messages=MESSAGES)
     assert before.prompt_tokens < 60
     assert after.prompt_tokens > 4 * before.prompt_tokens
-    assert client.tokens.expected_answer("deepseek-flash") == 20
+    assert client._context.tokens.expected_answer("deepseek-flash") == 20

@@ -16,9 +16,9 @@ from servers import ANSWER, CANARY, Serve
 from thoroughness import often
 
 from deepseek_async import AsyncDeepSeek, BreakerPolicy, ConfigurationError, DeepSeekError, RetryPolicy
-from deepseek_async.configuration import SettingsFile, commented_file
 from deepseek_async.configuration.document import parse
-from deepseek_async.configuration.schema import SCHEMA, Key
+from deepseek_async.configuration.schema import SCHEMA, SettingKey
+from deepseek_async.configuration.settings_file import SettingsFile, commented_file
 
 MISSION = """\
 # config.yaml
@@ -119,7 +119,7 @@ deepseek:
         assert client.settings.timeouts.total == 30
         assert client.settings.breaker is None
         assert len(client.settings.holidays) == 2
-        operations = client._connections.operations
+        operations = client._runtime.features
         assert operations.budget is not None
         assert operations.cache is not None
         # Answers are kept no longer than the law of the file lets audit lines be.
@@ -366,7 +366,7 @@ def test_the_file_that_init_writes_is_a_file_and_names_every_setting():
     everything = parse("\n".join(_uncommented(text)), "config.yaml").value["deepseek"].value
     assert set(everything) == set(SCHEMA)
     for name, entry in SCHEMA.items():
-        if not isinstance(entry, Key):
+        if not isinstance(entry, SettingKey):
             assert set(everything[name].value) == set(entry.keys)
 
 
@@ -387,7 +387,7 @@ def _uncommented(text: str) -> list[str]:
         if (line.startswith("  # ") and ": " in f"{line} ".split("#")[1]) or line.startswith("  #   "):
             name = line[4:].split(":")[0].strip()
             known = name in SCHEMA or any(
-                not isinstance(entry, Key) and name in entry.keys for entry in SCHEMA.values()
+                not isinstance(entry, SettingKey) and name in entry.keys for entry in SCHEMA.values()
             )
             lines.append("  " + line[4:] if known else line)
         else:

@@ -26,7 +26,7 @@ from random_calls import RandomCalls
 
 from deepseek_async import AsyncDeepSeek, Budget, DeepSeekError, RetryPolicy, Timeouts, ToolLimits
 from deepseek_async.events import CallEnded
-from deepseek_async.pricing import price_table
+from deepseek_async.pricing.prices import price_table
 from deepseek_async.simulator import FaultKind, Simulator, SimulatorSettings
 from deepseek_async.simulator.faults import OF_UPLOADS
 

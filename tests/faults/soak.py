@@ -169,12 +169,12 @@ class Storm:
 
     async def _held(self, simulator: Simulator, client: AsyncDeepSeek, budget: Budget) -> dict[str, int]:
         def held() -> dict[str, int]:
-            gate = client.caller().gate
+            account_limiter = client._context.caller().account_limiter
             return {
-                "in flight": gate.in_flight,
-                "waiting": gate.waiting,
-                "waiting for credit": sum(not scope.idle for scope in gate.scopes),
-                "interactive": sum(scope.slots._interactive_running for scope in gate.scopes),
+                "in flight": account_limiter.in_flight,
+                "waiting": account_limiter.waiting,
+                "waiting for credit": sum(not limiter.idle for limiter in account_limiter.limiters),
+                "interactive": sum(limiter.queue._interactive_running for limiter in account_limiter.limiters),
                 "money held": budget._ledger.reserved,
                 "at the server": simulator.statistics().in_flight,
                 "tasks": sum(_is_the_clients(task) for task in asyncio.all_tasks()),

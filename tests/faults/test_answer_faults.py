@@ -192,7 +192,7 @@ async def test_s6_a_body_that_goes_on_after_done_costs_its_connection_and_nothin
     server = await serve([begun(OPENING, said("Hello"), ending(), DONE), Drip(more)], [ANSWER])
     client = connect(server)
     assert await said_by(client, stream=True) == "Hello"
-    assert client.caller().gate.in_flight == 0
+    assert client._context.caller().account_limiter.in_flight == 0
     await ask(client)
     assert [request.connection for request in server.requests] == [1, 2]
     # The second connection is kept, and the first is given up about a second later.

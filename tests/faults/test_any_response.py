@@ -128,8 +128,8 @@ class World:
             if isinstance(ended, DeepSeekError):
                 assert str(ended).isprintable()
                 assert SECRET not in everything_shown_by(ended)
-            gate = client.caller().gate
-            assert (gate.in_flight, gate.waiting) == (0, 0)
+            account_limiter = client._context.caller().account_limiter
+            assert (account_limiter.in_flight, account_limiter.waiting) == (0, 0)
             if not isinstance(ended, AuthenticationError | PermissionDeniedError | InsufficientBalanceError):
                 # These hold for the key; after all others the client goes on as if nothing had happened.
                 self.server.scripts = [[response(answer("the next"))]]

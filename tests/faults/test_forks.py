@@ -420,7 +420,7 @@ async def test_children_draw_different_back_offs():
 
 PREPARING = """
     import logging
-    from deepseek_async import forks
+    from deepseek_async.process import forks
 
     logging.disable()
     told = []

@@ -25,7 +25,7 @@ from deepseek_async import (
     RetryPolicy,
     ServerOverloadedError,
 )
-from deepseek_async.admission.concurrency import AdaptiveWindow
+from deepseek_async.admission.concurrency import AdaptiveLimit
 from deepseek_async.batch.fail_fast import FIRST_ROWS, UNAUTHORIZED
 
 WHOLE_FORM = 1000
@@ -55,7 +55,7 @@ async def test_q1_a_storm_of_waiting_rows_finds_the_limit_and_loses_none(connect
         client = connect(server.url)
         async with asyncio.timeout(120):
             assert await answers(client, WHOLE_FORM) == WHOLE_FORM
-        (model,) = client.statistics().scopes
+        (model,) = client.statistics().models
         assert model.window.limit == 60
         assert server.most <= 60
         assert server.refused <= WHOLE_FORM * 0.08, "most of them while the limit was not known yet"
@@ -71,7 +71,7 @@ async def test_q2_the_window_follows_a_limit_that_falls_in_mid_job(connect: Conn
         server.begin_measuring()
         await server.when(lambda: server.served > 200)
         assert server.refused <= 40
-        (model,) = client.statistics().scopes
+        (model,) = client.statistics().models
         assert model.window.size <= 24
         server.limit = 60
         assert await working == 480
@@ -116,7 +116,7 @@ async def test_q4_a_refusal_is_understood_or_measured_whatever_it_says(serve: Se
     client = connect(server)
     assert (await ask(client)).choices[0].message.content == "Hello"
     assert len(server.requests) == 2
-    (model,) = client.statistics().scopes
+    (model,) = client.statistics().models
     assert model.window.limit == limit or limit is None
 
 
@@ -214,16 +214,16 @@ async def test_q5_a_waiting_time_holds_the_whole_model_and_nonsense_holds_nobody
     headers, seconds = WAITS[kind]
     server = await serve([response(status, b"", **headers)], [ANSWER])
     client = connect(server)
-    gate = client.caller().gate
+    account_limiter = client._context.caller().account_limiter
     asking = asyncio.ensure_future(ask(client))
     if seconds is None:
         await asking
         return
-    await until(lambda: gate.waiting)
-    (model,) = client.statistics().scopes
+    await until(lambda: account_limiter.waiting)
+    (model,) = client.statistics().models
     assert seconds * 0.6 < model.paused_for <= seconds * 1.1
     other = asyncio.ensure_future(ask(client))
-    await until(lambda: gate.waiting == 2)
+    await until(lambda: account_limiter.waiting == 2)
     assert len(server.requests) == 1
     client.reset()
     await asyncio.gather(asking, other)
@@ -251,14 +251,14 @@ async def test_q6_an_outage_at_full_load_is_answered_by_few_attempts(connect: Co
         server.failing = lambda: response(503)
         server.begin_measuring()
         await asyncio.sleep(90)
-        model = client.statistics().scopes[0]
+        model = client.statistics().models[0]
         assert model.breaker in {"open", "half-open"}
         in_flight_then = 60
         assert server.attempts <= 0.2 * served + 10 + in_flight_then
         server.failing = lambda: None
         async with asyncio.timeout(120):
             assert await working == 1500
-        assert client.statistics().scopes[0].breaker == "closed"
+        assert client.statistics().models[0].breaker == "closed"
 
 
 async def test_q6_interactive_calls_fail_at_once_while_the_breaker_is_open(connect: Connect):
@@ -273,7 +273,7 @@ async def test_q6_interactive_calls_fail_at_once_while_the_breaker_is_open(conne
             with pytest.raises(CircuitOpenError):
                 await ask(client)
         assert server.attempts == 0
-        assert client.statistics().scopes[0].paused_for == 0, (
+        assert client.statistics().models[0].paused_for == 0, (
             "the breaker's own wait is not one that the server asked for"
         )
 
@@ -292,7 +292,13 @@ async def test_q7_a_cancelled_probe_leaves_its_place_to_the_next(serve: Serve, c
     client = connect(server, breaker=BreakerPolicy(failure_threshold=1, reset_timeout=0.01), retry=1)
     with pytest.raises(ServerOverloadedError):
         await ask(client)
-    await until(lambda: client.caller().gate.scope("deepseek-flash").breaker.admits(asyncio.get_running_loop().time()))
+    await until(
+        lambda: (
+            client._context.caller()
+            .account_limiter.limiter("deepseek-flash")
+            .breaker.admits(asyncio.get_running_loop().time())
+        )
+    )
     server.arrived.clear()
     probe = asyncio.ensure_future(answers(client, 1) if bulk else ask(client))
     await server.arrived.wait()
@@ -302,7 +308,7 @@ async def test_q7_a_cancelled_probe_leaves_its_place_to_the_next(serve: Serve, c
     with pytest.raises(asyncio.CancelledError):
         await probe
     assert (await ask(client)).choices[0].message.content == "Hello"
-    assert client.statistics().scopes[0].breaker == "closed"
+    assert client.statistics().models[0].breaker == "closed"
 
 
 async def test_q8_a_refused_key_is_not_sent_again_for_seconds(serve: Serve, connect: Connect):
@@ -507,7 +513,7 @@ async def test_a_window_of_a_number_starts_there_at_once_and_never_grows_above(c
         await server.when(lambda: server.in_flight >= 100)
         assert await working == 600
         assert server.most == 150
-        assert isinstance(client.caller().gate.scope("deepseek-flash").window, AdaptiveWindow)
+        assert isinstance(client._context.caller().account_limiter.limiter("deepseek-flash").window, AdaptiveLimit)
 
 
 async def test_interactive_calls_are_not_starved_by_a_bulk_job(connect: Connect):

@@ -23,7 +23,7 @@ from deepseek_async.batch.journal import reading
 from deepseek_async.batch.journal.merge import merge
 from deepseek_async.batch.line import encode_line
 from deepseek_async.batch.result import BatchResult
-from deepseek_async.batch.review.output import Output
+from deepseek_async.batch.review.output import OutputReader
 from deepseek_async.batch.row import Defaults
 from deepseek_async.batch.source import read_ids, read_rows
 from deepseek_async.errors import APIConnectionError
@@ -217,7 +217,7 @@ def test_a_line_of_an_output_that_no_run_can_have_written_is_damaged(tmp_path: P
     lines = reading.OutputLines(path)
     assert list(lines) == [row_line("a"), row_line("b")]
     assert lines.damaged == [(len(row_line("a")), len(hole) + 1)]
-    output = Output(path)
+    output = OutputReader(path)
     output.read()
     assert (len(output), output.damaged) == (2, 1)
     merged = merge([path], tmp_path / "merged.jsonl")

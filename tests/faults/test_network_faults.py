@@ -50,7 +50,7 @@ from deepseek_async import (
     StreamInterruptedError,
     Timeouts,
 )
-from deepseek_async.settings import Settings
+from deepseek_async.configuration.settings import Settings
 
 BODY = json.dumps(answer()).encode()
 CHUNKED = head(content_type="application/json", transfer_encoding="chunked")

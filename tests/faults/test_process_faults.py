@@ -47,7 +47,7 @@ async def test_r1_an_event_loop_that_stands_still_makes_no_timeout_and_no_failur
         stand_still(seconds)
         await asyncio.gather(*asking)
         assert server.attempts == 10
-        assert client.statistics().scopes[0].breaker == "closed"
+        assert client.statistics().models[0].breaker == "closed"
 
 
 async def test_r1_a_stopped_process_goes_on_as_if_nothing_had_been():
@@ -105,7 +105,7 @@ async def test_r2_a_wall_clock_that_jumps_changes_nothing(connect: Connect, monk
         monkeypatch.setattr(time, "time", lambda: clock() + days * 86400)
         await asyncio.gather(*before, *(ask(client) for _ in range(30)))
         assert server.attempts == server.served + server.refused
-        (model,) = client.statistics().scopes
+        (model,) = client.statistics().models
         assert (model.breaker, model.paused_for, model.retry_credit) == ("closed", 0.0, pytest.approx(10, abs=8))
 
 
@@ -127,8 +127,8 @@ async def test_r3_few_descriptors_cap_the_window_and_are_warned_of(
 ):
     async with LimitedServer(1000, lambda: 0.02) as server:
         client = connect(server.url, max_concurrency=500)
-        scope = client.caller().gate.scope("deepseek-flash")
-        assert scope.window.size == few_descriptors - 32
+        limiter = client._context.caller().account_limiter.limiter("deepseek-flash")
+        assert limiter.window.size == few_descriptors - 32
         assert "raise the limit (ulimit -n)" in caplog.text
 
 
@@ -142,7 +142,7 @@ async def test_r3_running_out_of_descriptors_shrinks_the_load_and_fails_no_row()
 
         async def main():
             async with AsyncDeepSeek(api_key="sk-child", base_url=sys.argv[1], max_concurrency=200) as client:
-                client.caller()
+                client._context.caller()
                 _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
                 resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) + 48, hard))
                 results = [result async for result in client.batch.map([f"p{number}" for number in range(150)])]
@@ -179,7 +179,7 @@ async def use(client: AsyncDeepSeek, *, way: str) -> None:
 
 async def one_round(client: AsyncDeepSeek, chance: random.Random) -> int:
     """Six calls, each cancelled after some steps of the loop; returns how many had not ended before."""
-    gate = client.caller().gate
+    account_limiter = client._context.caller().account_limiter
     tasks = [asyncio.ensure_future(use(client, way=chance.choice(["plain", "stream", "bulk"]))) for _ in range(6)]
     cancelled = 0
     for task in chance.sample(tasks, len(tasks)):
@@ -189,11 +189,11 @@ async def one_round(client: AsyncDeepSeek, chance: random.Random) -> int:
         cancelled += task.cancel()
     for ending in await asyncio.gather(*tasks, return_exceptions=True):
         assert ending is None or isinstance(ending, asyncio.CancelledError | DeepSeekError), repr(ending)
-    assert (gate.in_flight, gate.waiting) == (0, 0)
-    for scope in gate.scopes:
-        assert scope.idle, scope.statistics()
-        assert scope.slots._timer is None
-        assert scope.slots._interactive_running == 0
+    assert (account_limiter.in_flight, account_limiter.waiting) == (0, 0)
+    for limiter in account_limiter.limiters:
+        assert limiter.idle, limiter.statistics()
+        assert limiter.queue._timer is None
+        assert limiter.queue._interactive_running == 0
     return cancelled
 
 

@@ -1,4 +1,4 @@
-"""Clients that do not share a gate, like two processes, share the account's window through the cache folder."""
+"""Clients with limiters of their own, like two processes, share the account's limit through the cache folder."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def groups(folder: Path) -> list[Path]:
 
 
 def window(client: AsyncDeepSeek):
-    (scope,) = client.statistics().scopes
-    return scope
+    (limiter,) = client.statistics().models
+    return limiter
 
 
 async def test_two_that_have_much_to_do_share_the_limit_and_are_hardly_refused(folder: Path):

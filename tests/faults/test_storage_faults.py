@@ -22,12 +22,13 @@ from clients import Connect
 from redis_server import RedisServer, requests_to_redis
 from servers import ANSWER, ScriptedServer, Serve
 
-from deepseek_async import AsyncDeepSeek, Budget, Cache, ConfigurationError, sqlite_file
+from deepseek_async import AsyncDeepSeek, Budget, Cache, ConfigurationError
 from deepseek_async.admission.budget import store_file
 from deepseek_async.cache import disk
 from deepseek_async.cache.disk import DiskTier
 from deepseek_async.cache.entry import Entry
 from deepseek_async.events import CallEnded
+from deepseek_async.files import sqlite_file
 from deepseek_async.labels import Labels, labelled
 from deepseek_async.observe.audit import AuditLog, files
 from deepseek_async.observe.audit.query import Query, lines
@@ -136,7 +137,7 @@ FULL = sqlite3.OperationalError("database or disk is full")
 FAULTS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EROFS": errno.EROFS}
 
 
-class FailingConnection(sqlite_file.Connection):
+class FailingConnection(sqlite_file.SQLiteConnection):
     """Fails at each statement that begins with one of ``failing``."""
 
     failing: tuple[str, ...] = ()

@@ -12,17 +12,17 @@ from deepseek_async.errors import ConfigurationError
 from deepseek_async.integrations.ray import shard
 from deepseek_async.integrations.ray.cluster import connect, environment_to_hand_on
 from deepseek_async.integrations.ray.job import RayJob
-from deepseek_async.integrations.ray.shard import Order, problem_here
+from deepseek_async.integrations.ray.shard import ShardOrder, problem_here
 
 
 @pytest.fixture
-def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Order:
+def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ShardOrder:
     monkeypatch.setattr(shard, "_PAUSE", 0)
     (tmp_path / "in.jsonl").write_text('"Hi"\n')
     with Parts(tmp_path / "out.jsonl") as parts:
         parts.prepare(2)
         token = parts.show_token()
-    return Order(
+    return ShardOrder(
         source=str(tmp_path / "in.jsonl"),
         folder=str(parts.folder),
         count=2,
@@ -35,11 +35,11 @@ def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Order:
     )
 
 
-def test_a_node_that_sees_folder_and_input_can_run_a_part(order: Order):
+def test_a_node_that_sees_folder_and_input_can_run_a_part(order: ShardOrder):
     assert problem_here(order) is None
 
 
-def test_a_folder_that_is_not_shared_is_named_with_the_node(order: Order, tmp_path: Path):
+def test_a_folder_that_is_not_shared_is_named_with_the_node(order: ShardOrder, tmp_path: Path):
     (tmp_path / "elsewhere").mkdir()
     other = msgspec.structs.replace(order, folder=str(tmp_path / "elsewhere" / "out.jsonl.parts"))
     problem = problem_here(other)
@@ -49,18 +49,18 @@ def test_a_folder_that_is_not_shared_is_named_with_the_node(order: Order, tmp_pa
     assert "--output" in problem.message
 
 
-def test_a_folder_of_the_same_name_that_is_another_is_not_taken_for_it(order: Order):
+def test_a_folder_of_the_same_name_that_is_another_is_not_taken_for_it(order: ShardOrder):
     Parts.token_file(Path(order.folder), order.token).write_text("of another run")
     assert problem_here(order) is not None
 
 
-def test_an_input_that_a_node_does_not_see_is_named(order: Order):
+def test_an_input_that_a_node_does_not_see_is_named(order: ShardOrder):
     problem = problem_here(msgspec.structs.replace(order, source="/nowhere/in.jsonl"))
     assert problem is not None
     assert "does not see the input /nowhere/in.jsonl" in problem.message
 
 
-def test_another_version_on_a_node_is_said(order: Order):
+def test_another_version_on_a_node_is_said(order: ShardOrder):
     problem = problem_here(msgspec.structs.replace(order, version="0.0.1"))
     assert problem is not None
     assert "install one version" in problem.message

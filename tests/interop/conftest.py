@@ -46,10 +46,10 @@ async def run(serve: Serve) -> AsyncIterator[Run]:
     """Runs a program until the end of the test. Skips the test where the program is not installed."""
     async with AsyncExitStack() as stack:
 
-        async def start(*command: str, ready: bytes, **surroundings: str) -> Program:
+        async def start(*command: str, ready: bytes, **middleware: str) -> Program:
             if shutil.which(command[0]) is None:
                 pytest.skip(f"{command[0]} is not installed; scripts/servers does it")
-            program = Program(*command, ready=ready, environment={**os.environ, **surroundings})
+            program = Program(*command, ready=ready, environment={**os.environ, **middleware})
             return await stack.enter_async_context(program)
 
         yield start

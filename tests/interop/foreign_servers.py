@@ -14,7 +14,7 @@ Simulate = Callable[..., Awaitable[Simulator]]
 
 
 class Run(Protocol):
-    def __call__(self, *command: str, ready: bytes, **surroundings: str) -> Awaitable[Program]: ...
+    def __call__(self, *command: str, ready: bytes, **middleware: str) -> Awaitable[Program]: ...
 
 
 class FrontedBy(Protocol):

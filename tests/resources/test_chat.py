@@ -186,6 +186,6 @@ async def test_tokens_are_estimated_only_for_a_tokens_limit():
     with aioresponses() as mocked:
         mocked.post(ADDRESS, payload=answer())
         async with AsyncDeepSeek(api_key=CANARY, tokens_per_minute=1e9) as client:
-            before = client.caller().gate.rates._tokens._paid_until
+            before = client._context.caller().account_limiter.rates._tokens._paid_until
             await client.chat.completions.create(model="deepseek-flash", messages=MESSAGES, max_tokens=100)
-            assert client.caller().gate.rates._tokens._paid_until != before
+            assert client._context.caller().account_limiter.rates._tokens._paid_until != before

@@ -197,4 +197,4 @@ async def test_a_limit_of_tokens_counts_completions_and_responses_too(simulate: 
     await ask(client, max_tokens=100)
     await client.responses.create(model="deepseek-flash", input="Hi", max_output_tokens=100)
     await client.embeddings.create(model="deepseek-embedding", input="Hi")
-    assert client.caller().gate.counts_tokens
+    assert client._context.caller().account_limiter.counts_tokens

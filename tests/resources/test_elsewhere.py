@@ -24,7 +24,7 @@ from deepseek_async import (
     InvalidRequestError,
     NotFoundError,
 )
-from deepseek_async.codec.multipart import Form
+from deepseek_async.codec.multipart import MultipartForm
 
 
 async def test_texts_become_vectors_in_their_order(client: AsyncDeepSeek):
@@ -154,14 +154,14 @@ async def test_a_large_file_arrives_whole(client: AsyncDeepSeek):
 
 @given(st.binary(max_size=50), st.text(st.characters(exclude_categories=["Cs"]), max_size=10))
 def test_a_form_ends_only_where_its_boundary_says(content: bytes, name: str):
-    form = Form({"purpose": "p"}, name, content)
+    form = MultipartForm({"purpose": "p"}, name, content)
     wire, content_type = form.encoded(), form.header
     boundary = content_type.partition("boundary=")[2].encode()
     assert wire.count(b"--" + boundary) == 3
     head, _, rest = wire.partition(b"Content-Type: application/octet-stream\r\n\r\n")
     assert rest == content + b"\r\n--" + boundary + b"--\r\n"
     assert head.count(b"\r\n") == 6
-    assert Form({"purpose": "p"}, name, content).encoded() == wire
+    assert MultipartForm({"purpose": "p"}, name, content).encoded() == wire
 
 
 async def test_a_model_is_tuned_and_then_called_by_its_new_name(client: AsyncDeepSeek):

@@ -26,7 +26,7 @@ from deepseek_async.observe.audit.query import Query, lines
 from deepseek_async.observe.logs import CallLog
 from deepseek_async.observe.metrics import Metrics
 from deepseek_async.observe.telemetry import Telemetry
-from deepseek_async.pricing import price_table
+from deepseek_async.pricing.prices import price_table
 from deepseek_async.simulator import Fault, Simulator
 from deepseek_async.types import CompletionUsage
 
@@ -245,7 +245,7 @@ async def test_what_can_be_stored_is_bought_once(walk: Walk, connect: Connect):
     assert (walk.spent, len(walk.sent())) == (spent, sent)
     other = connect(
         walk.own.base_url,
-        **{"api_key": "sk-another-account-0123", "cache": client._connections.operations.cache, **walk.options()},
+        **{"api_key": "sk-another-account-0123", "cache": client._runtime.features.cache, **walk.options()},
     )
     if walk.server is walk.own:
         await walk.go(other)

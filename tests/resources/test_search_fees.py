@@ -16,14 +16,14 @@ from ways import recording
 
 from deepseek_async import Budget
 from deepseek_async.batch.review.account import Account
-from deepseek_async.batch.review.output import Output
+from deepseek_async.batch.review.output import OutputReader
 from deepseek_async.batch.review.page import page
 from deepseek_async.call.searches import UNCOUNTED, most_fees
 from deepseek_async.cli.summary import summary
 from deepseek_async.events import CallEnded
 from deepseek_async.observe.audit import AuditLog
 from deepseek_async.observe.metrics import Metrics
-from deepseek_async.pricing import price_table
+from deepseek_async.pricing.prices import price_table
 from deepseek_async.simulator import Fault, FaultKind
 
 TOOLS: Any = [{"type": "deepseek_web_search"}, {"type": "deepseek_read_url"}]
@@ -292,7 +292,7 @@ async def test_every_place_that_shows_money_shows_fees_as_a_line_of_their_own(
         "  paid      4 search",
         "  paid      2 fetch",
     ]
-    output = Output(tmp_path / "out.jsonl")
+    output = OutputReader(tmp_path / "out.jsonl")
     output.read()
     account = Account(client.prices)
     for _, line, latest in output.lines():

@@ -12,7 +12,7 @@ from servers import RESET, SILENCE, Script, Serve, response
 
 from deepseek_async import APIError, AsyncDeepSeek, NotFoundError, RetryPolicy, Timeouts
 from deepseek_async.resources.left_behind import looks_until
-from deepseek_async.resources.unanswered import LOOKS
+from deepseek_async.resources.lost_uploads import LOOKS
 
 AT_ONCE = RetryPolicy(base_delay=0, max_delay=0)
 LATER = 2**31

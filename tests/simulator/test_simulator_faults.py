@@ -13,7 +13,7 @@ from simulator_caller import CLOCK, WEATHER, Caller, Start, chat_body
 
 from deepseek_async.simulator import Fault, FaultKind, parse_fault
 from deepseek_async.simulator.faults import ENDLESS, OF_UPLOADS, REFUSING, FaultPlan
-from deepseek_async.simulator.wire.delivery import COMMENT, Ending, Pause, Tempo, plan
+from deepseek_async.simulator.wire.delivery import COMMENT, StreamEnding, StreamPause, Tempo, plan
 
 
 async def read_until_it_breaks(caller: Caller, fault: Fault, **body: object) -> tuple[bytes, Exception | None]:
@@ -328,10 +328,10 @@ def test_every_plan_is_finite_and_breaks_off_at_most_once(kind: FaultKind, count
     frames = [b'data: {"n":"%d"}\n\n' % number for number in range(count)]
     steps = list(plan(frames, Fault(kind, after_events=after), Tempo(), stream=stream))
 
-    endings = [step for step in steps if isinstance(step, Ending)]
+    endings = [step for step in steps if isinstance(step, StreamEnding)]
     assert len(endings) <= 1
     assert not endings or steps[-1] is endings[0]
-    assert all(step.seconds < 100 for step in steps if isinstance(step, Pause))
+    assert all(step.seconds < 100 for step in steps if isinstance(step, StreamPause))
 
 
 def test_a_fault_can_be_written_as_text():

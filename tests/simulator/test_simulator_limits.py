@@ -9,7 +9,7 @@ import pytest
 from simulator_caller import Caller, Start, chat_body
 
 from deepseek_async.simulator import Fault, FaultKind
-from deepseek_async.simulator.limits import Balances, ConcurrencyLimit
+from deepseek_async.simulator.limits import Balances, InFlightLimit
 from deepseek_async.simulator.model.catalogue import FLASH, PRO
 
 STALL = Fault(FaultKind.STALL, after_events=1)
@@ -78,7 +78,7 @@ async def test_the_balance_clause_appears_when_the_balance_sets_the_limit(start:
 
 
 def test_the_published_limits_hold_unless_told_otherwise():
-    limit = ConcurrencyLimit(None)
+    limit = InFlightLimit(None)
 
     assert limit.limit_of(FLASH, None, None) == (2500, False)
     assert limit.limit_of(PRO, Decimal(100), None) == (500, False)

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from simulator_caller import CLOCK, WEATHER, Caller, chat_body
 from thoroughness import often
 
+from deepseek_async.simulator.model.answer import GeneratedAnswer, GeneratedCall
 from deepseek_async.simulator.model.catalogue import FLASH, PRO
-from deepseek_async.simulator.model.generation import Answer, Call
 from deepseek_async.simulator.model.prompt import effort_of, render
 from deepseek_async.simulator.model.tokens import UNIT, weigh
 from deepseek_async.simulator.wire.streaming import Envelope, completion_body, completion_events, usage_of
@@ -277,7 +277,7 @@ def official_stream(body: dict[str, Any], texts: list[str]) -> tuple[list[dict[s
     return encoded, json.loads(whole.to_json())
 
 
-def our_stream(answer: Answer, *, include_usage: bool) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def our_stream(answer: GeneratedAnswer, *, include_usage: bool) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     envelope = Envelope("id", 1, "deepseek-flash", "fp")
     usage = usage_of(answer, 300, 256)
     frames = completion_events(envelope, answer, usage, include_usage=include_usage)
@@ -307,7 +307,9 @@ def comparable(chunks: list[dict[str, Any]], *, counted: bool = True) -> list[An
 def test_chunks_of_a_thinking_answer_equal_the_official_ones(options: dict[str, Any]):
     body = chat_body(thinking=..., stream=True, **options)
     official, whole = official_stream(body, ["We ", "think", "</think>", "Hel", "lo"])
-    ours, body_of_ours = our_stream(Answer(("We ", "think"), ("Hel", "lo"), (), "stop"), include_usage=bool(options))
+    ours, body_of_ours = our_stream(
+        GeneratedAnswer(("We ", "think"), ("Hel", "lo"), (), "stop"), include_usage=bool(options)
+    )
 
     assert comparable(ours, counted=False) == comparable(official, counted=False)
     assert keys(body_of_ours) == keys(whole) | {"usage.completion_tokens_details"}
@@ -316,7 +318,7 @@ def test_chunks_of_a_thinking_answer_equal_the_official_ones(options: dict[str, 
 @pytest.mark.parametrize("options", [{}, {"stream_options": {"include_usage": True}}])
 def test_chunks_of_a_plain_answer_equal_the_official_ones(options: dict[str, Any]):
     official, whole = official_stream(chat_body(stream=True, **options), ["Hel", "lo"])
-    ours, body_of_ours = our_stream(Answer(None, ("Hel", "lo"), (), "stop"), include_usage=bool(options))
+    ours, body_of_ours = our_stream(GeneratedAnswer(None, ("Hel", "lo"), (), "stop"), include_usage=bool(options))
 
     assert comparable(ours) == comparable(official)
     assert keys(body_of_ours) == keys(whole)
@@ -334,8 +336,8 @@ def test_chunks_of_tool_calls_equal_the_official_ones():
         for call in chunk["choices"][0]["delta"].get("tool_calls", []):
             if "id" not in call:
                 fragments[call["index"]].append(call["function"]["arguments"])
-    made = tuple(Call(f"call_0{index}_x", "f", tuple(fragments[index])) for index in (0, 1))
-    ours, body_of_ours = our_stream(Answer(None, (), made, "tool_calls"), include_usage=False)
+    made = tuple(GeneratedCall(f"call_0{index}_x", "f", tuple(fragments[index])) for index in (0, 1))
+    ours, body_of_ours = our_stream(GeneratedAnswer(None, (), made, "tool_calls"), include_usage=False)
 
     assert comparable(ours, counted=False) == comparable(official, counted=False)
     assert keys(body_of_ours) == keys(whole)

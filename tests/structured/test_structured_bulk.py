@@ -22,7 +22,7 @@ from deepseek_async import (
     StructuredOutput,
     StructuredOutputError,
 )
-from deepseek_async.batch.own_forms import OwnForms
+from deepseek_async.batch.answer_classes import AnswerClasses
 from deepseek_async.simulator import Simulator, SimulatorSettings
 
 ASKED = [{"role": "user", "content": "How many?"}]
@@ -100,7 +100,7 @@ async def test_a_request_may_name_a_class_of_its_own(serve: Serve, connect: Conn
 
 
 def test_a_class_is_made_ready_once():
-    forms = OwnForms()
+    forms = AnswerClasses()
     first, second = (forms.own({"prompt": "a", "response_format": Stars}) for _ in range(2))
     assert first is not None
     assert second is not None

@@ -11,7 +11,7 @@ import pytest
 from aioresponses import aioresponses
 from servers import CANARY, CLOSE, RESET, SILENCE, Serve, head, response
 
-from deepseek_async.credential import ApiKey
+from deepseek_async.configuration.credential import ApiKey
 from deepseek_async.errors import (
     APIConnectionError,
     APIResponseValidationError,
@@ -19,12 +19,12 @@ from deepseek_async.errors import (
     InvalidRequestError,
 )
 from deepseek_async.transport.pool import Pool
-from deepseek_async.transport.protocol import Outgoing, Response
+from deepseek_async.transport.protocol import HTTPRequest, HTTPResponse
 from deepseek_async.transport.session import Session
 from deepseek_async.transport.watchdog import Timeouts, Watchdog
 
 Open = Callable[..., Pool | Session]
-Ask = Callable[..., Awaitable[Response]]
+Ask = Callable[..., Awaitable[HTTPResponse]]
 
 LARGEST = 1 << 20
 
@@ -52,7 +52,7 @@ def watchdog(**timers: float) -> Watchdog:
     return Watchdog(Timeouts(**timers), asyncio.get_running_loop())
 
 
-POST = Outgoing("POST", "/chat/completions", b"{}")
+POST = HTTPRequest("POST", "/chat/completions", b"{}")
 
 
 async def test_a_response_is_read_and_its_connection_serves_again(serve: Serve, opened: Open, kind):
@@ -69,7 +69,7 @@ async def test_a_response_is_read_and_its_connection_serves_again(serve: Serve, 
 async def test_what_the_server_sees_is_one_well_formed_request(serve: Serve, opened: Open, kind):
     server = await serve([response(b"ok")])
     transport = opened(kind, server.url + "/base", headers={"X-Team": "blue"})
-    sent = Outgoing("POST", "/files?purpose=user%20data", b"body", {"content-type": "text/plain", "X-Row": "7"})
+    sent = HTTPRequest("POST", "/files?purpose=user%20data", b"body", {"content-type": "text/plain", "X-Row": "7"})
     answer = await transport.send(sent, watchdog())
     await answer.read(LARGEST)
     answer.release()
@@ -84,14 +84,14 @@ async def test_what_the_server_sees_is_one_well_formed_request(serve: Serve, ope
 
 async def test_a_request_without_a_body_has_no_length(serve: Serve, opened: Open, kind):
     server = await serve([response(b"ok")])
-    answer = await opened(kind, server.url).send(Outgoing("GET", "/models"), watchdog())
+    answer = await opened(kind, server.url).send(HTTPRequest("GET", "/models"), watchdog())
     answer.close()
     assert server.requests[0].header("content-length") is None
 
 
 async def test_a_large_body_arrives_whole(serve: Serve, opened: Open, kind):
     server = await serve([response(b"ok")])
-    answer = await opened(kind, server.url).send(Outgoing("POST", "/", b"x" * 3_000_000), watchdog())
+    answer = await opened(kind, server.url).send(HTTPRequest("POST", "/", b"x" * 3_000_000), watchdog())
     answer.close()
     assert server.requests[0].body == b"x" * 3_000_000
 
@@ -100,7 +100,7 @@ async def test_a_header_that_would_split_the_request_is_refused(serve: Serve, op
     server = await serve([response(b"ok")])
     transport = opened(kind, server.url)
     with pytest.raises(InvalidRequestError, match="HTTP"):
-        await transport.send(Outgoing("POST", "/", b"", {"X": "a\r\nY: b"}), watchdog())
+        await transport.send(HTTPRequest("POST", "/", b"", {"X": "a\r\nY: b"}), watchdog())
     assert server.requests == []
 
 
@@ -226,7 +226,7 @@ async def test_many_paths_do_not_fill_the_memory(serve: Serve, opened: Open):
     server = await serve([response(b"ok")])
     transport = opened(Pool, server.url)
     for number in range(100):
-        answer = await transport.send(Outgoing("GET", f"/files/{number}"), watchdog())
+        answer = await transport.send(HTTPRequest("GET", f"/files/{number}"), watchdog())
         await answer.read(LARGEST)
         answer.release()
     assert len(transport._heads) <= 64

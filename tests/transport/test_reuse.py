@@ -12,16 +12,16 @@ from typing import Self
 import pytest
 from servers import CANARY, CLOSE, ScriptedServer, Serve, response, until
 
-from deepseek_async.credential import ApiKey
+from deepseek_async.configuration.credential import ApiKey
 from deepseek_async.errors import APIConnectionError
 from deepseek_async.transport.pool import Pool
-from deepseek_async.transport.protocol import Outgoing
+from deepseek_async.transport.protocol import HTTPRequest
 from deepseek_async.transport.session import Session
 from deepseek_async.transport.watchdog import Timeouts, Watchdog
 
 LARGEST = 1 << 20
-POST = Outgoing("POST", "/chat/completions", b"{}")
-HUGE = Outgoing("POST", "/chat/completions", b"x" * (20 << 20))
+POST = HTTPRequest("POST", "/chat/completions", b"{}")
+HUGE = HTTPRequest("POST", "/chat/completions", b"x" * (20 << 20))
 KINDS = pytest.mark.parametrize("kind", [Pool, Session], ids=["pool", "session"])
 
 
@@ -70,7 +70,7 @@ async def opened() -> AsyncIterator[Callable[[type[Pool | Session], str], Pool |
         yield make
 
 
-async def asked(transport: Pool | Session, outgoing: Outgoing = POST, *, fresh: bool = False) -> bytes:
+async def asked(transport: Pool | Session, outgoing: HTTPRequest = POST, *, fresh: bool = False) -> bytes:
     """The body of the answer to a request."""
     watchdog = Watchdog(Timeouts(), asyncio.get_running_loop())
     answer = await transport.send(outgoing, watchdog, fresh=fresh)

@@ -16,9 +16,9 @@ import pytest
 from certificate import Authority
 from servers import CANARY, response
 
-from deepseek_async.credential import ApiKey
+from deepseek_async.configuration.credential import ApiKey
 from deepseek_async.transport.pool import Pool
-from deepseek_async.transport.protocol import Outgoing
+from deepseek_async.transport.protocol import HTTPRequest
 from deepseek_async.transport.session import Session
 from deepseek_async.transport.unread import rest_of
 from deepseek_async.transport.watchdog import Timeouts, Watchdog
@@ -61,7 +61,7 @@ async def test_an_early_refusal_is_told_and_not_the_reset_that_follows_it(kind: 
     with refusing(None) as port:
         transport = kind(f"http://127.0.0.1:{port}", ApiKey(CANARY), limit=1)
         for _ in range(20):
-            answer = await transport.send(Outgoing("POST", "/", b"x" * size), watchdog())
+            answer = await transport.send(HTTPRequest("POST", "/", b"x" * size), watchdog())
             assert (answer.status, await answer.read(1000)) == (413, b'{"error": {"message": "too large"}}')
             answer.release()
         await transport.aclose()
@@ -74,7 +74,7 @@ async def test_an_early_refusal_over_tls_is_told_too(tmp_path: Path, monkeypatch
     with refusing(authority.server_context()) as port:
         transport = Pool(f"https://127.0.0.1:{port}", ApiKey(CANARY), limit=1)
         for _ in range(20):
-            answer = await transport.send(Outgoing("POST", "/", b"x" * 100_000), watchdog())
+            answer = await transport.send(HTTPRequest("POST", "/", b"x" * 100_000), watchdog())
             assert (answer.status, await answer.read(1000)) == (413, b'{"error": {"message": "too large"}}')
             answer.release()
         await transport.aclose()

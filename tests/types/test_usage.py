@@ -9,8 +9,9 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepseek_async.codec.answer_decoder import AnswerDecoder
 from deepseek_async.codec.assembly import Assembly
-from deepseek_async.codec.body import AnswerDecoder, decode_completion
+from deepseek_async.codec.body import decode_completion
 from deepseek_async.types import (
     ChatCompletionChunk,
     CompletionTokensDetails,

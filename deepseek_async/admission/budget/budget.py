@@ -19,19 +19,19 @@ from typing import Any, Final
 from deepseek_async.admission.budget.alerts import Alerts
 from deepseek_async.admission.budget.calendar import Day, day_at, zone_of
 from deepseek_async.admission.budget.charge import Charge
-from deepseek_async.admission.budget.keeper import Keeper
 from deepseek_async.admission.budget.ledger import NANO, Ledger, nano
 from deepseek_async.admission.budget.outage import Outage
 from deepseek_async.admission.budget.refusal import exceeded
 from deepseek_async.admission.budget.store import Spending, Standing, UnansweredError
 from deepseek_async.admission.budget.terms import AtCap, checked_alerts, checked_at_cap, checked_daily
+from deepseek_async.admission.budget.worker import BudgetWorker
 from deepseek_async.errors import BudgetExceededError, ConfigurationError
 from deepseek_async.events import BudgetAlert
-from deepseek_async.forks import AtFork, register
 from deepseek_async.labels import current_labels
-from deepseek_async.pricing import Meter, PriceTable, price_table
+from deepseek_async.pricing.prices import Meter, PriceTable, price_table
+from deepseek_async.pricing.unpriced import say_unpriced
+from deepseek_async.process.forks import AtFork, register
 from deepseek_async.types import CompletionUsage
-from deepseek_async.unpriced import say_unpriced
 
 _LOG: Final = logging.getLogger("deepseek_async")
 
@@ -93,7 +93,7 @@ class Budget(AtFork):
         self._clock = clock
         self.listeners: list[Callable[[BudgetAlert], Any]] = [] if on_alert is None else [on_alert]
         """Told of alerts; clients add theirs."""
-        self._keeper = Keeper(path)
+        self._keeper = BudgetWorker(path)
         self._day = Day("", 0.0)
         self._ledger = Ledger("")
         self._others = Standing()

@@ -8,7 +8,7 @@ import msgspec
 
 from deepseek_async.admission.budget.estimate import perhaps_used
 from deepseek_async.admission.budget.ledger import NANO, Ledger, nano
-from deepseek_async.pricing import Meter
+from deepseek_async.pricing.prices import Meter
 from deepseek_async.types import CompletionUsage
 
 

@@ -16,8 +16,8 @@ from typing import Final
 from deepseek_async.admission.budget.ledger import granted
 from deepseek_async.admission.budget.store import Spending, Standing, add_up, new_holder
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.forks import AtFork, leave, register
-from deepseek_async.sqlite_file import ForeignFileError, connected, looked_into, marks_of, refuse_foreign
+from deepseek_async.files.sqlite_file import ForeignFileError, connected, looked_into, marks_of, refuse_foreign
+from deepseek_async.process.forks import AtFork, leave, register
 
 _VERSION: Final = 1
 _APPLICATION: Final = 0x44534247

@@ -28,9 +28,9 @@ from typing import Any, Final
 import msgspec
 
 from deepseek_async.admission.budget.store import Spending, Standing, UnansweredError, add_up, new_holder
+from deepseek_async.configuration.redis_url import place_of, reason_of_redis
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.forks import AtFork, leave, register
-from deepseek_async.redis_address import place_of, reason_of_redis
+from deepseek_async.process.forks import AtFork, leave, register
 
 QUIET: Final = 3000
 """Milliseconds after a loss in which nothing is given. Everybody reports every second; a report may take another one

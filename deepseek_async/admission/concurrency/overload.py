@@ -19,12 +19,12 @@ from collections import deque
 from typing import Final
 
 from deepseek_async.admission.concurrency.advice import Advice, Cause
-from deepseek_async.admission.concurrency.doubt import Doubt
-from deepseek_async.admission.concurrency.pace import Pace
-from deepseek_async.admission.concurrency.series import Series, Then
-from deepseek_async.admission.concurrency.surprise import MOST_GIVEN, Surprise
-from deepseek_async.admission.concurrency.trial import Manner, Trial
-from deepseek_async.admission.window import Attempt
+from deepseek_async.admission.concurrency.change_detection import MOST_GIVEN, ChangeDetector
+from deepseek_async.admission.concurrency.experiment import Experiment, NextStep
+from deepseek_async.admission.concurrency.pacing import Pacing
+from deepseek_async.admission.concurrency.reconsideration import Reconsideration
+from deepseek_async.admission.concurrency.trial import LoadLevel, Trial
+from deepseek_async.admission.concurrency_limit import Attempt
 
 _FEW: Final = 10
 """Attempts sent at a pace, below which it is not doubted ..."""
@@ -67,31 +67,6 @@ class Overload:
     the server says so.
     """
 
-    __slots__ = (
-        "_back",
-        "_doubt",
-        "_found",
-        "_free",
-        "_kept",
-        "_loose",
-        "_nothing_since",
-        "_pace",
-        "_reacted",
-        "_searching",
-        "_series",
-        "_settling",
-        "_strikes",
-        "_sure",
-        "_trial",
-        "_undecided",
-        "_unlucky",
-        "active",
-        "cause",
-        "due",
-        "surprise",
-        "width",
-    )
-
     def __init__(self, now: float) -> None:
         self.cause = Cause.UNKNOWN
         self.active = False
@@ -99,20 +74,20 @@ class Overload:
         """When the next attempt may start."""
         self.width = 1
         """Attempts at once that are tried, or were."""
-        self._pace: Pace | None = None
-        self.surprise: Final = Surprise(now)
+        self._pacing: Pacing | None = None
+        self.surprise: Final = ChangeDetector(now)
         self._reacted = 0
         self._settling = self._searching = False
         self._found = False  # whether the search has met one that was taken
         self._undecided: deque[tuple[int, int, float]] = deque()
         self._unlucky: dict[int, int] = {}
         self._trial: Trial | None = None
-        self._series = Series()
+        self._experiment = Experiment()
         self._loose = 0
         self._kept: Trial | None = None
         """What has come of the attempts at the pace that was chosen."""
         self._strikes = 0
-        self._doubt = Doubt()
+        self._reconsideration = Reconsideration()
         self._nothing_since = now
         self._back = -_REALLY_BACK
         self._sure = False
@@ -134,7 +109,7 @@ class Overload:
     def sent(self, number: int, level: int, now: float, *, full: bool) -> Advice:
         """An attempt is sent while ``level`` others are in flight; ``full`` says that it took the last place."""
         self._undecided.append((number, level, now))
-        pace = self._pace
+        pace = self._pacing
         if pace is not None:
             self._loose = self._loose + 1 if now - pace.due > pace.gap / 2 else 0
             pace.started(now)
@@ -192,8 +167,8 @@ class Overload:
             return advice
         if self._searching:
             return self._in_search(number, last, now)
-        if self.cause is Cause.RATE and self._pace is not None:
-            return self._too_fast(self._pace, self._kept, number, last, now)
+        if self.cause is Cause.RATE and self._pacing is not None:
+            return self._too_fast(self._pacing, self._kept, number, last, now)
         if self._is_doubtful(beside):
             return self._settle(last, now, sure=True)
         surprise.count(number, decided, attempt.sent_at, beside=beside, counts=fresh or not said)
@@ -203,7 +178,7 @@ class Overload:
 
     def throttled(self, number: int, last: int, now: float, until: float) -> None:
         """The server has said that they come too fast, and that none may come before ``until``."""
-        pace = self._pace
+        pace = self._pacing
         if self.cause is Cause.RATE and pace is not None and not self._searching:
             if number > self._reacted:
                 self._reacted = last
@@ -211,7 +186,7 @@ class Overload:
         else:
             taken, seconds = self.surprise.since(number, until)
             gap = min(seconds / max(1, taken), max(until - now, _LONGEST_GAP))
-            pace = Pace(max(_FIRST_GAP, gap), until, longest=_LONGEST_SAID, costly=True)
+            pace = Pacing(max(_FIRST_GAP, gap), until, longest=_LONGEST_SAID, costly=True)
             self._keep(pace, until)
             self._reacted = last
         self.surprise.begin(until, last)
@@ -228,10 +203,10 @@ class Overload:
         narrower = self.cause is Cause.WIDTH
         if not (beside < _NARROW * self.width if narrower else self.surprise.floor > _SUSPECT):
             return False
-        self._doubt.met()
-        if not self._doubt.is_due(_FEW if narrower else 4 * _BLOCK):
+        self._reconsideration.met()
+        if not self._reconsideration.is_due(_FEW if narrower else 4 * _BLOCK):
             return False
-        self._doubt.acted()
+        self._reconsideration.acted()
         return True
 
     def _settle(self, last: int, now: float, *, sure: bool = False) -> Advice:
@@ -249,21 +224,21 @@ class Overload:
         refused, began = surprise.refused, surprise.began
         taken, is_alarm = surprise.settled(self._reacted)
         if not (is_alarm or self._sure):
-            self.active = self._pace is not None
+            self.active = self._pacing is not None
             return Advice.NOTHING
-        self._series.begin()
+        self._experiment.begin()
         if refused >= max(_MOSTLY, 1 - (1 - self.surprise.floor) / 4) * (refused + taken):
             self._search(now, max(now - self.surprise.patience - began, _FIRST_GAP) / max(1, taken))
             return Advice.LIFT
         return self._lift(now)
 
     def _known(self, number: int, beside: int | None, level: int, sent_at: float, now: float) -> None:
-        pace, kept = self._pace, self._kept
+        pace, kept = self._pacing, self._kept
         if kept is not None and number > kept.first:
             kept.count(beside, level, sent_at)
         if kept is not None and kept.outcomes >= _BLOCK and not kept.good:
             self._strikes = self._strikes + 1 if kept.share > self.surprise.floor + _ROUGHLY else 0
-            self._kept = Trial(Manner.SLOWER, number, now, kept.gap)
+            self._kept = Trial(LoadLevel.SLOWER, number, now, kept.gap)
         if pace is None or number <= self._reacted:
             return
         if self._searching:
@@ -282,50 +257,50 @@ class Overload:
         self._searching, self._found = True, False
         self._kept = None
         self._trial = None
-        self._pace = Pace(min(gap, _LONGEST_GAP), now, longest=_LONGEST_GAP)
-        self._pace.due = self.due = now + self._pace.gap
+        self._pacing = Pacing(min(gap, _LONGEST_GAP), now, longest=_LONGEST_GAP)
+        self._pacing.due = self.due = now + self._pacing.gap
 
     def _in_search(self, number: int, last: int, now: float) -> Advice:
-        pace = self._pace
+        pace = self._pacing
         if pace is None or number <= self._reacted:
             return Advice.NOTHING
         self._reacted = last
         if self._found:
-            self._try(Manner.SLOWER, now, gap=min(pace.gap / _FASTER, _LONGEST_TRIED))
+            self._try(LoadLevel.SLOWER, now, gap=min(pace.gap / _FASTER, _LONGEST_TRIED))
         else:
             pace.refused(now)
             self.due = pace.due
         return Advice.NOTHING
 
-    def _try(self, manner: Manner, now: float, *, gap: float = 0.0) -> None:
+    def _try(self, manner: LoadLevel, now: float, *, gap: float = 0.0) -> None:
         self._searching = False
         first = self._undecided[-1][0] if self._undecided else self._reacted
-        other = self._series.last(Manner.SLOWER if manner is Manner.FREE else Manner.FREE)
+        other = self._experiment.last(LoadLevel.SLOWER if manner is LoadLevel.FREE else LoadLevel.FREE)
         before = other.share if other is not None else 0.0
         self._trial = Trial(manner, first, now, min(gap, _LONGEST_GAP), before)
         self._loose = 0
-        if manner is Manner.SLOWER:
-            self._pace = Pace(min(gap, _LONGEST_GAP), now, longest=_LONGEST_GAP)
+        if manner is LoadLevel.SLOWER:
+            self._pacing = Pacing(min(gap, _LONGEST_GAP), now, longest=_LONGEST_GAP)
             # Answers that took minutes make a gap of minutes, and one of seconds tells as much.
-            self._pace.due = self.due = now + min(gap, _LONGEST_SAID)
+            self._pacing.due = self.due = now + min(gap, _LONGEST_SAID)
         else:
-            self._pace = None
+            self._pacing = None
             self.due = now
 
     def _judge(self, trial: Trial, now: float) -> Advice:
         self._trial = None
-        if trial.manner is Manner.FREE:
+        if trial.manner is LoadLevel.FREE:
             self._free = trial
-        then, base = self._series.after(trial, self.width, self.surprise.fewest)
-        if then is Then.SLOWER:
+        then, base = self._experiment.after(trial, self.width, self.surprise.fewest)
+        if then is NextStep.SLOWER:
             return self._try_slower(base, now)
-        if then is Then.FEWER:
+        if then is NextStep.FEWER:
             return self._try_fewer(base, now)
-        return self._lift(now) if then is Then.FREE else self._choose(now)
+        return self._lift(now) if then is NextStep.FREE else self._choose(now)
 
     def _lift(self, now: float) -> Advice:
         """As before the trouble, to compare with that."""
-        self._try(Manner.FREE, now)
+        self._try(LoadLevel.FREE, now)
         return Advice.LIFT
 
     def _try_slower(self, trial: Trial, now: float) -> Advice:
@@ -333,24 +308,24 @@ class Overload:
         if trial.taken < 2:
             self._search(now, max(_FIRST_GAP, 2 * trial.gap))
         else:
-            self._try(Manner.SLOWER, now, gap=1 / trial.rate / _SLOWER)
+            self._try(LoadLevel.SLOWER, now, gap=1 / trial.rate / _SLOWER)
         return Advice.LIFT
 
     def _try_fewer(self, trial: Trial, now: float) -> Advice:
         """Not so many at once as when some were turned away in ``trial``."""
         self.width = trial.fewest
-        self._try(Manner.FEWER, now)
+        self._try(LoadLevel.FEWER, now)
         return Advice.NARROW
 
     def _choose(self, now: float) -> Advice:
-        chosen, floor, outcomes = self._series.best, self._series.floor, self._series.outcomes
+        chosen, floor, outcomes = self._experiment.best, self._experiment.floor, self._experiment.outcomes
         last = self._undecided[-1][0] if self._undecided else self._reacted
         if chosen.share > MOST_GIVEN:
             self._search(now, _LONGEST_GAP)
             return Advice.LIFT
-        if chosen.manner is Manner.SLOWER:
-            self._keep(Pace(chosen.gap, now, longest=_LONGEST_GAP, floor=floor), now)
-        elif chosen.manner is Manner.FEWER and chosen.good:
+        if chosen.manner is LoadLevel.SLOWER:
+            self._keep(Pacing(chosen.gap, now, longest=_LONGEST_GAP, floor=floor), now)
+        elif chosen.manner is LoadLevel.FEWER and chosen.good:
             self._to(Cause.WIDTH)
         else:
             # Where a share fails even with few at once, a window that reacts to each of them would end at one.
@@ -358,47 +333,47 @@ class Overload:
         self.surprise.give(floor, outcomes, last)
         return Advice.PROBE if self.cause is Cause.WIDTH else Advice.LIFT
 
-    def _keep(self, pace: Pace, now: float) -> None:
+    def _keep(self, pace: Pacing, now: float) -> None:
         self._to(Cause.RATE)
         self.active = True
-        self._pace, self.due, self._strikes = pace, pace.due, 0
-        self._kept = Trial(Manner.SLOWER, self._reacted, now, pace.gap)
+        self._pacing, self.due, self._strikes = pace, pace.due, 0
+        self._kept = Trial(LoadLevel.SLOWER, self._reacted, now, pace.gap)
 
-    def _too_fast(self, pace: Pace, kept: Trial | None, number: int, last: int, now: float) -> Advice:
+    def _too_fast(self, pace: Pacing, kept: Trial | None, number: int, last: int, now: float) -> Advice:
         if number <= self._reacted or kept is None:
             return Advice.NOTHING
         self._reacted = last
-        self._doubt.met()
+        self._reconsideration.met()
         pace.refused(now)
         self.due = pace.due
         slower = pace.gap > _DOUBTED * kept.gap and kept.outcomes >= _FEW
         if slower and kept.good:
-            self._kept = Trial(Manner.SLOWER, last, now, pace.gap)
+            self._kept = Trial(LoadLevel.SLOWER, last, now, pace.gap)
             return Advice.NOTHING
         stuck = (pace.gap >= pace.longest or self._strikes >= _STRIKES) and kept.outcomes >= _FEW
-        if slower or ((stuck or kept.crowded) and self._doubt.is_due()):
+        if slower or ((stuck or kept.crowded) and self._reconsideration.is_due()):
             return self._try_anew(pace, kept, now)
         return Advice.NOTHING
 
-    def _try_anew(self, pace: Pace, kept: Trial, now: float) -> Advice:
+    def _try_anew(self, pace: Pacing, kept: Trial, now: float) -> Advice:
         """Slower and slower, and it does not end; or it is the number of attempts in flight that decides."""
-        self._doubt.acted()
+        self._reconsideration.acted()
         kept.gap = pace.gap
-        self._series.begin()
+        self._experiment.begin()
         if kept.crowded:
             # How it goes without a pace is known, and each look costs two dozen attempts.
-            self._series.begin(kept, *([self._free] if self._free is not None else []))
+            self._experiment.begin(kept, *([self._free] if self._free is not None else []))
             return self._try_fewer(kept, now)
         return self._judge(kept, now)
 
     def _to(self, cause: Cause) -> None:
         if cause is not self.cause:
-            self._doubt.clear()
+            self._reconsideration.clear()
         self.cause = cause
         self.active = cause is Cause.RATE
-        self._pace = self._kept = self._trial = None
+        self._pacing = self._kept = self._trial = None
         self._searching = self._settling = False
-        self._series.begin()
+        self._experiment.begin()
         self._loose = 0
         self.due = -math.inf
         self._undecided.clear()

@@ -7,14 +7,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from deepseek_async.admission.concurrency.brake import FirstContents
-from deepseek_async.admission.concurrency.drain import Drain
+from deepseek_async.admission.concurrency.failure_share import FirstContents
 from deepseek_async.admission.concurrency.growth import FIRST_STEP, LONGEST_STEP, START, Growth
-from deepseek_async.admission.concurrency.named_limit import NamedLimit
 from deepseek_async.admission.concurrency.overload import Overload
+from deepseek_async.admission.concurrency.recovery_probe import RecoveryProbe
+from deepseek_async.admission.concurrency.reported_limit import ReportedLimit
+from deepseek_async.admission.concurrency.round_trip import RoundTrips
 from deepseek_async.admission.concurrency.slow_start import FEW, SlowStart
-from deepseek_async.admission.concurrency.travel import Travel
-from deepseek_async.admission.window import Attempt, Mode
+from deepseek_async.admission.concurrency_limit import Attempt, Mode
 
 _FIRST: Final = 4
 """Of these the first are sent at once, and the others within a tenth of a second, so that a server that takes fewer can
@@ -46,7 +46,7 @@ _MOST_LOST: Final = 0.5
 _ELSEWHERE: Final = 0.02  # share of the account that others must use before we step back for them
 
 
-class Probing:
+class LimitProbe:
     """The size, what it rests on, and what changes it."""
 
     __slots__ = (
@@ -116,7 +116,7 @@ class Probing:
         self._enter(Mode.STARTUP)
         self._due = now  # when time alone changes something next
         self._growth = Growth(now)
-        self._drain = Drain()
+        self._drain = RecoveryProbe()
         self._tokens = 1.0
 
         self._number = 0
@@ -133,8 +133,8 @@ class Probing:
         self._step = _STEP[0]
 
         self._unanswered: deque[Attempt] = deque()
-        self._travel = Travel(now)
-        self._named = NamedLimit(now)
+        self._travel = RoundTrips(now)
+        self._named = ReportedLimit(now)
         self._overload = Overload(now)
         self._lost = 0
         self._before = self._w

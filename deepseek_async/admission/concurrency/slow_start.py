@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from deepseek_async.admission.window import Attempt
+from deepseek_async.admission.concurrency_limit import Attempt
 
 FEW: Final = 15
 """Attempts that may be in flight beyond what was taken, at least ..."""

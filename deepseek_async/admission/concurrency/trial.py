@@ -40,7 +40,7 @@ _BAD: Final = 0.5
 """... to tell whether so many are turned away, or hardly any."""
 
 
-class Manner(Enum):
+class LoadLevel(Enum):
     """How attempts are sent."""
 
     SLOWER = "slower"
@@ -51,7 +51,7 @@ class Manner(Enum):
 class Trial(msgspec.Struct, gc=False):
     """Attempts sent in one manner."""
 
-    manner: Manner
+    manner: LoadLevel
     first: int
     """Attempts up to this number were sent before it."""
     began: float
@@ -88,7 +88,7 @@ class Trial(msgspec.Struct, gc=False):
 
     def _is_hopeless(self) -> bool:
         """Whether nearly all are turned away, and not as many as in the trial before."""
-        if self.manner is not Manner.FREE or not 0 < self.before <= _TELLING or self.outcomes < _HOPELESS:
+        if self.manner is not LoadLevel.FREE or not 0 < self.before <= _TELLING or self.outcomes < _HOPELESS:
             return False
         same, nearly_all = max(self.before, _GOOD), 1 - _GOOD
         evidence = self.turned_away * math.log(nearly_all / same) + self.taken * math.log(_GOOD / (1 - same))
@@ -96,21 +96,21 @@ class Trial(msgspec.Struct, gc=False):
 
     def told_enough(self, number: int, last: int) -> bool:
         """That one was turned away; whether the trial, without a pace, waits now: so is nearly all up to ``last``."""
-        if self.manner is Manner.SLOWER or number <= self.first:
+        if self.manner is LoadLevel.SLOWER or number <= self.first:
             return False
         self.told += 1
         return self.told >= _HOPELESS and self.told >= _NEARLY_ALL * (last - self.first)
 
     def _is_clear(self) -> bool:
         """Whether one of two guesses is far likelier: as many as before, or hardly any (Wald's sequential test)."""
-        if self.manner is Manner.FREE:
+        if self.manner is LoadLevel.FREE:
             return False
         same = min(self.before, _MOST) or (_BAD if self.gap >= _COSTLY else 0.0)
         if not same:
             return False
         less = min(_GOOD, same / 3)
         evidence = self.turned_away * math.log(same / less) + self.taken * math.log((1 - same) / (1 - less))
-        if self.manner is Manner.FEWER and self.outcomes < _PLACES:
+        if self.manner is LoadLevel.FEWER and self.outcomes < _PLACES:
             # The first few only fill the places, as they would whatever the limit is.
             return evidence >= _FAR
         return abs(evidence) >= _FAR
@@ -150,7 +150,7 @@ def best(trials: Sequence[Trial]) -> Trial:
     """As before, if hardly more are turned away then; else the one of the others that got most done."""
     least = min(trials, key=lambda trial: trial.share)
     near = [trial for trial in trials if trial.share - least.share <= _allowed(trial, least)]
-    return max(near, key=lambda trial: (trial.manner is Manner.FREE, trial.rate))
+    return max(near, key=lambda trial: (trial.manner is LoadLevel.FREE, trial.rate))
 
 
 def _allowed(trial: Trial, least: Trial) -> float:

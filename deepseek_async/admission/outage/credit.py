@@ -1,4 +1,4 @@
-"""How many retries a scope may still make, so that retries never multiply the load of an outage. Pure."""
+"""How many retries of a model may still be made, so that retries never multiply the load of an outage. Pure."""
 
 from __future__ import annotations
 

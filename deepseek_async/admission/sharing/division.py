@@ -34,7 +34,7 @@ class Demand(msgspec.Struct):
     """Place-milliseconds that it has had less than its part; they decide who gets a place that cannot be divided."""
 
 
-class Part(msgspec.Struct):
+class Share(msgspec.Struct):
     """What one member gets."""
 
     places: int
@@ -42,7 +42,7 @@ class Part(msgspec.Struct):
     """Thousandths of a place that it would get if places could be divided, lent ones not counted."""
 
 
-def divide(window: int, demands: Sequence[Demand]) -> list[Part]:
+def divide(window: int, demands: Sequence[Demand]) -> list[Share]:
     """The part of each, in their order; together no more than ``window``."""
     people = [min(one.people, one.most) for one in demands]
     bulk = [min(one.bulk, one.most - wanted) for one, wanted in zip(demands, people, strict=True)]
@@ -51,7 +51,7 @@ def divide(window: int, demands: Sequence[Demand]) -> list[Part]:
     for_people = max(0, min(all_people, window - kept))
     for_bulk = min(all_bulk, window - for_people)
 
-    parts = [Part(0, 0) for _ in demands]
+    parts = [Share(0, 0) for _ in demands]
     if for_people:
         for part, wanted in zip(parts, people, strict=True):
             part.places = for_people * wanted // all_people
@@ -63,13 +63,13 @@ def divide(window: int, demands: Sequence[Demand]) -> list[Part]:
     return parts
 
 
-def still_owed(demand: Demand, part: Part, milliseconds: int) -> int:
+def still_owed(demand: Demand, part: Share, milliseconds: int) -> int:
     """What is owed to the member after so long with the share that it has; a share that was lent is no debt."""
     had = min(demand.share, -(-part.exact // 1000)) * 1000
     return demand.owed + (part.exact - had) * milliseconds // 1000 - demand.owed * milliseconds // _FORGOTTEN
 
 
-def _divide_equally(places: int, demands: Sequence[Demand], parts: list[Part], wanted: Sequence[int]) -> None:
+def _divide_equally(places: int, demands: Sequence[Demand], parts: list[Share], wanted: Sequence[int]) -> None:
     """As many for each, but for those that want less."""
     level, left, short = 0, places, len(wanted)
     for want in sorted(wanted):
@@ -86,7 +86,7 @@ def _divide_equally(places: int, demands: Sequence[Demand], parts: list[Part], w
     _give_rest(rest, demands, parts, [most + want for most, want in zip(before, wanted, strict=True)])
 
 
-def _give_rest(rest: int, demands: Sequence[Demand], parts: list[Part], most: Sequence[int]) -> None:
+def _give_rest(rest: int, demands: Sequence[Demand], parts: list[Share], most: Sequence[int]) -> None:
     """One more for each of the ``rest`` members to whom most is owed; who has such a place keeps it for a while."""
     can = [index for index, part in enumerate(parts) if part.places < most[index]]
     can.sort(key=lambda index: (-_claim(demands[index], parts[index]), demands[index].name))
@@ -94,11 +94,11 @@ def _give_rest(rest: int, demands: Sequence[Demand], parts: list[Part], most: Se
         parts[index].places += 1
 
 
-def _claim(demand: Demand, part: Part) -> int:
+def _claim(demand: Demand, part: Share) -> int:
     return demand.owed + (_HELD if demand.share > part.places else 0)
 
 
-def _lend(spare: int, demands: Sequence[Demand], parts: list[Part]) -> None:
+def _lend(spare: int, demands: Sequence[Demand], parts: list[Share]) -> None:
     each = spare // len(demands) if demands else 0
     for demand, part in zip(demands, parts, strict=True):
         part.places += max(0, min(each, max(_SPARE, part.places), demand.most - part.places))

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from deepseek_async.admission.sharing.division import Demand, Part, divide, still_owed
+from deepseek_async.admission.sharing.division import Demand, Share, divide, still_owed
 from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply
 
 VERSION: Final = 1
@@ -22,7 +22,7 @@ STOPPED: Final = 10_000
 """Milliseconds after which the attempts of a process are forgotten that is there, and stands still."""
 
 
-class Terms(msgspec.Struct, frozen=True):
+class GroupTerms(msgspec.Struct, frozen=True):
     """Milliseconds."""
 
     lease: int
@@ -78,7 +78,7 @@ class Group(msgspec.Struct):
 
 
 def step(
-    group: Group, beat: Heartbeat, now: int, terms: Terms, silent: Mapping[str, bool] = MappingProxyType({})
+    group: Group, beat: Heartbeat, now: int, terms: GroupTerms, silent: Mapping[str, bool] = MappingProxyType({})
 ) -> Reply:
     """Take in one heartbeat. ``silent`` are members of which it is known whether their process is there."""
     running = {name for name, is_there in silent.items() if is_there}
@@ -133,7 +133,7 @@ def leave(group: Group, name: str) -> None:
     group.members.pop(name, None)
 
 
-def _forget(group: Group, now: int, terms: Terms, running: Collection[str]) -> None:
+def _forget(group: Group, now: int, terms: GroupTerms, running: Collection[str]) -> None:
     for name, member in list(group.members.items()):
         silent = now - member.seen
         # Far below 0 when the clock has begun anew.
@@ -141,7 +141,7 @@ def _forget(group: Group, now: int, terms: Terms, running: Collection[str]) -> N
             del group.members[name]
 
 
-def _look_back(group: Group, beat: Heartbeat, now: int, terms: Terms) -> None:
+def _look_back(group: Group, beat: Heartbeat, now: int, terms: GroupTerms) -> None:
     """Find out whether the group was lost, or is an older one: a replica that did not know all has taken over."""
     if not group.members:
         group.born, group.window = now, 0
@@ -173,7 +173,7 @@ def _told(group: Group, beat: Heartbeat, now: int) -> Member:
     return member
 
 
-def _hear_of_window(group: Group, beat: Heartbeat, now: int, terms: Terms, *, is_new: bool) -> None:
+def _hear_of_window(group: Group, beat: Heartbeat, now: int, terms: GroupTerms, *, is_new: bool) -> None:
     """The leader says how large the window is. It leads while it lives, unless it is idle and others are not."""
     if group.leader != beat.member:
         leader = group.members.get(group.leader)
@@ -194,7 +194,7 @@ def _hear_of_window(group: Group, beat: Heartbeat, now: int, terms: Terms, *, is
     group.heard = group.refused if beat.heard < 0 else beat.heard
 
 
-def _add_claim(group: Group, beat: Heartbeat, now: int, terms: Terms, running: Collection[str]) -> None:
+def _add_claim(group: Group, beat: Heartbeat, now: int, terms: GroupTerms, running: Collection[str]) -> None:
     """Members that were alone for long know of their own part only: the window is what all of them have."""
     if not group.lost or not beat.share or now - group.born >= terms.lease:
         return
@@ -204,18 +204,18 @@ def _add_claim(group: Group, beat: Heartbeat, now: int, terms: Terms, running: C
         group.ceiling = max(group.ceiling, group.window)
 
 
-def _granted(group: Group, beat: Heartbeat, free: int, now: int, terms: Terms) -> int:
+def _granted(group: Group, beat: Heartbeat, free: int, now: int, terms: GroupTerms) -> int:
     """What may be used of the places that are free, of those that it should get."""
     if _gathers(group, now, terms):
         return min(free, max(beat.share, beat.in_flight, 1))
     return free
 
 
-def _gathers(group: Group, now: int, terms: Terms) -> bool:
+def _gathers(group: Group, now: int, terms: GroupTerms) -> bool:
     return group.gathers and now - group.born < terms.lease
 
 
-def _moves(member: Member, part: Part) -> bool:
+def _moves(member: Member, part: Share) -> bool:
     """Whether a share is about to change, other than by what is lent."""
     wanted = -(-part.exact // 1000)
     return member.share > part.places or member.share < min(wanted, part.places)
@@ -225,20 +225,20 @@ def _demand(name: str, member: Member) -> Demand:
     return Demand(name, member.people, member.bulk, member.most, member.share, member.owed)
 
 
-def _counted_of_others(group: Group, name: str, now: int, terms: Terms, running: Collection[str]) -> int:
+def _counted_of_others(group: Group, name: str, now: int, terms: GroupTerms, running: Collection[str]) -> int:
     return sum(
         _counted(one, now, terms, running=other in running) for other, one in group.members.items() if other != name
     )
 
 
-def _counted(member: Member, now: int, terms: Terms, *, running: bool) -> int:
+def _counted(member: Member, now: int, terms: GroupTerms, *, running: bool) -> int:
     """Places that nobody else may use."""
     if now - member.seen < terms.lease:
         return max(member.share, member.held, member.in_flight)
     return _still_in_flight(member, now, terms, running=running)
 
 
-def _still_in_flight(member: Member, now: int, terms: Terms, *, running: bool) -> int:
+def _still_in_flight(member: Member, now: int, terms: GroupTerms, *, running: bool) -> int:
     silent, gone = now - member.seen, STOPPED if running else terms.gone
     if silent < terms.lease:
         return member.in_flight

@@ -19,9 +19,9 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from deepseek_async.admission.sharing.group import Group, Terms, leave, step
+from deepseek_async.admission.sharing.group import Group, GroupTerms, leave, step
 from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply
-from deepseek_async.private_files import open_private, reason_of
+from deepseek_async.files.private_files import open_private, reason_of
 
 try:
     import fcntl
@@ -30,7 +30,7 @@ except ImportError:  # Windows
 
 _LOG: Final = logging.getLogger("deepseek_async")
 
-TERMS: Final = Terms(lease=1000, gone=2000)
+TERMS: Final = GroupTerms(lease=1000, gone=2000)
 """A heartbeat comes at least twice a second; what a killed process had is back after two seconds."""
 
 _HEADER: Final = b"deepseek-async group 1\n"
@@ -72,7 +72,7 @@ class FileGroup:
         self._looked = self._told = False
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> GroupTerms:
         """How long a silent member counts."""
         return TERMS
 

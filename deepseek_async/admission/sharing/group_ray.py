@@ -17,13 +17,13 @@ from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.admission.sharing.group import Group, Terms, leave, step
+from deepseek_async.admission.sharing.group import Group, GroupTerms, leave, step
 from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply
 from deepseek_async.errors import ConfigurationError
 
 _LOG: Final = logging.getLogger("deepseek_async")
 
-TERMS: Final = Terms(lease=3000, gone=6000)
+TERMS: Final = GroupTerms(lease=3000, gone=6000)
 """A heartbeat may take a second where the cluster is busy."""
 NAMESPACE: Final = "deepseek_async"
 _PATIENCE: Final = 2.0
@@ -36,7 +36,7 @@ _decode_beat: Final = msgspec.msgpack.Decoder(Heartbeat).decode
 _decode_reply: Final = msgspec.msgpack.Decoder(Reply).decode
 
 
-class Hall:
+class GroupActor:
     """What the actor is: the groups of an account, by model, on its own clock."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -70,7 +70,7 @@ class RayGroup:
         self._told = False
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> GroupTerms:
         """How long a silent member counts."""
         return TERMS
 
@@ -123,7 +123,7 @@ class RayGroup:
 
     def _find_hall(self) -> None:
         try:
-            hall = self._ray.remote(Hall).options(
+            hall = self._ray.remote(GroupActor).options(
                 name=self._name, namespace=NAMESPACE, get_if_exists=True, num_cpus=0, max_restarts=-1
             )
             self._hall = hall.remote()

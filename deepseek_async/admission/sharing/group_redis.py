@@ -15,13 +15,13 @@ from contextlib import suppress
 from importlib.resources import files
 from typing import Any, Final
 
-from deepseek_async.admission.sharing.group import Terms
+from deepseek_async.admission.sharing.group import GroupTerms
 from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply
-from deepseek_async.redis_address import place_of, reason_of_redis
+from deepseek_async.configuration.redis_url import place_of, reason_of_redis
 
 _LOG: Final = logging.getLogger("deepseek_async")
 
-TERMS: Final = Terms(lease=3000, gone=5000, quiet=1000)
+TERMS: Final = GroupTerms(lease=3000, gone=5000, quiet=1000)
 """A heartbeat comes twice a second, and one or two may be lost. No replica takes over within a second."""
 
 _PREFIX: Final = "deepseek-async:group:1:"
@@ -55,7 +55,7 @@ class RedisGroup:
         self._told = False
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> GroupTerms:
         """How long a silent member counts."""
         return TERMS
 

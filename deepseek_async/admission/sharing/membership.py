@@ -10,9 +10,9 @@ import weakref
 from typing import Final
 
 from deepseek_async.admission.sharing.heartbeat import Reply
-from deepseek_async.admission.sharing.meeting import Meeting
-from deepseek_async.admission.sharing.shared_window import SharedWindow
-from deepseek_async.admission.slots import Slots
+from deepseek_async.admission.sharing.rendezvous import Rendezvous
+from deepseek_async.admission.sharing.shared_limit import SharedLimit
+from deepseek_async.admission.wait_queue import WaitQueue
 
 _LOG: Final = logging.getLogger("deepseek_async")
 
@@ -33,7 +33,7 @@ _members: set[weakref.ref[Membership]] = set()
 class Membership:
     """From the first attempt of a model until its client is closed. Bound to the running event loop."""
 
-    def __init__(self, meeting: Meeting, model: str, window: SharedWindow, slots: Slots) -> None:
+    def __init__(self, meeting: Rendezvous, model: str, window: SharedLimit, slots: WaitQueue) -> None:
         self._meeting = meeting
         self._model = model
         self._window = window
@@ -169,7 +169,7 @@ class Membership:
             self._timer = None
 
 
-def _leave(meeting: Meeting, model: str, member: str, process: int) -> None:
+def _leave(meeting: Rendezvous, model: str, member: str, process: int) -> None:
     # A child that was forked has a copy of the parent's membership, and none of its own in it.
     if os.getpid() == process:
         meeting.leave(model, member)

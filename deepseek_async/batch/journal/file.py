@@ -19,7 +19,7 @@ from deepseek_async.batch.journal.disk import Disk, sync_folder, uninterrupted, 
 from deepseek_async.batch.journal.reading import LONGEST_LINE
 from deepseek_async.batch.line import decode_line, text_of
 from deepseek_async.errors import OutputLockedError, OutputWriteError
-from deepseek_async.forks import AtFork, register
+from deepseek_async.process.forks import AtFork, register
 
 LOW_WATER: Final = 64 << 20
 """Bytes that stay free by default: a disk that is full to the last byte hurts everything else on it."""

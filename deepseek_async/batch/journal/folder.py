@@ -20,8 +20,8 @@ from deepseek_async.batch.journal.writer import Written
 from deepseek_async.batch.line import decode_line, glance, text_of
 from deepseek_async.batch.review.running import writer_of
 from deepseek_async.batch.simulated import Server
-from deepseek_async.bounded_files import LongLine, lines_of
 from deepseek_async.errors import ConfigurationError
+from deepseek_async.files.bounded_lines import LongLine, lines_of
 
 _WORD: Final = (1 << 64) - 1
 _SPREAD: Final = 0x9E3779B97F4A7C15
@@ -34,7 +34,7 @@ def row_key(name: bytes, hashed: int) -> int:
     return (key_of(name) * _SPREAD + hashed) & _WORD or 1
 
 
-class Found:
+class JournaledRow:
     """Rows of journals: the key of each, and where its line is."""
 
     def __init__(self) -> None:
@@ -98,12 +98,12 @@ class JournalFolder:
             os.close(descriptor)
         self._open.clear()
 
-    def found(self, *, at_first: bool = False) -> Found:
+    def found(self, *, at_first: bool = False) -> JournaledRow:
         """What is in journals whose writer has ended, and at first in all of them; may be called in a thread.
 
         A writer that lives gives out itself what it has written, and nobody else is asked for it meanwhile.
         """
-        found = Found()
+        found = JournaledRow()
         try:
             paths = sorted(path for path in self._folder.iterdir() if path.suffix == ".jsonl")
             for path in paths:
@@ -115,7 +115,7 @@ class JournalFolder:
             raise _unusable(self._folder, error) from None
         return found
 
-    def put(self, found: Found) -> None:
+    def put(self, found: JournaledRow) -> None:
         """Take what was found into the index."""
         for key, place in zip(found.keys, found.places, strict=True):
             self._places.put(key, place)
@@ -127,7 +127,7 @@ class JournalFolder:
             self._read_to.append(0)
         return number
 
-    def _read(self, path: Path, number: int, found: Found) -> None:
+    def _read(self, path: Path, number: int, found: JournaledRow) -> None:
         """Damaged and torn lines are passed over: their rows are asked again."""
         offset, file_bits = self._read_to[number], number << _OFFSET_BITS
         with path.open("rb") as file:

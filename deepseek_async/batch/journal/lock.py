@@ -13,7 +13,7 @@ from typing import Final, Self
 from deepseek_async.batch.journal.disk import Disk, uninterrupted, write_whole
 from deepseek_async.batch.journal.ownership import LONGEST_NAME, lock_of, refuse_foreign_lock
 from deepseek_async.errors import ConfigurationError, OutputLockedError, OutputWriteError
-from deepseek_async.forks import AtFork, register
+from deepseek_async.process.forks import AtFork, register
 
 # Where a lock or a sync may be a promise of this machine alone. 9p and virtiofs are left out: they are how
 # virtual machines see a disk of their host.

@@ -12,8 +12,8 @@ from typing import Final
 
 from deepseek_async.batch.journal.disk import Disk, uninterrupted, write_whole
 from deepseek_async.batch.line import decode_line, text_of
-from deepseek_async.bounded_files import LongLine, lines_of
 from deepseek_async.errors import OutputWriteError
+from deepseek_async.files.bounded_lines import LongLine, lines_of
 
 _LOG: Final = logging.getLogger("deepseek_async")
 

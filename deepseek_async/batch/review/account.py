@@ -9,9 +9,9 @@ import msgspec
 
 from deepseek_async.batch.review.asked import Asked
 from deepseek_async.batch.review.distribution import Distribution
-from deepseek_async.batch.review.output import Bill, Line
+from deepseek_async.batch.review.output import LineBill, OutputLine
 from deepseek_async.batch.review.timeline import SPANS, Timeline
-from deepseek_async.pricing import PriceTable, Rate
+from deepseek_async.pricing.prices import PriceTable, Rate
 from deepseek_async.types import CompletionUsage, FeeCharge
 from deepseek_async.types.fee import fees_together
 
@@ -103,7 +103,7 @@ class Account:
         self.latency = Distribution()
         self.timeline = timeline
 
-    def add(self, line: Line, *, latest: bool) -> None:
+    def add(self, line: OutputLine, *, latest: bool) -> None:
         """Count a line; ``latest`` says whether it is its row's last."""
         cost = self._bill(line)
         if latest:
@@ -117,16 +117,16 @@ class Account:
             tokens = sum(bill.usage.prompt_tokens + bill.usage.completion_tokens for bill in line.bills)
             self.timeline.add(line.started, line.facts.latency, tokens, failed=line.error is not None)
 
-    def add_pending(self, line: Line) -> None:
+    def add_pending(self, line: OutputLine) -> None:
         """Count the money of a line that ends no row: it was paid before the row ended, if it has."""
         self.pending += 1
         self.pending_cost += self._bill(line)
 
-    def add_left_out(self, line: Line) -> None:
+    def add_left_out(self, line: OutputLine) -> None:
         """Count the money of a line whose row is not asked for any more; it was paid for all the same."""
         self.left_out_cost += self._bill(line)
 
-    def _bill(self, line: Line) -> float:
+    def _bill(self, line: OutputLine) -> float:
         bills = line.bills
         self.requests += line.facts.attempts
         cost = self._spend(line, bills) if bills else line.facts.cost or 0.0
@@ -135,7 +135,7 @@ class Account:
             self.simulated_cost += cost
         return cost
 
-    def _end(self, line: Line) -> None:
+    def _end(self, line: OutputLine) -> None:
         if line.error is None:
             self.ok += 1
             self.cut_off += line.body.finish_reason == "length"
@@ -146,7 +146,7 @@ class Account:
         if len(examples) < _EXAMPLES:
             examples.append(Example(line.custom_id, line.error.message))
 
-    def _spend(self, line: Line, bills: list[Bill]) -> float:
+    def _spend(self, line: OutputLine, bills: list[LineBill]) -> float:
         """Add tokens and money of a row; returns the money. A copied answer was not paid for again."""
         if not line.facts.attempts:
             return 0.0
@@ -158,7 +158,7 @@ class Account:
         paid = sum(self._pay(bill, None) for bill in bills)
         return paid if line.facts.cost is None else line.facts.cost
 
-    def _pay(self, bill: Bill, cost: float | None) -> float:
+    def _pay(self, bill: LineBill, cost: float | None) -> float:
         """Add one request, which took ``cost`` US dollars if that is known; returns what it took."""
         usage, model, at = bill.usage, bill.model or "", bill.at or 0.0
         if at < self._first:
@@ -204,7 +204,7 @@ class Account:
             self.saved_by_hours += (cost - paid) * (price.peak_factor - 1.0)
         return cost
 
-    def _count(self, bill: Bill, account: ModelAccount, cost: float) -> float:
+    def _count(self, bill: LineBill, account: ModelAccount, cost: float) -> float:
         account.cost += cost
         if bill.corrected is not None:
             self.estimated += 1

@@ -14,7 +14,7 @@ from deepseek_async.batch.digests import Occurrences
 from deepseek_async.batch.identity import key_of, request_hash, unnamed
 from deepseek_async.batch.known_rows import GONE, UNKNOWN
 from deepseek_async.batch.review.columns import Columns
-from deepseek_async.batch.review.output import Failure, Line, Output
+from deepseek_async.batch.review.output import Failure, OutputLine, OutputReader
 from deepseek_async.batch.row import Defaults
 from deepseek_async.batch.source import Fingerprint, read_records
 from deepseek_async.errors import InputChangedError
@@ -36,7 +36,7 @@ class AskedRow(msgspec.Struct, gc=False):
     number: int | None = None
     """Its number in the output; None if it has no line there, or one that answers another request."""
     wire: bytes = b""
-    line: Line | None = None
+    line: OutputLine | None = None
     """The line of that number."""
     error: Failure | None = None
     """Why the row has no answer."""
@@ -45,7 +45,7 @@ class AskedRow(msgspec.Struct, gc=False):
 class Asked(ABC):
     """Rows, and what they have come to in an output that has been read."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: OutputReader) -> None:
         self.output = output
         self.columns = Columns()
         self.total: int | None = None
@@ -75,7 +75,7 @@ class Asked(ABC):
         return (number for number in range(len(self.output)) if self.has(number))
 
     @abstractmethod
-    def asks(self, line: Line) -> bool:
+    def asks(self, line: OutputLine) -> bool:
         """Whether a line of a row that had not ended is of one of them."""
 
     @property
@@ -104,7 +104,7 @@ class Asked(ABC):
 class LatestRun(Asked):
     """The rows that the latest run asked for, as far as they have ended."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: OutputReader) -> None:
         super().__init__(output)
         self.columns = output.columns
 
@@ -128,7 +128,7 @@ class LatestRun(Asked):
                     line.error,
                 )
 
-    def asks(self, line: Line) -> bool:
+    def asks(self, line: OutputLine) -> bool:
         number = self.output.rows.number(key_of(line.custom_id.encode()))
         return number is None or self.has(number)
 
@@ -150,7 +150,7 @@ class RowsOfInput(Asked):
     what it asked for. The input is read here, and again by ``rows``.
     """
 
-    def __init__(self, output: Output, source: Path, defaults: Defaults | None) -> None:
+    def __init__(self, output: OutputReader, source: Path, defaults: Defaults | None) -> None:
         super().__init__(output)
         self._source = source
         self._defaults = defaults
@@ -174,7 +174,7 @@ class RowsOfInput(Asked):
     def has(self, number: int) -> bool:
         return bool(self._has[number])
 
-    def asks(self, line: Line) -> bool:
+    def asks(self, line: OutputLine) -> bool:
         return self._pending[line.custom_id]
 
     def rows(self) -> Iterator[AskedRow]:

@@ -17,7 +17,7 @@ from deepseek_async.batch.cells import as_json
 from deepseek_async.batch.line import FACTS, with_facts
 from deepseek_async.batch.review.asked import Asked, AskedRow
 from deepseek_async.batch.review.columns import ANSWER, as_text
-from deepseek_async.batch.review.output import Facts, Line
+from deepseek_async.batch.review.output import LineFacts, OutputLine
 from deepseek_async.batch.review.spreadsheet import harmless
 from deepseek_async.errors import ConfigurationError
 
@@ -171,7 +171,7 @@ def _cell(value: Any) -> str | None:
 
 
 def _record(row: AskedRow) -> dict[str, Any]:
-    line = row.line or Line(row.custom_id, facts=Facts(attempts=0))
+    line = row.line or OutputLine(row.custom_id, facts=LineFacts(attempts=0))
     body = line.body
     usage = None if body.usage is None else body.usage.read()
     return {

@@ -11,16 +11,16 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from deepseek_async.batch.answer_body import Body
+from deepseek_async.batch.answer_body import AnswerBody
 from deepseek_async.batch.identity import key_of
 from deepseek_async.batch.journal.reading import LONGEST_LINE
 from deepseek_async.batch.known_rows import UNKNOWN, KnownRows
 from deepseek_async.batch.line import FACTS, decode_line, text_of
 from deepseek_async.batch.review.columns import Columns
 from deepseek_async.batch.run_record import decode_manifest
-from deepseek_async.bounded_files import LongLine, lines_of
 from deepseek_async.codec.repair import repaired
 from deepseek_async.errors import ConfigurationError
+from deepseek_async.files.bounded_lines import LongLine, lines_of
 from deepseek_async.types import CompletionUsage
 from deepseek_async.types.json_text import read, write
 from deepseek_async.types.usage import SentUsage, moment
@@ -28,10 +28,10 @@ from deepseek_async.types.usage import SentUsage, moment
 _WORD: Final = (1 << 64) - 1
 
 
-class Response(msgspec.Struct, gc=False):
+class LineResponse(msgspec.Struct, gc=False):
     status_code: int | None = None
     request_id: str | None = None
-    body: Body = msgspec.field(default_factory=Body)
+    body: AnswerBody = msgspec.field(default_factory=AnswerBody)
 
 
 class Failure(msgspec.Struct, gc=False):
@@ -39,7 +39,7 @@ class Failure(msgspec.Struct, gc=False):
     message: str = ""
 
 
-class Bill(msgspec.Struct, gc=False):
+class LineBill(msgspec.Struct, gc=False):
     """A request that was billed."""
 
     model: str | None = None
@@ -62,7 +62,7 @@ class Bill(msgspec.Struct, gc=False):
         return usage
 
 
-class Facts(msgspec.Struct, gc=False):
+class LineFacts(msgspec.Struct, gc=False):
     """What the run knows of the row beside the server's answer."""
 
     index: int | None = None
@@ -71,7 +71,7 @@ class Facts(msgspec.Struct, gc=False):
     latency: float = 0.0
     cost: float | None = None
     predicted_cached_tokens: int = 0
-    billed: list[Bill] | Body | None = None
+    billed: list[LineBill] | AnswerBody | None = None
     """What each request was billed for, where one of them gave no answer. Older lines have one object."""
     columns: dict[str, Any] = {}
     """What stands beside the request in the row that was asked."""
@@ -85,21 +85,21 @@ class Facts(msgspec.Struct, gc=False):
     manifest: msgspec.Raw = msgspec.Raw(b"")
 
 
-class Line(msgspec.Struct, gc=False):
+class OutputLine(msgspec.Struct, gc=False):
     """One line of the output, in full."""
 
     custom_id: str
-    response: Response | None = None
+    response: LineResponse | None = None
     error: Failure | None = None
-    facts: Facts = msgspec.field(default_factory=Facts, name=FACTS)
+    facts: LineFacts = msgspec.field(default_factory=LineFacts, name=FACTS)
 
     @property
-    def body(self) -> Body:
+    def body(self) -> AnswerBody:
         """The server's answer; an empty one for a row that has none."""
-        return self.response.body if self.response is not None and self.error is None else Body()
+        return self.response.body if self.response is not None and self.error is None else AnswerBody()
 
     @property
-    def bills(self) -> list[Bill]:
+    def bills(self) -> list[LineBill]:
         """What had to be paid for: the answer, and others that came to nothing. Empty where nothing is known of any."""
         billed = self.facts.billed
         if isinstance(billed, list):
@@ -107,7 +107,7 @@ class Line(msgspec.Struct, gc=False):
         body = self.body if billed is None else billed
         # The tokens of a document that was read are told and not billed (DeepSeek docs, OCR guide).
         sent = body.usage if body.pages is None else None
-        return [] if sent is None else [Bill(body.model, self.started, sent)]
+        return [] if sent is None else [LineBill(body.model, self.started, sent)]
 
     @property
     def restated(self) -> bool:
@@ -123,10 +123,10 @@ class Line(msgspec.Struct, gc=False):
         return moment(ours if ours is not None else body.created if body.created is not None else body.created_at)
 
 
-_decode = msgspec.json.Decoder(Line, strict=False).decode
+_decode = msgspec.json.Decoder(OutputLine, strict=False).decode
 
 
-class Output:
+class OutputReader:
     """The rows of an output file. Of several lines for one row the last one counts.
 
     ``read`` goes over the file once and keeps 63 to 95 bytes a row. Raises ConfigurationError for a file that cannot be
@@ -146,7 +146,7 @@ class Output:
         """By the row: when its last answer came; -inf if no line says."""
         self.damaged = 0
         """Lines that cannot be what was written; the next run sends their rows again."""
-        self.pending: list[Line] = []
+        self.pending: list[OutputLine] = []
         """What was billed for rows at a time when they had not ended."""
         self.run: bytes | None = None
         """How the latest run asked that says it, as JSON."""
@@ -172,7 +172,7 @@ class Output:
         if self.damaged and not self._offsets:
             raise ConfigurationError(f"{self.path} holds no line of a batch output")
 
-    def _take(self, offset: int, row: Line) -> None:
+    def _take(self, offset: int, row: OutputLine) -> None:
         facts = row.facts
         key, position = key_of(row.custom_id.encode()), UNKNOWN if facts.index is None else facts.index
         if bytes(facts.manifest):
@@ -206,7 +206,7 @@ class Output:
         """Whether the row of that number ended as a request of that hash, as far as its line says."""
         return self._hashes[number] in (0, hashed)
 
-    def beside(self, number: int, line: Line) -> dict[str, Any]:
+    def beside(self, number: int, line: OutputLine) -> dict[str, Any]:
         """The columns of the row of that number, whose last line is ``line``."""
         return self._renamed.get(number, line.facts.columns)
 
@@ -218,7 +218,7 @@ class Output:
         """Whether the row of that number ended with an error."""
         return bool(self._failed[number])
 
-    def lines(self) -> Iterator[tuple[int, Line, bool]]:
+    def lines(self) -> Iterator[tuple[int, OutputLine, bool]]:
         """Every line in the order of the file: the number of its row, the line, and whether it is the row's last."""
         with self._open() as file:
             for offset, _, row in self._lines(file):
@@ -229,11 +229,11 @@ class Output:
                 yield number, row, offset == self._offsets[number]
 
     @contextmanager
-    def opened(self) -> Iterator[Callable[[int], tuple[bytes, Line]]]:
+    def opened(self) -> Iterator[Callable[[int], tuple[bytes, OutputLine]]]:
         """A function from the number of a row to its last line, as bytes and decoded."""
         with self._open() as file:
 
-            def line_of(number: int) -> tuple[bytes, Line]:
+            def line_of(number: int) -> tuple[bytes, OutputLine]:
                 file.seek(self._offsets[number])
                 wire = file.readline(LONGEST_LINE)
                 line = line_from(wire)
@@ -249,7 +249,7 @@ class Output:
         except OSError as error:
             raise ConfigurationError(f"cannot read {self.path}: {error.strerror}") from None
 
-    def _lines(self, file: BinaryIO) -> Iterator[tuple[int, bytes | LongLine, Line | None]]:
+    def _lines(self, file: BinaryIO) -> Iterator[tuple[int, bytes | LongLine, OutputLine | None]]:
         offset = 0
         for line in lines_of(file, LONGEST_LINE):
             if isinstance(line, LongLine):
@@ -260,7 +260,7 @@ class Output:
                 offset += len(line)
 
 
-def line_from(wire: bytes) -> Line | None:
+def line_from(wire: bytes) -> OutputLine | None:
     """A line of an output; None if it is damaged, or speaks of no row."""
     text = text_of(wire)
     if decode_line(text) is None:
@@ -276,10 +276,10 @@ def _is_damaged(line: bytes) -> bool:
     return line.endswith(b"\n") and bool(text_of(line).strip())
 
 
-def _repaired(text: bytes) -> Line | None:
+def _repaired(text: bytes) -> OutputLine | None:
     """A line whose answer, which was paid for, is in another form than the API's."""
     try:
-        return _decode(write(repaired(read(text), Line, [])))
+        return _decode(write(repaired(read(text), OutputLine, [])))
     except (ValueError, RecursionError):  # also msgspec's errors
         return None
 

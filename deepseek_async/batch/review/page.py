@@ -11,8 +11,8 @@ from typing import Final
 from deepseek_async.batch.review.account import Account, Example
 from deepseek_async.batch.review.charts import Tick, area, histogram
 from deepseek_async.batch.review.timeline import Timeline
-from deepseek_async.figures import count, counted, dollars, rate, share, span
-from deepseek_async.pricing import PriceTable
+from deepseek_async.pricing.prices import PriceTable
+from deepseek_async.text.figures import count, counted, dollars, rate, share, span
 
 _KINDS: Final = (
     ("cached", "Prompt, from the cache"),

@@ -13,7 +13,7 @@ from deepseek_async.batch.row import Row
 from deepseek_async.batch.schedule.prefix import WORTH_WAITING, Prefix, covered, hit_tokens, prefix_of
 from deepseek_async.codec.tokens import TokenCount
 from deepseek_async.errors import InvalidRequestError
-from deepseek_async.pricing import PriceTable
+from deepseek_async.pricing.prices import PriceTable
 from deepseek_async.types import CompletionUsage
 
 _KEPT_ERRORS: Final = 5

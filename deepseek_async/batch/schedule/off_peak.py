@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from deepseek_async.pricing import PriceTable
+from deepseek_async.pricing.prices import PriceTable
 
 _FIRST_GUESS: Final = 60.0
 """Seconds that a request is taken to last before any has ended: answers of a thinking model take 10 s to

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import dropwhile
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self
+from typing import Any, ClassVar, Final, Generic, Self
 
 from deepseek_async.call.exchange import Exchange
-from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.lifecycle import Attempts
 from deepseek_async.call.metering import is_plain, metered
 from deepseek_async.call.replayed import events_of
+from deepseek_async.call.stream.observer import StreamObserver
 from deepseek_async.codec.reader import ChunkT, StreamReader, WholeT, is_json
 from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.codec.sse import SSEDecoder
@@ -26,10 +27,7 @@ from deepseek_async.errors import (
     ReasoningBudgetExhaustedError,
     StreamInterruptedError,
 )
-from deepseek_async.tracebacks import without_frames
-
-if TYPE_CHECKING:
-    from deepseek_async.call.surroundings import Attendant
+from deepseek_async.process.tracebacks import without_frames
 
 MAX_TEXT: Final = 32 * 1024 * 1024
 """Characters of one answer that are kept: eighty for each token of the API's longest (393,216; DeepSeek docs)."""
@@ -52,7 +50,6 @@ class AnswerStream(Generic[ChunkT, WholeT]):
 
     __slots__ = (
         "__weakref__",
-        "_attendant",
         "_call",
         "_ended",
         "_exchange",
@@ -61,6 +58,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         "_hidden",
         "_left",
         "_limits",
+        "_observer",
         "_pending",
         "_progressed",
         "_reader",
@@ -74,9 +72,9 @@ class AnswerStream(Generic[ChunkT, WholeT]):
 
     _reader_type: ClassVar[type[StreamReader[Any, Any]]]
 
-    def __init__(self, call: Call, exchange: Exchange) -> None:
+    def __init__(self, call: Attempts, exchange: Exchange) -> None:
         self._call = call
-        self._limits = call.caller.limits
+        self._limits = call.target.limits
         self._read_from(exchange, self._reader_type(SSEDecoder(self._limits.event)))
         self._progressed = False
         self._shown = False  # whether any chunk was handed out
@@ -88,7 +86,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         self._pending: Iterator[ChunkT] = iter(())
         """Chunks of the last block that have not been handed out."""
         self._reading = False
-        self._attendant: Attendant | None = None
+        self._observer: StreamObserver | None = None
 
     def _read_from(self, exchange: Exchange, reader: StreamReader[ChunkT, WholeT]) -> None:
         self._exchange = exchange
@@ -100,9 +98,9 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         # Bytes that may be received before what is kept of them is looked at.
         self._unchecked = min(_LOOK, self._limits.body)
 
-    def attend(self, attendant: Attendant) -> None:
-        """Let ``attendant`` go along: it filters what comes and is told the end."""
-        self._attendant = attendant
+    def attend(self, observer: StreamObserver) -> None:
+        """Let ``observer`` go along: it filters what comes and is told the end."""
+        self._observer = observer
 
     @property
     def request_id(self) -> str | None:
@@ -128,7 +126,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
     def partial(self) -> WholeT:
         """What has arrived so far, assembled; not necessarily all of the answer."""
         answer = self.unfiltered()
-        return answer if self._attendant is None else self._attendant.whole(answer)
+        return answer if self._observer is None else self._observer.whole(answer)
 
     def unfiltered(self) -> WholeT:
         """What came from the server, whatever a content filter made of it."""
@@ -145,7 +143,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         answer = self.unfiltered()
         answer.fallback = self._call.fallback
         answer._sent_at = self._call.sent_at or 0.0  # noqa: SLF001
-        return answer if self._attendant is None else self._attendant.whole(answer)
+        return answer if self._observer is None else self._observer.whole(answer)
 
     async def __aenter__(self) -> Self:
         return self
@@ -189,8 +187,8 @@ class AnswerStream(Generic[ChunkT, WholeT]):
                     chunks = self._broken(error)
                 else:
                     chunks = self._take(block)
-                if self._attendant is not None:
-                    await self._attendant.pass_on(self, chunks, progressed=self._progressed, ended=self._ended)
+                if self._observer is not None:
+                    await self._observer.pass_on(self, chunks, progressed=self._progressed, ended=self._ended)
                 if len(chunks) == 1:
                     return chunks[0]
                 self._pending = iter(chunks)
@@ -209,7 +207,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         if self._exchange.open:
             # At any moment, and in any thread: what there is to be done is left to the loop.
             with suppress(RuntimeError):  # it is closed
-                self._call.caller.loop.call_soon_threadsafe(self._leave)
+                self._call.target.loop.call_soon_threadsafe(self._leave)
             warnings.warn(
                 "a stream was dropped before its end; use 'async with' so that leaving it frees its connection",
                 ResourceWarning,
@@ -229,8 +227,8 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         """The iteration ends by ``error``."""
         self._left = True
         self._abandon()
-        if self._attendant is not None:
-            self._attendant.failed(self, error)
+        if self._observer is not None:
+            self._observer.failed(self, error)
 
     def _abandon(self) -> None:
         self._exchange.produced(self._characters)

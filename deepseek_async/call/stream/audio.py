@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from deepseek_async.call.exchange import Exchange
-from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.lifecycle import Attempts
 from deepseek_async.call.stream.answer import AnswerStream
 from deepseek_async.codec.audio import AudioReader
 from deepseek_async.codec.reader import StreamReader
 from deepseek_async.errors import APIError, APIStatusError, StreamInterruptedError
-from deepseek_async.pricing import PriceTable
-from deepseek_async.replacement import replaced
+from deepseek_async.files.replacement import replaced
+from deepseek_async.pricing.prices import PriceTable
 from deepseek_async.types import FeeCharge, SpokenText
 from deepseek_async.types.fee import SPEECH_CHARACTERS
 
@@ -29,7 +29,7 @@ class AudioStream(AnswerStream[bytes, SpokenText]):
     __slots__ = ("_prices", "_result")
     _reader_type = AudioReader
 
-    def __init__(self, call: Call, exchange: Exchange, prices: PriceTable) -> None:
+    def __init__(self, call: Attempts, exchange: Exchange, prices: PriceTable) -> None:
         super().__init__(call, exchange)
         self._prices = prices
         self._result: SpokenText | None = None

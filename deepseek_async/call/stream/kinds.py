@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 from deepseek_async.call.exchange import Exchange
-from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.lifecycle import Attempts
 from deepseek_async.call.stream import response_deltas
 from deepseek_async.call.stream.answer import AnswerStream
 from deepseek_async.call.stream.continuation import continuation_of
@@ -27,7 +27,7 @@ class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
     __slots__ = ("_resumable", "resumed")
     _reader_type = ChunkReader
 
-    def __init__(self, call: Call, exchange: Exchange, *, resumable: bool = False) -> None:
+    def __init__(self, call: Attempts, exchange: Exchange, *, resumable: bool = False) -> None:
         super().__init__(call, exchange)
         self._resumable = resumable
         self.resumed = False

@@ -47,9 +47,9 @@ def budget(
     ] = None,
 ) -> int:
     from deepseek_async.admission.budget.calendar import day_at, zone_of  # noqa: PLC0415
-    from deepseek_async.admission.sharing.meeting import shared_from  # noqa: PLC0415
-    from deepseek_async.credential import hidden  # noqa: PLC0415
-    from deepseek_async.redis_address import is_redis  # noqa: PLC0415
+    from deepseek_async.admission.sharing.rendezvous import shared_from  # noqa: PLC0415
+    from deepseek_async.configuration.credential import hidden  # noqa: PLC0415
+    from deepseek_async.configuration.redis_url import is_redis  # noqa: PLC0415
 
     name = day or day_at(time.time(), zone_of(zone)).name
     url = shared_from(hidden(shared), hidden(os.environ.get("DEEPSEEK_ASYNC_SHARED"))) if path is None else ""
@@ -60,8 +60,8 @@ def budget(
 
 def _in_redis(url: str, account: str | None, day: str) -> tuple[Spent, Standing]:
     from deepseek_async.admission.budget.store_redis import looked_up  # noqa: PLC0415
-    from deepseek_async.redis_address import place_of  # noqa: PLC0415
-    from deepseek_async.settings import key_from  # noqa: PLC0415
+    from deepseek_async.configuration.redis_url import place_of  # noqa: PLC0415
+    from deepseek_async.configuration.settings import key_from  # noqa: PLC0415
 
     spending, standing = looked_up(url, account or key_from(None).fingerprint(), day)
     if not spending and not standing.held:
@@ -74,7 +74,7 @@ def _in_redis(url: str, account: str | None, day: str) -> tuple[Spent, Standing]
 
 def _in_file(path: Path | None, day: str) -> tuple[Spent, Standing]:
     from deepseek_async.admission.budget.store_file import looked_up  # noqa: PLC0415
-    from deepseek_async.private_files import reason_of, state_folder  # noqa: PLC0415
+    from deepseek_async.files.private_files import reason_of, state_folder  # noqa: PLC0415
 
     file = (path or state_folder() / "budget.sqlite").expanduser()
     if not file.exists():

@@ -77,7 +77,7 @@ async def _clear(cache: Cache) -> None:
 
 
 def _existing(path: Path | None) -> Path:
-    from deepseek_async.private_files import cache_folder  # noqa: PLC0415
+    from deepseek_async.files.private_files import cache_folder  # noqa: PLC0415
 
     file = (path or cache_folder() / "answers.sqlite").expanduser()
     if not file.exists():

@@ -12,7 +12,7 @@ from deepseek_async.cli.terminal import columns, say
 from deepseek_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from deepseek_async.configuration import Origin
+    from deepseek_async.configuration.settings_file import ValueOrigin
 
 SHOW: Final = """\
 Show every setting, its value and where it comes from; secrets are masked.
@@ -34,7 +34,7 @@ def show(
     path: Annotated[Path | None, Parameter(help="The settings file.")] = None,
     /,
 ) -> int:
-    from deepseek_async.configuration import SettingsFile  # noqa: PLC0415  brings PyYAML
+    from deepseek_async.configuration.settings_file import SettingsFile  # noqa: PLC0415  brings PyYAML
 
     file = SettingsFile(path)
     rows = [("setting", "value", "from")]
@@ -45,9 +45,9 @@ def show(
     return 0
 
 
-def _shown(origin: Origin) -> str:
-    from deepseek_async.credential import ApiKey  # noqa: PLC0415
-    from deepseek_async.redis_address import is_redis, place_of  # noqa: PLC0415
+def _shown(origin: ValueOrigin) -> str:
+    from deepseek_async.configuration.credential import ApiKey  # noqa: PLC0415
+    from deepseek_async.configuration.redis_url import is_redis, place_of  # noqa: PLC0415
 
     value: Any = origin.value
     if value is None:
@@ -70,8 +70,8 @@ def init(
     path: Annotated[Path, Parameter(help="The file to write.")] = Path("config.yaml"),
     /,
 ) -> int:
-    from deepseek_async.configuration import commented_file  # noqa: PLC0415
-    from deepseek_async.replacement import replaced  # noqa: PLC0415
+    from deepseek_async.configuration.settings_file import commented_file  # noqa: PLC0415
+    from deepseek_async.files.replacement import replaced  # noqa: PLC0415
 
     if path.is_file() and path.stat().st_size:
         # Settings are written by hand, so that there is no --force as elsewhere.

@@ -16,14 +16,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from deepseek_async.batch.kept import KeptAnswer, KeptAnswers
+from deepseek_async.batch.kept_answers import KeptAnswer, KeptAnswers
 from deepseek_async.batch.row import DEFAULT_MODEL, Defaults, Row
 from deepseek_async.client import AsyncDeepSeek
-from deepseek_async.credential import hidden
+from deepseek_async.configuration.credential import hidden
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.garbage import relax_garbage_collection
 from deepseek_async.integrations.ray.cluster import environment_to_hand_on, ray_package
 from deepseek_async.integrations.ray.columns import check_names, names_of, rows_of, with_answers
+from deepseek_async.process.garbage import relax_garbage_collection
 from deepseek_async.structured import StructuredOutput
 
 _KEY: Final = "DEEPSEEK_API_KEY"

@@ -9,7 +9,7 @@ import threading
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from deepseek_async.credential import Secret
+from deepseek_async.configuration.credential import Secret
 from deepseek_async.errors import ConfigurationError
 
 AUTO: Final = "auto"

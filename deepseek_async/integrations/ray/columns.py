@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from deepseek_async.batch.cells import from_text, without_nulls
 from deepseek_async.batch.frames import as_table
-from deepseek_async.batch.kept import KeptAnswer
+from deepseek_async.batch.kept_answers import KeptAnswer
 from deepseek_async.batch.record import PARAMETERS
 from deepseek_async.batch.row import Defaults, Row, RowReader, check_columns
 from deepseek_async.errors import ConfigurationError

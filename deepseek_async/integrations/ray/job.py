@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from deepseek_async.batch import BatchReport, Progress
+from deepseek_async.batch.combined import progress_of, report_of
 from deepseek_async.batch.files import check_files
 from deepseek_async.batch.journal.disk import Disk
 from deepseek_async.batch.journal.lock import refuse_network
 from deepseek_async.batch.journal.parts import Parts
-from deepseek_async.batch.together import progress_of, report_of
 from deepseek_async.errors import ConfigurationError, DeepSeekError, OutputLockedError
 from deepseek_async.integrations.ray.board import Board, Notice, Word
 from deepseek_async.integrations.ray.cluster import connect, environment_to_hand_on, processors
-from deepseek_async.integrations.ray.shard import Ended, Order, problem_here, run_part
+from deepseek_async.integrations.ray.shard import ShardEnded, ShardOrder, problem_here, run_part
 
 _LOOK_EVERY: Final = 0.25
 _NODE_SECONDS: Final = 60.0
@@ -68,7 +68,7 @@ class RayJob:
         self._started = time.monotonic()
         self._notice = Notice()
         self._told: dict[int, dict[str, Progress]] = {}
-        self._ended: dict[int, Ended] = {}
+        self._ended: dict[int, ShardEnded] = {}
         self._problem: DeepSeekError | None = None
         self._lost: list[str] = []
 
@@ -121,7 +121,7 @@ class RayJob:
             else:
                 return
 
-    def _order(self, parts: Parts, token: str, at_once: int) -> Order:
+    def _order(self, parts: Parts, token: str, at_once: int) -> ShardOrder:
         client = {**self._client}
         for name in _OF_THE_WHOLE:
             if client.get(name):
@@ -130,7 +130,7 @@ class RayJob:
         options = dict(self._options)
         if options.get("budget"):
             options["budget"] /= self._count
-        return Order(
+        return ShardOrder(
             source=str(self._source),
             folder=str(parts.folder),
             count=self._count,
@@ -142,7 +142,7 @@ class RayJob:
             environment=environment_to_hand_on(),
         )
 
-    async def _check_nodes(self, ray: Any, order: Order) -> None:
+    async def _check_nodes(self, ray: Any, order: ShardOrder) -> None:
         """Ask every node whether it can run a part, before anything is paid for."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415  optional
 
@@ -175,7 +175,7 @@ class RayJob:
             if problem is not None:
                 raise problem
 
-    async def _run_parts(self, ray: Any, order: Order) -> None:
+    async def _run_parts(self, ray: Any, order: ShardOrder) -> None:
         board = ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
         # Unlimited, because what a lost node has not journalled is all that is ever asked twice.
         task = ray.remote(num_cpus=1, max_retries=-1, scheduling_strategy="SPREAD")(run_part)
@@ -193,7 +193,7 @@ class RayJob:
             raise
 
     async def _cancel(
-        self, ray: Any, board: Any, running: dict[asyncio.Future[Ended], int], refs: Mapping[int, Any]
+        self, ray: Any, board: Any, running: dict[asyncio.Future[ShardEnded], int], refs: Mapping[int, Any]
     ) -> None:
         """Have the parts give up what is in flight, and then give up the parts."""
         await self._look(board)
@@ -207,7 +207,7 @@ class RayJob:
             if late:
                 await asyncio.wait(late, timeout=_CANCEL_SECONDS)
 
-    def _end(self, number: int, ending: asyncio.Future[Ended]) -> None:
+    def _end(self, number: int, ending: asyncio.Future[ShardEnded]) -> None:
         failure = ending.exception()
         if failure is not None:
             self._lost.append(f"part {number}/{self._count} ended without a word: {_reason(failure)}")

@@ -22,8 +22,8 @@ from deepseek_async.batch import BatchReport, Job
 from deepseek_async.batch.journal.parts import Parts
 from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.errors import ConfigurationError, DeepSeekError, OutputLockedError
-from deepseek_async.garbage import relax_garbage_collection
 from deepseek_async.integrations.ray.board import Notice, Word
+from deepseek_async.process.garbage import relax_garbage_collection
 from deepseek_async.structured import StructuredOutput
 
 TOLD_EVERY: Final = 0.5
@@ -35,7 +35,7 @@ _LOCK_SECONDS: Final = 30.0
 _PAUSE: Final = 0.5
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class ShardOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What every part of a job is told."""
 
     source: str
@@ -60,7 +60,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         return Path(self.folder) / f"{number}-of-{self.count}.jsonl"
 
 
-class Ended(msgspec.Struct, frozen=True, kw_only=True):
+class ShardEnded(msgspec.Struct, frozen=True, kw_only=True):
     """How an attempt at a part ended."""
 
     attempt: str = ""
@@ -70,7 +70,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """Why it could not begin, or go on."""
 
 
-def problem_here(order: Order) -> DeepSeekError | None:
+def problem_here(order: ShardOrder) -> DeepSeekError | None:
     """Why this node cannot run a part; None if it can."""
     node = node_name()
     if order.version != __version__:
@@ -97,18 +97,18 @@ def problem_here(order: Order) -> DeepSeekError | None:
     return None
 
 
-def run_part(order: Order, number: int, board: Any) -> Ended:
+def run_part(order: ShardOrder, number: int, board: Any) -> ShardEnded:
     """Run a part to its end, or to the end that the board says."""
     problem = problem_here(order)
     if problem is not None:
-        return Ended(problem=problem)
+        return ShardEnded(problem=problem)
     relax_garbage_collection()
     os.environ.update(order.environment)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(_run(order, number, board))
     except DeepSeekError as error:
-        return Ended(problem=error)
+        return ShardEnded(problem=error)
 
 
 def node_name() -> str:
@@ -128,17 +128,17 @@ def _loop_factory() -> Any:
     return uvloop.new_event_loop
 
 
-def _client(order: Order) -> AsyncDeepSeek:
+def _client(order: ShardOrder) -> AsyncDeepSeek:
     if order.settings_file is None:
         return AsyncDeepSeek(**order.client)
     return AsyncDeepSeek.from_settings(order.settings_file, **order.client)
 
 
-async def _run(order: Order, number: int, board: Any) -> Ended:
+async def _run(order: ShardOrder, number: int, board: Any) -> ShardEnded:
     attempt = secrets.token_hex(4)
     notice = await _told(board, number, attempt, None, Notice())
     if notice.word is not Word.GO_ON:
-        return Ended(attempt=attempt)
+        return ShardEnded(attempt=attempt)
     options = dict(order.options)
     if order.schema is not None:
         options["response_format"] = StructuredOutput(order.schema)
@@ -153,7 +153,7 @@ async def _run(order: Order, number: int, board: Any) -> Ended:
                     raise
                 await asyncio.sleep(_PAUSE)
             else:
-                return Ended(attempt=attempt, report=report)
+                return ShardEnded(attempt=attempt, report=report)
 
 
 async def _watched(job: Job, board: Any, number: int, attempt: str) -> BatchReport:

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from deepseek_async.private_files import open_private
+from deepseek_async.files.private_files import open_private
 
 _FIRST_LINE: Final = re.compile(
     rb'\{"event":"(call","at":"[^"]{24}","config_id":"[0-9a-f]{12}"|feedback","at":"[^"]{24}","response_id":)'

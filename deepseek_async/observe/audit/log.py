@@ -14,10 +14,10 @@ from typing import Final
 
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import CallEnded, Event, Rated
-from deepseek_async.forks import AtFork, register
+from deepseek_async.files.private_files import reason_of, state_folder
 from deepseek_async.observe.audit.files import DayFile, day_of, delete_older_than
 from deepseek_async.observe.audit.record import call_line, rating_line
-from deepseek_async.private_files import reason_of, state_folder
+from deepseek_async.process.forks import AtFork, register
 
 _LOG: Final = logging.getLogger("deepseek_async")
 

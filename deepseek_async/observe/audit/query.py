@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from deepseek_async.bounded_files import LongLine, lines_of
+from deepseek_async.files.bounded_lines import LongLine, lines_of
 from deepseek_async.observe.audit.files import files_in
 
 _LONGEST_LINE: Final = 1 << 29

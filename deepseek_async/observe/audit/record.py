@@ -12,10 +12,10 @@ import orjson
 
 from deepseek_async.errors import DeepSeekError
 from deepseek_async.events import CallEnded, Rated
-from deepseek_async.redaction import is_suspect, redact
+from deepseek_async.text.redaction import is_suspect, redact
+from deepseek_async.text.unicode import all_encodable
 from deepseek_async.types.json_text import read
 from deepseek_async.types.simulated import is_simulated
-from deepseek_async.unicode import all_encodable
 
 _CONTENT: Final = frozenset({"messages", "prompt", "suffix", "input", "instructions"})
 """What was asked, as opposed to how."""

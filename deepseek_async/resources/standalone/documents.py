@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal, get_args
 
 from deepseek_async.errors import InvalidRequestError
-from deepseek_async.upload import Content, FileOnDisk
+from deepseek_async.files.upload import Content, FileOnDisk
 
 RecognitionPurpose = Literal["text_recognition", "rich_layout_recognition"]
 

@@ -7,7 +7,7 @@ from math import ceil
 from typing import Final
 
 from deepseek_async.errors import InvalidRequestError
-from deepseek_async.upload import Content, FileOnDisk
+from deepseek_async.files.upload import Content, FileOnDisk
 
 MAX_BYTES: Final = 8 * 1024 * 1024
 MAX_SECONDS: Final = 120

@@ -10,17 +10,19 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from deepseek_async.admission.tool_limits import FETCH_PATH, OCR_PATH, SEARCH_PATH, SPEECH_PATH, TRANSCRIBE_PATH
-from deepseek_async.call.lifecycle import Call
+from deepseek_async.call.caller import Call
+from deepseek_async.call.lifecycle import Attempts
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.stream import AudioStream
-from deepseek_async.codec.body import AnswerDecoder, MembersDecoder
-from deepseek_async.codec.multipart import Form
+from deepseek_async.codec.answer_decoder import AnswerDecoder, MembersDecoder
+from deepseek_async.codec.multipart import MultipartForm
 from deepseek_async.codec.verdict import error_in
 from deepseek_async.errors import APIError, APIResponseValidationError
-from deepseek_async.quotation import quote
+from deepseek_async.files.upload import Content
 from deepseek_async.resources.attachment import FileInput, attachment
-from deepseek_async.resources.connection import Connection, chosen_timeouts
+from deepseek_async.resources.lost_uploads import is_unanswered
 from deepseek_async.resources.raw import Rawable
+from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.resources.standalone import documents, recordings, speeches
 from deepseek_async.resources.standalone.documents import RecognitionPurpose, check_purpose, most_pages
@@ -33,12 +35,11 @@ from deepseek_async.resources.standalone.speeches import (
     socket_path,
     speech_request,
 )
-from deepseek_async.resources.unanswered import is_unanswered
+from deepseek_async.text.quotation import quote
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import FetchedPage, PaidAnswer, RecognizedDocument, SearchResults, Transcription
 from deepseek_async.types import fee as fees
 from deepseek_async.types.operation import FETCH, OCR, SEARCH, SPEECH, TRANSCRIBE, Operation
-from deepseek_async.upload import Content
 
 T = TypeVar("T", bound=PaidAnswer)
 
@@ -72,7 +73,7 @@ class Tools(Rawable):
     or was abandoned after it was sent counts as charged. ``answer.fees`` says what was paid.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "tools")
 
     async def search(
@@ -165,13 +166,13 @@ class Tools(Rawable):
         return await self.ocr_complete(self.ocr_call(form, pages, timeout=timeout))
 
     @staticmethod
-    def ocr_form(name: str, content: Content, purpose: str) -> Form:
+    def ocr_form(name: str, content: Content, purpose: str) -> MultipartForm:
         """What recognition is sent; off the event loop, because it looks through the document."""
-        return Form({"purpose": purpose}, name, content, _type_of(name)).marked()
+        return MultipartForm({"purpose": purpose}, name, content, _type_of(name)).marked()
 
     def ocr_call(
         self,
-        form: Form,
+        form: MultipartForm,
         pages: int,
         *,
         timeout: float | Timeouts | None = None,
@@ -201,7 +202,7 @@ class Tools(Rawable):
         """
         name, content = await asyncio.to_thread(attachment, file, recordings.MAX_BYTES)
         seconds = await asyncio.to_thread(seconds_of, name, content)
-        form = await asyncio.to_thread(Form({}, name, content, _type_of(name)).marked)
+        form = await asyncio.to_thread(MultipartForm({}, name, content, _type_of(name)).marked)
         call = self._upload(
             *(TRANSCRIBE, TRANSCRIBE_PATH, form, {fees.AUDIO_SECONDS: seconds}),
             *(_UPLOAD_SECONDS + _TRANSCRIBE_SILENCE, _TRANSCRIBE_SILENCE, timeout),
@@ -245,7 +246,7 @@ class Tools(Rawable):
             "retry": retry_of(connection.retry),
         }
         if isinstance(text, AsyncIterable):
-            around = connection.caller_of("tools").surroundings
+            around = connection.caller_of("tools").middleware
             texts = SpokenTexts(text, None if around is None else around.content)
             most = {fees.SPEECH_CHARACTERS: speeches.MAX_CHARACTERS}
             call = route.call(SPEECH, "GET", socket_path(SPEECH_PATH, options), texts=texts, fees=most, **asked)
@@ -260,7 +261,7 @@ class Tools(Rawable):
         self,
         operation: Operation,
         path: str,
-        form: Form,
+        form: MultipartForm,
         most: Mapping[str, int],
         seconds: float,
         silence: float,
@@ -299,7 +300,7 @@ def _fault_of(needed: str, answer: PaidAnswer, headers: Mapping[str, str]) -> AP
     return error or APIResponseValidationError(f"the server's answer has no {needed}: {quote(answer.to_json())}")
 
 
-def _is_unbegun(call: Call, failure: APIError) -> bool:
+def _is_unbegun(call: Attempts, failure: APIError) -> bool:
     """Whether the service said that it has not begun: all else may have been read, and billed."""
     failure.attempts = call.attempts
     return call.response is None and not is_unanswered(failure)

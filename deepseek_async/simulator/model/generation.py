@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from deepseek_async.simulator.model.answer import CALL_OPENING_TOKENS, GeneratedAnswer, GeneratedCall
 from deepseek_async.simulator.model.prompt import last_user_text
 from deepseek_async.simulator.model.schema_values import value_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from deepseek_async.simulator.model.draw import Draw
-    from deepseek_async.simulator.model.web import Web
 
 _SCHEMA = re.compile(r"\bschema\b[^{]{0,40}\{", re.IGNORECASE)
 
 ECHOED_CHARACTERS = 60
 DEFAULT_MAX_TOKENS = {None: 8192, "low": 65536, "high": 65536, "max": 131072}
 FIM_DEFAULT_MAX_TOKENS = 4096
-_CALL_OPENING_TOKENS = 4
 
 # Several scripts and an emoji, so that characters of more than one byte get split across writes.
 _FILLER = tuple(
@@ -50,41 +46,6 @@ _WORD = re.compile(r"\s*\S{1,12}|\s+")
 _JSON_PIECE = re.compile(r"\s*[^\s,:]{1,8}|[\s,:]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One tool call; its arguments come in fragments that may end anywhere."""
-
-    id: str
-    name: str
-    fragments: tuple[str, ...]
-
-    @property
-    def arguments(self) -> str:
-        return "".join(self.fragments)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    reasoning: tuple[str, ...] | None  # None when thinking is off
-    content: tuple[str, ...]
-    calls: tuple[Call, ...]
-    finish_reason: str
-    web: Web | None = None
-    title: str | None = None
-    fields: Mapping[str, Any] = field(default_factory=dict)  # what a message has beside all that is known
-
-    @property
-    def reasoning_tokens(self) -> int:
-        return len(self.reasoning or ())
-
-    @property
-    def completion_tokens(self) -> int:
-        spoken = len(self.content) + len(self.reasoning or ())
-        if not self.calls:
-            return spoken
-        return spoken + sum(len(call.fragments) + _CALL_OPENING_TOKENS for call in self.calls)
-
-
 def answer_chat(
     body: dict[str, Any],
     effort: str | None,
@@ -93,7 +54,7 @@ def answer_chat(
     answer_tokens: int,
     reasoning_tokens: int,
     spread: float,
-) -> Answer:
+) -> GeneratedAnswer:
     """What the model says to a validated request."""
     messages = body["messages"]
     question = last_user_text(messages)
@@ -103,7 +64,7 @@ def answer_chat(
         reasoning = _repeated(_THOUGHTS, 0, chance.around(reasoning_tokens, spread))
     budget = body.get("max_tokens") or DEFAULT_MAX_TOKENS[effort]
     content: list[str] = []
-    calls: list[Call] = []
+    calls: list[GeneratedCall] = []
     chosen = _chosen_tools(body, question)
     if chosen:
         calls = [_call(tool, number, chance, question) for number, tool in enumerate(chosen)]
@@ -114,17 +75,19 @@ def answer_chat(
             content = _as_json(content, body.get("text.format.schema") or _schema_in(messages), chance, question)
         content = _until_stop(content, body.get("stop"))
         finish_reason = "stop"
-    answer = Answer(None if reasoning is None else tuple(reasoning), tuple(content), tuple(calls), finish_reason)
+    answer = GeneratedAnswer(
+        None if reasoning is None else tuple(reasoning), tuple(content), tuple(calls), finish_reason
+    )
     return answer if answer.completion_tokens <= budget else _shortened(answer, budget)
 
 
-def answer_text(body: dict[str, Any], chance: Draw, *, answer_tokens: int, spread: float) -> Answer:
+def answer_text(body: dict[str, Any], chance: Draw, *, answer_tokens: int, spread: float) -> GeneratedAnswer:
     """What comes after the prompt: the middle if there is a suffix, else an answer. With `echo` the prompt is first."""
     length = max(1, chance.around(answer_tokens, spread))
     words = _words(body["prompt"], length, chance, continued=bool(body.get("suffix") or body.get("echo")))
     if body.get("echo"):
         words = [*_WORD.findall(body["prompt"]), *words]
-    answer = Answer(None, tuple(_until_stop(words, body.get("stop"))), (), "stop")
+    answer = GeneratedAnswer(None, tuple(_until_stop(words, body.get("stop"))), (), "stop")
     budget = body.get("max_tokens") or FIM_DEFAULT_MAX_TOKENS
     return answer if answer.completion_tokens <= budget else _shortened(answer, budget)
 
@@ -134,20 +97,20 @@ def pieces_of(text: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(text))
 
 
-def _shortened(answer: Answer, budget: int) -> Answer:
+def _shortened(answer: GeneratedAnswer, budget: int) -> GeneratedAnswer:
     """`max_tokens` covers reasoning and answer together, so the answer may be cut down to nothing."""
     reasoning = answer.reasoning if answer.reasoning is None else answer.reasoning[:budget]
     budget -= len(reasoning or ())
     content = answer.content[:budget]
     budget -= len(content)
-    calls: list[Call] = []
+    calls: list[GeneratedCall] = []
     for call in answer.calls:
-        budget -= _CALL_OPENING_TOKENS
+        budget -= CALL_OPENING_TOKENS
         if budget <= 0:
             break
-        calls.append(Call(call.id, call.name, call.fragments[:budget]))
+        calls.append(GeneratedCall(call.id, call.name, call.fragments[:budget]))
         budget -= len(calls[-1].fragments)
-    return Answer(reasoning, content, tuple(calls), "length")
+    return GeneratedAnswer(reasoning, content, tuple(calls), "length")
 
 
 def _repeated(source: tuple[str, ...], start: int, count: int) -> list[str]:
@@ -228,7 +191,7 @@ def _chosen_tools(body: dict[str, Any], question: str) -> list[dict[str, Any]]:
     return named or (functions[:1] if "tool" in question else [])
 
 
-def _call(function: dict[str, Any], number: int, chance: Draw, question: str) -> Call:
+def _call(function: dict[str, Any], number: int, chance: Draw, question: str) -> GeneratedCall:
     arguments = json.dumps(arguments_for(function, chance, question), ensure_ascii=False)
     return call_of(function["name"], arguments, number, chance)
 
@@ -238,7 +201,7 @@ def arguments_for(function: dict[str, Any], chance: Draw, question: str) -> Any:
     return value_for({"type": "object", **(function.get("parameters") or {})}, chance, question)
 
 
-def call_of(name: str, arguments: str, number: int, chance: Draw, identifier: str | None = None) -> Call:
+def call_of(name: str, arguments: str, number: int, chance: Draw, identifier: str | None = None) -> GeneratedCall:
     """A call whose arguments come in fragments that end where chance has it."""
     fragments: list[str] = []
     start = 0
@@ -247,4 +210,4 @@ def call_of(name: str, arguments: str, number: int, chance: Draw, identifier: st
         fragments.append(arguments[start : start + size])
         start += size
     token = f"{chance.below(1 << 60):015x}"
-    return Call(identifier or f"call_{number:02d}_{token}", name, tuple(fragments))
+    return GeneratedCall(identifier or f"call_{number:02d}_{token}", name, tuple(fragments))

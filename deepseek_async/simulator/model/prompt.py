@@ -15,7 +15,7 @@ from deepseek_async.simulator.model.catalogue import FLASH, PRO, THINKING_OFF_BY
 from deepseek_async.simulator.model.tokens import TOKEN_MARK as MARK
 
 if TYPE_CHECKING:
-    from deepseek_async.simulator.model.generation import Answer
+    from deepseek_async.simulator.model.answer import GeneratedAnswer
 
 _EFFORTS = {
     "minimal": "low",
@@ -143,7 +143,7 @@ def _call_text(name: str, arguments: str) -> str:
     return f"{MARK * 24}{name}{arguments}"
 
 
-def render_output(answer: Answer) -> bytes:
+def render_output(answer: GeneratedAnswer) -> bytes:
     """What the model has written after the prompt, as the next turn's history would show it."""
     parts: list[str] = []
     if answer.reasoning is not None:

@@ -28,21 +28,21 @@ FOR_EVER = math.inf
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class StreamPause:
     """Everything written so far goes out, then time passes. Zero seconds only flush."""
 
     seconds: float
 
 
-class Ending(Enum):
+class StreamEnding(Enum):
     """How a connection ends that does not end well."""
 
     RESET = "reset"
     CLOSE = "close"
 
 
-Step = bytes | Pause | Ending
-FLUSH = Pause(0.0)
+Step = bytes | StreamPause | StreamEnding
+FLUSH = StreamPause(0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def plan(
         yield from _spoiled(frames, fault, tempo, idle)
     elif review.seconds:
         yield from _paced(frames[: -review.last], tempo)
-        yield Pause(review.seconds)
+        yield StreamPause(review.seconds)
         yield from _paced(frames[-review.last :], tempo)
     else:
         yield from _paced(frames, tempo)
@@ -90,14 +90,14 @@ def _paced(frames: list[bytes], tempo: Tempo) -> Iterator[Step]:
     for frame in frames:
         yield frame
         if tempo.token_seconds:
-            yield Pause(tempo.token_seconds)
+            yield StreamPause(tempo.token_seconds)
 
 
 def _keep_alives(idle: bytes, interval: float, seconds: float) -> Iterator[Step]:
     passed = 0.0
     while passed < seconds:
         step = min(interval, seconds - passed)
-        yield Pause(step)
+        yield StreamPause(step)
         passed += step
         yield idle
 
@@ -108,19 +108,19 @@ def _spoiled(frames: list[bytes], fault: Fault, tempo: Tempo, idle: bytes) -> It
     match fault.kind:
         case FaultKind.RESET_AFTER_HEADERS:
             yield FLUSH
-            yield Ending.RESET
+            yield StreamEnding.RESET
         case FaultKind.RESET_MID_EVENT | FaultKind.CLOSE_MID_EVENT:
             yield from _paced(first, tempo)
             yield half(rest[0] if rest else frames[-1])
             yield FLUSH
-            yield Ending.RESET if fault.kind is FaultKind.RESET_MID_EVENT else Ending.CLOSE
+            yield StreamEnding.RESET if fault.kind is FaultKind.RESET_MID_EVENT else StreamEnding.CLOSE
         case FaultKind.EOF_BEFORE_FINISH:
             yield from _paced(first[: max(0, len(frames) - 2)], tempo)
         case FaultKind.EOF_WITHOUT_DONE:
             yield from _paced(frames[:-1], tempo)
         case FaultKind.STALL:
             yield from _paced(first, tempo)
-            yield Pause(FOR_EVER if fault.seconds is None else fault.seconds)
+            yield StreamPause(FOR_EVER if fault.seconds is None else fault.seconds)
             yield from _paced(rest, tempo)
         case FaultKind.KEEP_ALIVES_FOR_EVER:
             yield from _keep_alives(idle, tempo.keep_alive_interval, fault.seconds or FOR_EVER)
@@ -128,7 +128,7 @@ def _spoiled(frames: list[bytes], fault: Fault, tempo: Tempo, idle: bytes) -> It
             yield from _paced(first, tempo)
             yield from _keep_alives(idle, tempo.keep_alive_interval, fault.seconds or FOR_EVER)
         case FaultKind.SLOW_CHUNKS:
-            pause = Pause(_SLOW_SECONDS if fault.seconds is None else fault.seconds)
+            pause = StreamPause(_SLOW_SECONDS if fault.seconds is None else fault.seconds)
             for frame in frames:
                 yield frame
                 yield pause
@@ -180,7 +180,7 @@ async def deliver(
             size += len(step)
             if size < WRITE_BYTES:
                 continue
-        elif isinstance(step, Ending):
+        elif isinstance(step, StreamEnding):
             end_connection(transport, step)
             return
         else:
@@ -190,7 +190,7 @@ async def deliver(
             pending.clear()
             delivery.written += size
             size = 0
-        if isinstance(step, Pause):
+        if isinstance(step, StreamPause):
             await _until(due, clock())
     if pending:
         await response.write(b"".join(pending))
@@ -204,11 +204,11 @@ async def _until(due: float, now: float) -> None:
     await asyncio.sleep(max(0.0, due - now))
 
 
-def end_connection(transport: asyncio.Transport | None, ending: Ending) -> None:
+def end_connection(transport: asyncio.Transport | None, ending: StreamEnding) -> None:
     """RESET sends an RST instead of a FIN: lingering for zero seconds discards the connection."""
     if transport is None or transport.is_closing():
         return
-    if ending is Ending.RESET:
+    if ending is StreamEnding.RESET:
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()

@@ -15,7 +15,7 @@ import orjson
 from deepseek_async.simulator.wire import web_shapes
 
 if TYPE_CHECKING:
-    from deepseek_async.simulator.model.generation import Answer
+    from deepseek_async.simulator.model.answer import GeneratedAnswer
     from deepseek_async.simulator.wire.streaming import Envelope, UsagePlace
 
 _REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
@@ -40,7 +40,7 @@ class MessageFormat:
     stop_sequence: str | None = None  # the one that ended the answer
     unknown: bool = False  # whether there is something in it that no client knows
 
-    def body(self, envelope: Envelope, answer: Answer, usage: dict[str, Any] | None) -> bytes:
+    def body(self, envelope: Envelope, answer: GeneratedAnswer, usage: dict[str, Any] | None) -> bytes:
         """The body of a plain message."""
         made = self._begun(envelope, usage)
         made |= {"content": list(self._content(envelope, answer)), **self._ending(answer)}
@@ -51,7 +51,7 @@ class MessageFormat:
     def events(
         self,
         envelope: Envelope,
-        answer: Answer,
+        answer: GeneratedAnswer,
         usage: dict[str, Any],
         *,
         include_usage: bool,  # noqa: ARG002 - it always comes
@@ -75,14 +75,14 @@ class MessageFormat:
             made["usage"] = self._usage(usage, counting=counting)
         return made
 
-    def _ending(self, answer: Answer) -> dict[str, Any]:
+    def _ending(self, answer: GeneratedAnswer) -> dict[str, Any]:
         reason = _REASONS.get(answer.finish_reason, answer.finish_reason)
         title = {} if answer.title is None else {"title": answer.title}
         if reason == "end_turn" and self.stop_sequence is not None:
             return {"stop_reason": "stop_sequence", "stop_sequence": self.stop_sequence, **title}
         return {"stop_reason": reason, "stop_sequence": None, **title}
 
-    def _content(self, envelope: Envelope, answer: Answer) -> Iterator[dict[str, Any]]:
+    def _content(self, envelope: Envelope, answer: GeneratedAnswer) -> Iterator[dict[str, Any]]:
         if answer.reasoning is not None:
             signature = b64encode(envelope.id.encode()).decode()
             yield {"type": "thinking", "thinking": "".join(answer.reasoning), "signature": signature}
@@ -99,7 +99,7 @@ class MessageFormat:
         for call in answer.calls:
             yield {"type": "tool_use", "id": call.id, "name": call.name, "input": _input(call.arguments)}
 
-    def _block_events(self, index: int, block: dict[str, Any], answer: Answer) -> Iterator[dict[str, Any]]:
+    def _block_events(self, index: int, block: dict[str, Any], answer: GeneratedAnswer) -> Iterator[dict[str, Any]]:
         deltas: list[dict[str, Any]]
         match block["type"]:
             case "thinking":

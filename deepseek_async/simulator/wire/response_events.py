@@ -14,21 +14,21 @@ import orjson
 from deepseek_async.simulator.wire import web_shapes
 
 if TYPE_CHECKING:
-    from deepseek_async.simulator.model.generation import Answer
+    from deepseek_async.simulator.model.answer import GeneratedAnswer
     from deepseek_async.simulator.wire.streaming import Envelope, UsagePlace
 
 _COMPLETE = frozenset({"stop", "tool_calls"})
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
-def response_body(envelope: Envelope, answer: Answer, usage: dict[str, Any] | None) -> bytes:
+def response_body(envelope: Envelope, answer: GeneratedAnswer, usage: dict[str, Any] | None) -> bytes:
     """The body of a plain response."""
     return orjson.dumps(_response(envelope, answer, usage))
 
 
 def response_events(
     envelope: Envelope,
-    answer: Answer,
+    answer: GeneratedAnswer,
     usage: dict[str, Any],
     *,
     include_usage: bool,  # noqa: ARG001 - the last event has it anyway
@@ -51,7 +51,7 @@ def response_events(
     ]
 
 
-def _item_events(index: int, item: dict[str, Any], answer: Answer) -> Iterator[dict[str, Any]]:
+def _item_events(index: int, item: dict[str, Any], answer: GeneratedAnswer) -> Iterator[dict[str, Any]]:
     place = {"output_index": index, "item_id": item["id"]}
     started = {**item, **({"status": "in_progress"} if "status" in item else {})}
     if item["type"] == "function_call":
@@ -79,7 +79,7 @@ def _item_events(index: int, item: dict[str, Any], answer: Answer) -> Iterator[d
     yield {"type": "response.output_item.done", "output_index": index, "item": item}
 
 
-def _response(envelope: Envelope, answer: Answer, usage: dict[str, Any] | None) -> dict[str, Any]:
+def _response(envelope: Envelope, answer: GeneratedAnswer, usage: dict[str, Any] | None) -> dict[str, Any]:
     reason = answer.finish_reason
     status = "completed" if reason in _COMPLETE else "incomplete" if reason in _INCOMPLETE else "failed"
     return {
@@ -103,7 +103,7 @@ def _response(envelope: Envelope, answer: Answer, usage: dict[str, Any] | None) 
     }
 
 
-def _output(envelope: Envelope, answer: Answer, status: str) -> Iterator[dict[str, Any]]:
+def _output(envelope: Envelope, answer: GeneratedAnswer, status: str) -> Iterator[dict[str, Any]]:
     number = envelope.id.replace("-", "")
     if answer.reasoning is not None:
         said = {"type": "reasoning_text", "text": "".join(answer.reasoning)}

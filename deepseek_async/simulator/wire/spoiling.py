@@ -12,7 +12,7 @@ from deepseek_async.simulator.faults import Fault, FaultKind
 from deepseek_async.simulator.wire.streaming import DONE, UsagePlace
 
 if TYPE_CHECKING:
-    from deepseek_async.simulator.model.generation import Answer
+    from deepseek_async.simulator.model.answer import GeneratedAnswer
 
 BLANK_LINE = b"\n"
 _WHITESPACE_LINES = 4
@@ -21,7 +21,7 @@ _COMPLETE = frozenset({"stop", "tool_calls"})
 _SEPARATORS = "\u2028\u2029\x85"
 
 
-def altered(answer: Answer, fault: Fault) -> Answer:
+def altered(answer: GeneratedAnswer, fault: Fault) -> GeneratedAnswer:
     """The answer as a fault leaves it that changes what the model says."""
     match fault.kind:
         case FaultKind.FINISH_REASON:

@@ -17,7 +17,7 @@ from deepseek_async.simulator.wire import web_shapes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from deepseek_async.simulator.model.generation import Answer
+    from deepseek_async.simulator.model.answer import GeneratedAnswer
 
 DONE = b"data: [DONE]\n\n"
 UsagePlace = Literal["last", "trailing", "missing"]
@@ -37,7 +37,7 @@ class Envelope:
     top_logprobs: int = 0
 
 
-def usage_of(answer: Answer, prompt_tokens: int, hit_tokens: int) -> dict[str, Any]:
+def usage_of(answer: GeneratedAnswer, prompt_tokens: int, hit_tokens: int) -> dict[str, Any]:
     """Prompt = hit + miss; the completion details are absent when thinking is off."""
     completion = answer.completion_tokens
     usage: dict[str, Any] = {
@@ -70,7 +70,7 @@ def usage_said(usage: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]
     return told
 
 
-def completion_body(envelope: Envelope, answer: Answer, usage: dict[str, Any] | None) -> bytes:
+def completion_body(envelope: Envelope, answer: GeneratedAnswer, usage: dict[str, Any] | None) -> bytes:
     """The body of a plain chat answer."""
     message: dict[str, Any] = {"role": "assistant", "content": "".join(answer.content)}
     if answer.reasoning is not None:
@@ -110,7 +110,7 @@ def completion_body(envelope: Envelope, answer: Answer, usage: dict[str, Any] | 
 
 def completion_events(
     envelope: Envelope,
-    answer: Answer,
+    answer: GeneratedAnswer,
     usage: dict[str, Any],
     *,
     include_usage: bool,
@@ -154,7 +154,7 @@ def completion_events(
     return events
 
 
-def fim_body(envelope: Envelope, answer: Answer, usage: dict[str, Any] | None) -> bytes:
+def fim_body(envelope: Envelope, answer: GeneratedAnswer, usage: dict[str, Any] | None) -> bytes:
     """The body of a plain fill-in-the-middle answer."""
     logprobs = _legacy_logprobs(answer.content, envelope.top_logprobs) if envelope.logprobs else None
     body: dict[str, Any] = {
@@ -179,7 +179,7 @@ def fim_body(envelope: Envelope, answer: Answer, usage: dict[str, Any] | None) -
 
 def fim_events(
     envelope: Envelope,
-    answer: Answer,
+    answer: GeneratedAnswer,
     usage: dict[str, Any],
     *,
     include_usage: bool,
@@ -248,7 +248,7 @@ def _encoded(piece: str) -> bytes:
     return orjson.dumps(piece)
 
 
-def _with_logprobs(envelope: Envelope, answer: Answer, head: bytes, close: bytes, tail: bytes) -> list[bytes]:
+def _with_logprobs(envelope: Envelope, answer: GeneratedAnswer, head: bytes, close: bytes, tail: bytes) -> list[bytes]:
     events: list[bytes] = []
     end = tail.replace(b'},"logprobs":null', b"", 1)
     for piece in answer.reasoning or ():

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deepseek_async.simulator.model.generation import Answer
+    from deepseek_async.simulator.model.answer import GeneratedAnswer
     from deepseek_async.simulator.model.web import Page, Step, Web
 
 
@@ -30,7 +30,7 @@ def links_of(web: Web) -> tuple[str, ...]:
     return tuple(f" [{page.title}]({page.url})" for page in web.cited) if web.shape == "links" else ()
 
 
-def in_message(answer: Answer, web: Web) -> dict[str, Any]:
+def in_message(answer: GeneratedAnswer, web: Web) -> dict[str, Any]:
     """The fields of a chat message that tell of it."""
     blocks = [block for step in web.steps for block in blocks_of(step)]
     text = "".join(answer.content)

@@ -262,7 +262,7 @@ import asyncio, sys
 import msgspec
 from deepseek_async import BudgetExceededError
 from deepseek_async.admission.budget import Budget
-from deepseek_async.pricing import price_table
+from deepseek_async.pricing.prices import price_table
 from deepseek_async.types import CompletionUsage
 
 MOST = CompletionUsage(prompt_tokens=1000, completion_tokens=1000)

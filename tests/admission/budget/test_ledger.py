@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from deepseek_async.admission.budget.calendar import day_at, zone_of
 from deepseek_async.admission.budget.estimate import most_tokens, most_usage
 from deepseek_async.admission.budget.ledger import Ledger, granted, nano
-from deepseek_async.pricing import Meter, price_table
+from deepseek_async.pricing.prices import Meter, price_table
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
 PEAK = datetime(2026, 11, 25, 2, tzinfo=UTC).timestamp()

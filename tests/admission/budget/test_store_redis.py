@@ -20,7 +20,7 @@ from deepseek_async.admission.budget import store_redis
 from deepseek_async.admission.budget.ledger import granted
 from deepseek_async.admission.budget.store import Spending, Standing, UnansweredError
 from deepseek_async.admission.budget.store_redis import HOLD, MOST, QUIET, RedisStore, account_key
-from deepseek_async.redis_address import reason_of_redis
+from deepseek_async.configuration.redis_url import reason_of_redis
 
 DAY = "2026-11-28"
 OURS = "deepseek-async:budget:1:{" + account_key("account") + "}"

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from thoroughness import often
 
-from deepseek_async.admission.sharing.group import STOPPED, Group, Terms, leave, step
+from deepseek_async.admission.sharing.group import STOPPED, Group, GroupTerms, leave, step
 from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply
 
-TERMS = Terms(lease=1000, gone=2000)
+TERMS = GroupTerms(lease=1000, gone=2000)
 
 
 class Members:

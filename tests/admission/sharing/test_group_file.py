@@ -16,7 +16,7 @@ import pytest
 from deepseek_async.admission.sharing import group_file
 from deepseek_async.admission.sharing.group_file import FileGroup
 from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply
-from deepseek_async.private_files import cache_folder
+from deepseek_async.files.private_files import cache_folder
 
 MODEL = "deepseek-flash"
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deepseek_async import AsyncDeepSeek, ConfigurationError
-from deepseek_async.admission.sharing.group_ray import TERMS, Hall, RayGroup
+from deepseek_async.admission.sharing.group_ray import TERMS, GroupActor, RayGroup
 from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply
 
 
@@ -20,7 +20,7 @@ class Ray(ModuleType):
 
     def __init__(self) -> None:
         super().__init__("ray")
-        self.hall = Hall(clock=lambda: 100.0)
+        self.hall = GroupActor(clock=lambda: 100.0)
         self.initialized = True
         self.failure: Exception | None = None
         self.silent = False
@@ -30,7 +30,7 @@ class Ray(ModuleType):
         return self.initialized
 
     def remote(self, cls: type) -> Any:
-        assert cls is Hall
+        assert cls is GroupActor
         return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=self._make))
 
     def _make(self) -> Any:

@@ -195,8 +195,8 @@ async def test_clients_with_a_number_share_on_this_machine_too_and_leave_when_th
     scripted = await serve([ANSWER], [ANSWER])
     clients = [connect(scripted, max_concurrency=8, shared=server.url, account=name) for name in ("one", "one")]
     await said_by(clients[0], stream=False)
-    (gate,) = {client.caller().gate for client in clients}
-    membership = gate.scope("deepseek-flash").membership
+    (account_limiter,) = {client._context.caller().account_limiter for client in clients}
+    membership = account_limiter.limiter("deepseek-flash").membership
     assert membership is not None
     await until(lambda: membership.where == "redis")
     assert await asked(server, "KEYS", "*")

@@ -10,12 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from deepseek_async.admission.gate import Gate
-from deepseek_async.admission.sharing.group import Group, Terms, leave, step
+from deepseek_async.admission.account_limiter import AccountLimiter
+from deepseek_async.admission.limit_factory import LimitFactory
+from deepseek_async.admission.sharing.group import Group, GroupTerms, leave, step
 from deepseek_async.admission.sharing.group_file import FileGroup
 from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply
 from deepseek_async.admission.sharing.membership import Membership
-from deepseek_async.admission.windows import Windows
 
 MODEL = "deepseek-flash"
 
@@ -24,7 +24,7 @@ class Room:
     """A meeting in memory that answers, does not, or breaks."""
 
     where, process, answers_later = "room", "", False
-    terms = Terms(lease=1000, gone=2000)
+    terms = GroupTerms(lease=1000, gone=2000)
 
     def __init__(self) -> None:
         self.group = Group()
@@ -63,105 +63,105 @@ class Room:
         """Nothing is open."""
 
 
-def scope_in(room):
-    windows = Windows("auto", most=2500, meeting=room)
-    return Gate(windows, joins=windows.join).scope(MODEL)
+def limiter_in(room):
+    windows = LimitFactory("auto", most=2500, meeting=room)
+    return AccountLimiter(windows, joins=windows.join).limiter(MODEL)
 
 
-async def take(scope) -> float:
+async def take(limiter) -> float:
     """Seconds until a call may start."""
     before = asyncio.get_running_loop().time()
-    lease = await scope.admit(next(scope.tickets), 10, bulk=False)
+    lease = await limiter.admit(next(limiter.tickets), 10, bulk=False)
     took = asyncio.get_running_loop().time() - before
     lease.abandoned(sent=False)
     return took
 
 
 async def without_a_share(room: Room):
-    """A scope whose group has given everything to another."""
+    """A limiter whose group has given everything to another."""
     room.other()
-    scope = scope_in(room)
-    assert scope.window.is_grouped
-    assert not scope.window.may_send(scope.loop.time())
-    return scope
+    limiter = limiter_in(room)
+    assert limiter.window.is_grouped
+    assert not limiter.window.may_send(limiter.loop.time())
+    return limiter
 
 
 @pytest.mark.parametrize("state", ["broken", "silent", "locked"])
 async def test_a_call_without_a_share_waits_for_a_lease_at_most_when_no_group_answers(state: str):
     room = Room()
-    scope = await without_a_share(room)
+    limiter = await without_a_share(room)
     room.state = state
-    assert await asyncio.wait_for(take(scope), 30) <= 1.3
+    assert await asyncio.wait_for(take(limiter), 30) <= 1.3
     room.state = "open"
     await asyncio.sleep(2)
-    assert scope.window.is_heard == (state != "silent")  # whoever never says anything is not asked again
+    assert limiter.window.is_heard == (state != "silent")  # whoever never says anything is not asked again
 
 
 async def test_a_heartbeat_that_breaks_fails_no_call_and_is_said_once(caplog: pytest.LogCaptureFixture):
     room = Room()
     room.state = "broken"
-    assert await asyncio.wait_for(take(scope_in(room)), 30) < 0.1
+    assert await asyncio.wait_for(take(limiter_in(room)), 30) < 0.1
     await asyncio.sleep(5)
     assert sum("heartbeat" in record.getMessage() for record in caplog.records) == 1
 
 
 async def test_a_call_that_comes_after_the_group_was_left_is_bound_by_nobody():
-    scope = await without_a_share(Room())
-    waiting = asyncio.create_task(take(scope))
+    limiter = await without_a_share(Room())
+    waiting = asyncio.create_task(take(limiter))
     await asyncio.sleep(0)
-    scope.leave_group()
+    limiter.leave_group()
     await asyncio.wait_for(waiting, 1)
-    await asyncio.wait_for(take(scope), 1)
+    await asyncio.wait_for(take(limiter), 1)
 
 
 async def test_one_that_finds_the_group_busy_at_first_asks_again_soon():
     room = Room()
     room.other()
     room.state = "locked"
-    scope = scope_in(room)
+    limiter = limiter_in(room)
     room.state = "open"
     await asyncio.sleep(0.06)
-    assert scope.window.is_grouped
+    assert limiter.window.is_grouped
 
 
 async def test_whoever_waits_for_a_group_that_is_silent_does_not_ask_the_clock_all_the_time(monkeypatch):
     room = Room()
-    scope = await without_a_share(room)
+    limiter = await without_a_share(room)
     asked = 0
-    scope.window.expect_group()
-    scope.window._share, scope.window._sure_until = 5, scope.loop.time()
-    scope.window._resize_to(5)
+    limiter.window.expect_group()
+    limiter.window._share, limiter.window._sure_until = 5, limiter.loop.time()
+    limiter.window._resize_to(5)
     room.state = "silent"
-    scope.membership._asking = True
-    attempt = scope.window.sent(scope.loop.time())
-    may_send = type(scope.window).may_send
+    limiter.membership._asking = True
+    attempt = limiter.window.sent(limiter.loop.time())
+    may_send = type(limiter.window).may_send
 
     def counted(window, now: float) -> bool:
         nonlocal asked
         asked += 1
         return may_send(window, now)
 
-    monkeypatch.setattr(type(scope.window), "may_send", counted)
-    waiting = asyncio.create_task(scope.admit(next(scope.tickets), 10, bulk=False))
+    monkeypatch.setattr(type(limiter.window), "may_send", counted)
+    waiting = asyncio.create_task(limiter.admit(next(limiter.tickets), 10, bulk=False))
     await asyncio.sleep(0.5)
     assert asked < 10
-    scope.window.ended(attempt, scope.loop.time())
-    scope.leave_group()
+    limiter.window.ended(attempt, limiter.loop.time())
+    limiter.leave_group()
     (await waiting).abandoned(sent=False)
 
 
 async def test_one_alone_that_stood_still_asks_before_it_uses_what_others_may_have_by_now():
     room = Room()
-    scope = scope_in(room)
-    window = scope.window
-    first = window.sent(scope.loop.time())
+    limiter = limiter_in(room)
+    window = limiter.window
+    first = window.sent(limiter.loop.time())
     room.state = "silent"
-    scope.membership._asking = True
-    later = scope.loop.time() + 3
+    limiter.membership._asking = True
+    later = limiter.loop.time() + 3
     assert not window.may_send(later)
     window.ended(first, later)
     assert window.may_send(later)
-    scope.leave_group()
+    limiter.leave_group()
 
 
 def names(folder: Path) -> list[str]:
@@ -176,8 +176,8 @@ def joined(folder: Path, kept: list) -> None:
     """What an event loop leaves behind whose client nobody has closed."""
 
     async def join() -> None:
-        windows = Windows("auto", most=2500, meeting=FileGroup(folder, "account"))
-        kept.append(Gate(windows, joins=windows.join).scope(MODEL))
+        windows = LimitFactory("auto", most=2500, meeting=FileGroup(folder, "account"))
+        kept.append(AccountLimiter(windows, joins=windows.join).limiter(MODEL))
 
     asyncio.run(join())
 
@@ -213,15 +213,15 @@ async def test_what_is_remembered_is_the_ceiling_of_the_account_and_never_a_part
     stored: dict[str, int] = {}
     memory = SimpleNamespace(recall=lambda *_: None, store=lambda found, _: stored.update(found))
     room = Room()
-    windows = Windows("auto", most=2500, memory=memory, meeting=room)  # type: ignore[arg-type]
-    scope = Gate(windows, joins=windows.join).scope(MODEL)
+    windows = LimitFactory("auto", most=2500, memory=memory, meeting=room)  # type: ignore[arg-type]
+    limiter = AccountLimiter(windows, joins=windows.join).limiter(MODEL)
     for _ in range(8):
         room.other()
         await asyncio.sleep(0.2)
-    assert scope.window.is_grouped
+    assert limiter.window.is_grouped
     room.state = "locked"
     await asyncio.sleep(1.3)
-    assert not scope.window.is_grouped
-    assert scope.window.statistics(scope.loop.time()).ceiling
-    await windows.aclose([scope])
+    assert not limiter.window.is_grouped
+    assert limiter.window.statistics(limiter.loop.time()).ceiling
+    await windows.aclose([limiter])
     assert stored == {}

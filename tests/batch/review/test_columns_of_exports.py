@@ -20,7 +20,7 @@ from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.review.asked import Asked, LatestRun, RowsOfInput
 from deepseek_async.batch.review.columns import Columns
 from deepseek_async.batch.review.export import Format, export
-from deepseek_async.batch.review.output import Output
+from deepseek_async.batch.review.output import OutputReader
 from deepseek_async.batch.row import Defaults
 from deepseek_async.batch.source import read_rows
 from deepseek_async.errors import InputFormatError
@@ -57,7 +57,7 @@ def outputs(source: Path) -> Iterator[tuple[Asked, Asked]]:
         )
         lines.append(encode_line(result, row.custom_id or "", 0))
     output.write_bytes(b"".join(lines))
-    read = Output(output)
+    read = OutputReader(output)
     read.read()
     yield RowsOfInput(read, source, None), LatestRun(read)
 

@@ -15,16 +15,16 @@ from answers import answered, failed, written
 
 from deepseek_async.batch.review.asked import LatestRun
 from deepseek_async.batch.review.export import Format, export, format_of, packed
-from deepseek_async.batch.review.output import Output
+from deepseek_async.batch.review.output import OutputReader
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.replacement import replaced
+from deepseek_async.files.replacement import replaced
 
 CALLS = [{"id": "call_00_a", "type": "function", "function": {"name": "look", "arguments": '{"city": "Oslo"}'}}]
 AWKWARD = 'a "quoted", text\nof two lines\r\nand \u5185\u5bb9 \u2028 \U0001f389'
 
 
 def exported(path: Path, form: Format, *lines: bytes, content_only: bool = False) -> bytes:
-    output = Output(written(path / "out.jsonl", lines))
+    output = OutputReader(written(path / "out.jsonl", lines))
     output.read()
     target = io.BytesIO()
     assert export(LatestRun(output), target, form, content_only=content_only) == len(output)
@@ -108,7 +108,7 @@ def test_an_empty_output_is_exported_as_no_rows(tmp_path: Path, form: Format):
 @pytest.mark.parametrize(("name", "form"), [("a.jsonl.gz", "jsonl"), ("A.CSV.GZ", "csv")])
 def test_a_name_that_ends_in_gz_packs(tmp_path: Path, name: str, form: Format):
     lines = [answered(0, AWKWARD), failed(1)]
-    output = Output(written(tmp_path / "out.jsonl", lines))
+    output = OutputReader(written(tmp_path / "out.jsonl", lines))
     output.read()
     assert format_of(Path(name)) == form
     with replaced(tmp_path / name, output.path) as file, packed(file, tmp_path / name) as packing:

@@ -9,17 +9,17 @@ from answers import BEGAN, answered, failed, written
 
 from deepseek_async.batch.line import copied_line
 from deepseek_async.batch.review.asked import LatestRun
-from deepseek_async.batch.review.output import Output
+from deepseek_async.batch.review.output import OutputReader
 from deepseek_async.errors import ConfigurationError
 
 
-def read(path: Path) -> Output:
-    output = Output(path)
+def read(path: Path) -> OutputReader:
+    output = OutputReader(path)
     output.read()
     return output
 
 
-def names(output: Output) -> list[str]:
+def names(output: OutputReader) -> list[str]:
     return [row.custom_id for row in LatestRun(output).rows()]
 
 
@@ -90,7 +90,7 @@ def test_what_the_answer_lacks_is_none(tmp_path: Path):
 def test_a_copy_of_an_answer_was_never_sent_and_has_no_time(tmp_path: Path):
     source = answered(0, started=BEGAN + 0.75)
     body = source.replace(b'"model":', b'"created":%d,"model":' % (BEGAN - 50), 1)
-    output = Output(written(tmp_path / "out.jsonl", [source, copied_line(body.rstrip(), "copy", 7, 1)]))
+    output = OutputReader(written(tmp_path / "out.jsonl", [source, copied_line(body.rstrip(), "copy", 7, 1)]))
     output.read()
 
     assert [line.started for _, line, _ in output.lines()] == [BEGAN + 0.75, None]

@@ -13,9 +13,9 @@ from browser import Browser
 
 from deepseek_async.batch.review.account import account_of
 from deepseek_async.batch.review.asked import LatestRun
-from deepseek_async.batch.review.output import Output
+from deepseek_async.batch.review.output import OutputReader
 from deepseek_async.batch.review.page import page
-from deepseek_async.pricing import price_table
+from deepseek_async.pricing.prices import price_table
 
 WIDTHS = [1280, 390]
 
@@ -46,7 +46,7 @@ SMALL = """[...document.querySelectorAll('body *')].filter(element =>
 
 
 def made(folder: Path, lines: Any, name: str = "answers.jsonl") -> Path:
-    output = Output(written(folder / name, lines))
+    output = OutputReader(written(folder / name, lines))
     output.read()
     target = folder / "report.html"
     text = page(account_of(LatestRun(output), price_table()), price_table(), name=name, damaged=output.damaged)

@@ -11,7 +11,7 @@ from deepseek_async.batch.review.plan import Plan, plan
 from deepseek_async.batch.row import Defaults, RowReader
 from deepseek_async.codec.request import encode_request
 from deepseek_async.codec.tokens import TokenCount
-from deepseek_async.pricing import price_table
+from deepseek_async.pricing.prices import price_table
 
 OFF_PEAK, PEAK = 1795478400.0, 1795485600.0  # 2026-11-24, 00:00 and 02:00 UTC
 SYSTEM = "Read the following document with care and answer briefly. " * 40  # 2,320 bytes

@@ -17,16 +17,16 @@ from deepseek_async.batch.review.account import Account, account_of
 from deepseek_async.batch.review.asked import LatestRun
 from deepseek_async.batch.review.distribution import Distribution
 from deepseek_async.batch.review.export import export
-from deepseek_async.batch.review.output import Output
+from deepseek_async.batch.review.output import OutputReader
 from deepseek_async.batch.review.timeline import SPANS, Timeline
-from deepseek_async.pricing import price_table
+from deepseek_async.pricing.prices import price_table
 from deepseek_async.types import BilledAttempt, CompletionUsage
 
 IN_PEAK = BEGAN + 3600
 
 
 def account(path: Path, *lines: bytes) -> Account:
-    output = Output(written(path / "out.jsonl", lines))
+    output = OutputReader(written(path / "out.jsonl", lines))
     output.read()
     return account_of(LatestRun(output), price_table())
 
@@ -140,7 +140,7 @@ def test_a_usage_is_read_under_whatever_names_its_server_gives_it(tmp_path: Path
     assert (it.tokens.cached, it.tokens.fresh, it.tokens.answer) == (80, 20, 7)
     assert it.cost == pytest.approx(80 * 0.003e-6 + 20 * 0.15e-6 + 7 * 0.6e-6)
     target = BytesIO()
-    output = Output(tmp_path / "out.jsonl")
+    output = OutputReader(tmp_path / "out.jsonl")
     output.read()
     export(LatestRun(output), target, "csv")
     (row,) = DictReader(StringIO(target.getvalue().decode()))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from deepseek_async.batch.review.asked import LatestRun
 from deepseek_async.batch.review.export import export
-from deepseek_async.batch.review.output import Output
+from deepseek_async.batch.review.output import OutputReader
 from deepseek_async.batch.review.spreadsheet import harmless
 from deepseek_async.errors import ConfigurationError
 
@@ -57,7 +57,7 @@ def test_no_cell_begins_like_a_formula_and_is_no_number(cell: str):
 
 
 def exported(path: Path, *lines: bytes, safe: bool, form: str = "csv") -> list[dict[str, str]]:
-    output = Output(written(path / "out.jsonl", lines))
+    output = OutputReader(written(path / "out.jsonl", lines))
     output.read()
     target = BytesIO()
     export(LatestRun(output), target, form, spreadsheet_safe=safe)  # type: ignore[arg-type]

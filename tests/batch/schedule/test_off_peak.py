@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepseek_async.batch.schedule.off_peak import Durations, OffPeak
-from deepseek_async.pricing import price_table
+from deepseek_async.pricing.prices import price_table
 
 TABLE = price_table()
 MINUTE, HOUR = 60.0, 3600.0

@@ -248,7 +248,12 @@ async def test_fifty_at_a_time_are_sent_and_more_wait(simulate: Simulate, connec
     server = await simulate(latency=3600, tools_at_once=4)
     client = connect(server.base_url, tool_limits=ToolLimits(transcriptions_at_once=3))
     asking = [asyncio.ensure_future(client.tools.transcribe(("a.wav", recording(1)))) for _ in range(5)]
-    await until(lambda: len(server.requests) == 3 and client.caller().gate.scope("/v1/tools/asr").slots.waiting == 2)
+    await until(
+        lambda: (
+            len(server.requests) == 3
+            and client._context.caller().account_limiter.limiter("/v1/tools/asr").queue.waiting == 2
+        )
+    )
     for one in asking:
         one.cancel()
     await asyncio.gather(*asking, return_exceptions=True)

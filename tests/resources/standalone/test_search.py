@@ -25,7 +25,7 @@ from deepseek_async import (
     ToolLimits,
 )
 from deepseek_async.admission.budget import Budget
-from deepseek_async.admission.rate import RateLimits
+from deepseek_async.admission.rate_limits import RateLimits
 from deepseek_async.events import CallEnded
 from deepseek_async.resources.standalone.patience import retry_of
 from deepseek_async.simulator import Fault
@@ -182,7 +182,7 @@ async def test_a_call_that_is_left_is_billed_and_counted(simulate: Simulate, con
     budget = Budget(1.0, path=":memory:")
     client = connect(server.base_url, budget=budget)
     asking = asyncio.ensure_future(ask(client))
-    await until(lambda: server.statistics().requests == 1 and client.statistics().scopes[0].window.in_flight == 1)
+    await until(lambda: server.statistics().requests == 1 and client.statistics().models[0].window.in_flight == 1)
     await until(lambda: bool(server.requests[0].body))
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -253,14 +253,16 @@ async def test_the_simulator_refuses_more_than_a_second_takes(simulate: Simulate
 
 async def test_each_tool_waits_for_its_own_second(simulate: Simulate, connect: Connect):
     client = connect((await simulate()).base_url, tool_limits=ToolLimits(searches_per_second=7), requests_per_minute=1)
-    gate = client.caller().gate
-    search, fetch, chat = (gate.scope(name) for name in ("/v1/tools/search", "/v1/tools/fetch", "deepseek-flash"))
+    account_limiter = client._context.caller().account_limiter
+    search, fetch, chat = (
+        account_limiter.limiter(name) for name in ("/v1/tools/search", "/v1/tools/fetch", "deepseek-flash")
+    )
 
     assert isinstance(search._rates, RateLimits)
     assert isinstance(fetch._rates, RateLimits)
     assert search._rates is not fetch._rates
-    assert chat._rates is gate.rates
-    assert gate.scope("/v1/tools/ocr").window.size == 50
+    assert chat._rates is account_limiter.rates
+    assert account_limiter.limiter("/v1/tools/ocr").window.size == 50
 
 
 @pytest.mark.parametrize("field", ["searches_per_second", "ocr_at_once"])

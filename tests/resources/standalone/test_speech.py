@@ -205,7 +205,7 @@ async def test_whoever_leaves_early_gives_the_place_back_and_is_charged(simulate
     async with await client.tools.speech("Hello") as audio:
         async for _ in audio:
             break
-    assert client.caller().gate.in_flight == 0
+    assert client._context.caller().account_limiter.in_flight == 0
     assert 1.0 - budget.remaining == pytest.approx(5 * CHARACTER)
     await until(lambda: server.ledger.fees == {"speech_characters": 5})
 

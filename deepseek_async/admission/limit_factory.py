@@ -1,0 +1,114 @@
+"""Which window a model gets, how large it may become, and what is kept of it for the next run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Literal
+
+from deepseek_async.admission.concurrency import AdaptiveLimit
+from deepseek_async.admission.concurrency_limit import ConcurrencyLimit, FixedLimit
+from deepseek_async.admission.model_limiter import ModelLimiter
+from deepseek_async.admission.remembered_limits import RememberedLimits
+from deepseek_async.admission.sharing.membership import Membership
+from deepseek_async.admission.sharing.rendezvous import Rendezvous
+from deepseek_async.admission.sharing.shared_limit import SharedLimit
+
+_log = logging.getLogger("deepseek_async")
+
+NOMINAL: Final = {"deepseek-flash": 2500, "deepseek-v4-pro": 500}
+"""Published ceilings of concurrent requests (DeepSeek docs, Rate Limit); the true limit is often far lower."""
+
+UNKNOWN: Final = 500
+"""Ceiling of a model that is not in the table."""
+
+_OTHER_ENDPOINTS: Final = 100
+"""Requests at a time to endpoints that have no model, such as the balance."""
+
+_FEW: Final = 100
+"""Connections below which a limit on open files is worth a warning."""
+
+
+def _unknown() -> None:
+    return None
+
+
+class LimitFactory:
+    """Makes the windows of one account. ``most`` is the number of connections that the process can have."""
+
+    def __init__(
+        self,
+        chosen: int | Literal["auto"],
+        *,
+        most: int,
+        memory: RememberedLimits | None = None,
+        meeting: Rendezvous | None = None,
+        distance: Callable[[], float | None] = _unknown,
+    ) -> None:
+        """``meeting`` is where processes of the same account share its windows; None for a process alone.
+
+        ``distance`` tells how many seconds a packet takes to the server and back, once that is known.
+        """
+        self._distance = distance
+        self._meeting = meeting
+        self._chosen = chosen
+        self._most = most
+        self._memory = memory
+        self._loop = asyncio.get_running_loop()
+        self._warned = False
+
+    def __call__(self, model: str) -> ConcurrencyLimit:
+        """The window of ``model``; an empty name is for endpoints without one."""
+        if not model:
+            return FixedLimit(min(_OTHER_ENDPOINTS, self._most))
+        chosen = self._chosen
+        cap = min(self._most, NOMINAL.get(model, UNKNOWN) if chosen == "auto" else chosen)
+        start = hint = None
+        if chosen != "auto":
+            start = cap
+        else:
+            hint = self.remembered(model)
+        short = self._most < (_FEW if chosen == "auto" else chosen)
+        if short and not self._warned:
+            self._warned = True
+            _log.warning(
+                "this process may open so few files that at most %d requests can run at a time; raise the limit "
+                "(ulimit -n)",
+                cap,
+            )
+        now, chance = self._loop.time(), random.random
+        if self._meeting is None:
+            return AdaptiveLimit(cap=cap, chance=chance, now=now, start=start, hint=hint, distance=self._distance)
+        account = max(cap, NOMINAL.get(model, UNKNOWN))
+        return SharedLimit(
+            cap=account, most=cap, chance=chance, now=now, start=start, hint=hint, distance=self._distance
+        )
+
+    def remembered(self, model: str) -> int | None:
+        """The account's ceiling for ``model`` as the last run found it, if that is not too long ago."""
+        return None if self._memory is None else self._memory.recall(model, time.time())
+
+    def join(self, limiter: ModelLimiter) -> None:
+        """Let ``limiter``, which is new, share its concurrency limit with other processes, if it can."""
+        if self._meeting is not None and isinstance(limiter.window, SharedLimit):
+            limiter.membership = Membership(self._meeting, limiter.model, limiter.window, limiter.queue)
+
+    async def aclose(self, limiters: Sequence[ModelLimiter]) -> None:
+        """Keep the account's ceilings that were found for the next run, and leave the others to themselves."""
+        now = self._loop.time()
+        found = {limiter.model: _ceiling_of(limiter.window, now) for limiter in limiters}
+        if self._memory is not None:
+            self._memory.store({model: ceiling for model, ceiling in found.items() if ceiling}, time.time())
+        for limiter in limiters:
+            limiter.leave_group()
+        if self._meeting is not None:
+            await self._meeting.aclose()
+
+
+def _ceiling_of(window: ConcurrencyLimit, now: float) -> int | None:
+    if isinstance(window, SharedLimit):
+        return window.ceiling_of_account(now)
+    return window.statistics(now).account_ceiling

@@ -1,0 +1,121 @@
+"""One row whose answer has to fit a class: asked, checked, and asked again, until it fits or was asked often enough."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+import orjson
+
+from deepseek_async.batch.result import BatchResult
+from deepseek_async.batch.row import Row
+from deepseek_async.call.bill import Bill
+from deepseek_async.call.caller import Call
+from deepseek_async.call.lifecycle import Attempts
+from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.codec.repair import repaired
+from deepseek_async.errors import APIError, DeepSeekError, StructuredOutputError
+from deepseek_async.resources.chat import Completions
+from deepseek_async.structured import StructuredOutput
+from deepseek_async.types import BilledAttempt, ChatCompletion, ParsedChatCompletion
+from deepseek_async.types.json_text import read
+
+
+class RowAttempts:
+    """The calls of one row, of which the first has begun."""
+
+    def __init__(
+        self,
+        completions: Completions,
+        retry: RetryPolicy,
+        output: StructuredOutput[Any],
+        row: Row,
+        call: Call,
+    ) -> None:
+        self._completions = completions
+        self._retry = retry
+        self._output = output
+        self._row = row
+        self._first = self._call = call
+        self._earlier = 0
+        """Requests of the calls before."""
+        self._bills: tuple[BilledAttempt, ...] = ()
+        self._asked = self._cut_short = False
+
+    async def result(self, started: float) -> BatchResult:
+        """The end of the row, without its price. ``started`` is when it began, on the monotonic clock."""
+        row = self._row
+        result = BatchResult(index=row.index, custom_id=row.custom_id, columns=row.columns)
+        try:
+            completion = await self._output.ask_adapted(dict(row.body or {}), self._ask)
+        except DeepSeekError as error:
+            result.error, result.billed_attempts = error, self._bills
+            result.cut_short = self._cut_short or self._call.cut_short
+        except BaseException:
+            self._first.bill = Bill(self._bills)  # of all askings, for who asks what the row was billed
+            raise
+        else:
+            result.answer, result.request_id = _as_read(completion), self._call.request_id
+            if len(self._bills) > 1 or completion.cached is not None:
+                result.billed_attempts = self._bills
+        result.attempts = self._earlier + self._call.attempts
+        result.started = self._call.sent_at or (None if result.error is not None else time.time())
+        result.latency = time.monotonic() - started
+        return result
+
+    async def _ask(self, body: dict[str, Any]) -> ChatCompletion:
+        if self._asked:
+            self._ask_again(body)
+        self._asked = True
+        call = self._call
+        try:
+            completion = await self._completions.complete(call)
+        except BaseException:
+            self._bills += () if call.bill is None else call.bill.attempts
+            raise
+        if call.bill is not None:
+            self._bills += call.bill.attempts
+        elif completion.usage is not None and completion.cached is None:
+            sent_at = call.sent_at or time.time()
+            self._bills += (BilledAttempt(completion.model, completion.usage, sent_at, asked=call.model),)
+        return completion
+
+    def _ask_again(self, body: dict[str, Any]) -> None:
+        """Begin another call. Raises StructuredOutputError if the job has no money left for one, or stops."""
+        refused = StructuredOutputError("the answer does not fit, and was not asked for again, because the job stops")
+        if not self._goes_on(self._bills, refused):
+            self._cut_short = True
+            raise refused
+        call = self._completions.call(body, retry=self._retry, bulk=True)
+        if self._first.may_go_on is not None:
+            call.may_go_on = self._may_retry
+        self._earlier += self._call.attempts
+        self._call = call
+        call.begin()
+
+    def _may_retry(self, call: Attempts, failure: APIError) -> bool:
+        return self._goes_on((*self._bills, *(() if call.bill is None else call.bill.attempts)), failure)
+
+    def _goes_on(self, bills: tuple[BilledAttempt, ...], failure: APIError) -> bool:
+        """What the job says. It looks at what was billed for one call, and here that is all that the row was."""
+        first = self._first
+        if first.may_go_on is None:
+            return True
+        first.bill = Bill(bills)
+        return first.may_go_on(first, failure)
+
+
+def _as_read(completion: ParsedChatCompletion[Any]) -> ParsedChatCompletion[Any]:
+    """The answer with the JSON that was read as its content, whatever way it came: so it stands in the output."""
+    message = completion.choices[0].message
+    if message.parsed is None or message.tool_calls:
+        return completion
+    wire = repaired(read(completion.to_json()), ChatCompletion, [])
+    sent = wire["choices"][0].setdefault("message", {})
+    if sent.get("content") == message.content and not sent.get("tool_calls"):
+        return completion
+    sent["content"] = message.content
+    sent.pop("tool_calls", None)
+    wire["choices"][0]["finish_reason"] = completion.choices[0].finish_reason
+    return msgspec.structs.replace(completion, _wire=orjson.dumps(wire))

@@ -1,0 +1,383 @@
+"""Arguments and environment variables to one frozen, checked record. Arguments win over the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+from urllib.parse import urlsplit
+
+import msgspec
+
+from deepseek_async.admission.outage.breaker import BreakerPolicy
+from deepseek_async.admission.sharing.rendezvous import MACHINE, shared_from
+from deepseek_async.admission.tool_limits import DEFAULT_TOOL_LIMITS, ToolLimits
+from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.codec.limits import DEFAULT_LIMITS, Limits
+from deepseek_async.configuration.credential import ApiKey, Secret
+from deepseek_async.configuration.endpoint import FAMILIES, Endpoint, Family
+from deepseek_async.errors import ConfigurationError
+from deepseek_async.files.private_files import cache_folder
+from deepseek_async.lint import LintMode
+from deepseek_async.transport.address import DEFAULT_BASE_URL, checked_url, same_origin
+from deepseek_async.transport.fields import checked
+from deepseek_async.transport.hosts import is_loopback
+from deepseek_async.transport.proxies import Proxy, proxies_to
+from deepseek_async.transport.tls import check_authorities
+from deepseek_async.transport.watchdog import Timeouts
+
+NOMINAL_CONCURRENCY: Final = 2500
+"""Requests in flight that DeepSeek names as the highest limit of any model (docs, Rate Limit): deepseek-flash."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a client is made from. Holds no live object, so it can be shown and compared."""
+
+    api_key: ApiKey
+    base_url: str
+    timeouts: Timeouts
+    retry: RetryPolicy
+    max_concurrency: int | Literal["auto"]
+    requests_per_minute: float | None
+    tokens_per_minute: float | None
+    proxies: Mapping[str, Proxy] = {}
+    """The proxy to each server that is reached through one, by the server's base URL."""
+    default_headers: Mapping[str, str]
+    endpoints: Mapping[str, Endpoint] = {}
+    holidays: frozenset[date] = frozenset()
+    lint: LintMode = "warn"
+    tokenizer: str | None = None
+    tool_threads: int = 40
+    account: str
+    breaker: BreakerPolicy | None = None
+    limits: Limits = DEFAULT_LIMITS
+    tool_limits: ToolLimits = DEFAULT_TOOL_LIMITS
+    currency_rates: Mapping[str, float] = {}
+    """US dollars for one of another currency."""
+    fallback_models: tuple[str, ...] = ()
+    fallback: Endpoint | None = None
+    shared: str = MACHINE
+    """Which processes share the windows that are found."""
+    cache_folder: Path | None = None
+    """Where what was learned about limits is kept between runs; None for nowhere."""
+
+    @property
+    def most_connections(self) -> int:
+        """Connections that the client may come to need."""
+        return NOMINAL_CONCURRENCY if self.max_concurrency == "auto" else self.max_concurrency
+
+
+def key_from(argument: str | None, environment: Mapping[str, str] | None = None) -> ApiKey:
+    """The key that was given, else ``DEEPSEEK_API_KEY``. Raises ConfigurationError if there is none.
+
+    Apart from ``settings_from`` and without names for the values, so that a traceback with locals shows no key.
+    """
+    if isinstance(argument, str):
+        argument = Secret(argument)
+    if argument is None and _variable("DEEPSEEK_API_KEY", environment) is None:
+        raise ConfigurationError("no API key: pass api_key= or set DEEPSEEK_API_KEY")
+    return ApiKey((_variable("DEEPSEEK_API_KEY", environment) or "") if argument is None else argument)
+
+
+def settings_from(
+    *,
+    api_key: ApiKey,
+    base_url: str | None,
+    timeout: float | Timeouts | None,
+    max_concurrency: int | str | None,
+    requests_per_minute: float | None,
+    tokens_per_minute: float | None,
+    retry: RetryPolicy | int | None,
+    max_retries: int | None = None,
+    proxy: str | None,
+    trust_env: bool = True,
+    default_headers: Mapping[str, str] | None,
+    endpoints: Mapping[Family, str | Endpoint] | None = None,
+    holidays: Iterable[date] | None = None,
+    lint: LintMode = "warn",
+    tokenizer: str | os.PathLike[str] | None = None,
+    tool_threads: int = 40,
+    account: str | None = None,
+    breaker: BreakerPolicy | bool | None = None,
+    limits: Limits | None = None,
+    tool_limits: ToolLimits | None = None,
+    currency_rates: Mapping[str, float] | None = None,
+    fallback_models: Sequence[str] = (),
+    fallback: str | Endpoint | None = None,
+    shared: str | bool | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Check the arguments and fill the gaps from the environment.
+
+    Reads ``DEEPSEEK_BASE_URL``, ``DEEPSEEK_ASYNC_MAX_CONCURRENCY``, ``DEEPSEEK_ASYNC_CACHE_DIR``,
+    ``DEEPSEEK_ASYNC_HOLIDAYS``, ``DEEPSEEK_ASYNC_CNY_RATE``, ``DEEPSEEK_ASYNC_SHARED`` and, with ``trust_env``,
+    ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``.
+    Raises ConfigurationError, naming the setting, for one that is missing or cannot be used.
+    """
+    variable = None if _text("base_url", base_url) else _variable("DEEPSEEK_BASE_URL", environment)
+    url = checked_url("DEEPSEEK_BASE_URL" if variable else "base_url", base_url or variable or DEFAULT_BASE_URL)
+    concurrency = _concurrency(max_concurrency, _variable("DEEPSEEK_ASYNC_MAX_CONCURRENCY", environment))
+    others = _checked_endpoints(endpoints or {}, api_key, url)
+    backup = _fallback(fallback, api_key, url)
+    servers = [url, *(endpoint.base_url for endpoint in (backup, *others.values()) if endpoint is not None)]
+    proxies = proxies_to(servers, _text("proxy", proxy), _proxies_of(trust_env, environment))
+    if any(address.startswith("https:") for address in (*servers, *(one.url for one in proxies.values()))):
+        check_authorities()
+    return Settings(
+        api_key=api_key,
+        base_url=url,
+        timeouts=_timeouts(timeout),
+        retry=_retry(retry, max_retries, RetryPolicy()),
+        max_concurrency=concurrency,
+        requests_per_minute=_above_zero("requests_per_minute", requests_per_minute),
+        tokens_per_minute=_above_zero("tokens_per_minute", tokens_per_minute),
+        proxies=proxies,
+        default_headers=checked("default_headers", default_headers or {}, ConfigurationError),
+        endpoints=others,
+        holidays=holidays_from(holidays, environment),
+        lint=_lint(lint),
+        tokenizer=_path("tokenizer", tokenizer),
+        tool_threads=_whole("tool_threads", tool_threads),
+        account=_account(account, api_key),
+        breaker=_breaker(breaker),
+        limits=_limits(limits),
+        tool_limits=_tool_limits(tool_limits),
+        currency_rates=currency_rates_from(currency_rates, environment),
+        fallback_models=_fallback_models(fallback_models),
+        fallback=backup,
+        shared=shared_from(shared, _variable("DEEPSEEK_ASYNC_SHARED", environment)),
+        cache_folder=_folder_to_remember_in(url, environment) if concurrency == "auto" else None,
+    )
+
+
+def with_options(
+    settings: Settings,
+    *,
+    timeouts: Timeouts,
+    retry: RetryPolicy | int | None,
+    max_retries: int | None,
+    lint: LintMode | None,
+) -> Settings:
+    """``settings`` with what belongs to calls and not to connections changed. Raises ConfigurationError."""
+    return msgspec.structs.replace(
+        settings,
+        timeouts=timeouts,
+        retry=_retry(retry, max_retries, settings.retry),
+        lint=settings.lint if lint is None else _lint(lint),
+    )
+
+
+def holidays_from(argument: Iterable[date] | None, environment: Mapping[str, str] | None = None) -> frozenset[date]:
+    """The holidays that were given, else those of ``DEEPSEEK_ASYNC_HOLIDAYS``. Raises ConfigurationError."""
+    if argument is not None:
+        days = _list_of("holidays", argument, "dates")
+        if not all(isinstance(day, date) for day in days):
+            raise ConfigurationError(f"holidays must be a list of datetime.date, not {argument!r}")
+        return frozenset(days)
+    text = _variable("DEEPSEEK_ASYNC_HOLIDAYS", environment)
+    try:
+        return frozenset(date.fromisoformat(day.strip()) for day in (text or "").split(",") if day.strip())
+    except ValueError as error:
+        raise ConfigurationError(
+            f"DEEPSEEK_ASYNC_HOLIDAYS must be dates such as 2027-02-09, with commas between them: {error}",
+        ) from None
+
+
+def currency_rates_from(
+    argument: Mapping[str, float] | None,
+    environment: Mapping[str, str] | None = None,
+) -> Mapping[str, float]:
+    """The rates that were given, else that of ``DEEPSEEK_ASYNC_CNY_RATE``. Raises ConfigurationError."""
+    given: Any = argument
+    if given is None:
+        text = _variable("DEEPSEEK_ASYNC_CNY_RATE", environment)
+        try:
+            given = {} if not text else {"CNY": float(text)}
+        except ValueError:
+            raise ConfigurationError(
+                f"DEEPSEEK_ASYNC_CNY_RATE must be US dollars for one yuan, such as 0.14, not {text!r}",
+            ) from None
+    if not isinstance(given, Mapping) or not set(given) <= {"CNY"}:
+        raise ConfigurationError(
+            f"currency_rates must be US dollars for one yuan, for example {{'CNY': 0.14}}, not {given!r}: no fee is "
+            "published in another currency",
+        )
+    return {name: _above_zero(f"currency_rates[{name!r}]", rate) or 0.0 for name, rate in given.items()}
+
+
+def _variable(name: str, environment: Mapping[str, str] | None) -> str | None:
+    return (os.environ if environment is None else environment).get(name)
+
+
+def _timeouts(timeout: float | Timeouts | None) -> Timeouts:
+    if timeout is None:
+        return Timeouts()
+    return timeout if isinstance(timeout, Timeouts) else Timeouts(total=_number("timeout", timeout))
+
+
+def _retry(retry: RetryPolicy | int | None, max_retries: int | None, default: RetryPolicy) -> RetryPolicy:
+    """``default``, with as many attempts as either of the two says, or the policy that was given."""
+    if max_retries is not None:
+        if retry is not None:
+            raise ConfigurationError("retry and max_retries are given both; max_retries=3 means what retry=4 does")
+        if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:
+            raise ConfigurationError(f"max_retries must be a whole number of at least 0, not {max_retries!r}")
+        return msgspec.structs.replace(default, max_attempts=max_retries + 1)
+    if retry is None or isinstance(retry, RetryPolicy):
+        return retry or default
+    if not isinstance(retry, int) or isinstance(retry, bool):
+        raise ConfigurationError(f"retry must be a RetryPolicy or a whole number of attempts, not {retry!r}")
+    return msgspec.structs.replace(default, max_attempts=retry)
+
+
+def _lint(mode: LintMode) -> LintMode:
+    if mode not in get_args(LintMode):
+        raise ConfigurationError(f"lint must be one of {', '.join(get_args(LintMode))}, not {mode!r}")
+    return mode
+
+
+def _number(name: str, value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be a number, not {value!r}")
+    return value
+
+
+def _whole(name: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
+    return value
+
+
+def _text(name: str, value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ConfigurationError(f"{name} must be a text, not {type(value).__name__}")
+    return value
+
+
+def _path(name: str, value: Any) -> str | None:
+    if value is not None and not isinstance(value, str | os.PathLike):
+        raise ConfigurationError(f"{name} must be the path of a file, not {value!r}")
+    return None if value is None else str(os.fspath(value))
+
+
+def _list_of(name: str, value: Any, what: str) -> list[Any]:
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise ConfigurationError(f"{name} must be a list of {what}, not {value!r}")
+    return list(value)
+
+
+def _proxies_of(trust_env: bool, environment: Mapping[str, str] | None) -> Mapping[str, str]:
+    if not isinstance(trust_env, bool):
+        raise ConfigurationError(f"trust_env must be True or False, not {trust_env!r}")
+    return (os.environ if environment is None else environment) if trust_env else {}
+
+
+def _concurrency(argument: int | str | None, text: str | None) -> int | Literal["auto"]:
+    name, value = "max_concurrency", argument
+    if value is None and text:
+        name = "DEEPSEEK_ASYNC_MAX_CONCURRENCY"
+        try:
+            value = text if text == "auto" else int(text)
+        except ValueError:
+            raise ConfigurationError(f'{name} must be a whole number or "auto", not {text!r}') from None
+    if value is None or value == "auto":
+        return "auto"
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigurationError(f'{name} must be a whole number of at least 1, or "auto", not {value!r}')
+    return value
+
+
+def _account(name: str | None, api_key: ApiKey) -> str:
+    if name is None:
+        return api_key.fingerprint()
+    if not isinstance(name, str) or not name:
+        raise ConfigurationError(f"account must be a name of your choice for the account, not {name!r}")
+    return name
+
+
+def _breaker(breaker: BreakerPolicy | bool | None) -> BreakerPolicy | None:
+    if breaker is None or breaker is True:
+        return BreakerPolicy()
+    if breaker is False:
+        return None
+    if not isinstance(breaker, BreakerPolicy):
+        raise ConfigurationError(f"breaker must be a BreakerPolicy, or False for none, not {breaker!r}")
+    return breaker
+
+
+def _limits(limits: Limits | None) -> Limits:
+    if limits is not None and not isinstance(limits, Limits):
+        raise ConfigurationError(f"limits must be a Limits, for example Limits(request=48 * 2**20), not {limits!r}")
+    return limits or DEFAULT_LIMITS
+
+
+def _tool_limits(limits: ToolLimits | None) -> ToolLimits:
+    if limits is not None and not isinstance(limits, ToolLimits):
+        raise ConfigurationError(
+            f"tool_limits must be a ToolLimits, for example ToolLimits(searches_per_second=5), not {limits!r}",
+        )
+    return limits or DEFAULT_TOOL_LIMITS
+
+
+def _fallback_models(models: Sequence[str]) -> tuple[str, ...]:
+    names = _list_of("fallback_models", models, "model names")
+    if not all(isinstance(model, str) and model for model in names):
+        raise ConfigurationError(f"fallback_models must be a list of model names, not {models!r}")
+    doubled = {model for model in names if names.count(model) > 1}
+    if doubled:
+        raise ConfigurationError(f"fallback_models names {doubled.pop()!r} twice; a model is no fallback of itself")
+    return tuple(names)
+
+
+def _fallback(given: str | Endpoint | None, api_key: ApiKey, base_url: str) -> Endpoint | None:
+    if given is None:
+        return None
+    endpoint = given if isinstance(given, Endpoint) else Endpoint(given)
+    if not isinstance(endpoint.base_url, str):
+        raise ConfigurationError(f"fallback must be a URL or an Endpoint, not {given!r}")
+    url = checked_url("fallback", endpoint.base_url)
+    own = api_key if same_origin(url, base_url) else None
+    key = endpoint.api_key or own
+    if url == base_url and endpoint.model is None and (key is None or key.fingerprint() == api_key.fingerprint()):
+        raise ConfigurationError(f"fallback is base_url itself ({url}), with the same key and model")
+    return Endpoint(url, key, model=endpoint.model)
+
+
+def _folder_to_remember_in(base_url: str, environment: Mapping[str, str] | None) -> Path | None:
+    """The user's cache folder, if there is one. Servers on this machine are not worth remembering unasked."""
+    if is_loopback(urlsplit(base_url).hostname or "") and not _variable("DEEPSEEK_ASYNC_CACHE_DIR", environment):
+        return None
+    try:
+        return cache_folder(environment)
+    except (RuntimeError, OSError):  # a user without a home folder, a process whose working folder is gone
+        return None
+
+
+def _above_zero(name: str, value: float | None) -> float | None:
+    if value is not None and not 0 < _number(name, value) < float("inf"):
+        raise ConfigurationError(f"{name} must be above 0 and finite, not {value!r}; leave it out for no limit")
+    return value
+
+
+def _checked_endpoints(
+    endpoints: Mapping[Family, str | Endpoint],
+    api_key: ApiKey,
+    base_url: str,
+) -> dict[str, Endpoint]:
+    """Endpoints with checked addresses. The client's own key goes to its own origin and to no other."""
+    if not isinstance(endpoints, Mapping):
+        raise ConfigurationError(f"endpoints must be families with URLs or Endpoints, not {endpoints!r}")
+    unknown = [family for family in endpoints if family not in FAMILIES]
+    if unknown:
+        raise ConfigurationError(f"endpoints[{unknown[0]!r}]: there is {', '.join(FAMILIES)}")
+    checked: dict[str, Endpoint] = {}
+    for family, given in endpoints.items():
+        endpoint = given if isinstance(given, Endpoint) else Endpoint(given)
+        if not isinstance(endpoint.base_url, str):
+            raise ConfigurationError(f"endpoints[{family!r}] must be a URL or an Endpoint, not {given!r}")
+        url = checked_url(f"endpoints[{family!r}]", endpoint.base_url)
+        own = api_key if same_origin(url, base_url) else None
+        checked[family] = Endpoint(url, endpoint.api_key or own)
+    return checked

@@ -1,0 +1,1 @@
+"""The process we run in: forks, garbage collection, tracebacks that are kept."""

@@ -1,0 +1,228 @@
+"""What a client and those made from it by ``with_options`` share: connection pools, limits, and features."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from typing import TYPE_CHECKING, Any
+from weakref import finalize
+
+from deepseek_async.admission.statistics import Statistics
+from deepseek_async.admission.wait_queue import with_look_ahead
+from deepseek_async.call.caller import Caller
+from deepseek_async.call.fallback import Alternative
+from deepseek_async.codec.tokens import TokenEstimator
+from deepseek_async.configuration.endpoint import Family
+from deepseek_async.configuration.features import Features
+from deepseek_async.configuration.settings import Settings
+from deepseek_async.errors import ConfigurationError
+from deepseek_async.events import Snapshot, Watching
+from deepseek_async.process.forks import AtFork, refuse_inherited_loop, register
+from deepseek_async.runtime.endpoint_sessions import EndpointSessions
+from deepseek_async.runtime.origin_session import OriginSession
+from deepseek_async.transport.address import same_origin
+from deepseek_async.transport.pool import Pool
+
+if TYPE_CHECKING:
+    from deepseek_async.codec.tokenizer import Tokenizer
+
+
+class ClientRuntime(AtFork):
+    """Opened on first use, on one event loop at a time; closed once, for all who share them."""
+
+    def __init__(self, settings: Settings, features: Features) -> None:
+        self._settings = settings
+        self.features = features
+        self.tokens = TokenEstimator(_tokenizer(settings.tokenizer))
+        self.alternatives: tuple[Alternative, ...] = ()
+        """Who may answer a chat call when the model or the service that was asked cannot."""
+        self.opened: Caller | None = None
+        """The caller, while there is one."""
+        self._protections = features.protections(settings)
+        self._pools: list[Pool] = []
+        """Those that are open, for when nobody closes them."""
+        self._elsewhere = EndpointSessions(settings, self._protections, self._pools)
+        self._connected: OriginSession | None = None
+        self._backup: OriginSession | None = None
+        self._closed = False
+        register(self)
+        # Not __del__: what belongs together and is collected together is finalized in any order.
+        finalize(self, _drop, self._pools, settings.base_url)
+
+    def caller(self) -> Caller:
+        """The caller bound to the running event loop; made, with its connection pool, on first use.
+
+        Raises ConfigurationError when the client is closed, still in use on another running loop, or used in a
+        forked child on a loop of its parent.
+        """
+        caller = self.opened
+        if caller is not None and caller.loop is asyncio.get_running_loop():
+            return caller
+        return self._open()
+
+    def caller_of(self, family: Family) -> Caller:
+        """The caller for a family of endpoints: the client's own, unless ``endpoints`` names another server."""
+        return self._elsewhere.caller(family, self.caller())
+
+    def statistics(self) -> Statistics:
+        """What runs, what waits, and for what, at this moment."""
+        settings = self._settings
+        return Statistics(
+            base_url=settings.base_url,
+            requests_per_minute=settings.requests_per_minute,
+            tokens_per_minute=settings.tokens_per_minute,
+            **_state_of(self._connected),
+            fallback=None
+            if settings.fallback is None
+            else Statistics(base_url=settings.fallback.base_url, **_state_of(self._backup)),
+            endpoints=tuple(
+                Statistics(base_url=endpoint.base_url, **_state_of(connected))
+                for endpoint, connected in self._elsewhere.used.items()
+            ),
+        )
+
+    def snapshot(self) -> Snapshot:
+        """The figures of ``statistics`` that metrics show, over all servers, and what is left of the budget."""
+        # Those at the client's own server share its limits.
+        account_limiters = {id(connected.account_limiter): connected.account_limiter for connected in self._all()}
+        return self.features.snapshot(
+            [
+                limiter.statistics()
+                for account_limiter in account_limiters.values()
+                for limiter in account_limiter.limiters
+            ]
+        )
+
+    def reset(self) -> None:
+        """Close every circuit breaker, end every pause and send again with a key that was refused."""
+        for connected in self._all():
+            connected.account_limiter.reset()
+            connected.caller.halt = None
+
+    def _all(self) -> list[OriginSession]:
+        """Whatever is open, at whichever server."""
+        servers = (self._connected, self._backup, *self._elsewhere.used.values())
+        return [connected for connected in servers if connected is not None]
+
+    def room(self) -> int:
+        """Rows that bulk works on at a time while the client finds the limit: the windows, and a few to follow."""
+        limiters = self.caller().account_limiter.limiters
+        return with_look_ahead(sum(limiter.window.size for limiter in limiters if limiter.model))
+
+    def __str__(self) -> str:
+        if self.opened is not None:
+            return str(self.statistics())
+        return "closed" if self._closed else "not yet used"
+
+    def after_fork_in_child(self) -> None:
+        """Leave the connections to the parent; the next call opens its own."""
+        self.opened, self.alternatives = None, ()
+        for connected in (self._connected, self._backup):
+            if connected is not None:
+                connected.leave_to_parent()
+        self._connected = self._backup = None
+        self._elsewhere.leave_to_parent()
+        self._pools.clear()
+
+    async def aclose(self) -> None:
+        """Close all that is open. Calls that still run fail; later ones raise ConfigurationError."""
+        self._closed = True
+        for listener in self.features.listeners:
+            if isinstance(listener, Watching):
+                listener.unwatch(self.snapshot)
+        try:
+            await self._close()
+        finally:
+            await self.features.aclose()
+
+    def _open(self) -> Caller:
+        if self._closed:
+            raise ConfigurationError("this client is closed; make a new AsyncDeepSeek")
+        refuse_inherited_loop()
+        if self._connected is not None:
+            if self._connected.caller.loop.is_running():
+                raise ConfigurationError(
+                    "this client is in use on another running event loop; make one AsyncDeepSeek for each loop",
+                )
+            # asyncio.run() twice with one client: the first loop's sockets ended with it.
+            self._forget()
+        settings = self._settings
+        self._connected = connected = OriginSession(settings, self._protections)
+        self._pools.append(connected.session)
+        for listener in self.features.listeners:
+            if isinstance(listener, Watching):
+                listener.watch(self.snapshot)
+        own, backup = connected.caller, settings.fallback
+        alternatives = [Alternative(own, model, model) for model in settings.fallback_models]
+        if backup is not None:
+            at_home = same_origin(backup.base_url, settings.base_url)
+            self._backup = OriginSession(
+                *(settings, self._protections),
+                base_url=backup.base_url,
+                api_key=backup.api_key,
+                own=at_home,
+            )
+            self._pools.append(self._backup.session)
+            name = f"{backup.model} at {backup.base_url}" if backup.model else backup.base_url
+            alternatives.append(Alternative(self._backup.caller, backup.model or "", name))
+        self.alternatives = tuple(alternatives)
+        self.opened = own
+        return own
+
+    async def _close(self) -> None:
+        connected, self.opened = self._connected, None
+        if connected is None:
+            return
+        if connected.caller.loop is not asyncio.get_running_loop():
+            self._forget()
+            return
+        backup, self._connected, self._backup = self._backup, None, None
+        await connected.aclose()
+        if backup is not None:
+            await backup.aclose()
+        await self._elsewhere.aclose()
+        self._pools.clear()
+
+    def _forget(self) -> None:
+        """Drop the pools of an event loop that has ended."""
+        for connected in (self._connected, self._backup):
+            if connected is not None:
+                connected.forget()
+        self._connected = self._backup = None
+        self._elsewhere.forget()
+        self._pools.clear()
+
+
+def _drop(pools: list[Pool], base_url: str) -> None:
+    """A client is gone that nobody has closed. Called once, also at the end of the process."""
+    if not pools:
+        return
+    for pool in pools:
+        pool.drop()
+    warnings.warn(
+        f"unclosed <AsyncDeepSeek {base_url}>: use it in 'async with AsyncDeepSeek() as client:', or await "
+        "client.aclose() before its event loop ends",
+        ResourceWarning,
+        stacklevel=1,
+    )
+
+
+def _tokenizer(path: str | None) -> Tokenizer | None:
+    if path is None:
+        return None
+    from deepseek_async.codec.tokenizer import Tokenizer  # noqa: PLC0415  few have one
+
+    return Tokenizer.from_file(path)
+
+
+def _state_of(connected: OriginSession | None) -> dict[str, Any]:
+    if connected is None:
+        return {}
+    account_limiter, caller = connected.account_limiter, connected.caller
+    return {
+        "models": tuple(limiter.statistics() for limiter in account_limiter.limiters),
+        "origin_breaker": account_limiter.origin.breaker.state.value
+        if account_limiter.origin.breaker is not None
+        else None,
+        "stopped_by": caller.halt.error.message if caller.halt is not None and caller.is_refused else None,
+    }

@@ -1,0 +1,61 @@
+"""The callers for families of endpoints that another server has: own pool, own key, own limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from deepseek_async.call.caller import Caller, Protections
+from deepseek_async.configuration.endpoint import Endpoint, Family
+from deepseek_async.configuration.settings import Settings
+from deepseek_async.runtime.origin_session import OriginSession
+from deepseek_async.transport.address import same_origin
+from deepseek_async.transport.pool import Pool
+
+
+class EndpointSessions:
+    """Made with a client; holds nothing until a family is used that ``endpoints`` sends elsewhere."""
+
+    def __init__(self, settings: Settings, protections: Protections, pools: list[Pool]) -> None:
+        """``pools`` is told of each pool that is opened."""
+        self._settings = settings
+        self._protections = protections
+        self._pools = pools
+        self._open: dict[Endpoint, OriginSession] = {}
+
+    def caller(self, family: Family, own: Caller) -> Caller:
+        """The caller for ``family``; ``own``, the client's, if no other server is named for it."""
+        endpoint = self._settings.endpoints.get(family)
+        if endpoint is None:
+            return own
+        if endpoint not in self._open:
+            at_home = same_origin(endpoint.base_url, self._settings.base_url)
+            self._open[endpoint] = connected = OriginSession(
+                self._settings,
+                self._protections,
+                base_url=endpoint.base_url,
+                api_key=endpoint.api_key,
+                account_limiter=own.account_limiter if at_home else None,
+                own=at_home,
+            )
+            self._pools.append(connected.session)
+        return self._open[endpoint].caller
+
+    @property
+    def used(self) -> Mapping[Endpoint, OriginSession]:
+        """The servers that were called so far."""
+        return self._open
+
+    async def aclose(self) -> None:
+        """Close the connections to all other servers."""
+        while self._open:
+            await self._open.popitem()[1].aclose()
+
+    def forget(self) -> None:
+        """Drop the pools of an event loop that has ended."""
+        while self._open:
+            self._open.popitem()[1].forget()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: give up what is the parent's."""
+        while self._open:
+            self._open.popitem()[1].leave_to_parent()

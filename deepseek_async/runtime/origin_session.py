@@ -1,0 +1,171 @@
+"""The session with one origin: connection pool, account limiter and caller, assembled from settings."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Hashable
+from typing import Final
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
+
+from deepseek_async.admission import AccountLimiter
+from deepseek_async.admission.limit_factory import NOMINAL, LimitFactory
+from deepseek_async.admission.remembered_limits import RememberedLimits
+from deepseek_async.admission.sharing.group_file import FileGroup
+from deepseek_async.admission.sharing.group_ray import RayGroup
+from deepseek_async.admission.sharing.group_redis import RedisGroup
+from deepseek_async.admission.sharing.rendezvous import OFF, RAY, Rendezvous
+from deepseek_async.call.caller import Caller, Protections
+from deepseek_async.configuration.credential import ApiKey
+from deepseek_async.configuration.redis_url import is_redis
+from deepseek_async.configuration.settings import Settings
+from deepseek_async.errors import APIConnectionError
+from deepseek_async.process.forks import leave, leave_loop
+from deepseek_async.transport.hosts import is_deepseeks, is_loopback
+from deepseek_async.transport.pool import Pool
+
+_LOG: Final = logging.getLogger("deepseek_async")
+
+DESCRIPTOR_RESERVE: Final = 32
+"""Open files left to the rest of the process."""
+
+
+class OriginSession:
+    """A connection pool, an account limiter and the caller over both, on the running event loop.
+
+    Clients of one event loop that name the same account at the same origin, with the same limits, share a limiter:
+    the API limits the account, and two that know of each other do better than two that do not.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        protections: Protections,
+        *,
+        base_url: str | None = None,
+        api_key: ApiKey | None = None,
+        account_limiter: AccountLimiter | None = None,
+        own: bool = True,
+    ) -> None:
+        """``own`` is False for another server than the client's: its headers and limits are not the client's."""
+        most = _descriptors_left()
+        proxy = settings.proxies.get(base_url or settings.base_url)
+        if proxy is not None:
+            _LOG.info("calls to %s go through the proxy %s", base_url or settings.base_url, proxy)
+        self.session = Pool(
+            base_url or settings.base_url,
+            api_key if base_url is not None else settings.api_key,
+            limit=most,
+            proxy=proxy,
+            # They may hold what a gateway in front of the client's own server wants to see.
+            headers=settings.default_headers if own else None,
+        )
+        account = settings.account if own else _account_of(api_key)
+        self._joins = account_limiter is None
+        self.account_limiter: Final = account_limiter or _account_limiter_of(
+            settings, self.session, account, most, own=own
+        )
+        self.account_limiter.users += self._joins
+        another_key = base_url is not None and api_key != settings.api_key
+        address = base_url or settings.base_url
+        self.caller = Caller(
+            self.session,
+            self.account_limiter,
+            protections,
+            base_url=address,
+            # On this machine the client's own server may stand in for DeepSeek, as simulators do.
+            beta=is_deepseeks(address) or (own and is_loopback(urlsplit(address).hostname or "")),
+            account=_account_of(api_key) if another_key else settings.account,
+            limits=settings.limits,
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections; whoever waits for a turn is told so."""
+        if self._joins:
+            self.account_limiter.users -= 1
+            if not self.account_limiter.users:
+                await _retire(self.account_limiter)
+        await self.session.aclose()
+
+    def forget(self) -> None:
+        """Drop the pool of an event loop that has ended."""
+        self.session.forget()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: give up what is the parent's."""
+        leave_loop(self.caller.loop)
+        leave(self)
+        self.session.leave_to_parent()
+
+
+_account_limiters: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, AccountLimiter]] = WeakKeyDictionary()
+
+
+def _account_limiter_of(settings: Settings, pool: Pool, account: str, most: int, *, own: bool) -> AccountLimiter:
+    """The limiter of an account on the running event loop: one that is there already, or a new one."""
+    origin = pool.origin
+    requests, tokens = (settings.requests_per_minute, settings.tokens_per_minute) if own else (None, None)
+    there = _account_limiters.setdefault(asyncio.get_running_loop(), {})
+    limits = (settings.max_concurrency, settings.shared, requests, tokens, settings.breaker, settings.tool_limits)
+    key = (origin, account, *limits)
+    if key not in there:
+        folder = settings.cache_folder
+        memory = RememberedLimits(folder, origin, account) if folder is not None else None
+        windows = LimitFactory(
+            settings.max_concurrency,
+            most=most,
+            memory=memory,
+            meeting=_meeting(settings, origin, account),
+            distance=pool.distance,
+        )
+        there[key] = AccountLimiter(
+            windows,
+            joins=windows.join,
+            origin=origin,
+            requests_per_minute=requests,
+            tokens_per_minute=tokens,
+            breaker=settings.breaker,
+            tool_limits=settings.tool_limits,
+        )
+    return there[key]
+
+
+def _meeting(settings: Settings, origin: str, account: str) -> Rendezvous | None:
+    """Where other processes of the account are to be found; none where nothing may be kept."""
+    if is_redis(settings.shared):
+        # Asked for by name, so also with a number of one's own, and for servers on this machine.
+        return RedisGroup(settings.shared, f"{origin}\0{account}")
+    if settings.shared == RAY:
+        return RayGroup(f"{origin}\0{account}") if settings.max_concurrency == "auto" else None
+    if settings.cache_folder is None or settings.shared == OFF:
+        return None
+    return FileGroup(settings.cache_folder, f"{origin}\0{account}")
+
+
+def _account_of(api_key: ApiKey | None) -> str:
+    return "" if api_key is None else api_key.fingerprint()
+
+
+async def _retire(account_limiter: AccountLimiter) -> None:
+    """The last client of ``account_limiter`` is closed."""
+    there = _account_limiters.get(account_limiter.loop, {})
+    for key in [key for key, each in there.items() if each is account_limiter]:
+        del there[key]
+    account_limiter.dismiss(
+        APIConnectionError("the client was closed while the call was waiting", retryable=False, reason="closed"),
+    )
+    if isinstance(account_limiter.windows, LimitFactory):
+        await account_limiter.windows.aclose(account_limiter.limiters)
+
+
+def _descriptors_left() -> int:
+    """Connections that this process may have open."""
+    try:
+        import resource  # noqa: PLC0415  not on every platform
+    except ImportError:
+        return NOMINAL["deepseek-flash"] * 4
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return NOMINAL["deepseek-flash"] * 4
+    return max(1, soft - DESCRIPTOR_RESERVE)

@@ -1,0 +1,75 @@
+"""The package as a reader finds it: no circles of imports, small modules, few of them at the root, old names kept."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import deepseek_async
+from deepseek_async import renamed
+
+PACKAGE = Path(deepseek_async.__file__).parent
+MODULES = {
+    ".".join(("deepseek_async", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+MOST_LINES = 400
+MOST_MODULES_AT_THE_ROOT = 12
+
+
+def imported(name: str, path: Path) -> Iterator[str]:
+    """The modules of ours that ``name`` imports anywhere in it, for the type checker too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in MODULES)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield from (each for each in (inner if inner in MODULES else node.module,) if each in MODULES)
+
+
+def circles(imports: dict[str, set[str]]) -> list[list[str]]:
+    """What is left when modules that import nothing of what is left are taken away again and again."""
+    left = {name: set(found) - {name} for name, found in imports.items()}
+    while leaves := [name for name, found in left.items() if not found & left.keys()]:
+        for name in leaves:
+            del left[name]
+    while ends := [name for name in left if not any(name in found for found in left.values())]:
+        for name in ends:  # imports a circle and is none of it
+            del left[name]
+    return [[name, *sorted(found & left.keys())] for name, found in sorted(left.items())]
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert circles({name: set(imported(name, path)) for name, path in MODULES.items()}) == []
+
+
+def test_a_circle_would_be_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == [["b", "c"], ["c", "b"]]
+
+
+def test_no_module_is_longer_than_can_be_read_at_a_sitting():
+    long = {name: lines for name, path in MODULES.items() if (lines := len(path.read_text().splitlines())) > MOST_LINES}
+
+    assert long == {}
+
+
+def test_the_root_of_the_package_holds_few_modules():
+    assert len(list(PACKAGE.glob("*.py"))) <= MOST_MODULES_AT_THE_ROOT
+
+
+@pytest.mark.parametrize("old", sorted(renamed._MODULES))
+def test_what_has_another_name_now_is_found_by_its_old_one_with_a_warning(old: str):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        module = importlib.reload(importlib.import_module(f"deepseek_async.{old}"))
+
+    assert any(f"deepseek_async.{renamed._MODULES[old]}" in str(one.message) for one in said)
+    home = importlib.import_module(f"deepseek_async.{renamed._MODULES[old]}")
+    for name, new in renamed._CLASSES.get(old, {}).items():
+        assert getattr(module, name) is getattr(home, new)
