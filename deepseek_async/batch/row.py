@@ -340,7 +340,7 @@ def _checked(merged: dict[str, Any]) -> dict[str, Any]:
     # A batch reads whole answers; the answer is the same.
     for name in _NOT_SENT:
         merged.pop(name, None)
-    return chat_parameters(model, messages, {}, merged)
+    return chat_parameters(model, messages, merged)
 
 
 def _messages(value: Sequence[Any]) -> Sequence[Any]:

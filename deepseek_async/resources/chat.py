@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, Unpack, overload
 
 from deepseek_async.call.stream import ChatCompletionStream
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.lint import LintMode
 from deepseek_async.lint.rules import is_thinking
 from deepseek_async.resources.chat_calls import ChatCalls, Message
-from deepseek_async.resources.extensions import SafetyCheck
-from deepseek_async.resources.parameters import Thinking, chat_parameters
+from deepseek_async.resources.parameters import chat_parameters
 from deepseek_async.resources.raw import RawGenerating
+from deepseek_async.resources.request_types import ChatParameters
 from deepseek_async.resources.resource_client import ResourceClient
 from deepseek_async.resources.route import further
 from deepseek_async.structured import StructuredOutput
@@ -49,29 +49,8 @@ class Completions(ChatCalls):
         model: str,
         response_format: type[T] | StructuredOutput[T],
         stream: Literal[False] | None = None,
-        max_tokens: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        stop: str | Sequence[str] | None = None,
-        thinking: Thinking | None = None,
-        reasoning_effort: str | None = None,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        tool_choice: str | Mapping[str, Any] | None = None,
-        logprobs: bool | None = None,
-        top_logprobs: int | None = None,
-        presence_penalty: float | None = None,
-        frequency_penalty: float | None = None,
-        n: int | None = None,
-        user_id: str | None = None,
-        safety_check: SafetyCheck | None = None,
-        title: bool | Mapping[str, Any] | None = None,
-        stream_options: Mapping[str, Any] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
         raise_on_refusal: bool = False,
-        lint: LintMode | None = None,
-        **extra: Any,
+        **parameters: Unpack[ChatParameters],
     ) -> ParsedChatCompletion[T]: ...
 
     @overload
@@ -81,30 +60,9 @@ class Completions(ChatCalls):
         messages: Sequence[Message],
         model: str,
         stream: Literal[False] | None = None,
-        max_tokens: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        stop: str | Sequence[str] | None = None,
-        thinking: Thinking | None = None,
-        reasoning_effort: str | None = None,
         response_format: Mapping[str, Any] | None = None,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        tool_choice: str | Mapping[str, Any] | None = None,
-        logprobs: bool | None = None,
-        top_logprobs: int | None = None,
-        presence_penalty: float | None = None,
-        frequency_penalty: float | None = None,
-        n: int | None = None,
-        user_id: str | None = None,
-        safety_check: SafetyCheck | None = None,
-        title: bool | Mapping[str, Any] | None = None,
-        stream_options: Mapping[str, Any] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
         raise_on_refusal: bool = False,
-        lint: LintMode | None = None,
-        **extra: Any,
+        **parameters: Unpack[ChatParameters],
     ) -> ChatCompletion: ...
 
     @overload
@@ -114,30 +72,9 @@ class Completions(ChatCalls):
         messages: Sequence[Message],
         model: str,
         stream: Literal[True],
-        max_tokens: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        stop: str | Sequence[str] | None = None,
-        thinking: Thinking | None = None,
-        reasoning_effort: str | None = None,
         response_format: Mapping[str, Any] | None = None,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        tool_choice: str | Mapping[str, Any] | None = None,
-        logprobs: bool | None = None,
-        top_logprobs: int | None = None,
-        presence_penalty: float | None = None,
-        frequency_penalty: float | None = None,
-        n: int | None = None,
-        user_id: str | None = None,
-        safety_check: SafetyCheck | None = None,
-        title: bool | Mapping[str, Any] | None = None,
-        stream_options: Mapping[str, Any] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
         resume: Literal["prefix"] | None = None,
-        lint: LintMode | None = None,
-        **extra: Any,
+        **parameters: Unpack[ChatParameters],
     ) -> ChatCompletionStream: ...
 
     @overload
@@ -146,7 +83,7 @@ class Completions(ChatCalls):
         *,
         messages: Sequence[Message],
         model: str,
-        stream: bool,
+        stream: bool | None = None,
         **parameters: Any,
     ) -> ChatCompletion | ChatCompletionStream: ...
 
@@ -156,31 +93,14 @@ class Completions(ChatCalls):
         messages: Sequence[Message],
         model: str,
         stream: bool | None = None,
-        max_tokens: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        stop: str | Sequence[str] | None = None,
-        thinking: Thinking | None = None,
-        reasoning_effort: str | None = None,
         response_format: Mapping[str, Any] | type[Any] | StructuredOutput[Any] | None = None,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        tool_choice: str | Mapping[str, Any] | None = None,
-        logprobs: bool | None = None,
-        top_logprobs: int | None = None,
-        presence_penalty: float | None = None,
-        frequency_penalty: float | None = None,
-        n: int | None = None,
-        user_id: str | None = None,
-        safety_check: SafetyCheck | None = None,
-        title: bool | Mapping[str, Any] | None = None,
-        stream_options: Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
         raise_on_refusal: bool = False,
         resume: Literal["prefix"] | None = None,
         lint: LintMode | None = None,
-        **extra: Any,
+        **parameters: Any,
     ) -> ChatCompletion | ChatCompletionStream:
         """Ask the model.
 
@@ -224,32 +144,11 @@ class Completions(ChatCalls):
                     "an answer in the form of a class is checked as a whole: leave stream out, or stream with "
                     "response_format={'type': 'json_object'} and read the text yourself when it is there",
                 )
-        body = chat_parameters(
-            model,
-            messages,
-            {
-                "max_tokens": max_tokens,
-                "temperature": temperature,
-                "top_p": top_p,
-                "stop": stop,
-                "thinking": thinking,
-                "reasoning_effort": reasoning_effort,
-                "response_format": response_format,
-                "tools": tools,
-                "tool_choice": tool_choice,
-                "logprobs": logprobs,
-                "top_logprobs": top_logprobs,
-                "presence_penalty": presence_penalty,
-                "frequency_penalty": frequency_penalty,
-                "n": n,
-                "user_id": user_id,
-                "safety_check": safety_check,
-                "title": title,
-                "stream": stream,
-                "stream_options": stream_options,
-            },
-            extra,
-        )
+        if response_format is not None:
+            parameters["response_format"] = response_format
+        if stream is not None:
+            parameters["stream"] = stream
+        body = chat_parameters(model, messages, parameters)
         if extra_body:
             body.update(further(extra_body))
         if output is not None:
@@ -324,7 +223,7 @@ class Completions(ChatCalls):
             return completion
 
         switches = {name: parameters.get(name) for name in ("thinking", "reasoning_effort")}
-        thinking = is_thinking(chat_parameters(model, messages, switches, {}))
+        thinking = is_thinking(chat_parameters(model, messages, switches))
         return await run_tools(
             ask,
             messages,

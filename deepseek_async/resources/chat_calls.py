@@ -96,7 +96,7 @@ class ChatCalls:
         output = StructuredOutput.of(parameters.get("response_format"))
         if output is not None:
             parameters = {**parameters, "response_format": None}
-        body = chat_parameters(model, messages, parameters, {})
+        body = chat_parameters(model, messages, parameters)
         if output is not None:
             body = output.form.adapted(body)
         return self._connection.tokens.count(encode_request(body), model)

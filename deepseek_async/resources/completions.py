@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final, Literal, overload
+from typing import Any, Final, Literal, Unpack, overload
 
 from deepseek_async.call.caller import Call
 from deepseek_async.call.retry import RetryPolicy
@@ -15,6 +15,7 @@ from deepseek_async.codec.text import TextReader, fault_of_text
 from deepseek_async.errors import APIError
 from deepseek_async.resources.parameters import check_completion
 from deepseek_async.resources.raw import RawGenerating
+from deepseek_async.resources.request_types import TextParameters
 from deepseek_async.resources.resource_client import ResourceClient
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
@@ -46,19 +47,7 @@ class TextCompletions:
         model: str,
         prompt: str,
         stream: Literal[False] | None = None,
-        suffix: str | None = None,
-        max_tokens: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        stop: str | Sequence[str] | None = None,
-        echo: bool | None = None,
-        logprobs: int | None = None,
-        presence_penalty: float | None = None,
-        frequency_penalty: float | None = None,
-        stream_options: Mapping[str, Any] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
+        **parameters: Unpack[TextParameters],
     ) -> Completion: ...
 
     @overload
@@ -68,19 +57,7 @@ class TextCompletions:
         model: str,
         prompt: str,
         stream: Literal[True],
-        suffix: str | None = None,
-        max_tokens: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        stop: str | Sequence[str] | None = None,
-        echo: bool | None = None,
-        logprobs: int | None = None,
-        presence_penalty: float | None = None,
-        frequency_penalty: float | None = None,
-        stream_options: Mapping[str, Any] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
+        **parameters: Unpack[TextParameters],
     ) -> CompletionStream: ...
 
     @overload
@@ -89,7 +66,7 @@ class TextCompletions:
         *,
         model: str,
         prompt: str,
-        stream: bool,
+        stream: bool | None = None,
         **parameters: Any,
     ) -> Completion | CompletionStream: ...
 
@@ -99,20 +76,10 @@ class TextCompletions:
         model: str,
         prompt: str,
         stream: bool | None = None,
-        suffix: str | None = None,
-        max_tokens: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        stop: str | Sequence[str] | None = None,
-        echo: bool | None = None,
-        logprobs: int | None = None,
-        presence_penalty: float | None = None,
-        frequency_penalty: float | None = None,
-        stream_options: Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
-        **extra: Any,
+        **parameters: Any,
     ) -> Completion | CompletionStream:
         """Continue ``prompt``, up to ``suffix`` if there is one.
 
@@ -128,22 +95,7 @@ class TextCompletions:
 
         Raises InvalidRequestError before anything is sent, and APIError's children for what fails later.
         """
-        body = given(
-            model=model,
-            prompt=prompt,
-            suffix=suffix,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            top_p=top_p,
-            stop=stop,
-            echo=echo,
-            logprobs=logprobs,
-            presence_penalty=presence_penalty,
-            frequency_penalty=frequency_penalty,
-            stream=stream,
-            stream_options=stream_options,
-            **extra,
-        )
+        body = given(model=model, prompt=prompt, stream=stream, **parameters)
         check_completion(body)
         body.update(further(extra_body))
         call = self.call(body, headers=extra_headers, timeout=timeout)

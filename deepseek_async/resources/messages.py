@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, Literal, overload
+from typing import Any, Final, Literal, Unpack, overload
 
 from deepseek_async.call.caller import Call
 from deepseek_async.call.retry import RetryPolicy
@@ -16,9 +16,10 @@ from deepseek_async.codec.verdict import refusal_of
 from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.lint import LintMode
 from deepseek_async.lint.linter import known
-from deepseek_async.resources.extensions import SafetyCheck, patient
+from deepseek_async.resources.extensions import patient
 from deepseek_async.resources.parameters import check_message
 from deepseek_async.resources.raw import RawGenerating
+from deepseek_async.resources.request_types import MessageParameters
 from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
@@ -57,25 +58,8 @@ class Messages:
         model: str,
         messages: Sequence[Turn],
         stream: Literal[False] | None = None,
-        max_tokens: int | None = None,
-        system: str | Sequence[Mapping[str, Any]] | None = None,
-        thinking: Mapping[str, Any] | None = None,
-        output_config: Mapping[str, Any] | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        stop_sequences: Sequence[str] | None = None,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        tool_choice: Mapping[str, Any] | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        safety_check: SafetyCheck | None = None,
-        title: bool | Mapping[str, Any] | None = None,
-        betas: Sequence[str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
         raise_on_refusal: bool = False,
-        lint: LintMode | None = None,
-        **extra: Any,
+        **parameters: Unpack[MessageParameters],
     ) -> Message: ...
 
     @overload
@@ -85,24 +69,7 @@ class Messages:
         model: str,
         messages: Sequence[Turn],
         stream: Literal[True],
-        max_tokens: int | None = None,
-        system: str | Sequence[Mapping[str, Any]] | None = None,
-        thinking: Mapping[str, Any] | None = None,
-        output_config: Mapping[str, Any] | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        stop_sequences: Sequence[str] | None = None,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        tool_choice: Mapping[str, Any] | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        safety_check: SafetyCheck | None = None,
-        title: bool | Mapping[str, Any] | None = None,
-        betas: Sequence[str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
-        lint: LintMode | None = None,
-        **extra: Any,
+        **parameters: Unpack[MessageParameters],
     ) -> MessageStream: ...
 
     @overload
@@ -111,7 +78,7 @@ class Messages:
         *,
         model: str,
         messages: Sequence[Turn],
-        stream: bool,
+        stream: bool | None = None,
         **parameters: Any,
     ) -> Message | MessageStream: ...
 
@@ -121,25 +88,13 @@ class Messages:
         model: str,
         messages: Sequence[Turn],
         stream: bool | None = None,
-        max_tokens: int | None = None,
-        system: str | Sequence[Mapping[str, Any]] | None = None,
-        thinking: Mapping[str, Any] | None = None,
-        output_config: Mapping[str, Any] | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        stop_sequences: Sequence[str] | None = None,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        tool_choice: Mapping[str, Any] | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        safety_check: SafetyCheck | None = None,
-        title: bool | Mapping[str, Any] | None = None,
         betas: Sequence[str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
         raise_on_refusal: bool = False,
         lint: LintMode | None = None,
-        **extra: Any,
+        **parameters: Any,
     ) -> Message | MessageStream:
         """Ask the model.
 
@@ -166,24 +121,7 @@ class Messages:
         """
         if raise_on_refusal and stream:
             raise InvalidRequestError("raise_on_refusal is for whole answers; a stream says it by stream.refused")
-        body = given(
-            model=model,
-            messages=messages,
-            stream=stream,
-            max_tokens=max_tokens,
-            system=system,
-            thinking=thinking,
-            output_config=output_config,
-            temperature=temperature,
-            top_p=top_p,
-            stop_sequences=stop_sequences,
-            tools=tools,
-            tool_choice=tool_choice,
-            metadata=metadata,
-            safety_check=safety_check,
-            title=title,
-            **extra,
-        )
+        body = given(model=model, messages=messages, stream=stream, **parameters)
         check_message(body)
         meant = further(extra_body)
         body.update(meant)

@@ -19,8 +19,7 @@ _LISTS: Final = (list, tuple)
 def chat_parameters(
     model: str,
     messages: Sequence[Mapping[str, Any]],
-    named: Mapping[str, Any],
-    extra: Mapping[str, Any],
+    given: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The body of a chat request, without the parameters left at None: strict servers refuse nulls.
 
@@ -33,10 +32,10 @@ def chat_parameters(
             "messages must be a list of at least one message, "
             "for example [{'role': 'user', 'content': 'Hi'}]" + (", and is empty" if not messages else ""),
         )
-    body = {"model": model, "messages": messages}
-    body.update({name: value for name, value in named.items() if value is not None})
-    if extra:
-        _add_extra(body, extra)
+    body: dict[str, Any] = {"model": model, "messages": messages}
+    body.update({name: value for name, value in given.items() if value is not None})
+    if "max_completion_tokens" in body:
+        _keep_one_cap(body)
     if "thinking" in body or "reasoning_effort" in body:
         keep_one_switch(body)
     if "tools" in body or "safety_check" in body or "title" in body:
@@ -93,18 +92,13 @@ def check_embedding(body: Mapping[str, Any]) -> None:
         raise InvalidRequestError("input must be a text or a list of at least one text, and is empty")
 
 
-def _add_extra(body: dict[str, Any], extra: Mapping[str, Any]) -> None:
-    for name, value in extra.items():
-        if value is None:
-            continue
-        if name == "max_completion_tokens":
-            if body.setdefault("max_tokens", value) != value:
-                raise InvalidRequestError(
-                    f"max_tokens ({body['max_tokens']}) and max_completion_tokens ({value}) contradict each other; "
-                    "DeepSeek knows only max_tokens",
-                )
-            continue
-        body[name] = value
+def _keep_one_cap(body: dict[str, Any]) -> None:
+    cap = body.pop("max_completion_tokens")
+    if body.setdefault("max_tokens", cap) != cap:
+        raise InvalidRequestError(
+            f"max_tokens ({body['max_tokens']}) and max_completion_tokens ({cap}) contradict each other; "
+            "DeepSeek knows only max_tokens",
+        )
 
 
 def keep_one_switch(body: dict[str, Any]) -> None:

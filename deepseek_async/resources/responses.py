@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, Literal, overload
+from typing import Any, Final, Literal, Unpack, overload
 
 from deepseek_async.call.caller import Call
 from deepseek_async.call.retry import RetryPolicy
@@ -16,9 +16,10 @@ from deepseek_async.codec.verdict import refusal_of
 from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.lint.extensions import search_while_thinking
 from deepseek_async.lint.facts import tools_of_service
-from deepseek_async.resources.extensions import SafetyCheck, patient
+from deepseek_async.resources.extensions import patient
 from deepseek_async.resources.parameters import check_response
 from deepseek_async.resources.raw import RawGenerating
+from deepseek_async.resources.request_types import ResponseParameters
 from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.transport.watchdog import Timeouts
@@ -48,20 +49,8 @@ class Responses:
         model: str,
         input: str | Sequence[Item],
         stream: Literal[False] | None = None,
-        instructions: str | None = None,
-        max_output_tokens: int | None = None,
-        reasoning: Mapping[str, Any] | None = None,
-        text: Mapping[str, Any] | None = None,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        tool_choice: str | Mapping[str, Any] | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        safety_check: SafetyCheck | None = None,
-        title: bool | Mapping[str, Any] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
         raise_on_refusal: bool = False,
+        **parameters: Unpack[ResponseParameters],
     ) -> Response: ...
 
     @overload
@@ -71,19 +60,7 @@ class Responses:
         model: str,
         input: str | Sequence[Item],
         stream: Literal[True],
-        instructions: str | None = None,
-        max_output_tokens: int | None = None,
-        reasoning: Mapping[str, Any] | None = None,
-        text: Mapping[str, Any] | None = None,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        tool_choice: str | Mapping[str, Any] | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        safety_check: SafetyCheck | None = None,
-        title: bool | Mapping[str, Any] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
+        **parameters: Unpack[ResponseParameters],
     ) -> ResponseStream: ...
 
     @overload
@@ -92,7 +69,7 @@ class Responses:
         *,
         model: str,
         input: str | Sequence[Item],
-        stream: bool,
+        stream: bool | None = None,
         **parameters: Any,
     ) -> Response | ResponseStream: ...
 
@@ -102,21 +79,11 @@ class Responses:
         model: str,
         input: str | Sequence[Item],  # noqa: A002  openai-python's name
         stream: bool | None = None,
-        instructions: str | None = None,
-        max_output_tokens: int | None = None,
-        reasoning: Mapping[str, Any] | None = None,
-        text: Mapping[str, Any] | None = None,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        tool_choice: str | Mapping[str, Any] | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        safety_check: SafetyCheck | None = None,
-        title: bool | Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
         raise_on_refusal: bool = False,
-        **extra: Any,
+        **parameters: Any,
     ) -> Response | ResponseStream:
         """Ask the model.
 
@@ -138,22 +105,7 @@ class Responses:
         """
         if raise_on_refusal and stream:
             raise InvalidRequestError("raise_on_refusal is for whole answers; a stream says it by stream.refused")
-        body = given(
-            model=model,
-            input=input,
-            stream=stream,
-            instructions=instructions,
-            max_output_tokens=max_output_tokens,
-            reasoning=reasoning,
-            text=text,
-            tools=tools,
-            tool_choice=tool_choice,
-            temperature=temperature,
-            top_p=top_p,
-            safety_check=safety_check,
-            title=title,
-            **extra,
-        )
+        body = given(model=model, input=input, stream=stream, **parameters)
         check_response(body)
         body.update(further(extra_body))
         call = self.call(body, headers=extra_headers, timeout=timeout)

@@ -17,7 +17,7 @@ ON, OFF = {"type": "enabled"}, {"type": "disabled"}
 
 
 def switches(**given: Any) -> dict[str, Any]:
-    body = chat_parameters("deepseek-flash", ASKED, given, {})
+    body = chat_parameters("deepseek-flash", ASKED, given)
     return {name: body[name] for name in ("thinking", "reasoning_effort") if name in body}
 
 

@@ -1,0 +1,98 @@
+"""The parameters of requests as type checkers know them, said once; what they mean stands at each ``create``.
+
+A parameter that is not here is sent all the same: the last overload of each ``create`` takes any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+from deepseek_async.lint import LintMode
+from deepseek_async.resources.extensions import SafetyCheck
+from deepseek_async.resources.parameters import Thinking
+from deepseek_async.transport.watchdog import Timeouts
+
+
+class CallOptions(TypedDict, total=False):
+    """What any call takes beside its request."""
+
+    extra_body: Mapping[str, Any] | None
+    extra_headers: Mapping[str, str] | None
+    timeout: float | Timeouts | None
+
+
+class LintedCallOptions(CallOptions, total=False):
+    """What a call takes whose request is checked before it is sent."""
+
+    lint: LintMode | None
+
+
+class ChatParameters(LintedCallOptions, total=False):
+    """Of ``chat.completions.create`` beside model, messages, stream and response_format."""
+
+    max_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    stop: str | Sequence[str] | None
+    thinking: Thinking | None
+    reasoning_effort: str | None
+    tools: Sequence[Mapping[str, Any]] | None
+    tool_choice: str | Mapping[str, Any] | None
+    logprobs: bool | None
+    top_logprobs: int | None
+    presence_penalty: float | None
+    frequency_penalty: float | None
+    n: int | None
+    user_id: str | None
+    safety_check: SafetyCheck | None
+    title: bool | Mapping[str, Any] | None
+    stream_options: Mapping[str, Any] | None
+
+
+class TextParameters(CallOptions, total=False):
+    """Of ``completions.create`` beside model, prompt and stream."""
+
+    suffix: str | None
+    max_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    stop: str | Sequence[str] | None
+    echo: bool | None
+    logprobs: int | None
+    presence_penalty: float | None
+    frequency_penalty: float | None
+    stream_options: Mapping[str, Any] | None
+
+
+class ResponseParameters(CallOptions, total=False):
+    """Of ``responses.create`` beside model, input and stream."""
+
+    instructions: str | None
+    max_output_tokens: int | None
+    reasoning: Mapping[str, Any] | None
+    text: Mapping[str, Any] | None
+    tools: Sequence[Mapping[str, Any]] | None
+    tool_choice: str | Mapping[str, Any] | None
+    temperature: float | None
+    top_p: float | None
+    safety_check: SafetyCheck | None
+    title: bool | Mapping[str, Any] | None
+
+
+class MessageParameters(LintedCallOptions, total=False):
+    """Of ``messages.create`` beside model, messages and stream."""
+
+    max_tokens: int | None
+    system: str | Sequence[Mapping[str, Any]] | None
+    thinking: Mapping[str, Any] | None
+    output_config: Mapping[str, Any] | None
+    temperature: float | None
+    top_p: float | None
+    stop_sequences: Sequence[str] | None
+    tools: Sequence[Mapping[str, Any]] | None
+    tool_choice: Mapping[str, Any] | None
+    metadata: Mapping[str, Any] | None
+    safety_check: SafetyCheck | None
+    title: bool | Mapping[str, Any] | None
+    betas: Sequence[str] | None
