@@ -26,10 +26,12 @@ class LedgerEntry:
 
     @property
     def prompt_tokens(self) -> int:
+        """Tokens of the prompt, from the cache or not."""
         return self.cache_hit_tokens + self.cache_miss_tokens
 
     @property
     def dollars(self) -> float:
+        """US dollars for the tokens."""
         return self.nano_dollars / 1e9
 
 
@@ -54,9 +56,11 @@ class Ledger:
 
     @property
     def dollars(self) -> float:
+        """US dollars for the tokens of all requests."""
         return self.nano_dollars / 1e9
 
     def add(self, bill: LedgerEntry) -> None:
+        """Count what one request was billed."""
         self._bills.append(bill)
         self.prompt_tokens += bill.prompt_tokens
         self.cache_hit_tokens += bill.cache_hit_tokens

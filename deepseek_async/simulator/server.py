@@ -139,11 +139,13 @@ class Simulator:
 
     @property
     def base_url(self) -> str:
+        """Address to give to a client. Raises RuntimeError before the simulator has started."""
         if not self._base_url:
             raise RuntimeError("the simulator has not been started")
         return self._base_url
 
     def statistics(self) -> SimulatorStatistics:
+        """What was asked, refused, answered and billed so far."""
         return self._counters.snapshot(self.ledger)
 
     async def until(self, condition: Callable[[SimulatorStatistics], bool]) -> None:
