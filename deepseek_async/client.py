@@ -25,6 +25,7 @@ from deepseek_async.lint import Linter, LintMode
 from deepseek_async.observe.logs import LOGGER, write_to_stderr
 from deepseek_async.pricing.prices import AnswerCost, Meter, PriceTable
 from deepseek_async.pricing.unpriced import say_unpriced
+from deepseek_async.renamed import attribute
 from deepseek_async.resources.account import Models, User
 from deepseek_async.resources.chat import Chat
 from deepseek_async.resources.completions import TextCompletions
@@ -57,6 +58,7 @@ _SECRETS: Final = ("api_key", "proxy", "default_headers", "shared")
 
 _INTERNAL: Final = frozenset({"alternatives", "caller", "caller_of", "lint", "tokens", "tool_threads"})
 """What a client had as attributes before 0.2."""
+_RENAMED: Final = {"_connections": "_runtime"}
 
 
 class AsyncDeepSeek:
@@ -343,11 +345,11 @@ class AsyncDeepSeek:
         await self._runtime.aclose()
 
     def __getattr__(self, name: str) -> Any:
-        # Until 0.3: these are its parts' affair, and no user's.
-        if name not in _INTERNAL or "_context" not in vars(self):
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
-        warnings.warn(f"AsyncDeepSeek.{name} is internal and will go", DeprecationWarning, stacklevel=2)
-        return getattr(self._context, name)
+        # Before the first line of __init__ has run there is nothing to hand out.
+        if name in _INTERNAL and "_context" in vars(self):
+            warnings.warn(f"AsyncDeepSeek.{name} is internal and will go", DeprecationWarning, stacklevel=2)
+            return getattr(self._context, name)
+        return attribute(self, name, _RENAMED)
 
     def __repr__(self) -> str:
         if "user" not in vars(self):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Final
@@ -179,6 +179,15 @@ class _RenamedFinder:
             loader: Any = _RenamedLoader()
             return ModuleSpec(name, loader)
         return None
+
+
+def attribute(owner: object, name: str, names: Mapping[str, str]) -> Any:
+    """The attribute of ``owner`` that was called ``name``, with a warning; AttributeError for any other name."""
+    if name not in names:
+        kind = type(owner).__name__
+        raise AttributeError(f"{kind!r} object has no attribute {name!r}", name=name, obj=owner)
+    warnings.warn(f"{type(owner).__name__}.{name} is called {names[name]} now", DeprecationWarning, stacklevel=3)
+    return getattr(owner, names[name])
 
 
 def install() -> None:

@@ -73,3 +73,23 @@ def test_what_has_another_name_now_is_found_by_its_old_one_with_a_warning(old: s
     home = importlib.import_module(f"deepseek_async.{renamed._MODULES[old]}")
     for name, new in renamed._CLASSES.get(old, {}).items():
         assert getattr(module, name) is getattr(home, new)
+
+
+async def test_attributes_that_have_another_name_now_are_found_by_their_old_one_with_a_warning():
+    async with deepseek_async.AsyncDeepSeek(api_key="sk-test", base_url="http://127.0.0.1:9") as client:
+        with pytest.warns(DeprecationWarning, match="_runtime"):
+            runtime = client._connections
+        with pytest.warns(DeprecationWarning, match="internal"):
+            caller = client.caller()
+        with pytest.warns(DeprecationWarning, match="account_limiter"):
+            limits = caller.gate
+        with pytest.warns(DeprecationWarning, match="limiter"):
+            model = limits.scope("deepseek-flash")
+        with pytest.warns(DeprecationWarning, match="queue"):
+            assert model.slots is model.queue
+        with pytest.warns(DeprecationWarning, match="models"):
+            assert client.statistics().scopes[0].model == "deepseek-flash"
+        with pytest.raises(AttributeError, match="'AsyncDeepSeek' object has no attribute 'calller'"):
+            client.calller  # noqa: B018  the reading is what is tested
+
+    assert runtime is client._runtime

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from deepseek_async.admission.concurrency_limit import ConcurrencyLimit, FixedLimit
 from deepseek_async.admission.model_limiter import ModelLimiter
@@ -14,12 +14,15 @@ from deepseek_async.admission.outage.breaker import Breaker, BreakerPolicy
 from deepseek_async.admission.rate_limits import RateLimits
 from deepseek_async.admission.tool_limits import DEFAULT_TOOL_LIMITS, FETCH_PATH, ToolLimits
 from deepseek_async.errors import APIError
+from deepseek_async.renamed import attribute
 
 _MOST_MODELS: Final = 256
 """Models kept; model names may come from a user of the user, so idle ones are dropped beyond it."""
 
 
 _SECONDS: Final = 60.0
+
+_RENAMED: Final = {"scope": "limiter", "scopes": "limiters", "_scopes": "_limiters"}
 
 
 class AccountLimiter:
@@ -114,6 +117,9 @@ class AccountLimiter:
             self.origin.breaker.reset()
         for limiter in self.limiters:
             limiter.reset()
+
+    def __getattr__(self, name: str) -> Any:
+        return attribute(self, name, _RENAMED)
 
     def dismiss(self, error: APIError) -> None:
         """Whoever waits gets a copy of ``error``: the client is closed, or the account takes no more requests."""

@@ -18,6 +18,7 @@ from deepseek_async.admission.retry_queue import RetryQueue
 from deepseek_async.admission.wait_queue import WaitQueue
 from deepseek_async.errors import APIError, CircuitOpenError
 from deepseek_async.process.tracebacks import without_frames
+from deepseek_async.renamed import attribute
 
 _log = logging.getLogger("deepseek_async")
 
@@ -27,6 +28,8 @@ _SMALL_CORRECTION: Final = 1024
 million for a line of text must not hold up everybody for minutes."""
 
 _BETWEEN_WARNINGS: Final = 60.0
+
+_RENAMED: Final = {"slots": "queue", "turnstile": "policy"}
 
 
 class Blame(Enum):
@@ -225,3 +228,6 @@ class ModelLimits:
         """Whoever waits, for a turn or for retry credit, gets a copy of ``error``."""
         self.queue.dismiss(lambda: copy.copy(error), bulk=True)
         self.retries.dismiss(error)
+
+    def __getattr__(self, name: str) -> Any:
+        return attribute(self, name, _RENAMED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from deepseek_async.admission import AccountLimiter
 from deepseek_async.call.halt import FIRST_REST, Halt
@@ -19,6 +19,7 @@ from deepseek_async.errors import (
     QuotaExceededError,
 )
 from deepseek_async.process.tracebacks import without_frames
+from deepseek_async.renamed import attribute
 from deepseek_async.transport.hosts import is_deepseeks
 from deepseek_async.transport.protocol import Transport
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from deepseek_async.admission.budget import Budget
 
 _REMEMBERED: Final = 4_096
+
+_RENAMED: Final = {"gate": "account_limiter", "surroundings": "middleware"}
 
 _NOT_THERE: Final = frozenset({404, 405})
 
@@ -99,3 +102,6 @@ class Target:
         self.halt = Halt(error, now, FIRST_REST) if before is None else before.after(error, now)
         if self.account_limiter.users < 2:  # another client of the account may have another key
             self.account_limiter.dismiss(error)
+
+    def __getattr__(self, name: str) -> Any:
+        return attribute(self, name, _RENAMED)

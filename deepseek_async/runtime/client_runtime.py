@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from weakref import finalize
 
 from deepseek_async.admission.statistics import Statistics
@@ -18,6 +18,7 @@ from deepseek_async.configuration.settings import Settings
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Snapshot, Watching
 from deepseek_async.process.forks import AtFork, refuse_inherited_loop, register
+from deepseek_async.renamed import attribute
 from deepseek_async.runtime.endpoint_sessions import EndpointSessions
 from deepseek_async.runtime.origin_session import OriginSession
 from deepseek_async.transport.address import same_origin
@@ -25,6 +26,8 @@ from deepseek_async.transport.pool import Pool
 
 if TYPE_CHECKING:
     from deepseek_async.codec.tokenizer import Tokenizer
+
+_RENAMED: Final = {"operations": "features"}
 
 
 class ClientRuntime(AtFork):
@@ -108,6 +111,9 @@ class ClientRuntime(AtFork):
         """Rows that bulk works on at a time while the client finds the limit: the windows, and a few to follow."""
         limiters = self.caller().account_limiter.limiters
         return with_look_ahead(sum(limiter.window.size for limiter in limiters if limiter.model))
+
+    def __getattr__(self, name: str) -> Any:
+        return attribute(self, name, _RENAMED)
 
     def __str__(self) -> str:
         if self.opened is not None:
