@@ -1,38 +1,38 @@
-"""What can go wrong, as one tree. Names follow openai-python, so ``except`` clauses port unchanged.
+"""Exception hierarchy. Class names follow openai-python, so ``except`` clauses port unchanged.
 
     DeepSeekError
     ├─ ConfigurationError               a setting is missing or wrong (also a ValueError)
-    ├─ InvalidRequestError              refused on this side, nothing was sent (also a ValueError)
-    ├─ APIError                         the call failed on the way or on the other side
-    │  ├─ CircuitOpenError              not sent: the breaker is open after repeated failures; .retry_after
-    │  ├─ APIConnectionError            no answer; .reason: unreachable, proxy, tls, lost, protocol, descriptors,
+    ├─ InvalidRequestError              rejected by the client before sending (also a ValueError)
+    ├─ APIError                         the call failed in transport or at the server
+    │  ├─ CircuitOpenError              circuit breaker open after repeated failures: not sent; .retry_after
+    │  ├─ APIConnectionError            no response; .reason: unreachable, proxy, tls, lost, protocol, descriptors,
     │  │                                 closed, forked
     │  │  └─ APITimeoutError            .phase: connect, headers, first_content, idle, stall, attempt, total
-    │  ├─ StreamInterruptedError        the answer broke off; .partial holds what had arrived
-    │  ├─ APIResponseValidationError    an answer that cannot be read, or an empty one
-    │  │  └─ StructuredOutputError      no answer fitted the class that was asked for; .partial is the last one
-    │  ├─ ReasoningBudgetExhaustedError max_tokens was used up by reasoning; nothing was answered
-    │  ├─ ContentRefusedError           the service's check of contents ended the answer (raise_on_refusal=True)
-    │  └─ APIStatusError                a status of 300 and above, or an error object inside a 200
+    │  ├─ StreamInterruptedError        the stream broke off; .partial holds what had arrived
+    │  ├─ APIResponseValidationError    the response is unreadable or empty
+    │  │  └─ StructuredOutputError      no answer matched the requested class; .partial is the last answer
+    │  ├─ ReasoningBudgetExhaustedError reasoning used up max_tokens before the answer began
+    │  ├─ ContentRefusedError           the service's content check ended the answer (raise_on_refusal=True)
+    │  └─ APIStatusError                a status of 300 or above, or an error object inside a 200
     │     ├─ BadRequestError 400        └─ ContextWindowExceededError, ContentRiskError
     │     ├─ AuthenticationError 401, InsufficientBalanceError 402, PermissionDeniedError 403
     │     ├─ NotFoundError 404, ConflictError 409, UnprocessableEntityError 422
     │     ├─ RateLimitError 429         └─ ConcurrencyLimitError: .limit .current .balance_bound
-    │     │  └─ QuotaExceededError       429 that says that the paid quota is used up
+    │     │  └─ QuotaExceededError       429: the paid quota is used up
     │     └─ InternalServerError 5xx    └─ ServerOverloadedError 503, insufficient_system_resource
     ├─ ToolRunError                     .reason: truncated, turns, interrupted; .messages: the conversation so far
-    ├─ BudgetExceededError              .budget .spent .needed .day: not sent, the day's money is used up
+    ├─ BudgetExceededError              .budget .spent .needed .day: not sent, the daily budget is used up
     ├─ ContentBlockedError              .direction .kinds: stopped by the content filter
     └─ BatchError
-       ├─ InputFormatError              .path .line .column: a line of the input that is no request
-       ├─ InputChangedError              .path .line: the input is not the one of the output
-       ├─ OutputLockedError             .path .owner: another run writes this output
+       ├─ InputFormatError              .path .line .column: an input line is not a valid request
+       ├─ InputChangedError              .path .line: the input differs from the one the output was written from
+       ├─ OutputLockedError             .path .owner: another run is writing this output
        ├─ OutputWriteError              .path: the output cannot be written
-       └─ RowsLostError                 .read .ended: rows without a result, which a fault of the library has lost
+       └─ RowsLostError                 .read .ended: rows have no result because of a bug in this library
 
-Every error states facts to branch on: ``status_code``, ``body``, ``request_id``, ``retry_after``,
-``retryable`` and ``attempts``. ``asyncio.CancelledError`` is never wrapped, and no aiohttp exception leaves
-the library: aiohttp's carry the Authorization header in their ``request_info``.
+Every error carries facts to branch on: ``status_code``, ``body``, ``request_id``, ``retry_after``,
+``retryable`` and ``attempts``. ``asyncio.CancelledError`` is never wrapped. No aiohttp exception leaves the
+library, because its ``request_info`` holds the Authorization header.
 """
 
 from __future__ import annotations
@@ -59,68 +59,68 @@ __all__ = [
 
 
 class DeepSeekError(Exception):
-    """The parent of every error of this library."""
+    """Base class of every error that this library raises."""
 
     message: str
-    """One sentence: what happened, where, and where possible what to do. Never holds the API key."""
+    """One sentence: what happened, where, and if possible what to do. Never contains the API key."""
     status_code: int | None = None
     """HTTP status, or None when no response was received."""
     body: Any = None
-    """The error object of a JSON body, else its text cut to 2 kB, else None."""
+    """The error object of a JSON body, else the body text cut to 2 kB, else None."""
     request_id: str | None = None
-    """``x-ds-trace-id`` of the response, or of another server the ``x-request-id`` or ``request-id``."""
+    """``x-ds-trace-id`` of the response; of other servers ``x-request-id`` or ``request-id``."""
     retry_after: float | None = None
-    """Seconds the server asked us to wait, when it did."""
+    """Seconds that the server asked the client to wait; None if it did not ask."""
     retryable: bool = False
-    """Whether the same request may succeed later."""
+    """Whether the same request may succeed if sent later."""
     attempts: int = 0
-    """How many times the request was sent before this error was raised."""
+    """Number of times the request was sent before this error was raised."""
     retry_budget_exhausted: bool = False
-    """Whether it would have been tried again, had retries not used up their share of the traffic already."""
+    """Whether the attempt was retryable but the retry budget was exhausted."""
     billed_attempts: Sequence[BilledAttempt] = ()
-    """The requests of the call that were billed although they gave no answer, or may have been (``usage.estimated``);
-    of a run of tools those of all its turns."""
+    """Requests of this call that returned no answer and were billed, or may have been (``usage.estimated``); for a
+    tool run, those of all its turns."""
     partial: ChatCompletion | Message | None = None
-    """What had arrived of a chat answer or a message, assembled; None if nothing had. The server bills it all the
-    same. When it was asked again, because an answer did not fit or called tools, and nothing arrived: the answer
-    before."""
+    """The part of a chat answer or message that had arrived, assembled; None if nothing had. The server bills it.
+    If the call was repeated, because an answer did not match or called tools, and nothing of the new answer arrived,
+    the previous answer."""
     messages: Sequence[Any] = ()
-    """When a run of tools failed: the conversation so far, with the results of all functions that ran. A run over
-    these messages goes on from there, and calls nothing again."""
+    """Conversation of a failed tool run, with the results of all functions that ran. A run over these messages
+    continues from there and repeats no function call."""
     usage: CompletionUsage | None = None
-    """When a run of tools failed: the tokens of all its turns together."""
+    """Token usage of all turns of a failed tool run."""
 
     def __init__(self, message: str, **facts: Any) -> None:
-        # It quotes what it was told, and a key may be in it: a server's echo, a setting in the wrong place.
+        # The message may quote a key: one that a server echoed, or one in the wrong setting.
         message = redact(message)
         super().__init__(message)
         self.message = message
-        # Facts live in the instance dict, so that pickling keeps them without a __reduce__ of our own.
+        # Facts are stored in the instance dict, so that errors pickle without a custom __reduce__.
         self.__dict__.update(facts)
 
 
 class ConfigurationError(DeepSeekError, ValueError):
-    """A setting is missing, contradicts another, or cannot be used; the message names it."""
+    """A setting is missing, conflicts with another, or is invalid; the message names the setting."""
 
 
 class InvalidRequestError(DeepSeekError, ValueError):
-    """The request cannot be sent as it is. Raised before anything leaves this machine; costs nothing."""
+    """The request is invalid. Raised before anything is sent; costs nothing."""
 
     findings: Sequence[Finding] = ()
-    """What the request lint found, in its mode ``error``."""
+    """Findings of the request lint in mode ``error``."""
 
 
 class APIError(DeepSeekError):
-    """A call failed on the way to the API, inside it, or on the way back."""
+    """A call failed: before it reached the API, at the API, or while its response was read."""
 
     may_exist: bool = False
-    """Whether the server may have made what it was asked for, a file or a job, although its answer was lost."""
+    """Whether the server may have created the object (a file or a job) although the response was lost."""
     received_text: str = ""
-    """What had arrived of the text of a text completion or a response, which ``partial`` cannot hold."""
+    """Text received so far of a text completion or response, which ``partial`` cannot hold."""
 
     @property
     def text(self) -> str:
-        """The answer text received before the failure, whatever the kind of answer; empty if there was none."""
+        """Answer text received before the failure, for every kind of answer; empty if none arrived."""
         if self.partial is None:
             return self.received_text
         partial: Any = self.partial
@@ -131,78 +131,79 @@ class APIError(DeepSeekError):
 
 
 class CircuitOpenError(APIError):
-    """Not sent: the service has failed again and again, and is given ``reset_timeout`` before the next try.
+    """Circuit breaker open: not sent. The breaker stays open for ``reset_timeout`` after repeated failures.
 
-    ``retry_after`` says when the next request is let through.
+    ``retry_after`` is the number of seconds until it lets the next request through.
     """
 
     retryable = True
     scope: str = ""
-    """The model that failed, or the origin when it could not be reached at all."""
+    """The model whose breaker is open, or the origin if the origin could not be reached."""
     origin_down: bool = False
-    """Whether the origin could not be reached at all, so that no model of it can answer."""
+    """Whether the origin itself could not be reached, which affects all its models."""
 
 
 class APIConnectionError(APIError):
-    """No response arrived: connection refused or reset, name not resolved, certificate not trusted."""
+    """No response arrived: connection refused or reset, name resolution failed, certificate not trusted."""
 
     retryable = True
     connected: bool = False
-    """Whether a connection had been made; False means that the server saw nothing of this attempt."""
+    """Whether a connection was established; if False, the server received nothing of this attempt."""
     reason: str = "lost"
-    """unreachable (refused, DNS, connecting too slow), proxy (one that refuses for good; ``status_code`` is its), tls,
-    lost (broke off), protocol (not proper HTTP), descriptors (this process may open no more sockets), closed (the
-    client was closed) or forked (the answer is read by the process that this one was forked from)."""
+    """unreachable (refused, DNS, connect timeout), proxy (a proxy that refuses permanently; ``status_code`` is the
+    proxy's), tls, lost (connection broke), protocol (invalid HTTP), descriptors (out of file descriptors), closed (the
+    client was closed) or forked (the parent process of this fork reads the answer)."""
     reused: bool = False
-    """Whether it broke before any byte of a response, and at once, on a connection that had served an earlier
-    request: the server had closed it while it was idle, and saw nothing of this attempt."""
+    """Whether a reused connection broke at once, before the first byte of a response: the server had closed it while
+    it was idle and received nothing of this attempt."""
 
 
 class APITimeoutError(APIConnectionError):
-    """A timer of ours ran out. Keep-alive bytes do not count as progress for most of them."""
+    """A client-side timer expired. Most timers do not count keep-alive bytes as progress."""
 
     phase: str = "total"
     """connect, headers, first_content, idle, stall, attempt or total: the fields of ``Timeouts``."""
 
 
 class StreamInterruptedError(APIError):
-    """The answer broke off before its ``finish_reason``, or the server gave up in the middle of it.
+    """The stream ended before its ``finish_reason``, or the server aborted the answer.
 
-    ``partial`` and ``text`` hold what had arrived; ``__cause__`` says what broke it.
+    ``partial`` and ``text`` hold what had arrived; ``__cause__`` is the reason.
     """
 
     retryable = True
     gave_up: bool = False
-    """Whether the server said itself that it stopped for want of resources."""
+    """Whether the server reported that it stopped for lack of resources."""
 
 
 class APIResponseValidationError(APIError):
-    """A 2xx response that is not an answer: empty, blank, HTML, cut-off JSON, or larger than the limit."""
+    """A 2xx response without a valid answer: empty, blank, HTML, truncated JSON, or above the size limit."""
 
     retryable = True
     reason: str = "unreadable"
-    """unreadable, blank (an overloaded server), empty (says nothing), form (JSON of another: it would come again)."""
+    """unreadable, blank (an overloaded server), empty (no content) or form (JSON of another shape; a retry would not
+    help)."""
 
 
 class StructuredOutputError(APIResponseValidationError):
-    """The model was asked as often as allowed, and no answer fitted the class given as ``response_format``.
+    """No answer matched the class given as ``response_format`` within the allowed number of attempts.
 
-    ``partial`` is the last answer as it came.
+    ``partial`` is the last answer as received.
     """
 
 
 class ReasoningBudgetExhaustedError(APIError):
-    """The model reached ``max_tokens`` before the first word of its answer. The tokens are billed.
+    """Reasoning used up ``max_tokens`` before the answer began. The tokens are billed.
 
-    The same request would end the same way: give a larger ``max_tokens``, which covers reasoning and answer
+    A retry would end the same way: raise ``max_tokens``, which covers reasoning and answer
     together, or a lower ``reasoning_effort``. ``partial`` holds the reasoning and the usage.
     """
 
 
 class ContentRefusedError(APIError):
-    """The service's check of contents refused the answer, or (ContentRiskError) what was asked; it would do so again.
+    """The service's content check refused the answer, or the prompt (ContentRiskError); a retry would end the same way.
 
-    ``partial`` holds what had come of the answer, or for a response ``received_text``. It must not be shown.
+    ``partial``, or ``received_text`` for a response, holds what had arrived of the answer. Do not show it.
     """
 
 
@@ -218,31 +219,31 @@ class APIStatusError(APIError):
 
 
 class BadRequestError(APIStatusError):
-    """400: the request is wrong and will stay so."""
+    """400: the request is invalid; a retry would fail the same way."""
 
 
 class ContextWindowExceededError(BadRequestError):
-    """Prompt plus ``max_tokens`` is more than the model's context window."""
+    """Prompt plus ``max_tokens`` exceeds the model's context window."""
 
 
 class ContentRiskError(BadRequestError, ContentRefusedError):
-    """400 ``Content Exists Risk``: what was asked did not pass the service's check of contents."""
+    """400 ``Content Exists Risk``: the prompt did not pass the service's content check."""
 
 
 class AuthenticationError(APIStatusError):
     """401: the key is missing or wrong."""
 
     key_refused: bool = False
-    """Whether DeepSeek says so in its own words: then other calls with the key are held back for a while. A 401 of
-    what stands in between speaks of its call alone."""
+    """Whether the 401 has DeepSeek's own wording, in which case other calls with the key are paused for a while. A 401
+    from an intermediary affects only its own call."""
 
 
 class InsufficientBalanceError(APIStatusError):
-    """402, or a 403 or 400 that says so: the account's balance is used up. Calls fail until it is topped up."""
+    """402, or a 403 or 400 that says the same: the account's balance is used up. Calls fail until it is topped up."""
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the key may not do this."""
+    """403: the key lacks permission."""
 
 
 class NotFoundError(APIStatusError):
@@ -250,109 +251,109 @@ class NotFoundError(APIStatusError):
 
 
 class ConflictError(APIStatusError):
-    """409: the request met another one; sending it again may work."""
+    """409: the request conflicted with another one; a retry may succeed."""
 
     retryable = True
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: the body has a field of the wrong type."""
+    """422: a field of the body has the wrong type."""
 
 
 class RateLimitError(APIStatusError):
-    """429: more than the account may do now. A refused request costs nothing."""
+    """429: the account's rate or concurrency limit is reached. A refused request is not billed."""
 
     retryable = True
     per_minute: bool = False
-    """Whether the server says that requests or tokens a minute are used up, and not concurrency."""
+    """Whether the server names requests or tokens per minute as the exhausted limit, and not concurrency."""
     lasting: bool = False
-    """Whether a row of bulk work gave up on it because every other row would meet it: nobody was answered for an hour,
-    or the server asks for a longer wait."""
+    """Whether a batch row stopped retrying because every other row would fail the same way: no call was answered for an
+    hour, or the server asked for a longer wait."""
 
 
 class ConcurrencyLimitError(RateLimitError):
-    """429 that states the account's limit of concurrent requests; the only place where the API tells it."""
+    """429 that states the account's concurrency limit; the API reports the limit nowhere else."""
 
     limit: int = 0
-    """Concurrent requests that the account may have on this model now."""
+    """Concurrent requests that the account may currently have on this model."""
     current: int = 0
-    """Concurrent requests that the server counted when it refused."""
+    """Concurrent requests that the server counted when it refused this one."""
     balance_bound: bool = False
-    """Whether the server says that the remaining balance lowered the limit: a 402 is near."""
+    """Whether the server reports that a low balance reduced the limit; a 402 is likely soon."""
 
 
 class QuotaExceededError(RateLimitError):
-    """429 that says that the paid quota is used up: as final as a 402 until somebody pays."""
+    """429: the paid quota is used up; like a 402, permanent until somebody pays."""
 
     retryable = False
 
 
 class InternalServerError(APIStatusError):
-    """5xx: the other side failed."""
+    """5xx: the server failed."""
 
     retryable = True
 
 
 class ServerOverloadedError(InternalServerError):
-    """503, or a generation given up for want of resources."""
+    """503, or a generation that was aborted for lack of resources."""
 
 
 class ToolRunError(DeepSeekError):
-    """A conversation with tools did not come to its end."""
+    """A tool run stopped before its final answer."""
 
     reason: str = "turns"
-    """truncated: a call was cut off by ``max_tokens`` and was not executed, so that ``messages`` end before that
-    answer; turns: the model never stopped asking; interrupted: a function raised KeyboardInterrupt."""
+    """truncated: ``max_tokens`` cut off a call, which was not executed, so ``messages`` end before that answer; turns:
+    the turn limit was reached while the model still called tools; interrupted: a function raised KeyboardInterrupt."""
 
 
 class BudgetExceededError(DeepSeekError):
-    """The day's budget does not suffice for this call. Raised before anything is sent; costs nothing.
-    ``retry_after`` is the time until the next day begins in the budget's zone.
+    """The daily budget does not cover this call. Raised before anything is sent; costs nothing.
+    ``retry_after`` is the number of seconds until the next day in the budget's time zone.
     """
 
     budget: float = 0.0
-    """US dollars a day."""
+    """US dollars per day."""
     spent: float = 0.0
-    """US dollars spent or held for calls under way, by every process that shares the budget."""
+    """US dollars spent or held for calls in flight, by all processes that share the budget."""
     needed: float = 0.0
-    """US dollars that this call could cost at most."""
+    """Maximum cost of this call in US dollars."""
     day: str = ""
-    """The day whose budget it is, for example 2026-11-25."""
+    """Budget day, for example 2026-11-25."""
     cheaper_model: str | None = None
-    """The model to use instead, if the budget names one and it was not this call's already."""
+    """The model to use instead, if the budget names one and this call did not use it already."""
 
 
 class ContentBlockedError(DeepSeekError):
-    """The content filter does not let a request out, or an answer through."""
+    """The content filter blocked a request or an answer."""
 
     direction: str = ""
-    """``input``: nothing was sent and nothing is paid; ``output``: the answer was paid for."""
+    """``input``: nothing was sent and nothing is billed; ``output``: the answer was billed."""
     kinds: tuple[str, ...] = ()
-    """What was found, for example ``email`` or the reason that a check of the program's own gave."""
+    """Matched kinds, for example ``email``, or the reasons returned by custom checks."""
 
 
 class BatchError(DeepSeekError):
-    """A bulk job cannot go on, or one of its rows cannot be read."""
+    """A batch job cannot continue, or one of its rows cannot be read."""
 
 
 class InputFormatError(BatchError, ValueError):
-    """A row of the input is not a request. The job records it and goes on."""
+    """An input row is not a valid request. The job records the error and continues."""
 
     path: str = ""
     """The input file; empty when rows come from an iterable."""
     line: int = 0
     """Line of the file, or position in the iterable, from 1."""
     column: str | None = None
-    """The column that is empty, null or NaN where it would be asked about; None if something else is wrong."""
+    """The column with the prompt, if it is empty, null or NaN; None for every other error."""
 
 
 class InputChangedError(BatchError):
-    """The input is not the one that the output was made from, or changed while it was read. Nothing more is sent."""
+    """The input differs from the one of the output, or changed while it was read. Nothing more is sent."""
 
     path: str = ""
     """The input file."""
     line: int = 0
-    """The first line that asks for something else than before; 0 if it is the file as a whole."""
+    """First line whose request differs; 0 if the file as a whole differs."""
 
 
 class OutputLockedError(BatchError):
@@ -361,25 +362,25 @@ class OutputLockedError(BatchError):
     path: str = ""
     """The output file."""
     owner: str = ""
-    """Host and process id of the run that holds it, as written in the lock file."""
+    """Host and process id of the run that holds the lock, read from the lock file."""
 
 
 class OutputWriteError(BatchError):
-    """The output file cannot be opened or written; rows not yet written stay pending."""
+    """The output file cannot be opened or written; unwritten rows stay pending."""
 
     path: str = ""
     """The output file."""
     rows: Sequence[str] = ()
-    """``custom_id`` of each row that was answered and is not in the output, since the last good write and sync."""
+    """``custom_id`` of each answered row that is missing from the output, since the last successful write and sync."""
 
 
 class RowsLostError(BatchError):
-    """Work ended, and rows that were read have no result: a fault of the library, told instead of taken for success.
+    """The job ended without a result for some of the rows it read: a bug in this library.
 
-    What is in the output is whole; the same command runs the rows that are missing.
+    The output is intact; run the same command again to process the missing rows.
     """
 
     read: int = 0
-    """Rows that were read, or that the input has; 0 where one row was lost."""
+    """Rows read, or rows in the input; 0 if a single row was lost."""
     ended: int = 0
-    """Rows with a result."""
+    """Rows that have a result."""

@@ -1,4 +1,4 @@
-"""Names that a program gives to its calls, for metrics, audit and spending; never sent to the API."""
+"""Labels that a program attaches to its calls, for metrics, audit and spending; never sent to the API."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from deepseek_async.text.unicode import encodable
 
 
 class Labels(msgspec.Struct, frozen=True):
-    """What calls made now are labelled with."""
+    """Labels of a call."""
 
     tag: str | None = None
-    """What the call is for, for example ``summaries``."""
+    """Purpose of the call, for example ``summaries``."""
     prompt_version: str | None = None
     """Version of the prompt, for example ``summary-v3``."""
     conversation: str | None = None
-    """Identifier of the conversation it belongs to."""
+    """Conversation identifier."""
 
 
 _NONE = Labels()
@@ -27,7 +27,7 @@ _CURRENT: ContextVar[Labels] = ContextVar("deepseek_async_labels", default=_NONE
 
 
 def current_labels() -> Labels:
-    """The labels of the running context."""
+    """Return the labels of the current context."""
     return _CURRENT.get()
 
 
@@ -38,9 +38,10 @@ def labelled(
     prompt_version: str | None = None,
     conversation: str | None = None,
 ) -> Iterator[Labels]:
-    """Label every call made inside the ``with`` block, and in tasks begun in it.
+    """Label every call in the ``with`` block, including calls of tasks started in it.
 
-    They go into files, so what UTF-8 cannot carry of them is replaced. Those left out keep what an outer block has set:
+    Characters that UTF-8 cannot encode are replaced, because labels are written to files. An argument that is left out
+    keeps the value of the enclosing block:
 
         with labelled(tag="summaries", prompt_version="summary-v3"):
             await client.chat.completions.create(...)

@@ -1,4 +1,4 @@
-"""Modules and classes that were renamed before version 0.2: imported by the old name, they warn and still work."""
+"""Deprecated aliases of modules and classes renamed before version 0.2; importing one warns."""
 
 from __future__ import annotations
 
@@ -146,11 +146,11 @@ _CLASSES: Final[dict[str, dict[str, str]]] = {
     "upload": {"Progress": "UploadProgress"},
     "wiring": {"Connected": "OriginSession"},
 }
-"""By the old name of the module, where it had another."""
+"""Old class names, by the old name of their module."""
 
 
 class _RenamedModule(ModuleType):
-    """Stands at the old name and hands out what the new module has."""
+    """Module at the old name that forwards attribute access to the new module."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -161,18 +161,20 @@ class _RenamedModule(ModuleType):
 
 
 class _RenamedLoader:
-    # By importlib's protocols, and not from importlib.abc, which takes longer to import than a command may.
+    # Implements importlib's protocols without importlib.abc, whose import is too slow for the command line.
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return _RenamedModule(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
         old = module.__name__.removeprefix(f"{_PACKAGE}.")
-        warnings.warn(f"{module.__name__} is called {_PACKAGE}.{_MODULES[old]} now", DeprecationWarning, stacklevel=2)
+        warnings.warn(
+            f"{module.__name__} is renamed; import {_PACKAGE}.{_MODULES[old]}", DeprecationWarning, stacklevel=2
+        )
 
 
 class _RenamedFinder:
-    """Asked last, so a module that exists costs nothing."""
+    """Last finder on the meta path, so that existing modules cost nothing."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:  # noqa: ARG002  importlib's protocol
         if name.startswith(f"{_PACKAGE}.") and name.removeprefix(f"{_PACKAGE}.") in _MODULES:
@@ -191,6 +193,6 @@ def attribute(owner: object, name: str, names: Mapping[str, str]) -> Any:
 
 
 def install() -> None:
-    """Let the old names be imported."""
+    """Register the finder for the old names."""
     if not any(isinstance(finder, _RenamedFinder) for finder in sys.meta_path):
         sys.meta_path.append(_RenamedFinder())
