@@ -1,4 +1,4 @@
-"""What may leave for the API, and what may reach the caller: built-in patterns and a program's own checks."""
+"""Content filter for requests and answers: built-in patterns and custom checks."""
 
 from deepseek_async.content.decision import Block, Check, Decision, Flag, Replace, Verdict
 from deepseek_async.content.filter import ContentFilter

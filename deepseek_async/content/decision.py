@@ -1,4 +1,4 @@
-"""What a check may say of a text. Pure."""
+"""Decisions of content checks. Pure."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ import msgspec
 
 
 class Flag(msgspec.Struct, frozen=True):
-    """Let it pass, and count it."""
+    """Let the text pass and count it."""
 
     reason: str
 
 
 class Block(msgspec.Struct, frozen=True):
-    """Do not let it pass."""
+    """Block the text."""
 
     reason: str
 
 
 class Replace(msgspec.Struct, frozen=True):
-    """Let ``text`` pass in its place."""
+    """Replace the text by ``text``."""
 
     text: str
     reason: str
 
 
 Decision: TypeAlias = Flag | Block | Replace | None
-"""None lets a text pass."""
+"""Decision of a check; None lets the text pass."""
 
 Check: TypeAlias = Callable[[str], Decision | Awaitable[Decision]]
-"""A program's own check: takes a text, returns a decision; may be async."""
+"""Custom check: takes a text and returns a decision; may be async."""
 
 PASSED: Final = "passed"
 FLAGGED: Final = "flagged"
@@ -42,13 +42,13 @@ _WORSE: Final = (PASSED, FLAGGED, REDACTED, BLOCKED)
 
 
 class Verdict(msgspec.Struct):
-    """What was found in a call, both ways, and how bad the worst of it is."""
+    """Findings of one call, in request and answer, and the most severe action taken."""
 
     word: str = PASSED
     kinds: set[str] = msgspec.field(default_factory=set)
 
     def add(self, word: str, kind: str) -> None:
-        """Something of this kind was found and dealt with in this way."""
+        """Record a finding of ``kind`` and the action ``word`` taken on it."""
         self.kinds.add(kind)
         if _WORSE.index(word) > _WORSE.index(self.word):
             self.word = word

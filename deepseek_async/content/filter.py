@@ -1,4 +1,4 @@
-"""The content filter: what may leave for the API, and what may reach the caller."""
+"""Content filter: checks requests before they are sent and answers before they are returned."""
 
 from __future__ import annotations
 
@@ -20,25 +20,24 @@ _NOTHING: Final[Mapping[str, str]] = {}
 
 _ADDRESSES: Final = ("http://", "https://")
 _IN_ADDRESSES: Final = ":/?#[]@!$&'()*+,;="
-"""What an address may hold as it is (RFC 3986)."""
+"""Characters that a URL may contain unescaped (RFC 3986)."""
 
 
 class ContentFilter:
-    """Checks every text of a request before it is sent and every text of an answer before it is handed out.
+    """Checks every text of a request before it is sent and every text of an answer before it is returned.
 
-    Every text: of whatever kind of call, in whatever field, also one that nobody knows today; the file that is
-    uploaded, if it is text in UTF-8; and what is sent to an endpoint elsewhere or to a fallback. Pictures and other
-    bytes in base64 are no texts, and headers are the program's own.
+    This covers all endpoints and all fields, unknown ones included; uploaded files in UTF-8; and requests to other
+    ``endpoints`` and to a fallback. Images and other base64 data, and headers, are not checked.
 
-    - ``secrets``: what to do with keys, tokens and passwords; redact by default.
-    - ``personal``: what to do with addresses, telephone, card and identity numbers; flag by default.
-    - ``input_checks``, ``output_checks``: the program's own, run in order after the built-in ones. Each takes a text
-      and returns None to let it pass, or Flag, Block or Replace; it may be async. Names and words of the API, such
-      as roles, models and ids, are looked at for secrets alone.
+    - ``secrets``: action for keys, tokens and passwords; redact by default.
+    - ``personal``: action for addresses and for telephone, card and identity numbers; flag by default.
+    - ``input_checks``, ``output_checks``: custom checks, run in order after the built-in ones. Each takes a text and
+      returns None to let it pass, or Flag, Block or Replace; it may be async. API constants, such as roles, models
+      and ids, are checked only for secrets.
 
-    ``redact`` puts the kind in brackets in its place, ``block`` raises ContentBlockedError, ``flag`` only counts.
-    A stream's text is held back by 256 characters, so that nothing is let out by halves; the program's own
-    checks see a stream in stretches. Raises ConfigurationError for an unknown action.
+    ``redact`` replaces a finding by its kind in brackets, ``block`` raises ContentBlockedError, ``flag`` only counts.
+    Streams are held back by 256 characters, so that no finding leaves in part; custom checks see a stream in
+    sections. Raises ConfigurationError for an unknown action.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class ContentFilter:
     ) -> None:
         for name, action in (("secrets", secrets), ("personal", personal)):
             if action not in _ACTIONS:
-                raise ConfigurationError(f"content_filter.{name} must be redact, block, flag or off, not {action!r}")
+                raise ConfigurationError(f"content_filter.{name} must be redact, block, flag or off, got {action!r}")
         self.secrets: Final = secrets
         self.personal: Final = personal
         self._input_checks = tuple(input_checks)
@@ -64,19 +63,19 @@ class ContentFilter:
         self._action = {pattern.kind: action for patterns, action in actions for pattern in patterns}
 
     async def request(self, body: Mapping[str, Any], verdict: Verdict) -> Mapping[str, Any]:
-        """``body`` as it may be sent: the same object if nothing had to be replaced. Raises ContentBlockedError."""
+        """Return the filtered request body; the same object if unchanged. Raises ContentBlockedError."""
         allowed: Mapping[str, Any] = await self._looked_over(body, "input", verdict, {})
         return allowed
 
     async def answer(self, body: Any, verdict: Verdict, known: Mapping[str, str] = _NOTHING) -> Any:
-        """``body`` of an answer as it may be handed out: the same object if nothing had to be replaced.
+        """Return the filtered answer body; the same object if unchanged.
 
-        ``known``: texts that were looked at before, and what was let out of them. Raises ContentBlockedError.
+        ``known`` maps texts already checked to their filtered form. Raises ContentBlockedError.
         """
         return await self._looked_over(body, "output", verdict, known)
 
     def path(self, path: str, verdict: Verdict) -> str:
-        """``path`` of a request, in which names of models and files stand. Raises ContentBlockedError."""
+        """Return the filtered request path, which may contain model and file names. Raises ContentBlockedError."""
         if not likely(unquote(path), self._secrets):
             return path
         names = [unquote(name) for name in path.split("/")]
@@ -84,7 +83,7 @@ class ContentFilter:
         return path if allowed == names else "/".join(quote(name, safe="") for name in allowed)
 
     def withheld(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """``body`` without its texts: what may be told of a request that was blocked."""
+        """Return ``body`` without its texts, for events about a blocked request."""
         copy, places = copied(body)
         for place in places:
             if place.prose or any(find(place.text, self._secrets)):
@@ -93,15 +92,15 @@ class ContentFilter:
         return told
 
     async def output(self, text: str, verdict: Verdict) -> str:
-        """``text`` of an answer as it may be handed out. Raises ContentBlockedError."""
+        """Return the filtered text of an answer. Raises ContentBlockedError."""
         return await self.own_checks(self.built_in(text, verdict), verdict)
 
     async def own_checks(self, text: str, verdict: Verdict) -> str:
-        """``text`` as the program's own checks of answers let it out. Raises ContentBlockedError."""
+        """Return ``text`` after the custom output checks. Raises ContentBlockedError."""
         return await self._own(text, self._output_checks, "output", verdict)
 
     def built_in(self, text: str, verdict: Verdict, direction: str = "output") -> str:
-        """``text`` as the built-in checks let it through. Raises ContentBlockedError."""
+        """Return ``text`` after the built-in checks. Raises ContentBlockedError."""
         return self._built_in(text, self.patterns, verdict, direction)
 
     def _built_in(self, text: str, patterns: tuple[Pattern, ...], verdict: Verdict, direction: str) -> str:
@@ -109,7 +108,7 @@ class ContentFilter:
         return masked(text, self.dealt_with(findings, verdict, direction)) if findings else text
 
     def _passed(self, text: str, patterns: tuple[Pattern, ...], verdict: Verdict, direction: str) -> str:
-        """As ``_built_in``; an address is looked at as what it means too, because escapes hide where a word begins."""
+        """Like ``_built_in``, and also checks the decoded form of a URL path, because escapes hide word boundaries."""
         allowed = self._built_in(text, patterns, verdict, direction)
         if allowed is not text or "%" not in text or not text.startswith(_ADDRESSES):
             return allowed
@@ -118,7 +117,7 @@ class ContentFilter:
         return text if allowed is meant else quote(allowed, safe=_IN_ADDRESSES)
 
     def dealt_with(self, findings: Iterable[PatternMatch], verdict: Verdict, direction: str) -> list[PatternMatch]:
-        """Note ``findings``; returns those that are to be redacted. Raises ContentBlockedError."""
+        """Record ``findings`` and return those to redact. Raises ContentBlockedError."""
         redacted = []
         for finding in findings:
             match self._action[finding.kind]:
@@ -133,9 +132,9 @@ class ContentFilter:
         return redacted
 
     async def _looked_over(self, body: Any, direction: Direction, verdict: Verdict, known: Mapping[str, str]) -> Any:
-        """``body`` with every text in it as it may pass; the same object if each is as it was."""
+        """Return ``body`` with every text filtered; the same object if unchanged."""
         checks = self._input_checks if direction == "input" else self._output_checks
-        # What is in no text is in none of them: one look instead of one for each, and nothing to be copied.
+        # One search over the joined texts rules out most patterns, and then nothing is copied.
         texts, words = collected(body)
         said = "\n".join(texts)
         if "%" in said and "://" in said:
@@ -174,13 +173,13 @@ class ContentFilter:
                     pass
                 case _:
                     raise ConfigurationError(
-                        f"a content check must return None, Flag, Block or Replace, not {type(decision).__name__}",
+                        f"a content check must return None, Flag, Block or Replace, got {type(decision).__name__}",
                     )
         return text
 
 
 def blocked(direction: str, verdict: Verdict) -> ContentBlockedError:
-    """The error for a text that is not let through. Says what was found, never the text."""
+    """Return the error for a blocked text. It names the kinds found, never the text."""
     kinds = tuple(sorted(verdict.kinds))
     what = "request was not sent" if direction == "input" else "answer is withheld"
     return ContentBlockedError(

@@ -1,4 +1,4 @@
-"""A stream's text, let out only as far as it is known to be harmless."""
+"""Hold-back buffer of a filtered stream: releases text once no finding can start in it."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from deepseek_async.content.filter import ContentFilter, Direction, blocked
 from deepseek_async.content.patterns import LONGEST_START, find
 
 _MOST_HELD: Final = 16_384
-"""Characters of one finding that go on and on; a stream that has more of it is blocked."""
+"""Longest finding in characters; a stream that exceeds it is blocked."""
 
 _MAY_GROW: Final = 64
-"""Characters that must follow a finding before it is taken as ended: the last line of a private key has so many."""
+"""Characters after a finding before it counts as complete: the length of a private key's last line."""
 
 _CONTEXT: Final = 16
-"""Characters before what is held that a pattern may look at: is this the beginning of a word?"""
+"""Already released characters that patterns may look back at, for word boundaries."""
 
 
 class HoldBack:
-    """Takes pieces of one text in and gives out what is checked: the same as checking the whole text at once."""
+    """Filters a text that arrives in pieces; the result equals filtering the whole text at once."""
 
     def __init__(self, content_filter: ContentFilter, verdict: Verdict, direction: Direction = "output") -> None:
         self._direction: Direction = direction
         self._filter = content_filter
         self._verdict = verdict
         self._held = ""
-        self._context = 0  # characters at the beginning of it that were given out already
+        self._context = 0  # leading characters that were already released
 
     def push(self, piece: str) -> str:
-        """What may be given out now that ``piece`` has come. Raises ContentBlockedError."""
+        """Add ``piece`` and return the text that can be released. Raises ContentBlockedError."""
         self._held += piece
-        # Looking at every few characters anew would cost more than the stream itself.
+        # Rescanning for every few characters would cost more than the stream itself.
         if len(self._held) - self._context < 2 * LONGEST_START:
             return ""
         return self._release(len(self._held) - LONGEST_START, last=False)
 
     def end(self) -> str:
-        """The rest: no more will come. Raises ContentBlockedError."""
+        """Return the remaining text at the end of the stream. Raises ContentBlockedError."""
         return self._release(len(self._held), last=True)
 
     def _release(self, until: int, *, last: bool) -> str:
@@ -47,7 +47,7 @@ class HoldBack:
             if finding.start >= until:
                 break
             if not last and finding.end + _MAY_GROW > len(text):
-                # It may go on, or turn out to be something else, with what comes next.
+                # Later text may extend the finding or change its kind.
                 if len(text) - finding.start > _MOST_HELD:
                     self._verdict.add(BLOCKED, finding.kind)
                     raise blocked(self._direction, self._verdict)

@@ -1,7 +1,7 @@
-"""Secrets and personal data by their form. Pure.
+"""Patterns for secrets and personal data. Pure.
 
-Every pattern is recognised within 256 characters, however long what it belongs to becomes: that is how much of a
-stream is held back.
+Every pattern is recognised within 256 characters, however long the match becomes; a stream is held back by that
+length.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Final
 import msgspec
 
 LONGEST_START: Final = 256
-"""Characters after which a match that has begun is recognised as one."""
+"""Characters after the start of a match within which it is recognised."""
 
 
 _TWO_DIGITS: Final = re.compile(r"\d\d")
 _DIGITS: Final = ()
-"""No mark: patterns that have two digits side by side somewhere."""
+"""No marker: patterns whose matches contain two adjacent digits."""
 
 
 class PatternMatch(msgspec.Struct, frozen=True):
-    """Where something was found."""
+    """One match."""
 
     kind: str
     start: int
@@ -30,17 +30,17 @@ class PatternMatch(msgspec.Struct, frozen=True):
 
 
 class Pattern(msgspec.Struct, frozen=True):
-    """One kind of thing: an expression, and a test of what it matches."""
+    """One kind of finding: a regular expression and a validation of its matches."""
 
     kind: str
     expression: re.Pattern[str]
     proof: Callable[[str], bool] | None = None
     mark: tuple[str, ...] = ()
-    """One of these is in every match, else two digits: looking for them takes a hundredth of the expression's time."""
+    """Every match contains one of these, or else two adjacent digits; the search costs 1 % of the expression's time."""
 
     def may_be_in(self, text: str) -> bool:
-        """Whether the expression is worth trying."""
-        for mark in self.mark:  # noqa: SIM110  a generator costs more than the look
+        """Whether the text may contain a match."""
+        for mark in self.mark:  # noqa: SIM110  a generator costs more than the search
             if mark in text:
                 return True
         return False
@@ -63,7 +63,7 @@ _RESIDENT_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 
 
 def _passes_resident(text: str) -> bool:
-    """The check character of GB 11643-1999, on Chinese identity cards."""
+    """Check the check character of a Chinese identity card number (GB 11643-1999)."""
     total = sum(int(digit) * weight for digit, weight in zip(text[:17], _RESIDENT_WEIGHTS, strict=True))
     return "10X98765432"[total % 11] == text[17].upper()
 
@@ -93,7 +93,7 @@ SECRETS: Final = (
         mark=("assw", "pwd", "Pwd", "ecret", "ASSW", "PWD", "SECRET"),
     ),
 )
-"""What opens a door."""
+"""Secrets: keys, tokens and passwords."""
 
 PERSONAL: Final = (
     Pattern(
@@ -112,19 +112,19 @@ PERSONAL: Final = (
     Pattern("phone_number", re.compile(r"(?<![\w+])\+[1-9]\d{0,2}(?:[ .-]?\(?\d{1,4}\)?){2,6}(?!\d)"), mark=("+",)),
     Pattern("phone_number", re.compile(r"(?<!\d)1[3-9]\d{9}(?!\d)"), mark=_DIGITS),
 )
-"""What points to a person."""
+"""Personal data."""
 
 
 def likely(text: str, patterns: tuple[Pattern, ...]) -> tuple[Pattern, ...]:
-    """Those of ``patterns`` that are worth trying on ``text``, or on a part of it."""
+    """Return the ``patterns`` that may match ``text`` or a part of it."""
     numbers = _TWO_DIGITS.search(text) is not None
     return tuple([pattern for pattern in patterns if (pattern.may_be_in(text) if pattern.mark else numbers)])
 
 
 def find(text: str, patterns: tuple[Pattern, ...], start: int = 0) -> Iterator[PatternMatch]:
-    """What ``patterns`` find in ``text`` from ``start`` on, from left to right; of two that begin together, the first.
+    """Yield matches of ``patterns`` in ``text`` from ``start``, left to right; at equal starts the first pattern wins.
 
-    Looking goes on where the last finding ends, so that one never hides what follows it.
+    The search continues at the end of each match, so that no match hides a later one.
     """
     patterns = likely(text, patterns)
     ahead = [_next(text, pattern, start) for pattern in patterns]
@@ -146,7 +146,7 @@ def _next(text: str, pattern: Pattern, start: int) -> PatternMatch | None:
 
 
 def masked(text: str, findings: list[PatternMatch]) -> str:
-    """``text`` with each finding replaced by its kind in brackets."""
+    """Replace each finding in ``text`` by its kind in brackets."""
     pieces, at = [], 0
     for finding in findings:
         pieces += [text[at : finding.start], f"[{finding.kind}]"]

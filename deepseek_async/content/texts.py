@@ -1,4 +1,4 @@
-"""Every text of a JSON value, whatever its field is called: what nobody knows today is looked at too. Pure."""
+"""Traversal of all texts of a JSON value, in known and unknown fields. Pure."""
 
 from __future__ import annotations
 
@@ -35,44 +35,44 @@ _WORDS: Final = frozenset(
         "type",
     },
 )
-"""Fields whose values are words of the API and ids, which may look like a telephone number."""
+"""Fields whose values are API constants and ids, which may look like telephone numbers."""
 
 _BYTES: Final = frozenset({"b64_json", "embedding", "encrypted_content", "file_data"})
-"""Fields whose values are bytes in base64."""
+"""Fields whose values are base64 data."""
 
 _BYTES_OF: Final = {"data": frozenset({"base64", "redacted_thinking"}), "signature": frozenset({"thinking"})}
-"""The same, of objects of these types: a tool's own arguments may have such names too."""
+"""Base64 fields of objects of these types only: tool arguments may use the same names."""
 
 _BINARY: Final = re.compile(r"data:[^,]{0,200};base64,")
 
 _SHORTEST: Final = 10
-"""Characters of the shortest secret that has a form: ``pwd=123456``."""
+"""Characters of the shortest secret that a pattern matches: ``pwd=123456``."""
 
 _MAPPINGS: Final = (dict, Mapping)
-"""The first alone is as quick to tell as it is common."""
+"""``dict`` first: it is the common case and cheap to test."""
 _NUMBERS: Final = frozenset({int, float, bool, type(None)})
 
 LOGPROBS: Final = "logprobs"
-"""The text once more, in pieces that no pattern recognises."""
+"""Field that repeats the text in pieces, in which no pattern matches."""
 
 _NO_TEXTS: Final = _BYTES | {LOGPROBS}
 
 
 class TextLocation(msgspec.Struct, frozen=True, gc=False):
-    """Where a text stands in a value that was copied."""
+    """Position of a text in a copied value."""
 
     container: Any
     at: Any
     text: str
     prose: bool
-    """Whether it is a text, and no word of the API: in that only secrets are looked for."""
+    """Whether it is free text; API constants are checked only for secrets."""
     name: bool = False
-    """Whether it is the name of a field."""
+    """Whether it is a field name."""
     choice: dict[str, Any] | None = None
-    """What has the log probabilities of this text."""
+    """Choice that holds the log probabilities of this text."""
 
     def put(self, text: str) -> None:
-        """Put ``text`` in the place of what stands there."""
+        """Replace the text at this position."""
         if self.name:
             self.container[text] = self.container.pop(self.at)
         else:
@@ -82,7 +82,7 @@ class TextLocation(msgspec.Struct, frozen=True, gc=False):
 
 
 def collected(value: Any) -> tuple[list[str], list[str]]:
-    """The texts of ``value``, and beside them the words of the API and the names of fields that may be a secret."""
+    """Return the free texts of ``value``, and its API constants and field names long enough to be a secret."""
     texts: list[str] = []
     words: list[str] = []
     waiting = [value]
@@ -107,7 +107,7 @@ def collected(value: Any) -> tuple[list[str], list[str]]:
 
 
 def copied(value: Any) -> tuple[Any, list[TextLocation]]:
-    """A copy of ``value`` whose texts may be replaced, and where they stand."""
+    """Copy ``value`` and return the copy with the positions of its texts."""
     places: list[TextLocation] = []
     return _copied(value, places, None), places
 
@@ -122,7 +122,7 @@ def _copied(value: Any, places: list[TextLocation], choice: dict[str, Any] | Non
                 places.extend(_place(mapping, name, item, choice))
             elif item.__class__ not in _NUMBERS and name not in _NO_TEXTS:
                 mapping[name] = _copied(item, places, choice)
-        # After the values, so that these are replaced before their field is renamed.
+        # Names after values: renaming a field first would invalidate the positions of its values.
         names = (name for name in value if isinstance(name, str) and len(name) >= _SHORTEST)
         places.extend(TextLocation(mapping, name, name, prose=False, name=True) for name in names)
         return mapping
@@ -148,6 +148,6 @@ def _is_binary(at: Any, text: str) -> bool:
 
 
 def _is_bytes_of(at: Any, container: Any) -> bool:
-    """Whether what stands ``at`` this place is bytes by what the object around it is."""
+    """Whether the type of the enclosing object marks the field ``at`` as base64 data."""
     types = _BYTES_OF.get(at) if isinstance(at, str) else None
     return types is not None and str(container.get("type")) in types

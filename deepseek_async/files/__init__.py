@@ -1,1 +1,1 @@
-"""Files: who may read them, lines that cannot fill the memory, replacement at once, SQLite, uploads."""
+"""Files: private permissions, bounded reads, atomic replacement, SQLite, streamed uploads."""

@@ -1,4 +1,4 @@
-"""Files read within bounds: no line and no file takes more memory than it may, packed or not."""
+"""Bounded reads: no line and no file, compressed or not, exceeds its memory limit."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _BLOCK: Final = 1 << 16
 
 
 class LongLine(msgspec.Struct, frozen=True):
-    """A line that is longer than it may be. It was passed over block by block."""
+    """A line above the length limit, skipped block by block."""
 
     size: int
-    """Bytes, its end included."""
+    """Bytes, line ending included."""
     digest: bytes
-    """Tells it from another one."""
+    """Distinguishes it from other long lines."""
     ended: bool
-    """Whether it has a line feed."""
+    """Whether it ends in a line feed."""
 
 
 def lines_of(file: BinaryIO, longest: int) -> Iterator[bytes | LongLine]:
-    """The file's lines with their ends; a LongLine for one of more than ``longest`` bytes before its line feed."""
+    """Yield lines with their endings; a LongLine for each with more than ``longest`` bytes before its line feed."""
     for line in iter(partial(file.readline, longest + 1), b""):
         if len(line) <= longest or line[-1:] == b"\n":
             yield line
@@ -35,11 +35,11 @@ def lines_of(file: BinaryIO, longest: int) -> Iterator[bytes | LongLine]:
 
 
 def content_of(path: Path, most: int) -> bytes:
-    """All of a file. Raises OSError, also for one of more than ``most`` bytes, as a device may be."""
+    """Read a whole file. Raises OSError, also (EFBIG) if it has more than ``most`` bytes."""
     with path.open("rb") as file:
         content = file.read(most + 1)
     if len(content) > most:
-        raise OSError(errno.EFBIG, f"it is larger than {most:,} bytes", str(path))
+        raise OSError(errno.EFBIG, f"must have at most {most:,} bytes", str(path))
     return content
 
 

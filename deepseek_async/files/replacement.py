@@ -1,6 +1,6 @@
-"""A file that a command writes: it appears whole, in the place of nothing that the user did not give up.
+"""Atomic replacement of output files; overwrites an existing file only on request.
 
-What is no file, as ``/dev/null`` or a pipe, is written to: a rename would put a file in its place.
+Devices and pipes such as ``/dev/null`` are written directly: a rename would replace them by a file.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _MOST_LINKS: Final = 40
 def check_replaceable(path: Path, *inputs: Path, force: bool = False) -> None:
     """Raise ConfigurationError if ``path`` must not be written.
 
-    That is one of the ``inputs``, under whatever name and also with ``force``; a folder or a disk; and without
-    ``force`` a file that is there and not empty, or a symbolic link to one or to nothing.
+    Refused are: any of the ``inputs``, under any name and also with ``force``; folders and disks; and without
+    ``force``, a non-empty file or a symbolic link to one or to nothing.
     """
     try:
         status = path.stat()
@@ -33,25 +33,27 @@ def check_replaceable(path: Path, *inputs: Path, force: bool = False) -> None:
         status = None
     for given in inputs:
         if status is not None and _is_same(status, given):
-            raise ConfigurationError(f"{path} is an input itself ({given}): name another file")
+            raise ConfigurationError(f"cannot write {path}: it is the input {given}; name another file")
     if status is not None and (stat.S_ISDIR(status.st_mode) or stat.S_ISBLK(status.st_mode)):
         what = "folder" if stat.S_ISDIR(status.st_mode) else "disk"
-        raise ConfigurationError(f"{path} is a {what}: name a file")
+        raise ConfigurationError(f"cannot write {path}: it is a {what}; name a file")
     if not force and not _is_free(path, status):
-        raise ConfigurationError(f"{path} exists: name another file, or replace it with --force (force=True)")
+        raise ConfigurationError(
+            f"cannot write {path}: it exists; name another file, or replace it with --force (force=True)"
+        )
 
 
 @contextmanager
 def replaced(path: Path, *inputs: Path, force: bool = False) -> Iterator[IO[bytes]]:
-    """A file that takes the place of ``path`` once it is whole and on disk; a device or pipe itself.
+    """Yield a file that replaces ``path`` once it is complete and on disk; for a device or pipe, the device itself.
 
-    Raises OutputWriteError, and ConfigurationError as ``check_replaceable`` does.
+    Raises OutputWriteError, and ConfigurationError like ``check_replaceable``.
     """
     check_replaceable(path, *inputs, force=force)
     try:
         number = _descriptor_named(path)
         if number is not None:
-            # Opened by its name, it would be written from its beginning.
+            # Opening a regular file through /dev/fd would truncate it.
             with os.fdopen(os.dup(number), "wb") as stream:
                 yield stream
         elif _is_stream(path):
@@ -66,18 +68,20 @@ def replaced(path: Path, *inputs: Path, force: bool = False) -> Iterator[IO[byte
 
 
 def check_stream(stream: IO[bytes], *inputs: Path) -> None:
-    """Raise ConfigurationError if an open ``stream`` goes into one of the ``inputs``."""
+    """Raise ConfigurationError if the open ``stream`` writes to one of the ``inputs``."""
     try:
         status = os.fstat(stream.fileno())
     except (OSError, ValueError):
-        return  # none of the system's
+        return  # not backed by a descriptor
     for given in inputs:
         if stat.S_ISREG(status.st_mode) and _is_same(status, given):
-            raise ConfigurationError(f"standard output goes into an input, {given}: send it to another file")
+            raise ConfigurationError(
+                f"cannot write to standard output: it is the input {given}; redirect it to another file"
+            )
 
 
 def sync(file: IO[bytes]) -> None:
-    """Make what was written durable, if it is in a file. Raises OSError."""
+    """Flush and fsync ``file`` if it is a regular file. Raises OSError."""
     file.flush()
     try:
         os.fsync(file.fileno())
@@ -103,7 +107,7 @@ def _in_the_place_of(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
 
 def _move(temporary: Path, path: Path, *, force: bool) -> None:
     if not force:
-        # A link is not made over a file that has come meanwhile, as a rename would be.
+        # A hard link, unlike a rename, fails if the file has been created meanwhile.
         try:
             path.hardlink_to(temporary)
         except FileExistsError:
@@ -141,7 +145,7 @@ def _is_stream(path: Path) -> bool:
 
 
 def _descriptor_named(path: Path) -> int | None:
-    """The open file of this process that the name stands for, as ``/dev/stdout`` does, through links or not."""
+    """Return the descriptor of this process that the path names, as ``/dev/stdout`` does, directly or through links."""
     folders = {Path("/dev/fd"), Path(f"/proc/{os.getpid()}/fd")}
     for _ in range(_MOST_LINKS):
         with suppress(OSError, RuntimeError):

@@ -1,10 +1,10 @@
-"""Whose SQLite database a file is, by its bytes, a connection to one of ours, and a look into one without a trace.
+"""SQLite files: identification by header bytes, safe connections, and read-only inspection without side effects.
 
-SQLite cannot be asked: a connection, also one that only reads, makes files beside a database with a write-ahead log,
-and the last one to close folds the log into it (sqlite.org, "Read-Only WAL-Mode Databases").
+SQLite itself cannot be asked: even a read-only connection creates files beside a database with a write-ahead log,
+and the last one to close checkpoints the log (sqlite.org, "Read-Only WAL-Mode Databases").
 
-Nor may a file be opened by hand and closed while this process is connected to it: closing any descriptor of a file
-gives up all locks that the process holds on it (sqlite.org, "How To Corrupt An SQLite Database File", 2.2).
+A file must not be opened and closed directly while this process is connected to it: closing any descriptor of a
+file releases all locks that the process holds on it (sqlite.org, "How To Corrupt An SQLite Database File", 2.2).
 """
 
 from __future__ import annotations
@@ -27,51 +27,51 @@ from deepseek_async.process.forks import AtFork, register
 
 _MAGIC: Final = b"SQLite format 3\0"
 _APPLICATION: Final = slice(68, 72)
-"""Where the header has the application id (sqlite.org, "Database File Format", 1.3)."""
+"""Offset of the application id in the header (sqlite.org, "Database File Format", 1.3)."""
 _HEADER: Final = 100
 _LOG_MAGIC: Final = frozenset({0x377F0682, 0x377F0683})
 _LOG_BEGINNINGS: Final = frozenset({b"", b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"})
 _JOURNAL_BEGINNINGS: Final = frozenset({b"", bytes(4), b"\xd9\xd5\x05\xf9"})
-"""Nothing, what ends a journal that stays, and the beginning of one ("Database File Format", 3)."""
+"""Empty, the zeroed header of a persistent journal, and the journal magic ("Database File Format", 3)."""
 _LOG_HEADER: Final = struct.Struct(">8I")
 _FRAME_HEADER: Final = struct.Struct(">6I")
 _WAIT: Final = 10.0
-"""Seconds to wait for a transaction of a process that writes."""
+"""Seconds to wait for another process's write transaction."""
 
 
 class ForeignFileError(Exception):
-    """A file that is not ours; the text is a clause that says what it is."""
+    """A file that is not a database of this library; the message is a predicate."""
 
 
 class SQLiteConnection(sqlite3.Connection):
-    """One that ``connected`` made: until it is closed, no descriptor of its file is."""
+    """A connection from ``connected``; while it is open, no other descriptor of its file is closed."""
 
     file: tuple[int, int] | None = None
-    """Device and number of the file."""
+    """Device and inode of the file."""
 
     def close(self) -> None:
-        """As sqlite3's."""
+        """Close the connection as sqlite3 does, then release the shared descriptor."""
         super().close()
         _process.disconnected(self)
 
 
 class _Process(AtFork):
-    """What this process is connected to."""
+    """Open connections of this process, by file."""
 
     def __init__(self) -> None:
         self.turn = threading.RLock()
-        """Held while a file is read by hand, and while one is connected to: never both at a time."""
+        """Held while a file is read directly and while a connection is opened, so that the two never overlap."""
         self._connections: WeakSet[SQLiteConnection] = WeakSet()
         self._descriptors: dict[tuple[int, int], int] = {}
-        """To read with, one for each file; closed after its last connection."""
+        """Read-only descriptors, one per file; closed after the last connection to the file."""
         register(self)
 
     def after_fork_in_child(self) -> None:
-        """Another thread of the parent may have held it."""
+        """Replace the lock: another thread of the parent may have held it."""
         self.turn = threading.RLock()
 
     def connected(self, connection: SQLiteConnection, path: Path) -> None:
-        """``connection`` is one to the file at ``path``."""
+        """Record ``connection`` to the file at ``path``."""
         descriptor = self.descriptor_of(path)
         if descriptor is None:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -80,7 +80,7 @@ class _Process(AtFork):
         self._connections.add(connection)
 
     def disconnected(self, connection: SQLiteConnection) -> None:
-        """It is closed."""
+        """Record that ``connection`` is closed."""
         with self.turn:
             self._connections.discard(connection)
             if connection.file is None or any(other.file == connection.file for other in self._connections):
@@ -90,7 +90,7 @@ class _Process(AtFork):
                 os.close(descriptor)
 
     def descriptor_of(self, path: Path) -> int | None:
-        """One to read the file at ``path`` with, if this process is connected to it."""
+        """Return a descriptor for reading ``path`` if this process is connected to it, else None."""
         with suppress(OSError):
             return self._descriptors.get(_identity(path.stat()))
         return None
@@ -104,11 +104,11 @@ _process: Final = _Process()
 
 
 def connected(path: Path, application: int, *, wait: float, writes: bool) -> SQLiteConnection:
-    """A connection to the database at ``path``, which is made if there is none and the connection ``writes``.
+    """Connect to the database at ``path``; with ``writes``, creates it if missing.
 
-    ``wait``: seconds for a transaction of another process. One thread may use it at a time, any thread.
-    Raises ForeignFileError for what is not a database of ``application``, an empty file or nothing; sqlite3.Error and
-    OSError.
+    ``wait``: seconds to wait for another process's transaction. Any thread may use the connection, one at a time.
+    Raises ForeignFileError if the file is neither a database of ``application`` nor empty nor missing; sqlite3.Error
+    and OSError.
     """
     with _process.turn:
         refuse_foreign(path, application)
@@ -131,48 +131,48 @@ def connected(path: Path, application: int, *, wait: float, writes: bool) -> SQL
 
 
 def marks_of(connection: sqlite3.Connection) -> tuple[int, int]:
-    """Application id and version, of one moment: another process may be writing them. Raises sqlite3.Error."""
-    # The first of the two is read until the second is, and what is being read is not written.
+    """Return application id and user version, read atomically. Raises sqlite3.Error."""
+    # The read lock of the first value covers the second, so no writer comes between them.
     question = "SELECT application_id, user_version FROM pragma_application_id, pragma_user_version"
     application, version = connection.execute(question).fetchone()
     return application, version
 
 
 def is_busy(error: sqlite3.Error) -> bool:
-    """Whether another connection is at work on the file, in any of the ways that SQLite tells apart."""
+    """Whether another connection holds a lock on the file; covers all of SQLite's codes for it."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def application_of(path: Path) -> int | None:
-    """The application id of the database at ``path``; None if there is nothing there, or an empty file.
+    """Return the application id of the database at ``path``; None if it is missing or empty.
 
-    Reads bytes and nothing else. Raises ForeignFileError for what is no database, and OSError.
+    Reads bytes without connecting. Raises ForeignFileError if the file is not an SQLite database, and OSError.
     """
     header = b""
     log = _beside(path, "-wal")
     for beside, beginnings in ((log, _LOG_BEGINNINGS), (_beside(path, "-journal"), _JOURNAL_BEGINNINGS)):
         if _beginning(beside) not in beginnings:
-            raise ForeignFileError(f"{beside.name} beside it is none of SQLite's")
+            raise ForeignFileError(f"{beside.name} beside it is not an SQLite file")
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise ForeignFileError("it is no regular file")
+            raise ForeignFileError("it is not a regular file")
         header = _header(path)
     except (FileNotFoundError, NotADirectoryError):
         pass
     if not header:
         if _size(log):
-            raise ForeignFileError(f"{log.name} beside it belongs to a database that is not there any more")
+            raise ForeignFileError(f"{log.name} beside it belongs to a deleted database")
         return None
     if len(header) < _HEADER or not header.startswith(_MAGIC):
-        raise ForeignFileError("it is no SQLite database")
+        raise ForeignFileError("it is not an SQLite database")
     application = int.from_bytes(header[_APPLICATION], "big")
-    # The first page may be in the log alone, until the log is folded in.
+    # Before the first checkpoint, page 1 exists only in the log.
     return application or _application_in(log)
 
 
 def refuse_foreign(path: Path, application: int) -> None:
-    """Raise ForeignFileError unless ``path`` is a database of that application, an empty file, or nothing yet."""
+    """Raise ForeignFileError unless ``path`` is a database of ``application``, empty, or missing."""
     found = application_of(path)
     if found not in {None, application}:
         named = f" (application id {found:#010x})" if found else ""
@@ -181,9 +181,9 @@ def refuse_foreign(path: Path, application: int) -> None:
 
 @contextmanager
 def looked_into(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to the database at ``path`` that changes nothing: not the file, not a log, not a file beside it.
+    """Connect to the database at ``path`` without changing it, its log, or any file beside it.
 
-    A log or a journal that no program has open is looked into in a copy. Waits for a transaction of another process.
+    A log or journal that no program has open is read from a copy. Waits for another process's transaction.
     Raises sqlite3.Error and OSError.
     """
     log, index = _beside(path, "-wal"), _beside(path, "-shm")
@@ -191,13 +191,13 @@ def looked_into(path: Path) -> Iterator[sqlite3.Connection]:
         place, options = path, "mode=ro"
         with _process.turn:
             if _process.descriptor_of(path) is not None:
-                pass  # whatever would be made or ended is made and ended by that connection
+                pass  # the open connection owns log and journal
             elif _was_left_amid_a_transaction(path) or (_size(log) and not index.exists()):
-                place, options = _copied(path, Path(folder)), "mode=rw"  # to end in the copy what was begun
+                place, options = _copied(path, Path(folder)), "mode=rw"  # recover in the copy
             elif _size(log):
                 options = "mode=ro&readonly_shm=1"
             elif _has_log(path):
-                # Without a log the file is all there is, and nothing else would keep SQLite from making one.
+                # Without a log the file is complete, and immutable=1 keeps SQLite from creating one.
                 options = "mode=ro&immutable=1"
         connection = _looking(place, options)
         try:
@@ -212,7 +212,7 @@ def _looking(path: Path, options: str) -> sqlite3.Connection:
 
 
 def _was_left_amid_a_transaction(path: Path) -> bool:
-    """Whether there is a journal that must be played back, and not one of a program that is writing now."""
+    """Whether a hot journal exists that no running program owns."""
     if not _size(_beside(path, "-journal")):
         return False
     if _has_log(path):
@@ -232,13 +232,13 @@ def _was_left_amid_a_transaction(path: Path) -> bool:
 def _copied(path: Path, folder: Path) -> Path:
     copy = Path(shutil.copy(path, folder))
     for left in (_beside(path, "-wal"), _beside(path, "-journal")):
-        with suppress(FileNotFoundError):  # another program has ended meanwhile what was begun
+        with suppress(FileNotFoundError):  # another program has finished the recovery
             shutil.copy(left, folder)
     return copy
 
 
 def _application_in(log: Path) -> int:
-    """The application id of the last committed first page in a write-ahead log; 0 without one."""
+    """Return the application id in the last committed page 1 of a write-ahead log; 0 if there is none."""
     found = committed = 0
     try:
         with log.open("rb") as file:
@@ -259,7 +259,7 @@ def _application_in(log: Path) -> int:
 
 
 def _frames(file: BinaryIO, size: int, salts: list[int]) -> Iterator[tuple[int, int, bytes]]:
-    """Of each frame: the page's number, the size of the database if it commits, the beginning of the page."""
+    """Yield page number, database size if the frame commits, and the start of the page, for each frame."""
     while len(head := file.read(_FRAME_HEADER.size)) == _FRAME_HEADER.size:
         number, pages, *frame_salts, _, _ = _FRAME_HEADER.unpack(head)
         page = file.read(_HEADER)
@@ -270,7 +270,7 @@ def _frames(file: BinaryIO, size: int, salts: list[int]) -> Iterator[tuple[int, 
 
 
 def _has_log(path: Path) -> bool:
-    """Whether the header says that the database has a write-ahead log."""
+    """Whether the header declares a write-ahead log."""
     return _header(path)[18:20] == b"\2\2"
 
 
@@ -288,7 +288,7 @@ def _beside(path: Path, ending: str) -> Path:
 
 
 def _beginning(path: Path) -> bytes | None:
-    """The first four bytes of a file that SQLite would make, or delete; None if it is no file."""
+    """Return the first four bytes of a journal or log; None if it is not a regular file."""
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             return None

@@ -1,4 +1,4 @@
-"""What goes out piece by piece, so that no file has to be in memory as a whole: one on disk, and the body around it."""
+"""Streamed request bodies: files on disk and multipart bodies, read in pieces instead of into memory."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from deepseek_async.errors import InvalidRequestError
 _log: Final = logging.getLogger("deepseek_async")
 
 PIECE: Final = 256 * 1024
-"""Bytes that are read and sent at a time."""
+"""Bytes per read and send."""
 
 
 class FileOnDisk(msgspec.Struct, frozen=True):
-    """A file as it was when it was looked at. It is read again for each attempt, and must be the same then."""
+    """A file and its state when first opened. Each attempt reads it again and requires the same state."""
 
     path: Path
     size: int
     changed: int
-    """Nanoseconds since 1970."""
+    """Modification time, Unix time in nanoseconds."""
     inode: int
 
     @classmethod
     def at(cls, path: str | os.PathLike[str]) -> FileOnDisk:
-        """The file at ``path`` now. Raises InvalidRequestError if it cannot be read, or has no size of its own."""
+        """Record the file at ``path``. Raises InvalidRequestError if it cannot be read or is not a regular file."""
         where = Path(path)
         try:
             with where.open("rb") as opened:
                 return cls._seen(where, opened)
         except OSError as error:
-            raise InvalidRequestError(f"file {where} cannot be read: {error.strerror or error}") from None
+            raise InvalidRequestError(f"cannot read file {where}: {error.strerror or error}") from None
 
     @classmethod
     def _seen(cls, path: Path, opened: BinaryIO) -> FileOnDisk:
@@ -49,18 +49,18 @@ class FileOnDisk(msgspec.Struct, frozen=True):
         return self.size
 
     def start(self, size: int) -> bytes:
-        """Its first ``size`` bytes."""
+        """Read its first ``size`` bytes."""
         with self.path.open("rb") as opened:
             return opened.read(size)
 
     def end(self, size: int) -> bytes:
-        """Its last ``size`` bytes."""
+        """Read its last ``size`` bytes."""
         with self.path.open("rb") as opened:
             opened.seek(max(0, self.size - size))
             return opened.read(size)
 
     def read_pieces(self, size: int) -> Iterator[bytes]:
-        """All of it, so many bytes at a time. Raises InvalidRequestError if it has changed, or cannot be read."""
+        """Yield the file in pieces of ``size`` bytes. Raises InvalidRequestError if it changed or cannot be read."""
         try:
             with self.path.open("rb") as opened:
                 read = 0
@@ -69,17 +69,17 @@ class FileOnDisk(msgspec.Struct, frozen=True):
                     yield piece
                 self._check(opened, read)
         except OSError as error:
-            raise InvalidRequestError(f"file {self.path} cannot be read any more: {error.strerror or error}") from None
+            raise InvalidRequestError(f"cannot read file {self.path} again: {error.strerror or error}") from None
 
     def read(self) -> bytes:
-        """All of it. Raises InvalidRequestError if it has changed."""
+        """Read the whole file. Raises InvalidRequestError if it changed."""
         with self.path.open("rb") as opened:
             content = opened.read()
             self._check(opened, len(content))
         return content
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Its bytes, read off the event loop. Raises InvalidRequestError as soon as it is seen to have changed."""
+        """Yield the file in pieces, read off the event loop. Raises InvalidRequestError once a change is detected."""
         opened: BinaryIO | None = None
         try:
             opened = await asyncio.to_thread(self.path.open, "rb")
@@ -92,7 +92,7 @@ class FileOnDisk(msgspec.Struct, frozen=True):
                 yield piece
             self._check(opened, sent)
         except OSError as error:
-            raise InvalidRequestError(f"file {self.path} cannot be read any more: {error.strerror or error}") from None
+            raise InvalidRequestError(f"cannot read file {self.path} again: {error.strerror or error}") from None
         finally:
             if opened is not None:
                 opened.close()
@@ -100,36 +100,36 @@ class FileOnDisk(msgspec.Struct, frozen=True):
     def _check(self, opened: BinaryIO, read: int) -> None:
         if read != self.size or self._seen(self.path, opened) != self:
             raise InvalidRequestError(
-                f"file {self.path} changed while it was read, and had {self.size:,} bytes at first; send it when it is "
-                "whole",
+                f"file {self.path} changed while it was read (first seen with {self.size:,} bytes); send it again once "
+                "it is complete",
             )
 
 
 Content = bytes | FileOnDisk
-"""What an upload is made of."""
+"""Content of an upload."""
 
 
 class UploadProgress(msgspec.Struct, eq=False):
-    """How much of a file has gone out."""
+    """Progress of an upload."""
 
     told: Callable[[int, int], object] | None = None
-    """Called with the bytes of the file that have gone out, and all that it has."""
+    """Called with bytes sent and total bytes of the file."""
     whole: bool = False
-    """Whether the last bytes have been handed over, so that the server may have the file."""
+    """Whether the last bytes were sent, so that the server may have the file."""
 
     def now(self, sent: int, size: int) -> None:
-        """So many bytes have gone out."""
+        """Report ``sent`` of ``size`` bytes."""
         if self.told is None:
             return
         try:
             self.told(sent, size)
-        except Exception:  # noqa: BLE001  it is not ours
+        except Exception:  # noqa: BLE001  foreign code
             self.told = None
-            _log.exception("on_progress failed and is not called again; the upload goes on")
+            _log.exception("on_progress raised and is disabled; the upload continues")
 
 
 class UploadBody(msgspec.Struct, frozen=True):
-    """The body of a request with a ``content`` that goes out piece by piece."""
+    """Request body around a streamed ``content``."""
 
     head: bytes
     content: Content
@@ -140,7 +140,7 @@ class UploadBody(msgspec.Struct, frozen=True):
         return len(self.head) + len(self.content) + len(self.tail)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Its bytes, in their order."""
+        """Yield the body in pieces."""
         progress, size, sent = self.progress, len(self.content), 0
         progress.whole = False
         yield self.head
@@ -164,6 +164,6 @@ class UploadBody(msgspec.Struct, frozen=True):
 
 
 def digest_of(content: Content) -> str:
-    """What ``content`` cannot hold; of a file on disk it is that of what is known of it, without reading it."""
+    """Digest of ``content``; for a file on disk a digest of its metadata, without reading it."""
     known = content if isinstance(content, bytes) else repr(content).encode("utf-8", "surrogateescape")
     return blake2b(known, digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""What a call costs: dated prices and fees, the peak clock, and who is told of a model without a price."""
+"""Call pricing: dated prices and fees, peak hours, and the warning for models without a price."""
 
 from deepseek_async.pricing.prices import AnswerCost, Fee, Meter, Price, PriceTable, Rate, load_prices, price_table
 

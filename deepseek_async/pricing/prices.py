@@ -1,4 +1,4 @@
-"""What a call costs, from its usage, the model that served it, and the hour. Pure; the figures are in prices.toml."""
+"""Cost of a call from usage, serving model and time. Pure; the figures are in prices.toml."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HOURS_LOOKED_AHEAD: Final = 366 * 24
 
 
 class Price(msgspec.Struct, frozen=True):
-    """US dollars per million tokens of one model, off-peak, from one date on."""
+    """Off-peak price of one model from a given date, in US dollars per million tokens."""
 
     model: str
     start: datetime
@@ -31,53 +31,53 @@ class Price(msgspec.Struct, frozen=True):
     cache_miss: float
     output: float
     peak_factor: float = 1.0
-    """What these prices are multiplied by in peak hours."""
+    """Multiplier in peak hours."""
 
 
 class Fee(msgspec.Struct, frozen=True):
-    """The price of something that is not counted in tokens, in the currencies it is published in, from a date on."""
+    """Price of an item that is not counted in tokens, from a given date, in its published currencies."""
 
     kind: str
     start: datetime
     per: int
-    """How many of them cost so much."""
+    """Number of items that the price covers."""
     CNY: float
     USD: float | None = None
 
     def charge(self, count: int) -> FeeCharge:
-        """What ``count`` of them cost."""
+        """Return the charge for ``count`` items."""
         share = count / self.per
         return FeeCharge(self.kind, count, self.CNY * share, None if self.USD is None else self.USD * share)
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """US dollars per million tokens, and what they are multiplied by at one moment; and the fees of that moment."""
+    """Prices and fees at one moment: US dollars per million tokens and the peak multiplier."""
 
     cache_hit: float
     cache_miss: float
     output: float
     factor: float
     fees: Mapping[str, Fee] = {}
-    """By kind. Peak hours are those of tokens: no page on fees names any."""
+    """Fees by kind. Not multiplied in peak hours: no page on fees mentions them."""
 
     def cost(self, usage: CompletionUsage) -> float:
-        """US dollars for ``usage``, without fees that have no price in US dollars: ``lacks_dollars`` names them."""
+        """Return US dollars for ``usage``, without fees that have no price in US dollars (see ``lacks_dollars``)."""
         return self.charge(usage)[0]
 
     def fees_of(self, usage: CompletionUsage) -> tuple[FeeCharge, ...]:
-        """What ``usage`` costs beside tokens, a line for each kind."""
+        """Return the charges of ``usage`` beside tokens, one per kind."""
         fees = usage.fees or {}
         return tuple(self._fee(kind).charge(count) for kind, count in fees.items() if count)
 
     def lacks_dollars(self, usage: CompletionUsage) -> list[str]:
-        """Kinds of fees in ``usage`` that have no price in US dollars."""
+        """Return the kinds of fees in ``usage`` that have no price in US dollars."""
         return [fee.kind for fee in self.fees_of(usage) if fee.usd is None]
 
     def _fee(self, kind: str) -> Fee:
         return self.fees.get(kind) or Fee(kind, _EPOCH, 1, 0.0)
 
     def charge(self, usage: CompletionUsage) -> tuple[float, float]:
-        """US dollars for ``usage``, and what it would have cost more without its cached tokens."""
+        """Return US dollars for ``usage``, and the saving through its cached tokens."""
         hit = usage.cached_tokens
         saved = hit * (self.cache_miss - self.cache_hit)
         dollars = usage.prompt_tokens * self.cache_miss - saved + usage.completion_tokens * self.output
@@ -88,34 +88,34 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 class AnswerCost(msgspec.Struct, frozen=True):
-    """What one answer cost, all its attempts together."""
+    """Cost of one answer over all attempts."""
 
     tokens: float
     """US dollars for tokens."""
     fees: tuple[FeeCharge, ...] = ()
-    """What was paid beside tokens, a line for each kind, in the currencies that DeepSeek publishes."""
+    """Charges beside tokens, one per kind, in the currencies that DeepSeek publishes."""
 
     @property
     def total(self) -> float | None:
-        """US dollars in all; None where a fee has no price in them: nothing is converted by a rate that nobody gave."""
+        """Return total US dollars; None if a fee has no price in US dollars and no exchange rate was configured."""
         fees = [fee.usd for fee in self.fees]
         return None if None in fees else self.tokens + sum(fee for fee in fees if fee is not None)
 
 
 class Meter:
-    """Charges many answers by a table. Prices change on full minutes, so within one minute a model has one rate."""
+    """Charges a series of answers. Prices change on full minutes, so a rate is cached per model and minute."""
 
     __slots__ = ("_minute", "_rates", "_table", "_unpriced")
 
     def __init__(self, table: PriceTable, unpriced: Callable[[str, str], None] | None = None) -> None:
-        """``unpriced`` is told the name of a model without a price, and as which one it is charged."""
+        """``unpriced`` is called with the name of a model without a price and the model it is charged as."""
         self._unpriced = unpriced
         self._table = table
         self._minute = -1.0
         self._rates: dict[str, Rate | None] = {}
 
     def rate(self, model: str, at: float) -> Rate | None:
-        """``PriceTable.rate`` for answers that come one after the other."""
+        """Cached ``PriceTable.rate``, for answers in order of time."""
         minute = at // _MINUTE
         if minute != self._minute:
             self._minute = minute
@@ -127,9 +127,9 @@ class Meter:
             return rate
 
     def rate_of(self, served: str | None, asked: str, at: float) -> Rate:
-        """What an answer costs: by the model that ``served`` it, else by the one ``asked``, else as the dearest does.
+        """Return the rate of the model that ``served`` the answer, else of the one ``asked``, else the highest rate.
 
-        A model without a price costs something all the same; ``unpriced`` is told as which one.
+        A model without a price is charged too; ``unpriced`` is called with the substitute.
         """
         rate = self.rate(served, at) if served else None
         if rate is not None:
@@ -140,46 +140,46 @@ class Meter:
         return rate
 
     def charge(self, attempts: Iterable[BilledAttempt]) -> tuple[float | None, float]:
-        """US dollars for all ``attempts``, each at its model and hour, and what their cached tokens saved.
+        """Return US dollars for all ``attempts``, each at its model and time, and the saving through cached tokens.
 
-        None if there are none.
+        None if ``attempts`` is empty.
         """
         charges = [self.rate_of(each.model, each.asked or each.model, each.at).charge(each.usage) for each in attempts]
         return sum(cost for cost, _ in charges) if charges else None, sum(saved for _, saved in charges)
 
     def fees(self, attempts: Iterable[BilledAttempt]) -> tuple[FeeCharge, ...]:
-        """What all ``attempts`` cost beside tokens, a line for each kind, each at the fees of its hour."""
+        """Return the charges of all ``attempts`` beside tokens, one per kind, each at the fees of its time."""
         every = [each for each in attempts if each.usage.fees]
         rates = [self.rate_of(each.model, each.asked or each.model, each.at) for each in every]
         return fees_together(fee for rate, each in zip(rates, every, strict=True) for fee in rate.fees_of(each.usage))
 
     def cost_of(self, attempts: Sequence[BilledAttempt]) -> AnswerCost:
-        """What all ``attempts`` cost, tokens and fees apart."""
+        """Return the cost of all ``attempts``, with tokens and fees separate."""
         fees = self.fees(attempts)
         return AnswerCost((self.charge(attempts)[0] or 0.0) - sum(fee.usd or 0.0 for fee in fees), fees)
 
 
 class PriceTable(msgspec.Struct, frozen=True):
-    """All prices with their dates, and the clock that says when it is peak."""
+    """All dated prices and fees, and the peak hours."""
 
     prices: dict[str, list[Price]]
-    """By model, newest first."""
+    """Prices by model, newest first."""
     aliases: dict[str, str]
     peak_hours: list[tuple[int, int]]
-    """Hours of UTC, from and to, on working days."""
+    """Peak hours on working days, as (start, end) in UTC."""
     weekends_off_peak_since: date
     holidays: frozenset[date]
-    """Chinese public holidays, in Beijing's calendar; off-peak all day."""
+    """Chinese public holidays (Beijing calendar); off-peak all day."""
     fees: dict[str, list[Fee]] = {}
-    """By kind, newest first."""
+    """Fees by kind, newest first."""
     endpoints: frozenset[str] = frozenset()
-    """Paths where fees are all that is paid."""
+    """Paths of endpoints that charge only fees."""
     currency_rates: Mapping[str, float] = {}
-    """US dollars for one of another currency, for fees that have no price in US dollars. Only those that were given:
-    nothing is converted by a rate that nobody chose."""
+    """US dollars per unit of another currency, for fees without a price in US dollars. Configured rates only; there is
+    no default."""
 
     def is_peak(self, at: float) -> bool:
-        """Whether ``at``, in seconds since 1970, is billed at the peak price."""
+        """Whether the peak price applies at ``at`` (Unix time)."""
         moment = datetime.fromtimestamp(at, UTC)
         day = (moment + _BEIJING).date()
         if day in self.holidays:
@@ -189,9 +189,9 @@ class PriceTable(msgspec.Struct, frozen=True):
         return any(start <= moment.hour < end for start, end in self.peak_hours)
 
     def next_change(self, at: float) -> float:
-        """When peak prices begin or end next after ``at``, in seconds since 1970.
+        """Return the Unix time of the next start or end of peak hours after ``at``.
 
-        Peak hours begin and end on full hours. A table without any is taken to change in a year.
+        Peak hours start and end on full hours. Without peak hours, one year from ``at``.
         """
         peak = self.is_peak(at)
         hour = at // _HOUR * _HOUR
@@ -202,7 +202,7 @@ class PriceTable(msgspec.Struct, frozen=True):
         return hour
 
     def with_holidays(self, days: Iterable[date]) -> PriceTable:
-        """This table with ``days`` in place of its holidays of the same years."""
+        """Return a table in which ``days`` replace the holidays of the same years."""
         given = frozenset(days)
         if not given:
             return self
@@ -211,11 +211,11 @@ class PriceTable(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, holidays=kept | given)
 
     def with_rates(self, currency_rates: Mapping[str, float]) -> PriceTable:
-        """This table with ``currency_rates``: US dollars for one of each currency."""
+        """Return a table with ``currency_rates``: US dollars per unit of each currency."""
         return msgspec.structs.replace(self, currency_rates=currency_rates) if currency_rates else self
 
     def fees_at(self, at: float) -> dict[str, Fee]:
-        """The fee of each kind at that moment; before the first one, the first."""
+        """Return the fee of each kind at ``at``; before the first entry, the first one."""
         moment = datetime.fromtimestamp(at, UTC)
         return {
             kind: self._in_dollars(next((fee for fee in dated if fee.start <= moment), dated[-1]))
@@ -227,7 +227,7 @@ class PriceTable(msgspec.Struct, frozen=True):
         return fee if fee.USD is not None or rate is None else msgspec.structs.replace(fee, USD=fee.CNY * rate)
 
     def price(self, model: str, at: float) -> Price | None:
-        """The price of ``model`` at that moment, off-peak; None for a model that is not in the table."""
+        """Return the off-peak price of ``model`` at ``at``; None if the table does not have the model."""
         moment = datetime.fromtimestamp(at, UTC)
         for price in self.prices.get(self.aliases.get(model, model), ()):
             if price.start <= moment:
@@ -235,32 +235,32 @@ class PriceTable(msgspec.Struct, frozen=True):
         return None
 
     def instead(self, asked: str, at: float) -> tuple[str, Rate]:
-        """As which model an answer without a price of its own is charged: the one ``asked``, else the dearest.
+        """Return the substitute model and rate for a model without a price: the one ``asked``, else the dearest.
 
-        A moment before all prices counts as that of the first: a server may say any.
+        A time before the first entry uses the first entry, because a server may report any time.
         """
         at = max(at, min(dated[-1].start for dated in self.prices.values()).timestamp())
         rate = self.rate(asked, at)
         return self.dearest(at) if rate is None else (asked, rate)
 
     def dearest(self, at: float) -> tuple[str, Rate]:
-        """The model whose answers cost most at that moment, and its rate: for one whose price is not known."""
+        """Return the model with the highest rate at ``at`` and its rate, as the substitute for an unknown model."""
         rates = [(model, rate) for model in self.prices if (rate := self.rate(model, at)) is not None]
         return max(rates, key=lambda each: each[1].output * each[1].factor)
 
     def cost(self, usage: CompletionUsage, model: str, at: float) -> float | None:
-        """US dollars for ``usage``, or None when the model's price is not known.
+        """Return US dollars for ``usage``, or None if the model has no known price.
 
-        ``model`` is the one named in the answer and ``at`` the start of the request; DeepSeek does not say
-        whether start or end decides at the edge of the peak hours.
+        ``model`` is the one named in the answer and ``at`` the start of the request; DeepSeek does not document
+        whether start or end decides at a boundary of the peak hours.
         """
         rate = self.rate(model, at)
         return None if rate is None else rate.cost(usage)
 
     def rate(self, model: str, at: float) -> Rate | None:
-        """What ``model`` costs at that moment, the hour included; None for a model that is not in the table.
+        """Return the rate of ``model`` at ``at``, peak hours applied; None if the table does not have the model.
 
-        The path of an endpoint stands for one that has fees alone.
+        For endpoints that charge only fees, ``model`` is the path of the endpoint.
         """
         if model in self.endpoints:
             return Rate(0.0, 0.0, 0.0, 1.0, self.fees_at(at))
@@ -273,12 +273,12 @@ class PriceTable(msgspec.Struct, frozen=True):
 
 @cache
 def price_table() -> PriceTable:
-    """The table that comes with the library."""
+    """Return the price table that ships with the library."""
     return load_prices(files("deepseek_async.pricing").joinpath("prices.toml").read_text("utf-8"))
 
 
 def load_prices(text: str) -> PriceTable:
-    """A table from TOML in the form of ``prices.toml``."""
+    """Parse a price table from TOML in the format of ``prices.toml``."""
     content: dict[str, Any] = tomllib.loads(text)
     prices: dict[str, list[Price]] = {}
     for entry in content["price"]:

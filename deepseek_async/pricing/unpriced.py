@@ -1,4 +1,4 @@
-"""Says, once for each model, that its price is not known and how its answers are charged."""
+"""Warning, once per model, that a model has no known price and how its answers are charged."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ _LOG: Final = logging.getLogger("deepseek_async")
 
 @lru_cache(maxsize=256)
 def say_unpriced(model: str, charged_as: str) -> None:
-    """``model`` has no price; its answers are charged as those of ``charged_as``."""
-    _LOG.warning("the price of model %.100r is not known; its answers are charged as those of %s", model, charged_as)
+    """Warn that ``model`` has no price and is charged as ``charged_as``."""
+    _LOG.warning("no price known for model %.100r: charged as %s", model, charged_as)

@@ -1,1 +1,1 @@
-"""The process we run in: forks, garbage collection, tracebacks that are kept."""
+"""Process-wide concerns: forks, garbage collection, retained tracebacks."""

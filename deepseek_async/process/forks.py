@@ -1,8 +1,8 @@
-"""What is to be done around ``os.fork``, so that the parent and its child never use the same thing.
+"""Fork safety: hooks around ``os.fork`` that keep parent and child from using the same resources.
 
-A child has the memory of its parent and none of its threads. It must not use, nor close, an SQLite connection of the
-parent's (sqlite.org, "How To Corrupt An SQLite Database File", 2.6), nor an event loop: the kernel's list of what the
-loop waits for stays the parent's, and taking a socket off it in the child takes it off for the parent.
+A child has its parent's memory and none of its threads. It must neither use nor close an SQLite connection of the
+parent (sqlite.org, "How To Corrupt An SQLite Database File", 2.6), nor use the parent's event loop: both share the
+kernel's epoll set, and a socket that the child removes from it is removed for the parent too.
 """
 
 from __future__ import annotations
@@ -22,50 +22,50 @@ _LOG: Final = logging.getLogger("deepseek_async")
 
 
 class AtFork:
-    """Something that is told when the process forks, once it is registered. The methods must not raise."""
+    """Fork hooks of a registered object. The methods must not raise."""
 
     def before_fork(self) -> None:
-        """Come to rest, and stay so until the fork is over. Locks taken here are held by the thread that forks."""
+        """Reach a consistent state and hold it until the fork is over. The forking thread holds locks taken here."""
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
+        """Resume."""
 
     def after_fork_in_child(self) -> None:
-        """Begin anew: with own threads and locks, and without what the parent is going to write or send."""
+        """Restart with new threads and locks, without anything that the parent is about to write or send."""
 
 
 _registered: WeakSet[AtFork] = WeakSet()
 _turn = threading.RLock()
-"""Held during a fork: two at a time could each hold a lock that the other waits for."""
+"""Held during a fork: two concurrent forks could deadlock on each other's locks."""
 _resting: list[AtFork] = []
 _loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
-"""Loops of the parent."""
+"""Event loops of the parent."""
 _left: list[object] = []
-"""What belongs to the parent and must not be closed by the garbage collector of the child."""
+"""Resources of the parent that the child's garbage collector must not close."""
 _is_child = False
 
 
 def register(thing: AtFork) -> None:
-    """Tell ``thing`` of forks for as long as it lives."""
+    """Call the fork hooks of ``thing`` for the lifetime of the object."""
     with _turn:
         _registered.add(thing)
 
 
 def leave(thing: object) -> None:
-    """In a child: keep ``thing``, which is the parent's, as it is until the child ends."""
+    """In a child: keep ``thing`` of the parent alive and untouched until the child exits."""
     _left.append(thing)
 
 
 def leave_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """In a child: nothing may run on ``loop`` here."""
+    """In a child: refuse to run on ``loop`` of the parent."""
     _loops.add(loop)
     leave(loop)
 
 
 def leave_socket(transport: asyncio.BaseTransport) -> None:
-    """In a child: give up its copy of a socket, without a word to the peer or to the loop, which are the parent's.
+    """In a child: close its copy of a socket without sending to the peer and without touching the parent's loop.
 
-    The number stays taken, by the null device: whoever still has it can do no harm with it.
+    The descriptor number is redirected to the null device, so later use of it is harmless.
     """
     held = transport.get_extra_info("socket")
     leave(transport)
@@ -79,18 +79,18 @@ def leave_socket(transport: asyncio.BaseTransport) -> None:
 
 
 def refuse_inherited_loop() -> None:
-    """Raise ConfigurationError in a child that runs on an event loop of its parent; RuntimeError without a loop."""
+    """Raise ConfigurationError in a child on an event loop of its parent; RuntimeError without a running loop."""
     try:
         inherited = asyncio.get_running_loop() in _loops
     except RuntimeError:
-        # asyncio itself takes the loop away from a child that was forked by code that runs on it.
+        # asyncio unsets the running loop in a child that was forked from code running on it.
         if not _is_child:
             raise
         inherited = True
     if inherited:
         raise ConfigurationError(
-            f"process {os.getpid()} was forked from one whose event loop cannot be used here; run the calls of this "
-            "process on a loop of its own: asyncio.run(main())",
+            f"cannot use this event loop in process {os.getpid()}: it belongs to the parent process; start a new loop "
+            "after the fork with asyncio.run(main())",
         )
 
 
@@ -119,8 +119,8 @@ def _after_in_child() -> None:
 def _tell(hook: Callable[[], None]) -> None:
     try:
         hook()
-    except Exception:  # noqa: BLE001  the others are told all the same
-        _LOG.exception("a fork was not prepared for")
+    except Exception:  # noqa: BLE001  the remaining hooks must run
+        _LOG.exception("fork hook raised; ignored")
 
 
 if hasattr(os, "register_at_fork"):  # not on every platform

@@ -1,4 +1,4 @@
-"""How often garbage is collected, which is for whoever owns the process to say."""
+"""Garbage collection thresholds; only the owner of the process may change them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _YOUNG_OBJECTS: Final = 50_000
 
 
 def relax_garbage_collection() -> None:
-    """Collect garbage less often, and never again what start-up has made.
+    """Collect garbage less often, and exempt all objects created at start-up.
 
     At 1,000 calls in flight the collector takes 22 % of the CPU: tasks, futures and buffers live long enough to
-    be visited again and again, and hardly any of them is part of a cycle. That choice belongs to whoever owns
-    the process, so a command makes it and the library does not.
+    be visited repeatedly, and few of them are part of a cycle. The owner of the process decides this, so
+    commands call it and the library does not.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Errors that are kept: without the frames they passed, which hold whatever those held, and be it who keeps them."""
+"""Errors stored for later, stripped of their frames: a frame keeps its locals alive, perhaps the owner of the error."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ E = TypeVar("E", bound=BaseException)
 
 
 def without_frames(error: E) -> E:
-    """``error`` itself, with its causes, for whoever keeps it.
+    """Strip the tracebacks from ``error`` and its causes and return ``error``, for storage.
 
-    A frame that holds the keeper makes a circle, which is freed late by the cyclic collector, or never where an
-    object on the way is outside of it.
+    A frame that refers to the owner of the error forms a reference cycle: it is freed late by the cyclic collector, or
+    never if an object of the cycle is not tracked.
     """
     part: BaseException | None = error
     while part is not None:

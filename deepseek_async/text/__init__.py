@@ -1,1 +1,1 @@
-"""Texts: what UTF-8 carries, keys taken out, quotations of servers, figures for people. Pure."""
+"""Text: surrogate repair for UTF-8, secret redaction, quotation of server text, number formatting. Pure."""

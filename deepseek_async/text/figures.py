@@ -1,17 +1,17 @@
-"""How figures are written for people. Pure."""
+"""Number formatting for human readers. Pure."""
 
 from __future__ import annotations
 
 
 def dollars(amount: float) -> str:
-    """Money with as many digits as it takes to see something: small calls cost millionths of a dollar."""
+    """Format US dollars with enough digits to show small amounts: a call may cost millionths of a dollar."""
     if amount == 0 or amount >= 1:
         return f"${amount:,.2f}"
     return f"${amount:.4f}" if amount >= 0.001 else f"${amount:.6f}"
 
 
 def duration(seconds: float) -> str:
-    """``4.2 s``, ``3:05 min`` or ``2:03:05 h``."""
+    """Format seconds as ``4.2 s``, ``3:05 min`` or ``2:03:05 h``."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -20,17 +20,17 @@ def duration(seconds: float) -> str:
 
 
 def span(seconds: float) -> str:
-    """A duration of which also the small ones matter: ``58 ms``, else as ``duration`` writes it."""
+    """Format seconds like ``duration``, but below 0.9995 s in milliseconds: ``58 ms``."""
     return f"{1000 * seconds:.0f} ms" if 0.001 <= seconds < 0.9995 else duration(seconds)
 
 
 def rate(number: float) -> str:
-    """A figure a second, with one decimal while that says something."""
+    """Format a number per second, with one decimal below 100."""
     return f"{number:.1f}" if number < 100 else f"{number:,.0f}"
 
 
 def share(part: float, whole: float) -> str:
-    """A percentage with as many digits as say something; a dash of nothing."""
+    """Format ``part`` of ``whole`` as a percentage, with one decimal near 0 and 100 %; a dash if ``whole`` is 0."""
     if not whole:
         return "-"
     percent = 100 * part / whole
@@ -38,12 +38,12 @@ def share(part: float, whole: float) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number with its noun: ``1 row``, ``2,000 rows``."""
+    """Format a number with its noun: ``1 row``, ``2,000 rows``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def count(number: float) -> str:
-    """A whole number with its thousands apart; above a million in millions."""
+    """Format a whole number with thousands separators; above a million in millions (M), then billions (G)."""
     if number >= 1e9:
         return f"{number / 1e9:,.2f} G"
     return f"{number / 1e6:,.2f} M" if number >= 1e6 else f"{number:,.0f}"

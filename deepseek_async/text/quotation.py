@@ -1,4 +1,4 @@
-"""A short, harmless quotation of what a server sent, for error messages."""
+"""Safe quotation of server text in error messages."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from deepseek_async.text.redaction import redact
 
 
 def quote(wire: bytes, limit: int = 200) -> str:
-    """At most ``limit`` characters of ``wire`` with control characters escaped and keys masked.
+    """Return at most ``limit`` characters of ``wire``, with control characters escaped and keys masked.
 
-    Server text is untrusted: escapes in it must not reach a terminal.
+    Server text is untrusted: its escape sequences must not reach a terminal.
     """
-    # Masked before it is cut: half a key would not be known any more.
+    # Redact before truncating: half a key would not match.
     room = 8 * limit
     text = plain(redact(wire[:room].decode("utf-8", "replace"), cut=len(wire) > room))
     return f"{text[:limit]!r}{'…' if len(wire) > limit else ''}"
 
 
 def plain(text: str) -> str:
-    """``text`` on one line, with what a terminal would obey, and what cannot be seen, written out: ``\\u001b``."""
+    """Return ``text`` on one line, with control and other unprintable characters escaped: ``\\u001b``."""
     if text.isprintable():
         return text.strip()
     return "".join(
@@ -27,6 +27,6 @@ def plain(text: str) -> str:
 
 
 def written_out(character: str) -> str:
-    """One character as JSON escapes it, so that a text in JSON stays what it is."""
+    """Return the JSON escape of one character, so that text inside JSON keeps its meaning."""
     code = ord(character)
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,4 +1,4 @@
-"""Keys and bearer tokens taken out of texts that are to be shown: a client's own by value, any other by its shape."""
+"""Redaction of secrets in text: the process's own keys by value, other keys and bearer tokens by pattern."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ MASK: Final = "sk-…"
 _SHAPES: Final = re.compile(r"(?i)(bearer\s+)[^\s\"',}]+|\bsk-[A-Za-z0-9_\-]{4,}")
 
 _ANYWHERE: Final = 6
-"""Characters from which on a value is masked also inside of words. A shorter one is often a word itself, as ``test``
-for a server on this machine, and masked where it stands alone."""
+"""Shortest value that is also masked inside words. A shorter one may be an ordinary word, such as ``test`` for a
+server on this machine, and is masked only as a whole word."""
 
 _BEGINNING: Final = 4
-"""Characters of a value that are masked at the end of a text that was cut off."""
+"""Shortest prefix of a value that is masked at the end of truncated text."""
 
 _ALNUM: Final = re.compile(r"[A-Za-z0-9]+")
 _PARTS: Final = re.compile(r"[A-Za-z0-9]+|\\+|.", re.DOTALL)
@@ -26,15 +26,15 @@ _ENTITIES: Final = {chr(code): name for code, name in html.entities.codepoint2na
 
 _known: Final[dict[int, weakref.ref[Known]]] = {}
 _noted: list[tuple[str, ...]] = []
-"""The anchors of all that is known, once somebody has asked for them. Another list whenever that has changed, so that
-what is noted late by another thread is noted where nobody looks any more."""
+"""Anchors of all known values, computed on first use. Every change replaces the list, so that a late append by
+another thread lands in a discarded list."""
 
 
 class Known:
-    """Values that are masked in every text, as long as somebody holds this. It shows none of them.
+    """Registers values to be masked in every text for the lifetime of this object. Its repr shows none of them.
 
-    The registry is the process's own, because a key may be named in a text that has nothing to do with its client, and
-    weak, because a service may have a client for each of its users.
+    The registry is per process, because a key may appear in a text unrelated to its client, and weak, because a
+    service may have a client for each of its users.
     """
 
     __slots__ = ("__weakref__", "values")
@@ -49,13 +49,13 @@ class Known:
         return "<Known …>"
 
 
-@dataclass(frozen=True, slots=True, repr=False)  # a struct would have ``--help`` wait for msgspec
+@dataclass(frozen=True, slots=True, repr=False)  # msgspec would slow down ``--help``
 class _Value:
-    """How one value is found, as it is and as JSON, URLs and HTML write it."""
+    """Search pattern of one value, as plain text and as escaped in JSON, URLs and HTML."""
 
     text: str
     anchor: str
-    """The longest part of it that is written alike everywhere."""
+    """The longest part of the value that every encoding leaves unchanged."""
     pattern: re.Pattern[str]
 
     @classmethod
@@ -66,15 +66,15 @@ class _Value:
         return cls(text, max(_ALNUM.findall(text), key=len, default=""), re.compile(pattern))
 
     def cut_off(self, text: str) -> int:
-        """How many characters at the end of ``text`` are its beginning, the rest of it being cut off."""
+        """Return the length of the longest prefix of the value that ends a truncated ``text``."""
         longest = min(len(self.text) - 1, len(text))
         return next((size for size in range(longest, _BEGINNING - 1, -1) if text.endswith(self.text[:size])), 0)
 
 
 def _written(part: str) -> str:
-    """All the ways in which a run of letters, a run of backslashes or another character is written.
+    """Return a pattern for every encoding of a run of letters, a run of backslashes or a single character.
 
-    How many backslashes may be added is bounded, so that a text of nothing else is searched in linear time.
+    The number of added backslashes is bounded, so that a text of backslashes is searched in linear time.
     """
     if _ALNUM.fullmatch(part):
         return part
@@ -92,17 +92,17 @@ def _written(part: str) -> str:
 
 
 def redact(text: str, *, cut: bool = False) -> str:
-    """``text`` with the keys of living clients, and all that looks like a key or a bearer token, replaced.
+    """Replace keys of live clients and everything shaped like a key or a bearer token in ``text``.
 
-    ``cut`` is for a text whose end is missing: it may end in the middle of a key.
+    ``cut``: ``text`` is truncated and may end in the middle of a key.
     """
     text = mask_known(text, cut=cut)
-    # Letters and digits alone have neither shape; ids of requests are such, and there is one for every call.
+    # A purely alphanumeric text has neither shape; request ids, one per call, are alphanumeric.
     return text if text.isalnum() else _SHAPES.sub(lambda match: f"{match[1] or ''}{MASK}", text)
 
 
 def mask_known(text: str, *, cut: bool = False) -> str:
-    """``text`` with the keys of living clients replaced; for data, which may hold what looks like a key and is none."""
+    """Replace keys of live clients in ``text``; for data, which may contain strings that only look like keys."""
     for anchor in _anchors():
         if anchor in text:
             break
@@ -110,7 +110,7 @@ def mask_known(text: str, *, cut: bool = False) -> str:
         if not cut:
             return text
     there = [value for value in _values() if value.anchor in text]
-    # The longest first: a key may hold another one.
+    # Longest first: one key may contain another.
     for value in sorted(there, key=lambda value: -len(value.text)):
         text = value.pattern.sub(MASK, text)
     if cut:
@@ -120,18 +120,18 @@ def mask_known(text: str, *, cut: bool = False) -> str:
 
 
 def is_suspect(wire: bytes) -> bool:
-    """Whether ``wire`` may hold what ``redact`` replaces; costs little where it does not."""
+    """Whether ``wire`` may contain something that ``redact`` replaces; cheap if it does not."""
     return b"sk-" in wire or b"earer " in wire or any(anchor.encode() in wire for anchor in _anchors())
 
 
 def _forget(name: int) -> None:
-    # The collector may run this at any moment: it takes no lock.
+    # Runs in the garbage collector at any moment, so it takes no lock.
     _known.pop(name, None)
     _changed()
 
 
 def _changed() -> None:
-    global _noted  # noqa: PLW0603  one for the process
+    global _noted  # noqa: PLW0603  one per process
     _noted = []
 
 

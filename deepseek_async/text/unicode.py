@@ -1,4 +1,4 @@
-"""Texts that UTF-8 cannot carry, made such that it can. Pure."""
+"""Repair of text that UTF-8 cannot encode. Pure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 
 def encodable(text: str) -> str:
-    """``text`` with the halves of a surrogate pair joined, and a lone half as U+FFFD; the same object without any.
+    """Join surrogate pairs in ``text`` and replace lone surrogates by U+FFFD; returns the same object if it has none.
 
-    Lone halves come from file names that are no UTF-8, and from emoji that were cut in two.
+    Lone surrogates come from file names that are not UTF-8 and from emoji split across chunks.
     """
     if text.isascii():
         return text
@@ -21,7 +21,7 @@ def encodable(text: str) -> str:
 
 
 def all_encodable(value: Any) -> Any:
-    """``value`` as JSON has it, with every text in it ``encodable``, names too."""
+    """Apply ``encodable`` to every text of a JSON value, keys included."""
     if isinstance(value, str):
         return encodable(value)
     if isinstance(value, Mapping):
@@ -32,7 +32,7 @@ def all_encodable(value: Any) -> Any:
 
 
 def joined(text: str) -> str:
-    """``text`` with the halves of a surrogate pair joined, which came in two pieces; a lone half stays."""
+    """Join surrogate pairs that arrived in separate chunks; keeps lone surrogates."""
     if text.isascii():
         return text
     try:

@@ -131,7 +131,7 @@ def test_an_export_that_goes_into_its_own_journal_by_the_shell_is_refused(folder
     with untouched(folder), (folder / "out.jsonl").open("ab") as journal:
         ended = subprocess.run(command, stdout=journal, stderr=subprocess.PIPE, text=True, check=False, timeout=120)
     assert ended.returncode == 2
-    assert "standard output goes into an input, out.jsonl" in ended.stderr
+    assert "cannot write to standard output: it is the input out.jsonl" in ended.stderr
 
 
 @pytest.mark.parametrize("command", ["batch export", "batch export, csv", "batch report"])

@@ -149,11 +149,11 @@ async def test_a_report_is_written_beside_the_output(command: CommandLine, serve
         (("report", "."), "cannot read .: Is a directory"),
         (("status", "in.jsonl"), "no line of a batch output"),
         (("export", "in.jsonl", "-o", "in.jsonl"), "no line of a batch output"),
-        (("export", "out.jsonl", "-o", "out.jsonl"), "is an input itself"),
+        (("export", "out.jsonl", "-o", "out.jsonl"), "it is the input"),
         (("export", "out.jsonl", "-o", "answers.xlsx"), ".parquet"),
         (("export", "out.jsonl", "--format", "parquet"), "name one with -o"),
         (("export", "out.jsonl", "-o", "nowhere/answers.csv"), "cannot write nowhere/answers.csv"),
-        (("report", "out.jsonl", "-o", "out.jsonl"), "is an input itself"),
+        (("report", "out.jsonl", "-o", "out.jsonl"), "it is the input"),
     ],
     ids=" ".join,
 )

@@ -25,7 +25,7 @@ def write(path: Path, *inputs: Path, force: bool = False, content: bytes = b"new
 def test_a_file_that_is_there_is_replaced_with_force_only(tmp_path: Path, kind: str):
     target = tmp_path / "target"
     FILES[kind](target)
-    with untouched(tmp_path), pytest.raises(ConfigurationError, match=r"exists: name another file, or .*--force"):
+    with untouched(tmp_path), pytest.raises(ConfigurationError, match=r"it exists; name another file, or .*--force"):
         write(target)
     others = {path: path.read_bytes() for path in tmp_path.iterdir() if path != target}
     write(target, force=True)
@@ -37,7 +37,7 @@ def test_a_file_that_is_there_is_replaced_with_force_only(tmp_path: Path, kind: 
 def test_a_folder_is_refused_with_force_too(tmp_path: Path):
     PLACES["folder"](tmp_path / "target")
     for force in (False, True):
-        with untouched(tmp_path), pytest.raises(ConfigurationError, match="is a folder: name a file"):
+        with untouched(tmp_path), pytest.raises(ConfigurationError, match="is a folder; name a file"):
             write(tmp_path / "target", force=force)
 
 
@@ -66,7 +66,7 @@ def test_an_input_is_never_an_output(tmp_path: Path, name: str, force: bool):
         target.symlink_to(tmp_path / "link" if name.endswith("link to a link") else given)
     else:
         target = given
-    with untouched(tmp_path), pytest.raises(ConfigurationError, match="is an input itself"):
+    with untouched(tmp_path), pytest.raises(ConfigurationError, match="it is the input"):
         write(target, tmp_path / "other", given, force=force)
 
 

@@ -67,7 +67,7 @@ def test_nothing_and_an_empty_file_may_become_ours(path: Path):
 def test_an_empty_file_with_the_log_of_a_database_is_somebody_elses(path: Path):
     FILES["database with a log"](path)
     path.write_bytes(b"")
-    with untouched(path.parent), pytest.raises(ForeignFileError, match="belongs to a database that is not there"):
+    with untouched(path.parent), pytest.raises(ForeignFileError, match="belongs to a deleted database"):
         refuse_foreign(path, OURS)
 
 
@@ -137,7 +137,7 @@ def test_a_look_cannot_write(path: Path):
 def test_a_file_that_sqlite_would_delete_beside_it_is_somebody_elses(path: Path, kind: str, ending: str):
     begin(path, log=False).close()
     KINDS[kind](path.with_name(path.name + ending))
-    with untouched(path.parent), pytest.raises(ForeignFileError, match="beside it is none of SQLite's"):
+    with untouched(path.parent), pytest.raises(ForeignFileError, match="beside it is not an SQLite file"):
         refuse_foreign(path, OURS)
 
 

@@ -310,7 +310,7 @@ async def test_who_is_told_and_fails_does_not_fail_the_upload(
     server = await simulate()
     assert (await upload(connect(server.base_url), pdf(3, size=2_000_000), on_progress=progress)).id
     assert len(told) == 1
-    assert "on_progress failed" in caplog.text
+    assert "on_progress raised" in caplog.text
 
 
 def _grown(path: Path) -> None:

@@ -183,7 +183,7 @@ async def test_a_file_that_changes_while_it_is_read_is_an_error_and_costs_nothin
     monkeypatch.setattr(tools, "most_pages", most_pages)
     server = await serve(as_json(document("stop")))
     budget = Budget(1.0, path=":memory:")
-    with pytest.raises(InvalidRequestError, match=r"changed while it was read|cannot be read any more"):
+    with pytest.raises(InvalidRequestError, match=r"changed while it was read|cannot read file .* again"):
         await connect(server, budget=budget, currency_rates=RATE).tools.ocr(path, purpose=TEXT)
     assert budget.remaining == 1.0
     assert not [request for request in server.requests if request.body.endswith(b"--\r\n")]
