@@ -1,1 +1,1 @@
-"""One call, from the request's bytes to a typed answer: attempts, retries, streams."""
+"""One call, from request bytes to a typed answer: attempts, retries, streams."""

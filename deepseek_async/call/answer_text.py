@@ -10,7 +10,7 @@ _CHOOSING: Final = (ChatCompletion, Completion)
 
 
 def text_of(answer: Answer | None) -> str | None:
-    """What ``answer`` says; None for one that says nothing."""
+    """Return the text of ``answer``, or None if it has none."""
     if isinstance(answer, Response):
         return answer.output_text
     if isinstance(answer, Message):

@@ -1,4 +1,4 @@
-"""What one call was billed for, attempt by attempt, once an attempt that was billed came to nothing."""
+"""Usage billed for one call, summed over its attempts, failed ones included."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from deepseek_async.types.usage import added
 _log: Final = logging.getLogger("deepseek_async")
 
 
-LOST: Final = "no usage came of this attempt: counted is the most that it can have taken"
-"""What a usage says of itself that is an upper bound."""
+LOST: Final = "no usage received for this attempt: counted at the most it can have used"
+"""``corrected`` of a usage that is an upper bound."""
 
 
 class Bill(msgspec.Struct, gc=False, eq=False):
-    """Grows with every attempt that was billed, or may have been. A call whose first attempt is answered has none."""
+    """Billed, or possibly billed, attempts of one call. A call whose first attempt succeeds has no Bill."""
 
     attempts: tuple[BilledAttempt, ...] = ()
 
     @property
     def usage(self) -> CompletionUsage:
-        """The sum of all attempts."""
+        """Usage summed over all attempts."""
         return added(attempt.usage for attempt in self.attempts)
 
     def note(
@@ -40,9 +40,9 @@ class Bill(msgspec.Struct, gc=False, eq=False):
         at: float,
         failure: BaseException | None = None,
     ) -> None:
-        """Take in an attempt: one that ended in ``failure``, or the one after it that did not."""
+        """Record a billed attempt: one that ended in ``failure``, or the successful one."""
         served, name = getattr(answer, "model", None) or model, getattr(answer, "id", None) or None
-        # Kept in errors, events and outputs, where a key that the server echoes has no place.
+        # The id is kept in errors, events and outputs, and a server may echo the key in it.
         name = name and mask_known(name)
         self.attempts += (BilledAttempt(mask_known(served), usage, at, _name_of(failure), name, model),)
         if usage.corrected == NO_USAGE:
@@ -50,24 +50,24 @@ class Bill(msgspec.Struct, gc=False, eq=False):
         elif usage.corrected == UNCOUNTED:
             _log.debug("%s (%s)", usage.corrected, _counted(usage))
         elif usage.corrected is not None:
-            _log.warning("what an answer was billed for cannot be as told: %s; %s", usage.corrected, _counted(usage))
+            _log.warning("implausible usage corrected: %s; %s", usage.corrected, _counted(usage))
 
     def note_lost(self, most: CompletionUsage, *, model: str, at: float, failure: BaseException | None) -> None:
-        """Take in an attempt that the server may have billed without anybody having been told: for ``most``."""
+        """Record an attempt of unknown usage that the server may have billed, at its maximum ``most``."""
         total = most.prompt_tokens + most.completion_tokens
         usage = msgspec.structs.replace(most, total_tokens=total, corrected=LOST)
         self.attempts += (BilledAttempt(model, usage, at, _name_of(failure), None, model),)
 
     def leave_in(self, answer: Answer) -> None:
-        """Let the usage of ``answer`` be the sum."""
+        """Set the usage of ``answer`` to the sum of all attempts."""
         if self.attempts:
             answer.bill(self.attempts, self.usage)
 
 
 @lru_cache(maxsize=256)
 def _say_unnamed(model: str) -> None:
-    """Once for each model: it may be so with every answer of its server."""
-    _log.warning("no usage came with an answer of %.100r: what such answers are billed for is estimated", model)
+    """Warn once per model: its server may omit usage from every answer."""
+    _log.warning("no usage reported for an answer of %.100r: usage of its answers is estimated", model)
 
 
 def _name_of(failure: BaseException | None) -> str | None:
@@ -77,6 +77,6 @@ def _name_of(failure: BaseException | None) -> str | None:
 def _counted(usage: CompletionUsage) -> str:
     fees = ", ".join(f"{count:,} of {kind}" for kind, count in (usage.fees or {}).items())
     if fees and not usage.prompt_tokens:
-        return f"{fees} are counted"
+        return f"{fees} counted"
     tokens = f"{usage.prompt_tokens:,} and {usage.completion_tokens:,} tokens"
-    return f"{tokens}{f', {fees}' if fees else ''} are counted"
+    return f"{tokens}{f', {fees}' if fees else ''} counted"

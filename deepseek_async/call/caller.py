@@ -1,4 +1,4 @@
-"""Makes the calls of a client: attempts at one server, within what the client puts around every call."""
+"""Entry point of all calls: attempts at one server, wrapped in the client's budget and middleware."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ StreamT = TypeVar("StreamT", bound="AnswerStream[Any, Any]")
 
 
 class Protections(msgspec.Struct, frozen=True):
-    """What a client puts around every call that it makes, at whichever server. There is no caller without."""
+    """Budget and middleware of a client, applied to every call at every server."""
 
     budget: Budget | None
-    """Money that every attempt is held against."""
+    """Budget from which each attempt reserves its maximum cost."""
     middleware: CallMiddleware | None
     """Cache, content filter and listeners."""
 
 
 class Call(Attempts, gc=False, eq=False):
-    """One logical call, with what its client puts around it."""
+    """One logical call, wrapped in its client's middleware."""
 
     middleware: CallMiddleware | None = None
 
@@ -50,14 +50,18 @@ class Call(Attempts, gc=False, eq=False):
         decode: Callable[[bytes], T],
         fault_of: Callable[[T, Mapping[str, str]], APIError | None] | None = None,
     ) -> Coroutine[Any, Any, T]:
-        """The decoded body. ``fault_of`` may say why a decoded body is no answer; that is retried if it may be."""
+        """Return the decoded body.
+
+        ``fault_of`` may return an error for a decoded body that is not a valid answer; the call is retried if that
+        error is retryable.
+        """
         around = self.middleware
         if around is None:
             return self.whole(decode, fault_of)
         return around.answer(self, decode, lambda: self.whole(decode, fault_of))
 
     async def stream(self, kind: Callable[[Attempts, Exchange], StreamT]) -> StreamT:
-        """The answer as a stream of this ``kind``, once the server has accepted the request."""
+        """Return the answer as a stream of this ``kind`` once the server has accepted the request."""
         around = self.middleware
         if around is None:
             return kind(self, await self.exchange())
@@ -65,7 +69,7 @@ class Call(Attempts, gc=False, eq=False):
 
 
 class Caller(Target):
-    """Makes calls over one transport and through one account's limits: the one way out of a client."""
+    """Creates calls over one transport and one account's limits; all requests of a client pass through it."""
 
     def __init__(
         self,
@@ -101,11 +105,11 @@ class Caller(Target):
         bulk: bool = False,
         alternatives: Alternatives | None = None,
     ) -> Call:
-        """A call of which nothing is sent yet.
+        """Create a call without sending it.
 
-        ``tokens`` is the estimate for the tokens-a-minute limit, ``model`` names what is limited together.
-        A ``bulk`` call has nobody waiting for it: it waits where another one fails at once. Who makes it says when
-        it begins, as rows are prepared ahead of their turn.
+        ``tokens`` is the estimate for the tokens-per-minute limit; calls of one ``model`` share a concurrency limit. A
+        ``bulk`` call is not interactive: it waits where another call fails fast, and the caller starts it with
+        ``begin()``, because rows are prepared ahead of their turn.
         """
         limiter = self.account_limiter.limiter(model)
         call = Call(self, limiter, request, retry, timeouts, tokens, streaming, bulk, alternatives)

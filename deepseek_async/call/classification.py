@@ -1,6 +1,6 @@
-"""What an error means to everything that has to decide something about it, as one table. Pure.
+"""Error classification, one table: retry, lease ending and blame for each way an attempt can fail. Pure.
 
-One row for each way in which an attempt can fail; its name is a sentence with the service as its subject.
+The name of a row completes a sentence whose subject is the service.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from deepseek_async.types.operation import DOCUMENT, Operation
 
 
 class Again(Enum):
-    """Whether the same request is sent again."""
+    """Whether and how the same request is retried."""
 
     NEVER = "never"
     PAID = "paid"
-    """After a back-off; takes retry credit and counts as an attempt."""
+    """After a back-off; costs retry credit and counts as an attempt."""
     FEW = "few"
-    """As PAID, but twice at most: more would pay again and again for the same broken answer."""
+    """As PAID, but at most twice: each further attempt would be billed for the same broken answer."""
     FREE = "free"
-    """At once, the first time: the server has seen nothing of it."""
+    """Immediately, the first time: the server has not seen the request."""
     REQUEUE = "requeue"
-    """Back to its place in the queue; neither credit nor attempt, because the refusal cost nothing."""
+    """Back to its place in the queue; costs neither credit nor an attempt, because the refusal was free."""
     PAUSE = "pause"
-    """As REQUEUE, after a pause of all calls to the model."""
+    """As REQUEUE, after pausing all calls to the model."""
 
 
 class AttemptEnding(Enum):
-    """The word with which the lease of the attempt ends."""
+    """How the lease of the attempt ends."""
 
     SERVED = "served"
     REFUSED = "refused"
@@ -53,68 +53,68 @@ class AttemptEnding(Enum):
     DECLINED = "declined"
     FAULTED = "faulted"
     OVERLOADED = "overloaded"
-    """Faulted, with a mark of overload for the window."""
+    """Faulted, and an overload signal for the concurrency limit."""
     UNSENT = "unsent"
-    """Abandoned; nothing was sent."""
+    """Abandoned before anything was sent."""
     DESCRIPTORS = "descriptors"
-    """As UNSENT, and fewer attempts of the model may run at a time."""
+    """As UNSENT, and lowers the number of concurrent attempts of the model."""
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """What follows from one signal."""
+    """Consequences of one kind of failure."""
 
     again: Again
     ending: AttemptEnding
     blame: Blame = Blame.SERVICE
-    """Whom the breaker counts it against; matters for FAULTED and OVERLOADED only."""
+    """Circuit breaker that counts the failure; used for FAULTED and OVERLOADED only."""
     slow: bool = False
-    """Whether the back-off begins at a second at least."""
+    """Whether the back-off is at least 1 s."""
 
 
 _TABLE: Final[dict[str, Rule]] = {
-    # The server answered, and the answer is useless.
+    # Useless answer.
     "says nothing": Rule(Again.FEW, AttemptEnding.SERVED),
     "is not whole for an unknown reason": Rule(Again.NEVER, AttemptEnding.SERVED),
     "has no place for an answer": Rule(Again.NEVER, AttemptEnding.SERVED),
     "cannot be read": Rule(Again.FEW, AttemptEnding.FAULTED),
     "answers in another form": Rule(Again.NEVER, AttemptEnding.FAULTED),
     "is too large for us": Rule(Again.NEVER, AttemptEnding.FAULTED, Blame.NOBODY),
-    # It gave up, or it broke off.
+    # Answer cut off.
     "gave up": Rule(Again.PAID, AttemptEnding.OVERLOADED),
     "sent white space only": Rule(Again.PAID, AttemptEnding.OVERLOADED),
     "broke off": Rule(Again.PAID, AttemptEnding.FAULTED),
     "was too slow": Rule(Again.PAID, AttemptEnding.OVERLOADED),
-    # It refused.
+    # Request refused.
     "redirects": Rule(Again.NEVER, AttemptEnding.DECLINED),
     "is our mistake": Rule(Again.NEVER, AttemptEnding.DECLINED),
     "met another request": Rule(Again.PAID, AttemptEnding.DECLINED),
     "has too many requests at once": Rule(Again.REQUEUE, AttemptEnding.REFUSED),
     "has too many requests a minute": Rule(Again.PAUSE, AttemptEnding.THROTTLED),
     "wants money": Rule(Again.NEVER, AttemptEnding.DECLINED),
-    # It failed.
+    # Service failure.
     "failed": Rule(Again.PAID, AttemptEnding.OVERLOADED),
     "is overloaded": Rule(Again.PAID, AttemptEnding.OVERLOADED, slow=True),
     "failed for good": Rule(Again.NEVER, AttemptEnding.FAULTED),
-    # The way there.
+    # Connection.
     "cannot be reached": Rule(Again.PAID, AttemptEnding.OVERLOADED, Blame.ORIGIN),
     "has closed an idle connection": Rule(Again.FREE, AttemptEnding.UNSENT),
     "dropped the connection": Rule(Again.PAID, AttemptEnding.OVERLOADED),
     "does not speak HTTP": Rule(Again.FEW, AttemptEnding.FAULTED),
     "is not trusted": Rule(Again.NEVER, AttemptEnding.UNSENT),
     "stands behind a proxy that refuses": Rule(Again.NEVER, AttemptEnding.UNSENT),
-    # Our own side.
+    # Client side.
     "has no descriptors": Rule(Again.PAUSE, AttemptEnding.DESCRIPTORS),
     "was cut short by us": Rule(Again.NEVER, AttemptEnding.FAULTED, Blame.NOBODY),
 }
 
 
 def rule_of(error: APIError) -> Rule:
-    """The row of the table that ``error`` belongs to."""
+    """Return the table row for ``error``."""
     return _TABLE[signal_of(error)]
 
 
 def signal_of(error: APIError) -> str:
-    """The name of the row; the service is the subject of the sentence."""
+    """Return the name of the table row for ``error``."""
     match error:
         case APIStatusError():
             return _refusal(error)
@@ -131,7 +131,7 @@ def signal_of(error: APIError) -> str:
                 return "is too large for us"
             return {"empty": "says nothing", "blank": "sent white space only"}.get(error.reason, "cannot be read")
         case _:
-            # The model used its whole budget up, or a kind that a later version adds: an answer all the same.
+            # Token limit exhausted, or a kind added by a later version: it is an answer all the same.
             return "has no place for an answer"
 
 
@@ -171,13 +171,13 @@ def _connection(error: APIConnectionError) -> str:
 
 
 _BUSY: Final = 503
-"""Status of what has not begun, but where a file is stored before the answer."""
+"""Status of a request that was not started, except where a file is stored before the answer."""
 
 
 def may_be_charged(error: APIError, operation: Operation) -> bool:
-    """Whether what has a fee may have been done, although the status is that of ``error``.
+    """Whether an operation with a fee may have been performed in spite of ``error``.
 
-    A time-out of the service or of a gateway in front of it is charged as far as anybody knows.
+    A timeout of the service or of a gateway in front of it counts as charged.
     """
     if not operation.has_fee or not isinstance(error, APIStatusError):
         return False
@@ -194,10 +194,10 @@ def end(
     worked: bool = False,
     unread: bool = False,
 ) -> None:
-    """End the lease of an attempt that ended with ``error``, and was billed for ``usage`` if the server said so.
+    """End the lease of an attempt that failed with ``error``.
 
-    ``model`` is who worked on it, if the server said that; ``worked`` says that it may be billed whatever its status,
-    ``unread`` that it cannot be, because the server never had all of it.
+    ``usage`` and ``model`` are what the server reported, if anything. ``worked``: the attempt may be billed whatever
+    its status. ``unread``: it cannot be billed, because the server did not receive the complete request.
     """
     rule = rule_of(error)
     if worked and not unread and isinstance(error, APIStatusError):
@@ -218,7 +218,7 @@ def end(
         case AttemptEnding.DECLINED:
             lease.declined()
         case AttemptEnding.FAULTED | AttemptEnding.OVERLOADED:
-            # An error object inside a 200 may come after paid content; a status comes in the place of it.
+            # An error object in a 200 may follow billed content; an error status precedes it.
             refused = unread or (isinstance(error, APIStatusError) and not lease.content)
             overload = rule.ending is AttemptEnding.OVERLOADED
             lease.faulted(overload=overload, blame=rule.blame, refused=refused, usage=usage, model=model)

@@ -1,4 +1,4 @@
-"""One attempt that was admitted, sent, and answered with a good head: its lease, its response, its timers."""
+"""An accepted attempt (2xx head received): its lease, response and timers."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ _REFUSAL_BYTES: Final = 64 * 1024
 
 
 class Exchange(msgspec.Struct, gc=False, eq=False):
-    """Reads a body, and ends lease, connection and timers together: exactly one of served, faulted, abandoned."""
+    """Read the body and end lease, connection and timers together, exactly once: served, faulted or abandoned."""
 
     lease: Lease
     response: HTTPResponse
     watchdog: Watchdog
 
-    # A struct's own repr would show what the server sent to whoever prints locals.
+    # The struct's default repr would print what the server sent.
     __repr__ = object.__repr__
 
     @property
     def request_id(self) -> str | None:
-        """The name that the server gave to the request: ``x-ds-trace-id``, or ``x-request-id`` of other servers."""
+        """Request id assigned by the server: ``x-ds-trace-id``, or ``x-request-id`` of other servers."""
         return trace_id(self.response.headers)
 
     async def read(self, limit: int) -> bytes:
-        """The whole body without the blank lines sent while the request was queued; ``limit`` bytes at most."""
+        """Return the complete body, at most ``limit`` bytes, without the blank keep-alive lines before it."""
         body = (await self.response.read(limit)).strip()
         if not body:
-            # Frequent in overload: a body of white space only, then the end.
+            # Common under overload: whitespace only, then end of body.
             raise APIResponseValidationError("the server sent an empty body instead of an answer", reason="blank")
         return body
 
@@ -48,17 +48,17 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
         return self.lease.open
 
     def served(self, usage: CompletionUsage | None, model: str | None = None) -> None:
-        """The answer is complete; ``usage`` is what it was billed for, and ``model`` who gave it."""
+        """End after a complete answer by ``model``, billed for ``usage``."""
         if self.lease.open:
             self.response.release()
             self.lease.served(usage, model)
 
     def content_began(self) -> None:
-        """The first content of a stream arrived."""
+        """Record that the first content of a stream arrived."""
         self.lease.content_began()
 
     def produced(self, characters: Callable[[], int]) -> None:
-        """The stream ends early; what of it had come decides what it may have been billed for."""
+        """Record the characters received of a stream that ends early; they bound what it may be billed for."""
         if self.lease.open:
             self.lease.produced = characters()
 
@@ -70,23 +70,23 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
         *,
         worked: bool = False,
     ) -> None:
-        """The answer broke off or is no answer; ``usage`` is what it was billed for, if the server said so.
+        """End after a truncated or invalid answer; ``usage`` is what the server reported as billed, if anything.
 
-        ``worked`` says that it may be billed whatever its status.
+        ``worked``: the attempt may be billed whatever its status.
         """
         if self.lease.open:
             self.response.close()
             end(self.lease, error, usage, model, worked=worked)
 
     def abandoned(self, usage: CompletionUsage | None = None, model: str | None = None) -> None:
-        """We do not want the rest of the answer; ``usage`` is what it was billed for, if the server has said so."""
+        """Discard the rest of the answer; ``usage`` is what the server reported as billed, if anything."""
         if self.lease.open:
             self.response.close()
             self.lease.abandoned(sent=True, usage=usage, model=model)
 
 
 async def read_refusal(response: HTTPResponse, base_url: str, path: str) -> APIStatusError:
-    """The error of a response to ``path`` with an error status. A body that breaks off does not hide the status."""
+    """Build the error of a response to ``path`` with an error status. A truncated body does not hide the status."""
     wire = b""
     try:
         wire = await response.read(_REFUSAL_BYTES)

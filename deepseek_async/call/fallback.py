@@ -1,8 +1,8 @@
-"""Who answers when the model or the service that was asked cannot. Pure.
+"""Fallback to another model or endpoint. Pure.
 
-A fallback is taken when the failure speaks of the one that was asked and not of the request: its breaker is open,
-its retries are used up, or the server asks for a wait that nobody wants. Not for a request that is wrong, not for a
-certificate that is not trusted (that may be an attack), and not for a refused key, which hides behind no answer.
+A fallback is tried when the failure concerns the model or service and not the request: its circuit breaker is open, its
+retries are exhausted, or its ``Retry-After`` is too long. It is not tried for an invalid request, an untrusted
+certificate (possibly an attack), or a rejected key, which must not go unnoticed.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from deepseek_async.errors import (
 
 
 class Alternative(msgspec.Struct, frozen=True):
-    """Who may answer in the place of the one that was asked."""
+    """A model or endpoint that may answer instead."""
 
     target: Target
     model: str
-    """Empty in a plan for the model that was asked for."""
+    """Empty in a plan for the requested model."""
     name: str
-    """How the answer says who gave it."""
+    """Name reported as ``fallback`` of the answer."""
 
 
 class Alternatives(msgspec.Struct):
-    """Where one call may go when it fails where it was made."""
+    """Fallback plan of one call."""
 
     model: str
-    """The model that was asked for."""
+    """The requested model."""
     choices: tuple[Alternative, ...]
     used: int = 0
 
     def after(self, failure: APIError, target: Target, model: str) -> Alternative | None:
-        """The next that may do better than ``target``, where ``model`` ended with ``failure``; each is tried once."""
+        """Return the next alternative after ``failure`` of ``model`` at ``target``, or None; each is tried once."""
         while self.used < len(self.choices):
             alternative = self.choices[self.used]
             self.used += 1
@@ -55,7 +55,7 @@ class Alternatives(msgspec.Struct):
 
 
 def helps_elsewhere(error: APIError, *, same_origin: bool, same_account: bool) -> bool:
-    """Whether another model (of the ``same_account``) or another endpoint may do better after ``error``."""
+    """Whether another model (on the ``same_account``) or another endpoint may succeed after ``error``."""
     if isinstance(error, InsufficientBalanceError | QuotaExceededError):
         return not same_account
     if isinstance(error, CircuitOpenError):

@@ -1,4 +1,4 @@
-"""The money that the next attempt of a call can cost: how much it is, and waiting until it is there."""
+"""Budget reservation for the next attempt of a call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def most_of(request: Request) -> CompletionUsage:
-    """What an attempt can use at most."""
+    """Return the maximum usage of one attempt."""
     from deepseek_async.admission.budget.estimate import most_usage  # noqa: PLC0415  brings SQLite
 
     most = most_usage(request.parameters, len(request.wire), request.operation)
@@ -24,22 +24,22 @@ def most_of(request: Request) -> CompletionUsage:
 
 
 def may_have_used(most: CompletionUsage, produced: int | None) -> CompletionUsage:
-    """What an attempt may have used whose usage never came; ``produced`` are the characters that had come of it."""
+    """Bound the usage of an attempt that reported none, after ``produced`` characters of its answer."""
     from deepseek_async.admission.budget.estimate import perhaps_used  # noqa: PLC0415  brings SQLite
 
     return perhaps_used(most, produced)
 
 
 async def hold(budget: Budget, most: CompletionUsage, request: Request, model: str, until: float | None) -> Charge:
-    """Money for one attempt on ``model``, or on the budget's cheaper one, as soon as it is there.
+    """Wait for budget for one attempt on ``model``, or on the budget's cheaper model.
 
-    Raises BudgetExceededError, and TimeoutError when it is not there by ``until``.
+    Raises BudgetExceededError, and TimeoutError when it is not available by ``until``.
     """
     async with asyncio.timeout_at(until):
         try:
             return await budget.hold(most, model)
         except BudgetExceededError as error:
-            # A cheaper model of texts draws no pictures.
+            # The cheaper model produces text only.
             if error.cheaper_model is None or request.operation.output != "text":
                 raise
             cheaper = error.cheaper_model
@@ -47,9 +47,9 @@ async def hold(budget: Budget, most: CompletionUsage, request: Request, model: s
 
 
 def deadline_passed(waiting: str, attempts: int) -> APITimeoutError:
-    """The error of a call that waits longer than it may, after so many attempts."""
+    """Build the error of a call whose deadline would pass while it is waiting."""
     return APITimeoutError(
-        f"the call's deadline would pass while it waits {waiting} (timeout.total)",
+        f"the call's deadline (timeout.total) would pass while it waits {waiting}",
         phase="total",
         retryable=False,
         attempts=attempts,

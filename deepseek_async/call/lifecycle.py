@@ -1,4 +1,4 @@
-"""The life of one call: admitted, sent, answered; on a fault a pause, then admitted afresh, perhaps elsewhere."""
+"""Lifecycle of one call: admission, request, response; after a fault a back-off and another attempt or a fallback."""
 
 from __future__ import annotations
 
@@ -35,90 +35,90 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Answer)
 
 _SLACK = 1.0
-"""Seconds that must be left after a back-off, or the next attempt could not end before the deadline anyway."""
+"""Seconds that must remain after a back-off; with less, the next attempt could not finish before the deadline."""
 
 
 class Attempts(msgspec.Struct, gc=False, eq=False):
-    """One logical call: as many attempts as the retry policy allows, within one deadline."""
+    """One logical call: up to the retry policy's attempts within one deadline."""
 
     target: Target
-    """Where it goes now."""
+    """Server of the next attempt."""
     _limiter: ModelLimiter
     request: Request
     _retry: RetryPolicy
     _timeouts: Timeouts
     _tokens: int
     streaming: bool
-    """Whether the answer comes in pieces."""
+    """Whether the answer is streamed."""
     _bulk: bool
     _alternatives: Alternatives | None
     _most: CompletionUsage | None = None
     _charges: list[Charge] | None = None
-    """The money that was held for each attempt; none without a budget."""
+    """Budget charges, one per attempt; None without a budget."""
     queued: float = 0.0
     """Seconds spent waiting for admission so far."""
     _began: float = 0.0
     _until: float | None = None
     _ticket: int = 0
     _earlier: int = 0
-    """Attempts made elsewhere before."""
-    _returns: int = 0  # attempts here that were free
+    """Attempts made at earlier targets."""
+    _returns: int = 0  # free attempts at this target
     _waiting: bool = False
     _refused: APIError | None = None
-    """Why it is in the queue again."""
-    _stale: bool = False  # whether the last attempt met a dead connection of the pool
+    """Last refusal that put the call back into the queue."""
+    _stale: bool = False  # whether the last attempt got a dead pooled connection
     attempts: int = 0
     """Requests sent so far."""
-    stream_id: str | None = None  # of the responses of a stream the last one's
+    stream_id: str | None = None  # that of the last response of a stream
     response: HTTPResponse | None = None
-    """The one that was accepted, once there is one: its status and its headers."""
+    """The accepted response, once there is one: status and headers."""
     sent_at: float | None = None
-    """When the last request was sent, in seconds since 1970: its price is that of its own hour."""
+    """Unix time at which the last request was sent; it decides the price."""
     fallback: str | None = None
-    """Who answers in the place of the one that was asked; None while that one does."""
+    """Model or endpoint that answers instead of the requested one; None without a fallback."""
     bill: Bill | None = None
-    """What was billed, once an attempt that was billed came to nothing."""
+    """Billed usage, once an attempt that was billed has failed."""
     may_go_on: Callable[[Attempts, APIError], bool] | None = None
-    """Asked before each further attempt, for a budget that is not the client's and for what must not be done twice."""
+    """Called before each further attempt; False stops the call. For external budgets and non-idempotent operations."""
     cut_short: bool = False
-    """Whether it ended because of that, and would have gone on."""
+    """Whether ``may_go_on`` stopped the call before its last attempt."""
     on_retry: Callable[[Attempts, APIError, float], None] | None = None
-    """Told of each failure after which it goes on, and of the seconds until then."""
+    """Called with each failure that is retried, and the seconds until the retry."""
     before_sending: Callable[[Attempts], Awaitable[None]] | None = None
-    """Asked before another request than the caller's is sent; it may change it, or raise."""
+    """Called before a request other than the caller's is sent; may change it, or raise."""
     observe: Callable[[CompletionUsage], None] | None = None
-    """Told what a whole answer consumed."""
+    """Called with the usage of a complete answer."""
 
     def begin(self) -> None:
-        """Count deadline and place in the queue from now."""
+        """Start the deadline and take a place in the queue."""
         if self._bulk:
-            # Made ahead of its time: with many models, idle limiters are dropped, and it may have a new one.
+            # The call may have been prepared long ago: idle limiters are dropped when there are many models.
             self._limiter = self.target.account_limiter.limiter(self._limiter.model)
         self._began = self.target.loop.time()
         self._ticket = next(self._limiter.tickets)
         if self._timeouts.total is not None:
             self._until = self._began + self._timeouts.total
 
-    __repr__ = object.__repr__  # a struct's own shows what the server sent to whoever prints locals
+    __repr__ = object.__repr__  # the struct's default repr would print what the server sent
 
     @property
     def waits(self) -> bool:
-        """Whether nothing of it is in flight, or was billed."""
+        """Whether nothing is in flight and nothing was billed."""
         return self._waiting and self.bill is None
 
     @property
     def request_id(self) -> str | None:
-        """``x-ds-trace-id`` of the answer, once there is one."""
+        """``x-ds-trace-id`` of the response, once there is one."""
         return self.stream_id or (trace_id(self.response.headers) if self.response is not None else None)
 
     @property
     def model(self) -> str:
-        """The model that is asked now."""
+        """The model of the next attempt."""
         return self._limiter.model
 
     @property
     def charged(self) -> float | None:
-        """US dollars that the budget was charged for all attempts; None without a budget, or when nothing was sent."""
+        """US dollars charged to the budget for all attempts; None without a budget or before the first attempt."""
         return sum([charge.dollars for charge in self._charges]) if self._charges else None
 
     def say(self, path: str, texts: Mapping[str, Any]) -> None:
@@ -130,7 +130,7 @@ class Attempts(msgspec.Struct, gc=False, eq=False):
         decode: Callable[[bytes], T],
         fault_of: Callable[[T, Mapping[str, str]], APIError | None] | None,
     ) -> T:
-        """The answer of the service, whatever stands around the call."""
+        """Return the answer of the service, bypassing the middleware."""
         while True:
             exchange = answer = None
             try:
@@ -138,7 +138,7 @@ class Attempts(msgspec.Struct, gc=False, eq=False):
                 answer = decode(await exchange.read(self.target.limits.body))
                 failure = None if fault_of is None else fault_of(answer, exchange.response.headers)
             except APIError as error:
-                # The frames of what reads a body hold it as it came, and it may echo the key.
+                # Frames of the body reader hold the raw body, which may echo the key.
                 failure = error if exchange is None else without_frames(error)
             except BaseException as error:
                 if exchange is not None:
@@ -155,18 +155,18 @@ class Attempts(msgspec.Struct, gc=False, eq=False):
                 answer.fallback = self.fallback
                 answer._sent_at = self.sent_at or 0.0  # noqa: SLF001
                 return answer
-            assert failure is not None  # noqa: S101  without an answer there is one
+            assert failure is not None  # noqa: S101  set whenever there is no answer
             if exchange is not None:
                 self.fault(exchange, failure, answer)
             await self._back_off(failure)
 
     async def again(self, failure: APIError) -> Exchange:
-        """Another exchange after one that came to nothing. Raises ``failure`` if there is to be none."""
+        """Return another exchange after a failed one. Raises ``failure`` if no attempt is left."""
         await self._back_off(failure)
         return await self.exchange()
 
     async def exchange(self) -> Exchange:
-        """An attempt of a stream that the server accepted. Failed attempts before it are retried."""
+        """Return an accepted attempt of a stream, after retries of failed ones."""
         without: StreamUsage | None = None
         while True:
             server = self.target.stream_usage
@@ -185,9 +185,9 @@ class Attempts(msgspec.Struct, gc=False, eq=False):
                 await self._back_off(failure)
 
     async def go_on(self, path: str, request: Mapping[str, Any]) -> Exchange | None:
-        """The response to another request in the place of this one, within the same deadline.
+        """Send a follow-up ``request`` within the same deadline and return its response.
 
-        None when it may not be sent: from a fallback, which need not know how to go on, or without retry credit.
+        None if it may not be sent: from a fallback, which need not support continuation, or without retry credit.
         """
         if self.fallback is not None or not self._limiter.retries.spend(self.target.loop.time()):
             return None
@@ -198,7 +198,8 @@ class Attempts(msgspec.Struct, gc=False, eq=False):
         return await self.exchange()
 
     def counted(self, answer: Answer, *, estimate: bool = True) -> CompletionUsage | None:
-        """What ``answer`` was billed for (see ``metered``); noted, if it is not just what its server says."""
+        """Return what ``answer`` was billed for (see ``metered``), and record it if it differs from what the server
+        reported."""
         usage = metered(answer, self.request, estimate=estimate)
         paid = usage is not None and usage.fees is not None and not self.request.operation.has_fee
         if usage is not None and (self.bill is not None or usage.corrected is not None or paid):
@@ -206,12 +207,12 @@ class Attempts(msgspec.Struct, gc=False, eq=False):
         return usage
 
     def billed(self, answer: Answer, usage: CompletionUsage, failure: BaseException | None = None) -> None:
-        """An attempt was billed: one that ended in ``failure``, or the one after it that gave ``answer``."""
+        """Record a billed attempt: one that ended in ``failure``, or the later one that returned ``answer``."""
         self.bill = self.bill or Bill()
         self.bill.note(answer, usage, model=self.model, at=self.sent_at or 0.0, failure=failure)
 
     def lose(self, lease: Lease, failure: BaseException | None) -> None:
-        """The attempt of ``lease`` has ended. What the server may have billed for it unseen is counted, once."""
+        """Record, once per lease, the most that the server may have billed for an attempt without reported usage."""
         if lease.lost and self.request.operation.output != "nothing":
             lease.lost = False
             self.bill = self.bill or Bill()
@@ -219,7 +220,7 @@ class Attempts(msgspec.Struct, gc=False, eq=False):
             self.bill.note_lost(used, model=self.model, at=self.sent_at or 0.0, failure=failure)
 
     def fault(self, exchange: Exchange, failure: APIError, answer: Answer | None = None) -> None:
-        """What came of ``exchange``, as far as it is an ``answer``, is none. It may have been billed all the same."""
+        """End ``exchange`` with ``failure``; a decoded but invalid ``answer`` may have been billed all the same."""
         whole = rule_of(failure).ending is AttemptEnding.SERVED
         fee = self.request.operation.has_fee
         usage = None if answer is None or fee else metered(answer, self.request, estimate=whole)
@@ -231,14 +232,14 @@ class Attempts(msgspec.Struct, gc=False, eq=False):
         self.target.note(failure)
 
     async def _back_off(self, failure: APIError) -> None:
-        """Wait before the next attempt, or turn elsewhere, or raise ``failure`` if there is to be none."""
+        """Wait before the next attempt, or switch to a fallback, or raise ``failure`` if no attempt is left."""
         self._waiting = True
         pause = self._pause_after(failure)
         again = self.may_go_on is None or self.may_go_on(self, failure)
         elsewhere = None
         if pause is None:
             self._hold_others(failure)
-            # Bulk has time, and waits for an open breaker.
+            # Bulk calls wait for an open breaker instead.
             plan = self._alternatives
             elsewhere = None if plan is None else plan.after(failure, self.target, self._limiter.model)
             if again and elsewhere is not None:
@@ -252,26 +253,26 @@ class Attempts(msgspec.Struct, gc=False, eq=False):
             self.on_retry(self, failure, pause.seconds)
         if pause.free:
             self._returns += 1
-            # Without the frames below, which hold this call: nothing would ever free that circle.
+            # Without the traceback, whose frames refer back to this call: the cycle would never be freed.
             self._refused = without_frames(copy.copy(failure))
         if pause.paid and self._bulk and not await self._limiter.retries.wait_until(self._until):
             failure.retry_budget_exhausted = True
             raise self.given_up(failure)
         if pause.everybody:
-            # The queue waits, and this call in it, with the place it had.
+            # The whole queue pauses, and this call keeps its place in it.
             self._limiter.pause(pause.seconds, failure)
         elif pause.seconds > 0:
             await self._limiter.back_off(pause.seconds)
-            if self._until is not None and self.target.loop.time() > self._until:  # the loop stood still
+            if self._until is not None and self.target.loop.time() > self._until:  # the loop was blocked
                 raise self.given_up(failure)
 
     def _pause_after(self, failure: APIError) -> Pause | None:
-        """The wait before another attempt here, None for no such attempt. Raises ``failure`` past the deadline."""
+        """Return the back-off before another attempt at this target, or None. Raises ``failure`` past the deadline."""
         limiter, now = self._limiter, self.target.loop.time()
         pause = self._retry.pause(
             failure,
             self.attempts - self._earlier,
-            random.random(),  # noqa: S311  jitter is no secret
+            random.random(),  # noqa: S311  jitter needs no secure randomness
             returns=self._returns,
             bulk=self._bulk,
             queue=limiter.finds_limit,
@@ -288,13 +289,13 @@ class Attempts(msgspec.Struct, gc=False, eq=False):
         return pause
 
     def _hold_others(self, failure: APIError) -> None:
-        """A wait that the server asked for and that is too long for this call is asked of the others too."""
+        """Pause all calls to the model for a ``Retry-After`` that is too long for this call."""
         asked = failure.retry_after if isinstance(failure, APIStatusError) and failure.retryable else None
         if asked is not None and self._retry.holds_others():
             self._limiter.pause(min(asked, LONGEST_BULK_WAIT), failure)
 
     def given_up(self, failure: APIError) -> APIError:
-        """``failure`` with what the call has come to."""
+        """Return ``failure`` with the attempts and billing of the call."""
         self._waiting = False
         failure.attempts = self.attempts
         if self._bulk and isinstance(failure, RateLimitError):
@@ -321,7 +322,7 @@ class Attempts(msgspec.Struct, gc=False, eq=False):
         if target.budget is None or self.request.operation.output == "nothing":
             lease = self._limiter.admit_nowait(self._tokens, bulk=self._bulk) or await self._admit()
         else:
-            # The first door is the budget: nothing waits in the queue that may not be paid for.
+            # Budget before admission: a call that cannot be paid for must not wait in the queue.
             most = self._most = self._most or most_of(self.request)
             charge = target.budget.hold_nowait(most, self._limiter.model) or await self._hold(target.budget, most)
             try:
@@ -362,14 +363,14 @@ class Attempts(msgspec.Struct, gc=False, eq=False):
         raise failure
 
     async def _hold(self, budget: Budget, most: CompletionUsage) -> Charge:
-        """Money for one attempt, perhaps of a cheaper model, as soon as it is there."""
+        """Reserve budget for one attempt, possibly on a cheaper model, as soon as it is available."""
         self._waiting = True
         began = self.target.loop.time()
         try:
             charge = await hold(budget, most, self.request, self.model, self._until)
         except TimeoutError:
             raise deadline_passed(
-                "until other calls give money back or the budget's next day begins", self.attempts
+                "for budget: other calls must end or the budget's next day begin", self.attempts
             ) from None
         finally:
             self.queued += self.target.loop.time() - began
@@ -379,7 +380,7 @@ class Attempts(msgspec.Struct, gc=False, eq=False):
         return charge
 
     async def _admit(self) -> Lease:
-        """Wait for the doors, as long as the call's deadline allows."""
+        """Wait for admission until the call's deadline."""
         limiter, until, self._waiting = self._limiter, self._until, True
         began = limiter.loop.time()
         try:

@@ -1,7 +1,7 @@
-"""The texts of a streamed message, passed through a content filter.
+"""Content filter for the texts of a streamed message.
 
-A block's texts come in pieces and end with the block, so what is held back of them is let out in one more piece before
-the event that ends it. Blocks that come whole, and what nobody knows, are looked at as they are.
+The texts of a block arrive in pieces and end with the block, so what the filter holds back is released in one more
+piece before the event that ends the block. Complete blocks and unknown events are filtered as they are.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ _Body = dict[str, Any]
 
 
 class _Text(msgspec.Struct):
-    """One text, of which pieces have come."""
+    """One text, received in pieces."""
 
     hold: HoldBack
     last: _Body
-    """The event that brought the last piece, without its delta."""
+    """The event of the last piece, without its delta."""
     kind: Any
     """``type`` of that delta."""
 
 
 class MessageTexts:
-    """See ``Passing``. Every text of a delta is one, also of a kind that nobody knows."""
+    """Implements ``StreamFilter``. Filters every string of a delta, also of an unknown kind."""
 
     def __init__(self, content: ContentFilter, verdict: Verdict) -> None:
         self._content = content
         self._verdict = verdict
         self._open: dict[tuple[Any, str], _Text] = {}
-        """By block, and by the field that has the pieces."""
+        """Keyed by block and by the field of the pieces."""
         self._shown = MessageReader()
 
     async def pass_on(self, chunks: list[Any]) -> None:
-        """See ``Passing.pass_on``."""
+        """See ``StreamFilter.pass_on``."""
         passed: list[_Body] = []
         for event in chunks:
             body = regular(event)
@@ -64,7 +64,7 @@ class MessageTexts:
             self._shown.take(event)
 
     def rewrite(self, answer: Message) -> Message:
-        """See ``Passing.rewrite``."""
+        """See ``StreamFilter.rewrite``."""
         return self._shown.answer().with_marks_of(answer)
 
     async def _pieces(self, index: Any, body: _Body, delta: _Body) -> _Body:
@@ -83,7 +83,7 @@ class MessageTexts:
         return {**allowed, "delta": passed}
 
     async def _end_texts(self, index: Any) -> list[_Body]:
-        """Pieces with what was held back of the texts of the block at ``index``; of all texts if that is None."""
+        """Release what was held back of the texts of the block at ``index``; of all texts if it is None."""
         rests = []
         for key in [key for key in self._open if index in (None, key[0])]:
             text = self._open.pop(key)

@@ -1,6 +1,6 @@
-"""Is a usage to be believed? A server that counts wrongly, or says nothing, must not make money vanish. Pure.
+"""Plausibility checks for reported usage, and estimates where none is reported. Pure.
 
-What cannot be true is put right towards the dearer reading and marked in ``usage.corrected``.
+An impossible figure is corrected towards the higher price and explained in ``usage.corrected``.
 """
 
 from __future__ import annotations
@@ -28,71 +28,71 @@ from deepseek_async.types.server_tools import step_of
 from deepseek_async.types.usage import in_chat_terms
 
 MOST_COMPLETION: Final = 393_216
-"""Tokens of the longest answer (DeepSeek docs, create-chat-completion, ``max_tokens``)."""
+"""Tokens of the longest possible answer (DeepSeek docs, create-chat-completion, ``max_tokens``)."""
 
 _MOST_PROMPT: Final = 32 * 1_048_576
-"""Tokens of a prompt that others add to, as searches and documents do: some thirty times the longest context."""
+"""Upper bound in tokens for a prompt the server extends (searches, documents): about 30 times the longest context."""
 
 _ADDED: Final = 32_768
-"""Tokens that something in between, such as a company's proxy, may put in front of a prompt."""
+"""Tokens that an intermediary, e.g. a company's proxy, may add to a prompt."""
 
 _PER_BYTE: Final = 2
-"""A token is at least a byte long, and a template writes schemas of tools out a second time."""
+"""A token has at least one byte, and a template repeats the schemas of tools."""
 
 _PER_IMAGE: Final = 1_024
-"""DeepSeek docs, Vision guide: an image takes at most so many tokens, however short its address is."""
+"""Upper bound in tokens for one image, however short its URL (DeepSeek docs, Vision guide)."""
 
 _MOST_OF_A_TOKEN: Final = 64
-"""Characters that a token has on average at most, in a text of nothing but rulers and spaces."""
+"""Upper bound for the average characters per token, reached by text that is all rulers and spaces."""
 
 _FREE: Final = 4_096
-"""Bytes of an answer for which that is not looked at: names and marks of all sorts."""
+"""Bytes of an answer exempt from that bound: names and markup."""
 
-NO_USAGE: Final = "the server named no usage"
-"""Why a usage is an estimate of an answer that came whole."""
+NO_USAGE: Final = "the server reported no usage"
+"""``corrected`` of a usage estimated for a complete answer."""
 
 _ROUNDED_UP: Final = 1.25
-"""What an estimate is multiplied by, which comes within about a tenth on a page of text: money never goes down."""
+"""Safety factor for estimates, which are within about 10% on a page of text: never too low for the budget."""
 
 _CHARACTERS_PER_TOKEN: Final = 3
-"""Of an answer at most: words of no language may be shorter tokens than prose has."""
+"""Upper bound for an answer: random words of any language have shorter tokens than prose."""
 
 _TEMPLATE: Final = 96
 _SHORT_TEMPLATE: Final = 32
-"""Tokens that a template puts around a prompt: 25 of flash, up to 92 of pro (measured with DeepSeek's renderer)."""
+"""Tokens that a template adds to a prompt: 25 for flash, up to 92 for pro (measured with DeepSeek's renderer)."""
 
 _TOOLS_TEMPLATE: Final = 256
-"""Further ones for tools: 236, measured likewise."""
+"""Additional template tokens for tools: 236, measured likewise."""
 
 _MARKERS: Final = 8
-"""Tokens around an answer: what opens and ends it and its reasoning."""
+"""Tokens around an answer: its start and end markers and those of its reasoning."""
 
 
 class Sent(msgspec.Struct, frozen=True, gc=False):
-    """What is known of a request whatever the server says of it."""
+    """Bounds derived from the request alone, independent of what the server reports."""
 
     wire: bytes
     parameters: Mapping[str, Any]
 
     @property
     def most_prompt(self) -> int:
-        """Tokens that its prompt can have."""
+        """Upper bound for prompt tokens."""
         if _is_added_to(self.wire):
             return _MOST_PROMPT
         return _PER_BYTE * len(self.wire) + _ADDED + _PER_IMAGE * self.wire.count(b"image")
 
     @property
     def most_completion(self) -> int:
-        """Tokens that its answer can have."""
+        """Upper bound for completion tokens."""
         cap = self.parameters.get("max_tokens", self.parameters.get("max_output_tokens"))
         if isinstance(cap, bool) or not isinstance(cap, int) or cap < 1:
             return MOST_COMPLETION
-        # Some servers do not count reasoning, or the token that ends the answer.
+        # Some servers do not count reasoning, or the end-of-answer token.
         return min(MOST_COMPLETION, 2 * cap + 1_024)
 
 
 def is_plain(usage: CompletionUsage, request_bytes: int, answer_bytes: int) -> bool:
-    """Whether nothing about ``usage`` is odd, so that no closer look is needed. For every call, so in few steps."""
+    """Whether ``usage`` is plausible without a closer look. Runs for every call, so it is kept cheap."""
     prompt = usage.prompt_tokens
     completion = usage.completion_tokens
     if (
@@ -111,9 +111,9 @@ def is_plain(usage: CompletionUsage, request_bytes: int, answer_bytes: int) -> b
 
 
 def believed(usage: CompletionUsage | None, sent: Sent, said: str) -> CompletionUsage:
-    """``usage`` as far as it can be true; ``said`` are answer, reasoning and calls together.
+    """Return ``usage`` with impossible figures corrected; the same object if there are none.
 
-    The same object if all of it can.
+    ``said`` is answer, reasoning and tool calls concatenated.
     """
     if usage is None:
         prompt, completion = _prompt_estimate(sent), _estimate(said)
@@ -126,7 +126,7 @@ def believed(usage: CompletionUsage | None, sent: Sent, said: str) -> Completion
     if reasoning != usage.reasoning_tokens:
         wrong.append(f"reasoning_tokens {usage.reasoning_tokens:,}")
     if usage.total_tokens != prompt + completion and not wrong:
-        # Some servers leave it out, or count what is in no other figure: nothing is billed by it.
+        # Some servers omit it, or count tokens that no other figure includes: nothing is billed by it.
         return usage if usage.total_tokens == 0 or usage.total_tokens > prompt + completion else _totalled(usage)
     if not wrong:
         return usage
@@ -139,18 +139,18 @@ def believed(usage: CompletionUsage | None, sent: Sent, said: str) -> Completion
         prompt_cache_miss_tokens=prompt - hit,
         prompt_tokens_details=None,
         completion_tokens_details=CompletionTokensDetails(reasoning) if usage.completion_tokens_details else None,
-        corrected="the server said " + ", ".join(wrong),
+        corrected="the server reported " + ", ".join(wrong),
     )
 
 
 def metered(answer: Answer, request: Request, *, estimate: bool = True) -> CompletionUsage | None:
-    """What ``answer`` to ``request`` was billed for, as far as that can be true.
+    """Return what ``answer`` to ``request`` was billed for, with impossible figures corrected.
 
-    Without a usage it is estimated, of texts and if ``estimate``; None for what nobody counts in tokens.
+    A missing usage is estimated for text answers if ``estimate``; None for operations not billed in tokens.
     """
     usage = answer.tokens_used()
     wire = request.wire
-    came = answer._wire  # noqa: SLF001  read without a copy; empty for what was put together from a stream
+    came = answer._wire  # noqa: SLF001  read without a copy; empty for an answer assembled from a stream
     if usage is None:
         if request.operation.has_fee and request.fees is not None:
             return CompletionUsage(fees=dict(request.fees), corrected=NO_USAGE)
@@ -165,14 +165,14 @@ def metered(answer: Answer, request: Request, *, estimate: bool = True) -> Compl
         if read is not usage:
             usage = read
             answer.bill((), read)
-    # Vectors and pictures say nothing in characters, and are too large to be read a second time.
+    # Embeddings and images contain no text to count, and are too large to decode twice.
     said = _said_by(answer) if request.operation.output == "text" else ""
     usage = believed(usage, Sent(wire, request.parameters), said)
     return usage if request.fees is None else with_searches(usage, answer, request.fees)
 
 
 def _said_by(answer: Answer) -> str:
-    """All that an answer says: its texts, reasoning and calls."""
+    """Return all text the model generated: answer, reasoning and tool calls."""
     said = answer.to_dict()
     if isinstance(answer, Message):
         return "".join(_texts([_written(block) for block in answer.content]))
@@ -180,7 +180,7 @@ def _said_by(answer: Answer) -> str:
 
 
 def _written(block: ContentBlock) -> Any:
-    """What the model wrote of a block: not what the service found, nor the signatures."""
+    """Return what the model generated in a block: neither tool results nor signatures."""
     match block:
         case TextBlock():
             return block.text
@@ -206,7 +206,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _is_found(block: dict[str, Any]) -> bool:
-    """Whether the service has put ``block`` into an answer: what it searched for, found and cites."""
+    """Whether the service, not the model, added ``block``: searches, results and citations."""
     kind = block.get("type")
     return isinstance(kind, str) and ("result" in kind or "citation" in kind or step_of(block) is not None)
 
@@ -221,10 +221,10 @@ def _prompt(usage: CompletionUsage, sent: Sent, wrong: list[str]) -> int:
         return _prompt_estimate(sent)
     hit, miss = usage.prompt_cache_hit_tokens, usage.prompt_cache_miss_tokens
     if hit is not None and miss is not None and hit >= 0 and miss >= 0 and said < hit + miss <= most:
-        wrong.append(f"prompt_tokens {said:,} with {hit:,} cached and {miss:,} others")
+        wrong.append(f"prompt_tokens {said:,} with {hit:,} cached and {miss:,} uncached")
         return hit + miss
     if said > most:
-        wrong.append(f"prompt_tokens {said:,}, of which at most {most:,} were sent")
+        wrong.append(f"prompt_tokens {said:,}, but at most {most:,} were sent")
         return most
     return said
 
@@ -235,20 +235,20 @@ def _completion(usage: CompletionUsage, sent: Sent, text: str, wrong: list[str])
         wrong.append(f"completion_tokens {said:,} for {characters:,} characters")
         return min(most, _estimate(text))
     if said > most:
-        wrong.append(f"completion_tokens {said:,}, and no more than {most:,} could be")
+        wrong.append(f"completion_tokens {said:,}, but at most {most:,} are possible")
         return most
     return said
 
 
 def _hit(usage: CompletionUsage, prompt: int, wrong: list[str]) -> int:
-    """Prompt tokens at the cached price: never more than both figures allow."""
+    """Return prompt tokens at the cached price: never more than hit and miss figures both allow."""
     said, miss = usage.cached_tokens, usage.prompt_cache_miss_tokens
     most = prompt if miss is None or not 0 <= miss <= prompt else prompt - miss
     hit = min(max(0, said), most)
     if hit != said:
         wrong.append(f"{said:,} cached of {usage.prompt_tokens:,}")
     elif miss is not None and not 0 <= miss <= prompt:
-        wrong.append(f"{miss:,} not cached of {usage.prompt_tokens:,}")
+        wrong.append(f"{miss:,} uncached of {usage.prompt_tokens:,}")
     return hit
 
 
@@ -268,7 +268,7 @@ def _totalled(usage: CompletionUsage) -> CompletionUsage:
 
 
 def _is_added_to(wire: bytes) -> bool:
-    """Whether the server puts more before the model than was sent: files, addresses, searches, earlier answers."""
+    """Whether the server extends the prompt beyond the request: files, URLs, searches, earlier answers."""
     return any(mark in wire for mark in _ADDING)
 
 

@@ -1,6 +1,6 @@
-"""What stands around every call of a client: cache, content filter, and those who are told how it ended.
+"""Middleware around every call of a client: response cache, content filter, listeners.
 
-Only a client that has one of them makes these; without, a call costs one attribute test.
+Created only if at least one of them is configured; otherwise a call pays for one attribute test.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ StreamT = TypeVar("StreamT", bound="AnswerStream[Any, Any]")
 
 
 class CallMiddleware(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one client, at whichever server; any of them may be missing."""
+    """Cache, content filter and listeners of one client, for all its servers; each is optional."""
 
     meter: Meter
     listeners: list[Listener]
@@ -42,7 +42,7 @@ class CallMiddleware(msgspec.Struct, frozen=True, kw_only=True):
     content: ContentFilter | None = None
 
     async def answer(self, call: Attempts, decode: Callable[[bytes], T], ask: Callable[[], Awaitable[T]]) -> T:
-        """What ``ask`` gives for ``call``, or the cache has, filtered; and its end is told."""
+        """Return the answer of ``ask``, or the cached one, filtered; notify the listeners when the call ends."""
         verdict = None if self.content is None else Verdict()
         recorder = CallRecorder(verdict)
         came: T | None = None
@@ -69,7 +69,7 @@ class CallMiddleware(msgspec.Struct, frozen=True, kw_only=True):
         kind: Callable[[Attempts, Exchange], StreamT],
         ask: Callable[[], Awaitable[Exchange]],
     ) -> StreamT:
-        """A stream of ``kind``, from what ``ask`` gives or from the cache, that is filtered as it comes."""
+        """Open a stream of ``kind`` from ``ask`` or from the cache, filtered as it arrives."""
         verdict = None if self.content is None else Verdict()
         recorder = CallRecorder(verdict)
         try:
@@ -90,7 +90,7 @@ class CallMiddleware(msgspec.Struct, frozen=True, kw_only=True):
         return stream
 
     async def look_over(self, call: Attempts, verdict: Verdict | None = None) -> None:
-        """Let ``call`` send only what may be sent, of all that it says. Raises ContentBlockedError."""
+        """Filter everything ``call`` is about to send. Raises ContentBlockedError."""
         content = self.content
         if content is None:
             return
@@ -100,14 +100,14 @@ class CallMiddleware(msgspec.Struct, frozen=True, kw_only=True):
         try:
             allowed = content.path(path, verdict), await content.request(texts, verdict)
         except ContentBlockedError:
-            # Those who are told of the call must not learn what was in it either.
+            # Listeners must not see the blocked content either.
             call.say(path, content.withheld(texts))
             raise
         if allowed[0] != path or allowed[1] is not texts:
             call.say(*allowed)
 
     def retried(self, call: Attempts, failure: APIError, delay: float) -> None:
-        """Another attempt of ``call`` follows ``failure``."""
+        """Notify the listeners of a retry of ``call`` after ``failure``."""
         if self.listeners:
             tell(self.listeners, Retried(call.model, word_for(failure), delay))
 
@@ -117,7 +117,7 @@ class CallMiddleware(msgspec.Struct, frozen=True, kw_only=True):
         request, target = call.request, call.target
         if not self.cache.serves(request.parameters, request.operation):
             return None, None
-        # Read back from the bytes, because messages may be objects and the key must not depend on that.
+        # Decoded from the wire bytes: messages may be objects, and the key must not depend on their types.
         path, asked = request.outgoing.path, request.texts()
         key = cache_key(base_url=target.base_url, account=target.account, path=path, request=asked)
         return key, await self.cache.find(key)
@@ -167,18 +167,18 @@ class CallMiddleware(msgspec.Struct, frozen=True, kw_only=True):
         return replayed(_stored(found))
 
     def keep(self, call: Attempts, key: bytes, answer: Answer) -> None:
-        """Store ``answer`` if it is one to this request, whole, and from the model that was asked."""
+        """Cache ``answer`` if it is complete and from the requested model."""
         if self.cache is not None and call.fallback is None and answer.is_whole():
             self.cache.keep(key, answer.to_json())
 
     def told(self, call: Attempts, recorder: CallRecorder, answer: Answer | None, error: BaseException | None) -> None:
-        """``call`` has ended; whoever listens is told."""
+        """Notify the listeners of the end of ``call``."""
         if self.listeners:
             tell(self.listeners, recorder.record(call, self.meter, answer, error))
 
 
 class StreamMiddleware:
-    """Goes along with one stream: filters its chunks, stores its answer, tells its end."""
+    """Observer of one stream: filters its chunks, caches its answer, reports its end."""
 
     __slots__ = ("_around", "_call", "_done", "_key", "_passing", "_recorder")
 
@@ -198,7 +198,7 @@ class StreamMiddleware:
         self._done = False
 
     async def pass_on(self, stream: ObservedStream, chunks: list[Any], *, progressed: bool, ended: bool) -> None:
-        """Filter ``chunks``, which are about to be handed out. Raises ContentBlockedError."""
+        """Filter ``chunks`` in place before they are yielded. Raises ContentBlockedError."""
         recorder = self._recorder
         if progressed:
             if recorder.first_content is None:
@@ -215,7 +215,7 @@ class StreamMiddleware:
             self._tell(stream, self.whole(answer), None)
 
     def whole(self, answer: T) -> T:
-        """``answer`` with what was let out of its texts, and where it came from."""
+        """Return ``answer`` with filtered texts and its cache tier."""
         if self._passing is not None:
             answer = self._passing.rewrite(answer)
         if self._recorder.tier is not None:
@@ -223,12 +223,12 @@ class StreamMiddleware:
         return answer
 
     def failed(self, stream: ObservedStream, error: BaseException) -> None:
-        """The stream is left or broken before its end; what is called after the first time does nothing."""
+        """Report that the stream was closed or broke before its end; later calls do nothing."""
         if self._done:
             return
         self._done = True
         answer = None
-        with suppress(Exception):  # what had arrived may be nothing at all
+        with suppress(Exception):  # nothing may have arrived
             answer = self.whole(stream.unfiltered())
         if isinstance(error, ContentBlockedError) and answer is not None and answer.tokens_used() is not None:
             _withheld(self._call, answer, error)
@@ -237,7 +237,7 @@ class StreamMiddleware:
         self._tell(stream, answer, error)
 
     def _show_only(self, answer: Answer | None, error: BaseException | None) -> None:
-        """Let ``error``, and what caused it, tell of the answer what was let out."""
+        """Replace the partial answer in ``error`` and its causes by the filtered one."""
         content, verdict = self._around.content, self._recorder.verdict
         while isinstance(error, APIError) and content is not None and verdict is not None:
             partial = answer if isinstance(answer, ChatCompletion | Message) else None
@@ -257,7 +257,7 @@ class StreamMiddleware:
 
 def _stored(found: CacheHit) -> bytes:
     events = events_of(found.body)
-    assert events is not None  # noqa: S101  nothing else is stored
+    assert events is not None  # noqa: S101  only answers are stored
     return events
 
 
@@ -268,7 +268,7 @@ def _from_cache(answer: T, tier: str, recorder: CallRecorder) -> T:
 
 
 def _withheld(call: Attempts, answer: Answer, error: BaseException) -> None:
-    """Count ``answer``, which was billed like any other, although ``error`` is what the caller gets."""
+    """Bill ``answer``, although the caller gets ``error`` instead."""
     if call.bill is None and answer.cached is None:
         usage = metered(answer, call.request)
         if usage is not None:
@@ -278,7 +278,7 @@ def _withheld(call: Attempts, answer: Answer, error: BaseException) -> None:
 
 
 def _replaceable(error: APIError) -> bool:
-    """Whether an old answer is better than ``error``: the service cannot be reached or does not answer."""
+    """Whether a stale answer is preferable to ``error``: the service is unreachable or failing."""
     return error.retryable or isinstance(error, CircuitOpenError)
 
 

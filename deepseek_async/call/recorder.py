@@ -1,4 +1,4 @@
-"""What there is to tell about one call, gathered while it runs."""
+"""Data of one call for its CallEnded event, collected while it runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CHOOSING: Final = (ChatCompletion, Completion)
 
 
 class CallRecorder:
-    """Made when a call begins; ``record`` when it has ended."""
+    """Collects from the start of a call; ``record`` builds its event at the end."""
 
     __slots__ = ("_began", "_labels", "_started", "first_content", "keep_alives", "stale", "tier", "verdict")
 
@@ -40,14 +40,14 @@ class CallRecorder:
         self._labels = current_labels()
         self.verdict = verdict
         self.tier: str | None = None
-        """Where a cached answer came from."""
+        """Cache tier of the answer; None if it came from the server."""
         self.stale = False
-        """Whether a cached answer stands in the place of an error."""
+        """Whether a stale cached answer replaced an error."""
         self.first_content: float | None = None
         self.keep_alives = 0
 
     def content_began(self) -> None:
-        """The first content of a stream is here."""
+        """Record the time of a stream's first content."""
         self.first_content = time.monotonic() - self._began
 
     def record(
@@ -57,8 +57,8 @@ class CallRecorder:
         answer: Answer | None,
         error: BaseException | None,
     ) -> CallEnded:
-        """The event. ``answer`` is what the caller got, or what had arrived of it before ``error``."""
-        # In straight lines: this runs for every call.
+        """Build the event. ``answer`` is what the caller got, or what had arrived before ``error``."""
+        # Not split into functions: this runs for every call.
         usage = cost = served = response_id = finish_reason = text = None
         fees: tuple[FeeCharge, ...] = ()
         peak = False
@@ -94,7 +94,7 @@ class CallRecorder:
         else:
             content = "refused" if finish_reason == "content_filter" else "passed"
         request = call.request
-        # By position, in the order of the record's fields: by name, making it takes twenty times as long.
+        # Positional, in field order: keyword arguments make construction twenty times slower.
         return CallEnded(
             request.operation.name,  # operation
             call.target.origin,  # origin
@@ -134,10 +134,10 @@ class CallRecorder:
 
 
 def _settled(call: Attempts, cost: float | None, fees: tuple[FeeCharge, ...]) -> float | None:
-    """What ``call`` cost after all: by the budget if there is one."""
+    """Return the final cost of ``call``: as charged to the budget, if there is one."""
     charged = call.charged
     if charged is not None:
         return charged
     if fees and any(fee.usd is None for fee in fees):
-        return None  # a part of it would look like all of it
+        return None  # a partial sum would pass for the total
     return 0.0 if cost is None and call.request.operation.output == "nothing" and call.attempts else cost

@@ -1,4 +1,4 @@
-"""A whole answer in the place of an exchange with the server, so that a stream reads it like any other."""
+"""Replay of a complete answer as an exchange, so that a stream reads it like a server's response."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _MESSAGE: Final = AnswerDecoder(Message)
 
 
 def events_of(body: bytes) -> bytes | None:
-    """The answer in ``body``, of whichever kind, as the events of a stream; None if it is no answer.
+    """Return the answer in ``body`` as SSE events, or None if it is not an answer.
 
-    Raises APIResponseValidationError for one whose form cannot be read.
+    Raises APIResponseValidationError if its format is invalid.
     """
     try:
         said = read(body)
@@ -43,12 +43,12 @@ def _decoder_of(said: Mapping[str, Any]) -> AnswerDecoder[Any]:
 
 
 def replayed(events: bytes) -> Exchange:
-    """An exchange that brings ``events`` in one piece and owes nothing to anybody."""
+    """Return an exchange that delivers ``events`` in one piece and has no cost."""
     return Exchange(cast(Lease, _NOTHING_OWED), _StoredResponse(events), cast(Watchdog, _NOTHING_LATE))
 
 
 class _StoredResponse:
-    """A response whose body is there."""
+    """Response whose body is in memory."""
 
     status = 200
     headers: Mapping[str, str] = {}
@@ -71,32 +71,32 @@ class _StoredResponse:
         raise error
 
     def release(self) -> None:
-        """There is no connection."""
+        """Do nothing: there is no connection."""
 
     def close(self) -> None:
-        """There is no connection."""
+        """Do nothing: there is no connection."""
 
 
 class _NothingOwed:
-    """A lease that has ended."""
+    """Null lease."""
 
     open = lost = False
 
     def content_began(self) -> None:
-        """Nobody wants to know."""
+        """Do nothing."""
 
     def served(self, usage: Any) -> None:
-        """Nobody wants to know."""
+        """Do nothing."""
 
 
 class _NothingLate:
-    """Timers that do not run."""
+    """Null timers."""
 
     def alive(self, *, progressed: bool) -> None:
-        """Nobody wants to know."""
+        """Do nothing."""
 
     def stop(self) -> None:
-        """Nothing runs."""
+        """Do nothing."""
 
 
 _NOTHING_OWED: Final = _NothingOwed()

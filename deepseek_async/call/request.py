@@ -1,4 +1,4 @@
-"""What one call says: the operation, its parameters, and the bytes that they are sent as."""
+"""Request of one call: operation, parameters and wire bytes."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ from deepseek_async.types.operation import Operation
 
 _STREAM_OPTIONS: Final = "stream_options"
 _TELLING: Final = frozenset({"/responses", MESSAGES, MESSAGES_ELSEWHERE})
-"""Where one of the last events of every stream has the usage."""
+"""Paths whose streams always report usage in one of the last events."""
 _ASKING: Final = b',"stream_options":{"include_usage":true}}'
-"""How a body ends that we have made ask for its usage."""
+"""End of a body to which ``include_usage`` was added."""
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """Written once, however often it is sent; what is to be sent instead is another one."""
+    """Immutable request, encoded once for all attempts; changes return another one."""
 
     operation: Operation
     outgoing: HTTPRequest
     parameters: Mapping[str, Any]
-    """What the body says; empty for a look at what is there and for an upload."""
+    """Parameters of the body; empty for a GET and for an upload."""
     form: MultipartForm | None = None
-    """What the body is, for an upload."""
+    """Multipart body of an upload."""
     fees: Mapping[str, int] | None = None
-    """What an attempt can cost at most beside tokens, by kind of fee."""
+    """Upper bound of fees beside tokens for one attempt, by kind of fee."""
 
-    # A struct's own repr would show the prompt to whoever prints locals.
+    # The struct's default repr would print the prompt.
     __repr__ = object.__repr__
 
     @property
     def wire(self) -> bytes:
-        """The body; empty for an upload that goes out piece by piece."""
+        """The body; empty for an upload that is streamed."""
         body = self.outgoing.body
         return body if isinstance(body, bytes) else b""
 
     @property
     def handed_over(self) -> bool:
-        """Whether the server may have all of it. Of an upload that broke off before its end it has not."""
+        """Whether the server may have received the complete request; False for an upload that broke off."""
         body = self.outgoing.body
         return not isinstance(body, UploadBody) or body.progress.whole
 
     @property
     def told(self) -> bytes:
-        """What those who listen are told of it: the body, and of an upload what is said of the file."""
+        """The request as reported to listeners: the body, or an upload's form without the file."""
         return self.wire if self.form is None else self.form.about()
 
     def texts(self) -> Mapping[str, Any]:
-        """What it says, read from what is to be sent, so that a content filter misses nothing of it."""
+        """Return the texts decoded from the wire bytes, so that a content filter misses nothing."""
         if self.form is not None:
             return self.form.texts()
         texts: Mapping[str, Any] = read(self.wire) if self.wire else {}
@@ -62,23 +62,23 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def asks_usage(self) -> bool:
-        """Whether we have made it ask for its usage: whoever asks by himself is not meant."""
+        """Whether ``include_usage`` was added by ``asking_usage``; False if the caller set it."""
         return self.wire.endswith(_ASKING) and _STREAM_OPTIONS not in self.parameters
 
     def asking_usage(self) -> Request:
-        """The same for a stream that is to tell its usage, unless the parameters say whether it is."""
+        """Return a streaming request with ``include_usage``, unless the parameters set it."""
         named = _STREAM_OPTIONS in self.parameters or self.outgoing.path in _TELLING or self.operation.has_fee
         return self if named or self.asks_usage else self._sending(self.wire[:-1] + _ASKING)
 
     def not_asking_usage(self) -> Request:
-        """The same as it was before ``asking_usage``."""
+        """Undo ``asking_usage``."""
         return self._sending(self.wire.removesuffix(_ASKING) + b"}") if self.asks_usage else self
 
     def _sending(self, body: bytes) -> Request:
         return msgspec.structs.replace(self, outgoing=msgspec.structs.replace(self.outgoing, body=body))
 
     def without_beta(self) -> Request:
-        """The same for a server that has no beta base."""
+        """Return the request for a server without a beta base."""
         path = self.outgoing.path
         if not path.startswith(BETA):
             return self
@@ -86,9 +86,9 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         return msgspec.structs.replace(self, outgoing=outgoing)
 
     def asking(self, model: str, limit: int, *, elsewhere: bool) -> Request:
-        """The same sent to another ``model``, or ``elsewhere``, which is told none of the caller's own headers.
+        """Return the request for another ``model``, or for ``elsewhere``, without the caller's own headers.
 
-        The parameters stay, because the answer stands in for one to them.
+        The parameters are kept, because the answer replaces the original one.
         """
         body = encode_request({**self.parameters, "model": model}, limit)
         headers = None if elsewhere else self.outgoing.headers
@@ -96,7 +96,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         return msgspec.structs.replace(self, outgoing=outgoing)
 
     def saying(self, path: str, texts: Mapping[str, Any], limit: int) -> Request:
-        """The same with other ``texts``, and at another ``path``; ``limit`` is the most bytes of JSON."""
+        """Return the request with other ``texts`` at ``path``; ``limit`` is the maximum JSON size in bytes."""
         outgoing, form = self.outgoing, self.form
         if form is not None:
             form = form.with_texts(texts)

@@ -1,7 +1,7 @@
-"""The texts of a streamed response, passed through a content filter.
+"""Content filter for the texts of a streamed response.
 
-A response tells every text several times: in pieces, whole when it has ended, in its item, and in the answer at the
-end. What was let out of the pieces stands in the place of all others.
+A response repeats every text: in pieces, complete when it ends, in its item, and in the final answer. The filtered
+pieces replace all the other copies.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from deepseek_async.types.json_text import write
 _PIECE: Final = ".delta"
 
 _Key = tuple[str, int, int]
-"""Kind of text, item, and part of the item."""
+"""Kind of text, item index, and part index within the item."""
 
 
 class _Text(msgspec.Struct):
-    """One text, of which pieces have come."""
+    """One text, received in pieces."""
 
     hold: HoldBack
     last: dict[str, Any]
-    """The last piece, as the server sent it."""
+    """The last piece, as sent by the server."""
     came: list[str] = []
     let_out: list[str] = []
 
 
 class ResponseTexts:
-    """See ``Passing``."""
+    """Implements ``StreamFilter``."""
 
     def __init__(self, content: ContentFilter, verdict: Verdict) -> None:
         self._content = content
         self._verdict = verdict
         self._open: dict[_Key, _Text] = {}
         self._known: dict[str, str] = {}
-        """Texts that have ended, and what was let out of them."""
+        """Completed texts, as filtered."""
         self._added = 0
-        """Events that the server did not send, which all later numbers must make room for."""
+        """Number of inserted events; added to all later sequence numbers."""
         self._shown = ResponseReader()
 
     async def pass_on(self, chunks: list[Any]) -> None:
-        """See ``Passing.pass_on``."""
+        """See ``StreamFilter.pass_on``."""
         passed = []
         for event in chunks:
             body = regular(event)
@@ -60,7 +60,7 @@ class ResponseTexts:
             self._shown.take(event)
 
     def rewrite(self, answer: Response) -> Response:
-        """See ``Passing.rewrite``."""
+        """See ``StreamFilter.rewrite``."""
         return msgspec.structs.replace(self._shown.answer()).with_marks_of(answer)
 
     async def _piece(self, kind: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -73,13 +73,13 @@ class ResponseTexts:
         return await self._let_out(text, text.hold.push(body["delta"]))
 
     async def _end_texts(self, kind: str, body: dict[str, Any]) -> list[dict[str, Any]]:
-        """Pieces with what was held back of the texts that end with this event."""
+        """Release what was held back of the texts that end with this event."""
         rests = []
         for key in [key for key in self._open if _ends(kind, body, key)]:
             text = self._open.pop(key)
             rest = await self._let_out(text, text.hold.end())
             if rest["delta"]:
-                # It takes this event's number, and this event the next.
+                # Takes this event's number; this event takes the next.
                 rests.append(self._numbered({**rest, "sequence_number": body.get("sequence_number", 0)}))
                 self._added += 1
             self._known["".join(text.came)] = "".join(text.let_out)
@@ -90,7 +90,7 @@ class ResponseTexts:
         if piece:
             piece = await self._content.own_checks(piece, self._verdict)
             text.let_out.append(piece)
-        # They are the text once more, ahead of what is held back.
+        # logprobs repeat the text, ahead of what is held back.
         return {name: value for name, value in text.last.items() if name != "logprobs"} | {"delta": piece}
 
     def _numbered(self, body: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whether to try again, and after how long. Pure: the attempt, the error and chance go in, seconds come out."""
+"""Retry policy: whether to retry, and after how long. Pure: attempt, error and chance in, seconds out."""
 
 from __future__ import annotations
 
@@ -11,70 +11,70 @@ from deepseek_async.call.classification import Again, AttemptEnding, rule_of
 from deepseek_async.errors import APIError, ConcurrencyLimitError, ConfigurationError, RateLimitError
 
 LONGEST_WAIT: Final = 120.0
-"""A longer ``Retry-After`` is the caller's to wait for: the error is raised with ``retry_after``."""
+"""Seconds. A longer ``Retry-After`` is not waited for: the error is raised with ``retry_after``."""
 
 LONGEST_BULK_WAIT: Final = 3600.0
-"""The same for bulk, which has nobody waiting for it."""
+"""Seconds; the same limit for bulk calls, which are not interactive."""
 
 MOST_REQUEUES: Final = 200
-"""Free returns to the queue of one call while others are answered; more than this speaks of the call itself."""
+"""Free requeues of one call while others are answered; with more, the call itself is at fault."""
 _FEW: Final = 3
-"""Attempts of a call whose answers cannot be read."""
+"""Attempts of a call whose answers are unreadable."""
 
 _MINUTE: Final = 60.0
 
 _SOON: Final = 0.5
-"""Part of the base delay after which a bulk row is sent again to an overloaded server, while others are answered."""
+"""Fraction of the base delay before a bulk row is retried at an overloaded server that still answers others."""
 _RARE: Final = 0.005
-"""A row that failed more often than one in 200 does by chance waits longer ..."""
+"""A row with more failures than chance explains for one row in 200 waits longer ..."""
 _UNLIKELY: Final = 1e-6
-"""... and one that failed more often than one in a million does fails because of what it asks, and is given up."""
+"""... and with more than chance explains for one in a million, its own request is at fault: it is given up."""
 _MANY: Final = 0.15
 _NOTHING_SUCCEEDS: Final = 0.95
-"""Share of failures from which nothing is said by chance: each row has its attempts."""
+"""Failure share above which chance explains nothing: each row gets its normal attempts."""
 
 
 class Pause(msgspec.Struct, frozen=True):
-    """What comes before the next attempt."""
+    """Delay and cost of the next attempt."""
 
     seconds: float
     free: bool = False
-    """Whether the attempt is not counted."""
+    """Whether the attempt does not count against ``max_attempts``."""
     paid: bool = True
-    """Whether the attempt takes retry credit."""
+    """Whether the attempt costs retry credit."""
     everybody: bool = False
-    """Whether all calls to the model wait: the server asked for it."""
+    """Whether all calls to the model pause, as the server asked."""
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Exponential back-off with full jitter: ``uniform(0, min(max_delay, base_delay * 2 ** (attempt - 1)))``.
 
-    Raises ConfigurationError, naming the field, for values that make no sense.
+    Raises ConfigurationError, naming the field, for invalid values.
     """
 
     max_attempts: int = 4
-    """Attempts of one call, the first included; 1 turns retries off. A refusal that names the account's limit of
-    concurrent requests is not counted, and for bulk no 429 is: such a call goes back to its place in the queue, while
-    the model answers others. After 120 s in which it answers nobody the call gives up, bulk after an hour."""
+    """Attempts of one call, the first included; 1 disables retries. A 429 that names the account's concurrency limit
+    does not count, and for bulk calls no 429 counts: the call goes back to its place in the queue while the model
+    answers others. After 120 s without any answer from the model the call gives up, a bulk call after an hour."""
     base_delay: float = 0.5
-    """Seconds; at least 1 s is used when the server says that it is overloaded."""
+    """Seconds; at least 1 s is used when the server reports overload."""
     max_delay: float = 30.0
-    """Seconds; the longest back-off of ours. A server's ``Retry-After`` may be longer, up to 120 s, and up to an
-    hour for bulk."""
+    """Seconds; upper bound of computed back-off. A server's ``Retry-After`` may be longer: up to 120 s, up to an hour
+    for bulk calls."""
 
     def __post_init__(self) -> None:
         attempts = self.max_attempts
         if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1:
-            raise ConfigurationError(f"retry.max_attempts must be a whole number of at least 1, not {attempts!r}")
+            raise ConfigurationError(f"retry.max_attempts must be an integer of at least 1, got {attempts!r}")
         for name in ("base_delay", "max_delay"):
             if not isinstance(getattr(self, name), int | float):
-                raise ConfigurationError(f"retry.{name} must be seconds, not {getattr(self, name)!r}")
-        # Written so that NaN, which compares to nothing, is refused too.
+                raise ConfigurationError(f"retry.{name} must be a number of seconds, got {getattr(self, name)!r}")
+        # Negated comparison, so that NaN is refused too.
         if not self.base_delay >= 0:
-            raise ConfigurationError(f"retry.base_delay must not be negative, not {self.base_delay}")
+            raise ConfigurationError(f"retry.base_delay must be 0 or more, got {self.base_delay}")
         if not self.max_delay >= self.base_delay:
             raise ConfigurationError(
-                f"retry.max_delay ({self.max_delay}) must not be below retry.base_delay ({self.base_delay})",
+                f"retry.max_delay must be at least retry.base_delay ({self.base_delay}), got {self.max_delay}",
             )
 
     def pause(
@@ -89,12 +89,12 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         silence: float = 0.0,
         failing: float = 0.0,
     ) -> Pause | None:
-        """What to do before the next attempt, or None to give up.
+        """Return the pause before the next attempt, or None to give up.
 
-        ``attempt`` counts from 1, ``returns`` those of the attempts that were free, from 0; ``chance`` is
-        uniform in [0, 1). ``queue`` says whether the queue itself holds back after a refusal; else the call does.
-        ``silence`` is for how many seconds the model has answered nobody, ``failing`` the share of all attempts that
-        fails lately, which says how many failures of one row are nothing but chance.
+        ``attempt`` counts from 1; ``returns`` counts the free attempts among them, from 0; ``chance`` is uniform in [0,
+        1). ``queue``: whether the queue backs off after a refusal; otherwise the call does. ``silence``: seconds since
+        the model last answered any call. ``failing``: recent failure share of all attempts, which tells how many
+        failures of one row chance explains.
         """
         rule = rule_of(error)
         again = rule.again
@@ -115,7 +115,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         if asked is not None:
             if asked > longest:
                 return None
-            # Up to a tenth more, so that callers told the same moment do not all come back in it.
+            # Up to 10% more, so that callers with the same Retry-After do not return in the same moment.
             return Pause(asked * (1 + 0.1 * chance), free=free, paid=paid, everybody=True)
         if again is Again.PAUSE:
             wait = max(1.0, chance * min(_MINUTE, 2.0 ** min(attempt if counted else returns + 1, 6)))
@@ -123,15 +123,15 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         if free:
             return Pause(0.0, free=True, paid=False)
         if overload:
-            # The window slows down for all rows together; a row that waited as well would only come late.
+            # The concurrency limit slows all rows down; an additional delay of this row would only make it late.
             beyond = min(max(0, attempt - returns - _explained(failing, _RARE)), 32)
             return Pause(chance * min(self.max_delay, self.base_delay * _SOON * 2.0**beyond), paid=paid)
         base = max(self.base_delay, 1.0) if rule.slow else self.base_delay
-        # Beyond 2**32 the exponent only overflows.
+        # A larger exponent would only overflow.
         return Pause(chance * min(self.max_delay, base * 2.0 ** min(attempt - returns - 1, 32)), paid=paid)
 
     def holds_others(self) -> bool:
-        """Whether a wait that is too long for this call is asked of the others of its model too."""
+        """Whether a ``Retry-After`` that is too long for this call also pauses the other calls to its model."""
         return self.max_attempts > 1
 
     def _is_last(self, again: Again, error: APIError, attempt: int, returns: int) -> bool:
@@ -149,15 +149,15 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _explained(failing: float, chance: float) -> int:
-    """Failures one after another that a row meets with this chance when that share of all attempts fails."""
+    """Return the number of consecutive failures that occurs with probability ``chance`` at this failure share."""
     return math.ceil(math.log(chance) / math.log(min(max(failing, 0.01), _NOTHING_SUCCEEDS)))
 
 
 def is_everybodys(error: RateLimitError, silence: float) -> bool:
-    """Whether bulk gave up on a refusal that every other row would meet too, after a ``silence`` of so many seconds."""
+    """Whether bulk gave up on a refusal that applies to every other row too, after ``silence`` seconds."""
     return silence >= LONGEST_BULK_WAIT or (error.retry_after or 0.0) > LONGEST_BULK_WAIT
 
 
 def _names_no_limit(error: APIError) -> bool:
-    """Whether a 429 does not say that there is a place as soon as others have ended: it may be said for ever."""
+    """Whether a 429 names no concurrency limit: it may then persist when other calls have ended."""
     return isinstance(error, RateLimitError) and not isinstance(error, ConcurrencyLimitError)

@@ -1,4 +1,4 @@
-"""What the service may search and read for one request, and how much of it an answer speaks of: each is paid. Pure."""
+"""Web search and page fees: the maximum for a request, and the count in an answer. Pure."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from deepseek_async.types.part import whole_number
 from deepseek_async.types.server_tools import WEB_TOOLS, queries_of, step_of
 
 _WHILE_THINKING: Final = 20
-"""Searches and pages of a request while the model thinks. DeepSeek names no limit; third parties saw about so many."""
+"""Searches and pages of a thinking request. DeepSeek documents no limit; third parties observed about this many."""
 _AT_ONCE: Final = 5
-"""Without thinking: what DeepSeek's own harness lets a request search (``max_uses``)."""
+"""The same without thinking: the ``max_uses`` of DeepSeek's own harness."""
 
 _CLASSIC: Final = ("web_search", "web_fetch")
-"""How the types of Anthropic's and OpenAI's own tools begin, which the service has run too."""
+"""Type prefixes of Anthropic's and OpenAI's built-in tools, which the service has run too."""
 _READING: Final = ("read_url", "fetch")
 _PAGES: Final = ("fetch", "read_url", "page", "url")
-"""Words in the names of counters for pages; "search" stands in those for searches."""
+"""Name parts of page counters; counters of searches contain "search"."""
 _ANSWERED: Final = ("choices", "output", "content")
-"""Where a chat completion, a response and a message say what was done."""
+"""Fields that list the steps in a chat completion, a response and a message."""
 _THE_CALLERS: Final = frozenset({"function", "function_call", "tool_use"})
 _DEEPEST: Final = 32
 
-UNCOUNTED: Final = "the server did not say how often it searched: counted is the most that it may have"
-"""Why a usage is an estimate whose fees came in no form that can be counted."""
+UNCOUNTED: Final = "the server did not report its searches: counted at the most it can have made"
+"""``corrected`` of a usage whose fees could not be read."""
 
 
 def most_fees(request: Mapping[str, Any]) -> dict[str, int] | None:
-    """What an answer to ``request`` can cost beside tokens, by kind of fee; None if it declares none of these tools.
+    """Return the maximum fees of an answer to ``request``, by kind; None if it declares no web tool.
 
-    Pages that are opened while the model searches are among the searches, which cost as much.
+    Pages opened during a search are counted as searches, which cost the same.
     """
     tools = request.get("tools")
     kinds = [tool.get("type") for tool in tools if isinstance(tool, Mapping)] if isinstance(tools, list | tuple) else []
@@ -51,7 +51,7 @@ def most_fees(request: Mapping[str, Any]) -> dict[str, int] | None:
 
 
 def _links_asked(request: Mapping[str, Any]) -> int:
-    """Addresses in what the user said last: those are what the service reads."""
+    """Count the URLs in the last user message: the service reads those."""
     turns = request.get("messages") or request.get("input")
     if isinstance(turns, list | tuple):
         users = (turn for turn in reversed(turns) if isinstance(turn, Mapping) and turn.get("role") == "user")
@@ -60,9 +60,9 @@ def _links_asked(request: Mapping[str, Any]) -> int:
 
 
 def with_searches(usage: CompletionUsage, answer: Answer, most: Mapping[str, int]) -> CompletionUsage:
-    """``usage`` with what ``answer`` says was searched and read: by its counters, else by its blocks.
+    """Return ``usage`` with the searches and pages of ``answer``: by its counters, else by its blocks.
 
-    Where it says neither and yet shows links or was refused, with ``most``, and marked.
+    Without either, an answer that contains links or was refused is counted at ``most`` and marked as corrected.
     """
     told = _told(usage.counters())
     done = Counter[str]() if len(told) == 2 else Counter(_steps_in(answer.to_dict()))
@@ -75,7 +75,7 @@ def with_searches(usage: CompletionUsage, answer: Answer, most: Mapping[str, int
 
 
 def _told(counters: Mapping[str, Any]) -> Counter[str]:
-    """Searches and pages by the server's own counters, whatever it calls them (``web_search_requests``)."""
+    """Count searches and pages by the server's counters, under any name (e.g. ``web_search_requests``)."""
     told: Counter[str] = Counter()
     for name, value in counters.items():
         if isinstance(value, Mapping):
@@ -89,7 +89,7 @@ def _told(counters: Mapping[str, Any]) -> Counter[str]:
 
 
 def _steps_in(said: Mapping[str, Any]) -> Iterator[str]:
-    """The kind of fee of each search and each page that was begun, each once."""
+    """Yield the kind of fee of each search and page, once per step."""
     known: set[str] = set()
     for place in _ANSWERED:
         for block, kind in _steps(said.get(place), 0):
@@ -113,6 +113,6 @@ def _steps(value: Any, depth: int) -> Iterator[tuple[Mapping[str, Any], str]]:
         if step is not None:
             yield value, SEARCH if step == "search" else FETCH
         elif kind not in _THE_CALLERS and not (isinstance(kind, str) and "result" in kind):
-            # What the caller's own functions are asked for, and what was found, is no step.
+            # Arguments of the caller's own functions, and search results, are not steps.
             for item in value.values():
                 yield from _steps(item, depth + 1)

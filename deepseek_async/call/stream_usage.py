@@ -1,8 +1,8 @@
-"""The usage of a stream, asked for where it does not come by itself.
+"""Usage of streams, requested with ``include_usage`` from servers that omit it by default.
 
-DeepSeek's own servers send it on the last chunk of every stream (its docs, create-chat-completion, as of 2026-11).
-Those that follow OpenAI send none unless ``stream_options.include_usage`` says so (litellm, vLLM, llama.cpp), and a
-few refuse that field.
+DeepSeek sends it on the last chunk of every stream (DeepSeek docs, create-chat-completion, as of 2026-11). Servers that
+follow OpenAI send it only with ``stream_options.include_usage`` (litellm, vLLM, llama.cpp), and a few reject that
+field.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ _FIELD: Final = ("stream_options", "include_usage")
 
 
 class StreamUsage(msgspec.Struct):
-    """What is known of one server: whether its streams are to be asked, and whether it takes that."""
+    """Per-server state: whether to send ``include_usage``, and whether the server accepts it."""
 
     wanted: bool
     taken: bool = False
-    """Whether it has taken the field: then it is not why a request is refused."""
+    """Whether the server has accepted the field before, so that it cannot be why a request is rejected."""
 
     @classmethod
     def of(cls, origin: str) -> StreamUsage:
-        """Nothing is known yet of the server at ``origin``."""
+        """Initial state for the server at ``origin``."""
         return cls(wanted=not is_deepseeks(origin))
 
     def may_be_why(self, failure: APIError) -> bool:
-        """Whether the server refuses a request for the field: it names it, or has not taken it before."""
+        """Whether the field may be why the server rejects a request: the error names it, or it was never accepted."""
         if not isinstance(failure, APIStatusError):
             return False
         said = f"{failure.message} {failure.body}"
@@ -39,6 +39,6 @@ class StreamUsage(msgspec.Struct):
         return not self.taken and type(failure) in {BadRequestError, UnprocessableEntityError}
 
     def accepted(self, *, asked: bool, without: bool) -> None:
-        """A request was accepted that asked, or that did ``without`` after one that asked was refused."""
+        """Record an accepted request: ``asked`` with the field, or ``without`` it after a rejection."""
         self.taken = self.taken or asked
         self.wanted = self.wanted and not without

@@ -1,4 +1,4 @@
-"""One server as calls are made to it: transport, limits, budget, and what its answers say about all calls."""
+"""One server as a target of calls: transport, limits, budget, and account-wide state learned from responses."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NOT_THERE: Final = frozenset({404, 405})
 
 
 class Target:
-    """Where attempts go: one account at one server, on one event loop."""
+    """One account at one server, on one event loop."""
 
     def __init__(
         self,
@@ -53,24 +53,24 @@ class Target:
         self.origin = account_limiter.origin.address
         """Scheme, host and port of the server."""
         self.base_url = base_url
-        """What tells its answers from those of another service behind the same gateway."""
+        """Tells this service apart from others behind the same gateway."""
         self.account = account
-        """Whose calls they are, for a cache that several accounts share."""
+        """Account id, part of the cache key where several accounts share a cache."""
         self.loop = asyncio.get_running_loop()
         self.budget = budget
-        """Money that every attempt is held against."""
+        """Budget from which each attempt reserves its maximum cost."""
         self.halt: Halt | None = None
         self.stream_usage = StreamUsage.of(self.origin)
         self.beta = beta
         """Whether the server has DeepSeek's beta base."""
         self.handed_out: deque[str] = deque(maxlen=_REMEMBERED)
-        """Ids of files that uploads have given, so that none is taken for what another one has left behind."""
+        """Ids of recent uploads, so that none is mistaken for one left behind by another upload."""
 
     def note(self, failure: APIError) -> None:
-        """Remember what an answer to one call says about all others.
+        """Record the account-wide consequences of a failed call.
 
-        A 403, and a 401 that is not DeepSeek's own, concern the call that met them: a firewall that dislikes a prompt,
-        an endpoint that the key may not use, a proxy that lost its way to who knows the keys.
+        A 403, and a 401 that is not DeepSeek's own, concern only the call itself: a firewall that blocks a prompt, an
+        endpoint the key may not use, a proxy that cannot reach its authentication server.
         """
         if isinstance(failure, AuthenticationError):
             if failure.key_refused:
@@ -81,7 +81,7 @@ class Target:
             self.account_limiter.dismiss(error)
 
     def forgoes_beta(self, path: str, failure: APIError) -> bool:
-        """Whether ``failure`` shows that a stand-in for DeepSeek has no beta base, so that it is asked without one."""
+        """Whether ``failure`` shows that a DeepSeek-compatible server has no beta base; then none is used."""
         if not self.beta or failure.status_code not in _NOT_THERE or not path.startswith(BETA):
             return False
         self.beta = is_deepseeks(self.base_url)
@@ -89,11 +89,11 @@ class Target:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the key was refused, and no call has found out yet that it is taken again."""
+        """Whether the key was rejected and no probe has succeeded since."""
         return self.halt is not None and self.halt.rest is not None
 
     def accepted(self, halt: Halt) -> None:
-        """A call that was sent in spite of ``halt`` was taken on."""
+        """Lift ``halt`` after the server accepted a call sent in spite of it."""
         if self.halt is halt and halt.rest is not None:
             self.halt = None
 

@@ -1,4 +1,4 @@
-"""The texts of an answer, whole or in pieces, passed through a content filter."""
+"""Content filter for the texts of an answer, complete or streamed."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ T = TypeVar("T", bound=Answer)
 
 
 async def filtered(answer: T, decode: Callable[[bytes], T], content: ContentFilter, verdict: Verdict) -> T:
-    """``answer`` with its texts as they may be handed out; the same if they all may. Raises ContentBlockedError."""
+    """Return ``answer`` with filtered texts; the same object if nothing changed. Raises ContentBlockedError."""
     body = regular(answer)
     allowed = await content.answer(body, verdict)
     return answer if allowed is body else decode(write(allowed)).with_marks_of(answer)
 
 
 async def filter_error(error: BaseException, content: ContentFilter, verdict: Verdict) -> None:
-    """Take what may not be handed out from what ``error`` tells of an answer; all of it if it is blocked."""
+    """Filter what ``error`` contains of an answer; remove all of it if it is blocked."""
     seen: BaseException | None = error
     while isinstance(seen, APIError):
         try:
@@ -63,21 +63,21 @@ async def filter_error(error: BaseException, content: ContentFilter, verdict: Ve
 
 
 class StreamFilter(Protocol):
-    """Lets a stream's chunks out, as far as they are known to be harmless."""
+    """Releases the chunks of a stream once the filter has passed them."""
 
     def __init__(self, content: ContentFilter, verdict: Verdict) -> None: ...
 
     async def pass_on(self, chunks: list[Any]) -> None:
-        """Put what may be handed out now in the place of ``chunks``. Raises ContentBlockedError."""
+        """Replace ``chunks`` by those that may be yielded now. Raises ContentBlockedError."""
         ...
 
     def rewrite(self, answer: Any) -> Any:
-        """``answer``, which was assembled from what came, with the texts that were let out."""
+        """Return ``answer``, assembled from the raw chunks, with the filtered texts."""
         ...
 
 
 class ChoiceTexts:
-    """Of a stream of chunks with ``choices``: filters them in place and remembers what was let out of each text."""
+    """Filters a stream of chunks with ``choices`` in place and keeps the filtered texts."""
 
     def __init__(self, content: ContentFilter, verdict: Verdict) -> None:
         self._content = content
@@ -85,7 +85,7 @@ class ChoiceTexts:
         self._texts: dict[tuple[int, str], _Text] = {}
 
     async def pass_on(self, chunks: list[Any]) -> None:
-        """Replace the pieces of ``chunks`` by those that may be handed out now. Raises ContentBlockedError."""
+        """Replace the pieces in ``chunks`` by those that may be yielded now. Raises ContentBlockedError."""
         for chunk in chunks:
             if isinstance(chunk, ChatCompletionChunk):
                 for choice in chunk.choices:
@@ -118,7 +118,7 @@ class ChoiceTexts:
                     choice.logprobs = None
                 choice._origin = message._origin = None  # noqa: SLF001
             if further is not None:
-                # Whole, because a secret may have come in pieces.
+                # Filtered as a whole, because a secret may be split over pieces.
                 allowed, places = copied(further)
                 for place in places:
                     place.put(self._content.built_in(place.text, self._verdict))
@@ -132,7 +132,7 @@ class ChoiceTexts:
         return answer
 
     async def _undeclared(self, came: ChunkFields) -> None:
-        """Look through what nobody declared, piece by piece. Raises ContentBlockedError."""
+        """Filter undeclared fields, piece by piece. Raises ContentBlockedError."""
         came.fields = await self._content.answer(came.fields, self._verdict)
         for choice in came.choices:
             choice.fields = await self._content.answer(choice.fields, self._verdict)
@@ -144,9 +144,9 @@ class ChoiceTexts:
 
     async def _chat(self, choice: ChunkChoice) -> None:
         delta, last = choice.delta, choice.finish_reason is not None
-        # They are the text once more, ahead of what is held back; the whole answer has them.
+        # logprobs repeat the text, ahead of what is held back; the complete answer keeps them.
         choice.logprobs = None
-        # Reasoning is over when the answer begins; what is held of it must not come after.
+        # Reasoning ends when the answer begins; what is held back of it must not come later.
         reasoning_over = last or bool(delta.content or delta.tool_calls)
         delta.reasoning_content = await self._let_out(
             *(choice.index, "reasoning", delta.reasoning_content),
@@ -178,7 +178,7 @@ class ChoiceTexts:
             text = self._texts[index, name] = _Text(HoldBack(self._content, self._verdict))
         out = ""
         if piece:
-            # Reasoning may go on after a piece of the answer.
+            # Reasoning may continue after a piece of the answer.
             text.ended = False
             out = text.hold.push(piece)
         if last and not text.ended:
@@ -195,7 +195,7 @@ class ChoiceTexts:
 
 
 class _Text:
-    """One text of a stream."""
+    """State of one text of a stream."""
 
     __slots__ = ("ended", "hold", "pieces")
 
@@ -206,12 +206,12 @@ class _Text:
 
 
 class NoTexts:
-    """Of audio, which nobody reads."""
+    """Null filter for audio."""
 
     def __init__(self, content: ContentFilter, verdict: Verdict) -> None: ...
 
     async def pass_on(self, chunks: list[Any]) -> None:
-        """All of it passes."""
+        """Pass everything."""
 
     def rewrite(self, answer: Any) -> Any:
         """See ``StreamFilter.rewrite``."""
@@ -228,5 +228,5 @@ PASSINGS: Final[dict[type[AnswerStream[Any, Any]], type[StreamFilter]]] = {
 
 
 def passing_for(stream: AnswerStream[Any, Any], content: ContentFilter, verdict: Verdict) -> StreamFilter:
-    """What lets the chunks of ``stream`` out. A kind of stream that nobody can filter is not opened: KeyError."""
+    """Return the filter for ``stream``. Raises KeyError for a stream type without a filter."""
     return PASSINGS[type(stream)](content, verdict)

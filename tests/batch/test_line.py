@@ -270,7 +270,7 @@ def test_what_was_billed_is_told_with_all_that_the_server_counted_and_what_was_p
     usage = CompletionUsage.counting(
         {"prompt_tokens": 10, "completion_tokens": 5, "search_calls": 3, "prompt_tokens_details": {"cached_tokens": 4}}
     )
-    usage.corrected = "the server said completion_tokens -5"
+    usage.corrected = "the server reported completion_tokens -5"
     attempt = BilledAttempt("of-a-gateway", usage, 7.5, "APITimeoutError", "x1", "deepseek-flash")
     result = BatchResult(index=0, error=APIConnectionError("reset"), billed_attempts=(attempt,))
     line = json.loads(encode_line(result, "a", 1))
@@ -282,7 +282,7 @@ def test_what_was_billed_is_told_with_all_that_the_server_counted_and_what_was_p
             "at": 7.5,
             "failure": "APITimeoutError",
             "response_id": "x1",
-            "corrected": "the server said completion_tokens -5",
+            "corrected": "the server reported completion_tokens -5",
             "usage": {
                 "prompt_tokens": 10,
                 "completion_tokens": 5,

@@ -380,7 +380,7 @@ async def test_two_tasks_that_read_one_stream_are_told_so(serve: Serve, connect:
         await anext(stream)
         reading = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(0)
-        with pytest.raises(RuntimeError, match="read by another task"):
+        with pytest.raises(RuntimeError, match="another task is already reading"):
             await anext(stream)
         await stream.aclose()
         with pytest.raises(StopAsyncIteration):

@@ -251,10 +251,10 @@ def test_a_secret_is_fetched_from_where_the_file_says(write: Write):
         ("deepseek:\n  base_url: x", "line 2: deepseek.base_url is not a setting; did you mean 'endpoint'?"),
         ("deepseek:\n  verify: no", "line 2: deepseek.verify is not a setting; there is account"),
         ("deepseek:\n  timeout: sk-canary0123456789", "line 2: timeout must be a number, not 'sk-…'"),
-        ("deepseek:\n\n  retry_policy: {max_attempts: 0}", "line 3: retry_policy.max_attempts must be a whole number"),
+        ("deepseek:\n\n  retry_policy: {max_attempts: 0}", "line 3: retry_policy.max_attempts must be an integer"),
         (
             "deepseek:\n  retry_policy:\n    base_delay: 1\n    max_delay: 0.5",
-            "line 4: retry_policy.max_delay (0.5) must not be below",
+            "line 4: retry_policy.max_delay must be at least",
         ),
         ("deepseek:\n  circuit_breaker: {reset_timeout: 0}", "line 2: circuit_breaker.reset_timeout must be above 0"),
         ("deepseek:\n  lint: warn\n  budget: {zone: UTC}", "line 3: budget needs daily"),

@@ -1,4 +1,4 @@
-"""A streamed answer: chunks as they come, and the assembled answer at the end."""
+"""Streamed answers: chunks as they arrive, and the assembled answer at the end."""
 
 from deepseek_async.call.stream.answer import AnswerStream
 from deepseek_async.call.stream.audio import AudioStream

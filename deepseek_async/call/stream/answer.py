@@ -1,4 +1,4 @@
-"""A streamed answer of any kind: retries, timers and endings; what is decoded and folded is its reader's."""
+"""Base of streamed answers: retries, timers and endings; a reader decodes and assembles the chunks."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from deepseek_async.errors import (
 from deepseek_async.process.tracebacks import without_frames
 
 MAX_TEXT: Final = 32 * 1024 * 1024
-"""Characters of one answer that are kept: eighty for each token of the API's longest (393,216; DeepSeek docs)."""
+"""Maximum characters kept of one answer: 80 per token of the API's longest answer (393,216; DeepSeek docs)."""
 
 _EVENT_FOR_BYTES: Final = 8
-"""Bytes of a stream for one of a plain answer, about: every token has an event around it."""
+"""Approximate ratio of stream bytes to plain answer bytes: every token is wrapped in an event."""
 
 _LOOK: Final = 32 * 1024 * 1024
 _MOST_HELD: Final = 10_000
-"""Chunks that may be held back until it is known what they end; an answer has one or two of them."""
+"""Maximum chunks held back until the answer is known to be non-empty; normally one or two."""
 
 
 class AnswerStream(Generic[ChunkT, WholeT]):
-    """Iterate it for the chunks, each SSE event once and in order.
+    """Asynchronous iterator over the chunks of a streamed answer, one per SSE event, in order.
 
-    Use it in ``async with``: leaving early, by ``break``, return or an exception, gives connection and slot
-    back at once. A fault before the first content is retried unseen; after it the iteration raises
-    StreamInterruptedError, because a restart would show the reader the same text twice.
+    Use it in ``async with``: leaving early, by ``break``, return or an exception, releases connection and slot
+    immediately. A fault before the first content is retried transparently; after it the iteration raises
+    StreamInterruptedError, because a restart would repeat text already shown.
     """
 
     __slots__ = (
@@ -77,14 +77,14 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         self._limits = call.target.limits
         self._read_from(exchange, self._reader_type(SSEDecoder(self._limits.event)))
         self._progressed = False
-        self._shown = False  # whether any chunk was handed out
-        self._hidden = False  # whether this attempt repeats what an earlier one has shown
+        self._shown = False  # whether any chunk was yielded
+        self._hidden = False  # whether this attempt repeats chunks that an earlier one yielded
         self._held: list[ChunkT] = []
         self._ended = False
-        self._left = False  # whether the caller has closed it
+        self._left = False  # whether the caller closed the stream
         self._failure: APIError | None = None
         self._pending: Iterator[ChunkT] = iter(())
-        """Chunks of the last block that have not been handed out."""
+        """Chunks of the last block, not yet yielded."""
         self._reading = False
         self._observer: StreamObserver | None = None
 
@@ -95,11 +95,11 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         self._reader = reader
         reader.usage_asked = self._call.request.asks_usage
         self._received = 0
-        # Bytes that may be received before what is kept of them is looked at.
+        # Received bytes at which the size is checked next.
         self._unchecked = min(_LOOK, self._limits.body)
 
     def attend(self, observer: StreamObserver) -> None:
-        """Let ``observer`` go along: it filters what comes and is told the end."""
+        """Attach ``observer``, which filters the chunks and is notified of the end."""
         self._observer = observer
 
     @property
@@ -109,27 +109,27 @@ class AnswerStream(Generic[ChunkT, WholeT]):
 
     @property
     def attempts(self) -> int:
-        """Requests sent for this stream so far."""
+        """Number of requests sent so far."""
         return self._call.attempts
 
     @property
     def fallback(self) -> str | None:
-        """Who answers in the place of the one that was asked; None while that one does."""
+        """Model or endpoint that answers instead of the requested one; None without a fallback."""
         return self._call.fallback
 
     @property
     def refused(self) -> bool:
-        """Whether the service's check of contents has ended the answer: withdraw what was shown."""
+        """Whether the service's moderation ended the answer; the caller should withdraw what it showed."""
         return self._reader.refused
 
     @property
     def partial(self) -> WholeT:
-        """What has arrived so far, assembled; not necessarily all of the answer."""
+        """The answer assembled from the chunks so far; possibly incomplete."""
         answer = self.unfiltered()
         return answer if self._observer is None else self._observer.whole(answer)
 
     def unfiltered(self) -> WholeT:
-        """What came from the server, whatever a content filter made of it."""
+        """Return what the server sent, before any content filter."""
         answer = self._reader.answer()
         if self._call.bill is not None:
             self._call.bill.leave_in(answer)
@@ -138,7 +138,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
     def _whole(self) -> WholeT:
         if not self._ended:
             raise DeepSeekError(
-                "the stream has not ended: iterate it to its end first; partial holds what has arrived so far",
+                "the stream has not ended: iterate to the end first, or use .partial for what has arrived so far",
             )
         answer = self.unfiltered()
         answer.fallback = self._call.fallback
@@ -157,33 +157,33 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop receiving. Connection and slot are free when this returns."""
+        """Close the stream. Connection and slot are released on return."""
         self._leave()
         self._pending = iter(())
 
-    # It is its own iterator: a generator, whose frame and which it would hold, would be freed by the collector only.
+    # Its own iterator: a generator and its frame would refer to each other and be freed only by the garbage collector.
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> ChunkT:
-        """The next chunk; of the next block that holds any, when there is none left of the last one."""
+        """Return the next chunk, from the last block or from the next one that contains any."""
         for chunk in self._pending:
             return chunk
         if self._reading:
-            raise RuntimeError("the stream is being read by another task")
+            raise RuntimeError("cannot iterate: another task is already reading this stream")
         self._reading = True
         try:
-            # In one coroutine: each block comes by here, often with a single chunk in it.
+            # Inlined: runs for each block, often with a single chunk in it.
             while True:
                 if self._failure is not None:
-                    # An error keeps this frame, and with it what the server said, which may echo the key.
+                    # An error keeps this frame alive, and with it server data that may echo the key.
                     block, chunks = b"", []
                     await self._recover(self._failure)
                 if self._ended or self._left:
                     break
                 try:
                     block = await self._response.read_available()
-                except Exception as error:  # noqa: BLE001  explain raises again what is none of the transport's
+                except Exception as error:  # noqa: BLE001  explain re-raises errors that are not the transport's
                     chunks = self._broken(error)
                 else:
                     chunks = self._take(block)
@@ -199,24 +199,24 @@ class AnswerStream(Generic[ChunkT, WholeT]):
             raise
         finally:
             self._reading = False
-        # Open if the stream was closed while it began again.
+        # Still open if the stream was closed during a retry.
         self._abandon()
         raise StopAsyncIteration
 
     def __del__(self) -> None:
         if self._exchange.open:
-            # At any moment, and in any thread: what there is to be done is left to the loop.
-            with suppress(RuntimeError):  # it is closed
+            # May run at any time and in any thread: leave the work to the event loop.
+            with suppress(RuntimeError):  # the loop is closed
                 self._call.target.loop.call_soon_threadsafe(self._leave)
             warnings.warn(
-                "a stream was dropped before its end; use 'async with' so that leaving it frees its connection",
+                "stream was not closed; use 'async with' so that its connection is released",
                 ResourceWarning,
                 source=self,
                 stacklevel=2,
             )
 
     def _leave(self) -> None:
-        """The caller wants no more of it."""
+        """End the stream for the caller."""
         if self._ended:
             self._left = True
             self._abandon()
@@ -224,7 +224,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
             self._fail(GeneratorExit())
 
     def _fail(self, error: BaseException) -> None:
-        """The iteration ends by ``error``."""
+        """End the iteration with ``error``."""
         self._left = True
         self._abandon()
         if self._observer is not None:
@@ -232,7 +232,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
 
     def _abandon(self) -> None:
         self._exchange.produced(self._characters)
-        # What it was billed for may have come although its end has not.
+        # Usage may have arrived before the end.
         usage = None
         if self._exchange.open and (self._reader.whole or self._reader.counted):
             usage = self._call.counted(self._reader.answer(), estimate=False)
@@ -243,7 +243,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         return self._reader.size
 
     def _take(self, block: bytes) -> list[ChunkT]:
-        """Everything that ``block`` completes. A fault in it waits until the chunks before it are handed out."""
+        """Return the chunks that ``block`` completes. A fault in it is raised after the chunks before it."""
         if not block:
             return self._end()
         reader = self._reader
@@ -264,7 +264,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         return chunks
 
     def _look_at_size(self) -> None:
-        """Every so many bytes: is the stream, or what is kept of it, larger than any answer?"""
+        """Check, once per _LOOK bytes, that stream and assembled answer are within their limits."""
         most = self._limits.body
         self._unchecked = min(most, self._unchecked + _LOOK)
         if self._received > most:
@@ -278,7 +278,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         self._failure = APIResponseValidationError(f"the streamed answer is larger than {limit}", retryable=False)
 
     def _halt(self) -> list[ChunkT]:
-        """The reader will give no more chunks, by the stream's end or by a fault in it."""
+        """Handle the last chunk: end of stream, or a fault in it."""
         reader = self._reader
         if reader.done:
             return self._end()
@@ -289,10 +289,10 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         return []
 
     def _before_content(self, chunks: list[ChunkT]) -> list[ChunkT]:
-        """What may be handed out of chunks without content, while the attempt may still have to be repeated.
+        """Return the chunks to yield before the first content, while the attempt may still be retried.
 
-        The opening chunk of the first attempt is shown at once. An ending is held back until it is known to be
-        the end of an answer and not of an empty one.
+        The opening chunk of the first attempt is yielded at once. A final chunk is held back until the answer is known
+        to be non-empty.
         """
         if self._held or any(map(self._reader.ends, chunks)):
             self._held += chunks
@@ -303,15 +303,15 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         return chunks
 
     def _from_content_on(self, chunks: list[ChunkT]) -> list[ChunkT]:
-        """What may be handed out when the first content comes: all, but an opening chunk only once."""
+        """Return the chunks to yield with the first content: all, but the opening chunk only once."""
         chunks, self._held = self._held + chunks, []
         return list(dropwhile(self._reader.says_nothing, chunks)) if self._hidden else chunks
 
     def _broken(self, error: Exception) -> list[ChunkT]:
-        """The connection broke. An answer that had come to its end is whole all the same."""
+        """Handle a broken connection. An answer that was already complete is kept."""
         failure = self._exchange.response.explain(error)
         if not self._exchange.open:
-            self._left = True  # closed under us by aclose()
+            self._left = True  # closed concurrently by aclose()
             return []
         if self._reader.whole:
             return self._end()
@@ -319,10 +319,10 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         return []
 
     def _end(self) -> list[ChunkT]:
-        """The stream is over, by its own mark (``[DONE]``) or by the end of the body: was it an answer?
+        """Handle the end of the stream (``[DONE]`` or end of body) and return the chunks held back.
 
-        Returns the chunks held back until now. A missing ``[DONE]`` after a finish reason is accepted; the
-        end of the body without a finish reason proves nothing but a broken connection.
+        A missing ``[DONE]`` after a finish reason is accepted; an end of body without a finish reason means a broken
+        connection.
         """
         preface = self._reader.preface
         if preface is not None:
@@ -330,7 +330,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         held, self._held = self._held, []
         self._failure = self._reader.fault(progressed=self._progressed)
         if isinstance(self._failure, ReasoningBudgetExhaustedError):
-            # The service did what it was asked for.
+            # The answer is complete and billed: the model used its token limit for reasoning.
             answer = self._reader.answer()
             usage = metered(answer, self._call.request)
             self._exchange.served(usage, self._reader.model)
@@ -348,7 +348,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         return held
 
     def _end_of_no_stream(self, body: bytearray) -> list[ChunkT]:
-        """No event came. A whole answer in the place of a stream was paid for all the same."""
+        """Handle a body without events. A complete non-streamed answer is accepted, because it was billed."""
         try:
             events = events_of(bytes(body)) if is_json(body) else None
         except APIResponseValidationError as error:
@@ -361,7 +361,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         return self._take(events)
 
     async def _recover(self, failure: APIError) -> None:
-        """Begin again if nothing of the answer was shown yet; else raise what happened, with what had arrived."""
+        """Retry if no content was yielded yet; otherwise raise the failure with the partial answer."""
         self._exchange.produced(self._characters)
         self._call.fault(self._exchange, failure, self._reader.answer())
         self._failure = None
@@ -373,8 +373,8 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         self._held = []
         self._hidden = self._shown
 
-    async def _goes_on(self, failure: APIError) -> bool:  # noqa: ARG002  for those that can
-        """Whether the rest of the answer comes in another response, from which the iteration goes on."""
+    async def _goes_on(self, failure: APIError) -> bool:  # noqa: ARG002  used by subclasses
+        """Whether the rest of the answer comes in a second response, from which the iteration continues."""
         return False
 
     def _interrupted(self, failure: APIError) -> APIError:
@@ -383,7 +383,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         if isinstance(failure, APIStatusError | StreamInterruptedError | ReasoningBudgetExhaustedError):
             return failure
         interrupted = StreamInterruptedError(
-            f"the answer broke off after {len(failure.text)} characters: {failure.message}",
+            f"stream interrupted after {len(failure.text):,} characters: {failure.message}",
             request_id=failure.request_id,
             attempts=failure.attempts,
             billed_attempts=failure.billed_attempts,

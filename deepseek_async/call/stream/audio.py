@@ -1,4 +1,4 @@
-"""Speech as it comes: an asynchronous iterator of bytes."""
+"""Streamed speech: an asynchronous iterator of bytes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from deepseek_async.types.fee import SPEECH_CHARACTERS
 
 
 class AudioStream(AnswerStream[bytes, SpokenText]):
-    """Iterate it for the audio, in ``async with``. It ends only where the service says so: cut audio is an error.
+    """Asynchronous iterator over the audio; use it in ``async with``.
 
-    A fault before the first byte is retried; after it the iteration raises StreamInterruptedError.
+    A fault before the first byte is retried; after it the iteration raises StreamInterruptedError. It ends normally
+    only if the service marked the end: truncated audio is an error.
     """
 
     __slots__ = ("_prices", "_result")
@@ -36,7 +37,7 @@ class AudioStream(AnswerStream[bytes, SpokenText]):
 
     def _read_from(self, exchange: Exchange, reader: StreamReader[bytes, SpokenText]) -> None:
         super()._read_from(exchange, reader)
-        assert isinstance(reader, AudioReader)  # noqa: S101  the kind of this stream
+        assert isinstance(reader, AudioReader)  # noqa: S101  the reader type of this stream
         request = self._call.request
         texts = request.outgoing.texts
         most = (request.fees or {}).get(SPEECH_CHARACTERS, 0)
@@ -47,7 +48,7 @@ class AudioStream(AnswerStream[bytes, SpokenText]):
 
     @property
     def result(self) -> SpokenText:
-        """What the whole of it cost. Raises DeepSeekError before the end."""
+        """Cost of the complete audio. Raises DeepSeekError before the end."""
         if self._result is None:
             self._result = result = self._whole()
             used, rate = result.tokens_used(), self._prices.rate(self._call.model, self._call.sent_at or time.time())
@@ -57,18 +58,18 @@ class AudioStream(AnswerStream[bytes, SpokenText]):
 
     @property
     def fees(self) -> tuple[FeeCharge, ...]:
-        """What was billed for it. Raises DeepSeekError before the end."""
+        """Fees billed for the audio. Raises DeepSeekError before the end."""
         return self.result.fees
 
     @property
     def finish(self) -> dict[str, Any] | None:
-        """What a WebSocket's last message said, as it came; None over HTTP and before the end."""
+        """Raw last message of a WebSocket; None over HTTP and before the end."""
         return getattr(self._exchange.response, "finish", None)
 
     async def write_to(self, path: str | os.PathLike[str], *, force: bool = False) -> SpokenText:
-        """Write the audio to ``path``, where it appears once it is whole; what it cost is returned.
+        """Write the audio to ``path`` atomically, once it is complete, and return its cost.
 
-        Raises ConfigurationError for a file that is there already, unless ``force`` gives it up.
+        Raises ConfigurationError if the file exists, unless ``force``, which overwrites it.
         """
         async with self:
             with replaced(Path(path), force=force) as file:
@@ -81,7 +82,7 @@ class AudioStream(AnswerStream[bytes, SpokenText]):
         if isinstance(failure, APIStatusError):
             return failure
         interrupted = StreamInterruptedError(
-            f"the audio broke off after {self._reader.size:,} bytes, and is not whole: {failure.message}",
+            f"audio interrupted after {self._reader.size:,} bytes: {failure.message}",
             request_id=failure.request_id,
             attempts=failure.attempts,
             billed_attempts=failure.billed_attempts,

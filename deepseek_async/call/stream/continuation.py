@@ -1,8 +1,8 @@
-"""When a chat answer that was cut off may go on from where it stopped, and the request for that. Pure.
+"""Continuation of an interrupted chat answer from where it stopped. Pure.
 
-Off by default. A continuation is a new request, billed over prompt and partial answer; the joint may fall inside
-a word, and other sampling may tell the rest in another way. It is kept to plain text, where a reader who waits is
-served better by the rest of a sentence than by an error.
+Off by default. A continuation is a new request, billed for prompt and partial answer; the joint may fall inside a word,
+and new sampling may continue differently. Limited to plain text, where the rest of a sentence serves a waiting reader
+better than an error.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from deepseek_async.errors import APIConnectionError, APIError, APITimeoutError,
 from deepseek_async.types import ChatCompletion
 
 LEAST_CHARACTERS: Final = 64
-"""Less text is not worth a second request: the reader loses little by beginning again."""
+"""Minimum partial answer, in characters; below it a restart loses little."""
 
 _NOT_CONTINUED: Final = ("tools", "stop", "logprobs", "top_logprobs")
-"""Parameters whose promise a joint could break."""
+"""Parameters whose guarantees a joint could break."""
 
 
 def continuation_of(body: Mapping[str, Any], failure: APIError, partial: ChatCompletion) -> dict[str, Any] | None:
-    """The request for the rest of ``partial``, or None when it must not be asked for."""
+    """Return the request for the rest of ``partial``, or None if it cannot be continued."""
     if not _was_cut_by_transport(failure) or not _is_plain(body) or len(partial.choices) != 1:
         return None
     choice = partial.choices[0]
@@ -41,7 +41,7 @@ def continuation_of(body: Mapping[str, Any], failure: APIError, partial: ChatCom
 
 
 def _was_cut_by_transport(failure: APIError) -> bool:
-    """Whether the way broke, and not the service: what that one ends, it would end again."""
+    """Whether the transport broke, not the service: a service that ended the answer would end it again."""
     if isinstance(failure, APITimeoutError):
         return failure.phase in {"idle", "stall"}
     if isinstance(failure, StreamInterruptedError):

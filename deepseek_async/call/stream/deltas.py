@@ -1,4 +1,4 @@
-"""What a chunk adds, told apart: answer, reasoning, tool calls, and how it ended. Pure."""
+"""Events of a chat stream: text, reasoning, tool calls and the ending. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deepseek_async.types import ChatCompletionChunk, CompletionUsage
 
 
 class TextDelta(msgspec.Struct, frozen=True, gc=False, tag="text"):
-    """More of the answer."""
+    """More of the answer's text."""
 
     text: str
 
@@ -24,13 +24,13 @@ class ReasoningDelta(msgspec.Struct, frozen=True, gc=False, tag="reasoning"):
 
 
 class ToolArgumentsDelta(msgspec.Struct, frozen=True, gc=False, tag="tool_arguments"):
-    """A tool call that begins, or more of its arguments.
+    """Start of a tool call, or more of its arguments.
 
-    Fragments end anywhere, also inside a string: parse ``stream.completion``'s arguments, not these.
+    Fragments end anywhere, also inside a string: parse the arguments of ``stream.completion`` instead.
     """
 
     index: int
-    """Which call; fragments of one call have the same index."""
+    """Index of the call; the same for all its fragments."""
     id: str | None
     """Set on the first fragment of a call."""
     name: str | None
@@ -43,20 +43,20 @@ class AnswerEnd(msgspec.Struct, frozen=True, gc=False, tag="end"):
     """The answer has ended."""
 
     finish_reason: str
-    """stop, length, tool_calls or content_filter."""
+    """``stop``, ``length``, ``tool_calls`` or ``content_filter``."""
     usage: CompletionUsage | None
-    """Tokens, when they came with the ending."""
+    """Token usage, if it came with the ending."""
 
 
 StreamEvent = TextDelta | ReasoningDelta | ToolArgumentsDelta | AnswerEnd | Step
 
 
 _OURS: Final = (None, "", "function")
-"""Types of calls whose arguments are for a function of the caller's."""
+"""Types of calls to the caller's functions."""
 
 
 def events_of(chunk: ChatCompletionChunk) -> Iterator[StreamEvent]:
-    """What ``chunk`` adds, reasoning before text, as the model made them; nothing for an opening chunk."""
+    """Yield the events of ``chunk``, reasoning before text; none for an opening chunk."""
     if chunk.undeclared is not None:
         for came in chunk.undeclared.choices:
             yield from steps_in({**came.delta, **({"content": came.blocks} if came.blocks else {})})

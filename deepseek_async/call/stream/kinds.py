@@ -1,4 +1,4 @@
-"""The kinds of streamed answers: chat, text, and responses."""
+"""Streams of chat completions, text completions and responses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from deepseek_async.types import ChatCompletion, ChatCompletionChunk, Completion
 
 
 class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
-    """A streamed chat answer; ``completion`` is the whole of it once the iteration has ended."""
+    """Streamed chat completion; ``completion`` is the complete answer after the iteration."""
 
     __slots__ = ("_resumable", "resumed")
     _reader_type = ChunkReader
@@ -31,13 +31,13 @@ class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
         super().__init__(call, exchange)
         self._resumable = resumable
         self.resumed = False
-        """Whether the answer was cut off and went on in a second response."""
+        """Whether the answer was interrupted and continued in a second response."""
 
     @property
     def completion(self) -> ChatCompletion:
-        """The whole answer: content, reasoning, tool calls and usage. Raises DeepSeekError before the end.
+        """The complete answer: content, reasoning, tool calls and usage. Raises DeepSeekError before the end.
 
-        If ``resumed``, the usage is that of both requests; what the first one used is an estimate.
+        If ``resumed``, the usage covers both requests; that of the first is estimated.
         """
         completion = self._whole()
         completion.resumed = self.resumed
@@ -45,7 +45,7 @@ class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
 
     async def _goes_on(self, failure: APIError) -> bool:
         resumable, self._resumable = self._resumable, False
-        # What was sent, and not what was asked for: a content filter may stand between the two.
+        # The parameters as sent: a content filter may have changed them.
         further = continuation_of(self._call.request.parameters, failure, self.unfiltered()) if resumable else None
         if further is None:
             return False
@@ -62,7 +62,7 @@ class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
         return True
 
     async def text_deltas(self) -> AsyncGenerator[str, None]:
-        """The pieces of the answer alone, as they come. Leaving them leaves the stream."""
+        """Iterate over the pieces of the answer's text. Closing the iterator closes the stream."""
         async with self:
             async for chunk in self:
                 for choice in chunk.choices:
@@ -70,7 +70,7 @@ class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
                         yield choice.delta.content
 
     async def reasoning_deltas(self) -> AsyncGenerator[str, None]:
-        """The pieces of the model's reasoning alone, as they come. Ends with the stream, and leaving it leaves that."""
+        """Iterate over the pieces of the reasoning. Closing the iterator closes the stream."""
         async with self:
             async for chunk in self:
                 for choice in chunk.choices:
@@ -78,9 +78,10 @@ class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
                         yield choice.delta.reasoning_content
 
     async def events(self) -> AsyncGenerator[StreamEvent, None]:
-        """Text, reasoning, tool calls and the ending told apart; ``match`` on them. Leaving them leaves the stream.
+        """Iterate over typed events: text, reasoning, tool calls, the ending. Closing the iterator closes the stream.
 
-        Beside them what the service does: Searching, Reading, Reviewing, TitleGiven, AnswerWithdrawn; and UnknownDelta.
+        Also yields the service's own actions: Searching, Reading, Reviewing, TitleGiven, AnswerWithdrawn; and
+        UnknownDelta.
         """
         async with self:
             async for chunk in with_reviews(self, self._call.request.parameters, _has_text):
@@ -92,30 +93,30 @@ class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
 
 
 class CompletionStream(AnswerStream[Completion, Completion]):
-    """A streamed text completion; ``completion`` is the whole of it once the iteration has ended."""
+    """Streamed text completion; ``completion`` is the complete answer after the iteration."""
 
     __slots__ = ()
     _reader_type = TextReader
 
     @property
     def completion(self) -> Completion:
-        """The whole text with its usage. Raises DeepSeekError before the end."""
+        """The complete text with its usage. Raises DeepSeekError before the end."""
         return self._whole()
 
 
 class ResponseStream(AnswerStream[ResponseStreamEvent, Response]):
-    """A streamed response; ``response`` is the whole of it once the iteration has ended."""
+    """Streamed response; ``response`` is the complete answer after the iteration."""
 
     __slots__ = ()
     _reader_type = ResponseReader
 
     @property
     def response(self) -> Response:
-        """The whole answer: its items, its text, its usage. Raises DeepSeekError before the end."""
+        """The complete answer: items, text and usage. Raises DeepSeekError before the end."""
         return self._whole()
 
     async def events(self) -> AsyncGenerator[StreamEvent, None]:
-        """What the answer is made of, told apart as a chat's stream tells it. Leaving them leaves the stream."""
+        """Iterate over typed events, the same as those of a chat stream. Closing the iterator closes the stream."""
         async with self:
             async for chunk in with_reviews(self, self._call.request.parameters, _is_text):
                 if chunk is None:

@@ -1,4 +1,4 @@
-"""A streamed message. The names are those of the anthropic package."""
+"""Streamed message, with the names of the anthropic package."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from deepseek_async.types import Message, MessageStreamEvent
 
 
 class MessageStream(AnswerStream[MessageStreamEvent, Message]):
-    """A streamed message; ``message`` is the whole of it once the iteration has ended.
+    """Streamed message; ``message`` is the complete answer after the iteration.
 
-    Its iteration gives the server's events, each as it came, also those that nobody knows. They begin with the first
-    content: what opens the message is held back until then, because before it the service may be asked again.
+    Yields the server's events unchanged, unknown ones included. They begin with the first content: the opening events
+    are held back until then, because before it the request may be retried.
     """
 
     __slots__ = ()
@@ -25,17 +25,17 @@ class MessageStream(AnswerStream[MessageStreamEvent, Message]):
 
     @property
     def message(self) -> Message:
-        """The whole answer: its blocks, its usage, why it stopped. Raises DeepSeekError before the end."""
+        """The complete answer: blocks, usage and stop reason. Raises DeepSeekError before the end."""
         return self._whole()
 
     @property
     def current_message_snapshot(self) -> Message:
-        """What has arrived so far."""
+        """The message assembled from the events so far."""
         return self.partial
 
     @property
     def text_stream(self) -> AsyncIterator[str]:
-        """The pieces of the answer's text alone, as they come."""
+        """Iterate over the pieces of the answer's text."""
         return self._texts()
 
     async def _texts(self) -> AsyncIterator[str]:
@@ -45,7 +45,7 @@ class MessageStream(AnswerStream[MessageStreamEvent, Message]):
                 yield delta.text
 
     async def events(self) -> AsyncGenerator[StreamEvent, None]:
-        """What the answer is made of, told apart as a chat's stream tells it. Leaving them leaves the stream."""
+        """Iterate over typed events, the same as those of a chat stream. Closing the iterator closes the stream."""
         deltas = MessageDeltas()
         async with self:
             async for came in with_reviews(self, self._call.request.parameters, _is_text):
@@ -60,21 +60,21 @@ class MessageStream(AnswerStream[MessageStreamEvent, Message]):
                         yield AnswerEnd(answer.finish_reason, self._reader.usage)
 
     async def until_done(self) -> None:
-        """Read what is left."""
+        """Read to the end."""
         async for _ in self:
             pass
 
     async def get_final_message(self) -> Message:
-        """The whole answer, once the rest of it was read."""
+        """Read to the end and return the complete answer."""
         await self.until_done()
         return self.message
 
     async def get_final_text(self) -> str:
-        """The text of the whole answer, once the rest of it was read."""
+        """Read to the end and return the answer's text."""
         return (await self.get_final_message()).text
 
     async def close(self) -> None:
-        """Stop receiving."""
+        """Close the stream."""
         await self.aclose()
 
 

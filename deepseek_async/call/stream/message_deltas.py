@@ -1,4 +1,4 @@
-"""What an event of a streamed message adds, in the words that a chat's stream is told in. Pure."""
+"""Typed events of a streamed message, the same as those of a chat stream. Pure."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _KNOWN_DELTAS: Final = frozenset({"signature_delta", "citations_delta", "input_j
 
 
 class MessageDeltas:
-    """Of one stream: what the service searches for comes in pieces, and is told once it is whole."""
+    """Event decoder of one stream; a search query, which comes in pieces, is reported once it is complete."""
 
     def __init__(self) -> None:
         self._steps: dict[int | None, tuple[Mapping[str, Any], list[str]]] = {}
         self._calls: set[int | None] = set()
 
     def events_of(self, event: MessageStreamEvent) -> Iterator[StreamEvent]:
-        """What ``event`` adds; nothing for those that only open and close. Of the end the whole answer tells."""
+        """Yield the typed events of ``event``; none for opening, closing and ending events."""
         match event.type:
             case "content_block_delta" if event.delta is not None:
                 yield from self._delta(event, event.delta)
@@ -72,7 +72,7 @@ class MessageDeltas:
     @staticmethod
     def _step(block: Mapping[str, Any], pieces: list[str]) -> Iterator[StreamEvent]:
         if pieces:
-            with suppress(ValueError, RecursionError):  # cut off
+            with suppress(ValueError, RecursionError):  # truncated JSON
                 block = {**block, "input": read("".join(pieces).encode())}
         found = step(block)
         if found is not None:

@@ -1,4 +1,4 @@
-"""What goes along with a stream, as the stream sees it."""
+"""Interface between a stream and its observer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T", bound=Answer)
 
 
 class ObservedStream(Protocol):
-    """A stream, as its observer sees it."""
+    """The stream as its observer sees it."""
 
     @property
     def request_id(self) -> str | None:
@@ -18,19 +18,19 @@ class ObservedStream(Protocol):
         ...
 
     def unfiltered(self) -> Any:
-        """What came from the server so far."""
+        """Return what the server sent so far."""
         ...
 
 
 class StreamObserver(Protocol):
-    """Filters what a stream hands out, and is told how it ended."""
+    """Filters the chunks of a stream and is notified of its end."""
 
     async def pass_on(self, stream: ObservedStream, chunks: list[Any], *, progressed: bool, ended: bool) -> None:
-        """Look at ``chunks``, which are about to be handed out, and change them in place. An error ends the stream."""
+        """Inspect or change ``chunks`` in place before they are yielded. An exception ends the stream."""
 
     def whole(self, answer: T) -> T:
-        """``answer`` as the caller may have it."""
+        """Return ``answer`` as the caller may see it."""
         ...
 
     def failed(self, stream: ObservedStream, error: BaseException) -> None:
-        """The stream is left, or broken before its end."""
+        """Handle a stream that was closed, or broke, before its end."""

@@ -1,4 +1,4 @@
-"""What an event of a streamed response adds, in the words that a chat's stream is told in. Pure."""
+"""Typed events of a streamed response, the same as those of a chat stream. Pure."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _REPEATING: Final = frozenset(
         "response.function_call_arguments.done",
     },
 )
-"""Events that say again what others say, or what only the whole answer tells."""
+"""Events that repeat others, or whose content is taken from the complete answer."""
 
 
 def events_of(event: ResponseStreamEvent) -> Iterator[StreamEvent]:
-    """What ``event`` adds; nothing for those that only say again what others have said."""
+    """Yield the typed events of ``event``; none for events that repeat others."""
     kind = event.type
     if kind == _TEXT:
         yield TextDelta(event.delta)
@@ -69,7 +69,7 @@ def _item(event: ResponseStreamEvent, *, begins: bool) -> Iterator[StreamEvent]:
 
 
 def _is_step_of_item(kind: str) -> bool:
-    """Whether ``kind`` is about a search whose item is told (``response.web_search_call.searching``)."""
+    """Whether ``kind`` belongs to a search already reported by its item (``response.web_search_call.searching``)."""
     return step({"type": kind}) is not None
 
 

@@ -1,4 +1,4 @@
-"""When a stream's text is complete and the stream is not: the service reviews it, and sends nothing meanwhile."""
+"""Detection of the service's final review: the text is complete, the stream stays open and silent."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, Final, TypeVar
 ChunkT = TypeVar("ChunkT")
 
 QUIET: Final = 1.0
-"""Seconds without a chunk, after text, that are told as a review; the text of an answer comes many times a second."""
+"""Seconds without a chunk, after text, that count as a review; text normally arrives many times a second."""
 
 
 def is_reviewed(request: Mapping[str, Any]) -> bool:
-    """Whether ``request`` asks for an answer that is reviewed as a whole before it ends."""
+    """Whether ``request`` asks for a review of the complete answer before it ends."""
     check = request.get("safety_check")
     return isinstance(check, Mapping) and check.get("level") not in (None, "low")
 
@@ -24,7 +24,7 @@ async def with_reviews(
     request: Mapping[str, Any],
     is_text: Callable[[ChunkT], bool],
 ) -> AsyncGenerator[ChunkT | None, None]:
-    """``chunks``, and None where the answer to ``request`` seems complete and has not ended."""
+    """Yield ``chunks``, and None where the answer to ``request`` seems complete but has not ended."""
     if not is_reviewed(request):
         async for chunk in chunks:
             yield chunk
@@ -49,7 +49,7 @@ async def with_reviews(
 
 
 async def _next(chunks: AsyncIterator[ChunkT]) -> tuple[ChunkT, ...]:
-    """The next one; none at the end."""
+    """Return the next chunk as a 1-tuple; empty at the end."""
     async for chunk in chunks:
         return (chunk,)
     return ()

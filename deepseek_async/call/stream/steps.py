@@ -1,4 +1,4 @@
-"""What the service does beside answering, told apart in a stream: searches, reads, reviews, withdraws. Pure."""
+"""Events of a stream for the service's own actions: search, read, review, withdraw. Pure."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from deepseek_async.types.server_tools import address_of, objects_in, queries_of
 
 
 class Searching(msgspec.Struct, frozen=True, gc=False, tag="searching"):
-    """The service searches the web for its answer. Each search is paid for."""
+    """The service searches the web. Each search is billed."""
 
     queries: tuple[str, ...]
-    """What for, as far as the server says it."""
+    """Search queries, if the server reports them."""
     raw: Mapping[str, Any]
-    """The block or item as the server sent it."""
+    """The block or item, as sent by the server."""
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False, tag="reading"):
-    """The service reads a page for its answer. Each page is paid for."""
+    """The service reads a page. Each page is billed."""
 
     url: str | None
-    """Which, if the server says it."""
+    """URL of the page, if the server reports it."""
     raw: Mapping[str, Any]
-    """The block or item as the server sent it."""
+    """The block or item, as sent by the server."""
 
 
 class Reviewing(msgspec.Struct, frozen=True, gc=False, tag="reviewing"):
-    """The text seems complete and the answer has not ended: with ``safety_check`` all of it is reviewed first.
+    """The text seems complete but the answer has not ended: with ``safety_check`` the service reviews all of it first.
 
-    The service may still refuse it. No text has come for a second; if more comes, this was a pause.
+    The service may still refuse it. Emitted after a second without text; more text means it was only a pause.
     """
 
 
@@ -42,11 +42,11 @@ class TitleGiven(msgspec.Struct, frozen=True, gc=False, tag="title"):
 
 
 class AnswerWithdrawn(msgspec.Struct, frozen=True, gc=False, tag="withdrawn"):
-    """The service refuses the answer, perhaps after all of it was shown: withdraw what was shown."""
+    """The service refuses the answer, possibly after all of it was shown: withdraw what was shown."""
 
 
 class UnknownDelta(msgspec.Struct, frozen=True, gc=False, tag="unknown"):
-    """Something that this version does not know; it is in the whole answer too."""
+    """Content unknown to this version; the complete answer contains it too."""
 
     raw: Mapping[str, Any]
 
@@ -55,7 +55,7 @@ Step = Searching | Reading | Reviewing | TitleGiven | AnswerWithdrawn | UnknownD
 
 
 def step(block: Mapping[str, Any]) -> Searching | Reading | None:
-    """The search or the reading that ``block`` stands for; None if it is neither."""
+    """Return the search or page read that ``block`` represents; None for other blocks."""
     match step_of(block):
         case "search":
             return Searching(tuple(queries_of(block)), block)
@@ -65,7 +65,7 @@ def step(block: Mapping[str, Any]) -> Searching | Reading | None:
 
 
 def steps_in(value: Any) -> Iterator[Step]:
-    """The searches and readings in fields that nobody declared; the fields themselves if there is neither."""
+    """Yield the searches and page reads in undeclared fields; the fields themselves if there are none."""
     found = [made for block in objects_in(value, into_steps=False) if (made := step(block)) is not None]
     if found:
         yield from found

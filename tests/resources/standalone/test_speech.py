@@ -137,7 +137,7 @@ async def test_cut_audio_is_an_error_and_charged(serve: Serve, connect: Connect)
     client = connect(server, budget=budget, currency_rates=RATE, retry=AT_ONCE, listeners=[calls.append])
     audio = await client.tools.speech("Hello")
     got: list[bytes] = []
-    with pytest.raises(StreamInterruptedError, match=r"audio broke off after 18 bytes"):
+    with pytest.raises(StreamInterruptedError, match=r"audio interrupted after 18 bytes"):
         await collect(audio, got)
 
     assert b"".join(got) == WAV + b"12"
