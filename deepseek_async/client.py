@@ -40,6 +40,7 @@ from deepseek_async.resources.standalone import Tools
 from deepseek_async.runtime.client_context import ClientContext
 from deepseek_async.runtime.client_runtime import ClientRuntime
 from deepseek_async.tools.threads import ToolThreads
+from deepseek_async.transport.protocol import MakeTransport
 from deepseek_async.transport.watchdog import Timeouts
 from deepseek_async.types import Answer, PaidAnswer
 from deepseek_async.types.answer import bills_of
@@ -113,6 +114,9 @@ class AsyncDeepSeek:
     - ``listeners``: told what happens: Metrics, AuditLog, Telemetry, CallLog, or functions of your own that take an
       event.
 
+    - ``transport``: makes another transport than the client's own (``deepseek_async.transport.protocol.Transport``): a
+      callable that is given TransportOptions on the running event loop, once for each server.
+
     Use it as ``async with AsyncDeepSeek() as client:``, or call ``aclose()``. Raises ConfigurationError.
     """
 
@@ -147,6 +151,7 @@ class AsyncDeepSeek:
         budget: Budget | float | None = None,
         content_filter: ContentFilter | bool | None = None,
         listeners: Iterable[Listener] = (),
+        transport: MakeTransport | None = None,
     ) -> None:
         # A traceback with locals, should a setting be wrong, must not show them.
         api_key, proxy, default_headers = hidden(api_key), hidden(proxy), hidden(default_headers)
@@ -185,7 +190,11 @@ class AsyncDeepSeek:
             listeners=listeners,
             simulated=self._settings.api_key.is_simulated,
         )
-        self._runtime = ClientRuntime(self._settings, features)
+        if transport is not None and not callable(transport):
+            raise ConfigurationError(
+                f"transport must be a callable that makes one from TransportOptions, got {type(transport).__name__}"
+            )
+        self._runtime = ClientRuntime(self._settings, features, transport)
         self._context = ClientContext(
             self._runtime,
             self._settings,

@@ -20,9 +20,9 @@ from deepseek_async.events import Snapshot, Watching
 from deepseek_async.process.forks import AtFork, refuse_inherited_loop, register
 from deepseek_async.renamed import attribute
 from deepseek_async.runtime.endpoint_sessions import EndpointSessions
-from deepseek_async.runtime.origin_session import OriginSession
+from deepseek_async.runtime.origin_session import Connections, OriginSession
 from deepseek_async.transport.address import same_origin
-from deepseek_async.transport.pool import Pool
+from deepseek_async.transport.protocol import MakeTransport
 
 if TYPE_CHECKING:
     from deepseek_async.codec.tokenizer import Tokenizer
@@ -33,8 +33,9 @@ _RENAMED: Final = {"operations": "features"}
 class ClientRuntime(AtFork):
     """Opened on first use, on one event loop at a time; closed once, for all who share them."""
 
-    def __init__(self, settings: Settings, features: Features) -> None:
+    def __init__(self, settings: Settings, features: Features, transport: MakeTransport | None = None) -> None:
         self._settings = settings
+        self._transport = transport
         self.features = features
         self.tokens = TokenEstimator(_tokenizer(settings.tokenizer))
         self.alternatives: tuple[Alternative, ...] = ()
@@ -42,9 +43,9 @@ class ClientRuntime(AtFork):
         self.opened: Caller | None = None
         """The caller, while there is one."""
         self._protections = features.protections(settings)
-        self._pools: list[Pool] = []
+        self._pools: list[Connections] = []
         """Those that are open, for when nobody closes them."""
-        self._elsewhere = EndpointSessions(settings, self._protections, self._pools)
+        self._elsewhere = EndpointSessions(settings, self._protections, self._pools, transport)
         self._connected: OriginSession | None = None
         self._backup: OriginSession | None = None
         self._closed = False
@@ -153,7 +154,7 @@ class ClientRuntime(AtFork):
             # asyncio.run() twice with one client: the first loop's sockets ended with it.
             self._forget()
         settings = self._settings
-        self._connected = connected = OriginSession(settings, self._protections)
+        self._connected = connected = OriginSession(settings, self._protections, transport=self._transport)
         self._pools.append(connected.session)
         for listener in self.features.listeners:
             if isinstance(listener, Watching):
@@ -167,6 +168,7 @@ class ClientRuntime(AtFork):
                 base_url=backup.base_url,
                 api_key=backup.api_key,
                 own=at_home,
+                transport=self._transport,
             )
             self._pools.append(self._backup.session)
             name = f"{backup.model} at {backup.base_url}" if backup.model else backup.base_url
@@ -199,7 +201,7 @@ class ClientRuntime(AtFork):
         self._pools.clear()
 
 
-def _drop(pools: list[Pool], base_url: str) -> None:
+def _drop(pools: list[Connections], base_url: str) -> None:
     """A client is gone that nobody has closed. Called once, also at the end of the process."""
     if not pools:
         return

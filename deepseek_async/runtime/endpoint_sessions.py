@@ -7,19 +7,26 @@ from collections.abc import Mapping
 from deepseek_async.call.caller import Caller, Protections
 from deepseek_async.configuration.endpoint import Endpoint, Family
 from deepseek_async.configuration.settings import Settings
-from deepseek_async.runtime.origin_session import OriginSession
+from deepseek_async.runtime.origin_session import Connections, OriginSession
 from deepseek_async.transport.address import same_origin
-from deepseek_async.transport.pool import Pool
+from deepseek_async.transport.protocol import MakeTransport
 
 
 class EndpointSessions:
     """Made with a client; holds nothing until a family is used that ``endpoints`` sends elsewhere."""
 
-    def __init__(self, settings: Settings, protections: Protections, pools: list[Pool]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        protections: Protections,
+        pools: list[Connections],
+        transport: MakeTransport | None = None,
+    ) -> None:
         """``pools`` is told of each pool that is opened."""
         self._settings = settings
         self._protections = protections
         self._pools = pools
+        self._transport = transport
         self._open: dict[Endpoint, OriginSession] = {}
 
     def caller(self, family: Family, own: Caller) -> Caller:
@@ -36,6 +43,7 @@ class EndpointSessions:
                 api_key=endpoint.api_key,
                 account_limiter=own.account_limiter if at_home else None,
                 own=at_home,
+                transport=self._transport,
             )
             self._pools.append(connected.session)
         return self._open[endpoint].caller

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -22,10 +22,17 @@ from deepseek_async.configuration.redis_url import is_redis
 from deepseek_async.configuration.settings import Settings
 from deepseek_async.errors import APIConnectionError
 from deepseek_async.process.forks import leave, leave_loop
+from deepseek_async.transport.custom import CustomTransport
+from deepseek_async.transport.fields import merged
 from deepseek_async.transport.hosts import is_deepseeks, is_loopback
 from deepseek_async.transport.pool import Pool
+from deepseek_async.transport.protocol import MakeTransport, TransportOptions
+from deepseek_async.transport.proxies import Proxy
+from deepseek_async.transport.session import Session, is_replaced
 
 _LOG: Final = logging.getLogger("deepseek_async")
+
+Connections = Pool | Session | CustomTransport
 
 DESCRIPTOR_RESERVE: Final = 32
 """Open files left to the rest of the process."""
@@ -47,19 +54,21 @@ class OriginSession:
         api_key: ApiKey | None = None,
         account_limiter: AccountLimiter | None = None,
         own: bool = True,
+        transport: MakeTransport | None = None,
     ) -> None:
         """``own`` is False for another server than the client's: its headers and limits are not the client's."""
         most = _descriptors_left()
         proxy = settings.proxies.get(base_url or settings.base_url)
         if proxy is not None:
             _LOG.info("calls to %s go through the proxy %s", base_url or settings.base_url, proxy)
-        self.session = Pool(
+        self.session = _connections(
             base_url or settings.base_url,
             api_key if base_url is not None else settings.api_key,
             limit=most,
             proxy=proxy,
             # They may hold what a gateway in front of the client's own server wants to see.
             headers=settings.default_headers if own else None,
+            make=transport,
         )
         account = settings.account if own else _account_of(api_key)
         self._joins = account_limiter is None
@@ -99,10 +108,36 @@ class OriginSession:
         self.session.leave_to_parent()
 
 
+def _connections(
+    base_url: str,
+    api_key: ApiKey | None,
+    *,
+    limit: int,
+    proxy: Proxy | None,
+    headers: Mapping[str, str] | None,
+    make: MakeTransport | None,
+) -> Connections:
+    """The transport to one server. Chosen once: what replaces aiohttp's requests later is not seen."""
+    if make is not None:
+        sent = merged(
+            {"User-Agent": "deepseek-async"},
+            headers,
+            {
+                **({} if api_key is None else {"Authorization": api_key.authorization()}),
+                "Content-Type": "application/json",
+                "Accept-Encoding": "identity",
+            },
+        )
+        url = None if proxy is None else proxy.url
+        return CustomTransport(make, TransportOptions(base_url=base_url, headers=sent, connections=limit, proxy=url))
+    kind = Session if is_replaced() else Pool
+    return kind(base_url, api_key, limit=limit, proxy=proxy, headers=headers)
+
+
 _account_limiters: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, AccountLimiter]] = WeakKeyDictionary()
 
 
-def _account_limiter_of(settings: Settings, pool: Pool, account: str, most: int, *, own: bool) -> AccountLimiter:
+def _account_limiter_of(settings: Settings, pool: Connections, account: str, most: int, *, own: bool) -> AccountLimiter:
     """The limiter of an account on the running event loop: one that is there already, or a new one."""
     origin = pool.origin
     requests, tokens = (settings.requests_per_minute, settings.tokens_per_minute) if own else (None, None)

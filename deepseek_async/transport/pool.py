@@ -41,8 +41,6 @@ from deepseek_async.transport.watchdog import Watchdog
 _TARGETS: Final = 64
 """Request heads that are kept ready; paths with an id in them would fill the memory."""
 
-_ASK: Final = aiohttp.ClientSession._request  # noqa: SLF001  to see whether somebody has replaced it
-
 
 class Pool:
     """A pool of connections to one origin. Must be made inside a running event loop, and used on that loop.
@@ -90,7 +88,7 @@ class Pool:
 
     async def send(self, outgoing: HTTPRequest, watchdog: Watchdog, *, fresh: bool = False) -> HTTPResponse:
         """See ``Transport.send``."""
-        if outgoing.texts is not None or aiohttp.ClientSession._request is not _ASK:  # noqa: SLF001
+        if outgoing.texts is not None:
             return await self._aiohttp_session().send(outgoing, watchdog)
         if self._connector.closed:
             raise APIConnectionError(

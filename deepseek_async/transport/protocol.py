@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final, Protocol
 
 import msgspec
@@ -91,8 +91,42 @@ class HTTPResponse(Protocol):
         ...
 
 
+class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a transport is made from: one server, as the client's settings describe it."""
+
+    base_url: str
+    """Scheme, host, port and path, without a slash at the end."""
+    headers: Mapping[str, str]
+    """Sent with every request; ``Authorization`` among them, masked in every text."""
+    connections: int
+    """The largest number that the process may have open."""
+    proxy: str | None = None
+    """URL of an HTTP proxy."""
+
+    # A struct's own repr would show a password in the proxy's URL.
+    __repr__ = object.__repr__
+
+    def url(self, path: str) -> str:
+        """The full URL of a request's ``path``."""
+        return str(url_of(self.base_url, path))
+
+
 class Transport(Protocol):
-    """Sends requests over a pool of connections, bound to one event loop."""
+    """Sends requests to one server over a pool of connections, bound to one event loop.
+
+    ``AsyncDeepSeek(transport=make)`` uses another one than its own: ``make`` is called with TransportOptions inside
+    the running event loop. Nothing else in the client retries, waits or reads the clock for it, so:
+
+    - Redirects are not followed, cookies not kept, bodies not decompressed: ask for ``Accept-Encoding: identity``.
+    - A status is never an error here, and no exception but ours leaves it, not even as a context: others may hold the
+      key. ``read_available`` alone may raise its own, for ``explain``.
+    - ``watchdog`` times the attempt. Tell it how to break the wait: ``guard(break)`` before connecting, ``sent(break)``
+      when the request goes out, ``waiting()`` before each wait for bytes, ``alive()`` after it, ``stop()`` in
+      ``release`` and ``close``. When ``watchdog.expired`` is set, raise ``watchdog.failure()``.
+    - A cancelled ``send`` closes its connection.
+
+    ``deepseek_async.transport.conformance.check_transport`` tries all of it against a server on this machine.
+    """
 
     async def send(self, outgoing: HTTPRequest, watchdog: Watchdog, *, fresh: bool = False) -> HTTPResponse:
         """Send and wait for the response's head, whatever its status.
@@ -105,3 +139,7 @@ class Transport(Protocol):
     async def aclose(self) -> None:
         """Close every connection."""
         ...
+
+
+MakeTransport = Callable[[TransportOptions], Transport]
+"""Makes a transport to one server, inside the running event loop."""

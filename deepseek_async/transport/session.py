@@ -1,4 +1,4 @@
-"""aiohttp's own session, over a pool of its own: for whoever has replaced its way of asking, as aioresponses does.
+"""aiohttp's own session over a pool of its own, for programs that replace its requests, as aioresponses does.
 
 ``pool`` costs half as much and is used for everything else.
 """
@@ -48,6 +48,12 @@ _SWITCHING: Final = 101
 
 _watching: Final[ContextVar[Callable[[], None]]] = ContextVar("_watching")
 """What is to be called when the request of this task has a connection."""
+
+
+def is_replaced() -> bool:
+    """Whether a program has put something of its own in the place of aiohttp's requests, as aioresponses does."""
+    asked: Any = aiohttp.ClientSession._request  # noqa: SLF001  aiohttp has no public seam, and this is what is replaced
+    return getattr(asked, "__module__", None) != "aiohttp.client"
 
 
 class Session:
@@ -140,6 +146,10 @@ class Session:
             wants_fresh.reset(wanted)
         # Raised out here, so that aiohttp's exception is not even its context.
         raise failure
+
+    def distance(self) -> float | None:
+        """How far the server is; aiohttp's session does not tell."""
+        return None
 
     async def converse(self, outgoing: HTTPRequest, texts: TextFeed, watchdog: Watchdog) -> HTTPResponse:
         """Open a WebSocket, over which ``texts`` go out as they come."""

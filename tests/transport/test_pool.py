@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, ExitStack
 
 import pytest
-from aioresponses import aioresponses
 from servers import CANARY, CLOSE, RESET, SILENCE, Serve, head, response
 
 from deepseek_async.configuration.credential import ApiKey
@@ -230,16 +229,3 @@ async def test_many_paths_do_not_fill_the_memory(serve: Serve, opened: Open):
         await answer.read(LARGEST)
         answer.release()
     assert len(transport._heads) <= 64
-
-
-async def test_whoever_replaces_aiohttps_way_of_asking_sees_every_request(serve: Serve, opened: Open):
-    server = await serve([response(b"real")])
-    transport = opened(Pool, server.url)
-    with aioresponses() as mocked:
-        mocked.post(f"{server.url}/chat/completions", body="mocked")
-        answer = await transport.send(POST, watchdog())
-        assert await answer.read(LARGEST) == b"mocked"
-        answer.release()
-    answer = await transport.send(POST, watchdog())
-    assert await answer.read(LARGEST) == b"real"
-    answer.release()
