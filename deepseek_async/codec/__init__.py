@@ -1,1 +1,1 @@
-"""Bytes to values and back. Everything here is pure: no sockets, no clock, no chance."""
+"""Encoding of requests and decoding of answers. Pure: no sockets, no clock, no randomness."""

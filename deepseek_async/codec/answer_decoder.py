@@ -1,4 +1,4 @@
-"""A response body to a typed answer: one prebuilt decoder, and a tolerant second reading for what it refuses."""
+"""Decoder of response bodies: one prebuilt strict decoder, and a tolerant fallback."""
 
 from __future__ import annotations
 
@@ -22,23 +22,24 @@ T = TypeVar("T", bound=Answer)
 MakeReader = Callable[[SSEDecoder], StreamReader[Any, T]]
 
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What the strict decoder raises for JSON that it does not take."""
+"""Exceptions of the strict decoder for JSON that does not fit."""
 
 
 USAGE: Final = ("usage",)
 
 
 class OddBytes(bytes):
-    """What only the tolerant decoder took: a strict parser may refuse it, so it is no JSON to be passed on unseen."""
+    """JSON accepted only by the tolerant decoder; strict parsers may reject it, so it must not be forwarded as it
+    is."""
 
     __slots__ = ()
 
 
 class AnswerDecoder(Generic[T]):
-    """Decodes one kind of answer. Building the msgspec decoder once keeps a chunk at about 0.6 µs.
+    """Decoder of one kind of answer. The msgspec decoder is built once, which keeps a chunk at about 0.6 µs.
 
-    ``reader`` makes what reads such an answer as a stream: some servers send one although none was asked for. ``odd``
-    is what an answer becomes that the strict decoder refuses, if not the same.
+    ``reader`` creates the stream reader for this kind: some servers stream although they were not asked to. ``odd`` is
+    the type of an answer that the strict decoder rejects, if it differs.
     """
 
     def __init__(self, answer_type: type[T], reader: MakeReader[T] | None = None, odd: type[T] | None = None) -> None:
@@ -46,12 +47,13 @@ class AnswerDecoder(Generic[T]):
         self._reader = reader
         self._counts = "usage" in answer_type.__struct_fields__
         self.decode_strictly = msgspec.json.Decoder(answer_type).decode
-        """The fast path alone: raises UNREADABLE, and does not remember the bytes."""
+        """Strict decoding only: raises UNREADABLE, and does not keep the bytes."""
 
     def decode(self, wire: bytes) -> T:
-        """The answer in ``wire``, which keeps a reference to it.
+        """Return the answer in ``wire``, with a reference to it.
 
-        Raises APIResponseValidationError if it is not a JSON object of this kind, and what a stream in its place says.
+        Raises APIResponseValidationError if it is not a JSON object of this kind, and the error of a stream sent
+        instead.
         """
         try:
             answer = self.decode_strictly(wire)
@@ -60,7 +62,7 @@ class AnswerDecoder(Generic[T]):
                 return streamed
             answer = self.decode_tolerantly(wire)
             wire = OddBytes(wire)
-        answer._wire = wire  # noqa: SLF001  the decoder is the one writer of this field
+        answer._wire = wire  # noqa: SLF001  only decoders write this field
         if self._counts:
             usage: Any = answer.usage
             if usage is not None:
@@ -68,10 +70,10 @@ class AnswerDecoder(Generic[T]):
         return answer
 
     def decode_tolerantly(self, wire: bytes) -> T:
-        """For what the strict decoder refuses and a paid answer should survive: see ``repair``.
+        """Decode what the strict decoder rejects, because a paid answer should survive: see ``repair``.
 
-        Raises APIResponseValidationError. It may be sent again if it is no JSON, or says nothing; what it says in a
-        form that cannot be read, it would say again.
+        Raises APIResponseValidationError, retryable if the body is invalid JSON or empty; any other body would be the
+        same again.
         """
         notes: list[str] = []
         found = self._repaired(wire, notes)
@@ -85,7 +87,7 @@ class AnswerDecoder(Generic[T]):
         raise failure
 
     def of_values(self, sent: Any, wire: bytes) -> T:
-        """As ``decode_tolerantly``, for JSON that was read already and is ``sent`` but for what was taken out of it."""
+        """Like ``decode_tolerantly``, for JSON already parsed to ``sent``, minus its undeclared fields."""
         with suppress(msgspec.ValidationError, RecursionError):
             return msgspec.convert(sent, self._type)
         notes: list[str] = []
@@ -99,7 +101,7 @@ class AnswerDecoder(Generic[T]):
         raise failure
 
     def regular(self, wire: bytes) -> bytes:
-        """``wire``, or the same in the form that the API describes. Raises as ``decode`` does."""
+        """Return ``wire``, normalized to the API's format. Raises as ``decode`` does."""
         try:
             self.decode_strictly(wire)
         except UNREADABLE:
@@ -116,26 +118,26 @@ class AnswerDecoder(Generic[T]):
         raise failure
 
     def check_unread(self, wire: bytes) -> None:
-        """Look at what the decoder skips, because no declared field holds it.
+        """Check the bytes that the decoder skips because no declared field holds them.
 
-        Raises APIResponseValidationError if it is no UTF-8: the name of a field may be what is spoilt.
+        Raises APIResponseValidationError for invalid UTF-8: the corrupt part may be the name of a field.
         """
         if not wire.isascii():
             try:
                 wire.decode()
             except UnicodeDecodeError:
-                self.decode_tolerantly(wire)  # raises the error that says so
+                self.decode_tolerantly(wire)  # raises the error
 
 
 def _unlike_the_api(wire: bytes, error: Exception, *, again: bool) -> APIResponseValidationError:
     facts: dict[str, Any] = {} if again else {"retryable": False, "reason": "form"}
     return APIResponseValidationError(
-        f"the server's answer is not what the API describes ({error}): {quote(wire)}", **facts
+        f"the server's answer does not match the API's format ({error}): {quote(wire)}", **facts
     )
 
 
 def _streamed(wire: bytes, make: MakeReader[T]) -> T | None:
-    """The answer that the events in ``wire`` make up; None if there are none."""
+    """Assemble the answer from the events in ``wire``; None if there are none."""
     if not wire.lstrip().startswith(FIELDS):
         return None
     reader = make(SSEDecoder(len(wire) + 2))
@@ -148,7 +150,7 @@ def _streamed(wire: bytes, make: MakeReader[T]) -> T | None:
 
 
 class MembersDecoder(AnswerDecoder[T]):
-    """Decodes an answer whose ``field`` is a list, with undeclared fields of its members reachable."""
+    """Decoder of an answer whose ``field`` is a list, with access to undeclared fields of its members."""
 
     def __init__(
         self,
@@ -167,17 +169,17 @@ class MembersDecoder(AnswerDecoder[T]):
         return answer
 
     def _positions(self, answer: T) -> Iterable[int]:
-        """Where the members stand in what was sent."""
+        """Positions of the members in the server's JSON."""
         members = getattr(answer, self._field)
         if type(answer._wire) is bytes:  # noqa: SLF001
-            return range(len(members)) if answer._wire else ()  # noqa: SLF001  a stream has none
+            return range(len(members)) if answer._wire else ()  # noqa: SLF001  a stream has no wire bytes
         sent = answer.to_dict().get(self._field)
         positions = [at for at, one in enumerate(sent) if isinstance(one, dict)] if isinstance(sent, list) else []
         return positions if len(positions) == len(members) else ()
 
 
 class ChoicesDecoder(MembersDecoder[T]):
-    """Decodes an answer with ``choices``, whose reasons for ending are told in DeepSeek's words."""
+    """Decoder of an answer with ``choices``; maps their finish reasons to DeepSeek's."""
 
     def __init__(self, answer_type: type[T], reader: MakeReader[T] | None = None) -> None:
         super().__init__(answer_type, "choices", reader)

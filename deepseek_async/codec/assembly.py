@@ -1,4 +1,4 @@
-"""Chunks, one after another, to the whole completion they make up."""
+"""Assembly of chunks into a complete chat completion."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from deepseek_async.types.usage import in_chat_terms
 
 
 class _Undeclared(msgspec.Struct, gc=False):
-    """What came of a choice that no declared field holds."""
+    """Undeclared content of one choice."""
 
     fields: Fields = {}
     message: Fields = {}
     parts: list[tuple[int, int, Any]] = []
-    """Content that came in parts with more than text in them, each with where its text begins and ends."""
+    """Content parts other than plain text, each with the start and end of its text."""
 
     def add(self, came: ChoiceFields, before: int) -> None:
-        """Take in what one chunk brought; ``before`` are the characters of content that had come before it."""
+        """Add the fields of one chunk; ``before`` is the number of content characters before it."""
         renew(self.fields, came.fields)
         add(self.message, came.delta)
         for part in came.blocks:
@@ -44,7 +44,7 @@ class _Undeclared(msgspec.Struct, gc=False):
             before = after
 
     def content(self, text: str) -> list[Any]:
-        """The content as it was sent, in parts."""
+        """Return the content as it was sent, in parts."""
         parts, at = [], 0
         for begins, ends, part in self.parts:
             if begins > at:
@@ -55,19 +55,19 @@ class _Undeclared(msgspec.Struct, gc=False):
 
 
 def _length(part: Any) -> int:
-    """Characters of content in ``part``."""
+    """Return the number of content characters in ``part``."""
     texts = without_blocks([part])
     said = parted(texts)[0] if texts else None
     return len(said or "")
 
 
 class _Growing(msgspec.Struct, gc=False):
-    """A choice that is still being received."""
+    """A choice still being received."""
 
     index: int
     role: str
     latest: list[str]
-    """Pieces of ``content`` that have just come: on the hot path, a list within reach."""
+    """Latest pieces of ``content``; a plain list, because this is the hot path."""
     content: Pieces
     reasoning: Pieces | None = None
     refusal: Pieces | None = None
@@ -81,7 +81,7 @@ class _Growing(msgspec.Struct, gc=False):
 
     @property
     def says(self) -> bool:
-        """Whether there is anything but reasoning."""
+        """Whether it contains anything but reasoning."""
         return bool(self.content or self.calls or self.refusal or self.function) or (
             self.undeclared is not None and holds_block((self.undeclared.message, self.undeclared.parts))
         )
@@ -109,7 +109,7 @@ class _Growing(msgspec.Struct, gc=False):
         )
 
     def further(self) -> Fields:
-        """What ``finished`` cannot hold, in the form of a choice."""
+        """Return what ``finished`` cannot hold, in the format of a choice."""
         calls = [] if self.calls is None else self.calls.further()
         message: Fields = {"tool_calls": calls} if any(calls) else {}
         if (undeclared := self.undeclared) is None:
@@ -121,18 +121,18 @@ class _Growing(msgspec.Struct, gc=False):
 
 
 class Assembly(msgspec.Struct, gc=False):
-    """Folds chunks into one completion. ``add`` is on the hot path: each streamed chunk passes its loop once."""
+    """Folds chunks into one completion. ``add`` is the hot path: one loop iteration per chunk."""
 
     _head: ChatCompletionChunk | None = None
     _choices: dict[int, _Growing] = {}
     usage: CompletionUsage | None = None
     oddly_ended_by: ChatCompletionChunk | None = None
-    """What ended a choice in no known way; the error may stand beside it."""
+    """The chunk that ended a choice with an unknown finish reason; it may carry an error."""
     _undeclared: Fields = {}
-    """Of the chunks themselves."""
+    """Undeclared fields of the chunks themselves."""
 
     def add(self, chunks: Iterable[ChatCompletionChunk]) -> bool:
-        """Take chunks in. True if one carried content, reasoning or a tool call: progress, not a sign of life."""
+        """Add chunks. Returns True if one carried content, reasoning or a tool call: progress, not a keep-alive."""
         progress = False
         growing = None
         get = self._choices.get
@@ -166,9 +166,9 @@ class Assembly(msgspec.Struct, gc=False):
         return progress
 
     def add_undeclared(self, came: ChunkFields, before: dict[int, int]) -> None:
-        """Take in what a chunk had beside its declared fields; ``add`` has had the chunk.
+        """Add the undeclared fields of a chunk already passed to ``add``.
 
-        ``before`` are the characters of content that each choice had before it.
+        ``before`` is the number of content characters of each choice before it.
         """
         renew(self._undeclared, came.fields)
         for fields in came.choices:
@@ -180,7 +180,7 @@ class Assembly(msgspec.Struct, gc=False):
                     growing.calls.add_undeclared(fields.calls)
 
     def lengths(self) -> dict[int, int]:
-        """Characters of content of each choice so far."""
+        """Return the number of content characters of each choice so far."""
         return {index: growing.content.size for index, growing in self._choices.items()}
 
     def _start(self, chunk: ChatCompletionChunk, choice: ChunkChoice) -> _Growing:
@@ -193,17 +193,17 @@ class Assembly(msgspec.Struct, gc=False):
 
     @property
     def model(self) -> str | None:
-        """Who answers, if the server has said so."""
+        """Name of the answering model, if the server reported it."""
         return (self._head.model or None) if self._head is not None else None
 
     @property
     def finish_reasons(self) -> list[str | None]:
-        """The finish reason of every choice seen, None for one that has not ended."""
+        """Finish reason of every choice so far; None for one that has not ended."""
         return [growing.finish_reason for growing in self._choices.values()]
 
     @property
     def says_nothing(self) -> bool:
-        """Whether neither content nor a tool call nor a refusal has come; reasoning alone is no answer."""
+        """Whether neither content nor a tool call nor a refusal has arrived; reasoning alone is not an answer."""
         return not any(growing.says for growing in self._choices.values())
 
     @property
@@ -212,7 +212,7 @@ class Assembly(msgspec.Struct, gc=False):
         return sum(growing.size for growing in self._choices.values())
 
     def completion(self) -> ChatCompletion:
-        """What has arrived so far, as one completion."""
+        """Return what has arrived so far, as one completion."""
         head = self._head or ChatCompletionChunk()
         grown = [self._choices[index] for index in sorted(self._choices)]
         completion = ChatCompletion(
@@ -230,14 +230,14 @@ class Assembly(msgspec.Struct, gc=False):
 
 
 def says(delta: ChoiceDelta) -> bool:
-    """Whether ``delta`` carries anything that the model said or thought."""
+    """Whether ``delta`` carries model output, reasoning included."""
     said = delta.content or delta.reasoning_content or delta.tool_calls or delta.refusal or delta.function_call
     return bool(said or delta.title)
 
 
 def _add_reasoning(growing: _Growing, delta: ChoiceDelta) -> bool:
     if delta.reasoning is not None:
-        # Some send it under both names.
+        # Some servers send it under both names.
         delta.reasoning_content, delta.reasoning = delta.reasoning_content or delta.reasoning, None
     if growing.reasoning is None:
         growing.reasoning = Pieces()
@@ -248,7 +248,7 @@ def _add_reasoning(growing: _Growing, delta: ChoiceDelta) -> bool:
 
 
 def _add_rest(growing: _Growing, delta: ChoiceDelta) -> bool:
-    """What takes the place of content."""
+    """Add what may come instead of content."""
     if delta.title is not None:
         growing.title = delta.title
     if delta.refusal:

@@ -1,4 +1,4 @@
-"""Audio as it comes: bytes of one recording, or what a server says in the place of it. Pure."""
+"""Reader of streamed audio, or of an error sent instead. Pure."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from deepseek_async.types import CompletionUsage, SpokenText
 
 _WAV: Final = b"RIFF"
 _ERROR: Final = b'{"error'
-"""How an error object begins that comes with status 200; no recording begins with such samples."""
+"""Start of an error object sent with status 200; audio samples do not begin like this."""
 
 
 class AudioReader(ReaderState, gc=False, eq=False):
-    """Hands every byte on. Whether it is all of the audio only the connection knows: a cut one is none."""
+    """Passes all bytes on. Only the transport can tell whether the audio is complete; truncated audio is an error."""
 
     characters: Callable[[], int] = int
-    """How many the text has so far, as they are billed."""
+    """Returns the billed characters of the text so far."""
     wav: bool = False
-    """Whether it must begin as a WAV file does."""
+    """Whether the audio must begin with a WAV header."""
     in_words: bool = False
-    """Whether the server says that it is a text: samples may begin in any way, and an error in others than known."""
+    """Whether the Content-Type is text: then the body is an error, however it begins."""
     size: int = 0
-    """Bytes so far."""
+    """Bytes received so far."""
 
     def feed(self, block: bytes) -> list[bytes]:
         """See ``StreamReader.feed``."""
@@ -41,7 +41,7 @@ class AudioReader(ReaderState, gc=False, eq=False):
         return [block] if block else []
 
     def _is_audio(self, began: bytes) -> bool:
-        """Whether what ``began`` like this is audio, as far as that can be told yet."""
+        """Whether a body that begins with ``began`` is audio, as far as known."""
         if self.wav or self.in_words:
             return not self.in_words and began.startswith(_WAV)
         return bool(began) and not _ERROR.startswith(began)
@@ -52,35 +52,35 @@ class AudioReader(ReaderState, gc=False, eq=False):
 
     @property
     def usage(self) -> CompletionUsage | None:
-        """No server says; the text was counted before it was sent."""
+        """None: not reported; the text is counted before it is sent."""
         return None
 
     @property
     def model(self) -> str | None:
-        """None has a name."""
+        """None: not reported."""
         return None
 
     @property
     def refused(self) -> bool:
-        """Audio says nothing of it: a text is refused before it is read."""
+        """False: a text is refused before synthesis."""
         return False
 
     @property
     def whole(self) -> bool:
-        """A recording has no end of its own: the header of a streamed WAV file has no true length."""
+        """False: audio has no end marker; the header of a streamed WAV file has no valid length."""
         return False
 
     def fault(self, *, progressed: bool) -> APIError | None:
         """See ``StreamReader.fault``."""
-        return None if progressed else APIResponseValidationError("the server sent no audio at all", reason="blank")
+        return None if progressed else APIResponseValidationError("the server sent no audio", reason="blank")
 
     def leave_in(self, failure: APIError) -> None:
-        """What had arrived was handed out."""
+        """Do nothing: all audio was already yielded."""
 
     def ends(self, chunk: bytes) -> bool:  # noqa: ARG002
-        """No piece does."""
+        """False: no piece marks the end."""
         return False
 
     def says_nothing(self, chunk: bytes) -> bool:  # noqa: ARG002
-        """Every piece is content."""
+        """False: every piece is content."""
         return False

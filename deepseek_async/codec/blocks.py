@@ -1,6 +1,6 @@
-"""The blocks of a message: in classes of their own, and put together from deltas. Pure.
+"""Content blocks of a message: typed, and assembled from deltas. Pure.
 
-What nobody knows stays: a block of an unknown type, an unknown field of a known one, and what an unknown delta adds.
+Unknown content is kept: blocks of unknown type, unknown fields of known blocks, and unknown deltas.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from deepseek_async.types.message import BLOCKS
 from deepseek_async.types.part import fields_of
 
 _WHOLE_TEXTS: Final = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
-"""Kinds of delta, and the field of a block that they go on with."""
+"""Block field that each kind of delta extends."""
 _INPUT: Final = "input_json_delta"
 _CITATION: Final = "citations_delta"
 _KNOWN_DELTAS: Final = frozenset({*_WHOLE_TEXTS, _INPUT, _CITATION})
 
 
 def block_of(sent: Any) -> ContentBlock:
-    """``sent`` as a block of its type; every field that the server sent stays with it."""
+    """Return ``sent`` as a typed block that keeps every field of the server."""
     name = sent.get("type")
     kind = BLOCKS.get(name, ContentBlock) if isinstance(name, str) else ContentBlock
     try:
@@ -40,17 +40,17 @@ def block_of(sent: Any) -> ContentBlock:
 
 
 class GrowingBlock(msgspec.Struct, gc=False):
-    """A block that is still being received."""
+    """A block still being received."""
 
     sent: dict[str, Any]
-    """As it began, and what came to it that is no text."""
+    """The block as it began, plus what was added other than text."""
     field: str
-    """The one that has most of it: its text, or its thoughts."""
+    """Name of its main field: text or thinking."""
     latest: list[str]
-    """Pieces of that one which have just come: on the hot path, a list within reach."""
+    """Latest pieces of that field; a plain list, because this is the hot path."""
     main: Pieces
     others: dict[str, Pieces] = {}
-    """What else came in pieces, by field."""
+    """Pieces of other fields, by name."""
     open: bool = True
 
     @property
@@ -58,7 +58,7 @@ class GrowingBlock(msgspec.Struct, gc=False):
         return self.main.size + sum(pieces.size for pieces in self.others.values())
 
     def add(self, name: str, piece: str) -> None:
-        """Go on with a text."""
+        """Extend a text."""
         if name == self.field:
             self.main.add(piece)
             return
@@ -68,7 +68,7 @@ class GrowingBlock(msgspec.Struct, gc=False):
         pieces.add(piece)
 
     def goes_on(self, delta: EventDelta) -> bool:
-        """Go on with text, thoughts or an input, if ``delta`` brings them and nothing that nobody knows."""
+        """Apply a delta of text, thinking or input; False, unchanged, if ``delta`` contains anything unknown."""
         if delta.text:
             if self.field != "text" or delta.type != "text_delta":
                 return False
@@ -84,7 +84,7 @@ class GrowingBlock(msgspec.Struct, gc=False):
         return True
 
     def merge(self, delta: Mapping[str, Any]) -> None:
-        """Take in a delta of any kind. One that nobody knows changes no field that somebody does."""
+        """Apply a delta of any kind. An unknown one does not change declared fields."""
         kind = delta.get("type")
         known = isinstance(kind, str) and kind in _KNOWN_DELTAS
         own = _WHOLE_TEXTS.get(str(kind)) if known else None
@@ -112,7 +112,7 @@ class GrowingBlock(msgspec.Struct, gc=False):
             self.others.pop(name, None)
 
     def finished(self) -> dict[str, Any]:
-        """All of it that has come."""
+        """Return everything received so far."""
         made = dict(self.sent)
         for name, pieces in ((self.field, self.main), *self.others.items()):
             if name == "partial_json":
@@ -127,7 +127,7 @@ def _input(text: str) -> Any:
     try:
         return read(text.encode())
     except (ValueError, RecursionError):
-        return text  # cut off, or spelled wrongly by the model
+        return text  # truncated, or invalid JSON from the model
 
 
 def growing_block(sent: dict[str, Any]) -> GrowingBlock:

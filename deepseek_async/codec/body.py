@@ -1,4 +1,4 @@
-"""The body of a plain chat answer, with what nobody declared in reach."""
+"""Decoder of non-streamed chat answers, with access to undeclared fields."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from deepseek_async.types import ChatCompletion
 
 
 class CompletionDecoder(ChoicesDecoder[ChatCompletion]):
-    """Decodes a plain chat completion, with undeclared fields of choice and message reachable.
+    """Decoder of a chat completion, with access to undeclared fields of choice and message.
 
-    In one loop, and not on top of the others: this runs for every call.
+    One loop instead of a chain of base-class decoders: this runs for every call.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ _REASONING: Final = b'"reasoning"'
 
 
 def _tell_reasoning(completion: ChatCompletion) -> None:
-    """Tell under DeepSeek's name what others call ``reasoning`` (vLLM, OpenRouter, Groq)."""
+    """Copy ``reasoning`` (vLLM, OpenRouter, Groq) to DeepSeek's ``reasoning_content``."""
     for choice in completion.choices:
         message = choice.message
         if message.reasoning_content is None:

@@ -1,4 +1,4 @@
-"""Bytes of a streamed answer to typed chunks, and to the whole answer they make up. Pure."""
+"""Readers of streams with ``choices``: bytes to typed chunks and the assembled answer. Pure."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from deepseek_async.types.json_text import read, write
 
 _DONE: Final = b"[DONE]"
 _SPOILT: Final = "\ufffd".encode()
-"""What takes the place of bytes that are no UTF-8."""
+"""Replacement for invalid UTF-8."""
 
 
 class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
-    """A stream of chunks with ``choices``, which ends with ``[DONE]``."""
+    """A stream of chunks with ``choices``, ended by ``[DONE]``."""
 
     _decoder: ClassVar[AnswerDecoder[Any]]
     _silence: ClassVar[Any]
-    """Makes a choice that says nothing."""
+    """Creates an empty choice."""
     assembly: Any = None
     _decode: Any = None
     _odd: list[int] = []
-    """Where among the chunks of a block those stand that have undeclared fields."""
+    """Positions within a block of the chunks with undeclared fields."""
 
     def feed(self, block: bytes) -> list[ChunkT]:
         """See ``StreamReader.feed``."""
@@ -45,14 +45,14 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
                 try:
                     chunk = decode(data)
                 except UNREADABLE:
-                    # No chunk is spent on comparing with the marker that comes once.
+                    # Compared only after decoding failed: the end marker comes once.
                     if data.strip() == _DONE:
                         self.done = self.halted = True
                         break
                     if says_nothing(data):
                         continue
                     chunk = self._otherwise(data, len(chunks))
-                chunk._wire = data  # noqa: SLF001  the decoder is the one writer of this field
+                chunk._wire = data  # noqa: SLF001  only decoders write this field
                 if not chunk.choices and chunk.usage is None and self._is_error(chunk, data):
                     break
                 append(chunk)
@@ -60,7 +60,7 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
             self.failure, self.halted = without_frames(error), True
         assembly = self.assembly
         progressed = self._add_by_one(chunks) if self._odd else assembly.add(chunks)
-        if progressed is not self.progressed:  # what stays is not written: that takes ten times a look at it
+        if progressed is not self.progressed:  # a write costs ten times a read
             self.progressed = progressed
         if assembly.oddly_ended_by is not None:
             self._look_for_error(assembly.oddly_ended_by)
@@ -69,26 +69,26 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
         if self.preface is not None:
             self._begin(block, some=bool(chunks))
         if self.halted and not self.done and self.whole:
-            # What comes after the end of the answer takes nothing away from it.
+            # Data after the end of the answer cannot invalidate it.
             self.failure, self.error, self.done = None, None, True
         return chunks
 
     def _is_error(self, chunk: Any, data: bytes) -> bool:
-        """Whether ``chunk``, in which nothing is said, is an error in the place of one."""
+        """Whether ``chunk``, which is empty, is an error object instead of a chunk."""
         self._decoder.check_unread(data)
         self.error = error_object(chunk.to_dict())
         self.halted = self.error is not None
         return self.halted
 
     def _otherwise(self, data: bytes, position: int) -> Any:
-        """The chunk in ``data``, which the strict decoder refuses."""
+        """Decode a chunk that the strict decoder rejects."""
         del position
         chunk = self._decoder.decode_tolerantly(data)
         self.note(chunk)
         return chunk
 
     def _add_by_one(self, chunks: list[ChunkT]) -> bool:
-        """As ``assembly.add`` does, for a block in which some chunks have undeclared fields."""
+        """Like ``assembly.add``, for a block in which some chunks have undeclared fields."""
         raise NotImplementedError
 
     def _look_for_error(self, ended: Any) -> None:
@@ -98,16 +98,16 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
             self.error, self.done, self.halted = error, False, True
 
     def _begin(self, block: bytes, *, some: bool) -> None:
-        """The stream begins with the first of its chunks; what comes before it is kept."""
+        """Clear the preface at the first chunk; keep ``block`` in it before that."""
         if some or self.halted:
             self.preface = None
         else:
             self.keep(block)
 
     def _give_choices(self, chunks: Iterable[Any]) -> None:
-        """A chunk with nothing but the usage, which the caller has not asked for, gets a choice that says nothing.
+        """Give a usage-only chunk, which the caller did not request, an empty choice.
 
-        DeepSeek's last chunk has one: who reads ``chunk.choices[0]`` must not fail for what we wanted to know.
+        DeepSeek's last chunk has one: callers that read ``chunk.choices[0]`` must not fail because we requested usage.
         """
         for chunk in chunks:
             if not chunk.choices and chunk.usage is not None and self.assembly.finish_reasons:
@@ -132,7 +132,7 @@ class ChoicesReader(ReaderState, Generic[ChunkT, WholeT]):
 
     @property
     def whole(self) -> bool:
-        """See ``StreamReader.whole``: every choice has ended in order."""
+        """See ``StreamReader.whole``: every choice has a finish reason."""
         reasons = self.assembly.finish_reasons
         return bool(reasons) and all(fault_of_ending(reason) is None for reason in reasons)
 
@@ -158,25 +158,25 @@ def _silent_choice() -> ChunkChoice:
 
 
 class ChunkReader(ChoicesReader[ChatCompletionChunk, ChatCompletion]):
-    """A chat answer."""
+    """Reader of a chat answer."""
 
     _decoder: ClassVar[AnswerDecoder[ChatCompletionChunk]] = AnswerDecoder(ChatCompletionChunk, odd=OpenChunk)
     _silence: ClassVar = staticmethod(_silent_choice)
     assembly: Assembly = msgspec.field(default_factory=Assembly)
-    # A field and no class attribute: that is looked for through all parents, on every read.
+    # An instance field: a class attribute would be looked up through all base classes on every read.
     _decode: Any = _decoder.decode_strictly
 
     def _otherwise(self, data: bytes, position: int) -> ChatCompletionChunk:
-        """The chunk in ``data``, which the strict decoder refuses: often for nothing but a field that is new."""
+        """Decode a chunk that the strict decoder rejects, often only because of a new field."""
         try:
             sent = read(data)
             undeclared = take_out(sent) if isinstance(sent, dict) else None
             if not data.isascii() and _SPOILT in write(sent):
-                # What is declared must be UTF-8; what nobody reads may be anything.
+                # Declared fields must be valid UTF-8; undeclared ones need not be.
                 read(data, errors="strict")
             chunk: ChatCompletionChunk = self._decoder.of_values(sent, data)
         except (ValueError, RecursionError):
-            return self._decoder.decode_tolerantly(data)  # raises the error that says so
+            return self._decoder.decode_tolerantly(data)  # raises the error
         chunk.undeclared = undeclared
         if chunk.repaired:
             self.note(chunk)
@@ -188,7 +188,7 @@ class ChunkReader(ChoicesReader[ChatCompletionChunk, ChatCompletion]):
         for position in self._odd:
             progressed = self.assembly.add(chunks[start:position]) or progressed
             start = position + 1
-            for chunk in chunks[position:start]:  # none, if it was an error
+            for chunk in chunks[position:start]:  # empty if it was an error
                 came = chunk.undeclared
                 before = self.assembly.lengths() if came is not None and came.has_blocks else {}
                 progressed = self.assembly.add((chunk,)) or progressed
@@ -201,7 +201,7 @@ class ChunkReader(ChoicesReader[ChatCompletionChunk, ChatCompletion]):
     def fault(self, *, progressed: bool) -> APIError | None:
         """See ``StreamReader.fault``."""
         fault = fault_of_stream(self.assembly.finish_reasons)
-        del progressed  # reasoning alone is progress, and no answer
+        del progressed  # reasoning alone is progress but not an answer
         if fault is None and self.assembly.says_nothing:
             fault = fault_of_emptiness(self.assembly.completion())
         return fault

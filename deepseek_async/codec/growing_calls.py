@@ -1,4 +1,4 @@
-"""Calls of functions that come in fragments. Pure."""
+"""Assembly of tool calls from fragments. Pure."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from deepseek_async.types import Function, FunctionDelta, ToolCall, ToolCallDelt
 from deepseek_async.types.json_text import read
 
 _MOST_LOOKS: Final = 16
-"""At the arguments of one call. Only a hostile server makes them look whole so often."""
+"""Maximum attempts to parse the arguments of one call; only a hostile server makes them look complete more often."""
 
 
 class GrowingFunction(msgspec.Struct, gc=False):
-    """A function that is still being named, with its arguments."""
+    """Name and arguments of a function, still being received."""
 
     name: Pieces = msgspec.field(default_factory=Pieces)
     arguments: Pieces = msgspec.field(default_factory=Pieces)
 
     def add(self, delta: FunctionDelta, *, repeated: bool) -> None:
-        """Take a fragment in, which has the whole name again if it is ``repeated``."""
+        """Add a fragment, which repeats the full name if ``repeated``."""
         if delta.name and not (repeated and self._is_named(delta.name)):
             self.name.add(delta.name)
         if delta.arguments:
             self.arguments.add(delta.arguments)
 
     def _is_named(self, name: str) -> bool:
-        # No name is so long that it was packed.
+        # A name is too short to have been packed.
         return not self.name.earlier and self.name.size == len(name) and self.name.text == name
 
     def __bool__(self) -> bool:
-        """Whether anything has come."""
+        """Whether anything has been received."""
         return bool(self.name or self.arguments)
 
     @property
@@ -45,35 +45,35 @@ class GrowingFunction(msgspec.Struct, gc=False):
 
 
 class _GrowingCall(msgspec.Struct, gc=False):
-    """A call that is still being received."""
+    """A call still being received."""
 
     index: int
     id: str = ""
     type: str = "function"
     function: GrowingFunction = msgspec.field(default_factory=GrowingFunction)
     looked: int = 0
-    """How often its arguments were read to see whether they are whole."""
+    """How often its arguments were parsed to see whether they are complete."""
     undeclared: tuple[Fields, Fields] | None = None
-    """What no declared field holds, of the call and of its function."""
+    """Undeclared fields of the call and of its function."""
 
     def add(self, delta: ToolCallDelta) -> None:
-        """Take a fragment in."""
+        """Add a fragment."""
         self.id = self.id or delta.id or ""
         self.type = delta.type or self.type
         if delta.function is not None:
-            # Some servers send a name in pieces, and some send all of it in every fragment.
+            # Some servers send a name in pieces, others repeat all of it in every fragment.
             self.function.add(delta.function, repeated=bool(delta.id or self.function.arguments))
 
     def is_before(self, delta: ToolCallDelta) -> bool:
-        """Whether ``delta``, which names a function, begins another call: this one has all its arguments.
+        """Whether ``delta`` begins another call because the arguments of this one are complete.
 
-        Two objects in a row are no arguments, whatever id and index say (Gemini sends both empty).
+        Two objects in a row are never one call's arguments, whatever id and index are (Gemini sends both empty).
         """
         function = delta.function
         if function is None or not (function.arguments or "").lstrip().startswith("{"):
             return False
         arguments = self.function.arguments
-        # Most pieces end elsewhere, and to read all of a text for each of its pieces takes a square of time.
+        # Most pieces end elsewhere; parsing the whole text for each piece would take quadratic time.
         if not arguments or self.looked == _MOST_LOOKS or not arguments.ends_with("}"):
             return False
         self.looked += 1
@@ -84,26 +84,26 @@ class _GrowingCall(msgspec.Struct, gc=False):
 
 
 class GrowingCalls(msgspec.Struct, gc=False):
-    """The calls of a choice. What belongs together is told by the id where there is one, else by the index.
+    """Tool calls of a choice; fragments are matched by id if present, else by index.
 
-    Gateways count in their own ways: two calls under one index, none at all, a head and its tail under two.
+    Gateways number them differently: two calls with one index, no index, start and rest of a call with two.
     """
 
     calls: list[_GrowingCall] = []
     at: dict[int, _GrowingCall] = {}
-    """The latest call under each index."""
+    """Latest call with each index."""
     named: dict[str, _GrowingCall] = {}
-    """The first call under each id."""
+    """First call with each id."""
     taken: dict[int, None] = {}
-    """Indices of the calls."""
+    """Indices in use."""
     next: int = 0
-    """Above all of them."""
+    """An index greater than all of them."""
 
     def add(self, deltas: list[ToolCallDelta]) -> None:
-        """Take fragments in."""
+        """Add fragments."""
         for delta in deltas:
             call = self._call_of(delta)
-            delta.index = call.index  # for whoever puts the fragments together by it
+            delta.index = call.index  # for callers that assemble the fragments by index
             call.add(delta)
             if delta.id:
                 self.named.setdefault(delta.id, call)
@@ -114,7 +114,7 @@ class GrowingCalls(msgspec.Struct, gc=False):
         if there is not None and self._goes_on(there, delta, named=named):
             return there
         if not delta.id and not named and self.calls:
-            there = self.calls[-1]  # the tail of a call whose head came under another index
+            there = self.calls[-1]  # rest of a call whose start had another index
         elif delta.id and not (named and there is None):
             known = self.named.get(delta.id)
             there = None if known is there else known
@@ -126,12 +126,12 @@ class GrowingCalls(msgspec.Struct, gc=False):
         return there
 
     def _goes_on(self, there: _GrowingCall, delta: ToolCallDelta, *, named: bool) -> bool:
-        """Whether ``delta`` is more of the call that is ``there``, under its index."""
+        """Whether ``delta`` continues the call ``there`` with the same index."""
         if named and there.is_before(delta):
             return False
         if not delta.id or there.id in {"", delta.id}:
             return True
-        # No call begins without a name or an id alone: some servers make up an id for each fragment (OCI).
+        # An id alone does not start a call: some servers invent an id for each fragment (OCI).
         arguments = delta.function is not None and delta.function.arguments
         return not named and self.named.get(delta.id, there if arguments else None) is there
 
@@ -145,7 +145,7 @@ class GrowingCalls(msgspec.Struct, gc=False):
         return started
 
     def add_undeclared(self, came: list[CallFields]) -> None:
-        """Take in what fragments had beside their declared fields; ``add`` has had the fragments."""
+        """Add the undeclared fields of fragments already passed to ``add``."""
         for fields in came:
             call = (self.named.get(fields.id) if fields.id else None) or self.at.get(fields.index)
             if call is not None:
@@ -161,7 +161,7 @@ class GrowingCalls(msgspec.Struct, gc=False):
         return [call.finished() for call in sorted(self.calls, key=lambda call: call.index)]
 
     def further(self) -> list[Fields]:
-        """What ``finished`` cannot hold, for each of the calls."""
+        """Return what ``finished`` cannot hold, for each call."""
         found = []
         for call in sorted(self.calls, key=lambda call: call.index):
             fields, function = call.undeclared or ({}, {})

@@ -1,4 +1,4 @@
-"""A Python class as a JSON Schema, and as the stricter schema that DeepSeek's strict mode takes. Pure."""
+"""JSON Schema of a Python class, and its conversion to DeepSeek's strict mode. Pure."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from deepseek_async.errors import InvalidRequestError
 _REFERENCE: Final = "#/$defs/"
 
 _NOT_STRICT: Final = frozenset({"minLength", "maxLength", "minItems", "maxItems", "uniqueItems", "default"})
-"""Keywords that strict mode does not take (DeepSeek docs, Function Calling guide); a default has no sense where
-every property is required."""
+"""Keywords that strict mode rejects (DeepSeek docs, Function Calling guide); a default is meaningless where every
+property is required."""
 _STRICT_FORMATS: Final = frozenset({"email", "hostname", "ipv4", "ipv6", "uuid"})
 
 
 def object_schema(shape: Shape | SchemaShape) -> dict[str, Any]:
-    """The JSON Schema of a shape, an object at the top level. Raises InvalidRequestError if its JSON is none."""
+    """Return the JSON Schema of an answer, an object at the top level. Raises InvalidRequestError if it is not one."""
     name, schema = shape.name, shape.schema
     if "$ref" in schema and "$defs" in schema:
         definitions = dict(schema["$defs"])
@@ -29,7 +29,7 @@ def object_schema(shape: Shape | SchemaShape) -> dict[str, Any]:
         elif len(definitions) > 1:
             schema["$defs"] = {key: value for key, value in definitions.items() if key != target}
     if schema.get("type") != "object":
-        raise InvalidRequestError(f"{name} is no object in JSON, and the answer has to be one; wrap it in a class")
+        raise InvalidRequestError(f"{name} must be a JSON object at the top level to be an answer; wrap it in a class")
     return schema
 
 
@@ -40,10 +40,10 @@ def _is_referred_to(name: str, value: Any) -> bool:
 
 
 def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """``schema`` in the form of strict mode: every property required, nothing added, no bounds on lengths.
+    """Return ``schema`` for strict mode: every property required, none additional, no bounds on lengths.
 
-    The bounds are checked when the answer is decoded. Raises InvalidRequestError for what strict mode cannot
-    say: objects with free keys, tuples.
+    The bounds are checked when the answer is decoded. Raises InvalidRequestError for what strict mode cannot express:
+    objects with arbitrary keys, tuples.
     """
     strict: dict[str, Any] = _strict(dict(schema), "", schema.get("$defs", {}))
     return strict
@@ -66,8 +66,8 @@ def _strict(value: Any, path: str, definitions: Mapping[str, Any]) -> Any:
             made[keyword] = _strict(item, where, definitions)
         elif keyword == "prefixItems" or (keyword == "additionalProperties" and isinstance(item, dict)):
             raise InvalidRequestError(
-                f"strict mode has no {'tuples' if keyword == 'prefixItems' else 'objects with free keys'} ({where}); "
-                "use the method 'json'",
+                f"strict mode does not support {'tuples' if keyword == 'prefixItems' else 'objects with free keys'} "
+                f"({where}); use the method 'json'",
             )
         elif keyword not in _NOT_STRICT and keyword != "discriminator":
             made[keyword] = item
@@ -83,7 +83,7 @@ def _strict(value: Any, path: str, definitions: Mapping[str, Any]) -> Any:
 
 
 def _holds_itself(name: str, definitions: Mapping[str, Any]) -> bool:
-    """Whether the type of that name has one of its own in it, or one that has."""
+    """Whether the type of that name refers to itself, directly or indirectly."""
     seen: set[str] = set()
     waiting = [name]
     while waiting:
@@ -96,12 +96,12 @@ def _holds_itself(name: str, definitions: Mapping[str, Any]) -> bool:
 
 
 def _in_place(option: Any, path: str, definitions: Mapping[str, Any]) -> Any:
-    """One of several options, which strict mode wants written out, not referred to."""
+    """Return an option of a union with its reference inlined, as strict mode requires."""
     if not isinstance(option, dict) or "$ref" not in option:
         return option
     name = option["$ref"].removeprefix(_REFERENCE)
     if _holds_itself(name, definitions):
-        raise InvalidRequestError(f"strict mode cannot choose a type that holds itself ({path}); use the method 'json'")
+        raise InvalidRequestError(f"strict mode does not support recursive unions ({path}); use the method 'json'")
     return definitions[name]
 
 
@@ -109,9 +109,9 @@ _JSON_TYPES: Final = {str: "string", bool: "boolean", int: "integer", float: "nu
 
 
 def _name_type(made: dict[str, Any], path: str) -> None:
-    """Strict mode wants a type beside ``enum`` and ``const``."""
+    """Add the type that strict mode requires beside ``enum`` and ``const``."""
     values = made.get("enum", [made["const"]] if "const" in made else [])
     kinds = {type(value) for value in values}
     if len(kinds) != 1 or next(iter(kinds)) not in _JSON_TYPES:
-        raise InvalidRequestError(f"strict mode needs one type at {path or 'the top level'}; use the method 'json'")
+        raise InvalidRequestError(f"strict mode requires one type at {path or 'the top level'}; use the method 'json'")
     made["type"] = _JSON_TYPES[kinds.pop()]

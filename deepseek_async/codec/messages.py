@@ -1,4 +1,4 @@
-"""Answers of ``/anthropic/v1/messages``: bytes and events to the message they make up, and is it an answer? Pure."""
+"""Messages (``/anthropic/v1/messages``): decoding, assembly of streams, validity checks. Pure."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from deepseek_async.types.part import fields_of
 
 _DELTA: Final = "content_block_delta"
 _SAYING: Final = frozenset({"end_turn", "tool_use"})
-"""Stop reasons of an answer that must say something. A stop sequence may be the first thing that a model says."""
+"""Stop reasons that require content. A stop sequence may be the first thing that a model generates."""
 _BEGINNINGS: Final = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "thinking"}
-"""Kinds of delta, and the block that one belongs to which nobody has started; any other is a call."""
+"""Block type implied by a delta without an open block; any other delta implies a tool call."""
 
 
 class _EventDecoder(AnswerDecoder[MessageStreamEvent]):
-    """Decodes an event that has fields nobody declared on the slow way, where they are looked for."""
+    """Event decoder with a slow path for events with undeclared fields."""
 
     def _repaired(self, wire: bytes, notes: list[str]) -> dict[str, Any]:
         made: dict[str, Any] = _declared(super()._repaired(wire, notes), MessageStreamEvent)
@@ -53,7 +53,7 @@ class _EventDecoder(AnswerDecoder[MessageStreamEvent]):
             event = self.decode_tolerantly(wire)
             if event.delta is not None:
                 event.delta._origin = (wire, ("delta",))  # noqa: SLF001
-        event._wire = wire  # noqa: SLF001  the decoder is the one writer of this field
+        event._wire = wire  # noqa: SLF001  only decoders write this field
         return event
 
 
@@ -66,7 +66,7 @@ def _declared(sent: Any, kind: type[msgspec.Struct]) -> Any:
 
 
 def decode_event(wire: bytes) -> MessageStreamEvent:
-    """One event, with its block in a class of its own. Raises APIResponseValidationError."""
+    """Decode one event, with a typed block. Raises APIResponseValidationError."""
     event = _EVENTS.decode(wire)
     if event.content_block is not None:
         event.content_block = block_of(event.to_dict().get("content_block"))
@@ -76,7 +76,7 @@ def decode_event(wire: bytes) -> MessageStreamEvent:
 
 
 class MessageReader(ReaderState):
-    """A streamed message. ``message_stop`` alone is its end, and only while no block is open."""
+    """Streamed message. Complete only with ``message_stop``, and no block open."""
 
     _head: dict[str, Any] = {}
     """The message without its content."""
@@ -101,7 +101,7 @@ class MessageReader(ReaderState):
                     if not self._take_otherwise(data, events):
                         break
                     continue
-                event._wire = data  # noqa: SLF001  the decoder is the one writer of this field
+                event._wire = data  # noqa: SLF001  only decoders write this field
                 delta = event.delta
                 if delta is not None and event.type == _DELTA and (known := blocks.get(event.index)) is not None:
                     growing = known
@@ -129,8 +129,8 @@ class MessageReader(ReaderState):
                 self.keep(block)
 
     def _take_otherwise(self, data: bytes, events: list[MessageStreamEvent]) -> bool:
-        """An event that the strict decoder refuses; False if none is to follow."""
-        if data.strip() == b"[DONE]":  # no end of this format, and whatever came before it has to be whole
+        """Take an event that the strict decoder rejects; False ends the stream."""
+        if data.strip() == b"[DONE]":  # not an end marker of this format: what came before must be complete
             self.done = self.halted = True
         elif not says_nothing(data):
             event = _EVENTS.decode(data)
@@ -140,7 +140,7 @@ class MessageReader(ReaderState):
         return not self.halted
 
     def take(self, event: MessageStreamEvent) -> bool:
-        """Take one event in; False if it is an error and no part of an answer."""
+        """Take one event; False if it is an error."""
         match event.type:
             case "content_block_delta":
                 self._delta(event)
@@ -194,7 +194,7 @@ class MessageReader(ReaderState):
         if growing is None:
             kind = _BEGINNINGS.get(str(delta.get("type")), "tool_use")
             growing = self._blocks[place] = growing_block({"type": kind})
-            growing.open = False  # nobody has opened it
+            growing.open = False  # it was not opened
         growing.merge(delta)
         self.progressed = self.progressed or any(value for name, value in delta.items() if name != "type")
 
@@ -210,7 +210,7 @@ class MessageReader(ReaderState):
 
     @staticmethod
     def _said(event: MessageStreamEvent) -> dict[str, Any]:
-        """All of an event that the decoder skips through. Raises APIResponseValidationError for what is no UTF-8."""
+        """Return all fields of an event. Raises APIResponseValidationError for invalid UTF-8."""
         _EVENTS.check_unread(event._wire)  # noqa: SLF001
         return event.to_dict()
 
@@ -240,7 +240,7 @@ class MessageReader(ReaderState):
         if self._final is not None:
             return self._final
         content = [self._blocks[place].finished() for place in sorted(self._blocks)]
-        # The usage that opens a message counts no output (official chunk generator): nobody must take it for the bill.
+        # The usage in message_start counts no output (official chunk generator): it must not be taken for the bill.
         sent = {**self._head, "content": content, **({"usage": self._usage} if self.counted else {})}
         message = decode_message(write(sent))
         message.repaired = tuple(dict.fromkeys((*message.repaired, *self.notes)))
@@ -257,9 +257,9 @@ class MessageReader(ReaderState):
         """See ``StreamReader.fault``."""
         del progressed
         if not self._stopped:
-            return StreamInterruptedError("the stream ended before message_stop: the answer is cut off")
+            return StreamInterruptedError("stream ended before message_stop: the answer is incomplete")
         if not self.whole:
-            return StreamInterruptedError("the stream ended inside a content block: the answer is cut off")
+            return StreamInterruptedError("stream ended inside a content block: the answer is incomplete")
         return fault_of_message(self.answer(), {}, now=0.0)
 
     def leave_in(self, failure: APIError) -> None:
@@ -267,8 +267,8 @@ class MessageReader(ReaderState):
         failure.partial = self.answer()
 
     def ends(self, chunk: MessageStreamEvent) -> bool:  # noqa: ARG002
-        """See ``StreamReader.ends``. What opens message and block is held back with it: who sees it once must not see
-        it again, of another attempt and with another id."""
+        """See ``StreamReader.ends``. Opening events are held back too: a retry must not yield them twice with another
+        id."""
         return True
 
     def says_nothing(self, chunk: MessageStreamEvent) -> bool:
@@ -277,14 +277,14 @@ class MessageReader(ReaderState):
 
 
 class _MessageDecoder(AnswerDecoder[Message]):
-    """Decodes a whole message, each block in a class of its own."""
+    """Decoder of a complete message, with typed blocks."""
 
     def decode(self, wire: bytes) -> Message:
         message = super().decode(wire)
         try:
             content = message.to_dict().get("content")
         except (ValueError, RecursionError):
-            content = None  # nested too deeply to be read
+            content = None  # nested too deeply to be decoded
         if isinstance(content, str) and content:
             content = [{"type": "text", "text": content}]
         if isinstance(content, list):
@@ -293,7 +293,7 @@ class _MessageDecoder(AnswerDecoder[Message]):
 
 
 class _UnaskedReader(MessageReader):
-    """A stream that came in the place of a message. Cut off, it has no reason for its end."""
+    """Stream sent instead of a message; without its end it has no stop reason."""
 
     def answer(self) -> Message:
         message = super().answer()
@@ -310,24 +310,24 @@ decode_message: Final = _MessageDecoder(Message, _reader).decode
 
 
 def fault_of_message(message: Message, headers: Mapping[str, str], *, now: float) -> APIError | None:
-    """Why ``message`` must not be returned as an answer; None when it is one.
+    """Return why ``message`` is not a valid answer, or None.
 
-    A stop reason that nobody knows is passed on: the message says that it has come to its end.
+    An unknown stop reason is accepted: it marks the end of the message.
     """
     fault: APIError | None = None
     if message.stop_reason is None:
         if not message.content:
             return error_in(message, headers, now=now) or APIResponseValidationError(
-                f"the server's answer is no message: {quote(message.to_json())}",
+                f"the server's answer is not a message: {quote(message.to_json())}",
             )
-        fault = StreamInterruptedError("the message has no stop_reason: it is cut off")
+        fault = StreamInterruptedError("the message has no stop_reason: it is incomplete")
     elif message.stop_reason in GAVE_UP:
         fault = StreamInterruptedError(
-            f"the server gave up in the middle of the answer ({message.stop_reason})",
+            f"the server aborted the answer ({message.stop_reason})",
             gave_up=True,
         )
     elif message.stop_reason in _SAYING and not any(map(_says, message.content)):
-        fault = APIResponseValidationError("the model ended its answer without text or tool call", reason="empty")
+        fault = APIResponseValidationError("the model returned neither text nor a tool call", reason="empty")
     if fault is not None and message.stop_reason not in GAVE_UP:
         fault = error_in(message, headers, now=now) or fault
     if fault is not None:
@@ -336,7 +336,7 @@ def fault_of_message(message: Message, headers: Mapping[str, str], *, now: float
 
 
 def _says(block: ContentBlock) -> bool:
-    """Whether a block is more than thoughts and an empty text."""
+    """Whether a block contains more than reasoning and empty text."""
     if isinstance(block, TextBlock):
         return bool(block.text)
     return not isinstance(block, ThinkingBlock | RedactedThinkingBlock)

@@ -1,4 +1,4 @@
-"""A file and its fields as multipart/form-data (RFC 7578), once; a retry sends the same bytes again. Pure."""
+"""Encoding of a file upload as multipart/form-data (RFC 7578), deterministic for retries. Pure."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from deepseek_async.types.json_text import write
 
 
 class MultipartForm(msgspec.Struct, frozen=True, gc=False):
-    """One file and what is said of it."""
+    """One file and its form fields."""
 
     fields: Mapping[str, str]
     filename: str
     content: Content
     content_type: str = "application/octet-stream"
     progress: UploadProgress | None = None
-    """Told how far it has gone out; then it goes piece by piece, however small."""
+    """Called with the bytes sent so far; the body is then streamed, however small."""
     mark: str = ""
-    """Its boundary, if that has been looked for already."""
+    """Precomputed boundary."""
 
     def __repr__(self) -> str:
         return f"<Form of {len(self.content):,} bytes>"
 
     @property
     def boundary(self) -> str:
-        """A digest of the content, which the content cannot hold; so equal uploads are equal bytes."""
+        """A digest of the content, which the content cannot contain; equal uploads are equal bytes."""
         return self.mark or digest_of(self.content)
 
     def marked(self) -> MultipartForm:
-        """The same with its boundary, which takes half a second for 100 MiB in memory: off the event loop."""
+        """Return the form with its boundary; takes 0.5 s for 100 MiB in memory, so call it off the event loop."""
         return msgspec.structs.replace(self, mark=self.boundary)
 
     @property
     def header(self) -> str:
-        """The value of Content-Type."""
+        """Value of the Content-Type header."""
         return f"multipart/form-data; boundary={self.boundary}"
 
     def encoded(self) -> bytes | UploadBody:
-        """The body; a large one, or one of a file on disk, to be sent piece by piece."""
+        """Return the body; streamed if it is large or a file on disk."""
         boundary = self.boundary
         pieces = [
             f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(name)}"\r\n\r\n'
@@ -62,22 +62,22 @@ class MultipartForm(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the server may call the file: its name, what was written for it, or its name without folders."""
+        """File names that the server may report: as given, as sent, or without directories."""
         return self.filename, _escaped(self.filename), self.filename.rpartition("/")[2]
 
     def about(self) -> bytes:
-        """What is said of the file, as JSON."""
+        """Return the metadata of the file as JSON."""
         return write({**self.fields, "filename": self.filename})
 
     def texts(self) -> dict[str, Any]:
-        """What there is to read: the fields, the file's name, and its content if it is text in UTF-8."""
+        """Return the readable texts: the fields, the file name, and the content if it is UTF-8 text."""
         texts: dict[str, Any] = {**self.fields, "filename": self.filename}
-        with suppress(UnicodeDecodeError):  # a picture, for example
+        with suppress(UnicodeDecodeError):  # e.g. an image
             texts["file"] = _text_of(self.content)
         return texts
 
     def with_texts(self, texts: Mapping[str, Any]) -> MultipartForm:
-        """This form with other ``texts`` in their places."""
+        """Return this form with ``texts`` replaced."""
         file = texts.get("file")
         return msgspec.structs.replace(
             self,
@@ -89,7 +89,7 @@ class MultipartForm(msgspec.Struct, frozen=True, gc=False):
 
 
 def _text_of(content: Content) -> str:
-    """``content`` if it is text in UTF-8. Raises UnicodeDecodeError, most often after a look at its beginning."""
+    """Return ``content`` as text. Raises UnicodeDecodeError if it is not UTF-8, usually after its first bytes."""
     if isinstance(content, bytes):
         return content.decode()
     getincrementaldecoder("utf-8")().decode(content.start(PIECE))
@@ -97,5 +97,6 @@ def _text_of(content: Content) -> str:
 
 
 def _escaped(name: str) -> str:
-    """As browsers write names (HTML standard, multipart/form-data encoding algorithm); on disk they may be no UTF-8."""
+    """Escape like browsers (HTML standard, multipart/form-data encoding algorithm); a name on disk may be invalid
+    UTF-8."""
     return encodable(name).replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

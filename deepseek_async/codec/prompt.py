@@ -1,7 +1,7 @@
-"""A chat request as the prompt that the model reads, in pieces that can be counted. Pure.
+"""Rendering of a chat request to the model's prompt, for token counting. Pure.
 
 The layout is that of DeepSeek's official renderer (deepseek-recipe 0.2.0). Its fixed texts are the same in every
-prompt, so only their number of tokens is kept here; a piece of text ends where a token cannot cross.
+prompt, so only their token counts are kept here; pieces of text end at token boundaries.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from typing import Any, Final
 import msgspec
 
 Piece = str | int
-"""Text that has to be counted, or the number of tokens of a special token or a fixed text."""
+"""Text to be counted, or the token count of a special token or a fixed text."""
 
 _SPECIAL: Final = 1
 _IMAGE: Final = 1024
-"""Most tokens that an image takes (DeepSeek docs, Vision guide): with one, a count is an upper bound."""
+"""Maximum tokens of an image (DeepSeek docs, Vision guide): with images a count is an upper bound."""
 
 
 class _Template(msgspec.Struct, frozen=True):
-    """What differs between the two models' templates. Numbers are tokens, measured with the V4 tokenizer."""
+    """Differences between the templates of the two models, in tokens measured with the V4 tokenizer."""
 
     efforts: Mapping[str, tuple[int, str]]
-    """The instruction of each effort: tokens up to its last word, and the mark after that."""
+    """Instruction of each effort: tokens up to its last word, and the punctuation after it."""
     tools: int
-    """The instructions before the tools' schemas."""
+    """Instructions before the tool schemas."""
     json: int
-    """The instruction of JSON mode."""
+    """Instruction of JSON mode."""
     call: tuple[str, str]
-    """What the markup of calls puts before its words, and its word for all calls of a turn."""
+    """Prefix of the tags of calls, and the tag name for all calls of a turn."""
     empty_call: str
-    """What stands between opening and closing of a call without arguments."""
+    """Body of a call without arguments."""
 
 
 _FLASH: Final = _Template(
@@ -50,13 +50,13 @@ _PRO: Final = _Template(
     empty_call="\n",
 )
 _CLOSING: Final = 17
-"""The sentence after the tools' schemas, up to its full stop."""
+"""Tokens of the sentence after the tool schemas, up to its full stop."""
 
 _EFFORTS: Final = {"minimal": "low", "low": "low", "high": "high", "max": "max", "ultra": "max"}
 
 
 def prompt_pieces(request: Mapping[str, Any]) -> Iterator[Piece]:
-    """The prompt of ``request``, which is plain JSON and in order; neighbouring texts belong together."""
+    """Yield the prompt of ``request``, valid plain JSON; adjacent texts must be joined before counting."""
     flash = "pro" not in request["model"]
     template = _FLASH if flash else _PRO
     effort = _effort(request)
@@ -66,7 +66,7 @@ def prompt_pieces(request: Mapping[str, Any]) -> Iterator[Piece]:
         opening = 1 if messages[0]["role"] == "system" else 0
         told = _text(messages[0]) if opening else ""
     else:
-        # The pro template collects what the system says at the head.
+        # The pro template moves all system messages to the start.
         told = "\n\n".join(text for message in messages if message["role"] == "system" and (text := _text(message)))
         opening = 0
     head = list(_head(request, template, effort, told))
@@ -107,7 +107,7 @@ def _head(request: Mapping[str, Any], template: _Template, effort: str | None, t
 
 
 def _usable_tools(request: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Functions. How the service's own tools stand in the prompt is not documented."""
+    """Functions only. How the service's own tools are rendered is undocumented."""
     tools = request.get("tools") or () if request.get("tool_choice") != "none" else ()
     return [tool for tool in tools if isinstance(tool.get("function"), Mapping)]
 
@@ -123,7 +123,7 @@ def _described(function: Mapping[str, Any]) -> str:
 
 
 def _in_strict_order(schema: Any) -> Any:
-    """A strict tool's schema is read and written anew, with what closes an object at its end."""
+    """Normalize the schema of a strict tool; the keyword that closes an object comes last."""
     if isinstance(schema, list):
         return [_in_strict_order(item) for item in schema]
     if not isinstance(schema, Mapping):
@@ -154,7 +154,7 @@ def _turns(
     thinking: bool,
 ) -> Iterator[Piece]:
     replayed = thinking and bool(_usable_tools(request))
-    block: list[str] | None = None  # what a user's open block holds, which results and questions share
+    block: list[str] | None = None  # content of the open user block, shared by tool results and questions
     for message in messages:
         role = message["role"]
         if role == "system" and not (flash and _text(message)):
@@ -177,7 +177,7 @@ def _turns(
             yield _text(message)
     yield from _closed(block)
     if not (messages[-1]["role"] == "assistant" and messages[-1].get("prefix")):
-        yield 2 * _SPECIAL  # assistant, and the mark that opens or closes the thoughts
+        yield 2 * _SPECIAL  # assistant, and the tag that opens or closes reasoning
 
 
 def _closed(block: list[str] | None) -> Iterator[Piece]:

@@ -1,4 +1,4 @@
-"""What a stream needs of whatever reads its bytes; each kind of answer has a reader of its own. Pure."""
+"""Interface of stream readers; each kind of answer has its own. Pure."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ WholeT = TypeVar("WholeT", bound=Answer)
 _WholeT_co = TypeVar("_WholeT_co", bound=Answer, covariant=True)
 
 PREFACE_BYTES: Final = 64 * 1024
-"""Bytes before the first event that are kept, to be explained if no event comes; the rest is only counted."""
+"""Bytes before the first event that are kept for an error message if no event follows."""
 
 _NOTHING: Final = frozenset({b"", b"null", b'""', b"[]", b"false"})
 
 _LOOK: Final = 4096
 _BLANK: Final = b" \t\r\n\xef\xbb\xbf"
-"""What may stand before JSON, a byte order mark included."""
+"""Bytes that may precede JSON, a byte order mark included."""
 
 
 class ReaderState(msgspec.Struct, gc=False, eq=False):
-    """How far a reader has come."""
+    """State of a reader."""
 
     _events: SSEDecoder = msgspec.field(default_factory=SSEDecoder)
     done: bool = False
-    """Whether the end that this kind of stream has, has come; what follows it is ignored."""
+    """Whether the stream's end marker has arrived; what follows it is ignored."""
     failure: APIError | None = None
-    """What could not be read. Chunks before it are returned all the same."""
+    """Decoding error; chunks before it are returned all the same."""
     error: Any = None
-    """The error object that the server sent in the place of a chunk."""
+    """Error object sent instead of a chunk."""
     halted: bool = False
-    """Whether one of done, error and failure is set."""
+    """Whether done, error or failure is set."""
     counted: bool = False
-    """Whether the server has said what all of the answer was billed for, although it may not be whole."""
+    """Whether the server reported the final usage, although the answer may be incomplete."""
     progressed: bool = False
     """Whether the last feed brought content, reasoning or a tool call."""
     usage_asked: bool = False
-    """Whether we, and not the caller, have asked the server to tell the usage: see ``ChoicesReader``."""
+    """Whether usage was requested by us, not by the caller: see ``ChoicesReader``."""
     preface: bytearray | None = msgspec.field(default_factory=bytearray)
-    """What came before the first event: blank lines, comments, or something that is no stream. None after it."""
+    """What arrived before the first event: blank lines, comments, or a body that is not a stream. None after it."""
     notes: dict[str, None] = {}
-    """What came in another form than the API describes, and how it was read; in the order in which it came."""
+    """Fields that deviated from the API's format and how they were read, in order of arrival."""
 
     __repr__ = object.__repr__
 
     def keep(self, block: bytes) -> None:
-        """Add ``block`` to the preface. An answer in JSON is kept whole; of all else the end explains enough."""
+        """Add ``block`` to the preface. A JSON answer is kept complete; of anything else, the tail suffices."""
         preface = self.preface
         if preface is not None:
             preface += block
@@ -59,25 +59,26 @@ class ReaderState(msgspec.Struct, gc=False, eq=False):
                 del preface[:-PREFACE_BYTES]
 
     def note(self, chunk: Answer) -> None:
-        """Remember what was odd about ``chunk``."""
+        """Record what was repaired in ``chunk``."""
         if len(self.notes) < MOST_NOTES:
             self.notes.update(dict.fromkeys(chunk.repaired))
 
 
 def says_nothing(data: bytes) -> bool:
-    """Whether an event that is no object says nothing, as heartbeats do. What is cut or garbled may have said a lot."""
+    """Whether an event that is not an object is empty, like a heartbeat. Truncated or corrupt data is not."""
     return data.strip() in _NOTHING
 
 
 def is_json(preface: bytearray) -> bool:
-    """Whether what came in the place of a stream is an object in JSON, or the beginning of one."""
+    """Whether the body sent instead of a stream is, or begins as, a JSON object."""
     return preface[:_LOOK].lstrip(_BLANK).startswith(b"{")
 
 
 class StreamReader(Protocol[ChunkT, _WholeT_co]):
-    """Reads one attempt's stream. Its readers are structs, which can inherit from no protocol: mypy holds them to it.
+    """Reader of one attempt's stream. Implementations are structs and cannot inherit from a protocol; mypy checks them.
 
-    ``feed`` is the hot path: once per socket read, for all that has arrived. The fields are ``ReaderState``'s.
+    ``feed`` is the hot path: called once per socket read with everything that arrived. The fields are
+    ``ReaderState``'s.
     """
 
     done: bool
@@ -92,48 +93,48 @@ class StreamReader(Protocol[ChunkT, _WholeT_co]):
     def __init__(self, events: SSEDecoder, /) -> None: ...
 
     def feed(self, block: bytes) -> list[ChunkT]:
-        """The chunks that ``block`` completes."""
+        """Return the chunks that ``block`` completes."""
         ...
 
     def answer(self) -> _WholeT_co:
-        """What has arrived so far, as one answer."""
+        """Return what has arrived so far, as one answer."""
         ...
 
     @property
     def usage(self) -> CompletionUsage | None:
-        """What the answer consumed, once the server has said so."""
+        """Usage of the answer, once the server has reported it."""
         ...
 
     @property
     def model(self) -> str | None:
-        """Who answers, once the server has said so."""
+        """Name of the answering model, once the server has reported it."""
         ...
 
     @property
     def refused(self) -> bool:
-        """Whether the service's check of contents has ended the answer."""
+        """Whether the service's moderation ended the answer."""
         ...
 
     @property
     def whole(self) -> bool:
-        """Whether the answer is complete although the stream's own end has not come."""
+        """Whether the answer is complete although the stream has not ended."""
         ...
 
     def fault(self, *, progressed: bool) -> APIError | None:
-        """Why what has arrived by the end of the stream is no answer; None when it is one."""
+        """Return why the data at the end of the stream is not a valid answer, or None."""
         ...
 
     @property
     def size(self) -> int:
-        """Characters of text that are kept of what has arrived so far."""
+        """Characters of text kept so far."""
         ...
 
     def leave_in(self, failure: APIError) -> None:
-        """Let ``failure`` tell what had arrived when it broke the stream."""
+        """Attach the partial answer to ``failure``."""
         ...
 
     def ends(self, chunk: ChunkT) -> bool:
-        """Whether ``chunk`` says that the answer, or a part of it, is complete."""
+        """Whether ``chunk`` ends the answer or one of its choices."""
         ...
 
     def says_nothing(self, chunk: ChunkT) -> bool:

@@ -1,7 +1,7 @@
-"""A response that is no answer, to the error that says so. Classified by status, explained by content.
+"""Mapping of error responses to exceptions, by status and body.
 
-DeepSeek's error bodies are JSON, plain text, empty or HTML, often under a wrong content type (an error 400
-came as ``application/octet-stream``), so the type header is not asked.
+DeepSeek's error bodies are JSON, plain text, empty or HTML, often with a wrong content type (an error 400 came as
+``application/octet-stream``), so Content-Type is ignored.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ from deepseek_async.types.json_text import read
 from deepseek_async.types.number_text import number_in
 
 MAX_QUOTED: Final = 2048
-"""Characters of a server's message kept in an error; some messages echo the prompt."""
+"""Maximum characters of a server's message in an error; some messages echo the prompt."""
 
 _DEEPEST: Final = 16
-"""Levels of an error object that are kept; a hostile one could be deeper than Python's stack."""
+"""Levels of an error object that are kept; a hostile one could exceed Python's stack."""
 
 _BY_STATUS: Final[dict[int, type[APIStatusError]]] = {
     400: BadRequestError,
@@ -61,13 +61,13 @@ _BY_STATUS: Final[dict[int, type[APIStatusError]]] = {
     529: ServerOverloadedError,
 }
 _REQUEST_IDS: Final = ("x-deepseek-request-id", "x-request-id", "request-id")
-"""DeepSeek's harness looks for the first two, OpenAI and most proxies send the second, Anthropic the third."""
+"""DeepSeek's harness reads the first two, OpenAI and most proxies send the second, Anthropic the third."""
 
 _STATUS_OF_TYPE: Final = {
     "rate_limit_error": 429,
     "authentication_error": 401,
     "invalid_request_error": 400,
-    # Of Anthropic's format (its docs, Errors; DeepSeek's harness knows them too).
+    # Anthropic's format (Anthropic docs, Errors; DeepSeek's harness handles them too).
     "permission_error": 403,
     "not_found_error": 404,
     "billing_error": 402,
@@ -75,10 +75,10 @@ _STATUS_OF_TYPE: Final = {
     "overloaded_error": 529,
     "timeout_error": 504,
 }
-"""What an error object says by its type alone; any other counts as 500."""
+"""Status implied by the type of an error object; 500 for any other."""
 
 _OVERFLOWS: Final = frozenset({400, 413, 422, 500})
-"""Statuses of a context overflow: TGI says 422, llama.cpp said 500."""
+"""Statuses of a context overflow: TGI sends 422, llama.cpp sent 500."""
 
 _RETRYABLE: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529, *range(520, 525)})
 
@@ -87,16 +87,16 @@ _PAY: Final = "top up the account's balance"
 _ADVICE: Final = {
     401: "check the API key",
     402: _PAY,
-    403: "the key may not do this",
-    404: "this server has no such endpoint or object; check base_url",
-    413: "the request is too large",
-    415: "something between us and the API changed the Content-Type header",
-    429: "too many requests at once; lower max_concurrency or wait",
-    503: "the API is overloaded; try again later",
+    403: "the key has no permission for this request",
+    404: "no such endpoint or object at this server; check base_url",
+    413: "request too large; shorten the prompt or send files by reference",
+    415: "an intermediary changed the Content-Type header; check the proxy",
+    429: "too many concurrent requests; lower max_concurrency or retry later",
+    503: "the API is overloaded; retry later",
 }
 
 _CONCURRENCY: Final = re.compile(r"concurrency is ([0-9]{1,9}).*?limit of ([0-9]{1,9})", re.DOTALL)
-# In steps of which each is linear: a page of nothing but "<style" must not hold up the event loop.
+# Several linear steps: a page of nothing but "<style" must not block the event loop.
 _END_OF_CODE: Final = re.compile(r"</(?:style|script)\s*>", re.IGNORECASE)
 _CODE: Final = re.compile(r"<(?:style|script)\b.*", re.DOTALL | re.IGNORECASE)
 _TAG: Final = re.compile(r"<[^<>]*>?")
@@ -104,10 +104,10 @@ _TITLE: Final = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
 
 
 def trace_id(headers: Mapping[str, str]) -> str | None:
-    """The name that the server gave to the request: DeepSeek's ``x-ds-trace-id``, or what others send in its place."""
+    """Return the server's request id: DeepSeek's ``x-ds-trace-id``, or the equivalent of other servers."""
     value = headers.get("x-ds-trace-id")
     if value is None:
-        # ``get`` alone, because a Mapping's ``in`` makes an exception of what is missing, and most servers send none.
+        # Only ``get``: a Mapping's ``in`` raises internally for a missing key, and most servers send none.
         for name in _REQUEST_IDS:
             value = headers.get(name)
             if value is not None:
@@ -125,27 +125,27 @@ def refusal(
     now: float,
     asked: str = "",
 ) -> APIStatusError:
-    """The error for a response with an error status. ``asked`` is the URL, for an error about what is not there.
+    """Build the error for a response with an error status. ``asked`` is the URL, for errors about missing endpoints.
 
-    ``now`` is the wall clock in seconds since 1970, used for a ``Retry-After`` date without a ``Date`` header.
+    ``now`` is the wall clock in Unix seconds, used for a ``Retry-After`` date without a ``Date`` header.
     """
     return _error(status, headers, *_explanation(wire), now=now, asked=asked)
 
 
 def refusal_in_stream(error: Any, headers: Mapping[str, str], *, now: float) -> APIStatusError:
-    """The error for an error object inside a 200; without a status of its own it counts as 500."""
+    """Build the error for an error object inside a 200; without a status of its own it counts as 500."""
     fields = error if isinstance(error, dict) else {"message": str(error)}
     text = str(fields.get("message") or "")
     status = next(
         (code for code in map(_status, (fields.get("status"), fields.get("code"))) if code is not None),
-        # Without a type these words say it: what is refused would be again, and billed.
+        # Without a type the wording decides: a refused prompt would be refused again, and billed.
         400 if refuses_content(text) else _STATUS_OF_TYPE.get(str(fields.get("type")), 500),
     )
     return _error(status, headers, text, fields, now=now)
 
 
 def _status(code: object) -> int | None:
-    """A status inside an error object; litellm writes it as a text."""
+    """Return the status inside an error object; litellm sends it as a string."""
     if isinstance(code, str):
         code = number_in(code)
     return code if isinstance(code, int) and 400 <= code < 600 else None
@@ -200,12 +200,12 @@ def _error(
     if 300 <= status < 400:
         advice = _redirected(headers.get("location"))
     elif asked:
-        advice = f"{asked} is no endpoint or object of this server; check base_url, and ids and names in the request"
+        advice = f"no such endpoint or object: {asked}; check base_url, and ids and names in the request"
     return error_type(_sentence(status, text, advice), **facts)
 
 
 def _wants_money(status: int, text: str, kinds: tuple[object, ...]) -> bool:
-    """Whether nothing but money or another month helps, by whatever status it is said."""
+    """Whether only payment or a new quota period helps, whatever the status."""
     if status == 429:
         return is_used_up(text, kinds)
     if status == 403:
@@ -221,11 +221,11 @@ def _sentence(status: int, text: str, advice: str) -> str:
 
 def _redirected(location: str | None) -> str:
     there = f" to {redact(plain(location))[:200]}" if location else ""
-    return f"the server redirects{there}, and redirects are not followed, so that the key stays here; check base_url"
+    return f"the server redirects{there}; redirects are not followed, to protect the API key; check base_url"
 
 
 def _explanation(wire: bytes) -> tuple[str, Any]:
-    """What a body says, as text, and its error object if it has one."""
+    """Return the message in a body as text, and its error object if it has one."""
     body = wire.removeprefix(BOM_UTF8).strip()
     if body.startswith((b"{", b"[")):
         try:
@@ -242,7 +242,7 @@ def _explanation(wire: bytes) -> tuple[str, Any]:
         title = _TITLE.search(text)
         text = title[1] if title else _TAG.sub(" ", " ".join(_CODE.sub("", part) for part in _END_OF_CODE.split(text)))
         text = " ".join(text.split())
-        return f"an HTML page instead of an API answer: {text}", None
+        return f"received an HTML page instead of an API answer: {text}", None
     return text, None
 
 
@@ -253,7 +253,7 @@ def _explained(loaded: dict[str, Any]) -> tuple[str, Any]:
     if isinstance(error, dict):
         return _message(error), error
     if isinstance(error, str) and (more := _message(loaded)):
-        # Spring and many others name the status under ``error`` and say why beside it.
+        # Spring and many others put the status in ``error`` and the reason beside it.
         return f"{error}: {more}", loaded
     if error:
         return str(error), {"message": str(error)}
@@ -261,17 +261,17 @@ def _explained(loaded: dict[str, Any]) -> tuple[str, Any]:
 
 
 def error_object(said: Mapping[str, Any]) -> Any:
-    """The error that the object in the place of an answer is, or has; None if it is none."""
+    """Return the error object that an answer is or contains, or None."""
     error = said.get("error")
     if error:
         return error
-    # vLLM, before it wrapped them; Zhipu: {"code": 401, "msg": "…", "success": false}.
+    # vLLM, in older versions; Zhipu: {"code": 401, "msg": "…", "success": false}.
     fails = said.get("object") == "error" or (said.get("success") is False and _status(said.get("code")))
     return {**said, "message": _message(said)} if fails else None
 
 
 def _message(error: Mapping[str, Any]) -> str:
-    """What an error object says; FastAPI, under many gateways, says it as ``detail``."""
+    """Return the message of an error object; FastAPI, behind many gateways, calls it ``detail``."""
     said = error.get("message") or error.get("error_msg") or error.get("msg") or error.get("detail")
     if isinstance(said, list):
         said = "; ".join(str(part.get("msg", part)) if isinstance(part, dict) else str(part) for part in said[:8])
@@ -287,16 +287,16 @@ def _redacted(value: Any, depth: int = 0) -> Any:
         return {_redacted(name): _redacted(item, depth + 1) for name, item in value.items()}
     if isinstance(value, list):
         return [_redacted(item, depth + 1) for item in value]
-    # A key of digits alone comes back as a number.
+    # A key of digits only may be returned as a number.
     return value if redact(text := str(value)) == text else redact(text)
 
 
 def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
-    """Seconds that the server asks us to wait, or None.
+    """Return the seconds that the server asks us to wait, or None.
 
-    ``retry-after-ms`` first, then ``Retry-After`` as a number of seconds (fractions allowed), then as an
-    HTTP date relative to the response's own ``Date``, because our clock may be wrong. NaN, infinity,
-    negative values and more than ten digits are ignored; a date in the past means now.
+    ``retry-after-ms`` first, then ``Retry-After`` as a number of seconds (fractions allowed), then as an HTTP date
+    relative to the response's own ``Date``, because the local clock may be wrong. NaN, infinity, negative values and
+    more than ten digits are ignored; a date in the past means now.
     """
     milliseconds = _seconds(headers.get("retry-after-ms"))
     if milliseconds is not None:

@@ -1,4 +1,4 @@
-"""A request's parameters to the bytes that are sent, once; a retry sends the same bytes again."""
+"""Encoding of request parameters to JSON, once per call; a retry sends the same bytes."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from deepseek_async.types import ChatCompletionMessage, ContentBlock, Message, R
 
 CHAT: Final = "/chat/completions"
 BETA: Final = "/beta/"
-"""How the paths below DeepSeek's beta base begin; no other server has one."""
+"""Path prefix of DeepSeek's beta base; no other server has one."""
 MESSAGES: Final = "/anthropic/v1/messages"
 MESSAGES_ELSEWHERE: Final = "/messages"
-"""Below the base URL of a server that has nothing but Anthropic's format."""
+"""Path of messages at a server that offers only Anthropic's format."""
 BETA_CHAT: Final = "/beta/chat/completions"
-"""Serves what CHAT serves, and prefix completion and strict tools (DeepSeek docs, Chat Prefix Completion)."""
+"""Serves the same as CHAT, plus prefix completion and strict tools (DeepSeek docs, Chat Prefix Completion)."""
 
 _OF_ANSWERS: Final = (ChatCompletionMessage, ContentBlock, Message, ResponseOutputItem)
-"""What an answer holds that goes back as a part of the conversation."""
+"""Parts of an answer that may be sent back in the conversation."""
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def encode_request(parameters: Mapping[str, Any], limit: int = MAX_REQUEST_BYTES) -> bytes:
-    """``parameters`` as JSON, ``limit`` bytes at most.
+    """Return ``parameters`` as JSON, at most ``limit`` bytes.
 
-    Raises InvalidRequestError, naming the place, for what JSON or a name cannot carry.
+    Raises InvalidRequestError, naming the place, for values that JSON, or a name, cannot represent.
     """
     model = parameters.get("model")
     if model.__class__ is not str or not model.isprintable():
@@ -40,50 +40,48 @@ def encode_request(parameters: Mapping[str, Any], limit: int = MAX_REQUEST_BYTES
         _check_name("user_id", parameters.get("user_id"))
         _check_name("user", parameters.get("user"))
     try:
-        # Copied, because orjson's bytes keep their working buffer: 8 KB for a short request, which a stream
-        # would hold as long as it may have to be sent again.
+        # Copied: orjson's bytes keep their working buffer, 8 KB for a short request, which a stream would hold as long
+        # as it may have to be retried.
         body = memoryview(orjson.dumps(parameters, _as_sent)).tobytes()
     except TypeError as error:
         try:
-            explanation = _explain(parameters) or f"the request cannot be written as JSON: {error}"
+            explanation = _explain(parameters) or f"cannot encode the request as JSON: {error}"
         except RecursionError:
-            explanation = "the request cannot be written as JSON: it holds itself, or is nested too deeply"
+            explanation = "cannot encode the request as JSON: it is recursive or nested too deeply"
         raise InvalidRequestError(explanation) from None
     if body.find(b"null") >= 0 and (place := _not_finite(parameters, "")):
-        raise InvalidRequestError(place)  # written as null, and so asked for something else
+        raise InvalidRequestError(place)  # would be encoded as null and change the request
     if len(body) > limit:
         raise InvalidRequestError(
-            f"the request is {len(body):,} bytes, limits.request is {limit:,} and DeepSeek takes {ACCEPTED_BYTES:,} "
-            "at most. Send large images as file references, or split the prompt",
+            f"request too large: {len(body):,} bytes, limits.request is {limit:,}, and DeepSeek accepts at most "
+            f"{ACCEPTED_BYTES:,}. Send large images as file references, or split the prompt",
         )
     return body
 
 
 def _check_name(field: str, name: Any) -> None:
-    """Names come back in logs, in errors and in other requests. Raises InvalidRequestError."""
+    """Reject control characters: names reappear in logs, errors and other requests. Raises InvalidRequestError."""
     if isinstance(name, str) and not name.isprintable():
-        raise InvalidRequestError(f"{field} holds a line break, a NUL or another control character: {name!r:.200}")
+        raise InvalidRequestError(f"{field} must not contain control characters, got {name!r:.200}")
 
 
 def _as_sent(value: Any) -> Any:
-    """What an answer holds, appended to the conversation, in the form in which the API takes it back."""
+    """Convert a part of an answer in the conversation to the form that the API accepts."""
     if isinstance(value, _OF_ANSWERS):
         return value.to_request()
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"{type(value).__name__} is not JSON")
+    raise TypeError(f"{type(value).__name__} is not JSON serializable")
 
 
 def _explain(value: Any, path: str = "") -> str | None:
-    """Where in ``value`` the first thing stands that JSON cannot carry, and what it is."""
+    """Return the place and kind of the first value that JSON cannot represent, or None."""
     if isinstance(value, _OF_ANSWERS):
         value = value.to_request()
     if isinstance(value, Mapping):
         for name, item in value.items():
             if not isinstance(name, str):
-                return (
-                    f"{path or 'the request'} has the key {name!r:.80}, a {type(name).__name__}: JSON has strings only"
-                )
+                return f"keys of {path or 'the request'} must be strings, got {name!r:.80} ({type(name).__name__})"
             explanation = _surrogate_in(name, f"a key of {path or 'the request'}") or _explain(
                 item,
                 f"{path}.{name}" if path else name,
@@ -100,15 +98,15 @@ def _explain(value: Any, path: str = "") -> str | None:
         orjson.dumps(value)
     except TypeError:
         if isinstance(value, int):
-            return f"{path} is {value!r:.30}, more than the 64 bits of a number in JSON"
-        return f"{path} is a {type(value).__name__}, which JSON cannot carry"
+            return f"{path} must fit into 64 bits, got {value!r:.30}"
+        return f"{path} must be a JSON value, got {type(value).__name__}"
     return None
 
 
 def _not_finite(value: Any, path: str) -> str | None:
-    """Where a number stands that is none: NaN or an infinity."""
+    """Return the place of a NaN or an infinity, or None."""
     if isinstance(value, float):
-        return None if isfinite(value) else f"{path} is {value}, which JSON cannot carry"
+        return None if isfinite(value) else f"{path} must be a finite number, got {value}"
     if isinstance(value, Mapping):
         parts = (_not_finite(item, f"{path}.{name}" if path else str(name)) for name, item in value.items())
     elif isinstance(value, list | tuple):
@@ -123,8 +121,8 @@ def _surrogate_in(text: str, place: str) -> str | None:
     if not surrogate:
         return None
     return (
-        f"{place} holds a lone surrogate (U+{ord(surrogate[0]):04X}) at character {surrogate.start()}, "
-        "which UTF-8 cannot carry: half of an emoji, usually from cutting a string in a UTF-16 "
+        f"{place} contains a lone surrogate (U+{ord(surrogate[0]):04X}) at character {surrogate.start()}, "
+        "which UTF-8 cannot encode: half of an emoji, usually from cutting a string in a UTF-16 "
         "language. Replace it, for example with text.encode('utf-16', 'surrogatepass')"
         ".decode('utf-16', 'replace')"
     )

@@ -1,4 +1,4 @@
-"""Answers of ``/responses``: events to the response they make up, and whether a response is an answer. Pure."""
+"""Responses (``/responses``): assembly of streams, validity checks. Pure."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _decode: Final = _DECODER.decode_strictly
 _whole: Final = MembersDecoder(Response, "output")
 
 ENDINGS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
-"""Kinds of the event that carries the whole answer."""
+"""Events that carry the complete response."""
 _WHOLE: Final = frozenset({"completed", "incomplete"})
 _OVER: Final = _WHOLE | {"failed"}
 _UNDER_WAY: Final = frozenset({"response.created", "response.in_progress", "response.queued"})
 _UNFINISHED: Final = frozenset({None, "in_progress", "queued", "failed", "cancelled"})
-"""Statuses of a response that has not come to its end; another one may be a word of the server's own for that."""
+"""Statuses of an unfinished response; an unknown status may be a server's own name for that."""
 _TEXTS: Final = ("text", "arguments", "refusal", "input", "content", "message")
-"""What the words for pieces of text have in common; a piece of something else is no part of the text."""
+"""Name parts of text events; pieces of other events are not part of the text."""
 _ITEMS: Final = frozenset({"message", "reasoning", "function_call", ""})
 _TYPE_OF_CODE: Final = {
     "rate_limit_exceeded": "rate_limit_error",
@@ -45,7 +45,7 @@ _TYPE_OF_CODE: Final = {
 
 
 class ResponseReader(ReaderState):
-    """A streamed response. It ends with an event of its own, which carries the whole answer."""
+    """Streamed response. Ends with an event that carries the complete response."""
 
     _begun: Response | None = None
     _final: Response | None = None
@@ -61,14 +61,14 @@ class ResponseReader(ReaderState):
                 try:
                     event = _decode(data)
                 except UNREADABLE:
-                    if data.strip() == b"[DONE]":  # DeepSeek sends none; some gateways add it
+                    if data.strip() == b"[DONE]":  # not sent by DeepSeek; added by some gateways
                         self.done = self.halted = True
                         break
                     if says_nothing(data):
                         continue
                     event = _DECODER.decode_tolerantly(data)
                     self.note(event)
-                event._wire = data  # noqa: SLF001  the decoder is the one writer of this field
+                event._wire = data  # noqa: SLF001  only decoders write this field
                 if self.take(event):
                     events.append(event)
                 if self.halted:
@@ -83,7 +83,7 @@ class ResponseReader(ReaderState):
         return events
 
     def take(self, event: ResponseStreamEvent) -> bool:
-        """Take one event in; False if it is an error and no part of an answer."""
+        """Take one event; False if it is an error."""
         if event.type.endswith(".delta"):
             if any(word in event.type for word in _TEXTS):
                 self._pieces.setdefault(event.output_index, []).append(event.delta)
@@ -92,7 +92,7 @@ class ResponseReader(ReaderState):
             event.item._origin = (event._wire, ("item",))  # noqa: SLF001
             self._items[event.output_index] = event.item
         elif event.response is not None:
-            # A server whose word for the event is none says it by the status.
+            # A server that names the final event differently marks it by the status.
             if event.type in ENDINGS or (event.type not in _UNDER_WAY and event.response.status in _OVER):
                 return self._end(event)
             self._begun = event.response
@@ -107,7 +107,7 @@ class ResponseReader(ReaderState):
     def _end(self, event: ResponseStreamEvent) -> bool:
         said = event.to_dict()["response"]
         if not said.get("output"):
-            # Some servers send the items before it only (ChatGPT's own backend, and gateways to it).
+            # Some servers send the items only before it (ChatGPT's own backend, and gateways to it).
             said["output"] = [_told(item) for item in self._came()]
         final = _whole.decode(write(said))
         self.halted = True
@@ -148,13 +148,13 @@ class ResponseReader(ReaderState):
         came = self._came()
         if not any(item._origin for item in came):  # noqa: SLF001
             return msgspec.structs.replace(head, output=came, _wire=b"", repaired=tuple(self.notes))
-        # In one piece, so that what nobody declared of head and items is in it.
+        # Decoded as one document, so that undeclared fields of head and items are reachable.
         partial = _whole.decode(write({**head.to_dict(), "output": [_told(item) for item in came]}))
         partial.repaired = tuple(self.notes)
         return partial
 
     def _came(self) -> list[ResponseOutputItem]:
-        """The items, as far as they have come."""
+        """Return the items received so far."""
         return [self._item(index) for index in sorted({*self._items, *self._pieces})]
 
     @property
@@ -175,7 +175,7 @@ class ResponseReader(ReaderState):
         """See ``StreamReader.fault``."""
         del progressed
         if self._final is None:
-            return StreamInterruptedError("the stream ended before the event that completes the response")
+            return StreamInterruptedError("stream ended before the event that completes the response: it is incomplete")
         return fault_of_response(self._final, {}, now=0.0)
 
     def leave_in(self, failure: APIError) -> None:
@@ -192,30 +192,30 @@ class ResponseReader(ReaderState):
 
 
 def _told(item: ResponseOutputItem) -> dict[str, Any]:
-    """``item`` with every field that its server sent, and with the text that has come since."""
+    """Return ``item`` with every field of the server, and the text received since."""
     text = {name: getattr(item, name) for name in ("content", "arguments")}
     kept = {name: value for name, value in msgspec.to_builtins(text).items() if value is not None}
     return {**item.to_dict(), **kept}
 
 
 def fault_of_response(response: Response, headers: Mapping[str, str], *, now: float) -> APIError | None:
-    """Why ``response`` must not be returned as an answer; None when it is one."""
+    """Return why ``response`` is not a valid answer, or None."""
     if response.error is not None and response.status is not None and (response.error.code or response.error.message):
         error = refusal_in_stream(_as_error(response.error.code, response.error.message), headers, now=now)
         error.received_text = response.output_text
         return error
     if response.status not in _WHOLE:
         return error_in(response, headers, now=now) or StreamInterruptedError(
-            f"the response has the status {response.status!r}; it is not complete",
+            f"response incomplete: status {response.status!r}",
             received_text=response.output_text,
             retryable=response.status in _UNFINISHED,
         )
-    # An item of a kind that nobody knows may be all of an answer.
+    # An item of unknown type may be the answer.
     called = any(
         item.type == "function_call" or not (item.type in _ITEMS or item.is_message) for item in response.output
     )
     if response.status == "completed" and not called and not response.output_text and not _refuses(response):
-        return APIResponseValidationError("the model ended its answer without text or function call", reason="empty")
+        return APIResponseValidationError("the model returned neither text nor a function call", reason="empty")
     return None
 
 
@@ -224,6 +224,6 @@ def _refuses(response: Response) -> bool:
 
 
 def _as_error(code: str | None, message: str | None) -> dict[str, Any]:
-    """The error object of this format, in the form that the others have."""
+    """Convert this format's error object to the common form."""
     kind = _TYPE_OF_CODE.get(code or "", "server_error")
     return {"message": message or "the response failed", "type": kind, "param": None, "code": code}

@@ -1,4 +1,4 @@
-"""A JSON Schema put into the prompt, where the chat endpoint has no parameter for it."""
+"""JSON Schema instruction in the prompt, because the chat endpoint has no parameter for it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def ask_for_schema(messages: Sequence[Mapping[str, Any]], schema: str) -> list[Any]:
-    """``messages`` with an instruction to answer with JSON that fits ``schema``, a JSON Schema as text.
+    """Return ``messages`` with an instruction to answer with JSON that fits ``schema``, a JSON Schema as text.
 
-    It goes into the system message at the head, where it is the same for every request of a kind, so that the
-    prefix cache can keep it; and keys are not sorted, because the model writes fields in the schema's order.
+    It is added to the leading system message, where it is the same for every request of a kind and can be served from
+    the prefix cache. Keys are not sorted, because the model writes fields in the schema's order.
     """
     instruction = (
         "Answer with one JSON object and nothing else: no text around it and no code fence. "

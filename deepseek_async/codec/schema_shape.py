@@ -1,4 +1,4 @@
-"""A JSON Schema as the form of an answer, where there is no class. Needs the extra ``schema``."""
+"""Answer format defined by a JSON Schema instead of a class. Needs the extra ``schema``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from deepseek_async.errors import InvalidRequestError
 
 
 class SchemaShape:
-    """Reads what fits ``schema`` as plain values.
+    """Decodes and validates JSON as plain values against ``schema``.
 
-    Raises InvalidRequestError for what is no JSON Schema, or refers to what is not in it: nothing is fetched.
+    Raises InvalidRequestError for an invalid JSON Schema, or one with external references: nothing is fetched.
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
@@ -23,7 +23,7 @@ class SchemaShape:
             from referencing import Registry  # noqa: PLC0415
         except ImportError:
             raise InvalidRequestError(
-                "a JSON Schema needs the extra schema, to check the answers: pip install 'deepseek-async[schema]'",
+                "checking answers against a JSON Schema needs the extra: pip install 'deepseek-async[schema]'",
             ) from None
         self.schema = dict(schema)
         title = schema.get("title")
@@ -32,15 +32,15 @@ class SchemaShape:
         try:
             kind.check_schema(self.schema)
         except SchemaError as error:
-            raise InvalidRequestError(f"the schema is no JSON Schema: {error.message} at {error.json_path}") from None
+            raise InvalidRequestError(f"invalid JSON Schema: {error.message} at {error.json_path}") from None
         for reference in _references(self.schema):
             if not _leads_somewhere(reference, self.schema):
-                raise InvalidRequestError(f"the schema refers to {reference!r}, which is not in it")
+                raise InvalidRequestError(f"cannot resolve the reference {reference!r}: it is not in the schema")
         self._validator = kind(self.schema, registry=Registry())
         self.decode_loosely = self.decode
 
     def decode(self, text: str | bytes) -> Any:
-        """The value in a text. Raises ValueError, naming the place, for one that does not fit."""
+        """Return the value in a text. Raises ValueError, naming the place, if it does not fit the schema."""
         value = orjson.loads(text)
         for error in self._validator.iter_errors(value):
             raise ValueError(f"{error.message} at {error.json_path}")
@@ -60,7 +60,7 @@ def _references(value: Any) -> Iterator[str]:
 
 
 def _leads_somewhere(reference: str, schema: Any) -> bool:
-    """Whether a JSON pointer from the top is that of an object."""
+    """Whether a JSON pointer resolves to an object."""
     head, *steps = reference.split("/")
     if head != "#":
         return False

@@ -1,4 +1,4 @@
-"""What JSON a type stands for: its schema, and the value in a text. For types of Python, msgspec and pydantic. Pure."""
+"""JSON Schema and decoder of a Python type: built-in, msgspec and pydantic. Pure."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ _OF_PYDANTIC: Final = ("pydantic", "annotated_types")
 
 
 class Shape:
-    """A type, seen as JSON.
+    """A Python type as a JSON format.
 
-    pydantic reads what has something of pydantic in it, so that its validators and aliases hold; msgspec all else, and
-    what only both together can read, as a TypedDict of models. Raises InvalidRequestError for a type that JSON cannot
-    carry.
+    Types that contain pydantic types are decoded by pydantic, so that its validators and aliases apply; all others, and
+    those that need both (e.g. a TypedDict of models), by msgspec. Raises InvalidRequestError for a type that JSON
+    cannot represent.
     """
 
     def __init__(self, kind: Any) -> None:
         self.name: str = getattr(kind, "__name__", None) or repr(kind)
         self.schema: dict[str, Any]
-        """The JSON Schema, with what it refers to under ``$defs``."""
+        """The JSON Schema, with its definitions under ``$defs``."""
         self.decode: Callable[[str | bytes], Any]
-        """The value in a text. Raises ValueError for one that does not fit, and what the type's own checks raise."""
+        """Decode a text. Raises ValueError if it does not fit, and the exceptions of the type's own checks."""
         self.decode_loosely: Callable[[str | bytes], Any]
-        """The same, also with a number or a switch written as a text, and 5.0 for 5."""
+        """Like ``decode``, but also accepts numbers and booleans as strings, and 5.0 for 5."""
         try:
             adapter = _adapter(kind) if holds_pydantic(kind) else None
             if adapter is not None:
                 self.schema, self.decode = adapter.json_schema(), adapter.validate_json
-                self.decode_loosely = self.decode  # it does so by itself, where the type does not forbid it
+                self.decode_loosely = self.decode  # pydantic is lenient by default, unless the type is strict
             else:
                 self.schema = flat(msgspec.json.schema(kind, schema_hook=_foreign_schema))
                 self.decode = msgspec.json.Decoder(kind, dec_hook=_foreign_value).decode
                 self.decode_loosely = msgspec.json.Decoder(kind, dec_hook=_foreign_value, strict=False).decode
-        except Exception as error:  # noqa: BLE001  a class may be wrong in its own way
+        except Exception as error:  # noqa: BLE001  a class may raise anything
             what = str(error).split("\n\n", 1)[0]
-            raise InvalidRequestError(f"{self.name} has no JSON Schema: {what}") from None
+            raise InvalidRequestError(f"cannot derive a JSON Schema from {self.name}: {what}") from None
 
 
 def holds_pydantic(kind: Any) -> bool:
-    """Whether pydantic has a say in how ``kind`` is read."""
+    """Whether ``kind`` contains pydantic types."""
     return _holds(kind, [])
 
 
@@ -78,9 +78,9 @@ def _is_of_pydantic(kind: Any) -> bool:
 
 
 def _adapter(kind: Any) -> Any:
-    """pydantic's reader of ``kind``; None where that one has parts which only msgspec knows.
+    """Return pydantic's adapter of ``kind``; None if it contains types that only msgspec supports.
 
-    It is imported by whoever has made such a type.
+    pydantic is already imported if such a type exists.
     """
     from pydantic import PydanticUserError, TypeAdapter  # noqa: PLC0415
     from pydantic.errors import PydanticSchemaGenerationError  # noqa: PLC0415
@@ -97,12 +97,12 @@ def _adapter(kind: Any) -> Any:
 
 @lru_cache(256)
 def _adapter_of_class(kind: Any) -> Any:
-    """The same, made once: it takes a thousand times as long as reading with it."""
+    """Cached adapter: building it takes a thousand times as long as decoding with it."""
     return _adapter(kind)
 
 
 def _foreign_schema(kind: Any) -> dict[str, Any]:
-    """The schema of a type that msgspec does not know."""
+    """Return the schema of a type unknown to msgspec."""
     if issubclass(kind, PurePath):
         return {"type": "string", "format": "path"}
     if not holds_pydantic(kind):
@@ -112,7 +112,7 @@ def _foreign_schema(kind: Any) -> dict[str, Any]:
 
 
 def _foreign_value(kind: Any, value: Any) -> Any:
-    """A value of a type that msgspec does not know."""
+    """Decode a value of a type unknown to msgspec."""
     if isinstance(kind, type) and issubclass(kind, PurePath):
         return kind(value)
     if not holds_pydantic(kind):
@@ -124,7 +124,7 @@ def _foreign_value(kind: Any, value: Any) -> Any:
 
 
 def problem_of(error: Exception) -> str:
-    """What is wrong with a value, in one line."""
+    """Return the problem with a value, in one line."""
     if isinstance(error, msgspec.MsgspecError):
         return str(error)
     listed = getattr(error, "errors", None)
@@ -135,7 +135,7 @@ def problem_of(error: Exception) -> str:
 
 
 def flat(schema: dict[str, Any]) -> dict[str, Any]:
-    """``schema`` with all definitions at the top, where references look for them."""
+    """Return ``schema`` with all definitions at the top level, where references point."""
     definitions: dict[str, Any] = {}
     top: dict[str, Any] = _without_definitions(schema, definitions)
     return {**top, "$defs": definitions} if definitions else top
@@ -149,5 +149,5 @@ def _without_definitions(value: Any, definitions: dict[str, Any]) -> Any:
     for name, definition in value.get("$defs", {}).items() if isinstance(value.get("$defs"), Mapping) else ():
         found = _without_definitions(definition, definitions)
         if definitions.setdefault(name, found) != found:
-            raise TypeError(f"two types are called {name}")
+            raise TypeError(f"two types have the name {name}")
     return {name: _without_definitions(item, definitions) for name, item in value.items() if name != "$defs"}

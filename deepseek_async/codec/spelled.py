@@ -1,4 +1,4 @@
-"""What a model said, however a server spells it: as a text, in parts, as the JSON that it is. Pure."""
+"""Texts in any form: as a string, in parts, or as the JSON value itself. Pure."""
 
 from __future__ import annotations
 
@@ -7,48 +7,48 @@ from typing import Any, Final
 from deepseek_async.types.json_text import write
 
 _IN_A_PART: Final = ("text", "content", "value", "refusal")
-"""Fields in which a part has its text: those of OpenAI's chat and assistants."""
+"""Fields that hold the text of a part in OpenAI's chat and assistants."""
 
 _PARTS: Final = ("text", "output_text", "refusal")
-"""Types of parts."""
+"""Types of text parts."""
 
 _PLAIN: Final = frozenset({"type", "text"})
 
 _THOUGHTS: Final = ("thinking", "reasoning")
-"""Types of parts that hold reasoning (Mistral, Anthropic), and the fields in which they have it."""
+"""Types of reasoning parts (Mistral, Anthropic), and the fields that hold it."""
 
 
 def is_block(part: Any) -> bool:
-    """Whether ``part`` of a content is something else than text or reasoning: a search, its results, what is new."""
+    """Whether ``part`` of a content is neither text nor reasoning: a search, its results, or an unknown type."""
     if not isinstance(part, dict) or not isinstance(kind := part.get("type"), str):
         return False
     return bool(kind) and kind not in _PARTS and kind not in _THOUGHTS and not isinstance(part.get("text"), str)
 
 
 def holds_more(parts: list[Any]) -> bool:
-    """Whether ``parts`` say more than their text and their reasoning: blocks, or citations beside a text."""
+    """Whether ``parts`` contain more than text and reasoning: blocks, or citations beside a text."""
     return any(isinstance(part, dict) and not (is_plain(part) or _is_thought(part)) for part in parts)
 
 
 def is_plain(part: dict[str, Any]) -> bool:
-    """Whether ``part`` is a text and nothing else."""
+    """Whether ``part`` is plain text."""
     return part.keys() <= _PLAIN and "text" in part
 
 
 def without_blocks(parts: list[Any]) -> list[Any] | None:
-    """The texts and the reasoning of ``parts``; None if there is neither."""
+    """Return the text and reasoning parts; None if there are none."""
     return [part for part in parts if not is_block(part)] or None
 
 
 def is_nothing(value: Any, name: str) -> bool:
-    """Whether ``value``, no text, says in the place of ``name`` that there is none."""
+    """Whether ``value``, not a string, means that ``name`` is empty."""
     if value is False:
         return name in {"reasoning_content", "reasoning", "refusal"}
     return value in ([], {})
 
 
 def text_of(value: Any) -> str:
-    """``value`` as a text: one in parts joined, all else as the JSON that it is."""
+    """Return ``value`` as a string: parts joined, any other value as JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):
@@ -56,13 +56,13 @@ def text_of(value: Any) -> str:
         if texts:
             return "".join(texts)
     elif isinstance(value, dict) and value.get("type") in _PARTS:
-        # Any other object is an answer in JSON, which may have such fields.
+        # Any other object is an answer in JSON, which may have fields of these names.
         return _of_part(value) or ""
     return write(value).decode()
 
 
 def parted(parts: list[Any]) -> tuple[str | None, str]:
-    """The text of ``parts`` without reasoning, None if there is none, and the reasoning."""
+    """Return the text of ``parts`` without reasoning (None if there is none), and the reasoning."""
     thoughts = [part for part in parts if _is_thought(part)]
     others = [part for part in parts if not _is_thought(part)]
     return text_of(others) if others else None, "".join(map(_thought, thoughts))

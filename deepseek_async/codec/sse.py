@@ -1,12 +1,11 @@
-"""Server-sent events from raw bytes, by the WHATWG HTML standard, section 9.2.6.
+"""Incremental server-sent events decoder (WHATWG HTML standard, section 9.2.6).
 
-The decoder is fed whatever the socket gave and answers with the events that are complete. It splits on LF,
-CRLF and CR only. U+2028, U+2029 and U+0085 are ordinary characters inside data: splitting there, as
-``str.splitlines`` does, breaks JSON that holds them.
+Splits lines on LF, CRLF and CR only. U+2028, U+2029 and U+0085 are ordinary characters inside data: splitting there, as
+``str.splitlines`` does, breaks JSON that contains them.
 
-DeepSeek sends ``data: {json}\\n\\n`` and nothing else while it generates a chat answer, so a block of such events is
-cut in one ``bytes.split``. Responses and messages have ``event: …\\n`` before it, which says what their data says
-again: a block of those is cut at its blank lines. Everything else takes the line-by-line path.
+DeepSeek sends only ``data: {json}\\n\\n`` while it generates a chat answer, so a block of such events is cut with one
+``bytes.split``. Responses and messages send ``event: …\\n`` before it, which repeats the type in the data: a block of
+those is cut at its blank lines. Everything else takes the line-by-line path.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ _NAME: Final = b"event: "
 _NAMED: Final = b"\ndata: "
 _LF: Final = 0x0A
 _CR: Final = 0x0D
-"""As numbers: CPython first takes what it looks for in bytes for one, and bytes cost it an exception, 0.3 µs."""
+"""As an integer: searching bytes for bytes makes CPython raise and discard an exception first, 0.3 µs."""
 
 FIELDS: Final = (b"data:", b"event:", b"id:", b"retry:", b":")
-"""How the lines of an event stream begin, which no JSON does."""
+"""Line prefixes of an event stream; no JSON begins with them."""
 
 
 class ServerSentEvent(msgspec.Struct, gc=False, frozen=True):
@@ -41,17 +40,17 @@ class ServerSentEvent(msgspec.Struct, gc=False, frozen=True):
 
 
 class SSEDecoder(msgspec.Struct, gc=False, eq=False):
-    """An incremental decoder: ``feed`` it bytes in any pieces, it returns the events completed by them.
+    """Incremental decoder: ``feed`` it bytes in pieces of any size; it returns the completed events.
 
-    Raises APIResponseValidationError when one event grows past ``max_event_bytes``.
+    Raises APIResponseValidationError if one event exceeds ``max_event_bytes``.
     """
 
     max_event_bytes: int = MAX_EVENT_BYTES
     comments: int = 0
-    """Comment lines seen so far; DeepSeek sends ``: keep-alive`` while a request is queued."""
+    """Number of comment lines; DeepSeek sends ``: keep-alive`` while a request is queued."""
     retry: int | None = None
     """Reconnection time in milliseconds, if the server sent one."""
-    _partial: list[bytes] = []  # pieces of a line whose end has not come
+    _partial: list[bytes] = []  # pieces of an unfinished line
     _partial_bytes: int = 0
     _data: list[bytes] = []  # data lines of the event being read
     _size: int = 0
@@ -59,23 +58,23 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
     _id: str = ""
     _skip_line_feed: bool = False
     _started: bool = False
-    _prefix: bytes = b""  # name of the latest event, and what stands between it and the data
-    _at_boundary: bool = False  # whether nothing of an event is held, and none has named fields
+    _prefix: bytes = b""  # name of the latest event, and the bytes between it and its data
+    _at_boundary: bool = False  # whether no event is pending and no other field was seen
 
     @property
     def mid_event(self) -> bool:
-        """Whether bytes of an unfinished event are held; the standard discards them at the end of the stream."""
+        """Whether part of an event is pending; the standard discards it at the end of the stream."""
         return bool(self._partial or self._data)
 
     def feed(self, block: bytes) -> list[ServerSentEvent]:
-        """The events completed by ``block``, in order. Empty when none is complete yet."""
+        """Return the events completed by ``block``, in order."""
         plain, others = self._split(block)
         return [*map(ServerSentEvent, plain), *others]
 
     def feed_data(self, block: bytes) -> list[bytes]:
-        """The data alone of the events completed by ``block``: all that a stream of DeepSeek's has."""
-        # A stream that is read as fast as it is written: one event, whole, and the steps below are felt. Nor are there
-        # startswith and endswith: they parse their arguments anew each time.
+        """Return only the data of the events completed by ``block``: DeepSeek's streams have nothing else."""
+        # Fast path for one complete event per read, where every step counts. No startswith and endswith: they parse
+        # their arguments on each call.
         at_boundary = self._at_boundary
         if at_boundary and block[:_SKIPPED] == _PREFIX and block[-1] == _LF == block[-2]:
             data = block[_SKIPPED:-2]
@@ -93,7 +92,7 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
         return [*named, *plain, *(event.data for event in others)] if named or others else plain
 
     def _named(self, block: bytes) -> tuple[list[bytes], bytes]:
-        """Data of leading events that begin with their name, and what is left to be read line by line."""
+        """Return the data of leading events with a name, and the remaining bytes."""
         if self._partial and self._partial[0].startswith(_NAME):
             if _LF not in block:
                 self._hold(block)
@@ -103,17 +102,17 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
             self._partial_bytes = 0
         if not block.startswith(_NAME) or self._partial or self._event or self._id or self._data or _CR in block:
             return [], block
-        self._started = True  # and by no byte order mark
+        self._started = True  # without a byte order mark
         payloads, block = self._cut_named_events(block)
         if block.startswith(_NAME) and b"\n\n" not in block:
-            # An event whose end has not come. Held as it is, it can be cut like the others when it has.
+            # An unfinished event, held back whole, so that it takes the fast path once complete.
             self._hold(block)
             block = b""
         self._at_boundary = not self._partial
         return payloads, block
 
     def _split(self, block: bytes) -> tuple[list[bytes], list[ServerSentEvent]]:
-        """Data of leading plain events, and the events after them."""
+        """Return the data of leading plain events, and the events after them."""
         if not self._started:
             block = self._strip_bom(block)
         if self._skip_line_feed and block:
@@ -121,7 +120,7 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
             if block.startswith(b"\n"):
                 block = block[1:]
         if self._partial:
-            # Joined only when a line ends, so a long line in small pieces costs linear time.
+            # Joined only at the end of a line, so that a long line in small pieces costs linear time.
             if _LF not in block and _CR not in block:
                 self._hold(block)
                 return [], []
@@ -134,26 +133,26 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
         return payloads, others
 
     def _cut_plain_events(self, block: bytes) -> tuple[list[bytes], bytes]:
-        """Data of all leading events of the plain form ``data: …\\n\\n`` at once, and the bytes after them."""
+        """Return the data of all leading plain events (``data: …\\n\\n``), and the remaining bytes."""
         end = block.rfind(b"\n\n")
         if end < 0 or self._event or self._id or not block.startswith(_PREFIX) or _CR in block:
             return [], block
         payloads = block[len(_PREFIX) : end].split(_BOUNDARY)
-        # A line feed left inside a payload is a second line, a comment or another field. Looking for one in
-        # the joined copy costs a fifth of counting them all in the block.
+        # A line feed inside a payload means a second line, a comment or another field. Searching the joined copy costs
+        # a fifth of counting all of them in the block.
         if _LF in b"".join(payloads) or end > self.max_event_bytes:
             return [], block
         return payloads, block[end + 2 :]
 
     def _cut_named_events(self, block: bytes) -> tuple[list[bytes], bytes]:
-        """Data of all leading events of the form ``event: …\\ndata: …\\n\\n``, and the bytes after them."""
+        """Return the data of all leading events of the form ``event: …\\ndata: …\\n\\n``, and the remaining bytes."""
         end = block.rfind(b"\n\n")
         if end < 0 or end > self.max_event_bytes:
             return [], block
         pieces: list[bytes]
         name, _, _ = block.partition(_NAMED)
         if _LF not in name:
-            # Most have the name of their neighbour, and are cut as quickly as those without any.
+            # Most have the name of the previous event, and are cut as fast as unnamed ones.
             prefix = self._prefix = name + _NAMED
             pieces = block[len(prefix) : end].split(b"\n\n" + prefix)
             if _LF not in b"".join(pieces):
@@ -199,7 +198,7 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
             if b"\0" not in value:
                 self._id = value.decode("utf-8", "replace")
         elif name == b"retry" and value.isdigit():
-            # More digits than this is no reconnection time, and int() refuses very long ones.
+            # Longer numbers are not a reconnection time, and int() rejects very long ones.
             self.retry = int(value[:18])
 
     def _dispatch(self) -> ServerSentEvent:
@@ -218,12 +217,12 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
         self._size += added
         if self._size + self._partial_bytes > self.max_event_bytes:
             raise APIResponseValidationError(
-                f"the server sent an event of more than {self.max_event_bytes} bytes without ending it",
+                f"stream event larger than {self.max_event_bytes:,} bytes (limits.event)",
                 retryable=False,
             )
 
     def _strip_bom(self, block: bytes) -> bytes:
-        """Drop one byte order mark at the very start, however it was split."""
+        """Remove one byte order mark at the very start, however it was split."""
         block = b"".join([*self._partial, block])
         self._partial.clear()
         self._partial_bytes = 0

@@ -1,4 +1,4 @@
-"""A streamed text completion: its events to the text they make up. Pure."""
+"""Streamed text completion: events to the complete text. Pure."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class TextAssembly(msgspec.Struct, gc=False):
     _texts: dict[int, Pieces] = {}
     usage: CompletionUsage | None = None
     oddly_ended_by: Completion | None = None
-    """What ended a choice in no known way; the error may stand beside it."""
+    """The chunk that ended a choice with an unknown finish reason; it may carry an error."""
 
     def add(self, chunks: Iterable[Completion]) -> bool:
-        """Take events in. True if one carried text: progress, not a sign of life."""
+        """Add events. Returns True if one carried text: progress, not a keep-alive."""
         progress = False
         for chunk in chunks:
             if self._head is None:
@@ -57,12 +57,12 @@ class TextAssembly(msgspec.Struct, gc=False):
 
     @property
     def model(self) -> str | None:
-        """Who answers, if the server has said so."""
+        """Name of the answering model, if the server reported it."""
         return (self._head.model or None) if self._head is not None else None
 
     @property
     def finish_reasons(self) -> list[str | None]:
-        """The finish reason of every choice seen, None for one that has not ended."""
+        """Finish reason of every choice so far; None for one that has not ended."""
         return [choice.finish_reason for choice in self._choices.values()]
 
     @property
@@ -72,7 +72,7 @@ class TextAssembly(msgspec.Struct, gc=False):
 
     @property
     def text(self) -> str:
-        """The text of the first choice so far."""
+        """Text of the first choice so far."""
         return self._text(0)
 
     def _text(self, index: int) -> str:
@@ -80,7 +80,7 @@ class TextAssembly(msgspec.Struct, gc=False):
         return "" if texts is None else texts.text
 
     def completion(self) -> Completion:
-        """What has arrived so far, as one completion."""
+        """Return what has arrived so far, as one completion."""
         choices = [
             msgspec.structs.replace(self._choices[index], text=self._text(index)) for index in sorted(self._choices)
         ]
@@ -88,7 +88,7 @@ class TextAssembly(msgspec.Struct, gc=False):
 
 
 class TextReader(ChoicesReader[Completion, Completion]):
-    """A streamed text completion."""
+    """Reader of a streamed text completion."""
 
     _decoder: ClassVar = AnswerDecoder(Completion)
     _silence: ClassVar = CompletionChoice
@@ -96,7 +96,7 @@ class TextReader(ChoicesReader[Completion, Completion]):
     _decode: Any = _decoder.decode_strictly
 
     def fault(self, *, progressed: bool) -> APIError | None:
-        """See ``StreamReader.fault``. A gap may be filled with nothing, so an empty text is an answer."""
+        """See ``StreamReader.fault``. An empty text is valid: a gap may be filled with nothing."""
         del progressed
         return fault_of_stream(self.assembly.finish_reasons)
 
@@ -110,7 +110,7 @@ class TextReader(ChoicesReader[Completion, Completion]):
 
 
 def fault_of_text(completion: Completion, headers: Mapping[str, str], *, now: float) -> APIError | None:
-    """Why ``completion`` must not be returned as an answer; None when it is one."""
+    """Return why ``completion`` is not a valid answer, or None."""
     if not completion.choices:
         return error_in(completion, headers, now=now) or APIResponseValidationError(
             f"the server's answer has no choices: {quote(completion.to_json())}",

@@ -1,4 +1,4 @@
-"""Exact token counts, with DeepSeek's tokenizer file and the library that reads it."""
+"""Exact token counts with DeepSeek's tokenizer file (extra ``tokens``)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from deepseek_async.errors import ConfigurationError
 
 
 class Tokenizer:
-    """Counts as the API does. Made with ``from_file``."""
+    """Counts tokens as the API does; create it with ``from_file``."""
 
     def __init__(self, encoder: Any) -> None:
         self._encoder = encoder
 
     @classmethod
     def from_file(cls, path: str | Path) -> Tokenizer:
-        """From a ``tokenizer.json``: DeepSeek's documentation links it on its page about token usage.
+        """Load a ``tokenizer.json``; DeepSeek's documentation links it on its page about token usage.
 
-        Needs the extra ``tokens``. Raises ConfigurationError without it, or for a file that is none.
+        Needs the extra ``tokens``. Raises ConfigurationError without it, or for an invalid file.
         """
         try:
             import tokenizers  # noqa: PLC0415  an extra, and half a second to import
@@ -30,19 +30,19 @@ class Tokenizer:
             ) from None
         try:
             made = cls(tokenizers.Tokenizer.from_file(str(path)))
-            made.text_tokens("Is 1 text enough? 够了。")  # some files can be read, and encode nothing
+            made.text_tokens("Is 1 text enough? 够了。")  # some files load but encode nothing
         except Exception as error:  # noqa: BLE001  the library raises nothing narrower
-            raise ConfigurationError(f"{path} cannot be read as a tokenizer: {error}") from None
+            raise ConfigurationError(f"cannot load the tokenizer {path}: {error}") from None
         return made
 
     def text_tokens(self, text: str) -> int:
-        """Tokens of a text by itself."""
+        """Return the number of tokens of a text on its own."""
         return len(self._encoder.encode(text, add_special_tokens=False).ids)
 
     def prompt_tokens(self, request: Mapping[str, Any]) -> int:
-        """Tokens that the API will count for the prompt of ``request``, which is plain JSON and in order.
+        """Return the number of prompt tokens that the API will count for ``request``, valid plain JSON.
 
-        Exact for text; an image counts as 1,024, the most that one takes.
+        Exact for text; an image counts as 1,024, the maximum.
         """
         total, text = 0, ""
         for piece in prompt_pieces(request):

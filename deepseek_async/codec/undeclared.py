@@ -1,7 +1,7 @@
-"""Fields of a streamed answer that nobody declared: taken out of each chunk, and put into the whole answer. Pure.
+"""Undeclared fields of a streamed answer: extracted per chunk, merged into the complete answer. Pure.
 
-An API grows. What a chunk has beside the fields that are known here reaches the assembled message all the same, under
-the same name, so that it can be looked at and sent back.
+The API grows. Fields unknown to this version reach the assembled message under the same name, so that callers can read
+them and send them back.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _CALL: Final = frozenset(fields_of(ToolCallDelta))
 _FUNCTION: Final = frozenset(fields_of(FunctionDelta))
 
 _NAMES: Final = frozenset({"id", "name", "object", "role", "status", "type"})
-"""Texts that come whole, also if they come again."""
+"""Strings that come whole and are not concatenated when repeated."""
 
 _DEEPEST: Final = 64
-"""Levels below which what comes again takes the place of what came; a hostile object could be deeper than the stack."""
+"""Nesting depth below which a repeated value replaces the earlier one; a hostile object could exceed the stack."""
 
 
 class CallFields(msgspec.Struct, gc=False):
-    """Of a fragment of a call."""
+    """Undeclared fields of a tool call fragment."""
 
     index: int
     id: str | None
@@ -49,40 +49,40 @@ class CallFields(msgspec.Struct, gc=False):
 
 
 class ChoiceFields(msgspec.Struct, gc=False):
-    """Of one choice of a chunk."""
+    """Undeclared fields of one choice of a chunk."""
 
     index: int
     fields: Fields
     delta: Fields
     blocks: list[Any]
-    """Content that is no text alone: its texts and blocks, as they were sent."""
+    """Content in parts other than plain text, as sent."""
     calls: list[CallFields]
 
     @property
     def says(self) -> bool:
-        """Whether the model may have said some of it."""
+        """Whether it may contain model output."""
         return bool(self.delta or self.blocks or self.calls)
 
 
 class ChunkFields(msgspec.Struct, gc=False):
-    """Of one chunk."""
+    """Undeclared fields of one chunk."""
 
     fields: Fields
     choices: list[ChoiceFields]
 
     @property
     def has_blocks(self) -> bool:
-        """Whether there is content that is no text alone."""
+        """Whether there is content other than plain text."""
         return any(choice.blocks for choice in self.choices)
 
     @property
     def says(self) -> bool:
-        """Whether the model may have said some of it."""
+        """Whether it may contain model output."""
         return any(choice.says for choice in self.choices)
 
 
 def take_out(chunk: Fields) -> ChunkFields:
-    """Take out of ``chunk`` what is not declared, wherever in it."""
+    """Remove all undeclared fields from ``chunk`` and return them."""
     fields = _others(chunk, _CHUNK)
     choices = chunk.get("choices")
     found = []
@@ -130,7 +130,7 @@ def _of_call(call: Fields) -> CallFields | None:
 
 
 def add(so_far: Fields, pieces: Mapping[str, Any]) -> None:
-    """Let ``pieces`` of a delta go on where ``so_far`` ends: texts and lists grow, objects field by field."""
+    """Append ``pieces`` of a delta to ``so_far``: strings and lists grow, objects are merged by field."""
     for name, piece in pieces.items():
         so_far[name] = _joined(so_far[name], piece, name, 0) if name in so_far else piece
 
@@ -152,7 +152,7 @@ def _joined(so_far: Any, piece: Any, name: str, level: int) -> Any:
 
 
 def _longer(so_far: list[Any], pieces: list[Any], level: int) -> list[Any]:
-    """Members that name the same place by an ``index`` are one; all others are further ones."""
+    """Merge lists: members with the same ``index`` are one, all others are appended."""
     grown = list(so_far)
     for piece in pieces:
         at = next((at for at, member in enumerate(grown) if _same_place(member, piece)), None)
@@ -173,21 +173,21 @@ def _same_place(member: Any, piece: Any) -> bool:
 
 
 def renew(so_far: Fields, said: Mapping[str, Any]) -> None:
-    """Let what is ``said`` of an answer beside its deltas take the place of what was said before; lists grow."""
+    """Replace top-level fields by later values; lists grow."""
     for name, value in said.items():
         before = so_far.get(name)
         if value is None:
             so_far.setdefault(name, None)
         elif isinstance(before, list) and isinstance(value, list) and value[: len(before)] != before:
-            so_far[name] = before + value  # pieces; a list that begins with all that came is told whole each time
+            so_far[name] = before + value  # pieces; a list that starts with the earlier one repeats it
         else:
             so_far[name] = value
 
 
 def rewritten(completion: ChatCompletion, further: Fields) -> ChatCompletion:
-    """``completion`` as if it had come in one piece, with all that ``further`` has beside its declared fields.
+    """Return ``completion`` as if received in one piece, with the undeclared fields in ``further``.
 
-    ``further`` has the form of the answer: ``{"choices": [{"message": {…}}]}``, choices and calls in their order.
+    ``further`` has the format of the answer, ``{"choices": [{"message": {…}}]}``, with choices and calls in order.
     """
     body = completion.to_dict()
     usage = completion.usage
@@ -195,7 +195,7 @@ def rewritten(completion: ChatCompletion, further: Fields) -> ChatCompletion:
         body["usage"] = usage.counters()
     _lay_in(body, further)
     wire = write(body)
-    completion._wire = wire  # noqa: SLF001  as the decoder of whole answers
+    completion._wire = wire  # noqa: SLF001  like the decoder of complete answers
     if usage is not None:
         usage._origin = (wire, ("usage",))  # noqa: SLF001
     for position, choice in enumerate(completion.choices):
@@ -221,7 +221,7 @@ _WHOLE: Final = frozenset(fields_of(ChatCompletion))
 
 
 def further_of(completion: ChatCompletion) -> Fields:
-    """What ``completion`` has beside its declared fields, as ``rewritten`` takes it; its content is text by now."""
+    """Return the undeclared fields of ``completion``, as accepted by ``rewritten``; its content is already text."""
     told = completion.to_dict()
     choices = []
     for choice in told.get("choices") or ():

@@ -1,6 +1,6 @@
-"""What servers mean by their refusals, told from their words: statuses are shared, and each vendor has its sentences.
+"""Classification of refusals by their wording: statuses are ambiguous, and each vendor has its own messages. Pure.
 
-Every pattern is a search of linear time over a text of a few kilobytes.
+Every pattern is searched in linear time over a text of a few kilobytes.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _AT_ONCE: Final = _any_of(
     r"concurren|simultaneous|in parallel|at (?:once|a time|the same time)",
     "并发|同时(?:请求|处理|进行)",
 )
-"""Such a refusal is over as soon as others have ended, even if it says that money would help."""
+"""A concurrency refusal ends as soon as other calls end, even if it says that a top-up would help."""
 
 _SOON: Final = _any_of(r"\b(?:retry|try again) (?:in|after) \d{1,2}(?:\.\d+)?\s?(?:ms|s|secs?|seconds?)\b")
-"""Gemini says "You exceeded your current quota … Please retry in 36.2s" where a minute's quota is meant."""
+"""Gemini says "You exceeded your current quota … Please retry in 36.2s" for a per-minute quota."""
 
 _OF_WHAT_WAS_ASKED: Final = _any_of(
     r"firewall|blocked by|(?:was|been|is) (?:blocked|flagged|filtered)|moderat|polic(?:y|ies)\b|guardrail|sensitive",
     r"\b(?:prompt|your input|content)\b|safety|敏感|违规|审核|风险|内容",
 )
-"""Such a 403 is about what one call asks for, and may quote it."""
+"""A 403 with these words concerns the content of one call, and may quote it."""
 
 _LINK: Final = re.compile(r"https?://\S+")
 
@@ -100,34 +100,34 @@ _TOO_LONG: Final = _any_of(
 )
 
 _CONTENT_RISK: Final = "content exists risk"
-"""All that DeepSeek says of it, with a capital each; of no other text is a quoted prompt the beginning."""
+"""DeepSeek's complete message, with capitals; no quoted prompt is matched by it."""
 
 _KEY_REFUSED: Final = "Authentication Fails"
-"""How every 401 of DeepSeek's begins: ``Authentication Fails, Your api key: ****abcd is invalid``, ``… (governor)``."""
+"""Prefix of DeepSeek's own 401s: ``Authentication Fails, Your api key: ****abcd is invalid``, ``… (governor)``."""
 
 
 def is_per_minute(text: str) -> bool:
-    """Whether a 429 speaks of a rate, which is there again in a minute at the latest."""
+    """Whether a 429 is about a rate that resets within a minute."""
     return bool(_PER_MINUTE.search(text))
 
 
 def is_used_up(text: str, kinds: Iterable[object]) -> bool:
-    """Whether a refusal, by its text or by one of the ``kinds`` it names, says that money or a long quota is gone."""
-    # What a link to a page about billing says is said beside every refusal.
+    """Whether the text of a refusal, or one of its ``kinds``, says that balance or a long-term quota is used up."""
+    # A link to a billing page is part of many refusals and means nothing.
     text = _LINK.sub(" ", text)
     if _AT_ONCE.search(text) or _SOON.search(text):
         return False
-    # Each by itself: a quota in the text is not exhausted by the RESOURCE_EXHAUSTED after it (Gemini).
+    # Each matched separately: a quota in the text is not exhausted by the RESOURCE_EXHAUSTED after it (Gemini).
     return any(_USED_UP.search(said) and not _AT_ONCE.search(said) for said in (text, *_words(kinds)))
 
 
 def is_about_the_call(text: str) -> bool:
-    """Whether a 403 speaks of what was asked for, in whose words there may be anything."""
+    """Whether a 403 is about the content of the call, so that its text may quote anything."""
     return bool(_OF_WHAT_WAS_ASKED.search(text))
 
 
 def is_too_long(text: str, kinds: Iterable[object]) -> bool:
-    """Whether a refusal says that prompt and answer do not fit the model's context window."""
+    """Whether a refusal says that prompt and answer exceed the model's context window."""
     return any(map(_TOO_LONG.search, (text, *_words(kinds))))
 
 
@@ -136,10 +136,10 @@ def _words(kinds: Iterable[object]) -> list[str]:
 
 
 def refuses_key(text: str) -> bool:
-    """Whether a 401 is DeepSeek's own word on the key, and not that of something in between."""
+    """Whether a 401 is DeepSeek's own, not that of an intermediary."""
     return text.startswith(_KEY_REFUSED)
 
 
 def refuses_content(text: str) -> bool:
-    """Whether a 400 says that what was asked did not pass DeepSeek's check of contents."""
+    """Whether a 400 says that the request failed DeepSeek's moderation."""
     return text.lower().startswith(_CONTENT_RISK)

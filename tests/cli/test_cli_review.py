@@ -141,7 +141,7 @@ async def test_a_report_is_written_beside_the_output(command: CommandLine, serve
         (("plan", "missing.jsonl"), "missing.jsonl"),
         (
             ("plan", "in.jsonl", "--tokenizer", "missing.json"),
-            "missing.json cannot be read as a tokenizer: No such file",
+            "cannot load the tokenizer missing.json: No such file",
         ),
         (("plan", "in.jsonl", "--param", "model=1"), "--model"),
         (("plan", "-"), "cannot come from standard input"),

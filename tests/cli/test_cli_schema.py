@@ -59,8 +59,8 @@ async def test_exports_of_an_input_know_the_schema_of_the_run(command: CommandLi
         (None, "No such file"),
         ("{", "is not JSON"),
         ("[]", "no JSON object"),
-        ('{"type": "array"}', "no object in JSON"),
-        ('{"type": "objekt"}', "no JSON Schema"),
+        ('{"type": "array"}', "must be a JSON object"),
+        ('{"type": "objekt"}', "invalid JSON Schema"),
     ],
 )
 async def test_a_file_that_is_no_schema_is_refused_before_anything_is_sent(

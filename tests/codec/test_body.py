@@ -153,14 +153,14 @@ def test_tool_calls_with_content_of_null_are_typed():
     [b"", b"{", b"null", b"[]", b"<html>", b"\xff\xfe"],
 )
 def test_what_is_no_answer_is_refused_with_a_quotation(body: bytes):
-    with pytest.raises(APIResponseValidationError, match="not what the API describes") as caught:
+    with pytest.raises(APIResponseValidationError, match="does not match the API's format") as caught:
         decode_completion(body)
     assert caught.value.retryable
 
 
 @pytest.mark.parametrize("body", [b"7", b'"text"', b"[1]", b'{"choices": 7}', b'{"choices": [7]}'])
 def test_whole_json_in_an_unknown_form_is_not_asked_for_again(body: bytes):
-    with pytest.raises(APIResponseValidationError, match="not what the API describes") as caught:
+    with pytest.raises(APIResponseValidationError, match="does not match the API's format") as caught:
         decode_completion(body)
     assert (caught.value.retryable, caught.value.reason) == (False, "form")
 

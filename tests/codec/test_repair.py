@@ -220,13 +220,13 @@ def test_what_was_repaired_is_told():
     done = decode_completion(wire(body))
     assert done.created == 1795450000
     assert done.repaired == (
-        "created: a number, read as a whole number",
+        "created: a number, read as an integer",
         "model: a list, left out",
         "choices[0].logprobs: a list, left out",
     )
     assert decode_completion(wire(answer())).repaired == ()
     assert streamed(chunk({"content": "x"}, created=0.5), chunk({}, "stop", created=0.5)).answer().repaired == (
-        "created: a number, read as a whole number",
+        "created: a number, read as an integer",
     )
 
 

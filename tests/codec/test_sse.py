@@ -163,7 +163,7 @@ def test_a_decoder_knows_whether_it_holds_an_unfinished_event():
 )
 def test_an_event_past_the_limit_is_refused(pieces: list[bytes]):
     decoder = SSEDecoder(max_event_bytes=1000)
-    with pytest.raises(APIResponseValidationError, match="1000 bytes") as caught:
+    with pytest.raises(APIResponseValidationError, match="1,000 bytes") as caught:
         list(map(decoder.feed, pieces))
     assert not caught.value.retryable
 

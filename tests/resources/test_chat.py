@@ -151,8 +151,8 @@ async def test_extra_headers_go_out_beside_our_own(wire: Wire):
         ({"extra_body": [1]}, "extra_body must be names"),
         ({"lint": "loud"}, "lint must be one of off, warn"),
         ({"lint": ""}, "lint must be one of off, warn"),
-        ({"temperature": math.nan}, "temperature is nan"),
-        ({"top_p": math.inf}, "top_p is inf"),
+        ({"temperature": math.nan}, "temperature must be a finite number, got nan"),
+        ({"top_p": math.inf}, "top_p must be a finite number, got inf"),
     ],
 )
 async def test_a_request_that_cannot_be_sent_is_refused_before_anything_is(wire: Wire, parameters: dict, said: str):

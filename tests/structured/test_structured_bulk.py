@@ -217,8 +217,8 @@ async def test_a_class_is_taken_wherever_an_answer_is_asked_for(serve: Serve, co
 @pytest.mark.parametrize(
     ("schema", "said"),
     [
-        ({"type": "array"}, "no object"),
-        ({"type": "objekt"}, "no JSON Schema"),
+        ({"type": "array"}, "must be a JSON object"),
+        ({"type": "objekt"}, "invalid JSON Schema"),
         ({"type": "object", "properties": {"a": {"$ref": "https://example.org/a.json"}}}, "example.org"),
         ({"type": "object", "properties": {"a": {"$ref": "#/$defs/missing"}}}, "missing"),
     ],

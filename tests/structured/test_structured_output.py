@@ -306,9 +306,9 @@ class Evening(msgspec.Struct):
     [
         (FreeKeys, r"free keys.*properties\.counts"),
         (Pair, "tuples"),
-        (Node, "holds itself"),
-        (Husband, "holds itself"),
-        (Morning, "holds itself"),
+        (Node, "recursive unions"),
+        (Husband, "recursive unions"),
+        (Morning, "recursive unions"),
     ],
 )
 def test_what_strict_mode_cannot_say_is_named(shape: Any, said: str):

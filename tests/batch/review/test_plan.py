@@ -73,7 +73,7 @@ def test_a_row_that_cannot_be_written_as_json_is_none_and_the_others_are_planned
     it = plan(rows, count, answer_tokens=100)
 
     assert (it.rows, it.unusable, it.estimated) == (2, 1, 0)
-    assert it.first_errors[0].startswith("line 1: messages[0].content holds a lone surrogate")
+    assert it.first_errors[0].startswith("line 1: messages[0].content contains a lone surrogate")
 
 
 def test_rows_that_share_a_name_are_told_as_the_job_will_be_refused():
