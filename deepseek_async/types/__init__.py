@@ -1,4 +1,4 @@
-"""Answers, chunks and usage, as typed objects."""
+"""Typed answers, chunks and usage."""
 
 from deepseek_async.types.account import BalanceInfo, Model, ModelList, UserBalance
 from deepseek_async.types.answer import Answer

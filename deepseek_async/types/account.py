@@ -1,4 +1,4 @@
-"""The models a key may use, and the money behind it."""
+"""Models available to a key, and the account's balance."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from deepseek_async.types.part import Part
 
 
 class Model(OpenAnswer):
-    """A model. Only ``id``, ``object`` and ``owned_by`` are documented; the rest is sent since autumn 2026."""
+    """A model. Only ``id``, ``object`` and ``owned_by`` are documented; the other fields were added in autumn 2026."""
 
     id: str = ""
     object: str = "model"
     owned_by: str = ""
     name: str | None = None
     context_window: int | None = None
-    """Tokens of prompt and answer together."""
+    """Maximum tokens of prompt and answer together."""
     max_output_tokens: int | None = None
 
 
 class ModelList(OpenAnswer):
-    """The models that the key may use; iterate it for the models."""
+    """Models available to the key; iterable."""
 
     object: str = "list"
     data: list[Model] = []
@@ -32,18 +32,18 @@ class ModelList(OpenAnswer):
 
 
 class BalanceInfo(Part):
-    """What is left in one currency."""
+    """Balance in one currency."""
 
     currency: str = ""
-    """CNY or USD."""
+    """``CNY`` or ``USD``."""
     total_balance: Decimal = Decimal(0)
     granted_balance: Decimal = Decimal(0)
     topped_up_balance: Decimal = Decimal(0)
 
 
 class UserBalance(OpenAnswer):
-    """The account's balance."""
+    """Balance of the account."""
 
     is_available: bool = False
-    """Whether the balance suffices for further calls."""
+    """Whether the balance is sufficient for further calls."""
     balance_infos: list[BalanceInfo] = []

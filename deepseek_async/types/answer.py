@@ -1,4 +1,4 @@
-"""The base of every answer of the API: what was sent, what was billed for it, and where it came from."""
+"""Base class of all answers: wire bytes, billed usage and provenance."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from deepseek_async.types.part import OURS, WIRE_NAME, Counters, Part, declared,
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage, moment
 
 WHOLE = frozenset({"stop", "tool_calls", "length"})
-"""Why an answer ends that is all that the model said, as far as it was let."""
+"""Finish reasons of an answer that contains everything the model generated within its limits."""
 
 
 class Answer(Part):
-    """A whole answer. It keeps the bytes it was decoded from, so fields that the API adds later are not lost.
+    """A complete answer. It keeps the bytes it was decoded from, so that fields added to the API later are not lost.
 
-    ``to_dict()`` gives the object as the server sent it, and an unknown top-level field is an attribute too.
+    ``to_dict()`` returns the object as the server sent it; unknown top-level fields are also attributes.
     """
 
     if TYPE_CHECKING:
@@ -27,65 +27,66 @@ class Answer(Part):
 
     _wire: bytes = msgspec.field(default=b"", name=WIRE_NAME)
     fallback: str | None = msgspec.field(default=None, name=OURS + "fallback")
-    """Who gave this answer in the place of the one that was asked: a model of ``fallback_models``, or the
-    fallback endpoint; None when the one that was asked answered."""
+    """Model of ``fallback_models``, or fallback endpoint, that answered instead of the requested one; None without a
+    fallback."""
     cached: str | None = msgspec.field(default=None, name=OURS + "cached")
-    """Where this answer was found instead of being bought: memory, disk, redis, shared with an equal call under way,
-    or stale in the place of an error; None for a new one."""
+    """Cache tier of the answer: ``memory``, ``disk``, ``redis``, ``shared`` with a concurrent equal call, or ``stale``
+    instead of an error; None for a new answer."""
     _billed: tuple[Any, ...] = msgspec.field(default=(), name=OURS + "billed")
     _sent_at: float = msgspec.field(default=0.0, name=OURS + "sent_at")
     repaired: tuple[str, ...] = msgspec.field(default=(), name=OURS + "repaired")
-    """What the server sent in another form than the API describes, and how it was read, a sentence each; empty for
-    nearly all answers. ``to_dict()`` has it as it came."""
+    """Fields that deviated from the API's format and how they were read, one sentence each; empty for nearly all
+    answers. ``to_dict()`` returns them as sent."""
 
     def to_dict(self) -> dict[str, Any]:
-        """This answer as plain JSON values, with every field that the server sent."""
+        """Return this answer as plain JSON values, with every field of the server."""
         if self._wire:
             loaded: dict[str, Any] = read(self._wire)
             return loaded
         return declared(self)
 
     def tokens_used(self) -> CompletionUsage | None:
-        """What the call consumed, in chat's terms; None for an answer that names no tokens."""
+        """Return the usage of the call under the names of chat completions; None for an answer without tokens."""
         return None
 
     @property
     def billed_attempts(self) -> tuple[BilledAttempt, ...]:
-        """Every request that was billed, where one gave no answer or searched; ``usage`` is their sum. Else empty.
+        """Every billed request of a call that had a failed attempt or a search; ``usage`` is their sum. Otherwise
+        empty.
 
-        One whose usage never came is among them with the most that it can have used (``usage.estimated``).
+        An attempt without reported usage is included at its maximum (``usage.estimated``).
         """
         return self._billed
 
     def bill(self, attempts: Iterable[BilledAttempt], total: CompletionUsage) -> None:  # noqa: ARG002  for those with a usage
-        """Let ``usage`` be the ``total`` of all ``attempts``."""
+        """Set ``usage`` to the ``total`` of all ``attempts``."""
         self._billed = tuple(attempts)
 
     def with_marks_of(self, other: Self) -> Self:
-        """This answer, with what is known of ``other`` beside what its server said: who gave it, what was billed."""
+        """Return this answer with the provenance of ``other``: fallback, cache tier, billing."""
         for field in msgspec.structs.fields(type(self)):
             if field.name == "usage" or (field.encode_name.startswith(OURS) and field.name != "_wire"):
                 value = getattr(other, field.name)
-                # Not the bytes that it came in, because they may hold what this answer must not.
+                # Without the wire bytes, which may contain what was filtered out of this answer.
                 setattr(self, field.name, value.detached() if isinstance(value, Counters) else value)
         return self
 
     def is_whole(self) -> bool:
-        """Whether this is all of an answer that would be the same tomorrow, so that it may be stored."""
+        """Whether this answer is complete and reproducible, so that it may be cached."""
         return False
 
     def to_json(self) -> bytes:
-        """This answer as JSON; for an answer from the wire, the very bytes that came."""
+        """Return this answer as JSON; for an answer from the wire, the original bytes."""
         if self._wire:
             return self._wire
         return write(self.to_dict())
 
 
 class OpenAnswer(Answer):
-    """An answer that may have fields which nobody declared.
+    """An answer with access to undeclared fields.
 
-    Python reads every attribute of a class with ``__getattr__`` in its slowest way, declared or not, at ten times the
-    cost; so what is strict about its fields, and read chunk by chunk, has none.
+    A ``__getattr__`` makes every attribute access of its class about ten times slower, declared or not; structs that
+    are strict about their fields, and read chunk by chunk, have none.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -93,11 +94,11 @@ class OpenAnswer(Answer):
 
 
 def bills_of(answer: Answer) -> tuple[BilledAttempt, ...]:
-    """Every request that was billed for ``answer``: those that it names, else its own."""
+    """Return every billed request of ``answer``, or ``answer`` itself as the only one."""
     usage = answer.tokens_used()
     if answer.billed_attempts or answer.cached is not None or usage is None:
         return answer.billed_attempts
-    # A message names no moment, and other servers name none, or 0.
+    # A message has no timestamp, and other servers send none, or 0.
     said = moment(getattr(answer, "created", None) or getattr(answer, "created_at", None))
-    at = answer._sent_at or said or 0.0  # noqa: SLF001  the call alone writes it
+    at = answer._sent_at or said or 0.0  # noqa: SLF001  written only by the call
     return (BilledAttempt(getattr(answer, "model", ""), usage, at, None, getattr(answer, "id", None) or None),)

@@ -1,4 +1,4 @@
-"""Text completions: a prompt continued, or the gap between prompt and suffix filled. Names follow openai-python."""
+"""Text completions: continuation of a prompt, or fill-in-the-middle with a suffix. Names follow openai-python."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class CompletionLogprobs(Part):
     """Natural logarithms of the probabilities."""
     top_logprobs: list[dict[str, float] | None] | None = None
     text_offset: list[int] = []
-    """Where each token begins in the text, in characters."""
+    """Offset of each token in the text, in characters."""
 
 
 class CompletionChoice(LinkedPart):
-    """One continuation; in a stream, the next piece of it."""
+    """One continuation; in a stream, its next piece."""
 
     index: int = 0
     text: str = ""
     finish_reason: str | None = None
-    """stop, length or content_filter; None in a stream before the end."""
+    """``stop``, ``length`` or ``content_filter``; None in a stream before the end."""
     logprobs: CompletionLogprobs | None = None
     native_finish_reason: str | None = None
-    """The server's own word, where ``finish_reason`` is what it means: ``end_turn`` for stop."""
+    """The server's own value, where ``finish_reason`` is its translation, e.g. ``end_turn`` for ``stop``."""
 
 
 class Completion(OpenAnswer):
@@ -38,12 +38,12 @@ class Completion(OpenAnswer):
     id: str = ""
     object: str = "text_completion"
     created: int = 0
-    """Seconds since 1970."""
+    """Unix time in seconds."""
     model: str = ""
-    """The model that served the request; aliases come back as the model they stand for."""
+    """Model that served the request; for an alias, the model behind it."""
     choices: list[CompletionChoice] = []
     usage: CompletionUsage | None = None
-    """In a stream, on the last event only."""
+    """In a stream, only on the last event."""
     system_fingerprint: str | None = None
 
     def tokens_used(self) -> CompletionUsage | None:

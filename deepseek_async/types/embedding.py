@@ -15,7 +15,7 @@ from deepseek_async.types.usage import BilledAttempt, CompletionUsage
 
 
 class Embedding(LinkedPart):
-    """The vector of one input."""
+    """Embedding vector of one input."""
 
     index: int = 0
     object: str = "embedding"
@@ -23,9 +23,9 @@ class Embedding(LinkedPart):
 
     @property
     def embedding(self) -> list[float]:
-        """The vector, whichever way it was sent: base64 is unpacked when first asked for."""
+        """The vector; base64 is decoded on first access."""
         if isinstance(self._sent, str):
-            # Little-endian floats of four bytes, as OpenAI sends them.
+            # Little-endian 32-bit floats, as sent by OpenAI.
             numbers = array("f", base64.b64decode(self._sent))
             if sys.byteorder == "big":
                 numbers.byteswap()
@@ -37,10 +37,10 @@ class Embedding(LinkedPart):
 
 
 class CreateEmbeddingResponse(OpenAnswer):
-    """The vectors of all inputs, in their order; iterate it for the vectors."""
+    """Vectors of all inputs, in order; iterable."""
 
     id: str = ""
-    """Empty where the server gives none."""
+    """Empty if the server sends none."""
     object: str = "list"
     data: list[Embedding] = []
     model: str = ""

@@ -1,4 +1,4 @@
-"""What is paid beside tokens, and answers that cost nothing else. Pure."""
+"""Fees beside tokens, and answers billed by fees only. Pure."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ FETCH: Final = "fetch"
 PAGE: Final = "page"
 SPEECH_CHARACTERS: Final = "speech_characters"
 AUDIO_SECONDS: Final = "audio_seconds"
-"""Kinds of fees, as ``prices.toml`` and ``usage.fees`` name them."""
+"""Kinds of fees, as used in ``prices.toml`` and ``usage.fees``."""
 
 
 class FeeCharge(msgspec.Struct, frozen=True, gc=False):
-    """One line of a bill: so many of one kind, in the currency that the fee is published in."""
+    """One billing item: a count of one kind of fee, with its price in the published currency."""
 
     kind: str
-    """search, fetch, page, speech_characters or audio_seconds."""
+    """``search``, ``fetch``, ``page``, ``speech_characters`` or ``audio_seconds``."""
     count: int
     cny: float
     """Yuan."""
     usd: float | None
-    """US dollars; None where DeepSeek publishes no price in them and no rate was given (``currency_rates``)."""
+    """US dollars; None if DeepSeek publishes no dollar price and no rate is configured (``currency_rates``)."""
 
     def __str__(self) -> str:
         dollars = "" if self.usd is None else f", ${self.usd:.6f}"
@@ -36,7 +36,7 @@ class FeeCharge(msgspec.Struct, frozen=True, gc=False):
 
 
 def fees_together(charges: Iterable[FeeCharge]) -> tuple[FeeCharge, ...]:
-    """One line for each kind; US dollars only where each of its charges has a price in them."""
+    """Sum charges by kind; US dollars only if all charges of a kind have them."""
     sums: dict[str, FeeCharge] = {}
     for charge in charges:
         so_far = sums.get(charge.kind)
@@ -49,24 +49,24 @@ def fees_together(charges: Iterable[FeeCharge]) -> tuple[FeeCharge, ...]:
 
 
 class PaidAnswer(OpenAnswer):
-    """An answer of a tool of its own (``client.tools``): paid by fees and by no token."""
+    """An answer of a standalone tool (``client.tools``): billed by fees, not by tokens."""
 
     fees: tuple[FeeCharge, ...] = msgspec.field(default=(), name=OURS + "fees")
-    """What the call was billed for, all its attempts together. One that failed or timed out counts as charged."""
+    """Fees billed for the call, over all attempts. A failed or timed-out attempt counts as charged."""
     _used: CompletionUsage | None = msgspec.field(default=None, name=OURS + "used")
 
     @property
     def cost(self) -> float | None:
-        """US dollars; None where one of ``fees`` has no price in them."""
+        """US dollars; None if one of ``fees`` has no dollar price."""
         prices = [fee.usd for fee in self.fees]
         return None if None in prices else sum(price for price in prices if price is not None)
 
     def units(self) -> dict[str, int]:
-        """What is billed for this answer, by kind of fee."""
+        """Return the billed units of this answer, by kind of fee."""
         return {}
 
     def tokens_used(self) -> CompletionUsage | None:
-        """Its fees alone: no token is billed."""
+        """Return a usage of fees only: no tokens are billed."""
         return self._used if self._used is not None else CompletionUsage(fees=self.units())
 
     def bill(self, attempts: Iterable[BilledAttempt], total: CompletionUsage) -> None:

@@ -10,43 +10,45 @@ from deepseek_async.types.usage import CompletionUsage
 
 
 class FileObject(PaidAnswer):
-    """A file on the server. ``fees`` is what its upload was billed for: the pages of a document, as far as that is
-    known, which the service does not tell.
+    """A file on the server.
 
-    In a message of the user it is ``{"type": "file", "file_id": file.id}`` on chat, ``{"type": "input_file", "file_id":
-    file.id}`` on responses and ``{"type": "document", "source": {"type": "file", "file_id": file.id}}`` on messages.
-    The last two are not documented, and a server that does not know them answers without the document: see first
-    whether the tokens of the prompt fit it.
+    ``fees`` are those of its upload: the pages of a document, as far as known, because the service does not report
+    them.
+
+    In a user message it is ``{"type": "file", "file_id": file.id}`` for chat, ``{"type": "input_file", "file_id":
+    file.id}`` for responses and ``{"type": "document", "source": {"type": "file", "file_id": file.id}}`` for messages.
+    The last two are undocumented, and a server without support answers as if there were no document: check first that
+    the prompt tokens match.
     """
 
     id: str = ""
     object: str = "file"
     bytes: int = 0
     created_at: int = 0
-    """Seconds since 1970."""
+    """Unix time in seconds."""
     filename: str = ""
     purpose: str = ""
     status: str | None = None
-    """Of other servers; DeepSeek answers when it is done."""
+    """Sent by other servers; DeepSeek responds only when processing is complete."""
     expires_at: int | None = None
-    """Seconds since 1970; None for a file that stays."""
+    """Unix time in seconds; None for a file without expiry."""
 
     def pay(self, fees: Mapping[str, int]) -> None:
-        """Let its upload have cost ``fees``, so many of each kind."""
+        """Set the ``fees`` of its upload, a count per kind."""
         self._used = CompletionUsage(fees=dict(fees))
 
     def tokens_used(self) -> CompletionUsage | None:
-        """Its fees, of an upload; None for a look at what is there."""
+        """Return the fees of an upload; None for a GET."""
         return self._used
 
 
 class FileList(OpenAnswer):
-    """The files of the account; iterate it for the files."""
+    """Files of the account; iterable."""
 
     object: str = "list"
     data: list[FileObject] = []
     has_more: bool = False
-    """Whether there are more after the last one: ask with ``after=`` its id."""
+    """Whether there are more files: pass the last id as ``after=``."""
     first_id: str | None = None
     last_id: str | None = None
 
@@ -55,7 +57,7 @@ class FileList(OpenAnswer):
 
 
 class FileDeleted(OpenAnswer):
-    """What became of a file that was to be deleted."""
+    """Result of a deletion."""
 
     id: str = ""
     object: str = "file"

@@ -1,4 +1,4 @@
-"""Fine-tuning jobs, in the shapes of ``/v1/fine_tunes``."""
+"""Fine-tuning jobs, in the format of ``/v1/fine_tunes``."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from deepseek_async.types.part import LinkedPart
 
 
 class Hyperparameters(LinkedPart):
-    """How a model is tuned."""
+    """Training parameters."""
 
     n_epochs: int | None = None
-    """How often the training data is gone through."""
+    """Passes over the training data."""
     batch_size: int | None = None
-    """Rows in one step."""
+    """Rows per step."""
 
 
 class FineTune(OpenAnswer):
-    """One job."""
+    """One fine-tuning job."""
 
     id: str = ""
     object: str = "fine-tune"
     model: str = ""
-    """The model to tune."""
+    """Base model."""
     fine_tuned_model: str | None = None
-    """The name to call the tuned model by; None until the job has succeeded."""
+    """Name of the tuned model; None until the job has succeeded."""
     status: str = ""
-    """pending, running, succeeded, failed or cancelled."""
+    """``pending``, ``running``, ``succeeded``, ``failed`` or ``cancelled``."""
     training_file: str | None = None
     validation_file: str | None = None
     hyperparams: Hyperparameters = msgspec.field(default_factory=Hyperparameters)
     created_at: int = 0
-    """Seconds since 1970."""
+    """Unix time in seconds."""
     updated_at: int = 0
 
 
 class FineTuneList(OpenAnswer):
-    """The jobs of the account; iterate it for the jobs."""
+    """Fine-tuning jobs of the account; iterable."""
 
     object: str = "list"
     data: list[FineTune] = []
@@ -49,7 +49,7 @@ class FineTuneList(OpenAnswer):
 
 
 class FineTuneEvent(LinkedPart):
-    """A line of a job's log."""
+    """One event of a job's log."""
 
     object: str = "fine-tune-event"
     created_at: int = 0
@@ -58,7 +58,7 @@ class FineTuneEvent(LinkedPart):
 
 
 class FineTuneEventList(OpenAnswer):
-    """The log of a job, oldest line first; iterate it for the lines."""
+    """Log of a job, oldest event first; iterable."""
 
     object: str = "list"
     data: list[FineTuneEvent] = []

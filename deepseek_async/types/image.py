@@ -11,23 +11,23 @@ from deepseek_async.types.usage import BilledAttempt, CompletionUsage
 
 
 class Image(LinkedPart):
-    """One picture: an address or the file itself, as ``response_format`` asked."""
+    """One image, as a URL or as base64, depending on ``response_format``."""
 
     url: str | None = None
     b64_json: str | None = None
-    """The file in base64."""
+    """The image file in base64."""
     revised_prompt: str | None = None
-    """The prompt as the server drew it, if it changed it."""
+    """The prompt as revised by the server, if it was."""
 
 
 class ImagesResponse(OpenAnswer):
-    """The pictures of one prompt; iterate it for the pictures."""
+    """Images of one prompt; iterable."""
 
     created: int = 0
-    """Seconds since 1970."""
+    """Unix time in seconds."""
     data: list[Image] = []
     usage: ResponseUsage | None = None
-    """From servers that bill pictures as tokens."""
+    """Sent by servers that bill images in tokens."""
 
     def __iter__(self) -> Iterator[Image]:
         return iter(self.data)

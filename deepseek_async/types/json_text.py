@@ -1,4 +1,4 @@
-"""JSON as servers really send it, read and written where orjson refuses it."""
+"""Tolerant JSON parser and writer for what orjson rejects."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, Final, Literal
 import orjson
 
 _DIGITS: Final = 20
-"""Characters of the longest whole numbers of 64 bits: 18446744073709551615 and -9223372036854775808."""
+"""Characters of the longest 64-bit integers: 18446744073709551615 and -9223372036854775808."""
 
 
 def read(wire: bytes, errors: Literal["strict", "replace"] = "replace") -> Any:
-    """``wire`` as Python values: also with a byte order mark, a lone surrogate escape, NaN, numbers of any length.
+    """Parse ``wire``; also accepts a byte order mark, lone surrogate escapes, NaN, numbers of any length.
 
-    ``errors`` says what becomes of bytes that are no UTF-8. Raises ValueError or RecursionError for what is no JSON.
+    ``errors`` is the handling of invalid UTF-8. Raises ValueError or RecursionError for invalid JSON.
     """
     with suppress(orjson.JSONDecodeError):
         return orjson.loads(wire)
@@ -23,7 +23,7 @@ def read(wire: bytes, errors: Literal["strict", "replace"] = "replace") -> Any:
 
 
 def write(value: Any) -> bytes:
-    """``value`` as JSON, a lone surrogate as an escape and NaN as null."""
+    """Return ``value`` as JSON; a lone surrogate becomes an escape, NaN becomes null."""
     try:
         return orjson.dumps(value)
     except TypeError:
@@ -31,7 +31,7 @@ def write(value: Any) -> bytes:
 
 
 def _whole_number(digits: str) -> int | float:
-    # As orjson reads it: int() would refuse 4,300 digits, and orjson to write more than 64 bits.
+    # As orjson: int() rejects 4,300 digits, and orjson cannot write more than 64 bits.
     if len(digits) <= _DIGITS and -(2**63) <= (whole := int(digits)) < 2**64:
         return whole
     return float(digits)

@@ -1,7 +1,7 @@
-"""Answers of ``POST /anthropic/v1/messages``, plain and streamed. Names follow the anthropic package.
+"""Messages (``POST /anthropic/v1/messages``), plain and streamed. Names follow the anthropic package.
 
-A block whose ``type`` has a class here has typed fields. One of another type is a ContentBlock: its fields are
-attributes all the same, and every block goes back as it came.
+Blocks of a known ``type`` have typed fields. Others are plain ContentBlocks whose fields are attributes all the same;
+every block is sent back as received.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _IN_CHATS_WORDS: Final = {
 }
 
 _SURROGATE: Final = b"\\ud"
-"""How the escape of a surrogate begins, without which JSON can hold none."""
+"""Prefix of a surrogate's escape; JSON without it contains none."""
 
 
 class ContentBlock(LinkedPart):
-    """A piece of an answer, of whichever ``type``."""
+    """A content block of any ``type``."""
 
     type: str = ""
 
     def to_request(self) -> dict[str, Any]:
-        """This block as part of a conversation: all that the server sent.
+        """Return this block as part of a conversation, with every field of the server.
 
-        But for a lone surrogate, which cannot be sent and becomes U+FFFD.
+        A lone surrogate, which cannot be encoded, becomes U+FFFD.
         """
         said = self.to_dict()
         if self._origin is None:
@@ -51,41 +51,41 @@ class ContentBlock(LinkedPart):
 
 
 class TextBlock(ContentBlock):
-    """What the model says."""
+    """Generated text."""
 
     text: str = ""
     citations: list[dict[str, Any]] | None = None
-    """Where it has it from: ``url``, ``title``, ``cited_text``."""
+    """Sources: ``url``, ``title``, ``cited_text``."""
 
 
 class ThinkingBlock(ContentBlock):
-    """What the model thinks first. ``signature`` goes back with it, unchanged."""
+    """Reasoning. Send ``signature`` back with it, unchanged."""
 
     thinking: str = ""
     signature: str = ""
 
 
 class RedactedThinkingBlock(ContentBlock):
-    """Thoughts that are shown to nobody, and go back as they are."""
+    """Encrypted reasoning; send it back unchanged."""
 
     data: str = ""
 
 
 class ToolUseBlock(ContentBlock):
-    """A call of one of your tools: send the result back under this ``id``."""
+    """A call of one of the caller's tools: send the result back with this ``id``."""
 
     id: str = ""
     name: str = ""
     input: Any = msgspec.field(default_factory=dict)
-    """An object; the text that came in the place of one if it is no JSON, as where ``max_tokens`` cut it off."""
+    """The arguments as an object; the raw text if it is invalid JSON, e.g. truncated by ``max_tokens``."""
 
 
 class ServerToolUseBlock(ToolUseBlock):
-    """A call that the service makes itself."""
+    """A tool call executed by the service."""
 
 
 class WebSearchToolResultBlock(ContentBlock):
-    """What a search of the service brought: a list of results, or one error object."""
+    """Result of a search by the service: a list of results, or one error object."""
 
     tool_use_id: str = ""
     content: Any = None
@@ -102,19 +102,19 @@ BLOCKS: Final[dict[str, type[ContentBlock]]] = {
 
 
 class MessageUsage(Counters):
-    """Tokens as the server billed them, over all attempts of a call; counters that nobody declared are attributes."""
+    """Billed tokens, over all attempts of a call; undeclared counters are attributes."""
 
     input_tokens: int = 0
-    """The part of the prompt that was not cached: chat's ``prompt_tokens`` are these and the cached ones."""
+    """Uncached prompt tokens; chat's ``prompt_tokens`` includes the cached ones."""
     cache_creation_input_tokens: int | None = None
-    """Always 0 at DeepSeek, where writing the cache costs nothing."""
+    """Always 0 at DeepSeek, which does not charge for cache writes."""
     cache_read_input_tokens: int | None = None
     output_tokens: int = 0
-    """Answer and thinking together."""
+    """Tokens of answer and thinking."""
 
     @classmethod
     def of(cls, usage: CompletionUsage) -> Self:
-        """``usage`` in the terms of messages."""
+        """Convert ``usage`` to the names of messages."""
         of_chat = CompletionUsage.__struct_fields__
         further = {name: value for name, value in usage.counters().items() if name not in of_chat}
         cached, created = usage.cached_tokens, further.get("cache_creation_input_tokens") or 0
@@ -130,7 +130,7 @@ class MessageUsage(Counters):
         return made
 
     def in_chat_terms(self) -> CompletionUsage:
-        """The same numbers under the names of a chat completion, as prices and limits want them."""
+        """Convert to the names of chat completions, as used by prices and limits."""
         chat = SentUsage(
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,
@@ -138,53 +138,54 @@ class MessageUsage(Counters):
             cache_creation_input_tokens=self.cache_creation_input_tokens,
         ).read()
         chat.corrected, chat.fees = self.corrected, self.fees
-        chat._origin = self._origin  # noqa: SLF001  what nobody declared has one name everywhere
+        chat._origin = self._origin  # noqa: SLF001  undeclared counters keep their names
         return chat
 
 
 class Message(OpenAnswer):
-    """A whole answer.
+    """A complete answer.
 
-    ``messages.append({"role": "assistant", "content": message.content})``, and ``messages.append(message)``, send every
-    block back as it came.
+    ``messages.append({"role": "assistant", "content": message.content})`` and ``messages.append(message)`` send every
+    block back as received.
     """
 
     id: str = ""
     type: str = "message"
     role: str = "assistant"
     model: str = ""
-    """The model that served the request; names of Claude come back as the model they stand for."""
+    """Model that served the request; for a Claude name, the model behind it."""
     content: list[ContentBlock] = []
     stop_reason: str | None = None
-    """end_turn, max_tokens, stop_sequence, tool_use or refusal; pause_turn where the service wants to be asked to go on
-    with the same content; another word as the server has it."""
+    """``end_turn``, ``max_tokens``, ``stop_sequence``, ``tool_use`` or ``refusal``; ``pause_turn`` if the request
+    should be continued with the same content; other values as sent."""
     stop_sequence: str | None = None
     usage: MessageUsage | None = None
     title: str | None = None
-    """Of the conversation, if ``title`` asked for one and the model gave it."""
+    """Title of the conversation, if requested with ``title`` and generated."""
 
     @property
     def text(self) -> str:
-        """The answer's text: that of all text blocks."""
+        """Text of all text blocks."""
         return "".join(block.text for block in self.content if isinstance(block, TextBlock))
 
     @property
     def sources(self) -> list[Source]:
-        """The pages that the answer rests on, and what it quotes of them; empty without a search."""
+        """Pages the answer is based on, with the quoted passages; empty without a search."""
         return sources_in(self.to_dict(), self.text)
 
     def to_request(self) -> dict[str, Any]:
-        """This answer as a turn of the conversation: ``messages.append(message)`` sends this."""
+        """Return this answer as a turn of the conversation, as ``messages.append(message)`` sends it."""
         return {"role": self.role, "content": [block.to_request() for block in self.content]}
 
     @property
     def finish_reason(self) -> str | None:
-        """Why the answer ended, in chat's words where it has one: stop, tool_calls, length, content_filter."""
+        """Finish reason as in chat, where there is an equivalent: ``stop``, ``tool_calls``, ``length``,
+        ``content_filter``."""
         return _IN_CHATS_WORDS.get(self.stop_reason or "", self.stop_reason)
 
     @property
     def refused(self) -> bool:
-        """Whether the service's check of contents ended the answer: what there is of it should not be shown."""
+        """Whether the service's moderation ended the answer; its content should not be shown."""
         return self.finish_reason == "content_filter"
 
     def is_whole(self) -> bool:
@@ -199,9 +200,9 @@ class Message(OpenAnswer):
 
 
 class EventDelta(LinkedPart, forbid_unknown_fields=True):
-    """What a ``content_block_delta`` or the ``message_delta`` adds; ``type`` says which field has it.
+    """Content that a ``content_block_delta`` or ``message_delta`` adds; ``type`` names the field.
 
-    Unknown fields are attributes too, but are looked for on the slow way only.
+    Unknown fields are attributes too, but only on a slow path.
     """
 
     type: str = ""
@@ -217,18 +218,18 @@ class EventDelta(LinkedPart, forbid_unknown_fields=True):
 
 
 class MessageStreamEvent(OpenAnswer, forbid_unknown_fields=True):
-    """One event of a streamed answer, for example ``content_block_delta``.
+    """One event of a streamed answer, e.g. ``content_block_delta``.
 
-    Unknown events, and unknown fields of known ones, are here as the server sent them: ``to_dict()`` has all.
+    Unknown events, and unknown fields of known ones, are kept as sent: ``to_dict()`` returns everything.
     """
 
     type: str = ""
     index: int | None = None
-    """Of the block that it is about."""
+    """Index of the block."""
     delta: EventDelta | None = None
     content_block: ContentBlock | None = None
     message: Message | None = None
-    """On ``message_start``: the answer as it is then, without content."""
+    """On ``message_start``: the message so far, without content."""
     usage: MessageUsage | None = None
-    """On ``message_delta``: of the whole answer."""
+    """On ``message_delta``: usage of the complete answer."""
     error: Any = None

@@ -1,4 +1,4 @@
-"""Numbers that somebody else wrote as text."""
+"""Numbers sent as strings."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _NUMBER: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})
 
 
 def number_in(text: str) -> int | float | None:
-    """The number that ``text`` is, as JSON writes them, with blanks around it or not; None for everything else.
+    """Return the number in ``text``, in JSON syntax, surrounding whitespace allowed; None for anything else.
 
-    ``int`` and ``float`` also read underscores, plus signs, digits of every script, infinity and NaN.
+    Unlike ``int`` and ``float``, accepts no underscores, plus signs, digits of other scripts, infinity or NaN.
     """
     found = _NUMBER.fullmatch(text.strip(" \t"))
     if found is None:

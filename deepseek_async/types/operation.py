@@ -1,4 +1,4 @@
-"""What a server is asked to do. Pure."""
+"""Operations of the API. Pure."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any, Final, Literal
 import msgspec
 
 Output = Literal["text", "vectors", "pictures", "training", "service", "nothing"]
-"""What is made and billed; service for what has a fee of its own and no tokens, nothing for a look at what is there,
-or a change of it."""
+"""What is generated and billed; ``service`` for operations with a fee and no tokens, ``nothing`` for reads and changes
+that are free."""
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """Named by every call: budget, cache, content filter and listeners know from it what the call is about."""
+    """Kind of a call, as used by budget, cache, content filter and listeners."""
 
     name: str
-    """In OpenTelemetry's words where it has one (chat, text_completion, embeddings, generate_content), else the
-    resource and the method, for example files.list."""
+    """OpenTelemetry's operation name if there is one (chat, text_completion, embeddings, generate_content), else
+    resource and method, e.g. ``files.list``."""
     output: Output = "nothing"
     thinks: bool = False
-    """Whether a model may reason before it answers, unless the request says that it is not to."""
+    """Whether the model may reason before it answers, unless the request disables it."""
 
     @property
     def has_fee(self) -> bool:
-        """Whether it is paid by the piece."""
+        """Whether it is billed by the unit."""
         return self.output == "service"
 
 
@@ -39,13 +39,12 @@ OCR: Final = Operation("tools.ocr", "service")
 TRANSCRIBE: Final = Operation("tools.transcribe", "service")
 SPEECH: Final = Operation("tools.speech", "service")
 DOCUMENT: Final = Operation("files.create", "service")
-"""An upload that is parsed before it is stored, and paid by the page."""
+"""Upload of a document that is parsed before it is stored, and billed by the page."""
 TRAINING: Final = Operation("fine_tunes.create", "training")
 
 
 def effort_of(request: Mapping[str, Any]) -> str | None:
-    """How much a model is to reason about ``request``, in the words of chat, responses or messages; "none" for not at
-    all, and None where it does not say."""
+    """Return the reasoning effort of ``request``, in any of the three formats; "none" if disabled, None if unset."""
     thinking, effort = request.get("thinking"), request.get("reasoning_effort")
     for inner in (request.get("reasoning"), request.get("output_config")):
         if isinstance(inner, Mapping):

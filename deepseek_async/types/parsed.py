@@ -1,4 +1,4 @@
-"""Chat completions whose answer was read as an object. Names follow openai-python."""
+"""Chat completions with a parsed answer. Names follow openai-python."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 class ParsedChatCompletionMessage(ChatCompletionMessage, Generic[T]):
-    """What the assistant said, and the object it stands for."""
+    """The assistant's message and the object parsed from it."""
 
     parsed: T | None = None
-    """None only when the model called a tool instead of answering."""
+    """None only if the model called a tool instead of answering."""
 
 
 class ParsedChoice(Choice, Generic[T]):
@@ -25,11 +25,11 @@ class ParsedChoice(Choice, Generic[T]):
 
 
 class ParsedChatCompletion(ChatCompletion, Generic[T]):
-    """A whole answer; ``choices[0].message.parsed`` is the object, and so is ``parsed``."""
+    """A complete answer; ``parsed``, like ``choices[0].message.parsed``, is the object."""
 
     choices: list[ParsedChoice[T]] = []  # type: ignore[assignment]  # a list of children, as in openai-python
 
     @property
     def parsed(self) -> T | None:
-        """The object of the first choice."""
+        """Object of the first choice."""
         return self.choices[0].message.parsed if self.choices else None

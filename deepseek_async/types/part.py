@@ -1,4 +1,4 @@
-"""The base of everything the API sends: typed fields, and a way to the fields that nobody declared."""
+"""Base classes of API objects: typed fields, and access to undeclared ones."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from deepseek_async.text.redaction import mask_known
 from deepseek_async.types.json_text import read, write
 from deepseek_async.types.number_text import number_in
 
-# JSON names that no server sends, so that what we keep beside the fields never comes from the wire.
+# Name prefix that no server sends, so that our own fields are never decoded from the wire.
 OURS = "deepseek_async:"
 WIRE_NAME = OURS + "wire"
 
 _MOST_COUNTED: Final = 2**62
-"""What is told as more counts as so much: a number that fits everywhere, also twice."""
+"""Larger counts are clipped to this: it fits any integer type, also doubled."""
 
 
 class Part(msgspec.Struct, gc=False):
     """An object inside an answer.
 
-    Every field has a default, because a missing field must not turn a paid answer into an error.
-    ``gc=False`` keeps answers off the cyclic collector's lists, which costs 22 % of the CPU at 1,000 calls
-    in flight; answers hold no cycles.
+    Every field has a default, because a missing field must not turn a paid answer into an error. ``gc=False`` keeps
+    answers off the cyclic garbage collector's lists, which would cost 22 % of the CPU at 1,000 calls in flight; answers
+    contain no cycles.
     """
 
     def to_dict(self) -> dict[str, Any]:
-        """The declared fields as plain JSON values."""
+        """Return the declared fields as plain JSON values."""
         return declared(self)
 
     def __repr__(self) -> str:
         names = (name for name in self.__struct_fields__ if not name.startswith("_"))
         shown = f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
-        # For people to look at; what a server echoes is in the fields as it came.
+        # Masked for display; the fields keep what a server echoes.
         return mask_known(shown)
 
 
 class LinkedPart(Part, kw_only=True):
-    """An object inside an answer that can look up fields nobody declared in the bytes it came from."""
+    """An object inside an answer that looks up undeclared fields in the bytes it was decoded from."""
 
     _origin: tuple[bytes, tuple[str | int, ...]] | None = msgspec.field(default=None, name=WIRE_NAME)
 
@@ -47,7 +47,7 @@ class LinkedPart(Part, kw_only=True):
         return undeclared(self, name)
 
     def to_dict(self) -> dict[str, Any]:
-        """This object as plain JSON values, with every field that the server sent."""
+        """Return this object as plain JSON values, with every field of the server."""
         if self._origin is None:
             return declared(self)
         wire, path = self._origin
@@ -57,44 +57,44 @@ class LinkedPart(Part, kw_only=True):
                 value = value[step]
         except (LookupError, TypeError):
             value = None
-        # The server may have left this part out, or sent null.
+        # The server may have omitted this object, or sent null.
         return value if isinstance(value, dict) else declared(self)
 
 
 class Counters(LinkedPart, eq=False, kw_only=True):
-    """Numbers that the server bills by. Two are equal if all their numbers are."""
+    """Billing counters. Equal if all counters are equal."""
 
     corrected: str | None = msgspec.field(default=None, name=OURS + "corrected")
-    """Why some of it is an estimate: the server said nothing, or what cannot be true; None for what it said."""
+    """Why some of it is estimated: nothing was reported, or an impossible figure; None for a usage as reported."""
     fees: dict[str, int] | None = msgspec.field(default=None, name=OURS + "fees")
-    """What is billed beside tokens, by kind: ``{"search": 2}``; None for nothing."""
+    """Billed fees beside tokens, by kind, e.g. ``{"search": 2}``; None for none."""
 
     @property
     def estimated(self) -> bool:
-        """Whether some of it is an estimate, and no less than what was billed; ``corrected`` says why."""
+        """Whether some of it is an estimate, never below what was billed; ``corrected`` says why."""
         return self.corrected is not None
 
     def counters(self) -> dict[str, Any]:
-        """All of them by name, also those that nobody declared; what is declared as it is here."""
+        """Return all counters by name, undeclared ones included, with the corrected values of declared ones."""
         known = _present(declared(self))
         return _over(_present(self.to_dict()), known) if self._origin is not None else known
 
     @property
     def has_further(self) -> bool:
-        """Whether there are some that nobody declared."""
+        """Whether there are undeclared counters."""
         return self._origin is not None and not self.to_dict().keys() <= fields_of(type(self)).keys()
 
     def detached(self) -> Self:
-        """The same numbers without the bytes that they came in."""
+        """Return a copy without the wire bytes."""
         made = self.counting(self.counters())
         made.corrected, made.fees = self.corrected, self.fees
         return made
 
     @classmethod
     def counting(cls, counters: dict[str, Any]) -> Self:
-        """What a server says that names these ``counters``."""
+        """Create from a server's ``counters``."""
         made = msgspec.convert(counters_in(counters, cls), cls, strict=False)
-        made._origin = (write(counters), ())  # noqa: SLF001  its own
+        made._origin = (write(counters), ())  # noqa: SLF001  bytes of its own
         return made
 
     def __eq__(self, other: object) -> bool:
@@ -102,14 +102,14 @@ class Counters(LinkedPart, eq=False, kw_only=True):
             return False
         return self.counters() == other.counters() and (self.fees or {}) == (other.fees or {})
 
-    __hash__ = None  # type: ignore[assignment]  # as of all that can change
+    __hash__ = None  # type: ignore[assignment]  # mutable
 
 
 def counters_in(sent: Any, kind: type[msgspec.Struct]) -> dict[str, Any] | None:
-    """What can be counted of whatever was ``sent`` in the place of counters of a ``kind``; None if that is no object.
+    """Return the readable counters of ``sent`` for a ``kind``; None if it is not an object.
 
-    A counter that is no number is left out, so that it costs nobody an answer that was paid for. What nobody declared
-    stays as it is.
+    A counter that is not a number is omitted, so that it does not invalidate a paid answer. Undeclared counters are
+    kept unchanged.
     """
     if not isinstance(sent, dict):
         return None
@@ -125,9 +125,9 @@ def counters_in(sent: Any, kind: type[msgspec.Struct]) -> dict[str, Any] | None:
 
 
 def whole_number(value: Any) -> int | None:
-    """The count that ``value`` is, also as a text; None if it is none."""
+    """Return the count in ``value``, also if sent as a string; None if it is not a count."""
     if isinstance(value, str):
-        value = number_in(value)  # numbers sent as text are numbers
+        value = number_in(value)  # counts may be sent as strings
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124  NaN
         return None
     return int(max(-_MOST_COUNTED, min(value, _MOST_COUNTED)))
@@ -135,7 +135,7 @@ def whole_number(value: Any) -> int | None:
 
 @cache
 def fields_of(kind: type[msgspec.Struct]) -> dict[str, type[msgspec.Struct] | None]:
-    """What a server may send of a ``kind``, by name; objects with what they are."""
+    """Return the fields a server may send for a ``kind``, by name, with the type of objects."""
     found: dict[str, type[msgspec.Struct] | None] = {}
     for field in msgspec.structs.fields(kind):
         if not field.encode_name.startswith(OURS):
@@ -150,7 +150,7 @@ def declared(part: Part) -> dict[str, Any]:
 
 
 def _odd(value: Any) -> bytes:
-    """The bytes that a part came in, if only a tolerant decoder took them: a class of their own says so."""
+    """Return the wire bytes if only the tolerant decoder accepted them (class OddBytes)."""
     return bytes(value) if isinstance(value, bytes) else b""
 
 
@@ -163,14 +163,14 @@ def _without_origin(value: Any) -> Any:
 
 
 def _present(value: dict[str, Any]) -> dict[str, Any]:
-    """``value`` without what is null."""
+    """Return ``value`` without nulls."""
     return {
         name: _present(item) if isinstance(item, dict) else item for name, item in value.items() if item is not None
     }
 
 
 def _over(sent: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    """``sent`` with the values of ``known`` in the place of its own."""
+    """Return ``sent`` with the values of ``known`` overlaid."""
     inner = {
         name: _over(sent[name], item) if isinstance(item, dict) and isinstance(sent.get(name), dict) else item
         for name, item in known.items()
@@ -179,7 +179,7 @@ def _over(sent: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
 
 
 def undeclared(part: Part, name: str) -> Any:
-    # Python asks for dunder names (__deepcopy__, __rich_repr__, …) that no server sends.
+    # Python looks up dunder names (__deepcopy__, __rich_repr__, …), which no server sends.
     fields = {} if name.startswith("_") else part.to_dict()
     try:
         return fields[name]

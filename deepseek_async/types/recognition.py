@@ -12,13 +12,13 @@ _MILLISECONDS = 1_000
 
 
 class RecognizedPage(LinkedPart):
-    """One page. ``text`` is what the model wrote; page by page it has marks such as ``<|ref|>title<|/ref|>``."""
+    """One page. ``text`` is the model's output; per page it contains markup such as ``<|ref|>title<|/ref|>``."""
 
     index: int = 0
-    """From 0."""
+    """Zero-based."""
     text: str = ""
     finish_reason: str | None = None
-    """``length``: the page has more than was read of it."""
+    """``length``: the page was not read completely."""
 
     @property
     def cut(self) -> bool:
@@ -27,12 +27,12 @@ class RecognizedPage(LinkedPart):
 
 
 class RecognizedDocument(PaidAnswer):
-    """What was read of a document; iterate it for the pages."""
+    """Recognized text of a document; iterable by page."""
 
     id: str = ""
     object: str = "ocr.result"
     created: int = 0
-    """Seconds since 1970."""
+    """Unix time in seconds."""
     purpose: str = ""
     page_count: int = 0
     pages: list[RecognizedPage] = []
@@ -42,32 +42,32 @@ class RecognizedDocument(PaidAnswer):
 
     @property
     def text(self) -> str:
-        """All pages, with a form feed between them."""
+        """Text of all pages, separated by form feeds."""
         return "\f".join(page.text for page in self.pages)
 
     @property
     def cut_pages(self) -> list[int]:
-        """Indexes of pages that are incomplete."""
+        """Indices of incomplete pages."""
         return [page.index for page in self.pages if page.cut]
 
     def units(self) -> dict[str, int]:
-        """Paid by the page; the tokens that the answer names are for information."""
+        """Return the billed pages; the tokens in the answer are informational."""
         return {PAGE: max(len(self.pages), self.page_count)}
 
 
 class Transcription(PaidAnswer):
-    """What was said in a recording."""
+    """Transcript of a recording."""
 
     request_id: str = ""
     text: str = ""
     duration_ms: int | None = None
-    """How much of it was listened to."""
+    """Processed duration in milliseconds."""
 
     def units(self) -> dict[str, int]:
-        """Paid by each second that was begun."""
+        """Return the billed seconds, rounded up."""
         return {AUDIO_SECONDS: -(-max(0, self.duration_ms or 0) // _MILLISECONDS)}
 
     def tokens_used(self) -> CompletionUsage | None:
-        """None if the server did not say how long it was: then what was sent is what it cost."""
+        """None if the server did not report the duration: then the duration of the upload is billed."""
         said = self.duration_ms is not None and self.duration_ms > 0
         return super().tokens_used() if said or self._used is not None else None

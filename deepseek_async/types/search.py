@@ -9,16 +9,16 @@ from deepseek_async.types.part import LinkedPart
 
 
 class SearchResult(LinkedPart):
-    """One page that was found; fields that nobody declared are attributes."""
+    """One search result; undeclared fields are attributes."""
 
     title: str = ""
     url: str = ""
     snippet: str = ""
-    """A short extract."""
+    """Short extract."""
     summary: str = ""
-    """A longer one."""
+    """Longer extract."""
     content: str = ""
-    """The page's text; empty without ``need_content``."""
+    """Text of the page; empty without ``need_content``."""
     rerank_score: float | None = None
     """0 to 3; 1.5 and above is a good match."""
     authority: float | None = None
@@ -30,7 +30,7 @@ class SearchResult(LinkedPart):
 
 
 class SearchResults(PaidAnswer):
-    """What was found; iterate it for the results."""
+    """Search results; iterable."""
 
     results: list[SearchResult] = []
 
@@ -38,16 +38,16 @@ class SearchResults(PaidAnswer):
         return iter(self.results)
 
     def units(self) -> dict[str, int]:
-        """A search that finds nothing is not charged (DeepSeek docs, Search guide)."""
+        """Return the billed searches: one without results is free (DeepSeek docs, Search guide)."""
         return {SEARCH: 1 if self.results else 0}
 
 
 class FetchedPage(PaidAnswer):
-    """The text of one page, as Markdown."""
+    """Text of one page, as Markdown."""
 
     title: str = ""
     content: str = ""
 
     def units(self) -> dict[str, int]:
-        """A page without text is not charged (DeepSeek docs, Search guide)."""
+        """Return the billed pages: one without text is free (DeepSeek docs, Search guide)."""
         return {FETCH: 1 if self.content else 0}

@@ -1,8 +1,8 @@
-"""Blocks, items and calls of tools that the service runs itself, told by their words, whatever shape they have. Pure.
+"""Recognition of tool steps run by the service itself, by the words in their type, in any format. Pure.
 
-DeepSeek has not documented how its web tools look in an answer. Known are Anthropic's blocks, seen on this service
+DeepSeek has not documented how its web tools appear in an answer. Known are Anthropic's blocks, seen on this service
 (``server_tool_use``, ``web_search_tool_result``), and the items of the Responses format (``web_search_call`` with
-actions ``search``, ``open_page``, ``find_in_page``). New ones are told by the same words.
+actions ``search``, ``open_page``, ``find_in_page``). New ones are recognized by the same words.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Any, Final, Literal
 Step = Literal["search", "read"]
 
 WEB_TOOLS: Final = frozenset({"deepseek_web_search", "deepseek_read_url"})
-"""Types under which the service's own tools are declared (DeepSeek docs, Web tools, 2026-11-13)."""
+"""Types that declare the service's own tools (DeepSeek docs, Web tools, 2026-11-13)."""
 
 _READING: Final = ("read_url", "open_page", "find_in_page", "fetch", "read_page", "open_url")
 _OWN: Final = frozenset({"function", "function_call", "tool_use", "text", "output_text", "message"})
-"""What the caller runs, or the model writes."""
+"""Run by the caller, or written by the model."""
 _THOUGHT: Final = ("reasoning", "thinking")
 _DEEPEST: Final = 32
 
 
 def step_of(block: Mapping[str, Any]) -> Step | None:
-    """Whether ``block`` is a search or the reading of a page that the service makes; None for all else."""
+    """Classify ``block`` as a search or page read by the service; None for anything else."""
     kind = block.get("type")
     if not isinstance(kind, str) or kind in _OWN or "result" in kind or "citation" in kind:
         return None
@@ -36,18 +36,18 @@ def step_of(block: Mapping[str, Any]) -> Step | None:
 
 
 def queries_of(block: Mapping[str, Any]) -> list[str]:
-    """What is searched for, as far as ``block`` says it."""
+    """Return the search queries in ``block``."""
     return [text for name in ("query", "queries") for text in _texts(block, name)]
 
 
 def address_of(block: Mapping[str, Any]) -> str | None:
-    """The page that is read, as far as ``block`` says it."""
+    """Return the URL of the page read, if ``block`` contains it."""
     found = _texts(block, "url")
     return without_mark(found[0]) if found else None
 
 
 def without_mark(url: str) -> str:
-    """``url`` without the fragment in which an opened page names its call (``#ws_call_id=…``)."""
+    """Return ``url`` without the fragment that names the call of an opened page (``#ws_call_id=…``)."""
     return url.partition("#ws_call_id=")[0]
 
 
@@ -62,9 +62,9 @@ def _texts(block: Mapping[str, Any], name: str) -> list[str]:
 
 
 def objects_in(value: Any, *, into_steps: bool = True) -> Iterator[Mapping[str, Any]]:
-    """Every object in ``value``, itself included, in the order in which they stand there.
+    """Yield every object in ``value``, itself included, in document order.
 
-    Without ``into_steps`` not what stands in a search or a reading: its ``action`` is told by the same words.
+    Without ``into_steps``, skips the contents of searches and page reads: their ``action`` has the same words.
     """
     waiting: list[tuple[Any, int]] = [(value, 0)]
     while waiting:
@@ -81,7 +81,7 @@ def objects_in(value: Any, *, into_steps: bool = True) -> Iterator[Mapping[str, 
 
 
 def holds_block(value: Any) -> bool:
-    """Whether somewhere in ``value`` something with a type of its own stands, which is no reasoning: it was said."""
+    """Whether ``value`` contains an object with a type, other than reasoning: content of the answer."""
     return any(
         isinstance(kind := found.get("type"), str) and kind and not any(word in kind for word in _THOUGHT)
         for found in objects_in(value)
@@ -89,7 +89,7 @@ def holds_block(value: Any) -> bool:
 
 
 def has_steps(value: Any) -> bool:
-    """Whether the service searched or read for an answer: by what it says, or by what it counts."""
+    """Whether the service searched or read pages for an answer, by its blocks or its counters."""
     for found in objects_in(value):
         if step_of(found) is not None:
             return True

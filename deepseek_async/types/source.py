@@ -1,8 +1,8 @@
-"""Where an answer has its facts from: pages that were found, opened or cited, from whatever shape says so. Pure.
+"""Sources of an answer: pages found, opened or cited, from any format. Pure.
 
-In the order of what is known for sure: citations of a text block (Anthropic), ``url_citation`` annotations (OpenAI),
-results of a search, pages that were opened, and lists of links beside the choices (other services). Links in the text
-are sources only where the service has searched and nothing else names any, as seen in August 2026.
+In order of certainty: citations of a text block (Anthropic), ``url_citation`` annotations (OpenAI), search results,
+opened pages, and lists of links beside the choices (other services). Links in the text count only if the service
+searched and nothing else lists sources, as seen in August 2026.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ _LISTS: Final = ("citations", "sources")
 
 
 class Source(msgspec.Struct, frozen=True, gc=False):
-    """A page that the answer rests on."""
+    """A page the answer is based on."""
 
     url: str
     title: str | None = None
     quoted: str | None = None
-    """Its words that the answer cites; a page that is cited for several is there once for each."""
+    """Quoted passage; a page with several quotations appears once for each."""
 
 
 def sources_in(answer: Mapping[str, Any], text: str = "") -> list[Source]:
-    """The sources of an ``answer``, given as the server sent it; ``text`` is what it says in words."""
+    """Return the sources of an ``answer`` in the server's format; ``text`` is its generated text."""
     found = list(_named(answer))
     linked = (
         [Source(link[2], link[1]) for link in _LINK.finditer(text)] if found or (text and has_steps(answer)) else []
     )
-    # The text may name a page that was only opened.
+    # The text may link a page that was only opened.
     titles = {source.url: source.title for source in reversed((*found, *linked)) if source.title}
     found = found or linked
     quoted = {source.url for source in found if source.quoted}
-    # Each once; without a quotation only if there is none of the same page.
+    # Deduplicated; an entry without a quotation only if the page has no other.
     return list(
         dict.fromkeys(
             Source(source.url, titles.get(source.url), source.quoted)

@@ -1,4 +1,4 @@
-"""What a text that was read aloud cost. Fields are ours: the answer itself is audio."""
+"""Cost of synthesized speech. The fields are defined here: the answer itself is audio."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from deepseek_async.types.fee import SPEECH_CHARACTERS, PaidAnswer
 
 
 class SpokenText(PaidAnswer):
-    """The bill of one speech."""
+    """Cost of one speech call."""
 
     characters: int = 0
-    """Billed characters of the text; a Chinese one counts as two."""
+    """Billed characters of the text; a Chinese character counts as two."""
     audio_bytes: int = 0
 
     def units(self) -> dict[str, int]:
-        """Paid by the character."""
+        """Return the billed characters."""
         return {SPEECH_CHARACTERS: self.characters}

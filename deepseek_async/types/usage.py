@@ -1,4 +1,4 @@
-"""What a call consumed, in tokens, and the sum of what several consumed."""
+"""Token usage of a call, and sums of usages."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ _YEAR_9999: Final = 253_370_764_800
 
 
 class PromptTokensDetails(Part):
-    """OpenAI's name for the cached part of the prompt."""
+    """OpenAI's breakdown of prompt tokens."""
 
     cached_tokens: int | None = None
 
 
 class CompletionTokensDetails(Part):
-    """Absent when thinking was off."""
+    """Absent if thinking was off."""
 
     reasoning_tokens: int | None = None
 
 
 class CompletionUsage(Counters):
-    """Tokens as the server billed them, over all attempts of a call; counters that nobody declared are attributes."""
+    """Billed tokens, over all attempts of a call; undeclared counters are attributes."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    """Answer and reasoning together."""
+    """Tokens of answer and reasoning."""
     total_tokens: int = 0
     prompt_cache_hit_tokens: int | None = None
     """Part of ``prompt_tokens`` served from the prefix cache, at 1/50 (flash) or 1/30 (pro) of the price."""
@@ -40,7 +40,7 @@ class CompletionUsage(Counters):
 
     @property
     def cached_tokens(self) -> int:
-        """Prompt tokens served from the cache, whichever of the two names the server used."""
+        """Prompt tokens served from the cache, under either of the two names."""
         if self.prompt_cache_hit_tokens is not None:
             return self.prompt_cache_hit_tokens
         details = self.prompt_tokens_details
@@ -48,17 +48,17 @@ class CompletionUsage(Counters):
 
     @property
     def reasoning_tokens(self) -> int:
-        """The part of ``completion_tokens`` spent on reasoning; 0 when thinking was off."""
+        """Part of ``completion_tokens`` spent on reasoning; 0 if thinking was off."""
         details = self.completion_tokens_details
         return (details.reasoning_tokens or 0) if details else 0
 
 
 class SentUsage(msgspec.Struct, gc=False):
-    """A usage under every name that servers give its counters; ``read`` is the one reading of them.
+    """A usage under every name that servers give its counters; ``read`` normalizes them.
 
-    Chat completions and responses name the same counters otherwise, and DeepSeek names its prefix cache in a way of
-    its own beside OpenAI's; what stands in front of it passes on one, or the other, or both. Of messages the
-    ``input_tokens`` are those alone that were not cached (DeepSeek docs, Anthropic API).
+    Chat completions and responses use different names for the same counters, DeepSeek has its own names for the prefix
+    cache beside OpenAI's, and gateways forward one or both. The ``input_tokens`` of messages exclude cached tokens
+    (DeepSeek docs, Anthropic API).
     """
 
     prompt_tokens: int | None = None
@@ -75,7 +75,7 @@ class SentUsage(msgspec.Struct, gc=False):
     cache_creation_input_tokens: int | None = None
 
     def read(self) -> CompletionUsage:
-        """The same in chat's terms; of the prompt no more is cached than it has, and a negative figure is 0."""
+        """Return the usage under chat's names; cached tokens are clipped to the prompt, negative figures to 0."""
         prompt, cached = max(0, self.prompt_tokens or self.input_tokens or 0), self.prompt_cache_hit_tokens
         if not self.prompt_tokens and self.cache_read_input_tokens is not None:
             cached = max(0, self.cache_read_input_tokens)
@@ -98,7 +98,7 @@ class SentUsage(msgspec.Struct, gc=False):
 
 
 def in_chat_terms(usage: CompletionUsage) -> CompletionUsage:
-    """``usage``, or what it says if its server named prompt and completion otherwise than this kind of answer does."""
+    """Return ``usage``, normalized if its server used the names of another kind of answer."""
     if usage.prompt_tokens or usage.completion_tokens:
         return usage
     sent = counters_in(usage.to_dict(), SentUsage)
@@ -106,35 +106,35 @@ def in_chat_terms(usage: CompletionUsage) -> CompletionUsage:
     if not (read.prompt_tokens or read.completion_tokens):
         return usage
     read.fees = usage.fees
-    read._origin = usage._origin  # noqa: SLF001  what nobody declared has one name everywhere
+    read._origin = usage._origin  # noqa: SLF001  undeclared counters keep their names
     return read
 
 
 class BilledAttempt(msgspec.Struct, frozen=True, gc=False):
-    """One of the requests of a call, and what it was billed for."""
+    """One request of a call and its billed usage."""
 
     model: str
-    """The model that served it, or that was asked if the server named none."""
+    """Model that served it, or the requested one if the server reported none."""
     usage: CompletionUsage
     at: float
-    """When it was sent, in seconds since 1970: its price is that of its own hour."""
+    """Unix time at which it was sent; it decides the price."""
     failure: str | None = None
-    """Why it gave no answer, as the name of an error's class; None for the one that did."""
+    """Name of the error class of a failed attempt; None for the successful one."""
     response_id: str | None = None
-    """``id`` of the answer, if the server gave it one."""
+    """``id`` of the answer, if the server sent one."""
     asked: str = ""
-    """The model that was asked."""
+    """The requested model."""
 
 
 def moment(seconds: float | None) -> float | None:
-    """Seconds since 1970 that a server named, as far as a calendar has such a moment; else None."""
+    """Return the Unix time ``seconds`` if it is a valid calendar time, else None."""
     return float(seconds) if seconds is not None and 0 <= seconds < _YEAR_9999 else None
 
 
 def added(usages: Iterable[CompletionUsage]) -> CompletionUsage:
-    """The sum over all counters, those inside them and those that nobody declared too; of none, all are 0.
+    """Return the sum over all counters, nested and undeclared ones included; 0 for an empty sum.
 
-    A counter that the server named in none of them stays None. What is no number is that of the last.
+    A counter absent from all usages stays None. A value that is not a number is taken from the last usage.
     """
     terms = list(usages)
     if len(terms) == 1:
@@ -143,7 +143,7 @@ def added(usages: Iterable[CompletionUsage]) -> CompletionUsage:
     for term in terms:
         _add(sums, term.counters())
     if "prompt_cache_hit_tokens" in sums:
-        # One may have named them by OpenAI's name only.
+        # One of them may have only OpenAI's name.
         cached = sum(term.cached_tokens for term in terms)
         sums["prompt_cache_hit_tokens"] = cached
         sums["prompt_cache_miss_tokens"] = sums["prompt_tokens"] - cached
