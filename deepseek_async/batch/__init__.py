@@ -1,4 +1,4 @@
-"""Many calls: rows in, answers out, in bounded memory, resumable."""
+"""Batch processing: rows in, results out, in bounded memory, resumable."""
 
 from deepseek_async.batch.answerer import Calls
 from deepseek_async.batch.endpoints import Resource

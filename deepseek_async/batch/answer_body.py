@@ -1,4 +1,4 @@
-"""An answer in a line of an output, whichever endpoint gave it: what it says, and why it ended. Pure."""
+"""Response body of an output line, for every endpoint: text, reasoning, tool calls and finish reason. Pure."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class BodyChoice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
     message: BodyMessage = msgspec.field(default_factory=BodyMessage)
     text: str | None = None
-    """Of a continued text, which is no message."""
+    """Text of a completion, which has no message."""
 
 
 class BodyBlock(msgspec.Struct, gc=False):
-    """A piece of an answer in Anthropic's format."""
+    """A content block in the Anthropic format."""
 
     type: str = ""
     text: str = ""
@@ -36,14 +36,14 @@ class BodyBlock(msgspec.Struct, gc=False):
 
 
 class BodyPage(msgspec.Struct, gc=False):
-    """Of a document that was read."""
+    """A page of a recognized document."""
 
     text: str = ""
     finish_reason: str | None = None
 
 
 class AnswerBody(msgspec.Struct, gc=False):
-    """What an endpoint answered. Which one it was its fields tell: no two have the same."""
+    """The response body of any endpoint. The fields present identify the endpoint; no two share them."""
 
     model: str | None = None
     created: float | None = None
@@ -59,7 +59,7 @@ class AnswerBody(msgspec.Struct, gc=False):
 
     @property
     def text(self) -> str | None:
-        """What it says; None for an answer that says nothing in words."""
+        """The text of the answer, or None if it contains no text."""
         if self.choices:
             first = self.choices[0]
             return first.message.content if first.text is None else first.text
@@ -71,7 +71,7 @@ class AnswerBody(msgspec.Struct, gc=False):
 
     @property
     def reasoning(self) -> str | None:
-        """What the model thought before."""
+        """The model's reasoning, or None."""
         if self.choices:
             message = self.choices[0].message
             return message.reasoning if message.reasoning_content is None else message.reasoning_content
@@ -80,7 +80,7 @@ class AnswerBody(msgspec.Struct, gc=False):
 
     @property
     def tool_calls(self) -> str | None:
-        """Calls of functions as JSON, as the endpoint has them; None for none."""
+        """Tool calls as JSON in the endpoint's own format, or None."""
         if self.choices:
             calls = bytes(self.choices[0].message.tool_calls)
             return calls.decode() if calls and calls != b"null" else None
@@ -94,7 +94,7 @@ class AnswerBody(msgspec.Struct, gc=False):
 
     @property
     def finish_reason(self) -> str | None:
-        """Why it ended, in chat's words."""
+        """Why the answer ended, as a chat ``finish_reason``."""
         if self.choices:
             return finish_reason.known(self.choices[0].finish_reason)
         if self.status is not None:

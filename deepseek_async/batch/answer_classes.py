@@ -1,4 +1,4 @@
-"""Requests that name a class of their own as ``response_format``."""
+"""Requests whose ``response_format`` is a class."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from deepseek_async.errors import InvalidRequestError
 from deepseek_async.structured import StructuredOutput
 
 _MAPPINGS: Final = (dict, Mapping)
-"""dict first, because to ask an abstract class costs a row half a microsecond."""
+"""dict first: an isinstance check against an abstract class costs 0.5 µs a row."""
 
 
 class AnswerClasses:
-    """Takes the classes out of requests; each is made ready once."""
+    """Extract response classes from requests; the schema of each class is built once."""
 
     def __init__(self) -> None:
         self._made: list[tuple[Any, StructuredOutput[Any]]] = []
 
     def own(self, request: Any) -> tuple[Mapping[str, Any], StructuredOutput[Any]] | None:
-        """The request without its class, and the form of its answer; None for a request without a class."""
+        """Return the request without its class and the structured output, or None if the request has no class."""
         if not isinstance(request, _MAPPINGS) or "response_format" not in request:
             return None
         output = self._output(request["response_format"])
@@ -34,7 +34,7 @@ class AnswerClasses:
         try:
             made = StructuredOutput.of(given)
         except InvalidRequestError:
-            return None  # the request says it itself when it is written
+            return None  # reported when the request is encoded
         if made is not None:
             self._made.append((given, made))
         return made

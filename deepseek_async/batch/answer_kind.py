@@ -1,4 +1,4 @@
-"""What kind of answer a line of the output holds: cut off, JSON or not. Pure."""
+"""Classification of an output line: truncated answer, JSON answer. Pure."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class _Response(msgspec.Struct, gc=False):
 
 
 class AnswerKind(msgspec.Struct, gc=False):
-    """The part of a line that says what kind of answer it is."""
+    """The fields of a line needed to classify its answer."""
 
     response: _Response | None = None
 
     @property
     def cut_off(self) -> bool:
-        """Whether the answer ended at ``max_tokens``."""
+        """Whether the answer was truncated at ``max_tokens``."""
         body = self._body
         return body is not None and body.finish_reason == "length"
 
@@ -46,10 +46,10 @@ _decode_answer = msgspec.json.Decoder(AnswerKind).decode
 
 
 def decode_answer(line: bytes) -> AnswerKind | None:
-    """The answer in a line that ``decode_line`` has taken; None if it is not in the API's form."""
+    """Decode the answer of a line accepted by ``decode_line``; None if it is not in the API's format."""
     try:
         return _decode_answer(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         with suppress(ValueError, RecursionError):
-            return _decode_answer(write(repaired(read(line), AnswerKind, [])))  # calls are kept as bytes
+            return _decode_answer(write(repaired(read(line), AnswerKind, [])))  # tool calls stay bytes
         return None

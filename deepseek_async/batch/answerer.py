@@ -1,4 +1,4 @@
-"""One row's request, from its parameters to an answer with its price."""
+"""Executes one row: request parameters in, result with its price out."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from deepseek_async.types import Answer, BilledAttempt, ChatCompletion, Completi
 
 
 class Calls(Protocol):
-    """What makes the calls of an endpoint beside chat."""
+    """Creates and completes the calls of a non-chat endpoint."""
 
     def call(self, body: Mapping[str, Any], *, retry: RetryPolicy, bulk: bool) -> Call:
-        """A call that has not begun. Raises InvalidRequestError."""
+        """Create a call without starting it. Raises InvalidRequestError."""
         ...
 
     def complete(self, call: Call) -> Coroutine[Any, Any, Answer]:
-        """Its answer."""
+        """Run the call and return its answer."""
         ...
 
 
 class Answerer:
-    """Has rows answered. Errors of this library are values; anything else is a bug and is raised."""
+    """Execute rows. Library errors become results; any other exception is a bug and propagates."""
 
     def __init__(
         self,
@@ -54,20 +54,20 @@ class Answerer:
         self._path = path
 
     def checking(self, output: StructuredOutput[Any] | None, path: str = "") -> Answerer:
-        """One that has the rows of the file at ``path`` that have a form answered with what fits ``output``."""
+        """Return an answerer that validates answers of rows with a schema (input file ``path``) against ``output``."""
         if output is self._output and path == self._path:
             return self
         elsewhere = self._elsewhere
         return Answerer(self._completions, self._retry, self._meter, output, elsewhere=elsewhere, path=path)
 
     def prepare(self, row: Row) -> Call | DeepSeekError:
-        """The call that the row makes, or why it makes none.
+        """Create the row's call, or return the error that prevents it.
 
-        All that can be done before it is the row's turn: of many rows together it costs half of what it costs here
-        and there between two answers, when other code has taken the processor's caches.
+        Everything possible is done before the row's turn: preparing many rows in one go costs half as much as
+        preparing them one by one between answers, when other code has evicted the processor's caches.
         """
         if row.body is None:
-            return row.error or InputFormatError(f"line {row.line} is no request", line=row.line)
+            return row.error or InputFormatError(f"line {row.line} is not a request", line=row.line)
         try:
             if row.endpoint is not None:
                 return self._elsewhere[row.endpoint.resource].call(row.body, retry=self._retry, bulk=True)
@@ -78,11 +78,12 @@ class Answerer:
             return error
 
     async def answer(self, row: Row, call: Call | DeepSeekError) -> BatchResult:
-        """The end of the row for which ``call`` was prepared, without its price."""
+        """Run the call that ``prepare`` returned and return the row's result, without its price."""
         if isinstance(call, DeepSeekError):
             return BatchResult(index=row.index, custom_id=row.custom_id, error=call, columns=row.columns)
-        # Answers that came together are taken in before the next rows are sent. One kind of work at a time keeps the
-        # processor's caches warm: with 100 in flight a row took 76 µs, and 100 µs without (scripts/bench, bulk_cpu).
+        # Let answers that arrived together be processed before the next rows are sent. One kind of work at a time keeps
+        # the processor's caches warm: with 100 in flight a row took 76 µs, and 100 µs without (scripts/bench,
+        # bulk_cpu).
         await asyncio.sleep(0)
         started = time.monotonic()
         call.begin()
@@ -122,7 +123,7 @@ class Answerer:
         )
 
     def cut(self, row: Row, call: Call) -> BatchResult:
-        """The row for which ``call`` was under way when the job was cancelled, with what it cost until then."""
+        """Return the result of a row whose call the job cancelled, with its cost so far."""
         bills = () if call.bill is None else call.bill.attempts
         cut = BatchResult(
             index=row.index,
@@ -137,17 +138,17 @@ class Answerer:
         return cut
 
     def spent(self, call: Attempts) -> float:
-        """US dollars that the attempts of ``call`` have cost so far without giving an answer."""
+        """Return the cost, in US dollars, of attempts of ``call`` that failed."""
         return 0.0 if call.bill is None else self._meter.charge(call.bill.attempts)[0] or 0.0
 
     def price(self, result: BatchResult) -> None:
-        """Add what the row cost.
+        """Set the cost of the row.
 
-        An answer that came to nothing is billed all the same; one from the cache was paid for before.
+        A failed attempt is billed as well; a cached answer was paid for earlier.
         """
         answer = result.answer
         if isinstance(answer, PaidAnswer) and answer.cached is None and not result.billed_attempts:
-            # Its line has to say what was paid: no usage in it does.
+            # Recorded here because the answer carries no usage.
             paid = BilledAttempt(result.model, CompletionUsage(fees=answer.units()), result.started or 0.0)
             result.billed_attempts = (paid,)
         if result.billed_attempts:
@@ -156,7 +157,7 @@ class Answerer:
             result.estimated_cost = self._meter.charge(estimated)[0] or 0.0
             result.fees = self._meter.fees(result.billed_attempts)
             if any(fee.usd is None for fee in result.fees):
-                result.cost = None  # a part of it would look like all of it
+                result.cost = None  # a partial sum would look like the total
             return
         if answer is None:
             return
@@ -172,5 +173,5 @@ class Answerer:
 def both(
     own: Callable[[Attempts, APIError], bool] | None, job: Callable[[Attempts, APIError], bool]
 ) -> Callable[[Attempts, APIError], bool]:
-    """Whether a call may go on, for one that may have its ``own`` say besides the job's."""
+    """Combine a call's ``own`` retry predicate, if it has one, with the job's."""
     return job if own is None else lambda call, failure: own(call, failure) and job(call, failure)

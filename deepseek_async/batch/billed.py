@@ -1,4 +1,4 @@
-"""What a row was billed, request by request, among the facts of its line. Pure."""
+"""Billed requests of a row, as a field of its output line. Pure."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from deepseek_async.types.usage import SentUsage
 
 
 def billed(attempts: Iterable[BilledAttempt]) -> bytes:
-    """The fact that says it."""
+    """Encode the field."""
     said = as_json([_said_of(attempt) for attempt in attempts]).decode()
     return b',"billed":%b' % mask_known(said).encode()
 
 
 def _said_of(attempt: BilledAttempt) -> dict[str, Any]:
-    """An attempt that was billed, with its usage in the API's form; ``failure`` says why it gave no answer.
+    """Return a billed attempt with its usage in the API's format; ``failure`` is why it returned no answer.
 
-    ``asked`` is the model whose price is taken if the one that served it has none, and ``corrected`` says of a usage
-    that it is not the server's.
+    ``asked`` is the requested model, whose price applies if the serving model has none. ``corrected`` marks a usage
+    that was not reported by the server.
     """
     usage = attempt.usage
     counted = counters_in(usage.counters(), SentUsage) or {}
@@ -34,7 +34,7 @@ def _said_of(attempt: BilledAttempt) -> dict[str, Any]:
         "response_id": attempt.response_id,
         "corrected": usage.corrected,
         "fees": usage.fees or None,
-        # All that the server counted; what is read of it comes last, under one name.
+        # All counters from the server; the parsed ones come last, under one name.
         "usage": {
             **counted,
             "prompt_tokens": usage.prompt_tokens,

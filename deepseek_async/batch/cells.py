@@ -1,4 +1,4 @@
-"""The values in a table or a JSON object: which say nothing, and how the others are written. Pure."""
+"""Cell values of tables and JSON objects: null detection and conversion to text. Pure."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import orjson
 from deepseek_async.errors import ConfigurationError, InvalidRequestError
 
 Empty = Literal["refuse", "send", "skip"]
-"""What becomes of a row whose prompt, or a place of whose template, is empty, null or NaN."""
+"""Handling of a row whose prompt, or a template column, is empty, null or NaN."""
 
 WRITTEN_EMPTY: Final = frozenset({"NaN", "nan", "NaT", "<NA>", "None", "NULL", "null", "\\N", "#N/A"})
-"""How programs write a missing value into a file that has texts only. Words of people, such as NA, are none."""
+"""Spellings of a missing value in text-only files. Human spellings such as NA are not included."""
 LONGEST_EMPTY: Final = max(map(len, WRITTEN_EMPTY))
-"""No longer text is one of them, and to look a long one up would take as long as to read it."""
+"""Longer texts need no lookup; hashing one costs as much as reading it."""
 
 _BYTES: Final = (bytes, bytearray, memoryview)
 _CONTAINERS: Final = (list, tuple, dict)
@@ -28,19 +28,19 @@ _EXACT: Final = 1 << 53
 
 
 class EmptyCellError(InvalidRequestError):
-    """A cell that would be asked about has nothing in it."""
+    """A cell needed for the prompt is empty."""
 
     column: str = ""
 
 
 def checked_empty(empty: str) -> None:
-    """Raise ConfigurationError for a word that is none."""
+    """Raise ConfigurationError unless ``empty`` is a known policy."""
     if empty not in get_args(Empty):
-        raise ConfigurationError(f"empty must be refuse, send or skip, not {empty!r}")
+        raise ConfigurationError(f"empty must be refuse, send or skip, got {empty!r}")
 
 
 def emptiness(value: Any) -> str:
-    """The word for a value that is empty."""
+    """Describe an empty value: its text, ``empty``, ``null`` or ``NaN``."""
     if isinstance(value, str):
         return repr(value) if value.strip() else "empty"
     if value is None:
@@ -49,7 +49,7 @@ def emptiness(value: Any) -> str:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether ``value`` is null: None, or what numbers, decimals and data frames have in its place."""
+    """Whether ``value`` is null: None, or the null of floats, decimals and data frames."""
     if value is None:
         return True
     if isinstance(value, float):
@@ -57,14 +57,14 @@ def is_missing(value: Any) -> bool:
     if isinstance(value, str | int | Mapping | list | tuple | bytes):
         return False
     try:
-        return bool(value != value)  # noqa: PLR0124  true of every NaN, and of NaT
+        return bool(value != value)  # noqa: PLR0124  true for every NaN, and for NaT
     except (ArithmeticError, TypeError, ValueError):
-        # pandas.NA and a signalling NaN cannot be compared, and an array has no one truth.
+        # pandas.NA and a signalling NaN cannot be compared, and an array has no single truth value.
         return type(value).__name__ in {"NAType", "Decimal"}
 
 
 def is_empty(value: Any, written: frozenset[str] = frozenset()) -> bool:
-    """Whether ``value`` has nothing to ask about; ``written`` are texts that stand for null where all is text."""
+    """Whether ``value`` is empty or null; ``written`` are texts that mean null in text-only files."""
     if isinstance(value, str):
         return not value or value.isspace() or (len(value) <= LONGEST_EMPTY and value in written)
     if isinstance(value, Mapping | list | tuple | bytes):
@@ -73,29 +73,29 @@ def is_empty(value: Any, written: frozenset[str] = frozenset()) -> bool:
 
 
 def whole(value: Any) -> Any:
-    """``value``, a whole number as an int: tables have floats where one cell of a column of numbers is missing."""
+    """Return ``value``, as an int if integral: tables store floats where an integer column has a missing cell."""
     return int(value) if isinstance(value, float) and abs(value) < _EXACT and value.is_integer() else value
 
 
 def as_text(value: Any) -> Any:
-    """``value`` as a prompt shows it: truth as JSON has it; what Python itself writes as people do is left as it is.
+    """Return ``value`` as text for a prompt: booleans as in JSON; numbers and strings unchanged.
 
-    Raises InvalidRequestError for bytes that are no text.
+    Raises InvalidRequestError for bytes that are not UTF-8.
     """
     if isinstance(value, _BYTES):
         try:
             return bytes(value).decode()
         except UnicodeDecodeError:
-            raise InvalidRequestError("bytes that are no UTF-8 text") from None
+            raise InvalidRequestError("bytes that are not UTF-8") from None
     if isinstance(value, _CONTAINERS):
         return as_json(value).decode()
-    if isinstance(value, bool) or type(value).__name__ == "bool_":  # of numpy before its version 2
+    if isinstance(value, bool) or type(value).__name__ == "bool_":  # NumPy before version 2
         return "true" if value else "false"
     return whole(value)
 
 
 def from_text(text: str, *, number: bool) -> Any:
-    """The value of a parameter in a file that has texts only: a number, or JSON; else the text as it is."""
+    """Parse a parameter from a text-only file as a number or JSON, otherwise return the text unchanged."""
     if number or text.lstrip().startswith(_JSON_TEXT) or text in {"true", "false"}:
         try:
             return json.loads(text)
@@ -105,7 +105,7 @@ def from_text(text: str, *, number: bool) -> Any:
 
 
 def without_nulls(value: Any) -> Any:
-    """``value`` without the fields that a column of structs gives to every row; a message keeps its content."""
+    """Remove null fields, which struct columns add to every row; a message keeps its content."""
     if isinstance(value, Mapping):
         return {name: without_nulls(item) for name, item in value.items() if name == "content" or not is_missing(item)}
     if isinstance(value, list | tuple):
@@ -114,11 +114,11 @@ def without_nulls(value: Any) -> Any:
 
 
 def as_json(value: Any) -> bytes:
-    """``value`` as JSON, whatever it is: decimals and durations as texts, NaN as null, bytes as text or base64."""
+    """Encode any ``value`` as JSON: decimals and durations as text, NaN as null, bytes as text or base64."""
     try:
         return orjson.dumps(value, default=_carried, option=_OPTIONS)
     except TypeError:
-        # A lone surrogate, a whole number of more than 64 bits, or too deep.
+        # A lone surrogate, an integer beyond 64 bits, or nesting too deep for orjson.
         return _tolerant(value)
 
 
@@ -145,12 +145,12 @@ def _plain(value: Any) -> Any:
 
 
 def well_formed(text: str) -> str:
-    """``text`` with a question mark for each lone surrogate, which no file in UTF-8 can hold."""
+    """Replace each lone surrogate with a question mark; UTF-8 cannot encode it."""
     return text.encode("utf-8", "replace").decode()
 
 
 def _carried(value: Any) -> Any:
-    """What JSON has no form for."""
+    """Convert a type that JSON does not support."""
     if is_missing(value):
         return None
     if isinstance(value, _BYTES):
@@ -161,7 +161,7 @@ def _carried(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, date | time):
-        return value.isoformat()  # of a subclass, as pandas has one; JSON has the others in this form already
+        return value.isoformat()  # a subclass, as in pandas; orjson encodes datetime itself
     if isinstance(value, timedelta):
         return str(value)
     if hasattr(value, "tolist"):

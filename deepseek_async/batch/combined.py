@@ -1,4 +1,4 @@
-"""What becomes of a job that several runs do together: their progress and their ends as those of one. Pure."""
+"""Progress and report of a job that several runs share, combined into one. Pure."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ NOTHING: Final = Progress(
 
 
 def progress_of(attempts: Mapping[int, Sequence[Progress]], count: int, elapsed: float) -> Progress:
-    """Of ``count`` parts, the progress of each attempt at one, the present one last.
+    """Combine the progress of ``count`` parts; ``attempts`` lists those at each part, the current one last.
 
-    What earlier attempts did counts as done in this run, although the present one takes it up as done before.
+    Rows finished by earlier attempts count as done in this run, although the current attempt counts them as resumed.
     """
     every = [progress for told in attempts.values() for progress in told]
     present = [told[-1] for told in attempts.values() if told]
@@ -75,7 +75,7 @@ def progress_of(attempts: Mapping[int, Sequence[Progress]], count: int, elapsed:
 def report_of(
     reports: Sequence[BatchReport], progress: Progress, stopped: DeepSeekError | str | None = None
 ) -> BatchReport:
-    """The end of a job whose parts ended so. ``stopped`` is why it was to stop, if it was."""
+    """Combine the reports of all parts. ``stopped`` is the reason the job was stopped, if any."""
     failures = Counter[str]()
     for report in reports:
         failures.update(report.failures)

@@ -1,4 +1,4 @@
-"""Rows that ask the same and must get the same answer: one is sent, the others get a copy of its line. Pure."""
+"""Deduplication of deterministic rows: one is sent, equal rows get a copy of its line. Pure."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _UNDER_WAY = 0
 
 
 class Copies:
-    """Knows which requests of a job are answered, and where; as 22 to 54 bytes each."""
+    """Index of answered requests and the offsets of their lines; 22 to 54 bytes each."""
 
     def __init__(self, places: DigestMap) -> None:
         self._places = places
         self.put_off = 0
-        """Rows that wait for an equal one under way, and are looked at again in the next round."""
+        """Rows waiting for an equal row in flight; checked again in the next round."""
 
     def place(self, row: Row, hashed: int) -> int | None:
-        """Offset of the line to copy; -1 if it is still being written; None if the row is to be sent."""
+        """Return the offset of the line to copy, -1 if it is still being written, or None if the row must be sent."""
         if not is_deterministic(row):
             return None
         place = self._places.get(hashed)
@@ -35,7 +35,7 @@ class Copies:
         return place - 1
 
     def written(self, written: Written) -> None:
-        """Remember where lines are that have reached the disk. One that ends no row has no mark, and no answer."""
+        """Record the offsets of durable lines. A line that ends no row has no mark and no answer."""
         offset = written.offset
         for line, mark in zip(written.lines, written.marks, strict=True):
             hashed = hash_in(line)
@@ -45,7 +45,7 @@ class Copies:
 
 
 def is_deterministic(row: Row) -> bool:
-    """Whether the API is asked for the likeliest answer: temperature 0, and no thinking, which ignores it."""
+    """Whether the request is deterministic: temperature 0 and no thinking, which ignores temperature."""
     body = row.body
     if row.endpoint is not None:
         return body is not None and row.endpoint.is_deterministic(body)
@@ -69,7 +69,7 @@ _decode = msgspec.json.Decoder(_Ended).decode
 
 
 def copied_result(line: bytes, index: int, custom_id: str) -> BatchResult:
-    """What counts of a row that got a copy of ``line``: nothing was sent, and an error is the same error."""
+    """Return the result of a row that received a copy of ``line``: no request sent, same error."""
     result = BatchResult(index=index, custom_id=custom_id, cost=0.0)
     failed = _decode(line).error
     if failed is not None:

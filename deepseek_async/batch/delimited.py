@@ -1,4 +1,4 @@
-"""Rows out of a file with a header and a separator: comma, semicolon, tab or bar."""
+"""Reader for delimited files with a header row: comma, semicolon, tab or vertical bar."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from _csv import Reader as _Reader
 
 _SEPARATORS: Final = {"csv": (",", ";", "\t", "|"), "tsv": ("\t", ",", ";", "|")}
-"""By the form of the file, those that it may have, the likeliest first."""
+"""Candidate separators for each format, likeliest first."""
 _PIECE: Final = 1 << 16
 _LONGEST_FIELD: Final = (1 << 31) - 1
-"""The csv module keeps the limit in a C long, which has 32 bits on some platforms."""
+"""The csv module stores the limit in a C long, which has 32 bits on some platforms."""
 _HINT: Final = re.compile(r"sep=.?", re.IGNORECASE)
-"""The first cell of a file that tells Excel how its columns are separated."""
+"""First cell of a file that declares its separator to Excel."""
 _NAMED: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 class Header:
-    """The first line of a file: its separator, and what its columns are called."""
+    """Header row of a file: separator and column names."""
 
     def __init__(self, path: Path, separator: str, written: Sequence[str]) -> None:
         self.separator = separator
         self.written = list(written)
-        """The names as they stand there."""
+        """Column names as written."""
         self.columns = told_apart(self.written)
-        """The names by which values are known: one that stands there twice gets a number, and so does none at all."""
+        """Unique column names: a repeated or empty name gets a number."""
         self._path = path
 
     def __str__(self) -> str:
@@ -45,9 +45,9 @@ class Header:
 
 
 def headers(path: Path, longest: int) -> list[Header]:
-    """What the first line says with each separator that it may have; the likeliest first, and of most columns.
+    """Parse the first line with each candidate separator; likeliest first, then by number of columns.
 
-    Raises ConfigurationError if it is no such line, or has more than ``longest`` bytes.
+    Raises ConfigurationError if the line is not CSV or exceeds ``longest`` bytes.
     """
     _lift_field_limit(longest)
     possible = []
@@ -60,14 +60,14 @@ def headers(path: Path, longest: int) -> list[Header]:
                 continue
             except _TooLongError:
                 raise ConfigurationError(
-                    f"the first line of {path} has more than {longest:,} bytes: allow more (max_row_bytes, "
-                    "--max-row-bytes), or let the file's suffix say what it is",
+                    f"the first line of {path} exceeds {longest:,} bytes: raise the limit (max_row_bytes, "
+                    "--max-row-bytes), or rename the file to the suffix of its format",
                 ) from None
         possible.append(Header(path, separator, written))
     if possible and _HINT.fullmatch(possible[0].written[0] if possible[0].written else ""):
         raise ConfigurationError(
-            f"the first line of {path} is a hint for Excel ({possible[0].written[0]}) and no header: the separator is "
-            "found without it. Delete that line, for example with sed -i 1d"
+            f"the first line of {path} is a separator hint for Excel ({possible[0].written[0]}), not a header: the "
+            "separator is detected without it. Delete that line, for example with sed -i 1d"
         )
     if not possible:
         raise ConfigurationError(f"the first line of {path} is not CSV: {problem}")
@@ -75,14 +75,13 @@ def headers(path: Path, longest: int) -> list[Header]:
         "".join(possible[0].written).encode()
     except UnicodeEncodeError:
         raise ConfigurationError(
-            f"the names of the columns of {path} are not UTF-8: convert it, for example with "
-            "iconv -f WINDOWS-1252 -t UTF-8",
+            f"the column names in {path} are not UTF-8: convert it, for example with iconv -f WINDOWS-1252 -t UTF-8",
         ) from None
     return sorted(possible, key=lambda header: len(header.written), reverse=True)
 
 
 def delimited_rows(path: Path, header: Header, reader: RowReader, longest: int) -> Iterator[Row]:
-    """The rows behind the header. One that is no such row, or has more than ``longest`` bytes, carries the error."""
+    """Yield the rows below the header. A malformed row, or one over ``longest`` bytes, carries the error."""
     for line, values in _records(path, header.separator, longest):
         if not reader.wants_next():
             continue
@@ -95,7 +94,7 @@ def delimited_rows(path: Path, header: Header, reader: RowReader, longest: int) 
 
 
 def told_apart(written: Sequence[str]) -> list[str]:
-    """The names of columns, each once: one that has none is called by its place, and so is one that comes again."""
+    """Return unique column names: an empty or repeated name is replaced by its position."""
     taken, names = set(written), list[str]()
     for number, name in enumerate(written, 1):
         shown = name
@@ -110,11 +109,11 @@ def told_apart(written: Sequence[str]) -> list[str]:
 
 
 class _TooLongError(Exception):
-    """A record has more bytes than a row may have."""
+    """A record exceeds the maximum row size."""
 
 
 class _RecordLines:
-    """The lines of a file for a CSV reader, which are never more at a time than one record may have."""
+    """Lines of a file for a CSV reader; buffers at most one record's maximum size."""
 
     def __init__(self, file: TextIO, longest: int) -> None:
         self._file = file
@@ -123,30 +122,30 @@ class _RecordLines:
         self._quotes = 0
         self._half = False
         self.number = 0
-        """Lines read."""
+        """Lines read so far."""
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        """The next line. Raises _TooLongError if the record is longer than it may be."""
+        """Return the next line. Raises _TooLongError if the record exceeds the limit."""
         line = self._read(self._left + 2)
         if not line:
             raise StopIteration
         self.number += 1
         self._quotes += line.count('"')
         self._left -= len(line) if line.isascii() else len(line.encode("utf-8", "surrogateescape"))
-        if self._left < -1:  # not for its line feed
+        if self._left < -1:  # the line feed does not count
             self._pass_over(line)
             raise _TooLongError
         return line
 
     def begin_record(self) -> None:
-        """What comes belongs to another record."""
+        """Start a new record."""
         self._left, self._quotes = self._longest, 0
 
     def _pass_over(self, piece: str) -> None:
-        """Read to the record's end, which no line is that ends between quotes: it would be taken for a row."""
+        """Skip to the end of the record: a line ending inside quotes would be parsed as a row."""
         while not (piece.endswith(("\n", "\r")) and self._quotes % 2 == 0):
             ended = piece.endswith(("\n", "\r"))
             piece = self._read(_PIECE)
@@ -158,19 +157,19 @@ class _RecordLines:
     def _read(self, most: int) -> str:
         piece = self._file.readline(most)
         if self._half and piece == "\n":
-            # A piece of so many characters ended between the two of this line's end.
+            # The limit fell between the two characters of a CRLF.
             piece = self._file.readline(most)
         self._half = piece.endswith("\r")
         return piece
 
 
 def _lift_field_limit(longest: int) -> None:
-    """The limit is the process's and 128 KiB by default; a document may be longer."""
+    """Raise csv's process-wide field limit (128 KiB by default); a document may be longer."""
     csv.field_size_limit(max(csv.field_size_limit(), min(longest + 2, _LONGEST_FIELD)))
 
 
 def _records(path: Path, separator: str, longest: int) -> Iterator[tuple[int, list[str] | csv.Error | _TooLongError]]:
-    """The records behind the header with the lines on which they begin, or what is wrong with them."""
+    """Yield each record below the header with its first line number, or its error."""
     with _open_text(path) as file:
         lines = _RecordLines(file, longest)
         records = _csv_reader(lines, separator)
@@ -191,18 +190,18 @@ def _records(path: Path, separator: str, longest: int) -> Iterator[tuple[int, li
 
 
 def _open_text(path: Path) -> TextIO:
-    # Bytes that are not UTF-8 come as lone surrogates, so that their row is refused and not the file.
+    # Invalid UTF-8 becomes lone surrogates, so that the row is rejected and not the file.
     return TextIOWrapper(open_input(path), encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 def _csv_reader(lines: Iterator[str], separator: str) -> _Reader:
-    # Not strict, a quote that is never closed would make the rest of the file one row without a word.
+    # Without strict, an unclosed quote would silently turn the rest of the file into one row.
     return csv.reader(lines, strict=True, delimiter=separator)
 
 
 def _row(columns: list[str], values: list[str], line: int, reader: RowReader) -> Row:
     if len(values) != len(columns):
-        reason = f"{len(values)} fields where the header has {len(columns)}"
+        reason = f"{len(values)} fields, but the header has {len(columns)}"
         return reader.unreadable(line, reason, repr(values).encode("utf-8", "replace"))
     try:
         "".join(values).encode()

@@ -1,4 +1,4 @@
-"""Sets and maps of 64-bit digests: what a job remembers of every row, in few bytes each. Pure."""
+"""Compact sets and maps of 64-bit digests, used for per-row state. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _WORD: Final = 8
 class DigestSet:
     """A set of 64-bit digests at 11 to 27 bytes each, where a set of ints takes about 100.
 
-    Open addressing in one array of machine words. The digests are evenly spread already, so their low bits
-    are the place. ``expected`` saves the work of growing.
+    Open addressing in one array of machine words. Digests are uniformly distributed, so their low bits are the
+    slot. ``expected`` presizes the table.
     """
 
     __slots__ = ("_mask", "_table", "_used")
@@ -38,7 +38,7 @@ class DigestSet:
         return False
 
     def add(self, value: int) -> bool:
-        """Add ``value``, which must not be 0. False if it was there already."""
+        """Add ``value``, which must not be 0. Return False if it was already present."""
         table, mask = self._table, self._mask
         place = value & mask
         while (found := table[place]) != _EMPTY:
@@ -54,7 +54,7 @@ class DigestSet:
 
 
 class DigestMap:
-    """A map from 64-bit digests to 64-bit numbers, at 22 to 54 bytes an entry."""
+    """A map from 64-bit digests to 64-bit integers, at 22 to 54 bytes an entry."""
 
     __slots__ = ("_keys", "_mask", "_used", "_values")
 
@@ -69,7 +69,7 @@ class DigestMap:
         return self._used
 
     def get(self, key: int) -> int | None:
-        """The number of ``key``, or None."""
+        """Return the value of ``key``, or None."""
         keys, mask = self._keys, self._mask
         place = key & mask
         while (found := keys[place]) != _EMPTY:
@@ -79,7 +79,7 @@ class DigestMap:
         return None
 
     def put(self, key: int, value: int) -> int | None:
-        """Set the number of ``key``, which must not be 0. Returns the one it had."""
+        """Set the value of ``key``, which must not be 0. Return the previous value, or None."""
         keys, mask = self._keys, self._mask
         place = key & mask
         while (found := keys[place]) != _EMPTY:
@@ -92,7 +92,7 @@ class DigestMap:
         return None
 
     def setdefault(self, key: int, value: int) -> int:
-        """The number of ``key``, which must not be 0; ``value`` from now on, if it had none."""
+        """Return the value of ``key``, which must not be 0; set it to ``value`` if absent."""
         keys, mask = self._keys, self._mask
         place = key & mask
         while (found := keys[place]) != _EMPTY:
@@ -120,7 +120,7 @@ class DigestMap:
 
 
 class Occurrences:
-    """Counts how often each digest has come; only those that come more than once take a place in the map."""
+    """Counts occurrences of digests; only repeated ones take a map entry."""
 
     __slots__ = ("_repeats", "_seen")
 
@@ -129,7 +129,7 @@ class Occurrences:
         self._repeats = DigestMap()
 
     def next(self, value: int) -> int:
-        """How often ``value``, which must not be 0, came before."""
+        """Return how often ``value``, which must not be 0, occurred before."""
         if self._seen.add(value):
             return 0
         before = (self._repeats.get(value) or 0) + 1
@@ -138,7 +138,7 @@ class Occurrences:
 
 
 def _size_for(entries: int) -> int:
-    """The smallest table that holds so many at no more than three quarters."""
+    """Return the smallest table size that holds ``entries`` at a load of at most three quarters."""
     size = _SMALLEST
     while size * 3 < entries * 4:
         size *= 2
@@ -146,12 +146,12 @@ def _size_for(entries: int) -> int:
 
 
 def _zeros(size: int) -> array[int]:
-    # Multiplied, because an array made from bytes would need its size twice.
+    # Multiplied, because an array built from bytes would need twice its size.
     return array("Q", bytes(_WORD)) * size
 
 
 def _rehashed(table: array[int]) -> array[int]:
-    """The same digests in a table of twice the size."""
+    """Return a table of twice the size with the same digests."""
     larger = _zeros(2 * len(table))
     mask = len(larger) - 1
     for value in table:

@@ -1,4 +1,4 @@
-"""Many rows at a time through one piece of work; input pulled when there is room, results as they end."""
+"""Bounded-concurrency dispatcher: pulls input when there is room and yields results as they finish."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 _ORDERED_WINDOW: Final = 4
-"""Rows that may be under way or wait for an earlier one, in multiples of the concurrency: enough for a slow
-row not to hold up the others at once, and a bound on what waits behind it."""
+"""Rows in flight or held for an earlier one, as a multiple of the concurrency: enough that a slow row does not
+block the others at once, and a bound on the rows queued behind it."""
 
 _UNORDERED_WINDOW: Final = 2
 
 _FOLLOWED: Final = 0.1
-"""Seconds between two looks at a limit that moves ..."""
+"""Seconds between two checks of a limit that changes ..."""
 _GROWING: Final = 0.02
-"""... and while it grows, which it does with each round trip."""
+"""... and while it grows, which it does once per round trip."""
 
 
 class Dispatcher(Generic[In, Out]):
     """Runs ``work`` over ``source`` with up to ``concurrency`` rows at a time.
 
-    Memory is bounded by the concurrency: a row is pulled only when there is room in the window, and its place
-    there is free again when its result has been taken. ``work`` must not raise but for what ends the job.
-    ``ended`` is told of a result at once, before the next row is begun, and must not raise either. ``waits`` says of a
-    row that nothing would be lost with it: once stopped, such rows are given back, and have no result.
+    Memory is bounded by the concurrency: a row is pulled only when the window has room, and its slot is released
+    when its result has been consumed. ``work`` must not raise except to end the job. ``ended`` is called with each
+    result before the next row starts, and must not raise. ``waits`` tells whether a row can be released without loss:
+    after ``stop``, such rows are released without a result.
     """
 
     def __init__(
@@ -51,23 +51,23 @@ class Dispatcher(Generic[In, Out]):
         self._ordered = ordered
         self._waits = waits
         self._limit = 0
-        """The concurrency at the last look."""
+        """Concurrency at the last check."""
         self._window = 0
-        """Rows that may be claimed and not taken."""
+        """Rows that may be pulled and not consumed."""
         self._claimed = 0
-        """Rows that were pulled, and those being asked for."""
+        """Rows pulled, and rows being requested from the source."""
         self._pulled = 0
         self._taken = 0
-        """Rows whose results have been taken."""
+        """Rows whose results have been consumed."""
         self._working = 0
-        """Workers that have not decided to leave, also those that are about to be started."""
+        """Workers that have not decided to exit, including those about to start."""
         self._workers: dict[asyncio.Task[None], In | None] = {}
-        """Each with its row."""
+        """Worker tasks, each with its row."""
         self._given_back: set[asyncio.Task[None]] = set()
         self._returned = 0
         self._ready: deque[tuple[In, Out]] = deque()
         self._early: dict[int, tuple[In, Out] | None] = {}
-        """Results that wait for those of earlier rows; None for a row that was given back."""
+        """Results held for those of earlier rows; None for a released row."""
         self._released = 0
         self._leaving = False
         self._failure: BaseException | None = None
@@ -75,23 +75,23 @@ class Dispatcher(Generic[In, Out]):
         self._timer: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
         self.in_flight = 0
-        """Rows that are being worked on."""
+        """Rows in progress."""
         self.cancelled: list[In] = []
-        """Rows whose work was cancelled, because nobody waits for results any more."""
+        """Rows cancelled because results are no longer consumed."""
 
     @property
     def staying(self) -> int:
-        """Rows that are being worked on, without those that are given back."""
+        """Rows in progress, excluding those being released."""
         return self.in_flight - len(self._given_back)
 
     def stop(self) -> None:
-        """Pull no more rows; those under way are finished, but for those that only wait."""
+        """Stop pulling rows. Rows in flight finish; rows that only wait are released."""
         self._rows.stop()
         if self._waits is not None and self._look is None:
             self._give_back(self._waits)
 
     def _give_back(self, waits: Callable[[In], bool]) -> None:
-        """End what waits now, and look again soon: what is under way may fail and wait to be tried again."""
+        """Cancel the waiting rows, and check again later: a row in flight may fail and wait for a retry."""
         for worker, row in self._workers.items():
             if row is not None and worker not in self._given_back and waits(row):
                 self._given_back.add(worker)
@@ -99,7 +99,7 @@ class Dispatcher(Generic[In, Out]):
         self._look = asyncio.get_running_loop().call_later(_FOLLOWED, self._give_back, waits)
 
     def untaken(self) -> Iterator[tuple[In, Out]]:
-        """Rows and results that nobody had taken when ``results`` was left early, those held for earlier rows too."""
+        """Yield rows with results not consumed when ``results`` was closed early, including held ones."""
         while self._ready:
             yield self._ready.popleft()
         for position in sorted(self._early):
@@ -107,10 +107,10 @@ class Dispatcher(Generic[In, Out]):
                 yield end
 
     async def results(self) -> AsyncGenerator[tuple[In, Out], None]:
-        """Rows and results as they end, or in the order of the rows. Leaving early cancels what is under way.
+        """Yield rows and results as they finish, or in input order. Closing early cancels rows in flight.
 
-        What the source raises is raised after the rows under way have ended; what ``work`` raises, at once.
-        Raises RowsLostError if work was to end with a row unread or without a result.
+        Errors of the source are raised after the rows in flight have finished; errors of ``work`` immediately.
+        Raises RowsLostError if work would end with a row unread or without a result.
         """
         self._follow_limit()
         try:
@@ -135,18 +135,18 @@ class Dispatcher(Generic[In, Out]):
             await self._cancel_workers()
 
     def _check_conserved(self) -> None:
-        """Rows read are results given, and no row is unread: a fault of ours must not look like success."""
+        """Verify that every row read has a result and no row is unread, so that a bug cannot look like success."""
         if self._taken + self._returned != self._pulled or not self._rows.ended:
-            more = "" if self._rows.ended else " and the source was not at its end"
+            more = "" if self._rows.ended else ", and the source was not exhausted"
             raise RowsLostError(
-                f"{self._pulled:,} rows were read and {self._taken:,} have a result{more}. This is a fault of the "
+                f"{self._pulled:,} rows were read, but {self._taken:,} have a result{more}. This is a bug in the "
                 "library; please report it",
                 read=self._pulled,
                 ended=self._taken,
             )
 
     def _follow_limit(self) -> None:
-        """Take over a limit that has moved. Asked again and again, because it grows while every worker waits."""
+        """Adopt a changed limit. Polled, because the limit can grow while every worker waits."""
         before = self._limit
         self._limit = max(1, self._concurrency() if callable(self._concurrency) else self._concurrency)
         self._window = self._limit * (_ORDERED_WINDOW if self._ordered else _UNORDERED_WINDOW)
@@ -160,10 +160,10 @@ class Dispatcher(Generic[In, Out]):
         return self._claimed - self._taken < self._window and not self._rows.ended
 
     def _bring_in_worker(self) -> None:
-        """Start one more worker if it may work. It counts from now on."""
+        """Start another worker if the limit allows. It counts immediately."""
         if self._working < self._limit and self._has_room():
             self._working += 1
-            # In a turn of its own: with eager tasks (Python 3.12) one worker would begin inside the other.
+            # In its own loop iteration: with eager tasks (Python 3.12) one worker would start inside another.
             asyncio.get_running_loop().call_soon(self._start_worker)
 
     def _start_worker(self) -> None:
@@ -171,13 +171,13 @@ class Dispatcher(Generic[In, Out]):
             self._working -= 1
             return
         worker = asyncio.create_task(self._run())
-        self._workers.setdefault(worker, None)  # an eager one has a row by now
+        self._workers.setdefault(worker, None)  # an eager task already has a row
         worker.add_done_callback(self._worker_ended)
 
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
         self._workers.pop(worker, None)
         if worker.cancelled():
-            # Before its first step, or ``_run`` would have caught it.
+            # Cancelled before its first step; otherwise ``_run`` would have caught it.
             self._failed(asyncio.CancelledError())
             self._leave()
 
@@ -185,7 +185,7 @@ class Dispatcher(Generic[In, Out]):
         rows, workers, me = self._rows, self._workers, asyncio.current_task()
         assert me is not None  # noqa: S101  a worker is a task
         try:
-            # A worker leaves when the limit has shrunk or the window is full; who takes a result brings in another.
+            # A worker exits when the limit has shrunk or the window is full; consuming a result starts another.
             while self._working <= self._limit and self._has_room():
                 self._claimed += 1
                 row = rows.at_once()
@@ -196,7 +196,7 @@ class Dispatcher(Generic[In, Out]):
                         self._claimed -= 1
                         break
                 position, self._pulled = self._pulled, self._pulled + 1
-                # One worker brings in the next, so three rows do not start a thousand tasks.
+                # Each worker starts the next, so three rows do not start a thousand tasks.
                 self._bring_in_worker()
                 self.in_flight += 1
                 workers[me] = row
@@ -216,20 +216,20 @@ class Dispatcher(Generic[In, Out]):
                 if self._ended is not None:
                     self._ended(row, result)
                 self._finish(position, (row, result))
-        except BaseException as failure:  # noqa: BLE001  handed to the consumer, who raises it
+        except BaseException as failure:  # noqa: BLE001  re-raised to the consumer
             self._failed(failure)
         self._leave()
 
     def _leave(self) -> None:
-        """A worker counts no more: at once, so that others which end in the same turn of the loop stay."""
+        """Stop counting the worker immediately, so that others finishing in the same loop iteration stay."""
         self._working -= 1
         self._wake.set()
 
     def _failed(self, failure: BaseException) -> None:
         if not self._leaving and self._failure is None:
             if isinstance(failure, asyncio.CancelledError):
-                # Nobody has cancelled who takes the results: as a cancellation it would end that task without a word.
-                failure = RowsLostError("a row was cancelled by other code while it was being answered")
+                # The consumer was not cancelled: re-raising the cancellation would end its task silently.
+                failure = RowsLostError("a row was cancelled by code outside the library")
             self._failure = failure
         self._rows.ended = True
 
@@ -258,7 +258,7 @@ class _Later(Enum):
 
 
 class _Rows(AsyncIterator[In]):
-    """One interface over sync and async sources, safe for many pullers at once."""
+    """Uniform interface over sync and async sources, safe for concurrent consumers."""
 
     def __init__(self, source: Iterable[In] | AsyncIterable[In]) -> None:
         self._sync: Iterator[In] | None = None
@@ -268,22 +268,22 @@ class _Rows(AsyncIterator[In]):
         else:
             self._sync = iter(source)
         self._at_once: Callable[[], In | None] | None = getattr(source, "at_once", None)
-        # An async generator refuses to be advanced by two tasks at once.
+        # An async generator cannot be advanced by two tasks at once.
         self._turn = None if getattr(source, "safe_for_many", False) else asyncio.Lock()
         self.ended = False
-        """Whether no more rows are handed out: the source is at its end, or the dispatcher has stopped."""
+        """Whether no more rows are returned: the source is exhausted, or the dispatcher was stopped."""
         self.failure: Exception | None = None
-        """What the source raised."""
+        """Exception raised by the source."""
 
     def stop(self) -> None:
-        """Hand out no more rows. A source that waits, and has a ``stop`` of its own, is told."""
+        """Return no more rows. Calls the source's own ``stop``, if it has one."""
         self.ended = True
         stop = getattr(self._async, "stop", None)
         if stop is not None:
             stop()
 
     def at_once(self) -> In | _Later:
-        """The next row if nothing has to be waited for; LATER if ``anext`` has to be asked, also for the end."""
+        """Return the next row if no wait is needed; LATER if ``anext`` must be awaited, also at the end."""
         try:
             if self._sync is not None:
                 if not self.ended:
@@ -292,7 +292,7 @@ class _Rows(AsyncIterator[In]):
                 return row
         except StopIteration:
             self.ended = True
-        except Exception as failure:  # noqa: BLE001  raised to the consumer once the rows under way have ended
+        except Exception as failure:  # noqa: BLE001  raised to the consumer after the rows in flight
             self.failure, self.ended = failure, True
         return _Later.LATER
 
@@ -303,12 +303,12 @@ class _Rows(AsyncIterator[In]):
                     return await anext(self._async)
             elif self._async is not None and self._turn is not None:
                 async with self._turn:
-                    # Looked at after the wait: those in line behind the last row must not ask again.
+                    # Checked after the wait: tasks queued behind the last row must not pull again.
                     if not self.ended:
                         return await anext(self._async)
         except StopAsyncIteration:
             pass
-        except Exception as failure:  # noqa: BLE001  raised to the consumer once the rows under way have ended
+        except Exception as failure:  # noqa: BLE001  raised to the consumer after the rows in flight
             self.failure = failure
         self.ended = True
         raise StopAsyncIteration

@@ -1,4 +1,4 @@
-"""Documents as the rows of a job: each is one, known by what is in it, whatever its name and wherever it stands."""
+"""Documents as batch rows, identified by content, whatever their name or location."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ PURPOSE: Final = "purpose"
 
 
 class Documents:
-    """Files to be read, as rows. They are read once to be known, and again to be sent."""
+    """Files for document recognition, as rows. Each is read once for its digest and again to be sent."""
 
     may_rename = True
     look_every = 1
-    """Each may take a second."""
+    """Reading one may take a second."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = files
@@ -41,20 +41,20 @@ class Documents:
     def check(self, defaults: Defaults, output: Path) -> None:  # noqa: ARG002  as of every origin
         """See ``Origin.check``."""
         if not self._files:
-            raise ConfigurationError("name at least one document")
+            raise ConfigurationError("files is empty: give at least one document")
         for file in self._files:
             check_output(file, output)
 
     def watch(self) -> Callable[[], str | None]:
-        """See ``Origin.watch``: each document is looked at again as it is sent."""
+        """See ``Origin.watch``: each document is checked again when it is sent."""
         return lambda: None
 
     def ids(self, defaults: Defaults) -> Iterator[tuple[int, str | None]]:
-        """See ``Origin.ids``: none has an id of its own."""
+        """See ``Origin.ids``: documents have no ids."""
         return ((row.line, None) for row in self.rows(defaults))
 
     def rows(self, defaults: Defaults, wanted: Sequence[int] | None = None) -> Iterator[Row]:
-        """See ``Origin.rows``. What cannot be sent is a row with an error that names the file."""
+        """See ``Origin.rows``. A document that cannot be sent is a row with an error that names the file."""
         for index, file in enumerate(self._files):
             if wanted is None or (index < len(wanted) and wanted[index]):
                 yield self._row(index, file, defaults.parameters.get(PURPOSE))
@@ -69,8 +69,8 @@ class Documents:
                 found = error
             self._looked_at[file] = found
         if isinstance(found, InvalidRequestError):
-            # Under its name, because nothing else is known of it; mended, it is another row.
-            rest = found.message.removeprefix(file.name)  # its own name is no address
+            # Identified by name, because its content is unknown; once repaired, it is another row.
+            rest = found.message.removeprefix(file.name)  # the name alone does not locate it
             said = f"{file}: {found.message}" if rest == found.message else f"{file}{rest}"
             refused = InputFormatError(said, path=str(file), line=index + 1)
             text = said.encode("utf-8", "replace")
@@ -82,7 +82,7 @@ class Documents:
 
 
 class RecognitionCalls:
-    """The calls of such rows."""
+    """Creates and completes document recognition calls."""
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
@@ -100,22 +100,22 @@ class RecognitionCalls:
         try:
             return await self._tools.ocr_complete(call)
         except APIError as error:
-            # It may have been billed: the row has failed, and is sent again when somebody says so.
+            # It may have been billed: the row fails, and is sent again only on request (redo).
             call.cut_short = call.cut_short and not error.may_exist
             raise
 
 
 def _looked_at(file: Path) -> tuple[FileOnDisk, int, bytes]:
-    """The document as it is now, how many pages it can have, and a digest of it. Raises InvalidRequestError."""
+    """Return the document, its maximum page count and the digest of its content. Raises InvalidRequestError."""
     try:
         regular = stat.S_ISREG(file.stat().st_mode)
     except (OSError, ValueError) as error:
-        raise InvalidRequestError(f"it cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise InvalidRequestError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not regular:
-        raise InvalidRequestError("it is no regular file: a document is read to be known, and again to be sent")
+        raise InvalidRequestError("not a regular file: a document is read twice, for its digest and to be sent")
     name, content = attachment(file, MAX_BYTES)
     if not isinstance(content, FileOnDisk):
-        raise InvalidRequestError("it is no regular file any more")
+        raise InvalidRequestError("no longer a regular file")
     pages = most_pages(name, content)
     digest = blake2b(digest_size=16)
     for piece in content.read_pieces(PIECE):

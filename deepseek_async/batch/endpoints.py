@@ -1,4 +1,4 @@
-"""What the ``url`` of a line may name beside chat, and how the parameters of a job are said there. Pure."""
+"""Non-chat endpoints of a batch, by ``url``, and the mapping of chat parameters to each. Pure."""
 
 from __future__ import annotations
 
@@ -28,39 +28,39 @@ _CAP: Final = "max_completion_tokens"
 
 
 class BatchEndpoint(msgspec.Struct, frozen=True):
-    """One of them; rows of chat have none."""
+    """A non-chat endpoint; rows for chat have none."""
 
     resource: Resource
     url: str
-    """As OpenAI writes it."""
+    """URL as in the OpenAI API."""
     check: Callable[[dict[str, Any]], None]
-    """Raises InvalidRequestError for a body that is no request."""
+    """Validates a body; raises InvalidRequestError."""
     taken: Mapping[str, str]
-    """Parameters of chat that a job may set for all its rows, and what they are called here."""
+    """Chat parameters that a job may set for all its rows, and their names at this endpoint."""
     cap: str = ""
-    """What the longest answer is called; empty where there is no such thing."""
+    """Name of the parameter for the maximum answer length; empty if there is none."""
     meaningless: frozenset[str] = frozenset()
-    """Parameters of chat that change nothing here, and are not sent."""
+    """Chat parameters without effect at this endpoint; not sent."""
     answers_in_text: bool = True
-    """Whether a model of chat can be asked."""
+    """Whether chat models can be used."""
 
     def body(self, given: Mapping[str, Any], model: str | None, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """The request of a row: what is ``given`` there, and what it does not say as the job says it.
+        """Return the row's request: ``given``, completed with the job's model and parameters.
 
-        Raises InvalidRequestError for what is no request here.
+        Raises InvalidRequestError for an invalid request.
         """
         return self._checked({"model": model, **self.translated(parameters), **given})
 
     def overridden(self, body: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """The request under other parameters; None takes one away. Raises InvalidRequestError."""
+        """Return the request with parameters replaced; None removes one. Raises InvalidRequestError."""
         gone = {self.taken.get(name, name): None for name, value in parameters.items() if value is None}
         said = {name: value for name, value in parameters.items() if value is not None}
         return self._checked({**body, **gone, **self.translated(said)})
 
     def translated(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Parameters of chat in the words of this endpoint; those that nobody knows stay as they are.
+        """Translate chat parameters to this endpoint; unknown ones are unchanged.
 
-        Raises InvalidRequestError for one that it lacks: a cap or a form that is silently dropped costs money.
+        Raises InvalidRequestError for an unsupported one: silently dropping a token cap or a format costs money.
         """
         said: dict[str, Any] = {}
         if parameters.keys() >= _SWITCHES:
@@ -73,30 +73,31 @@ class BatchEndpoint(msgspec.Struct, frozen=True):
                 said[name] = value
             elif name not in self.taken:
                 raise InvalidRequestError(
-                    f"{name} is set for all rows, and {self.url} has none: set it in the bodies of the rows that take "
-                    "it, or give these rows a job of their own",
+                    f"{name} is set for all rows, but {self.url} does not support it: set it in the bodies of the "
+                    "rows that "
+                    "support it, or run these rows as a separate job",
                 )
             else:
                 said.update(_SAID.get((self.resource, name), _as_it_is)(self.taken[name], value))
         return said
 
     def conversation(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The prompt as a conversation of chat has it, to tell how it begins; empty where nothing is cached by that."""
+        """Return the prompt as a chat conversation, to compare prefixes; empty if the endpoint has no prefix cache."""
         return _CONVERSATIONS[self.resource](body)
 
     def is_deterministic(self, body: Mapping[str, Any]) -> bool:
-        """Whether the likeliest answer is asked for, which is always the same."""
+        """Whether the request is deterministic."""
         if self.resource == "embeddings":
             return True
         return body.get("temperature") == 0 and _THINKS_NOT[self.resource](body)
 
     def asks_for_json(self, body: Mapping[str, Any]) -> bool:
-        """Whether the answer is to be JSON; responses alone can be told so."""
+        """Whether the request asks for a JSON answer; only responses support that."""
         form = _inner(_inner(body, "text"), "format") if self.resource == "responses" else {}
         return form.get("type") in {"json_object", "json_schema"}
 
     def _checked(self, merged: dict[str, Any]) -> dict[str, Any]:
-        # A batch reads whole answers, and strict servers refuse nulls.
+        # A batch reads complete answers, and strict servers reject nulls.
         body = {name: value for name, value in merged.items() if value is not None and name not in _NOT_SENT}
         self.check(body)
         return body
@@ -111,7 +112,7 @@ def _effort(name: str, value: Any) -> dict[str, Any]:
 
 
 def _thinking_as_effort(name: str, value: Any) -> dict[str, Any]:
-    """``reasoning`` knows efforts alone, and thinking is on by default."""
+    """``reasoning`` has only efforts, and thinking is on by default."""
     return {name: {"effort": "none"}} if as_thinking(value).get("type") == "disabled" else {}
 
 
@@ -127,7 +128,7 @@ _SAID: Final[Mapping[tuple[str, str], Callable[[str, Any], dict[str, Any]]]] = {
     ("messages", "stop"): _list_of_texts,
     ("messages", "user_id"): lambda name, value: {name: {"user_id": value}},
 }
-"""By endpoint and parameter, where a value is said in another form too."""
+"""Converters of values, by endpoint and parameter."""
 
 
 def _inner(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -178,7 +179,7 @@ _ALL: Final = (
         check_completion,
         {**_SAME, _CAP: "max_tokens", **{name: name for name in ("stop", "frequency_penalty", "presence_penalty")}},
         cap="max_tokens",
-        meaningless=_SWITCHES,  # it never thinks
+        meaningless=_SWITCHES,  # the model never thinks
     ),
     BatchEndpoint(
         "responses",
@@ -216,13 +217,13 @@ _ALL: Final = (
         "/v1/embeddings",
         check_embedding,
         {"model": "model"},
-        meaningless=KNOWN - {"model"},  # nothing is written, so nothing can be said of it
+        meaningless=KNOWN - {"model"},  # there is no generated text to control
         answers_in_text=False,
     ),
 )
 
 RECOGNITION: Final = BatchEndpoint("ocr", "/v1/tools/ocr", lambda _: None, {}, answers_in_text=False)
-"""Where documents are read. No line can name it, because what is read from there are files of the user's."""
+"""Document recognition. Not a valid ``url`` of a line, because its input is local files."""
 
 _OTHER_WAYS: Final = {
     "completions": ("/beta/completions",),
@@ -240,16 +241,15 @@ _ALLOWED: Final = ", ".join((CHAT, *(endpoint.url for endpoint in _ALL)))
 
 
 def endpoint_of(url: Any) -> BatchEndpoint | None:
-    """Where a line with that ``url`` goes; None for chat. Raises InvalidRequestError for what is none of a batch's."""
+    """Return the endpoint for ``url``, or None for chat. Raises InvalidRequestError for an unsupported one."""
     try:
         return _BY_URL[url]
     except (KeyError, TypeError):
         raise InvalidRequestError(
-            f"url is {url!r:.200}; a batch sends {_ALLOWED}, each without /v1 too, and the paths of DeepSeek that "
-            "stand for them",
+            f"url must be {_ALLOWED}, each with or without /v1, or DeepSeek's path for one of them, got {url!r:.200}",
         ) from None
 
 
 def is_other_endpoint(url: str) -> bool:
-    """Whether it is the ``url`` of an endpoint beside chat."""
+    """Whether ``url`` names a non-chat endpoint."""
     return _BY_URL.get(url) is not None

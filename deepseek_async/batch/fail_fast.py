@@ -1,4 +1,4 @@
-"""Does a job fail for one reason, whatever its rows ask? Then it stops before the rest is sent. Pure."""
+"""Fail-fast policy: stops a job whose rows all fail for the same reason. Pure."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from deepseek_async.batch.result import BatchResult
 from deepseek_async.errors import AuthenticationError, DeepSeekError, InputFormatError, PermissionDeniedError
 
 FIRST_ROWS: Final = 50
-"""Rows that must all have failed alike: a wrong parameter or template fails them all within seconds."""
+"""Rows that must all fail alike: a wrong parameter or template fails them all within seconds."""
 
 UNAUTHORIZED: Final = 5
-"""Rows in a row that were told 401 by something in between, after which it is the key and no hiccup."""
+"""Consecutive rows that received a 401 from an intermediary before the key counts as rejected."""
 
 _IDENTIFIERS: Final = re.compile(r"\b(?=[0-9a-fA-F-]*\d)[0-9a-fA-F-]{16,}\b")
-"""Request and trace ids, which differ from message to message and are no part of the reason."""
+"""Request and trace ids, which differ between messages and are not part of the reason."""
 
 
 class FailFast:
-    """Looks at the first ``rows`` rows that end, and later at as many in a row that are forbidden; 0 for none.
+    """Detects an error common to the first ``rows`` results, or to as many consecutive 401 or 403; 0 disables it.
 
-    A row that cannot be read counts neither way: it speaks of itself alone, and costs nothing. A failure that may pass
-    is no reason to stop. A 401 that is not DeepSeek's own is one while nothing was answered with the key, or when the
-    next rows meet it too.
+    A row that cannot be read does not count: its error concerns that row only, and costs nothing. A retryable failure
+    never stops the job. A 401 that is not DeepSeek's own does if no row has been answered with the key, or if the next
+    rows receive it too.
     """
 
     def __init__(self, rows: int) -> None:
@@ -33,12 +33,12 @@ class FailFast:
         self._limit = rows
         self._answered = False
         self._denied = 0
-        """Rows in a row that were told 401 or 403."""
+        """Consecutive rows that received 401 or 403."""
         self.seen = f"the first {rows:,} rows"
-        """Which rows have met the error."""
+        """The rows that met the error, for the message."""
 
     def add(self, result: BatchResult) -> DeepSeekError | None:
-        """Take in how a row ended. The error that all have met, once that is sure and every further row would too."""
+        """Count a result. Return the error common to all rows once every further row is certain to fail with it."""
         error = result.error
         if isinstance(error, InputFormatError):
             return None
@@ -61,17 +61,17 @@ class FailFast:
         return error
 
     def told(self, failure: DeepSeekError) -> str:
-        """Why a job stops that all have met this error in."""
+        """Return the message for a job stopped by this error."""
         return (
-            f"{self.seen} all failed alike, so the others were not sent: {type(failure).__name__}: {failure.message}. "
-            "Mend the cause and run the same command again, with --redo error (redo='error') for those that failed; "
-            "--fail-fast 0 (fail_fast=0) goes on whatever fails"
+            f"{self.seen} all failed with the same error, remaining rows not sent: {type(failure).__name__}: "
+            f"{failure.message}. Fix the cause and run the same command again, with --redo error (redo='error') for "
+            "the failed rows; --fail-fast 0 (fail_fast=0) disables this check"
         )
 
     def _forbidden(self, error: DeepSeekError | None) -> DeepSeekError | None:
         if not self._limit or self._denied < self._limit:
             return None
-        self._denied, self.seen = 0, f"{self._limit:,} rows in a row"
+        self._denied, self.seen = 0, f"{self._limit:,} consecutive rows"
         return error
 
 

@@ -1,4 +1,4 @@
-"""The two files of a job, before it begins: whether they can be read and written at all."""
+"""Validation of a job's input and output paths before it starts."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ def check_files(source: Path, output: Path) -> None:
     if not source.is_file():
         what = "does not exist"
         if source.exists():
-            what = "is no regular file: a job reads its input twice, and again when it goes on"
+            what = "is not a regular file: a job reads its input twice, and again on resume"
         raise ConfigurationError(f"the input {source} {what}")
     check_output(source, output)
 
 
 def check_output(source: Path, output: Path) -> None:
-    """Raise ConfigurationError if ``output`` cannot be the output of what is read from ``source``."""
+    """Raise ConfigurationError if ``output`` cannot be the output for ``source``."""
     if output.is_dir():
         raise ConfigurationError(f"the output {output} is a directory")
     if output.suffix.lower() in _NOT_LINES:
         raise ConfigurationError(
-            f"the output {output} would be JSON lines, whatever its name says, because it is also the journal: let it "
-            "end in .jsonl, and export to other files from there",
+            f"the output {output} must be JSON lines, because it is also the journal: use the suffix .jsonl and "
+            "convert it with batch export",
         )
     if output.exists() and source.exists() and output.samefile(source):
-        raise ConfigurationError(f"input and output are the same file: {output}")
+        raise ConfigurationError(f"input and output must be different files, got {output} for both")
     if not output.parent.is_dir():
-        raise ConfigurationError(f"the folder of the output does not exist: {output.parent}")
+        raise ConfigurationError(f"the output directory does not exist: {output.parent}")

@@ -1,4 +1,4 @@
-"""The rows that earlier runs have finished, read from the output: how each ended, and whether it is still asked for."""
+"""Rows finished by earlier runs, read from the output: how each ended and whether the input still contains it."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from deepseek_async.batch.run_record import decode_manifest
 from deepseek_async.batch.simulated import Server
 
 _END: Final = 7
-"""Of a row's state: how it ended."""
+"""Bits of a row's state: how it ended."""
 _MET: Final = 8
-"""Of a row's state: the input asks for it."""
+"""Bit of a row's state: the input contains it."""
 _UNNAMED: Final = 16
-"""Of a row's state: it has no id of its own."""
+"""Bit of a row's state: it has no id."""
 REPEATED: Final = -1
 _UNANSWERED: Final = frozenset({End.FAILED, End.ERROR, End.MADE_UP})
 LOOK_EVERY: Final = 4096
 
 
 class SurveyStoppedError(Exception):
-    """The job was stopped before it began."""
+    """The job was stopped before it started."""
 
 
 class FinishedRows:
-    """The rows that earlier runs have finished: of each its place, its request's hash and how it ended."""
+    """Rows finished by earlier runs: offset, request hash and outcome of each."""
 
     def __init__(self, redo: Redo, server: Server, *, columns: bool = False) -> None:
         self._redo = redo
@@ -41,26 +41,26 @@ class FinishedRows:
         self._states = bytearray()
         self.rows = KnownRows()
         self.last_line = -1
-        """Where in the output the last line of a row begins: of that row there is no later one."""
+        """Offset in the output of each row's last line."""
         self.run: bytes | None = None
-        """How the latest run asked that says it: see ``how_it_asks``."""
+        """Parameters of the latest run that recorded them: see ``how_it_asks``."""
         self.met = 0
-        """Rows that the input asks for."""
+        """Finished rows that the input contains."""
         self.made_up = 0
-        """Those of them whose answer a simulator made up, and a real one is wanted."""
+        """Of these, rows with simulated answers, for which a real one is wanted."""
         self.spent = 0.0
-        """US dollars of all lines, also of those that later ones supersede, but for made-up answers."""
+        """US dollars of all lines, superseded ones included, except for simulated answers."""
         self.places = DigestMap()
-        """Behind which byte of the output an answer to a request of that hash begins, if ``read`` was to note it."""
+        """End offset of an answer for each request hash, if ``read`` was asked to record it."""
 
         self._columns: dict[int, tuple[bytes, int]] | None = {} if columns else None
-        """By the row: what stands beside it, as JSON, and where the line begins that says so; None if not noted."""
+        """By row: its columns as JSON, and the offset of the line with them; None if not recorded."""
 
     def __len__(self) -> int:
         return len(self._states)
 
     def read(self, lines: OutputLines, *, places: bool, spent: bool, stopped: Callable[[], bool]) -> None:
-        """Take in every line. Of several lines for one row the last one counts."""
+        """Read every line. Of several lines for one row the last one counts."""
         quickly = not (self._redo or spent or self._columns is not None)
         self._lines = lines
         self.rows = KnownRows(lines.expected())
@@ -73,7 +73,7 @@ class FinishedRows:
                 self._add_slowly(lines, line, places=places)
                 continue
             name, hashed, position = seen
-            # One character first, because millions of names are asked, and a look at the form takes ten times as long.
+            # One character first: millions of names are tested, and the full match takes ten times as long.
             if name[20:21] != b"-":
                 number, state = take(key_of(name), position), End.ANSWERED
             elif name == b"row-%b-0" % line[HASH]:
@@ -96,7 +96,7 @@ class FinishedRows:
             lines.blank_or_damaged(line)
             return
         facts = row.facts or Facts()
-        # A line of another program says nothing of the request; 0 is taken for any.
+        # A line from another program has no request hash; 0 matches any request.
         hashed = facts.hashed or 0
         taken = self._server.takes(facts)
         if taken:
@@ -107,7 +107,7 @@ class FinishedRows:
         name = row.custom_id.encode()
         end = self._redo.end_of(row, text) if taken else End.MADE_UP
         if self._redo and self._server.simulated and not facts.simulated:
-            # What is made up never takes the place of a real answer.
+            # A simulated answer never replaces a real one.
             end, hashed = End.FAILED if row.failed else End.ANSWERED, 0
         state = end | (_UNNAMED if is_unnamed(name) else 0)
         position = UNKNOWN if facts.index is None else facts.index
@@ -133,28 +133,28 @@ class FinishedRows:
             self._states[number] = state
 
     def end(self, key: int, hashed: int) -> int | None:
-        """How the row of that key ended; None if it has not, CHANGED if it was answered to something else.
+        """Return how the row ended, None if it has not ended, or CHANGED if it answered another request.
 
-        One that failed and asks for something else now has not ended: no answer is in its way.
+        A failed row whose request has changed has not ended: it has no answer to protect.
         """
         number = self.rows.number(key)
         return None if number is None else self._end(number, hashed)
 
     def place_under_other_columns(self, key: int, columns: bytes) -> int | None:
-        """Where the line of that row begins, if other columns stand beside it there; None if they are the same."""
+        """Return the offset of the row's line if its columns there differ from ``columns``, else None."""
         number = self.rows.number(key)
         found = None if number is None or self._columns is None else self._columns.get(number)
         return None if found is None or found[0] == columns else found[1]
 
     def meet(self, number: int, hashed: int) -> int | None:
-        """How that row ended, as ``end`` says; it is asked for from now on. When met again, REPEATED."""
+        """Mark the row as present in the input and return its outcome (see ``end``), or REPEATED if already marked."""
         state = self._states[number]
         if state & _MET:
             return REPEATED
         self._states[number] = state | _MET
         self.met += 1
         if state & _END == End.ANSWERED and self._hashes[number] == hashed:
-            return End.ANSWERED  # first, because of a million rows all but a few are
+            return End.ANSWERED  # first: nearly all of a million rows are
         self.made_up += self._states[number] & _END == End.MADE_UP
         return self._end(number, hashed)
 
@@ -167,29 +167,29 @@ class FinishedRows:
         return None if end == End.FAILED else End.CHANGED
 
     def asks(self, number: int, hashed: int) -> bool:
-        """Whether the row's line answers a request of that hash, as far as it says."""
+        """Whether the row's line answers a request with that hash, as far as the line records one."""
         return self._hashes[number] in (0, hashed)
 
     def _is_lost(self, number: int) -> bool:
-        """Whether the row has an answer that this input does not ask for, and that of the run before did."""
+        """Whether the row has an answer that this input does not contain, but the previous run's input did."""
         state = self._states[number]
         return not state & _MET and state & _END not in _UNANSWERED and self.rows.positions[number] != GONE
 
     def loses(self, key: int, hashed: int) -> bool:
-        """Whether an answer to that request, of the row of that key, is lost."""
+        """Whether the row's answer to that request is orphaned."""
         number = self.rows.number(key)
         return number is not None and self._is_lost(number) and self._hashes[number] == hashed
 
     def keeps_unnamed(self) -> bool:
-        """Whether the input asks for a row without an id that has an answer."""
+        """Whether the input contains an answered row without an id."""
         return any(state & _MET and state & _UNNAMED and state & _END not in _UNANSWERED for state in self._states)
 
     def loses_unnamed(self) -> bool:
-        """Whether the answer of a row without an id is lost: it can be found only if the input still asks the same."""
+        """Whether an answer without an id is orphaned: it is found only by an identical request in the input."""
         return any(state & _UNNAMED and self._is_lost(number) for number, state in enumerate(self._states))
 
     def not_asked(self) -> Iterator[str]:
-        """The names of rows that this input does not ask for, and that of the run before did. They are gone then."""
+        """Yield names of rows in the previous run's input that this input lacks, which are marked GONE."""
         if self.met == len(self) or self._lines is None:
             return
         for line in OutputLines(self._lines.path):

@@ -1,4 +1,4 @@
-"""Tables in memory as rows: what iterating over a data frame gives is the names of its columns."""
+"""Data frames and Arrow tables as rows; iterating over a data frame itself yields its column names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ROWS: Final = 256
 
 
 class Table(Iterable[dict[str, Any]]):
-    """The rows of a data frame of pandas or polars, or of a table of pyarrow, made as they are asked for."""
+    """Rows of a pandas or polars data frame or a pyarrow table, created lazily."""
 
     def __init__(self, columns: Iterable[Any], rows: Iterator[Iterable[Any]]) -> None:
         self.columns = told_apart([str(name) for name in columns])
@@ -23,9 +23,9 @@ class Table(Iterable[dict[str, Any]]):
 
 
 def as_table(requests: Iterable[Any] | AsyncIterable[Any]) -> Table | None:
-    """The table that ``requests`` is; None if it is none. Raises ConfigurationError for one that is not there yet.
+    """Return ``requests`` as a table, or None if it is not one. Raises ConfigurationError for an unsupported frame.
 
-    A table is known by its methods, so that none of these libraries is imported here.
+    Detected by methods, so that none of these libraries is imported here.
     """
     frame: Any = requests
     if hasattr(frame, "itertuples") and hasattr(frame, "columns"):
@@ -36,8 +36,8 @@ def as_table(requests: Iterable[Any] | AsyncIterable[Any]) -> Table | None:
         return Table(frame.schema.names, _arrow_rows(frame))
     if hasattr(frame, "collect_schema") or hasattr(frame, "__dataframe__"):
         raise ConfigurationError(
-            f"a {type(frame).__name__} has no rows to read: give map a data frame of pandas or polars (.collect(), "
-            ".to_pandas()), a table of pyarrow, or a list of dicts",
+            f"a {type(frame).__name__} has no rows to read: give map a pandas or polars data frame (.collect(), "
+            ".to_pandas()), a pyarrow table, or a list of dicts",
         )
     return None
 
@@ -53,7 +53,7 @@ def _arrow_values(column: Any) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value of numpy, or a series of polars, as one of Python."""
+    """Convert a NumPy scalar or polars series to a Python value."""
     if isinstance(value, str | int | float | None):
         return value
     if hasattr(value, "tolist"):

@@ -1,4 +1,4 @@
-"""An input file before its rows are read: its form, whether it is packed, and whether it can be rows at all."""
+"""Input file detection: format, compression, and content that cannot be rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BLANK: Final = 32
 _GZIP: Final = ".gz"
 _FORMS: Final[dict[str, Form]] = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".parquet": "parquet", ".txt": "txt"}
 _FOREIGN: Final = (
-    # Old and new office files and archives share their first bytes; what they are their names say.
+    # Office files and archives share their first bytes; the suffix tells them apart.
     (b"PK\x03\x04", "a spreadsheet or an archive", "save the sheet as CSV in UTF-8, or unpack the archive"),
     (b"\xd0\xcf\x11\xe0", "an old office file", "save the sheet as CSV in UTF-8"),
     (b"PAR1", "a Parquet file", "let its name end in .parquet"),
@@ -29,15 +29,15 @@ _FOREIGN: Final = (
     (b"ORC", "an ORC file", "write it as Parquet"),
     (b"SQLite format 3\0", "a SQLite database", "export the table: sqlite3 -csv -header FILE 'SELECT …'"),
     (b"%PDF-", "a PDF file", "extract its text, a prompt a line or a JSON object a line"),
-    (b"\x1f\x8b", "packed by gzip", "let its name end in .gz"),
-    (b"BZh", "packed by bzip2", "unpack it"),
-    (b"\xfd7zXZ", "packed by xz", "unpack it"),
-    (b"(\xb5/\xfd", "packed by zstd", "unpack it"),
+    (b"\x1f\x8b", "gzip-compressed", "let its name end in .gz"),
+    (b"BZh", "bzip2-compressed", "decompress it"),
+    (b"\xfd7zXZ", "xz-compressed", "decompress it"),
+    (b"(\xb5/\xfd", "zstd-compressed", "decompress it"),
 )
-"""First bytes of files that are no rows, what they are, and what can be done. One may be the beginning of a text."""
+"""First bytes of unsupported files, what they are, and what to do. Some marks can also begin a text."""
 _SHEETS: Final = frozenset({".xlsx", ".xlsm", ".xls", ".ods", ".numbers"})
 _ENCODINGS: Final = (
-    # UTF-32 first: its mark begins like that of UTF-16.
+    # UTF-32 first: its mark starts with that of UTF-16.
     (b"\xff\xfe\x00\x00", "UTF-32"),
     (b"\x00\x00\xfe\xff", "UTF-32"),
     (b"\xff\xfe", "UTF-16"),
@@ -46,15 +46,15 @@ _ENCODINGS: Final = (
 
 
 def form_of(path: Path) -> Form:
-    """What the file's suffix says it is; anything unknown is JSON lines. A ``.gz`` behind the suffix is left aside."""
+    """Return the format for the file's suffix, JSON lines if unknown; a trailing ``.gz`` is ignored."""
     name = path.with_suffix("") if path.suffix.lower() == _GZIP else path
     return _FORMS.get(name.suffix.lower(), "jsonl")
 
 
 def open_input(path: Path) -> BufferedReader[Any]:
-    """The file's bytes, unpacked if its name ends in ``.gz``.
+    """Open the file, decompressing it if its name ends in ``.gz``.
 
-    Raises ConfigurationError if it cannot be opened, and so does reading from one that is no whole gzip file.
+    Raises ConfigurationError if it cannot be opened, and on reading if the gzip data is invalid.
     """
     try:
         file = BufferedReader(path.open("rb", buffering=0), BUFFER)
@@ -66,18 +66,18 @@ def open_input(path: Path) -> BufferedReader[Any]:
 
 
 def refuse_what_cannot_be_rows(path: Path) -> None:
-    """Raise ConfigurationError for a file that cannot be read, is not in UTF-8, or is one JSON value over many lines.
+    """Raise ConfigurationError for a file that is unreadable, not UTF-8, or one JSON value over several lines.
 
-    All rows of such a file would fail, or worse, some of them would be something else and be paid for.
+    Every row of such a file would fail, or worse, be parsed as something else and be paid for.
     """
     with open_input(path) as file:
         if not path.is_file():
-            return  # a pipe shows its first bytes once
+            return  # the first bytes of a pipe can be read only once
         start = file.read(_LOOKED_AT)
     for mark, name in _ENCODINGS:
         if start.startswith(mark):
             raise ConfigurationError(
-                f"the input {path} is {name}, and rows are read as UTF-8: convert it with iconv -f {name} -t UTF-8",
+                f"the input {path} must be UTF-8, got {name}: convert it with iconv -f {name} -t UTF-8",
             )
     _refuse_foreign(path, start)
     if form_of(path) == "jsonl":
@@ -85,24 +85,24 @@ def refuse_what_cannot_be_rows(path: Path) -> None:
         if first in {b"[", b"{"} or (first[:1] == b"[" and first[-1:] == b","):
             inner = ".[]" if first[:1] == b"[" else "."
             raise ConfigurationError(
-                f"the input {path} is JSON over several lines, and each row needs a line of its own: convert it with "
-                f"jq -c '{inner}'",
+                f"the input {path} is JSON over several lines, but each row needs its own line: convert it with jq -c "
+                f"'{inner}'",
             )
 
 
 def _refuse_foreign(path: Path, start: bytes) -> None:
     if path.suffix.lower() in _SHEETS:
         raise ConfigurationError(
-            f"the input {path} is a spreadsheet, which is not read: save the sheet as CSV in UTF-8"
+            f"the input {path} is a spreadsheet, which is not supported: save the sheet as CSV in UTF-8"
         )
     for mark, what, way in _FOREIGN:
-        # Texts begin with such letters too, and have no such bytes.
+        # A text may start with these letters, but has no binary bytes.
         if start.startswith(mark) and (not mark.isascii() or not mark.isalnum() or _is_binary(start)):
-            raise ConfigurationError(f"the input {path} is {what}, and no rows: {way}")
+            raise ConfigurationError(f"the input {path} is {what}, not rows: {way}")
     if b"\0\0" in {start[:4:2], start[1:4:2]}:
         raise ConfigurationError(
-            f"the input {path} is UTF-16 by the zero bytes in it, and rows are read as UTF-8: convert it with "
-            "iconv -f UTF-16LE -t UTF-8, or UTF-16BE",
+            f"the input {path} must be UTF-8, but its zero bytes indicate UTF-16: convert it with iconv -f UTF-16LE "
+            "-t UTF-8, or UTF-16BE",
         )
 
 
@@ -111,7 +111,7 @@ def _is_binary(start: bytes) -> bool:
 
 
 class _Unpacked(RawIOBase):
-    """The bytes in a gzip file. What is wrong with it is an error of the input and not of the disk."""
+    """Decompressed bytes of a gzip file. Invalid data is an input error, not a disk error."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class _Unpacked(RawIOBase):
         try:
             data = self._file.read(memoryview(buffer).nbytes)
         except (EOFError, OSError, zlib.error) as error:
-            raise ConfigurationError(f"the input {self._path} is no whole gzip file: {error}") from None
+            raise ConfigurationError(f"the input {self._path} is not a complete gzip file: {error}") from None
         memoryview(buffer).cast("B")[: len(data)] = data
         return len(data)
 

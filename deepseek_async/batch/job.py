@@ -1,4 +1,4 @@
-"""A job from an input file to an output file, which is also its journal: run it again and it goes on."""
+"""A batch job from an input file to an output file, which is also its journal: running it again resumes it."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ from deepseek_async.errors import (
 )
 
 _LOOK_EVERY: Final = 1024
-"""Rows between two looks at whether somebody else writes to the input."""
+"""Rows between two checks for concurrent writes to the input."""
 
 
 class Job:
-    """One run over a file. Make it with ``client.batch.job``; ``run`` it once; ``stop`` ends it early."""
+    """One run over a file. Create it with ``client.batch.job``, ``run`` it once, and ``stop`` it to end early."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Job:
         self._spent = self._paid = 0.0
         self._paid_rows = 0
         self._under_way: dict[Attempts, float] = {}
-        """US dollars that rows which have not ended were billed already, for attempts that came to nothing."""
+        """US dollars billed for failed attempts of rows that have not ended."""
         self._damaged_file: Path | None = None
         self._started = time.monotonic()
         self._feed: RowFeed[PendingRow] | None = None
@@ -88,11 +88,11 @@ class Job:
         self._copies: Copies | None = None
         self._stopped: DeepSeekError | str | None = None
         self._put_aside: DeepSeekError | None = None
-        """Why a row stays pending although the job went on."""
+        """Why a row stays pending although the job continued."""
         self._journal: Journal | None = None
 
     def progress(self) -> Progress:
-        """Where the job stands now."""
+        """Return a snapshot of the job's progress."""
         return self._tally.snapshot(
             total=self._total,
             in_flight=self._dispatcher.staying if self._dispatcher else 0,
@@ -101,7 +101,7 @@ class Job:
         )
 
     def stop(self, reason: DeepSeekError | str = "stopped on request") -> None:
-        """Start no more rows. Those in flight are finished and written; those that wait to be sent stay pending."""
+        """Start no more rows. Rows in flight finish and are written; rows waiting to be sent stay pending."""
         if self._stopped is None:
             self._stopped = reason
         if self._dispatcher is not None:
@@ -110,9 +110,9 @@ class Job:
     async def run(self) -> BatchReport:
         """Run every row that has no line in the output yet.
 
-        Raises ConfigurationError for files or settings that cannot be used, InputFormatError for two rows with one
-        ``custom_id``, InputChangedError for an input that is not the one of the output, OutputWriteError for an
-        output that cannot be used, and OutputLockedError when another run holds it: all before anything is sent.
+        Raises ConfigurationError for unusable files or settings, InputFormatError for a duplicate ``custom_id``,
+        InputChangedError for an input that does not match the output, OutputWriteError for an unusable output, and
+        OutputLockedError if another run holds the output; all before anything is sent.
         """
         self._started = time.monotonic()
         self._source.check(self._defaults, self._output)
@@ -144,24 +144,24 @@ class Job:
         return self.report()
 
     def _conclude(self) -> None:
-        """Every row of the input has an end, or the job says why not: a fault of ours must not look like success."""
+        """Verify that every row has ended or the stop reason is known, so that a bug cannot look like success."""
         ended = self._tally.done + self._left + self._skipped
         if ended == self._total and isinstance(self._stopped, str):
-            self._stopped = None  # it was to start no more rows, and there were none
+            self._stopped = None  # stopped with no rows left to start
         elif self._stopped is None and ended != self._total and self._put_aside is not None:
             self.stop(self._put_aside)
         elif self._stopped is None and ended != self._total:
             self.stop(
                 RowsLostError(
-                    f"the input has {self._total or 0:,} rows, and {ended:,} have an end. This is a fault of the "
-                    "library; please report it. What is written is whole, and the same command runs the rest",
+                    f"the input has {self._total or 0:,} rows, but {ended:,} have ended. This is a bug in the "
+                    "library; please report it. The output is intact, and the same command runs the rest",
                     read=self._total or 0,
                     ended=ended,
                 ),
             )
 
     async def _round(self, journal: Journal) -> bool:
-        """Look what is to be done, and do it. True if rows were put off for which another one was under way."""
+        """Plan and run the pending rows. Return True if rows were deferred for an equal one in flight."""
         first = self._dispatcher is None
         survey = await asyncio.to_thread(self._survey, journal)
         if first:
@@ -184,26 +184,26 @@ class Job:
         return self._copies is not None and self._copies.put_off > 0 and self._stopped is None
 
     def _note_earlier_rows(self, survey: ResumePlan) -> None:
-        """What has become of them the first line of this run says."""
+        """Load the state of earlier rows, to be recorded in this run's first line."""
         self._not_asked = survey.not_asked
         manifest = survey.manifest()
         self._record = record_of(survey.how_it_asks, manifest)
-        # Rows that are left out have no line either, and whoever looks later must know that they were to be.
+        # Skipped rows have no line either, so the manifest must record that they were in the input.
         self._restated = survey.finished.last_line if manifest is not None or survey.skipped else -1
 
     def _restate(self, journal: Journal) -> None:
-        """Have an earlier line say what has become of earlier rows, if this run has written none itself."""
+        """Repeat an earlier line with the manifest, if this run has written no line itself."""
         if self._record and self._restated >= 0:
             journal.append_nowait(restated_line(journal.read_line(self._restated), self._record), None)
 
     def _copy(self, due: PendingRow, journal: Journal) -> bytes:
-        """The line for a row whose answer has a place in the output already."""
+        """Return the line for a row whose answer is already in the output."""
         record, self._record = self._record, b""
         source, columns = journal.read_line(due.place or 0), due.row.columns
         return copied_line(source, due.custom_id, due.hashed, due.row.index, columns=columns, record=record)
 
     def _survey(self, journal: Journal) -> ResumePlan:
-        """In a thread of its own, because it takes seconds for a million rows."""
+        """Run in a thread, because it takes seconds for a million rows."""
         options = self._options
         survey = ResumePlan(self._source, self._defaults, redo=options.redo, shard=options.shard, server=self._server)
         lines = journal.lines()
@@ -242,7 +242,7 @@ class Job:
 
     @contextmanager
     def _stopped_by_a_change(self) -> Iterator[None]:
-        """An input that changes now is too late to refuse the job: what is under way is finished and kept."""
+        """If the input changes now, it is too late to reject the job: finish and keep the rows in flight."""
         try:
             yield
         except (InputChangedError, ConfigurationError) as error:
@@ -259,7 +259,7 @@ class Job:
 
         def ended(ticket: Ticket[PendingRow], result: BatchResult) -> None:
             error, failure = result.error, None if result.cut_short else self._fail_fast.add(result)
-            # At once, and not when the result is taken: no worker is to begin another row.
+            # Immediately, not when the result is consumed: no worker may start another row.
             if error is not None and stays_pending(result):
                 if failure is None and isinstance(error, AuthenticationError):
                     self._put_aside = error
@@ -286,7 +286,7 @@ class Job:
                     if journal.behind:
                         await journal.make_room()
         finally:
-            # Answers that were there when the job was cancelled are paid for.
+            # Answers that had arrived when the job was cancelled are paid for.
             for ticket, result in dispatcher.untaken():
                 self._keep(ticket.row, result, journal)
             for ticket in dispatcher.cancelled:
@@ -299,12 +299,12 @@ class Job:
         return await self._answerer.answer(due.row, due.call or self._answerer.prepare(due.row))
 
     def _keep_bill(self, due: PendingRow, journal: Journal) -> None:
-        """What a row was billed that was cancelled on its way."""
+        """Record what a cancelled row was billed."""
         if isinstance(due.call, Call) and due.call.bill is not None:
             cut = self._answerer.cut(due.row, due.call)
             self._tally.asked(JobEnding.of(cut))
             self._spent += cut.cost or 0.0
-            # Where nobody knows anything, the report says the most; that must not use up the budget of later runs.
+            # Without usage the report states the maximum, which must not consume the budget of later runs.
             if not all(attempt.usage.estimated for attempt in cut.billed_attempts):
                 journal.append_nowait(self._pending_line(due, cut), None)
 
@@ -324,7 +324,7 @@ class Job:
             journal.append_nowait(self._pending_line(due, result), None)
 
     def _line(self, due: PendingRow, result: BatchResult) -> bytes | None:
-        """The row's line; None if it stays pending, because its error would be that of every other row."""
+        """Return the row's line, or None if the row stays pending because every other row would meet its error."""
         if result.cost and self._options.budget is not None:
             self._spent += result.cost
             self._paid += result.cost
@@ -340,24 +340,24 @@ class Job:
         return encode_line(result, due.custom_id, due.hashed, origin, record + self._server.mark(result))
 
     def _remaining(self) -> int | None:
-        """Rows without an end, those under way included."""
+        """Rows that have not ended, including those in flight."""
         return None if self._total is None else max(0, self._total - self._tally.done)
 
     def _check_budget(self) -> None:
-        """Stop if what is spent, and what the rows in flight will cost, is too much."""
+        """Stop if the cost so far plus the expected cost of the rows in flight exceeds the budget."""
         budget = self._options.budget
         if budget is None or self._stopped is not None:
             return
         billed, rows = sum(self._under_way.values()), len(self._under_way)
         spent = self._spent + billed
-        # Those in flight are expected to cost what the others did.
+        # Rows in flight are expected to cost as much as the finished ones.
         mean = (self._paid + billed) / max(1, self._paid_rows + rows)
         in_flight = max(0, self._dispatcher.in_flight - rows) if self._dispatcher is not None else 0
         if spent + in_flight * mean >= budget:
-            self.stop(f"the budget of ${budget:g} is used up, with what is in flight: ${spent:.6g} spent")
+            self.stop(f"budget of ${budget:g} exhausted: ${spent:.6g} spent, including rows in flight")
 
     def _may_go_on(self, call: Attempts, _: APIError) -> bool:
-        """Whether a row may be sent once more after an attempt that came to nothing: that was paid for as well."""
+        """Whether a row may be retried after a failed attempt, which was billed as well."""
         if spent := self._answerer.spent(call):
             self._under_way[call] = spent
         self._check_budget()
@@ -373,7 +373,7 @@ class Job:
             self._on_progress(self.progress())
 
     def report(self) -> BatchReport:
-        """What became of the rows until now; ``run`` returns it, and who cancels ``run`` can still ask for it."""
+        """Return the report so far; ``run`` returns it, and it is available after ``run`` was cancelled."""
         return BatchReport(
             progress=self.progress(),
             failures=dict(self._tally.failures),
@@ -396,5 +396,5 @@ class Job:
     def _warnings(self) -> list[str]:
         warnings = self._feed.warnings() if self._feed is not None else []
         if self._journal is not None and self._journal.cut:
-            warnings.insert(0, f"the last line of {self._output} was cut off where a run had died; its row runs again")
+            warnings.insert(0, f"the last line of {self._output} was truncated by a crash; its row runs again")
         return warnings

@@ -1,4 +1,4 @@
-"""Rows answered for a system that hands them out in batches, and perhaps twice: what was paid for is kept and found."""
+"""Journaled answers for a system that hands out rows in batches, possibly twice: paid answers are reused."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class KeptAnswer(msgspec.Struct, gc=False):
     error: str | None = None
     usage: CompletionUsage | None = None
     cost: float | None = None
-    """US dollars, whenever they were paid."""
+    """US dollars, whenever paid."""
 
     @classmethod
     def of(cls, result: BatchResult, hashed: int) -> Self:
-        """From the end of a row that was asked."""
+        """Build it from a row's result."""
         error = None if result.error is None else f"{type(result.error).__name__}: {result.error.message}"
         return cls(hashed, result.content, error, result.usage, result.cost)
 
     @classmethod
     def in_line(cls, wire: bytes, hashed: int) -> Self | None:
-        """From the line of a journal; None for a damaged one."""
+        """Build it from a journal line; None if the line is damaged."""
         line = line_from(wire)
         if line is None:
             return None
@@ -64,11 +64,11 @@ class _Due(msgspec.Struct, gc=False):
 
 
 class KeptAnswers:
-    """Answers rows, in ``async with`` and on one event loop; ``answers`` may run several times at once.
+    """Answers rows; use in ``async with`` on one event loop. ``answers`` may run concurrently.
 
-    With a ``folder`` every answer is in a journal there before it is given out, and a row that any journal of the
-    folder held when this began, or this one holds, is not asked. Without one every row is asked.
-    Raises ConfigurationError, and OutputWriteError where the journal cannot be written.
+    With a ``folder``, every answer is journaled there before it is returned, and a row found in any journal of the
+    folder, at start or since, is not sent. Without one, every row is sent.
+    Raises ConfigurationError, and OutputWriteError if the journal cannot be written.
     """
 
     def __init__(
@@ -79,19 +79,19 @@ class KeptAnswers:
         output: StructuredOutput[object] | None = None,
         redo_failed: bool = False,
     ) -> None:
-        # Its parts are nobody's but this package's.
+        # Private members, shared within this package only.
         self._answerer = batch._answerer.checking(output)  # noqa: SLF001
         self._server = server = batch._server  # noqa: SLF001
         self._concurrency = batch._concurrency  # noqa: SLF001
         self._folder = None if folder is None else JournalFolder(folder, server, redo_failed=redo_failed)
         self._journal: Journal | None = None
         self._under_way: dict[int, asyncio.Future[KeptAnswer]] = {}
-        """By key: rows that are asked, until their answers are durable."""
+        """By key: rows in flight whose answers are not durable yet."""
         self._stack: Final = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         if self._folder is not None:
-            # The name of the file is nobody else's, so that a lock that does not hold on a network does no harm.
+            # The file name is unique to this process, so an ineffective lock on a network file system is harmless.
             journal = Journal(self._folder.own, self._written, allow_network=True)
             self._journal = await self._stack.enter_async_context(journal)
             self._stack.callback(self._folder.close)
@@ -101,9 +101,9 @@ class KeptAnswers:
         await self._stack.aclose()
 
     async def answers(self, rows: Sequence[Row]) -> list[KeptAnswer]:
-        """The end of each row, in their order. A row that cannot be answered has an error; nothing is raised for it."""
+        """Return the result of each row, in order. A row that cannot be answered has an error; none is raised."""
         if self._folder is not None:
-            # Rows of a process that has died are handed out again, perhaps to us.
+            # Rows of a process that has died are handed out again, possibly to this one.
             self._folder.put(await asyncio.to_thread(self._folder.found))
         ends: list[KeptAnswer | None] = [None] * len(rows)
         due: list[_Due] = []
@@ -149,13 +149,13 @@ class KeptAnswers:
                         await self._journal.make_room()
 
     def _keep(self, journal: Journal, one: _Due, result: BatchResult, end: KeptAnswer) -> None:
-        result.columns = None  # they go on with the row, and may be large
+        result.columns = None  # the caller keeps them with the row, and they may be large
         self._under_way[one.key].set_result(end)
         mark = self._server.mark(result)
         if not stays_pending(result):
             journal.append_nowait(encode_line(result, one.name, one.hashed, None, mark), one.key)
             return
-        # Its error is that of every other row: who runs the job again asks it again.
+        # Every other row would meet its error; running the job again sends it again.
         del self._under_way[one.key]
         if result.billed_attempts:
             journal.append_nowait(pending_line(result, one.name, one.hashed, mark), None)

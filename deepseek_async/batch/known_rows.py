@@ -1,4 +1,4 @@
-"""The rows that an output has lines of, and where each stands in the input of the latest run. Pure."""
+"""Index of the rows in an output and their positions in the latest run's input. Pure."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from deepseek_async.batch.identity import key_of
 from deepseek_async.batch.run_record import Manifest
 
 UNKNOWN: Final = -1
-"""Another program wrote the line, and it does not say where the row stands."""
+"""Position is unknown: another program wrote the line."""
 GONE: Final = -2
-"""The latest run did not ask for the row any more, or for something else under its id."""
+"""The latest run's input does not contain the row, or has another request under its id."""
 
 
 class KnownRows:
-    """Rows by the keys of their names, numbered as they come; 30 to 62 bytes each.
+    """Rows by the hash of their names, numbered in order of appearance; 30 to 62 bytes each.
 
-    Feed it every line in the order of the file: of several for one row, the last one counts.
+    Feed it every line in file order: of several for one row, the last one counts.
     """
 
     def __init__(self, expected: int = 0) -> None:
         numbers = DigestMap(expected)
         self._enter = numbers.setdefault
         self.number = numbers.get
-        """The number of the row of a key; None if there is no line of it."""
+        """Row number by key; None if the row has no line."""
         self.positions = array("q")
-        """By the number of the row: its place in the input from 0, or UNKNOWN, or GONE."""
+        """Position in the input by row number, from 0, or UNKNOWN or GONE."""
 
     def __len__(self) -> int:
         return len(self.positions)
 
     def line(self, key: int, position: int) -> int:
-        """Take in a line; returns the row's number, which is the number of rows before for a row that is new."""
+        """Add a line and return its row's number; a new row gets the next number."""
         positions = self.positions
         number = self._enter(key, len(positions))
         if number == len(positions):
@@ -43,9 +43,9 @@ class KnownRows:
         return number
 
     def line_with(self, manifest: Manifest, key: int, position: int, *, restated: bool) -> int:
-        """As ``line``, for one that holds a manifest, which speaks of the rows before the line.
+        """Add a line that holds a manifest, which describes the rows before the line.
 
-        Where the row of a restated line stands was said before, or is said by the manifest.
+        The position of a restated row was recorded earlier, or is in the manifest.
         """
         number = self.number(key) if restated else None
         self._apply(manifest)
@@ -59,5 +59,5 @@ class KnownRows:
 
     def _place(self, name: str, position: int) -> None:
         number = self.number(key_of(name.encode()))
-        if number is not None:  # its line may have been damaged since
+        if number is not None:  # its line may be damaged by now
             self.positions[number] = position

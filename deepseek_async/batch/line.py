@@ -1,4 +1,4 @@
-"""One line of the output file: an OpenAI Batch output line, with our own facts under one extra key. Pure."""
+"""Output line codec: an OpenAI Batch output line with library fields under one extra key. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deepseek_async.text.redaction import mask_known
 from deepseek_async.types.json_text import read
 
 PENDING: Final = "pending"
-"""The error of a row that has not ended."""
+"""Error code of a row that has not ended."""
 
 FACTS: Final = "deepseek_async"
 """The extra key; readers of OpenAI's format ignore it."""
@@ -31,16 +31,16 @@ _FACTS: Final = b',"index":%d,"attempts":%d,"started":%b,"latency":%.4f,"cost":%
 _ANSWERED: Final = _LINE.replace(b'"error":%b', b'"error":null').replace(b'"response":%b', b'"response":' + _RESPONSE)[
     :-2
 ] + _FACTS.replace(b'"started":%b', b'"started":%.3f').replace(b'"cost":%b', b'"cost":%.10f')
-"""What most lines are, in one piece: put together from parts, a line costs twice as much."""
+"""Template for most lines: assembling one from parts costs twice as much."""
 _COLUMNS: Final = b',"columns":%b'
 _TRAILER: Final = len(b',"crc32":"00000000"}}')
 _TRAILER_START: Final = b',"crc32":"'
 _CHECKSUM: Final = re.compile(rb',"crc32":"([0-9a-f]{8})"\}\}$')
 _BOM: Final = b"\xef\xbb\xbf"
-# How every line of ours begins, so that a resume need not parse the answer to learn whose it is.
+# Prefix of every line of this library, so that a resume can identify its row without parsing the answer.
 _ID_START: Final = b'{"id":"batch_req_'
 HASH: Final = slice(len(_ID_START), len(_ID_START) + 16)
-"""Where a line of ours has its request's hash."""
+"""Position of the request hash in such a line."""
 _NAME_START: Final = b'","custom_id":"'
 _NAME: Final = HASH.stop + len(_NAME_START)
 _NAME_END: Final = b'","response":'
@@ -50,43 +50,43 @@ _NO_ERROR: Final = b',"error":null,"' + FACTS.encode() + b'":{'
 _SIMULATED: Final = b',"simulated":'
 _FACTS_REACH: Final = 300
 _INDEX: Final = len(b'"hash":"0123456789abcdef","index":')
-"""From the beginning of the facts to the row's position."""
+"""Prefix of the facts up to the row's position."""
 
 
 class Facts(msgspec.Struct, gc=False):
-    """What we say of a row beside OpenAI's fields."""
+    """Library fields of a line, in addition to OpenAI's."""
 
     hash: str = ""
     index: int | None = None
     """Position in the input of the run that wrote the line."""
     cost: float | None = None
     set: msgspec.Raw = msgspec.Raw(b"")
-    """Parameters that the row was sent with in place of its own, if there were any."""
+    """Parameters sent in place of the row's own, if any."""
     copy_of: str | None = None
-    """The row whose answer this is, if it is not the row's own; itself in a line that was written once more."""
+    """The row that the answer was copied from, if not this row; the row itself in a restated line."""
     columns: msgspec.Raw = msgspec.Raw(b"")
-    """What stood beside the request in the row, if anything did."""
+    """The row's columns that are not part of the request, if any."""
     run: msgspec.Raw = msgspec.Raw(b"")
-    """How the run asks that wrote the line, if it is the first to ask in that way."""
+    """Parameters of the run, in the first line with those parameters."""
     manifest: msgspec.Raw = msgspec.Raw(b"")
-    """Where the rows of earlier lines stand in the input of that run, if they stood elsewhere before."""
+    """Positions of earlier rows in the run's input, if they have changed."""
     pending: bool = False
-    """Whether the line ends no row, and only says what was billed for one."""
+    """Whether the line ends no row and only records what was billed for one."""
     simulated: bool = False
-    """Whether a simulator made the answer up."""
+    """Whether the answer is simulated."""
     server: str | None = None
-    """Address of that simulator, if the run did not know that it was one."""
+    """Address of the simulator, if the run could not identify it as one by its key."""
 
     @property
     def hashed(self) -> int | None:
-        """The request's hash; None in a line that another program wrote."""
+        """The request hash; None in a line from another program."""
         with suppress(ValueError):
             return int(self.hash, 16)
         return None
 
     @property
     def mark(self) -> bytes:
-        """What says of a line that a simulator made its answer up; nothing for a real one."""
+        """The mark of a simulated answer; empty for a real one."""
         if not self.simulated:
             return b""
         server = b"" if self.server is None else b',"server":%b' % orjson.dumps(self.server)
@@ -94,7 +94,7 @@ class Facts(msgspec.Struct, gc=False):
 
 
 class FinishedRow(msgspec.Struct, gc=False):
-    """What a resume needs of a line."""
+    """The fields of a line that a resume needs."""
 
     custom_id: str
     response: msgspec.Raw = msgspec.Raw(b"")
@@ -103,12 +103,12 @@ class FinishedRow(msgspec.Struct, gc=False):
 
     @property
     def restated(self) -> bool:
-        """Whether the line only says once more what an earlier one says: see ``restated_line``."""
+        """Whether the line only repeats an earlier one: see ``restated_line``."""
         return self.facts is not None and self.facts.copy_of == self.custom_id
 
     @property
     def pending(self) -> bool:
-        """Whether it has not ended: see ``pending_line``."""
+        """Whether the row has not ended: see ``pending_line``."""
         return self.facts is not None and self.facts.pending
 
     @property
@@ -136,17 +136,16 @@ def encode_line(
     origin: Mapping[str, Any] | None = None,
     record: bytes = b"",
 ) -> bytes:
-    """The line for a finished row, with its line feed. A CRC-32 of the rest of the line is its last field.
+    """Return the line of a finished row, with its line feed. Its last field is a CRC-32 of the rest.
 
-    ``origin`` are further facts: why a row was run again, and with what. ``record`` is what the run says of itself and
-    of who answers it.
-    The line is put together by hand, because the answer in it is JSON already.
+    ``origin`` holds further facts: why a row was run again, and with which parameters. ``record`` is the run record.
+    The line is assembled by hand, because the answer is already JSON.
     """
     given, started, cost = result.answer, result.started, result.cost
     try:
         request_id = orjson.dumps(result.request_id)
     except TypeError:
-        request_id = orjson.dumps(_presentable(result.request_id))  # a lone surrogate, from a header
+        request_id = orjson.dumps(_presentable(result.request_id))  # a header may contain a lone surrogate
     if given is None:
         response, error = orjson.dumps(_presentable(_refusal(result))), orjson.dumps(_presentable(_error(result)))
         text = _text(custom_id, hashed, response, error, _facts(result))
@@ -170,12 +169,12 @@ def encode_line(
 
 
 def pending_line(result: BatchResult, custom_id: str, hashed: int, record: bytes = b"") -> bytes:
-    """What was billed for a row that has not ended, so that no later run forgets the money.
+    """Return a line recording what was billed for a row that has not ended, so that later runs include the cost.
 
-    To readers of OpenAI's format it is a row that failed, as it is for now; the row's own line comes later.
+    Readers of OpenAI's format see a failed row; the row's own line comes later.
     """
     why = "the job was cancelled" if result.error is None else plain(result.error.message)
-    message = f"the row has not ended, and what was sent for it was billed: {why}"
+    message = f"row has not ended, but its requests were billed: {why}"
     error = _presentable({**(_error(result) or {}), "code": PENDING, "message": message})
     facts = _facts(result) + b',"pending":true' + billed(result.billed_attempts) + record
     return _sealed(_text(custom_id, hashed, b"null", orjson.dumps(error), facts))
@@ -190,7 +189,7 @@ def copied_line(
     columns: Mapping[str, Any] | None = None,
     record: bytes = b"",
 ) -> bytes:
-    """The line for a row whose answer is in another row's ``line``: nothing was sent for it, and it cost nothing."""
+    """Return the line of a row whose answer is copied from another row's ``line``: no request sent, no cost."""
     source = _decode_copied(text_of(line))
     record = (_columns(columns) if columns else b"") + record
     facts = _FACTS % (index, 0, b"null", 0.0, b"0.0") + b',"copy_of":%b' % orjson.dumps(source.custom_id) + record
@@ -200,7 +199,7 @@ def copied_line(
 
 
 def restated_line(line: bytes, record: bytes) -> bytes:
-    """``line`` once more, for a run that has something to say of itself (``record``) and no row to write."""
+    """Repeat ``line`` with the run's ``record``, for a run that has no row to write."""
     row = _decode_finished(text_of(line))
     facts = row.facts or Facts()
     position = 0 if facts.index is None else facts.index
@@ -210,12 +209,12 @@ def restated_line(line: bytes, record: bytes) -> bytes:
 
 
 def text_of(line: bytes) -> bytes:
-    """The line without its end, and without the byte order mark that editors put in front of a file."""
+    """Return the line without its line ending and without the byte order mark some editors prepend."""
     return line.rstrip(b"\r\n").removeprefix(_BOM)
 
 
 def with_facts(line: bytes, changed: Mapping[str, Any]) -> bytes:
-    """``line`` with other facts of ours; one that is None is left out. All else stays byte for byte."""
+    """Return ``line`` with facts replaced; None removes one. Everything else stays byte for byte."""
     fields = _decode_fields(text_of(line))
     facts = _decode_fields(fields.pop(FACTS, b"{}"))
     facts.pop("crc32", None)
@@ -229,10 +228,10 @@ def with_facts(line: bytes, changed: Mapping[str, Any]) -> bytes:
 
 
 def decode_line(text: bytes) -> FinishedRow | None:
-    """The row that ``text`` (see ``text_of``) finishes; None if the line is damaged, or speaks of none.
+    """Decode the row in ``text`` (see ``text_of``); None if the line is damaged or holds no row.
 
-    One that is ``pending`` it does not finish. Lines without a checksum, written by another program, are taken as they
-    are. A line of an input has a ``custom_id`` too, but neither response nor error.
+    A ``pending`` line does not finish its row. Lines without a checksum, from another program, are accepted. An input
+    line has a ``custom_id`` too, but neither response nor error.
     """
     checksum = _CHECKSUM.search(text[-24:])
     if checksum and zlib.crc32(memoryview(text)[: -len(checksum[0])]) != int(checksum[1], 16):
@@ -245,9 +244,9 @@ def decode_line(text: bytes) -> FinishedRow | None:
 
 
 def is_beginning_of_a_line(text: bytes) -> bool:
-    """Whether ``text`` begins as each line of ours does, or is a torn piece of that beginning and nothing else.
+    """Whether ``text`` starts with the prefix of a line, or is a truncated part of that prefix.
 
-    A torn piece holds nothing that the next line would not begin with.
+    Such a fragment holds nothing that the next line would not repeat.
     """
     if not text:
         return False
@@ -260,9 +259,9 @@ def is_beginning_of_a_line(text: bytes) -> bool:
 
 
 def glance(line: bytes) -> tuple[bytes, int, int] | None:
-    """Name, request hash and position of a row that has an answer, from a whole line of ours with its line feed.
+    """Return name, request hash and position of an answered row, from a complete line with its line feed.
 
-    About 2 µs a line of 1 kB. None for every other line, which may be as good: ``decode_line`` tells.
+    Takes about 2 µs for a line of 1 kB. Returns None for any other line, even a valid one; use ``decode_line`` then.
     """
     if line[-_TRAILER - 1 : -12] != _TRAILER_START or line[-1:] != b"\n":
         return None
@@ -270,12 +269,12 @@ def glance(line: bytes) -> tuple[bytes, int, int] | None:
         checksum, hashed = int(line[-12:-4], 16), int(line[HASH], 16)
     except ValueError:
         return None
-    # A copy, because a view of a line of a few kilobytes costs more.
+    # A copy: a memoryview costs more for a line of a few kilobytes.
     if zlib.crc32(line[: -_TRAILER - 1]) != checksum or line[HASH.stop : _NAME] != _NAME_START:
         return None
     name = line[_NAME : line.find(_NAME_END, _NAME)]
     facts = line.find(_NO_ERROR, -_FACTS_REACH)
-    # Another brace behind it: the answer itself holds such text, or the facts hold more than the usual.
+    # Another brace follows: the answer contains such text, or the facts have optional fields.
     if (
         facts < 0
         or line.find(_SIMULATED, facts) >= 0
@@ -292,7 +291,7 @@ def glance(line: bytes) -> tuple[bytes, int, int] | None:
 
 
 def hash_in(line: bytes) -> int:
-    """The request hash in a line that ``encode_line`` made."""
+    """Return the request hash of a line from ``encode_line``."""
     return int(line[HASH], 16)
 
 
@@ -301,7 +300,7 @@ def _sealed(text: bytes) -> bytes:
 
 
 def _text(custom_id: str, hashed: int, response: bytes, error: bytes, facts: bytes) -> bytes:
-    """A line without its end."""
+    """Assemble a line without its line ending."""
     shown = b"%016x" % hashed
     return _LINE % (shown, orjson.dumps(custom_id), response, error, shown, facts)
 
@@ -324,16 +323,16 @@ def _refusal(result: BatchResult) -> dict[str, Any] | None:
 
 
 def _one_line(wire: bytes) -> bytes:
-    """The server's own bytes, so that nothing is lost; written anew only if no line of strict JSON can hold them.
+    """Return the server's bytes unchanged, so that nothing is lost; re-encoded only if not strict JSON on one line.
 
-    The client takes more than that: JSON on several lines, with a byte order mark, a lone surrogate, a NaN.
-    As they are, such bytes would be a damaged line to the next run, and paid for in each.
+    The client also accepts JSON on several lines, with a byte order mark, a lone surrogate or a NaN. Written unchanged,
+    such bytes would be a damaged line to the next run, and their row would be paid for again in each run.
     """
-    # One byte is looked for at memory speed, two are not; and ``in`` takes twice as long as ``find``.
+    # Searching one byte runs at memory speed, two do not; and ``in`` takes twice as long as ``find``.
     if wire.find(b"\n") < 0:
         escaped = wire.find(b"\\") >= 0 and wire.find(b"\\u") >= 0
         if type(wire) is bytes and not escaped and wire.isascii():
-            # It was decoded by a strict parser, which is lenient only with escapes and bytes beyond ASCII.
+            # Decoded by a strict parser, which is lenient only about escapes and non-ASCII bytes.
             return wire
         with suppress(orjson.JSONDecodeError):
             orjson.loads(wire)
@@ -342,7 +341,7 @@ def _one_line(wire: bytes) -> bytes:
 
 
 def _presentable(value: Any) -> Any:
-    """``value`` with what UTF-8 cannot carry replaced."""
+    """Return ``value`` with text that UTF-8 cannot encode replaced."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, Mapping):
@@ -364,7 +363,7 @@ def _error(result: BatchResult) -> dict[str, Any] | None:
 
 
 def _said(error: DeepSeekError) -> str:
-    """What had come of an answer that counts for none: it was paid for."""
+    """Describe the content of a rejected answer, which was paid for."""
     if error.partial is None or not error.partial.choices:
         return error.text if isinstance(error, APIError) else ""
     message = error.partial.choices[0].message

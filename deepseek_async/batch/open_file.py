@@ -1,4 +1,4 @@
-"""An open text file as prompts, a line each, as a file of prompts is read."""
+"""Open text files as prompts, one per line, for ``map``."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from deepseek_async.batch.input_file import form_of
 from deepseek_async.errors import ConfigurationError
 
 _PROMPTS: Final = frozenset({"", ".txt", ".md", ".log"})
-"""Suffixes of files whose lines may be prompts, though they are read as JSON lines where nothing else is known."""
+"""Suffixes of files whose lines may be prompts, although an input file with them is read as JSON lines."""
 
 
 def as_lines(requests: Iterable[Any] | AsyncIterable[Any]) -> Iterator[str] | None:
-    """The lines without their ends and without blank ones; None if ``requests`` is no open file.
+    """Return the non-blank lines without line endings, or None if ``requests`` is not an open file.
 
-    Raises ConfigurationError for a file whose lines are no prompts: each would be paid for.
+    Raises ConfigurationError for a file of rows, each of which would be sent as a prompt and paid for.
     """
     if not isinstance(requests, IOBase):
         return None
     name = getattr(requests, "name", "")
     path = Path(name) if isinstance(name, str) else Path()
     if not isinstance(requests, TextIOBase):
-        raise ConfigurationError(f"map reads prompts from an open file of text, and {name!r} is open for bytes: {_WAY}")
+        raise ConfigurationError(
+            f"map reads prompts from a file open in text mode, but {name!r} is open in binary mode: {_WAY}"
+        )
     if form_of(path) != "txt" and path.suffix.lower() not in _PROMPTS:
-        raise ConfigurationError(f"the lines of {name!r} are rows and no prompts: {_WAY}")
+        raise ConfigurationError(f"the lines of {name!r} are rows, not prompts: {_WAY}")
     return (line for text in requests if (line := text.strip()))
 
 
-_WAY: Final = "give run the path, or map what each line says"
+_WAY: Final = "pass the path to run, or parsed rows to map"

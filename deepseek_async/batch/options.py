@@ -1,4 +1,4 @@
-"""How a job is run, apart from what is asked: what is checked once, before it begins."""
+"""Job options other than the requests, validated once before the job starts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deepseek_async.errors import ConfigurationError
 
 
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """See ``Batch.job`` for the meaning of each."""
+    """Options of a job; see ``Batch.job``."""
 
     durability: Durability = Durability.GROUP
     min_free: int = LOW_WATER
@@ -42,19 +42,21 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
         fail_fast: int = FIRST_ROWS,
         ordered: bool = False,
     ) -> Self:
-        """From what a caller writes. Raises ConfigurationError."""
+        """Validate the caller's arguments. Raises ConfigurationError."""
         if durability not in list(Durability):
-            raise ConfigurationError(f"durability must be os, group or each, not {durability!r}")
+            raise ConfigurationError(f"durability must be os, group or each, got {durability!r}")
         if min_free < 0:
-            raise ConfigurationError(f"min_free must be 0 or more bytes, not {min_free}")
+            raise ConfigurationError(f"min_free must be at least 0 bytes, got {min_free}")
         if budget is not None and not budget > 0:
-            raise ConfigurationError(f"budget must be more than 0 dollars, not {budget}")
+            raise ConfigurationError(f"budget must be greater than 0 US dollars, got {budget}")
         if fail_fast < 0:
-            raise ConfigurationError(f"fail_fast must be a number of rows, or 0 for never, not {fail_fast}")
+            raise ConfigurationError(f"fail_fast must be a number of rows, or 0 to disable it, got {fail_fast}")
         if dedupe and ordered:
-            raise ConfigurationError("dedupe writes equal rows late, so ordered cannot be had with it")
+            raise ConfigurationError("ordered and dedupe cannot be combined: dedupe delays the lines of equal rows")
         if dedupe and redo:
-            raise ConfigurationError("redo asks for new answers, and dedupe for the same ones: choose one")
+            raise ConfigurationError(
+                "redo and dedupe cannot be combined: redo requests new answers, dedupe reuses them"
+            )
         return cls(
             durability=Durability(durability),
             min_free=min_free,

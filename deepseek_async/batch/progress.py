@@ -1,4 +1,4 @@
-"""Where a job stands, in numbers."""
+"""Job progress: a snapshot of counters, tokens and cost."""
 
 from __future__ import annotations
 
@@ -18,58 +18,58 @@ _NAMED: Final = 100
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """A snapshot of a running job. Counts are of this run, except ``resumed``."""
+    """Progress of a running job. Counts are of this run, except ``resumed``."""
 
     total: int | None
-    """Rows of the input, or of this shard of it; None before they are counted."""
+    """Rows of the input, or of this shard; None before they are counted."""
     done: int
-    """Rows with an end on disk, ``resumed`` included."""
+    """Rows whose result is on disk, including ``resumed``."""
     ok: int
     failed: int
     resumed: int
-    """Rows that an earlier run had finished."""
+    """Rows finished by an earlier run."""
     in_flight: int
     elapsed: float
-    """Seconds since the start of this run."""
+    """Seconds since this run started."""
     requests: int
-    """Requests sent, retries included."""
+    """Requests sent, including retries."""
     retried: int
     """Requests beyond the first of each row."""
     prompt_tokens: int
     cached_tokens: int
-    """Part of ``prompt_tokens`` that came from the API's prefix cache."""
+    """Part of ``prompt_tokens`` served from the API's prefix cache."""
     completion_tokens: int
     cost: float
-    """US dollars so far; answers of a model without a price are charged as those of the one that was asked."""
+    """US dollars so far; an answer from a model without a price is charged at the price of the requested model."""
     last_error: str | None
     saved: float = 0.0
-    """US dollars that the prefix cache saved: part of what the rows would have cost without it."""
+    """US dollars saved by the prefix cache; not part of ``cost``."""
     resumes_at: float | None = None
-    """While the job waits for off-peak hours, when they begin, in seconds since 1970."""
+    """Start of the off-peak hours the job waits for, in seconds since 1970; None if it does not wait."""
     estimated_requests: int = 0
-    """Requests whose usage never came, or cannot be true: lost in a fault, or of a server that tells none."""
+    """Requests without a valid usage: lost in a failure, or from a server that reports none."""
     estimated_cost: float = 0.0
-    """Part of ``cost``, for them: the most that they can have cost."""
+    """Part of ``cost`` for those requests: the most they can have cost."""
     fees: tuple[FeeCharge, ...] = ()
-    """What was paid beside tokens, a line for each kind; in ``cost`` as far as it has a price in US dollars."""
+    """Charges other than tokens, one per kind; part of ``cost`` if priced in US dollars."""
     copied: int = 0
-    """Rows that got the answer of an equal row, part of ``ok`` and ``failed``."""
+    """Rows that received the answer of an equal row; included in ``ok`` and ``failed``."""
 
     @property
     def rows_per_second(self) -> float:
-        """Rows finished in this run, a second."""
+        """Rows finished per second in this run."""
         return (self.ok + self.failed) / self.elapsed if self.elapsed > 0 else 0.0
 
     @property
     def remaining_seconds(self) -> float | None:
-        """Estimate of the time still needed, at the mean speed so far."""
+        """Estimated seconds until the job is done, at the mean speed so far."""
         if self.total is None or not self.rows_per_second:
             return None
         return max(0, self.total - self.done) / self.rows_per_second
 
 
 class JobEnding(msgspec.Struct, frozen=True, gc=False):
-    """What counts of a row that has ended. Its answer is in the line, and must not be held until that is on disk."""
+    """Counters of a finished row. Excludes its answer, which must not be kept in memory until its line is durable."""
 
     attempts: int
     usage: CompletionUsage | None
@@ -83,7 +83,7 @@ class JobEnding(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, result: BatchResult, *, copied: bool = False) -> Self:
-        """The counts of ``result``."""
+        """Extract the counters of ``result``."""
         failure = result if result.error is not None else None
         counts = (result.attempts, result.usage, result.cost, failure, result.saved, copied)
         if not result.billed_attempts:
@@ -108,10 +108,10 @@ class Tally:
         self.carried: dict[str, None] = {}
 
     def note(self, result: BatchResult, row: Row, defaults: Defaults) -> None:
-        """Note what a row that is a request by itself has beside it, and whether a document was read in part."""
+        """Record the columns of a row that is a request by itself, and whether a document was read incompletely."""
         if isinstance(result.answer, RecognizedDocument):
             self.cut_off += bool(result.answer.cut_pages)
-        # A document has its name beside it and no more.
+        # A document has only its file name as a column.
         elif defaults.template is None and len(self.carried) < _NAMED and row.endpoint is not RECOGNITION:
             self.carried.update(dict.fromkeys(map(str, result.columns or ())))
 
@@ -130,7 +130,7 @@ class Tally:
                 self.first_failures.append(failure)
 
     def asked(self, ending: JobEnding) -> None:
-        """Count the requests of a row and what was billed for them, whether it has ended or not."""
+        """Count the requests and billed usage of a row, whether it has ended or not."""
         attempts, usage = ending.attempts, ending.usage
         self.requests += attempts
         if attempts > 1:
@@ -149,7 +149,7 @@ class Tally:
 
     @property
     def done(self) -> int:
-        """Rows that have an end."""
+        """Rows that have ended."""
         return self.ok + self.failed + self.resumed
 
     def snapshot(
@@ -160,7 +160,7 @@ class Tally:
         elapsed: float,
         resumes_at: float | None = None,
     ) -> Progress:
-        """The present state."""
+        """Return the current progress."""
         done = self.done
         return Progress(
             total=None if total is None else max(total, done),

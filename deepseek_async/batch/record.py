@@ -1,4 +1,4 @@
-"""A record, which is a row of a table or a JSON object: what of it is the request, and what stands beside it. Pure."""
+"""Records (table rows or JSON objects) split into request parameters and carried columns. Pure."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from deepseek_async.errors import InvalidRequestError
 from deepseek_async.lint.translation import KNOWN
 
 Values = Literal["json", "table", "text"]
-"""Where the values of a record come from: JSON or Python, a table whose columns have types, one where all is text."""
+"""Source of a record's values: JSON or Python, a typed table, or a text-only table."""
 
 EXTRA_BODY: Final = "extra_body"
 PARAMETERS: Final = KNOWN | {"prompt", EXTRA_BODY}
-"""What a record asks with. All else in it is the user's, and no business of the API."""
+"""Keys that belong to the request. All others are the user's columns and are not sent."""
 
 _ASKING: Final = frozenset({"prompt", "messages"})
 _AS_IT_IS: Final = frozenset({str, int, bool, list, dict})
-"""Types that need no look at the value."""
+"""Types whose values need no conversion."""
 _WHOLE: Final = frozenset({"max_tokens", "max_completion_tokens", "n", "top_logprobs"})
 _TEXTS: Final = frozenset({"model", "prompt", "reasoning_effort", "stop", "user_id"})
-"""Parameters that stay texts, whatever number or word they look like."""
+"""Parameters that stay text, even if they look like a number or JSON."""
 _NOTHING: Final = frozenset[str]()
 
 
@@ -44,9 +44,9 @@ def divided(
     values: Values,
     id_column: str,
 ) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
-    """The parameters in a record, and what stands beside them; None if nothing does.
+    """Split a record into parameters and carried columns, or None if there are none.
 
-    What is null or NaN is not given, as a table has no other way to say it. Raises InvalidRequestError.
+    Null and NaN count as absent, because a table cannot omit a value. Raises InvalidRequestError.
     """
     given, beside = dict[str, Any](), dict[str, Any]()
     typed = values == "json"
@@ -62,35 +62,35 @@ def divided(
     if "messages" not in given and "prompt" not in given:
         if "messages" in record:
             word = emptiness(record["messages"])
-            raise EmptyCellError(f"messages is {word}, and nothing else says what to ask", column="messages")
+            raise EmptyCellError(f"messages is {word}, and there is no prompt", column="messages")
         names = ", ".join(map(str, record)) or "none"
-        raise InvalidRequestError(f"neither messages nor prompt among its keys: {names}")
+        raise InvalidRequestError(f"messages or prompt required, got keys: {names}")
     if "messages" in given and "prompt" in given:
-        beside["prompt"] = given.pop("prompt")  # the messages are asked, and nothing is lost
+        beside["prompt"] = given.pop("prompt")  # messages take precedence; the prompt is carried
     return unpacked(given), beside or None
 
 
 def _is_as_it_is(name: str, value: Any) -> bool:
-    """Whether a parameter needs no look at its value: most are of these types."""
+    """Whether a parameter needs no conversion; true of most."""
     kind = type(value)
     return (kind in _AS_IT_IS and name != "user_id") or (kind is float and not isnan(value) and name not in _WHOLE)
 
 
 def unpacked(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """``parameters`` with those inside ``extra_body`` among them. Raises InvalidRequestError."""
+    """Return ``parameters`` with those in ``extra_body`` merged in. Raises InvalidRequestError."""
     if EXTRA_BODY not in parameters:
         return parameters
     extra = parameters[EXTRA_BODY]
     if not isinstance(extra, Mapping | None):
-        raise InvalidRequestError(f"{EXTRA_BODY} must be an object of further parameters, not {type(extra).__name__}")
+        raise InvalidRequestError(f"{EXTRA_BODY} must be an object of further parameters, got {type(extra).__name__}")
     return {name: value for name, value in parameters.items() if name != EXTRA_BODY} | dict(extra or {})
 
 
 def prompt_messages(record: Mapping[str, Any], values: Values, empty: Empty) -> list[dict[str, str]]:
-    """The conversation that a prompt begins. Raises InvalidRequestError, and EmptyCellError for an empty prompt."""
+    """Return the messages for a prompt. Raises InvalidRequestError, and EmptyCellError for an empty prompt."""
     if "prompt" not in record:
         names = ", ".join(map(str, record)) or "none"
-        raise InvalidRequestError(f"neither messages nor prompt among its keys: {names}")
+        raise InvalidRequestError(f"messages or prompt required, got keys: {names}")
     prompt = record["prompt"]
     if type(prompt) is str and len(prompt) > LONGEST_EMPTY and not prompt.isspace():
         return [{"role": "user", "content": prompt}]
@@ -103,9 +103,9 @@ def prompt_messages(record: Mapping[str, Any], values: Values, empty: Empty) -> 
         try:
             prompt = as_text(prompt)
         except InvalidRequestError as error:
-            raise InvalidRequestError(f"prompt is {error.message}") from None
+            raise InvalidRequestError(f"prompt contains {error.message}") from None
     elif not isinstance(prompt, str):
-        raise InvalidRequestError(f"prompt must be a string, not {type(prompt).__name__}")
+        raise InvalidRequestError(f"prompt must be a string, got {type(prompt).__name__}")
     return [{"role": "user", "content": prompt}]
 
 
@@ -114,7 +114,7 @@ def _parameter(name: str, value: Any, values: Values) -> Any:
         if isinstance(value, str) and (values == "text" or name == "messages"):
             value = from_text(value, number=name not in _TEXTS)
         elif hasattr(value, "tolist"):
-            value = value.tolist()  # of numpy
+            value = value.tolist()  # a NumPy array
         value = without_nulls(value)
     if name in _WHOLE:
         return int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else whole(value)

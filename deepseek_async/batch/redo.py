@@ -1,4 +1,4 @@
-"""Rows that are to be run again although they have an end: which, why, and with what. Pure."""
+"""Redo policy: which finished rows run again, why, and with which parameters. Pure."""
 
 from __future__ import annotations
 
@@ -19,57 +19,57 @@ from deepseek_async.errors import (
 
 
 class End:
-    """What a finished row's latest line says, as far as a later run cares: small plain numbers, millions of them."""
+    """Outcome of a finished row's last line. Plain small ints, because there may be millions."""
 
     ANSWERED: Final = 0
     FAILED: Final = 1
-    # From here on the row may be run again.
+    # Outcomes from here on can be redone.
     LENGTH: Final = 2
-    """The answer was cut off at ``max_tokens``."""
+    """The answer was truncated at ``max_tokens``."""
     ERROR: Final = 3
     INVALID_JSON: Final = 4
-    """The answer is no JSON, although the request asked for some."""
+    """The answer is not JSON, although the request asked for JSON."""
     CHANGED: Final = 5
-    """The row asks for something else than it did."""
+    """The row's request has changed."""
     MADE_UP: Final = 6
-    """A simulator made the answer up, and this run wants a real one."""
+    """The answer is simulated, and this run wants a real one."""
 
 
 _CUT_IN_REASONING: Final = f'"code":"{ReasoningBudgetExhaustedError.__name__}"'.encode()
-"""An answer that max_tokens ended before its first word is an error, and cut off all the same."""
+"""An answer truncated by max_tokens before its first word is an error, but still counts as truncated."""
 
 KINDS: Final = {"length": End.LENGTH, "error": End.ERROR, "invalid_json": End.INVALID_JSON, "changed": End.CHANGED}
 _NAMES: Final = {end: name for name, end in KINDS.items()}
 
 
 class Redo(msgspec.Struct, frozen=True):
-    """What to run again, and under which other parameters."""
+    """Outcomes to run again, and the parameters to override."""
 
     kinds: frozenset[int] = frozenset()
     parameters: Mapping[str, Any] = {}
     new_too: bool = False
-    """Whether rows without an end are run with them."""
+    """Whether rows that have not ended run too."""
 
     @classmethod
     def of(cls, kinds: str | Iterable[str], parameters: Mapping[str, Any], *, new_too: bool = False) -> Self:
-        """From names, for example ``"length,error"`` or a list of them. Raises ConfigurationError."""
+        """Parse names, for example ``"length,error"`` or a list of them. Raises ConfigurationError."""
         given = [kinds] if isinstance(kinds, str) else kinds
         names = [name.strip() for listed in given for name in listed.split(",") if name.strip()]
         for name in names:
             if name not in KINDS:
-                raise ConfigurationError(f"redo knows {', '.join(KINDS)}, and not {name!r}")
+                raise ConfigurationError(f"redo must be among {', '.join(KINDS)}, got {name!r}")
         if parameters and not names:
-            raise ConfigurationError("other parameters are for rows that run again: say which with redo (--redo)")
+            raise ConfigurationError("redo_with requires redo: name the outcomes to run again (--redo)")
         for name in ("messages", "prompt", "stream"):
             if name in parameters:
-                raise ConfigurationError(f"{name} cannot be set for all rows that run again")
+                raise ConfigurationError(f"redo_with cannot set {name}")
         return cls(frozenset(KINDS[name] for name in names), parameters, new_too)
 
     def __bool__(self) -> bool:
         return bool(self.kinds)
 
     def end_of(self, row: FinishedRow, line: bytes) -> int:
-        """How a row ended, in the words of this run."""
+        """Return a row's outcome for this run."""
         if row.failed:
             if End.LENGTH in self.kinds and _CUT_IN_REASONING in bytes(row.error):
                 return End.LENGTH
@@ -84,7 +84,7 @@ class Redo(msgspec.Struct, frozen=True):
         return End.ANSWERED
 
     def asked(self, row: Row) -> Row:
-        """The row with the other parameters, if there are any; with an error if they make no request."""
+        """Return the row with overridden parameters, or with an error if they are invalid."""
         if row.body is None or not self.parameters:
             return row
         try:
@@ -93,7 +93,7 @@ class Redo(msgspec.Struct, frozen=True):
             return msgspec.structs.replace(row, body=None, error=InputFormatError(error.message, line=row.line))
 
     def origin(self, end: int) -> dict[str, Any]:
-        """The facts that the new line carries."""
+        """Return the facts for the new line."""
         facts: dict[str, Any] = {"redo": _NAMES[end]}
         if self.parameters:
             facts["set"] = dict(self.parameters)
@@ -101,7 +101,7 @@ class Redo(msgspec.Struct, frozen=True):
 
 
 def asks_for_json(row: Row) -> bool:
-    """Whether the row wants its answer to be JSON."""
+    """Whether the row asks for a JSON answer."""
     if row.endpoint is not None:
         return row.body is not None and row.endpoint.asks_for_json(row.body)
     wanted = row.body.get("response_format") if row.body is not None else None

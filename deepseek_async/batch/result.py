@@ -1,4 +1,4 @@
-"""How one row ended: an answer or an error, as a value."""
+"""Result of one row: an answer or an error, as a value."""
 
 from __future__ import annotations
 
@@ -35,44 +35,44 @@ from deepseek_async.types.usage import added
 
 
 class BatchResult(msgspec.Struct, kw_only=True):
-    """The end of one row. ``ok`` says which of ``answer`` and ``error`` is there."""
+    """Result of one row: ``answer`` if ``ok``, otherwise ``error``."""
 
     index: int
     """Position of the row in the input, from 0."""
     custom_id: str | None = None
     answer: Answer | None = None
-    """What the endpoint of the row answered: a ChatCompletion, or a Completion, a Response, a Message, a
-    CreateEmbeddingResponse or a RecognizedDocument."""
+    """Answer of the row's endpoint: a ChatCompletion, Completion, Response, Message, CreateEmbeddingResponse or
+    RecognizedDocument."""
     error: DeepSeekError | None = None
     attempts: int = 0
     """Requests sent for the row."""
     started: float | None = None
-    """When the last request for the row was sent, in seconds since 1970; None if none was."""
+    """When the last request was sent, in seconds since 1970; None if none was."""
     latency: float = 0.0
-    """Seconds from the first admission to the answer, waiting for retries included."""
+    """Seconds from first admission to the answer, including retries and waits."""
     model: str = ""
-    """The model that was asked."""
+    """The requested model."""
     cost: float | None = None
-    """US dollars; None where nothing was sent, or nothing is known of what was billed. A model without a price is
-    charged as the one that was asked, else as the dearest."""
+    """US dollars; None if nothing was sent or the cost is unknown. A model without a price is charged at the price of
+    the requested model, else at the highest price."""
     estimated_cost: float = 0.0
-    """Part of ``cost``: the most that requests can have cost whose usage never came, or cannot be true."""
+    """Part of ``cost`` for requests without a valid usage: the most they can have cost."""
     fees: tuple[FeeCharge, ...] = ()
-    """What was paid beside tokens, a line for each kind. In ``cost`` as far as it has a price in US dollars."""
+    """Charges other than tokens, one per kind. Part of ``cost`` if priced in US dollars."""
     saved: float = 0.0
-    """US dollars that the tokens from the API's prefix cache would have cost more without it."""
+    """US dollars saved by the API's prefix cache."""
     predicted_cached_tokens: int | None = None
-    """Tokens that the order of the rows promised to come from the cache; None where it promised nothing."""
+    """Tokens that the row order predicted to come from the cache; None if it predicted none."""
     request_id: str | None = None
     """``x-ds-trace-id`` of the answer."""
     billed_attempts: tuple[BilledAttempt, ...] = ()
-    """Every request that was billed, or may have been, where one gave no answer or searched; ``usage`` and ``cost`` are
-    their sums. ``usage.estimated`` marks those of which no usage came."""
+    """Every request that was or may have been billed, if one of them failed or searched; ``usage`` and ``cost`` are
+    their sums. ``usage.estimated`` marks requests whose usage was not received."""
 
     cut_short: bool = False
-    """Whether the job ended before the row: it would have been asked once more, and the next run asks it again."""
+    """Whether the job ended before the row was retried; the next run sends it again."""
     columns: Mapping[str, Any] | None = None
-    """What stood beside the request in its row, and was not sent; None if nothing did."""
+    """Columns of the row that are not part of the request and were not sent; None if there are none."""
 
     @property
     def ok(self) -> bool:
@@ -81,12 +81,12 @@ class BatchResult(msgspec.Struct, kw_only=True):
 
     @property
     def completion(self) -> ChatCompletion | None:
-        """The answer of a row of chat; None without one, and for rows of other endpoints."""
+        """The answer of a chat row; None without an answer or for another endpoint."""
         return self.answer if isinstance(self.answer, ChatCompletion) else None
 
     @property
     def content(self) -> str | None:
-        """Text of the answer; None without one."""
+        """Text of the answer, or None."""
         match self.answer:
             case ChatCompletion(choices=[first, *_]):
                 return first.message.content
@@ -100,7 +100,7 @@ class BatchResult(msgspec.Struct, kw_only=True):
 
     @property
     def reasoning(self) -> str | None:
-        """The model's reasoning; None when thinking was off or there is no answer."""
+        """The model's reasoning; None without an answer or with thinking disabled."""
         match self.answer:
             case ChatCompletion(choices=[first, *_]):
                 return first.message.reasoning_content
@@ -112,36 +112,36 @@ class BatchResult(msgspec.Struct, kw_only=True):
 
     @property
     def parsed(self) -> Any:
-        """The answer as an object of the class that was asked for; None without one."""
+        """The answer as an instance of the requested class, or None."""
         return self.answer.parsed if isinstance(self.answer, ParsedChatCompletion) else None
 
     @property
     def usage(self) -> CompletionUsage | None:
-        """Tokens that were billed, over all attempts, also for answers that came to nothing."""
+        """Billed tokens over all attempts, including failed ones."""
         if self.billed_attempts:
             return added(attempt.usage for attempt in self.billed_attempts)
         answer = self.answer
         if type(answer) is ChatCompletion:
-            return answer.usage  # as of nearly every row
+            return answer.usage  # nearly every row
         return None if answer is None else answer.tokens_used()
 
     def raise_for_error(self) -> BatchResult:
-        """This result if it is ok. Raises its error otherwise."""
+        """Return this result if ``ok``; otherwise raise its error."""
         if self.error is not None:
             raise self.error
         return self
 
 
 def stays_pending(result: BatchResult) -> bool:
-    """Whether a row has come to nothing that speaks of it, so that it has not ended."""
+    """Whether the row's error does not concern the row itself, so that it stays pending."""
     return result.error is not None and (result.cut_short or says_nothing_of_the_row(result.error))
 
 
 def says_nothing_of_the_row(error: DeepSeekError | None) -> bool:
-    """Whether an error is the account's or the network's, so that every other row would meet it too.
+    """Whether an error concerns the account or the network, so that every other row would meet it too.
 
-    Such a row has not ended: it stays pending, and a job stops instead of failing all its rows; for a 401 of something
-    in between only when the next rows meet it too.
+    The row stays pending, and the job stops instead of failing all rows; for a 401 from an intermediary, only when the
+    next rows receive it too.
     """
     account = AuthenticationError | InsufficientBalanceError | QuotaExceededError
     if isinstance(error, account | BudgetExceededError | CircuitOpenError):

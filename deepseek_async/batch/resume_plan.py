@@ -1,4 +1,4 @@
-"""What is to be done: one pass over the output, one over the input, before anything is sent or paid for."""
+"""Resume plan: pending rows, from one pass over the output and one over the input before anything is sent."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from deepseek_async.text.figures import counted
 
 
 class PendingRow(msgspec.Struct, gc=False):
-    """A row that is to be run, with its name in the output."""
+    """A row to run, with its name in the output."""
 
     row: Row
     custom_id: str
     hashed: int
     redo: int | None = None
-    """Why it is run again, if it has an end already."""
+    """Why the row runs again, if it has a result already."""
     place: int | None = None
-    """Where in the output the answer to an equal row is, if this one need not be sent."""
+    """Offset of an equal row's answer in the output, if this row need not be sent."""
     call: Call | DeepSeekError | None = None
-    """What it takes to have it answered, or why that cannot be, once that is known."""
+    """The prepared call, or the error that prevents it, once known."""
 
 
 class _Findings:
-    """What a comparison keeps in mind from row to row."""
+    """State of the comparison between input and output."""
 
     def __init__(self, expected: int) -> None:
         self._occurrences = Occurrences(expected)
@@ -44,26 +44,26 @@ class _Findings:
         self.repeated: Row | None = None
         self.repetitions = 0
         self.given: Row | None = None
-        """The first row whose id has the form of the names that rows without an id get."""
+        """The first row whose id has the form of a generated name."""
         self.changed: Row | None = None
         self.changes = 0
 
     def occurrence(self, hashed: int) -> int:
-        """How many rows before this one ask the same and have no id."""
+        """Return the number of earlier rows with the same request and no id."""
         return self._occurrences.next(hashed)
 
     def is_new(self, key: int) -> bool:
-        """Whether no earlier row without an end has the same id."""
+        """Whether no earlier pending row has the same id."""
         return self._unfinished.add(key)
 
     def repeats(self, row: Row) -> None:
-        """Note a row whose id an earlier one has."""
+        """Record a row with a duplicate id."""
         self.repeated = self.repeated or row
         self.repetitions += 1
 
 
 class ResumePlan:
-    """Which rows of an input are to be run. ``look`` once, then ``rows``."""
+    """The rows of an input that must run. Call ``look`` once, then ``rows``."""
 
     def __init__(
         self, source: RowOrigin, defaults: Defaults, *, redo: Redo, shard: Shard | None, server: Server
@@ -76,23 +76,23 @@ class ResumePlan:
         self._difference = source.watch()
         self.finished = FinishedRows(redo, server, columns=source.may_rename)
         self.total = 0
-        """Rows of this run's share of the input, finished ones included."""
+        """Rows of this run's shard, including finished ones."""
         self._unnamed = 0
-        """Rows of the input without an id of their own."""
+        """Rows of the input without an id."""
         self.resumed = 0
         self.resumed_failed = 0
         self.left = 0
-        """Rows without an end that this run leaves alone, because it only repeats others."""
+        """Rows without a result that this run excludes, because it only redoes others."""
         self.skipped = 0
-        """Rows without an end that are left out, because they would ask about an empty cell."""
+        """Rows without a result that are skipped because of an empty cell."""
         self.renamed: list[PendingRow] = []
-        """Finished rows whose line has the columns of an earlier run, and its ``place``: nothing is sent for them."""
+        """Finished rows whose line has outdated columns, with its offset; nothing is sent for them."""
         self._manifest = ManifestWriter()
         self.how_it_asks = how_it_asks(defaults)
-        """How this run asks, as JSON; None if the runs before asked alike."""
+        """Parameters of this run as JSON; None if equal to those of earlier runs."""
 
     def look(self, stopped: Callable[[], bool]) -> None:
-        """Go once over the input. Raises InputFormatError or InputChangedError for what must not be paid for."""
+        """Scan the input once. Raises InputFormatError or InputChangedError before anything is paid for."""
         if self.finished or self._shard is not None or self._redo or self._defaults.empty == "skip":
             self._compare(stopped)
         else:
@@ -103,44 +103,44 @@ class ResumePlan:
 
     @property
     def made_up(self) -> int:
-        """Rows that are to be run although they have an answer, because a simulator made it up."""
+        """Answered rows that run because their answer is simulated."""
         return self.finished.made_up if not self._redo else 0
 
     @property
     def not_asked(self) -> int:
-        """Rows of the output that this input does not ask for."""
+        """Rows of the output that this input does not contain."""
         return len(self.finished) - self.finished.met
 
     def manifest(self) -> bytes | None:
-        """What became of the rows of earlier runs, as JSON; None if they are where they were."""
+        """Positions of earlier rows as JSON; None if unchanged."""
         for name in self.finished.not_asked():
             self._manifest.gone(name)
         return self._manifest.encoded()
 
     def check_unchanged(self) -> None:
-        """Raise InputChangedError if somebody has written to the input since it was first looked at."""
+        """Raise InputChangedError if the input was written to since it was first read."""
         difference = self._difference()
         if difference is not None:
             raise InputChangedError(
-                f"the input {self._source} changed while it was read: {difference}. Wait until it is complete, and run "
+                f"the input {self._source} changed while being read: {difference}. Wait until it is complete, and run "
                 "the same command again",
                 path=str(self._source),
             )
 
     def rows(self) -> Iterator[PendingRow]:
-        """The rows that are to be run."""
+        """Yield the rows to run."""
         occurrences = Occurrences(self._unnamed)
         trivial = self._wanted is None
         for row in self._source.rows(self._defaults, self._wanted):
             if trivial and row.index >= self.total:
-                break  # it came later, and nobody has looked whether its name is free
+                break  # appended since; its name was not checked for duplicates
             hashed = request_hash(row)
             if row.custom_id is not None:
                 redo = None if trivial else self._end(key_of(row.custom_id.encode()), hashed, row)
                 yield PendingRow(row, row.custom_id, hashed, redo)
                 continue
             custom_id = unnamed(hashed, occurrences.next(hashed))
-            # Equal rows are as good as each other: this one takes the next name that is free.
+            # Equal rows are interchangeable: this one takes the next free name.
             while not (trivial or self._is_due(custom_id.encode(), hashed, row)):
                 custom_id = unnamed(hashed, occurrences.next(hashed))
             yield PendingRow(
@@ -148,7 +148,7 @@ class ResumePlan:
             )
 
     def _count(self, stopped: Callable[[], bool]) -> None:
-        """Count the rows of an input of which nothing is done yet. Raises InputFormatError if two have the same id."""
+        """Count the rows of an input without an output. Raises InputFormatError for duplicate ids."""
         named = DigestSet()
         first: Row | None = None
         total = repeated = unnamed_rows = 0
@@ -172,7 +172,7 @@ class ResumePlan:
         self.total, self._unnamed = total, unnamed_rows
 
     def _compare(self, stopped: Callable[[], bool]) -> None:
-        """Hold every row against what is finished."""
+        """Compare every row with the finished ones."""
         wanted = self._wanted = bytearray()
         found = _Findings(len(self.finished))
         for row in self._source.rows(self._defaults):
@@ -189,7 +189,7 @@ class ResumePlan:
             self._check_how_it_asks()
 
     def _judge(self, row: Row, found: _Findings) -> bool:
-        """Whether the row is to be run."""
+        """Whether the row must run."""
         hashed = request_hash(row)
         if row.custom_id is None:
             self._unnamed += 1
@@ -212,7 +212,7 @@ class ResumePlan:
             self.skipped += 1
             return False
         if end == End.ANSWERED:
-            self.resumed += 1  # first, because of a million rows all but a few are
+            self.resumed += 1  # first: nearly all of a million rows are
             return False
         if self._due(end):
             return True
@@ -232,7 +232,7 @@ class ResumePlan:
             self.renamed.append(PendingRow(row, custom_id, hashed, place=place))
 
     def _meet(self, key: int, hashed: int, occurrence: int, row: Row) -> int | None:
-        """How the row ended, of which is noted where it stands now."""
+        """Return the row's outcome and record its current position."""
         finished = self.finished
         number = finished.rows.number(key)
         if number is None:
@@ -240,9 +240,9 @@ class ResumePlan:
         position = finished.rows.positions[number]
         end = finished.meet(number, hashed)
         if end == End.ANSWERED and position == row.index:
-            return end  # first, because of a million rows all but a few are
+            return end  # first: nearly all of a million rows are
         if not finished.asks(number, hashed):
-            # What it said to another request is no answer of this row, also if this run never comes to it.
+            # The answer to another request is not this row's answer, even if this run never reaches the row.
             if position != GONE:
                 self._manifest.gone(_name(row, hashed, occurrence))
         elif position != row.index:
@@ -254,7 +254,7 @@ class ResumePlan:
 
     def _due(self, end: int | None) -> bool:
         if end is None:
-            # A row without an id that asks for something else is a new row.
+            # A row without an id and with another request is a new row.
             return not self._redo or self._redo.new_too or End.CHANGED in self._redo.kinds
         return end in self._redo.kinds
 
@@ -264,25 +264,25 @@ class ResumePlan:
         return self._due(self._end(key_of(name), hashed, row))
 
     def _changed(self, row: Row, number: int) -> InputChangedError:
-        more = f"; so do {number - 1:,} further rows" if number > 1 else ""
+        more = f", as did {number - 1:,} further rows" if number > 1 else ""
         return InputChangedError(
-            f"{self._source}, line {row.line}: row {row.custom_id!r} asks for something else than when it was answered"
-            f"{more}. Either the line or the parameters of the command changed. Nothing was sent: undo the change, "
-            "write to another output, or run changed rows again (redo='changed', --redo changed)",
+            f"{self._source}, line {row.line}: the request of row {row.custom_id!r} changed since it was "
+            f"answered{more}. Either the line or the parameters of the command changed. Nothing was sent: undo the "
+            "change, write to another output, or run changed rows again (redo='changed', --redo changed)",
             path=str(self._source),
             line=row.line,
         )
 
     def _check_how_it_asks(self) -> None:
-        """Raise InputChangedError if rows that are as they were would be asked again, because the run asks otherwise.
+        """Raise InputChangedError if changed parameters would send unchanged rows again.
 
-        An edited row without an id is a new row, and is asked; but who changes a parameter pays for every row.
+        An edited row without an id is a new row and is sent; but a changed parameter would pay for every row.
         """
         run, finished = self.finished.run, self.finished
         if run is None:
-            # Nobody knows how the earlier runs asked; that no answer is kept is no work of an editor.
+            # The earlier parameters are unknown; a missing match for every answer is not the result of editing rows.
             if finished.loses_unnamed() and not finished.keeps_unnamed():
-                raise self._otherwise("no row without an id asks for anything that was answered")
+                raise self._otherwise("no row without an id matches an answered request")
             return
         before = defaults_of(run)
         if run == self.how_it_asks or before is None:
@@ -290,10 +290,10 @@ class ResumePlan:
         number = self._lost_of(before)
         if number:
             changes = ", ".join(differences(before, self._defaults))
-            raise self._otherwise(f"{counted(number, 'answered row')} would be asked anew, because {changes}")
+            raise self._otherwise(f"{counted(number, 'answered row')} would be sent again, because {changes}")
 
     def _lost_of(self, before: Defaults) -> int:
-        """Rows of the input whose answers would be kept if the run asked as ``before``."""
+        """Count rows of the input whose answers would be reused with the parameters ``before``."""
         occurrences, number = Occurrences(), 0
         try:
             for row in self._source.rows(before):
@@ -301,13 +301,13 @@ class ResumePlan:
                 name = _name(row, hashed, 0 if row.custom_id is not None else occurrences.next(hashed))
                 number += self.finished.loses(key_of(name.encode()), hashed)
         except ConfigurationError:
-            return 0  # the input is no longer one that could be read so
+            return 0  # the input cannot be read with those parameters
         return number
 
     def _otherwise(self, what: str) -> InputChangedError:
         return InputChangedError(
-            f"{self._source}: {what}. Nothing was sent: undo the change, write to another output, or have the rows "
-            "asked anew (redo='changed', --redo changed)",
+            f"{self._source}: {what}. Nothing was sent: undo the change, write to another output, or send the rows "
+            "again (redo='changed', --redo changed)",
             path=str(self._source),
         )
 
@@ -321,13 +321,13 @@ def _as_asked(end: int | None, row: Row) -> int | None:
 
 
 def _repeated(source: RowOrigin, defaults: Defaults, row: Row, number: int) -> InputFormatError:
-    # Read again, because to remember the line of every id takes memory.
+    # Read again, because storing the line of every id takes memory.
     lines = (line for line, custom_id in source.ids(defaults) if custom_id == row.custom_id)
-    more = f", and {number - 1:,} further rows repeat an id" if number > 1 else ""
+    more = f"; {number - 1:,} further rows have duplicate ids" if number > 1 else ""
     column = defaults.id_column or "custom_id"
     return InputFormatError(
-        f"{source}, line {row.line}: {column} {row.custom_id!r} is already that of line {next(lines, 0)}{more}. "
-        "Nothing was sent: each row needs an id of its own, or none",
+        f"{source}, line {row.line}: {column} {row.custom_id!r} is a duplicate of line {next(lines, 0)}{more}. "
+        "Nothing was sent: give each row a unique id, or none",
         path=str(source),
         line=row.line,
     )
@@ -335,8 +335,8 @@ def _repeated(source: RowOrigin, defaults: Defaults, row: Row, number: int) -> I
 
 def _ambiguous(source: RowOrigin, row: Row) -> InputFormatError:
     return InputFormatError(
-        f"{source}, line {row.line}: {row.custom_id!r} is what a row without an id may be called in the output, and "
-        "other rows have none. Nothing was sent: give every row an id, or other ids",
+        f"{source}, line {row.line}: {row.custom_id!r} has the form of a generated name, and other rows have no id. "
+        "Nothing was sent: give every row an id, or choose other ids",
         path=str(source),
         line=row.line,
     )

@@ -1,4 +1,4 @@
-"""One row whose answer has to fit a class: asked, checked, and asked again, until it fits or was asked often enough."""
+"""Attempts of one row with structured output: call, validate, and retry until the answer matches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from deepseek_async.types.json_text import read
 
 
 class RowAttempts:
-    """The calls of one row, of which the first has begun."""
+    """The calls of one row; the first has been created."""
 
     def __init__(
         self,
@@ -39,12 +39,12 @@ class RowAttempts:
         self._row = row
         self._first = self._call = call
         self._earlier = 0
-        """Requests of the calls before."""
+        """Requests of earlier calls."""
         self._bills: tuple[BilledAttempt, ...] = ()
         self._asked = self._cut_short = False
 
     async def result(self, started: float) -> BatchResult:
-        """The end of the row, without its price. ``started`` is when it began, on the monotonic clock."""
+        """Return the row's result, without its price. ``started`` is when it began, on the monotonic clock."""
         row = self._row
         result = BatchResult(index=row.index, custom_id=row.custom_id, columns=row.columns)
         try:
@@ -53,7 +53,7 @@ class RowAttempts:
             result.error, result.billed_attempts = error, self._bills
             result.cut_short = self._cut_short or self._call.cut_short
         except BaseException:
-            self._first.bill = Bill(self._bills)  # of all askings, for who asks what the row was billed
+            self._first.bill = Bill(self._bills)  # the bill covers all calls of the row
             raise
         else:
             result.answer, result.request_id = _as_read(completion), self._call.request_id
@@ -82,8 +82,10 @@ class RowAttempts:
         return completion
 
     def _ask_again(self, body: dict[str, Any]) -> None:
-        """Begin another call. Raises StructuredOutputError if the job has no money left for one, or stops."""
-        refused = StructuredOutputError("the answer does not fit, and was not asked for again, because the job stops")
+        """Start another call. Raises StructuredOutputError if the job's budget is exhausted or the job stops."""
+        refused = StructuredOutputError(
+            "the answer does not match the schema; not retried, because the job is stopping"
+        )
         if not self._goes_on(self._bills, refused):
             self._cut_short = True
             raise refused
@@ -98,7 +100,7 @@ class RowAttempts:
         return self._goes_on((*self._bills, *(() if call.bill is None else call.bill.attempts)), failure)
 
     def _goes_on(self, bills: tuple[BilledAttempt, ...], failure: APIError) -> bool:
-        """What the job says. It looks at what was billed for one call, and here that is all that the row was."""
+        """Apply the job's predicate to the bill of the whole row; it expects that of a single call."""
         first = self._first
         if first.may_go_on is None:
             return True
@@ -107,7 +109,7 @@ class RowAttempts:
 
 
 def _as_read(completion: ParsedChatCompletion[Any]) -> ParsedChatCompletion[Any]:
-    """The answer with the JSON that was read as its content, whatever way it came: so it stands in the output."""
+    """Return the completion with the extracted JSON as its content, as it is written to the output."""
     message = completion.choices[0].message
     if message.parsed is None or message.tool_calls:
         return completion

@@ -1,4 +1,4 @@
-"""Where the rows of a job come from: a file of rows, or documents, each of which is one."""
+"""Sources of a job's rows: a file of rows, or documents."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from deepseek_async.batch.source import Fingerprint, read_ids, read_rows
 
 
 class RowOrigin(Protocol):
-    """Gives the same rows however often it is asked. As a text it is what messages call it."""
+    """A repeatable source of rows. Its ``str`` is its name in messages."""
 
     @property
     def may_rename(self) -> bool:
-        """Whether a row can have other columns than in the run before, and nothing but the output tells of them."""
+        """Whether columns can change between runs without a change to the request, visible only in the output."""
         ...
 
     @property
     def look_every(self) -> int:
-        """Rows between two looks whether the job was stopped."""
+        """Rows between two checks whether the job was stopped."""
         ...
 
     def check(self, defaults: Defaults, output: Path) -> None:
-        """Raise ConfigurationError for what cannot be the input of a job with that output."""
+        """Raise ConfigurationError if this cannot be the input of a job with that output."""
         ...
 
     def watch(self) -> Callable[[], str | None]:
-        """What tells whether all rows have changed together since now, and in which way; None if not."""
+        """Return a function that describes a change to the source since now; None if unchanged."""
         ...
 
     def rows(self, defaults: Defaults, wanted: Sequence[int] | None = None) -> Iterator[Row]:
-        """The rows; with ``wanted`` only those at whose position it holds something but 0."""
+        """Yield the rows; with ``wanted``, only those whose entry is not 0."""
         ...
 
     def ids(self, defaults: Defaults) -> Iterator[tuple[int, str | None]]:
-        """Line and id of every row."""
+        """Yield line and id of every row."""
         ...
 
 
@@ -48,7 +48,7 @@ class RowFile:
     """A file of rows."""
 
     may_rename = False
-    """Who wants the columns as they are now reads the answers beside the file."""
+    """Current columns are read from the file, next to the answers."""
     look_every = LOOK_EVERY
 
     def __init__(self, path: Path) -> None:
@@ -61,7 +61,7 @@ class RowFile:
         """See ``RowOrigin.check``."""
         check_files(self._path, output)
         with closing(read_rows(self._path, defaults)):  # type: ignore[type-var]
-            """A template that cannot work is refused before the output is touched."""
+            """Reject an unusable template before touching the output."""
 
     def watch(self) -> Callable[[], str | None]:
         """See ``RowOrigin.watch``."""

@@ -1,8 +1,8 @@
-"""What a run writes about itself: how it asks, and what became of the rows of earlier runs. Pure.
+"""Run record: parameters of a run and positions of earlier rows. Pure.
 
-Both are facts in the first line that the run writes, whatever row that is: how it asks (``run``) if the runs before
-asked otherwise, and where the rows of earlier lines stand (``manifest``) if some have moved or are not asked for any
-more. A position is that of one input, and says nothing of another.
+Both are facts in the first line the run writes, whichever row it holds: the parameters (``run``) if they differ from
+those of earlier runs, and the positions of earlier rows (``manifest``) if some have moved or are no longer in the
+input. A position refers to the input of one run only.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _SHOWN: Final = 60
 
 
 class Manifest(msgspec.Struct):
-    """Rows that earlier runs have written: where they stand in the input now, or that they answer no row of it."""
+    """Rows written by earlier runs: their positions in the current input, or that they are not in it."""
 
     names: list[str] = []
     positions: list[int] = []
-    """Of each of ``names``, in the input from 0."""
+    """Position of each of ``names`` in the input, from 0."""
     gone: list[str] = []
 
 
@@ -32,7 +32,7 @@ _decode = msgspec.json.Decoder(Manifest).decode
 
 
 def decode_manifest(text: bytes | msgspec.Raw) -> Manifest:
-    """The manifest that ``ManifestWriter`` wrote; an empty one if there is none, or somebody has changed its form."""
+    """Decode a manifest from ``ManifestWriter``; empty if there is none, or its format is unknown."""
     try:
         return _decode(text) if bytes(text) else Manifest()
     except msgspec.DecodeError:
@@ -40,7 +40,7 @@ def decode_manifest(text: bytes | msgspec.Raw) -> Manifest:
 
 
 class ManifestWriter:
-    """Puts a manifest together from row to row, as JSON from the start: a million rows take 35 MB."""
+    """Builds a manifest row by row, directly as JSON: a million rows take 35 MB."""
 
     def __init__(self) -> None:
         self._names = bytearray()
@@ -51,16 +51,16 @@ class ManifestWriter:
         return bool(self._names or self._gone)
 
     def moved(self, name: str, position: int) -> None:
-        """Note where a row of an earlier run stands."""
+        """Record the current position of an earlier row."""
         self._names += orjson.dumps(name) + b","
         self._positions += b"%d," % position
 
     def gone(self, name: str) -> None:
-        """Note a row of an earlier run that is not asked for."""
+        """Record that an earlier row is not in the input."""
         self._gone += orjson.dumps(name) + b","
 
     def encoded(self) -> bytes | None:
-        """The manifest as JSON; None if there is nothing to say."""
+        """Return the manifest as JSON, or None if it is empty."""
         if not self:
             return None
         parts = (bytes(part[:-1]) for part in (self._names, self._positions, self._gone))
@@ -68,14 +68,14 @@ class ManifestWriter:
 
 
 def record_of(run: bytes | None, manifest: bytes | None) -> bytes:
-    """What is to stand among the facts of a line: see ``encode_line``."""
+    """Encode the run record for the facts of a line: see ``encode_line``."""
     return b"".join(
         b',"%b":%b' % (name, value) for name, value in ((b"run", run), (b"manifest", manifest)) if value is not None
     )
 
 
 def how_it_asks(defaults: Defaults) -> bytes | None:
-    """What a run adds to its rows, as JSON; None if JSON cannot hold it."""
+    """Encode the parameters that a run adds to its rows as JSON; None if JSON cannot represent them."""
     try:
         return orjson.dumps(msgspec.to_builtins(defaults), option=orjson.OPT_SORT_KEYS)
     except TypeError:
@@ -83,7 +83,7 @@ def how_it_asks(defaults: Defaults) -> bytes | None:
 
 
 def defaults_of(run: bytes) -> Defaults | None:
-    """What ``how_it_asks`` was given; None if another version wrote it in another form."""
+    """Decode ``how_it_asks``; None if written by another version in another format."""
     try:
         return msgspec.json.decode(run, type=Defaults)
     except (msgspec.DecodeError, UnicodeDecodeError, ConfigurationError):
@@ -91,7 +91,7 @@ def defaults_of(run: bytes) -> Defaults | None:
 
 
 def differences(before: Defaults, now: Defaults) -> Iterator[str]:
-    """What a run asks with in place of what an earlier one asked with, in words."""
+    """Describe the differences in parameters between an earlier run and this one."""
     for name in Defaults.__struct_fields__:
         if name != "parameters":
             yield from _difference(name, getattr(before, name), getattr(now, name))
@@ -101,7 +101,7 @@ def differences(before: Defaults, now: Defaults) -> Iterator[str]:
 
 def _difference(name: str, before: Any, now: Any) -> Iterator[str]:
     if before != now:
-        yield f"{name} is {_shown(now)} and was {_shown(before)}"
+        yield f"{name} is {_shown(now)}, was {_shown(before)}"
 
 
 def _shown(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Answers that a simulator made up: how they are known, how they are marked, and which run may take them. Pure."""
+"""Simulated answers: detection, marking, and which runs may reuse them. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deepseek_async.types.simulated import is_simulated
 
 
 def is_made_up(result: BatchResult) -> bool:
-    """Whether a simulator gave the answer, or the refusal, or what was billed for none."""
+    """Whether a simulator returned the answer, the refusal or the billed usage."""
     if result.answer is not None:
         return is_simulated(result.answer.id or result.request_id)
     if result.error is not None and is_simulated(result.error.request_id):
@@ -20,26 +20,26 @@ def is_made_up(result: BatchResult) -> bool:
 
 
 class Server(msgspec.Struct, frozen=True):
-    """Who answers a run."""
+    """The server of a run."""
 
     address: str = ""
     simulated: bool = False
-    """Whether it is a simulator beyond doubt, because the key is none of an account."""
+    """Whether it is known to be a simulator, because the API key is not that of an account."""
 
     def mark(self, result: BatchResult) -> bytes:
-        """The facts that say of ``result`` that it is made up; nothing for a real one."""
+        """Return the facts that mark ``result`` as simulated; empty for a real one."""
         answer = result.answer
         if answer is not None and not self.simulated and not is_simulated(answer.id or result.request_id):
-            return b""  # as nearly every row
-        # What is wrong with a row is wrong at every server, and nobody was asked.
+            return b""  # nearly every row
+        # An invalid row is invalid at every server, and no server was contacted.
         unasked = not result.attempts and isinstance(result.error, InputFormatError | InvalidRequestError)
         if unasked or not (self.simulated or is_made_up(result)):
             return b""
         return Facts(simulated=True, server=None if self.simulated else self.address).mark
 
     def takes(self, facts: Facts) -> bool:
-        """Whether a row with these facts has ended for this run.
+        """Whether a row with these facts counts as finished for this run.
 
-        A made-up answer never stands for a real one: it serves another run at a simulator, or at the same address.
+        A simulated answer never replaces a real one: it is reused only by runs at a simulator, or at the same address.
         """
         return not facts.simulated or self.simulated or (facts.server is not None and facts.server == self.address)

@@ -1,4 +1,4 @@
-"""Rows out of a file, one at a time: JSON lines, plain text lines, CSV, or Parquet."""
+"""Row readers for JSON lines, plain text, CSV and Parquet files, one row at a time."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ from deepseek_async.structured import AnswerForm
 _PARQUET_ROWS: Final = 256
 _TABLES: Final = frozenset({"csv", "tsv", "parquet"})
 _DEEPEST: Final = 200
-"""Levels of nesting in a row; what writes JSON stops at 254."""
+"""Maximum nesting of a row; JSON encoders stop at 254."""
 _REQUEST: Final = frozenset({"custom_id", "messages", "body", "method", "url"})
-"""Keys of a line that are the request itself and no columns beside it."""
+"""Keys of a line that are the request itself, not columns."""
 _LOOKED_AT: Final = 1 << 16
 _EXACT: Final = 1 << 63
 _TOO_DEEP: Final = f"nested more than {_DEEPEST} levels deep"
 
 
 def read_rows(path: Path, defaults: Defaults, wanted: Sequence[int] | None = None) -> Iterator[Row]:
-    """The rows of a ``.csv``, ``.tsv``, ``.parquet``, ``.txt`` (a prompt a line) or JSONL file, as they are asked for.
+    """Yield the rows of a ``.csv``, ``.tsv``, ``.parquet``, ``.txt`` (one prompt per line) or JSONL file, lazily.
 
-    All but Parquet may be packed by gzip, with ``.gz`` behind the suffix.
-    A line that cannot be read becomes a row that carries the error; the others are not affected. With ``wanted``
-    only the rows at whose position it holds something but 0 are read, and the others cost hardly anything.
-    Raises ConfigurationError, before the first row, if the file or a column of the template is missing, or if the file
-    cannot be rows.
+    All but Parquet may be gzip-compressed, with ``.gz`` after the suffix.
+    A line that cannot be read becomes a row that carries the error; the others are not affected. With ``wanted``,
+    only rows whose entry is not 0 are read, and the others cost almost nothing.
+    Raises ConfigurationError, before the first row, if the file or a column of the template is missing, or if the
+    file cannot contain rows.
     """
     return _rows(path, defaults, RowReader(defaults, str(path), wanted))
 
 
 def read_records(path: Path, defaults: Defaults) -> Iterator[tuple[Row, Mapping[str, Any]]]:
-    """The rows that ``read_rows`` gives, each with what stands in the file beside the request, by the names there."""
+    """Yield the rows of ``read_rows``, each with the columns that are not part of its request."""
     reader = _RecordReader(defaults, str(path))
     table = form_of(path) in _TABLES or defaults.template is not None
     for row in _rows(path, defaults, reader):
@@ -59,7 +59,7 @@ def read_records(path: Path, defaults: Defaults) -> Iterator[tuple[Row, Mapping[
 
 
 class _RecordReader(RowReader):
-    """Keeps what it has read last."""
+    """Keeps the last value read."""
 
     record: Any = None
 
@@ -80,12 +80,12 @@ def _rows(path: Path, defaults: Defaults, reader: RowReader) -> Iterator[Row]:
     if form == "jsonl":
         return _json_rows(_lines(path, defaults), reader)
     if defaults.id_column is not None:
-        raise ConfigurationError(f"{path} is plain text, which has no column {defaults.id_column!r}")
+        raise ConfigurationError(f"{path} is plain text, which has no id column {defaults.id_column!r}")
     return _text_rows(_lines(path, defaults), reader)
 
 
 def read_ids(path: Path, defaults: Defaults) -> Iterator[tuple[int, str | None]]:
-    """Line and ``custom_id`` of every row that ``read_rows`` would give, without reading what JSON lines ask for."""
+    """Yield line and ``custom_id`` of every row of ``read_rows``, without parsing the requests of JSON lines."""
     match form_of(path):
         case form if form in _TABLES or defaults.id_column is not None:
             return ((row.line, row.custom_id) for row in read_rows(path, defaults))
@@ -96,7 +96,7 @@ def read_ids(path: Path, defaults: Defaults) -> Iterator[tuple[int, str | None]]
 
 
 class Fingerprint(msgspec.Struct, frozen=True):
-    """What shows that somebody else writes a file."""
+    """File metadata that reveals concurrent writes."""
 
     device: int
     inode: int
@@ -105,7 +105,7 @@ class Fingerprint(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """The file's fingerprint now. Raises ConfigurationError if it is gone."""
+        """Return the file's current fingerprint. Raises ConfigurationError if it does not exist."""
         try:
             status = path.stat()
         except OSError as error:
@@ -113,7 +113,7 @@ class Fingerprint(msgspec.Struct, frozen=True):
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
     def difference(self, path: Path) -> str | None:
-        """What became of the file since; None if it is as it was."""
+        """Describe how the file has changed since, or return None."""
         now = type(self).of(path)
         if now == self:
             return None
@@ -127,7 +127,7 @@ _Line = bytes | LongLine
 
 
 def _lines(path: Path, defaults: Defaults) -> Iterator[tuple[int, _Line]]:
-    """Non-blank lines with their numbers."""
+    """Yield non-blank lines with their numbers."""
     with open_input(path) as file:
         start = file.peek(_LOOKED_AT)
         old_mac = b"\r" in start and b"\n" not in start
@@ -142,7 +142,7 @@ def _lines(path: Path, defaults: Defaults) -> Iterator[tuple[int, _Line]]:
 
 
 class _OldMac(RawIOBase):
-    """A file whose lines end as they did on old Macs, with line feeds."""
+    """A file with classic Mac line endings (CR), read with line feeds."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__()
@@ -167,7 +167,7 @@ _decode_id = msgspec.json.Decoder(_Identified).decode
 def _json_ids(lines: Iterator[tuple[int, _Line]], reader: RowReader) -> Iterator[tuple[int, str | None]]:
     for number, line in lines:
         if isinstance(line, LongLine) or line[:1] != b"{":
-            yield number, None  # a bad row, a prompt or a list of messages
+            yield number, None  # an invalid row, a prompt or a list of messages
             continue
         try:
             custom_id = _decode_id(line).custom_id
@@ -177,7 +177,7 @@ def _json_ids(lines: Iterator[tuple[int, _Line]], reader: RowReader) -> Iterator
         if custom_id is not None:
             custom_id = str(custom_id)
             if not is_id(custom_id):
-                custom_id = None  # a bad row, which has no name
+                custom_id = None  # an invalid row has no id
         yield number, custom_id
 
 
@@ -205,7 +205,7 @@ def _json_row(number: int, line: _Line, reader: RowReader) -> Row:
         type(value.get(reader.id_column)) is float
         or (reader.shown and any(type(value.get(name)) is float for name in reader.shown))
     ):
-        value = json.loads(line)  # orjson makes a float of a whole number of more than 64 bits
+        value = json.loads(line)  # orjson turns an integer beyond 64 bits into a float
     row = reader.read(value, number)
     if row.columns is not None and any(type(item) is float and abs(item) >= _EXACT for item in row.columns.values()):
         exact = json.loads(line)
@@ -221,24 +221,24 @@ def _parse(line: bytes) -> Any:
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:
-        # json also takes a lone surrogate and a NaN; a request with one is refused with a message that says where.
+        # json also accepts lone surrogates and NaN; a request with one is rejected later with its location.
         value = json.loads(line.decode(), parse_constant=_constant)
-    # Every level takes two bytes.
+    # Each level takes two bytes.
     if len(line) > 2 * _DEEPEST and _brackets(line) > _DEEPEST and _depth(value) > _DEEPEST:
         raise ValueError(_TOO_DEEP)
     return value
 
 
 def _brackets(line: bytes) -> int:
-    # To take the few out and see what is left takes a third of the time that count takes.
+    # Removing the few brackets and comparing lengths takes a third of the time of count.
     return 2 * len(line) - len(line.replace(b"[", b"")) - len(line.replace(b"{", b""))
 
 
 def _constant(name: str) -> float:
-    """What programs write for a number that is missing, as a table has it; no request can hold it, nor an infinity."""
+    """Accept NaN, which programs write for a missing number; a request may contain neither NaN nor infinity."""
     if name == "NaN":
         return nan
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def _depth(value: Any) -> int:
@@ -271,7 +271,7 @@ def _delimited_rows(path: Path, defaults: Defaults, reader: RowReader) -> Iterat
 
 
 def _header_with_what_is_asked(path: Path, defaults: Defaults) -> Header:
-    """The header with the separator that gives the columns which are asked for. Raises ConfigurationError."""
+    """Return the header parsed with the separator that yields the required columns. Raises ConfigurationError."""
     problems = []
     for header in headers(path, defaults.max_row_bytes):
         try:
@@ -302,13 +302,14 @@ def _parquet_file(path: Path) -> Any:
         from pyarrow.parquet import ParquetFile  # noqa: PLC0415
     except ImportError:
         raise ConfigurationError(
-            f"to read {path} takes pyarrow: pip install 'deepseek-async[parquet]', or convert the file to JSON lines",
+            f"cannot read {path} without pyarrow: pip install 'deepseek-async[parquet]', or convert the file to JSON "
+            "lines",
         ) from None
     open_input(path).close()
     try:
         return ParquetFile(path)
     except (ArrowException, OSError) as error:
-        raise ConfigurationError(f"{path} is no Parquet file: {error}") from None
+        raise ConfigurationError(f"{path} is not a Parquet file: {error}") from None
 
 
 def _parquet_records(file: Any, names: list[str], reader: RowReader, longest: int) -> Iterator[Row]:
@@ -317,7 +318,7 @@ def _parquet_records(file: Any, names: list[str], reader: RowReader, longest: in
         for group in range(file.num_row_groups):
             for block in file.iter_batches(batch_size=_rows_at_once(file, group, longest), row_groups=[group]):
                 named = block.rename_columns(names)
-                # Of a slice it counts what the slice refers to.
+                # For a slice, nbytes counts the buffers it refers to.
                 whole = named.nbytes <= longest
                 for rows in [named] if whole else map(named.slice, range(named.num_rows), repeat(1)):
                     if not whole and rows.nbytes > longest:
@@ -332,7 +333,7 @@ def _parquet_records(file: Any, names: list[str], reader: RowReader, longest: in
 
 
 def _rows_at_once(file: Any, group: int, longest: int) -> int:
-    """Rows of a group that are no longer than one may be, all together, if they are alike."""
+    """Return how many rows of a group fit the size limit together, assuming equal sizes."""
     about = file.metadata.row_group(group)
     each: int = max(1, about.total_byte_size // max(1, about.num_rows))
     return max(1, min(_PARQUET_ROWS, longest // each))

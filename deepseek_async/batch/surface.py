@@ -40,14 +40,15 @@ from deepseek_async.structured import StructuredOutput
 from deepseek_async.types.fee import PAGE
 
 BULK_ATTEMPTS: Final = 6
-"""Attempts a row, where an interactive call has 4: nobody is waiting for it, and a failed row costs a re-run."""
+"""Attempts per row, where an interactive call has 4: nobody is waiting for it, and a failed row costs a re-run."""
 
 
 class Batch:
-    """``client.batch``. Requests may be a str, a list of messages, a dict of parameters or an OpenAI Batch line.
+    """``client.batch``. A request is a str, a list of messages, a dict of parameters or an OpenAI Batch line.
 
-    Its ``url`` says where the line's ``body`` goes: ``/v1/chat/completions``, ``/v1/completions``, ``/v1/responses``,
-    ``/v1/messages``, or ``/v1/embeddings`` at a server that has them. One job may have lines for all of them.
+    The ``url`` of an OpenAI Batch line selects the endpoint for its ``body``: ``/v1/chat/completions``,
+    ``/v1/completions``, ``/v1/responses``, ``/v1/messages``, or ``/v1/embeddings`` at a server that supports it. One
+    job may mix all of them.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Batch:
         clock: Clock | None = None,
         server: Server | None = None,
     ) -> None:
-        """``elsewhere`` makes the calls of rows whose ``url`` names another endpoint than chat."""
+        """``elsewhere`` creates the calls of rows whose ``url`` names a non-chat endpoint."""
         self._concurrency = concurrency
         self._prices = prices or price_table()
         self._clock = clock or SystemClock()
@@ -82,24 +83,24 @@ class Batch:
         concurrency: int | None = None,
         **parameters: Any,
     ) -> AsyncGenerator[BatchResult, None]:
-        """Answer every request; ``async for result in client.batch.map(requests)``.
+        """Send every request; ``async for result in client.batch.map(requests)``.
 
         ``requests`` is pulled lazily, a few more than ``concurrency`` ahead (default: the client's
-        ``max_concurrency``, or as many as the limit that it finds allows). Results come as they end, or with
+        ``max_concurrency``, or the adaptive limit). Results are yielded as they finish, or with
         ``ordered=True`` in the order of the requests.
-        ``response_format`` may be a class, as for ``chat.completions.create``, here or in a request: an answer is
-        checked, asked again if it does not fit, and is the result's ``parsed``.
-        A request that fails is a result with ``error`` set; nothing is raised for it. ``model`` and further
-        ``parameters`` apply to requests that do not name their own. ``template``, ``id_column`` and ``empty`` are
-        those of ``job``; of a request that is skipped there is no result. A data frame of pandas or polars and a table
-        of pyarrow are read as rows, and an open text file as a prompt a line. Raises ConfigurationError for a single
-        request, for an open file of rows, and for a table without what the template asks for.
+        ``response_format`` may be a class, as for ``chat.completions.create``, here or in a request: the answer is
+        validated, requested again if it does not match, and available as the result's ``parsed``.
+        A failed request is a result with ``error`` set; nothing is raised for it. ``model`` and further
+        ``parameters`` apply to requests that do not set their own. ``template``, ``id_column`` and ``empty`` are
+        those of ``job``; a skipped request has no result. A pandas or polars data frame and a pyarrow table
+        are read as rows, and an open text file as one prompt per line. Raises ConfigurationError for a single
+        request, for an open file of rows, and for a table without a column that the template uses.
         """
         if isinstance(requests, str | bytes | Mapping):
-            # They can be iterated over, and each letter of a prompt would be paid for.
+            # These are iterable, and each letter of a prompt would be paid for.
             raise ConfigurationError(
-                f"map takes many requests, and got one {type(requests).__name__}: put it in a list, or use run for a "
-                "file",
+                f"requests must be an iterable of requests, got a single {type(requests).__name__}: put it in a list, "
+                "or use run for a file",
             )
         output = StructuredOutput.of(parameters.get("response_format"))
         defaults = _defaults(output, parameters, model=model, template=template, id_column=id_column, empty=empty)
@@ -164,7 +165,7 @@ class Batch:
         on_progress: Callable[[Progress], None] | None = None,
         **parameters: Any,
     ) -> BatchReport:
-        """Answer every row of a file into a file; run it again after a crash and it goes on.
+        """Run every row of an input file into an output file; run it again after a crash to resume.
 
         See ``job`` for the arguments. Raises ConfigurationError, OutputLockedError or OutputWriteError before
         anything is sent; what stops a running job is in the report's ``stopped``.
@@ -223,55 +224,55 @@ class Batch:
         on_progress: Callable[[Progress], None] | None = None,
         **parameters: Any,
     ) -> Job:
-        """A job that has not begun, for callers that want to stop it or to ask for its progress.
+        """Create a job without starting it, for callers that want to stop it or read its progress.
 
-        - ``source``: JSONL (OpenAI Batch lines, each for the endpoint that its ``url`` names; ``{"messages": …}``,
-          ``{"prompt": …}`` or strings, which are chat), ``.txt`` with a prompt a line, or ``.csv``, ``.tsv`` or
+        - ``source``: JSONL (OpenAI Batch lines, each sent to the endpoint in its ``url``; ``{"messages": …}``,
+          ``{"prompt": …}`` or strings, which go to chat), ``.txt`` with one prompt per line, or ``.csv``, ``.tsv`` or
           ``.parquet`` with a column ``prompt`` or ``messages``, or with a ``template`` such as ``"Translate: {text}"``.
-          Of a row's columns or keys those that are parameters of the API are sent; all others are carried along to the
-          output (``columns``). Nobody may write to it meanwhile.
-        - ``empty``: what becomes of a row whose prompt, or a cell that its template asks about, is empty, null or
-          NaN: ``"refuse"`` ends it with an InputFormatError, ``"skip"`` leaves it out and counts it, and ``"send"``
-          asks without it.
-        - ``max_row_bytes``: a line of the input, or a record of a table, that is longer (48 MiB) ends with an
-          InputFormatError and is never held in memory, packed or not.
-        - ``output``: JSONL of OpenAI Batch output lines, in the order in which rows end; ``response.body`` is what the
-          row's endpoint answered, as it came. Rows that have a line there are not run again.
-        - ``ordered``: write the lines in the order of the input; one slow row then holds back those after it.
-        - ``order``: ``"prefix"`` (the default, but with ``ordered``): of rows that begin alike one goes first, so
-          that the others find their beginning in the API's prefix cache, at a fiftieth of the price; or
-          ``"input"``.
+          Columns or keys that are API parameters are sent; all others are carried to the output (``columns``). The file
+          must not be written to while the job runs.
+        - ``empty``: handling of a row whose prompt, or a cell used by its template, is empty, null or NaN: ``"refuse"``
+          ends it with an InputFormatError, ``"skip"`` omits and counts it, and ``"send"`` sends it without that text.
+        - ``max_row_bytes``: a longer line or record of the input (default 48 MiB) ends with an InputFormatError and is
+          never held in memory, compressed or not.
+        - ``output``: JSONL of OpenAI Batch output lines, in order of completion; ``response.body`` is the endpoint's
+          response, unchanged. Rows that have a line there are not run again.
+        - ``ordered``: write lines in input order; a slow row then holds back those after it.
+        - ``order``: ``"prefix"`` (the default, unless ``ordered``): of rows with a common prefix one goes first, so
+          that the others hit the API's prefix cache, at a fiftieth of the price; or ``"input"``.
         - ``window``: ``"off-peak"`` starts rows only while DeepSeek charges half, and waits in between.
-        - ``deadline``: with that window, when the job should be done, as a datetime (a naive one is local time)
-          or in seconds since 1970; peak hours are used as far as it takes.
-        - ``model`` and ``parameters``: for rows that do not name their own. At other endpoints than chat they are said
-          in its words (``max_tokens`` is ``max_output_tokens`` of a response), what changes nothing there is not sent,
-          and a row of an endpoint that lacks one fails with an InputFormatError. ``response_format`` may be a class, as
-          for ``chat.completions.create``: a row is done when its answer fits, asked again within the row if it does
-          not, and ends with a StructuredOutputError, with text and cost, if none did.
-        - ``id_column``: the column, or key, that holds each row's id; ``custom_id`` by default, where there is one. A
-          row with an id is known by it, and one without by what it asks: edited, that is a new row.
-        - ``durability``: when a row counts as done. ``"group"``: synced to the disk with up to 255 others or after
-          100 ms; ``"each"``: synced alone; ``"os"``: handed to the kernel, so that it survives the death of the
-          process but not that of the machine.
-        - ``redo``: run only rows again that are finished, and ended in one of these ways: ``"length"`` (cut off at
-          max_tokens), ``"error"``, ``"invalid_json"`` (no JSON, though the row asked for it), ``"changed"`` (the row
-          asks for something else now; one without an id is then a new row, and new rows run too). Their new lines
-          supersede the old ones. ``redo_with`` are parameters in place of the rows' own, for example
+        - ``deadline``: with ``window="off-peak"``, when the job should be done, as a datetime (a naive one is local
+          time) or in seconds since 1970; peak hours are used as far as needed.
+        - ``model`` and ``parameters``: for rows that do not set their own. For other endpoints than chat they are
+          translated (``max_tokens`` becomes ``max_output_tokens`` of a response) and those without effect are not sent;
+          a row of an endpoint that does not support one fails with an InputFormatError. ``response_format`` may be a
+          class, as for ``chat.completions.create``: a row is done when its answer matches, is retried if it does
+          not, and ends with a StructuredOutputError, with text and cost, if no answer matched.
+        - ``id_column``: the column, or key, of the row id; default ``custom_id``, where present. A row with an id is
+          identified by it, one without by its request: edited, it is a new row.
+        - ``durability``: when a row counts as done. ``"group"``: synced to disk with up to 255 others or after
+          100 ms; ``"each"``: synced alone; ``"os"``: written to the kernel, so that it survives a crash of the
+          process but not of the machine.
+        - ``redo``: run only finished rows again, those with one of these outcomes: ``"length"`` (truncated at
+          max_tokens), ``"error"``, ``"invalid_json"`` (not JSON, although the row requested it), ``"changed"`` (the
+          row's request has changed; one without an id is then a new row, and new rows run too). Their new lines
+          supersede the old ones. ``redo_with`` are parameters that override the rows' own, for example
           ``{"max_tokens": 8000}``.
         - ``dedupe``: of equal rows with temperature 0 and without thinking one is sent; the others get its answer.
-        - ``budget``: US dollars for this output, over all runs; no row is started when it is used up. What was in
-          flight then, at most ``concurrency`` rows, can exceed it.
-        - ``shard``: ``"2/8"`` runs the second of eight parts, so that eight machines share an input; see ``merge``.
-        - ``fail_fast``: stop, resumable, when the first so many rows (50) have all failed for good with one and the
-          same error; 0 to go on whatever fails. Rows that cannot be read do not count.
-        - ``min_free``: bytes of the disk that stay free (64 MiB); below, the job waits a minute and then stops.
-        - ``allow_network``: write to a network file system, where lock and sync may not hold.
-        - ``on_progress``: called on the event loop after each group of rows has reached the disk.
+        - ``budget``: US dollars for this output, over all runs; once exhausted, no row is started. Rows then in
+          flight, at most ``concurrency``, can exceed it.
+        - ``shard``: ``"2/8"`` runs the second of eight shards, so that eight machines share an input; see ``merge``.
+        - ``fail_fast``: stop, resumable, when the first ``fail_fast`` rows (default 50) have all failed permanently
+          with the same error; 0 to disable. Rows that cannot be read do not count.
+        - ``min_free``: bytes of disk space to keep free (default 64 MiB); below it, the job waits a minute, then stops.
+        - ``allow_network``: write to a network file system, where lock and sync may be unreliable.
+        - ``on_progress``: called on the event loop after each group of rows is durable.
         """
         form = StructuredOutput.of(parameters.get("response_format"))
         if StructuredOutput.of((redo_with or {}).get("response_format")) is not None:
-            raise ConfigurationError("redo_with cannot be a class: give it as response_format, with redo='changed'")
+            raise ConfigurationError(
+                "redo_with cannot contain a class: pass it as response_format, with redo='changed'"
+            )
         return Job(
             RowFile(Path(source)),
             Path(output),
@@ -318,22 +319,22 @@ class Batch:
         allow_network: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Job:
-        """A job that has not begun, which reads documents as ``client.tools.ocr`` does: ``await job.run()``.
+        """Create a job that recognizes documents as ``client.tools.ocr`` does; start it with ``await job.run()``.
 
-        - ``files``: each is a row, known by its content: renamed or moved it is not read again, and changed it is. One
-          that cannot be sent, or changes meanwhile, is a row with an error that names it. Each line of ``output`` has
-          its path (``columns.file``); where that has become another, the line is written once more.
-        - ``redo``: ``"error"`` runs those that failed again; those of which a page is incomplete always run again. One
-          whose answer was lost may have been billed, and is sent again only by this.
-        - ``budget``: US dollars for this output; takes ``currency_rates``, because pages have a price in yuan only.
+        - ``files``: each is a row, identified by its content: a renamed or moved file is not sent again, a changed one
+          is. One that cannot be sent, or changes meanwhile, is a row with an error that names it. Each line of
+          ``output`` has its path (``columns.file``); if the path changes, the line is repeated with the new one.
+        - ``redo``: ``"error"`` runs failed documents again; those with an incomplete page always run again. A document
+          whose answer was lost may have been billed, and is sent again only with this.
+        - ``budget``: US dollars for this output; requires ``currency_rates``, because pages are priced in yuan only.
 
         All else is as for ``job`` and ``tools.ocr``. Raises ConfigurationError.
         """
         check_purpose(purpose)
         if budget is not None and self._prices.fees_at(self._clock.time())[PAGE].USD is None:
             raise ConfigurationError(
-                "the budget is in US dollars, and pages have a price in yuan only: say what a yuan is, by "
-                "AsyncDeepSeek(currency_rates={'CNY': …}), or DEEPSEEK_ASYNC_CNY_RATE",
+                "the budget is in US dollars, but pages are priced in yuan only: set the rate with "
+                "AsyncDeepSeek(currency_rates={'CNY': …}) or DEEPSEEK_ASYNC_CNY_RATE",
             )
         return Job(
             Documents([Path(file) for file in files]),
@@ -363,16 +364,16 @@ class Batch:
         ordered: bool,
     ) -> Schedule:
         if order not in {None, "prefix", "input"}:
-            raise ConfigurationError(f"order must be 'prefix' or 'input', not {order!r}")
+            raise ConfigurationError(f"order must be 'prefix' or 'input', got {order!r}")
         if ordered and order == "prefix":
-            raise ConfigurationError("ordered=True writes in the order of the input, so order='prefix' cannot be had")
+            raise ConfigurationError("ordered=True writes in input order and cannot be combined with order='prefix'")
         if window not in {"any", "off-peak"}:
-            raise ConfigurationError(f"window must be 'any' or 'off-peak', not {window!r}")
+            raise ConfigurationError(f"window must be 'any' or 'off-peak', got {window!r}")
         hours = None
         if window == "off-peak":
             hours = OffPeak(self._prices, self._checked_deadline(deadline))
         elif deadline is not None:
-            raise ConfigurationError("a deadline says how long off-peak hours may be waited for: set window='off-peak'")
+            raise ConfigurationError("deadline requires window='off-peak'")
         return Schedule(order=order or ("input" if ordered else "prefix"), hours=hours, clock=self._clock)
 
     def _checked_deadline(self, deadline: datetime | float | None) -> float | None:
@@ -381,19 +382,19 @@ class Batch:
         moment = deadline.timestamp() if isinstance(deadline, datetime) else float(deadline)
         if not moment > self._clock.time():
             shown = deadline.isoformat() if isinstance(deadline, datetime) else deadline
-            raise ConfigurationError(f"the deadline {shown} is in the past; nothing was sent")
+            raise ConfigurationError(f"deadline must be in the future, got {shown}; nothing was sent")
         return moment
 
     def _checked(self, concurrency: int | None) -> int | Callable[[], int]:
         if concurrency is None:
             return self._concurrency
         if concurrency < 1:
-            raise ConfigurationError(f"concurrency must be at least 1, not {concurrency}")
+            raise ConfigurationError(f"concurrency must be at least 1, got {concurrency}")
         return concurrency
 
 
 def _defaults(output: StructuredOutput[Any] | None, parameters: Mapping[str, Any], **facts: Any) -> Defaults:
-    """What all rows are sent with; a class as ``response_format`` is the form of their answers."""
+    """Build the defaults of all rows; a class as ``response_format`` becomes their structured output."""
     if output is None:
         return Defaults(parameters=parameters, **facts)
     others = {name: value for name, value in parameters.items() if name != "response_format"}

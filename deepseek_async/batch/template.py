@@ -1,4 +1,4 @@
-"""A prompt with a place for each column: ``"Summarise: {text}"``. Pure."""
+"""Prompt templates with a placeholder per column: ``"Summarise: {text}"``. Pure."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ _FORMATTER: Final = string.Formatter()
 
 class _Place(msgspec.Struct):
     before: str
-    """The text in front of it."""
+    """Literal text before the placeholder."""
     written: str
-    """All that stands between the braces: a column may be called so, with dots, colons and brackets."""
+    """The full text between the braces: a column name may contain dots, colons and brackets."""
     field: str
     conversion: str | None
     form: str
-    """What Python calls the format specification."""
+    """Python's format specification."""
 
     @property
     def column(self) -> str:
-        """The column, if none is called as the place is written."""
+        """The column name, if no column matches the whole placeholder."""
         return self.field.split(".")[0].split("[")[0]
 
 
 class Template:
-    """Fills its places from rows. Raises ConfigurationError for a text that is no template.
+    """Fills placeholders from rows. Raises ConfigurationError for an invalid template.
 
-    A place is a column's name, but for blanks around it, or else what Python's format strings take: fields of a column
+    A placeholder is a column name, ignoring surrounding blanks, or a Python format field: fields of a column
     (``{review[text]}``) and formats (``{score:.1f}``). ``columns`` are those of a table; None if each row has its own.
-    ``written_empty`` are texts that stand for null.
+    ``written_empty`` are texts that mean null.
     """
 
     def __init__(
@@ -56,34 +56,36 @@ class Template:
         self._written_empty = written_empty
         self._places, self._end = _pieces(text)
         if not self._places:
-            raise ConfigurationError(f"the template {text!r} names no column, so all rows would ask the same: {{text}}")
+            raise ConfigurationError(
+                f"the template {text!r} has no placeholder, so all rows would be equal: add one, for example {{text}}"
+            )
         for place in self._places:
             name = None if columns is None else _called(place.written, columns)
             if name is not None:
                 place.written = name
         known = columns or ()
         self.columns = [place.written if place.written in known else place.column for place in self._places]
-        """The columns that it names."""
+        """Columns used by the template."""
         self._names = [place.written for place in self._places]
         pieces = [*(place.before for place in self._places), self._end]
         self._form = "%s".join(piece.replace("%", "%%") for piece in pieces)
 
     def check_names(self) -> None:
-        """Raise ConfigurationError for a place that has no name; a column of a table may be called as a number is."""
+        """Raise ConfigurationError for an unnamed placeholder; only a table column may have a number as its name."""
         if not all(self.columns) or any(name.isdigit() for name in self.columns):
-            raise ConfigurationError("the template has a place without a name, {} or {0}; name a column in it")
+            raise ConfigurationError("the template has an unnamed placeholder, {} or {0}: name a column")
 
     def fill(self, row: Mapping[str, Any], empty: Empty) -> str:
-        """The prompt of a row.
+        """Return the prompt for a row.
 
-        Raises EmptyCellError for a cell that is empty, null or NaN, unless such are sent, and InvalidRequestError for
-        a row without the column, or with what the place cannot show.
+        Raises EmptyCellError for a cell that is empty, null or NaN, unless empty cells are sent, and
+        InvalidRequestError for a row without the column, or with a value the placeholder cannot format.
         """
         try:
             cells = [row[name] for name in self._names]
         except KeyError:
-            cells = [None]  # a place is more than a name
-        # Nearly all rows have texts in all places; to fill them one by one would take twice as long.
+            cells = [None]  # a placeholder with a field or a format
+        # Nearly all rows have texts in all columns; filling them one by one takes twice as long.
         for cell in cells:
             if type(cell) is not str or cell.isspace():
                 break
@@ -105,23 +107,23 @@ class Template:
         if is_empty(value, self._written_empty):
             if empty != "send":
                 raise EmptyCellError(
-                    f"the column {column!r} is {emptiness(value)}, and the template asks about it",
+                    f"the column {column!r} is {emptiness(value)}, but the template uses it",
                     column=column,
                 )
             return value if isinstance(value, str) and value not in self._written_empty else ""
         try:
             return str(as_text(value))
         except InvalidRequestError as error:
-            raise InvalidRequestError(f"the column {column!r} holds {error.message}") from None
+            raise InvalidRequestError(f"the column {column!r} contains {error.message}") from None
 
     def _formatted(self, place: _Place, row: Mapping[str, Any], empty: Empty) -> str:
         column = place.column
         if column not in row:
             raise InvalidRequestError(
-                f"the template names the column {column!r}, and the row has: {', '.join(map(str, row))}",
+                f"the template refers to column {column!r}, but the row has: {', '.join(map(str, row))}",
             )
         try:
-            # A null has no fields, and is empty whichever of them is named.
+            # Null has no fields, so it is empty whichever field is named.
             value = None if is_missing(row[column]) else _FORMATTER.get_field(place.field, (), row)[0]
             if is_empty(value, self._written_empty) or not (place.conversion or place.form):
                 return self._shown(value, column, empty)
@@ -130,11 +132,11 @@ class Template:
         except (ValueError, LookupError, AttributeError, TypeError) as error:
             if isinstance(error, InvalidRequestError):
                 raise
-            raise InvalidRequestError(f"the template cannot be filled: {error}") from None
+            raise InvalidRequestError(f"cannot fill the template: {error}") from None
 
 
 def _pieces(text: str) -> tuple[list[_Place], str]:
-    """The places, and the text behind the last of them."""
+    """Split into placeholders and the text after the last one."""
     places, before = [], ""
     try:
         for literal, field, form, conversion in _FORMATTER.parse(text):
@@ -144,12 +146,12 @@ def _pieces(text: str) -> tuple[list[_Place], str]:
                 places.append(_Place(before, written, field, conversion, form or ""))
                 before = ""
     except ValueError as error:
-        raise ConfigurationError(f"the template cannot be read: {error}. Write a literal brace twice") from None
+        raise ConfigurationError(f"invalid template: {error}; double a literal brace") from None
     return places, before
 
 
 def _called(written: str, columns: Sequence[str]) -> str | None:
-    """The one column that is called so, but for blanks around its name; None if there is none."""
+    """Return the only column with that name, ignoring surrounding blanks, or None."""
     if written in columns:
         return written
     alike = [name for name in columns if name.strip() == written.strip()]

@@ -132,7 +132,7 @@ async def test_rows_that_were_refused_are_left_out_when_that_is_asked_for(bulk: 
 
 @pytest.mark.parametrize("place", ["map", "job"])
 async def test_another_word_for_empty_is_refused(bulk: Bulk, place: str):
-    with pytest.raises(ConfigurationError, match="empty must be refuse, send or skip, not 'drop'"):
+    with pytest.raises(ConfigurationError, match="empty must be refuse, send or skip, got 'drop'"):
         await (answers(bulk, ["a"], empty="drop") if place == "map" else run(bulk, ["a"], empty="drop"))
 
 
@@ -177,7 +177,7 @@ async def test_a_table_is_read_as_rows_and_never_asked_for_the_names_of_its_colu
 
 @pytest.mark.parametrize("table", tables())
 async def test_a_table_without_what_is_asked_for_is_refused_before_anything_is_sent(bulk: Bulk, table: Any):
-    with pytest.raises(ConfigurationError, match=r"a table needs a template.* has: text, stars, label"):
+    with pytest.raises(ConfigurationError, match=r"a table without .* needs a template.* has: text, stars, label"):
         await answers(bulk, table)
     with pytest.raises(ConfigurationError, match=r"'review'.* has: text, stars, label"):
         await answers(bulk, table, template="{review}")
@@ -214,7 +214,7 @@ async def test_numbers_beside_texts_are_no_conversation(bulk: Bulk):
     results = await answers(bulk, [(1, "a"), ("id", "b"), [["user", "c"]]])
 
     assert bulk.requests == 0
-    said = ["does not say what of it is asked", "does not say what of it is asked", "a list of requests"]
+    said = ["does not identify the prompt", "does not identify the prompt", "a list of requests"]
     assert all(words in str(result.error) for words, result in zip(said, results, strict=True))
 
 

@@ -344,7 +344,7 @@ async def test_a_row_that_somebody_else_cancels_is_not_lost_without_a_word(order
     desk.running[1].cancel()
 
     # Not CancelledError: nobody has cancelled this task, which would end without a word.
-    with pytest.raises(RowsLostError, match="cancelled by other code"):
+    with pytest.raises(RowsLostError, match="cancelled by code outside"):
         await collecting
     assert sorted(desk.cancelled) == [0, 1, 2]
     assert not others()
@@ -367,7 +367,7 @@ async def test_a_row_without_a_result_is_told_and_not_taken_for_success():
             if position != 7:
                 super()._finish(position, end)
 
-    with pytest.raises(RowsLostError, match="20 rows were read and 19 have a result") as caught:
+    with pytest.raises(RowsLostError, match="20 rows were read, but 19 have a result") as caught:
         await collect(Forgetful(range(20), echo, concurrency=CONCURRENCY))
     assert (caught.value.read, caught.value.ended) == (20, 19)
 
@@ -377,7 +377,7 @@ async def test_work_that_ends_with_rows_unread_is_told_and_not_taken_for_success
         def _has_room(self) -> bool:
             return super()._has_room() and self._pulled < 5
 
-    with pytest.raises(RowsLostError, match="the source was not at its end"):
+    with pytest.raises(RowsLostError, match="the source was not exhausted"):
         await collect(Idle(range(20), echo, concurrency=CONCURRENCY))
 
 

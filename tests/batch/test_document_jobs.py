@@ -197,10 +197,10 @@ async def test_what_cannot_be_sent_is_a_failed_row_that_names_it_and_nothing_is_
     for path, reason in (
         (empty, " is empty"),
         (recording, " is a recording; client.tools.transcribe listens to those"),
-        (missing, ": it cannot be read: No such file or directory"),
+        (missing, ": cannot be read: No such file or directory"),
         (large, f" has {MAX_BYTES + 1:,} bytes"),
-        (folder, ": it is no regular file"),
-        (pipe, ": it is no regular file"),
+        (folder, ": not a regular file"),
+        (pipe, ": not a regular file"),
     ):
         assert said[str(path)].startswith(f"{path}{reason}")
 
@@ -248,7 +248,7 @@ async def test_a_budget_stops_between_documents_and_a_larger_one_goes_on(start: 
 
 
 async def test_a_budget_in_dollars_needs_to_know_what_a_yuan_is(bulk: Bulk, tmp_path: Path):
-    with pytest.raises(ConfigurationError, match="pages have a price in yuan only"):
+    with pytest.raises(ConfigurationError, match="pages are priced in yuan only"):
         bulk.client.batch.ocr(written(tmp_path, 1), bulk.output, budget=1)
 
 
@@ -256,7 +256,7 @@ async def test_another_purpose_would_pay_for_every_document_again_and_is_asked_f
     files = written(tmp_path, 2)
     await read(bulk, files)
 
-    with pytest.raises(InputChangedError, match="2 answered rows would be asked anew, because purpose is"):
+    with pytest.raises(InputChangedError, match="2 answered rows would be sent again, because purpose is"):
         await read(bulk, files, purpose="rich_layout_recognition")
     assert bulk.requests == 2
 

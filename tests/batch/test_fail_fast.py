@@ -74,7 +74,7 @@ async def test_a_job_whose_parameter_is_refused_stops_after_fifty_rows_and_says_
     assert FIRST_ROWS <= bulk.requests < FIRST_ROWS + 2 * 4
     assert report.exit_code == ExitCode.STOPPED
     assert not report.complete
-    assert "the first 50 rows all failed alike" in str(report.stopped)
+    assert "the first 50 rows all failed with the same error" in str(report.stopped)
     assert "BadRequestError" in str(report.stopped)
     assert len(bulk.lines()) == report.failed == bulk.requests
 
@@ -117,5 +117,5 @@ async def test_rows_that_cannot_be_read_stop_no_job(bulk: Bulk):
 
 async def test_fail_fast_must_be_a_number_of_rows(bulk: Bulk):
     bulk.ask(numbered(1))
-    with pytest.raises(ValueError, match="fail_fast must be a number of rows, or 0 for never, not -1"):
+    with pytest.raises(ValueError, match="fail_fast must be a number of rows, or 0 to disable it, got -1"):
         await bulk.run(fail_fast=-1)

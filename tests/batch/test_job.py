@@ -232,7 +232,7 @@ async def test_a_torn_last_line_costs_that_row_and_no_other(bulk: Bulk):
         report = await bulk.run()
         assert (report.ok, report.resumed, report.damaged) == (1, 19, 0)
         assert len(bulk.named()) == 20
-        assert any("was cut off" in warning for warning in report.warnings) == (length > 0)
+        assert any("was truncated" in warning for warning in report.warnings) == (length > 0)
 
 
 def without_its_last_line_feed(content: bytes) -> bytes:
@@ -406,8 +406,8 @@ async def test_a_second_row_of_a_name_is_refused_with_both_lines_before_anything
         await bulk.run()
     assert caught.value.line == 3
     assert caught.value.message == (
-        f"{bulk.source}, line 3: custom_id 'a' is already that of line 1, and 2 further rows repeat an id. "
-        "Nothing was sent: each row needs an id of its own, or none"
+        f"{bulk.source}, line 3: custom_id 'a' is a duplicate of line 1; 2 further rows have duplicate ids. "
+        "Nothing was sent: give each row a unique id, or none"
     )
     assert (bulk.requests, bulk.output.read_bytes()) == (0, b"")
 
@@ -417,7 +417,7 @@ async def test_a_second_row_of_a_name_is_refused_in_a_later_run_too(bulk: Bulk):
     await bulk.run()
     bulk.ask([*numbered(3), *numbered(1)])
 
-    with pytest.raises(InputFormatError, match=r"line 4: custom_id '0' is already that of line 1\. Nothing"):
+    with pytest.raises(InputFormatError, match=r"line 4: custom_id '0' is a duplicate of line 1\. Nothing"):
         await bulk.run()
     assert bulk.requests == 3
 
@@ -576,10 +576,10 @@ async def test_an_output_that_another_run_writes_is_refused_before_anything_is_s
     ("prepare", "reason"),
     [
         (lambda bulk: bulk.source.unlink(), "the input .* does not exist"),
-        (lambda bulk: (bulk.source.unlink(), bulk.source.mkdir()), "the input .* is no regular file"),
-        (lambda bulk: (bulk.source.unlink(), os.mkfifo(bulk.source)), "the input .* is no regular file"),
-        (lambda bulk: os.link(bulk.source, bulk.output), "input and output are the same file"),
-        (lambda bulk: bulk.output.symlink_to(bulk.source), "input and output are the same file"),
+        (lambda bulk: (bulk.source.unlink(), bulk.source.mkdir()), "the input .* is not a regular file"),
+        (lambda bulk: (bulk.source.unlink(), os.mkfifo(bulk.source)), "the input .* is not a regular file"),
+        (lambda bulk: os.link(bulk.source, bulk.output), "input and output must be different files"),
+        (lambda bulk: bulk.output.symlink_to(bulk.source), "input and output must be different files"),
     ],
     ids=["no input", "a folder", "a pipe", "hard link", "symbolic link"],
 )
@@ -600,7 +600,7 @@ async def test_an_input_is_no_output_of_itself(bulk: Bulk):
     bulk.ask(numbered(5))
     before = bulk.source.read_bytes()
 
-    with pytest.raises(ConfigurationError, match="input and output are the same file"):
+    with pytest.raises(ConfigurationError, match="input and output must be different files"):
         await bulk.client.batch.run(bulk.source, bulk.folder / "." / "in.jsonl")
     assert bulk.source.read_bytes() == before
 
@@ -608,7 +608,7 @@ async def test_an_input_is_no_output_of_itself(bulk: Bulk):
 async def test_an_output_in_a_missing_folder_is_refused(bulk: Bulk):
     bulk.ask(numbered(5))
 
-    with pytest.raises(ConfigurationError, match="the folder of the output does not exist"):
+    with pytest.raises(ConfigurationError, match="the output directory does not exist"):
         await bulk.client.batch.run(bulk.source, bulk.folder / "missing" / "out.jsonl")
 
 
@@ -616,7 +616,7 @@ async def test_an_output_in_a_missing_folder_is_refused(bulk: Bulk):
 async def test_an_output_that_would_not_be_what_its_name_says_is_refused(bulk: Bulk, name: str):
     bulk.ask(numbered(5))
 
-    with pytest.raises(ConfigurationError, match="would be JSON lines, whatever its name says"):
+    with pytest.raises(ConfigurationError, match="must be JSON lines, because it is also the journal"):
         await bulk.client.batch.run(bulk.source, bulk.folder / name)
     assert not (bulk.folder / name).exists()
 
@@ -629,7 +629,7 @@ async def test_a_packed_input_is_a_job_like_others(bulk: Bulk):
         assert (report.ok, report.resumed) == (ok, resumed)
 
     packed.write_bytes(packed.read_bytes()[:-12])
-    with pytest.raises(ConfigurationError, match="is no whole gzip file"):
+    with pytest.raises(ConfigurationError, match="is not a complete gzip file"):
         await bulk.client.batch.run(packed, bulk.folder / "other.jsonl", **QUICK)
     assert bulk.requests == 2
 

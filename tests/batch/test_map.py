@@ -233,9 +233,9 @@ async def test_a_concurrency_below_one_is_refused(bulk: Bulk, concurrency: int):
 @pytest.mark.parametrize("model", ["", " ", None])
 async def test_a_model_that_is_none_is_refused_before_every_row_of_it_fails(bulk: Bulk, model: Any):
     bulk.ask(["Hi"])
-    with pytest.raises(ConfigurationError, match="model must be a model's name"):
+    with pytest.raises(ConfigurationError, match="model must be a model"):
         await anext(bulk.client.batch.map(["Hi"], model=model))
-    with pytest.raises(ConfigurationError, match="model must be a model's name"):
+    with pytest.raises(ConfigurationError, match="model must be a model"):
         await bulk.run(model=model)
     assert not bulk.output.exists()
     assert bulk.requests == 0
@@ -243,7 +243,7 @@ async def test_a_model_that_is_none_is_refused_before_every_row_of_it_fails(bulk
 
 @pytest.mark.parametrize("one", ["Hello", "prompts.jsonl", b"Hello", {"prompt": "Hello"}])
 async def test_a_single_request_is_not_taken_for_many(bulk: Bulk, one: Any):
-    with pytest.raises(ConfigurationError, match="map takes many requests, and got one"):
+    with pytest.raises(ConfigurationError, match="requests must be an iterable of requests, got a single"):
         await answers(bulk, one)
     assert bulk.requests == 0
 
@@ -328,10 +328,10 @@ async def test_what_the_source_raises_reaches_the_consumer_after_the_answers(bul
 @pytest.mark.parametrize(
     ("requests", "said"),
     [
-        (zip([1, 2], ["a", "b"], strict=True), "a tuple of int, str does not say what of it is asked"),
+        (zip([1, 2], ["a", "b"], strict=True), "a tuple of int, str does not identify the prompt"),
         (
             {"a": "b"}.items(),
-            'a tuple of str, str does not say what of it is asked: give an object, for example {"custom',
+            'a tuple of str, str does not identify the prompt: pass an object, for example {"custom',
         ),
     ],
 )
@@ -354,9 +354,9 @@ async def test_an_open_text_file_is_a_prompt_a_line_without_line_ends_and_blank_
 @pytest.mark.parametrize(
     ("name", "mode", "said"),
     [
-        ("in.jsonl", "r", "the lines of .* are rows and no prompts: give run the path"),
-        ("in.csv", "r", "are rows and no prompts"),
-        ("in.txt", "rb", "is open for bytes"),
+        ("in.jsonl", "r", "the lines of .* are rows, not prompts: pass the path to run"),
+        ("in.csv", "r", "are rows, not prompts"),
+        ("in.txt", "rb", "is open in binary mode"),
     ],
 )
 async def test_an_open_file_of_rows_is_not_paid_for_as_prompts(

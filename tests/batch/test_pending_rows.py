@@ -73,7 +73,7 @@ async def test_a_row_whose_retry_the_used_up_budget_refuses_is_asked_again_by_th
     source, output = asked(tmp_path, numbered(6))
     server = await serve(EMPTY)
     report = await connect(server, retry=AT_ONCE).batch.run(source, output, budget=1e-9, concurrency=3)
-    assert "the budget of $" in str(report.stopped)
+    assert "budget of $" in str(report.stopped)
     assert (report.exit_code, report.failed) == (ExitCode.STOPPED, 0)
     assert len(pending(output)) == len(read_lines(output)) == len(server.requests)
 

@@ -197,7 +197,7 @@ def test_a_cell_is_shown_as_people_write_it(cell: Any, shown: str):
 def test_bytes_that_are_no_text_are_no_prompt():
     for defaults in (Defaults(), Defaults(template="{prompt}")):
         row = RowReader(defaults).read({"prompt": b"\xff\xd8"})
-        assert "no UTF-8 text" in str(row.error)
+        assert "not UTF-8" in str(row.error)
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "n", "top_logprobs", "max_completion_tokens"])

@@ -39,7 +39,7 @@ async def test_a_changed_row_is_refused_before_anything_is_paid_for(bulk: Bulk):
     rows[7]["prompt"] = "Another question"
     bulk.ask([*rows, *numbered(5, start=100)])
 
-    with pytest.raises(InputChangedError, match="line 8: row '7' asks for something else") as caught:
+    with pytest.raises(InputChangedError, match="line 8: the request of row '7' changed") as caught:
         await bulk.run()
     assert (caught.value.path, caught.value.line) == (str(bulk.source), 8)
     assert bulk.requests == 20
@@ -49,7 +49,7 @@ async def test_changed_parameters_change_every_row(bulk: Bulk):
     bulk.ask(numbered(3))
     await bulk.run()
 
-    with pytest.raises(InputChangedError, match=r"line 1: .* so do 2 further rows"):
+    with pytest.raises(InputChangedError, match=r"line 1: .* as did 2 further rows"):
         await bulk.run(max_tokens=9)
     assert bulk.requests == 3
 
@@ -104,7 +104,7 @@ async def test_other_parameters_do_not_buy_rows_without_an_id_again_without_a_wo
     await bulk.run(temperature=0.5)
     bulk.ask(['"a"', '"b"', {"prompt": "c", "temperature": 0.5, "max_tokens": 7}, '"d"'])
 
-    said = r"2 answered rows would be asked anew, because max_tokens is 9 and was 8\. Nothing was sent"
+    said = r"2 answered rows would be sent again, because max_tokens is 9, was 8\. Nothing was sent"
     with pytest.raises(InputChangedError, match=said):
         await bulk.run(temperature=0.5, max_tokens=9)
     assert bulk.requests == 3
@@ -130,7 +130,7 @@ async def test_rows_that_get_ids_later_are_not_bought_again_without_a_word(bulk:
     bulk.ask([{"prompt": word, "review": number} for number, word in enumerate("abc")])
     await bulk.run(template="{prompt}")
 
-    with pytest.raises(InputChangedError, match="3 answered rows would be asked anew, because id_column is 'review'"):
+    with pytest.raises(InputChangedError, match="3 answered rows would be sent again, because id_column is 'review'"):
         await bulk.run(template="{prompt}", id_column="review")
     report = await bulk.run(template="{prompt}", id_column="review", redo="changed")
     assert (report.ok, report.left, bulk.requests) == (3, 0, 6)
@@ -146,7 +146,7 @@ async def test_an_output_that_does_not_say_how_it_was_asked_is_not_bought_again_
     bulk.output.write_text("".join(json.dumps(line) + "\n" for line in lines))
     before = bulk.output.read_bytes()
 
-    with pytest.raises(InputChangedError, match="no row without an id asks for anything that was answered"):
+    with pytest.raises(InputChangedError, match="no row without an id matches an answered request"):
         await bulk.run(max_tokens=9)
     assert (bulk.requests, bulk.output.read_bytes()) == (2, before)
     bulk.ask(['"a"', '"B"'])
@@ -175,7 +175,7 @@ async def test_an_input_that_grows_while_it_is_looked_at_is_refused(bulk: Bulk, 
             file.write('"more"\n')
 
     monkeypatch.setattr(origin, "read_ids", read_and_grow)
-    with pytest.raises(InputChangedError, match=r"changed while it was read: it grew from .* Wait until"):
+    with pytest.raises(InputChangedError, match=r"changed while being read: it grew from .* Wait until"):
         await bulk.run()
     assert (bulk.requests, bulk.output.read_bytes()) == (0, b"")
 
@@ -294,16 +294,16 @@ async def test_equal_rows_without_an_id_run_again_each_by_its_name(bulk: Bulk):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"redo": "nothing"}, "redo knows length, error, invalid_json, changed, and not 'nothing'"),
-        ({"redo_with": {"max_tokens": 5}}, "say which with redo"),
-        ({"redo": "error", "redo_with": {"messages": []}}, "messages cannot be set for all rows"),
-        ({"redo": "error", "dedupe": True}, "redo asks for new answers"),
-        ({"ordered": True, "dedupe": True}, "ordered cannot be had with it"),
+        ({"redo": "nothing"}, "redo must be among length, error, invalid_json, changed, got 'nothing'"),
+        ({"redo_with": {"max_tokens": 5}}, "redo_with requires redo"),
+        ({"redo": "error", "redo_with": {"messages": []}}, "redo_with cannot set messages"),
+        ({"redo": "error", "dedupe": True}, "redo and dedupe cannot be combined"),
+        ({"ordered": True, "dedupe": True}, "ordered and dedupe cannot be combined"),
         ({"durability": "never"}, "durability must be os, group or each"),
-        ({"budget": 0}, "budget must be more than 0"),
-        ({"budget": float("nan")}, "budget must be more than 0"),
-        ({"min_free": -1}, "min_free must be 0 or more"),
-        ({"shard": "2"}, "a shard is written as number/count"),
+        ({"budget": 0}, "budget must be greater than 0"),
+        ({"budget": float("nan")}, "budget must be greater than 0"),
+        ({"min_free": -1}, "min_free must be at least 0"),
+        ({"shard": "2"}, "shard must be number/count"),
     ],
 )
 async def test_what_cannot_be_is_refused_before_anything_is_touched(bulk: Bulk, options: dict[str, Any], said: str):
@@ -369,7 +369,7 @@ async def test_a_used_up_budget_stops_the_job_finishes_what_is_in_flight_and_cou
     report = await bulk.run(budget=whole.cost / 3, concurrency=5)
 
     assert report.exit_code == ExitCode.STOPPED
-    assert "the budget of $" in str(report.stopped)
+    assert "budget of $" in str(report.stopped)
     assert 80 <= report.ok <= 105
     assert report.rows == len(bulk.named()) == bulk.requests - sent
     again = await bulk.run(budget=whole.cost / 3, concurrency=5)
@@ -391,7 +391,7 @@ async def test_what_was_paid_for_and_came_to_nothing_counts(bulk: Bulk):
     assert whole.progress.prompt_tokens > 0
     assert whole.cost > 0
     assert report.exit_code == ExitCode.STOPPED
-    assert "the budget of $" in str(report.stopped)
+    assert "budget of $" in str(report.stopped)
     assert 15 <= report.failed <= 22
     assert (await bulk.run(**all_lost, budget=whole.cost / 2)).spent == pytest.approx(report.cost)
     # Whoever looks at the output later finds the same sums.
@@ -415,7 +415,7 @@ async def test_what_rows_in_flight_were_billed_counts_before_one_of_them_is_aske
     assert price is not None
     report = await client.batch.run(source, tmp_path / "out.jsonl", budget=5 * price, concurrency=20)
 
-    assert "the budget of $" in str(report.stopped)
+    assert "budget of $" in str(report.stopped)
     assert len(server.requests) <= 20
     assert report.progress.prompt_tokens == 10 * len(server.requests)
 
@@ -447,7 +447,7 @@ async def test_an_id_that_another_row_might_get_is_refused_where_rows_have_none(
 
     for output in (bulk.output, bulk.folder / "new.jsonl"):
         bulk.ask(rows)
-        with pytest.raises(InputFormatError, match=r"line 2: 'row-.*' is what a row without an id may be called"):
+        with pytest.raises(InputFormatError, match=r"line 2: 'row-.*' has the form of a generated name"):
             await bulk.client.batch.run(bulk.source, output, **QUICK)
         bulk.ask(rows[1:])
     assert bulk.requests == 1

@@ -147,7 +147,7 @@ def test_a_prompt_may_be_the_id_and_is_asked_all_the_same():
 
 @pytest.mark.parametrize("value", ["Hello", {"prompt": "Hello"}, {"prompt": "Hello", "review": None}])
 def test_a_row_without_the_id_that_was_promised_is_a_bad_row(value: Any):
-    assert "it has no id: there is nothing under 'review'" in reason(read(value, id_column="review"))
+    assert "'review' is empty, but every row needs an id" in reason(read(value, id_column="review"))
 
 
 @pytest.mark.parametrize("given", ["", True, 1.5, ["a"], {"a": 1}, "a\nb", "a\x1b[31m", "\ud800"])
@@ -163,29 +163,29 @@ def test_other_custom_ids_are_refused(given: Any):
     [
         ("", "the prompt is empty"),
         (" \t", "the prompt is empty"),
-        ({"prompt": 3}, "prompt must be a string, not int"),
+        ({"prompt": 3}, "prompt must be a string, got int"),
         ({"prompt": None}, "the prompt is null"),
-        ({"text": "Hello"}, "neither messages nor prompt among its keys"),
-        ({}, "neither messages nor prompt among its keys: none"),
-        (["one", "two"], "a list of requests, where one request is expected"),
-        ([{"prompt": "one"}, {"prompt": "two"}], "a list of requests, where one request is expected"),
-        (b"Hello", "not bytes"),
+        ({"text": "Hello"}, "messages or prompt required, got keys"),
+        ({}, "messages or prompt required, got keys: none"),
+        (["one", "two"], "expected one request, got a list of requests"),
+        ([{"prompt": "one"}, {"prompt": "two"}], "expected one request, got a list of requests"),
+        (b"Hello", "got bytes"),
         ([], "is empty"),
         ({"messages": []}, "is empty"),
         ({"messages": "Hello"}, "messages must be a list"),
         ({"messages": {"role": "user"}}, "messages must be a list"),
-        ({"prompt": "Hello", "model": ""}, "model must be a model's name"),
-        ({"prompt": "Hello", "model": 5}, "model must be a model's name"),
-        (7, "not int"),
+        ({"prompt": "Hello", "model": ""}, "model must be a model"),
+        ({"prompt": "Hello", "model": 5}, "model must be a model"),
+        (7, "got int"),
         (None, "the prompt is null"),
-        (1.5, "not float"),
-        ({**LINE, "body": "Hello"}, "body must be an object, not str"),
-        ({**LINE, "body": {}}, "neither messages nor prompt"),
+        (1.5, "got float"),
+        ({**LINE, "body": "Hello"}, "body must be an object, got str"),
+        ({**LINE, "body": {}}, "messages or prompt required"),
         (
             {**LINE, "url": "/v1/audio"},
-            "url is '/v1/audio'; a batch sends /v1/chat/completions, /v1/completions, /v1/resp",
+            "url must be /v1/chat/completions, /v1/completions, /v1/resp",
         ),
-        ({**LINE, "url": ["/v1/responses"]}, "url is ['/v1/responses']; a batch sends"),
+        ({**LINE, "url": ["/v1/responses"]}, "got ['/v1/responses']"),
         ({**LINE, "url": "/v1/responses"}, "input must be a text or a list"),
         ({**LINE, "method": "GET"}, "'GET'"),
     ],
@@ -197,13 +197,13 @@ def test_a_bad_value_is_a_row_with_the_reason(value: Any, said: str):
 @pytest.mark.parametrize(
     ("template", "value", "said"),
     [
-        ("{text}", "Hello", "not str"),
-        ("{text}", {"other": 1}, "'text', and the row has: other"),
-        ("{n:.2f}", {"n": "many"}, "cannot be filled"),
+        ("{text}", "Hello", "got str"),
+        ("{text}", {"other": 1}, "'text', but the row has: other"),
+        ("{n:.2f}", {"n": "many"}, "cannot fill the template"),
         ("{n:d}", {"n": None}, "the column 'n' is null"),
-        ("{n[0]}", {"n": 5}, "cannot be filled"),
-        ("{n[x]}", {"n": "text"}, "cannot be filled"),
-        ("{n.x}", {"n": "text"}, "cannot be filled"),
+        ("{n[0]}", {"n": 5}, "cannot fill the template"),
+        ("{n[x]}", {"n": "text"}, "cannot fill the template"),
+        ("{n.x}", {"n": "text"}, "cannot fill the template"),
         ("{text}", {"text": "  "}, "the column 'text' is empty"),
     ],
 )

@@ -176,7 +176,7 @@ def test_a_custom_id_column_names_the_rows(tmp_path: Path):
 def test_a_missing_column_is_found_before_the_first_row(tmp_path: Path, content: str):
     (tmp_path / "in.csv").write_text(content)
 
-    with pytest.raises(ConfigurationError, match="the template names the column 'text'"):
+    with pytest.raises(ConfigurationError, match="unknown column 'text' in the template"):
         read_rows(tmp_path / "in.csv", Defaults(template="{text}"))
 
 
@@ -186,7 +186,7 @@ def test_a_record_of_another_length_is_one_bad_row(tmp_path: Path, record: str):
 
     assert prompts(rows) == ["a", None, "b"]
     assert "line 3: " in reason(rows[1])
-    assert "where the header has 2" in reason(rows[1])
+    assert "but the header has 2" in reason(rows[1])
 
 
 def test_a_record_that_is_not_utf8_is_one_bad_row(tmp_path: Path):
@@ -315,7 +315,7 @@ def test_a_column_of_ids_that_is_not_there_is_refused(tmp_path: Path, name: str)
     (tmp_path / "in.csv").write_text("text\na\n")
     (tmp_path / "in.txt").write_text("a\n")
 
-    with pytest.raises(ConfigurationError, match=r"no column 'review'|the ids are to be in the column 'review'"):
+    with pytest.raises(ConfigurationError, match=r"no id column 'review'|unknown id column 'review'"):
         read_rows(tmp_path / name, Defaults(template="{text}", id_column="review"))
 
 
@@ -335,7 +335,7 @@ def test_a_parquet_file_with_prompts_needs_no_template(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("template", "reason"),
-    [("{nope}", "the template names the column 'nope'; .* has: text"), (None, "needs a template.* has: text")],
+    [("{nope}", "unknown column 'nope' in the template; .* has: text"), (None, "needs a template.* has: text")],
 )
 def test_a_parquet_file_without_the_column_is_refused_before_the_first_row(
     tmp_path: Path,
@@ -351,7 +351,7 @@ def test_a_parquet_file_without_the_column_is_refused_before_the_first_row(
 def test_what_is_no_parquet_file_is_refused(tmp_path: Path):
     (tmp_path / "in.parquet").write_text('"a"\n')
 
-    with pytest.raises(ConfigurationError, match="is no Parquet file"):
+    with pytest.raises(ConfigurationError, match="is not a Parquet file"):
         read_rows(tmp_path / "in.parquet", Defaults())
 
 
@@ -404,7 +404,7 @@ def test_a_file_that_cannot_be_read_is_found_before_the_first_row(tmp_path: Path
 
 @pytest.mark.parametrize("name", ["in.jsonl", "in.txt", "in.csv"])
 @pytest.mark.parametrize(
-    ("encoding", "said"), [("utf-16", "is UTF-16"), ("utf-16-be", "UTF-16"), ("utf-32", "is UTF-32")]
+    ("encoding", "said"), [("utf-16", "got UTF-16"), ("utf-16-be", "UTF-16"), ("utf-32", "got UTF-32")]
 )
 def test_another_encoding_is_found_before_the_first_row(tmp_path: Path, name: str, encoding: str, said: str):
     (tmp_path / name).write_bytes("\ufefftext\nHello\n".encode(encoding))
@@ -451,11 +451,11 @@ def test_a_packed_file_is_read_as_what_is_in_it(tmp_path: Path, name: str, conte
 def test_a_packed_file_that_is_cut_off_or_none_is_an_error_of_the_file(tmp_path: Path):
     path = tmp_path / "in.txt.gz"
     path.write_bytes(b"a prompt\n")
-    with pytest.raises(ConfigurationError, match="is no whole gzip file"):
+    with pytest.raises(ConfigurationError, match="is not a complete gzip file"):
         read_rows(path, Defaults())
     path.write_bytes(gzip.compress(random.Random(1).randbytes(1 << 18).hex("\n").encode())[:-1000])
     rows = read_rows(path, Defaults())
-    with pytest.raises(ConfigurationError, match="is no whole gzip file"):
+    with pytest.raises(ConfigurationError, match="is not a complete gzip file"):
         list(rows)
 
 

@@ -57,5 +57,5 @@ def test_a_null_has_no_fields_and_no_form(template: str, row: dict[str, Any]):
 
 @pytest.mark.parametrize("text", ["{}", "{0}", "{1} {a}"])
 def test_a_place_without_a_name_is_refused_where_columns_cannot_be_called_so(text: str):
-    with pytest.raises(ConfigurationError, match="a place without a name"):
+    with pytest.raises(ConfigurationError, match="an unnamed placeholder"):
         Template(text).check_names()

@@ -99,7 +99,7 @@ async def test_a_second_row_with_the_same_custom_id_is_refused_with_both_lines(c
     ended = await command.run("batch", "run", "in.jsonl", "-o", "out.jsonl")
 
     assert ended.code == 2
-    assert ended.err.startswith("error: in.jsonl, line 2: custom_id 'a' is already that of line 1")
+    assert ended.err.startswith("error: in.jsonl, line 2: custom_id 'a' is a duplicate of line 1")
     assert command.lines() == []
 
 
@@ -118,15 +118,15 @@ async def test_at_most_ten_failures_are_shown(command: CommandLine, serve: Serve
     ("arguments", "said"),
     [
         (["missing.jsonl", "-o", "out.jsonl"], "the input missing.jsonl does not exist"),
-        (["in.jsonl", "-o", "in.jsonl"], "input and output are the same file"),
-        (["in.jsonl", "-o", "no/such/folder/out.jsonl"], "the folder of the output does not exist"),
+        (["in.jsonl", "-o", "in.jsonl"], "input and output must be different files"),
+        (["in.jsonl", "-o", "no/such/folder/out.jsonl"], "the output directory does not exist"),
         (["in.jsonl", "-o", "."], "the output . is a directory"),
         (["in.jsonl", "-o", "/proc/out.jsonl"], "cannot create /proc/out.jsonl.lock"),
         (["-", "-o", "out.jsonl"], "it cannot come from standard input: save it to a file first"),
         (["in.jsonl", "-o", "-"], "it cannot be standard output: name a file"),
-        (["in.jsonl", "-o", "out.csv"], "let it end in .jsonl"),
-        (["in.csv", "-o", "out.jsonl"], "a table needs a template"),
-        (["in.csv", "-o", "out.jsonl", "--template", "{nope}"], "the template names the column 'nope'"),
+        (["in.jsonl", "-o", "out.csv"], "use the suffix .jsonl"),
+        (["in.csv", "-o", "out.jsonl"], "needs a template"),
+        (["in.csv", "-o", "out.jsonl", "--template", "{nope}"], "unknown column 'nope'"),
         (["in.jsonl", "-o", "out.jsonl", "--param", "top_p"], "write NAME=JSON"),
         (["in.jsonl", "-o", "out.jsonl", "--param", "stop=END"], "a string needs its quotes"),
         (["in.jsonl", "-o", "out.jsonl", "--param", 'model="x"'], "use --model"),

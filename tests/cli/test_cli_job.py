@@ -30,7 +30,7 @@ async def test_a_used_up_budget_gives_code_3_and_a_command_that_goes_on(command:
     done = len(command.lines())
 
     assert (whole.code, stopped.code) == (0, 3)
-    assert "stopped: the budget of $" in stopped.err
+    assert "stopped: budget of $" in stopped.err
     assert 80 < done == simulator.statistics().requests - asked < 120
     for _ in range(5):
         *_, last = stopped.err.splitlines()
@@ -122,7 +122,7 @@ async def test_a_changed_input_gives_code_2_before_anything_is_sent(command: Com
     ended = await command.run(*RUN)
 
     assert ended.code == 2
-    assert ended.err.startswith("error: in.jsonl, line 1: row 'row-0' asks for something else")
+    assert ended.err.startswith("error: in.jsonl, line 1: the request of row 'row-0' changed")
     assert "--redo changed" in ended.err
     assert simulator.statistics().requests == 3
 
@@ -184,13 +184,13 @@ async def test_an_output_whose_folder_is_removed_ends_the_run_with_a_clear_error
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--redo", "everything"], "redo knows length, error, invalid_json, changed"),
-        (["--set", "max_tokens=5"], "say which with redo"),
+        (["--redo", "everything"], "redo must be among length, error, invalid_json, changed"),
+        (["--set", "max_tokens=5"], "redo_with requires redo"),
         (["--redo", "error", "--set", "max_tokens"], "--set max_tokens: write NAME=JSON"),
-        (["--shard", "5/4"], "shard 5/4: the number goes from 1 to 4"),
-        (["--dedupe", "--ordered"], "ordered cannot be had with it"),
+        (["--shard", "5/4"], "the number of shard 5/4 must be from 1 to 4"),
+        (["--dedupe", "--ordered"], "ordered and dedupe cannot be combined"),
         (["--param", "budget=5"], "use --budget"),
-        (["--min-free", str(1 << 40)], "are to stay free: make room, or change the limit"),
+        (["--min-free", str(1 << 40)], "MiB: free space, or lower the limit"),
     ],
 )
 def test_flags_that_cannot_be_give_code_2_and_one_line(

@@ -147,8 +147,8 @@ async def test_a_report_is_written_beside_the_output(command: CommandLine, serve
         (("plan", "-"), "cannot come from standard input"),
         (("status", "missing.jsonl"), "cannot read missing.jsonl"),
         (("report", "."), "cannot read .: Is a directory"),
-        (("status", "in.jsonl"), "no line of a batch output"),
-        (("export", "in.jsonl", "-o", "in.jsonl"), "no line of a batch output"),
+        (("status", "in.jsonl"), "is not a batch output"),
+        (("export", "in.jsonl", "-o", "in.jsonl"), "is not a batch output"),
         (("export", "out.jsonl", "-o", "out.jsonl"), "it is the input"),
         (("export", "out.jsonl", "-o", "answers.xlsx"), ".parquet"),
         (("export", "out.jsonl", "--format", "parquet"), "name one with -o"),
@@ -258,7 +258,7 @@ async def test_a_row_with_an_id_is_known_when_its_text_changes(command: CommandL
     after = await command.run(*as_json)
 
     assert (refused.code, again.code) == (2, 0)
-    assert "row '7' asks for something else than when it was answered" in refused.err
+    assert "the request of row '7' changed since it was answered" in refused.err
     assert "left out 1 answer to what a row does not ask any more" in before.err
     lines = [json.loads(line) for line in before.out.splitlines()]
     assert [(line["custom_id"], line["error"] and line["error"]["code"]) for line in lines] == [

@@ -93,9 +93,9 @@ async def test_a_document_that_is_cut_off_gives_code_3_and_is_read_again(command
     [
         ((), "name the document to read"),
         (("a.txt", "b.txt"), "2 documents go into a file: name it with -o"),
-        (("a.txt", "-o", "a.txt"), "input and output are the same file"),
+        (("a.txt", "-o", "a.txt"), "input and output must be different files"),
         (("a.txt", "-o", "out.jsonl", "--json"), "-o writes JSON lines: leave --json out"),
-        (("a.txt", "-o", "out.jsonl", "--max-cost", "1"), "pages have a price in yuan only"),
+        (("a.txt", "-o", "out.jsonl", "--max-cost", "1"), "pages are priced in yuan only"),
     ],
 )
 async def test_documents_that_cannot_be_read_so_are_refused_in_one_line(

@@ -135,7 +135,7 @@ async def test_rows_of_parquet_are_read_a_few_at_a_time_where_they_are_long(tmp_
 @pytest.mark.parametrize("name", ["in.csv", "in.tsv", "in.csv.gz"])
 async def test_a_first_line_that_is_too_long_is_named(tmp_path: Path, name: str):
     write(tmp_path / name, b"", b"prompt", iter([b"x" * 5000]), b"\n")
-    with pytest.raises(ConfigurationError, match=r"the first line of .* has more than 1,000 bytes.*--max-row-bytes"):
+    with pytest.raises(ConfigurationError, match=r"the first line of .* exceeds 1,000 bytes.*--max-row-bytes"):
         list(read_rows(tmp_path / name, Defaults(max_row_bytes=1000)))
 
 
@@ -183,7 +183,7 @@ def test_a_record_that_is_too_long_changes_no_other_record(tmp_path_factory, cel
 
 @pytest.mark.parametrize("most", [0, -1, 1.5, True, "1"])
 def test_a_limit_that_is_no_number_of_bytes_is_named(most: Any):
-    with pytest.raises(ConfigurationError, match="max_row_bytes must be a whole number of bytes above 0"):
+    with pytest.raises(ConfigurationError, match="max_row_bytes must be an integer number of bytes greater than 0"):
         Defaults(max_row_bytes=most)
 
 

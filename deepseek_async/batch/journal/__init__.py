@@ -1,4 +1,4 @@
-"""The output file: locked, cut to whole lines, written in groups, durable before a row counts, read back, merged."""
+"""Output journal: locking, recovery, group commit, reading back and merging."""
 
 from deepseek_async.batch.journal.disk import Disk
 from deepseek_async.batch.journal.file import LOW_WATER, Durability

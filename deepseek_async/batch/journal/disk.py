@@ -1,4 +1,4 @@
-"""The system calls that are made on an output file, in one place: what a test wraps to make a disk fail."""
+"""System calls on an output file, in one place so that tests can inject disk failures."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _MOUNTS: Final = Path("/proc/self/mountinfo")
 
 
 class Disk:
-    """One method a system call. Each raises OSError; each may be interrupted (see ``uninterrupted``)."""
+    """One method per system call. Each raises OSError and may be interrupted (see ``uninterrupted``)."""
 
     def open(self, path: Path, flags: int) -> int:
-        """A descriptor, closed in child processes and never behind a symbolic link; a new file is its owner's only."""
+        """Open a descriptor, close-on-exec and without following symbolic links; a new file has mode 0600."""
         return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
     def close(self, descriptor: int) -> None:
         os.close(descriptor)
 
     def write(self, descriptor: int, data: memoryview) -> int:
-        """Bytes taken, which may be fewer than there are."""
+        """Return the number of bytes written, which may be fewer than given."""
         return os.write(descriptor, data)
 
     def write_at(self, descriptor: int, data: memoryview, offset: int) -> int:
@@ -41,7 +41,7 @@ class Disk:
         os.ftruncate(descriptor, size)
 
     def sync_data(self, descriptor: int) -> None:
-        """Make what was written durable, and the size with it."""
+        """Make written data and the file size durable."""
         # macOS has no fdatasync.
         getattr(os, "fdatasync", os.fsync)(descriptor)
 
@@ -52,34 +52,34 @@ class Disk:
         return os.fstat(descriptor)
 
     def status_of(self, path: Path) -> os.stat_result:
-        """What is there under that name now."""
+        """Return the status of the file now at that path."""
         return path.stat()
 
     def free(self, descriptor: int) -> int:
-        """Bytes that may still be written to the file system."""
+        """Return the bytes available on the file system."""
         status = os.fstatvfs(descriptor)
         return status.f_bavail * status.f_frsize
 
     def lock(self, descriptor: int) -> None:
-        """The exclusive lock, or BlockingIOError at once. The kernel gives it back when the process dies."""
+        """Take the exclusive lock, or raise BlockingIOError. The kernel releases it when the process dies."""
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def lock_shared(self, descriptor: int) -> None:
-        """A lock that others may have too, but not while one has the exclusive lock; else BlockingIOError at once."""
+        """Take a shared lock, or raise BlockingIOError while another process holds the exclusive one."""
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
     def unlock(self, descriptor: int) -> None:
-        """Give the lock back for every copy of the descriptor: closing one does not, while a fork has another."""
+        """Release the lock for every copy of the descriptor; closing one copy does not, while a fork holds another."""
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     def rename(self, old: Path, new: Path) -> None:
-        os.replace(old, new)  # noqa: PTH105  one call by its name
+        os.replace(old, new)  # noqa: PTH105  one system call by name
 
     def remove(self, path: Path) -> None:
         os.unlink(path)  # noqa: PTH108
 
     def mounts(self) -> str:
-        """The kernel's table of mounted file systems; empty where there is none."""
+        """Return the kernel's mount table; empty if there is none."""
         with suppress(OSError):
             return _MOUNTS.read_text("utf-8", "surrogateescape")
         return ""
@@ -90,7 +90,7 @@ def uninterrupted(
     *arguments: Arguments.args,
     **named: Arguments.kwargs,
 ) -> Result:
-    """``call`` again for as long as a signal interrupts it: nothing was done. A hundred times in a row is an error."""
+    """Retry ``call`` while a signal interrupts it, at most 100 times."""
     for _ in range(_INTERRUPTIONS):
         with suppress(InterruptedError):
             return call(*arguments, **named)
@@ -98,22 +98,22 @@ def uninterrupted(
 
 
 def write_whole(write: Callable[[memoryview], int], data: bytes) -> None:
-    """Hand ``data`` over in as many pieces as ``write`` takes it in. Raises OSError; part of it may be written then."""
+    """Write all of ``data`` in as many calls as needed. Raises OSError, after which part may be written."""
     rest = memoryview(data)
     while rest:
         taken = uninterrupted(write, rest)
         if taken <= 0:
-            raise OSError(0, "the disk takes no more bytes and does not say why")
+            raise OSError(0, "write returned 0 bytes without an error")
         rest = rest[taken:]
 
 
 def sync_folder(disk: Disk, folder: Path) -> None:
-    """Make the names in a folder durable; syncing a new file does not."""
+    """Make the directory entries of ``folder`` durable; syncing a new file does not."""
     descriptor = uninterrupted(disk.open, folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         uninterrupted(disk.sync, descriptor)
     except OSError as error:
-        # Some file systems cannot, and need not.
+        # Not supported, and not needed, on some file systems.
         if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
             raise
     finally:

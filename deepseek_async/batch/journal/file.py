@@ -1,7 +1,7 @@
-"""The output as a file of whole lines: cut when it is opened, appended to by groups, each whole or not at all.
+"""Output file of whole lines: truncated to the last line when opened, appended to in atomic groups.
 
-A failed sync is never tried again on the same descriptor: the kernel may have marked the pages clean, and the next
-sync would lie (Rebello et al. 2020, "Can Applications Recover from fsync Failures?").
+A failed sync is never retried on the same descriptor: the kernel may have marked the pages clean, and the next
+sync would falsely succeed (Rebello et al. 2020, "Can Applications Recover from fsync Failures?").
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from deepseek_async.errors import OutputLockedError, OutputWriteError
 from deepseek_async.process.forks import AtFork, register
 
 LOW_WATER: Final = 64 << 20
-"""Bytes that stay free by default: a disk that is full to the last byte hurts everything else on it."""
+"""Default bytes of disk space to keep free: a completely full disk affects everything else on it."""
 
 _SPACE_CHECK_SECONDS: Final = 60.0
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -33,23 +33,23 @@ class Durability(StrEnum):
     """When a row counts as done."""
 
     OS = "os"
-    """Handed to the kernel: survives the death of the process, not that of the machine."""
+    """Written to the kernel: survives a crash of the process, not of the machine."""
     GROUP = "group"
-    """Synced with up to 255 others; as fast as the API can be."""
+    """Synced with up to 255 others; as fast as the API allows."""
     EACH = "each"
-    """Synced alone: some 400 rows a second on a virtual disk."""
+    """Synced alone: about 400 rows/s on a virtual disk."""
 
 
 class DiskFullError(Exception):
-    """There is no room for a group. The file is as it was before; the same group may be tried again."""
+    """No space for a group. The file is unchanged; the same group may be retried."""
 
 
 class OutputFile(AtFork):
-    """An open output. Not for several threads at a time."""
+    """An open output file. Not thread-safe."""
 
     def __init__(self, path: Path, disk: Disk, *, min_free: int) -> None:
         self._path = path
-        self._place = path.absolute()  # a program may change its folder meanwhile
+        self._place = path.absolute()  # the program may change its working directory
         self._disk = disk
         self._min_free = min_free
         self._descriptor = -1
@@ -57,22 +57,22 @@ class OutputFile(AtFork):
         self.end = 0
         """Offset after the last whole line."""
         self.durable = 0
-        """Offset after the last line that was acknowledged."""
+        """Offset after the last acknowledged line."""
         self.cut = 0
-        """Bytes of a torn last line that were cut off when it was opened."""
+        """Bytes of an incomplete last line removed on opening."""
         register(self)
 
     def open(self, hold: Callable[[int], None]) -> None:
-        """Open, have ``hold`` lock it, and cut off what follows the last line feed, as a run that died leaves it.
+        """Open the file, lock it with ``hold``, and remove an incomplete last line left by a crash.
 
-        A whole line is kept, which an editor has left without its end. Raises OutputWriteError, also for too little
-        room, and what ``hold`` raises.
+        A complete last line without a line feed, as an editor may leave, is kept. Raises OutputWriteError, also for
+        insufficient disk space, and whatever ``hold`` raises.
         """
         disk = self._disk
         try:
             self._descriptor = uninterrupted(disk.open, self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             hold(self._descriptor)
-            self._look_whether_it_is_there()  # a merge may have put another file in its place
+            self._look_whether_it_is_there()  # a merge may have replaced it
             self.end = self.durable = self._end_of_last_line()
             self._end_a_whole_line()
             uninterrupted(disk.truncate, self._descriptor, self.end)
@@ -89,14 +89,14 @@ class OutputFile(AtFork):
         if free < self._min_free:
             self.close()
             raise OutputWriteError(
-                f"the disk of {self._path} has {free >> 20:,} MiB left, and {self._min_free >> 20:,} MiB are to stay "
-                "free: make room, or change the limit (min_free, --min-free)",
+                f"not enough space on the disk of {self._path}: {free >> 20:,} MiB free, min_free is "
+                f"{self._min_free >> 20:,} MiB: free space, or lower the limit (min_free, --min-free)",
                 path=str(self._path),
             )
         self._space_seen = time.monotonic()
 
     def append(self, data: bytes) -> None:
-        """Write whole lines. Raises DiskFullError, or OSError after which the file is of no use."""
+        """Append whole lines. Raises DiskFullError, or OSError, after which the file is unusable."""
         self._look_for_room()
         disk, descriptor = self._disk, self._descriptor
         try:
@@ -105,7 +105,8 @@ class OutputFile(AtFork):
             except OSError as error:
                 if error.errno not in _FULL:
                     raise
-                # Whole lines or nothing. If this fails, so does the whole: another try would write behind a torn line.
+                # Whole lines or nothing. If the truncation fails, the file is unusable: a retry would append to a torn
+                # line.
                 uninterrupted(disk.truncate, descriptor, self.end)
                 raise DiskFullError(os.strerror(error.errno)) from None
         except OSError:
@@ -114,7 +115,7 @@ class OutputFile(AtFork):
         self.end += len(data)
 
     def sync(self) -> None:
-        """Make what was appended durable. Raises OSError after which the file is of no use."""
+        """Make appended data durable. Raises OSError, after which the file is unusable."""
         try:
             uninterrupted(self._disk.sync_data, self._descriptor)
         except OSError:
@@ -124,12 +125,12 @@ class OutputFile(AtFork):
         self._look_whether_it_is_there()
 
     def leave_to_the_kernel(self) -> None:
-        """Take what was appended for durable without a sync. Raises OSError if the file is gone."""
+        """Count appended data as durable without a sync. Raises OSError if the file was deleted or replaced."""
         self._look_whether_it_is_there()
         self.durable = self.end
 
     def _look_whether_it_is_there(self) -> None:
-        """Raise FileNotFoundError if somebody has deleted or moved the file, to which one can write on for ever."""
+        """Raise FileNotFoundError if the file was deleted or moved; writes to its descriptor would still succeed."""
         written = uninterrupted(self._disk.status, self._descriptor)
         if not written.st_nlink:
             raise FileNotFoundError(errno.ENOENT, "it was deleted while the job was running")
@@ -141,14 +142,14 @@ class OutputFile(AtFork):
             raise FileNotFoundError(errno.ENOENT, "it was moved or replaced while the job was running")
 
     def _cut_back(self) -> None:
-        """What the file shows from now on must not be more than what was acknowledged."""
+        """Truncate to the acknowledged data, so that readers see no more than that."""
         with suppress(OSError):
             uninterrupted(self._disk.truncate, self._descriptor, self.durable)
 
     def read(self, offset: int, size: int) -> bytes:
-        """``size`` bytes, or fewer at the end of the file. Raises OSError."""
+        """Read ``size`` bytes, or fewer at the end of the file. Raises OSError."""
         data = b""
-        # A read may be short too, and what is missing here would be cut off as torn.
+        # A read may be short; missing bytes here would be removed as an incomplete line.
         while len(data) < size:
             more = uninterrupted(self._disk.read_at, self._descriptor, size - len(data), offset + len(data))
             if not more:
@@ -157,14 +158,14 @@ class OutputFile(AtFork):
         return data
 
     def close(self) -> None:
-        """Close it and give its lock back; what was appended is in it."""
+        """Close the file, keeping appended data, and release its lock."""
         if self._descriptor >= 0:
             with suppress(OSError):
                 uninterrupted(self._disk.unlock, self._descriptor)
         self._close()
 
     def after_fork_in_child(self) -> None:
-        """Close the child's copy, and leave the lock to the parent."""
+        """Close the child's copy without releasing the parent's lock."""
         self._close()
 
     def _close(self) -> None:
@@ -180,13 +181,13 @@ class OutputFile(AtFork):
         try:
             free = uninterrupted(self._disk.free, self._descriptor)
         except OSError:
-            return  # the write will tell
+            return  # the write will report it
         if free < self._min_free:
-            raise DiskFullError(f"{free >> 20:,} MiB are left, and {self._min_free >> 20:,} MiB are to stay free")
+            raise DiskFullError(f"{free >> 20:,} MiB free, min_free is {self._min_free >> 20:,} MiB")
         self._space_seen = now
 
     def _end_a_whole_line(self) -> None:
-        """Give the last line its end, if that is all that it lacks: no beginning of a line is whole."""
+        """Append the missing line feed to a complete last line."""
         size = uninterrupted(self._disk.status, self._descriptor).st_size
         if size == self.end:
             return

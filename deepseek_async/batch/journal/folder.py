@@ -1,7 +1,7 @@
-"""A folder of journals, each written by one process, and all read by whoever begins: what of a row is bought already.
+"""Shared folder of journals, one per process: an index of rows already answered.
 
-A row is what it asks, together with its id if it has one, so that rows which ask the same are one row unless they have
-ids that tell them apart: where rows are handed out more than once, nothing else tells a second time from a second row.
+A row is identified by its request and its id, if any, so equal requests are one row unless their ids differ:
+where rows are handed out more than once, nothing else distinguishes a repetition from a second row.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _OFFSETS: Final = (1 << _OFFSET_BITS) - 1
 
 
 def row_key(name: bytes, hashed: int) -> int:
-    """64 bits, never 0, of a row's name in the journal and its request; for tables of this process only."""
+    """Return a 64-bit hash, never 0, of a row's name and request, stable in this process only."""
     return (key_of(name) * _SPREAD + hashed) & _WORD or 1
 
 
 class JournaledRow:
-    """Rows of journals: the key of each, and where its line is."""
+    """Rows of journals: key, file and offset of each."""
 
     def __init__(self) -> None:
         self.keys = array("Q")
@@ -43,10 +43,10 @@ class JournaledRow:
 
 
 class JournalFolder:
-    """The index of a folder: 22 to 54 bytes a row. Raises ConfigurationError for a folder that cannot be used."""
+    """Index of a folder, 22 to 54 bytes a row. Raises ConfigurationError for an unusable folder."""
 
     def __init__(self, folder: Path, server: Server, *, redo_failed: bool = False) -> None:
-        """``redo_failed`` passes over rows that ended with an error. Answers that were made up serve no real run."""
+        """``redo_failed`` ignores rows that ended with an error. Simulated answers are ignored by real runs."""
         self._server = server
         self._redo_failed = redo_failed
         self._places = DigestMap()
@@ -54,14 +54,14 @@ class JournalFolder:
         self._files: list[Path] = []
         self._numbers: dict[Path, int] = {}
         self._read_to: list[int] = []
-        """By the file: how far it is indexed."""
+        """By file: offset up to which it is indexed."""
         self._open: dict[int, int] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _unusable(folder, error) from None
         self.own: Final = folder / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
-        """What this process writes."""
+        """This process's journal."""
         self._own = self._number(self.own)
         self.put(self.found(at_first=True))
 
@@ -69,7 +69,7 @@ class JournalFolder:
         return len(self._places)
 
     def line(self, key: int) -> bytes | None:
-        """The line of the row of that key; None if no journal has one. Raises OSError."""
+        """Return the line of the row, or None if no journal has it. Raises OSError."""
         place = self._places.get(key)
         if place is None:
             return None
@@ -85,7 +85,7 @@ class JournalFolder:
         return line.partition(b"\n")[0]
 
     def written(self, group: Written) -> None:
-        """Lines of our own are durable; the mark of each is the row's key, or None for one that ends no row."""
+        """Index durable lines of this process; the mark of each is the row's key, or None if it ends no row."""
         offset, own = group.offset, self._own << _OFFSET_BITS
         for key, line in zip(group.marks, group.lines, strict=True):
             if key is not None:
@@ -99,9 +99,9 @@ class JournalFolder:
         self._open.clear()
 
     def found(self, *, at_first: bool = False) -> JournaledRow:
-        """What is in journals whose writer has ended, and at first in all of them; may be called in a thread.
+        """Scan journals whose writer has exited, or all of them if ``at_first``; may run in a thread.
 
-        A writer that lives gives out itself what it has written, and nobody else is asked for it meanwhile.
+        A live writer returns its own answers, and its rows are handed to no other process meanwhile.
         """
         found = JournaledRow()
         try:
@@ -116,7 +116,7 @@ class JournalFolder:
         return found
 
     def put(self, found: JournaledRow) -> None:
-        """Take what was found into the index."""
+        """Add found rows to the index."""
         for key, place in zip(found.keys, found.places, strict=True):
             self._places.put(key, place)
 
@@ -128,7 +128,7 @@ class JournalFolder:
         return number
 
     def _read(self, path: Path, number: int, found: JournaledRow) -> None:
-        """Damaged and torn lines are passed over: their rows are asked again."""
+        """Skip damaged and incomplete lines: their rows are sent again."""
         offset, file_bits = self._read_to[number], number << _OFFSET_BITS
         with path.open("rb") as file:
             file.seek(offset)
@@ -137,7 +137,7 @@ class JournalFolder:
                     offset += line.size
                     continue
                 if not line.endswith(b"\n"):
-                    break  # it may be written on
+                    break  # it may still be written
                 key = self._key_in(line)
                 if key is not None:
                     found.keys.append(key)
@@ -146,7 +146,7 @@ class JournalFolder:
         self._read_to[number] = offset
 
     def _key_in(self, line: bytes) -> int | None:
-        """The key of the row that a line ends; None if it ends none for this run."""
+        """Return the key of the row that a line ends, or None if it ends none for this run."""
         seen = glance(line)
         if seen is not None:
             return row_key(seen[0], seen[1])
@@ -160,4 +160,4 @@ class JournalFolder:
 
 
 def _unusable(folder: Path, error: OSError) -> ConfigurationError:
-    return ConfigurationError(f"the folder of journals {folder} cannot be used: {error.strerror}")
+    return ConfigurationError(f"cannot use the journal directory {folder}: {error.strerror}")

@@ -1,4 +1,4 @@
-"""One writer for each output: a lock beside it that the kernel gives back, whatever becomes of its holder."""
+"""Output lock: one writer per output, by a lock file that the kernel releases when its holder exits."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from deepseek_async.batch.journal.ownership import LONGEST_NAME, lock_of, refuse
 from deepseek_async.errors import ConfigurationError, OutputLockedError, OutputWriteError
 from deepseek_async.process.forks import AtFork, register
 
-# Where a lock or a sync may be a promise of this machine alone. 9p and virtiofs are left out: they are how
+# File systems whose lock or sync may be local to one machine. 9p and virtiofs are excluded: virtual machines use
+# them for disks of their host.
 # virtual machines see a disk of their host.
 _NETWORK: Final = re.compile(r"nfs|cifs|smb|ceph|gluster|lustre|beegfs|gpfs|afs|ncpfs|davfs|sshfs|s3fs|gcsfuse|rclone")
 
 
 class OutputLock(AtFork):
-    """The lock of one output: a file beside it, which names the holder and outlives a rename of the output.
+    """Lock of one output: a file beside it that names the holder and survives a rename of the output.
 
-    The file stays: were it deleted, two runs could each lock a file of that name. In case somebody else deletes it,
-    whoever holds it locks the output too, once that is open (``hold``).
+    The file is never deleted: otherwise two runs could each lock a file of that name. In case another program deletes
+    it, the holder locks the output too, once that is open (``hold``).
     """
 
     def __init__(self, output: Path, disk: Disk, descriptor: int) -> None:
@@ -35,11 +36,11 @@ class OutputLock(AtFork):
 
     @classmethod
     def take(cls, output: Path, disk: Disk) -> Self:
-        """Take the lock at once. Raises OutputLockedError, which names the holder, or OutputWriteError."""
+        """Take the lock without waiting. Raises OutputLockedError, which names the holder, or OutputWriteError."""
         path = lock_of(output)
         try:
             if path.exists() and not path.is_file():
-                raise OSError(errno.EEXIST, "it is no regular file")  # noqa: TRY301
+                raise OSError(errno.EEXIST, "not a regular file")  # noqa: TRY301
             descriptor = uninterrupted(disk.open, path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise _unusable(path, output, error) from None
@@ -60,30 +61,30 @@ class OutputLock(AtFork):
         return lock
 
     def hold(self, descriptor: int, *, shared: bool = False) -> None:
-        """Lock the output itself, which is open, and say who holds it. Raises OutputLockedError and OSError.
+        """Lock the open output itself and name its holder. Raises OutputLockedError and OSError.
 
-        ``shared`` is for somebody who only reads it.
+        ``shared`` is for readers.
         """
         disk = self._disk
         try:
             uninterrupted(disk.lock_shared if shared else disk.lock, descriptor)
         except BlockingIOError:
             if not self._said():
-                # Made by us in the place of one that was deleted; left, it would say that nobody writes.
+                # Created here in place of a deleted one; left behind, it would claim that there is no writer.
                 with suppress(OSError):
                     disk.remove(lock_of(self._output))
             raise _taken(self._output, "") from None
         self._sign()
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self._descriptor >= 0:
             with suppress(OSError):
                 uninterrupted(self._disk.unlock, self._descriptor)
         self._close()
 
     def after_fork_in_child(self) -> None:
-        """Close the child's copy, and leave the lock to the parent."""
+        """Close the child's copy without releasing the parent's lock."""
         self._close()
 
     def _close(self) -> None:
@@ -93,7 +94,7 @@ class OutputLock(AtFork):
                 self._disk.close(descriptor)
 
     def _sign(self) -> None:
-        """Who holds it is said for people; the lock holds without."""
+        """Write the holder's name, for display only; the lock works without it."""
         disk, descriptor = self._disk, self._descriptor
         name = f"{socket.gethostname()} pid {os.getpid()}\n".encode()
         with suppress(OSError):
@@ -101,7 +102,7 @@ class OutputLock(AtFork):
             try:
                 write_whole(lambda rest: disk.write_at(descriptor, rest, len(name) - len(rest)), name)
             except OSError:
-                # Half a name is not known again.
+                # A partial name would not be recognized.
                 uninterrupted(disk.truncate, descriptor, 0)
 
     def _said(self) -> bytes:
@@ -112,7 +113,7 @@ class OutputLock(AtFork):
 
 def _taken(output: Path, owner: str) -> OutputLockedError:
     return OutputLockedError(
-        f"another run is writing {output} ({owner or 'owner unknown'}); wait for it or stop it",
+        f"another run is writing {output} ({owner or 'owner unknown'}): wait for it or stop it",
         path=str(output),
         owner=owner,
     )
@@ -123,14 +124,13 @@ def refuse_network(output: Path, disk: Disk) -> None:
     kind = file_system(output, disk.mounts())
     if kind is not None and _NETWORK.search(kind):
         raise ConfigurationError(
-            f"{output} is on a network file system ({kind}), where neither the lock nor the sync of a finished row can "
-            "be trusted. Write to a local disk and copy the output afterwards, or allow it "
-            "(allow_network=True, --allow-network)",
+            f"{output} is on a network file system ({kind}), where locks and syncs are unreliable: write to a local "
+            "disk and copy the output afterwards, or allow it (allow_network=True, --allow-network)",
         )
 
 
 def file_system(path: Path, mounts: str) -> str | None:
-    """The type of the file system that holds ``path``, by a table in the form of Linux's mountinfo; None if unknown."""
+    """Return the type of the file system of ``path`` from a table in Linux mountinfo format; None if unknown."""
     real = path.resolve()
     found, depth = None, -1
     for line in mounts.splitlines():
@@ -139,7 +139,7 @@ def file_system(path: Path, mounts: str) -> str | None:
         if not separator or len(fields) < 5 or not kind:
             continue
         point = Path(_unescaped(fields[4]))
-        # Later lines are mounted over earlier ones.
+        # Later entries are mounted over earlier ones.
         if real.is_relative_to(point) and len(point.parts) >= depth:
             found, depth = kind, len(point.parts)
     return found

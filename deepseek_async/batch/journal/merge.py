@@ -1,4 +1,4 @@
-"""Several outputs into one: each row once, its last line, written whole or not at all."""
+"""Merge of several outputs: the last line of each row, written atomically."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ from deepseek_async.errors import ConfigurationError, InputChangedError, OutputW
 _BLOCK: Final = 1 << 20
 _NO_LINE: Final = -1
 _OFFSET_BITS: Final = 44
-"""Of a place: bytes of a file of 16 TiB; the rest numbers a million files."""
+"""Bits of a place for the offset in a file of up to 16 TiB; the rest numbers a million files."""
 _OFFSETS: Final = (1 << _OFFSET_BITS) - 1
 
 
 class _Row(msgspec.Struct, frozen=True, gc=False):
-    """What a line is about."""
+    """The fields of a line that a merge needs."""
 
     name: bytes
     hashed: int
-    """0 if it is not known."""
+    """Request hash; 0 if unknown."""
     position: int
     restated: bool = False
     made_up: bool = False
     pending: bool = False
-    """Whether the line ends no row, and only says what was billed for one."""
+    """Whether the line ends no row and only records what was billed for one."""
     run: bytes = b""
     manifest: Manifest | None = None
     columns: bytes = b""
-    """What stands beside the row, as JSON."""
+    """The row's columns, as JSON."""
 
 
 class Merged(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a merge."""
+    """Result of a merge."""
 
     rows: int
-    """Rows of the merged file, each with one line."""
+    """Rows of the merged file, one line each."""
     superseded: int
-    """Lines that were left out because a later one is for the same row."""
+    """Lines superseded by a later line of the same row."""
     damaged: int
-    """Lines that cannot be what was written, torn last ones included; their rows run again."""
+    """Damaged or incomplete lines; their rows run again."""
 
 
 def merge(
@@ -65,19 +65,19 @@ def merge(
     in_order: bool = False,
     holds_lock: bool = False,
 ) -> Merged:
-    """Write the last line of every row of ``outputs``, taken in their order, to ``merged``.
+    """Write the last line of every row of ``outputs``, in their order, to ``merged``.
 
-    ``in_order`` is that of the input of the latest run, and rows that it does not ask for come last. ``holds_lock``
-    says that the caller has the lock of ``merged``.
+    ``in_order`` orders by the input of the latest run; rows it lacks come last. ``holds_lock`` means that the caller
+    holds the lock of ``merged``.
 
-    Two passes, and 70 to 102 bytes of memory a row. ``merged`` may be one of ``outputs``, whose damaged lines are then
-    moved to a file beside it; any other file is not overwritten. It appears whole, by a rename, or not at all. Raises
-    ConfigurationError, OutputLockedError if a run writes one of the files, InputChangedError if two of them have
+    Makes two passes, with 70 to 102 bytes of memory a row. ``merged`` may be one of ``outputs``, whose damaged lines
+    are then moved to a file beside it; any other existing file is an error. It is written atomically, by a rename.
+    Raises ConfigurationError, OutputLockedError if a run writes one of the files, InputChangedError if two of them have
     different requests under one ``custom_id``, and OutputWriteError.
     """
     disk = disk or Disk()
     _check(outputs, merged)
-    # By another name, as through a link or by the whole path, it is the same file.
+    # The same file under another name, such as a link or the absolute path.
     merged = next((path for path in outputs if path.resolve() == merged.resolve()), merged)
     with ExitStack() as stack:
         for path in dict.fromkeys([*outputs, merged]):
@@ -119,55 +119,53 @@ def _take(path: Path, disk: Disk, stack: ExitStack) -> None:
 
 def _check(outputs: Sequence[Path], merged: Path) -> None:
     if not outputs:
-        raise ConfigurationError("there is nothing to merge: name one output at least")
+        raise ConfigurationError("outputs is empty: name at least one output to merge")
     for path in outputs:
         if not path.is_file():
-            what = "is no regular file" if path.exists() else "does not exist"
+            what = "is not a regular file" if path.exists() else "does not exist"
             raise ConfigurationError(f"the output {path} {what}")
     if len({path.resolve() for path in outputs}) < len(outputs):
-        raise ConfigurationError("one of the outputs is named twice")
+        raise ConfigurationError("outputs must be different files, got one twice")
     if os.path.lexists(merged) and not merged.is_file():
-        raise ConfigurationError(f"{merged} is no regular file, and a merged output is a journal: name a file")
+        raise ConfigurationError(f"merged output must be a regular file, got {merged}")
     if os.path.lexists(merged) and merged.resolve() not in {path.resolve() for path in outputs}:
-        raise ConfigurationError(
-            f"{merged} exists: remove it, or name it among the outputs to merge it with the others"
-        )
+        raise ConfigurationError(f"{merged} exists: remove it, or name it among the outputs to merge")
     if merged in outputs:
         refuse_foreign(merged)
     if not merged.parent.is_dir():
-        raise ConfigurationError(f"the folder of the merged output does not exist: {merged.parent}")
+        raise ConfigurationError(f"the directory of the merged output does not exist: {merged.parent}")
 
 
 class _Survey:
-    """What a first pass over the outputs finds."""
+    """Result of the first pass over the outputs."""
 
     def __init__(self) -> None:
         self.rows = KnownRows()
         self.lines = self.pending = self.damaged = 0
         self.last = array("Q")
-        """By the row: the number of its last line, counted over all files."""
+        """By row: number of its last line, counted over all files."""
         self._positions = array("q")
-        """By the row: its position, as its last line says."""
+        """By row: position, from its last line."""
         self._hashes = array("Q")
         self._made_up = bytearray()
-        """By the row: whether a simulator made its answer up. Such a line takes no real one's place."""
+        """By row: whether its answer is simulated. Such a line never replaces a real one."""
         self.renamed: dict[bytes, bytes] = {}
-        """By the name of a row: its columns, where a later line says its answer once more under them."""
+        """By row name: its columns, if a restated line updates them."""
         self._moved = False
-        """Whether an output says of rows that they moved: the merged one has to say where all of them stand."""
+        """Whether an output records moved rows: the merged one must then record all positions."""
         self.file = 0
-        """The number of the file that is read."""
+        """Number of the current file."""
         self.places = array("Q")
-        """By the row: file and offset of its last line, see ``_place``."""
+        """By row: file and offset of its last line, see ``_place``."""
         self.pending_places = array("Q")
         self._run: bytes | None = None
         self._run_line = _NO_LINE
         self._runs = 0
-        """How often an output says that a run asks in another way than the one before."""
+        """Number of changes of run parameters within the outputs."""
 
     def read(self, path: Path) -> None:
-        """Raises InputChangedError if a row asks for something else than in an earlier file, and ConfigurationError if
-        no line of a file is one of an output.
+        """Read an output. Raises InputChangedError if a row's request differs from that in an earlier file, and
+        ConfigurationError if the file is not an output.
         """
         before, lines = len(self.rows), self.lines
         found = OutputLines(path)
@@ -184,8 +182,8 @@ class _Survey:
             number = self._number(row)
             if number < before and row.hashed and self._hashes[number] not in (0, row.hashed):
                 raise InputChangedError(
-                    f"{path}: row {row.name.decode()!r} asks for something else here than in an earlier output. These "
-                    "are not parts of one job; nothing was written",
+                    f"{path}: the request of row {row.name.decode()!r} differs from that in an earlier output, so "
+                    "these are not parts of one job; nothing was written",
                     path=str(path),
                 )
             self._keep(row, number, _place(self.file, found.at))
@@ -193,7 +191,7 @@ class _Survey:
         self.file += 1
         self.damaged += len(found.damaged)
         if found.damaged and self.lines == lines:
-            raise ConfigurationError(f"{path} holds no line of a batch output; nothing was written")
+            raise ConfigurationError(f"{path} is not a batch output; nothing was written")
 
     def _number(self, row: _Row) -> int:
         key = key_of(row.name)
@@ -225,7 +223,7 @@ class _Survey:
         return number is not None and self.last[number] == line
 
     def in_order(self) -> Iterator[int]:
-        """The places of all lines that are kept: what was billed for rows without an end, then rows by position."""
+        """Yield the places of all kept lines: billing of unfinished rows, then rows by position."""
         positions = self.rows.positions
         yield from self.pending_places
         order = sorted(range(len(positions)), key=lambda number: (positions[number] < 0, positions[number]))
@@ -233,7 +231,7 @@ class _Survey:
             yield self.places[number]
 
     def record(self, outputs: Sequence[Path], *, in_order: bool) -> bytes:
-        """What the last line is to say, because the lines that are kept do not, or not in the order that counts."""
+        """Return the run record for the last line, if the kept lines do not have it, or not in the right order."""
         manifest, positions, run_is_kept = ManifestWriter(), self.rows.positions, self._run is None
         for line, (_, row) in enumerate(_rows(outputs)):
             number = self.rows.number(key_of(row.name))
@@ -252,7 +250,7 @@ def _write(outputs: Sequence[Path], merged: Path, survey: _Survey, disk: Disk, *
     temporary = merged.with_name(f"{merged.name}.{os.getpid()}.part")
     try:
         with suppress(FileNotFoundError):
-            disk.remove(temporary)  # of a merge that was killed: in a container the next one has the same number
+            disk.remove(temporary)  # left by a killed merge: process ids repeat in containers
         descriptor = uninterrupted(disk.open, temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
             lines = _lines_in_order(outputs, survey) if in_order else _last_lines(outputs, survey)
@@ -265,7 +263,7 @@ def _write(outputs: Sequence[Path], merged: Path, survey: _Survey, disk: Disk, *
         sync_folder(disk, merged.parent)
     except OSError as error:
         raise OutputWriteError(
-            f"cannot write {merged}: {error.strerror or error}; the outputs are as they were",
+            f"cannot write {merged}: {error.strerror or error}; the outputs are unchanged",
             path=str(merged),
         ) from None
     finally:
@@ -312,7 +310,7 @@ def _place(file: int, offset: int) -> int:
 
 
 def _whole(line: bytes) -> bytes:
-    """The line as a journal has it."""
+    """Return the line as it stands in a journal."""
     return line if line.endswith(b"\n") and line[:1] == b"{" else text_of(line) + b"\n"
 
 

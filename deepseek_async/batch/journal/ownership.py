@@ -1,4 +1,4 @@
-"""Whose file it is that is named as an output: a job cuts, blanks and appends, so it must be proven to be ours."""
+"""Output ownership check: a job truncates, blanks and appends, so the file must be proven to be a batch output."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _BLANKS: Final = b" \t\r\n"
 
 OWNER: Final = re.compile(r"(\S+) pid (\d+)\n")
-"""What a lock file says of its holder."""
+"""Content of a lock file: its holder."""
 LONGEST_NAME: Final = 300
-"""Bytes of that: a host's name has 64 at most."""
+"""Maximum bytes of that; a host name has at most 64."""
 
 
 def lock_of(output: Path) -> Path:
-    """The lock beside an output."""
+    """Return the lock file of an output."""
     return output.with_name(output.name + ".lock")
 
 
 def refuse_foreign(output: Path) -> None:
-    """Raise OutputWriteError unless a job may write to ``output``. Reads, and writes nothing.
+    """Raise OutputWriteError unless a job may write to ``output``. Read-only.
 
-    It may if nothing is there, or an empty file, or the first line that is not blank is a line of an output: in our
-    form, if damaged further on, or a whole one in OpenAI's. What else a file begins with is somebody else's, whatever
-    follows; but for zeros or a torn beginning under a name that a job has locked before, which a power cut leaves.
+    It may if there is no file, or an empty one, or if the first non-blank line is an output line: one of this library,
+    even if damaged further on, or a complete one in OpenAI's format. Any other file is foreign, except for zeros or an
+    incomplete prefix in an output that a job has locked before, which a power failure leaves.
     """
     try:
         status = output.lstat()
@@ -42,7 +42,7 @@ def refuse_foreign(output: Path) -> None:
         return
     kind = status.st_mode
     if not stat.S_ISREG(kind):
-        what = "it is a symbolic link" if stat.S_ISLNK(kind) else "it is no regular file"
+        what = "it is a symbolic link" if stat.S_ISLNK(kind) else "it is not a regular file"
         raise OutputWriteError(f"cannot open {output}: {what}; name another file", path=str(output))
     try:
         with output.open("rb") as file:
@@ -51,18 +51,18 @@ def refuse_foreign(output: Path) -> None:
         raise OutputWriteError(f"cannot read {output}: {error.strerror}", path=str(output)) from None
     if not ours:
         raise OutputWriteError(
-            f"{output} exists and is not the output of a job, so it is left as it is: name another file",
+            f"{output} exists and is not a batch output: name another file",
             path=str(output),
         )
 
 
 def refuse_foreign_lock(path: Path, content: bytes, output: Path) -> None:
-    """Raise OutputWriteError for a lock file with a ``content`` that no run has written."""
-    # A few zeros are what a power cut leaves.
+    """Raise OutputWriteError for a lock file whose ``content`` was not written by a run."""
+    # A power failure may leave a few zeros.
     nothing = len(content) < LONGEST_NAME and not content.strip(b"\0")
     if not nothing and not OWNER.fullmatch(content.decode("utf-8", "replace")):
         raise OutputWriteError(
-            f"{path} exists and is not the lock of an output, so it is left as it is: name another output",
+            f"{path} exists and is not an output lock: name another output",
             path=str(output),
         )
 
@@ -83,7 +83,7 @@ def _is_ours(file: BinaryIO, *, locked_before: bool) -> bool:
 
 
 def _is_of_openai(line: bytes) -> bool:
-    """Whether a whole line of an OpenAI Batch output, which another program may have written."""
+    """Whether it is a complete OpenAI Batch output line, possibly written by another program."""
     if decode_line(line) is None:
         return False
     row = orjson.loads(line)

@@ -1,7 +1,7 @@
-"""The parts of an output that several processes write at once, each its own file in a folder beside it.
+"""Parts of an output written by several processes, each its own file in a folder beside the output.
 
-They are parts of one job (``Shard``), and are merged into the output, in the order of the input, when the run is over;
-the folder is gone then. What a run leaves that was killed, the next one takes up, also with another number of parts.
+They are shards of one job (``Shard``), merged into the output in input order at the end of the run, when the folder
+is removed. The parts of a killed run are resumed by the next one, even with another number of parts.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from deepseek_async.errors import ConfigurationError, OutputWriteError
 _PART: Final = re.compile(r"([1-9][0-9]*)-of-([1-9][0-9]*)\.jsonl")
 _OF_A_KILLED_RUN: Final = re.compile(_PART.pattern + r"\.(?:part|lock)|[0-9a-f]{16}\.token")
 _BLOCK: Final = 1 << 18
-"""Bytes of each part that are held while an output is split."""
+"""Buffered bytes per part while an output is split."""
 
 
 class Parts:
-    """Use it in ``with``: it holds the lock of the output. Reads and writes files; call it in a thread.
+    """The parts of an output; use in ``with``, which holds the output's lock. Does file I/O; call it in a thread.
 
-    Raises OutputLockedError if another run has the output or a part of it, OutputWriteError for an output that is none
-    of ours, and ConfigurationError.
+    Raises OutputLockedError if another run holds the output or a part of it, OutputWriteError for a foreign output,
+    and ConfigurationError.
     """
 
     def __init__(self, output: Path, disk: Disk | None = None) -> None:
@@ -42,7 +42,7 @@ class Parts:
         self._lock: OutputLock | None = None
         self.folder: Final = output.with_name(f"{output.name}.parts")
         self.paths: list[Path] = []
-        """The part of each shard, in their order."""
+        """Paths of the parts, in shard order."""
 
     def __enter__(self) -> Self:
         refuse_foreign(self._output)
@@ -54,17 +54,17 @@ class Parts:
             self._lock.release()
 
     def left(self) -> int | None:
-        """Of how many parts there are some that an earlier run has left; None if there are none."""
+        """Return the number of parts that an earlier run was split into, or None if it left none."""
         counts = {int(found[2]) for found in self._found().values()}
         return max(counts) if counts else None
 
     def prepare(self, count: int) -> None:
-        """Have ``count`` parts that hold, together, all that is known of the job."""
+        """Create ``count`` parts that together hold all rows of the job."""
         found = self._found()
         try:
             self.folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise OutputWriteError(f"cannot make {self.folder}: {error.strerror}", path=str(self.folder)) from None
+            raise OutputWriteError(f"cannot create {self.folder}: {error.strerror}", path=str(self.folder)) from None
         self.paths = [self.folder / f"{number}-of-{count}.jsonl" for number in range(1, count + 1)]
         if found and (_has_lines(self._output) or {int(name[2]) for name in found.values()} != {count}):
             self._merge(list(found))
@@ -72,7 +72,7 @@ class Parts:
             self._split(count)
 
     def merge(self) -> Merged:
-        """Put all parts into the output, in the order of the input, and remove them."""
+        """Merge all parts into the output, in input order, and remove them."""
         return self._merge([path for path in self.paths if path.exists()])
 
     def _merge(self, parts: list[Path]) -> Merged:
@@ -80,7 +80,7 @@ class Parts:
         if not outputs:
             return Merged(rows=0, superseded=0, damaged=0)
         merged = merge(outputs, self._output, self._disk, in_order=True, holds_lock=True)
-        # Damaged lines that were set aside, and files of others, stay.
+        # Damaged lines that were set aside, and foreign files, stay.
         for path in parts:
             for name in (path, lock_of(path)):
                 with suppress(OSError):
@@ -88,7 +88,7 @@ class Parts:
         return merged
 
     def show_token(self) -> str:
-        """Put a token in the folder, by which others see that it is the same folder; it is there until ``close``."""
+        """Write a token to the folder, by which other machines verify that they share it; removed by ``close``."""
         token = secrets.token_hex(8)
         try:
             self.token_file(self.folder, token).write_text(token)
@@ -98,11 +98,11 @@ class Parts:
 
     @staticmethod
     def token_file(folder: Path, token: str) -> Path:
-        """Where the token is."""
+        """Return the path of the token."""
         return folder / f"{token}.token"
 
     def close(self) -> None:
-        """Remove the folder, unless something is left in it."""
+        """Remove the folder if it is empty."""
         with suppress(OSError):
             for path in self.folder.iterdir():
                 if _OF_A_KILLED_RUN.fullmatch(path.name):
@@ -115,12 +115,12 @@ class Parts:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise ConfigurationError(f"the folder {self.folder} cannot be read: {error.strerror}") from None
+            raise ConfigurationError(f"cannot read the directory {self.folder}: {error.strerror}") from None
         found = {self.folder / name: _PART.fullmatch(name) for name in names}
         return {path: match for path, match in found.items() if match is not None}
 
     def _split(self, count: int) -> None:
-        """Give each part the lines of its rows, so that its run knows what has ended."""
+        """Give each part the lines of its rows, so that its run knows which have ended."""
         try:
             with ExitStack() as stack:
                 files = [stack.enter_context(_Part(path, self._disk)) for path in self.paths]
@@ -131,13 +131,13 @@ class Parts:
             sync_folder(self._disk, self.folder)
         except OSError as error:
             raise OutputWriteError(
-                f"cannot write the parts of {self._output}: {error.strerror or error}; it is as it was",
+                f"cannot write the parts of {self._output}: {error.strerror or error}; the output is unchanged",
                 path=str(self.folder),
             ) from None
 
 
 class _Part:
-    """A part that is written from the beginning; it appears when it is whole."""
+    """A part being written; it appears atomically when complete."""
 
     def __init__(self, path: Path, disk: Disk) -> None:
         self._path = path
@@ -178,7 +178,7 @@ def _has_lines(output: Path) -> bool:
 
 
 def _named_lines(output: Path) -> Iterator[tuple[bytes, bytes]]:
-    """Each line that is none of the damaged, and the name of its row."""
+    """Yield each undamaged line with its row's name."""
     for line in OutputLines(output):
         seen = glance(line)
         if seen is not None:

@@ -1,4 +1,4 @@
-"""The lines of an output, and what is done about damaged ones."""
+"""Output reader, and recovery from damaged lines."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from deepseek_async.files.bounded_lines import LongLine, lines_of
 _LOG: Final = logging.getLogger("deepseek_async")
 
 LONGEST_LINE: Final = 1 << 28
-"""Bytes: as many as the longest answer that is taken (``codec.limits``). A failed disk may have left a longer one."""
+"""Bytes; as many as the longest accepted answer (``codec.limits``). A disk failure may have left a longer line."""
 _BLOCK: Final = 1 << 20
 _SHORTEST: Final = 200
-"""Bytes of a line with an answer: a guess from a line that holds only an error is not too far off."""
+"""Bytes of a line with an answer; keeps the estimate from a line that holds only an error within bounds."""
 
 
 class OutputLines:
-    """Reads a file of output lines once; of several lines for one row, the last one counts."""
+    """Reads the lines of an output file once; of several lines for one row, the last one counts."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._at = 0
         self.damaged: list[tuple[int, int]] = []
-        """Offset and length of each line that cannot be what was written."""
+        """Offset and length of each damaged line."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """Each line with its line feed, but for those that are too long to be one of ours, which count as damaged.
+        """Yield each line with its line feed, except overlong ones, which count as damaged.
 
-        Raises OutputWriteError when the file cannot be read.
+        Raises OutputWriteError if the file cannot be read.
         """
         try:
-            # Past the seam: a failing read ends the run before anything is sent.
+            # Not through Disk: a failed read ends the run before anything is sent.
             with self.path.open("rb", buffering=_BLOCK) as file:
                 for line in lines_of(file, LONGEST_LINE):
                     if isinstance(line, LongLine):
@@ -53,32 +53,32 @@ class OutputLines:
             raise OutputWriteError(f"cannot read {self.path}: {error.strerror}", path=str(self.path)) from None
 
     def expected(self) -> int:
-        """About how many lines there are, by the length of the first one."""
+        """Estimate the number of lines from the length of the first one."""
         try:
             with self.path.open("rb") as file:
                 return self.path.stat().st_size // max(_SHORTEST, len(file.readline(_BLOCK)))
         except OSError:
-            return 0  # reading it will tell
+            return 0  # reading it will raise
 
     @property
     def at(self) -> int:
-        """Offset of the line that was handed out last."""
+        """Offset of the last line returned."""
         return self._at
 
     def blank_or_damaged(self, line: bytes) -> None:
-        """Note a line that names no row."""
+        """Record a line without a row name."""
         if text_of(line).strip():
             self.damaged.append((self._at, len(line)))
 
 
 def set_aside(path: Path, disk: Disk, damaged: list[tuple[int, int]]) -> Path:
-    """Move damaged lines to a new file beside it; blanks take their place, so that every reader can go on.
+    """Move damaged lines to a new file beside the output, and blank them so that readers can continue.
 
-    First the copy is made durable, then the line is blanked. Returns the new file. Raises OutputWriteError.
+    The copy is made durable before the line is blanked. Returns the new file. Raises OutputWriteError.
     """
     side = path.with_name(path.name + ".damaged")
     try:
-        # Without O_APPEND, with which Linux would write at the end wherever it was told to.
+        # Without O_APPEND, with which Linux appends to the end whatever the offset.
         source = uninterrupted(disk.open, path, os.O_RDWR)
         try:
             side, target = _new_file(side, disk)
@@ -102,15 +102,15 @@ def set_aside(path: Path, disk: Disk, damaged: list[tuple[int, int]]) -> Path:
                 disk.close(source)
     except OSError as error:
         raise OutputWriteError(
-            f"cannot set damaged lines of {path} aside in {side}: {error.strerror}",
+            f"cannot move damaged lines of {path} to {side}: {error.strerror}",
             path=str(path),
         ) from None
-    _LOG.warning("%d damaged lines of %s were moved to %s", len(damaged), path, side)
+    _LOG.warning("moved %d damaged lines of %s to %s", len(damaged), path, side)
     return side
 
 
 def _new_file(path: Path, disk: Disk) -> tuple[Path, int]:
-    """The first file of that name and a number that is not there yet: what is there may be somebody else's."""
+    """Create the first numbered file that does not exist; an existing one may be foreign."""
     for number in count(2):
         try:
             return path, uninterrupted(disk.open, path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
@@ -124,11 +124,11 @@ def _blank(disk: Disk, descriptor: int, offset: int, length: int) -> None:
         size = min(_BLOCK, length)
         done = uninterrupted(disk.write_at, descriptor, memoryview(b" " * size), offset)
         if done <= 0:
-            raise OSError(0, "the disk takes no more bytes and does not say why")
+            raise OSError(0, "write returned 0 bytes without an error")
         offset, length = offset + done, length - done
 
 
 def names_in(lines: list[bytes]) -> list[str]:
-    """The rows of lines that did not reach the disk."""
+    """Return the rows of lines that did not reach the disk."""
     rows = (decode_line(line.rstrip(b"\n")) for line in lines)
     return [row.custom_id for row in rows if row is not None and not row.pending]

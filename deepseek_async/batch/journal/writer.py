@@ -1,4 +1,4 @@
-"""The one writer of an output: lines are taken at once, written in groups by a thread, and counted when durable."""
+"""Journal writer: accepts lines immediately, writes them in groups on a thread, acknowledges them when durable."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ from deepseek_async.errors import OutputWriteError
 
 GROUP_ROWS: Final = 256
 GROUP_SECONDS: Final = 0.1
-"""A group is synced after this many rows or seconds, whichever comes first. A sync takes about 4 ms on a
-virtual disk, so groups cost nothing where a sync a row would cap a job at some 400 rows a second."""
+"""Maximum rows, and seconds, in a group before a sync. A sync takes about 4 ms on a virtual disk, so a sync per group
+is free where a sync per row would cap a job at about 400 rows/s."""
 
 FULL_DISK_SECONDS: Final = 60.0
-"""How long a full disk is waited for; rows in flight end meanwhile, and no further ones are sent."""
+"""Seconds to wait for space on a full disk; rows in flight finish meanwhile, and no more are sent."""
 FULL_DISK_PAUSE: Final = 1.0
 
 WRITE_SECONDS: Final = 0.02
-"""Lines are handed to the kernel this soon, so that the death of the process alone costs hardly any."""
+"""Seconds until lines are written to the kernel, which bounds the loss if only the process dies."""
 
 _BACKLOG: Final = 4 * GROUP_ROWS
 _NAMED: Final = 5
 
 
 class Written(msgspec.Struct, gc=False):
-    """A group that has reached the disk."""
+    """A durable group of lines."""
 
     marks: list[Any]
-    """What was appended beside each line."""
+    """The mark appended with each line."""
     lines: list[bytes]
     offset: int
-    """Of the first line in the file."""
+    """Offset of the first line."""
 
 
 class Journal:
-    """The one writer of an output file. Use it in ``async with``; it holds the file's lock.
+    """The only writer of an output file. Use in ``async with``; holds the file's lock.
 
-    ``on_durable`` is called, on the event loop, with each group once it is on disk.
+    ``on_durable`` is called, on the event loop, with each group once it is durable.
     Raises OutputLockedError, OutputWriteError or ConfigurationError on entering, OutputWriteError from ``append``
-    and on leaving. What ``on_durable`` raises comes out of ``append`` and on leaving too; what was appended is
-    written all the same.
+    and on exit. Exceptions of ``on_durable`` are raised from ``append`` and on exit too; appended lines are written
+    nevertheless.
     """
 
     def __init__(
@@ -87,12 +87,12 @@ class Journal:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._writer: asyncio.Task[None] | None = None
         self.stalled = False
-        """Whether the disk is full, and is waited for."""
+        """Whether it waits for space on a full disk."""
 
     async def __aenter__(self) -> Self:
         if not self._allow_network:
             refuse_network(self._path, self._disk)
-        # Before the lock, because nothing is made beside a file of somebody else's.
+        # Before the lock, because no file may be created beside a foreign file.
         refuse_foreign(self._path)
         self._lock = OutputLock.take(self._path, self._disk)
         try:
@@ -112,30 +112,30 @@ class Journal:
         try:
             await self.aclose()
         except Exception:
-            # A cancellation stays one, also when the last group cannot be written.
+            # A cancellation is not replaced, even if the last group cannot be written.
             if error is None:
                 raise
 
     @property
     def failure(self) -> Exception | None:
-        """Why nothing can be written any more."""
+        """The error that ended writing, or None."""
         return self._failure
 
     @property
     def cut(self) -> int:
-        """Bytes of a torn last line that were cut off on entering."""
+        """Bytes of an incomplete last line removed on entering."""
         return self._file.cut
 
     def lines(self) -> OutputLines:
-        """What earlier runs have written, before anything is appended."""
+        """Return a reader for the lines of earlier runs; use before appending."""
         return OutputLines(self._path)
 
     def set_aside(self, lines: OutputLines) -> Path | None:
-        """Move the damaged ones of ``lines`` to a new file beside the output; returns it, or None if there are none."""
+        """Move the damaged ones of ``lines`` to a new file beside the output; return it, or None if there are none."""
         return set_aside(self._path, self._disk, lines.damaged) if lines.damaged else None
 
     def read_line(self, offset: int) -> bytes:
-        """The line that begins at ``offset``, without its line feed. Raises OSError."""
+        """Return the line at ``offset``, without its line feed. Raises OSError."""
         line = b""
         while b"\n" not in line:
             more = self._file.read(offset + len(line), 1 << 14)
@@ -145,23 +145,23 @@ class Journal:
         return line.partition(b"\n")[0]
 
     async def flow(self) -> None:
-        """Wait while the disk is full: nothing should be sent whose answer could not be kept.
+        """Wait while the disk is full: nothing should be sent whose answer could not be stored.
 
-        Raises what ``append`` raises if no room was made.
+        Raises the same errors as ``append`` if no space was freed.
         """
         await self._flowing.wait()
         if self._failure is not None:
             raise self._failure
 
     async def append(self, line: bytes, mark: Any) -> None:
-        """Take a line. Waits only when the disk is far behind."""
+        """Append a line. Waits only if the disk is far behind."""
         self.append_nowait(line, mark)
         if self.behind:
             await self.make_room()
 
     @property
     def behind(self) -> bool:
-        """Whether nothing more should be appended before ``make_room`` has returned, or raised."""
+        """Whether ``make_room`` must be awaited before appending more."""
         return self._failure is not None or len(self._lines) >= _BACKLOG
 
     async def make_room(self) -> None:
@@ -174,7 +174,7 @@ class Journal:
             raise self._failure
 
     def append_nowait(self, line: bytes, mark: Any) -> None:
-        """Take a line however far behind the disk is. A failure shows on leaving only."""
+        """Append a line regardless of backlog. A failure is raised on exit only."""
         lines = self._lines
         lines.append(line)
         self._marks.append(mark)
@@ -184,7 +184,7 @@ class Journal:
             self._full.set()
 
     async def drain(self) -> None:
-        """Wait until all that was appended is durable. Raises what ``append`` raises."""
+        """Wait until all appended lines are durable. Raises the same errors as ``append``."""
         while self._failure is None and (self._lines or self._group):
             self._hurried = True
             self._fresh.set()
@@ -192,7 +192,7 @@ class Journal:
             await self.make_room()
 
     async def aclose(self) -> None:
-        """Write what is left, make it durable, and give up file and lock."""
+        """Write what is left, make it durable, and close file and lock."""
         if self._writer is None:
             return
         self._closing = True
@@ -200,7 +200,7 @@ class Journal:
         self._full.set()
         writer, self._writer = self._writer, None
         try:
-            # What was paid for is written also while the job is being cancelled.
+            # Paid answers are written even while the job is being cancelled.
             await _finish_despite_cancellation(writer)
         finally:
             self._release()
@@ -214,7 +214,7 @@ class Journal:
                 await self._in_thread(self._file.sync)
         except (OSError, DiskFullError) as error:
             self._failure = self._write_error(error)
-        except Exception as error:  # noqa: BLE001  raised to whoever appends
+        except Exception as error:  # noqa: BLE001  re-raised by append
             self._failure = error
         finally:
             self._go_on()
@@ -239,7 +239,7 @@ class Journal:
             self._room.set()
 
     async def _until_something_is_due(self, time: Callable[[], float]) -> None:
-        """Return when lines should be written, or a group be synced."""
+        """Return when lines must be written or a group synced."""
         if self._closing or self._each or self._hurried:
             await self._fresh.wait()
             return
@@ -252,7 +252,7 @@ class Journal:
             await _within(soon, self._full)
 
     def _is_complete(self, now: float) -> bool:
-        """Whether the group is to be acknowledged now."""
+        """Whether the group must be acknowledged now."""
         return (
             self._closing
             or self._each
@@ -263,7 +263,7 @@ class Journal:
         )
 
     async def _write(self, data: bytes, *, complete: bool) -> None:
-        """Hand lines to the kernel, waiting for room on a full disk; with them the group may be complete."""
+        """Write lines to the kernel, waiting for space on a full disk; ``complete`` ends the group."""
         loop = asyncio.get_running_loop()
         until: float | None = None
         while True:
@@ -284,7 +284,7 @@ class Journal:
             self._acknowledge()
 
     def _put(self, data: bytes, complete: bool) -> None:
-        """In the writer's thread."""
+        """Runs on the writer's thread."""
         if data:
             self._file.append(data)
         if complete and self._synced:
@@ -306,19 +306,19 @@ class Journal:
         offset = self._file.end - sum(map(len, lines))
         try:
             self._on_durable(Written(marks, lines, offset))
-        except Exception as error:  # noqa: BLE001  raised to whoever appends
-            # A mistake in a callback must not keep answers that were paid for off the disk.
+        except Exception as error:  # noqa: BLE001  re-raised by append
+            # A failing callback must not prevent paid answers from being written.
             self._failure = self._failure or error
 
     def _write_error(self, error: Exception) -> OutputWriteError:
         rows = names_in(self._group + self._lines)
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         if isinstance(error, DiskFullError):
-            reason = f"{reason}, and no room was made within {FULL_DISK_SECONDS:.0f} s"
+            reason = f"{reason}, and no space was freed within {FULL_DISK_SECONDS:.0f} s"
         named = ", ".join(rows[:_NAMED]) + (", …" if len(rows) > _NAMED else "")
         return OutputWriteError(
-            f"cannot write {self._path}: {reason}. {len(rows):,} answered rows are not in it ({named}); "
-            "run the same command again to go on",
+            f"cannot write {self._path}: {reason}. {len(rows):,} answered rows are not in it ({named}); run the same "
+            "command again to resume",
             path=str(self._path),
             rows=rows,
         )
@@ -331,7 +331,7 @@ class Journal:
 
 
 async def _within(seconds: float, event: asyncio.Event) -> None:
-    """Wait for the event, but not longer."""
+    """Wait for the event for at most ``seconds``."""
     if event.is_set() or seconds <= 0:
         return
     with suppress(TimeoutError):

@@ -1,1 +1,1 @@
-"""Jobs looked at from outside: what one will cost, where one stands, what one has given."""
+"""Job inspection: cost estimates, status, reports and exports."""

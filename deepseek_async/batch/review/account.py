@@ -1,4 +1,4 @@
-"""What an output adds up to: rows, tokens, money, time, failures. Pure; memory does not grow with the rows."""
+"""Totals of an output: rows, tokens, cost, latency, failures. Pure; memory is independent of the number of rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROWS_A_SPAN: Final = 2
 
 
 class Example(msgspec.Struct, frozen=True):
-    """A row that failed."""
+    """A failed row."""
 
     custom_id: str
     message: str
@@ -36,11 +36,11 @@ class Tokens(msgspec.Struct):
 
     @property
     def total(self) -> float:
-        """All of them."""
+        """The total over all kinds."""
         return self.cached + self.fresh + self.reasoning + self.answer
 
     def add(self, more: Tokens) -> None:
-        """Take ``more`` in."""
+        """Add ``more``."""
         self.cached += more.cached
         self.fresh += more.fresh
         self.reasoning += more.reasoning
@@ -48,53 +48,53 @@ class Tokens(msgspec.Struct):
 
 
 class ModelAccount(msgspec.Struct):
-    """What one model answered and cost."""
+    """Totals of one model."""
 
     rows: int = 0
     charged_as: str = ""
-    """The model whose price is taken, because its own is not known."""
+    """The model whose price is used, because its own is unknown."""
     cost: float = 0.0
     peak_rows: int = 0
     peak_cost: float = 0.0
 
 
 class Account:
-    """The sums. Feed it every line once with ``add``; into ``timeline`` too, if there is one."""
+    """Totals. Call ``add`` once per line; rows are added to ``timeline`` too, if given."""
 
     def __init__(self, prices: PriceTable, timeline: Timeline | None = None) -> None:
         self._prices = prices
         starts = [price.start.timestamp() for dated in prices.prices.values() for price in dated]
         self._first, self._undated = min(starts), max(starts)
-        """An answer that names no moment, or one before all prices, is charged at those that came last."""
+        """Latest prices; used for an answer without a time, or with one before the first price list."""
         self.ok = self.failed = 0
         self.cut_off = 0
-        """Answers that ended at ``max_tokens``."""
+        """Answers truncated at ``max_tokens``."""
         self.requests = 0
         self.tokens = Tokens()
         self.cost_by_kind = Tokens()
         self.cost = 0.0
-        """US dollars for every line, also those that a later line has replaced."""
+        """US dollars of all lines, including superseded ones."""
         self.left_out_cost = 0.0
-        """Part of ``cost``, for rows that are not asked for any more."""
+        """Part of ``cost`` for rows no longer in the input."""
         self.simulated_cost = 0.0
-        """Part of ``cost`` that nobody paid, because a simulator made the answers up."""
+        """Part of ``cost`` that was not paid, because the answers are simulated."""
         self.pending = 0
-        """Lines that end no row: a run stopped before it, when some of its requests were billed already."""
+        """Lines that end no row: a run stopped before the row ended, with some requests already billed."""
         self.pending_cost = 0.0
-        """Part of ``cost``, for them."""
+        """Part of ``cost`` for those lines."""
         self.replaced = 0
         self.replaced_cost = 0.0
         self.unpriced = 0
-        """Answers of models whose price is not known: charged as the model that was asked, or as the dearest."""
+        """Answers from models without a price: charged at that of the requested model, or at the highest."""
         self.estimated = 0
-        """Requests whose usage the server did not say, or not so that it can be true: it is an estimate."""
+        """Requests whose usage is estimated, because the server reported none or an invalid one."""
         self.estimated_cost = 0.0
-        """Part of ``cost``, for them."""
+        """Part of ``cost`` for those requests."""
         self.fees: tuple[FeeCharge, ...] = ()
-        """What was paid beside tokens, a line for each kind; part of ``cost`` as far as it has a price in dollars."""
+        """Charges other than tokens, one per kind; part of ``cost`` if priced in US dollars."""
         self.saved_by_cache = 0.0
         self.saved_by_hours = 0.0
-        """US dollars that requests outside peak hours cost less than in them."""
+        """US dollars saved by sending requests off-peak."""
         self.predicted_cached_tokens = 0
         self.cached_where_predicted = 0
         self.models: dict[str, ModelAccount] = {}
@@ -104,7 +104,7 @@ class Account:
         self.timeline = timeline
 
     def add(self, line: OutputLine, *, latest: bool) -> None:
-        """Count a line; ``latest`` says whether it is its row's last."""
+        """Count a line; ``latest`` tells whether it is its row's last."""
         cost = self._bill(line)
         if latest:
             self._end(line)
@@ -118,12 +118,12 @@ class Account:
             self.timeline.add(line.started, line.facts.latency, tokens, failed=line.error is not None)
 
     def add_pending(self, line: OutputLine) -> None:
-        """Count the money of a line that ends no row: it was paid before the row ended, if it has."""
+        """Count the cost of a line that ends no row: it was paid before the row ended, if it has."""
         self.pending += 1
         self.pending_cost += self._bill(line)
 
     def add_left_out(self, line: OutputLine) -> None:
-        """Count the money of a line whose row is not asked for any more; it was paid for all the same."""
+        """Count the cost of a line whose row is no longer in the input."""
         self.left_out_cost += self._bill(line)
 
     def _bill(self, line: OutputLine) -> float:
@@ -147,7 +147,7 @@ class Account:
             examples.append(Example(line.custom_id, line.error.message))
 
     def _spend(self, line: OutputLine, bills: list[LineBill]) -> float:
-        """Add tokens and money of a row; returns the money. A copied answer was not paid for again."""
+        """Add a row's tokens and cost; return the cost. A copied answer was not paid for again."""
         if not line.facts.attempts:
             return 0.0
         if line.facts.predicted_cached_tokens:
@@ -159,7 +159,7 @@ class Account:
         return paid if line.facts.cost is None else line.facts.cost
 
     def _pay(self, bill: LineBill, cost: float | None) -> float:
-        """Add one request, which took ``cost`` US dollars if that is known; returns what it took."""
+        """Add one request, which cost ``cost`` US dollars if known; return its cost."""
         usage, model, at = bill.usage, bill.model or "", bill.at or 0.0
         if at < self._first:
             at = self._undated
@@ -183,8 +183,8 @@ class Account:
             account.charged_as, rate = self._prices.instead(bill.asked, at)
             price = self._prices.price(account.charged_as, at)
             if cost is not None and (charged := rate.cost(usage)):
-                known = cost / charged  # the run knew which model it had asked
-        assert price is not None  # noqa: S101  the dearest has one
+                known = cost / charged  # the run knew the requested model
+        assert price is not None  # noqa: S101  the most expensive model has one
         peak = self._prices.is_peak(at) and price.peak_factor != 1.0
         factor = known * (price.peak_factor if peak else 1.0) / 1_000_000
         by_kind = Tokens(
@@ -212,7 +212,7 @@ class Account:
         return cost
 
     def _pay_fees(self, usage: CompletionUsage, at: float) -> float:
-        """Add what a request took beside tokens; returns US dollars, as far as it has a price in them."""
+        """Add a request's charges other than tokens; return those priced in US dollars."""
         if not usage.fees:
             return 0.0
         fees = Rate(0.0, 0.0, 0.0, 1.0, self._prices.fees_at(at)).fees_of(usage)
@@ -221,13 +221,13 @@ class Account:
 
 
 def account_of(asked: Asked, prices: PriceTable) -> Account:
-    """The account of those rows of an output, with its time line.
+    """Return the totals of those rows of an output, with their timeline.
 
-    Without an input, the money is that of the whole output; with one, that of its rows.
+    Without an input, the cost is that of the whole output; with one, that of the input's rows.
     """
     began, ended = asked.began, asked.ended
     timed = began is not None and ended is not None
-    # A span without several rows would make a speed of a single one.
+    # A span needs several rows, or it would show the speed of a single one.
     spans = min(SPANS, max(1, sum(1 for _ in asked.numbers()) // _ROWS_A_SPAN))
     account = Account(prices, Timeline(began or 0.0, ended or 0.0, spans) if timed else None)
     for number, line, latest in asked.output.lines():

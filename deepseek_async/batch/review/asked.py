@@ -1,4 +1,4 @@
-"""The rows that an output is asked about, in their order: those of an input, or those that the latest run asked for."""
+"""Rows to report on, in order: those of an input, or those of the latest run."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from deepseek_async.batch.row import Defaults
 from deepseek_async.batch.source import Fingerprint, read_records
 from deepseek_async.errors import InputChangedError
 
-_PENDING: Final = Failure("pending", "no run has come to this row")
-_SKIPPED: Final = Failure("skipped", "the row is left out, because a cell that it would ask about is empty")
-_CHANGED: Final = Failure("changed", "the row asks for something else than when it was answered: run --redo changed")
+_PENDING: Final = Failure("pending", "no run has processed this row")
+_SKIPPED: Final = Failure("skipped", "skipped, because a cell used by the prompt is empty")
+_CHANGED: Final = Failure("changed", "the request changed since it was answered: run again with --redo changed")
 
 
 class AskedRow(msgspec.Struct, gc=False):
-    """A row, and how it ended."""
+    """A row and its result."""
 
     index: int | None
-    """Its place in the input, from 0; None if that is not known."""
+    """Position in the input, from 0; None if unknown."""
     custom_id: str
     hashed: str
     columns: Mapping[str, Any]
-    """What stands in the row beside the request."""
+    """The row's columns that are not part of the request."""
     number: int | None = None
-    """Its number in the output; None if it has no line there, or one that answers another request."""
+    """Row number in the output; None without a line there, or if its line answers another request."""
     wire: bytes = b""
     line: OutputLine | None = None
     """The line of that number."""
@@ -43,66 +43,66 @@ class AskedRow(msgspec.Struct, gc=False):
 
 
 class Asked(ABC):
-    """Rows, and what they have come to in an output that has been read."""
+    """Rows and their results in an output that has been read."""
 
     def __init__(self, output: OutputReader) -> None:
         self.output = output
         self.columns = Columns()
         self.total: int | None = None
-        """Rows of the input; None if no input says it."""
+        """Rows of the input; None without an input."""
         self.pending = 0
         """Rows that have not ended."""
         self.skipped = 0
-        """Rows that are left out, because a cell that they would ask about is empty: they end without a line."""
+        """Rows skipped because a cell used by the prompt is empty; they have no line."""
         self.changed = 0
-        """Rows with an id that ask for something else than when they were answered, which therefore is left out."""
+        """Rows with an id whose request changed after they were answered; the answer is excluded."""
 
     @property
     def ambiguous(self) -> bool:
-        """Whether two rows stand in the same place, because they are of different inputs."""
+        """Whether two rows have the same position, because they come from different inputs."""
         return False
 
     @abstractmethod
     def has(self, number: int) -> bool:
-        """Whether the output's row of that number is among them."""
+        """Whether the output's row of that number is included."""
 
     @abstractmethod
     def rows(self) -> Iterator[AskedRow]:
-        """The rows in the order of the input."""
+        """Yield the rows in input order."""
 
     def numbers(self) -> Iterator[int]:
-        """The numbers of those that have ended."""
+        """Yield the numbers of finished rows."""
         return (number for number in range(len(self.output)) if self.has(number))
 
     @abstractmethod
     def asks(self, line: OutputLine) -> bool:
-        """Whether a line of a row that had not ended is of one of them."""
+        """Whether a line of an unfinished row belongs to one of the rows."""
 
     @property
     def made_up(self) -> int:
-        """Those of them whose answer a simulator made up."""
+        """Included rows with a simulated answer."""
         return sum(map(self.output.made_up, self.numbers()))
 
     @property
     def not_asked(self) -> int:
-        """Rows of the output that are not among them."""
+        """Rows of the output that are not included."""
         return len(self.output) - sum(1 for _ in self.numbers())
 
     @property
     def began(self) -> float | None:
-        """When the first request for one of them was sent, in seconds since 1970; None if no line says."""
+        """When the first request of an included row was sent, in seconds since 1970; None if unknown."""
         began = min((self.output.began[number] for number in self.numbers()), default=inf)
         return began if began < inf else None
 
     @property
     def ended(self) -> float | None:
-        """When the last answer came."""
+        """When the last answer was received."""
         ended = max((self.output.ended[number] for number in self.numbers()), default=-inf)
         return ended if ended > -inf else None
 
 
 class LatestRun(Asked):
-    """The rows that the latest run asked for, as far as they have ended."""
+    """The finished rows of the latest run."""
 
     def __init__(self, output: OutputReader) -> None:
         super().__init__(output)
@@ -133,7 +133,7 @@ class LatestRun(Asked):
         return number is None or self.has(number)
 
     def _order(self) -> list[int]:
-        """Rows whose place nobody knows come last, in the order of the file."""
+        """Sort rows of unknown position last, in file order."""
         positions = self.output.rows.positions
         return sorted(self.numbers(), key=lambda number: (positions[number] == UNKNOWN, positions[number]))
 
@@ -144,10 +144,10 @@ class LatestRun(Asked):
 
 
 class RowsOfInput(Asked):
-    """The rows of an input, known by their ids or by what they ask. Raises what reading the input raises.
+    """The rows of an input, matched by id or by request. Raises the errors of reading the input.
 
-    ``defaults`` are what the run adds to each row; None if nobody knows, and then a row with an id is taken to ask for
-    what it asked for. The input is read here, and again by ``rows``.
+    ``defaults`` are the parameters the run adds to each row; None if unknown, and then a row with an id is assumed to
+    be unchanged. The input is read here, and again by ``rows``.
     """
 
     def __init__(self, output: OutputReader, source: Path, defaults: Defaults | None) -> None:
@@ -157,7 +157,7 @@ class RowsOfInput(Asked):
         self._fingerprint = Fingerprint.of(source)
         self._has = bytearray(len(output))
         self._pending = {line.custom_id: False for line in output.pending}
-        """Rows that were billed before they had ended, and whether the input has them."""
+        """Rows billed before they ended, and whether the input contains them."""
         total = 0
         for row in self._read():
             total += 1
@@ -187,7 +187,7 @@ class RowsOfInput(Asked):
         difference = self._fingerprint.difference(self._source)
         if difference is not None:
             raise InputChangedError(
-                f"the input {self._source} changed while it was read: {difference}. Run the command again",
+                f"the input {self._source} changed while being read: {difference}. Run the command again",
                 path=str(self._source),
             )
 

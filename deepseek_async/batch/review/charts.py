@@ -1,6 +1,6 @@
-"""Charts as inline SVG with labels in HTML around it. Pure.
+"""Charts as inline SVG with HTML labels. Pure.
 
-The drawing is stretched to the width that there is and its labels are not, so text has one size on every screen.
+The drawing is stretched to the available width and the labels are not, so text has the same size on every screen.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from deepseek_async.batch.review.distribution import Bar
 from deepseek_async.text.figures import duration
 
 _GAP: Final = 0.12
-"""Of a bar's width, left free between two bars."""
+"""Fraction of a bar's width left as a gap."""
 _NARROWEST: Final = 2.0
-"""The longest duration on an axis is at least so many times the shortest."""
+"""Minimum ratio of the longest to the shortest duration on an axis."""
 
 
 class Tick(msgspec.Struct, frozen=True):
-    """A label at a place along an axis, from 0 to 1."""
+    """A label at a position along an axis, from 0 to 1."""
 
     at: float
     text: str
 
 
 def histogram(bars: Sequence[Bar], marks: Iterable[tuple[str, float]]) -> str:
-    """Bars on a logarithmic scale of seconds; ``marks`` are class names and the values at which to draw a line."""
+    """Render bars on a logarithmic scale of seconds; ``marks`` are class names and the values to draw a line at."""
     if not bars:
         return ""
-    # Values that are all alike are a narrow bar in the middle, and not a wall.
+    # If all values are equal, draw a narrow bar in the middle instead of a full-width block.
     margin = max(1.0, math.sqrt(_NARROWEST * bars[0].low / bars[-1].high))
     lowest, longest = bars[0].low / margin, bars[-1].high * margin
     low, high = math.log(lowest), math.log(longest)
@@ -55,7 +55,7 @@ def histogram(bars: Sequence[Bar], marks: Iterable[tuple[str, float]]) -> str:
 
 
 def area(values: Sequence[float], x_ticks: Sequence[Tick], bands: Iterable[tuple[float, float]] = ()) -> str:
-    """Equal steps over time as a filled line; ``bands`` are shaded parts of the width, from 0 to 1."""
+    """Render equal time steps as a filled line; ``bands`` are shaded parts of the width, from 0 to 1."""
     highest, ticks = nice_scale(max(values, default=0.0))
     step = 100 / max(len(values), 1)
     points = []
@@ -76,7 +76,7 @@ def area(values: Sequence[float], x_ticks: Sequence[Tick], bands: Iterable[tuple
 
 
 def nice_scale(highest: float) -> tuple[float, list[float]]:
-    """The end of an axis that holds ``highest``, and two or more round figures along it."""
+    """Return the end of an axis that includes ``highest``, and two or more round values along it."""
     if highest <= 0:
         return 1.0, [0.0, 1.0]
     rough = highest / 3
@@ -100,7 +100,7 @@ def _chart(drawn: Iterable[str], y_ticks: Iterable[Tick], x_ticks: Sequence[Tick
 
 
 def _edge(at: float) -> str:
-    """Labels at the ends of an axis stay inside it."""
+    """Return the class that keeps a label at the end of an axis inside it."""
     if at < 0.06:
         return " first"
     return " last" if at > 0.94 else ""
@@ -126,7 +126,7 @@ _LABELS: Final = 5
 
 
 def _duration_ticks(low: float, high: float) -> list[Tick]:
-    """Round durations along a logarithmic axis; its ends where no round one lies between them."""
+    """Return round durations along a logarithmic axis, or its ends if there are none between them."""
     span = math.log(high) - math.log(low)
     inside = [value for value in _ROUND if low <= value <= high]
     if len(inside) < 2:

@@ -1,4 +1,4 @@
-"""The columns of an input beside the answers: under which names, and of which type. Pure."""
+"""Input columns in an export: names and types. Pure."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ ANSWER: Final = {
     "error": "string",
     "error_message": "string",
 }
-"""The columns of an answer, with their types in Parquet."""
+"""Answer columns and their Parquet types."""
 
 _INTEGERS: Final = range(-(1 << 63), 1 << 63)
 _EXACT: Final = range(-(1 << 53), (1 << 53) + 1)
 _LARGE: Final = "large"
-"""Whole numbers that a float cannot hold: beside floats they are texts, so that a join still finds them."""
+"""Integers beyond this are not exact as floats: in a column with floats they become text, so that joins still match."""
 _TEXT: Final = "string"
 _NUMBERS: Final = {"int64", "float64"}
 
 
 class Columns:
-    """The columns that rows have, in the order in which they first come."""
+    """The columns of all rows, in order of first appearance."""
 
     def __init__(self) -> None:
         self._types: dict[str, str | None] = {}
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Note the columns of a row."""
+        """Add the columns of a row."""
         for name, value in row.items():
             before = self._types.setdefault(name, None)
             if value is not None and before != _TEXT:
                 self._types[name] = _together(before, _type(value))
 
     def names(self) -> dict[str, str]:
-        """What each column is called beside the answers: one that is called like one of theirs gets ``input_``."""
+        """Export name of each column; one that collides with an answer column gets the prefix ``input_``."""
         taken, names = set(ANSWER), dict[str, str]()
         for name in self._types:
             shown = well_formed(name)
@@ -65,12 +65,12 @@ class Columns:
         return names
 
     def type(self, name: str) -> str:
-        """The type of the column in Parquet."""
+        """Return the Parquet type of the column."""
         kind = self._types.get(name) or _TEXT
         return "int64" if kind == _LARGE else kind
 
     def cell(self, name: str, value: Any) -> Any:
-        """The value as one of the column's type."""
+        """Convert the value to the column's type."""
         if value is None:
             return None
         kind = self.type(name)
@@ -80,7 +80,7 @@ class Columns:
 
 
 def as_text(value: Any) -> str:
-    """The value in a cell: a text as it is, but for lone surrogates; anything else as the output itself has it."""
+    """Return the value as cell text: a string without lone surrogates, anything else as JSON."""
     if isinstance(value, str):
         return well_formed(value)
     text = as_json(value)

@@ -1,4 +1,4 @@
-"""How a figure is distributed, in a few hundred counters however many values there are. Pure."""
+"""Logarithmic histogram with a few hundred counters, whatever the number of values. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Final
 import msgspec
 
 _STEPS: Final = 32
-"""Counters for each doubling: a quantile is known to 2 %."""
+"""Counters per doubling: quantiles are accurate to 2 %."""
 _MOST_BARS: Final = 32
 
 
 class Bar(msgspec.Struct, frozen=True):
-    """Values from ``low`` up to ``high``."""
+    """The values from ``low`` up to ``high``."""
 
     low: float
     high: float
@@ -31,7 +31,7 @@ class Distribution:
         self.longest = 0.0
 
     def add(self, value: float) -> None:
-        """Count a value; what is not above 0 says nothing."""
+        """Count a value; values not above 0 are ignored."""
         if value <= 0 or not math.isfinite(value):
             return
         self._counts[math.floor(math.log2(value) * _STEPS)] += 1
@@ -41,11 +41,11 @@ class Distribution:
 
     @property
     def mean(self) -> float:
-        """The mean; 0 of nothing."""
+        """The mean; 0 without values."""
         return self.total / self.count if self.count else 0.0
 
     def quantile(self, share: float) -> float:
-        """The value that ``share`` of all do not exceed; 0 of nothing."""
+        """Return the quantile for ``share``, from 0 to 1; 0 without values."""
         wanted, seen = share * self.count, 0
         for step in sorted(self._counts):
             seen += self._counts[step]
@@ -54,7 +54,7 @@ class Distribution:
         return 0.0
 
     def bars(self) -> list[Bar]:
-        """At most 32 bars of equal width on the logarithmic scale, from the smallest value to the largest."""
+        """Return at most 32 bars of equal width on the logarithmic scale, from the smallest value to the largest."""
         if not self._counts:
             return []
         first, last = min(self._counts), max(self._counts)

@@ -1,4 +1,4 @@
-"""Answers in another form: JSON lines in the order of the input, CSV, or Parquet."""
+"""Export of an output: JSON lines in input order, CSV, or Parquet."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _CONTENT: Final = ("index", "custom_id", "content")
 
 
 def format_of(path: Path) -> Format:
-    """The format that a file's suffix names, ``.gz`` aside. Raises ConfigurationError for another suffix."""
+    """Return the format for a file's suffix, ignoring ``.gz``. Raises ConfigurationError for an unsupported suffix."""
     named = path.with_suffix("") if is_packed(path) else path
     form = _SUFFIXES.get(named.suffix.lower())
     if form is None or (form == "parquet" and named is not path):
         raise ConfigurationError(
-            f"{path}: cannot tell the format from the suffix; use .jsonl, .csv, .jsonl.gz, .csv.gz or .parquet",
+            f"the suffix of {path} must be .jsonl, .csv, .jsonl.gz, .csv.gz or .parquet",
         )
     return form
 
 
 def is_packed(path: Path) -> bool:
-    """Whether the name says that the file is packed by gzip."""
+    """Whether the file name ends in ``.gz``."""
     return path.suffix.lower() == ".gz"
 
 
@@ -52,25 +52,25 @@ def export(
     content_only: bool = False,
     spreadsheet_safe: bool = False,
 ) -> int:
-    """Write every row with its last line, in the order of the input; returns the number of rows.
+    """Write the last line of every row, in input order; return the number of rows.
 
-    Each row has its place in the input and the input's columns. ``content_only`` leaves of the answer ``custom_id`` and
-    ``content``; the content of a row without an answer is null or empty. A JSON line otherwise is the output's own
-    line, byte for byte where nothing in it is of another input. ``spreadsheet_safe`` puts an apostrophe before texts in
-    CSV that a spreadsheet would run as formulas. Raises ConfigurationError when that is asked of another format, or
-    Parquet is asked for and pyarrow is not installed.
+    Each row has its position in the input and the input's columns. ``content_only`` reduces the answer to
+    ``custom_id`` and ``content``; the content of a row without an answer is null or empty. A JSON line is otherwise the
+    output's line, byte for byte unless part of it belongs to another input. ``spreadsheet_safe`` prefixes texts in CSV
+    that a spreadsheet would execute as formulas with an apostrophe. Raises ConfigurationError if that is requested for
+    another format, or for Parquet without pyarrow.
     """
     content = (*_CONTENT, "simulated") if asked.made_up else _CONTENT
     if spreadsheet_safe:
         if form != "csv":
-            raise ConfigurationError(f"only cells of CSV can be formulas: leave --spreadsheet-safe out for {form}")
+            raise ConfigurationError(f"--spreadsheet-safe requires CSV, got {form}")
         return _csv(asked, target, content if content_only else tuple(ANSWER), _safe)
     return _WRITERS[form](asked, target, content if content_only else tuple(ANSWER))
 
 
 @contextmanager
 def packed(file: IO[bytes], path: Path) -> Iterator[IO[bytes]]:
-    """``file``, or what packs into it, if the name of ``path`` ends in ``.gz``."""
+    """Yield ``file``, or a gzip stream into it if ``path`` ends in ``.gz``."""
     if not is_packed(path):
         yield file
         return
@@ -142,7 +142,7 @@ def _csv(
 
 def _parquet(asked: Asked, target: IO[bytes], chosen: tuple[str, ...]) -> int:
     try:
-        import pyarrow as pa  # noqa: PLC0415  the extra
+        import pyarrow as pa  # noqa: PLC0415  optional dependency
         import pyarrow.parquet as pq  # noqa: PLC0415
     except ImportError:
         raise ConfigurationError("Parquet needs pyarrow: pip install 'deepseek-async[parquet]'") from None
@@ -161,7 +161,7 @@ def _parquet(asked: Asked, target: IO[bytes], chosen: tuple[str, ...]) -> int:
 
 
 def _in_order(chosen: tuple[str, ...], columns: Iterable[str]) -> tuple[str, ...]:
-    """What says which row it is, then its columns, then the answer."""
+    """Return the identifying columns, then the input's columns, then the answer columns."""
     known = _CONTENT[:2]
     return (*known, *columns, *(name for name in chosen if name not in known))
 

@@ -1,4 +1,4 @@
-"""An output file, read by somebody who does not write it: while a run goes on, after it, years later."""
+"""Read-only access to an output file, during a run or after it."""
 
 from __future__ import annotations
 
@@ -40,30 +40,30 @@ class Failure(msgspec.Struct, gc=False):
 
 
 class LineBill(msgspec.Struct, gc=False):
-    """A request that was billed."""
+    """A billed request."""
 
     model: str | None = None
     at: float | None = None
     """When it was sent, in seconds since 1970."""
     sent: SentUsage = msgspec.field(default_factory=SentUsage, name="usage")
     asked: str = ""
-    """The model that was asked, where the line says it."""
+    """The requested model, if recorded."""
     corrected: str | None = None
-    """Why the usage is an estimate: what the server said of it cannot be true, or it said nothing."""
+    """Why the usage is an estimate: the server reported an invalid one, or none."""
 
     fees: dict[str, int] | None = None
-    """What was billed beside tokens, by kind."""
+    """Charges other than tokens, by kind."""
 
     @property
     def usage(self) -> CompletionUsage:
-        """What it was billed for."""
+        """Return the billed usage."""
         usage = self.sent.read()
         usage.fees = self.fees
         return usage
 
 
 class LineFacts(msgspec.Struct, gc=False):
-    """What the run knows of the row beside the server's answer."""
+    """Library fields of a line, in addition to the server's answer."""
 
     index: int | None = None
     attempts: int = 1
@@ -72,21 +72,21 @@ class LineFacts(msgspec.Struct, gc=False):
     cost: float | None = None
     predicted_cached_tokens: int = 0
     billed: list[LineBill] | AnswerBody | None = None
-    """What each request was billed for, where one of them gave no answer. Older lines have one object."""
+    """Billed usage of each request, if one of them failed. Older lines hold one object."""
     columns: dict[str, Any] = {}
-    """What stands beside the request in the row that was asked."""
+    """The row's columns that are not part of the request."""
     hash: str = ""
     simulated: bool = False
-    """Whether a simulator made the answer up."""
+    """Whether the answer is simulated."""
     pending: bool = False
-    """Whether the line ends no row, and only says what was billed for one."""
+    """Whether the line ends no row and only records what was billed for one."""
     copy_of: str | None = None
     run: msgspec.Raw = msgspec.Raw(b"")
     manifest: msgspec.Raw = msgspec.Raw(b"")
 
 
 class OutputLine(msgspec.Struct, gc=False):
-    """One line of the output, in full."""
+    """One complete line of the output."""
 
     custom_id: str
     response: LineResponse | None = None
@@ -95,28 +95,28 @@ class OutputLine(msgspec.Struct, gc=False):
 
     @property
     def body(self) -> AnswerBody:
-        """The server's answer; an empty one for a row that has none."""
+        """The server's answer; empty for a row without one."""
         return self.response.body if self.response is not None and self.error is None else AnswerBody()
 
     @property
     def bills(self) -> list[LineBill]:
-        """What had to be paid for: the answer, and others that came to nothing. Empty where nothing is known of any."""
+        """Billed requests: the answer, and failed attempts. Empty if none is known."""
         billed = self.facts.billed
         if isinstance(billed, list):
             return billed
         body = self.body if billed is None else billed
-        # The tokens of a document that was read are told and not billed (DeepSeek docs, OCR guide).
+        # The usage of a recognized document is reported but not billed (DeepSeek docs, OCR guide).
         sent = body.usage if body.pages is None else None
         return [] if sent is None else [LineBill(body.model, self.started, sent)]
 
     @property
     def restated(self) -> bool:
-        """Whether the line only says once more what an earlier one says, because a run had something to say."""
+        """Whether the line only repeats an earlier one, to hold a run record."""
         return self.facts.copy_of == self.custom_id
 
     @property
     def started(self) -> float | None:
-        """When its request was sent, by our clock or else by the server's; None for a copy, for which none was."""
+        """When its request was sent, by the local clock or else the server's; None for a copied answer."""
         if not self.facts.attempts:
             return None
         body, ours = self.body, self.facts.started
@@ -129,8 +129,8 @@ _decode = msgspec.json.Decoder(OutputLine, strict=False).decode
 class OutputReader:
     """The rows of an output file. Of several lines for one row the last one counts.
 
-    ``read`` goes over the file once and keeps 63 to 95 bytes a row. Raises ConfigurationError for a file that cannot be
-    read or holds no line of an output.
+    ``read`` scans the file once and keeps 63 to 95 bytes a row. Raises ConfigurationError for a file that cannot be
+    read or is not a batch output.
     """
 
     def __init__(self, path: Path) -> None:
@@ -141,26 +141,26 @@ class OutputReader:
         self._made_up = bytearray()
         self._failed = bytearray()
         self.began = array("d")
-        """By the row: when its first request was sent, in seconds since 1970; inf if no line says."""
+        """By row: when its first request was sent, in seconds since 1970; inf if unknown."""
         self.ended = array("d")
-        """By the row: when its last answer came; -inf if no line says."""
+        """By row: when its last answer was received; -inf if unknown."""
         self.damaged = 0
-        """Lines that cannot be what was written; the next run sends their rows again."""
+        """Damaged lines; the next run sends their rows again."""
         self.pending: list[OutputLine] = []
-        """What was billed for rows at a time when they had not ended."""
+        """Billing of rows recorded before they ended."""
         self.run: bytes | None = None
-        """How the latest run asked that says it, as JSON."""
+        """Parameters of the latest run that recorded them, as JSON."""
         self.columns = Columns()
-        """What stands beside the requests, as far as the lines say it."""
+        """Columns recorded in the lines."""
         self._renamed: dict[int, dict[str, Any]] = {}
-        """By the row: its columns, where a later line says its answer once more under them."""
+        """By row: its columns, if a restated line updates them."""
 
     def __len__(self) -> int:
-        """Rows that have an end."""
+        """Rows that have ended."""
         return len(self._offsets)
 
     def read(self) -> None:
-        """Find every line. A last line that a run is still writing is left out."""
+        """Index every line. An incomplete last line, which a run may be writing, is ignored."""
         with self._open() as file:
             for offset, line, row in self._lines(file):
                 if row is not None and row.facts.pending:
@@ -170,7 +170,7 @@ class OutputReader:
                 else:
                     self.damaged += line.ended if isinstance(line, LongLine) else _is_damaged(line)
         if self.damaged and not self._offsets:
-            raise ConfigurationError(f"{self.path} holds no line of a batch output")
+            raise ConfigurationError(f"{self.path} is not a batch output")
 
     def _take(self, offset: int, row: OutputLine) -> None:
         facts = row.facts
@@ -203,34 +203,34 @@ class OutputReader:
         self.run = bytes(facts.run) or self.run
 
     def asks(self, number: int, hashed: int) -> bool:
-        """Whether the row of that number ended as a request of that hash, as far as its line says."""
+        """Whether the row ended with an answer to a request with that hash, as far as its line records one."""
         return self._hashes[number] in (0, hashed)
 
     def beside(self, number: int, line: OutputLine) -> dict[str, Any]:
-        """The columns of the row of that number, whose last line is ``line``."""
+        """Return the columns of the row, whose last line is ``line``."""
         return self._renamed.get(number, line.facts.columns)
 
     def made_up(self, number: int) -> bool:
-        """Whether a simulator made the row's answer up. Such a line takes no real one's place."""
+        """Whether the row's answer is simulated. Such a line never replaces a real one."""
         return bool(self._made_up[number])
 
     def failed(self, number: int) -> bool:
-        """Whether the row of that number ended with an error."""
+        """Whether the row ended with an error."""
         return bool(self._failed[number])
 
     def lines(self) -> Iterator[tuple[int, OutputLine, bool]]:
-        """Every line in the order of the file: the number of its row, the line, and whether it is the row's last."""
+        """Yield every line in file order: row number, line, and whether it is the row's last."""
         with self._open() as file:
             for offset, _, row in self._lines(file):
                 number = self.rows.number(key_of(row.custom_id.encode())) if row is not None else None
-                # A line that came after ``read``, that only repeats another, or that ends no row, is passed over.
+                # Skip a line that was appended after ``read``, repeats another, or ends no row.
                 if row is None or row.facts.pending or number is None or offset > self._offsets[number]:
                     continue
                 yield number, row, offset == self._offsets[number]
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[int], tuple[bytes, OutputLine]]]:
-        """A function from the number of a row to its last line, as bytes and decoded."""
+        """Yield a function that returns a row's last line by number, as bytes and decoded."""
         with self._open() as file:
 
             def line_of(number: int) -> tuple[bytes, OutputLine]:
@@ -238,7 +238,7 @@ class OutputReader:
                 wire = file.readline(LONGEST_LINE)
                 line = line_from(wire)
                 if line is None:
-                    raise ConfigurationError(f"{self.path} changed while it was read: run the command again")
+                    raise ConfigurationError(f"{self.path} changed while being read: run the command again")
                 return wire, line
 
             yield line_of
@@ -261,7 +261,7 @@ class OutputReader:
 
 
 def line_from(wire: bytes) -> OutputLine | None:
-    """A line of an output; None if it is damaged, or speaks of no row."""
+    """Decode a line of an output; None if it is damaged or has no row."""
     text = text_of(wire)
     if decode_line(text) is None:
         return None
@@ -272,12 +272,12 @@ def line_from(wire: bytes) -> OutputLine | None:
 
 
 def _is_damaged(line: bytes) -> bool:
-    """Whether a line that names no row is whole and says something."""
+    """Whether a line without a row name is not blank."""
     return line.endswith(b"\n") and bool(text_of(line).strip())
 
 
 def _repaired(text: bytes) -> OutputLine | None:
-    """A line whose answer, which was paid for, is in another form than the API's."""
+    """Decode a line whose answer is not in the API's format; it was paid for."""
     try:
         return _decode(write(repaired(read(text), OutputLine, [])))
     except (ValueError, RecursionError):  # also msgspec's errors
@@ -285,7 +285,7 @@ def _repaired(text: bytes) -> OutputLine | None:
 
 
 def _hashed(text: str) -> int:
-    """0 in the line of another program, which does not say what was asked."""
+    """Return the request hash; 0 for a line from another program, which has none."""
     try:
         return int(text, 16) & _WORD
     except ValueError:

@@ -1,4 +1,4 @@
-"""The report of a job as one HTML page that needs nothing else: no network, no script, no font. Pure."""
+"""Job report as a self-contained HTML page: no network, script or external font. Pure."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from deepseek_async.pricing.prices import PriceTable
 from deepseek_async.text.figures import count, counted, dollars, rate, share, span
 
 _KINDS: Final = (
-    ("cached", "Prompt, from the cache"),
-    ("fresh", "Prompt, read afresh"),
+    ("cached", "Prompt, cached"),
+    ("fresh", "Prompt, uncached"),
     ("reasoning", "Reasoning"),
     ("answer", "Answer"),
 )
 _MARKS: Final = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
 _NAMED: Final = 5
-"""Models without a price that are named."""
+"""Maximum models without a price to name."""
 _MESSAGE: Final = 400
 _SHORT: Final = 60.0
-"""Seconds of a job below which the time of day says less than the time since its start."""
+"""Duration of a job, in seconds, below which the axis shows elapsed time instead of the time of day."""
 _FOOTER: Final = (
     "<footer>Prices: DeepSeek&rsquo;s published list, each request by its own hour. "
-    "Made by <b>deepseek-async batch report</b>.</footer>"
+    "Created by <b>deepseek-async batch report</b>.</footer>"
 )
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -41,9 +41,9 @@ def page(
     damaged: int = 0,
     notices: Sequence[str] = (),
 ) -> str:
-    """The page for an output called ``name``, of which ``damaged`` lines could not be read.
+    """Render the page for an output called ``name``, of which ``damaged`` lines could not be read.
 
-    ``notices`` are further sentences about what is not in it.
+    ``notices`` are further sentences about missing data.
     """
     notices = [*_notices(account, damaged), *map(escape, notices)]
     body = "".join(
@@ -66,7 +66,7 @@ def page(
 
 def _header(account: Account, name: str) -> str:
     line = account.timeline
-    when = "No times are recorded in it."
+    when = "No times recorded."
     if line is not None:
         start, end = _moment(line.start), _moment(line.end)
         if start[:10] == end[:10]:
@@ -116,23 +116,23 @@ def _cards(account: Account, prices: PriceTable, notices: Sequence[str]) -> Iter
 def _notices(account: Account, damaged: int) -> Iterator[str]:
     if account.cut_off:
         was = "was" if account.cut_off == 1 else "were"
-        yield f"{counted(account.cut_off, 'answer')} {was} cut off at max_tokens."
+        yield f"{counted(account.cut_off, 'answer')} {was} truncated at max_tokens."
     if account.predicted_cached_tokens:
         came = share(account.cached_where_predicted, account.predicted_cached_tokens)
         if account.cached_where_predicted < account.predicted_cached_tokens / 2:
             yield (
-                f"Of the cache hits that the order of the rows promised, only {came} came: "
-                "the prefix cache did not keep what it was given."
+                f"Only {came} of the cache hits predicted by the row order occurred: the prefix cache did not retain "
+                "its entries."
             )
     if account.replaced:
         yield (
-            f"{counted(account.replaced, 'earlier answer')}, replaced when rows were run again, cost "
-            f"{dollars(account.replaced_cost)}, which is in the sums."
+            f"{counted(account.replaced, 'earlier answer')}, superseded when rows were run again, cost "
+            f"{dollars(account.replaced_cost)}, included in the totals."
         )
     if account.pending:
         yield (
-            f"Runs stopped before {counted(account.pending, 'row')} had ended: what was billed by then, "
-            f"{dollars(account.pending_cost)}, is in the sums."
+            f"Runs stopped before {counted(account.pending, 'row')} had ended: {dollars(account.pending_cost)} "
+            "already billed, included in the totals."
         )
     if account.unpriced:
         models = [(name, model.charged_as) for name, model in account.models.items() if model.charged_as]
@@ -140,16 +140,16 @@ def _notices(account: Account, damaged: int) -> Iterator[str]:
             f"{escape(_cut(name or '-', 40))} as {escape(as_which)}" for name, as_which in models[:_NAMED]
         )
         more = ", …" if len(models) > _NAMED else ""
-        yield f"The price of {counted(account.unpriced, 'answer')} is not known; charged are {charged}{more}."
+        yield f"Unknown price for {counted(account.unpriced, 'answer')}; charged: {charged}{more}."
     if account.estimated:
         yield (
-            f"Of {counted(account.estimated, 'request')} no usage came that can be true: what they are counted as, "
-            f"{dollars(account.estimated_cost)}, is an estimate."
+            f"No valid usage for {counted(account.estimated, 'request')}: counted at an estimated "
+            f"{dollars(account.estimated_cost)}."
         )
     if damaged:
-        yield f"Damaged and left out: {counted(damaged, 'line')}. The next run sends the rows again."
+        yield f"Damaged and excluded: {counted(damaged, 'line')}. The next run sends the rows again."
     if account.left_out_cost:
-        yield f"Rows that are not asked for any more cost {dollars(account.left_out_cost)}, which is in the sums."
+        yield f"Rows no longer in the input cost {dollars(account.left_out_cost)}, included in the totals."
 
 
 def _latency(account: Account) -> str:
@@ -161,7 +161,7 @@ def _latency(account: Account) -> str:
     chart = histogram(account.latency.bars(), values)
     return _card(
         "Latency",
-        "From admission to the answer, retries included; rows by duration, on a logarithmic scale.",
+        "From admission to the answer, including retries; rows by duration, logarithmic scale.",
         f'<figure>{chart}</figure><ul class="legend">{legend}</ul>',
     )
 
@@ -169,7 +169,7 @@ def _latency(account: Account) -> str:
 def _tokens(account: Account) -> str:
     tokens, total = account.tokens, account.tokens.total
     if not total:
-        return _card("Tokens", "", '<p class="soft">The answers carry no usage.</p>')
+        return _card("Tokens", "", '<p class="soft">The answers report no usage.</p>')
     stack = "".join(
         f'<span class="{kind}" style="width:{100 * getattr(tokens, kind) / total:.3f}%"></span>'
         for kind, _ in _KINDS
@@ -184,7 +184,7 @@ def _tokens(account: Account) -> str:
         for kind, title in _KINDS
     ]
     table = _table(("Kind", "tokens", "share"), rows, ("Together", count(total), ""))
-    return _card("Tokens", "As the server billed them.", f'<div class="stack">{stack}</div>{table}')
+    return _card("Tokens", "As billed by the server.", f'<div class="stack">{stack}</div>{table}')
 
 
 def _time(line: Timeline, prices: PriceTable) -> str:
@@ -195,8 +195,8 @@ def _time(line: Timeline, prices: PriceTable) -> str:
     return _card(
         "Over time",
         "Since the first request." if line.end - line.start < _SHORT else "Times are UTC.",
-        f"<figure><figcaption>Rows ended, a second</figcaption>{area(rows, ticks, bands)}</figure>"
-        f"<figure><figcaption>Window: requests in flight</figcaption>{area(flying, ticks, bands)}</figure>{legend}",
+        f"<figure><figcaption>Rows finished per second</figcaption>{area(rows, ticks, bands)}</figure>"
+        f"<figure><figcaption>Requests in flight</figcaption>{area(flying, ticks, bands)}</figure>{legend}",
         wide=True,
     )
 
@@ -220,7 +220,7 @@ def _money(account: Account) -> str:
         )
         for fee in account.fees
     ]
-    table = _table(("Cost", "US dollars", "share"), rows, ("Together", dollars(cost.total + paid), ""))
+    table = _table(("Cost", "US dollars", "share"), rows, ("Total", dollars(cost.total + paid), ""))
     whole = account.cost + account.saved_by_cache + account.saved_by_hours
     saved = [
         ("by the prefix cache", dollars(account.saved_by_cache), share(account.saved_by_cache, whole)),
@@ -229,7 +229,7 @@ def _money(account: Account) -> str:
     table += _table(("Saved", "US dollars", "of full price"), saved, None)
     return _card(
         "Cost and savings",
-        "By kind of token, at the price of each request&rsquo;s hour; and what was paid by the piece.",
+        "By kind of token, at the price of each request&rsquo;s hour, and charges other than tokens.",
         table,
     )
 
@@ -237,7 +237,7 @@ def _money(account: Account) -> str:
 def _models(account: Account) -> str:
     rows = [
         (
-            escape(name or "not named"),
+            escape(name or "unknown"),
             f"{model.rows:,}",
             dollars(model.cost),
             f"{dollars(model.peak_cost)}" if model.peak_rows else "-",
@@ -246,25 +246,25 @@ def _models(account: Account) -> str:
     ]
     table = _table(("Model", "answers", "cost", "of it at peak"), rows, None)
     if not rows:
-        table = '<p class="soft">No model has answered.</p>'
+        table = '<p class="soft">No answers.</p>'
     tries = account.requests - account.latency.count
     note = f'<p class="small soft" style="margin-top:10px">{counted(account.requests, "request")}'
     note += f", {tries:,} of them retries.</p>" if tries > 0 else ".</p>"
-    return _card("Models", "As they signed their answers.", table + note)
+    return _card("Models", "As named in the answers.", table + note)
 
 
 def _promises(account: Account) -> str:
-    """What was expected of the prefix cache, if the rows went in an order that expected something."""
+    """Render predicted and actual prefix cache hits, if the row order predicted any."""
     promised, came = account.predicted_cached_tokens, account.cached_where_predicted
     if not promised:
         return ""
     rows = [
-        ("Promised by the order of the rows", count(promised), ""),
+        ("Predicted by the row order", count(promised), ""),
         ("Came", count(came), share(came, promised)),
     ]
     return _card(
         "Prefix cache",
-        "Of rows that follow another with the same beginning.",
+        "For rows that follow another with the same prefix.",
         _table(("Hits", "tokens", "share"), rows, None),
     )
 
@@ -306,7 +306,7 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], total: tuple
 
 
 def _peak_bands(line: Timeline, prices: PriceTable) -> Iterator[tuple[float, float]]:
-    """Stretches of peak hours, as shares of the time line."""
+    """Yield peak hours as fractions of the timeline."""
     at, whole = line.start, line.end - line.start
     while at < line.end:
         change = min(prices.next_change(at), line.end)

@@ -1,4 +1,4 @@
-"""What a job will cost before anything is sent: rows, tokens, groups, hits, money, time. Pure."""
+"""Cost estimate of a job before it runs: rows, tokens, prefix groups, cache hits, cost, time. Pure."""
 
 from __future__ import annotations
 
@@ -20,57 +20,57 @@ _KEPT_ERRORS: Final = 5
 _WORD: Final = (1 << 64) - 1
 
 CountTokens = Callable[[Mapping[str, Any]], TokenCount]
-"""Prompt tokens of a request's body. Raises InvalidRequestError for one that cannot be written as JSON."""
+"""Counts the prompt tokens of a request body. Raises InvalidRequestError for one that cannot be encoded as JSON."""
 
 
 class ModelPlan(msgspec.Struct):
-    """What one model will be asked."""
+    """Totals of one model."""
 
     rows: int = 0
     prompt_tokens: int = 0
     hit_tokens: int = 0
-    """Prompt tokens that the prefix cache can give, if the rows go in the order of their prefixes."""
+    """Prompt tokens that the prefix cache can serve if rows are ordered by prefix."""
     answer_tokens: int = 0
 
 
 class Plan(msgspec.Struct):
-    """The sums over an input."""
+    """Totals of an input."""
 
     rows: int = 0
     unusable: int = 0
-    """Rows that are no request; they end with an error and cost nothing."""
+    """Invalid rows; they end with an error and cost nothing."""
     first_errors: list[str] = []
     estimated: int = 0
-    """Requests whose tokens are an estimate, and not counted by a tokenizer."""
+    """Requests whose tokens are estimated instead of counted by a tokenizer."""
     repeated: int = 0
-    """Rows with the ``custom_id`` of an earlier one, for which a job is refused before anything is sent."""
+    """Rows with a duplicate ``custom_id``, with which a job is rejected before anything is sent."""
     first_repeated: str = ""
     """Line and ``custom_id`` of the first of them."""
     groups: int = 0
-    """Beginnings of at least 256 tokens that two rows or more have in common."""
+    """Prefixes of at least 256 tokens shared by two or more rows."""
     grouped: int = 0
     """Rows in those groups."""
     models: dict[str, ModelPlan] = {}
 
     @property
     def prompt_tokens(self) -> int:
-        """Of all models."""
+        """Total of all models."""
         return sum(model.prompt_tokens for model in self.models.values())
 
     @property
     def hit_tokens(self) -> int:
-        """Of all models."""
+        """Total of all models."""
         return sum(model.hit_tokens for model in self.models.values())
 
     @property
     def answer_tokens(self) -> int:
-        """Of all models, as assumed."""
+        """Assumed total of all models."""
         return sum(model.answer_tokens for model in self.models.values())
 
     def cost(self, prices: PriceTable, at: float, *, cached: bool = True) -> float | None:
-        """US dollars if every request were sent at that moment; None with a model whose price is not known.
+        """Return the US dollars if every request were sent at that time; None if a model's price is unknown.
 
-        ``cached=False`` leaves the hits of the prefix cache out.
+        ``cached=False`` assumes no prefix cache hits.
         """
         total = 0.0
         for name, model in self.models.items():
@@ -86,17 +86,17 @@ class Plan(msgspec.Struct):
         return total
 
     def seconds(self, concurrency: int, seconds_a_row: float) -> float:
-        """How long it will take with so many requests in flight."""
+        """Return the estimated duration in seconds at that concurrency."""
         usable = self.rows - self.unusable
         return max(usable / concurrency, 1.0 if usable else 0.0) * seconds_a_row
 
 
 def plan(rows: Iterable[Row], count_tokens: CountTokens, *, answer_tokens: int) -> Plan:
-    """Go over the rows once.
+    """Scan the rows once.
 
-    Memory: up to 27 bytes for each half kilobyte of prompt that is not like another's, and for each ``custom_id``.
+    Memory: up to 27 bytes for each half kilobyte of unshared prompt, and for each ``custom_id``.
 
-    ``answer_tokens`` is assumed for every answer in words, or the row's cap where that is less.
+    ``answer_tokens`` is assumed for every text answer, or the row's cap if that is lower.
     """
     planned, beginnings, names = Plan(), _Beginnings(), DigestSet()
     for row in rows:
@@ -126,18 +126,18 @@ def plan(rows: Iterable[Row], count_tokens: CountTokens, *, answer_tokens: int) 
 
 
 def _tokens(row: Row, count_tokens: CountTokens) -> TokenCount | str:
-    """The tokens of the row's prompt, or why it is no request."""
+    """Return the tokens of the row's prompt, or the reason why the request is invalid."""
     if row.body is None:
         return row.error.message if row.error is not None else ""
     try:
-        # A tokenizer knows the template of a conversation; what is none is weighed as it stands.
+        # A tokenizer knows the template of a conversation; anything else is counted as JSON.
         return count_tokens(row.body if row.endpoint is None else row.endpoint.conversation(row.body) or row.body)
     except InvalidRequestError as error:
         return f"line {row.line}: {error.message}"
 
 
 class _Beginnings:
-    """Every beginning that has come up, and how many of them are shared."""
+    """All prefixes seen, and how many of them are shared."""
 
     def __init__(self) -> None:
         self._known = DigestSet()
@@ -145,7 +145,7 @@ class _Beginnings:
         self.groups = self.grouped = 0
 
     def shared(self, prefix: Prefix) -> int:
-        """Bytes of the prompt's beginning that an earlier row had too; the row is remembered."""
+        """Return the bytes of the prefix shared with an earlier row, and add the row's prefix."""
         chunks = 0
         for place, key in enumerate(prefix.keys):
             known = not self._known.add(key & _WORD or 1)
@@ -157,7 +157,7 @@ class _Beginnings:
         return shared
 
     def _count(self, deepest: int) -> None:
-        """A row joins the group of its deepest shared beginning; the first to join brings the leader with it."""
+        """Add a row to the group of its longest shared prefix; the first to join adds the leader too."""
         fresh = self._groups.add(deepest & _WORD or 1)
         self.groups += fresh
         self.grouped += 2 if fresh else 1

@@ -1,4 +1,4 @@
-"""Whether a run is writing an output now."""
+"""Detection of a run that is writing an output."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from deepseek_async.batch.journal.ownership import OWNER, lock_of
 
 
 def writer_of(output: Path) -> str | None:
-    """Host and process of the run that writes ``output``; None if there is none, as far as this machine can tell.
+    """Return host and process of the run that writes ``output``; None if this machine can detect none.
 
-    The lock itself is asked only when the process that it names is alive: to ask is to hold it for a moment, and
-    a run that starts in that moment would give up.
+    The lock is probed only if the process it names is alive: probing takes it for a moment, and a run that starts in
+    that moment would fail.
     """
     try:
         descriptor = os.open(lock_of(output), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
-        # Somebody has deleted it; who writes has locked the output too. No run can be beginning, because it would
+        # Deleted by another program; a writer has locked the output too. No run can be starting, because it would have
+        # created the file.
         # have made the file.
         return "its lock file was deleted" if _is_locked(output) else None
     except OSError:
@@ -53,7 +54,7 @@ def _is_locked(output: Path) -> bool:
 
 
 def _release(descriptor: int) -> None:
-    # Closed only, a copy in a process that is being started would hold the lock a moment longer.
+    # Merely closed, the lock would be held a moment longer by a copy in a process being started.
     fcntl.flock(descriptor, fcntl.LOCK_UN)
     os.close(descriptor)
 

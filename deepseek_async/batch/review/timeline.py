@@ -1,4 +1,4 @@
-"""What happened when: equal spans of time between the first request and the last answer. Pure."""
+"""Timeline of a job: equal time spans between the first request and the last answer. Pure."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ SPANS: Final = 96
 
 
 class Span(msgspec.Struct):
-    """One piece of the time line."""
+    """One span of the timeline."""
 
     ended: int = 0
     failed: int = 0
     tokens: int = 0
     busy: float = 0.0
-    """Seconds of all requests in it: by the length of the span, the mean number in flight."""
+    """Request seconds within the span; divided by its length, the mean number in flight."""
 
 
 class Timeline:
-    """Counts rows into spans of ``seconds`` each, from ``start`` on."""
+    """Counts rows in spans of ``seconds`` each, starting at ``start``."""
 
     def __init__(self, start: float, end: float, spans: int = SPANS) -> None:
         self.start = start
@@ -29,11 +29,11 @@ class Timeline:
 
     @property
     def end(self) -> float:
-        """The end of the last span."""
+        """End of the last span."""
         return self.start + self.seconds * len(self.spans)
 
     def add(self, started: float, latency: float, tokens: int, *, failed: bool) -> None:
-        """A row that was sent at ``started`` and ended ``latency`` later."""
+        """Add a row sent at ``started`` that ended ``latency`` seconds later."""
         ended = started + latency
         span = self.spans[self._place(ended)]
         span.ended += 1
@@ -44,11 +44,11 @@ class Timeline:
             self.spans[place].busy += max(0.0, min(ended, low + self.seconds) - max(started, low))
 
     def rows_a_second(self) -> list[float]:
-        """Rows that ended, a second."""
+        """Rows finished per second, by span."""
         return [span.ended / self.seconds for span in self.spans]
 
     def in_flight(self) -> list[float]:
-        """Requests in flight, on average."""
+        """Mean requests in flight, by span."""
         return [span.busy / self.seconds for span in self.spans]
 
     def _place(self, moment: float) -> int:

@@ -1,1 +1,1 @@
-"""Which row goes next and when: order by shared prefix, hours by price."""
+"""Row scheduling: order by shared prefix, start times by price."""

@@ -1,7 +1,7 @@
-"""When rows may start, so that they are billed off-peak and still done by a deadline. Pure.
+"""Off-peak scheduling: start times of rows that avoid peak prices and meet a deadline. Pure.
 
-DeepSeek does not say whether the start or the end of a request decides about its price, so a request should do
-both off-peak: nothing is started within a typical request's duration of the next peak hours.
+DeepSeek does not document whether the start or the end of a request determines its price, so both should be
+off-peak: nothing is started within a typical request's duration of the next peak hours.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from typing import Final
 from deepseek_async.pricing.prices import PriceTable
 
 _FIRST_GUESS: Final = 60.0
-"""Seconds that a request is taken to last before any has ended: answers of a thinking model take 10 s to
+"""Assumed duration of a request, in seconds, before any has finished: answers of a thinking model take 10 s to
 several minutes (public measurements, August 2026)."""
 
 _KEPT: Final = 128
 _HIGH: Final = 0.9
 _SAFETY: Final = 1.25
-"""What is still to do is taken to need that much longer than so far: a deadline matters more than a discount."""
+"""Safety factor on the remaining time: a deadline matters more than a discount."""
 
 
 class OffPeak:
-    """Off-peak hours as far as ``deadline`` allows. Times are in seconds since 1970."""
+    """Off-peak hours, as far as ``deadline`` allows. Times are in seconds since 1970."""
 
     def __init__(self, prices: PriceTable, deadline: float | None = None) -> None:
         self._prices = prices
         self._deadline = deadline
 
     def opening(self, now: float, *, margin: float, needed: float) -> float:
-        """The first moment, ``now`` or later, at which a request may start.
+        """Return the earliest time, ``now`` or later, at which a request may start.
 
-        ``margin`` is how long one typically lasts, ``needed`` how long the rest of the job will take; if the
-        off-peak hours before the deadline are not enough for it, peak hours are used too, from now on.
+        ``margin`` is the typical duration of a request, ``needed`` the time for the rest of the job; if the off-peak
+        hours before the deadline do not suffice, peak hours are used too, from now on.
         """
         start = self._next_start(now, margin)
         if start > now and self._deadline is not None and self._open_seconds(now, margin) < needed * _SAFETY:
@@ -40,13 +40,13 @@ class OffPeak:
         return start
 
     def closing(self, now: float, *, margin: float) -> float:
-        """Until when requests may be started without asking again."""
+        """Return the time until which requests may start without asking again."""
         change = self._prices.next_change(now)
         return now if self._prices.is_peak(now) else max(now, change - margin)
 
     def _next_start(self, now: float, margin: float) -> float:
         start = now
-        # Twice at most: out of these peak hours, or out of the last minutes before them and then them.
+        # At most twice: out of these peak hours, or out of the last minutes before them and then them.
         if not self._prices.is_peak(start):
             change = self._prices.next_change(start)
             if change - start >= margin:
@@ -55,8 +55,8 @@ class OffPeak:
         return self._prices.next_change(start) if self._prices.is_peak(start) else start
 
     def _open_seconds(self, now: float, margin: float) -> float:
-        """Seconds until the deadline in which requests may be started."""
-        assert self._deadline is not None  # noqa: S101  who asks has one
+        """Return the seconds until the deadline in which requests may start."""
+        assert self._deadline is not None  # noqa: S101  callers check
         total, at = 0.0, now
         while at < self._deadline:
             change = min(self._prices.next_change(at), self._deadline)
@@ -67,7 +67,7 @@ class OffPeak:
 
 
 class Durations:
-    """How long requests typically last, from the last 128 of them."""
+    """Typical request duration, from the last 128 requests."""
 
     def __init__(self) -> None:
         self._last: deque[float] = deque(maxlen=_KEPT)
@@ -75,15 +75,15 @@ class Durations:
         self._added = 0
 
     def add(self, seconds: float) -> None:
-        """A request has lasted so long."""
+        """Add the duration of a request."""
         self._last.append(seconds)
         self._added += 1
-        # Sorted now and then only; the first ones count at once.
+        # Sorted only occasionally; the first ones count immediately.
         if self._added % 64 == 0 or self._added <= 16:
             ordered = sorted(self._last)
             self._typical = ordered[int(_HIGH * (len(ordered) - 1))]
 
     @property
     def typical(self) -> float:
-        """Nine in ten of the last requests were not longer; 60 s while there are none."""
+        """The 90th percentile of recent durations; 60 s while there are none."""
         return self._typical

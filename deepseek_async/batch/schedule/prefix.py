@@ -1,7 +1,7 @@
-"""What DeepSeek keys its prefix cache on, as a chain of chunk keys: equal keys are equal beginnings. Pure.
+"""Prefix cache keys of a prompt, as a chain of chunk keys: equal keys mean equal prefixes. Pure.
 
-The official renderer puts a prompt together in this order, which therefore is the order of the cache key:
-effort, system text, tools, response format, turns. The cache is apart for each model and ``user_id``, and hits
+The official renderer assembles a prompt in this order, which is therefore the order of the cache key:
+effort, system text, tools, response format, turns. The cache is separate for each model and ``user_id``, and hits
 come in whole blocks of 128 tokens from the first token on (DeepSeek docs, Context Caching; the block size was
 measured in August 2026 on both models).
 """
@@ -18,32 +18,32 @@ import orjson
 BLOCK_TOKENS: Final = 128
 
 BYTES_PER_TOKEN: Final = 4
-"""English prose has 5.3 bytes a token, Chinese 5, Russian 5.6, code 3.1, JSON 2.2 (V4 tokenizer). Where it is
-only asked whether a prefix is worth waiting for, one figure in the middle does."""
+"""English prose has 5.3 bytes per token, Chinese 5, Russian 5.6, code 3.1, JSON 2.2 (V4 tokenizer). One figure in
+the middle suffices to decide whether a prefix is worth waiting for."""
 
 WORTH_WAITING: Final = 2 * BLOCK_TOKENS * BYTES_PER_TOKEN
-"""Shared bytes below which order is not paid for: 256 tokens, less than $0.00004 at the flash price."""
+"""Minimum shared bytes worth ordering for: 256 tokens, less than $0.00004 at the flash price."""
 
 _CHUNK: Final = 512
 _EVEN_CHUNKS: Final = 32
 _GROWTH: Final = 16
-"""Chunks are 512 bytes, about a block, up to 16 KiB, where prefixes mostly end, and from there a sixteenth of
-what lies before: a prompt of a megabyte is 100 keys and not 2,000, and its shared part is known to 6 %."""
+"""Chunks are 512 bytes, about one block, up to 16 KiB, where most prefixes end, and from there a sixteenth of
+the preceding length: a prompt of a megabyte is 100 keys instead of 2,000, and its shared part is known to 6 %."""
 
 _ROLE: Final = 16
-"""More bytes than the role of a message takes in the text that is compared."""
+"""Upper bound of the bytes that a message's role adds to the compared text."""
 
 _EFFORTS: Final = {"minimal": "low", "medium": "high", "xhigh": "high", "ultra": "max"}
 
 
 class Prefix:
-    """The beginning of one request's prompt."""
+    """The prefix of one request's prompt."""
 
     __slots__ = ("keys", "size")
 
     def __init__(self, keys: tuple[int, ...], size: int) -> None:
         self.keys = keys
-        """One key for each whole chunk; a key covers everything before it."""
+        """One key per whole chunk; a key covers everything before it."""
         self.size = size
         """Bytes of the whole prompt."""
 
@@ -52,7 +52,7 @@ NO_PREFIX: Final = Prefix((), 0)
 
 
 def prefix_of(body: Mapping[str, Any]) -> Prefix:
-    """The prefix of a request's body in the API's form. Short prompts have no keys: they are not worth it."""
+    """Return the prefix of a request body in the API's format. Short prompts have no keys: they are not worth it."""
     if _is_short(body):
         return NO_PREFIX
     domain, text = _rendered(body)
@@ -68,14 +68,14 @@ def prefix_of(body: Mapping[str, Any]) -> Prefix:
 
 
 def covered(chunks: int) -> int:
-    """Bytes in the first ``chunks`` chunks."""
+    """Return the bytes in the first ``chunks`` chunks."""
     return _end(chunks)
 
 
 def hit_tokens(shared: int, size: int, prompt_tokens: int) -> int:
-    """Tokens that the cache can give when ``shared`` of a prompt's ``size`` bytes are known to it.
+    """Return the tokens expected from the cache if ``shared`` of a prompt's ``size`` bytes are cached.
 
-    The share of bytes is taken for the share of tokens. The last token is always read afresh.
+    The share of bytes stands for the share of tokens. The last token is never cached.
     """
     if size <= 0:
         return 0
@@ -84,7 +84,7 @@ def hit_tokens(shared: int, size: int, prompt_tokens: int) -> int:
 
 
 def _is_short(body: Mapping[str, Any]) -> bool:
-    """Whether a prompt is too short to share, seen without putting it together: most jobs are made of such rows."""
+    """Whether a prompt is too short to share, without rendering it: true of the rows of most jobs."""
     if "tools" in body or "response_format" in body:
         return False
     size = 0
@@ -97,14 +97,14 @@ def _is_short(body: Mapping[str, Any]) -> bool:
 
 
 def _rendered(body: Mapping[str, Any]) -> tuple[tuple[Any, ...], bytes]:
-    """What separates caches, and the text in the order in which the server puts it together."""
+    """Return the cache partition and the text in the server's rendering order."""
     messages = body.get("messages") or ()
     effort = _effort(body)
     parts: list[str] = []
     turns: list[str] = []
     for message in messages:
         role = message.get("role") if isinstance(message, Mapping) else None
-        # The pro template moves every system message to the head, the flash template only a first one.
+        # The pro template moves every system message to the front, the flash template only a leading one.
         place = parts if role == "system" and (not turns or body.get("model") == "deepseek-v4-pro") else turns
         place.append(f"\0{role}\1{_message_text(message)}")
     if body.get("tools") and body.get("tool_choice") != "none":
@@ -144,7 +144,7 @@ def _message_text(message: Any) -> str:
 def _part_text(part: Any) -> str:
     if isinstance(part, Mapping) and isinstance(part.get("text"), str):
         return str(part["text"])
-    # An image is at most 1,024 tokens, however many bytes it has.
+    # An image is at most 1,024 tokens, whatever its size in bytes.
     return blake2b(_json(part).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 

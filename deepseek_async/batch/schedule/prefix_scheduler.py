@@ -1,10 +1,10 @@
-"""Who goes next, so that rows with equal beginnings find them in the server's cache. Pure.
+"""Prefix-aware scheduler: orders rows so that those with equal prefixes hit the server's cache. Pure.
 
 Concurrent requests with the same cold prefix all miss: a cache unit exists only once the request that wrote it
-has ended. So of the rows that begin alike one goes first, their leader, and the others wait until it has ended,
-while rows that begin otherwise fill the slots. Nothing is looked up in advance: a row waits if, and only if,
-a request in flight is about to put at least 256 more tokens of its beginning into the cache. A row without
-company is never held, and of nested prefixes (one system text, many documents) each level has its own leader.
+has ended. So of the rows with a common prefix one goes first, the leader, and the others wait until it has ended,
+while rows with other prefixes fill the slots. There is no planning pass: a row waits if, and only if,
+a request in flight is about to add at least 256 more tokens of its prefix to the cache. A row without a shared
+prefix is never held, and of nested prefixes (one system text, many documents) each level has its own leader.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ T = TypeVar("T")
 
 HELD_ROWS: Final = 2048
 HELD_BYTES: Final = 32 << 20
-"""How many rows may wait for their leaders, and bytes of prompt in them: the look-ahead, and what bounds its
-memory. A job holds each prompt twice, as it was read and as it will be sent."""
+"""Maximum rows waiting for leaders, and bytes of their prompts: bounds look-ahead and memory. A job holds each
+prompt twice, as read and as sent."""
 
 _PATIENCE: Final = 3
-"""How often one row waits. Where leader after leader fails, the others must not go one by one."""
+"""Maximum waits of one row. If leader after leader fails, the others must not go one by one."""
 
 _KNOWN_CHUNKS: Final = 1 << 14
 _SAMPLE: Final = 20
 _TRUST: Final = 0.5
 _FADING: Final = 0.98
-"""Order is given up when, over the last 50 rows or so and at least 20, less than half of the predicted hits
-came. DeepSeek's cache is best effort, and users have reported 40 % (DeepSeek-V3 issues 1261, 1465)."""
+"""Ordering is disabled if, over the last 50 rows or so and at least 20, less than half of the predicted hits
+occurred. DeepSeek's cache is best effort, and users have reported 40 % (DeepSeek-V3 issues 1261, 1465)."""
 
 
 class Ticket(msgspec.Struct, Generic[T], eq=False, gc=False):
-    """One row in line."""
+    """A queued row."""
 
     row: T
     prefix: Prefix
     shared: int = 0
-    """Bytes of its beginning that the cache should hold, known when it goes."""
+    """Bytes of its prefix expected to be cached, set when it is sent."""
     held: int = 0
 
 
 class PrefixScheduler(Generic[T]):
-    """Rows on their way to be sent: ``add`` them, ``take`` the next that may go, say when one has ``ended``."""
+    """A queue of rows: ``add`` them, ``take`` the next that may be sent, and report each as ``ended``."""
 
     def __init__(self, *, held_rows: int = HELD_ROWS, held_bytes: int = HELD_BYTES) -> None:
         self._next: deque[Ticket[T]] = deque()
@@ -58,28 +58,28 @@ class PrefixScheduler(Generic[T]):
         self._recent_predicted = self._recent_actual = 0.0
         self._judged = 0
         self.predicted = 0
-        """Hit tokens that the order promised, over the rows that have ended with an answer."""
+        """Predicted hit tokens of the answered rows."""
         self.given_up = False
-        """Whether the predicted hits did not come, and rows now go in the order of the input."""
+        """Whether predicted hits did not occur, and rows are now sent in input order."""
 
     def __len__(self) -> int:
         return len(self._next) + self._held_rows
 
     @property
     def full(self) -> bool:
-        """Whether no more rows should be added: as many are held as may be."""
+        """Whether no more rows should be added because the hold limit is reached."""
         return self._held_rows >= self._most_rows or self._held_bytes >= self._most_bytes
 
     def add(self, row: T, prefix: Prefix) -> None:
-        """Put a row at the end of the line."""
+        """Append a row to the queue."""
         self._next.append(Ticket(row, prefix))
 
     def take(self) -> Ticket[T] | None:
-        """The next row that may go; None if there is none, or all of them wait for a leader."""
+        """Return the next row that may be sent; None if there is none, or all wait for a leader."""
         while self._next:
             ticket = self._next.popleft()
             if not ticket.prefix.keys:
-                return ticket  # too short to share anything, as most rows of most jobs
+                return ticket  # too short to share, like most rows of most jobs
             leader = self._leader(ticket)
             if leader is None:
                 self._send(ticket)
@@ -91,21 +91,21 @@ class PrefixScheduler(Generic[T]):
         return None
 
     def is_awaited(self, ticket: Ticket[T]) -> bool:
-        """Whether other rows wait for that one to end."""
+        """Whether other rows wait for it to end."""
         return ticket in self._held
 
     def ended(self, ticket: Ticket[T], *, answered: bool) -> None:
-        """A row that was taken has ended. Without an answer its followers get another leader."""
+        """Report the end of a taken row. Without an answer its followers get another leader."""
         if answered:
             self._warm.add(ticket.prefix.keys)
         self._forget(ticket)
 
     def overdue(self, ticket: Ticket[T]) -> None:
-        """A leader takes too long to be waited for; it may still end."""
+        """Release the followers of a leader that takes too long; it may still end."""
         self._forget(ticket)
 
     def judge(self, ticket: Ticket[T], prompt_tokens: int, cached_tokens: int) -> int:
-        """Compare what the server says with what the order promised for that row; returns the promise, in tokens."""
+        """Compare the reported cache hits of a row with the prediction; return the predicted tokens."""
         promised = hit_tokens(ticket.shared, ticket.prefix.size, prompt_tokens)
         if promised:
             self.predicted += promised
@@ -117,7 +117,7 @@ class PrefixScheduler(Generic[T]):
         return promised
 
     def _leader(self, ticket: Ticket[T]) -> Ticket[T] | None:
-        """The row in flight that this one should wait for."""
+        """Return the row in flight that this one should wait for, or None."""
         if self.given_up or ticket.held >= _PATIENCE:
             return None
         keys = ticket.prefix.keys
@@ -149,7 +149,7 @@ class PrefixScheduler(Generic[T]):
         self._release(self._held.pop(ticket, ()))
 
     def _release(self, tickets: Iterable[Ticket[T]]) -> None:
-        # At the front: the sooner a group follows its leader, the surer its prefix is still there.
+        # At the front: the sooner a group follows its leader, the more likely its prefix is still cached.
         released = list(tickets)
         self._next.extendleft(reversed(released))
         self._held_rows -= len(released)
@@ -163,7 +163,7 @@ class PrefixScheduler(Generic[T]):
 
 
 class _Recent:
-    """A set of about the last ``size`` keys to 2 ``size`` keys that were added or asked for."""
+    """An approximate LRU set that keeps between ``size`` and 2 * ``size`` keys."""
 
     __slots__ = ("_new", "_old", "_size")
 

@@ -1,4 +1,4 @@
-"""Rows to the dispatcher, in the order and at the hours that cost least: the edge where the schedule waits."""
+"""Row feed: async iterator that passes rows to the dispatcher in the scheduled order and hours."""
 
 from __future__ import annotations
 
@@ -17,49 +17,48 @@ from deepseek_async.batch.schedule.prefix import NO_PREFIX, prefix_of
 from deepseek_async.batch.schedule.prefix_scheduler import PrefixScheduler, Ticket
 
 Order = Literal["prefix", "input"]
-"""``prefix``: rows that begin alike follow a leader that puts their beginning into the server's cache."""
+"""``prefix``: rows with a common prefix follow a leader that puts it into the server's cache."""
 
 Window = Literal["any", "off-peak"]
-"""Hours at which rows may start."""
+"""Hours in which rows may start."""
 
 _AHEAD: Final = 32
-"""Rows read at a time: one by one, between a request and the next, a row took 10 µs more of some 120
+"""Rows read at a time: read one by one, between requests, a row took 10 µs more of about 120
 (scripts/bench --scenario bulk_cpu)."""
 
 _SLICE: Final = 60.0
-"""Longest sleep in one piece: a machine that was suspended, or whose clock was set, looks again."""
+"""Longest single sleep, in seconds: after a suspend or a clock change, the time is checked again."""
 
 _CHURN: Final = (
-    "the API's prefix cache gave less than half of the hits that rows with equal beginnings should have had; "
-    "the rows after that were sent in the order of the input"
+    "the API's prefix cache returned less than half of the predicted hits; the remaining rows were sent in input order"
 )
 _LONGEST_MARGIN: Final = 1800.0
 _LEADER_FLOOR: Final = 30.0
 _LEADER_FACTOR: Final = 4.0
-"""A leader is waited for at least 30 s and up to four times as long as nine in ten requests last."""
+"""A leader is overdue after 30 s, or after four times the 90th percentile of request durations if that is longer."""
 
 
 class Clock(Protocol):
-    """The time of day, which decides about prices."""
+    """Wall clock, which determines prices."""
 
     def time(self) -> float:
-        """Seconds since 1970."""
+        """Return seconds since 1970."""
 
     async def sleep(self, seconds: float) -> None:
-        """Return after so long."""
+        """Sleep for ``seconds``."""
 
 
 class SystemClock:
-    """This machine's clock."""
+    """The system clock."""
 
     @staticmethod
     def time() -> float:
-        """Seconds since 1970."""
+        """Return seconds since 1970."""
         return time.time()
 
     @staticmethod
     async def sleep(seconds: float) -> None:
-        """Return after so long."""
+        """Sleep for ``seconds``."""
         await asyncio.sleep(seconds)
 
 
@@ -72,7 +71,7 @@ In = TypeVar("In", bound=_HasRow)
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
-    """In which order and at which hours the rows of a job go."""
+    """Order and hours in which the rows of a job are sent."""
 
     order: Order = "prefix"
     hours: OffPeak | None = None
@@ -82,7 +81,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     def feed(
         self, rows: Iterator[In], remaining: Callable[[], int | None], concurrency: int | Callable[[], int]
     ) -> RowFeed[In]:
-        """The rows as a dispatcher takes them."""
+        """Create the feed for a dispatcher."""
         return RowFeed(
             rows,
             order=self.order,
@@ -94,17 +93,17 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RowFeed(AsyncIterator[Ticket[In]], Generic[In]):
-    """An iterator over tickets for the rows of ``source``; say how each has ended with ``ended``.
+    """An iterator over tickets for the rows of ``source``; report each row's end with ``ended``.
 
-    - ``hours``: when rows may start; None for at any time.
-    - ``remaining``: rows without an end, where that is known; with ``concurrency`` it tells whether the off-peak
-      hours before a deadline are enough.
+    - ``hours``: when rows may start; None for any time.
+    - ``remaining``: rows that have not ended, if known; with ``concurrency``, tells whether the off-peak
+      hours before a deadline suffice.
 
-    What the source raises is raised after the rows that were pulled before.
+    Errors of the source are raised after the rows pulled before.
     """
 
     safe_for_many = True
-    """Whether several tasks may ask for the next ticket at a time."""
+    """Whether several tasks may await the next ticket concurrently."""
 
     def __init__(
         self,
@@ -133,32 +132,32 @@ class RowFeed(AsyncIterator[Ticket[In]], Generic[In]):
         self._answered = 0
         self._since: dict[Ticket[In], float] = {}
         self.resumes_at: float | None = None
-        """While rows wait for off-peak hours, when those begin, in seconds since 1970."""
+        """Start of the off-peak hours that rows wait for, in seconds since 1970; None if they do not wait."""
 
     @property
     def predicted(self) -> int:
-        """Tokens of cache hits that the order promised, over the rows that have been answered."""
+        """Predicted cache hit tokens of the answered rows."""
         return self._lineup.predicted
 
     def warnings(self) -> list[str]:
-        """What of the schedule did not work out."""
+        """Problems of the schedule."""
         return [_CHURN] if self._lineup.given_up else []
 
     def stop(self) -> None:
-        """Hand out no more rows, and end every wait."""
+        """Return no more rows, and end all waits."""
         self._stopped = True
         self.resumes_at = None
         self._woken.set()
 
     def at_once(self) -> Ticket[In] | None:
-        """A ticket whose row may go now. None if one has to be waited for, or there is none: ``anext`` tells."""
+        """Return a ticket that may be sent now; None if one must be awaited with ``anext``, or there is none."""
         return None if self._stopped or self._hours is not None else self._take()
 
     async def __anext__(self) -> Ticket[In]:
         lineup = self._lineup
         while not self._stopped:
             if not (len(lineup) or self._exhausted):
-                # Before anything else: nobody should sleep until the evening for a row that is not there.
+                # First of all: nothing should sleep until the evening for a row that does not exist.
                 self._pull()
             if not len(lineup):
                 break
@@ -173,7 +172,7 @@ class RowFeed(AsyncIterator[Ticket[In]], Generic[In]):
         raise StopAsyncIteration
 
     def _take(self) -> Ticket[In] | None:
-        """The next ticket; None if no row is left, or all in line wait for their leaders."""
+        """Return the next ticket; None if no row is left, or all queued rows wait for leaders."""
         lineup = self._lineup
         while (ticket := lineup.take()) is None:
             if self._exhausted or lineup.full:
@@ -184,10 +183,10 @@ class RowFeed(AsyncIterator[Ticket[In]], Generic[In]):
         return ticket
 
     def ended(self, ticket: Ticket[In], result: BatchResult) -> None:
-        """The row of ``ticket`` has ended; its followers may go."""
+        """Report the end of the ticket's row; its followers may go."""
         ordered = bool(ticket.prefix.keys)
         if not ordered and self._hours is None:
-            return  # nobody waits for it, and nobody asks how long it took
+            return  # no followers, and its duration is not needed
         if result.attempts:
             self._answered += 1
             self._durations.add(result.latency)
@@ -201,7 +200,7 @@ class RowFeed(AsyncIterator[Ticket[In]], Generic[In]):
             self._woken.set()
 
     def _pull(self) -> None:
-        """Bring the next rows into the line."""
+        """Read the next rows into the queue."""
         lineup = self._lineup
         try:
             for _ in range(_AHEAD):
@@ -213,12 +212,12 @@ class RowFeed(AsyncIterator[Ticket[In]], Generic[In]):
                 lineup.add(row, prefix_of(body) if ordered and body is not None else NO_PREFIX)
         except StopIteration:
             self._exhausted = True
-        except Exception as failure:  # noqa: BLE001  raised once the rows before it are on their way
+        except Exception as failure:  # noqa: BLE001  raised after the rows before it were sent
             self._exhausted = True
             self._failure = failure
 
     async def _until_something_ends(self) -> None:
-        """Every row in line waits for a leader: until one has ended or has taken too long."""
+        """Wait until a row ends or a leader is overdue; every queued row waits for a leader."""
         loop = asyncio.get_running_loop()
         patience = max(_LEADER_FLOOR, _LEADER_FACTOR * self._durations.typical)
         waited_for = [ticket for ticket in self._since if self._lineup.is_awaited(ticket)]
@@ -233,7 +232,7 @@ class RowFeed(AsyncIterator[Ticket[In]], Generic[In]):
                 self._lineup.overdue(ticket)
 
     def _pause(self, hours: OffPeak) -> float:
-        """Seconds to wait before a row may start; 0 if it may now."""
+        """Return the seconds to wait before a row may start; 0 if it may start now."""
         now = self._clock.time()
         if self._began is None:
             self._began = now
@@ -245,12 +244,12 @@ class RowFeed(AsyncIterator[Ticket[In]], Generic[In]):
             self.resumes_at = opening
             return opening - now
         self.resumes_at = None
-        # The margin grows and shrinks with what requests take, so it is looked at again soon.
+        # The margin changes with request durations, so it is checked again soon.
         self._open_until = min(hours.closing(now, margin=margin), now + 1.0)
         return 0.0
 
     def _needed(self, now: float) -> float:
-        """Seconds that the remaining rows will take, at the speed so far."""
+        """Return the seconds needed for the remaining rows at the current speed."""
         remaining = self._remaining()
         if not remaining:
             return 0.0

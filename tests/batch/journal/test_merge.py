@@ -81,7 +81,7 @@ def test_an_output_may_be_merged_into_itself_by_another_name(
 def test_a_file_without_a_line_of_an_output_is_no_part_and_is_not_called_damaged(parts: list[Path], tmp_path: Path):
     rows = tmp_path / "in.jsonl"
     rows.write_text('{"custom_id":"a","prompt":"Hi"}\n')
-    with pytest.raises(ConfigurationError, match=r"in\.jsonl holds no line of a batch output"):
+    with pytest.raises(ConfigurationError, match=r"in\.jsonl is not a batch output"):
         merge([*parts, rows], tmp_path / "all.jsonl")
 
     assert not (tmp_path / "all.jsonl").exists()
@@ -106,7 +106,7 @@ def test_lines_of_another_program_are_taken_as_they_are(tmp_path: Path):
 def test_what_are_no_parts_of_one_job_is_not_merged(parts: list[Path], tmp_path: Path):
     parts[1].write_bytes(answered("a", "2", hashed=2))
 
-    with pytest.raises(InputChangedError, match=r"two\.jsonl: row 'a' asks for something else here"):
+    with pytest.raises(InputChangedError, match=r"two\.jsonl: the request of row 'a' differs"):
         merge(parts, tmp_path / "all.jsonl")
     assert not (tmp_path / "all.jsonl").exists()
 
@@ -121,12 +121,12 @@ async def test_an_output_that_a_run_writes_is_not_merged(parts: list[Path], tmp_
 @pytest.mark.parametrize(
     ("names", "merged", "said"),
     [
-        ([], "all.jsonl", "nothing to merge"),
+        ([], "all.jsonl", "outputs is empty"),
         (["one.jsonl", "missing.jsonl"], "all.jsonl", r"missing\.jsonl does not exist"),
-        (["one.jsonl", "."], "all.jsonl", "is no regular file"),
-        (["one.jsonl", "./one.jsonl"], "all.jsonl", "named twice"),
+        (["one.jsonl", "."], "all.jsonl", "is not a regular file"),
+        (["one.jsonl", "./one.jsonl"], "all.jsonl", "got one twice"),
         (["one.jsonl"], "two.jsonl", r"two\.jsonl exists: remove it, or name it among the outputs"),
-        (["one.jsonl"], "no/all.jsonl", "the folder of the merged output does not exist"),
+        (["one.jsonl"], "no/all.jsonl", "the directory of the merged output does not exist"),
     ],
 )
 def test_what_cannot_be_merged_is_refused(
@@ -159,7 +159,7 @@ class DyingDisk(Disk):
 def test_a_merge_that_fails_leaves_everything_as_it_was(parts: list[Path], tmp_path: Path, disk: Disk, merged: str):
     before = {path: path.read_bytes() for path in parts}
 
-    with pytest.raises(OutputWriteError, match="the outputs are as they were"):
+    with pytest.raises(OutputWriteError, match="the outputs are unchanged"):
         merge(parts, tmp_path / merged, disk)
     assert {path: path.read_bytes() for path in parts} == before
     assert not list(tmp_path.glob("*.part"))

@@ -119,5 +119,5 @@ def test_two_runs_cannot_have_one_output(tmp_path: Path):
 
 def test_a_file_of_somebody_else_is_left_as_it_is(tmp_path: Path):
     (tmp_path / "out.jsonl").write_text("dear diary\n")
-    with pytest.raises(OutputWriteError, match="not the output of a job"), Parts(tmp_path / "out.jsonl"):
+    with pytest.raises(OutputWriteError, match="is not a batch output"), Parts(tmp_path / "out.jsonl"):
         pass

@@ -247,7 +247,7 @@ async def test_a_side_file_that_cannot_be_written_is_an_error_of_the_output(writ
             return super().open(path, flags)
 
     async with writing.journal(disk=NoNewFiles()) as journal:
-        with pytest.raises(OutputWriteError, match=r"set damaged lines of .* aside .*: Permission denied"):
+        with pytest.raises(OutputWriteError, match=r"move damaged lines of .* to .*: Permission denied"):
             read_back(journal)
 
 
@@ -284,9 +284,9 @@ async def test_a_symbolic_link_is_refused_and_its_target_untouched(writing: Writ
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (Path.mkdir, "no regular file"),
-        (os.mkfifo, "no regular file"),
-        (lambda path: path.with_name("out.jsonl.lock").mkdir(), "cannot create .*no regular file"),
+        (Path.mkdir, "not a regular file"),
+        (os.mkfifo, "not a regular file"),
+        (lambda path: path.with_name("out.jsonl.lock").mkdir(), "cannot create .*not a regular file"),
         (lambda path: path.with_name("out.jsonl.lock").symlink_to(path), "cannot create"),
     ],
     ids=["directory", "pipe", "lock is a directory", "lock is a link"],
@@ -358,7 +358,7 @@ def test_where_mounts_are_not_known_no_file_system_is_named():
 
 
 async def test_a_disk_that_is_nearly_full_is_refused_before_anything_is_written(tmp_path: Path):
-    with pytest.raises(OutputWriteError, match=r"MiB left, and 1,099,511,627,776 MiB are to stay free"):
+    with pytest.raises(OutputWriteError, match=r"MiB free, min_free is 1,099,511,627,776 MiB"):
         await Writing(tmp_path / "out.jsonl", min_free=1 << 60).write("a")
 
 
@@ -510,13 +510,13 @@ async def test_a_disk_that_stays_full_ends_the_run_and_the_next_one_goes_on(
                 await journal.append(line(number), str(number))
             await until(lambda: journal.stalled)
             # Who waits to send the next request must not send it after all.
-            with pytest.raises(OutputWriteError, match="no room was made"):
+            with pytest.raises(OutputWriteError, match="no space was freed"):
                 await journal.flow()
 
     failure = await outcome(run())
 
     assert failure is not None
-    assert "No space left on device, and no room was made within" in failure.message
+    assert "No space left on device, and no space was freed within" in failure.message
     assert failure.rows
     kept = writing.names()
     assert kept[0] == "0"

@@ -68,7 +68,7 @@ def test_lines_of_another_program_keep_their_order_after_ours(tmp_path: Path):
 def test_a_file_that_is_no_output_is_refused(tmp_path: Path):
     with pytest.raises(ConfigurationError, match="cannot read"):
         read(tmp_path / "missing.jsonl")
-    with pytest.raises(ConfigurationError, match="no line of a batch output"):
+    with pytest.raises(ConfigurationError, match="is not a batch output"):
         read(written(tmp_path / "in.jsonl", [b'{"prompt": "Hi"}\n', b"text\n"]))
 
 

@@ -139,22 +139,22 @@ def test_the_page_needs_nothing_and_shows_what_others_wrote_as_text(tmp_path: Pa
 def test_a_page_of_one_row_says_it_as_one_does(tmp_path: Path):
     text = made(tmp_path, [answered(0, model="nobody-knows", finish_reason="length", latency=0.25)]).read_text("utf-8")
 
-    charged = "price of 1 answer is not known; charged are nobody-knows as deepseek-v4-pro"
-    for said in ("of 1 row<", "1 request.", "1 answer was cut off", charged):
+    charged = "Unknown price for 1 answer; charged: nobody-knows as deepseek-v4-pro"
+    for said in ("of 1 row<", "1 request.", "1 answer was truncated", charged):
         assert said in text, said
     assert "Since the first request." in text
     assert "250 ms" in text
-    assert "No model has answered" in made(tmp_path, [failed(0)]).read_text("utf-8")
+    assert "No answers." in made(tmp_path, [failed(0)]).read_text("utf-8")
 
 
 def test_the_page_says_what_the_account_says(tmp_path: Path):
     text = made(tmp_path, lifelike()).read_text(encoding="utf-8")
 
     for said in (
-        "answers were cut off at max_tokens",
+        "answers were truncated at max_tokens",
         "BadRequestError",
         "APITimeoutError",
-        "Promised by the order of the rows",
+        "Predicted by the row order",
         "by off-peak hours",
         "peak prices",
         "deepseek-v4-pro",

@@ -77,5 +77,5 @@ def test_an_export_changes_texts_only_when_asked(tmp_path: Path, safe: bool):
 
 
 def test_other_formats_have_no_formulas(tmp_path: Path):
-    with pytest.raises(ConfigurationError, match="only cells of CSV"):
+    with pytest.raises(ConfigurationError, match="requires CSV, got"):
         exported(tmp_path, answered(0), safe=True, form="jsonl")

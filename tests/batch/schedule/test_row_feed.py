@@ -229,7 +229,7 @@ async def test_hits_that_do_not_come_are_warned_about():
         feed.ended(ticket, usage_of(1000, 0))
 
     assert len(feed.warnings()) == 1
-    assert "less than half of the hits" in feed.warnings()[0]
+    assert "less than half of the predicted hits" in feed.warnings()[0]
 
 
 def usage_of(prompt_tokens: int, cached: int) -> BatchResult:
