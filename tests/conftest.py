@@ -17,15 +17,15 @@ import aiohttp
 import aioresponses.core
 import pytest
 import uvloop
-from clients import AT_ONCE, Connect
-from servers import CANARY, Script, ScriptedServer, Serve
+from support.clients import AT_ONCE, Connect
+from support.servers import CANARY, Script, ScriptedServer, Serve
 
 from deepseek_async import AsyncDeepSeek
 from deepseek_async.cache import disk
 from deepseek_async.observe.logs import prepare as prepare_logging
 from deepseek_async.text import redaction
 
-pytest_plugins = ["busy", "leftovers", "thoroughness", "virtual_time"]
+pytest_plugins = ["support.busy", "support.leftovers", "support.thoroughness", "support.virtual_time"]
 
 if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters:
     # aioresponses builds responses without an argument that newer versions of aiohttp require.

@@ -9,9 +9,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from clients import Connect, ask
 from limited_server import LimitedServer
-from servers import ANSWER, CANARY, KEY_REFUSED, ScriptedServer, Serve, begun, said, streamed
+from support.clients import Connect, ask
+from support.servers import ANSWER, CANARY, KEY_REFUSED, ScriptedServer, Serve, begun, said, streamed
 
 from deepseek_async import AsyncDeepSeek, AuthenticationError, ConfigurationError
 from deepseek_async.admission.limit_factory import LimitFactory

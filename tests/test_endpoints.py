@@ -6,8 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from clients import Connect
-from servers import CANARY, KEY_REFUSED, SILENCE, Serve, response, until
+from support.clients import Connect
+from support.servers import CANARY, KEY_REFUSED, SILENCE, Serve, response
+from support.waiting import until
 
 from deepseek_async import AsyncDeepSeek, AuthenticationError, ConfigurationError, Endpoint
 

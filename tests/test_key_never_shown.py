@@ -11,9 +11,9 @@ import warnings
 from collections.abc import Iterator
 
 import pytest
-from clients import Connect, said_by
-from disclosure import SECRET, everything_shown_by
-from servers import ANSWER, CANARY, CLOSE, RESET, SILENCE, Serve, begun, event, head, response, said
+from support.clients import Connect, said_by
+from support.disclosure import SECRET, everything_shown_by
+from support.servers import ANSWER, CANARY, CLOSE, RESET, SILENCE, Serve, begun, event, head, response, said
 
 from deepseek_async import AsyncDeepSeek, ConfigurationError, DeepSeekError, Endpoint, Timeouts
 from deepseek_async.configuration.credential import ApiKey

@@ -48,7 +48,7 @@ class Complaining:
 """
 
 CONFTEST = """
-import leftovers
+from support import leftovers
 
 leftovers.THREAD_SECONDS = 0.0
 """
@@ -72,7 +72,7 @@ async def test_each_thing_that_a_test_leaves_fails_that_test_alone(tmp_path: Pat
             "-p",
             "no:asyncio",
             "-p",
-            "leftovers",
+            "support.leftovers",
             "-rfE",
             "-q",
             ".",

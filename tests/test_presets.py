@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from clients import Connect
-from servers import ANSWER, Serve
+from support.clients import Connect
+from support.servers import ANSWER, Serve
 
 from deepseek_async import presets
 from deepseek_async.presets import Sampling

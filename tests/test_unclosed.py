@@ -15,8 +15,8 @@ from typing import Any
 import aiohttp
 import pytest
 from certificate import Authority
-from clients import ask, open_stream
-from servers import ANSWER, CANARY, DONE, LAST_CHUNK, OPENING, Serve, begun, ending, http_chunk, said
+from support.clients import ask, open_stream
+from support.servers import ANSWER, CANARY, DONE, LAST_CHUNK, OPENING, Serve, begun, ending, http_chunk, said
 
 from deepseek_async import AsyncDeepSeek
 
@@ -132,7 +132,7 @@ async def test_a_stream_goes_on_when_its_client_is_dropped(serve: Serve, told: T
 
 PROGRAM = """
     import asyncio, gc, os, sys
-    from clients import ask
+    from support.clients import ask
     from deepseek_async import AsyncDeepSeek
 
     async def main():

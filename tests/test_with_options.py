@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 
 import pytest
-from clients import AT_ONCE, Connect, ask, said_by
-from servers import ANSWER, CANARY, KEY_REFUSED, SILENCE, Serve, response, streamed
+from support.clients import AT_ONCE, Connect, ask, said_by
+from support.servers import ANSWER, CANARY, KEY_REFUSED, SILENCE, Serve, response, streamed
 
 from deepseek_async import (
     APITimeoutError,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from thoroughness import often
+from support.thoroughness import often
 
 from deepseek_async.admission.outage.breaker import LONGEST_RESET, PROBE_PATIENCE, Breaker, BreakerPolicy, State
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from thoroughness import often
+from support.thoroughness import often
 
 from deepseek_async.admission.concurrency import AdaptiveLimit
 from deepseek_async.admission.concurrency_limit import Attempt, FixedLimit, Mode

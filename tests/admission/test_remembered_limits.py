@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from foreign_files import KINDS, untouched
+from support.foreign_files import KINDS, untouched
 
 from deepseek_async.admission.remembered_limits import NEWEST, RememberedLimits
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from thoroughness import often
+from support.thoroughness import often
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))

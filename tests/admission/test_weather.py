@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from thoroughness import often
+from support.thoroughness import often
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from clients import Connect
-from servers import ANSWER, SILENCE, Serve, until
+from support.clients import Connect
+from support.servers import ANSWER, SILENCE, Serve
+from support.waiting import until
 
 from deepseek_async import AsyncDeepSeek, InputFormatError, InvalidRequestError, RetryPolicy, Timeouts
 from deepseek_async.batch.answerer import Answerer

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pyarrow.parquet as pq
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from thoroughness import often
+from support.thoroughness import often
 
 from deepseek_async import AsyncDeepSeek, InputChangedError
 from deepseek_async.batch import BatchReport

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from bulk import Bulk, Start, numbered
-from thoroughness import often
+from support.thoroughness import often
 
 from deepseek_async.batch import ExitCode
 from deepseek_async.batch.dispatcher import Dispatcher

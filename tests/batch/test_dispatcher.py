@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from servers import until
-from thoroughness import often
+from support.thoroughness import often
+from support.waiting import settled, until
 
 from deepseek_async.batch.dispatcher import Dispatcher
 from deepseek_async.errors import RowsLostError
@@ -70,12 +70,6 @@ class Source:
         number = next(self._numbers)
         self.pulled += 1
         return number
-
-
-async def settled() -> None:
-    """Until nobody has anything to do. Real turns of the loop, no time."""
-    for _ in range(50):
-        await asyncio.sleep(0)
 
 
 def others() -> set[asyncio.Task[Any]]:

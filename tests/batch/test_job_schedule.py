@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from bulk import QUICK, Bulk, Start
+from support.clock import Clock
 
 from deepseek_async.batch import Batch
 from deepseek_async.call import lifecycle
@@ -31,28 +32,7 @@ def grouped(groups: int, size: int, words: int = 600) -> list[dict[str, Any]]:
     return rows
 
 
-class VirtualClock:
-    """The hour of the day for a job: it passes while the job waits for off-peak hours, and not otherwise."""
-
-    def __init__(self, now: str) -> None:
-        self.now = datetime.fromisoformat(now).replace(tzinfo=UTC).timestamp()
-        self.slept = 0.0
-        self.held = asyncio.Event()
-        self.holds = False
-
-    def time(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        if self.holds:
-            self.held.set()
-            await asyncio.Event().wait()
-        self.slept += seconds
-        self.now += seconds
-        await asyncio.sleep(0)
-
-
-def batch_at(bulk: Bulk, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, concurrency: int = 4) -> Batch:
+def batch_at(bulk: Bulk, clock: Clock, monkeypatch: pytest.MonkeyPatch, concurrency: int = 4) -> Batch:
     # When a request was sent is the clock's business too: it decides about the price.
     monkeypatch.setattr(lifecycle, "time", SimpleNamespace(time=clock.time))
     return Batch(bulk.client.chat.completions, concurrency, bulk.client.retry, clock=clock)
@@ -141,7 +121,7 @@ async def test_a_job_sleeps_through_peak_hours_and_every_request_is_billed_off_p
 ):
     bulk = await start()
     bulk.ask([{"prompt": f"Question {number}"} for number in range(20)])
-    clock = VirtualClock("2026-11-24T02:00")
+    clock = Clock("2026-11-24T02:00")
     batch = batch_at(bulk, clock, monkeypatch)
 
     report = await batch.run(bulk.source, bulk.output, window="off-peak", **QUICK)
@@ -156,7 +136,7 @@ async def test_a_job_sleeps_through_peak_hours_and_every_request_is_billed_off_p
 async def test_without_a_window_the_same_job_costs_double(start: Start, monkeypatch: pytest.MonkeyPatch):
     bulk = await start()
     bulk.ask([{"prompt": f"Question {number}"} for number in range(20)])
-    clock = VirtualClock("2026-11-24T02:00")
+    clock = Clock("2026-11-24T02:00")
 
     report = await batch_at(bulk, clock, monkeypatch).run(bulk.source, bulk.output, **QUICK)
 
@@ -168,7 +148,7 @@ async def test_without_a_window_the_same_job_costs_double(start: Start, monkeypa
 async def test_a_deadline_inside_the_peak_hours_is_kept(start: Start, monkeypatch: pytest.MonkeyPatch):
     bulk = await start()
     bulk.ask([{"prompt": f"Question {number}"} for number in range(20)])
-    clock = VirtualClock("2026-11-24T02:00")
+    clock = Clock("2026-11-24T02:00")
     deadline = datetime(2026, 11, 24, 3, tzinfo=UTC)
 
     report = await batch_at(bulk, clock, monkeypatch).run(
@@ -202,7 +182,7 @@ async def test_a_schedule_that_cannot_be_kept_is_refused_before_anything_is_sent
 ):
     bulk = await start()
     bulk.ask([{"prompt": "Question"}])
-    batch = batch_at(bulk, VirtualClock("2026-11-24T02:00"), monkeypatch)
+    batch = batch_at(bulk, Clock("2026-11-24T02:00"), monkeypatch)
 
     with pytest.raises(ConfigurationError, match=said):
         await batch.run(bulk.source, bulk.output, **options)
@@ -216,11 +196,11 @@ async def test_a_job_that_waits_for_the_night_says_so_and_can_be_stopped(
 ):
     bulk = await start()
     bulk.ask([{"prompt": "Question"}])
-    clock = VirtualClock("2026-11-24T02:00")
-    clock.holds = True
+    clock = Clock("2026-11-24T02:00")
+    clock.frozen = True
     job = batch_at(bulk, clock, monkeypatch).job(bulk.source, bulk.output, window="off-peak")
     running = asyncio.create_task(job.run())
-    await clock.held.wait()
+    await clock.sleeping.wait()
 
     assert job.progress().resumes_at == datetime(2026, 11, 24, 4, tzinfo=UTC).timestamp()
     job.stop("enough")

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from clients import Connect
+from support.clients import Connect
 
 from deepseek_async.batch.kept_answers import KeptAnswer, KeptAnswers
 from deepseek_async.batch.row import Defaults, Row, RowReader

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 from bulk import numbered, read_lines
-from clients import AT_ONCE, Connect
-from servers import ANSWER, SILENCE, Script, Serve, answer, response, until
+from support.clients import AT_ONCE, Connect
+from support.servers import ANSWER, SILENCE, Script, Serve, answer, response
+from support.waiting import until
 
 from deepseek_async.batch import ExitCode
 from deepseek_async.batch.journal.merge import merge

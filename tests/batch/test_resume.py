@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from bulk import QUICK, Bulk, Start, numbered
-from clients import AT_ONCE, Connect
-from servers import Serve, answer, response
+from support.clients import AT_ONCE, Connect
+from support.servers import Serve, answer, response
 
 from deepseek_async import ConfigurationError, InputChangedError, InputFormatError
 from deepseek_async.batch import ExitCode, Progress

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from bulk import QUICK, read_lines
-from foreign_files import untouched
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import ANSWER, CANARY, ScriptedServer, Serve
+from support.foreign_files import untouched
+from support.servers import ANSWER, CANARY, ScriptedServer, Serve
 
 from deepseek_async import AsyncDeepSeek, Budget
 from deepseek_async.batch import BatchReport, Server

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from redis_server import RedisServer, let_redis_take, requests_to_redis
+from support.clock import Clock
+from support.redis_server import RedisServer, let_redis_take, requests_to_redis
 
 from deepseek_async import ConfigurationError
 from deepseek_async.cache import Cache, CacheHit
@@ -16,17 +17,9 @@ from deepseek_async.cache import Cache, CacheHit
 KEY = b"k" * 32
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_700_000_000.0)
 
 
 async def test_an_answer_is_fresh_for_its_ttl_then_stale_then_gone(clock: Clock):

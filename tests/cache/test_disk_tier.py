@@ -16,8 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from foreign_files import FILES, KINDS, untouched
-from inherited import copies_of_descriptors
+from support.foreign_files import FILES, KINDS, untouched
+from support.inherited import copies_of_descriptors
 
 from deepseek_async.cache import disk
 from deepseek_async.cache.database import APPLICATION, NotACacheError, WriterLock, open_writer

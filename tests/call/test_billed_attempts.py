@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from clients import MESSAGES, Connect, failure_of
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import DONE, Script, Serve, begun, chunk, event, response
+from support.clients import MESSAGES, Connect, failure_of
+from support.servers import DONE, Script, Serve, begun, chunk, event, response
 
 from deepseek_async import (
     APIResponseValidationError,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from clients import Connect, ask, failure_of
-from servers import ANSWER, ScriptedServer, Serve, response
+from support.clients import Connect, ask, failure_of
+from support.servers import ANSWER, ScriptedServer, Serve, response
 
 from deepseek_async import AsyncDeepSeek, Endpoint, NotFoundError
 from deepseek_async.errors import APIStatusError

@@ -6,9 +6,10 @@ import asyncio
 import random
 
 import pytest
-from clients import Connect, said_by
-from servers import ANSWER, RESET, SILENCE, Serve, begun, http_chunk, response, said, streamed, until
-from thoroughness import often
+from support.clients import Connect, said_by
+from support.servers import ANSWER, RESET, SILENCE, Serve, begun, http_chunk, response, said, streamed
+from support.thoroughness import often
+from support.waiting import until
 
 from deepseek_async import DeepSeekError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from clients import Connect
-from servers import (
+from support.clients import Connect
+from support.servers import (
     CLOSE,
     DONE,
     LAST_CHUNK,
@@ -23,8 +23,8 @@ from servers import (
     http_chunk,
     response,
     said,
-    until,
 )
+from support.waiting import until
 
 from deepseek_async import (
     APIError,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from clients import Connect
-from servers import DONE, LAST_CHUNK, OPENING, Serve, begun, chunk, ending, event, said
+from support.clients import Connect
+from support.servers import DONE, LAST_CHUNK, OPENING, Serve, begun, chunk, ending, event, said
 
 from deepseek_async.call.stream.deltas import AnswerEnd, ReasoningDelta, TextDelta, ToolArgumentsDelta
 

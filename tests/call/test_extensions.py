@@ -7,8 +7,8 @@ import json
 from typing import Any
 
 import pytest
-from clients import MESSAGES, Connect, ask, failure_of, open_stream
-from servers import (
+from support.clients import MESSAGES, Connect, ask, failure_of, open_stream
+from support.servers import (
     DONE,
     LAST_CHUNK,
     OPENING,

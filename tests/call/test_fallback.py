@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from certificate import Authority
-from clients import MESSAGES, Connect, ask, open_stream, texts
-from servers import ANSWER, CANARY, OPENING, RESET, SILENCE, Serve, answer, begun, response, said, streamed
+from support.clients import MESSAGES, Connect, ask, open_stream, texts
+from support.servers import ANSWER, CANARY, OPENING, RESET, SILENCE, Serve, answer, begun, response, said, streamed
 
 from deepseek_async import (
     APIConnectionError,

@@ -7,10 +7,10 @@ import json
 from typing import Any
 
 import pytest
-from clients import Connect, open_stream, texts
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import (
+from support.clients import Connect, open_stream, texts
+from support.servers import (
     DONE,
     LAST_CHUNK,
     OPENING,

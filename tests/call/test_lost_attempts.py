@@ -6,8 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from clients import AT_ONCE, MESSAGES, Connect, failure_of, open_stream
-from servers import ANSWER, DONE, LAST_CHUNK, OPENING, RESET, SILENCE, Script, Serve, begun, ending, head, said, until
+from support.clients import AT_ONCE, MESSAGES, Connect, failure_of, open_stream
+from support.servers import ANSWER, DONE, LAST_CHUNK, OPENING, RESET, SILENCE, Script, Serve, begun, ending, head, said
+from support.waiting import until
 
 from deepseek_async import Budget, StreamInterruptedError, Timeouts
 from deepseek_async.batch import BatchResult

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from clients import MESSAGES, Connect
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import DONE, LAST_CHUNK, SILENCE, Script, Serve, answer, begun, chunk, event, response
+from support.clients import MESSAGES, Connect
+from support.servers import DONE, LAST_CHUNK, SILENCE, Script, Serve, answer, begun, chunk, event, response
 
 from deepseek_async import Budget
 from deepseek_async.call.metering import MOST_COMPLETION, Sent, believed, is_plain

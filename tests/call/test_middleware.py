@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clients import Connect, open_stream, texts
-from servers import (
+from support.clients import Connect, open_stream, texts
+from support.servers import (
     ANSWER,
     DONE,
     LAST_CHUNK,
@@ -30,8 +30,8 @@ from servers import (
     response,
     said,
     streamed,
-    until,
 )
+from support.waiting import until
 
 from deepseek_async import (
     APIError,

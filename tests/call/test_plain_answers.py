@@ -8,19 +8,9 @@ import json
 import weakref
 
 import pytest
-from clients import Connect, ask
-from servers import (
-    ANSWER,
-    CANARY,
-    HALF_CLOSE,
-    RESET,
-    SILENCE,
-    Serve,
-    answer,
-    head,
-    response,
-    until,
-)
+from support.clients import Connect, ask
+from support.servers import ANSWER, CANARY, HALF_CLOSE, RESET, SILENCE, Serve, answer, head, response
+from support.waiting import until
 
 from deepseek_async import (
     APIConnectionError,

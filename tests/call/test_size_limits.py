@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from clients import Connect, ask, failure_of, said_by
-from servers import ANSWER, OPENING, Drip, Script, Serve, begun, head, http_chunk, response, said, streamed
+from support.clients import Connect, ask, failure_of, said_by
+from support.servers import ANSWER, OPENING, Drip, Script, Serve, begun, head, http_chunk, response, said, streamed
 
 from deepseek_async import (
     APIError,

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clients import MESSAGES, Connect, failure_of
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import DONE, LAST_CHUNK, OPENING, USAGE, Script, Serve, begun, chunk, event, response, said
+from support.clients import MESSAGES, Connect, failure_of
+from support.servers import DONE, LAST_CHUNK, OPENING, USAGE, Script, Serve, begun, chunk, event, response, said
 
 from deepseek_async import BadRequestError, Budget
 from deepseek_async.call.request import Request

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from clients import Connect, open_stream, texts
-from servers import (
+from support.clients import Connect, open_stream, texts
+from support.servers import (
     ANSWER,
     CLOSE,
     DONE,
@@ -32,8 +32,8 @@ from servers import (
     response,
     said,
     streamed,
-    until,
 )
+from support.waiting import until
 
 from deepseek_async import (
     APIConnectionError,

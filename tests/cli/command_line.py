@@ -191,12 +191,5 @@ class Terminal:
             self._slave = -1
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Looks at files, which tell nobody that they have changed."""
-    async with asyncio.timeout(SECONDS):
-        while not condition():  # noqa: ASYNC110  there is no event to wait for
-            await asyncio.sleep(0.01)
-
-
 def interrupt(process: asyncio.subprocess.Process) -> None:
     process.send_signal(signal.SIGINT)

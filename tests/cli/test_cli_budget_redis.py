@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from command_line import KEY, CommandLine
-from redis_server import RedisServer
+from support.redis_server import RedisServer
 
 from deepseek_async.admission.budget.store import Spending
 from deepseek_async.admission.budget.store_redis import RedisStore

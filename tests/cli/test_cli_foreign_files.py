@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from command_line import KEY
-from foreign_files import FILES, KINDS, untouched
+from support.foreign_files import FILES, KINDS, untouched
 
 from deepseek_async.batch.line import encode_line
 from deepseek_async.batch.result import BatchResult

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import SECONDS, CommandLine, Serve, interrupt, until
+from command_line import SECONDS, CommandLine, Serve, interrupt
+from support.waiting import until
 
 from deepseek_async.cli import interrupts as module
 from deepseek_async.cli.interrupts import Interrupts
@@ -83,7 +84,7 @@ async def test_after_a_kill_the_next_run_does_the_rest(command: CommandLine, ser
     await serve(latency=0.05)
     command.prompts(1000)
     process = await command.start(*RUN, "-c", "50")
-    await until(lambda: command.written() > 100)
+    await until(lambda: command.written() > 100, seconds=SECONDS)
     process.kill()
     await process.communicate()
 
@@ -115,7 +116,7 @@ async def test_a_second_signal_cancels_what_is_in_flight(command: CommandLine, s
 async def test_the_simulator_of_a_run_is_not_reached_by_its_ctrl_c_and_ends_with_it(command: CommandLine):
     command.prompts(1000)
     process = await command.start(*RUN, "--simulate", "-c", "20", start_new_session=True)
-    await until(lambda: command.written() > 20)
+    await until(lambda: command.written() > 20, seconds=SECONDS)
     simulator = children_of(process.pid)
     # To the whole group, as a terminal does it.
     os.killpg(process.pid, signal.SIGINT)
@@ -124,18 +125,18 @@ async def test_the_simulator_of_a_run_is_not_reached_by_its_ctrl_c_and_ends_with
     assert ended.code == 3
     assert "0 failed" in ended.err
     assert len(simulator) == 1
-    await until(lambda: not exists(simulator[0]))
+    await until(lambda: not exists(simulator[0]), seconds=SECONDS)
 
 
 async def test_the_simulator_of_a_run_that_is_killed_leaves_no_orphan(command: CommandLine):
     command.prompts(1000)
     process = await command.start(*RUN, "--simulate", "-c", "20")
-    await until(lambda: command.written() > 0)
+    await until(lambda: command.written() > 0, seconds=SECONDS)
     (simulator,) = children_of(process.pid)
     process.kill()
     await process.communicate()
 
-    await until(lambda: not exists(simulator))
+    await until(lambda: not exists(simulator), seconds=SECONDS)
 
 
 def children_of(pid: int) -> list[int]:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import CommandLine, Serve, until
+from command_line import SECONDS, CommandLine, Serve
+from support.waiting import until
 
 from deepseek_async.simulator import Fault, FaultKind
 
@@ -143,7 +144,7 @@ async def test_a_third_signal_ends_a_real_run_at_once_and_the_output_is_valid(co
     simulator = await serve(latency=0.01)
     command.prompts(3000)
     process = await command.start(*RUN, "-c", "50")
-    await until(lambda: len(command_lines(command)) > 100)
+    await until(lambda: len(command_lines(command)) > 100, seconds=SECONDS)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
         process.send_signal(number)
     ended = await command.end_of(process)
@@ -170,7 +171,7 @@ async def test_an_output_whose_folder_is_removed_ends_the_run_with_a_clear_error
     (command.folder / "results").mkdir()
     output = command.folder / "results" / "out.jsonl"
     process = await command.start("batch", "run", "in.jsonl", "-o", str(output), "-c", "20")
-    await until(lambda: output.exists() and output.stat().st_size > 10_000)
+    await until(lambda: output.exists() and output.stat().st_size > 10_000, seconds=SECONDS)
     for path in output.parent.iterdir():
         path.unlink()
     output.parent.rmdir()

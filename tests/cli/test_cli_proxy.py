@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from command_line import CommandLine, Serve
-from proxies import HTTPProxy
+from support.proxies import HTTPProxy
 
 SENDING = {
     "models": ["models"],

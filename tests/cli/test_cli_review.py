@@ -11,7 +11,8 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from command_line import CommandLine, Serve, until
+from command_line import SECONDS, CommandLine, Serve
+from support.waiting import until
 
 
 async def job_of(command: CommandLine, serve: Serve, rows: int = 12) -> None:
@@ -96,7 +97,7 @@ async def test_the_status_of_a_job_that_runs_names_the_run_and_does_not_disturb_
     simulator = await serve(latency=0.05)
     command.prompts(40)
     running = await command.start("batch", "run", "in.jsonl", "-o", "out.jsonl", "--thinking", "off", "-c", "2")
-    await until(lambda: command.written() > 2)
+    await until(lambda: command.written() > 2, seconds=SECONDS)
     simulator.set_concurrency_limit(0)  # the others wait
 
     ended = await command.run("batch", "status", "out.jsonl", "--input", "in.jsonl")

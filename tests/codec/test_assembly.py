@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import DONE, OPENING, USAGE, chunk, ending, event, said
+from support.servers import DONE, OPENING, USAGE, chunk, ending, event, said
 
 from deepseek_async.codec.chunks import ChunkReader
 from deepseek_async.codec.pieces import MOST_APART, Pieces

@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import CANARY, answer
+from support.servers import CANARY, answer
 
 from deepseek_async.codec.answer_decoder import AnswerDecoder
 from deepseek_async.codec.body import decode_completion

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clients import Connect, ask
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import STREAM_HEAD, Serve, answer, chunk, event, http_chunk, response
+from support.clients import Connect, ask
+from support.servers import STREAM_HEAD, Serve, answer, chunk, event, http_chunk, response
 
 from deepseek_async.batch.review.output import line_from
 from deepseek_async.codec.answer_decoder import AnswerDecoder

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
-from servers import CANARY
+from support.servers import CANARY
 
 from deepseek_async.codec.refusal import MAX_QUOTED, refusal, refusal_in_stream, retry_after
 from deepseek_async.errors import (

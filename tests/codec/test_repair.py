@@ -7,12 +7,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import odd_json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from odd_json import ENDS, JSON, SAID, Path, changed
-from servers import answer, chunk, event
+from support import odd_json
+from support.odd_json import ENDS, JSON, SAID, Path, changed
+from support.servers import answer, chunk, event
 
 from deepseek_async.batch.answer_kind import decode_answer
 from deepseek_async.batch.line import _one_line

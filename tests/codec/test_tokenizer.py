@@ -13,8 +13,8 @@ import pytest
 from aioresponses import aioresponses
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from servers import CANARY, answer
-from thoroughness import often
+from support.servers import CANARY, answer
+from support.thoroughness import often
 
 from deepseek_async import AsyncDeepSeek, ConfigurationError
 from deepseek_async.codec.tokenizer import Tokenizer

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from thoroughness import often
-from unknown_json import BLOCKS, FIELDS
+from support.thoroughness import often
+from support.unknown_json import BLOCKS, FIELDS
 
 from deepseek_async.codec.chunks import ChunkReader
 from deepseek_async.codec.sse import SSEDecoder

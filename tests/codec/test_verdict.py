@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from servers import answer
+from support.servers import answer
 
 from deepseek_async.codec.body import decode_completion
 from deepseek_async.codec.verdict import fault_of

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from certificate import Authority
-from servers import CANARY
+from support.servers import CANARY
 
 from deepseek_async import AsyncDeepSeek, BreakerPolicy, ConfigurationError, Endpoint, RetryPolicy, Timeouts
 from deepseek_async.transport.address import DEFAULT_BASE_URL

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from clients import Connect
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from servers import ANSWER, CANARY, Serve
-from thoroughness import often
+from support.clients import Connect
+from support.servers import ANSWER, CANARY, Serve
+from support.thoroughness import often
 
 from deepseek_async import AsyncDeepSeek, BreakerPolicy, ConfigurationError, DeepSeekError, RetryPolicy
 from deepseek_async.configuration.document import parse

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from thoroughness import often
+from support.thoroughness import often
 
 from deepseek_async import ConfigurationError, ContentBlockedError
 from deepseek_async.content import Block, ContentFilter, Flag, HoldBack, Replace, Verdict

@@ -20,7 +20,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from disclosure import SECRET, everything_shown_by
+from support.disclosure import SECRET, everything_shown_by
 
 from deepseek_async import DeepSeekError
 

@@ -8,10 +8,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from clients import AT_ONCE, MANY, Connect, ask, failure_of, open_stream, said_by, texts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from servers import (
+from support.clients import AT_ONCE, MANY, Connect, ask, failure_of, open_stream, said_by, texts
+from support.servers import (
     ANSWER,
     CLOSE,
     DONE,
@@ -36,9 +36,9 @@ from servers import (
     response,
     said,
     streamed,
-    until,
 )
-from thoroughness import often
+from support.thoroughness import often
+from support.waiting import until
 
 from deepseek_async import (
     APIError,

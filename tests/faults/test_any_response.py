@@ -13,11 +13,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from clients import said_by
-from disclosure import SECRET, everything_shown_by
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from servers import (
+from support.clients import said_by
+from support.disclosure import SECRET, everything_shown_by
+from support.servers import (
     ANSWER,
     CANARY,
     CLOSE,
@@ -37,7 +37,7 @@ from servers import (
     response,
     said,
 )
-from thoroughness import often
+from support.thoroughness import often
 
 from deepseek_async import (
     AsyncDeepSeek,

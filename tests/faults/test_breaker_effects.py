@@ -6,8 +6,8 @@ import json
 import socket
 
 import pytest
-from clients import Connect, failure_of, said_by
-from servers import (
+from support.clients import Connect, failure_of, said_by
+from support.servers import (
     ANSWER,
     CLOSE,
     DONE,

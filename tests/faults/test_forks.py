@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from forking import outcome_of
-from redis_server import RedisServer
-from servers import ANSWER, SILENCE, Serve, begun, said
+from support.forking import outcome_of
+from support.redis_server import RedisServer
+from support.servers import ANSWER, SILENCE, Serve, begun, said
 
 from deepseek_async.simulator import Simulator, SimulatorSettings
 

@@ -10,9 +10,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from clients import Connect, ask
 from limited_server import LimitedServer, response
-from servers import ANSWER, KEY_REFUSED, SILENCE, Serve, until
+from support.clients import Connect, ask
+from support.servers import ANSWER, KEY_REFUSED, SILENCE, Serve
+from support.waiting import until
 
 from deepseek_async import (
     AuthenticationError,

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from disclosure import SECRET
-from servers import (
+from support.disclosure import SECRET
+from support.servers import (
     ANSWER,
     CANARY,
     LAST_CHUNK,

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 from certificate import HOUR, Authority
-from clients import AT_ONCE, MANY, Connect, ask, failure_of, open_stream, said_by
-from servers import (
+from support.clients import AT_ONCE, MANY, Connect, ask, failure_of, open_stream, said_by
+from support.servers import (
     ANSWER,
     CANARY,
     CLOSE,

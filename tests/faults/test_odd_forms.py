@@ -7,11 +7,11 @@ import random
 from pathlib import Path
 from typing import Any
 
-import odd_json
 import pytest
-from clients import Connect, ask, failure_of, open_stream, said_by
-from odd_json import ENDS, SAID, changed
-from servers import (
+from support import odd_json
+from support.clients import Connect, ask, failure_of, open_stream, said_by
+from support.odd_json import ENDS, SAID, changed
+from support.servers import (
     ANSWER,
     DONE,
     LAST_CHUNK,

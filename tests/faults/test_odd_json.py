@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from clients import Connect, ask, failure_of, open_stream, said_by
-from servers import (
+from support.clients import Connect, ask, failure_of, open_stream, said_by
+from support.servers import (
     DONE,
     LAST_CHUNK,
     OPENING,

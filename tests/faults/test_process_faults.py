@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable
 
 import pytest
-from clients import MESSAGES, Connect, ask
 from limited_server import LimitedServer
-from servers import ANSWER, OPENING, RESET, SILENCE, Serve, begun, http_chunk, response, said, streamed, until
-from thoroughness import often
+from support.clients import MESSAGES, Connect, ask
+from support.servers import ANSWER, OPENING, RESET, SILENCE, Serve, begun, http_chunk, response, said, streamed
+from support.thoroughness import often
+from support.waiting import until
 
 from deepseek_async import AsyncDeepSeek, BreakerPolicy, DeepSeekError, Timeouts
 

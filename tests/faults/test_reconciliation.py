@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 from reconciliation import Reconciliation
-from thoroughness import often
+from support.thoroughness import often
 
 CALLS: Final = int(os.environ.get("RECONCILED_CALLS", often(500)))
 """Of each of the ten tests: 5,000 in all with ``--thorough``."""

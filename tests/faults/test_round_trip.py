@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clients import AT_ONCE
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from servers import CANARY
-from thoroughness import often
-from unknown_json import BLOCKS, FIELDS, NAMES
+from support.clients import AT_ONCE
+from support.servers import CANARY
+from support.thoroughness import often
+from support.unknown_json import BLOCKS, FIELDS, NAMES
 
 from deepseek_async import AsyncDeepSeek, Cache
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from forking import outcome_of
+from support.forking import outcome_of
 
 PROCESSES = 8
 

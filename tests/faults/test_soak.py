@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from soak import Storm
-from thoroughness import often
+from support.thoroughness import often
 
 
 @pytest.fixture(autouse=True)

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clients import Connect
-from redis_server import RedisServer, requests_to_redis
-from servers import ANSWER, ScriptedServer, Serve
+from support.clients import Connect
+from support.redis_server import RedisServer, requests_to_redis
+from support.servers import ANSWER, ScriptedServer, Serve
 
 from deepseek_async import AsyncDeepSeek, Budget, Cache, ConfigurationError
 from deepseek_async.admission.budget import store_file

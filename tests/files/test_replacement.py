@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from foreign_files import FILES, PLACES, untouched
+from support.foreign_files import FILES, PLACES, untouched
 
 from deepseek_async.errors import ConfigurationError, OutputWriteError
 from deepseek_async.files.replacement import replaced

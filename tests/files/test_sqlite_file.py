@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from foreign_files import FILES, KINDS, untouched
+from support.foreign_files import FILES, KINDS, untouched
 
 from deepseek_async.files.sqlite_file import (
     ForeignFileError,

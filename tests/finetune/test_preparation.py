@@ -7,7 +7,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from foreign_files import untouched
+from support.foreign_files import untouched
 
 from deepseek_async import ConfigurationError, OutputWriteError
 from deepseek_async.finetune import prepare

@@ -20,7 +20,7 @@ from foreign_servers import FrontedBy, Run, Simulate
 from peers import environment, requirements
 from ports import ReservedPort
 from program import Program
-from servers import Serve
+from support.servers import Serve
 
 from deepseek_async.simulator import Simulator, SimulatorSettings
 

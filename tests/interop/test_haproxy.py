@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from clients import Connect, ask, failure_of, said_by
 from foreign_servers import Run, Simulate
+from support.clients import Connect, ask, failure_of, said_by
 
 from deepseek_async.errors import APIStatusError, InternalServerError, PermissionDeniedError
 

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from clients import Connect, ask, failure_of, open_stream, said_by
 from foreign_servers import Run, Simulate
-from servers import CANARY
+from support.clients import Connect, ask, failure_of, open_stream, said_by
+from support.servers import CANARY
 
 from deepseek_async import AsyncDeepSeek
 from deepseek_async.errors import (

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from clients import Connect, ask, failure_of, open_stream
 from foreign_servers import Run
+from support.clients import Connect, ask, failure_of, open_stream
 
 from deepseek_async.errors import ContextWindowExceededError
 

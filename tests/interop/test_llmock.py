@@ -9,9 +9,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from clients import ask, said_by
 from foreign_servers import Run
-from servers import CANARY
+from support.clients import ask, said_by
+from support.servers import CANARY
 
 from deepseek_async import AsyncDeepSeek, DeepSeekError, StreamInterruptedError, Timeouts
 

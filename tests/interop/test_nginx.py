@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from clients import Connect, ask, failure_of, open_stream, said_by
 from foreign_servers import FrontedBy, Simulate
-from servers import CANARY, Serve, begun, ending, http_chunk, said
+from support.clients import Connect, ask, failure_of, open_stream, said_by
+from support.servers import CANARY, Serve, begun, ending, http_chunk, said
 
 from deepseek_async import AsyncDeepSeek, StreamInterruptedError
 from deepseek_async.errors import APIStatusError, InternalServerError

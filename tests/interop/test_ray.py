@@ -20,7 +20,7 @@ import pytest
 from conftest import ENVIRONMENTS, LISTED
 from foreign_servers import Simulate
 from peers import environment, requirements
-from servers import CANARY
+from support.servers import CANARY
 
 from deepseek_async.batch.review.running import writer_of
 from deepseek_async.simulator import Simulator

@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from certificate import Authority
-from clients import Connect, failure_of, said_by
 from foreign_servers import Run, Simulate
 from program import Program
-from servers import ANSWER, CANARY, Serve, streamed
+from support.clients import Connect, failure_of, said_by
+from support.servers import ANSWER, CANARY, Serve, streamed
 
 from deepseek_async import APIConnectionError
 

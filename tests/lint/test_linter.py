@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from generated_requests import official_verdict, our_verdict, requests
 from hypothesis import HealthCheck, example, given, settings
-from thoroughness import often
+from support.thoroughness import often
 
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.lint import IgnoredParameterWarning, Linter, LintMode, RequestLintWarning

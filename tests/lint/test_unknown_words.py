@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.thoroughness import often
 from test_linter import ASKED, CALLING, OFF, RESULT, TOOL, WRONG, request
-from thoroughness import often
 
 import deepseek_async.lint
 from deepseek_async.errors import InvalidRequestError

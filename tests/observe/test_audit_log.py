@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 import pytest
 from ended import AT, REQUEST, ended
-from foreign_files import KINDS, Snapshot
+from support.clock import Clock
+from support.foreign_files import KINDS, Snapshot
 
 from deepseek_async import ConfigurationError, RateLimitError
 from deepseek_async.events import BudgetAlert, Rated, Retried
@@ -28,17 +29,9 @@ DAY = 86_400.0
 Make = Callable[..., AuditLog]
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = AT
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(AT)
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from clients import Connect
 from simulating import Simulate
+from support.clients import Connect
 
 from deepseek_async import AsyncDeepSeek
 from deepseek_async.simulator import Simulator, SimulatorSettings

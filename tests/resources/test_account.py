@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from clients import Connect
-from servers import Serve, response
+from support.clients import Connect
+from support.servers import Serve, response
 
 from deepseek_async import (
     APIResponseValidationError,

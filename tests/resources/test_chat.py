@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from aioresponses import aioresponses
-from clients import AT_ONCE
-from servers import CANARY, answer
+from support.clients import AT_ONCE
+from support.servers import CANARY, answer
 from yarl import URL
 
 from deepseek_async import (

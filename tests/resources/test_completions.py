@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from clients import Connect
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import DONE, LAST_CHUNK, RESET, SILENCE, STREAM_HEAD, USAGE, Serve, event, http_chunk, response
 from simulating import Simulate
+from support.clients import Connect
+from support.servers import DONE, LAST_CHUNK, RESET, SILENCE, STREAM_HEAD, USAGE, Serve, event, http_chunk, response
 
 from deepseek_async import (
     APIResponseValidationError,

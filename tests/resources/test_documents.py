@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clients import AT_ONCE, Connect
-from servers import Script, Serve, response, until
 from simulating import Simulate
-from thoroughness import often
+from support.clients import AT_ONCE, Connect
+from support.servers import Script, Serve, response
+from support.thoroughness import often
+from support.waiting import until
 
 from deepseek_async import (
     APIConnectionError,

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clients import Connect
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import RESET, Serve, response
 from simulating import Simulate
+from support.clients import Connect
+from support.servers import RESET, Serve, response
 
 from deepseek_async import (
     APIConnectionError,

@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from clients import AT_ONCE, Connect
-from servers import LAST_CHUNK, RESET, SILENCE, STREAM_HEAD, Serve, http_chunk, response
 from simulating import Simulate
+from support.clients import AT_ONCE, Connect
+from support.servers import LAST_CHUNK, RESET, SILENCE, STREAM_HEAD, Serve, http_chunk, response
 
 from deepseek_async import (
     APIResponseValidationError,

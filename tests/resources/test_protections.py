@@ -10,9 +10,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from clients import Connect
-from servers import until
 from simulating import Simulate
+from support.clients import Connect
+from support.waiting import until
 from ways import SENDS_NOTHING, WAYS, Given, Way, callables
 
 import deepseek_async

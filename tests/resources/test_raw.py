@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from clients import MESSAGES, Connect
-from servers import (
+from support.clients import MESSAGES, Connect
+from support.servers import (
     OPENING,
     RESET,
     STREAM_HEAD,

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from clients import Connect
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import DONE, LAST_CHUNK, RESET, SILENCE, STREAM_HEAD, Drip, Serve, event, http_chunk, response
 from simulating import Simulate
+from support.clients import Connect
+from support.servers import DONE, LAST_CHUNK, RESET, SILENCE, STREAM_HEAD, Drip, Serve, event, http_chunk, response
 
 from deepseek_async import (
     APIResponseValidationError,

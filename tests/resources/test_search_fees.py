@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clients import Connect
-from servers import Serve, response
 from simulating import Simulate
+from support.clients import Connect
+from support.servers import Serve, response
 from ways import recording
 
 from deepseek_async import Budget

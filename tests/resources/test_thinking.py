@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from clients import Connect
-from servers import DONE, LAST_CHUNK, USAGE, Serve, answer, begun, chunk, ending, event, http_chunk, response
+from support.clients import Connect
+from support.servers import DONE, LAST_CHUNK, USAGE, Serve, answer, begun, chunk, ending, event, http_chunk, response
 
 from deepseek_async import InvalidRequestError, ReasoningBudgetExhaustedError
 from deepseek_async.resources.parameters import chat_parameters, path_of

@@ -7,8 +7,8 @@ import json
 from typing import Any
 
 import pytest
-from clients import Connect
-from servers import RESET, SILENCE, Script, Serve, response
+from support.clients import Connect
+from support.servers import RESET, SILENCE, Script, Serve, response
 
 from deepseek_async import APIError, AsyncDeepSeek, NotFoundError, RetryPolicy, Timeouts
 from deepseek_async.resources.left_behind import looks_until

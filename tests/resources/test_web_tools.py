@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from clients import Connect
-from servers import LAST_CHUNK, STREAM_HEAD, USAGE, Serve, chunk, event, http_chunk
 from simulating import Simulate
+from support.clients import Connect
+from support.servers import LAST_CHUNK, STREAM_HEAD, USAGE, Serve, chunk, event, http_chunk
 
 from deepseek_async import (
     AnswerEnd,

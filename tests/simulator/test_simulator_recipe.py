@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator_caller import CLOCK, WEATHER, Caller, chat_body
-from thoroughness import often
+from support.thoroughness import often
 
 from deepseek_async.simulator.model.answer import GeneratedAnswer, GeneratedCall
 from deepseek_async.simulator.model.catalogue import FLASH, PRO

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from thoroughness import often
+from support.thoroughness import often
 
 from deepseek_async.simulator.model.draw import draw
 from deepseek_async.simulator.model.schema_values import value_for

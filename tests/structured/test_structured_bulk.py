@@ -9,9 +9,9 @@ from typing import Any, TypedDict
 
 import msgspec
 import pytest
-from clients import Connect
 from pydantic import BaseModel, field_validator
-from servers import USAGE, Script, Serve, answer, response
+from support.clients import Connect
+from support.servers import USAGE, Script, Serve, answer, response
 
 from deepseek_async import (
     ConfigurationError,

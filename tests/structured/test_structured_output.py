@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal, TypedDict
 import deepseek_recipe as recipe
 import msgspec
 import pytest
-from clients import Connect
 from msgspec import Meta
 from pydantic import BaseModel, Field
-from servers import Serve, answer, response
+from support.clients import Connect
+from support.servers import Serve, answer, response
 
 from deepseek_async import InvalidRequestError, ParsedChatCompletion, StructuredOutput, StructuredOutputError
 from deepseek_async.codec.json_schema import object_schema, strict_schema

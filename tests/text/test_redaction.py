@@ -17,11 +17,11 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from clients import Connect, failure_of
-from disclosure import everything_shown_by
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from servers import CANARY, SILENCE, Serve, answer, begun, event, response, said
+from support.clients import Connect, failure_of
+from support.disclosure import everything_shown_by
+from support.servers import CANARY, SILENCE, Serve, answer, begun, event, response, said
 
 from deepseek_async import AsyncDeepSeek, ConfigurationError, DeepSeekError, Endpoint, Timeouts
 from deepseek_async.batch.line import encode_line

@@ -12,11 +12,11 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from clients import Connect
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from servers import CLOSE, USAGE, Script, Serve, response
-from thoroughness import often
+from support.clients import Connect
+from support.servers import CLOSE, USAGE, Script, Serve, response
+from support.thoroughness import often
 from tool_scripts import ASKED, DONE, calling, double, run
 
 from deepseek_async import (

@@ -7,8 +7,8 @@ import json
 from typing import Any
 
 import pytest
-from clients import Connect
-from servers import USAGE, Serve, answer, response
+from support.clients import Connect
+from support.servers import USAGE, Serve, answer, response
 from tool_scripts import ASKED, DONE, calling, double, run
 
 from deepseek_async import FunctionTool, InvalidRequestError, ToolRunError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from servers import Script, answer, response
+from support.servers import Script, answer, response
 
 ASKED = [{"role": "user", "content": "question"}]
 

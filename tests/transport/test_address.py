@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from clients import Connect, ask
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import ANSWER, Serve
+from support.clients import Connect, ask
+from support.servers import ANSWER, Serve
 from yarl import URL
 
 from deepseek_async import ConfigurationError

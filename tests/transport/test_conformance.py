@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aioresponses import aioresponses
 from plain_transport import PlainTransport
-from servers import Serve, response
+from support.servers import Serve, response
 
 from deepseek_async import AsyncDeepSeek, ConfigurationError
 from deepseek_async.configuration.credential import ApiKey

@@ -10,7 +10,7 @@ from unittest import mock
 import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
-from servers import CANARY
+from support.servers import CANARY
 from yarl import URL
 
 from deepseek_async import APIConnectionError, APITimeoutError

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, ExitStack
 
 import pytest
-from servers import CANARY, CLOSE, RESET, SILENCE, Serve, head, response
+from support.servers import CANARY, CLOSE, RESET, SILENCE, Serve, head, response
 
 from deepseek_async.configuration.credential import ApiKey
 from deepseek_async.errors import (

@@ -13,9 +13,9 @@ from typing import Any
 import aiohttp
 import pytest
 from certificate import LOOPBACK, Authority
-from clients import AT_ONCE, MESSAGES, Connect, ask, failure_of, open_stream, said_by
-from proxies import ESTABLISHED, HTTPProxy
-from servers import (
+from support.clients import AT_ONCE, MESSAGES, Connect, ask, failure_of, open_stream, said_by
+from support.proxies import ESTABLISHED, HTTPProxy
+from support.servers import (
     ANSWER,
     CANARY,
     CLOSE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from servers import ANSWER, Serve
+from support.servers import ANSWER, Serve
 
 from deepseek_async.transport.handler import READ_BUFFER, StrictHandler
 

@@ -6,8 +6,8 @@ import socket
 from typing import Any
 
 import pytest
-from clients import Connect, ask, failure_of, said_by
-from servers import ANSWER, CLOSE, Serve
+from support.clients import Connect, ask, failure_of, said_by
+from support.servers import ANSWER, CLOSE, Serve
 
 from deepseek_async import APIConnectionError
 

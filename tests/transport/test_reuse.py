@@ -10,7 +10,8 @@ from contextlib import AsyncExitStack
 from typing import Self
 
 import pytest
-from servers import CANARY, CLOSE, ScriptedServer, Serve, response, until
+from support.servers import CANARY, CLOSE, ScriptedServer, Serve, response
+from support.waiting import until
 
 from deepseek_async.configuration.credential import ApiKey
 from deepseek_async.errors import APIConnectionError

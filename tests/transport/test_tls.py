@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from certificate import Authority
-from clients import Connect, failure_of
-from servers import ANSWER, Serve
+from support.clients import Connect, failure_of
+from support.servers import ANSWER, Serve
 
 from deepseek_async import APIConnectionError
 

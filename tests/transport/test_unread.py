@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from certificate import Authority
-from servers import CANARY, response
+from support.servers import CANARY, response
 
 from deepseek_async.configuration.credential import ApiKey
 from deepseek_async.transport.pool import Pool

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from foreign_files import KINDS, untouched
+from support.clock import Clock
+from support.foreign_files import KINDS, untouched
 
 from deepseek_async import BudgetExceededError, ConfigurationError
 from deepseek_async.admission.budget import Budget, Charge
@@ -31,17 +32,9 @@ USAGE = CompletionUsage(prompt_tokens=1000, completion_tokens=1000)
 COST = (1000 * 0.15 + 1000 * 0.60) / 1_000_000
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOON)
 
 
 Make = Callable[..., Budget]
@@ -404,7 +397,7 @@ def test_a_wrong_value_is_named(wrong: dict, named: str):
 
 
 def test_one_budget_serves_one_event_loop_after_another(tmp_path: Path):
-    budget = Budget(2 * COST, path=tmp_path / "b.sqlite", clock=Clock())
+    budget = Budget(2 * COST, path=tmp_path / "b.sqlite", clock=Clock(NOON))
 
     async def once() -> bool:
         sent = await call(budget, COST)

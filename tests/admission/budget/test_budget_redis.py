@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 import redis.asyncio
-from clients import Connect, ask
-from disclosure import everything_shown_by
-from forking import outcome_of
-from redis_server import RedisServer
-from servers import ANSWER, Serve, until
+from support.clients import Connect, ask
+from support.disclosure import everything_shown_by
+from support.forking import outcome_of
+from support.redis_server import RedisServer
+from support.servers import ANSWER, Serve
+from support.waiting import until
 
 # The laws hold for whatever ``make`` makes.
 from test_budget import (  # noqa: F401

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import redis
-from disclosure import everything_shown_by
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redis_server import client_of_redis
+from support.disclosure import everything_shown_by
+from support.redis_server import client_of_redis
 
 from deepseek_async import ConfigurationError
 from deepseek_async.admission.budget import store_redis

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from thoroughness import often
+from support.thoroughness import often
 
 from deepseek_async.admission.sharing.group import STOPPED, Group, GroupTerms, leave, step
 from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply

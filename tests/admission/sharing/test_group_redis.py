@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 import redis.asyncio
-from clients import Connect, said_by
-from disclosure import everything_shown_by
-from redis_server import RedisServer
-from servers import ANSWER, Serve, until
+from support.clients import Connect, said_by
+from support.disclosure import everything_shown_by
+from support.redis_server import RedisServer
+from support.servers import ANSWER, Serve
+from support.waiting import until
 
 from deepseek_async import AsyncDeepSeek, ConfigurationError
 from deepseek_async.admission.sharing import group_redis

@@ -12,7 +12,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redis_server import client_of_redis
+from support.redis_server import client_of_redis
 
 from deepseek_async.admission.sharing.group import Group, Member, leave, step
 from deepseek_async.admission.sharing.group_redis import SCRIPT, TERMS, arguments_of, reply_of

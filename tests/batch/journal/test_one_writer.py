@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inherited import copies_of_descriptors
+from support.inherited import copies_of_descriptors
 from writing import Writing, line
 
 import deepseek_async

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from foreign_files import KINDS, untouched
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from support.foreign_files import KINDS, untouched
 from writing import Writing, line, names_in, read_back
 
 from deepseek_async.errors import OutputWriteError

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import until
+from support.waiting import until
 from writing import Writing, line, outcome, read_back
 
 import deepseek_async

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
+from support.clock import Clock
+from support.waiting import settled
 
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.row import Row
@@ -24,28 +26,6 @@ class Asked:
     row: Row
 
 
-class VirtualClock:
-    """Time that passes only while somebody sleeps."""
-
-    def __init__(self, now: str) -> None:
-        self.now = datetime.fromisoformat(now).replace(tzinfo=UTC).timestamp()
-        self.sleeping = asyncio.Event()
-        self.frozen = False
-
-    def time(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.sleeping.set()
-        if self.frozen:
-            await asyncio.Event().wait()
-        self.now += seconds
-        await asyncio.sleep(0)
-
-    def clock(self) -> str:
-        return datetime.fromtimestamp(self.now, UTC).strftime("%H:%M")
-
-
 def rows(number: int, system: str = SYSTEM) -> Iterator[Asked]:
     for index in range(number):
         messages = [{"role": "system", "content": system}, {"role": "user", "content": f"Question {index}"}]
@@ -56,7 +36,7 @@ def feed_of(
     source: Iterator[Asked],
     *,
     order: Order = "prefix",
-    clock: VirtualClock | None = None,
+    clock: Clock | None = None,
     deadline: str | None = None,
     concurrency: int = 10,
 ) -> RowFeed[Asked]:
@@ -68,7 +48,7 @@ def feed_of(
         source,
         order=order,
         hours=hours,
-        clock=clock or VirtualClock("2026-11-24T00:00"),
+        clock=clock or Clock("2026-11-24T00:00"),
         remaining=lambda: None,
         concurrency=concurrency,
     )
@@ -80,11 +60,6 @@ def answered(latency: float = 1.0) -> BatchResult:
 
 async def all_of(feed: RowFeed[Asked]) -> list[Ticket[Asked]]:
     return [ticket async for ticket in feed]
-
-
-async def settled() -> None:
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 async def test_the_second_row_of_a_group_waits_for_the_end_of_the_first():
@@ -148,11 +123,11 @@ async def test_a_leader_that_takes_too_long_is_not_waited_for(monkeypatch: pytes
 
 
 async def test_it_stops_before_peak_hours_sleeps_and_goes_on_by_itself():
-    clock = VirtualClock("2026-11-24T00:50")
+    clock = Clock("2026-11-24T00:50")
     feed = feed_of(rows(100), order="input", clock=clock)
     starts: list[str] = []
     async for ticket in feed:
-        starts.append(clock.clock())
+        starts.append(clock.hour())
         clock.now += 30
         feed.ended(ticket, answered(30.0))
 
@@ -165,11 +140,11 @@ async def test_it_stops_before_peak_hours_sleeps_and_goes_on_by_itself():
 
 
 async def test_the_price_of_a_long_request_is_thought_of():
-    clock = VirtualClock("2026-11-24T00:00")
+    clock = Clock("2026-11-24T00:00")
     feed = feed_of(rows(50), order="input", clock=clock)
     starts: list[str] = []
     async for ticket in feed:
-        starts.append(clock.clock())
+        starts.append(clock.hour())
         clock.now += 600
         feed.ended(ticket, answered(600.0))
 
@@ -177,7 +152,7 @@ async def test_the_price_of_a_long_request_is_thought_of():
 
 
 async def test_while_it_waits_it_says_until_when():
-    clock = VirtualClock("2026-11-24T02:00")
+    clock = Clock("2026-11-24T02:00")
     clock.frozen = True
     feed = feed_of(rows(1), clock=clock)
     first = asyncio.create_task(anext(feed))  # type: ignore[arg-type]
@@ -192,19 +167,19 @@ async def test_while_it_waits_it_says_until_when():
 
 async def test_with_a_deadline_it_works_in_peak_hours_as_long_as_it_takes():
     """100 rows of 72 s one after the other need two hours; the deadline leaves one off-peak."""
-    clock = VirtualClock("2026-11-24T02:00")
+    clock = Clock("2026-11-24T02:00")
     left = 100
     feed = feed_of(rows(100), order="input", clock=clock, deadline="2026-11-24T05:00", concurrency=1)
     feed._remaining = lambda: left
     starts: list[str] = []
     async for ticket in feed:
-        starts.append(clock.clock())
+        starts.append(clock.hour())
         clock.now += 72
         left -= 1
         feed.ended(ticket, answered(72.0))
 
     in_peak = [start for start in starts if start < "04:00"]
-    assert clock.clock() <= "05:00"
+    assert clock.hour() <= "05:00"
     # No more of it than an hour, as much as fits into the hour at noon with a quarter to spare, can make needless.
     assert 40 <= len(in_peak) <= 70
     assert starts[len(in_peak)] == "04:00"

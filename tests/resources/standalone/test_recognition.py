@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clients import AT_ONCE, Connect
-from servers import RESET, Script, Serve, response, until
 from simulating import Simulate
+from support.clients import AT_ONCE, Connect
+from support.servers import RESET, Script, Serve, response
+from support.waiting import until
 from ways import recording
 
 from deepseek_async import APIError, InvalidRequestError, RateLimitError, ToolLimits

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from clients import AT_ONCE, Connect
-from servers import RESET, Script, Serve, head, response, until
 from simulating import Simulate
+from support.clients import AT_ONCE, Connect
+from support.servers import RESET, Script, Serve, head, response
+from support.waiting import until
 
 from deepseek_async import (
     APIError,

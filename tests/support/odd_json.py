@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import strategies as st
-from servers import answer, chunk
+
+from support.servers import answer, chunk
 
 Path = tuple[str | int, ...]
 

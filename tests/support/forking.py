@@ -13,11 +13,10 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from clients import MESSAGES
-
 from deepseek_async import AsyncDeepSeek, Budget
 from deepseek_async.cache import disk, remote
 from deepseek_async.pricing.prices import price_table
+from support.clients import MESSAGES
 
 KEY = "sk-forked-0123456789abcdef0123456789"
 CHILD_SECONDS = 120
@@ -27,7 +26,7 @@ CHILD_SECONDS = 120
 async def outcome_of(program: str, **given: Any) -> Any:
     """What ``program`` says by ``say``; it sees this module's names and what is ``given``."""
     running = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", f"from forking import *\n{textwrap.dedent(program)}"),
+        *(sys.executable, "-c", f"from support.forking import *\n{textwrap.dedent(program)}"),
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "GIVEN": json.dumps(given)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -7,14 +7,13 @@ import pickle
 import traceback
 from pathlib import Path
 
-from servers import CANARY
-
 from deepseek_async import DeepSeekError
+from support.servers import CANARY
 
 SECRET = CANARY.removeprefix("sk-").removesuffix("TAIL")
 """What must never be seen: the key without the parts that its ``repr`` may show."""
 
-_TESTS = str(Path(__file__).parent)
+_TESTS = str(Path(__file__).parents[1])
 
 
 def everything_shown_by(error: BaseException, *, capture_locals: bool = True) -> str:

@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from itertools import count
 from typing import Any, Self
 
 CANARY = "sk-canary0123456789abcdefTAIL"
@@ -235,14 +234,6 @@ async def _drip(drip: Drip, reader: asyncio.StreamReader, writer: asyncio.Stream
         gone.cancel()
         with suppress(asyncio.CancelledError, ConnectionError):
             await gone
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Let the event loop run, and then time pass, until ``condition`` holds, for what no event announces."""
-    for turn in count(1):
-        if condition():
-            return
-        await asyncio.sleep(0 if turn % 100 else 0.001)
 
 
 def head(status: int = 200, reason: str = "OK", **headers: str) -> bytes:

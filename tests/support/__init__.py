@@ -1,0 +1,1 @@
+"""What several tests use: servers, clients, clocks, waiting; and the plugins of the suite."""
