@@ -18,9 +18,10 @@ from typing import Any, Final
 
 import pytest
 import readme
+import yaml
 from cyclopts import CycloptsError
-from documentation import HIDDEN, PAGES, ROOT, Block, Page, anchors_of, blocks_of, links_of, slug
-from documentation_files import lay_out
+from support.documentation import HIDDEN, PAGES, ROOT, Block, Page, anchors_of, blocks_of, links_of, slug
+from support.documentation_files import lay_out
 
 import deepseek_async
 from deepseek_async import AsyncDeepSeek
@@ -94,7 +95,7 @@ async def run_as_program(page: Page, block: Block) -> None:
 
 FLAGS: Final = {
     "bench": ("benchmarks/run.py",),
-    "test": ("tests/busy.py", "tests/conftest.py", "tests/thoroughness.py", "tests/faults/conftest.py"),
+    "test": ("tests/support/busy.py", "tests/conftest.py", "tests/support/thoroughness.py", "tests/faults/conftest.py"),
 }
 """Where the flags of a script are said, if not in itself."""
 
@@ -215,6 +216,25 @@ def test_every_page_is_in_the_navigation():
     assert sorted(path for path in written | set(GENERATED) if f" {path}\n" not in navigation) == []
 
 
+def test_the_workflows_run_commands_of_this_project():
+    """Each step of theirs is a script, the same as by hand."""
+    for path in (ROOT / ".github/workflows").iterdir():
+        jobs = yaml.safe_load(path.read_text())["jobs"].values()
+        steps = [shlex.split(step["run"]) for job in jobs for step in job["steps"] if "run" in step]
+        assert steps
+        assert [fault for words in steps if (fault := fault_of(words[words[0] == "sudo" :])) is not None] == []
+
+
+@pytest.mark.parametrize("path", [*(ROOT / ".github").rglob("*.yml"), ROOT / "CITATION.cff"], ids=str)
+def test_the_forms_and_the_citation_are_valid_yaml(path: Path):
+    assert isinstance(yaml.safe_load(path.read_text()), dict)
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == deepseek_async.__version__
+
+
 # Figures
 
 
@@ -298,6 +318,13 @@ def test_links_are_found_outside_code_only():
 
 def test_a_heading_is_linked_to_by_its_words():
     assert slug("## `run_tools` and `max_calls`".lstrip("# ")) == "run_tools-and-max_calls"
+
+
+def test_the_programs_and_commands_of_a_page_fit_on_it():
+    """Longer lines are cut off by the width of a page."""
+    blocks = [(page.name, block) for page in PAGES for block in page.blocks("python", "sh", "yaml", "js")]
+    lines = [(f"{name}:{block.line}", line) for name, block in blocks for line in block.text.splitlines()]
+    assert [(place, line) for place, line in lines if len(line) > 100] == []
 
 
 @pytest.mark.parametrize(

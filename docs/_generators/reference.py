@@ -109,6 +109,11 @@ PAGES: dict[str, Page] = {
     ),
     "finetune": Page("Training data", "Files for fine-tuning.", modules=("deepseek_async.finetune",)),
     "simulator": Page("Simulator", "A DeepSeek on this machine.", modules=("deepseek_async.simulator",)),
+    "transport": Page(
+        "Transport",
+        "What `AsyncDeepSeek(transport=…)` requires of another transport.",
+        modules=("deepseek_async.transport.protocol", "deepseek_async.transport.conformance"),
+    ),
     "ray": Page("Ray", "Datasets and jobs on a cluster.", modules=("deepseek_async.integrations.ray",)),
 }
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).parent.parent
+ROOT: Final = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs/_generators"))
 
 HIDDEN: Final = "hidden python"
