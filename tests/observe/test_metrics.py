@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from ended import ended
 from ports import ReservedPort
+from support.programs import needed
 
 from deepseek_async import ConfigurationError, InsufficientBalanceError, StreamInterruptedError
 from deepseek_async.events import BudgetAlert, Rated, Retried, Snapshot, word_for
@@ -118,7 +119,9 @@ def test_an_address_that_is_taken_is_a_clear_error():
 
 
 def promtool(*arguments: str, stdin: bytes | None = None) -> str:
-    ended_ = subprocess.run(["promtool", *arguments], input=stdin, capture_output=True, check=False, timeout=120)
+    ended_ = subprocess.run(
+        [needed("promtool"), *arguments], input=stdin, capture_output=True, check=False, timeout=120
+    )
     output = (ended_.stdout + ended_.stderr).decode()
     assert ended_.returncode == 0, output
     return output
@@ -147,6 +150,7 @@ class Prometheus:
     """The real server, scraping one target on loopback five times a second."""
 
     def __init__(self, folder: Path, target: int) -> None:
+        self._program = needed("prometheus")
         self._folder = folder
         self._target = target
         self._process: asyncio.subprocess.Process | None = None
@@ -164,7 +168,7 @@ class Prometheus:
         file = self._folder / "prometheus.yml"
         file.write_text(json.dumps(configuration))
         self._process = await asyncio.create_subprocess_exec(
-            "prometheus",
+            self._program,
             f"--config.file={file}",
             f"--storage.tsdb.path={self._folder / 'data'}",
             f"--web.listen-address={self._address}",
@@ -211,6 +215,7 @@ def _get(url: str) -> Any:
 
 @pytest.fixture
 async def prometheus(tmp_path: Path) -> AsyncIterator[Prometheus]:
+    needed("prometheus")
     metrics = Metrics()
     some_of_everything(metrics)
     port, stop = metrics.serve(0)

@@ -16,6 +16,7 @@ from ports import ReservedPort
 
 from deepseek_async.cache import remote
 from deepseek_async.cache.remote import RedisTier
+from support.programs import needed
 
 
 def let_redis_take(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,6 +41,7 @@ class RedisServer:
     """``redis-server`` without persistence."""
 
     def __init__(self, folder: Path) -> None:
+        self._program = needed("redis-server")
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
         self._port = ReservedPort()
@@ -64,7 +66,7 @@ class RedisServer:
     async def start(self) -> None:
         options = ["--port", str(self._port.number), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
         self._process = await asyncio.create_subprocess_exec(
-            "redis-server",
+            self._program,
             *options,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple, Self
 
 import aiohttp
 import orjson
+from support.programs import needed
 
 FLAGS = (
     "--headless",
@@ -50,8 +50,7 @@ class Browser:
     """``async with Browser() as browser``: one tab."""
 
     async def __aenter__(self) -> Self:
-        path = shutil.which("chromium")
-        assert path, "the report is looked at in a real browser: apt-get install chromium"
+        path = needed("chromium")
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         folder = Path(self._profile.name)
         self._process = await asyncio.create_subprocess_exec(
