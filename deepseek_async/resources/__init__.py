@@ -1,1 +1,1 @@
-"""The surface that callers see, in the shapes of openai-python."""
+"""Public API resources, in the shape of openai-python."""

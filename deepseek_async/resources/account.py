@@ -1,4 +1,4 @@
-"""``client.models`` and ``client.user``: what the key may use, and the money behind it."""
+"""``client.models`` and ``client.user``: models available to the key, and the account's balance."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Models(Rawable):
         self._route = Route(connection)
 
     async def list(self, *, timeout: float | Timeouts | None = None) -> ModelList:
-        """The models that the key may use."""
+        """List the models available to the key."""
         route = self._route
         models = await route.answer(route.call(_LIST, "GET", "/models", timeout=timeout), _decode_models)
         models.data = entries(models, _decode_model)
         return models
 
     async def retrieve(self, model: str, *, timeout: float | Timeouts | None = None) -> Model:
-        """One model. Raises NotFoundError if there is none of that name, InvalidRequestError for an empty name."""
+        """Return one model. Raises NotFoundError for an unknown name, InvalidRequestError for an empty one."""
         route = self._route
         call = route.call(_RETRIEVE, "GET", f"/models/{named('model', model)}", timeout=timeout)
         return await route.answer(call, _decode_model)
@@ -48,6 +48,6 @@ class User(Rawable):
         self._route = Route(connection)
 
     async def balance(self, *, timeout: float | Timeouts | None = None) -> UserBalance:
-        """What is left on the account. The call costs nothing."""
+        """Return the balance of the account. Free of charge."""
         route = self._route
         return await route.answer(route.call(_BALANCE, "GET", "/user/balance", timeout=timeout), _decode_balance)

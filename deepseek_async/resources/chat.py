@@ -1,4 +1,4 @@
-"""``client.chat.completions``: the main endpoint, plain and streamed."""
+"""``client.chat.completions``: chat completions, plain and streamed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Completions(ChatCalls):
 
     @property
     def with_raw_response(self) -> RawGenerating[ChatCompletion, ChatCompletionStream]:
-        """``create`` that gives a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text()``."""
+        """The same methods returning a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text()``."""
         return RawGenerating(type(self), self._connection)
 
     @overload
@@ -102,47 +102,47 @@ class Completions(ChatCalls):
         lint: LintMode | None = None,
         **parameters: Any,
     ) -> ChatCompletion | ChatCompletionStream:
-        """Ask the model.
+        """Create a chat completion.
 
         Returns a ChatCompletion, or with ``stream=True`` a ChatCompletionStream as soon as the server has
-        accepted the request. Parameters left at None are not sent. The ranges are the API's:
+        accepted the request. Parameters that are None are not sent. The ranges are the API's:
 
         - ``model``: ``deepseek-flash`` or ``deepseek-v4-pro``.
-        - ``max_tokens``: 1 to 393,216, reasoning and answer together; 8,192 without and 65,536 with thinking.
+        - ``max_tokens``: 1 to 393,216, reasoning and answer together; default 8,192, with thinking 65,536.
         - ``thinking``: True (the API's default) or False; also "enabled", "disabled" or the API's own object.
-        - ``reasoning_effort``: none, low, high (the API's default) or max. Implies ``thinking``; one of the two
-          is sent, and a contradiction between them is refused.
-        - ``temperature``: 0 to 2, and ``top_p``: above 0 to 1; both without effect while thinking.
+        - ``reasoning_effort``: none, low, high (the API's default) or max. Implies ``thinking``; only one of
+          the two is sent, and contradictory values raise.
+        - ``temperature``: 0 to 2, and ``top_p``: above 0 to 1; both ignored while thinking.
         - ``stop``: up to 16 strings. ``top_logprobs``: 0 to 20, with ``logprobs=True``. ``n``: only 1.
         - ``response_format``: ``{"type": "json_object"}``, which needs the word "json" in the messages; or a
-          msgspec Struct, dataclass, TypedDict or pydantic model, or a StructuredOutput of one: the answer is then
-          a ParsedChatCompletion with the object as ``choices[0].message.parsed``, asked for again when it does
-          not fit, at most twice by default; StructuredOutputError after that.
-        - ``user_id``: separates prefix cache and scheduling of your users; ``[A-Za-z0-9_-]``, up to 512.
-        - ``safety_check``: "high" has the service review request and answer, as a whole, before the answer ends; "low"
-          is the default. A refused answer has ``refused``, which is finish_reason content_filter.
-        - ``raise_on_refusal``: whether such an answer is a ContentRefusedError; a stream tells by its ``refused``.
-        - ``title``: True has the model write one for the conversation, as ``choices[0].message.title``.
-        - ``extra_body``: further fields, sent whether or not the API knows them; ``extra_headers``: further headers.
-        - ``resume``: "prefix" lets a stream of plain text that the network cut off after 64 characters go on, once,
-          by prefix completion; it is then flagged ``resumed``. Off by default: it is a second request, billed
-          over prompt and partial answer, and the joint may show.
-        - ``lint``: off, warn, fix or error, for this call; the client's by default.
-        - ``timeout``: seconds for the whole call with its retries, or a Timeouts; the client's by default.
+          msgspec Struct, dataclass, TypedDict or pydantic model, or a StructuredOutput of one: then returns a
+          ParsedChatCompletion with the object as ``choices[0].message.parsed``. An answer that does not match
+          is requested again, by default at most twice; then StructuredOutputError.
+        - ``user_id``: separates prefix cache and scheduling of your users; ``[A-Za-z0-9_-]``, up to 512 characters.
+        - ``safety_check``: with "high" the service reviews request and answer as a whole before the answer ends;
+          default "low". A refused answer has ``refused``, i.e. finish_reason content_filter.
+        - ``raise_on_refusal``: raise ContentRefusedError for such an answer; for a stream, check ``stream.refused``.
+        - ``title``: True requests a title for the conversation, ``choices[0].message.title``.
+        - ``extra_body``: additional fields, sent unchecked; ``extra_headers``: additional headers.
+        - ``resume``: "prefix" continues a plain-text stream, interrupted by the network after 64 characters or
+          more, once by prefix completion; ``resumed`` is then True. Off by default: it is a second request,
+          billed for prompt and partial answer, and the joint may be visible.
+        - ``lint``: off, warn, fix or error, for this call; default: the client's.
+        - ``timeout``: seconds for the whole call including retries, or a Timeouts; default: the client's.
 
-        Raises InvalidRequestError before anything is sent, and APIError's children for what fails later.
+        Raises InvalidRequestError before anything is sent, and subclasses of APIError for later failures.
         """
         if resume is not None and (resume != "prefix" or not stream):
-            raise InvalidRequestError("resume must be 'prefix', and needs stream=True")
+            raise InvalidRequestError(f"resume must be 'prefix', with stream=True; got {resume!r}, stream={stream!r}")
         if raise_on_refusal and stream:
-            raise InvalidRequestError("raise_on_refusal is for whole answers; a stream says it by stream.refused")
+            raise InvalidRequestError("raise_on_refusal cannot be used with stream=True; check stream.refused instead")
         output = StructuredOutput.of(response_format)
         if output is not None:
             response_format = None
             if stream:
                 raise InvalidRequestError(
-                    "an answer in the form of a class is checked as a whole: leave stream out, or stream with "
-                    "response_format={'type': 'json_object'} and read the text yourself when it is there",
+                    "cannot stream an answer parsed into a class, which is validated as a whole: omit stream, or "
+                    "stream with response_format={'type': 'json_object'} and parse the complete text",
                 )
         if response_format is not None:
             parameters["response_format"] = response_format
@@ -184,27 +184,27 @@ class Completions(ChatCalls):
         tool_timeout: float | None = DEFAULT_TIMEOUT,
         **parameters: Any,
     ) -> ToolRun:
-        """Let the model call Python functions until it answers without a call.
+        """Run the tool loop: call Python functions for the model until it answers without a tool call.
 
-        - ``tools``: functions, async or not, or FunctionTools, described by signature and docstring. Calls of one turn
-          run side by side. What a function raises is told to the model. Objects are tools that the service runs itself
-          (``{"type": "deepseek_web_search"}``), and go out as they are.
-        - ``max_turns``: most answers of the model, the last one included.
-        - ``max_calls``: most calls that are made in one turn; of the others the model is told that they were not.
-        - ``tool_timeout``: seconds for one call, after which the model is told that it gave no result; None: no limit.
-        - ``parameters``: as for ``create``. A ``tool_choice`` that forces a call holds for the first turn only.
+        - ``tools``: functions, async or not, or FunctionTools, described by signature and docstring. Calls of one
+          turn run concurrently. Exceptions of a function are reported to the model. Mappings are tools that the
+          service runs itself (``{"type": "deepseek_web_search"}``), sent unchanged.
+        - ``max_turns``: maximum answers of the model, the last one included.
+        - ``max_calls``: maximum calls executed per turn; the model is told that further ones were not executed.
+        - ``tool_timeout``: seconds per call, then the model is told that it timed out; None: no limit.
+        - ``parameters``: as for ``create``. A ``tool_choice`` that forces a call applies to the first turn only.
 
-        Raises ToolRunError when a call was cut off by ``max_tokens``, which is never executed, or when the model
-        still wants tools after ``max_turns`` answers; and what ``create`` raises. Every error has ``messages``, with
-        the results of all functions that ran, and ``usage``: a run over those messages goes on from there.
+        Raises ToolRunError if a call was truncated by ``max_tokens`` (it is never executed), or if the model
+        still calls tools after ``max_turns`` answers; and the errors of ``create``. Every error has ``messages``,
+        with the results of all functions that ran, and ``usage``: pass the messages to a new run to continue.
         """
         if parameters.pop("stream", None):
-            raise InvalidRequestError("run_tools reads whole answers; leave stream out")
+            raise InvalidRequestError("run_tools does not support streaming; omit stream")
         for name, most in (("max_turns", max_turns), ("max_calls", max_calls)):
             if not isinstance(most, int) or most < 1:
-                raise InvalidRequestError(f"{name} must be a whole number of at least 1, not {most!r}")
+                raise InvalidRequestError(f"{name} must be an integer of at least 1, got {most!r}")
         if tool_timeout is not None and not (isinstance(tool_timeout, int | float) and tool_timeout > 0):
-            raise InvalidRequestError(f"tool_timeout must be a number of seconds above 0, not {tool_timeout!r}")
+            raise InvalidRequestError(f"tool_timeout must be a number of seconds above 0, got {tool_timeout!r}")
         functions = [tool for tool in tools if not isinstance(tool, Mapping)]
         own = [tool for tool in tools if isinstance(tool, Mapping)]
         known = as_tools(functions) if functions or not own else []

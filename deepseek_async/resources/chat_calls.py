@@ -1,4 +1,4 @@
-"""The calls of chat completions, for ``create`` and for bulk work: looked over, encoded, sent where they belong."""
+"""Chat completion calls for ``create`` and for bulk jobs: linting, encoding, routing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Message = Mapping[str, Any]
 
 
 class ChatCalls:
-    """What ``client.chat.completions`` and a job of its calls share."""
+    """Base of ``client.chat.completions``, shared with bulk jobs."""
 
     def __init__(self, connection: ResourceClient) -> None:
         self._connection = connection
@@ -49,10 +49,10 @@ class ChatCalls:
         deliberate: Iterable[str] | None = None,
         bulk: bool = False,
     ) -> Call:
-        """A call that has not begun, for a body that is already in the API's form.
+        """Prepare a call, without starting it, from a body in the API's format.
 
-        ``deliberate`` names fields that are meant although the API does not describe them. ``bulk``: nobody waits
-        for it, so it may wait where others fail at once, and leaves them their share.
+        ``deliberate`` names undocumented fields that are intentional. ``bulk``: not interactive, so it may wait where
+        others fail fast, and yields to them.
         """
         connection = self._connection
         caller = connection.caller()
@@ -88,10 +88,10 @@ class ChatCalls:
         model: str,
         **parameters: Any,
     ) -> TokenCount:
-        """How many tokens the prompt of such a request has; nothing is sent.
+        """Count the prompt tokens of a chat request without sending it.
 
-        ``parameters`` as for ``create``; those that change the prompt are tools, thinking and response_format.
-        Exact for text when the client has a ``tokenizer``; else estimated, and corrected by what was billed.
+        ``parameters`` as for ``create``; those that affect the prompt are tools, thinking and response_format. Exact
+        for text if the client has a ``tokenizer``; otherwise estimated and corrected by billed usage.
         """
         output = StructuredOutput.of(parameters.get("response_format"))
         if output is not None:
@@ -103,7 +103,7 @@ class ChatCalls:
 
     @staticmethod
     def complete(call: Call, *, raise_on_refusal: bool = False) -> Coroutine[Any, Any, ChatCompletion]:
-        """The answer of a call that does not stream; await it."""
+        """Await the answer of a non-streaming call."""
         return call.answer(decode_completion, _fault_or_refusal_of if raise_on_refusal else _fault_of)
 
 

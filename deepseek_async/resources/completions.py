@@ -1,4 +1,4 @@
-"""``client.completions``: a prompt continued, or filled in the middle, plain and streamed."""
+"""``client.completions``: text completion and fill-in-the-middle, plain and streamed."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _decode: Final = ChoicesDecoder(Completion, TextReader).decode
 class TextCompletions:
     """``client.completions``: text without roles.
 
-    DeepSeek has it as ``/beta/completions``, made for filling code in (FIM) and never thinking. Where
-    ``endpoints={"completions": "https://…/v1"}`` names another server, it is that server's ``/completions``.
+    At DeepSeek ``/beta/completions``, for fill-in-the-middle (FIM) of code, without thinking. With
+    ``endpoints={"completions": "https://…/v1"}`` it is ``/completions`` of that server.
     """
 
     def __init__(self, connection: ResourceClient) -> None:
@@ -37,7 +37,7 @@ class TextCompletions:
 
     @property
     def with_raw_response(self) -> RawGenerating[Completion, CompletionStream]:
-        """``create`` that gives a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text()``."""
+        """The same methods returning a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text()``."""
         return RawGenerating(type(self), self._route.connection)
 
     @overload
@@ -81,19 +81,19 @@ class TextCompletions:
         timeout: float | Timeouts | None = None,
         **parameters: Any,
     ) -> Completion | CompletionStream:
-        """Continue ``prompt``, up to ``suffix`` if there is one.
+        """Continue ``prompt``, up to ``suffix`` if given.
 
         Returns a Completion, or with ``stream=True`` a CompletionStream as soon as the server has accepted the
-        request. Parameters left at None are not sent. The ranges are the API's:
+        request. Parameters that are None are not sent. The ranges are the API's:
 
         - ``max_tokens``: 1 to 4,096.
         - ``temperature``: 0 to 2, and ``top_p``: above 0 to 1.
-        - ``stop``: up to 16 strings. ``logprobs``: how many alternatives a token, 0 to 20.
-        - ``echo``: the answer begins with the prompt.
-        - ``extra_body``: further fields, sent unchecked; ``extra_headers``: further headers.
-        - ``timeout``: seconds for the whole call with its retries, or a Timeouts; the client's by default.
+        - ``stop``: up to 16 strings. ``logprobs``: number of alternatives per token, 0 to 20.
+        - ``echo``: include the prompt in the answer.
+        - ``extra_body``: additional fields, sent unchecked; ``extra_headers``: additional headers.
+        - ``timeout``: seconds for the whole call including retries, or a Timeouts; default: the client's.
 
-        Raises InvalidRequestError before anything is sent, and APIError's children for what fails later.
+        Raises InvalidRequestError before anything is sent, and subclasses of APIError for later failures.
         """
         body = given(model=model, prompt=prompt, stream=stream, **parameters)
         check_completion(body)
@@ -112,7 +112,7 @@ class TextCompletions:
         retry: RetryPolicy | None = None,
         bulk: bool = False,
     ) -> Call:
-        """A call that has not begun, for a body in the API's form; nobody waits for a ``bulk`` one."""
+        """Prepare a call, without starting it, from a body in the API's format; ``bulk``: not interactive."""
         route = self._route
         path = "/completions" if route.elsewhere else "/beta/completions"
         return route.call(
@@ -120,7 +120,7 @@ class TextCompletions:
         )
 
     def complete(self, call: Call) -> Coroutine[Any, Any, Completion]:
-        """The answer of a call that does not stream; await it."""
+        """Await the answer of a non-streaming call."""
         return self._route.answer(call, _decode, _fault_of)
 
     @asynccontextmanager

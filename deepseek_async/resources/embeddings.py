@@ -1,4 +1,4 @@
-"""``client.embeddings``: texts to vectors, on a server that has them."""
+"""``client.embeddings``: embeddings, from a server that offers them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _decode: Final = MembersDecoder(CreateEmbeddingResponse, "data").decode
 
 
 class Embeddings(Rawable):
-    """``client.embeddings``. DeepSeek has none: name a server with ``endpoints={"embeddings": "https://…/v1"}``."""
+    """``client.embeddings``. Not offered by DeepSeek: set ``endpoints={"embeddings": "https://…/v1"}``."""
 
     def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "embeddings")
@@ -44,14 +44,14 @@ class Embeddings(Rawable):
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
     ) -> CreateEmbeddingResponse:
-        """The vectors of one text or of several, in their order.
+        """Create embeddings of one or several texts, in order.
 
-        - ``input``: a text, a list of texts, or tokens.
-        - ``encoding_format``: how vectors travel; base64 is a third of the bytes, and ``.embedding`` gives
+        - ``input``: a string, a list of strings, or tokens.
+        - ``encoding_format``: transfer encoding; base64 takes a third of the bytes, and ``.embedding`` returns
           numbers either way.
-        - ``dimensions``: length of a vector, where the model lets you choose.
+        - ``dimensions``: vector length, if the model supports a choice.
 
-        Raises NotFoundError, naming the setting that helps, where the server has no embeddings.
+        Raises NotFoundError, naming the setting to change, if the server has no embeddings.
         """
         body = given(
             model=model,
@@ -73,10 +73,10 @@ class Embeddings(Rawable):
         retry: RetryPolicy | None = None,
         bulk: bool = False,
     ) -> Call:
-        """A call that has not begun, for a body in the API's form.
+        """Prepare a call, without starting it, from a body in the API's format.
 
-        Nobody waits for a ``bulk`` one, and of those there are many: raises InvalidRequestError for one that would go
-        to DeepSeek, which has no embeddings.
+        ``bulk``: not interactive, one of many; raises InvalidRequestError if it would go to DeepSeek, which has no
+        embeddings.
         """
         route = self._route
         if bulk:
@@ -86,14 +86,14 @@ class Embeddings(Rawable):
         )
 
     def complete(self, call: Call) -> Coroutine[Any, Any, CreateEmbeddingResponse]:
-        """The answer of a call; await it."""
+        """Await the answer of a call."""
         return self._route.answer(call, _decode, _fault_of)
 
 
 def _fault_of(answer: CreateEmbeddingResponse, headers: Mapping[str, str]) -> APIError | None:
     if answer.data:
         return None
-    # As another API has them (Ollama's own, for one): none at all would be taken for those of no text.
+    # Another API's format (e.g. Ollama's own) decodes to no vectors, which must not pass for an empty result.
     return error_in(answer, headers, now=time.time()) or APIResponseValidationError(
         f"the server's answer has no vectors: {quote(answer.to_json())}",
         retryable=False,

@@ -1,4 +1,4 @@
-"""What DeepSeek takes as a file: limits by kind, from ``file_kinds.toml``. What is not known is passed on."""
+"""DeepSeek's limits for files, by kind, from ``file_kinds.toml``. Unknown kinds are not checked."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ _RIFF: Final = {b"WEBP": PICTURE, b"WAVE": _RECORDING}
 _PACKED: Final = b"PK\x03\x04"
 _EPUB: Final = b"mimetypeapplication/epub+zip"
 _OFFICE: Final = {b"word/document": "word", b"ppt/presentation": "powerpoint", b"xl/workbook": "table"}
-"""Files that an Office document has packed in it."""
+"""Marker files inside Office documents."""
 _LEGACY: Final = (b"\xd0\xcf\x11\xe0", b"{\\rtf")
-"""Old Office documents: Word, tables and presentations begin alike."""
+"""Signatures of legacy Office documents, the same for Word, Excel and PowerPoint."""
 
 _START: Final = 4_096
 _DIRECTORY: Final = 65_536
-"""Bytes at the end of a packed file, where the names of what is in it stand."""
+"""Bytes at the end of a zip file that contain its directory."""
 
 
 class FileFacts(msgspec.Struct, frozen=True):
-    """What is known of files at DeepSeek, and since when."""
+    """File limits of DeepSeek, with source and date."""
 
     as_of: date
     source: str
@@ -54,29 +54,29 @@ class FileFacts(msgspec.Struct, frozen=True):
     most_pages: int
     deadline_seconds: float
     purposes: Mapping[str, list[str]]
-    """Kinds that each is for."""
+    """Kinds allowed for each purpose."""
     most_bytes: Mapping[str, int]
-    """By kind."""
+    """Maximum size by kind."""
 
     @property
     def documents(self) -> frozenset[str]:
-        """Purposes of what is parsed, and billed, before the answer."""
+        """Purposes whose files are parsed, and billed, before the response."""
         return frozenset(name for name, kinds in self.purposes.items() if PDF in kinds)
 
     def known(self) -> str:
-        """Where the facts are from, for an error."""
+        """Source of the limits, for error messages."""
         return f"({self.source}, as of {self.as_of})"
 
 
 @cache
 def file_facts() -> FileFacts:
-    """The facts that come with the library."""
+    """Load the limits shipped with the library."""
     written: dict[str, Any] = tomllib.loads(Path(__file__).with_name("file_kinds.toml").read_text(encoding="utf-8"))
     return msgspec.convert(written, FileFacts)
 
 
 def kind_of(content: Content) -> str | None:
-    """The kind of a file, by its content; None for one that is not known here."""
+    """Return the kind of a file by its content; None if unknown."""
     start = content.start(_START) if isinstance(content, FileOnDisk) else content[:_START]
     for mark, kind in _STARTS.items():
         if start.startswith(mark):
@@ -91,34 +91,34 @@ def kind_of(content: Content) -> str | None:
 
 
 def check_file(name: str, content: Content, purpose: str, expires_after: Mapping[str, Any] | None) -> None:
-    """Raises InvalidRequestError for what DeepSeek is known to refuse of a file for one of its ``purposes``."""
+    """Check a file for one of DeepSeek's ``purposes``. Raises InvalidRequestError for what it is known to refuse."""
     facts = file_facts()
     if not len(content):
         raise InvalidRequestError(f"{name} is empty")
     if len(name) > facts.most_characters_of_a_name:
         raise InvalidRequestError(
-            f"the file's name has {len(name)} characters; {facts.most_characters_of_a_name} are taken at most "
+            f"file name must have at most {facts.most_characters_of_a_name} characters, got {len(name)} "
             f"{facts.known()}",
         )
     kind, kinds = kind_of(content), facts.purposes[purpose]
     if kind == _RECORDING:
-        raise InvalidRequestError(f"{name} is a recording; client.tools.transcribe listens to those {facts.known()}")
+        raise InvalidRequestError(f"{name} is an audio file; use client.tools.transcribe {facts.known()}")
     if kind is not None and kind not in kinds:
         fitting = " or ".join(other for other, taken in facts.purposes.items() if kind in taken)
         raise InvalidRequestError(
-            f"{name} is of the kind {kind!r}; purpose {purpose!r} is for {', '.join(kinds)}: use {fitting} "
+            f"purpose {purpose!r} allows {', '.join(kinds)}, but {name} is of kind {kind!r}: use {fitting} "
             f"{facts.known()}",
         )
     most = facts.most_bytes[kind] if kind is not None else max(facts.most_bytes[each] for each in kinds)
     if len(content) > most:
         raise InvalidRequestError(
-            f"{name} has {len(content):,} bytes; DeepSeek takes {most:,} at most of the kind {kind or 'file'!r} "
+            f"{name} has {len(content):,} bytes; at most {most:,} are allowed for kind {kind or 'file'!r} "
             f"{facts.known()}",
         )
     life = expires_after["seconds"] if expires_after else facts.longest_life
     if not facts.shortest_life <= life <= facts.longest_life:
         raise InvalidRequestError(
-            f"expires_after: seconds must be {facts.shortest_life:,} to {facts.longest_life:,}, not {life:,} "
+            f"expires_after: seconds must be {facts.shortest_life:,} to {facts.longest_life:,}, got {life:,} "
             f"{facts.known()}",
         )
 

@@ -1,4 +1,4 @@
-"""``client.files``: upload, list, look at and delete files."""
+"""``client.files``: upload, list, retrieve and delete files."""
 
 from __future__ import annotations
 
@@ -49,8 +49,11 @@ _decode_deleted: Final = AnswerDecoder(FileDeleted).decode
 
 
 class Files(Rawable):
-    """``client.files``. DeepSeek takes images for ``purpose="user_data"``, and documents, which it parses, for
-    ``text_recognition`` and ``rich_layout_recognition``; 10,000 files and 25 GiB an account."""
+    """``client.files``.
+
+    At DeepSeek: images for ``purpose="user_data"``, and documents, which are parsed, for ``text_recognition`` and
+    ``rich_layout_recognition``; 10,000 files and 25 GiB per account.
+    """
 
     def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "files")
@@ -65,32 +68,31 @@ class Files(Rawable):
         on_progress: Callable[[int, int], object] | None = None,
         timeout: float | Timeouts | None = None,
     ) -> FileObject:
-        """Upload a file. A path, or a file that is open at its beginning, is read as it is sent; what else is given is
-        held in memory meanwhile.
+        """Upload a file.
+
+        A path, or a file opened and not yet read, is read while it is sent; anything else is held in memory.
 
         - ``file``: a path, bytes, an open binary file, or ``(filename, one of these)``.
         - ``purpose``: at DeepSeek ``user_data`` for images; ``text_recognition`` for the text of a document, or
           ``rich_layout_recognition`` for its figures too, which count as images of the request. PDF, Word and
-          PowerPoint of 100 MiB at most, texts, tables and e-books of 32, images of 64. ``fine-tune`` elsewhere.
-        - ``expires_after``: ``{"anchor": "created_at", "seconds": 3600}``, 3,600 to 2,592,000; without it the file
-          stays for ever.
-        - ``pages``: how many a document has. The service bills by them (1.5 yuan for 1,000) and does not tell; without
-          it those of a PDF are counted from it, an image has one, and what cannot be counted is held and counted as
-          1,000.
-        - ``on_progress``: called with the bytes of the file that have been sent, and all that it has; from the
-          beginning again where it is sent again.
+          PowerPoint up to 100 MiB, texts, tables and e-books up to 32, images up to 64. ``fine-tune`` elsewhere.
+        - ``expires_after``: ``{"anchor": "created_at", "seconds": 3600}``, 3,600 to 2,592,000; default: never.
+        - ``pages``: number of pages of a document. The service bills by pages (1.5 yuan per 1,000) but does not
+          report them; by default those of a PDF are counted, an image has one, and any other file is reserved and
+          charged as 1,000.
+        - ``on_progress``: called with the bytes sent and the size of the file; restarts at 0 for a retry.
 
-        DeepSeek sends nothing until a document is parsed, so one deadline of ten minutes bounds the upload of one, or
-        ``timeout.attempt``; ``timeout`` in seconds bounds the whole call. An upload whose answer was lost is looked for
-        in the list, because it was stored and billed all the same: what is there is the answer, and only what certainly
-        is not is sent again. A document may still be parsed, so one whose connection broke is looked for during ten
-        minutes, and one whose time ran out during three, as far as ``timeout`` allows, and the latter is never sent
-        again. Uploads of the same name and size at the same time cannot be told apart then.
+        DeepSeek sends nothing until a document is parsed, so its upload has one deadline of ten minutes, or
+        ``timeout.attempt``; ``timeout`` in seconds limits the whole call. If the response to an upload is lost, the
+        file is looked up in the list, because it was stored and billed all the same: a file found is returned, and only
+        one that is certainly absent is sent again. Parsing may continue, so the lookup lasts ten minutes after a broken
+        connection and three after a timeout, within ``timeout``; after a timeout the file is never sent again.
+        Concurrent uploads of the same name and size cannot be told apart.
 
-        Raises InvalidRequestError for what is known to be refused, before anything is sent, and for a file that cannot
-        be read or changes while it is read; and the error that lost the answer, with ``may_exist`` set where nobody
-        could find out: look at ``list`` before you send it again. A document that failed after it was sent, timed out
-        or was abandoned counts as charged.
+        Raises InvalidRequestError before anything is sent for a file known to be refused, and for one that cannot be
+        read or changes while it is read; and the error that lost the response, with ``may_exist`` set if the lookup was
+        inconclusive: check ``list`` before sending it again. A document whose upload failed after it was sent, timed
+        out or was abandoned counts as charged.
         """
         route = self._route
         prepare = partial(prepared, file, purpose, expires_after, pages, route.caller.base_url, route.elsewhere)
@@ -105,7 +107,7 @@ class Files(Rawable):
     async def _sent_once(
         self, upload: Upload, form: MultipartForm, progress: UploadProgress, timeout: float | Timeouts | None
     ) -> FileObject:
-        """What ``form`` has become; it is sent again only where the service certainly has nothing of it."""
+        """Return the stored file of ``form``; retry only if the service certainly does not have it."""
         usual = chosen_timeouts(timeout, self._route.connection.timeouts)
         timeouts = _patient(usual, upload, given=timeout)
         until = None if usual.total is None else asyncio.get_running_loop().time() + usual.total
@@ -137,7 +139,7 @@ class Files(Rawable):
             pauses = pauses[:1] if silent else pauses
 
     def _sending(self, upload: Upload, form: MultipartForm, timeouts: Timeouts, until: float | None) -> Call:
-        """A call that sends the file, and again only where the service cannot have all of it."""
+        """Prepare an upload call that is retried only if the service cannot have the complete file."""
         if until is not None:
             left = until - asyncio.get_running_loop().time()
             timeouts = msgspec.structs.replace(timeouts, total=max(left, 0.001))
@@ -157,7 +159,7 @@ class Files(Rawable):
         return call
 
     def _handed_out(self, file: FileObject, call: Call, lost: tuple[BilledAttempt, ...]) -> FileObject:
-        """What the caller gets, with what its upload was charged for, ``lost`` attempts included."""
+        """Return the file with the fees charged for its upload, ``lost`` attempts included."""
         used, model, at = file.tokens_used(), call.model, call.sent_at or 0.0
         if lost:
             billed = file.billed_attempts or (() if used is None else (BilledAttempt(model, used, at, None, file.id),))
@@ -179,9 +181,9 @@ class Files(Rawable):
         purpose: str | None = None,
         timeout: float | Timeouts | None = None,
     ) -> FileList:
-        """The files of the account, at DeepSeek 1,000 at a time and the oldest first.
+        """List the files of the account; at DeepSeek 1,000 per page, oldest first.
 
-        ``after``: the id that they follow, ``last_id`` for example while ``has_more``; ``limit``: 1 to 1,000.
+        ``after``: return files after this id, e.g. ``last_id`` while ``has_more``; ``limit``: 1 to 1,000.
         """
         route = self._route
         asked = given(after=after, limit=limit, order=order, purpose=purpose)
@@ -191,7 +193,7 @@ class Files(Rawable):
         return files
 
     async def retrieve(self, file_id: str, *, timeout: float | Timeouts | None = None) -> FileObject:
-        """What is known of one file. Raises NotFoundError if there is none of that id."""
+        """Return the metadata of a file. Raises NotFoundError for an unknown id."""
         route = self._route
         return await route.answer(
             route.call(_RETRIEVE, "GET", f"/files/{named('file_id', file_id)}", timeout=timeout),
@@ -199,7 +201,7 @@ class Files(Rawable):
         )
 
     async def delete(self, file_id: str, *, timeout: float | Timeouts | None = None) -> FileDeleted:
-        """Delete one file. Raises NotFoundError if there is none of that id."""
+        """Delete a file. Raises NotFoundError for an unknown id."""
         route = self._route
         try:
             return await route.answer(
@@ -209,12 +211,12 @@ class Files(Rawable):
         except NotFoundError as error:
             if error.attempts < 2:
                 raise
-        # The answer to the first attempt was lost; it had done what it was asked for.
+        # The first attempt deleted it; only its response was lost.
         return FileDeleted(id=file_id, deleted=True)
 
 
 def _patient(usual: Timeouts, upload: Upload, *, given: float | Timeouts | None) -> Timeouts:
-    """The timeouts of an upload: the server is silent until it is done with the file."""
+    """Return the timeouts of an upload, during which the server is silent until the file is processed."""
     attempt = usual.attempt
     if upload.parsed and not isinstance(given, Timeouts):
         attempt = min(attempt, upload.deadline)
@@ -230,10 +232,10 @@ def _patient(usual: Timeouts, upload: Upload, *, given: float | Timeouts | None)
 
 
 def _looks(failure: APIError, upload: Upload, pause: float, *, silent: bool) -> Sequence[float]:
-    """Pauses before the looks for an upload; ``silent``: the service has not said that it is done with it.
+    """Return the delays before the lookups of an upload; ``silent``: the service has not reported an end.
 
-    What is not there for as long as parsing may take was never parsed. Where our own time ran out, the service was
-    still at it then.
+    A file that is absent after the maximum parsing time was never parsed. After our own timeout, the service was still
+    busy with it.
     """
     if silent:
         return LOOKS if isinstance(failure, APITimeoutError) else looks_until(upload.deadline)
@@ -241,10 +243,10 @@ def _looks(failure: APIError, upload: Upload, pause: float, *, silent: bool) -> 
 
 
 def _unknown(failure: APIError) -> APIError:
-    """``failure`` of an upload of which nobody could find out whether it was stored."""
+    """Return ``failure`` marked as inconclusive: the file may have been stored."""
     failure.may_exist = True
     failure.add_note(
-        "The file may have been stored all the same: look for it with files.list(order='desc') before you send it anew",
+        "the file may have been stored: check files.list(order='desc') before you send it again",
     )
     return failure
 
@@ -257,7 +259,7 @@ def _decode_upload(fees: Mapping[str, int] | None, body: bytes) -> FileObject:
 
 
 def _fault_of(file: FileObject, headers: Mapping[str, str]) -> APIError | None:
-    """Why a 200 is no answer: it holds an error object, or names no file."""
+    """Return why a 200 is not a valid answer, or None: an error object, or no file id."""
     if file.id:
         return None
     return error_in(file, headers, now=time.time()) or APIResponseValidationError(

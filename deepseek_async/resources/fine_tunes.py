@@ -1,4 +1,4 @@
-"""``client.fine_tunes``: train a model on your own dialogues, on a server that offers it."""
+"""``client.fine_tunes``: fine-tuning jobs, on a server that offers them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _decode_events: Final = MembersDecoder(FineTuneEventList, "data").decode
 
 
 class FineTunes(Rawable):
-    """``client.fine_tunes``. DeepSeek has none: name a server with ``endpoints={"fine_tunes": "https://…/v1"}``."""
+    """``client.fine_tunes``. Not offered by DeepSeek: set ``endpoints={"fine_tunes": "https://…/v1"}``."""
 
     def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "fine_tunes")
@@ -42,23 +42,24 @@ class FineTunes(Rawable):
         extra_body: Mapping[str, Any] | None = None,
         timeout: float | Timeouts | None = None,
     ) -> FineTune:
-        """Start a job. It is sent once: a second one would train, and cost, again. Where the answer is lost, the job is
-        looked for in the list, and given back if it is there.
+        """Start a fine-tuning job. Sent once: a duplicate would train, and cost, twice.
 
-        - ``training_file``, ``validation_file``: ids of uploaded files, or addresses such as ``s3://…``;
-          ``deepseek-async finetune prepare`` makes both from one file of dialogues.
-        - ``model``: the model to tune, for example ``deepseek-base``.
-        - ``n_epochs``: how often the data is gone through. ``batch_size``: rows in one step.
-        - ``extra_body``: further hyperparameters, sent unchecked.
+        If the response is lost, the job is looked up in the list and returned if found.
 
-        Raises NotFoundError, naming the setting that helps, where the server does no fine-tuning, and the error that
-        lost the answer, with ``may_exist`` set, where no such job is listed.
+        - ``training_file``, ``validation_file``: ids of uploaded files, or URLs such as ``s3://…``;
+          ``deepseek-async finetune prepare`` creates both from one file of dialogues.
+        - ``model``: base model, e.g. ``deepseek-base``.
+        - ``n_epochs``: passes over the data. ``batch_size``: rows per step.
+        - ``extra_body``: additional hyperparameters, sent unchecked.
+
+        Raises NotFoundError, naming the setting to change, if the server has no fine-tuning; and the error that lost
+        the response, with ``may_exist`` set, if the job is not listed.
         """
         if not training_file or not model:
             raise InvalidRequestError("training_file and model must not be empty")
         for name, number in (("n_epochs", n_epochs), ("batch_size", batch_size)):
             if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
-                raise InvalidRequestError(f"{name} must be a whole number of at least 1, not {number!r}")
+                raise InvalidRequestError(f"{name} must be an integer of at least 1, got {number!r}")
         body = given(
             training_file=training_file,
             validation_file=validation_file,
@@ -92,22 +93,22 @@ class FineTunes(Rawable):
         return found
 
     async def list(self, *, timeout: float | Timeouts | None = None) -> FineTuneList:
-        """All jobs of the account."""
+        """List all jobs of the account."""
         route = self._route
         jobs = await route.answer(route.call(_LIST, "GET", "/fine_tunes", timeout=timeout), _decode_jobs)
         jobs.data = entries(jobs, _decode_job)
         return jobs
 
     async def retrieve(self, fine_tune_id: str, *, timeout: float | Timeouts | None = None) -> FineTune:
-        """One job as it is now. Raises NotFoundError if there is none of that id."""
+        """Return the current state of a job. Raises NotFoundError for an unknown id."""
         return await self._job(_RETRIEVE, "GET", fine_tune_id, "", timeout)
 
     async def cancel(self, fine_tune_id: str, *, timeout: float | Timeouts | None = None) -> FineTune:
-        """Stop a job that has not ended. Raises ConflictError for one that has."""
+        """Cancel a job. Raises ConflictError if it has ended."""
         return await self._job(_CANCEL, "POST", fine_tune_id, "/cancel", timeout)
 
     async def events(self, fine_tune_id: str, *, timeout: float | Timeouts | None = None) -> FineTuneEventList:
-        """The log of a job, oldest line first."""
+        """Return the log of a job, oldest event first."""
         route = self._route
         path = f"/fine_tunes/{named('fine_tune_id', fine_tune_id)}/events"
         return await route.answer(route.call(_EVENTS, "GET", path, timeout=timeout), _decode_events)

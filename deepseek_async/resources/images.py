@@ -1,4 +1,4 @@
-"""``client.images``: a prompt to pictures, on a server that draws."""
+"""``client.images``: image generation, on a server that offers it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _decode: Final = MembersDecoder(ImagesResponse, "data").decode
 
 
 class Images(Rawable):
-    """``client.images``. DeepSeek has none: name a server with ``endpoints={"images": "https://…/v1"}``."""
+    """``client.images``. Not offered by DeepSeek: set ``endpoints={"images": "https://…/v1"}``."""
 
     def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "images")
@@ -42,26 +42,26 @@ class Images(Rawable):
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
     ) -> ImagesResponse:
-        """Draw ``prompt``.
+        """Generate images from ``prompt``.
 
         - ``size``: ``"WIDTHxHEIGHT"`` in pixels.
-        - ``n``, or ``num_images`` for servers that call it so: 1 to 4 pictures; the server's default is 1.
+        - ``n``, or ``num_images`` for servers with that name: 1 to 4 images; default: the server's, 1.
         - ``style``: realistic, cartoon or cyberpunk.
-        - ``response_format``: ``url`` for addresses, ``b64_json`` for the files themselves.
-        - ``extra_body``: further fields and values, sent unchecked.
+        - ``response_format``: ``url``, or ``b64_json`` for the image files.
+        - ``extra_body``: additional fields and values, sent unchecked.
 
-        Raises InvalidRequestError for what no server takes, and NotFoundError, naming the setting that helps,
-        where the server draws nothing.
+        Raises InvalidRequestError for invalid arguments, and NotFoundError, naming the setting to change, if the
+        server has no image generation.
         """
         if not prompt or not isinstance(prompt, str):
-            raise InvalidRequestError(f"prompt must say what to draw, not {prompt!r}")
+            raise InvalidRequestError(f"prompt must be a non-empty string, got {prompt!r}")
         if n is not None and num_images is not None:
-            raise InvalidRequestError("n and num_images are two names of one thing: give one of them")
+            raise InvalidRequestError("n and num_images are aliases: pass only one of them")
         for name, number in (("n", n), ("num_images", num_images)):
             if number is not None and (not isinstance(number, int) or not 1 <= number <= MAX_IMAGES):
-                raise InvalidRequestError(f"{name} must be 1 to {MAX_IMAGES}, not {number!r}")
+                raise InvalidRequestError(f"{name} must be 1 to {MAX_IMAGES}, got {number!r}")
         if style is not None and style not in get_args(ImageStyle):
-            raise InvalidRequestError(f"style must be one of {', '.join(get_args(ImageStyle))}, not {style!r}")
+            raise InvalidRequestError(f"style must be one of {', '.join(get_args(ImageStyle))}, got {style!r}")
         body = given(
             model=model,
             prompt=prompt,

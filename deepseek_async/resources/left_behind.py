@@ -1,7 +1,7 @@
-"""What an upload whose answer was lost has left behind: the service stores and bills a file although nobody waits.
+"""Lookup of the file stored by an upload whose response was lost; the service bills it all the same.
 
-The list of files is all that tells (DeepSeek docs, File Parsing, 2026-11): name, size, purpose, and made not before it
-was sent, by the server's own clock. What this client has already got is not taken for it.
+The file list is the only evidence (DeepSeek docs, File Parsing, 2026-11): same name, size and purpose, created after
+the upload began, by the server's own clock. Files already returned by this client are excluded.
 """
 
 from __future__ import annotations
@@ -28,39 +28,39 @@ from deepseek_async.types.operation import Operation
 _LIST: Final = Operation("files.list")
 _PAGE: Final = 100
 _MOST_PAGES: Final = 200
-"""Twice the files that an account may have."""
+"""Twice the maximum number of files per account."""
 
 _LAST_LOOK: Final = 5.0
-"""Seconds that a look takes at most once the call's deadline has passed: one is always made."""
+"""Maximum seconds of a lookup after the call's deadline; at least one is always made."""
 
 _CLOCKS: Final = 5.0
-"""Seconds by which the clock that dates files may be behind the one that dates answers."""
+"""Seconds by which the clock that dates files may lag the one that dates responses."""
 
 _RARELY: Final = 30.0
-"""Seconds between looks for a file that may still be parsed."""
+"""Seconds between lookups for a file that may still be parsed."""
 
 _decode_file: Final = AnswerDecoder(FileObject).decode
 _decode_files: Final = AnswerDecoder(FileList).decode
 
 
 def looks_until(seconds: float) -> Sequence[float]:
-    """Pauses before the looks for a file that may come for so many ``seconds``."""
+    """Return the delays between lookups for a file that may appear within ``seconds``."""
     early = LOOKS[:5]
     return (*early, *[_RARELY] * ceil((seconds - sum(early)) / _RARELY))
 
 
 class LeftBehind:
-    """Looks for the file of one upload, which begins now."""
+    """Lookup of the file of one upload, created when the upload starts."""
 
     def __init__(self, route: Route, timeouts: Timeouts, until: float | None) -> None:
-        """``until`` is the deadline of the whole call, in the loop's time."""
+        """``until``: deadline of the whole call, in loop time."""
         self._route = route
         self._timeouts = timeouts
         self._until = until
         self._began = time.time()
         self._ticked = time.monotonic()
         self.looked_enough = False
-        """Whether all the looks of the last search were made."""
+        """Whether all lookups of the last search were made."""
 
     @property
     def has_time(self) -> bool:
@@ -68,9 +68,9 @@ class LeftBehind:
         return self._until is None or asyncio.get_running_loop().time() < self._until
 
     async def find(self, form: MultipartForm, looks: Sequence[float]) -> FileObject | None:
-        """The file that ``form`` has become, after as many ``looks`` as there is time for; None if there is none.
+        """Return the stored file of ``form``, after as many ``looks`` as time permits; None if there is none.
 
-        Raises APIError if the last look failed: then nobody knows.
+        Raises APIError if the last lookup failed: the result is then unknown.
         """
         failure: APIError | None = None
         self.looked_enough = False
@@ -95,7 +95,7 @@ class LeftBehind:
         return None
 
     async def _look(self, form: MultipartForm) -> FileObject | None:
-        """Through the list, newest first, to what is older than the upload."""
+        """Search the list, newest first, back to the start of the upload."""
         asked = {"order": "desc", "limit": str(_PAGE)}
         handed_out = self._route.caller.handed_out
         for _ in range(_MOST_PAGES):
@@ -113,7 +113,7 @@ class LeftBehind:
         return None
 
     async def _page(self, asked: dict[str, str]) -> tuple[FileList, float]:
-        """Some files, and since when one can be of this upload, by the clock of who says so."""
+        """Return a page of files, and the earliest creation time of this upload by the server's clock."""
         call = self._route.call(_LIST, "GET", f"/files?{urlencode(asked)}", timeout=self._patience())
         listed = await self._route.answer(call, _decode_files)
         listed.data = entries(listed, _decode_file)

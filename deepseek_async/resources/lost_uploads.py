@@ -1,7 +1,7 @@
-"""Requests that leave something behind, and whose answer was lost: they are looked for before they are sent again.
+"""Non-idempotent requests with a lost response: look up the result before sending again.
 
-No endpoint has an idempotency key, and what was made is billed although nobody was told of it (DeepSeek docs, File
-Parsing, 2026-11).
+No endpoint has an idempotency key, and a result is billed although its response was lost (DeepSeek docs, File Parsing,
+2026-11).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from deepseek_async.errors import (
 T = TypeVar("T")
 
 LOOKS: Final[Sequence[float]] = (0.0, 2.0, 5.0, 10.0, 20.0, 30.0, 30.0, 30.0, 30.0, 30.0)
-"""Seconds before each look for what may still be under way: three minutes, as long as OCR takes at most (DeepSeek
-docs, OCR)."""
+"""Seconds before each lookup of a request that may still be running: three minutes in total, the maximum duration of
+OCR (DeepSeek docs, OCR)."""
 
 SKEW: Final = 60.0
-"""Seconds by which this machine's clock may be ahead of the server's."""
+"""Seconds by which the local clock may be ahead of the server's."""
 
 _GATEWAYS: Final = frozenset({502, 504, 520, 521, 522, 523, 524})
-"""Statuses of what stands between: the service itself may have gone on."""
+"""Statuses sent by intermediaries: the service itself may have continued."""
 
 _TOO_SLOW: Final = 408
 _FAILED: Final = 500
@@ -39,7 +39,7 @@ _NEVER_SENT: Final = frozenset({"unreachable", "proxy", "tls", "descriptors", "c
 
 
 def is_unanswered(error: APIError) -> bool:
-    """Whether the service may have done what it was asked for, although the answer is ``error``."""
+    """Whether the service may have performed the request in spite of ``error``."""
     if isinstance(error, APIStatusError):
         return error.status_code in _GATEWAYS
     if isinstance(error, APITimeoutError):
@@ -50,14 +50,14 @@ def is_unanswered(error: APIError) -> bool:
 
 
 def has_failed_inside(error: APIError) -> bool:
-    """Whether the service broke off in the middle of what it was asked for: a 500 says nothing of how far it came."""
+    """Whether the service failed midway: a 500 does not tell how far it got."""
     return isinstance(error, InternalServerError) and not isinstance(error, ServerOverloadedError) and error.retryable
 
 
 def may_be_done(error: APIError, *, whole: bool) -> bool:
-    """Whether an upload may have been stored, although its answer is ``error``; ``whole``: the server may have it all.
+    """Whether an upload may have been stored in spite of ``error``; ``whole``: it was sent completely.
 
-    A 500 or 503 after the last byte says nothing of how far the service came.
+    A 500 or 503 after the last byte does not tell how far the service got.
     """
     if not whole:
         return False
@@ -66,12 +66,12 @@ def may_be_done(error: APIError, *, whole: bool) -> bool:
 
 
 def answered_itself(error: APIError) -> bool:
-    """Whether the service itself has said that it failed, so that it is done with what it was asked for."""
+    """Whether the service itself reported the failure, so that it no longer works on the request."""
     return isinstance(error, APIStatusError) and isinstance(error.body, dict) and error.status_code not in _GATEWAYS
 
 
 class LostUpload:
-    """Looks for what a request since ``began`` may have left behind."""
+    """Lookup of the result of a request sent at ``began``."""
 
     def __init__(self) -> None:
         self._began = time.time() - SKEW
@@ -82,9 +82,9 @@ class LostUpload:
         is_it: Callable[[T], bool],
         looks: Sequence[float],
     ) -> T | None:
-        """The first of what ``listed`` gives that ``is_it``, and was made since then. None if there is none.
+        """Return the first listed item created since then for which ``is_it`` is true; None if there is none.
 
-        What ``listed`` raises is raised: then nobody knows.
+        Exceptions of ``listed`` propagate: the result is then unknown.
         """
         for pause in looks:
             await asyncio.sleep(pause)

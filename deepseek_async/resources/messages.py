@@ -1,4 +1,4 @@
-"""``client.messages``: Anthropic's format, as DeepSeek serves it. Names follow the anthropic package."""
+"""``client.messages``: Anthropic's format as served by DeepSeek. Names follow the anthropic package."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from deepseek_async.types import Message
 from deepseek_async.types.operation import CHAT
 
 Turn = Mapping[str, Any] | Message
-"""A message of the conversation: its content may hold the blocks of an answer as they came; or an answer itself."""
+"""A turn of the conversation, possibly with blocks of an earlier answer as content; or an answer itself."""
 
 _VERSION: Final = {"anthropic-version": "2023-06-01"}
-"""DeepSeek ignores it, other servers of this format ask for it; every client sends this one."""
+"""Ignored by DeepSeek, required by other servers of this format; every client sends this value."""
 
 _BETAS: Final = {
     "file": "files-api-2025-04-14",
     "tool_addition": "mid-conversation-tool-changes-2026-07-01",
     "tool_removal": "mid-conversation-tool-changes-2026-07-01",
 }
-"""Kinds of block or source, and the beta without which they are refused (DeepSeek docs, create-message)."""
+"""Betas required by kinds of blocks or sources (DeepSeek docs, create-message)."""
 
 
 class Messages:
@@ -48,7 +48,7 @@ class Messages:
 
     @property
     def with_raw_response(self) -> RawGenerating[Message, MessageStream]:
-        """``create`` that gives a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text()``."""
+        """The same methods returning a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text()``."""
         return RawGenerating(type(self), self._route.connection)
 
     @overload
@@ -96,15 +96,15 @@ class Messages:
         lint: LintMode | None = None,
         **parameters: Any,
     ) -> Message | MessageStream:
-        """Ask the model.
+        """Create a message.
 
         Returns a Message, or with ``stream=True`` a MessageStream as soon as the server has accepted the request.
-        Parameters left at None are not sent; further ones go out as they are.
+        Parameters that are None are not sent; unknown ones are sent unchanged.
 
         - ``messages``: turns of ``user`` and ``assistant``; ``{"role": "assistant", "content": message.content}``
-          sends an answer back as it came, thoughts with their signatures included.
-        - ``max_tokens``: thinking and answer together; may be left out, and more than 393,216 counts as so much.
-        - ``system``: the system's words, or a list of text blocks.
+          sends an answer back unchanged, signed thinking blocks included.
+        - ``max_tokens``: thinking and answer together; optional, values above 393,216 are clipped by the server.
+        - ``system``: system prompt, a string or a list of text blocks.
         - ``thinking``: ``{"type": "enabled" | "disabled" | "adaptive"}``; on by default. ``budget_tokens`` is ignored.
         - ``output_config``: ``{"effort": "none" | "low" | "high" | "max"}``.
         - ``stop_sequences``: up to 16 strings.
@@ -112,15 +112,14 @@ class Messages:
         - ``tool_choice``: ``{"type": "auto" | "none"}``; ``any`` counts as auto, and ``tool`` needs thinking off.
         - ``metadata``: ``{"user_id": …}`` separates prefix cache and scheduling of your users.
         - ``safety_check``, ``title``, ``raise_on_refusal``: as for ``chat.completions.create``; the title is ``title``.
-        - ``lint``: off, warn, fix or error, for this call; the client's by default.
-        - ``betas``: names for the ``anthropic-beta`` header; those that the blocks need are added.
+        - ``lint``: off, warn, fix or error, for this call; default: the client's.
+        - ``betas``: values for the ``anthropic-beta`` header; those required by the blocks are added.
 
-        A ``refusal`` is an answer with that ``stop_reason`` (``answer.refused``), and so is ``pause_turn``; neither is
-        asked again.
-        Raises InvalidRequestError before anything is sent, and APIError's children for what fails later.
+        An answer with stop_reason ``refusal`` (``answer.refused``) or ``pause_turn`` is returned and not retried.
+        Raises InvalidRequestError before anything is sent, and subclasses of APIError for later failures.
         """
         if raise_on_refusal and stream:
-            raise InvalidRequestError("raise_on_refusal is for whole answers; a stream says it by stream.refused")
+            raise InvalidRequestError("raise_on_refusal cannot be used with stream=True; check stream.refused instead")
         body = given(model=model, messages=messages, stream=stream, **parameters)
         check_message(body)
         meant = further(extra_body)
@@ -142,9 +141,9 @@ class Messages:
         deliberate: Mapping[str, Any] | None = None,
         bulk: bool = False,
     ) -> Call:
-        """A call that has not begun, for a body in the API's form; nobody waits for a ``bulk`` one.
+        """Prepare a call, without starting it, from a body in the API's format; ``bulk``: not interactive.
 
-        ``deliberate`` holds fields that are meant although the API does not describe them.
+        ``deliberate`` contains undocumented fields that are intentional.
         """
         route = self._route
         if not route.elsewhere:
@@ -166,14 +165,14 @@ class Messages:
         )
 
     def complete(self, call: Call, *, raise_on_refusal: bool = False) -> Coroutine[Any, Any, Message]:
-        """The answer of a call that does not stream; await it."""
+        """Await the answer of a non-streaming call."""
         return self._route.answer(call, decode_message, _fault_or_refusal_of if raise_on_refusal else _fault_of)
 
     @asynccontextmanager
     async def stream(self, **parameters: Any) -> AsyncIterator[MessageStream]:
-        """``create(..., stream=True)`` as a context manager: ``async with messages.stream(...) as stream``.
+        """Context manager for ``create(..., stream=True)``: ``async with messages.stream(...) as stream``.
 
-        ``stream.text_stream`` gives the pieces of the text, ``await stream.get_final_message()`` the whole answer.
+        Iterate over ``stream.text_stream`` for the text; ``await stream.get_final_message()`` returns the whole answer.
         """
         stream = await self.create(**{**parameters, "stream": True})
         assert isinstance(stream, MessageStream)  # noqa: S101  for the type checker

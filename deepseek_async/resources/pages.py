@@ -1,4 +1,4 @@
-"""How many pages a PDF can have at most, from its page tree: a bill of pages is held before anything is sent."""
+"""Upper bound for the pages of a PDF, from its page tree, to reserve the fee before it is sent."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from deepseek_async.files.upload import Content, FileOnDisk
 
 _WINDOW: Final = 1 << 20
 _OVERLAP: Final = 64
-"""Bytes that a mark may be long."""
+"""Maximum length of a marker, in bytes."""
 
 _COUNT: Final = re.compile(rb"/Count\s{0,8}(\d{1,9})(?=\D)")
-"""The pages below a node of the tree. An outline may have one too, which makes it no fewer."""
+"""Page count of a tree node. An outline may have a count too, which can only raise the bound."""
 _PACKED: Final = re.compile(rb"/ObjStm\b")
-"""A stream of objects, which the tree may be in (ISO 32000, 7.5.7)."""
+"""An object stream, which may contain the tree (ISO 32000, 7.5.7)."""
 _BEGIN: Final = re.compile(rb"stream\r?\n")
 _HEAD: Final = 4_096
-"""Bytes from ``/ObjStm`` to the beginning of the stream at most."""
+"""Maximum bytes from ``/ObjStm`` to the start of the stream."""
 _MOST_UNPACKED: Final = 4 << 20
 _MOST_IN_ALL: Final = 64 << 20
 
 
 def most_pages(content: Content) -> int | None:
-    """The largest count in the page tree; None for what cannot be read, as when it is encrypted."""
+    """Return the largest count in the page tree; None if it is unreadable, e.g. encrypted."""
     with content.path.open("rb") if isinstance(content, FileOnDisk) else io.BytesIO(content) as opened:
         return _counted(opened)
 
@@ -48,7 +48,7 @@ def _counted(opened: BinaryIO) -> int | None:
 
 
 def _windows(opened: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Pieces of a file with their places, each with the end of the one before."""
+    """Yield overlapping pieces of a file with their offsets."""
     at, kept = 0, b""
     while piece := opened.read(_WINDOW):
         window = kept + piece
@@ -58,7 +58,7 @@ def _windows(opened: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def _unpacked(opened: BinaryIO, at: int) -> bytes | None:
-    """The objects of the stream whose mark stands ``at``; None for one that cannot be read."""
+    """Return the objects of the stream with its marker at ``at``; None if it is unreadable."""
     opened.seek(at)
     head = opened.read(_HEAD)
     begin = _BEGIN.search(head)

@@ -1,4 +1,4 @@
-"""The parameters of a chat request in the API's form: what is left out, what is translated, where it is sent."""
+"""Request parameters in the API's format: omission of None, translation, choice of path."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deepseek_async.resources.extensions import check_extensions
 from deepseek_async.types import Message
 
 Thinking = bool | Literal["enabled", "disabled"] | Mapping[str, Any]
-"""The switch for reasoning; True and "enabled" stand for ``{"type": "enabled"}``."""
+"""Reasoning switch; True and "enabled" stand for ``{"type": "enabled"}``."""
 
 _LISTS: Final = (list, tuple)
 
@@ -21,16 +21,16 @@ def chat_parameters(
     messages: Sequence[Mapping[str, Any]],
     given: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The body of a chat request, without the parameters left at None: strict servers refuse nulls.
+    """Return the body of a chat request without parameters that are None: strict servers reject nulls.
 
-    ``max_completion_tokens`` becomes ``max_tokens``, because DeepSeek ignores it and a cap that is silently
-    dropped costs money. Raises InvalidRequestError for an empty model or an empty list of messages.
+    ``max_completion_tokens`` becomes ``max_tokens``, because DeepSeek ignores it, and a limit that is silently dropped
+    costs money. Raises InvalidRequestError for an empty model or an empty list of messages.
     """
     check_model(model)
     if isinstance(messages, str | Mapping) or not messages:
         raise InvalidRequestError(
-            "messages must be a list of at least one message, "
-            "for example [{'role': 'user', 'content': 'Hi'}]" + (", and is empty" if not messages else ""),
+            "messages must be a non-empty list, e.g. [{'role': 'user', 'content': 'Hi'}], "
+            f"got {type(messages).__name__ if messages else repr(messages)}",
         )
     body: dict[str, Any] = {"model": model, "messages": messages}
     body.update({name: value for name, value in given.items() if value is not None})
@@ -44,28 +44,28 @@ def chat_parameters(
 
 
 def check_model(model: Any, example: str = "deepseek-flash") -> None:
-    """Raise InvalidRequestError for what is no name of a model."""
+    """Raise InvalidRequestError for an invalid model name."""
     if not model or not isinstance(model, str):
-        raise InvalidRequestError(f"model must be a model's name, for example {example!r}, not {model!r}")
+        raise InvalidRequestError(f"model must be a model name, e.g. {example!r}, got {model!r}")
 
 
 def check_completion(body: Mapping[str, Any]) -> None:
-    """Raise InvalidRequestError for a request that continues no prompt."""
+    """Raise InvalidRequestError for a completion request without a prompt."""
     check_model(body.get("model"), "deepseek-v4-pro")
     prompt = body.get("prompt")
     if not isinstance(prompt, str):
-        raise InvalidRequestError(f"prompt must be a text, not a {type(prompt).__name__}; one call answers one")
+        raise InvalidRequestError(f"prompt must be a string, got {type(prompt).__name__}; send one call per prompt")
 
 
 def check_response(body: dict[str, Any]) -> None:
-    """Bring extensions to the API's form. Raises InvalidRequestError for a request without something to respond to."""
+    """Convert extensions to the API's format. Raises InvalidRequestError for a response request without input."""
     check_model(body.get("model"))
     if not body.get("input") or isinstance(body["input"], Mapping):
-        raise InvalidRequestError("input must be a text or a list of at least one item")
+        raise InvalidRequestError("input must be a string or a non-empty list of items")
     if isinstance(body["input"], _LISTS) and any(map(_is_reminder, body["input"])):
         raise InvalidRequestError(
-            "responses take no role 'latest_reminder': DeepSeek answers 400 (DeepSeek docs, Latest reminder, "
-            "2026-11-13). Ask chat.completions or messages, or give input in extra_body to send it all the same",
+            "responses do not support the role 'latest_reminder': DeepSeek answers 400 (DeepSeek docs, Latest "
+            "reminder, 2026-11-13). Use chat.completions or messages, or pass input in extra_body to send it anyway",
         )
     check_extensions(body)
 
@@ -75,37 +75,37 @@ def _is_reminder(item: Any) -> bool:
 
 
 def check_message(body: dict[str, Any]) -> None:
-    """Bring extensions to the API's form. Raises InvalidRequestError for a request without a conversation."""
+    """Convert extensions to the API's format. Raises InvalidRequestError for a message request without messages."""
     check_model(body.get("model"))
     messages = body.get("messages")
     if isinstance(messages, str | Mapping | Message) or not messages:
         raise InvalidRequestError(
-            "messages must be a list of at least one message, for example [{'role': 'user', 'content': 'Hi'}]",
+            "messages must be a non-empty list, e.g. [{'role': 'user', 'content': 'Hi'}]",
         )
     check_extensions(body)
 
 
 def check_embedding(body: Mapping[str, Any]) -> None:
-    """Raise InvalidRequestError for a request without a text."""
+    """Raise InvalidRequestError for an embedding request without input."""
     check_model(body.get("model"), "text-embedding-3-small")
     if not body.get("input") or isinstance(body["input"], Mapping):
-        raise InvalidRequestError("input must be a text or a list of at least one text, and is empty")
+        raise InvalidRequestError("input must be a string or a non-empty list of strings")
 
 
 def _keep_one_cap(body: dict[str, Any]) -> None:
     cap = body.pop("max_completion_tokens")
     if body.setdefault("max_tokens", cap) != cap:
         raise InvalidRequestError(
-            f"max_tokens ({body['max_tokens']}) and max_completion_tokens ({cap}) contradict each other; "
-            "DeepSeek knows only max_tokens",
+            f"max_tokens ({body['max_tokens']}) and max_completion_tokens ({cap}) differ; pass one of them "
+            "(DeepSeek supports only max_tokens)",
         )
 
 
 def keep_one_switch(body: dict[str, Any]) -> None:
-    """Of ``thinking`` and ``reasoning_effort`` one is sent, the one that says both.
+    """Keep whichever of ``thinking`` and ``reasoning_effort`` implies the other.
 
-    An effort implies thinking and ``none`` its absence; "disabled" beside an effort, or "enabled" beside
-    ``none``, is a contradiction that the API would resolve silently. Raises InvalidRequestError for it.
+    An effort implies thinking, and ``none`` disables it; "disabled" with an effort, or "enabled" with ``none``, is a
+    contradiction that the API would resolve silently. Raises InvalidRequestError for it.
     """
     effort = body.get("reasoning_effort")
     if "thinking" not in body:
@@ -116,7 +116,7 @@ def keep_one_switch(body: dict[str, Any]) -> None:
     on = thinking.get("type") != "disabled"
     if on == (effort == "none"):
         raise InvalidRequestError(
-            f"thinking={thinking.get('type')!r} and reasoning_effort={effort!r} contradict each other; give one",
+            f"thinking={thinking.get('type')!r} and reasoning_effort={effort!r} contradict each other; pass one",
         )
     del body["thinking" if on else "reasoning_effort"]
 
@@ -128,11 +128,11 @@ def as_thinking(thinking: Any) -> Mapping[str, Any]:
         return {"type": thinking}
     if isinstance(thinking, Mapping):
         return thinking
-    raise InvalidRequestError(f"thinking must be a bool, 'enabled', 'disabled' or an object, not {thinking!r}")
+    raise InvalidRequestError(f"thinking must be a bool, 'enabled', 'disabled' or an object, got {thinking!r}")
 
 
 def path_of(body: Mapping[str, Any]) -> str:
-    """Where a chat request goes: to the beta base if it needs what only that one does."""
+    """Return the path of a chat request: the beta base if it uses beta features."""
     messages = body.get("messages")
     if messages and isinstance(messages, _LISTS):
         last = messages[-1]

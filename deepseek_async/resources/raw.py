@@ -1,6 +1,6 @@
-"""``with_raw_response``: an answer with the status and the headers that it came with.
+"""``with_raw_response``: answers with the status and headers of their response.
 
-Costs nothing where it is not used: a resource is made anew over a connection that remembers the calls it makes.
+Costs nothing if unused: the resource is recreated over a client proxy that records its calls.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _NONE: Final[Mapping[str, str]] = {}
 
 
 class RawResponse(Generic[T]):
-    """An answer and the HTTP response that brought it; of several attempts or requests, the last.
+    """An answer and its HTTP response; of several attempts or requests, the last.
 
-    An answer from the cache came with no response: its status is 200 and it has no headers.
+    An answer from the cache has status 200 and no headers.
     """
 
     def __init__(self, answer: T, call: Call) -> None:
@@ -35,35 +35,35 @@ class RawResponse(Generic[T]):
         self._call = call
 
     def parse(self) -> T:
-        """The answer, as the method without ``with_raw_response`` gives it."""
+        """Return the answer, as the method without ``with_raw_response`` does."""
         return self._answer
 
     @property
     def status_code(self) -> int:
-        """HTTP status."""
+        """HTTP status code."""
         response = self._call.response
         return 200 if response is None else response.status
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Header fields of the response, by name in any case."""
+        """Case-insensitive response headers."""
         response = self._call.response
         return _NONE if response is None else response.headers
 
     @property
     def request_id(self) -> str | None:
-        """The name that the server gave to the request: ``x-ds-trace-id``, or ``x-request-id`` of other servers."""
+        """Request id assigned by the server: ``x-ds-trace-id``, or ``x-request-id`` of other servers."""
         return trace_id(self.headers)
 
     @property
     def retries_taken(self) -> int:
-        """How often the request was sent again before this response came."""
+        """Number of retries before this response."""
         return max(0, self._call.attempts - 1)
 
     def text(self) -> str:
-        """The body. Raises InvalidRequestError for a stream, which is read through ``parse()``."""
+        """Return the body. Raises InvalidRequestError for a stream, which is read with ``parse()``."""
         if not isinstance(self._answer, Answer):
-            raise InvalidRequestError("a stream has no text before it was read: iterate over parse()")
+            raise InvalidRequestError("a stream has no text(): iterate over parse() instead")
         return self._answer.to_json().decode("utf-8", "replace")
 
     def __repr__(self) -> str:
@@ -71,7 +71,7 @@ class RawResponse(Generic[T]):
 
 
 class Raw:
-    """The methods of a resource, each giving a RawResponse."""
+    """Methods of a resource, each returning a RawResponse."""
 
     def __init__(self, resource: Callable[[ResourceClient], Any], connection: ResourceClient) -> None:
         self._resource = resource
@@ -79,7 +79,7 @@ class Raw:
 
     def __getattr__(self, name: str) -> Callable[..., Coroutine[Any, Any, RawResponse[Any]]]:
         if name.startswith("_") or not inspect.iscoroutinefunction(getattr(self._resource, name, None)):
-            raise AttributeError(f"there is no {name!r} with a raw response", name=name, obj=self)
+            raise AttributeError(f"no method {name!r} with a raw response", name=name, obj=self)
 
         async def asked(*arguments: Any, **parameters: Any) -> RawResponse[Any]:
             remembering = _Remembering(self._connection)
@@ -91,18 +91,18 @@ class Raw:
 
 
 class Rawable:
-    """A resource whose answers can be had with what they came with."""
+    """Base of resources with ``with_raw_response``."""
 
     _route: Route
 
     @property
     def with_raw_response(self) -> Raw:
-        """The same methods, each giving a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text()``."""
+        """The same methods, each returning a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text()``."""
         return Raw(type(self), self._route.connection)
 
 
 class RawGenerating(Generic[WholeT, StreamT]):
-    """``create`` of a resource that answers whole or streamed."""
+    """``create`` of a resource with plain and streamed answers, returning a RawResponse."""
 
     def __init__(self, resource: Callable[[ResourceClient], Any], connection: ResourceClient) -> None:
         self._raw = Raw(resource, connection)
@@ -114,12 +114,12 @@ class RawGenerating(Generic[WholeT, StreamT]):
     async def create(self, *, stream: Literal[True], **parameters: Any) -> RawResponse[StreamT]: ...
 
     async def create(self, **parameters: Any) -> RawResponse[Any]:
-        """``create`` with the same parameters; with ``stream=True`` as soon as the server has accepted the request."""
+        """Call ``create``; with ``stream=True`` returns as soon as the server has accepted the request."""
         return await self._raw.create(**parameters)
 
 
 class _Remembering:
-    """A connection whose callers note the calls that they make."""
+    """Proxy of a client that records the calls made through it."""
 
     def __init__(self, connection: ResourceClient) -> None:
         self._connection = connection
@@ -136,7 +136,7 @@ class _Remembering:
         return self._remembering(self._connection.caller_of(family))
 
     def _remembering(self, caller: Caller) -> _RememberingCaller:
-        # One for each, because it is asked whether a family has the client's own.
+        # Cached, because callers are compared by identity to detect endpoints of other servers.
         return self._callers.setdefault(caller, _RememberingCaller(caller, self.calls))
 
 

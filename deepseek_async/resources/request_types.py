@@ -1,6 +1,6 @@
-"""The parameters of requests as type checkers know them, said once; what they mean stands at each ``create``.
+"""Typed request parameters for type checkers; documented at each ``create``.
 
-A parameter that is not here is sent all the same: the last overload of each ``create`` takes any.
+Unlisted parameters are sent too: the last overload of each ``create`` accepts any.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from deepseek_async.transport.watchdog import Timeouts
 
 
 class CallOptions(TypedDict, total=False):
-    """What any call takes beside its request."""
+    """Options of every call."""
 
     extra_body: Mapping[str, Any] | None
     extra_headers: Mapping[str, str] | None
@@ -23,13 +23,13 @@ class CallOptions(TypedDict, total=False):
 
 
 class LintedCallOptions(CallOptions, total=False):
-    """What a call takes whose request is checked before it is sent."""
+    """Options of calls whose request is linted."""
 
     lint: LintMode | None
 
 
 class ChatParameters(LintedCallOptions, total=False):
-    """Of ``chat.completions.create`` beside model, messages, stream and response_format."""
+    """Parameters of ``chat.completions.create`` beside model, messages, stream and response_format."""
 
     max_tokens: int | None
     temperature: float | None
@@ -51,7 +51,7 @@ class ChatParameters(LintedCallOptions, total=False):
 
 
 class TextParameters(CallOptions, total=False):
-    """Of ``completions.create`` beside model, prompt and stream."""
+    """Parameters of ``completions.create`` beside model, prompt and stream."""
 
     suffix: str | None
     max_tokens: int | None
@@ -66,7 +66,7 @@ class TextParameters(CallOptions, total=False):
 
 
 class ResponseParameters(CallOptions, total=False):
-    """Of ``responses.create`` beside model, input and stream."""
+    """Parameters of ``responses.create`` beside model, input and stream."""
 
     instructions: str | None
     max_output_tokens: int | None
@@ -81,7 +81,7 @@ class ResponseParameters(CallOptions, total=False):
 
 
 class MessageParameters(LintedCallOptions, total=False):
-    """Of ``messages.create`` beside model, messages and stream."""
+    """Parameters of ``messages.create`` beside model, messages and stream."""
 
     max_tokens: int | None
     system: str | Sequence[Mapping[str, Any]] | None

@@ -1,4 +1,4 @@
-"""What every resource needs of its client: the caller of the running event loop, and the client's defaults."""
+"""Interface of the client to its resources: the caller of the running event loop, and defaults."""
 
 from __future__ import annotations
 
@@ -19,58 +19,58 @@ from deepseek_async.transport.watchdog import Timeouts
 
 
 class ResourceClient(Protocol):
-    """A client, seen from its resources."""
+    """The client, as its resources see it."""
 
     @property
     def retry(self) -> RetryPolicy:
-        """When to try again."""
+        """Retry policy."""
         ...
 
     @property
     def timeouts(self) -> Timeouts:
-        """How long each wait may last."""
+        """Default timeouts."""
         ...
 
     @property
     def lint(self) -> Linter:
-        """Looks requests over before they are sent."""
+        """Linter of requests."""
         ...
 
     @property
     def tokens(self) -> TokenEstimator:
-        """Guesses what a request will use."""
+        """Token estimator."""
         ...
 
     @property
     def tool_threads(self) -> ToolThreads:
-        """Where functions run that block."""
+        """Threads for blocking tool functions."""
         ...
 
     @property
     def alternatives(self) -> tuple[Alternative, ...]:
-        """Who may answer a chat call when the model or the service that was asked cannot."""
+        """Fallback models and endpoints of chat calls."""
         ...
 
     @property
     def prices(self) -> PriceTable:
-        """What is charged by."""
+        """Price table."""
         ...
 
     def caller(self) -> Caller:
-        """The caller for the running event loop, made on first use. Raises ConfigurationError once closed."""
+        """Return the caller of the running event loop, created on first use. Raises ConfigurationError once closed."""
         ...
 
     def caller_of(self, family: Family) -> Caller:
-        """``caller`` for one family of endpoints, which another server may have."""
+        """Return the caller of an endpoint family, which may be configured at another server."""
         ...
 
 
 def chosen_timeouts(timeout: float | Timeouts | None, default: Timeouts) -> Timeouts:
-    """A ``timeout=`` argument as timers: a number bounds the whole call, queueing and retries included."""
+    """Convert a ``timeout=`` argument; a number limits the whole call, queueing and retries included."""
     if timeout is None:
         return default
     if isinstance(timeout, Timeouts):
         return timeout
     if not isinstance(timeout, int | float) or isinstance(timeout, bool):
-        raise ConfigurationError(f"timeout must be a number of seconds or a Timeouts, not {timeout!r}")
+        raise ConfigurationError(f"timeout must be a number of seconds or a Timeouts, got {timeout!r}")
     return msgspec.structs.replace(default, total=float(timeout))

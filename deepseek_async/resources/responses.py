@@ -1,4 +1,4 @@
-"""``client.responses``: OpenAI's newer format, which DeepSeek serves without keeping state."""
+"""``client.responses``: OpenAI's Responses format, served by DeepSeek without state."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Responses:
 
     @property
     def with_raw_response(self) -> RawGenerating[Response, ResponseStream]:
-        """``create`` that gives a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text()``."""
+        """The same methods returning a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text()``."""
         return RawGenerating(type(self), self._route.connection)
 
     @overload
@@ -85,26 +85,26 @@ class Responses:
         raise_on_refusal: bool = False,
         **parameters: Any,
     ) -> Response | ResponseStream:
-        """Ask the model.
+        """Create a response.
 
         Returns a Response, or with ``stream=True`` a ResponseStream as soon as the server has accepted the
-        request. Parameters left at None are not sent; further ones go out as they are.
+        request. Parameters that are None are not sent; unknown ones are sent unchanged.
 
-        - ``input``: a text, or items: ``{"role": "user", "content": "Hi"}``, function calls and their results,
-          and earlier output, which has to be sent again because the server keeps nothing.
-        - ``instructions``: the system's words.
+        - ``input``: a string, or items: ``{"role": "user", "content": "Hi"}``, function calls and their results,
+          and earlier output, which must be sent again because the server is stateless.
+        - ``instructions``: system prompt.
         - ``max_output_tokens``: reasoning and answer together.
         - ``reasoning``: ``{"effort": "none" | "low" | "high" | "max"}``.
-        - ``text``: ``{"format": {"type": "json_schema", "name": …, "schema": …}}`` gives JSON of that shape,
-          which chat does not offer.
+        - ``text``: ``{"format": {"type": "json_schema", "name": …, "schema": …}}`` requests JSON of that schema,
+          which chat does not support.
         - ``tools``: ``{"type": "function", "name": …, "parameters": …}``.
 
         - ``safety_check``, ``title``, ``raise_on_refusal``: as for ``chat.completions.create``; the title is ``title``.
 
-        Raises InvalidRequestError before anything is sent, and APIError's children for what fails later.
+        Raises InvalidRequestError before anything is sent, and subclasses of APIError for later failures.
         """
         if raise_on_refusal and stream:
-            raise InvalidRequestError("raise_on_refusal is for whole answers; a stream says it by stream.refused")
+            raise InvalidRequestError("raise_on_refusal cannot be used with stream=True; check stream.refused instead")
         body = given(model=model, input=input, stream=stream, **parameters)
         check_response(body)
         body.update(further(extra_body))
@@ -122,7 +122,7 @@ class Responses:
         retry: RetryPolicy | None = None,
         bulk: bool = False,
     ) -> Call:
-        """A call that has not begun, for a body in the API's form; nobody waits for a ``bulk`` one."""
+        """Prepare a call, without starting it, from a body in the API's format; ``bulk``: not interactive."""
         self._warn_of_search(body)
         route = self._route
         timeouts = patient(chosen_timeouts(timeout, route.connection.timeouts), body)
@@ -131,7 +131,7 @@ class Responses:
         )
 
     def complete(self, call: Call, *, raise_on_refusal: bool = False) -> Coroutine[Any, Any, Response]:
-        """The answer of a call that does not stream; await it."""
+        """Await the answer of a non-streaming call."""
         return self._route.answer(call, _decode, _fault_or_refusal_of if raise_on_refusal else _fault_of)
 
     def _warn_of_search(self, body: Mapping[str, Any]) -> None:

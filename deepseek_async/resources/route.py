@@ -1,4 +1,4 @@
-"""The way to one family of endpoints: makes its calls, and says what to do where the family is not served."""
+"""Calls to one family of endpoints, and the explanation if its server does not offer the family."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NOT_AT_DEEPSEEK: Final[Mapping[Family, str]] = {
     "fine_tunes": "fine-tuning",
     "images": "image generation",
 }
-"""What api.deepseek.com answers with an empty 404 (public probes of 2026-07-27 and 2026-09-23)."""
+"""Families for which api.deepseek.com returns an empty 404 (public probes of 2026-07-27 and 2026-09-23)."""
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -43,7 +43,7 @@ _ONCE: Final = RetryPolicy(max_attempts=1)
 
 
 class Route:
-    """Makes the calls of one resource. Without a ``family`` they go where chat goes."""
+    """Creates the calls of one resource. Without a ``family`` they go to the same server as chat."""
 
     def __init__(self, connection: ResourceClient, family: Family | None = None) -> None:
         self.connection = connection
@@ -65,10 +65,10 @@ class Route:
         texts: TextFeed | None = None,
         bulk: bool = False,
     ) -> Call:
-        """A call that has not begun, with ``body`` as JSON or a ``form``; ``once`` for no retries.
+        """Prepare a call, without starting it, with ``body`` as JSON or a ``form``; ``once`` disables retries.
 
-        ``fees`` is what an attempt can cost at most beside tokens, by kind; ``texts`` go over a WebSocket. ``bulk``:
-        nobody waits for it, and who makes it says when it begins.
+        ``fees``: maximum fees of an attempt, by kind; ``texts``: sent over a WebSocket. ``bulk``: not interactive,
+        started by its caller.
         """
         connection, caller = self.connection, self.caller
         tokens = 0
@@ -97,7 +97,7 @@ class Route:
         decode: Callable[[bytes], T],
         fault_of: Callable[[T, Mapping[str, str]], APIError | None] | None = None,
     ) -> T:
-        """The decoded answer of ``call``; an error object inside a 200 is an error."""
+        """Return the decoded answer of ``call``; an error object inside a 200 raises."""
         try:
             return await call.answer(decode, fault_of or _error_in)
         except NotFoundError as error:
@@ -106,25 +106,25 @@ class Route:
 
     @property
     def caller(self) -> Caller:
-        """Who makes the calls, on the running event loop."""
+        """The caller on the running event loop."""
         return self.connection.caller() if self._family is None else self.connection.caller_of(self._family)
 
     @property
     def elsewhere(self) -> bool:
-        """Whether ``endpoints`` sends this family to another server."""
+        """Whether ``endpoints`` configures another server for this family."""
         connection, family = self.connection, self._family
         return family is not None and connection.caller_of(family) is not connection.caller()
 
     def _explained(self, error: NotFoundError) -> NotFoundError:
-        """``error``, or in the place of a 404 for a whole family one that names the setting that helps."""
-        # A server that has the family says in JSON which object is missing.
+        """Return ``error``, or for a 404 of a whole family one that names the setting to change."""
+        # A server that offers the family names the missing object in JSON.
         if self._missing is None or isinstance(error.body, dict) or self.elsewhere:
             return error
         facts = {name: value for name, value in vars(error).items() if name != "message"}
         return NotFoundError(f"404: {self._what_helps()}", **facts)
 
     def check_served(self) -> None:
-        """Raise InvalidRequestError if calls would go to DeepSeek, which does not have the family."""
+        """Raise InvalidRequestError if calls would go to DeepSeek, which does not offer the family."""
         if self._missing is not None and not self.elsewhere and is_deepseeks(self.connection.caller().base_url):
             raise InvalidRequestError(self._what_helps())
 
@@ -134,14 +134,14 @@ class Route:
 
     def _what_helps(self) -> str:
         return (
-            f"this server has no {self._missing}; DeepSeek offers none. Name a server that does: "
+            f"this server has no {self._missing}, and DeepSeek offers none. Configure a server that does: "
             f'AsyncDeepSeek(endpoints={{"{self._family}": "https://…/v1"}}), or Endpoint("https://…/v1", api_key) '
-            "if it wants a key"
+            "if it requires a key"
         )
 
 
 def _estimate(connection: ResourceClient, operation: Operation, wire: bytes, body: Mapping[str, Any]) -> int:
-    """Tokens of prompt and answer together, for the tokens-a-minute limit."""
+    """Estimate the tokens of prompt and answer, for the tokens-per-minute limit."""
     if operation.output != "text":
         return estimate_prompt_tokens(wire)
     cap = body.get("max_tokens", body.get("max_output_tokens"))
@@ -149,28 +149,29 @@ def _estimate(connection: ResourceClient, operation: Operation, wire: bytes, bod
 
 
 def named(what: str, value: str) -> str:
-    """An id as a path segment. Raises InvalidRequestError for an empty one, which would name the whole list."""
+    """Quote an id as a path segment. Raises InvalidRequestError for an empty one, which would address the whole
+    list."""
     if not value or not isinstance(value, str):
-        raise InvalidRequestError(f"{what} must not be empty, not {value!r}")
+        raise InvalidRequestError(f"{what} must be a non-empty string, got {value!r}")
     if not value.isprintable():
-        raise InvalidRequestError(f"{what} holds a line break, a NUL or another control character: {value!r:.200}")
+        raise InvalidRequestError(f"{what} must not contain control characters, got {value!r:.200}")
     return quote(value, safe="")
 
 
 def given(**parameters: Any) -> dict[str, Any]:
-    """The parameters that are not None: strict servers refuse nulls."""
+    """Return the parameters that are not None: strict servers reject nulls."""
     return {name: value for name, value in parameters.items() if value is not None}
 
 
 def further(extra_body: Any) -> Mapping[str, Any]:
-    """The fields of an ``extra_body``. Raises InvalidRequestError if they have no names."""
+    """Return the fields of ``extra_body``. Raises InvalidRequestError if it is not a mapping."""
     if extra_body is not None and not isinstance(extra_body, Mapping):
-        raise InvalidRequestError(f"extra_body must be names with values, not {type(extra_body).__name__}")
+        raise InvalidRequestError(f"extra_body must be a mapping, got {type(extra_body).__name__}")
     return extra_body or {}
 
 
 def entries(listed: Answer, decode: Callable[[bytes], T]) -> list[T]:
-    """The members of a list, each with its own bytes, so that fields nobody declared are reachable on it too."""
+    """Decode the members of a list, each from its own bytes, so that undeclared fields are reachable."""
     return [decode(write(entry)) for entry in regular(listed).get("data") or []]
 
 

@@ -1,4 +1,4 @@
-"""An upload before it is sent: looked over, with all that is said of it and what it can cost."""
+"""Preparation of an upload: checks, form fields, maximum fees."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from deepseek_async.transport.hosts import is_deepseeks
 from deepseek_async.types import fee
 
 _OF_OTHERS: Final = frozenset({"fine-tune", "batch", "assistants", "vision", "evals"})
-"""Purposes of servers that speak OpenAI's language (OpenAI docs, files)."""
+"""Purposes of OpenAI-compatible servers (OpenAI docs, files)."""
 
 
 class Upload(msgspec.Struct, frozen=True):
-    """A file, and what goes with it."""
+    """A file with its form fields and cost."""
 
     name: str
     content: Content
     fields: Mapping[str, str]
-    """In the order that they are sent in: ``purpose`` stands before the file (DeepSeek docs, create-file)."""
+    """In the order of sending: ``purpose`` precedes the file (DeepSeek docs, create-file)."""
     parsed: bool
-    """Whether the service is silent until it has parsed it."""
+    """Whether the service parses the file, and is silent meanwhile."""
     fees: Mapping[str, int] | None
-    """What an attempt can cost at most, by kind."""
+    """Maximum fees of an attempt, by kind."""
     deadline: float
-    """Seconds from the beginning of an attempt to its answer, of what is parsed."""
+    """Seconds from the start of an attempt to its response, for files that are parsed."""
 
 
-def prepared(  # noqa: PLR0917  what a caller gives, and where it goes
+def prepared(  # noqa: PLR0917  arguments of the caller, and the destination
     file: FileInput,
     purpose: str,
     expires_after: Mapping[str, Any] | None,
@@ -42,15 +42,15 @@ def prepared(  # noqa: PLR0917  what a caller gives, and where it goes
     base_url: str,
     elsewhere: bool,
 ) -> Upload:
-    """An upload to ``base_url``; off the event loop, because the file is looked into.
+    """Prepare an upload to ``base_url``; call it off the event loop, because it reads the file.
 
-    Raises InvalidRequestError for what cannot be read, and for what DeepSeek is known to refuse.
+    Raises InvalidRequestError for an unreadable file, and for one that DeepSeek is known to refuse.
     """
     facts = file_facts()
     _check_purpose(purpose, facts, anything=elsewhere, own=is_deepseeks(base_url))
     life = _life(expires_after)
     if pages is not None and (not isinstance(pages, int) or isinstance(pages, bool) or pages < 1):
-        raise InvalidRequestError(f"pages must be a whole number of at least 1, not {pages!r}")
+        raise InvalidRequestError(f"pages must be an integer of at least 1, got {pages!r}")
     name, content = attachment(file)
     if purpose in facts.purposes and not elsewhere:
         check_file(name, content, purpose, expires_after)
@@ -61,25 +61,25 @@ def prepared(  # noqa: PLR0917  what a caller gives, and where it goes
 
 def _check_purpose(purpose: str, facts: FileFacts, *, anything: bool, own: bool) -> None:
     if not isinstance(purpose, str) or not purpose:
-        raise InvalidRequestError(f"purpose must be a non-empty string, not {purpose!r}")
+        raise InvalidRequestError(f"purpose must be a non-empty string, got {purpose!r}")
     if anything or purpose in facts.purposes or (purpose in _OF_OTHERS and not own):
         return
-    raise InvalidRequestError(f"purpose must be {' or '.join(facts.purposes)}, not {purpose!r} {facts.known()}")
+    raise InvalidRequestError(f"purpose must be {' or '.join(facts.purposes)}, got {purpose!r} {facts.known()}")
 
 
 def _life(expires_after: Mapping[str, Any] | None) -> dict[str, str]:
-    """The fields that say how long the file is kept."""
+    """Return the form fields of the file's expiry."""
     if expires_after is None:
         return {}
     if not isinstance(expires_after, Mapping) or set(expires_after) != {"anchor", "seconds"}:
         raise InvalidRequestError(
-            f'expires_after must be {{"anchor": "created_at", "seconds": …}}, not {expires_after!r:.200}',
+            f'expires_after must be {{"anchor": "created_at", "seconds": …}}, got {expires_after!r:.200}',
         )
     anchor, seconds = expires_after["anchor"], expires_after["seconds"]
     if anchor != "created_at":
-        raise InvalidRequestError(f"expires_after: anchor must be created_at, not {anchor!r:.200}")
+        raise InvalidRequestError(f"expires_after: anchor must be created_at, got {anchor!r:.200}")
     if not isinstance(seconds, int) or isinstance(seconds, bool) or seconds < 1:
-        raise InvalidRequestError(f"expires_after: seconds must be a whole number of at least 1, not {seconds!r:.200}")
+        raise InvalidRequestError(f"expires_after: seconds must be an integer of at least 1, got {seconds!r:.200}")
     return {"expires_after[anchor]": anchor, "expires_after[seconds]": str(seconds)}
 
 

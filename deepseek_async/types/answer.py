@@ -51,8 +51,7 @@ class Answer(Part):
 
     @property
     def billed_attempts(self) -> tuple[BilledAttempt, ...]:
-        """Every billed request of a call that had a failed attempt or a search; ``usage`` is their sum. Otherwise
-        empty.
+        """Every billed request of a call with failed attempts or searches, else empty; ``usage`` is their sum.
 
         An attempt without reported usage is included at its maximum (``usage.estimated``).
         """

@@ -196,7 +196,7 @@ async def test_what_cannot_be_sent_is_a_failed_row_that_names_it_and_nothing_is_
     }
     for path, reason in (
         (empty, " is empty"),
-        (recording, " is a recording; client.tools.transcribe listens to those"),
+        (recording, " is an audio file; use client.tools.transcribe"),
         (missing, ": cannot be read: No such file or directory"),
         (large, f" has {MAX_BYTES + 1:,} bytes"),
         (folder, ": not a regular file"),

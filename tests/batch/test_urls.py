@@ -202,7 +202,9 @@ async def test_vectors_at_deepseeks_own_address_are_bad_rows_and_nothing_is_sent
     (failed,) = report.first_failures
     assert (report.failed, failed.attempts, failed.cost) == (1, 0, None)
     assert isinstance(failed.error, InputFormatError)
-    assert failed.error.message.startswith(f"{source}, line 1: this server has no embeddings; DeepSeek offers none.")
+    assert failed.error.message.startswith(
+        f"{source}, line 1: this server has no embeddings, and DeepSeek offers none."
+    )
     assert 'endpoints={"embeddings": ' in failed.error.message
 
 

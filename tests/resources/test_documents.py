@@ -341,7 +341,7 @@ async def test_a_document_that_changes_while_it_is_sent_is_an_error_and_costs_no
 
     if change is Path.unlink:
         path.rename(tmp_path / "b.pdf")
-        with pytest.raises(InvalidRequestError, match="cannot be read"):
+        with pytest.raises(InvalidRequestError, match="cannot read file"):
             await client.files.create(file=path, purpose=TEXT)
         return
     with pytest.raises(InvalidRequestError, match="changed while it was read"):
@@ -361,14 +361,14 @@ LIFE = {"anchor": "created_at", "seconds": 3600}
         (pdf(1), {"purpose": ""}, "non-empty"),
         (pdf(1), {"purpose": None}, "non-empty"),
         (b"", {}, "empty"),
-        (b"RIFF....WAVEfmt ", {}, "recording"),
-        (b"OggS", {"purpose": "user_data"}, "recording"),
+        (b"RIFF....WAVEfmt ", {}, "audio file"),
+        (b"OggS", {"purpose": "user_data"}, "audio file"),
         (b"x" * (32 * 2**20 + 1), {}, "33,554,432"),
         (PNG + bytes(64 * 2**20), {"purpose": "user_data"}, "67,108,864"),
         (PNG + bytes(64 * 2**20), {}, "67,108,864"),
         (pdf(1), {"expires_after": {**LIFE, "seconds": 3599}}, "3,600 to 2,592,000"),
         (pdf(1), {"expires_after": {**LIFE, "seconds": 2_592_001}}, "3,600 to 2,592,000"),
-        (pdf(1), {"expires_after": {**LIFE, "seconds": True}}, "whole number"),
+        (pdf(1), {"expires_after": {**LIFE, "seconds": True}}, "integer"),
         (pdf(1), {"expires_after": {**LIFE, "anchor": "now"}}, "created_at"),
         (pdf(1), {"expires_after": {"seconds": 3600}}, "anchor"),
         (pdf(1), {"expires_after": 3600}, "anchor"),

@@ -137,7 +137,7 @@ async def test_a_file_may_be_bytes_or_open_or_have_a_name_of_its_own(client: Asy
 
 
 async def test_a_file_that_cannot_go_up_is_refused(client: AsyncDeepSeek, tmp_path: Path):
-    with pytest.raises(InvalidRequestError, match="cannot be read"):
+    with pytest.raises(InvalidRequestError, match="cannot read file"):
         await client.files.create(file=tmp_path / "none", purpose="fine-tune")
     with pytest.raises(InvalidRequestError, match="binary mode"):
         await client.files.create(file=io.StringIO("x"), purpose="fine-tune")  # type: ignore[arg-type]

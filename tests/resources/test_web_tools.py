@@ -286,7 +286,9 @@ async def test_reminders_are_dated(client: AsyncDeepSeek):
         await client.chat.completions.create(**asking("x", messages=[{**reminder, "content": "today"}, question]))
     with pytest.raises(BadRequestError, match="unknown variant `latest_reminder`"):
         await client.responses.create(**responding("x"), extra_body={"input": [reminder, question]})
-    with pytest.raises(InvalidRequestError, match=r"no role 'latest_reminder'.*chat\.completions or messages"):
+    with pytest.raises(
+        InvalidRequestError, match=r"do not support the role 'latest_reminder'.*chat\.completions or messages"
+    ):
         await client.responses.create(**{**responding("x"), "input": [reminder, question]})
 
 

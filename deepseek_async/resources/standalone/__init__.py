@@ -1,4 +1,4 @@
-"""``client.tools``: what DeepSeek offers beside its models, each endpoint with limits, timers and fees of its own."""
+"""``client.tools``: DeepSeek's endpoints beside the models, each with its own limits, timers and fees."""
 
 from deepseek_async.resources.standalone.tools import Tools
 

@@ -1,4 +1,4 @@
-"""How long a stand-alone tool is waited for, and how often it is asked again (DeepSeek docs of 2026-11). Pure."""
+"""Timeouts and retries of the standalone tools (DeepSeek docs of 2026-11). Pure."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from deepseek_async.errors import APIError, RateLimitError
 from deepseek_async.transport.watchdog import Timeouts
 
 _MOST_ATTEMPTS: Final = 3
-"""Each may be charged, also one that timed out."""
+"""Each attempt may be charged, also one that timed out."""
 _LONGEST_DELAY: Final = 10.0
 _SHORTEST_AFTER_REFUSAL: Final = 1.0
-"""Seconds before a tool is asked again that said 429 and not when: its limits are by the second."""
+"""Seconds before a retry after a 429 without Retry-After: the limits of tools are per second."""
 
 
 class ToolRetry(RetryPolicy, frozen=True, kw_only=True):
-    """Retries of calls that have a fee; 429 is an attempt like any other."""
+    """Retries of calls with a fee; a 429 counts as an attempt."""
 
     everybodys: bool = True
-    """Whether a wait that the server asks for is that of all calls of the tool. A page's server may be what is busy."""
+    """Whether a Retry-After pauses all calls of the tool. For fetch it may come from one target site."""
 
     def holds_others(self) -> bool:
         """See ``RetryPolicy.holds_others``."""
@@ -54,7 +54,7 @@ class ToolRetry(RetryPolicy, frozen=True, kw_only=True):
 
 
 def retry_of(policy: RetryPolicy, *, everybodys: bool = True) -> ToolRetry:
-    """As ``policy`` says, and no more often than is advised for what has a fee."""
+    """Return ``policy``, limited to the attempts recommended for calls with a fee."""
     return ToolRetry(
         max_attempts=min(_MOST_ATTEMPTS, policy.max_attempts),
         base_delay=policy.base_delay,
@@ -64,7 +64,7 @@ def retry_of(policy: RetryPolicy, *, everybodys: bool = True) -> ToolRetry:
 
 
 def timers(client: Timeouts, seconds: float, *, idle: float | None = None) -> Timeouts:
-    """``seconds`` for an attempt, of which ``idle`` may pass without a byte; connecting and the whole as ever."""
+    """Return timeouts of ``seconds`` per attempt and ``idle`` without a byte; connect and total are unchanged."""
     silence = seconds if idle is None else idle
     return msgspec.structs.replace(
         client,

@@ -1,4 +1,4 @@
-"""What transcription takes, told by the first bytes: 16-bit PCM in WAV, and Opus in Ogg (DeepSeek docs, ASR). Pure."""
+"""Checks of recordings by their content: 16-bit PCM in WAV, Opus in Ogg (DeepSeek docs, ASR guide). Pure."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ MAX_BYTES: Final = 8 * 1024 * 1024
 MAX_SECONDS: Final = 120
 _RATES: Final = (8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _OPUS_RATE: Final = 48_000
-"""Samples a second that an Opus stream is counted in, whatever it was made from (RFC 7845)."""
+"""Sample rate of the positions in an Opus stream, whatever its source (RFC 7845)."""
 _LOOKED_AT: Final = 128 * 1024
-"""Bytes at either end in which a header, or the last page, has to be: an Ogg page has 65,307 at most (RFC 3533)."""
+"""Bytes at either end that must contain a header, or the last page: an Ogg page has at most 65,307 (RFC 3533)."""
 _PCM: Final = frozenset({1, 0xFFFE})
 """WAVE_FORMAT_PCM and WAVE_FORMAT_EXTENSIBLE."""
 _SOURCE: Final = "(DeepSeek docs, ASR guide)"
 
 
 def seconds_of(name: str, content: Content) -> int:
-    """Seconds that a recording begins, which it is billed by. Raises InvalidRequestError for what is not taken."""
+    """Return the billed seconds of a recording. Raises InvalidRequestError for one that is refused."""
     start, end = (
         (content.start(_LOOKED_AT), content.end(_LOOKED_AT))
         if isinstance(content, FileOnDisk)
@@ -33,9 +33,9 @@ def seconds_of(name: str, content: Content) -> int:
     elif start[:4] == b"OggS" and b"OpusHead" in start[:512]:
         seconds = _of_ogg(start, end)
     else:
-        raise InvalidRequestError(f"{name} must be 16-bit PCM in WAV, or Opus in Ogg, by its content {_SOURCE}")
+        raise InvalidRequestError(f"{name} must contain 16-bit PCM in WAV, or Opus in Ogg {_SOURCE}")
     if seconds > MAX_SECONDS:
-        raise InvalidRequestError(f"{name} lasts {seconds:.1f} s; {MAX_SECONDS} s are taken at most {_SOURCE}")
+        raise InvalidRequestError(f"{name} must be at most {MAX_SECONDS} s long, got {seconds:.1f} s {_SOURCE}")
     return max(1, ceil(seconds))
 
 
@@ -51,24 +51,24 @@ def _of_wav(name: str, start: bytes, size: int) -> float:
             if form is None:
                 break
             _check(name, *form)
-            # A recorder that was cut off, or writes to a pipe, leaves a length that is not true.
+            # Interrupted recorders, and those that write to a pipe, leave an invalid length.
             return float(min(length, size - at - 8)) / (form[1] * form[2] * 2)
         at += 8 + length + length % 2
-    raise InvalidRequestError(f"{name} has no header of a WAV file that says how it was recorded {_SOURCE}")
+    raise InvalidRequestError(f"{name} has no valid WAV header {_SOURCE}")
 
 
 def _check(name: str, coding: int, channels: int, rate: int, bits: int) -> None:
     if coding not in _PCM or bits != 16:
-        raise InvalidRequestError(f"{name} must be PCM of 16 bits, not coding {coding} of {bits} bits {_SOURCE}")
+        raise InvalidRequestError(f"{name} must be 16-bit PCM, got coding {coding} with {bits} bits {_SOURCE}")
     if rate not in _RATES:
         allowed = ", ".join(f"{each:,}" for each in _RATES)
-        raise InvalidRequestError(f"{name} has {rate:,} samples a second; taken are {allowed} {_SOURCE}")
+        raise InvalidRequestError(f"{name} must have a sample rate of {allowed} Hz, got {rate:,} {_SOURCE}")
     if channels not in {1, 2}:
-        raise InvalidRequestError(f"{name} must be mono or stereo, and has {channels} channels {_SOURCE}")
+        raise InvalidRequestError(f"{name} must be mono or stereo, got {channels} channels {_SOURCE}")
 
 
 def _of_ogg(start: bytes, end: bytes) -> float:
-    """By the position of the last page; all that may be sent if there is none to be found."""
+    """Return the duration by the position of the last page; the maximum if none is found."""
     page = end.rfind(b"OggS")
     if page < 0 or page + 14 > len(end):
         return float(MAX_SECONDS)

@@ -45,20 +45,20 @@ T = TypeVar("T", bound=PaidAnswer)
 
 _SEARCH_SECONDS: Final = 30.0
 _FETCH_SECONDS: Final = 200.0
-"""A fetch took 180 s at worst, in silence (public measurements of 2026-10)."""
+"""A fetch took up to 180 s, without a byte (public measurements of 2026-10)."""
 
 _OCR_SECONDS: Final = 300.0
 _OCR_SILENCE: Final = 60.0
-"""Line breaks come while a document is read."""
+"""Blank lines are sent while a document is read."""
 _UPLOAD_SECONDS: Final = 600.0
 _TRANSCRIBE_SILENCE: Final = 60.0
 
 _SPEECH_SECONDS: Final = 3_600.0
-"""A speech lasts 30 minutes at most."""
+"""A speech lasts at most 30 minutes."""
 _SPEECH_SILENCE: Final = 30.0
 
 _PAGES: Final = "pages"
-"""What a document is paid by; of all else null is nothing that was found or said."""
+"""Required field of a document, billed by pages; for the others null means no result."""
 
 _decode_results: Final = MembersDecoder(SearchResults, "results").decode
 _decode_page: Final = AnswerDecoder(FetchedPage).decode
@@ -67,10 +67,10 @@ _decode_transcription: Final = AnswerDecoder(Transcription).decode
 
 
 class Tools(Rawable):
-    """``client.tools``: endpoints of DeepSeek's own that are paid by the piece.
+    """``client.tools``: DeepSeek's standalone endpoints, billed by the unit.
 
-    They have limits of their own (``tool_limits``), are asked three times at most, and a call that failed, timed out
-    or was abandoned after it was sent counts as charged. ``answer.fees`` says what was paid.
+    They have their own limits (``tool_limits``) and at most three attempts; a call that failed, timed out or was
+    abandoned after it was sent counts as charged. ``answer.fees`` is what was charged.
     """
 
     def __init__(self, connection: ResourceClient) -> None:
@@ -88,15 +88,15 @@ class Tools(Rawable):
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
     ) -> SearchResults:
-        """Search the web; a call takes up to 30 s.
+        """Search the web; takes up to 30 s.
 
-        - ``query``: 128 characters at most; ``site:``, ``-site:``, ``"…"``, ``-word``, ``lang:``, ``after:`` and
-          ``before:`` are operators in it.
-        - ``count``: 1 to 50 results, 10 by default; the price is the same.
-        - ``ori_question``: what the user asked, 128 characters at most.
+        - ``query``: at most 128 characters; operators: ``site:``, ``-site:``, ``"…"``, ``-word``, ``lang:``,
+          ``after:`` and ``before:``.
+        - ``count``: 1 to 50 results, default 10; does not affect the price.
+        - ``ori_question``: the user's question, at most 128 characters.
         - ``localization``: an IP address, for results near it.
-        - ``need_content``: add the text of each page.
-        - ``extra_body``: further fields and values, sent unchecked.
+        - ``need_content``: include the text of each page.
+        - ``extra_body``: additional fields and values, sent unchecked.
 
         Raises InvalidRequestError for what DeepSeek is known to refuse.
         """
@@ -121,11 +121,11 @@ class Tools(Rawable):
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
     ) -> FetchedPage:
-        """The text of a page as Markdown; a call takes up to 200 s.
+        """Return the text of a page as Markdown; takes up to 200 s.
 
-        ``url``: http or https, without user name and password. Each target site has a limit too, which shows as a
-        RateLimitError; only the calls that met it wait. Raises InvalidRequestError for what is no such address, and
-        NotFoundError for a page that cannot be fetched.
+        ``url``: http or https, without user name and password. Each target site has its own limit, reported as
+        RateLimitError; only the affected calls wait. Raises InvalidRequestError for an invalid URL, and NotFoundError
+        for a page that cannot be fetched.
         """
         body = fetch_request(url, further(extra_body))
         route = self._route
@@ -146,16 +146,16 @@ class Tools(Rawable):
         purpose: RecognitionPurpose,
         timeout: float | Timeouts | None = None,
     ) -> RecognizedDocument:
-        """Read a document, at most 180 s from the start of its upload; it is not stored.
+        """Recognize the text of a document, within 180 s from the start of its upload; it is not stored.
 
-        - ``file``: a path, which is read as it is sent, bytes, an open binary file, or ``(filename, bytes)``. PDF,
-          Word, PowerPoint and pictures of 100 MiB and 1,000 pages at most, told by their content.
+        - ``file``: a path, which is read while it is sent, bytes, an open binary file, or ``(filename, bytes)``. PDF,
+          Word, PowerPoint and images, by content, of at most 100 MiB and 1,000 pages.
         - ``purpose``: ``text_recognition``, or ``rich_layout_recognition`` for pages with their layout.
 
-        Look at ``cut_pages``: a page that ended by ``length`` is incomplete. Parts of 100 pages keep a second try
-        cheap. A document whose answer was lost is not sent again, because it may have been billed; the error has
-        ``may_exist`` set. Each attempt holds the fee of 1,000 pages, and of one for a picture, until the answer says
-        how many there were.
+        Check ``cut_pages``: a page with finish_reason ``length`` is incomplete. Split documents into parts of 100
+        pages to keep a retry cheap. A document whose response was lost is not sent again, because it may have been
+        billed; the error then has ``may_exist`` set. Each attempt reserves the fee of 1,000 pages, or of one for an
+        image, until the answer reports the actual number.
 
         Raises InvalidRequestError for what is known to be refused, and for a file that changes while it is read.
         """
@@ -167,7 +167,7 @@ class Tools(Rawable):
 
     @staticmethod
     def ocr_form(name: str, content: Content, purpose: str) -> MultipartForm:
-        """What recognition is sent; off the event loop, because it looks through the document."""
+        """Build the form for OCR; call it off the event loop, because it reads the document."""
         return MultipartForm({"purpose": purpose}, name, content, _type_of(name)).marked()
 
     def ocr_call(
@@ -179,14 +179,14 @@ class Tools(Rawable):
         retry: RetryPolicy | None = None,
         bulk: bool = False,
     ) -> Call:
-        """A call that has not begun, for a document of so many ``pages`` at most."""
+        """Prepare a call, without starting it, for a document of at most ``pages`` pages."""
         most = {fees.PAGE: pages}
         call = self._upload(*(OCR, OCR_PATH, form, most, _OCR_SECONDS, _OCR_SILENCE, timeout), retry=retry, bulk=bulk)
         call.may_go_on = _is_unbegun
         return call
 
     async def ocr_complete(self, call: Call) -> RecognizedDocument:
-        """The answer of a call that ``ocr_call`` made."""
+        """Await the answer of a call from ``ocr_call``."""
         try:
             return await self._answer(call, _decode_document, _PAGES)
         except APIError as error:
@@ -194,11 +194,10 @@ class Tools(Rawable):
             raise
 
     async def transcribe(self, file: FileInput, *, timeout: float | Timeouts | None = None) -> Transcription:
-        """The words of a recording of 120 s and 8 MiB at most; 21 languages are found by themselves.
+        """Transcribe a recording of at most 120 s and 8 MiB; detects 21 languages.
 
-        ``file``: as for ``ocr``; 16-bit PCM in WAV, or Opus in Ogg, by its content. Of stereo one channel is heard,
-        the left.
-        Raises InvalidRequestError for what is known to be refused.
+        ``file``: as for ``ocr``; 16-bit PCM in WAV, or Opus in Ogg, by content. Only the left channel of stereo is
+        used. Raises InvalidRequestError for what is known to be refused.
         """
         name, content = await asyncio.to_thread(attachment, file, recordings.MAX_BYTES)
         seconds = await asyncio.to_thread(seconds_of, name, content)
@@ -220,19 +219,19 @@ class Tools(Rawable):
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | Timeouts | None = None,
     ) -> AudioStream:
-        """Read a text aloud: ``async with await client.tools.speech("…") as audio: async for piece in audio: …``.
+        """Synthesize speech: ``async with await client.tools.speech("…") as audio: async for piece in audio: …``.
 
-        - ``text``: of 10,000 billed characters, of which a Chinese one counts as two; or texts that come piece by
-          piece, such as ``stream.text_deltas()``, which are sent over a WebSocket as they come.
-        - ``voice_id``: ``stella`` (the default) or ``tide``.
-        - ``format``: ``wav`` (the default) or ``pcm``, 24 kHz, 16 bits, mono; of pieces ``pcm`` (the default) or
+        - ``text``: at most 10,000 billed characters, a Chinese one counting as two; or an async iterable of texts, such
+          as ``stream.text_deltas()``, sent over a WebSocket as they arrive.
+        - ``voice_id``: ``stella`` (default) or ``tide``.
+        - ``format``: ``wav`` (default) or ``pcm``, 24 kHz, 16 bits, mono; for an iterable ``pcm`` (default) or
           ``opus``, bare packets.
-        - ``filter_markdown``: whether Markdown is taken out before; it is by default.
-        - ``extra_body``: further fields and values, sent unchecked.
+        - ``filter_markdown``: remove Markdown before synthesis; default True.
+        - ``extra_body``: additional fields and values, sent unchecked.
 
-        ``await audio.write_to("out.wav")`` writes a file, which appears once it is whole; ``audio.fees`` says what it
-        cost. Audio that is cut is a StreamInterruptedError. A speech is tried again before its first byte only, and one
-        of pieces before the first of them is asked for. Raises InvalidRequestError for what is known to be refused.
+        ``await audio.write_to("out.wav")`` writes a file atomically; ``audio.fees`` is the cost. Truncated audio raises
+        StreamInterruptedError. Retried only before the first byte, and for an iterable before its first text is taken.
+        Raises InvalidRequestError for what is known to be refused.
         """
         meant = further(extra_body)
         if "format" not in meant:
@@ -281,7 +280,7 @@ class Tools(Rawable):
         )
 
     async def _answer(self, call: Call, decode: Callable[[bytes], T], needed: str) -> T:
-        """The answer of ``call``, which has the ``needed`` field or is none, with what it cost."""
+        """Return the answer of ``call`` with its cost; the ``needed`` field is required."""
         answer: T = await self._route.answer(call, decode, partial(_fault_of, needed))
         used = answer.tokens_used()
         rate = self._route.connection.prices.rate(call.model, call.sent_at or 0.0)
@@ -291,8 +290,8 @@ class Tools(Rawable):
 
 
 def _fault_of(needed: str, answer: PaidAnswer, headers: Mapping[str, str]) -> APIError | None:
-    """Why a 200 is no answer: it holds an error object, or not what was paid for."""
-    # The status was sent before the work was done: what failed later is told in the body, also beside what was done.
+    """Return why a 200 is not a valid answer, or None: an error object, or a missing result."""
+    # The status was sent before the work was done: later failures are in the body, also beside results.
     error = error_in(answer, headers, now=time.time())
     said = answer.to_dict()
     if error is None and needed in said and (said[needed] is not None or needed != _PAGES):
@@ -301,7 +300,7 @@ def _fault_of(needed: str, answer: PaidAnswer, headers: Mapping[str, str]) -> AP
 
 
 def _is_unbegun(call: Attempts, failure: APIError) -> bool:
-    """Whether the service said that it has not begun: all else may have been read, and billed."""
+    """Whether the service reported that it has not started: anything else may have been read, and billed."""
     failure.attempts = call.attempts
     return call.response is None and not is_unanswered(failure)
 

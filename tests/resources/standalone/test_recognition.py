@@ -143,7 +143,7 @@ async def test_a_document_that_is_too_large_is_not_read_to_its_end(serve: Serve,
     assert "(DeepSeek docs, " in str(caught.value)
 
 
-@pytest.mark.parametrize(("content", "why"), [(b"", "empty"), (recording(1), "recording"), (b"OggS", "recording")])
+@pytest.mark.parametrize(("content", "why"), [(b"", "empty"), (recording(1), "audio file"), (b"OggS", "audio file")])
 async def test_what_is_no_document_is_not_sent(serve: Serve, connect: Connect, content: bytes, why: str):
     server = await serve()
     with pytest.raises(InvalidRequestError, match=why) as caught:
@@ -222,16 +222,19 @@ def opus(seconds: float, pages: bool = True) -> bytes:
         (b"OggS" + bytes(60) + b"\x01vorbis", "16-bit PCM in WAV, or Opus in Ogg"),
         (recording(121), "120 s"),
         (opus(120.5), "120 s"),
-        (recording(1, rate=11_025), "11,025 samples"),
+        (recording(1, rate=11_025), "got 11,025"),
         (recording(1, channels=3), "3 channels"),
-        (recording(1)[:20], "no header"),
-        (b"RIFF" + bytes(4) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 3, 1, 8000, 32000, 4, 32) + b"data", "16 bits"),
+        (recording(1)[:20], "no valid WAV header"),
+        (
+            b"RIFF" + bytes(4) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 3, 1, 8000, 32000, 4, 32) + b"data",
+            "16-bit PCM, got",
+        ),
         (bytes(8 * 2**20 + 1), "8,388,608"),
     ],
 )
 async def test_a_recording_that_is_not_taken_is_not_sent(serve: Serve, connect: Connect, content: bytes, why: str):
     server = await serve()
-    if why == "16 bits":
+    if why == "16-bit PCM, got":
         content += struct.pack("<I", 0)
     with pytest.raises(InvalidRequestError, match=why) as caught:
         await connect(server).tools.transcribe(("a", content))

@@ -95,7 +95,7 @@ async def test_a_query_may_have_128_characters_of_any_script(serve: Serve, conne
 @pytest.mark.parametrize("count", [0, 51, True, 1.5])
 async def test_a_count_outside_its_range_is_not_sent(serve: Serve, connect: Connect, count: Any):
     server = await serve()
-    with pytest.raises(InvalidRequestError, match="count must be a whole number from 1 to 50") as caught:
+    with pytest.raises(InvalidRequestError, match="count must be an integer from 1 to 50") as caught:
         await connect(server).tools.search("q", count=count)
     assert not server.requests
     assert "(DeepSeek docs, " in str(caught.value)

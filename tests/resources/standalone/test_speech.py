@@ -104,11 +104,11 @@ async def test_a_speech_says_what_it_was_asked_and_nothing_else(serve: Serve, co
 @pytest.mark.parametrize(
     ("text", "options", "why"),
     [
-        ("", {}, "must say something"),
-        (" \n", {}, "must say something"),
-        (None, {}, "must say something"),
+        ("", {}, "must be a non-blank string"),
+        (" \n", {}, "must be a non-blank string"),
+        (None, {}, "must be a non-blank string"),
         ("x" * 10_001, {}, "10,000"),
-        ("天" * 5_001, {}, "10,002 billed characters"),
+        ("天" * 5_001, {}, "got 10,002"),
         ("Hi", {"format": "opus"}, "format must be wav or pcm"),
         ("Hi", {"format": "mp3"}, "format must be wav or pcm"),
         ("\x01" * 9_999 + "x", {"extra_body": {"note": "x" * 10_000}}, "65,536 bytes"),
@@ -288,7 +288,7 @@ async def test_a_socket_that_closes_without_a_finish_is_a_failure(simulate: Simu
 
 @pytest.mark.parametrize(
     ("texts", "why"),
-    [((), "say something"), (("",), "say something"), ((7,), "must be str"), (("x" * 9_999, "天"), "10,001 billed")],
+    [((), "non-blank text"), (("",), "non-blank text"), ((7,), "must be str"), (("x" * 9_999, "天"), "got 10,001")],
 )
 async def test_texts_that_cannot_be_spoken_are_an_error(
     simulate: Simulate, connect: Connect, texts: tuple[Any, ...], why: str
