@@ -1,1 +1,1 @@
-"""Everything that says how a client is to be: settings, features, credentials, and the file that holds them."""
+"""Client configuration: settings, features, credentials, and the settings file."""

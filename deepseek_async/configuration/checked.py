@@ -1,4 +1,4 @@
-"""A document against the schema: unknown names, wrong kinds, references to secrets. Pure but for the references."""
+"""Validation of a settings document against the schema; resolves references to secrets. Otherwise pure."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _MOST_SECRET_BYTES: Final = 64 * 1024
 
 
 class Given(msgspec.Struct, frozen=True):
-    """A setting that the file has."""
+    """A setting present in the file."""
 
     value: Any
     line: int
     reference: str | None = None
-    """How the file refers to it: env:NAME or file:PATH."""
+    """The reference it was written as: env:NAME or file:PATH."""
 
-    # A value may be the key.
+    # The value may be the API key.
     __repr__ = object.__repr__
 
 
 def check(document: Item, name: str, environment: Mapping[str, str]) -> dict[str, Given]:
-    """The settings of a file, by dotted name such as ``retry_policy.max_attempts``.
+    """Return the settings of a file, by dotted name such as ``retry_policy.max_attempts``.
 
-    A section in its short form is there under its own name. Raises ConfigurationError, naming line and nearest name.
+    A section in its short form has its own name. Raises ConfigurationError with the line and the nearest valid name.
     """
     checker = _Checker(name, environment)
     top = checker.mapping(document, "the file")
@@ -43,9 +43,7 @@ def check(document: Item, name: str, environment: Mapping[str, str]) -> dict[str
     if "security_settings" in top:
         if "security_settings" in inside:
             first = inside["security_settings"].line
-            raise checker.error(
-                top["security_settings"].line, f"security_settings is there twice, also on line {first}"
-            )
+            raise checker.error(top["security_settings"].line, f"duplicate security_settings, first on line {first}")
         inside = {**inside, "security_settings": top["security_settings"]}
     checker.known(inside, SCHEMA, "deepseek.")
     found: dict[str, Given] = {}
@@ -66,22 +64,22 @@ class _Checker:
         if item.value is None:
             return {}
         if not isinstance(item.value, dict):
-            raise self.error(item.line, f"{what} must hold names with values, not {_shown(item.value)}")
+            raise self.error(item.line, f"{what} must be a mapping, got {_shown(item.value)}")
         return item.value
 
     def known(self, found: Mapping[str, Item], names: Iterable[str], prefix: str) -> None:
         for key, item in found.items():
             if key not in names:
-                hint = f"there is {', '.join(sorted(names))}"
+                hint = f"allowed: {', '.join(sorted(names))}"
                 if not prefix and key in SCHEMA:
-                    hint = "it stands under deepseek:"
+                    hint = "move it under deepseek:"
                 elif near := _nearest(key, list(names)):
                     hint = f"did you mean {near!r}?"
-                raise self.error(item.line, f"{prefix}{plain(key)} is not a setting; {hint}")
+                raise self.error(item.line, f"unknown setting {prefix}{plain(key)}; {hint}")
 
     def entry(self, name: str, entry: Entry, item: Item) -> dict[str, Given]:
         if item.value is None:
-            return {}  # a name with nothing after it
+            return {}  # a key without a value
         if isinstance(entry, SettingKey):
             return {name: self._value(name, entry, item)}
         if not isinstance(item.value, dict):
@@ -101,8 +99,14 @@ class _Checker:
             reference = value
             value = self._fetched(name, item.line, value)
         if not key.kind.accepts(value):
-            shown = "what it refers to" if reference else "this value" if key.secret else _shown(value)
-            raise self.error(item.line, f"{name} must be {key.kind.name}, not {shown}")
+            shown = (
+                "a reference to another type"
+                if reference
+                else "a value of another type"
+                if key.secret
+                else _shown(value)
+            )
+            raise self.error(item.line, f"{name} must be {key.kind.name}, got {shown}")
         if key.secret and isinstance(value, str):
             value = Secret(value)
         return Given(value, item.line, reference)
@@ -112,28 +116,28 @@ class _Checker:
         if kind == "env":
             value = self._environment.get(place.strip())
             if value is None:
-                raise self.error(line, f"{name} refers to the environment variable {place.strip()}, which is not set")
+                raise self.error(line, f"{name}: environment variable {place.strip()} is not set")
             return value
         path = Path(place.strip()).expanduser()
         try:
             with path.open("rb") as file:
                 content = file.read(_MOST_SECRET_BYTES + 1)
         except OSError as error:
-            raise self.error(line, f"{name} refers to {path}, which cannot be read: {error.strerror}") from None
+            raise self.error(line, f"{name}: cannot read {path}: {error.strerror}") from None
         if len(content) > _MOST_SECRET_BYTES:
-            raise self.error(line, f"{name} refers to {path}, which is larger than a secret can be")
+            raise self.error(line, f"{name}: {path} is larger than {_MOST_SECRET_BYTES:,} bytes")
         return content.decode("utf-8", "replace").strip()
 
 
 def _nearest(key: str, names: list[str]) -> str | None:
-    """What a file calls what ``key`` seems to mean: an argument's name, or a slip of the pen."""
+    """Return the setting that ``key`` probably means: the name of an argument, or a misspelling."""
     if (meant := ARGUMENTS.get(key)) in names:
         return meant
     return next(iter(get_close_matches(key, names, n=1, cutoff=0.55)), None)
 
 
 def _short(section: Section) -> SettingKey:
-    assert section.short is not None  # noqa: S101  the caller has looked
+    assert section.short is not None  # noqa: S101  checked by the caller
     return SettingKey(section.short, section.about)
 
 
@@ -145,10 +149,10 @@ def _unwrapped(value: Any) -> Any:
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
-        return "names with values" if isinstance(value, dict) else "a list"
+        return "a mapping" if isinstance(value, dict) else "a list"
     return plain(repr(value))[:80]
 
 
 def environment_of(environment: Mapping[str, str] | None) -> Mapping[str, str]:
-    """The process's own environment, unless another one is given."""
+    """Return ``environment``, or the process environment if None."""
     return os.environ if environment is None else environment

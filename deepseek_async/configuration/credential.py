@@ -1,4 +1,4 @@
-"""The API key, wrapped so that printing it by accident shows four characters at most."""
+"""API keys and other secrets, masked in repr, logs and tracebacks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from deepseek_async.errors import ConfigurationError
 from deepseek_async.text.redaction import Known
 
 SIMULATED: Final = "sk-simulated"
-"""The key that ``deepseek-async simulate`` names: who has it has no account, so whoever answers is a simulator."""
+"""The key printed by ``deepseek-async simulate``. It belongs to no account, so its server is a simulator."""
 
 
 _PASTED: Final = "\ufeff\u200b\u200c\u200d\u2060"
-"""Invisible characters that come along when a key is copied out of a page or a file."""
+"""Invisible characters picked up when a key is copied from a page or a file."""
 
 _QUOTES: Final = {"'": "'", '"': '"', "`": "`", "\u201c": "\u201d", "\u2018": "\u2019"}
 
@@ -22,48 +22,48 @@ T = TypeVar("T")
 
 
 class ApiKey:
-    """A key that does not show itself: ``repr``, ``str``, ``format`` and pickling give ``sk-…abcd``.
+    """An API key that masks itself: ``repr``, ``str`` and ``format`` return ``sk-…abcd``; pickling raises TypeError.
 
-    While it lives it is masked in every text of this library. White space, quotes and ``Bearer`` around a key are taken
-    off. Raises ConfigurationError for an empty key or one with characters that no HTTP header may carry.
+    While it is alive, every text of this library masks it. Surrounding white space, quotes and ``Bearer`` are
+    removed. Raises ConfigurationError if the key is empty or contains characters not allowed in an HTTP header.
     """
 
     __slots__ = ("_known", "_secret")
 
     def __init__(self, secret: str) -> None:
         if not isinstance(secret, str):
-            raise ConfigurationError(f"api_key must be a text, not {type(secret).__name__}")
+            raise ConfigurationError(f"api_key must be a string, got {type(secret).__name__}")
         secret = Secret(_bare(secret))
         if not secret:
             raise ConfigurationError("api_key is empty: pass api_key= or set DEEPSEEK_API_KEY")
         if not secret.isascii() or not secret.isprintable() or " " in secret:
             raise ConfigurationError(
-                "api_key holds characters that no key has (white space, control or non-ASCII characters) between its "
-                "first and its last; was it pasted with a comment, another line or a name before it?",
+                "api_key must not contain white space, control or non-ASCII characters; check for a comment, a line "
+                "break or a name pasted with it",
             )
         if secret[0] in _QUOTES or secret[-1] in _QUOTES:
-            raise ConfigurationError("api_key begins or ends with a quote that has no other one; was it cut off?")
+            raise ConfigurationError("api_key has an unmatched quote at its start or end; check whether it was cut off")
         if "=" in secret.rstrip("=") and secret.partition("=")[0].endswith("API_KEY"):
-            raise ConfigurationError("api_key holds a variable's name and = before the key; leave both out")
+            raise ConfigurationError("api_key must be the key alone, got NAME=key; remove the name and the = sign")
         self._secret = str.__str__(secret)
         self._known = Known(self._secret)
 
     def authorization(self) -> str:
-        """The value of the Authorization header; its ``repr`` is masked, so locals in a traceback are safe."""
+        """Value of the Authorization header; its ``repr`` is masked, so tracebacks with locals are safe."""
         return _MaskedHeader(f"Bearer {self._secret}")
 
     def fingerprint(self) -> str:
-        """A name for the account behind the key, from which the key cannot be found."""
+        """Return a one-way identifier of the account behind the key."""
         return hashlib.sha256(b"deepseek_async account\0" + self._secret.encode()).hexdigest()[:32]
 
     @property
     def is_simulated(self) -> bool:
-        """Whether it is the key of simulators, and of no account."""
+        """Whether this is the simulator's key, which belongs to no account."""
         return self._secret == SIMULATED
 
     def __repr__(self) -> str:
-        # A short key would be shown almost whole by its last four characters.
-        secret = getattr(self, "_secret", "")  # none yet in the traceback of a key that was refused
+        # The last four characters would reveal most of a short key.
+        secret = getattr(self, "_secret", "")  # unset if __init__ raised
         tail = secret[-4:] if len(secret) >= 16 else ""
         return f"sk-…{tail}"
 
@@ -73,11 +73,11 @@ class ApiKey:
         return format(repr(self), spec)
 
     def __reduce__(self) -> str | tuple[object, ...]:
-        raise TypeError("an ApiKey is not pickled; give the other process its own environment variable")
+        raise TypeError("cannot pickle an ApiKey; set DEEPSEEK_API_KEY in the other process")
 
 
 def _bare(secret: str) -> str:
-    """``secret`` without what stands around a key: in a ``.env`` file, in a header, in a page it was copied from."""
+    """Strip wrapping picked up from a ``.env`` file, a header or a web page."""
     while True:
         bare = secret.strip().strip(_PASTED)
         if len(bare) > 1 and _QUOTES.get(bare[0]) == bare[-1]:
@@ -90,7 +90,7 @@ def _bare(secret: str) -> str:
 
 
 class _MaskedHeader(str):
-    """A header value that aiohttp can send and that ``repr`` does not show."""
+    """A header value that aiohttp can send and that ``repr`` masks."""
 
     __slots__ = ()
 
@@ -99,7 +99,7 @@ class _MaskedHeader(str):
 
 
 class Secret(str):
-    """A text that ``repr`` does not show, and so no traceback with locals."""
+    """A string that ``repr`` masks, so tracebacks with locals do not show it."""
 
     __slots__ = ()
 
@@ -108,7 +108,7 @@ class Secret(str):
 
 
 class KnownSecret(Secret):
-    """A Secret that is masked in every text while somebody holds it, and so are its ``parts``."""
+    """A Secret that is masked in every text for its lifetime, together with its ``parts``."""
 
     __slots__ = ("known",)
     known: Known
@@ -120,7 +120,7 @@ class KnownSecret(Secret):
 
 
 def hidden(given: T) -> T:
-    """``given`` with its texts, also those inside of a mapping, as Secrets; anything else as it is."""
+    """Wrap a string, or the strings of a mapping, as Secrets; returns other values unchanged."""
     if isinstance(given, str):
         return cast("T", Secret(given))
     if isinstance(given, Mapping):

@@ -1,7 +1,7 @@
-"""A YAML file to plain values that remember their lines. The only place that imports PyYAML.
+"""YAML parser that records line numbers. The only module that imports PyYAML.
 
-Values are built here, from the parser's nodes, so nothing in a file can make an object; and size, depth and aliases
-are bounded, so a small file cannot grow into a large one.
+Values are built from the parser's nodes, so a file cannot construct objects; size, depth and aliases are bounded,
+so a small file cannot expand into a large one.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ DEEPEST: Final = 8
 
 
 class Item(msgspec.Struct, frozen=True):
-    """A value and the line on which it stands."""
+    """A value and its line number."""
 
     value: Value
     line: int
 
-    # It may hold the key.
+    # The value may be the API key.
     __repr__ = object.__repr__
 
 
 Scalar: TypeAlias = str | int | float | bool | None
 Value: TypeAlias = Any
-"""A Scalar, a list of Items, or a dict of Items by name."""
+"""A scalar, a list of Items, or a dict of Items by name."""
 
 
 def read(path: Path) -> Item:
-    """The file's one document. Raises ConfigurationError, naming the line, for one that cannot be used."""
+    """Parse the single document of a file. Raises ConfigurationError, with the line, if it is invalid."""
     try:
         text = content_of(path, MOST_BYTES).decode()
     except OSError as error:
-        raise ConfigurationError(f"the settings {path} cannot be read: {error.strerror or error}") from None
+        raise ConfigurationError(f"cannot read settings file {path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"the settings {path} are not UTF-8, at byte {error.start}") from None
+        raise ConfigurationError(f"settings file {path} must be UTF-8: invalid byte at offset {error.start}") from None
     return parse(text, str(path))
 
 
@@ -53,27 +53,27 @@ def readable_by_others(path: Path) -> bool:
 
 
 def parse(text: str, name: str) -> Item:
-    """As ``read``, for a text; ``name`` is shown in errors."""
+    """Like ``read``, for a string; errors show ``name``."""
     try:
         import yaml  # noqa: PLC0415  optional
     except ImportError:
-        raise ConfigurationError('settings in a file need PyYAML: pip install "deepseek-async[yaml]"') from None
+        raise ConfigurationError('a settings file requires PyYAML: pip install "deepseek-async[yaml]"') from None
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}" if mark is not None else "its text"
-        problem = plain(getattr(error, "problem", None) or "it is not YAML")
+        problem = plain(getattr(error, "problem", None) or "invalid YAML")
         raise ConfigurationError(f"{name}, {place}: {problem}") from None
     except RecursionError:
-        raise ConfigurationError(f"{name} is nested too deeply") from None
+        raise ConfigurationError(f"cannot parse {name}: nested too deeply") from None
     if node is None:
         return Item({}, 1)
     return _Builder(name, yaml).item(node, 1)
 
 
 class _Builder:
-    """Nodes to Items."""
+    """Converts YAML nodes to Items."""
 
     def __init__(self, name: str, yaml: Any) -> None:
         self._name = name
@@ -84,10 +84,10 @@ class _Builder:
     def item(self, node: Any, depth: int) -> Item:
         line = node.start_mark.line + 1
         if id(node) in self._seen:
-            raise self._error(line, "aliases (*name) are not taken; write the value again")
+            raise self._error(line, "aliases (*name) are not allowed; repeat the value")
         self._seen.add(id(node))
         if depth > DEEPEST:
-            raise self._error(line, f"nested more than {DEEPEST} levels deep")
+            raise self._error(line, f"nesting must be at most {DEEPEST} levels deep")
         match node:
             case self._yaml.MappingNode():
                 return Item(self._mapping(node, depth), line)
@@ -100,10 +100,10 @@ class _Builder:
         for key, value in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, self._yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
-                raise self._error(line, "a name was expected before the colon")
+                raise self._error(line, "keys must be strings")
             if key.value in found:
                 first = found[key.value].line
-                raise self._error(line, f"{plain(key.value)!r} is there twice, first on line {first}")
+                raise self._error(line, f"duplicate key {plain(key.value)!r}, first on line {first}")
             found[key.value] = Item(self.item(value, depth + 1).value, line)
         return found
 
@@ -113,12 +113,12 @@ class _Builder:
             if kind == "timestamp":
                 return str(node.value)
             raise self._error(
-                line, f"the tag {plain(node.tag)!r} is not taken; values are text, numbers, true or false"
+                line, f"tag {plain(node.tag)!r} is not allowed; values must be strings, numbers, true or false"
             )
         try:
             value: Scalar = self._scalars.construct_object(node)
         except (self._yaml.YAMLError, ValueError):
-            raise self._error(line, f"{plain(node.value)!r} is no {kind}") from None
+            raise self._error(line, f"{plain(node.value)!r} is not a valid {kind}") from None
         return value
 
     def _error(self, line: int, problem: str) -> ConfigurationError:

@@ -1,4 +1,4 @@
-"""Another server than the client's own: for a family of endpoints that it lacks, or for when it fails."""
+"""Another server: for a family of endpoints that the client's own server lacks, or as a fallback."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ FAMILIES: Final[tuple[Family, ...]] = get_args(Family)
 
 
 class Endpoint:
-    """A server for one family of endpoints: ``endpoints={"embeddings": Endpoint("https://…/v1", "sk-…")}``.
+    """Server for one family of endpoints: ``endpoints={"embeddings": Endpoint("https://…/v1", "sk-…")}``.
 
-    - ``base_url``: what stands before ``/embeddings`` and the like; https unless on loopback.
-    - ``api_key``: that server's key. Without one, the client's key is sent if the server has the same origin as
-      the client's ``base_url``, and no key at all if it has not.
+    - ``base_url``: URL prefix of ``/embeddings`` and similar paths; https unless on loopback.
+    - ``api_key``: API key of that server. If None, the client's key is sent to a server with the same origin as
+      the client's ``base_url``, and no key to any other.
 
-    - ``model``: the model to ask there; used by ``fallback``, where another server may call it otherwise.
+    - ``model``: model name on that server, if it differs; used by ``fallback`` only.
 
-    Raises ConfigurationError for a key that cannot be one.
+    Raises ConfigurationError if the key is invalid.
     """
 
     __slots__ = ("api_key", "base_url", "model")
@@ -29,12 +29,12 @@ class Endpoint:
         self.model = model
         self.api_key: ApiKey | None = None
         if isinstance(api_key, str):
-            api_key = Secret(api_key)  # a traceback with locals must not show it
+            api_key = Secret(api_key)  # masked in tracebacks with locals
             api_key = ApiKey(api_key)
         self.api_key = api_key
 
     def __repr__(self) -> str:
-        # A base URL that was not checked yet may hold a password.
+        # An unchecked base URL may contain a password.
         return f"Endpoint({str(self.base_url).rpartition(chr(64))[2]!r}, {self.api_key!r})"
 
     def __eq__(self, other: object) -> bool:

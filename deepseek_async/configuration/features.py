@@ -1,4 +1,4 @@
-"""What operators put around a client: cache, budget, content filter, listeners. Made from arguments, once."""
+"""Optional features of a client: cache, budget, content filter, listeners. Built once from arguments."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BREAKER_STATES: Final = {"closed": 0, "half-open": 1, "open": 2}
 
 
 class Features:
-    """Of one client. Modules are loaded only for what is used."""
+    """Features of one client. Modules are imported only for the features in use."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Features:
         listeners: Iterable[Listener],
         simulated: bool = False,
     ) -> None:
-        """``simulated``: nobody pays for the calls, so they are counted nowhere that others share."""
+        """``simulated``: calls are free, so they are kept out of every shared count."""
         prepare()
         if level := os.environ.get("DEEPSEEK_ASYNC_LOG"):
             write_to_stderr(level)
@@ -50,22 +50,22 @@ class Features:
             self.budget = self.budget.in_memory()
         self.content = _content_filter(content_filter)
         if not isinstance(listeners, Iterable):
-            raise ConfigurationError(f"listeners must be a list of what takes events, not {listeners!r}")
+            raise ConfigurationError(f"listeners must be an iterable of callables, got {type(listeners).__name__}")
         self.listeners = list(listeners)
         for listener in self.listeners:
             if not callable(listener):
-                raise ConfigurationError(f"a listener is called with every event; {listener!r} cannot be called")
+                raise ConfigurationError(f"listeners must be callables, got {listener!r}")
         if self.budget is not None:
             self.budget.listeners += self.listeners
 
     def protections(self, settings: Settings) -> Protections:
-        """All that there is, to be put around every call of the client, at whichever server."""
+        """Return the features that wrap every call of the client, at every server."""
         if self.budget is not None:
             self.budget.use_rates(settings.currency_rates)
             self.budget.share(settings.shared, settings.account)
         if self.cache is None and self.content is None and not self.listeners:
             return Protections(self.budget, None)
-        from deepseek_async.call.middleware import CallMiddleware  # noqa: PLC0415  brings SQLite and more
+        from deepseek_async.call.middleware import CallMiddleware  # noqa: PLC0415  imports SQLite and more
 
         middleware = CallMiddleware(
             meter=Meter(prices_of(settings), say_unpriced),
@@ -76,18 +76,18 @@ class Features:
         return Protections(self.budget, middleware)
 
     def rate(self, response_id: str, score: float) -> None:
-        """Tell the listeners how content a user was. Raises ConfigurationError for a score that is none."""
+        """Send a user rating to the listeners. Raises ConfigurationError unless ``score`` is from 0 to 1."""
         if not isinstance(score, int | float) or not 0 <= score <= 1:
-            raise ConfigurationError(f"score must be from 0 to 1, not {score!r}")
+            raise ConfigurationError(f"score must be from 0 to 1, got {score!r}")
         if not response_id or not isinstance(response_id, str):
-            raise ConfigurationError(f"response_id must be the id of an answer, not {response_id!r}")
+            raise ConfigurationError(f"response_id must be a non-empty string, got {response_id!r}")
         tell(self.listeners, Rated(response_id, float(score), time.time()))
 
     def snapshot(self, limiters: Sequence[ModelStatistics]) -> Snapshot:
-        """How the client stands, for gauges; a model that several servers have is counted together."""
+        """Return the client's state for gauges; a model that several servers have is counted together."""
         limits: dict[str, float] = {}
         states: dict[str, int] = {}
-        # One process at least, and the account's figures as one member hears them: those of clients are the same.
+        # At least one process; the account's figures are one member's, because the members all report the same.
         members: dict[str, float] = {}
         account: dict[str, float] = {}
         running: dict[str, float] = {}
@@ -117,7 +117,7 @@ class Features:
         )
 
     async def aclose(self) -> None:
-        """Let each write what it holds. Those that other clients share may be used again."""
+        """Flush every feature. Features shared with other clients remain usable."""
         for companion in (self.budget, self.cache, *self.listeners):
             close = getattr(companion, "aclose", None) or getattr(companion, "close", None)
             if close is None:
@@ -126,26 +126,26 @@ class Features:
                 closing = close()
                 if inspect.isawaitable(closing):
                     await closing
-            except Exception:  # noqa: BLE001  it may be a listener of the user's own
-                _LOG.exception("%s could not be closed", type(companion).__name__)
+            except Exception:  # noqa: BLE001  listeners may be foreign code
+                _LOG.exception("cannot close %s", type(companion).__name__)
 
 
 def prices_of(settings: Settings) -> PriceTable:
-    """The table that comes with the library, with what the client's settings say about days and currencies."""
+    """Return the built-in price table with the client's holidays and exchange rates."""
     return price_table().with_holidays(settings.holidays).with_rates(settings.currency_rates)
 
 
 def _cache(given: Any) -> Cache | None:
     if given is None or given is False:
         return None
-    from deepseek_async.cache import Cache  # noqa: PLC0415  brings SQLite
+    from deepseek_async.cache import Cache  # noqa: PLC0415  imports SQLite
 
     if given is True:
         return Cache()
     if isinstance(given, str | os.PathLike):
         return Cache(path=given)
     if not isinstance(given, Cache):
-        raise ConfigurationError(f"cache must be True, the path of a file, or a Cache, not {given!r}")
+        raise ConfigurationError(f"cache must be True, the path of a file, or a Cache, got {given!r}")
     return given
 
 
@@ -157,7 +157,7 @@ def _budget(given: Any) -> Budget | None:
     if isinstance(given, int | float) and not isinstance(given, bool):
         return Budget(given)
     if not isinstance(given, Budget):
-        raise ConfigurationError(f"budget must be US dollars a day, or a Budget, not {given!r}")
+        raise ConfigurationError(f"budget must be US dollars per day or a Budget, got {given!r}")
     return given
 
 
@@ -169,5 +169,5 @@ def _content_filter(given: Any) -> ContentFilter | None:
     if given is True:
         return ContentFilter()
     if not isinstance(given, ContentFilter):
-        raise ConfigurationError(f"content_filter must be True or a ContentFilter, not {given!r}")
+        raise ConfigurationError(f"content_filter must be True or a ContentFilter, got {given!r}")
     return given

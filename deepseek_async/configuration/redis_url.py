@@ -1,4 +1,4 @@
-"""The URL of a Redis: checked before anything is connected, shown without what is secret in it, and why it failed."""
+"""Redis URLs: validated before connecting, shown without secrets; explanation of connection errors."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from deepseek_async.text.redaction import redact
 SCHEMES: Final = ("redis", "rediss", "unix")
 
 _SECRET: Final = frozenset({"password", "ssl_password"})
-"""Parameters of a URL that hold one."""
+"""URL parameters that hold a secret."""
 
 
 def is_redis(value: object) -> bool:
-    """Whether ``value`` is meant as the URL of a Redis."""
+    """Whether ``value`` looks like a Redis URL."""
     return isinstance(value, str) and value.partition("://")[0].lower() in SCHEMES and "://" in value
 
 
 def checked_redis(name: str, url: str) -> Secret:
-    """``url``, which does not show itself, and whose password is masked in every text while somebody holds it.
+    """Return ``url`` wrapped so that its repr is masked, and its password is masked in every text for its lifetime.
 
-    Raises ConfigurationError, naming the setting, for what is no URL of a Redis, or without the redis package.
+    Raises ConfigurationError, naming the setting, if the URL is invalid or the redis package is missing.
     """
-    # Nothing here may be raised by a function whose locals hold a part of it.
+    # No function with a part of the URL in its locals may raise here.
     url = Secret(url.strip())
     if (problem := _problem(url)) is not None:
         raise ConfigurationError(
@@ -35,9 +35,9 @@ def checked_redis(name: str, url: str) -> Secret:
             f"{problem}"
         )
     if find_spec("redis") is None:
-        raise ConfigurationError(f'{name} needs the redis package: pip install "deepseek-async[redis]"')
+        raise ConfigurationError(f'{name} requires the redis package: pip install "deepseek-async[redis]"')
     if (problem := _refused(url)) is not None:
-        raise ConfigurationError(f"{name} is not understood by the redis package: {problem}")
+        raise ConfigurationError(f"{name} is rejected by the redis package: {problem}")
     secrets = _secrets_of(url)
     return KnownSecret(url, *secrets) if secrets else url
 
@@ -46,23 +46,23 @@ def _problem(url: str) -> str | None:
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError:  # a bracket without its pair, a port that is no number
-        return "its host or port is none, or # / or ? in a password are not written %23, %2F and %3F"
+    except ValueError:  # an unmatched bracket or a non-numeric port
+        return "invalid host or port; escape # / and ? in a password as %23, %2F and %3F"
     if parts.scheme not in SCHEMES:
-        return f"there is {', '.join(SCHEMES)}"
+        return f"the scheme must be {', '.join(SCHEMES)}"
     if "@" in parts.path or "#" in url:
-        return "# / and ? in a user name or password are written %23, %2F and %3F"
+        return "escape # / and ? in a user name or password as %23, %2F and %3F"
     if parts.scheme == "unix":
-        return None if len(parts.path) > 1 else "it names no socket"
+        return None if len(parts.path) > 1 else "the path of the socket is missing"
     if not parts.hostname or port == 0:
-        return "it names no host, or no port"
+        return "the host is missing, or the port is 0"
     if not (parts.path.strip("/") or "0").isdecimal():
-        return "after the host comes the number of a database, as in /0"
+        return "the path must be a database number, such as /0"
     return None
 
 
 def _refused(url: str) -> str | None:
-    # What is loaded now, in 0.3 s, is not loaded between two heartbeats.
+    # Imports the package now, in 0.3 s, and not between two heartbeats.
     from redis.asyncio.connection import parse_url  # noqa: PLC0415  optional
 
     try:
@@ -79,13 +79,13 @@ def _secrets_of(url: str) -> list[str]:
 
 
 def place_of(url: str) -> str:
-    """Where it is, without user, password and parameters."""
+    """Return the URL without user, password and parameters."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def same_redis(url: str, other: str) -> bool:
-    """Whether both name the same database, with whichever user, password and parameters."""
+    """Whether both URLs name the same database, ignoring user, password and parameters."""
     return _database_of(url) == _database_of(other)
 
 
@@ -99,7 +99,7 @@ def _database_of(url: str) -> tuple[object, ...]:
 
 
 def reason_of_redis(error: BaseException) -> str:
-    """Why Redis did not do what it was asked for, and what to do where that is the user's to do."""
+    """Return why Redis failed and, where the user can act, what to do."""
     reason = redact(" ".join(str(error).split()))[:200] or type(error).__name__
     if (cure := _cure(error, reason)) is not None:
         return f"{reason}; {cure}"
@@ -110,21 +110,21 @@ def _cure(error: BaseException, reason: str) -> str | None:
     causes = [error, *(cause for cause in (error.__cause__, error.__context__) if cause is not None)]
     words = reason.upper()
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes) or "CERTIFICATE" in words:
-        return "if its authority is your own, name the file: rediss://…?ssl_ca_certs=/path/ca.pem"
+        return "for a private certificate authority, add its file: rediss://…?ssl_ca_certs=/path/ca.pem"
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
-        return "rediss:// speaks TLS; a Redis without it is named redis://"
+        return "rediss:// uses TLS; use redis:// for a server without TLS"
     if "NOAUTH" in words or "AUTHENTICATION REQUIRED" in words or "ALREADY AUTHENTICATED" in words:
-        return "it wants a password: redis://:PASSWORD@host, or redis://USER:PASSWORD@host"
+        return "add the password: redis://:PASSWORD@host, or redis://USER:PASSWORD@host"
     if "WRONGPASS" in words or "INVALID USERNAME-PASSWORD" in words or "INVALID PASSWORD" in words:
-        return "user or password in the URL are wrong"
+        return "correct the user or password in the URL"
     if "WITHOUT ANY PASSWORD CONFIGURED" in words or "NO PASSWORD IS SET" in words:
-        return "it has no password; leave it out of the URL"
+        return "the server has no password; remove it from the URL"
     if "NOPERM" in words or "NO PERMISSIONS" in words:
         commands = (
             "eval, evalsha, time, info, ttl, hget, hmget, hgetall, hset, hsetnx, hdel, hincrby, zadd, zrangebyscore "
             "and expire"
         )
-        return f"the user needs {commands} on the keys deepseek-async:* (ACL SETUSER)"
+        return f"grant the user {commands} on the keys deepseek-async:* (ACL SETUSER)"
     if "NAME OR SERVICE NOT KNOWN" in words or "NAME RESOLUTION" in words:
-        return "is the host's name right?"
+        return "check the host name"
     return None

@@ -1,4 +1,4 @@
-"""Arguments and environment variables to one frozen, checked record. Arguments win over the environment."""
+"""Client settings: one frozen, validated record. Arguments override environment variables."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from deepseek_async.transport.tls import check_authorities
 from deepseek_async.transport.watchdog import Timeouts
 
 NOMINAL_CONCURRENCY: Final = 2500
-"""Requests in flight that DeepSeek names as the highest limit of any model (docs, Rate Limit): deepseek-flash."""
+"""Highest concurrency limit that DeepSeek documents for any model (docs, Rate Limit): deepseek-flash."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that a client is made from. Holds no live object, so it can be shown and compared."""
+    """All settings of a client. Holds no live object, so it can be shown and compared."""
 
     api_key: ApiKey
     base_url: str
@@ -43,7 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: float | None
     tokens_per_minute: float | None
     proxies: Mapping[str, Proxy] = {}
-    """The proxy to each server that is reached through one, by the server's base URL."""
+    """Proxy per server, by the server's base URL; servers without one are missing."""
     default_headers: Mapping[str, str]
     endpoints: Mapping[str, Endpoint] = {}
     holidays: frozenset[date] = frozenset()
@@ -55,24 +55,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = DEFAULT_LIMITS
     tool_limits: ToolLimits = DEFAULT_TOOL_LIMITS
     currency_rates: Mapping[str, float] = {}
-    """US dollars for one of another currency."""
+    """US dollars per unit of another currency."""
     fallback_models: tuple[str, ...] = ()
     fallback: Endpoint | None = None
     shared: str = MACHINE
-    """Which processes share the windows that are found."""
+    """Processes that share the adaptive concurrency limits."""
     cache_folder: Path | None = None
-    """Where what was learned about limits is kept between runs; None for nowhere."""
+    """Folder that stores learned limits between runs; None disables storage."""
 
     @property
     def most_connections(self) -> int:
-        """Connections that the client may come to need."""
+        """Maximum number of connections that the client can use."""
         return NOMINAL_CONCURRENCY if self.max_concurrency == "auto" else self.max_concurrency
 
 
 def key_from(argument: str | None, environment: Mapping[str, str] | None = None) -> ApiKey:
-    """The key that was given, else ``DEEPSEEK_API_KEY``. Raises ConfigurationError if there is none.
+    """Return ``argument``, else ``DEEPSEEK_API_KEY``. Raises ConfigurationError if neither is set.
 
-    Apart from ``settings_from`` and without names for the values, so that a traceback with locals shows no key.
+    Separate from ``settings_from``, and without local variables, so that tracebacks with locals show no key.
     """
     if isinstance(argument, str):
         argument = Secret(argument)
@@ -109,12 +109,12 @@ def settings_from(
     shared: str | bool | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Check the arguments and fill the gaps from the environment.
+    """Validate the arguments and fill in missing ones from the environment.
 
     Reads ``DEEPSEEK_BASE_URL``, ``DEEPSEEK_ASYNC_MAX_CONCURRENCY``, ``DEEPSEEK_ASYNC_CACHE_DIR``,
     ``DEEPSEEK_ASYNC_HOLIDAYS``, ``DEEPSEEK_ASYNC_CNY_RATE``, ``DEEPSEEK_ASYNC_SHARED`` and, with ``trust_env``,
     ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``.
-    Raises ConfigurationError, naming the setting, for one that is missing or cannot be used.
+    Raises ConfigurationError, naming the setting, if one is missing or invalid.
     """
     variable = None if _text("base_url", base_url) else _variable("DEEPSEEK_BASE_URL", environment)
     url = checked_url("DEEPSEEK_BASE_URL" if variable else "base_url", base_url or variable or DEFAULT_BASE_URL)
@@ -160,7 +160,7 @@ def with_options(
     max_retries: int | None,
     lint: LintMode | None,
 ) -> Settings:
-    """``settings`` with what belongs to calls and not to connections changed. Raises ConfigurationError."""
+    """Return ``settings`` with changed per-call options; connection options are kept. Raises ConfigurationError."""
     return msgspec.structs.replace(
         settings,
         timeouts=timeouts,
@@ -170,18 +170,18 @@ def with_options(
 
 
 def holidays_from(argument: Iterable[date] | None, environment: Mapping[str, str] | None = None) -> frozenset[date]:
-    """The holidays that were given, else those of ``DEEPSEEK_ASYNC_HOLIDAYS``. Raises ConfigurationError."""
+    """Return ``argument``, else the dates in ``DEEPSEEK_ASYNC_HOLIDAYS``. Raises ConfigurationError."""
     if argument is not None:
         days = _list_of("holidays", argument, "dates")
         if not all(isinstance(day, date) for day in days):
-            raise ConfigurationError(f"holidays must be a list of datetime.date, not {argument!r}")
+            raise ConfigurationError(f"holidays must be an iterable of datetime.date, got {argument!r}")
         return frozenset(days)
     text = _variable("DEEPSEEK_ASYNC_HOLIDAYS", environment)
     try:
         return frozenset(date.fromisoformat(day.strip()) for day in (text or "").split(",") if day.strip())
     except ValueError as error:
         raise ConfigurationError(
-            f"DEEPSEEK_ASYNC_HOLIDAYS must be dates such as 2027-02-09, with commas between them: {error}",
+            f"DEEPSEEK_ASYNC_HOLIDAYS must be comma-separated dates such as 2027-02-09: {error}",
         ) from None
 
 
@@ -189,7 +189,7 @@ def currency_rates_from(
     argument: Mapping[str, float] | None,
     environment: Mapping[str, str] | None = None,
 ) -> Mapping[str, float]:
-    """The rates that were given, else that of ``DEEPSEEK_ASYNC_CNY_RATE``. Raises ConfigurationError."""
+    """Return ``argument``, else the rate in ``DEEPSEEK_ASYNC_CNY_RATE``. Raises ConfigurationError."""
     given: Any = argument
     if given is None:
         text = _variable("DEEPSEEK_ASYNC_CNY_RATE", environment)
@@ -197,12 +197,12 @@ def currency_rates_from(
             given = {} if not text else {"CNY": float(text)}
         except ValueError:
             raise ConfigurationError(
-                f"DEEPSEEK_ASYNC_CNY_RATE must be US dollars for one yuan, such as 0.14, not {text!r}",
+                f"DEEPSEEK_ASYNC_CNY_RATE must be US dollars per yuan, such as 0.14, got {text!r}",
             ) from None
     if not isinstance(given, Mapping) or not set(given) <= {"CNY"}:
         raise ConfigurationError(
-            f"currency_rates must be US dollars for one yuan, for example {{'CNY': 0.14}}, not {given!r}: no fee is "
-            "published in another currency",
+            f"currency_rates must be US dollars per yuan, for example {{'CNY': 0.14}}, got {given!r}; fees are "
+            "published in no other currency",
         )
     return {name: _above_zero(f"currency_rates[{name!r}]", rate) or 0.0 for name, rate in given.items()}
 
@@ -218,59 +218,59 @@ def _timeouts(timeout: float | Timeouts | None) -> Timeouts:
 
 
 def _retry(retry: RetryPolicy | int | None, max_retries: int | None, default: RetryPolicy) -> RetryPolicy:
-    """``default``, with as many attempts as either of the two says, or the policy that was given."""
+    """Return ``retry``, or ``default`` with the number of attempts that ``retry`` or ``max_retries`` sets."""
     if max_retries is not None:
         if retry is not None:
-            raise ConfigurationError("retry and max_retries are given both; max_retries=3 means what retry=4 does")
+            raise ConfigurationError("set either retry or max_retries, not both; max_retries=3 equals retry=4")
         if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:
-            raise ConfigurationError(f"max_retries must be a whole number of at least 0, not {max_retries!r}")
+            raise ConfigurationError(f"max_retries must be a whole number of at least 0, got {max_retries!r}")
         return msgspec.structs.replace(default, max_attempts=max_retries + 1)
     if retry is None or isinstance(retry, RetryPolicy):
         return retry or default
     if not isinstance(retry, int) or isinstance(retry, bool):
-        raise ConfigurationError(f"retry must be a RetryPolicy or a whole number of attempts, not {retry!r}")
+        raise ConfigurationError(f"retry must be a RetryPolicy or a whole number of attempts, got {retry!r}")
     return msgspec.structs.replace(default, max_attempts=retry)
 
 
 def _lint(mode: LintMode) -> LintMode:
     if mode not in get_args(LintMode):
-        raise ConfigurationError(f"lint must be one of {', '.join(get_args(LintMode))}, not {mode!r}")
+        raise ConfigurationError(f"lint must be one of {', '.join(get_args(LintMode))}, got {mode!r}")
     return mode
 
 
 def _number(name: str, value: Any) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ConfigurationError(f"{name} must be a number, not {value!r}")
+        raise ConfigurationError(f"{name} must be a number, got {value!r}")
     return value
 
 
 def _whole(name: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
+        raise ConfigurationError(f"{name} must be a whole number of at least 1, got {value!r}")
     return value
 
 
 def _text(name: str, value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise ConfigurationError(f"{name} must be a text, not {type(value).__name__}")
+        raise ConfigurationError(f"{name} must be a string, got {type(value).__name__}")
     return value
 
 
 def _path(name: str, value: Any) -> str | None:
     if value is not None and not isinstance(value, str | os.PathLike):
-        raise ConfigurationError(f"{name} must be the path of a file, not {value!r}")
+        raise ConfigurationError(f"{name} must be the path of a file, got {value!r}")
     return None if value is None else str(os.fspath(value))
 
 
 def _list_of(name: str, value: Any, what: str) -> list[Any]:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise ConfigurationError(f"{name} must be a list of {what}, not {value!r}")
+        raise ConfigurationError(f"{name} must be a list of {what}, got {value!r}")
     return list(value)
 
 
 def _proxies_of(trust_env: bool, environment: Mapping[str, str] | None) -> Mapping[str, str]:
     if not isinstance(trust_env, bool):
-        raise ConfigurationError(f"trust_env must be True or False, not {trust_env!r}")
+        raise ConfigurationError(f"trust_env must be True or False, got {trust_env!r}")
     return (os.environ if environment is None else environment) if trust_env else {}
 
 
@@ -281,11 +281,11 @@ def _concurrency(argument: int | str | None, text: str | None) -> int | Literal[
         try:
             value = text if text == "auto" else int(text)
         except ValueError:
-            raise ConfigurationError(f'{name} must be a whole number or "auto", not {text!r}') from None
+            raise ConfigurationError(f'{name} must be a whole number or "auto", got {text!r}') from None
     if value is None or value == "auto":
         return "auto"
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigurationError(f'{name} must be a whole number of at least 1, or "auto", not {value!r}')
+        raise ConfigurationError(f'{name} must be a whole number of at least 1, or "auto", got {value!r}')
     return value
 
 
@@ -293,7 +293,7 @@ def _account(name: str | None, api_key: ApiKey) -> str:
     if name is None:
         return api_key.fingerprint()
     if not isinstance(name, str) or not name:
-        raise ConfigurationError(f"account must be a name of your choice for the account, not {name!r}")
+        raise ConfigurationError(f"account must be a non-empty string, got {name!r}")
     return name
 
 
@@ -303,20 +303,20 @@ def _breaker(breaker: BreakerPolicy | bool | None) -> BreakerPolicy | None:
     if breaker is False:
         return None
     if not isinstance(breaker, BreakerPolicy):
-        raise ConfigurationError(f"breaker must be a BreakerPolicy, or False for none, not {breaker!r}")
+        raise ConfigurationError(f"breaker must be a BreakerPolicy, or False to disable it, got {breaker!r}")
     return breaker
 
 
 def _limits(limits: Limits | None) -> Limits:
     if limits is not None and not isinstance(limits, Limits):
-        raise ConfigurationError(f"limits must be a Limits, for example Limits(request=48 * 2**20), not {limits!r}")
+        raise ConfigurationError(f"limits must be a Limits, for example Limits(request=48 * 2**20), got {limits!r}")
     return limits or DEFAULT_LIMITS
 
 
 def _tool_limits(limits: ToolLimits | None) -> ToolLimits:
     if limits is not None and not isinstance(limits, ToolLimits):
         raise ConfigurationError(
-            f"tool_limits must be a ToolLimits, for example ToolLimits(searches_per_second=5), not {limits!r}",
+            f"tool_limits must be a ToolLimits, for example ToolLimits(searches_per_second=5), got {limits!r}",
         )
     return limits or DEFAULT_TOOL_LIMITS
 
@@ -324,10 +324,10 @@ def _tool_limits(limits: ToolLimits | None) -> ToolLimits:
 def _fallback_models(models: Sequence[str]) -> tuple[str, ...]:
     names = _list_of("fallback_models", models, "model names")
     if not all(isinstance(model, str) and model for model in names):
-        raise ConfigurationError(f"fallback_models must be a list of model names, not {models!r}")
+        raise ConfigurationError(f"fallback_models must be a list of model names, got {models!r}")
     doubled = {model for model in names if names.count(model) > 1}
     if doubled:
-        raise ConfigurationError(f"fallback_models names {doubled.pop()!r} twice; a model is no fallback of itself")
+        raise ConfigurationError(f"fallback_models must not repeat a model, got {doubled.pop()!r} twice")
     return tuple(names)
 
 
@@ -336,28 +336,28 @@ def _fallback(given: str | Endpoint | None, api_key: ApiKey, base_url: str) -> E
         return None
     endpoint = given if isinstance(given, Endpoint) else Endpoint(given)
     if not isinstance(endpoint.base_url, str):
-        raise ConfigurationError(f"fallback must be a URL or an Endpoint, not {given!r}")
+        raise ConfigurationError(f"fallback must be a URL or an Endpoint, got {given!r}")
     url = checked_url("fallback", endpoint.base_url)
     own = api_key if same_origin(url, base_url) else None
     key = endpoint.api_key or own
     if url == base_url and endpoint.model is None and (key is None or key.fingerprint() == api_key.fingerprint()):
-        raise ConfigurationError(f"fallback is base_url itself ({url}), with the same key and model")
+        raise ConfigurationError(f"fallback must differ from base_url in URL, key or model, got {url}")
     return Endpoint(url, key, model=endpoint.model)
 
 
 def _folder_to_remember_in(base_url: str, environment: Mapping[str, str] | None) -> Path | None:
-    """The user's cache folder, if there is one. Servers on this machine are not worth remembering unasked."""
+    """Return the user's cache folder, if there is one; limits of servers on this machine are not stored by default."""
     if is_loopback(urlsplit(base_url).hostname or "") and not _variable("DEEPSEEK_ASYNC_CACHE_DIR", environment):
         return None
     try:
         return cache_folder(environment)
-    except (RuntimeError, OSError):  # a user without a home folder, a process whose working folder is gone
+    except (RuntimeError, OSError):  # no home folder, or a deleted working folder
         return None
 
 
 def _above_zero(name: str, value: float | None) -> float | None:
     if value is not None and not 0 < _number(name, value) < float("inf"):
-        raise ConfigurationError(f"{name} must be above 0 and finite, not {value!r}; leave it out for no limit")
+        raise ConfigurationError(f"{name} must be above 0 and finite, got {value!r}; omit it for no limit")
     return value
 
 
@@ -366,17 +366,17 @@ def _checked_endpoints(
     api_key: ApiKey,
     base_url: str,
 ) -> dict[str, Endpoint]:
-    """Endpoints with checked addresses. The client's own key goes to its own origin and to no other."""
+    """Return endpoints with validated URLs. The client's key is used only at the client's own origin."""
     if not isinstance(endpoints, Mapping):
-        raise ConfigurationError(f"endpoints must be families with URLs or Endpoints, not {endpoints!r}")
+        raise ConfigurationError(f"endpoints must map families to URLs or Endpoints, got {endpoints!r}")
     unknown = [family for family in endpoints if family not in FAMILIES]
     if unknown:
-        raise ConfigurationError(f"endpoints[{unknown[0]!r}]: there is {', '.join(FAMILIES)}")
+        raise ConfigurationError(f"endpoints has unknown family {unknown[0]!r}; allowed: {', '.join(FAMILIES)}")
     checked: dict[str, Endpoint] = {}
     for family, given in endpoints.items():
         endpoint = given if isinstance(given, Endpoint) else Endpoint(given)
         if not isinstance(endpoint.base_url, str):
-            raise ConfigurationError(f"endpoints[{family!r}] must be a URL or an Endpoint, not {given!r}")
+            raise ConfigurationError(f"endpoints[{family!r}] must be a URL or an Endpoint, got {given!r}")
         url = checked_url(f"endpoints[{family!r}]", endpoint.base_url)
         own = api_key if same_origin(url, base_url) else None
         checked[family] = Endpoint(url, endpoint.api_key or own)

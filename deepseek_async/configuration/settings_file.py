@@ -1,4 +1,4 @@
-"""A settings file to the arguments of a client. Arguments win over the environment, the environment over the file."""
+"""Settings file. Arguments override environment variables, environment variables override the file."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ _DAY: Final = 86_400.0
 _NAMED_FIRST: Final = re.compile(r"(\w+)(?:\.(\w+))?")
 
 _ELSEWHERE: Final = {"audit.days": "security_settings.data_retention"}
-"""Settings that stand in a section of another name than the part that refuses them."""
+"""Settings whose section has another name than the component that validates them."""
 
 
 class ValueOrigin(msgspec.Struct, frozen=True):
-    """A setting as it holds, and why."""
+    """Effective value of a setting and its source."""
 
     name: str
     value: Any
     source: str
-    """default, the variable's name, or the file with the line."""
+    """default, the environment variable, or file and line."""
     secret: bool
 
     __repr__ = object.__repr__
 
 
 class SettingsFile:
-    """A file that was read and checked; None for no file, only the environment.
+    """A validated settings file; without a file, only environment variables apply.
 
-    ``trust_env`` is the client's argument of that name, if it has one.
-    Raises ConfigurationError, naming line and nearest name, if it is wrong.
+    ``trust_env`` is the client argument of that name, if given.
+    Raises ConfigurationError, with the line and the nearest valid name, if the file is invalid.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class SettingsFile:
         try:
             self._given = check(read(self.path), str(self.path), self._environment)
         except ConfigurationError as error:
-            # Without the frames below: their locals are the file's text, with the key.
+            # Drops the frames below: their locals hold the text of the file, with the key.
             failure: ConfigurationError | None = error.with_traceback(None)
         else:
             failure = None
@@ -74,12 +74,13 @@ class SettingsFile:
         key = self._given.get("api_key")
         if key is not None and key.reference is None and readable_by_others(self.path):
             warnings.warn(
-                f"{self.path} holds the API key and other users can read it: chmod 600, or use env:NAME",
+                f"settings file {self.path} contains the API key and is readable by other users: run chmod 600, or "
+                "use env:NAME",
                 stacklevel=3,
             )
 
     def origins(self) -> list[ValueOrigin]:
-        """Every setting: its value now, and where that comes from."""
+        """Every setting with its effective value and source."""
         found = []
         for name, entry in SCHEMA.items():
             if isinstance(entry, SettingKey):
@@ -92,9 +93,9 @@ class SettingsFile:
         return found
 
     def arguments(self) -> dict[str, Any]:
-        """What the file says, as AsyncDeepSeek's arguments; nothing that the environment says otherwise.
+        """Return the file's settings as AsyncDeepSeek arguments, without those that an environment variable overrides.
 
-        Raises ConfigurationError, naming the line, for values that do not go together.
+        Raises ConfigurationError, with the line, if settings conflict.
         """
         try:
             return self._arguments()
@@ -121,9 +122,9 @@ class SettingsFile:
         return found | self._companions()
 
     def placed(self, error: ConfigurationError, arguments: Collection[str] = ()) -> ConfigurationError:
-        """``error``, which names a setting first, with the line of the file that gave it.
+        """Return ``error`` with the file and line of the setting that its message starts with.
 
-        ``arguments`` are those that won over the file.
+        ``arguments`` are the settings that an argument overrode.
         """
         match = _NAMED_FIRST.match(error.message)
         if match is None or match[1] in arguments:
@@ -142,13 +143,13 @@ class SettingsFile:
 
     @property
     def log_level(self) -> str | None:
-        """What the file says of ``log``."""
+        """The file's ``log`` setting."""
         level: str | None = self._value("log")
         return level
 
     @property
     def metrics_address(self) -> tuple[int, str] | None:
-        """Port and address on which the file wants metrics served."""
+        """Port and address for serving metrics."""
         metrics = self._section("metrics")
         if metrics is None or metrics is False:
             return None
@@ -192,7 +193,7 @@ class SettingsFile:
         return found
 
     def _value(self, name: str) -> Any:
-        """What the file says, unless the environment says something else."""
+        """Return the value in the file, unless an environment variable overrides it."""
         entry = SCHEMA[name]
         given = self._given.get(name)
         if given is None or (isinstance(entry, SettingKey) and self._variable(entry) is not None):
@@ -200,7 +201,7 @@ class SettingsFile:
         return given.value
 
     def _section(self, name: str) -> Any:
-        """The section's settings, or its short form, or None if the file does not have it."""
+        """Return the section's settings, or its short form, or None if the file lacks it."""
         if name in self._given:
             return self._given[name].value
         prefix = f"{name}."
@@ -212,7 +213,7 @@ class SettingsFile:
         return self._environment.get(name) if name is not None else None
 
     def _variable_name(self, key: SettingKey) -> str | None:
-        """The variable that wins over the file; for the proxy it is found by what is asked, and where."""
+        """Return the environment variable that overrides the file; for the proxy, the one for the endpoint."""
         if key is not SCHEMA["proxy"]:
             return key.variable
         switch = self._given.get("trust_env")
@@ -222,7 +223,7 @@ class SettingsFile:
         assert isinstance(endpoint, SettingKey)  # noqa: S101  for the type checker
         try:
             return variable_for(str(self._origin("endpoint", endpoint).value), self._environment)
-        except ValueError:  # an address that the client refuses
+        except ValueError:  # an invalid URL, which the client rejects later
             return None
 
     def _origin(self, name: str, key: SettingKey) -> ValueOrigin:
@@ -257,15 +258,15 @@ _PLAIN: Final = {
     "lint": "lint",
     "tool_threads": "tool_threads",
 }
-"""Settings that are arguments as they are."""
+"""Settings that are passed unchanged as arguments."""
 
 
 def _cache(given: Any, days: int | None) -> Any:
-    from deepseek_async.cache import Cache  # noqa: PLC0415  brings SQLite
+    from deepseek_async.cache import Cache  # noqa: PLC0415  imports SQLite
 
     options: dict[str, Any] = {"path": given} if isinstance(given, str) else {} if given is True else dict(given)
     if days is not None:
-        # Answers hold personal data as audit lines do.
+        # Cached answers contain personal data, like audit lines, so the retention limit covers them.
         ttl = min(options.get("ttl", _DAY), days * _DAY)
         stale = min(options.get("stale_if_error", 0.0), days * _DAY - ttl)
         options |= {"ttl": ttl, "stale_if_error": stale}
@@ -273,12 +274,12 @@ def _cache(given: Any, days: int | None) -> Any:
 
 
 def _budget(given: Any) -> Any:
-    from deepseek_async.admission.budget import Budget  # noqa: PLC0415  brings SQLite
+    from deepseek_async.admission.budget import Budget  # noqa: PLC0415  imports SQLite
 
     if not isinstance(given, dict):
         return Budget(given)
     if "daily" not in given:
-        raise ConfigurationError("budget needs daily, the US dollars a day")
+        raise ConfigurationError("budget requires daily (US dollars per day)")
     return Budget(**given)
 
 
@@ -289,9 +290,9 @@ def _content_filter(security: Mapping[str, Any]) -> Any:
 
 
 def commented_file() -> str:
-    """A settings file with every setting, each with what it means; all but the key are commented out."""
+    """Return an example settings file with every setting and its description; all but the key are commented out."""
     lines = [
-        "# Settings of deepseek_async. Arguments win over the environment, the environment over this file.",
+        "# Settings of deepseek_async. Precedence: arguments, environment variables, this file.",
         "deepseek:",
     ]
     for name, entry in SCHEMA.items():
@@ -305,5 +306,5 @@ def commented_file() -> str:
 
 
 def _shown(name: str, key: SettingKey) -> str:
-    variable = f" ({key.variable} wins over it.)" if key.variable else ""
+    variable = f" (Overridden by {key.variable}.)" if key.variable else ""
     return f"{name}: {key.example}".ljust(44) + f"  # {key.about}{variable}"

@@ -1,1 +1,1 @@
-"""The connections of a client: what clients share, one session for each origin, those of other endpoints."""
+"""Client runtime: state shared between clients, one session per origin, sessions of other endpoints."""

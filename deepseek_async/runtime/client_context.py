@@ -1,4 +1,4 @@
-"""What the resources of one client make their calls with: its connections, and its options."""
+"""Connections and options that the resources of one client use for their calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ClientContext:
-    """A ``ResourceClient``. Clients made by ``with_options`` have each their own, over one ClientRuntime."""
+    """Implements ``ResourceClient``. Each client from ``with_options`` has its own, over a shared ClientRuntime."""
 
     def __init__(self, runtime: ClientRuntime, settings: Settings, *, lint: Linter, tool_threads: ToolThreads) -> None:
         self._runtime = runtime
@@ -26,21 +26,21 @@ class ClientContext:
         self.lint = lint
         self.tool_threads = tool_threads
         self.tokens = runtime.tokens
-        # The runtime's and not methods around them: every call asks for its caller.
+        # Bound directly, without a wrapping method, because every call looks up its caller.
         self.caller = runtime.caller
         self.caller_of = runtime.caller_of
 
     def with_settings(self, settings: Settings) -> ClientContext:
-        """The same connections with the options of other ``settings``."""
+        """Return a context with other ``settings`` over the same connections."""
         lint = self.lint.in_mode(settings.lint)
         return ClientContext(self._runtime, settings, lint=lint, tool_threads=self.tool_threads)
 
     @property
     def alternatives(self) -> tuple[Alternative, ...]:
-        """Who may answer a chat call when the model or the service that was asked cannot."""
+        """Fallbacks for chat calls when the requested model or server fails."""
         return self._runtime.alternatives
 
     @property
     def prices(self) -> PriceTable:
-        """What is charged by."""
+        """Price table for charging."""
         return prices_of(self._settings)

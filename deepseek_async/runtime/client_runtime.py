@@ -1,4 +1,4 @@
-"""What a client and those made from it by ``with_options`` share: connection pools, limits, and features."""
+"""State shared by a client and its ``with_options`` copies: connection pools, limits, features."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _RENAMED: Final = {"operations": "features"}
 
 
 class ClientRuntime(AtFork):
-    """Opened on first use, on one event loop at a time; closed once, for all who share them."""
+    """Opened on first use, bound to one event loop at a time, closed once for all clients that share it."""
 
     def __init__(self, settings: Settings, features: Features, transport: MakeTransport | None = None) -> None:
         self._settings = settings
@@ -39,25 +39,25 @@ class ClientRuntime(AtFork):
         self.features = features
         self.tokens = TokenEstimator(_tokenizer(settings.tokenizer))
         self.alternatives: tuple[Alternative, ...] = ()
-        """Who may answer a chat call when the model or the service that was asked cannot."""
+        """Fallbacks for chat calls when the requested model or server fails."""
         self.opened: Caller | None = None
-        """The caller, while there is one."""
+        """Caller of the open session, if any."""
         self._protections = features.protections(settings)
         self._pools: list[Connections] = []
-        """Those that are open, for when nobody closes them."""
+        """Open pools, to be dropped if nobody closes the client."""
         self._elsewhere = EndpointSessions(settings, self._protections, self._pools, transport)
         self._connected: OriginSession | None = None
         self._backup: OriginSession | None = None
         self._closed = False
         register(self)
-        # Not __del__: what belongs together and is collected together is finalized in any order.
+        # Not __del__: objects of one cycle are finalized in arbitrary order.
         finalize(self, _drop, self._pools, settings.base_url)
 
     def caller(self) -> Caller:
-        """The caller bound to the running event loop; made, with its connection pool, on first use.
+        """Return the caller bound to the running event loop; creates it and its connection pool on first use.
 
-        Raises ConfigurationError when the client is closed, still in use on another running loop, or used in a
-        forked child on a loop of its parent.
+        Raises ConfigurationError if the client is closed, in use on another running loop, or used in a forked child
+        on a loop of its parent.
         """
         caller = self.opened
         if caller is not None and caller.loop is asyncio.get_running_loop():
@@ -65,11 +65,11 @@ class ClientRuntime(AtFork):
         return self._open()
 
     def caller_of(self, family: Family) -> Caller:
-        """The caller for a family of endpoints: the client's own, unless ``endpoints`` names another server."""
+        """Return the caller for a family of endpoints: the client's own, or that of a server in ``endpoints``."""
         return self._elsewhere.caller(family, self.caller())
 
     def statistics(self) -> Statistics:
-        """What runs, what waits, and for what, at this moment."""
+        """Return what is in flight, what waits and why, at this moment."""
         settings = self._settings
         return Statistics(
             base_url=settings.base_url,
@@ -86,8 +86,8 @@ class ClientRuntime(AtFork):
         )
 
     def snapshot(self) -> Snapshot:
-        """The figures of ``statistics`` that metrics show, over all servers, and what is left of the budget."""
-        # Those at the client's own server share its limits.
+        """Return the figures for metrics: ``statistics`` summed over all servers, and the rest of the budget."""
+        # Sessions at the client's own server share its limiter.
         account_limiters = {id(connected.account_limiter): connected.account_limiter for connected in self._all()}
         return self.features.snapshot(
             [
@@ -98,18 +98,18 @@ class ClientRuntime(AtFork):
         )
 
     def reset(self) -> None:
-        """Close every circuit breaker, end every pause and send again with a key that was refused."""
+        """Close all circuit breakers, end all pauses and resume with a key that was refused."""
         for connected in self._all():
             connected.account_limiter.reset()
             connected.caller.halt = None
 
     def _all(self) -> list[OriginSession]:
-        """Whatever is open, at whichever server."""
+        """Return the open sessions at all servers."""
         servers = (self._connected, self._backup, *self._elsewhere.used.values())
         return [connected for connected in servers if connected is not None]
 
     def room(self) -> int:
-        """Rows that bulk works on at a time while the client finds the limit: the windows, and a few to follow."""
+        """Batch rows in progress while the client adapts: the concurrency limits plus a few rows of look-ahead."""
         limiters = self.caller().account_limiter.limiters
         return with_look_ahead(sum(limiter.window.size for limiter in limiters if limiter.model))
 
@@ -122,7 +122,7 @@ class ClientRuntime(AtFork):
         return "closed" if self._closed else "not yet used"
 
     def after_fork_in_child(self) -> None:
-        """Leave the connections to the parent; the next call opens its own."""
+        """Abandon the parent's connections; the next call opens new ones."""
         self.opened, self.alternatives = None, ()
         for connected in (self._connected, self._backup):
             if connected is not None:
@@ -132,7 +132,7 @@ class ClientRuntime(AtFork):
         self._pools.clear()
 
     async def aclose(self) -> None:
-        """Close all that is open. Calls that still run fail; later ones raise ConfigurationError."""
+        """Close all connections. Calls in flight fail; later calls raise ConfigurationError."""
         self._closed = True
         for listener in self.features.listeners:
             if isinstance(listener, Watching):
@@ -144,14 +144,14 @@ class ClientRuntime(AtFork):
 
     def _open(self) -> Caller:
         if self._closed:
-            raise ConfigurationError("this client is closed; make a new AsyncDeepSeek")
+            raise ConfigurationError("client is closed; create a new AsyncDeepSeek")
         refuse_inherited_loop()
         if self._connected is not None:
             if self._connected.caller.loop.is_running():
                 raise ConfigurationError(
-                    "this client is in use on another running event loop; make one AsyncDeepSeek for each loop",
+                    "client is in use on another running event loop; create one AsyncDeepSeek per event loop",
                 )
-            # asyncio.run() twice with one client: the first loop's sockets ended with it.
+            # asyncio.run() twice with one client: the first loop took its sockets with it.
             self._forget()
         settings = self._settings
         self._connected = connected = OriginSession(settings, self._protections, transport=self._transport)
@@ -192,7 +192,7 @@ class ClientRuntime(AtFork):
         self._pools.clear()
 
     def _forget(self) -> None:
-        """Drop the pools of an event loop that has ended."""
+        """Drop the pools of a closed event loop."""
         for connected in (self._connected, self._backup):
             if connected is not None:
                 connected.forget()
@@ -202,14 +202,14 @@ class ClientRuntime(AtFork):
 
 
 def _drop(pools: list[Connections], base_url: str) -> None:
-    """A client is gone that nobody has closed. Called once, also at the end of the process."""
+    """Finalizer of an unclosed client. Runs once, at the latest at interpreter exit."""
     if not pools:
         return
     for pool in pools:
         pool.drop()
     warnings.warn(
-        f"unclosed <AsyncDeepSeek {base_url}>: use it in 'async with AsyncDeepSeek() as client:', or await "
-        "client.aclose() before its event loop ends",
+        f"unclosed <AsyncDeepSeek {base_url}>: use 'async with AsyncDeepSeek() as client:', or await "
+        "client.aclose() before the event loop ends",
         ResourceWarning,
         stacklevel=1,
     )
@@ -218,7 +218,7 @@ def _drop(pools: list[Connections], base_url: str) -> None:
 def _tokenizer(path: str | None) -> Tokenizer | None:
     if path is None:
         return None
-    from deepseek_async.codec.tokenizer import Tokenizer  # noqa: PLC0415  few have one
+    from deepseek_async.codec.tokenizer import Tokenizer  # noqa: PLC0415  rarely used
 
     return Tokenizer.from_file(path)
 

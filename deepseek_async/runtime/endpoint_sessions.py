@@ -1,4 +1,4 @@
-"""The callers for families of endpoints that another server has: own pool, own key, own limits."""
+"""Sessions for families of endpoints on other servers, each with its own pool, key and limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deepseek_async.transport.protocol import MakeTransport
 
 
 class EndpointSessions:
-    """Made with a client; holds nothing until a family is used that ``endpoints`` sends elsewhere."""
+    """Opens a session when a family in ``endpoints`` is first used."""
 
     def __init__(
         self,
@@ -22,7 +22,7 @@ class EndpointSessions:
         pools: list[Connections],
         transport: MakeTransport | None = None,
     ) -> None:
-        """``pools`` is told of each pool that is opened."""
+        """``pools`` receives every pool that is opened."""
         self._settings = settings
         self._protections = protections
         self._pools = pools
@@ -30,7 +30,7 @@ class EndpointSessions:
         self._open: dict[Endpoint, OriginSession] = {}
 
     def caller(self, family: Family, own: Caller) -> Caller:
-        """The caller for ``family``; ``own``, the client's, if no other server is named for it."""
+        """Return the caller for ``family``; ``own``, the client's, if ``endpoints`` does not name the family."""
         endpoint = self._settings.endpoints.get(family)
         if endpoint is None:
             return own
@@ -50,7 +50,7 @@ class EndpointSessions:
 
     @property
     def used(self) -> Mapping[Endpoint, OriginSession]:
-        """The servers that were called so far."""
+        """Open sessions, by endpoint."""
         return self._open
 
     async def aclose(self) -> None:
@@ -59,11 +59,11 @@ class EndpointSessions:
             await self._open.popitem()[1].aclose()
 
     def forget(self) -> None:
-        """Drop the pools of an event loop that has ended."""
+        """Drop the pools of a closed event loop."""
         while self._open:
             self._open.popitem()[1].forget()
 
     def leave_to_parent(self) -> None:
-        """In a forked child: give up what is the parent's."""
+        """In a forked child: abandon the parent's connections."""
         while self._open:
             self._open.popitem()[1].leave_to_parent()

@@ -1,4 +1,4 @@
-"""The session with one origin: connection pool, account limiter and caller, assembled from settings."""
+"""Session with one origin: connection pool, account limiter and caller, built from settings."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _LOG: Final = logging.getLogger("deepseek_async")
 Connections = Pool | Session | CustomTransport
 
 DESCRIPTOR_RESERVE: Final = 32
-"""Open files left to the rest of the process."""
+"""File descriptors reserved for the rest of the process."""
 
 
 class OriginSession:
-    """A connection pool, an account limiter and the caller over both, on the running event loop.
+    """Connection pool, account limiter, and the caller over both, bound to the running event loop.
 
-    Clients of one event loop that name the same account at the same origin, with the same limits, share a limiter:
-    the API limits the account, and two that know of each other do better than two that do not.
+    Clients on one event loop with the same account, origin and limits share a limiter, because the API limits the
+    account and separate limiters would compete.
     """
 
     def __init__(
@@ -56,17 +56,17 @@ class OriginSession:
         own: bool = True,
         transport: MakeTransport | None = None,
     ) -> None:
-        """``own`` is False for another server than the client's: its headers and limits are not the client's."""
+        """``own`` is False for a server other than the client's: the client's headers and limits do not apply."""
         most = _descriptors_left()
         proxy = settings.proxies.get(base_url or settings.base_url)
         if proxy is not None:
-            _LOG.info("calls to %s go through the proxy %s", base_url or settings.base_url, proxy)
+            _LOG.info("connecting to %s through proxy %s", base_url or settings.base_url, proxy)
         self.session = _connections(
             base_url or settings.base_url,
             api_key if base_url is not None else settings.api_key,
             limit=most,
             proxy=proxy,
-            # They may hold what a gateway in front of the client's own server wants to see.
+            # Default headers may be meant for a gateway in front of the client's own server.
             headers=settings.default_headers if own else None,
             make=transport,
         )
@@ -90,7 +90,7 @@ class OriginSession:
         )
 
     async def aclose(self) -> None:
-        """Close the connections; whoever waits for a turn is told so."""
+        """Close the connections and fail the waiting calls."""
         if self._joins:
             self.account_limiter.users -= 1
             if not self.account_limiter.users:
@@ -98,11 +98,11 @@ class OriginSession:
         await self.session.aclose()
 
     def forget(self) -> None:
-        """Drop the pool of an event loop that has ended."""
+        """Drop the pool of a closed event loop."""
         self.session.forget()
 
     def leave_to_parent(self) -> None:
-        """In a forked child: give up what is the parent's."""
+        """In a forked child: abandon the parent's connections."""
         leave_loop(self.caller.loop)
         leave(self)
         self.session.leave_to_parent()
@@ -138,7 +138,7 @@ _account_limiters: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, A
 
 
 def _account_limiter_of(settings: Settings, pool: Connections, account: str, most: int, *, own: bool) -> AccountLimiter:
-    """The limiter of an account on the running event loop: one that is there already, or a new one."""
+    """Return the account's limiter on the running event loop, shared if one exists, else new."""
     origin = pool.origin
     requests, tokens = (settings.requests_per_minute, settings.tokens_per_minute) if own else (None, None)
     there = _account_limiters.setdefault(asyncio.get_running_loop(), {})
@@ -167,9 +167,9 @@ def _account_limiter_of(settings: Settings, pool: Connections, account: str, mos
 
 
 def _meeting(settings: Settings, origin: str, account: str) -> Rendezvous | None:
-    """Where other processes of the account are to be found; none where nothing may be kept."""
+    """Return the rendezvous with other processes of the account; None if nothing may be stored."""
     if is_redis(settings.shared):
-        # Asked for by name, so also with a number of one's own, and for servers on this machine.
+        # Explicitly configured, so it also applies with a fixed limit and to servers on this machine.
         return RedisGroup(settings.shared, f"{origin}\0{account}")
     if settings.shared == RAY:
         return RayGroup(f"{origin}\0{account}") if settings.max_concurrency == "auto" else None
@@ -183,19 +183,19 @@ def _account_of(api_key: ApiKey | None) -> str:
 
 
 async def _retire(account_limiter: AccountLimiter) -> None:
-    """The last client of ``account_limiter`` is closed."""
+    """Retire ``account_limiter`` when its last client is closed."""
     there = _account_limiters.get(account_limiter.loop, {})
     for key in [key for key, each in there.items() if each is account_limiter]:
         del there[key]
     account_limiter.dismiss(
-        APIConnectionError("the client was closed while the call was waiting", retryable=False, reason="closed"),
+        APIConnectionError("client closed while the call was waiting", retryable=False, reason="closed"),
     )
     if isinstance(account_limiter.windows, LimitFactory):
         await account_limiter.windows.aclose(account_limiter.limiters)
 
 
 def _descriptors_left() -> int:
-    """Connections that this process may have open."""
+    """Return how many connections this process may still open."""
     try:
         import resource  # noqa: PLC0415  not on every platform
     except ImportError:

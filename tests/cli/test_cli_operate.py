@@ -47,7 +47,7 @@ async def test_a_wrong_file_is_one_line_and_exit_code_2(prepared: CommandLine):
     prepared.write("c.yaml", "deepseek:", "  retry_polcy: {}")
     shown = await prepared.run("config", "show", "c.yaml")
     assert (shown.code, shown.out) == (2, "")
-    assert shown.err == "error: c.yaml, line 2: deepseek.retry_polcy is not a setting; did you mean 'retry_policy'?\n"
+    assert shown.err == "error: c.yaml, line 2: unknown setting deepseek.retry_polcy; did you mean 'retry_policy'?\n"
 
 
 async def test_metrics_writes_a_dashboard_and_rules_that_promtool_takes(prepared: CommandLine, tmp_path: Path):
@@ -128,9 +128,9 @@ async def test_a_settings_file_serves_a_batch_and_audit_cache_and_budget_know_of
     [
         (("cache", "stats", "nothing.sqlite"), "there is no cache at nothing.sqlite"),
         (("budget", "nothing.sqlite"), "there is no budget at nothing.sqlite"),
-        (("config", "show", "nothing.yaml"), "nothing.yaml cannot be read"),
+        (("config", "show", "nothing.yaml"), "cannot read settings file nothing.yaml"),
         (("cache", "clear", "--redis", "http://x"), "redis://"),
-        (("models", "--settings", "nothing.yaml"), "nothing.yaml cannot be read"),
+        (("models", "--settings", "nothing.yaml"), "cannot read settings file nothing.yaml"),
     ],
 )
 async def test_what_is_not_there_is_said(prepared: CommandLine, arguments: tuple[str, ...], said: str):

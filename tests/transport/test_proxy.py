@@ -416,4 +416,4 @@ async def test_the_log_names_the_proxy_once(
         for _ in range(2):
             await ask(client)
     told = [record.getMessage() for record in caplog.records if "proxy" in record.getMessage()]
-    assert told == [f"calls to {server.url} go through the proxy {proxy.url}"]
+    assert told == [f"connecting to {server.url} through proxy {proxy.url}"]

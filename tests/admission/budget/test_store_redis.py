@@ -390,7 +390,7 @@ def test_all_keys_are_in_one_slot_and_expire(server: redis.Redis, made):
     ("user", "kind", "said"),
     [
         ("", ConfigurationError, "it wants a password"),
-        (":wrong-canary-9137@", ConfigurationError, "user or password in the URL are wrong"),
+        (":wrong-canary-9137@", ConfigurationError, "correct the user or password in the URL"),
         ("reader:reader-canary-9137@", ConfigurationError, "ACL SETUSER"),
     ],
 )

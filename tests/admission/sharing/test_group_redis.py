@@ -152,7 +152,7 @@ async def test_a_redis_that_is_full_is_said(server: RedisServer, made, caplog):
     ("user", "said"),
     [
         ("", "it wants a password"),
-        (":wrong-canary-9137@", "user or password in the URL are wrong"),
+        (":wrong-canary-9137@", "correct the user or password in the URL"),
         ("reader:reader-canary-9137@", "ACL SETUSER"),
     ],
 )
@@ -211,11 +211,11 @@ async def test_clients_with_a_number_share_on_this_machine_too_and_leave_when_th
     ("url", "said"),
     [
         ("http://user:canary-9137@127.0.0.1", "redis://HOST"),
-        ("redis://user:canary-9137@127.0.0.1:no/0", "its host or port is none"),
+        ("redis://user:canary-9137@127.0.0.1:no/0", "invalid host or port"),
         ("redis://user:canary-9137#@127.0.0.1/0", "%23"),
         ("redis://user:canary-9137/@127.0.0.1/0", "%2F"),
         ("redis://:canary-9137@/0", "no host"),
-        ("redis://:canary-9137@127.0.0.1/first", "the number of a database"),
+        ("redis://:canary-9137@127.0.0.1/first", "the path must be a database number"),
         ("redis://:canary-9137@127.0.0.1/0?socket_timeout=soon", "socket_timeout"),
         ("unix://:canary-9137@", "no socket"),
         ("elsewhere", "elsewhere"),
