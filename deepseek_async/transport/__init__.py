@@ -1,1 +1,1 @@
-"""The wire. The only folder that touches aiohttp's client; everything else sees ``Transport`` and ``Response``."""
+"""HTTP and WebSocket transport. Only this folder imports aiohttp's client; others use ``Transport`` and its types."""

@@ -1,4 +1,4 @@
-"""Base URLs as people paste them: made canonical, or refused with what to write instead. Pure."""
+"""Base URL normalisation and validation. Pure."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ DEFAULT_BASE_URL: Final = "https://api.deepseek.com"
 _ADDED: Final = re.compile(
     r"/(chat/completions|completions|embeddings|responses|images/generations|user/balance|messages)$"
 )
-"""What the client adds by itself. Not ``/models``: Azure serves ``/models/chat/completions``."""
+"""Path suffixes that the client appends itself. Excludes ``/models``: Azure serves ``/models/chat/completions``."""
 
 _SLASHES: Final = re.compile(r"(?<!:)//+")
-"""Not those of a URL inside the path, which some gateways take."""
+"""Repeated slashes, except in a URL embedded in the path, which some gateways use."""
 _DOTS: Final = re.compile(r"/\.\.?(/|$)")
 
 
 def checked_url(name: str, url: str) -> str:
-    """``url`` as a base URL; ``name`` is the setting. Raises ConfigurationError for what cannot be asked."""
+    """Return ``url`` as a normalised base URL; ``name`` is the setting. Raises ConfigurationError if it is invalid."""
     url = url.strip()
     if "@" in url:
-        raise ConfigurationError(f"{name} must not hold a user name or password; pass the key as api_key")
+        raise ConfigurationError(f"{name} must not contain a user name or password; pass the key as api_key")
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and parts.port != 0 and url.isprintable() and can_be_resolved(url)
-    except ValueError:  # a port that is no number, a bracket without its pair, a name that no IDNA knows
+    except ValueError:  # non-numeric port, unmatched bracket, or invalid IDNA name
         usable = False
     if not usable:
-        raise ConfigurationError(f"{name} must be a full URL such as {DEFAULT_BASE_URL}, not {redact(url)!r}")
+        raise ConfigurationError(f"{name} must be a full URL such as {DEFAULT_BASE_URL}, got {redact(url)!r}")
     if parts.query or parts.fragment:
-        raise ConfigurationError(f"{name} must end with the path; a query or fragment cannot be kept: {redact(url)!r}")
+        raise ConfigurationError(f"{name} must not have a query or fragment, got {redact(url)!r}")
     host = parts.hostname or ""
     if parts.scheme == "http" and not is_loopback(host):
-        raise ConfigurationError(f"{name} must be https: the key would cross the network in the clear to {host}")
+        raise ConfigurationError(f"{name} must be https: plain HTTP would send the key unencrypted to {host}")
     path = _SLASHES.sub("/", parts.path)
     path = (posixpath.normpath(path) if _DOTS.search(path) else path).rstrip("/")
     base = f"{parts.scheme}://{parts.netloc.lower().removesuffix(':')}"
     if (added := _ADDED.search(path)) is not None:
         raise ConfigurationError(
-            f"{name} ends with {added[0]}, which the client adds by itself: use {redact(base + path[: added.start()])}",
+            f"{name} must not end with {added[0]}, the client appends it; use {redact(base + path[: added.start()])}",
         )
     return base + path
 

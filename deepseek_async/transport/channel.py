@@ -1,4 +1,4 @@
-"""One pooled connection while it carries our requests, one after another."""
+"""One pooled connection that carries requests sequentially."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from deepseek_async.transport.reuse import UNSEEN, Reuse
 from deepseek_async.transport.unread import below, look_at, peek, read_rest_of_tls, rest_of
 
 _HIGH_WATER: Final = 1 << 20
-"""Bytes that may wait to be read before the server is held back."""
+"""Unread bytes above which reading is paused (back-pressure)."""
 
 _ONE_WRITE: Final = 64 * 1024
-"""Bytes of a request body up to which copying it behind the head is cheaper than a second write."""
+"""Largest request body in bytes that is copied behind the head, which is then cheaper than a second write."""
 
 _MOMENT: Final = 0.02
-"""Seconds since its last use within which a connection is used again without a look, which takes 0.4 µs on its own and
-2 to 4 µs among much else: a loop that turns reads what comes."""
+"""Seconds after its last use within which a connection is reused without polling the socket. A poll costs 0.4 µs in
+isolation and 2 to 4 µs under load; a running event loop reads what arrives."""
 
 _LAST_BYTES: Final = 1.0
-"""Seconds that an ended answer's connection may take to send the end of its body before it is closed."""
+"""Seconds to wait for the end of a completed answer's body before its connection is closed."""
 
 
 class Channel(asyncio.Protocol):
-    """Reads what the server sends on one connection, in the place of the handler that aiohttp's pool knows.
+    """Reads the server's bytes on one connection, in place of the protocol object that aiohttp's pool installed.
 
-    It stays on the connection while that is idle in the pool, and passes on to the handler that the connection
-    was lost, which is all that the pool wants to know of it.
+    It stays on the connection while that is idle in the pool, and forwards only the loss of the connection to
+    aiohttp's handler, which is all that the pool needs.
     """
 
     __slots__ = (
@@ -76,7 +76,7 @@ class Channel(asyncio.Protocol):
         forget: Callable[[ResponseHandler], object],
         reuse: Reuse,
     ) -> None:
-        assert handler.transport is not None  # noqa: S101  the pool hands out open connections
+        assert handler.transport is not None  # noqa: S101  pooled connections are open
         self._handler = handler
         self._origin = origin
         self._forget = forget
@@ -91,31 +91,31 @@ class Channel(asyncio.Protocol):
             read_rest_of_tls(self._transport)
         loop = asyncio.get_running_loop()
         self._now = loop.time
-        self._active_at = 0.0  # when something was sent, or an answer ended
+        self._active_at = 0.0  # time of the last send or end of answer
         self._parser: ResponseParser | None = None
         self._connection: Connection | None = None
         self.blocks: list[bytes] = []
-        """What has arrived of the body, to be taken."""
+        """Body blocks that have arrived and are not yet taken."""
         self._size = 0
         self._paused = False
-        self._large = False  # whether the request is
-        self._silent = True  # whether nothing has come since the request
-        self.used = False  # whether an earlier request went over this connection
-        self._waiter: asyncio.Future[None] | None = None  # of who waits for the head, or to go on sending
+        self._large = False  # whether the request body is large
+        self._silent = True  # whether nothing has arrived since the request
+        self.used = False  # whether the connection is reused
+        self._waiter: asyncio.Future[None] | None = None  # waiter for the response head or for writability
         self.create_future = loop.create_future
         self.reader: asyncio.Future[bytes] | None = None
-        """Gets what arrives next of the body, empty at its end; for who has found no blocks, failure or end."""
-        self._full = False  # whether the transport takes no more for now
+        """Receives the next body bytes, empty at the end; set by a reader that found no blocks, failure or end."""
+        self._full = False  # whether writing is paused
         self._drained: asyncio.Future[None] | None = None
-        self.rest: UploadBody | None = None  # what is still to come of the request
+        self.rest: UploadBody | None = None  # unsent part of the request body
         self.failure: APIError | None = None
-        """What broke the connection."""
+        """The error that broke the connection."""
         self._last_bytes: asyncio.TimerHandle | None = None
 
     def may_serve(self) -> bool:
-        """Whether the idle connection may carry another request: nothing has come on it, read by the event loop or not.
+        """Whether the idle connection may carry another request: nothing has arrived on it, neither read nor unread.
 
-        Otherwise the server has closed it, or what it sent would be taken for the answer to that request.
+        Otherwise the server has closed it, or its bytes would be mistaken for the response to the next request.
         """
         reuse = self._reuse
         if self._generation != reuse.generation or (reuse.doubted_until and reuse.is_doubtful()):
@@ -127,21 +127,21 @@ class Channel(asyncio.Protocol):
         return False
 
     def discard(self, connection: Connection) -> None:
-        """Close the idle connection, which the pool has just handed out as ``connection``."""
+        """Close the idle connection that the pool just returned as ``connection``."""
         self._transport.abort()
         connection.close()
 
     def expect(self, connection: Connection) -> ResponseParser:
-        """Be ready for a response. ``connection`` is the pool's own handle, given back when the response ends."""
+        """Prepare for a response. ``connection`` is the pool's handle, released when the response ends."""
         self._connection = connection
         self._silent = True
         self._parser = ResponseParser()
         return self._parser
 
     def write(self, head: bytes, body: bytes | UploadBody | None) -> None:
-        """Send a request. What the server does not take at once waits in the transport; nothing is awaited.
+        """Send a request without awaiting; unsent bytes are buffered in the transport.
 
-        A body that goes out piece by piece is the ``rest``, which ``stream`` sends.
+        A body sent in pieces becomes ``rest``, which ``stream`` sends.
         """
         self._active_at = self._now()
         self._large = body is not None and len(body) >= _ONE_WRITE
@@ -157,11 +157,11 @@ class Channel(asyncio.Protocol):
             self._transport.write(body)
 
     async def stream(self, going_on: Callable[[], object]) -> None:
-        """Send the rest of the request as the server takes it, and no more of it once the server has refused it.
+        """Send the rest of the request under flow control; stops once the server has refused it.
 
-        ``going_on`` is called with each piece. Raises what breaks the connection, and what reading raises.
+        ``going_on`` is called with each piece. Raises connection errors and errors of reading the body.
         """
-        assert self.rest is not None  # noqa: S101  there is one
+        assert self.rest is not None  # noqa: S101  set by write
         async with aclosing(self.rest.pieces()) as pieces:
             async for piece in pieces:
                 self.check()
@@ -176,16 +176,16 @@ class Channel(asyncio.Protocol):
         self.rest = None
 
     def _is_answered(self) -> bool:
-        """Whether there is no use in sending the rest: a refusal has come, or a whole answer."""
+        """Whether the rest need not be sent: the request is refused or fully answered."""
         parser = self._parser
         return parser is None or parser.status >= 300 or parser.complete
 
     def pause_writing(self) -> None:
-        """Called by the event loop."""
+        """asyncio.Protocol callback."""
         self._full = True
 
     def resume_writing(self) -> None:
-        """Called by the event loop."""
+        """asyncio.Protocol callback."""
         self._full = False
         self._let_write()
 
@@ -195,12 +195,12 @@ class Channel(asyncio.Protocol):
             drained.set_result(None)
 
     def check(self) -> None:
-        """Raise what broke the connection, if something did."""
+        """Raise the error that broke the connection, if any."""
         if self.failure is not None:
             raise self.failure
 
     def take(self) -> bytes:
-        """What has arrived of the body since the last call; empty if nothing. Raises what broke the connection."""
+        """Return the body bytes since the last call, empty if none. Raises the error that broke the connection."""
         blocks = self.blocks
         if not blocks:
             self.check()
@@ -214,12 +214,12 @@ class Channel(asyncio.Protocol):
         return block
 
     def arrival(self) -> asyncio.Future[None]:
-        """Done when something more has arrived, or when there is no more to come."""
+        """Return a future that is done when more has arrived or the response has ended."""
         waiter = self._waiter = self.create_future()
         return waiter
 
     def data_received(self, data: bytes) -> None:
-        """Called by the event loop."""
+        """asyncio.Protocol callback."""
         parser = self._parser
         if parser is None:
             self._reuse.unasked(self._origin, data)
@@ -229,13 +229,13 @@ class Channel(asyncio.Protocol):
         try:
             block = parser.feed(data)
         except HTTPViolation as violation:
-            broken = self._broken(f"{self._origin} does not speak proper HTTP: {violation}")
+            broken = self._broken(f"invalid HTTP response from {self._origin}: {violation}")
             broken.reason = "protocol"
             self.fail(broken)
             return
         reader = self.reader
         if reader is not None and block and not parser.complete and not reader.done():
-            # In the middle of an answer, of which each part is waited for.
+            # In the middle of an answer, every part of which is expected.
             self.reader = None
             reader.set_result(block)
             return
@@ -249,10 +249,10 @@ class Channel(asyncio.Protocol):
         self._wake()
 
     def eof_received(self) -> None:
-        """Called by the event loop; the connection is closed then, because there is nothing to wait for."""
+        """asyncio.Protocol callback; returns None, which closes the connection."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the event loop."""
+        """asyncio.Protocol callback."""
         self._handler.connection_lost(exc)
         self._forget(self._handler)
         if self._parser is None:
@@ -264,8 +264,8 @@ class Channel(asyncio.Protocol):
             self._parser.feed_end()
         except HTTPViolation:
             said = plain(redact(str(exc)))[:200] if exc is not None else "the server closed the connection"
-            when = "before it answered" if self._silent else "in the middle of the response"
-            lost = self._broken(f"the connection to {self._origin} was lost {when}: {said}")
+            when = "before the response" if self._silent else "during the response"
+            lost = self._broken(f"connection to {self._origin} lost {when}: {said}")
             if self.used and self._silent and self._now() - self._active_at < UNSEEN:
                 lost.reused = True
                 self._reuse.found_dead()
@@ -274,15 +274,15 @@ class Channel(asyncio.Protocol):
             self._wake()
 
     def fail(self, failure: APIError) -> None:
-        """Give the connection up, and let who reads from it raise ``failure``; the first one counts."""
+        """Abort the connection with ``failure``, which its reader raises; the first failure wins."""
         self.failure = self.failure or failure
         self._transport.abort()
         self._wake()
 
     def release(self) -> None:
-        """The answer has ended. Its connection goes back to the pool as soon as its last bytes have come.
+        """End the answer; the connection returns to the pool once its last bytes have arrived.
 
-        The end of the body is often the very last TCP segment, after the answer's own end.
+        The end of the body is often in the very last TCP segment, after the end of the answer.
         """
         parser = self._parser
         if parser is None or parser.complete or self.failure is not None:
@@ -291,18 +291,18 @@ class Channel(asyncio.Protocol):
             self._last_bytes = asyncio.get_running_loop().call_later(_LAST_BYTES, self.close)
 
     def close(self) -> None:
-        """Give the connection up, whatever is still on it."""
-        # Not close(): that would first flush what the server does not read, and over TLS wait for its goodbye.
+        """Abort the connection, discarding unread data."""
+        # Not close(): it would flush data that the server does not read, and over TLS wait for close_notify.
         self._transport.abort()
-        self.failure = self.failure or self._broken(f"the response of {self._origin} was closed")
+        self.failure = self.failure or self._broken(f"response from {self._origin} closed")
         self._wake()
         self._leave()
 
     def leave_to_parent(self) -> None:
-        """In a forked child: nothing more is read here."""
+        """In a forked child: stop reading."""
         self.blocks.clear()
         self.failure = APIConnectionError(
-            "this answer is read by the process that this one was forked from; ask again here",
+            "the parent process of this fork reads the answer; repeat the call in this process",
             connected=True,
             retryable=False,
             reason="forked",
@@ -320,14 +320,14 @@ class Channel(asyncio.Protocol):
             self._leave()
 
     def _let_read(self, reader: asyncio.Future[bytes]) -> None:
-        """Let the reader go on, if there is something to go on with."""
+        """Resume the reader if there is data, a failure or the end."""
         if reader.done():
-            pass  # cancelled
+            pass  # reader cancelled
         elif self.blocks:
             reader.set_result(self.take())
         elif self.failure is not None:
             reader.set_exception(self.failure)
-            reader.exception()  # asked for once, it is not reported as forgotten when the reader is gone
+            reader.exception()  # marks the exception as retrieved, in case the reader is gone
         elif self._parser is None or self._parser.complete:
             reader.set_result(b"")
         else:
@@ -339,7 +339,7 @@ class Channel(asyncio.Protocol):
         if connection is None or parser is None:
             return
         reuse = self._reuse
-        # Both sides must be done.
+        # Both directions must be complete.
         reusable = (
             parser.reusable
             and parser.complete
@@ -363,12 +363,12 @@ class Channel(asyncio.Protocol):
             connection.close()
 
     def _has_sent_all(self, status: int) -> bool:
-        """Whether the kernel has the whole request: an early answer leaves some of it behind, and it would go on."""
+        """Whether the kernel has the whole request; after an early answer a remainder would still be sent."""
         if self.rest is not None or self._transport.get_write_buffer_size():
             return False
         if self._below is not None:
             return not self._below.get_write_buffer_size()
-        # What carries TLS is not to be seen with uvloop. It may still hold the end of a request that was refused early.
+        # uvloop hides the transport below TLS, which may still hold the end of a request that was refused early.
         return self._plain or not self._large or status < 300
 
     def _broken(self, message: str) -> APIConnectionError:

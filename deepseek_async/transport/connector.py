@@ -1,4 +1,4 @@
-"""aiohttp's TCPConnector as we want it: the pool of connections, with DNS, TLS, proxies and happy eyeballs."""
+"""Customised aiohttp TCPConnector: connection pool with DNS, TLS, proxies and happy eyeballs."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from deepseek_async.transport.tls import shrink_read_buffer, trusting_context
 from deepseek_async.transport.tunnel import open_tunnel
 
 _DNS_SECONDS: Final = 60
-"""For which an address that works is used without asking for its name again; getaddrinfo tells no time to live."""
+"""Lifetime of a cached address that works; getaddrinfo reports no time to live."""
 
 
 def open_connector(limit: int, *, tls: bool) -> aiohttp.TCPConnector:
-    """A pool of at most ``limit`` connections, bound to the running event loop."""
+    """Return a pool of at most ``limit`` connections, bound to the running event loop."""
     return Connector(
         limit=limit,
         ttl_dns_cache=_DNS_SECONDS,
-        # Installing aiodns would otherwise change the resolver, with its long negative caching.
+        # If aiodns is installed, aiohttp would switch to it, with its long negative caching.
         resolver=Resolver(),
         keepalive_timeout=30,
         socket_factory=_keep_alive_socket,
@@ -32,12 +32,12 @@ def open_connector(limit: int, *, tls: bool) -> aiohttp.TCPConnector:
 
 
 def forget(connector: aiohttp.BaseConnector | None) -> None:
-    """Drop the pool of an event loop that has ended; its sockets cannot be closed in order any more."""
+    """Drop the pool of a closed event loop; an orderly shutdown of its sockets is no longer possible."""
     if connector is None or connector.closed:
         return
     kept = [protocol for protocols in connector._conns.values() for protocol, _ in protocols]  # noqa: SLF001
     transports = [protocol.transport for protocol in (*kept, *connector._acquired)]  # noqa: SLF001
-    # close() is a coroutine, and there is no loop left to run it.
+    # close() is a coroutine, and no loop is left to run it.
     connector._close()  # noqa: SLF001
     if connector._loop.is_closed():  # noqa: SLF001
         for transport in transports:
@@ -45,14 +45,14 @@ def forget(connector: aiohttp.BaseConnector | None) -> None:
 
 
 def drop(connector: aiohttp.BaseConnector | None) -> None:
-    """Close a pool whose client is gone: what is idle now, and what is in use when its answer ends.
+    """Close the pool of a garbage-collected client: idle connections now, busy ones when their answer ends.
 
-    May be called by the collector, and so on any thread and at any moment.
+    The garbage collector may call it on any thread at any moment.
     """
     if connector is None or connector.closed:
         return
     if not connector._loop.is_closed():  # noqa: SLF001
-        with suppress(RuntimeError):  # it was closed at this moment
+        with suppress(RuntimeError):  # the loop was closed meanwhile
             connector._loop.call_soon_threadsafe(_close_idle, connector)  # noqa: SLF001
             return
     forget(connector)
@@ -67,7 +67,7 @@ def _close_idle(connector: aiohttp.BaseConnector) -> None:
 
 
 def leave_to_parent(connector: aiohttp.BaseConnector | None) -> None:
-    """In a forked child: give up the pool of the parent, whose sockets are neither written to nor closed in order."""
+    """In a forked child: abandon the parent's pool without writing to its sockets or shutting them down."""
     if connector is None or connector.closed:
         return
     kept = [protocol for protocols in connector._conns.values() for protocol, _ in protocols]  # noqa: SLF001
@@ -75,16 +75,16 @@ def leave_to_parent(connector: aiohttp.BaseConnector | None) -> None:
         if protocol.transport is not None:
             leave_socket(protocol.transport)
     leave((connector, list(connector._conns.items())))  # noqa: SLF001
-    # What it would do on the parent's event loop when it is closed, or collected, is not done.
+    # Keeps close() and the finalizer from acting on the parent's event loop.
     connector._closed = True  # noqa: SLF001
 
 
 class Connector(aiohttp.TCPConnector):
-    """Opens tunnels by itself, forgets addresses that lead nowhere, and says nothing when it is dropped unclosed."""
+    """Opens CONNECT tunnels, evicts addresses that failed, and emits no warning when dropped unclosed."""
 
     async def _create_connection(self, *arguments: Any, **options: Any) -> ResponseHandler:
         handler = await super()._create_connection(*arguments, **options)
-        # Most of the read buffer that asyncio gives TLS is given back as soon as the connection is made.
+        # Shrink asyncio's TLS read buffer right after the handshake.
         shrink_read_buffer(handler.transport)
         return handler
 
@@ -92,7 +92,7 @@ class Connector(aiohttp.TCPConnector):
         try:
             return await super()._create_direct_connection(req, *arguments, **options)
         except BaseException:
-            # The addresses that were known did not lead there, or not in time: the next attempt asks for them anew.
+            # Evict the cached addresses, which failed or timed out, so that the next attempt resolves the name again.
             self.clear_dns_cache(req.url.raw_host, req.port)
             raise
 
@@ -112,11 +112,11 @@ class Connector(aiohttp.TCPConnector):
         return await self._start_tls_connection(transport, req=req, timeout=timeout)
 
     def __del__(self, *_: object) -> None:
-        """Not aiohttp's complaint: whoever forgot to close the client is told so by the client, once."""
+        """Suppress aiohttp's warning: the client itself warns once if it was not closed."""
 
 
 def _close_socket(transport: Any) -> None:
-    """Close what a transport of a closed loop holds; its own ``close`` would ask the loop."""
+    """Close the socket of a transport whose loop is closed; its own ``close`` would call the loop."""
     tls = getattr(transport, "_ssl_protocol", None)
     if tls is not None:
         transport._closed = True  # noqa: SLF001
@@ -128,7 +128,7 @@ def _close_socket(transport: Any) -> None:
 
 
 def _keep_alive_socket(address: Any) -> socket.socket:
-    """A socket on which the kernel notices a peer that vanished, also while an answer takes minutes."""
+    """Return a socket with TCP keep-alive, to detect a dead peer during an answer that takes minutes."""
     family, kind, protocol, _, _ = address
     made = socket.socket(family, kind, protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -1,4 +1,4 @@
-"""How far the server is: what the kernel measured as a connection was made, which a busy event loop does not change."""
+"""Network round-trip time, measured by the kernel during the TCP handshake and so independent of event-loop load."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from contextlib import suppress
 from typing import Any, Final
 
 _SAMPLES: Final = 8
-"""Connections that are asked: one may have lost a packet."""
+"""Connections to sample: a single one may have lost a packet."""
 _LENGTH: Final = 72
 _ROUND_TRIP: Final = 68
-"""Where ``tcpi_rtt`` is in ``struct tcp_info`` (linux/tcp.h): microseconds."""
+"""Offset of ``tcpi_rtt`` (microseconds) in ``struct tcp_info`` (linux/tcp.h)."""
 
 
 class Distance:
-    """The shortest round trip of a packet over the first connections, in seconds; None where no kernel tells it."""
+    """Minimum round-trip time over the first connections, in seconds; None if the kernel does not report it."""
 
     __slots__ = ("_left", "seconds")
 
@@ -30,7 +30,7 @@ class Distance:
         return self.seconds
 
     def measure(self, transport: asyncio.BaseTransport | None) -> None:
-        """A connection was made."""
+        """Sample a new connection."""
         if not self._left or transport is None:
             return
         self._left -= 1

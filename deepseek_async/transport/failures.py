@@ -1,4 +1,4 @@
-"""aiohttp's exceptions to ours. The request in them carries the Authorization header, so none is chained."""
+"""Translation of aiohttp exceptions. They hold the request with its Authorization header, so none is chained."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from deepseek_async.transport.tunnel import NoTunnel, TunnelRefused
 
 
 def translate(error: Exception, origin: str, proxy: Proxy | None = None) -> APIError:
-    """The error of ours that says what ``error`` said, without holding it.
+    """Return the library error for ``error``, without a reference to it.
 
-    ``proxy`` is the one that stands between this machine and ``origin``.
+    ``proxy`` is the proxy in front of ``origin``, if any.
     """
     if proxy is not None:
         if isinstance(error, TunnelRefused):
@@ -35,50 +35,50 @@ def _translate(error: Exception, origin: str) -> APIError:
     match error:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError() | ssl.SSLError():
             return APIConnectionError(
-                f"TLS with {origin} failed: {_said(error)}. Check base_url and the certificates of this machine"
+                f"TLS handshake with {origin} failed: {_said(error)}; check base_url and this machine's certificates"
                 f"{what_is_trusted()}",
                 retryable=False,
                 reason="tls",
             )
         case OSError(errno=errno.EMFILE | errno.ENFILE):
             return APIConnectionError(
-                f"no connection to {origin}: this process may open no more files (ulimit -n); lower max_concurrency",
+                f"cannot connect to {origin}: too many open files (ulimit -n); lower max_concurrency",
                 reason="descriptors",
             )
         case aiohttp.ConnectionTimeoutError() | TimeoutError():
             return APITimeoutError(
-                f"no connection to {origin} in time (timeout.connect)",
+                f"cannot connect to {origin}: timed out (timeout.connect)",
                 phase="connect",
                 reason="unreachable",
             )
         case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            return APIConnectionError(f"the proxy on the way to {origin} failed: {_said(error)}", reason="unreachable")
+            return APIConnectionError(f"cannot connect to {origin}: proxy failed: {_said(error)}", reason="unreachable")
         case aiohttp.ClientConnectorDNSError():
             return APIConnectionError(
-                f"the name of {origin} cannot be resolved; check base_url and the network",
+                f"cannot resolve the host name of {origin}; check base_url and the network",
                 reason="unreachable",
             )
         case aiohttp.ClientConnectorError() | ConnectionRefusedError():
             cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
             return APIConnectionError(f"cannot connect to {origin}: {_said(cause)}", reason="unreachable")
         case aiohttp.ClientResponseError() | MalformedBodyError():
-            # aiohttp reports a response that it cannot parse as status 400; it is not an API 400.
+            # aiohttp reports an unparsable response as status 400, which is not an API 400.
             return APIConnectionError(
-                f"{origin} does not speak proper HTTP: {_said(error)}",
+                f"invalid HTTP response from {origin}: {_said(error)}",
                 connected=True,
                 reason="protocol",
             )
         case StaleConnectionError():
-            return APIConnectionError(f"{origin} had closed a kept connection", connected=True, reused=True)
+            return APIConnectionError(f"{origin} had closed an idle connection", connected=True, reused=True)
         case aiohttp.ClientPayloadError():
-            return APIConnectionError(f"the response of {origin} broke off: {_said(error)}", connected=True)
+            return APIConnectionError(f"response from {origin} broke off: {_said(error)}", connected=True)
         case _:
-            return APIConnectionError(f"the connection to {origin} failed: {_said(error)}", connected=True)
+            return APIConnectionError(f"connection to {origin} failed: {_said(error)}", connected=True)
 
 
 def _said(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientResponseError):
-        # Its str() holds the request's URL only, but its repr and args hold the headers.
+        # Its str() contains only the request's URL; its repr and args contain the headers.
         return plain(redact(str(error.message)))[:200]
     if isinstance(error, OSError) and error.strerror:
         return plain(redact(error.strerror))[:200]

@@ -1,4 +1,4 @@
-"""Header fields that a caller adds: which can be written, and which are not a caller's to write. Pure."""
+"""Validation of header fields that a caller adds. Pure."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from deepseek_async.errors import DeepSeekError, InvalidRequestError
 from deepseek_async.text.redaction import Known
 
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-"""A token (RFC 9110, 5.6.2)."""
+"""Field name: a token (RFC 9110, 5.6.2)."""
 
 _VALUE: Final = re.compile(r"[^\r\n\0]*")
 
 _FRAMING: Final = frozenset({"connection", "content-length", "host", "transfer-encoding"})
-"""Say where a message ends and who is asked; a second one of these is another request."""
+"""Framing and routing fields; a second one would change the request (request smuggling)."""
 
 _KEY: Final = "authorization"
 
 
 _SECRET: Final = re.compile(r"auth|cookie|credential|key|password|secret|session|signature|token", re.IGNORECASE)
-"""What is in the name of a header whose value lets somebody in."""
+"""Header names whose values are credentials."""
 
 
 class CallerFields(dict[str, str]):
-    """Header fields. Those that let somebody in are masked in every text as long as they are held."""
+    """Header fields whose credentials are masked in every text for the lifetime of this object."""
 
     __slots__ = ("known",)
     known: Known
 
 
 def checked(what: str, fields: Any, wrong: type[DeepSeekError] = InvalidRequestError) -> Mapping[str, str]:
-    """``fields`` as they may be sent; ``what`` names them. Raises ``wrong`` for what no header can carry.
+    """Return ``fields`` if they can be sent; ``what`` names them. Raises ``wrong`` if a header is invalid.
 
-    A field for the key is refused: it would go out in the place of the client's, and the client would take what
-    the server says of it for a word about its own.
+    Authorization is refused: it would replace the client's key, and the client would attribute the server's
+    responses about that key to its own.
     """
     if not isinstance(fields, Mapping):
-        raise wrong(f"{what} must be names with texts, for example {{'X-Team': 'search'}}")
+        raise wrong(f"{what} must be a mapping of strings, for example {{'X-Team': 'search'}}")
     for name, value in fields.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name.lower() in _FRAMING:
-            raise wrong(f"{what} holds a header {name!r}, which cannot be sent")
+            raise wrong(f"{what} must not contain the header {name!r}: invalid or set by the client")
         if name.lower() == _KEY:
-            raise wrong(f"{what} must not hold Authorization; the key is the client's, as api_key")
+            raise wrong(f"{what} must not contain Authorization; pass the key as api_key")
         if not isinstance(value, str):
-            raise wrong(f"{what}[{name!r}] must be a text, not {type(value).__name__}")
+            raise wrong(f"{what}[{name!r}] must be a string, got {type(value).__name__}")
         if not _VALUE.fullmatch(value):
-            raise wrong(f"{what}[{name!r}] holds a line break or NUL and cannot be written as HTTP")
+            raise wrong(f"{what}[{name!r}] must not contain line breaks or NUL")
     found = CallerFields(fields)
     secrets = [value for name, value in found.items() if _SECRET.search(name)]
     if secrets:
@@ -56,7 +56,7 @@ def checked(what: str, fields: Any, wrong: type[DeepSeekError] = InvalidRequestE
 
 
 def merged(*several: Mapping[str, str] | None) -> dict[str, str]:
-    """Fields, the later ones in the place of earlier ones whose names differ in nothing but case."""
+    """Merge header fields; later ones replace earlier ones of the same name, ignoring case."""
     found: dict[str, tuple[str, str]] = {}
     for fields in several:
         for name, value in (fields or {}).items():

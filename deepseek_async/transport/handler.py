@@ -1,4 +1,4 @@
-"""aiohttp's reader of one connection, with three holes closed."""
+"""aiohttp's response handler with three fixes: body errors, stale connections, unsolicited bytes."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from deepseek_async.transport.reuse import UNSEEN
 from deepseek_async.transport.unread import look_at, read_rest_of_tls, rest_of
 
 READ_BUFFER: Final = 64 * 1024
-"""Bytes of one read. asyncio asks for 256 KiB each time, for which malloc may map memory and give it back at each read:
-a third of a plain call's CPU, in processes that chance puts there."""
+"""Bytes per read. asyncio requests 256 KiB each time, for which malloc may map and unmap memory at every read: a
+third of the CPU of a plain call, in processes with an unlucky heap layout."""
 
 
 wants_fresh: Final[ContextVar[bool]] = ContextVar("wants_fresh", default=False)
-"""Whether the request of this task is to have a connection that nothing went over yet."""
+"""Whether the current task's request must use a new connection."""
 
 
 class MalformedBodyError(aiohttp.ClientPayloadError):
-    """The framing of a body is no HTTP, in a later read than the one that brought its head."""
+    """Invalid framing of a body, detected in a later read than its head."""
 
 
 class StaleConnectionError(aiohttp.ServerDisconnectedError):
-    """The server had closed a kept connection: not a byte came of the answer to the request sent on it."""
+    """The server had closed an idle connection: no byte of the response arrived on it."""
 
 
 class StrictHandler(ResponseHandler):
-    """Tells the reader of a body what broke it, tells a stale connection from a broken one, and is not used again
-    once something came that nobody asked for.
+    """Reports framing errors to the reader of a body, distinguishes stale from broken connections, and is not reused
+    after unsolicited bytes.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop=loop)
         self._requests = 0
-        self._silent = True  # whether nothing has come since the request
+        self._silent = True  # whether nothing has arrived since the request
         self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by the event loop. Only asyncio's own transport without TLS has a read buffer to be made smaller."""
+        """asyncio.Protocol callback. Only asyncio's transport without TLS has a read buffer to shrink."""
         super().connection_made(transport)
         plain: Any = transport
         if getattr(plain, "max_size", 0) > READ_BUFFER:
@@ -50,22 +50,22 @@ class StrictHandler(ResponseHandler):
         read_rest_of_tls(transport)
 
     def set_response_params(self, **parameters: Any) -> None:
-        """Called by aiohttp before each request."""
+        """aiohttp callback before each request."""
         self._requests += 1
         self._silent = True
         self._sent_at = self._loop.time()
         super().set_response_params(**parameters)
 
     def data_received(self, data: bytes) -> None:
-        """Called by the event loop."""
+        """asyncio.Protocol callback."""
         self._silent = False
         super().data_received(data)
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        """Called by aiohttp when it cannot parse what came, and when the connection is lost.
+        """aiohttp callback on unparsable bytes and on loss of the connection.
 
-        aiohttp keeps the exception for the next reader of a head. The reader of a body that has begun would be
-        told nothing, and wait until a timer of ours runs out.
+        aiohttp raises the exception only in the next read of a head. The reader of a body in progress would never
+        see it and wait until a timer expires.
         """
         payload = self._payload
         if isinstance(exc, OSError):
@@ -78,7 +78,7 @@ class StrictHandler(ResponseHandler):
             payload.set_exception(MalformedBodyError(str(getattr(exc, "message", exc))))
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Called by the event loop."""
+        """asyncio.Protocol callback."""
         if isinstance(exc, OSError):
             self._read_rest()
         super().connection_lost(exc)
@@ -89,9 +89,9 @@ class StrictHandler(ResponseHandler):
                 self.data_received(block)
 
     def is_connected(self) -> bool:
-        """Asked by aiohttp's pool before it uses the connection for another request.
+        """aiohttp's check before it reuses the connection.
 
-        A response that arrived while the connection was idle would be taken for the answer to that request.
+        A response that arrived while the connection was idle would be mistaken for the response to the next request.
         """
         connected: Any = super().is_connected()
         return bool(connected) and not self.should_close and not wants_fresh.get() and not self._look(0)

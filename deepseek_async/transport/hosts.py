@@ -1,4 +1,4 @@
-"""Which hosts can be, which are this machine, and which are named as exempt from proxies. Pure."""
+"""Host name classification: resolvable, loopback, exempt from proxies. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BETWEEN: Final = re.compile(r"[,\s]+")
 
 
 def can_be_resolved(url: str) -> bool:
-    """Whether a resolver can be asked for the host of ``url``. Raises ValueError for what cannot even be read."""
+    """Whether the host of ``url`` can be resolved. Raises ValueError if the URL cannot be parsed."""
     host, place = URL(url).raw_host or "", urlsplit(url).netloc.rpartition("@")[2]
     if not place.isprintable():
         return False
@@ -23,34 +23,34 @@ def can_be_resolved(url: str) -> bool:
         return ipaddress.ip_address(host.partition("%")[0]).version == 6
     labels = host.removesuffix(".").split(".")
     if labels[-1].isdigit():
-        # Other spellings of an address, such as 127.1, pass by checks of what is read as a name.
+        # Alternative spellings of an address, such as 127.1, would bypass checks of host names.
         return ipaddress.ip_address(host).version == 4
-    # https://https://… is a slip of pasting.
+    # https://https://… is a paste error.
     return len(host) < 255 and host not in {"http", "https"} and all(map(_LABEL.fullmatch, labels))
 
 
 def is_localhost(host: str) -> bool:
-    """Whether ``host`` is the name of this machine that every machine has (RFC 6761, 6.3), also with its last dot."""
+    """Whether ``host`` is localhost (RFC 6761, 6.3), with or without the trailing dot."""
     return host.lower().removesuffix(".") == "localhost"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether what is sent to ``host`` stays on this machine."""
+    """Whether ``host`` is this machine."""
     address = _address(host)
     return is_localhost(host) if address is None else address.is_loopback
 
 
 def is_deepseeks(url: str) -> bool:
-    """Whether ``url`` leads to a server of DeepSeek's own, and not to what speaks its language."""
+    """Whether ``url`` is a server of DeepSeek itself, not a compatible one."""
     host = urlsplit(url).hostname or ""
     return host == _DEEPSEEK or host.endswith("." + _DEEPSEEK)
 
 
 def is_exempt(host: str, port: int, no_proxy: str) -> bool:
-    """Whether ``no_proxy``, the text of ``NO_PROXY``, names the host.
+    """Whether ``no_proxy``, the value of ``NO_PROXY``, exempts the host.
 
-    As curl and httpx read it: names with all below them (a dot or ``*.`` in front changes nothing), addresses,
-    networks such as 10.0.0.0/8, each with or without a port; ``*`` for all.
+    Same syntax as curl and httpx: domain names including subdomains (a leading dot or ``*.`` is ignored), addresses,
+    networks such as 10.0.0.0/8, each with or without a port; ``*`` matches everything.
     """
     host = host.lower().strip("[]").rstrip(".")
     return any(_names(entry, host, port) for entry in _BETWEEN.split(no_proxy.lower()) if entry)
@@ -70,7 +70,7 @@ def _names(entry: str, host: str, port: int) -> bool:
 
 
 def _network(entry: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network | None, int | None]:
-    """The addresses that an entry names, and the port if it names one."""
+    """Return the addresses that an entry covers, and its port if it has one."""
     bare, port = entry, ""
     if entry.startswith("["):
         bare, _, port = entry[1:].partition("]")
@@ -88,5 +88,5 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         found = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         return None
-    # ::ffff:127.0.0.1 is 127.0.0.1; not every version of Python says so.
+    # ::ffff:127.0.0.1 is 127.0.0.1; not every version of Python treats it so.
     return getattr(found, "ipv4_mapped", None) or found

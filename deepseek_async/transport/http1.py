@@ -1,7 +1,7 @@
-"""HTTP/1.1 responses from raw bytes, by RFC 9112. Pure: fed what the socket gave, answers with the body in it.
+"""Incremental HTTP/1.1 response parser (RFC 9112). Pure: takes socket bytes, returns body bytes.
 
-aiohttp's own reader hands every HTTP chunk through a stream object in Python. DeepSeek sends every event as an
-HTTP chunk of its own, so that is felt on each of them; here a block of chunks is cut and checked at once.
+aiohttp passes every HTTP chunk through a stream object in Python. DeepSeek sends every event as its own HTTP
+chunk, which makes that cost noticeable; this parser validates and strips a block of chunks at once.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import msgspec
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_FIELD_BYTES: Final = 8 * 1024
 MAX_FIELDS: Final = 128
-"""Bounds of a response head; a field's are those of aiohttp and of most servers."""
+"""Limits of a response head; the size limit of a field is that of aiohttp and most servers."""
 
-_MAX_INTERIM: Final = 16  # 1xx heads before the real one
-_MAX_LINE: Final = 4096  # a chunk's size with its extensions, or the trailers together
-_MAX_INFLATED: Final = 16 * 1024 * 1024  # what one read may grow to; JSON shrinks to a twentieth, not a thousandth
+_MAX_INTERIM: Final = 16  # 1xx heads before the final one
+_MAX_LINE: Final = 4096  # a chunk size line with extensions, or all trailers
+_MAX_INFLATED: Final = 16 * 1024 * 1024  # inflated size of one read; JSON compresses to a twentieth, not a thousandth
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\r\n\0]*)?")
 _FIELDS: Final = re.compile(rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*)*")
@@ -30,24 +30,24 @@ _FRAMING: Final = re.compile(rb"\r\n(content-length|transfer-encoding|connection
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n\0]*)?")
 _HEXADECIMAL: Final = b"0123456789abcdefABCDEF"
 _EMPTY_LINES: Final = re.compile(rb"\A(?:\r\n)+")
-_MAX_DIGITS: Final = 15  # of a size: below what fits into 64 bits
-_NO_SIZE: Final = -3  # what no length is, less a line end
-_PARTIAL_END: Final = 3  # bytes of an empty line that may have come without its last one
+_MAX_DIGITS: Final = 15  # of a size; fits into 64 bits
+_NO_SIZE: Final = -3  # not a valid length, even minus a line end
+_PARTIAL_END: Final = 3  # bytes of a partially received empty line
 _CR, _LF = b"\r\n"
 
 
-class HTTPViolation(Exception):  # noqa: N818  it says what the server did
-    """The bytes are no HTTP/1.1 response; the message says what is wrong with them."""
+class HTTPViolation(Exception):  # noqa: N818  describes the server's violation
+    """The bytes are not a valid HTTP/1.1 response; the message states the violation."""
 
 
 class BodyCutOff(HTTPViolation):
-    """The connection ended before the body did."""
+    """The connection ended before the body was complete."""
 
 
 @lru_cache(4096)
 def _chunk_size(digits: bytes) -> int:
-    """The size of a chunk in ``digits``; _NO_SIZE for that of the last chunk, and for what is no plain size."""
-    # int() alone would take blanks, signs, underscores and 0x as well.
+    """Parse a chunk size; returns _NO_SIZE for the last chunk and for invalid sizes."""
+    # int() alone would accept blanks, signs, underscores and 0x.
     return (0 if not digits or digits.strip(_HEXADECIMAL) else int(digits, 16)) or _NO_SIZE
 
 
@@ -57,7 +57,7 @@ def _searched(name: str) -> bytes:
 
 
 class HeaderFields(Mapping[str, str]):
-    """Header fields, by name in any case. Looked up in the head's own bytes: most are never asked for."""
+    """Header fields with case-insensitive names, looked up in the raw head, because most are never read."""
 
     __slots__ = ("_lowered", "_raw")
 
@@ -72,7 +72,7 @@ class HeaderFields(Mapping[str, str]):
         return value
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The field's value. Without the exception that a Mapping's own ``get`` makes: most fields are not there."""
+        """Return the field's value; avoids the exception of ``Mapping.get``, because most fields are absent."""
         at = self._lowered.find(_searched(name))
         if at < 0:
             return default
@@ -101,31 +101,31 @@ _HEAD, _CHUNKS, _TRAILERS, _LENGTH, _UNTIL_CLOSE, _COMPLETE = _State
 
 
 class ResponseParser(msgspec.Struct, gc=False, eq=False):
-    """Parses one response. Raises HTTPViolation for what is none."""
+    """Incremental parser for one response; raises HTTPViolation on a protocol error."""
 
     status: int = 0
-    """0 until the head has arrived."""
+    """HTTP status; 0 until the head has arrived."""
     headers: Mapping[str, str] = {}
     reusable: bool = False
-    """Whether the connection may carry another response after this one."""
+    """Whether the connection may carry another response."""
     complete: bool = False
     """Whether the whole response has arrived."""
     _state: _State = _HEAD
-    _between: bool = False  # whether a chunk begins with the next byte, and is not compressed
-    _held: bytes = b""  # of the head, a chunk's size line, or the trailers: what cannot be read yet
-    _left: int = 0  # bytes that the chunk or the body still has
-    _ending: bool = False  # whether a chunk's data is complete and its line end is not
+    _between: bool = False  # whether the next byte starts an uncompressed chunk
+    _held: bytes = b""  # incomplete head, chunk size line or trailers
+    _left: int = 0  # remaining bytes of the chunk or body
+    _ending: bool = False  # whether a chunk's line end is still missing
     _interim: int = 0
     _inflate: Any = None
 
-    # A struct's own repr would show what the server sent to whoever prints locals.
+    # A struct's default repr would expose the server's data in tracebacks with locals.
     __repr__ = object.__repr__
 
     def feed(self, data: bytes) -> bytes:
-        """The part of the body that ``data`` brings, without the framing and not compressed any more."""
+        """Return the body bytes in ``data``, without framing and decompressed."""
         if self._between:
-            # A stream that is read as fast as it is written: one chunk, whole, and the steps below are felt.
-            # No find, startswith or endswith: they parse their arguments anew each time.
+            # Fast path for a live stream: one whole chunk per read, where the general steps below are measurable.
+            # No find, startswith or endswith: they parse their arguments on every call.
             size, _, rest = data.partition(b"\r\n")
             if len(size) <= _MAX_DIGITS and _chunk_size(size) == len(rest) - 2 and rest[-1] == _LF and rest[-2] == _CR:
                 return rest[:-2]
@@ -140,11 +140,11 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
         return body if self._inflate is None else self._inflated(body)
 
     def feed_end(self) -> None:
-        """The server has closed its side. Raises BodyCutOff unless that is how this response ends."""
+        """Handle end of input. Raises BodyCutOff unless the response is delimited by it."""
         if self._state is _UNTIL_CLOSE and self._inflate is None:
             self._finish()
         elif not self.complete:
-            raise BodyCutOff("the connection was closed in the middle of the response")
+            raise BodyCutOff("connection closed during the response")
 
     def _finish(self) -> None:
         self._state = _COMPLETE
@@ -154,15 +154,15 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
     def _read_head(self, data: bytes) -> bytes:
         held = self._held + data
         if held.startswith(b"\r\n"):
-            # An empty line before the status line is passed over (RFC 9112, section 2.2).
+            # An empty line before the status line is ignored (RFC 9112, section 2.2).
             held = _EMPTY_LINES.sub(b"", held)
         end = held.find(b"\r\n\r\n")
         if end < 0 or end > MAX_HEAD_BYTES:
             self._held = held
             if len(held) > MAX_HEAD_BYTES + _PARTIAL_END:
-                raise HTTPViolation(f"a response head of more than {MAX_HEAD_BYTES:,} bytes")
+                raise HTTPViolation(f"response head exceeds {MAX_HEAD_BYTES:,} bytes")
             if (held != b"\r" and not b"HTTP/1.".startswith(held[:7])) or _has_bare_line_feed(held):
-                raise HTTPViolation("what came is no HTTP/1.1 response head")
+                raise HTTPViolation("not an HTTP/1.1 response head")
             return b""
         self._held = b""
         head, rest = held[:end], held[end + 4 :]
@@ -170,13 +170,13 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
         status_line, raw = (head, b"") if line_end < 0 else (head[:line_end], head[line_end:])
         found = _STATUS_LINE.fullmatch(status_line)
         if found is None or len(status_line) > MAX_FIELD_BYTES:
-            raise HTTPViolation("what came is no HTTP/1.1 status line")
+            raise HTTPViolation("not an HTTP/1.1 status line")
         _check_fields(raw)
         status = int(found[2])
         if status < 200:
             self._interim += 1
             if status == 101 or self._interim > _MAX_INTERIM:
-                raise HTTPViolation(f"an unexpected response {status}")
+                raise HTTPViolation(f"unexpected status {status}")
             return self._read_head(rest) if rest else b""
         lowered = raw.lower()
         self.headers = HeaderFields(raw, lowered)
@@ -188,7 +188,7 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
         return rest
 
     def _frame(self, lowered: bytes, *, old: bool) -> None:
-        """How the body is delimited (RFC 9112, section 6.3), and what becomes of the connection."""
+        """Determine body framing (RFC 9112, section 6.3) and whether the connection is reusable."""
         found = _FRAMING.findall(lowered)
         framing: dict[bytes, bytes] = dict(found)
         if len(framing) < len(found):
@@ -198,16 +198,16 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
         length = framing.get(b"content-length")
         self.reusable = options.find(b"close") < 0
         if old and (coding is not None or b"keep-alive" not in _members(options)):
-            # HTTP/1.0 knows no Transfer-Encoding: some box in between reads another body (RFC 9112, section 6.1).
+            # HTTP/1.0 has no Transfer-Encoding: an intermediary would frame the body otherwise (RFC 9112, section 6.1).
             self.reusable = False
         if coding is not None and length is not None:
             raise HTTPViolation("both Transfer-Encoding and Content-Length")
         if coding is not None and coding.strip(b" \t") != b"chunked":
-            raise HTTPViolation("an unknown Transfer-Encoding")
+            raise HTTPViolation("unsupported Transfer-Encoding")
         if length is not None:
             self._left = _length(length.strip(b" \t"))
         if self.status in (204, 304):
-            # They have no body, whatever they say of its length (section 6.3); who says it may send one all the same.
+            # These have no body, whatever their length field says (section 6.3); a server may still send one.
             self.reusable = self.reusable and coding is None and not self._left
             self._left = 0
             self._finish()
@@ -223,31 +223,31 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
             self._finish()
         encoding = framing.get(b"content-encoding", b"identity").strip(b" \t")
         if encoding in (b"gzip", b"x-gzip", b"deflate"):
-            # Not asked for; seen all the same on plain answers in 2025. 47: gzip or zlib, by the first bytes.
+            # Seen unrequested on plain answers in 2025. 47: detect gzip or zlib from the first bytes.
             self._inflate = zlib.decompressobj(47)
         elif encoding != b"identity":
-            raise HTTPViolation("an unknown Content-Encoding")
+            raise HTTPViolation("unsupported Content-Encoding")
         self._between = coding is not None and self._inflate is None
 
     def _whole_chunks(self, data: bytes) -> bytes:
-        """The body in ``data`` if it is whole chunks, as it nearly always is; else step by step."""
+        """Return the body if ``data`` is whole chunks, the common case; otherwise fall back to the step parser."""
         if data.endswith(b"\r\n"):
             try:
                 pieces = data.split(b"\r\n")
                 sizes, bodies = pieces[:-1:2], pieces[1::2]
                 if b"".join(sizes).strip(_HEXADECIMAL) or max(map(len, sizes)) > _MAX_DIGITS:
                     return self._read_body(data)
-                # An even number of pieces ends in the middle, after a size.
+                # An even number of pieces ends after a size, inside a chunk.
                 lengths = [int(size, 16) for size in sizes]
                 if len(pieces) % 2 and list(map(len, bodies)) == lengths:
-                    # A size of zero is the last chunk, also when it is written 000.
+                    # A size of zero is the last chunk, also if written 000.
                     last = lengths.index(0) if 0 in lengths else -1
                     if last == len(lengths) - 1:
                         self._finish()
                     if last in (-1, len(lengths) - 1):
                         return b"".join(bodies)
             except ValueError:
-                pass  # a line end where a size should be
+                pass  # a line end in place of a size
         return self._read_body(data)
 
     def _read_body(self, data: bytes) -> bytes:
@@ -261,7 +261,7 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
         if data and self._state is _TRAILERS:
             data = self._read_trailers(data)
         if data and self.complete:
-            self.reusable = False  # bytes that belong to no response of ours
+            self.reusable = False  # unsolicited bytes
         at_chunk = self._state is _CHUNKS and not (self._held or self._left or self._ending)
         self._between = at_chunk and self._inflate is None
         return b"".join(pieces)
@@ -278,7 +278,7 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
         return data
 
     def _read_chunk(self, data: bytes, pieces: list[bytes]) -> bytes:
-        """Take one step in a chunked body: data, its line end, or a size line. Returns what is left of ``data``."""
+        """Parse one step of a chunked body: data, its line end, or a size line. Returns the rest of ``data``."""
         if self._left:
             piece, rest = data[: self._left], data[self._left :]
             pieces.append(piece)
@@ -289,32 +289,32 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
         if self._ending:
             if not held.startswith(b"\r\n"):
                 if held != b"\r":
-                    raise HTTPViolation("a chunk longer than its size says")
+                    raise HTTPViolation("chunk data exceeds its size")
                 self._held = held
                 return b""
             self._ending = False
             return held[2:]
         end = held.find(b"\r\n")
         if end < 0 or end > _MAX_LINE:
-            if len(held) > _MAX_LINE + 1 or b"\n" in held:  # + 1: its line end may have come in part
-                raise HTTPViolation("a chunk size that does not end")
+            if len(held) > _MAX_LINE + 1 or b"\n" in held:  # + 1: a partial line end
+                raise HTTPViolation("chunk size line too long")
             self._held = held
             return b""
         size = _CHUNK_SIZE.fullmatch(held, 0, end)
         if size is None:
-            raise HTTPViolation("a chunk size that is no number")
+            raise HTTPViolation("invalid chunk size")
         self._left = int(size[1], 16)
         if not self._left:
             self._state = _TRAILERS
         return held[end + 2 :]
 
     def _read_trailers(self, data: bytes) -> bytes:
-        # With the end of the line before them, they look like the fields of a head.
+        # Preceded by the previous line end, trailers have the syntax of header fields.
         held = (self._held or b"\r\n") + data
         end = held.find(b"\r\n\r\n")
         if end < 0 or end > _MAX_LINE:
             if len(held) > _MAX_LINE + _PARTIAL_END or _has_bare_line_feed(held):
-                raise HTTPViolation("trailers that do not end")
+                raise HTTPViolation("trailers too long")
             self._held = held
             return b""
         _check_fields(held[:end])
@@ -325,30 +325,30 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
     def _inflated(self, body: bytes) -> bytes:
         inflate = self._inflate
         if inflate.eof and body:
-            # zlib would gather it, unseen by every limit.
-            raise HTTPViolation("bytes after the end of a compressed body")
+            # zlib would collect these in unused_data, beyond every limit.
+            raise HTTPViolation("data after the end of a compressed body")
         try:
             plain: bytes = inflate.decompress(body, _MAX_INFLATED)
         except zlib.error:
-            raise HTTPViolation("a compressed body that cannot be read") from None
+            raise HTTPViolation("invalid compressed body") from None
         if inflate.unconsumed_tail:
-            raise HTTPViolation("a compressed body that grows without measure")
+            raise HTTPViolation("compressed body expands beyond the limit")
         if inflate.unused_data and self._state is not _UNTIL_CLOSE:
-            raise HTTPViolation("bytes after the end of a compressed body")
+            raise HTTPViolation("data after the end of a compressed body")
         if self._state is _UNTIL_CLOSE and inflate.eof:
             self._finish()
         if self.complete and not inflate.eof:
-            raise BodyCutOff("the compressed body ended in the middle")
+            raise BodyCutOff("compressed body truncated")
         return plain
 
 
 def _has_bare_line_feed(data: bytes) -> bool:
-    """Whether a line ends in a way that another reader may see and we do not."""
+    """Whether a bare LF ends a line, which other parsers accept and this one does not."""
     return data.count(b"\n") != data.count(b"\r\n")
 
 
 def _joined(found: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Fields of which some were sent in several lines, which count as one list (RFC 9110, section 5.3)."""
+    """Join repeated fields, which form one list (RFC 9110, section 5.3)."""
     joined: dict[bytes, bytes] = {}
     for name, value in found:
         joined[name] = b"%b,%b" % (joined[name], value) if name in joined else value
@@ -365,14 +365,14 @@ def _length(value: bytes) -> int:
     lengths = _members(value)
     size = lengths.pop()
     if lengths or not size.isdigit() or len(size) > _MAX_DIGITS:
-        raise HTTPViolation("a wrong Content-Length")
+        raise HTTPViolation("invalid Content-Length")
     return int(size)
 
 
 def _check_fields(raw: bytes) -> None:
     if not _FIELDS.fullmatch(raw):
-        raise HTTPViolation("a line that is no header field")
+        raise HTTPViolation("invalid header field")
     if raw.count(b"\n") > MAX_FIELDS:
         raise HTTPViolation(f"more than {MAX_FIELDS} header fields")
     if len(raw) > MAX_FIELD_BYTES and max(map(len, raw.split(b"\r\n"))) > MAX_FIELD_BYTES:
-        raise HTTPViolation(f"a header field of more than {MAX_FIELD_BYTES:,} bytes")
+        raise HTTPViolation(f"header field exceeds {MAX_FIELD_BYTES:,} bytes")

@@ -1,7 +1,7 @@
-"""The pooled connections to one origin: one pool per client and event loop.
+"""Connection pool of one origin, per client and event loop.
 
-aiohttp's TCPConnector keeps the pool, resolves names and speaks TLS. Its session and its request and response
-objects are left out: they are 46 of the 80 µs of CPU that a plain request costs with them (uvloop).
+aiohttp's TCPConnector provides pooling, name resolution and TLS. Its session, request and response objects are
+bypassed: they take 46 of the 80 µs of CPU that a plain request costs with them (uvloop).
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from deepseek_async.transport.session import Session
 from deepseek_async.transport.watchdog import Watchdog
 
 _TARGETS: Final = 64
-"""Request heads that are kept ready; paths with an id in them would fill the memory."""
+"""Cached request heads; bounded because paths may contain ids."""
 
 
 class Pool:
-    """A pool of connections to one origin. Must be made inside a running event loop, and used on that loop.
+    """A pool of connections to one origin, bound to the event loop that is running when it is created.
 
-    ``limit`` is the largest number of connections. The key, if there is one, is sent to the configured origin
-    only: redirects are not followed, and there are no cookies.
+    ``limit`` is the maximum number of connections. The key, if any, is sent only to the configured origin: redirects
+    are not followed and cookies are not kept.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Pool:
             {
                 **({} if api_key is None else {"Authorization": api_key.authorization()}),
                 "Content-Type": "application/json",
-                # A compressing proxy holds events back.
+                # A compressing proxy would buffer events.
                 "Accept-Encoding": "identity",
                 **self._route.fields,
             },
@@ -77,8 +77,8 @@ class Pool:
         self._reuse = Reuse()
         self._is_direct = proxy is None
         self.distance: Final = Distance()
-        """How far the server is; not known behind a proxy, which may be near."""
-        # The watchdog times it all: no timer of aiohttp knows when the loop stood still.
+        """Round-trip time to the server; not measured behind a proxy, which may be nearer than the server."""
+        # No aiohttp timeouts: the watchdog handles them all, and accounts for a blocked event loop.
         self._timeout = aiohttp.ClientTimeout(total=None)
         self._connector = open_connector(limit, tls=self._route.tls)
         self._destination = self._route.destination()
@@ -92,13 +92,13 @@ class Pool:
             return await self._aiohttp_session().send(outgoing, watchdog)
         if self._connector.closed:
             raise APIConnectionError(
-                "the client was closed while the call was running",
+                "client closed during the call",
                 retryable=False,
                 reason="closed",
             )
         head = self._head(outgoing)
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101  a coroutine that runs has a task
+        assert task is not None  # noqa: S101  a running coroutine has a task
         cancels_before = task.cancelling()
         watchdog.way = self._route.way
         watchdog.guard(task.cancel)
@@ -121,7 +121,7 @@ class Pool:
             if not watchdog.expired or task.uncancel() > cancels_before:
                 raise
             failure = watchdog.failure() if watchdog.expired != "connect" else self._route.translate(TimeoutError())
-        except DeepSeekError as error:  # also of a file that changed while it was read
+        except DeepSeekError as error:  # includes a file that changed while it was read
             if reply is not None:
                 reply.close()
             failure = error
@@ -132,12 +132,12 @@ class Pool:
                 return reply
             failure = self._route.refusal(reply.headers)
             reply.close()
-        # Raised out here, so that aiohttp's exception is not even its context.
+        # Raised outside the except block, so that aiohttp's exception does not become its context.
         raise failure
 
     def _channel(self, connection: Connection) -> Channel:
         handler = connection.protocol
-        assert handler is not None  # noqa: S101  the pool hands out open connections
+        assert handler is not None  # noqa: S101  pooled connections are open
         channel = self._channels.get(handler)
         if channel is None:
             channel = self._channels[handler] = Channel(handler, self._route.named, self._channels.pop, self._reuse)
@@ -146,14 +146,14 @@ class Pool:
         return channel
 
     def _head(self, outgoing: HTTPRequest) -> bytes:
-        """The request's head up to the length of its body."""
+        """Return the request head up to the body length."""
         kept = self._heads.get((outgoing.method, outgoing.path))
         if kept is not None and outgoing.headers is None:
             return kept
         url = url_of(str(self._base), outgoing.path)
         target = self._route.target(url)
         if not target.isascii() or not target.isprintable() or " " in target:
-            raise InvalidRequestError(f"the path {outgoing.path!r} cannot be written as HTTP")
+            raise InvalidRequestError(f"cannot send path {outgoing.path!r}: it must be printable ASCII without spaces")
         host = url.host_port_subcomponent
         fields = (
             self._fields if outgoing.headers is None else merged(self._fields, checked("headers", outgoing.headers))
@@ -177,25 +177,25 @@ class Pool:
         return self._session
 
     async def aclose(self) -> None:
-        """Close every connection and wait until they are gone."""
+        """Close every connection and wait until the sockets are closed."""
         if self._session is not None:
             await self._session.aclose()
         await self._connector.close()
 
     def forget(self) -> None:
-        """Drop the pool of an event loop that has ended."""
+        """Drop the pool of a closed event loop."""
         if self._session is not None:
             self._session.forget()
         forget(self._connector)
 
     def drop(self) -> None:
-        """The client is gone without having been closed."""
+        """Release the pool of a client that was not closed."""
         if self._session is not None:
             self._session.drop()
         drop(self._connector)
 
     def leave_to_parent(self) -> None:
-        """In a forked child: give up what is the parent's. Whoever still reads an answer here is told so."""
+        """In a forked child: abandon the parent's connections; readers of an answer get an error."""
         if self._session is not None:
             self._session.leave_to_parent()
         for channel in self._channels.values():
@@ -204,13 +204,13 @@ class Pool:
 
 
 class Reply(msgspec.Struct, gc=False, eq=False):
-    """The response to one request; see ``HTTPResponse``."""
+    """Response to one request; see ``HTTPResponse``."""
 
     _channel: Channel | None
     _parser: ResponseParser
     _watchdog: Watchdog
 
-    # A struct's own repr would show what the server sent to whoever prints locals.
+    # A struct's default repr would expose the server's data in tracebacks with locals.
     __repr__ = object.__repr__
 
     @property
@@ -220,11 +220,11 @@ class Reply(msgspec.Struct, gc=False, eq=False):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Header fields, by name in any case."""
+        """Header fields; names are case-insensitive."""
         return self._parser.headers
 
     async def arrived(self) -> None:
-        """Wait for the response's head, after what is left of the request has gone out."""
+        """Send the rest of the request and wait for the response head."""
         channel, parser = self._open_channel(), self._parser
         if channel.rest is not None:
             await channel.stream(partial(self._watchdog.sent, self.expire))
@@ -240,7 +240,7 @@ class Reply(msgspec.Struct, gc=False, eq=False):
         size = 0
         while size <= limit:
             if self._parser.complete:
-                # Nothing to wait for, as with nearly all answers: they come in one piece, behind their head.
+                # Fast path: nearly all answers arrive in one piece with their head.
                 block, more = self._open_channel().take(), False
             else:
                 block = await self.read_available()
@@ -251,7 +251,7 @@ class Reply(msgspec.Struct, gc=False, eq=False):
             if not more:
                 break
         if size > limit:
-            raise APIResponseValidationError(f"the response is larger than {limit:,} bytes", retryable=False)
+            raise APIResponseValidationError(f"response exceeds {limit:,} bytes", retryable=False)
         return b"".join(blocks)
 
     def read_available(self) -> Awaitable[bytes]:
@@ -262,7 +262,7 @@ class Reply(msgspec.Struct, gc=False, eq=False):
         if channel.blocks or channel.failure is not None or self._parser.complete:
             return _there(channel.take())
         self._watchdog.waiting()
-        # The task waits for the block itself, and no coroutine stands in between.
+        # The task awaits the block directly, without an intermediate coroutine.
         reader = channel.reader = channel.create_future()
         return reader
 
@@ -287,7 +287,7 @@ class Reply(msgspec.Struct, gc=False, eq=False):
             channel.close()
 
     def expire(self) -> None:
-        """A timer ran out."""
+        """Close after a timeout."""
         if self._channel is not None:
             self._channel.fail(self._watchdog.failure())
 
@@ -298,7 +298,7 @@ class Reply(msgspec.Struct, gc=False, eq=False):
 
 
 def _closed() -> APIConnectionError:
-    return APIConnectionError("the response was closed while it was read", connected=True)
+    return APIConnectionError("response closed during read", connected=True)
 
 
 async def _there(block: bytes) -> bytes:
@@ -306,7 +306,7 @@ async def _there(block: bytes) -> bytes:
 
 
 class _MaskedHead(bytes):
-    """The head of a request, which holds the key, so that ``repr`` does not show it."""
+    """Head of a request, masked in repr because it contains the key."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""What the rest of the library needs from a transport, so that another one can take its place."""
+"""Transport interface that the rest of the library depends on."""
 
 from __future__ import annotations
 
@@ -14,47 +14,47 @@ from deepseek_async.transport.watchdog import Watchdog
 
 
 class TextFeed(Protocol):
-    """Texts that are not there yet when the connection is made."""
+    """Texts that become available only after the connection is open."""
 
     begun: bool
-    """Whether any was asked for: they come once."""
+    """Whether iteration has started; the texts can be iterated once."""
     characters: int
-    """Of those that have gone out, as they are billed."""
+    """Characters sent so far, the billed quantity."""
 
     def frames(self) -> AsyncIterator[str]:
-        """What to send, in its order, as whole messages."""
+        """Yield the messages to send, in order."""
         ...
 
 
 class HTTPRequest(msgspec.Struct, frozen=True, gc=False):
-    """One HTTP request, ready to be sent as often as needed."""
+    """One immutable HTTP request; may be sent several times."""
 
     method: str
     path: str
-    """Below the base URL, beginning with a slash."""
+    """Path below the base URL, with a leading slash."""
     body: bytes | UploadBody | None = None
     headers: Mapping[str, str] | None = None
-    """Added to the session's own; None for none."""
+    """Additional headers beside the session's own."""
     texts: TextFeed | None = None
-    """What is said over a WebSocket; None for plain HTTP."""
+    """Texts to send over a WebSocket; None for plain HTTP."""
 
     def __repr__(self) -> str:
         return f"<Outgoing {self.method} {self.path}, {len(self.body or b'')} bytes>"
 
 
 _BESIDE: Final = ("/beta/", "/anthropic/", "/v1/tools/")
-"""What stands beside /v1 and not below it, whatever the base is (DeepSeek docs, FIM guide, Anthropic API, Search)."""
+"""Paths beside /v1, independent of the base path (DeepSeek docs, FIM guide, Anthropic API, Search)."""
 
 
 def url_of(base_url: str, path: str) -> URL:
-    """Where ``path`` is asked for."""
+    """Return the URL of ``path``."""
     if path.startswith(_BESIDE):
         base_url = base_url.removesuffix("/v1").removesuffix("/beta").removesuffix("/anthropic")
     return URL(base_url + path, encoded=True)
 
 
 class HTTPResponse(Protocol):
-    """A response whose head has arrived. Ends with exactly one of ``release`` or ``close``."""
+    """A response whose head has arrived. End it with exactly one of ``release`` or ``close``."""
 
     @property
     def status(self) -> int:
@@ -63,31 +63,31 @@ class HTTPResponse(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Header fields, by name in any case."""
+        """Header fields; names are case-insensitive."""
         ...
 
     async def read(self, limit: int) -> bytes:
-        """The whole body. Raises APIConnectionError if it breaks off, APIResponseValidationError past ``limit``."""
+        """Read the whole body. Raises APIConnectionError if truncated, APIResponseValidationError above ``limit``."""
         ...
 
     def read_available(self) -> Awaitable[bytes]:
-        """Await it, at once, for whatever has arrived, the first byte waited for; empty at the end of the body.
+        """Return an awaitable, to be awaited at once, for the next available body bytes; empty at the end of the body.
 
-        The one method that raises the transport's own exceptions: it runs once for every read of a stream,
-        where a coroutine around it is felt. ``explain`` makes them ours.
+        The only method that raises the transport's own exceptions: it runs once per read of a stream, where a
+        wrapping coroutine would be measurable. Translate them with ``explain``.
         """
         ...
 
     def explain(self, error: Exception) -> APIError:
-        """The error to raise in the place of what ``read_available`` raised; foreign errors are raised again."""
+        """Return the library error for an exception of ``read_available``; re-raises exceptions of other origin."""
         ...
 
     def release(self) -> None:
-        """The body was read to its end: the connection may serve again."""
+        """Return the connection to the pool after the body was read to its end."""
         ...
 
     def close(self) -> None:
-        """Give the connection up, whatever is still on it. Wakes a reader that waits."""
+        """Abort the connection, discarding unread data. Wakes a waiting reader."""
         ...
 
 
@@ -129,10 +129,10 @@ class Transport(Protocol):
     """
 
     async def send(self, outgoing: HTTPRequest, watchdog: Watchdog, *, fresh: bool = False) -> HTTPResponse:
-        """Send and wait for the response's head, whatever its status.
+        """Send a request and wait for the response head, whatever its status.
 
-        ``fresh`` says that no kept connection will do, because the last one was found dead.
-        Raises APIConnectionError, or APITimeoutError when ``watchdog`` fires.
+        ``fresh`` requires a new connection, because the last pooled one was stale.
+        Raises APIConnectionError, or APITimeoutError if ``watchdog`` fires.
         """
         ...
 

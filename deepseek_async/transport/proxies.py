@@ -1,6 +1,6 @@
-"""Which proxy a server is reached through: the client's own, else the one of the environment. Pure.
+"""Proxy selection: the client's ``proxy`` argument, else environment variables. Pure.
 
-The variables are read as httpx, and so openai-python, and curl read them.
+The variables have the same meaning as in curl and in httpx, and so in openai-python.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ _SOCKS: Final = frozenset({"socks", "socks4", "socks4a", "socks5", "socks5h"})
 
 
 class Proxy(msgspec.Struct, frozen=True):
-    """An HTTP proxy. Its password does not show itself."""
+    """An HTTP proxy; its password is masked."""
 
     url: str
-    """Without user name and password."""
+    """URL without user name and password."""
     source: str
-    """Who named it: ``proxy``, or a variable."""
+    """Where it is configured: ``proxy`` or an environment variable."""
     authorization: Secret | None = None
-    """The value of Proxy-Authorization."""
+    """Value of Proxy-Authorization."""
 
     def __str__(self) -> str:
         return self.url if self.source == "proxy" else f"{self.url} ({self.source})"
 
     def on_the_way_to(self, origin: str) -> str:
-        """How errors name ``origin``."""
-        return f"{origin} through the proxy {self}"
+        """Return the name of ``origin`` for error messages."""
+        return f"{origin} through proxy {self}"
 
 
 def proxies_to(servers: Sequence[str], given: str | None, environment: Mapping[str, str]) -> dict[str, Proxy]:
-    """The proxy to each of ``servers`` that is reached through one. Raises ConfigurationError.
+    """Return the proxy of each of ``servers`` that has one. Raises ConfigurationError.
 
-    ``servers`` are base URLs, the client's own first; ``given`` is the proxy that was named for the client. It is not
-    for other servers if they are on this machine, and the environment's is for none that is.
+    ``servers`` are base URLs, the client's own first; ``given`` is the client's ``proxy`` argument. It does not apply
+    to other servers on this machine; the environment's proxy applies to no server on this machine.
     """
     found = {server: _proxy_to(server, given, environment, own=server == servers[0]) for server in servers}
     return {server: proxy for server, proxy in found.items() if proxy is not None}
@@ -60,9 +60,9 @@ def _proxy_to(server: str, given: str | None, environment: Mapping[str, str], *,
 
 
 def variable_for(server: str, environment: Mapping[str, str]) -> str | None:
-    """The variable that says how ``server`` is reached; None if none does.
+    """Return the environment variable that determines how ``server`` is reached; None if there is none.
 
-    ``NO_PROXY`` if it exempts the server. Servers on this machine are nobody's to say.
+    ``NO_PROXY`` if it exempts the server. Servers on this machine ignore the environment.
     """
     parts = urlsplit(server)
     host = parts.hostname or ""
@@ -75,29 +75,29 @@ def variable_for(server: str, environment: Mapping[str, str]) -> str | None:
 
 
 def _set(name: str, environment: Mapping[str, str]) -> str | None:
-    """``name`` if that variable is set, else its upper-case form if that is; one that is set to nothing hides it."""
+    """Return ``name`` if the variable is set, else its upper-case form; a variable set to nothing hides the other."""
     for spelling in (name, name.upper()):
-        # A CGI server makes HTTP_PROXY from a header that the visitor sends (httpoxy, CVE-2016-5385).
+        # A CGI server sets HTTP_PROXY from a request header (httpoxy, CVE-2016-5385).
         if spelling in environment and not (spelling == "HTTP_PROXY" and "REQUEST_METHOD" in environment):
             return spelling if environment[spelling].strip() else None
     return None
 
 
 def _proxy(source: str, text: str) -> Proxy:
-    """The proxy that ``text`` names. It may hold a password, so no error shows it."""
+    """Parse a proxy URL. It may contain a password, so no error shows it."""
     try:
         parts = urlsplit(text.strip())
         usable = parts.scheme in {"http", "https"} and parts.port != 0 and can_be_resolved(text.strip())
-    except ValueError:  # a port that is no number, a bracket without its pair
+    except ValueError:  # non-numeric port or unmatched bracket
         raise _wrong(source) from None
     if parts.scheme in _SOCKS:
-        instead = "" if source == "proxy" else "; set HTTPS_PROXY, which wins over ALL_PROXY, to such a one"
+        instead = "" if source == "proxy" else "; set HTTPS_PROXY, which overrides ALL_PROXY, to an HTTP proxy"
         raise ConfigurationError(f"{source} {_MUST}; SOCKS proxies are not supported{instead}{_way_out(source)}")
     if not usable:
         raise _wrong(source)
     if "@" in parts.path + parts.query + parts.fragment:
         raise ConfigurationError(
-            f"{source} {_MUST}; # / and ? in a user name or password are written %23, %2F and %3F",
+            f"{source} {_MUST}; escape # / and ? in a user name or password as %23, %2F and %3F",
         )
     return Proxy(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", source, _authorization(parts))
 
@@ -112,7 +112,7 @@ def _wrong(source: str) -> ConfigurationError:
 def _way_out(source: str) -> str:
     if source == "proxy":
         return ""
-    return "; NO_PROXY exempts a server from it, and trust_env=False the whole client"
+    return "; set NO_PROXY to exempt a server, or trust_env=False to ignore proxy variables"
 
 
 def _authorization(parts: SplitResult) -> Secret | None:

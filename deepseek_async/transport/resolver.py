@@ -1,4 +1,4 @@
-"""Names to addresses."""
+"""Name resolution."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _LOOPBACK: Final[dict[socket.AddressFamily, str]] = {socket.AF_INET: "127.0.0.1"
 
 
 class Resolver(aiohttp.ThreadedResolver):
-    """aiohttp's, which asks the system in a thread, with a better answer for ``localhost``."""
+    """aiohttp's resolver (getaddrinfo in a thread), with complete results for ``localhost``."""
 
     async def resolve(self, host: str, port: int = 0, *arguments: Any, **options: Any) -> list[ResolveResult]:
-        """Called by aiohttp's pool."""
+        """aiohttp callback."""
         if is_localhost(host):
             return await self._resolve_localhost(host, port)
         return await super().resolve(host, port, *arguments, **options)
 
     async def _resolve_localhost(self, host: str, port: int) -> list[ResolveResult]:
-        """What the machine says, and the loopback address of either family after it (RFC 6761, 6.3).
+        """Return the system's addresses, followed by the loopback address of each family (RFC 6761, 6.3).
 
-        Many a hosts file names 127.0.0.1 only, and AI_ADDRCONFIG, with which aiohttp asks, leaves ::1 out where only
-        the loopback interface has an IPv6 address: a server that listens on ::1 would not be found.
+        Many hosts files list only 127.0.0.1, and AI_ADDRCONFIG, which aiohttp sets, omits ::1 if only the loopback
+        interface has an IPv6 address: a server listening on ::1 would not be found.
         """
         try:
             found = await self._loop.getaddrinfo("localhost", port, type=socket.SOCK_STREAM)

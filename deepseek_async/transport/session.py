@@ -1,6 +1,6 @@
-"""aiohttp's own session over a pool of its own, for programs that replace its requests, as aioresponses does.
+"""Transport over an aiohttp ClientSession, for programs that patch its request method, as aioresponses does.
 
-``pool`` costs half as much and is used for everything else.
+Otherwise ``pool`` is used, at half the cost.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ from deepseek_async.transport.watchdog import Watchdog
 from deepseek_async.transport.websocket import Conversation, Refused
 
 _LAST_BYTES: Final = 1.0
-"""Seconds that an ended answer's connection may take to send the end of its body before it is closed."""
+"""Seconds to wait for the end of a completed answer's body before its connection is closed."""
 
 _INLINE_BODY: Final = 1 << 20
-"""aiohttp warns of larger bytes bodies, because writing them in one piece blocks the loop; they go in pieces."""
+"""Larger bodies are sent in pieces: aiohttp warns about them, because a single write would block the loop."""
 
 _MOST_OF_A_MESSAGE: Final = 16 * 1024 * 1024
 _SWITCHING: Final = 101
 
 _watching: Final[ContextVar[Callable[[], None]]] = ContextVar("_watching")
-"""What is to be called when the request of this task has a connection."""
+"""Called when the current task's request has a connection."""
 
 
 def is_replaced() -> bool:
@@ -57,10 +57,10 @@ def is_replaced() -> bool:
 
 
 class Session:
-    """A pool of connections to one origin. Must be made inside a running event loop, and used on that loop.
+    """A pool of connections to one origin, bound to the event loop that is running when it is created.
 
-    ``limit`` is the largest number of connections. The session sends the key, if it has one, to the configured
-    origin only: redirects are not followed and no cookies are kept.
+    ``limit`` is the maximum number of connections. The key, if any, is sent only to the configured origin: redirects
+    are not followed and cookies are not kept.
     """
 
     def __init__(
@@ -80,21 +80,21 @@ class Session:
         self.tails: set[aiohttp.ClientResponse] = set()
         connector = open_connector(limit, tls=self.route.tls)
         handler: Any = partial(StrictHandler, loop=asyncio.get_running_loop())
-        connector._factory = handler  # noqa: SLF001  aiohttp has no public way to choose it
-        # Not the session's own headers: aiohttp sends those to the proxy as well, Authorization included.
+        connector._factory = handler  # noqa: SLF001  aiohttp has no public setting
+        # Not default headers of the session: aiohttp sends those to the proxy too, Authorization included.
         self._headers = {
             **(headers or {}),
             **({} if api_key is None else {"Authorization": api_key.authorization()}),
             "Content-Type": "application/json",
-            # A compressing proxy holds events back.
+            # A compressing proxy would buffer events.
             "Accept-Encoding": "identity",
             **self.route.fields,
         }
         self._http = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            # Our own watchdog times it all: the default total of 300 s would cut long answers, and no timer of
-            # aiohttp knows when the loop stood still.
+            # No aiohttp timeouts: its default total of 300 s would cut long answers, and its timers do not account
+            # for a blocked event loop.
             timeout=aiohttp.ClientTimeout(total=None),
             trace_configs=[_telling_when_sent()],
             trust_env=False,
@@ -106,16 +106,16 @@ class Session:
             return await self.converse(outgoing, outgoing.texts, watchdog)
         if self._http.closed:
             raise APIConnectionError(
-                "the client was closed while the call was running",
+                "client closed during the call",
                 retryable=False,
                 reason="closed",
             )
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101  a coroutine that runs has a task
+        assert task is not None  # noqa: S101  a running coroutine has a task
         cancels_before = task.cancelling()
         watchdog.way = self.route.way
         watchdog.guard(task.cancel)
-        # Not as an argument of the request: who replaces aiohttp's way of asking may copy all of them.
+        # Not a request argument: a patched request method may copy all arguments.
         watching = _watching.set(partial(watchdog.sent, task.cancel))
         wanted = wants_fresh.set(fresh)
         failure: DeepSeekError
@@ -136,7 +136,7 @@ class Session:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             failure = self.route.translate(error)
         except ValueError as error:
-            failure = InvalidRequestError(f"the request cannot be written as HTTP: {plain(redact(str(error)))[:200]}")
+            failure = InvalidRequestError(f"cannot send the request: {plain(redact(str(error)))[:200]}")
         else:
             pooled = PooledResponse(response, watchdog, self, response.status, response.headers)
             watchdog.guard(pooled.close)
@@ -144,7 +144,7 @@ class Session:
         finally:
             _watching.reset(watching)
             wants_fresh.reset(wanted)
-        # Raised out here, so that aiohttp's exception is not even its context.
+        # Raised outside the except block, so that aiohttp's exception does not become its context.
         raise failure
 
     def distance(self) -> float | None:
@@ -152,9 +152,9 @@ class Session:
         return None
 
     async def converse(self, outgoing: HTTPRequest, texts: TextFeed, watchdog: Watchdog) -> HTTPResponse:
-        """Open a WebSocket, over which ``texts`` go out as they come."""
+        """Open a WebSocket and send ``texts`` over it as they become available."""
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101  a coroutine that runs has a task
+        assert task is not None  # noqa: S101  a running coroutine has a task
         cancels_before = task.cancelling()
         watchdog.way = self.route.way
         watchdog.guard(task.cancel)
@@ -175,14 +175,14 @@ class Session:
         except aiohttp.WSServerHandshakeError as error:
             if error.status != _SWITCHING:
                 return Refused(error.status, error.headers or {}, watchdog)
-            failure = APIConnectionError("the server does not speak WebSocket properly", reason="protocol")
+            failure = APIConnectionError("invalid WebSocket response from the server", reason="protocol")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             failure = self.route.translate(error)
         else:
             return Conversation(socket, {}, texts, watchdog)
         finally:
             _watching.reset(watching)
-        # Raised out here, so that aiohttp's exception is not even its context.
+        # Raised outside the except block, so that aiohttp's exception does not become its context.
         raise failure
 
     def _with(self, headers: Mapping[str, str] | None, body: bytes | UploadBody | None) -> CIMultiDict[str]:
@@ -196,32 +196,32 @@ class Session:
         url = self._urls.get(path)
         if url is None:
             url = url_of(self._base, path)
-            # Paths with an id in them would fill the table.
+            # Bounds the cache: paths may contain ids.
             if len(self._urls) < 64:
                 self._urls[path] = url
         return url
 
     async def aclose(self) -> None:
-        """Close every connection and wait until they are gone."""
+        """Close every connection and wait until the sockets are closed."""
         while self.tails:
             self.tails.pop().close()
         await self._http.close()
 
     def forget(self) -> None:
-        """Drop the pool of an event loop that has ended; its sockets cannot be closed in order any more."""
+        """Drop the pool of a closed event loop; an orderly shutdown of its sockets is no longer possible."""
         self.tails.clear()
         connector = self._http.connector
         self._http.detach()
         forget(connector)
 
     def drop(self) -> None:
-        """The client is gone without having been closed."""
+        """Release the pool of a client that was not closed."""
         connector = self._http.connector
         self._http.detach()
         drop(connector)
 
     def leave_to_parent(self) -> None:
-        """In a forked child: give up what is the parent's."""
+        """In a forked child: abandon the parent's connections."""
         leave((self, list(self.tails)))
         self.tails.clear()
         connector = self._http.connector
@@ -230,7 +230,7 @@ class Session:
 
 
 class PooledResponse(msgspec.Struct, gc=False, eq=False):
-    """A response of the session; see ``HTTPResponse``."""
+    """Response of the aiohttp session; see ``HTTPResponse``."""
 
     _response: aiohttp.ClientResponse
     _watchdog: Watchdog
@@ -238,16 +238,16 @@ class PooledResponse(msgspec.Struct, gc=False, eq=False):
     status: int
     headers: Mapping[str, str]
 
-    # A struct's own repr would show what the server sent to whoever prints locals.
+    # A struct's default repr would expose the server's data in tracebacks with locals.
     __repr__ = object.__repr__
 
     async def read(self, limit: int) -> bytes:
         """See ``HTTPResponse.read``."""
         try:
             return await self._read(limit)
-        except Exception as error:  # noqa: BLE001  explain raises again what is none of the transport's
+        except Exception as error:  # noqa: BLE001  explain re-raises errors of other origin
             failure = self.explain(error)
-        # Raised out here, so that aiohttp's exception is not even its context.
+        # Raised outside the except block, so that aiohttp's exception does not become its context.
         raise failure
 
     async def _read(self, limit: int) -> bytes:
@@ -264,7 +264,7 @@ class PooledResponse(msgspec.Struct, gc=False, eq=False):
             size += len(block)
             if size > limit:
                 raise APIResponseValidationError(
-                    f"the response of {self._session.origin} is larger than {limit:,} bytes",
+                    f"response from {self._session.origin} exceeds {limit:,} bytes",
                     retryable=False,
                 )
         return b"".join(blocks)
@@ -291,8 +291,8 @@ class PooledResponse(msgspec.Struct, gc=False, eq=False):
     def release(self) -> None:
         """See ``HTTPResponse.release``.
 
-        aiohttp gives the connection back by itself when the end of the body arrives; that is often the very
-        last TCP segment, after the answer's own end.
+        aiohttp returns the connection to the pool when the end of the body arrives, which is often in the very last
+        TCP segment, after the end of the answer.
         """
         self._watchdog.stop()
         content = self._response.content
@@ -313,13 +313,13 @@ class PooledResponse(msgspec.Struct, gc=False, eq=False):
         self._watchdog.stop()
         connection = self._response.connection
         if connection is not None and connection.transport is not None:
-            # close() would first flush what the server does not read, and over TLS wait for its goodbye.
+            # close() would flush data that the server does not read, and over TLS wait for close_notify.
             connection.transport.abort()
         self._response.close()
 
 
 def _telling_when_sent() -> aiohttp.TraceConfig:
-    """Tells the watchdog of a request when that has a connection."""
+    """Return a trace configuration that starts the watchdog of a request when it has a connection."""
 
     async def connected(*_: object) -> None:
         _watching.get()()

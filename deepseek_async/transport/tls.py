@@ -1,4 +1,4 @@
-"""TLS to the API: what is trusted, and the memory of a connection on asyncio's own event loop."""
+"""TLS configuration: trusted certificate authorities, and the read buffer of asyncio's TLS connections."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from deepseek_async.errors import ConfigurationError
 from deepseek_async.text.quotation import plain
 
 READ_BUFFER: Final = 32 * 1024
-"""Bytes of read buffer a connection. A TLS record holds 16 KiB at most, so larger ones only cost memory."""
+"""Read buffer per connection in bytes. A TLS record holds at most 16 KiB, so a larger buffer only costs memory."""
 
 _FILE: Final = "SSL_CERT_FILE"
 _FOLDER: Final = "SSL_CERT_DIR"
 _OTHERS: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-"""What other programs read."""
+"""CA bundle variables of other programs, which this library ignores."""
 
 
 def trusting_context() -> ssl.SSLContext:
-    """TLS 1.2 or newer, with the certificate and the host name checked; nothing switches that off.
+    """Return a context for TLS 1.2 or newer; verification of certificate and host name cannot be disabled.
 
-    Trusts what OpenSSL trusts on this machine; the environment's ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` name
-    another bundle. aiohttp's own context is made when aiohttp is imported, and would not know of a variable
-    that is set afterwards. Raises ConfigurationError as ``check_authorities`` does.
+    Trusts OpenSSL's default authorities; the environment variables ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` replace
+    them. aiohttp's own context is built on import and would miss a variable that is set later. Raises
+    ConfigurationError like ``check_authorities``.
     """
     return _context(os.environ.get(_FILE), os.environ.get(_FOLDER))
 
 
 def check_authorities() -> None:
-    """Raise ConfigurationError for a variable of the environment that names nothing to trust."""
+    """Raise ConfigurationError if an environment variable names a missing or unusable CA bundle."""
     if os.environ.get(_FILE) or os.environ.get(_FOLDER):
         trusting_context()
 
 
 def what_is_trusted() -> str:
-    """For the error of a certificate that is not: where the authorities come from, if the environment says so."""
+    """Return a hint on the configured authorities for certificate errors; empty if nothing is configured."""
     named = [f"{name}={os.environ[name]}" for name in (_FILE, _FOLDER) if name in os.environ]
     if named:
-        return f"; trusted is what {' and '.join(named)} holds"
+        return f"; trusted authorities come from {' and '.join(named)}"
     other = next((name for name in _OTHERS if os.environ.get(name)), None)
-    return f"; {other} is not read here, {_FILE} is" if other else ""
+    return f"; {other} is ignored, set {_FILE}" if other else ""
 
 
-# Reading a system's hundred and forty authorities takes 20 ms.
+# Loading the system's hundred and forty authorities takes 20 ms.
 @lru_cache(maxsize=4)
 def _context(file: str | None, folder: str | None) -> ssl.SSLContext:
     _check(file, folder)
@@ -55,32 +55,32 @@ def _context(file: str | None, folder: str | None) -> ssl.SSLContext:
 
 
 def _check(file: str | None, folder: str | None) -> None:
-    """OpenSSL passes over what it cannot read, and then trusts nobody, or others than were meant."""
+    """Raise ConfigurationError for unusable paths: OpenSSL ignores them and then trusts none or other authorities."""
     if file:
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
         except ssl.SSLError as error:
-            raise _wrong(_FILE, file, f"holds no certificates in PEM: {error.reason or error}") from None
+            raise _wrong(_FILE, file, f"contains no PEM certificates: {error.reason or error}") from None
         except OSError as error:
             raise _wrong(_FILE, file, f"cannot be read: {error.strerror}") from None
     if folder and not any(map(os.path.isdir, folder.split(os.pathsep))):
-        raise _wrong(_FOLDER, folder, "is no folder")
+        raise _wrong(_FOLDER, folder, "is not a folder")
 
 
 def _wrong(variable: str, path: str, why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{variable} names {plain(path)!r}, which {why}. Name what holds the certificates of the authorities to be "
-        "trusted, or unset it to trust those of this machine",
+        f"{variable} names {plain(path)!r}, which {why}; set it to a bundle of trusted CA certificates, or unset it "
+        "to trust the system's",
     )
 
 
 def shrink_read_buffer(transport: Any) -> None:
-    """Replace the 256 KiB read buffer that ``asyncio.sslproto`` gives every connection for life.
+    """Replace the 256 KiB read buffer that ``asyncio.sslproto`` allocates per connection.
 
-    It makes 313 KB of memory an open stream, against 90 KB with 32 KiB, at no more CPU. The buffer has no
-    public setting; the class attribute ``SSLProtocol.max_size`` would change every TLS connection of the
-    process, so only this connection's own object is changed, and only if it looks as CPython 3.11 to 3.13
-    make it. uvloop's transports do not, and need it not.
+    It accounts for 313 KB of memory per open stream, against 90 KB with 32 KiB, at no more CPU. There is no public
+    setting, and the class attribute ``SSLProtocol.max_size`` would affect every TLS connection of the process, so
+    only this connection's object is changed, and only if it has the layout of CPython 3.11 to 3.13. uvloop's
+    transports have no such buffer.
     """
     protocol = getattr(transport, "_ssl_protocol", None)
     buffer = getattr(protocol, "_ssl_buffer", None)

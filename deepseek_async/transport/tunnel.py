@@ -1,4 +1,4 @@
-"""CONNECT (RFC 9110, 9.3.6): a way through an HTTP proxy to a server of which the proxy sees nothing."""
+"""HTTP CONNECT tunnels (RFC 9110, 9.3.6), end-to-end encrypted through a proxy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deepseek_async.transport.http1 import HTTPViolation, ResponseParser
 
 
 class TunnelRefused(aiohttp.ClientError):
-    """The proxy answered CONNECT with something else than a 2xx."""
+    """The proxy answered CONNECT with a status other than 2xx."""
 
     def __init__(self, status: int, headers: Mapping[str, str]) -> None:
         super().__init__(f"status {status}")
@@ -22,15 +22,15 @@ class TunnelRefused(aiohttp.ClientError):
 
 
 class NoTunnel(aiohttp.ClientError):
-    """The proxy gave no answer to CONNECT; the message says what it did instead."""
+    """The proxy did not answer CONNECT; the message is a predicate."""
 
 
 class NotAProxy(NoTunnel):
-    """What came is no HTTP."""
+    """The proxy's answer is not HTTP."""
 
 
 async def open_tunnel(transport: asyncio.Transport, authority: str, fields: Mapping[str, str]) -> None:
-    """Ask for the way to ``authority``, host and port, and wait until it is open. aiohttp takes no 2xx but 200."""
+    """Open a tunnel to ``authority`` (host:port). Unlike aiohttp, accepts every 2xx status."""
     answer = _Answer()
     transport.set_protocol(answer)
     transport.write(_request(authority, fields))
@@ -47,7 +47,7 @@ def _request(authority: str, fields: Mapping[str, str]) -> bytes:
 
 
 class _Answer(asyncio.Protocol):
-    """Reads the head of the proxy's answer; a body that it announces is none (RFC 9110, 9.3.6)."""
+    """Parses the head of the proxy's answer; announced bodies are ignored (RFC 9110, 9.3.6)."""
 
     def __init__(self) -> None:
         self.head: asyncio.Future[ResponseParser] = asyncio.get_running_loop().create_future()
@@ -57,9 +57,9 @@ class _Answer(asyncio.Protocol):
         try:
             self._parser.feed(data)
         except HTTPViolation as violation:
-            # Also for the framing of a body that never comes: the status is what counts.
+            # Includes invalid body framing: the body never comes and only the status counts.
             if not self._parser.status:
-                self._fail(NotAProxy(f"does not speak HTTP: {violation}"))
+                self._fail(NotAProxy(f"sent invalid HTTP: {violation}"))
         if self._parser.status and not self.head.done():
             self.head.set_result(self._parser)
 

@@ -1,4 +1,4 @@
-"""A conversation over a WebSocket as a response: texts go out as they come, and what is said in bytes is its body."""
+"""WebSocket conversation as a response: sends texts as they become available; binary messages are the body."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _ERROR: Final = "error"
 _OK: Final = 200
 _STATUSES: Final = frozenset(map(str, range(400, 600)))
 _MOST_WAITING: Final = 64
-"""Messages read ahead of the caller."""
+"""Messages buffered ahead of the reader."""
 
 
 class Refused(msgspec.Struct):
-    """A handshake that was answered with a status; aiohttp does not keep the body."""
+    """Response to a rejected handshake: a status without a body, which aiohttp drops."""
 
     status: int
     headers: Mapping[str, str]
@@ -55,7 +55,7 @@ class Refused(msgspec.Struct):
 
 
 class Conversation:
-    """See ``Response``. It has ended well only after a message that says ``finish``."""
+    """Conversation; see ``Response``. Complete only after a message with ``finish``."""
 
     status = _OK
 
@@ -68,7 +68,7 @@ class Conversation:
     ) -> None:
         self.headers = headers
         self.finish: dict[str, Any] | None = None
-        """The last message of the server, as it came."""
+        """Last message of the server, as received."""
         self._socket = socket
         self._watchdog = watchdog
         self._failure: DeepSeekError | None = None
@@ -91,7 +91,7 @@ class Conversation:
         return b"".join(blocks)
 
     async def read_available(self) -> bytes:
-        """See ``Response.read_available``; silence is the server's only after all texts have gone out."""
+        """See ``Response.read_available``; idle time counts against the server only after all texts were sent."""
         while True:
             if self._pieces:
                 block = b"".join(self._pieces)
@@ -123,7 +123,7 @@ class Conversation:
             return
         self._over = True
         self._watchdog.stop()
-        self._fail(APIConnectionError("the conversation was closed while it was read", connected=True))
+        self._fail(APIConnectionError("conversation closed during read", connected=True))
         closing = asyncio.ensure_future(self._close())
         _closing.add(closing)
         closing.add_done_callback(_closing.discard)
@@ -151,17 +151,17 @@ class Conversation:
             self._said_all = True
             self._watchdog.alive(progressed=True)
             self._watchdog.waiting()
-        except DeepSeekError as error:  # for example of a content filter
+        except DeepSeekError as error:  # for example from the content filter
             self._fail(error)
         except (aiohttp.ClientError, OSError) as error:
             self._fail(_lost(type(error).__name__))
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001  the caller's own texts
+        except Exception as error:  # noqa: BLE001  raised by the caller's iterator
             self._caller_failed(error)
 
     def _caller_failed(self, error: Exception) -> None:
-        failure = StreamInterruptedError(f"the texts to be spoken broke off: {type(error).__name__}", retryable=False)
+        failure = StreamInterruptedError(f"iterator of texts raised {type(error).__name__}", retryable=False)
         failure.__cause__ = error
         self._fail(failure)
 
@@ -180,10 +180,10 @@ class Conversation:
         except (aiohttp.ClientError, OSError) as error:
             self._fail(_lost(type(error).__name__))
         else:
-            self._fail(_lost(f"closed with code {self._socket.close_code} and without a finish"))
+            self._fail(_lost(f"closed with code {self._socket.close_code} before finish"))
 
     def _is_over(self, text: str) -> bool:
-        """Whether ``text`` is the server's last message. Events that nobody knows are passed over."""
+        """Whether ``text`` is the server's last message. Unknown events are ignored."""
         try:
             said = msgspec.json.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -192,7 +192,7 @@ class Conversation:
             return False
         if _tells_an_error(said):
             self._fail(
-                StreamInterruptedError(f"the server gave up: {quote(text.encode())}", gave_up=True, retryable=False)
+                StreamInterruptedError(f"the server aborted: {quote(text.encode())}", gave_up=True, retryable=False)
             )
             return True
         if said.get("event") != _FINISH:
@@ -203,16 +203,16 @@ class Conversation:
 
 
 _closing: Final[set[asyncio.Future[None]]] = set()
-"""Conversations that say goodbye; the loop itself keeps no task alive."""
+"""Closing handshakes in progress; the loop itself holds only weak references to tasks."""
 
 
 def _tells_an_error(said: Mapping[str, Any]) -> bool:
-    """By its event, by an error object, or by a code that is the status of an error. Other codes are not documented
-    (DeepSeek docs, TTS guide), and are left to who reads ``finish``."""
+    """Whether the message reports an error: by its event, an error object, or a code that is an error status. Other
+    codes are undocumented (DeepSeek docs, TTS guide) and left to the reader of ``finish``."""
     code = said.get("code")
     failed = isinstance(code, int | str) and str(code) in _STATUSES
     return said.get("event") == _ERROR or bool(said.get("error")) or failed
 
 
 def _lost(how: str) -> APIConnectionError:
-    return APIConnectionError(f"the conversation was lost: {how}", connected=True)
+    return APIConnectionError(f"conversation lost: {how}", connected=True)

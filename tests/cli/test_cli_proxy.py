@@ -48,7 +48,7 @@ async def test_a_refusing_proxy_is_one_line_that_names_it(
     shown = ended.out + ended.err
     if name == "batch":
         shown += (prepared.folder / "out.jsonl").read_text()
-    assert f"the proxy {proxy.url} opens no way to" in shown
+    assert f"proxy {proxy.url} refused the connection to" in shown
     assert "407 Proxy Authentication Required" in shown
     assert "wrong" not in shown
     assert len(proxy.heads) == 1
@@ -78,10 +78,13 @@ async def test_the_environments_proxy_is_named_by_check_and_by_the_error(prepare
     checked = await prepared.run("check")
     assert f"ok    proxy      {proxy.url} (https_proxy)" in checked.out
     assert (
-        f"fail  address    the proxy {proxy.url} (https_proxy) opens no way to https://api.invalid: 407" in checked.out
+        f"fail  address    proxy {proxy.url} (https_proxy) refused the connection to https://api.invalid: 407"
+        in checked.out
     )
     listed = await prepared.run("models")
-    assert listed.err.startswith(f"error: the proxy {proxy.url} (https_proxy) opens no way to https://api.invalid: 407")
+    assert listed.err.startswith(
+        f"error: proxy {proxy.url} (https_proxy) refused the connection to https://api.invalid: 407"
+    )
     assert listed.err.count("\n") == 1
     assert "wrong" not in checked.out + checked.err + listed.err
     prepared.environment["NO_PROXY"] = "api.invalid"

@@ -251,7 +251,7 @@ async def test_a_wrong_password_is_told_and_never_shown(
         proxy = await start_proxy(password="anna:right")
         client = connect(server, proxy=proxy.with_user("anna:wrong"))
         error = await failure_of(client, stream=False)
-        assert "does not take the user name and password" in str(error)
+        assert "correct the user name and password" in str(error)
         assert proxy.url in str(error)
         shown = f"{error} {error!r} {vars(error)} {client!r} {client.settings!r}"
         assert "wrong" not in shown
@@ -277,8 +277,8 @@ async def test_a_forbidden_server_is_named_with_what_to_do(secure: Serve, connec
     proxy = await start_proxy(answers=[b"HTTP/1.1 403 Forbidden\r\n\r\n"])
     error = await failure_of(connect(server, proxy=proxy.url), stream=False)
     assert str(error) == (
-        f"the proxy {proxy.url} opens no way to {server.url}: 403 Forbidden. "
-        "Have 127.0.0.1 allowed there, or go without it: leave proxy out"
+        f"proxy {proxy.url} refused the connection to {server.url}: 403 Forbidden; "
+        "allow 127.0.0.1 on the proxy, or bypass it: omit proxy"
     )
 
 

@@ -41,4 +41,4 @@ async def test_a_variable_of_other_programs_is_named_as_not_read(
     error = await failure_of(connect(server), stream=False)
     assert isinstance(error, APIConnectionError)
     assert error.reason == "tls"
-    assert f"{variable} is not read here, SSL_CERT_FILE is" in str(error)
+    assert f"{variable} is ignored, set SSL_CERT_FILE" in str(error)
