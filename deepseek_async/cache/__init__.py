@@ -1,4 +1,4 @@
-"""Answers already paid for: found again by account and request, in memory, on disk, and in Redis."""
+"""Answer cache, keyed by account and request, in memory, on disk and in Redis."""
 
 from deepseek_async.cache.cache import Cache, CacheHit
 from deepseek_async.cache.key import cache_key, is_deterministic

@@ -1,4 +1,4 @@
-"""The tiers as one: look in memory, then on disk, then in Redis; what is found further away is kept nearer."""
+"""Tiered cache: looks in memory, then on disk, then in Redis, and copies hits to the nearer tiers."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ DAY: Final = 86_400.0
 
 
 class CacheHit(msgspec.Struct, frozen=True, gc=False):
-    """A stored answer, and how far it may be believed."""
+    """A cached answer and its freshness."""
 
     body: bytes
     tier: str
     """memory, disk or redis."""
     fresh: bool
-    """Whether it is younger than the cache's ``ttl``; a stale one only replaces an error."""
+    """Whether it is younger than ``ttl``; a stale answer is only served instead of an error."""
 
 
 class Cache(AtFork):
-    """Answers to requests that were asked before. One cache may serve several clients of one event loop.
+    """Answer cache. One cache may serve several clients of one event loop.
 
-    - ``path``: an SQLite file that outlives the process; None keeps answers in memory only.
-    - ``redis``: URL of a Redis that machines share, with the extra ``redis``.
-    - ``ttl``: seconds for which an answer is served; a day by default.
-    - ``stale_if_error``: seconds beyond the ttl for which an answer still replaces an error while the API
-      cannot be reached; 0 (default) for never.
-    - ``memory_bytes``, ``disk_bytes``: 64 MiB and 1 GiB by default; the least recently used is dropped.
-    - ``only_deterministic``: whether only requests with ``temperature=0`` and thinking disabled, and embeddings, are
-      stored (the default). Other requests ask for a new answer each time, and would get one old one.
+    - ``path``: an SQLite file that persists across processes; None keeps answers in memory only.
+    - ``redis``: URL of a Redis shared by machines; requires the extra ``redis``.
+    - ``ttl``: seconds for which an answer is fresh; a day by default.
+    - ``stale_if_error``: seconds beyond the ttl in which an answer may replace an error while the API is
+      unreachable; 0 (default) disables this.
+    - ``memory_bytes``, ``disk_bytes``: 64 MiB and 1 GiB by default; evicts the least recently used answers.
+    - ``only_deterministic``: whether to cache only embeddings and requests with ``temperature=0`` and thinking
+      disabled (the default). Other requests expect a new answer each time.
 
-    Raises ConfigurationError for values that make no sense. Never raises later: a cache that fails is left
-    alone, and calls go on without it.
+    Raises ConfigurationError for invalid values. Never raises later: a failing cache is bypassed, and calls
+    continue without it.
     """
 
     def __init__(
@@ -72,8 +72,8 @@ class Cache(AtFork):
             ("memory_bytes", memory_bytes, 0),
             ("disk_bytes", disk_bytes, MIB),
         ):
-            if not value >= least:  # NaN, which compares to nothing, is refused too
-                raise ConfigurationError(f"cache.{name} must be at least {least:,}, not {value!r}")
+            if not value >= least:  # also rejects NaN
+                raise ConfigurationError(f"cache.{name} must be at least {least:,}, got {value!r}")
         redis = None if redis is None else checked_redis("cache.redis", hidden(redis))
         self.ttl = ttl
         self.stale_if_error = stale_if_error
@@ -90,7 +90,7 @@ class Cache(AtFork):
         self._redis: RedisTier | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.flights: Flights[bytes] = Flights()
-        """Equal requests under way on the running event loop."""
+        """Identical requests in flight on the running event loop."""
         register(self)
 
     def __repr__(self) -> str:
@@ -102,16 +102,16 @@ class Cache(AtFork):
         return f"<Cache in {', '.join(where)}, ttl {self.ttl:g} s>"
 
     def serves(self, request: Mapping[str, Any], operation: Operation) -> bool:
-        """Whether the answer to ``request`` is stored and served again.
+        """Whether the answer to ``request`` may be cached.
 
-        Only texts and vectors are: the addresses of pictures expire, and what is there changes.
+        Only texts and vectors are: URLs of images expire, and listings change.
         """
         if operation.output not in {"text", "vectors"}:
             return False
         return not self.only_deterministic or is_deterministic(request, operation)
 
     async def find(self, key: bytes) -> CacheHit | None:
-        """The answer stored under ``key``, fresh if any tier has a fresh one."""
+        """Return the answer under ``key``, a fresh one if any tier has it."""
         now = self._clock()
         entry = self._memory.get(key)
         if entry is not None and now - entry.stored < self.ttl:
@@ -121,7 +121,7 @@ class Cache(AtFork):
             best, tier = _newer(best, tier, self._disk.get(key), "disk")
         if self._redis_url is not None and not self._is_fresh(best, now):
             best, tier = _newer(best, tier, await self._remote(self._redis_url).get(key), "redis")
-        # The clock may have been set back since: an answer from the future is no older than ours.
+        # The clock may have been set back: treat an answer from the future as new.
         if best is None or now - best.stored >= self._keep:
             return None
         if tier != "memory":
@@ -129,7 +129,7 @@ class Cache(AtFork):
         return CacheHit(best.body, tier, fresh=self._is_fresh(best, now))
 
     def keep(self, key: bytes, body: bytes) -> None:
-        """Store an answer in every tier; disk and Redis get it in the background."""
+        """Store an answer in every tier; disk and Redis are written in the background."""
         entry = Entry(body, self._clock())
         self._memory.put(key, entry)
         if self._disk is not None:
@@ -138,7 +138,7 @@ class Cache(AtFork):
             self._remote(self._redis_url).put(key, entry)
 
     async def clear(self) -> None:
-        """Forget every answer, in every tier. Raises OSError if the file keeps some, and redis-py's errors."""
+        """Delete all answers in all tiers. Raises OSError if the file keeps some, and redis-py errors."""
         self._memory.clear()
         try:
             if self._disk is not None:
@@ -148,11 +148,11 @@ class Cache(AtFork):
                 await self._remote(self._redis_url).clear()
 
     def stored(self) -> Stored | None:
-        """What the file holds; None without a file, or while it cannot be read."""
+        """Return the contents of the file as figures; None without a file or while it is unreadable."""
         return None if self._disk is None else self._disk.stored()
 
     async def aclose(self) -> None:
-        """Write what is waiting and close file and connections. The cache may be used again afterwards."""
+        """Write pending answers and close file and connections. The cache can be used again afterwards."""
         redis, self._redis = self._redis, None
         if redis is not None and self._loop is asyncio.get_running_loop():
             await redis.aclose()
@@ -160,7 +160,7 @@ class Cache(AtFork):
             await asyncio.to_thread(self._disk.close)
 
     def after_fork_in_child(self) -> None:
-        """Wait for no request of the parent's, and send nothing over its connections to Redis."""
+        """Drop the parent's requests in flight and its Redis connections."""
         leave((self._redis, self.flights))
         self._redis = self._loop = None
         self.flights = Flights()

@@ -1,4 +1,4 @@
-"""Equal requests that are under way at the same time become one."""
+"""Request coalescing: identical concurrent requests share one call."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ T = TypeVar("T")
 
 
 class Flights(Generic[T]):
-    """The first caller for a key does the work, those who come meanwhile get its result or its error.
+    """The first caller of a key does the work; concurrent callers share its result or error.
 
-    A first caller that is cancelled hands the work on to the next one: giving up is its own affair.
+    If the first caller is cancelled, the next one takes over the work.
     """
 
     def __init__(self) -> None:
@@ -25,16 +25,16 @@ class Flights(Generic[T]):
         return len(self._flights)
 
     async def share(self, key: bytes, work: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
-        """The result of ``work``, and whether another caller did it."""
+        """Return the result of ``work``, and whether another caller did it."""
         while (flight := self._flights.get(key)) is not None:
-            # Not awaited itself: cancelling one that waits must not cancel what the others wait for.
+            # Waits on a shield: cancelling one waiter must not cancel the shared work.
             await asyncio.wait([flight])
             if flight.cancelled():
                 continue
             error = flight.exception()
             if error is None:
                 return flight.result(), True
-            # A copy, because each raise adds the raising task's frames to the traceback.
+            # A copy, because each raise appends frames of the raising task to the traceback.
             raise copy.copy(error)
         return await self._lead(key, work), False
 
@@ -45,7 +45,7 @@ class Flights(Generic[T]):
             result = await work()
         except DeepSeekError as error:
             flight.set_exception(error)
-            flight.exception()  # nobody may be waiting for it, and that is no fault to warn about
+            flight.exception()  # marks the exception as retrieved if nobody waits
             raise
         except BaseException:
             flight.cancel()

@@ -1,4 +1,4 @@
-"""The file of the disk tier: recognised before it is opened, looked into, set aside when it is ours and damaged."""
+"""File of the disk tier: identified before it is opened, inspected, and set aside if damaged."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from deepseek_async.files.sqlite_file import (
 
 VERSION: Final = 1
 APPLICATION: Final = 0x44534B43
-"""``DSKC`` in the file's header: what proves that a file is a cache. Another one is never opened."""
+"""Application id in the file's header (``DSKC``), which identifies a cache. Other files are never opened."""
 
 _SAFE_WITH_TWO_WRITERS: Final = (3, 51, 3)
-"""Older versions can lose the end of a write-ahead log that two connections write (sqlite.org, WAL-reset bug)."""
+"""Older versions can lose the end of a write-ahead log with two writing connections (sqlite.org, WAL-reset bug)."""
 
 _WAIT: Final = 5.0
-"""Seconds to wait for a transaction of another process."""
+"""Seconds to wait for another process's transaction."""
 
 _CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -46,51 +46,51 @@ CREATE INDEX IF NOT EXISTS by_use ON entries (used);
 
 
 class UnknownVersionError(sqlite3.DatabaseError):
-    """A cache of another version."""
+    """The cache has another format version."""
 
 
 class NotYetError(sqlite3.OperationalError):
-    """No cache yet: another process may be making it."""
+    """No cache yet; another process may be creating it."""
 
 
 class NotACacheError(OSError):
-    """Somebody else's file."""
+    """The file belongs to another program."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{reason}, so it is left as it is: name another file")
+        super().__init__(f"{reason}; name another file")
         self.path = path
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """What the file holds."""
+    """Figures of a cache file."""
 
     entries: int
     bytes: int
-    """Of the file, free pages not counted."""
+    """Size without free pages, in bytes."""
     oldest: float | None
-    """When the oldest answer was stored, in seconds since 1970."""
+    """Unix time of the oldest answer."""
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file itself is at fault, and not the disk, a lock or a permission."""
+    """Whether the file is damaged, as opposed to a failure of the disk, a lock or a permission."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return isinstance(error, UnknownVersionError) or (code is not None and code & 0xFF in _CORRUPT)
 
 
 def another_is_at_work(error: Exception) -> bool:
-    """Whether another process makes the file, or has it in a state in which nobody else can read it for a moment."""
+    """Whether another process is creating the file, or holds it in an unreadable state for a moment."""
     return isinstance(error, NotYetError) or (isinstance(error, sqlite3.Error) and is_busy(error))
 
 
 class WriterLock:
-    """Held by the one process that writes; released by the kernel when that process ends, however it ends."""
+    """Lock of the single writing process; the kernel releases it when the process exits, however it ends."""
 
     def __init__(self, path: Path) -> None:
         self._path = path.with_name(path.name + ".lock")
         self._descriptor = -1
 
     def take(self) -> bool:
-        """Whether this process may write: always, with an SQLite that stands several writers."""
+        """Whether this process may write: always with an SQLite version that supports several writers."""
         descriptor = open_private(self._path, os.O_RDWR)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -101,16 +101,16 @@ class WriterLock:
         return True
 
     def release(self) -> None:
-        """Let another process write."""
+        """Release the lock."""
         if self._descriptor >= 0:
-            # Closing alone would not, while a process that is being started has a copy.
+            # Closing the descriptor is not enough while a process being spawned has a copy.
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = -1
 
 
 def refuse_what_is_not_ours(path: Path) -> None:
-    """Raise NotACacheError for a file that is neither a cache nor empty. Nothing is written, and no file is made."""
+    """Raise NotACacheError unless the file is a cache or empty. Writes nothing and creates no file."""
     try:
         refuse_foreign(path, APPLICATION)
     except ForeignFileError as error:
@@ -125,12 +125,12 @@ def _connected(path: Path, *, wait: float, writes: bool) -> SQLiteConnection:
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
-    """A connection that writes; the file is made if there is none. Raises sqlite3.Error and OSError."""
+    """Open a writing connection; creates the file if missing. Raises sqlite3.Error and OSError."""
     connection = _connected(path, wait=_WAIT, writes=True)
     try:
         _refuse_other_versions(connection)
-        # In one transaction, because another process may look at the file meanwhile; and before there is a log,
-        # because the header of the file itself is to say whose it is.
+        # One transaction, because another process may inspect the file meanwhile; before the log is enabled,
+        # because the header of the main file must identify it.
         marks = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
         connection.executescript(f"BEGIN IMMEDIATE; {_TABLE} {marks} COMMIT;")
         _keep_a_log(connection)
@@ -142,7 +142,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
 
 
 def _keep_a_log(connection: sqlite3.Connection) -> None:
-    """Of two that begin a log at once, SQLite refuses one without waiting, lest they wait for each other."""
+    """Enable the log. If two connections do so at once, SQLite fails one of them immediately to avoid a deadlock."""
     until = time.monotonic() + _WAIT
     while True:
         try:
@@ -156,16 +156,16 @@ def _keep_a_log(connection: sqlite3.Connection) -> None:
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    """A connection that only reads, and does not wait for a lock.
+    """Open a reading connection that does not wait for locks.
 
-    Raises NotYetError for one that another process is making, sqlite3.Error and OSError.
+    Raises NotYetError if another process is creating the file, sqlite3.Error and OSError.
     """
     if not (path.exists() and path.stat().st_size):
-        raise NotYetError("there is nothing in it yet")
+        raise NotYetError("it is empty")
     connection = _connected(path, wait=0.0, writes=False)
     try:
         if _refuse_other_versions(connection) == (0, 0):
-            raise NotYetError("there is nothing in it yet")
+            raise NotYetError("it is empty")
     except sqlite3.Error:
         connection.close()
         raise
@@ -173,7 +173,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 
 def stored_in(path: Path) -> Stored:
-    """What a cache holds, looked into without a trace. Raises NotACacheError, sqlite3.Error and OSError."""
+    """Return the figures of a cache, read without side effects. Raises NotACacheError, sqlite3.Error and OSError."""
     refuse_what_is_not_ours(path)
     if not path.stat().st_size:
         return Stored(0, 0, None)
@@ -183,13 +183,13 @@ def stored_in(path: Path) -> Stored:
 
 
 def stored(connection: sqlite3.Connection) -> Stored:
-    """What an open cache holds. Raises sqlite3.Error."""
+    """Return the figures of an open cache. Raises sqlite3.Error."""
     entries, oldest = connection.execute("SELECT count(*), min(stored) FROM entries").fetchone()
     return Stored(entries, bytes_of(connection), oldest)
 
 
 def bytes_of(connection: sqlite3.Connection) -> int:
-    """Of the file, free pages not counted."""
+    """Return the size of the file without free pages."""
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     (size,) = connection.execute("PRAGMA page_size").fetchone()
@@ -198,7 +198,7 @@ def bytes_of(connection: sqlite3.Connection) -> int:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All that is done within, or nothing. Raises sqlite3.Error."""
+    """Run the block in one transaction. Raises sqlite3.Error."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -210,7 +210,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def set_aside(path: Path) -> Path:
-    """Move a cache out of the way, with its log, to where there is nothing, or a cache that was moved there before."""
+    """Rename a cache and its log to an unused name, or to that of a cache set aside earlier."""
     aside = next(place for place in _places(path) if _is_ours_or_nothing(place))
     with suppress(FileNotFoundError):
         path.with_name(path.name + "-shm").unlink()
@@ -238,5 +238,5 @@ def _is_ours_or_nothing(path: Path) -> bool:
 def _refuse_other_versions(connection: sqlite3.Connection) -> tuple[int, int]:
     marks = marks_of(connection)
     if marks not in {(APPLICATION, VERSION), (0, 0)}:
-        raise UnknownVersionError(f"it is not a cache of version {VERSION}, but of {marks[1]}")
+        raise UnknownVersionError(f"cache format must be version {VERSION}, got {marks[1]}")
     return marks

@@ -1,7 +1,7 @@
-"""Answers on disk, in SQLite: read where they are asked for, written by a thread of its own in batches.
+"""Disk tier of the cache, in SQLite: read on the calling thread, written in batches by a background thread.
 
-The thread is the only writer of its process, so its connection needs no lock of ours. With an SQLite before
-3.51.3 the first process writes and the others only read.
+The thread is the only writer of its process, so its connection needs no lock. With SQLite before 3.51.3 the first
+process writes and the others only read.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _LOG: Final = logging.getLogger("deepseek_async")
 _BATCH_SECONDS: Final = 0.05
 _BATCH_ENTRIES: Final = 256
 _PENDING_BYTES: Final = 64 * 1024 * 1024
-"""Answers that wait for the disk; what comes while so much waits is not stored."""
+"""Bytes of answers waiting to be written; answers above the limit are not stored."""
 _TOUCHES: Final = 512
 _SLOW_READS: Final = 3
 _SWEEP_SECONDS: Final = 300.0
@@ -52,13 +52,13 @@ _Queue = SimpleQueue[tuple[bytes, Entry] | _Command | None]
 
 
 class DiskTier(AtFork):
-    """At most ``max_bytes`` of answers, none older than ``keep_seconds``, the least recently used dropped first.
+    """Holds at most ``max_bytes`` of answers up to ``keep_seconds`` old; evicts the least recently used first.
 
-    Never raises for what is wrong with the file. A cache that is damaged, or of another version, is set aside and
-    begun anew. A file that is no cache is neither opened nor moved, and nothing is made beside it; that, and any
-    other failure, leaves the tier alone for a while. Each is logged once.
+    Never raises for problems with the file. A damaged cache, or one of another version, is set aside and replaced by
+    a new file. A file that is not a cache is neither opened nor moved, and no file is created beside it; this and
+    any other failure bypass the tier for a while. Each is logged once.
 
-    A fork waits until what was put is written, and finds the file closed: parent and child each open it again.
+    A fork waits until pending answers are written and finds the file closed; parent and child reopen it.
     """
 
     def __init__(
@@ -77,12 +77,12 @@ class DiskTier(AtFork):
         self._lock = WriterLock(path)
         self._reader: sqlite3.Connection | None = None
         self._outdated = False
-        """Whether the reader's file has been replaced; the thread that reads closes it, not the writer's."""
+        """Whether the reader's file was replaced; the reading thread closes the connection, not the writer's."""
         self._writer: threading.Thread | None = None
         self._queue: _Queue = SimpleQueue()
         self._guard = threading.RLock()
-        """Held while the tier is used, for a moment; its thread never takes it."""
-        # Counted apart, because each thread may only add to its own.
+        """Held briefly on each use of the tier; the writer thread never takes it."""
+        # Separate counters, because each is modified by one thread only.
         self._sent_bytes = 0
         self._written_bytes = 0
         self._touched: set[bytes] = set()
@@ -91,7 +91,7 @@ class DiskTier(AtFork):
         register(self)
 
     def get(self, key: bytes) -> Entry | None:
-        """The entry under ``key``. Reads on the calling thread: a page in memory takes less than a thread's wake-up."""
+        """Return the entry under ``key``. Reads on the calling thread: a cached page is faster than a thread switch."""
         with self._guard:
             return self._get(key, time.monotonic())
 
@@ -115,7 +115,7 @@ class DiskTier(AtFork):
         return entry
 
     def put(self, key: bytes, entry: Entry) -> None:
-        """Store ``entry`` soon; not at all while the disk does not keep up."""
+        """Store ``entry`` in the background; drops it if the disk falls behind."""
         with self._guard:
             self._ready(time.monotonic())
             if self._writer is not None and self._sent_bytes - self._written_bytes < _PENDING_BYTES:
@@ -123,9 +123,9 @@ class DiskTier(AtFork):
                 self._queue.put((key, entry))
 
     def clear(self) -> None:
-        """Delete every entry; done when this returns.
+        """Delete all entries before returning.
 
-        Raises OSError if some are still there: NotACacheError for a file of somebody else's.
+        Raises OSError if some remain: NotACacheError if the file belongs to another program.
         """
         refuse_what_is_not_ours(self.path)
         with self._guard:
@@ -133,16 +133,16 @@ class DiskTier(AtFork):
         try:
             done = self._wait_for(lambda connection: connection.execute("DELETE FROM entries"))
         except sqlite3.Error as error:
-            raise OSError(f"{self.path} could not be cleared: {error}. Make room, or delete the file") from None
+            raise OSError(f"cannot clear cache {self.path}: {error}; free disk space or delete the file") from None
         if not done and self.path.exists():
-            raise OSError(f"{self.path} could not be cleared, because this process cannot write it")
+            raise OSError(f"cannot clear cache {self.path}: it is not writable for this process")
 
     def flush(self) -> None:
-        """Returns when everything put so far is in the file, or has been given up."""
+        """Wait until every pending answer is written or dropped."""
         self._wait_for(lambda _: None)
 
     def stored(self) -> Stored | None:
-        """What the file holds; None while it cannot be read."""
+        """Return the figures of the file; None while it is unreadable."""
         with self._guard:
             reader = self._ready(time.monotonic())
             if reader is None:
@@ -154,9 +154,9 @@ class DiskTier(AtFork):
                 return None
 
     def close(self) -> None:
-        """Write what is waiting and close the file; the next use opens it again."""
+        """Write pending answers and close the file; the next use reopens it."""
         with self._guard:
-            # First, because the last connection to close folds the log into the file, and a reader cannot.
+            # The reader first: the last connection to close checkpoints the log, and a reader cannot.
             self._forget_reader()
             if self._writer is not None:
                 self._queue.put(None)
@@ -165,16 +165,16 @@ class DiskTier(AtFork):
             self._lock.release()
 
     def before_fork(self) -> None:
-        """Close the file, and have nobody open it until the fork is over."""
+        """Close the file and keep it closed until the fork is over."""
         self._guard.acquire()
         self.close()
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
+        """Resume."""
         self._guard.release()
 
     def after_fork_in_child(self) -> None:
-        """Begin anew; what is not closed was forked by code that says so only afterwards, and is the parent's."""
+        """Restart; a connection that is still open was forked without the hooks and belongs to the parent."""
         self._guard = threading.RLock()
         leave((self._reader, self._lock, self._queue))
         self._lock = WriterLock(self.path)
@@ -194,14 +194,14 @@ class DiskTier(AtFork):
                 self._open()
             except NotACacheError as error:
                 if self._bypass.begin(time.monotonic()):
-                    _LOG.warning("the cache %s is not used: %s", self.path, error)
+                    _LOG.warning("cache %s disabled: %s", self.path, error)
             except (sqlite3.Error, OSError) as error:
-                if not another_is_at_work(error):  # else a miss
+                if not another_is_at_work(error):  # otherwise a cache miss
                     self._leave_alone(reason_of(error))
         return self._reader
 
     def _open(self) -> None:
-        # Before the lock, because nothing is made beside a file of somebody else's.
+        # Before the lock, because no file may be created beside a file of another program.
         refuse_what_is_not_ours(self.path)
         if self._writer is None:
             try:
@@ -209,8 +209,8 @@ class DiskTier(AtFork):
             except (sqlite3.Error, OSError) as error:
                 self._lock.release()
                 if self._bypass.begin(time.monotonic()):
-                    _LOG.warning("the cache %s cannot be written: %s", self.path, reason_of(error))
-        # One that cannot be written may still be read.
+                    _LOG.warning("cannot write cache %s: %s", self.path, reason_of(error))
+        # A read-only cache is still useful.
         self._reader = open_reader(self.path)
         self._bypass.end()
 
@@ -234,16 +234,16 @@ class DiskTier(AtFork):
 
     def _failed(self, error: sqlite3.Error) -> None:
         if another_is_at_work(error):
-            return  # a miss
+            return  # cache miss
         if is_damage(error) and self._writer is not None:
-            # The writer has the file open, so it is the one to replace it.
+            # The writer has the file open, so it replaces it.
             self._bypass.begin(time.monotonic())
             self._send(lambda _: _begin_anew(error))
         else:
             self._leave_alone(str(error))
 
     def _judge(self, seconds: float) -> None:
-        """One slow read may be a busy machine; several in a row are a slow disk."""
+        """Record the duration of a read: one slow read may be a busy machine, several in a row are a slow disk."""
         self._slow = self._slow + 1 if seconds > SLOW else 0
         if self._slow >= _SLOW_READS:
             self._slow = 0
@@ -262,7 +262,7 @@ class DiskTier(AtFork):
     def _set_aside(self, error: sqlite3.Error) -> None:
         refuse_what_is_not_ours(self.path)
         aside = set_aside(self.path)
-        _LOG.warning("the cache %s is set aside as %s and begun anew: %s", self.path, aside, error)
+        _LOG.warning("cache %s set aside as %s and recreated: %s", self.path, aside, error)
 
     def _touch(self, key: bytes) -> None:
         self._touched.add(key)
@@ -277,7 +277,7 @@ class DiskTier(AtFork):
             self._queue.put(command)
 
     def _wait_for(self, command: _Command) -> bool:
-        """Whether there is a writer, which has then carried it out. Raises what ``command`` raises."""
+        """Run ``command`` on the writer and wait for it; False without a writer. Raises what ``command`` raises."""
         done: Future[None] = Future()
 
         def run(connection: sqlite3.Connection) -> None:
@@ -295,7 +295,7 @@ class DiskTier(AtFork):
         done.result()
         return True
 
-    # The writer's thread from here on.
+    # Methods below run on the writer thread.
 
     def _write(self, connection: sqlite3.Connection) -> None:
         ended = False
@@ -310,7 +310,7 @@ class DiskTier(AtFork):
             connection.close()
 
     def _carry_out(self, connection: sqlite3.Connection, command: _Command) -> sqlite3.Connection:
-        """The connection to go on with. Never raises: who waits for a later command waits for this thread."""
+        """Run ``command`` and return the connection to continue with. Never raises, so that the thread survives."""
         try:
             command(connection)
         except _DamagedError as damaged:
@@ -325,10 +325,10 @@ class DiskTier(AtFork):
 
     def _pause(self, reason: object) -> None:
         if self._bypass.begin(time.monotonic()):
-            _LOG.warning("the cache %s is left alone for a while: %s", self.path, reason)
+            _LOG.warning("cache %s bypassed for a while: %s", self.path, reason)
 
     def _gather(self) -> tuple[list[tuple[bytes, Entry]], _Command | None, bool]:
-        """Wait for something to do, then take what comes within 50 ms; the flag says that it was the last."""
+        """Wait for work, then collect for 50 ms; the flag is True for the last batch."""
         puts: list[tuple[bytes, Entry]] = []
         item = self._queue.get()
         until = time.monotonic() + _BATCH_SECONDS
@@ -372,14 +372,14 @@ class DiskTier(AtFork):
             connection = open_writer(self.path)
         except (sqlite3.Error, OSError) as failure:
             self._bypass.begin_for_good()
-            _LOG.warning("the cache %s is switched off: %s", self.path, failure)
+            _LOG.warning("cache %s disabled: %s", self.path, failure)
             return sqlite3.connect(":memory:")
         self._bypass = Bypass()
         return connection
 
 
 class _DamagedError(Exception):
-    """A reader met damage."""
+    """A reader found damage."""
 
     def __init__(self, cause: sqlite3.Error) -> None:
         super().__init__(str(cause))

@@ -1,4 +1,4 @@
-"""One stored answer, and the form in which it is written down. Pure."""
+"""Cache entry and its serialised form. Pure."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _HEAD: Final = struct.Struct(">dI")
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    """An answer's JSON and when it was received."""
+    """JSON of an answer and its time of receipt."""
 
     body: bytes
     stored: float
-    """Seconds since 1970."""
+    """Unix time in seconds."""
 
     def packed(self, key: bytes) -> bytes:
-        """Bytes that ``unpacked`` reads; a checksum binds them to ``key``."""
+        """Serialise the entry; a checksum binds it to ``key``."""
         return _HEAD.pack(self.stored, _checksum(key, self.body)) + self.body
 
 
 def unpacked(key: bytes, record: bytes) -> Entry | None:
-    """The entry that was stored under ``key``; None if a bit of it was changed since."""
+    """Parse a serialised entry; None if the checksum does not match ``key`` and content."""
     if len(record) < _HEAD.size:
         return None
     stored, checksum = _HEAD.unpack_from(record)

@@ -1,4 +1,4 @@
-"""What makes two requests the same request. Pure."""
+"""Cache keys: which requests are identical. Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import orjson
 from deepseek_async.types.operation import CHAT, Operation
 
 _DELIVERY: Final = frozenset({"stream", "stream_options"})
-"""How an answer is delivered is no part of what was asked: a streamed answer serves a plain request too."""
+"""Delivery options, ignored in the key: the answer of a stream also serves a plain request."""
 
 
 def cache_key(*, base_url: str, account: str, path: str, request: Mapping[str, Any]) -> bytes:
-    """32 bytes for everything that decides about the answer: server, account, endpoint, model, whole request.
+    """Return a 32-byte key over everything that determines the answer: server, account, endpoint, whole request.
 
-    The order of a request's fields makes no difference, the order of its messages does. ``account`` is in it
+    The order of a request's fields is ignored, the order of its messages is significant. The account is included
     because one account's answers must not be served to another.
     """
     asked = {name: value for name, value in request.items() if name not in _DELIVERY}
@@ -25,11 +25,11 @@ def cache_key(*, base_url: str, account: str, path: str, request: Mapping[str, A
 
 
 def is_deterministic(request: Mapping[str, Any], operation: Operation = CHAT) -> bool:
-    """Whether the same request should get the same answer again.
+    """Whether repeating the request should return the same answer.
 
-    Temperature has no effect while thinking (DeepSeek docs, Thinking Mode), and both live models think unless
-    told not to, so a request is deterministic with ``temperature`` 0 and thinking switched off. Text completions
-    never think, and a vector is no matter of chance.
+    Temperature has no effect with thinking (DeepSeek docs, Thinking Mode), and both live models think by
+    default, so a request is deterministic with ``temperature`` 0 and thinking disabled. Text completions never
+    think, and embeddings are deterministic.
     """
     if operation.output == "vectors":
         return True
@@ -39,7 +39,7 @@ def is_deterministic(request: Mapping[str, Any], operation: Operation = CHAT) ->
     if not operation.thinks or (isinstance(thinking, Mapping) and thinking.get("type") == "disabled"):
         return True
     if isinstance(thinking, Mapping):
-        return False  # of messages it wins over an effort
+        return False  # in messages it overrides an effort
     output = request.get("output_config")
     effort = next((of.get("effort") for of in (reasoning, output) if isinstance(of, Mapping)), None)
     return "none" in (effort, request.get("reasoning_effort"))

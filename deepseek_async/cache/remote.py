@@ -1,4 +1,4 @@
-"""Answers in Redis, shared by machines. Whatever Redis does, a call goes on after 50 ms at the latest."""
+"""Redis tier of the cache, shared by machines. Delays a call by at most 50 ms."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _LOG: Final = logging.getLogger("deepseek_async")
 _PREFIX: Final = b"deepseek-async:1:"
 _CONNECTIONS: Final = 32
 _PENDING: Final = 256
-"""Answers on their way to Redis; what comes while so many are is not stored."""
+"""Writes in progress; answers above the limit are not stored."""
 
 
 class RedisTier:
-    """Answers under ``deepseek-async:1:…`` keys, which Redis itself expires. Bound to the running event loop."""
+    """Answers under ``deepseek-async:1:…`` keys, which Redis expires. Bound to the running event loop."""
 
     def __init__(self, url: str, *, keep_seconds: float) -> None:
         from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415  optional
@@ -42,7 +42,7 @@ class RedisTier:
         self._puts: set[asyncio.Task[None]] = set()
 
     async def get(self, key: bytes) -> Entry | None:
-        """The entry under ``key``; None also while Redis is left alone."""
+        """Return the entry under ``key``; None also while the tier is bypassed."""
         record = await self._within_time(self._redis.get(_PREFIX + key)) if self._usable() else None
         return unpacked(key, record) if isinstance(record, bytes) else None
 
@@ -54,13 +54,13 @@ class RedisTier:
             task.add_done_callback(self._puts.discard)
 
     async def clear(self) -> None:
-        """Delete every answer of this library. Raises RedisError: who asks for it wants to know."""
+        """Delete all answers of this library. Raises RedisError."""
         await asyncio.gather(*self._puts, return_exceptions=True)
         async for name in self._redis.scan_iter(match=_PREFIX + b"*", count=1000):
             await self._redis.unlink(name)
 
     async def aclose(self) -> None:
-        """Finish what is on its way, which is bounded, and close the connections."""
+        """Finish the writes in progress, within a bounded time, and close the connections."""
         await asyncio.gather(*self._puts, return_exceptions=True)
         await self._redis.aclose()
 
@@ -74,9 +74,9 @@ class RedisTier:
         try:
             async with asyncio.timeout(SLOW):
                 answer = await request
-        except Exception as error:  # noqa: BLE001  redis-py lets errors of sockets and of its own parser through
+        except Exception as error:  # noqa: BLE001  redis-py leaks socket and parser errors
             if self._bypass.begin(self._loop.time()):
-                _LOG.warning("the cache in Redis is left alone for a while: %s", reason_of_redis(error))
+                _LOG.warning("Redis cache bypassed for a while: %s", reason_of_redis(error))
             return None
         self._bypass.end()
         return answer

@@ -1,4 +1,4 @@
-"""A stored answer as the stream it might have come in. Pure."""
+"""Replay of a cached answer as a stream. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _KINDS: Final = {
     "reasoning_text": "reasoning_text",
     "summary_text": "reasoning_summary_text",
 }
-"""How the events are called that bring a part of an item."""
+"""Event types with a part of an item."""
 
 
 _PIECES: Final = {
@@ -20,20 +20,20 @@ _PIECES: Final = {
     "thinking": ("thinking", "thinking_delta"),
     "tool_use": ("input", "input_json_delta"),
 }
-"""Of a message: the field of a block that comes in pieces, and how these are called."""
+"""Per block type of a message: the streamed field and its delta type."""
 
 _ENDING: Final = ("stop_reason", "stop_sequence", "title")
-"""What is known of a message at its end only."""
+"""Message fields that are only known at the end."""
 
 _TEXTS: Final = ("reasoning_content", "content", "refusal", "function_call")
 _TOLD: Final = frozenset({*_TEXTS, "role", "tool_calls", "title"})
-"""Fields of a message that have a place of their own in a stream; all others come as they are."""
+"""Message fields that have their own deltas; all others are sent unchanged."""
 _ENDS: Final = frozenset({"index", "message"})
-"""Fields of a choice that come before its end."""
+"""Choice fields that are sent before its end."""
 
 
 def replay(body: bytes) -> bytes:
-    """Server-sent events for the answer in ``body``: an opening, what it says, and its ending."""
+    """Return server-sent events for the answer in ``body``: start, content, end."""
     completion: dict[str, Any] = read(body)
     if is_message(completion):
         return _message(completion)
@@ -52,7 +52,7 @@ def replay(body: bytes) -> bytes:
 
 
 def is_message(body: Mapping[str, Any]) -> bool:
-    """Whether an answer is one in Anthropic's format."""
+    """Whether an answer has Anthropic's message format."""
     return body.get("type") == "message" and isinstance(body.get("content"), list)
 
 
@@ -125,7 +125,7 @@ def _said(choice: dict[str, Any], delta: dict[str, Any]) -> dict[str, Any]:
 
 
 def _ending(choice: dict[str, Any]) -> dict[str, Any]:
-    # The probabilities of the whole answer, which a stream would have brought piece by piece.
+    # Log probabilities of the whole answer, which a stream sends in pieces.
     ended = {name: value for name, value in choice.items() if name not in _ENDS}
     title = (choice.get("message") or {}).get("title")
     delta = {"content": ""} if title is None else {"content": "", "title": title}

@@ -1,4 +1,4 @@
-"""Who is told what happened: Prometheus, OpenTelemetry, the audit log, the program's log. None of them can fail a call.
+"""Observability: Prometheus metrics, OpenTelemetry, audit log, call log. A failing listener never fails a call.
 
-Each is a listener: an object that is called with every event (``deepseek_async.events``).
+Each is a listener: a callable that receives every event (``deepseek_async.events``).
 """

@@ -1,4 +1,4 @@
-"""A Grafana dashboard of what ``metrics`` counts. Pure: a description in, Grafana's JSON out."""
+"""Grafana dashboard for the metrics of ``metrics``. Pure: panel descriptions in, Grafana JSON out."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _RATE: Final = "[$__rate_interval]"
 
 
 class Panel(msgspec.Struct, frozen=True):
-    """One picture: what it shows, in which unit, from which expressions."""
+    """One panel: title, unit and expressions."""
 
     title: str
     expressions: dict[str, str]
-    """Legend to PromQL."""
+    """PromQL by legend."""
     unit: str = "short"
     kind: str = "timeseries"
     about: str = ""
@@ -110,7 +110,7 @@ ROWS: Final[dict[str, list[Panel]]] = {
             {"left": f"min({_P}budget_remaining_usd)", "budget": f"max({_P}budget_usd)"},
             "currencyUSD",
         ),
-        Panel("Answers not bought again", {"{{tier}}": _rate("cache_hits_total", "tier")}, "reqps"),
+        Panel("Cache hits", {"{{tier}}": _rate("cache_hits_total", "tier")}, "reqps"),
     ],
     "Load": [
         Panel(
@@ -137,7 +137,7 @@ _HEIGHT: Final = 8
 
 
 def dashboard() -> dict[str, Any]:
-    """The dashboard, to be imported into Grafana 9 or later; it asks for the Prometheus data source."""
+    """Return the dashboard JSON for Grafana 9 or later; it prompts for the Prometheus data source on import."""
     panels: list[dict[str, Any]] = []
     top = 0
     for title, row in ROWS.items():

@@ -1,4 +1,4 @@
-"""Calls in the program's own log: stdlib logging, structured extras, no prompts, no answers, no keys."""
+"""Call log: stdlib logging with structured extras, without prompts, answers or keys."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from deepseek_async.text.quotation import plain
 from deepseek_async.text.redaction import redact
 
 LOGGER: Final = logging.getLogger("deepseek_async")
-"""The one logger of this library."""
+"""The library's single logger."""
 
 _LONGEST_FIELD: Final = 2048
 
 
 class RedactingFilter(logging.Filter):
-    """Replaces what looks like a key or a bearer token in a record's message, should one ever get there."""
+    """Redacts everything shaped like a key or a bearer token in log messages, as a last resort."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Always True: records are changed, not dropped."""
+        """Return True always: records are modified, never dropped."""
         message = record.getMessage()
         safe = redact(message)
         if safe != message:
@@ -29,17 +29,17 @@ class RedactingFilter(logging.Filter):
 
 
 def prepare() -> None:
-    """Silence by default, as a library should be, and keys masked whatever handler the program adds."""
+    """Install a NullHandler, as libraries should, and mask keys for every handler that the program adds."""
     if not LOGGER.filters:
         LOGGER.addFilter(RedactingFilter())
         LOGGER.addHandler(logging.NullHandler())
 
 
 def write_to_stderr(level: str) -> None:
-    """For ``DEEPSEEK_ASYNC_LOG``: one line a record on stderr. Raises ConfigurationError for an unknown level."""
+    """Log to stderr for ``DEEPSEEK_ASYNC_LOG``, one line per record. Raises ConfigurationError for an unknown level."""
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None:
-        raise ConfigurationError(f"the log level must be debug, info, warning or error, not {level!r}")
+        raise ConfigurationError(f"log level must be debug, info, warning or error, got {level!r}")
     handler = next((handler for handler in LOGGER.handlers if isinstance(handler, _Stderr)), None)
     if handler is None:
         handler = _Stderr()
@@ -47,33 +47,33 @@ def write_to_stderr(level: str) -> None:
         LOGGER.addHandler(handler)
     handler.setLevel(number)
     if number < LOGGER.getEffectiveLevel():
-        # Only ever more: the program's own handlers may want what ours does not.
+        # Only lowers the logger's level: the program's own handlers may need more detail.
         LOGGER.setLevel(number)
 
 
 class _Stderr(logging.StreamHandler[Any]):
-    """Our own handler, so that it is not added twice."""
+    """Marker class that prevents adding the handler twice."""
 
 
 class CallLog:
-    """A listener that logs each call: ``info`` for answers and retries, ``warning`` for errors.
+    """Listener that logs each call: ``info`` for answers and retries, ``warning`` for errors.
 
-    The facts are in the record's extras, under names that begin with ``deepseek_``.
+    The record's extras hold the details, under names with the prefix ``deepseek_``.
     """
 
     def __call__(self, event: Event) -> None:
-        """Log ``event``."""
+        """Log one event."""
         match event:
             case CallEnded():
                 self._ended(event)
             case Retried():
                 LOGGER.info(
-                    "%s: %s, next attempt in %.2f s",
-                    *(_field(event.model) or "a call that asks no model", event.reason, event.delay),
+                    "%s: %s, retry in %.2f s",
+                    *(_field(event.model) or "call without a model", event.reason, event.delay),
                     extra={"deepseek_model": _field(event.model), "deepseek_reason": event.reason},
                 )
             case Rated():
-                LOGGER.info("%s was rated %g", _field(event.response_id), event.score)
+                LOGGER.info("%s: rated %g", _field(event.response_id), event.score)
 
     def _ended(self, event: CallEnded) -> None:
         level = logging.INFO if event.error is None or event.outcome == "cancelled" else logging.WARNING
@@ -94,7 +94,7 @@ class CallLog:
 def _trouble(error: BaseException | None) -> str:
     if error is None:
         return ""
-    # The class and the status, not the message: it may quote what the server sent.
+    # Class and status only: the message may quote the server.
     status = error.status_code if isinstance(error, DeepSeekError) else None
     return f", {type(error).__name__}" + (f" {status}" if status else "")
 

@@ -1,7 +1,7 @@
-"""Prometheus metrics, on a registry of their own. No prompt, key or user is ever a label.
+"""Prometheus metrics on a separate registry. Prompts, keys and users never become labels.
 
-Counting happens in plain Python (``tally.py``), at a tenth of prometheus_client's cost; its metric families are
-built when somebody scrapes.
+Counting is plain Python (``tally.py``), at a tenth of the cost of prometheus_client; metric families are built
+on each scrape.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ try:
         SummaryMetricFamily,
     )
 except ImportError:
-    raise ConfigurationError('metrics need prometheus-client: pip install "deepseek-async[metrics]"') from None
+    raise ConfigurationError('metrics require prometheus-client: pip install "deepseek-async[metrics]"') from None
 
 if TYPE_CHECKING:
     from threading import Thread
@@ -38,19 +38,19 @@ _LOG: Final = logging.getLogger("deepseek_async")
 
 PREFIX: Final = "deepseek_async_"
 
-# A thinking call may take many minutes.
+# Calls with thinking may take many minutes.
 _SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 300, 600)
 _DOLLARS: Final = (0.00001, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1)
 _MOST_MODELS: Final = 64
-"""Models that get labels of their own; names may come from a user of the user."""
+"""Models with labels of their own; bounded because names may come from end users."""
 
 
 class Metrics(AtFork):
-    """Counts what it is told, and asks clients how they stand when it is scraped.
+    """Listener that counts events, and samples the state of clients on each scrape.
 
-    - ``registry``: where the metrics are registered; a new one by default.
+    - ``registry``: registry to register with; a new one by default.
 
-    Give it to clients as a listener, ``AsyncDeepSeek(listeners=[metrics])``, and serve it with ``serve``, or
+    Pass it to clients, ``AsyncDeepSeek(listeners=[metrics])``, and serve it with ``serve``, or with
     ``generate_latest(metrics.registry)`` in your own web service. Raises ConfigurationError without
     prometheus-client (the extra ``metrics``).
     """
@@ -63,17 +63,19 @@ class Metrics(AtFork):
         register(self)
 
     def _begin(self) -> None:
-        self._retries = Count("retries", "Attempts that failed and were followed by another", ("reason",))
-        self._cache_hits = Count("cache_hits", "Answers that were not bought again", ("tier",))
-        self._content = Count("content_checks", "Answers by the content filter's verdict", ("verdict",))
-        self._keep_alives = Count("keepalive_lines", "Reads that brought only keep-alive lines")
-        self._incomplete = Count("stream_incomplete", "Answers that broke off")
-        self._estimated = Count("usage_estimated", "Calls of whose usage some is an estimate", ("model",))
-        self._alerts = Count("budget_alerts", "Shares of the day's budget that were passed", ("share",))
-        self._duration = Histogram("request_duration_seconds", "From call to end", _SECONDS, ("model",))
-        self._first = Histogram("time_to_first_content_seconds", "Streams: call to content", _SECONDS, ("model",))
-        self._queue = Histogram("queue_wait_seconds", "Waiting for admission", _SECONDS)
-        self._call_cost = Histogram("call_cost_usd", "US dollars of one call", _DOLLARS)
+        self._retries = Count("retries", "Failed attempts that were retried", ("reason",))
+        self._cache_hits = Count("cache_hits", "Answers served from the cache", ("tier",))
+        self._content = Count("content_checks", "Answers by content filter verdict", ("verdict",))
+        self._keep_alives = Count("keepalive_lines", "Reads that contained only keep-alive lines")
+        self._incomplete = Count("stream_incomplete", "Answers that ended early")
+        self._estimated = Count("usage_estimated", "Calls with partly estimated usage", ("model",))
+        self._alerts = Count("budget_alerts", "Alerts for spent shares of the daily budget", ("share",))
+        self._duration = Histogram("request_duration_seconds", "Duration of a call", _SECONDS, ("model",))
+        self._first = Histogram(
+            "time_to_first_content_seconds", "Streams: start of call to first content", _SECONDS, ("model",)
+        )
+        self._queue = Histogram("queue_wait_seconds", "Seconds spent waiting for admission", _SECONDS)
+        self._call_cost = Histogram("call_cost_usd", "US dollars per call", _DOLLARS)
         self._queue_wait = self._queue.spread()
         self._one_call = self._call_cost.spread()
         self._ratings, self._score = 0, 0.0
@@ -81,44 +83,44 @@ class Metrics(AtFork):
         self._clients: list[Callable[[], Snapshot]] = []
 
     def after_fork_in_child(self) -> None:
-        """Count from nothing: what the parent has counted it also shows."""
+        """Reset all counters: the parent keeps exporting its own counts."""
         self._begin()
         for serving in self._serving:
             serving.leave_to_parent()
         self._serving = []
-        # A thread of the parent may have held it.
+        # A thread of the parent may have held the old lock.
         self.registry._lock = Lock()  # noqa: SLF001
 
     def watch(self, client: Callable[[], Snapshot]) -> None:
-        """Ask ``client`` at each scrape how it stands; clients register themselves."""
+        """Sample ``client`` on each scrape; clients register themselves."""
         if client not in self._clients:
             self._clients.append(client)
 
     def unwatch(self, client: Callable[[], Snapshot]) -> None:
-        """Ask ``client`` no more."""
+        """Stop sampling ``client``."""
         if client in self._clients:
             self._clients.remove(client)
 
     def exposition(self) -> bytes:
-        """Everything in Prometheus's text format."""
+        """Return all metrics in Prometheus text format."""
         return generate_latest(self.registry)
 
     def serve(self, port: int = 9464, address: str = "127.0.0.1") -> tuple[int, Callable[[], None]]:
-        """Serve ``/metrics`` from a thread. Returns the port, useful with 0, and a function that stops it.
+        """Serve ``/metrics`` from a thread. Returns the port (the assigned one for 0) and a function that stops it.
 
-        Raises ConfigurationError if the address cannot be used.
+        Raises ConfigurationError if it cannot listen on the address.
         """
         try:
             server, thread = start_http_server(port, addr=address, registry=self.registry)
         except OSError as error:
-            raise ConfigurationError(f"metrics cannot be served on {address}:{port}: {error}") from None
+            raise ConfigurationError(f"cannot serve metrics on {address}:{port}: {error}") from None
 
         serving = _Serving(server, thread)
         self._serving.append(serving)
         return server.server_port, serving.stop
 
     def __call__(self, event: Event) -> None:
-        """Count ``event``."""
+        """Count one event."""
         match event:
             case CallEnded():
                 self._count(event)
@@ -149,7 +151,7 @@ class Metrics(AtFork):
             if event.usage.corrected is not None:
                 self._estimated.add((model.label,))
         if event.cost and outcome != "cached":
-            # Attempts that failed may have been billed too.
+            # Failed attempts may have been billed too.
             model.count_cost(event.cost, peak=event.peak)
             self._one_call.add(event.cost)
         for fee in event.fees:
@@ -160,21 +162,21 @@ class Metrics(AtFork):
             self._content.add((event.content,))
 
     def _new_model(self, name: str) -> _Model:
-        # Names beyond the first are counted together, under a name that no model has.
+        # Names beyond the limit are counted under one label that no model has.
         label = name if len(self._models) < _MOST_MODELS else "other"
         model = self._models.get(label)
         if model is None:
             model = self._models[label] = _Model(label, self._duration.spread(label), self._first.spread(label))
         return model
 
-    # What prometheus_client asks of a collector.
+    # Collector interface of prometheus_client.
 
     def describe(self) -> list[Any]:
-        """Nothing beforehand: the names are ours alone."""
+        """Return no metrics: the registry is private, so names need no check."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Everything counted, and how the clients stand now."""
+        """Yield all counters and the current gauges of the clients."""
         for count in (
             *_by_model(tuple(self._models.items())),
             *(self._retries, self._cache_hits, self._content, self._keep_alives, self._incomplete, self._alerts),
@@ -190,7 +192,7 @@ class Metrics(AtFork):
                 family.add_metric(key, buckets=spread.cumulative(), sum_value=spread.total)
             yield family
         yield SummaryMetricFamily(
-            *(f"{PREFIX}feedback_score", "How content users were, 0 to 1"),
+            *(f"{PREFIX}feedback_score", "User ratings, 0 to 1"),
             count_value=self._ratings,
             sum_value=self._score,
         )
@@ -198,7 +200,7 @@ class Metrics(AtFork):
 
 
 class ServedMetrics(Metrics):
-    """Metrics that are served from the first client on until they are closed."""
+    """Metrics served over HTTP from the registration of the first client until ``close``."""
 
     def __init__(self, port: int, address: str = "127.0.0.1") -> None:
         super().__init__()
@@ -206,13 +208,13 @@ class ServedMetrics(Metrics):
         self._stop: Callable[[], None] | None = None
         self._is_child = False
         self.port = port
-        """The port that is served; with 0, the one that the system chose."""
+        """Port in use; for 0, the one that the system assigned."""
 
     def watch(self, client: Callable[[], Snapshot]) -> None:
-        """As in Metrics, and begin to serve.
+        """Register ``client`` and start serving.
 
-        Raises ConfigurationError if the address cannot be used; a forked child, whose parent may serve there, goes
-        on without.
+        Raises ConfigurationError if it cannot listen on the address; a forked child, whose parent may be serving
+        there, logs a warning and continues without.
         """
         super().watch(client)
         if self._stop is not None:
@@ -223,29 +225,29 @@ class ServedMetrics(Metrics):
             if not self._is_child:
                 raise
             self._stop = _nothing
-            _LOG.warning("%s; this process was forked, and its calls are not in the metrics served there", error)
+            _LOG.warning("%s; calls of this forked process are missing from the metrics served there", error)
 
     def after_fork_in_child(self) -> None:
-        """As in Metrics; the parent goes on serving, and this process does from its first client on, if it can."""
+        """Reset the counters; the parent keeps serving, and this process serves from its first client on if it can."""
         super().after_fork_in_child()
         self._stop, self._is_child = None, True
 
     def close(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         stop, self._stop = self._stop, None
         if stop is not None:
             stop()
 
 
 class _Serving:
-    """A server and its thread."""
+    """HTTP server and its thread."""
 
     def __init__(self, server: WSGIServer, thread: Thread) -> None:
         self._server = server
         self._thread: Thread | None = thread
 
     def stop(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         thread, self._thread = self._thread, None
         if thread is not None:
             self._server.shutdown()
@@ -253,18 +255,18 @@ class _Serving:
             thread.join()
 
     def leave_to_parent(self) -> None:
-        """In a forked child: there is no thread to stop, and the socket would accept what nobody reads."""
+        """In a forked child: close the inherited socket, which would accept connections that nothing reads."""
         if self._thread is not None:
             self._thread = None
             self._server.socket.close()
 
 
 def _nothing() -> None:
-    """Nothing is served."""
+    """Stop function while nothing is served."""
 
 
 class _Model:
-    """What is counted of one model, as plain attributes: this is done for every call."""
+    """Counters of one model, as plain attributes, because they are updated on every call."""
 
     __slots__ = (
         "dollars",
@@ -292,7 +294,7 @@ class _Model:
         self.yuan: dict[str, float] = {}
 
     def count_usage(self, usage: CompletionUsage) -> None:
-        """Take in what a call used."""
+        """Add the token usage of a call."""
         hit = usage.cached_tokens
         self.hit += hit
         self.miss += usage.prompt_tokens - hit
@@ -300,12 +302,12 @@ class _Model:
         self.reasoning += usage.reasoning_tokens
 
     def count_fee(self, fee: FeeCharge) -> None:
-        """Take in what was paid by the piece."""
+        """Add a fee beside tokens."""
         self.fees[fee.kind] = self.fees.get(fee.kind, 0) + fee.count
         self.yuan[fee.kind] = self.yuan.get(fee.kind, 0.0) + fee.cny
 
     def count_cost(self, dollars: float, *, peak: bool) -> None:
-        """Take in what a call cost."""
+        """Add the cost of a call."""
         if peak:
             self.peak_dollars += dollars
         else:
@@ -314,7 +316,7 @@ class _Model:
 
 def _by_model(models: tuple[tuple[str, _Model], ...]) -> Iterator[Count]:
     yield Count(
-        *("requests", "Calls that ended; those that ask no model are called by what they do", ("model", "outcome")),
+        *("requests", "Completed calls; calls without a model are labelled by operation", ("model", "outcome")),
         {(name, outcome): number for name, model in models for outcome, number in tuple(model.outcomes.items())},
     )
     yield Count(
@@ -326,9 +328,9 @@ def _by_model(models: tuple[tuple[str, _Model], ...]) -> Iterator[Count]:
         },
     )
     reasoning: dict[tuple[str, ...], float] = {(name,): model.reasoning for name, model in models}
-    yield Count("reasoning_tokens", "Part of the output tokens", ("model",), reasoning)
+    yield Count("reasoning_tokens", "Reasoning tokens, included in the output tokens", ("model",), reasoning)
     yield Count(
-        *("cost_usd", "US dollars, by the price table", ("model", "period")),
+        *("cost_usd", "Cost in US dollars by the price table", ("model", "period")),
         {
             (name, period): dollars
             for name, model in models
@@ -336,22 +338,24 @@ def _by_model(models: tuple[tuple[str, _Model], ...]) -> Iterator[Count]:
         },
     )
     yield Count(
-        *("fees", "What was paid by the piece, beside tokens", ("model", "kind")),
+        *("fees", "Billed items beside tokens", ("model", "kind")),
         {(name, kind): count for name, model in models for kind, count in tuple(model.fees.items())},
     )
     yield Count(
-        *("fees_cny", "Yuan of those fees, by the price table", ("model", "kind")),
+        *("fees_cny", "Fees in yuan by the price table", ("model", "kind")),
         {(name, kind): yuan for name, model in models for kind, yuan in tuple(model.yuan.items())},
     )
 
 
 def _gauges(snapshots: list[Snapshot]) -> Iterator[Metric]:
-    yield _gauge("in_flight", "Attempts under way", {(): float(sum(one.in_flight for one in snapshots))})
-    yield _gauge("queue_depth", "Waiting for admission", _sum(snapshots, "queue_depth"), "lane")
-    yield _gauge("concurrency_limit", "Attempts that may be under way", _sum(snapshots, "concurrency_limit"), "model")
-    yield _gauge("sharing_processes", "Processes that share its window", _most(snapshots, "sharing_processes"), "model")
-    yield _gauge("account_limit", "Attempts of all of them that may run", _most(snapshots, "account_limit"), "model")
-    yield _gauge("account_in_flight", "Attempts of all of them", _most(snapshots, "account_in_flight"), "model")
+    yield _gauge("in_flight", "Attempts in flight", {(): float(sum(one.in_flight for one in snapshots))})
+    yield _gauge("queue_depth", "Attempts waiting for admission", _sum(snapshots, "queue_depth"), "lane")
+    yield _gauge("concurrency_limit", "Concurrency limit of this client", _sum(snapshots, "concurrency_limit"), "model")
+    yield _gauge("sharing_processes", "Processes sharing the limit", _most(snapshots, "sharing_processes"), "model")
+    yield _gauge("account_limit", "Concurrency limit of the account", _most(snapshots, "account_limit"), "model")
+    yield _gauge(
+        "account_in_flight", "Attempts in flight on the account", _most(snapshots, "account_in_flight"), "model"
+    )
     states: dict[tuple[str, ...], float] = {}
     for one in snapshots:
         for model, state in one.breaker_state.items():
@@ -360,8 +364,8 @@ def _gauges(snapshots: list[Snapshot]) -> Iterator[Metric]:
     left = [one.budget_remaining for one in snapshots if one.budget_remaining is not None]
     caps = [one.budget for one in snapshots if one.budget is not None]
     if left:
-        yield _gauge("budget_remaining_usd", "US dollars left of the day's budget", {(): min(left)})
-        yield _gauge("budget_usd", "US dollars a day", {(): max(caps)})
+        yield _gauge("budget_remaining_usd", "Remaining daily budget in US dollars", {(): min(left)})
+        yield _gauge("budget_usd", "Daily budget in US dollars", {(): max(caps)})
 
 
 def _gauge(name: str, about: str, values: dict[tuple[str, ...], float], *labels: str) -> GaugeMetricFamily:
@@ -380,7 +384,7 @@ def _sum(snapshots: list[Snapshot], field: str) -> dict[tuple[str, ...], float]:
 
 
 def _most(snapshots: list[Snapshot], field: str) -> dict[tuple[str, ...], float]:
-    """Of what all clients see alike, and not each a part."""
+    """Return the maximum over clients, for figures that all clients report alike."""
     most: dict[tuple[str, ...], float] = {}
     for one in snapshots:
         for label, value in getattr(one, field).items():

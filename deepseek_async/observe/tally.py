@@ -1,4 +1,4 @@
-"""Counts and sums, kept in plain Python: counting must cost less than what is counted. Pure."""
+"""Counters and histograms in plain Python, cheaper than prometheus_client. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Count(msgspec.Struct):
-    """A number for each combination of labels."""
+    """Counter with labels."""
 
     name: str
     about: str
@@ -16,26 +16,26 @@ class Count(msgspec.Struct):
     values: dict[tuple[str, ...], float] = {}
 
     def add(self, key: tuple[str, ...], number: float = 1) -> None:
-        """Add ``number`` for the labels' values in ``key``."""
+        """Add ``number`` to the counter with the label values ``key``."""
         values = self.values
         values[key] = values.get(key, 0) + number
 
 
 class Spread(msgspec.Struct):
-    """How values are spread over buckets, for one combination of labels."""
+    """Histogram buckets for one combination of labels."""
 
     bounds: tuple[float, ...]
     counts: list[int]
-    """Of each bucket by itself, and of what is above the last bound."""
+    """Count per bucket, not cumulative; the last one is above all bounds."""
     total: float = 0.0
 
     def add(self, value: float) -> None:
-        """Take ``value`` in."""
+        """Add one observation."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
     def cumulative(self) -> list[tuple[str, float]]:
-        """For each upper bound, how many values are at or below it."""
+        """Return the cumulative count for each upper bound."""
         found, below = [], 0
         for bound, count in zip((*map(_text, self.bounds), "+Inf"), tuple(self.counts), strict=True):
             below += count
@@ -44,7 +44,7 @@ class Spread(msgspec.Struct):
 
 
 class Histogram(msgspec.Struct):
-    """A spread for each combination of labels."""
+    """Histogram with labels."""
 
     name: str
     about: str
@@ -53,7 +53,7 @@ class Histogram(msgspec.Struct):
     spreads: dict[tuple[str, ...], Spread] = {}
 
     def spread(self, *key: str) -> Spread:
-        """The spread for the labels' values in ``key``; keep it, to save the look-up."""
+        """Return the buckets for the label values ``key``; callers may keep it to save the look-up."""
         found = self.spreads.get(key)
         if found is None:
             found = self.spreads[key] = Spread(self.bounds, [0] * (len(self.bounds) + 1))

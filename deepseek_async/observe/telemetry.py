@@ -1,6 +1,6 @@
-"""OpenTelemetry spans and metrics by the GenAI conventions. Only the API is used: the SDK is the user's choice.
+"""OpenTelemetry spans and metrics by the GenAI conventions. Uses only the API; the program chooses the SDK.
 
-The conventions are in development, so their names are written out here (semantic-conventions-genai, 2026-11).
+The conventions are in development, so their names are spelled out here (semantic-conventions-genai, 2026-11).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ try:
     from opentelemetry.metrics import MeterProvider, get_meter
     from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider, get_tracer
 except ImportError:
-    raise ConfigurationError('telemetry needs opentelemetry-api: pip install "deepseek-async[otel]"') from None
+    raise ConfigurationError('telemetry requires opentelemetry-api: pip install "deepseek-async[otel]"') from None
 
 _NAME: Final = "deepseek_async"
 _CAPTURE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 
-# The conventions end at 81.92 s; thinking goes on beyond.
+# The conventions' buckets end at 81.92 s; calls with thinking take longer.
 _SECONDS: Final = (
     0.01,
     0.02,
@@ -58,14 +58,14 @@ _PARAMETERS: Final = {
 
 
 class Telemetry:
-    """A listener that makes one span and a few measurements of every call.
+    """Listener that records one span and a few measurements per call.
 
     - ``tracer_provider``, ``meter_provider``: the program's global ones by default.
-    - ``capture_content``: whether spans hold prompts and answers; as the standard environment variable
-      ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` says by default.
+    - ``capture_content``: whether spans contain prompts and answers; by default as in the standard environment
+      variable ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT``.
 
-    The span is made when the call ends, with the times at which it began and ended, as a child of the span that
-    is current there. Raises ConfigurationError without opentelemetry-api (the extra ``otel``).
+    The span is created when the call ends, with its start and end times, as a child of the span that is current
+    at that moment. Raises ConfigurationError without opentelemetry-api (the extra ``otel``).
     """
 
     def __init__(
@@ -95,12 +95,12 @@ class Telemetry:
         self._first = meter.create_histogram(
             "gen_ai.client.operation.time_to_first_chunk",
             unit="s",
-            description="Time from the call to the first content of a stream",
+            description="Time from the start of a call to the first content of a stream",
             explicit_bucket_boundaries_advisory=_SECONDS,
         )
 
     def __call__(self, event: Event) -> None:
-        """Record ``event`` if it is the end of a call."""
+        """Record the event if it ends a call."""
         if isinstance(event, CallEnded):
             common = _common(event)
             self._measure(event, common)
@@ -141,7 +141,7 @@ class Telemetry:
             **{f"deepseek.fees.{fee.kind}": fee.count for fee in event.fees},
         }
         if event.usage is not None and event.tier is None:
-            # DeepSeek does not charge for writing its prefix cache, so cache_creation stays unset.
+            # DeepSeek does not charge for prefix cache writes, so cache_creation stays unset.
             optional |= {
                 "gen_ai.usage.input_tokens": event.usage.prompt_tokens,
                 "gen_ai.usage.output_tokens": event.usage.completion_tokens,
@@ -151,10 +151,10 @@ class Telemetry:
         if self._capture_content and request:
             optional |= _content(request, event)
         attributes |= {name: value for name, value in optional.items() if value is not None}
-        # An exporter would drop all spans that it sends together for one text that UTF-8 cannot carry.
+        # One text that UTF-8 cannot encode makes an exporter drop the whole batch of spans.
         span.set_attributes(all_encodable(attributes))
         if event.error is not None:
-            # Its message may quote what the server sent; the class says what happened.
+            # The message may quote the server; the class is enough.
             span.set_status(Status(StatusCode.ERROR, type(event.error).__name__))
 
 

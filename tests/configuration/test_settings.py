@@ -231,8 +231,8 @@ def test_arguments_win_over_the_environment(monkeypatch: pytest.MonkeyPatch):
         ("ALL_PROXY", "socks5h://proxy:1080", "SOCKS proxies are not supported"),
         ("SSL_CERT_FILE", "/nowhere.pem", "SSL_CERT_FILE names '/nowhere.pem', which cannot be read: No such file"),
         ("SSL_CERT_FILE", "/", "SSL_CERT_FILE names '/', which cannot be read: Is a directory"),
-        ("SSL_CERT_FILE", "/dev/null", "SSL_CERT_FILE names '/dev/null', which holds no certificates"),
-        ("SSL_CERT_DIR", "/nowhere", "SSL_CERT_DIR names '/nowhere', which is no folder"),
+        ("SSL_CERT_FILE", "/dev/null", "SSL_CERT_FILE names '/dev/null', which contains no PEM certificates"),
+        ("SSL_CERT_DIR", "/nowhere", "SSL_CERT_DIR names '/nowhere', which is not a folder"),
     ],
 )
 def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, named: str):

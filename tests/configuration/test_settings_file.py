@@ -247,7 +247,7 @@ def test_a_secret_is_fetched_from_where_the_file_says(write: Write):
         ),
         ("deepseek: {api_key: 'file:/not/there'}", "line 1: api_key: cannot read /not/there"),
         ("deepseek:\n  api_key: {a: b}", "line 2: api_key must be a string, got a value of another type"),
-        ("deepseek: {budget: {zone: UTC}}", "budget needs daily"),
+        ("deepseek: {budget: {zone: UTC}}", "budget requires daily"),
         ("api_key: x", "line 1: unknown setting api_key; move it under deepseek:"),
         ("deepseek:\n  retry: 3", "line 2: unknown setting deepseek.retry; did you mean 'retry_policy'?"),
         ("deepseek:\n  max_retries: 3", "line 2: unknown setting deepseek.max_retries; did you mean 'retry_policy'?"),
@@ -260,7 +260,7 @@ def test_a_secret_is_fetched_from_where_the_file_says(write: Write):
             "line 4: retry_policy.max_delay must be at least",
         ),
         ("deepseek:\n  circuit_breaker: {reset_timeout: 0}", "line 2: circuit_breaker.reset_timeout must be above 0"),
-        ("deepseek:\n  lint: warn\n  budget: {zone: UTC}", "line 3: budget needs daily"),
+        ("deepseek:\n  lint: warn\n  budget: {zone: UTC}", "line 3: budget requires daily"),
         ("deepseek:\n  budget: -1", "line 2: budget must be US dollars above 0"),
         ("deepseek:\n  cache: {ttl: 0}", "line 2: cache.ttl must be at least"),
         (
@@ -277,7 +277,7 @@ def test_a_secret_is_fetched_from_where_the_file_says(write: Write):
         ),
         ("deepseek: {lint: !!binary aGk=}", "line 1: tag"),
         ("deepseek:\n  1: x", "line 2: keys must be strings"),
-        ("{a: {a: {a: {a: {a: {a: {a: {a: {a: 1}}}}}}}}}", "nested more than 8 levels deep"),
+        ("{a: {a: {a: {a: {a: {a: {a: {a: {a: 1}}}}}}}}}", "nesting must be at most 8 levels deep"),
         ("deepseek: " + "[" * 5000 + "]" * 5000, "nested"),
     ],
 )

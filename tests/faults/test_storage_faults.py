@@ -210,7 +210,7 @@ async def test_clearing_a_cache_says_so_if_answers_are_still_there(tmp_path: Pat
     cache = Cache(path=tmp_path / "answers.sqlite", **EVERY)
     cache.keep(b"k", b"{}")
     failing.failing = ("DELETE FROM entries",)
-    with pytest.raises(OSError, match=r"answers\.sqlite could not be cleared: .*full.*delete the file"):
+    with pytest.raises(OSError, match=r"cannot clear cache .*answers\.sqlite: .*full.*delete the file"):
         await cache.clear()
     failing.failing = ()
     await cache.clear()

@@ -78,7 +78,7 @@ def test_an_address_is_made_canonical(given: str, canonical: str):
 )
 def test_what_cannot_be_asked_is_refused_and_shown(given: str):
     with pytest.raises(
-        ConfigurationError, match=r"^base_url must be a full URL such as https://api\.deepseek\.com, not"
+        ConfigurationError, match=r"^base_url must be a full URL such as https://api\.deepseek\.com, got"
     ):
         checked_url("base_url", given)
 
@@ -86,7 +86,7 @@ def test_what_cannot_be_asked_is_refused_and_shown(given: str):
 @pytest.mark.parametrize("path", ["/chat/completions", "/completions", "/embeddings", "/responses"])
 @pytest.mark.parametrize("base", ["https://api.example", "https://api.example/v1", "https://api.example/beta"])
 def test_an_endpoint_in_the_place_of_its_base_is_refused_with_the_base(base: str, path: str):
-    with pytest.raises(ConfigurationError, match=rf"^base_url ends with {path}, .*: use {base}$"):
+    with pytest.raises(ConfigurationError, match=rf"^base_url must not end with {path}, .*; use {base}$"):
         checked_url("base_url", f"{base}{path}/")
 
 

@@ -98,7 +98,7 @@ async def test_a_large_body_arrives_whole(serve: Serve, opened: Open, kind):
 async def test_a_header_that_would_split_the_request_is_refused(serve: Serve, opened: Open, kind):
     server = await serve([response(b"ok")])
     transport = opened(kind, server.url)
-    with pytest.raises(InvalidRequestError, match="HTTP"):
+    with pytest.raises(InvalidRequestError, match="must not contain line breaks|cannot send the request"):
         await transport.send(HTTPRequest("POST", "/", b"", {"X": "a\r\nY: b"}), watchdog())
     assert server.requests == []
 
@@ -106,7 +106,7 @@ async def test_a_header_that_would_split_the_request_is_refused(serve: Serve, op
 async def test_a_body_beyond_the_limit_is_refused_before_it_is_held(serve: Serve, opened: Open, kind):
     server = await serve([response(b"x" * 300_000)])
     answer = await opened(kind, server.url).send(POST, watchdog())
-    with pytest.raises(APIResponseValidationError, match="larger than 1,000 bytes"):
+    with pytest.raises(APIResponseValidationError, match="exceeds 1,000 bytes"):
         await answer.read(1000)
     answer.close()
 
@@ -194,7 +194,7 @@ async def test_a_server_that_takes_no_connection_meets_the_timer_for_connecting(
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(address)
-        with pytest.raises(APITimeoutError, match=r"no connection to http://127.0.0.1:\d+ in time") as caught:
+        with pytest.raises(APITimeoutError, match=r"cannot connect to http://127.0.0.1:\d+: timed out") as caught:
             await opened(kind, f"http://127.0.0.1:{address[1]}").send(POST, watchdog(connect=1))
     assert (caught.value.phase, caught.value.reason) == ("connect", "unreachable")
 

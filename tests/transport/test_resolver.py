@@ -79,7 +79,7 @@ async def test_a_call_that_meets_a_dead_proxy_looks_its_name_up_anew(connect: Co
     names["localhost"] = [DEAD]
     client = connect("https://api.invalid", proxy="http://localhost:1", retry=2)
     error = await failure_of(client, stream=False)
-    assert "the proxy http://localhost:1 cannot be reached" in str(error)
+    assert "proxy http://localhost:1 is unreachable" in str(error)
     assert len(names["asked"]) == 2
 
 

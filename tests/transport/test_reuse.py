@@ -179,7 +179,7 @@ async def test_an_origin_that_sent_what_nobody_asked_for_gets_a_connection_for_e
         for _ in range(3):
             await asked(transport)
     assert server.connections == 4
-    assert ["nobody had asked for" in record.message for record in caplog.records] == [True]
+    assert ["unsolicited bytes" in record.message for record in caplog.records] == [True]
     await asyncio.sleep(61)
     for _ in range(3):
         await asked(transport)

@@ -29,7 +29,7 @@ async def test_what_is_trusted_is_named_with_its_variable(
     error = await failure_of(connect(server), stream=False)
     assert isinstance(error, APIConnectionError)
     assert error.reason == "tls"
-    assert f"trusted is what SSL_CERT_FILE={trusted} holds" in str(error)
+    assert f"trusted authorities come from SSL_CERT_FILE={trusted}" in str(error)
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])

@@ -1,4 +1,4 @@
-"""Which call was made with which settings, what came of it and what it cost: kept for as long as it may be."""
+"""Audit log: settings, outcome and cost of every call, with limited retention."""
 
 from deepseek_async.observe.audit.log import AuditLog, audit_folder
 from deepseek_async.observe.audit.record import config_id

@@ -1,4 +1,4 @@
-"""The audit log's files: one or more for each day of UTC, deleted when they are older than they may be."""
+"""Files of the audit log: one or more per UTC day, deleted after the retention period."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deepseek_async.files.private_files import open_private
 _FIRST_LINE: Final = re.compile(
     rb'\{"event":"(call","at":"[^"]{24}","config_id":"[0-9a-f]{12}"|feedback","at":"[^"]{24}","response_id":)'
 )
-"""How the first line of every file begins: what proves that a file is one of the log."""
+"""Prefix of every file's first line, which identifies it as a file of the log."""
 
 _NAME: Final = re.compile(r"audit-(\d{4}-\d{2}-\d{2})(?:\.(\d+))?\.jsonl")
 
@@ -24,23 +24,23 @@ _BLOCK: Final = 256
 
 
 def day_of(at: float) -> date:
-    """The day of UTC of a moment in seconds since 1970."""
+    """Return the UTC day of a Unix time."""
     return datetime.fromtimestamp(at, UTC).date()
 
 
 def files_in(folder: Path) -> Iterator[tuple[date, int, Path]]:
-    """The log's files, oldest first: day, part of the day, path."""
+    """Yield the log's files, oldest first: day, part of the day, path."""
     found = []
     for path in folder.iterdir() if folder.is_dir() else ():
         match = _NAME.fullmatch(path.name)
         if match is not None and not path.is_symlink() and path.is_file():
-            with suppress(ValueError):  # it is called after no day
+            with suppress(ValueError):  # no date in its name
                 found.append((date.fromisoformat(match[1]), int(match[2] or 1), path))
     yield from sorted(found)
 
 
 def delete_older_than(folder: Path, days: int, today: date) -> list[Path]:
-    """Delete the log's files of days that are ``days`` or more before ``today``. Returns what was deleted."""
+    """Delete the log's files that are at least ``days`` days older than ``today``. Returns the deleted paths."""
     first_kept = today - timedelta(days=days - 1)
     old = [path for day, _, path in files_in(folder) if day < first_kept and is_ours(path)]
     for path in old:
@@ -49,7 +49,7 @@ def delete_older_than(folder: Path, days: int, today: date) -> list[Path]:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether the log wrote the file, or nobody has written anything to it. Reads, and never waits."""
+    """Whether the log wrote the file, or the file is empty. Reads without blocking."""
     if path.is_symlink() or not path.is_file():
         return False
     with path.open("rb") as file:
@@ -58,9 +58,9 @@ def is_ours(path: Path) -> bool:
 
 
 class DayFile:
-    """The file that lines are appended to, whole lines at a time, so that processes may share it.
+    """The current file; appends whole lines at a time, so that processes can share it.
 
-    A file of that name that the log has not written is left as it is, and the next number is taken.
+    A file of that name that the log did not write is skipped: the next part number is used.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -70,12 +70,12 @@ class DayFile:
         self._day = date.min
         self._part = 1
         self.taken = 0
-        """Whole lines that the disk took of those that were appended last."""
+        """Whole lines of the last append that were written to disk."""
 
     def append(self, lines: bytes, today: date) -> bool:
-        """Write ``lines`` at the end of today's file. Returns whether a new file was begun. Raises OSError.
+        """Append ``lines`` to today's file. Returns whether a new file was started. Raises OSError.
 
-        A torn line, which a full disk or a killed program has left at the end, gets an end of its own first.
+        First terminates a torn line that a full disk or a killed program left at the end.
         """
         self.taken = 0
         begun = self._descriptor < 0 or today != self._day
@@ -92,10 +92,10 @@ class DayFile:
         return begun
 
     def close(self) -> None:
-        """Close the file; what was written is with the kernel."""
+        """Close the file; written data is already in the kernel."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
-            with suppress(OSError):  # closed it is, whatever the disk has to say
+            with suppress(OSError):  # the descriptor is closed even if close() fails
                 os.close(descriptor)
 
     def _write(self, data: bytes) -> None:

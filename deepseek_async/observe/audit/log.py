@@ -1,4 +1,4 @@
-"""The audit log: one line of JSON for each call, written by a thread, never waited for by a call."""
+"""Audit log listener: one JSON line per call, written by a background thread."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ _LOG: Final = logging.getLogger("deepseek_async")
 _GATHER_SECONDS: Final = 0.2
 _GROUP: Final = 512
 _MOST_WAITING: Final = 20_000
-"""Events that wait for the disk; what comes while so many do is lost and counted."""
+"""Queue limit in events; events above it are dropped and counted."""
 
 
 def audit_folder() -> Path:
-    """Where the log is unless told otherwise."""
+    """Default folder of the log."""
     return state_folder() / "audit"
 
 
 class AuditLog(AtFork):
-    """A listener that keeps a line for every call: settings, model, usage, cost, outcome, hash of the prompt.
+    """Listener that writes a line per call: settings, model, usage, cost, outcome, hash of the prompt.
 
-    - ``folder``: ``audit`` in the user's state folder by default. Files are 0600.
-    - ``days``: how long lines are kept; 90 by default. A day's files are deleted whole.
-    - ``content``: whether prompts and answers are kept too; not by default.
-    - ``max_bytes``: size at which a further file of the day is begun; 64 MiB by default.
+    - ``folder``: ``audit`` in the user's state folder by default. Files have mode 0600.
+    - ``days``: retention in days; 90 by default. Files are deleted by whole days.
+    - ``content``: whether to include prompts and answers; False by default.
+    - ``max_bytes``: file size above which the day continues in another file; 64 MiB by default.
 
-    Never blocks and never fails a call: what the disk does not take is dropped, counted in ``dropped`` and logged
-    once. Raises ConfigurationError for values that make no sense.
+    Never blocks and never fails a call: lines that cannot be written are dropped, counted in ``dropped`` and logged
+    once. Raises ConfigurationError for invalid values.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class AuditLog(AtFork):
         clock: Callable[[], float] = time.time,
     ) -> None:
         if isinstance(days, bool) or not isinstance(days, int) or days < 1:
-            raise ConfigurationError(f"audit.days must be a whole number of at least 1, not {days!r}")
+            raise ConfigurationError(f"audit.days must be a whole number of at least 1, got {days!r}")
         self.folder = audit_folder() if folder is None else Path(folder).expanduser()
         self.days = days
         self.dropped = 0
-        """Events that were not written."""
+        """Number of events that were not written."""
         self._content = content
         self._clock = clock
         self._max_bytes = max_bytes
@@ -77,7 +77,7 @@ class AuditLog(AtFork):
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
-        """Take ``event`` in; it is written within a fraction of a second."""
+        """Queue one event; it is written within a fraction of a second."""
         if not isinstance(event, CallEnded | Rated):
             return
         if len(self._waiting) >= _MOST_WAITING:
@@ -90,12 +90,12 @@ class AuditLog(AtFork):
             self._wake.set()
 
     def flush(self, timeout: float = 10.0) -> bool:
-        """Wait until everything taken in so far is written; False if that took longer than ``timeout`` seconds."""
+        """Wait until all queued events are written; False if ``timeout`` (seconds) expires first."""
         self._wake.set()
         return self._idle.wait(timeout)
 
     def close(self) -> None:
-        """Write what is waiting and end the thread; the next event starts it again."""
+        """Write all queued events and stop the thread; the next event restarts it."""
         with self._lock:
             thread, self._thread = self._thread, None
             self._ending = True
@@ -105,9 +105,9 @@ class AuditLog(AtFork):
         self._ending = False
 
     def after_fork_in_child(self) -> None:
-        """Begin anew with a thread of its own; what waits is the parent's to write.
+        """Restart with a new thread and an empty queue; the parent writes the inherited events.
 
-        The parent's descriptor stays open: its thread may have been about to close it.
+        The parent's descriptor stays open, because its thread may have been about to close it.
         """
         self._begin()
         self.dropped = 0
@@ -125,11 +125,11 @@ class AuditLog(AtFork):
             while self._waiting:
                 self._write_group()
                 if len(self._waiting) < _GROUP and not self._ending:
-                    # A wake-up for each call costs more than the line does.
+                    # Waking the thread for each call costs more than writing the line.
                     self._wake.wait(_GATHER_SECONDS)
             self._idle.set()
             if self._waiting and self._idle.is_set():
-                # One came in between, and its caller saw a thread that was not idle.
+                # An event arrived meanwhile, and its caller did not wake the thread.
                 self._idle.clear()
                 self._wake.set()
                 continue
@@ -146,8 +146,8 @@ class AuditLog(AtFork):
                     lines.append(call_line(event, content=self._content))
                 else:
                     lines.append(rating_line(event))
-            except Exception:  # noqa: BLE001  an odd request must not end the log
-                self._drop(1, "a call could not be written down")
+            except Exception:  # noqa: BLE001  one malformed request must not stop the log
+                self._drop(1, "cannot serialise a call")
         today = day_of(self._clock())
         try:
             begun = self._file.append(b"".join(lines), today)
@@ -163,10 +163,10 @@ class AuditLog(AtFork):
         try:
             delete_older_than(self.folder, self.days, today)
         except OSError as error:
-            _LOG.warning("old days of the audit log in %s are not deleted: %s", self.folder, error)
+            _LOG.warning("cannot delete expired files of the audit log in %s: %s", self.folder, error)
 
     def _drop(self, number: int, reason: str) -> None:
         self.dropped += number
         if not self._failed:
             self._failed = True
-            _LOG.warning("the audit log in %s loses lines: %s", self.folder, reason)
+            _LOG.warning("audit log in %s drops lines: %s", self.folder, reason)

@@ -1,4 +1,4 @@
-"""Reading the audit log: which calls, with which settings, at what cost."""
+"""Queries over the audit log: calls by settings, and their cost."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from deepseek_async.files.bounded_lines import LongLine, lines_of
 from deepseek_async.observe.audit.files import files_in
 
 _LONGEST_LINE: Final = 1 << 29
-"""Bytes: more than the longest request and the longest answer together (``codec.limits``)."""
+"""Bytes; exceeds the longest request plus the longest answer (``codec.limits``)."""
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """What a line must be to be found; None for whatever."""
+    """Filter for lines; None matches everything."""
 
     since: date | None = None
     until: date | None = None
@@ -31,7 +31,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str | None = None
 
     def matches(self, line: Mapping[str, Any]) -> bool:
-        """Whether ``line`` is one of those asked for. The model may be the one asked for or the one that served."""
+        """Whether ``line`` matches. ``model`` matches the requested or the serving model."""
         if self.model is not None and self.model not in {line.get("model"), line.get("served_model")}:
             return False
         exact = ("tag", "prompt_version", "config_id", "outcome", "response_id", "trace_id")
@@ -39,7 +39,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Total(msgspec.Struct):
-    """Calls added up."""
+    """Aggregated calls."""
 
     calls: int = 0
     errors: int = 0
@@ -48,13 +48,13 @@ class Total(msgspec.Struct):
     cost: float = 0.0
     ratings: int = 0
     score: float = 0.0
-    """Sum of the ratings."""
+    """Sum of ratings."""
 
 
 def lines(folder: Path, query: Query) -> Iterator[dict[str, Any]]:
-    """The calls that ``query`` asks for, oldest first, each with the ``score`` of its last rating, if it has one.
+    """Yield the calls that match ``query``, oldest first, each with the ``score`` of its last rating, if any.
 
-    Lines that cannot be read, as the last one of a program that was killed, are passed over.
+    Skips unreadable lines, such as the last line of a killed program.
     """
     scores = {line["response_id"]: line["score"] for line in _read(folder, query) if line.get("event") == "feedback"}
     for line in _read(folder, query):
@@ -64,7 +64,7 @@ def lines(folder: Path, query: Query) -> Iterator[dict[str, Any]]:
 
 
 def totals(found: Iterable[Mapping[str, Any]], by: str) -> dict[str, Total]:
-    """Calls added up by one of their fields, the dearest first. What a simulator made up cost nothing."""
+    """Aggregate calls by a field, highest cost first. Calls to a simulator cost nothing."""
     sums: dict[str, Total] = {}
     for line in found:
         total = sums.setdefault(str(line.get(by) or "-"), Total())
@@ -91,7 +91,7 @@ def _read(folder: Path, query: Query) -> Iterator[dict[str, Any]]:
         with path.open("rb") as file:
             for wire in lines_of(file, _LONGEST_LINE):
                 if isinstance(wire, LongLine):
-                    continue  # none of ours
+                    continue  # not a file of the log
                 try:
                     line = orjson.loads(wire)
                 except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""What the audit log says of a call, and which settings a call was made with. Pure."""
+"""Audit records: lines for calls and ratings, and identifiers for settings. Pure."""
 
 from __future__ import annotations
 
@@ -18,21 +18,20 @@ from deepseek_async.types.json_text import read
 from deepseek_async.types.simulated import is_simulated
 
 _CONTENT: Final = frozenset({"messages", "prompt", "suffix", "input", "instructions"})
-"""What was asked, as opposed to how."""
+"""Fields with the prompt."""
 _NOT_A_SETTING: Final = _CONTENT | {"user_id", "stream", "stream_options"}
-"""What may differ between two calls with the same settings."""
+"""Fields that may differ between calls with equal settings."""
 
 
 def parameters_of(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a request: all of it but what was asked, for whom, and how it is delivered."""
+    """Return the settings of a request: all fields except prompt, end user and delivery."""
     return {name: value for name, value in request.items() if name not in _NOT_A_SETTING}
 
 
 def config_id(request: Mapping[str, Any], prompt_version: str | None = None) -> str:
-    """A name for the settings of a call: 12 hexadecimal digits, the same for the same settings everywhere.
+    """Return an identifier of a call's settings: 12 hexadecimal digits, equal for equal settings everywhere.
 
-    ``request`` holds the parameters as they are sent; ``prompt_version`` is the version of the prompt, if one
-    was named.
+    ``request`` holds the parameters as sent; ``prompt_version`` is the version of the prompt, if labelled.
     """
     settings = [parameters_of(request), prompt_version]
     return _name(_sorted(settings))
@@ -44,7 +43,7 @@ def _name(settings: bytes) -> str:
 
 
 def call_line(event: CallEnded, *, content: bool) -> bytes:
-    """One line of JSON for a call; ``content`` decides whether prompt and answer are in it."""
+    """Return the JSON line of a call; ``content`` includes prompt and answer."""
     request: dict[str, Any] = read(event.request) if event.request else {}
     asked = {name: request[name] for name in _CONTENT if name in request}
     usage = event.usage
@@ -92,7 +91,7 @@ def call_line(event: CallEnded, *, content: bool) -> bytes:
 
 
 def rating_line(event: Rated) -> bytes:
-    """One line of JSON for a user's rating."""
+    """Return the JSON line of a user rating."""
     return _line(
         {"event": "feedback", "at": _stamp(event.at), "response_id": event.response_id, "score": event.score},
     )
@@ -100,7 +99,7 @@ def rating_line(event: Rated) -> bytes:
 
 def _line(fields: dict[str, Any]) -> bytes:
     wire = _dumped(fields)
-    # A second line of defence: a key that was put into a parameter or a prompt does not get into the file.
+    # Last resort: redacts a key that was placed in a parameter or a prompt.
     if is_suspect(wire):
         wire = redact(wire.decode()).encode()
     return wire + b"\n"
@@ -114,7 +113,7 @@ def _dumped(value: Any, option: int = 0) -> bytes:
     try:
         return orjson.dumps(value, option=option)
     except TypeError:
-        # Half an emoji, from a server or in a prompt.
+        # A lone surrogate, from a server or in a prompt.
         return orjson.dumps(all_encodable(value), option=option)
 
 
