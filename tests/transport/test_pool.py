@@ -98,7 +98,7 @@ async def test_a_large_body_arrives_whole(serve: Serve, opened: Open, kind):
 async def test_a_header_that_would_split_the_request_is_refused(serve: Serve, opened: Open, kind):
     server = await serve([response(b"ok")])
     transport = opened(kind, server.url)
-    with pytest.raises(InvalidRequestError, match="must not contain line breaks|cannot send the request"):
+    with pytest.raises(InvalidRequestError, match=r"must not contain line breaks|cannot send the request"):
         await transport.send(HTTPRequest("POST", "/", b"", {"X": "a\r\nY: b"}), watchdog())
     assert server.requests == []
 
