@@ -1,4 +1,4 @@
-"""May this attempt start now, and what will it owe? Every attempt passes its model's limiter and ends its ``Lease``."""
+"""Admission control. Every attempt passes its model's limiter, which grants a ``Lease``, and ends that lease."""
 
 from deepseek_async.admission.account_limiter import AccountLimiter
 from deepseek_async.admission.lease import Lease

@@ -1,4 +1,4 @@
-"""The limits of one account at one origin. Each model has a limiter of its own, because the API limits them apart."""
+"""Limits of one account at one origin, with one limiter per model, because the API limits each model separately."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deepseek_async.errors import APIError
 from deepseek_async.renamed import attribute
 
 _MOST_MODELS: Final = 256
-"""Models kept; model names may come from a user of the user, so idle ones are dropped beyond it."""
+"""Limiters kept; model names may come from end users, so idle limiters above this number are dropped."""
 
 
 _SECONDS: Final = 60.0
@@ -26,9 +26,9 @@ _RENAMED: Final = {"scope": "limiter", "scopes": "limiters", "_scopes": "_limite
 
 
 class AccountLimiter:
-    """One account on one origin. Must be made inside a running event loop.
+    """Limits of one account at one origin, bound to the event loop that is running when it is created.
 
-    ``windows`` makes the concurrency window of a model when it is first asked for.
+    ``windows`` creates the concurrency limit of a model on first use.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class AccountLimiter:
         tool_limits: ToolLimits = DEFAULT_TOOL_LIMITS,
         joins: Callable[[ModelLimiter], None] = lambda _: None,
     ) -> None:
-        """``joins`` is told of every new limiter, which may share its concurrency limit with other processes."""
+        """``joins`` is called with every new limiter, which may share its concurrency limit with other processes."""
         self._joins = joins
         self.loop: Final = asyncio.get_running_loop()
         self.origin: Final = Origin(origin, self.loop, Breaker(breaker, chance) if breaker is not None else None)
@@ -56,30 +56,30 @@ class AccountLimiter:
         self._tool_limits = tool_limits
         self._limiters: dict[str, ModelLimiter] = {}
         self.users = 0
-        """Clients that share it."""
+        """Clients that share this limiter."""
 
     @property
     def counts_tokens(self) -> bool:
-        """Whether ``admit`` wants an estimate of the request's tokens."""
+        """Whether ``admit`` needs an estimate of the request's tokens."""
         return self.rates is not None and self.rates.counts_tokens
 
     @property
     def limiters(self) -> tuple[ModelLimiter, ...]:
-        """The models called so far."""
+        """Limiters of the models called so far."""
         return tuple(self._limiters.values())
 
     @property
     def in_flight(self) -> int:
-        """Attempts that run now."""
+        """Attempts in flight."""
         return sum(limiter.window.in_flight for limiter in self._limiters.values())
 
     @property
     def waiting(self) -> int:
-        """Attempts that wait for a slot."""
+        """Attempts waiting for a slot."""
         return sum(limiter.queue.waiting for limiter in self._limiters.values())
 
     def limiter(self, model: str) -> ModelLimiter:
-        """The limiter of ``model``; empty for endpoints without one."""
+        """Return the limiter of ``model``; the empty name is for endpoints without a model."""
         found = self._limiters.get(model)
         return found if found is not None else self._new_limiter(model)
 
@@ -87,14 +87,14 @@ class AccountLimiter:
         if len(self._limiters) >= _MOST_MODELS:
             for idle in [name for name, limiter in self._limiters.items() if limiter.idle]:
                 self._limiters.pop(idle).leave_group()
-        # What fails of a fetch is the page, most often, and says nothing of other pages.
+        # A failed fetch is usually the fault of the page and says nothing about other pages.
         policy = None if model == FETCH_PATH else self._breaker
         breaker = Breaker(policy, self._chance) if policy is not None else None
         at_once, rates = self._tool_limits.at_once(model), self.rates
         if at_once is None:
             window = self.windows(model)
         else:
-            # A tool has limits of its own, and those on requests and tokens a minute are a model's.
+            # Tools have their own limits; request and token rates apply to models.
             window, rates = FixedLimit(at_once), _rates_of(self._tool_limits.per_second(model))
         limiter = self._limiters[model] = ModelLimiter(model, window, self.origin, breaker, rates)
         self._joins(limiter)
@@ -102,7 +102,7 @@ class AccountLimiter:
 
     def _origin_opened(self) -> None:
         breaker = self.origin.breaker
-        assert breaker is not None  # noqa: S101  it has just opened
+        assert breaker is not None  # noqa: S101  called when it opens
         for limiter in self.limiters:
             limiter.refuse(breaker, bulk=not self.origin.ever_reached)
 
@@ -112,7 +112,7 @@ class AccountLimiter:
             limiter.reset()
 
     def reset(self) -> None:
-        """Close every breaker, end every pause and fill the retry credit."""
+        """Close all breakers, end all pauses and refill the retry credit."""
         if self.origin.breaker is not None:
             self.origin.breaker.reset()
         for limiter in self.limiters:
@@ -122,7 +122,7 @@ class AccountLimiter:
         return attribute(self, name, _RENAMED)
 
     def dismiss(self, error: APIError) -> None:
-        """Whoever waits gets a copy of ``error``: the client is closed, or the account takes no more requests."""
+        """Fail all waiting attempts with a copy of ``error``: the client is closed, or the account is refused."""
         for limiter in self.limiters:
             limiter.dismiss(error)
 

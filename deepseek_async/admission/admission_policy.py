@@ -1,4 +1,4 @@
-"""May the next attempt to a model start now? Pause, breakers, descriptors and window as one question. Pure."""
+"""Admission decision for one model: pause, breakers, file descriptors and concurrency limit combined. Pure."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from deepseek_async.admission.concurrency_limit import ConcurrencyLimit
 from deepseek_async.admission.outage.breaker import Breaker, State
 
 DESCRIPTOR_RESERVE: Final = 32
-"""Files left to the rest of the process when it may open no more."""
+"""File descriptors reserved for the rest of the process after it ran out of them."""
 
 _DESCRIPTOR_MEMORY: Final = 60.0
-"""Seconds for which running out of descriptors is remembered."""
+"""Seconds for which the lower cap applies after running out of descriptors."""
 
 _CLOSED: Final = State.CLOSED
 
 
 class AdmissionPolicy:
-    """Every attempt to a model passes here, one after another."""
+    """Decides whether the next attempt to a model may start."""
 
     __slots__ = ("_most", "_most_until", "breakers", "paused_until", "window")
 
@@ -25,16 +25,16 @@ class AdmissionPolicy:
         self.window: Final = window
         self.breakers: Final = breakers
         self.paused_until = -float("inf")
-        """Nothing starts before: what the server asked of all calls to the model."""
+        """Time before which no attempt starts, as requested by the server."""
         self._most: int | None = None
         self._most_until = 0.0
 
     def may_start(self, now: float, *, bulk: bool = False) -> bool:
-        """Whether an attempt may start; ``bulk`` if nobody waits for it."""
+        """Whether an attempt may start; ``bulk`` for batch work."""
         if now < self.paused_until:
             return False
         for breaker in self.breakers:
-            # Asked first without a call: each attempt comes by here, and nearly always both are closed.
+            # Inline check: it runs on each attempt, and both breakers are nearly always closed.
             if breaker.state is not _CLOSED and not breaker.admits(now, bulk=bulk):
                 return False
         if self._most is not None and not self._below_most(now):
@@ -42,7 +42,7 @@ class AdmissionPolicy:
         return self.window.may_send(now)
 
     def next_change(self, now: float, *, bulk: bool = False) -> float | None:
-        """When to ask again if nothing else happens; None if only an event can change the answer."""
+        """Return when to ask again if nothing else happens; None if only an event can change the answer."""
         blocked = self.paused_until
         for breaker in self.breakers:
             if not breaker.admits(now, bulk=bulk):
@@ -54,7 +54,7 @@ class AdmissionPolicy:
         return self.window.next_change(now)
 
     def start(self, now: float) -> Any:
-        """An attempt starts; returns what names it."""
+        """Record the start of an attempt and return its handle."""
         attempt = self.window.sent(now)
         for breaker in self.breakers:
             if breaker.state is not _CLOSED:
@@ -62,7 +62,7 @@ class AdmissionPolicy:
         return attempt
 
     def give_up(self, attempt: Any, now: float) -> None:
-        """An attempt ended without saying anything about the other side."""
+        """Record an attempt that ended without evidence about the server."""
         self.window.ended(attempt, now)
         for breaker in self.breakers:
             breaker.ended(attempt)
@@ -72,7 +72,7 @@ class AdmissionPolicy:
         self.paused_until = max(self.paused_until, until)
 
     def out_of_descriptors(self, now: float) -> None:
-        """This process may open no more files: for a while use fewer than are open now."""
+        """Record that the process ran out of file descriptors: lowers the cap for a while."""
         self._most = max(1, self.window.in_flight - DESCRIPTOR_RESERVE)
         self._most_until = now + _DESCRIPTOR_MEMORY
         self.pause(now + 1.0)

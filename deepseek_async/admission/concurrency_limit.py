@@ -1,6 +1,6 @@
-"""How many attempts may be in flight now: what the queue asks, and what it tells. Time is an argument everywhere.
+"""Concurrency limit: the interface between the queue and the algorithms. Time is an argument everywhere.
 
-Seconds of any clock that does not go back. One window for each (origin, account, model), because that is what
+Times are seconds of a monotonic clock. There is one limit per (origin, account, model), because that is what
 DeepSeek counts (api-docs.deepseek.com/quick_start/rate_limit).
 """
 
@@ -13,55 +13,55 @@ import msgspec
 
 
 class Attempt(msgspec.Struct, gc=False, eq=False):
-    """One attempt that a window counts, from ``sent`` until it is refused or has ended."""
+    """One attempt, in flight from ``sent`` until it is refused or ended."""
 
     sent_at: float
     number: int
-    """The how many-th attempt of its window this is, from 1."""
+    """Sequence number of the attempt, from 1."""
     beside: int
-    """Attempts in flight when it was sent, this one included."""
+    """Attempts in flight when it was sent, itself included."""
     open: bool = True
-    """Whether it still counts as in flight. Ending it again does nothing."""
+    """Whether it is in flight. Ending it again has no effect."""
     answered: bool = False
-    """Whether the server has taken it (or, told nothing for the grace time, is believed to have taken it)."""
+    """Whether the server accepted it, explicitly or by silence during the grace time."""
 
 
 class Mode(StrEnum):
-    """What a window is doing."""
+    """State of a concurrency limit."""
 
     STARTUP = "startup"
-    """Growing by what is taken, until it meets the limit for the first time."""
+    """Growing with accepted attempts until the limit is first reached."""
     HOLD = "hold"
     """Staying at the limit."""
     PROBE = "probe"
-    """Growing slowly to see whether the limit has moved."""
+    """Growing slowly to detect a higher limit."""
     DRAIN = "drain"
-    """Everything is refused: one attempt at a time until one is taken."""
+    """Everything is refused: one attempt at a time until one is accepted."""
     FIXED = "fixed"
-    """A number that does not adapt."""
+    """A fixed number."""
 
 
 class ConcurrencyStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """A window as it is at one moment, and what it has counted since it began."""
+    """State of a concurrency limit at one moment, with its counters."""
 
     size: int
     """Attempts that may be in flight."""
     in_flight: int
     mode: Mode
     ceiling: int | None = None
-    """The size at which the server last refused; None before the first refusal. What to remember for a restart."""
+    """Size at which the server last refused; None before the first refusal. Stored for the next run."""
     believed_limit: int | None = None
-    """The limit of the whole account, as far as a 429 has named one that is believed."""
+    """Limit of the whole account as reported by a 429, if trusted."""
     limit: int | None = None
-    """The limit that a 429 last named."""
+    """Limit reported by the last 429."""
     current: int | None = None
-    """The concurrency that a 429 last named, other users of the account included."""
+    """Concurrency reported by the last 429, other users of the account included."""
     balance_bound: bool = False
-    """Whether that 429 said that the limit follows from the remaining balance."""
+    """Whether that 429 said that the remaining balance determines the limit."""
     numbers_doubted: bool = False
-    """Whether the named limit is ignored for now, because refusals contradict it."""
+    """Whether the reported limit is ignored at present because refusals contradict it."""
     tokens: float = 0.0
-    """Refusals that probing may cost, at most 4; earned by admissions."""
+    """Probe tokens, at most 4: refusals that probing may cause; earned by accepted attempts."""
     braked: bool = False
     """Whether growth is suspended because the server is slow or overloaded."""
     attempts: int = 0
@@ -71,29 +71,29 @@ class ConcurrencyStatistics(msgspec.Struct, frozen=True, kw_only=True):
     epochs: int = 0
     """Reactions to refusals; the refusals of one burst count once."""
     members: int = 1
-    """Processes that share the account's window, this one included."""
+    """Processes that share the account's limit, this one included."""
     leads: bool = False
-    """Whether it is this one that finds the account's window for all."""
+    """Whether this process determines the account's limit for all members."""
     account_size: int | None = None
-    """Attempts that all of them may have in flight; ``size`` is what this one may. None for one that is alone."""
+    """Limit of all members together; ``size`` is this member's share. None without sharing."""
     account_in_flight: int | None = None
-    """Attempts of all of them."""
+    """Attempts in flight over all members."""
 
     @property
     def account_ceiling(self) -> int | None:
-        """What the account may run at once, whoever of its processes runs it, as far as this one knows.
+        """Concurrency limit of the whole account, as far as this process knows it.
 
-        A limit that was named is the account's; one found by refusals alone is what was left to this process.
+        A reported limit applies to the account; one found through refusals alone is the part left to this process.
         """
         return max(self.believed_limit or 0, self.ceiling or 0) or None
 
 
 class ConcurrencyLimit(Protocol):
-    """What bounds the attempts in flight.
+    """Limit of attempts in flight.
 
-    ``sent`` answers every ``may_send`` that was acted upon, and every attempt is then closed by exactly one of
-    ``refused`` and ``ended``; closing it again does nothing. After each of these, and at ``next_change``,
-    ``may_send`` may have turned true.
+    Call ``sent`` after every ``may_send`` that was acted upon, and close each attempt with exactly one of ``refused``
+    and ``ended``; closing it again has no effect. After each of these calls, and at ``next_change``, ``may_send``
+    may have become true.
     """
 
     in_flight: int
@@ -106,19 +106,19 @@ class ConcurrencyLimit(Protocol):
         """Whether one more attempt may be sent."""
 
     def next_change(self, now: float) -> float | None:
-        """When ``may_send`` could next turn true by time alone; None if only an ending can do it.
+        """Return when ``may_send`` could next become true by time alone; None if only an ending can do it.
 
-        It is a time to ask again, not a promise. It may lie in the past, and then asking now is right.
+        This is a time to ask again, not a guarantee. A time in the past means: ask now.
         """
 
     def sent(self, now: float) -> Attempt:
-        """Count one attempt as in flight."""
+        """Record an attempt as in flight."""
 
     def admitted(self, attempt: Attempt, now: float) -> None:
-        """The server answered with headers 200: it has taken the attempt."""
+        """Record that the server accepted the attempt with a status 200."""
 
     def first_content(self, attempt: Attempt, now: float) -> None:
-        """The first token has come. Only to be told where it is known."""
+        """Record the first token of an attempt. Optional."""
 
     def refused(
         self,
@@ -129,34 +129,34 @@ class ConcurrencyLimit(Protocol):
         current: int | None = None,
         balance_bound: bool = False,
     ) -> None:
-        """The server answered 429 for concurrency, with these numbers in the body or none. Ends the attempt."""
+        """Record a 429 for concurrency, with the numbers of its body if it had any. Ends the attempt."""
 
     def throttled(self, attempt: Attempt, now: float, until: float) -> None:
-        """The server answered 429 because attempts come too fast, and wants none before ``until``. Ends the attempt."""
+        """Record a 429 for the request rate; nothing may be sent before ``until``. Ends the attempt."""
 
     def ended(self, attempt: Attempt, now: float, *, failed: bool = False, overload: bool = False) -> None:
-        """The attempt is over in any other way: answered, failed or cancelled.
+        """Record any other ending: answered, failed or cancelled.
 
-        ``failed`` says that it gave no answer, and ``overload`` that it failed as attempts do at a server with too much
-        to do, or none (500, 503, stalled, unreachable).
+        ``failed``: it returned no answer. ``overload``: it failed as it would at an overloaded or absent server (500,
+        503, stalled, unreachable).
         """
 
     def taken(self, now: float) -> int:
-        """Attempts that the server has taken by now, but for those that failed afterwards."""
+        """Return the number of attempts accepted so far, without those that failed later."""
 
     @property
     def failing(self) -> float:
-        """The share of attempts that fails lately, as of an overloaded server."""
+        """Recent failure rate, as for an overloaded server."""
 
     def restart(self, now: float) -> None:
-        """The server is back after an outage: begin small and grow quickly, because nothing is known of it now."""
+        """Restart after an outage: begin small and grow quickly, because earlier measurements may be stale."""
 
     def statistics(self, now: float) -> ConcurrencyStatistics:
-        """The window as it is now."""
+        """Return the current state."""
 
 
 class FixedLimit:
-    """A number of attempts that does not adapt."""
+    """A fixed number of attempts."""
 
     __slots__ = ("_attempts", "_refusals", "in_flight", "size")
 
@@ -171,17 +171,17 @@ class FixedLimit:
         return self.in_flight < self.size
 
     def next_change(self, now: float) -> float | None:  # noqa: ARG002
-        """Nothing changes by time."""
+        """Return None: nothing changes by time."""
         return None
 
     def sent(self, now: float) -> Attempt:
-        """Count one attempt as in flight."""
+        """Record an attempt as in flight."""
         self.in_flight += 1
         self._attempts += 1
         return Attempt(now, self._attempts, self.in_flight)
 
     def admitted(self, attempt: Attempt, now: float) -> None:  # noqa: ARG002
-        """Only noted."""
+        """Mark the attempt as accepted."""
         attempt.answered = True
 
     def first_content(self, attempt: Attempt, now: float) -> None:
@@ -204,19 +204,19 @@ class FixedLimit:
             self.in_flight -= 1
 
     def taken(self, now: float) -> int:  # noqa: ARG002
-        """Not known."""
+        """Not tracked."""
         return 0
 
     @property
     def failing(self) -> float:
-        """Not known."""
+        """Not tracked."""
         return 0.0
 
     def restart(self, now: float) -> None:
         """Ignored."""
 
     def statistics(self, now: float) -> ConcurrencyStatistics:  # noqa: ARG002
-        """The counts."""
+        """Return the counters."""
         return ConcurrencyStatistics(
             size=self.size,
             in_flight=self.in_flight,

@@ -1,4 +1,4 @@
-"""One word for how an attempt ended. What each ending means to each limit is written here only."""
+"""Lease of one attempt: maps each kind of ending to its effect on every limit. The only place that does."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 class Lease(msgspec.Struct, gc=False, eq=False):
-    """The right to make one attempt. Ends exactly once; a second ending does nothing.
+    """Permission for one attempt. Ends exactly once; ending it again has no effect.
 
-    | ending | window | breaker | reserved tokens | retry credit |
+    | ending | concurrency limit | breaker | reserved tokens | retry credit |
     |---|---|---|---|---|
-    | ``served(usage)`` | ended | success | settled to the real usage | earned |
-    | ``refused(…)``: 429 about concurrency | reading of the limit | - | given back | - |
-    | ``throttled(…)``: 429 about the rate | a slower pace | - | given back | - |
-    | ``declined()``: other 4xx | ended | - | given back | - |
+    | ``served(usage)`` | ended | success | settled to actual usage | earned |
+    | ``refused(…)``: 429, concurrency | measurement of the limit | - | returned | - |
+    | ``throttled(…)``: 429, rate | slower pace | - | returned | - |
+    | ``declined()``: other 4xx | ended | - | returned | - |
     | ``faulted(…)``: 5xx, reset, timeout | ended, overload mark | failure | kept: the server may have worked | - |
-    | ``abandoned(sent=…)``: we gave up | ended | - | given back only if nothing was sent | - |
+    | ``abandoned(sent=…)``: cancelled by the client | ended | - | returned only if nothing was sent | - |
 
-    Reserved money, with a budget, is settled likewise; what each ending means to it is written in ``charge.py``.
+    Money reserved in a budget is settled in the same way; ``charge.py`` defines the effect of each ending on it.
     """
 
     limits: ModelLimits
@@ -36,19 +36,19 @@ class Lease(msgspec.Struct, gc=False, eq=False):
     open: bool = True
     """Whether the attempt is still running."""
     charge: Charge | None = None
-    """The money held for it."""
+    """Money held for the attempt."""
     content: bool = False
-    """Whether any content of an answer has come."""
+    """Whether any content of an answer has arrived."""
     produced: int | None = None
-    """Characters of a stream that had come when it ended early."""
+    """Characters received of a stream that ended early."""
     lost: bool = False
-    """Whether the server may have billed it without anybody having been told: the law is that of the money held."""
+    """Whether the server may have billed the attempt without reporting it; follows the rule for held money."""
 
-    # A struct's own repr would show what the server sent to whoever prints locals.
+    # A struct's default repr would expose the server's data in tracebacks with locals.
     __repr__ = object.__repr__
 
     def admitted(self) -> None:
-        """The head of a good response arrived: the server has taken the attempt on."""
+        """Record a successful response head: the server accepted the attempt."""
         if self.open:
             limits = self.limits
             now = limits.loop.time()
@@ -59,7 +59,7 @@ class Lease(msgspec.Struct, gc=False, eq=False):
             limits.queue.moved(now)
 
     def content_began(self) -> None:
-        """The first content arrived."""
+        """Record the first content."""
         if self.open:
             self.content = True
             limits = self.limits
@@ -68,7 +68,7 @@ class Lease(msgspec.Struct, gc=False, eq=False):
             limits.proven(self._began, now)
 
     def served(self, usage: CompletionUsage | None, model: str | None = None) -> None:
-        """The attempt gave an answer, from ``model`` if the server named one."""
+        """End with an answer, from ``model`` if the server named one."""
         if self.open:
             self.open = False
             if self.charge is not None:
@@ -87,7 +87,7 @@ class Lease(msgspec.Struct, gc=False, eq=False):
         current: int | None = None,
         balance_bound: bool = False,
     ) -> None:
-        """The server refused the attempt because too many run; the numbers are those of its message."""
+        """End with a refusal for concurrency; the numbers are those of the server's message."""
         if self.open:
             self.open = False
             if self.charge is not None:
@@ -103,7 +103,7 @@ class Lease(msgspec.Struct, gc=False, eq=False):
             limits.queue.freed(now, bulk=self._bulk)
 
     def throttled(self, seconds: float) -> None:
-        """The server refused the attempt because they come too fast, and wants none for ``seconds``."""
+        """End with a refusal for the request rate; nothing may be sent for ``seconds``."""
         if self.open:
             self.open = False
             if self.charge is not None:
@@ -117,7 +117,7 @@ class Lease(msgspec.Struct, gc=False, eq=False):
             limits.queue.freed(now, bulk=self._bulk)
 
     def declined(self) -> None:
-        """The server answered, and did nothing for the attempt."""
+        """End with a response that declined the request."""
         if self.open:
             if self.charge is not None:
                 self.charge.refused()
@@ -134,9 +134,9 @@ class Lease(msgspec.Struct, gc=False, eq=False):
         usage: CompletionUsage | None = None,
         model: str | None = None,
     ) -> None:
-        """The attempt failed after the server may have begun; ``refused`` when it said by a status that it has not.
+        """End with a failure after the server may have started work; ``refused`` if a status rules that out.
 
-        ``usage`` is what the server billed all the same for ``model``, if it said so.
+        ``usage`` is what the server nevertheless billed for ``model``, if reported.
         """
         if self.open:
             self.open = False
@@ -157,7 +157,7 @@ class Lease(msgspec.Struct, gc=False, eq=False):
             limits.queue.freed(now, bulk=self._bulk)
 
     def abandoned(self, *, sent: bool, usage: CompletionUsage | None = None, model: str | None = None) -> None:
-        """We gave the attempt up ourselves; ``usage`` is what ``model`` was billed for, if the server has said so."""
+        """End an attempt that the client cancelled; ``usage`` is what ``model`` was billed for, if reported."""
         if self.open:
             if self.charge is not None and usage is not None:
                 self.charge.served(usage, model)

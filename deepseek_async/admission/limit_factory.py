@@ -1,4 +1,4 @@
-"""Which window a model gets, how large it may become, and what is kept of it for the next run."""
+"""Creation of concurrency limits: initial size, cap, and storage of learned limits for the next run."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from deepseek_async.admission.sharing.shared_limit import SharedLimit
 _log = logging.getLogger("deepseek_async")
 
 NOMINAL: Final = {"deepseek-flash": 2500, "deepseek-v4-pro": 500}
-"""Published ceilings of concurrent requests (DeepSeek docs, Rate Limit); the true limit is often far lower."""
+"""Published concurrency limits (DeepSeek docs, Rate Limit); the actual limit is often far lower."""
 
 UNKNOWN: Final = 500
-"""Ceiling of a model that is not in the table."""
+"""Cap for models that are not in the table."""
 
 _OTHER_ENDPOINTS: Final = 100
-"""Requests at a time to endpoints that have no model, such as the balance."""
+"""Concurrent requests to endpoints without a model, such as the balance."""
 
 _FEW: Final = 100
-"""Connections below which a limit on open files is worth a warning."""
+"""Number of connections below which a limit on open files is worth a warning."""
 
 
 def _unknown() -> None:
@@ -37,7 +37,7 @@ def _unknown() -> None:
 
 
 class LimitFactory:
-    """Makes the windows of one account. ``most`` is the number of connections that the process can have."""
+    """Creates the concurrency limits of one account. ``most`` is the process's maximum number of connections."""
 
     def __init__(
         self,
@@ -48,9 +48,9 @@ class LimitFactory:
         meeting: Rendezvous | None = None,
         distance: Callable[[], float | None] = _unknown,
     ) -> None:
-        """``meeting`` is where processes of the same account share its windows; None for a process alone.
+        """``meeting`` is the rendezvous with other processes of the account; None disables sharing.
 
-        ``distance`` tells how many seconds a packet takes to the server and back, once that is known.
+        ``distance`` returns the network round-trip time in seconds, once measured.
         """
         self._distance = distance
         self._meeting = meeting
@@ -61,7 +61,7 @@ class LimitFactory:
         self._warned = False
 
     def __call__(self, model: str) -> ConcurrencyLimit:
-        """The window of ``model``; an empty name is for endpoints without one."""
+        """Return a concurrency limit for ``model``; the empty name is for endpoints without a model."""
         if not model:
             return FixedLimit(min(_OTHER_ENDPOINTS, self._most))
         chosen = self._chosen
@@ -75,8 +75,7 @@ class LimitFactory:
         if short and not self._warned:
             self._warned = True
             _log.warning(
-                "this process may open so few files that at most %d requests can run at a time; raise the limit "
-                "(ulimit -n)",
+                "limit on open files allows only %d concurrent requests in this process; raise it (ulimit -n)",
                 cap,
             )
         now, chance = self._loop.time(), random.random
@@ -88,16 +87,16 @@ class LimitFactory:
         )
 
     def remembered(self, model: str) -> int | None:
-        """The account's ceiling for ``model`` as the last run found it, if that is not too long ago."""
+        """Return the account's limit for ``model`` from an earlier run, unless it is too old."""
         return None if self._memory is None else self._memory.recall(model, time.time())
 
     def join(self, limiter: ModelLimiter) -> None:
-        """Let ``limiter``, which is new, share its concurrency limit with other processes, if it can."""
+        """Let a new ``limiter`` share its concurrency limit with other processes, if supported."""
         if self._meeting is not None and isinstance(limiter.window, SharedLimit):
             limiter.membership = Membership(self._meeting, limiter.model, limiter.window, limiter.queue)
 
     async def aclose(self, limiters: Sequence[ModelLimiter]) -> None:
-        """Keep the account's ceilings that were found for the next run, and leave the others to themselves."""
+        """Store the account's learned limits for the next run and leave the groups."""
         now = self._loop.time()
         found = {limiter.model: _ceiling_of(limiter.window, now) for limiter in limiters}
         if self._memory is not None:

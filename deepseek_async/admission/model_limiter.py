@@ -1,4 +1,4 @@
-"""The admission of attempts to one model of an account: circuit breaker, rate, place in the queue, then a lease."""
+"""Admission of attempts to one model of an account: circuit breaker, rate limits, queue, then a lease."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from deepseek_async.admission.sharing.membership import Membership
 
 LONGEST_INTERACTIVE_PAUSE: Final = 120.0
-"""Seconds that an interactive call waits because the server asked for it; a longer wait is the caller's decision."""
+"""Longest pause in seconds that an interactive call waits out; after longer ones it raises."""
 
 
 class ModelLimiter(ModelLimits):
-    """Makes the leases of one model. Waiting for a rate holds nothing; a place is scarce and comes last."""
+    """Grants the leases of one model. Rate waits come first and hold no slot; slots are scarce and come last."""
 
     __slots__ = ("membership",)
 
@@ -35,10 +35,10 @@ class ModelLimiter(ModelLimits):
     ) -> None:
         super().__init__(model, window, origin, breaker, rates)
         self.membership: Membership | None = None
-        """With other processes that use the account, if there may be any."""
+        """Membership in a group of processes that share the account's limit, if any."""
 
     def admit_nowait(self, tokens: int, *, bulk: bool) -> Lease | None:
-        """A lease if an attempt may start without any wait; None otherwise."""
+        """Return a lease if an attempt may start without waiting, else None."""
         if self._rates is not None:
             return None
         now = self.loop.time()
@@ -48,8 +48,8 @@ class ModelLimiter(ModelLimits):
     async def admit(self, ticket: int, tokens: int, *, bulk: bool, until: float | None = None) -> Lease:
         """Wait until one attempt of about ``tokens`` tokens may start.
 
-        Bulk waits out an open breaker and a long pause; an interactive call raises CircuitOpenError, or the
-        error in which the server asked for the pause. Raises TimeoutError when ``until`` cannot be kept.
+        Batch work waits out an open breaker and a long pause; an interactive call raises CircuitOpenError, or the
+        error with which the server requested the pause. Raises TimeoutError if ``until`` cannot be met.
         """
         rates = self._rates
         self._raise_if_down(bulk=bulk)
@@ -65,7 +65,7 @@ class ModelLimiter(ModelLimits):
                 raise
         now = self.loop.time()
         lease = Lease(self, attempt, tokens, bulk, now)
-        if until is not None and now > until:  # the loop stood still, and nobody waits for an answer any more
+        if until is not None and now > until:  # the loop was blocked past the deadline
             lease.abandoned(sent=False)
             raise TimeoutError
         return lease
@@ -86,13 +86,13 @@ class ModelLimiter(ModelLimits):
             raise reason
 
     def leave_group(self) -> None:
-        """The last call of it has been made."""
+        """Leave the group after the last call."""
         if self.membership is not None:
             self.membership.close()
             self.membership = None
 
     def statistics(self) -> ModelStatistics:
-        """The state now."""
+        """Return the current state."""
         now = self.loop.time()
         return ModelStatistics(
             model=self.model,

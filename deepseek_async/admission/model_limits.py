@@ -1,4 +1,4 @@
-"""What limits the attempts of one account on one model, and what each ending of an attempt does to it."""
+"""Limits of one account on one model, and the effect of each ending of an attempt on them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _log = logging.getLogger("deepseek_async")
 
 _MOST_CORRECTION: Final = 4
 _SMALL_CORRECTION: Final = 1024
-"""Tokens: how far one answer may take the tokens-a-minute limit from what was reserved for it. Whoever reports a
-million for a line of text must not hold up everybody for minutes."""
+"""Tokens by which one answer may correct the token bucket beyond its reservation. A bogus usage of a million tokens
+must not block all calls for minutes."""
 
 _BETWEEN_WARNINGS: Final = 60.0
 
@@ -33,17 +33,17 @@ _RENAMED: Final = {"slots": "queue", "turnstile": "policy"}
 
 
 class Blame(Enum):
-    """Whom a failed attempt speaks against."""
+    """What a failed attempt is evidence against."""
 
     SERVICE = "service"
-    """It answered wrongly or broke off: counts for the breaker of the model."""
+    """Wrong or incomplete answer: counts for the breaker of the model."""
     ORIGIN = "origin"
-    """It could not be reached at all: counts for the breaker of the origin."""
+    """Unreachable: counts for the breaker of the origin."""
     NOBODY = "nobody"
 
 
 class ModelLimits:
-    """Concurrency limit, circuit breaker, rates, retry credit and the queue before them."""
+    """Concurrency limit, circuit breaker, rate limits, retry credit and queue."""
 
     __slots__ = (
         "_answered_at",
@@ -79,13 +79,13 @@ class ModelLimits:
         breakers = tuple(each for each in (origin.breaker, breaker) if each is not None)
         self.policy: Final = AdmissionPolicy(window, breakers)
         self.backing_off = 0
-        """Calls that wait to be sent again."""
+        """Calls waiting for their next attempt."""
         self.queue: Final = WaitQueue(self.policy, self.loop)
         self.retries: Final = RetryQueue(self.loop, taken=window.taken, is_idle=self._nothing_runs)
         self.tickets: Final = count()
-        """Order in which calls came, which a requeued one keeps."""
+        """Arrival order of calls, kept when a call is requeued."""
         self.pause_reason: APIError | None = None
-        """In which the server asked for the last pause."""
+        """The error with which the server requested the last pause."""
         self._told_of_balance = -_BETWEEN_WARNINGS
         self._answered_at = -float("inf")
 
@@ -94,17 +94,17 @@ class ModelLimits:
 
     @property
     def finds_limit(self) -> bool:
-        """Whether the window reacts to refusals, so that refused calls may come back at once."""
+        """Whether the concurrency limit adapts to refusals, so that refused calls may be retried at once."""
         return not isinstance(self.window, FixedLimit)
 
     def silence(self, since: float) -> float:
-        """Seconds in which nobody was answered, counted from ``since`` at the earliest."""
+        """Return the seconds without an answer, counted from ``since`` at the earliest."""
         return self.loop.time() - max(since, self._answered_at)
 
-    # What endings of attempts mean.
+    # Endings of attempts.
 
     def succeeded(self, began: float, now: float) -> None:
-        """The attempt gave an answer."""
+        """Record an answer."""
         self._answered_at = now
         self.origin.reached(began, now)
         if self.breaker is not None and self.breaker.succeeded(began, now):
@@ -112,13 +112,13 @@ class ModelLimits:
         self.retries.succeeded()
 
     def proven(self, began: float, now: float) -> None:
-        """The first content arrived: all that a probe has to show."""
+        """Record the first content, which is all that a probe of the breaker needs."""
         self._answered_at = now
         if self.breaker is not None and not self.breaker.closed and self.breaker.succeeded(began, now):
             self._closed()
 
     def failed(self, attempt: Any, began: float, now: float, blame: Blame, *, bulk: bool) -> None:
-        """The attempt failed."""
+        """Record a failure."""
         taken = self.window.taken(now)
         alone = not (bulk or self.window.in_flight or self.queue.waiting or self.backing_off)
         if blame is Blame.ORIGIN:
@@ -133,61 +133,61 @@ class ModelLimits:
             self.neutral(attempt)
 
     def neutral(self, attempt: Any) -> None:
-        """The attempt ended without saying anything about the other side."""
+        """Record an ending without evidence about the server."""
         for breaker in self.policy.breakers:
             breaker.ended(attempt)
 
     def settle(self, reserved: int, used: int) -> None:
-        """Correct the reserved tokens to what was really used."""
+        """Correct the token reservation to the actual usage."""
         rates = self._rates
         if rates is not None:
             rates.settle(reserved, min(used, _MOST_CORRECTION * reserved + _SMALL_CORRECTION))
 
     def unsent(self, reserved: int) -> None:
-        """An attempt was given up before anything was sent."""
+        """Return the reservation of an attempt that was never sent."""
         rates = self._rates
         if rates is not None:
             rates.cancel(reserved)
 
     async def back_off(self, seconds: float) -> None:
-        """Wait before a call is sent again."""
+        """Wait before the next attempt of a call."""
         self.backing_off += 1
         try:
             await asyncio.sleep(seconds)
         finally:
             self.backing_off -= 1
 
-    # What concerns the whole model.
+    # Effects on the whole model.
 
     def pause(self, seconds: float, reason: APIError) -> None:
-        """Start nothing for ``seconds``, because the server asked for it in ``reason``."""
-        # Without its frames: they hold a call with its prompt, and this one outlives it.
+        """Start nothing for ``seconds``, as the server requested with ``reason``."""
+        # Frames removed: they hold a call with its prompt, and the error outlives the call.
         self.pause_reason = without_frames(copy.copy(reason))
         self.policy.pause(self.loop.time() + seconds)
 
     def poor(self, limit: int, current: int) -> None:
-        """The server says that the remaining balance lowers the limit. Said once a minute; a 402 is near."""
+        """Warn, at most once a minute, that a low balance reduces the limit; a 402 is near."""
         now = self.loop.time()
         if now - self._told_of_balance >= _BETWEEN_WARNINGS:
             self._told_of_balance = now
             _log.warning(
-                "the remaining balance limits %s to %d requests at a time (%d were counted); top up the account",
+                "low balance limits %s to %d concurrent requests (server counted %d); top up the account",
                 self.model,
                 limit,
                 current,
             )
 
     def out_of_descriptors(self) -> None:
-        """This process may open no more files."""
+        """Record that the process ran out of file descriptors."""
         self.policy.out_of_descriptors(self.loop.time())
-        _log.warning("this process may open no more files (ulimit -n); fewer requests of %s run for now", self.model)
+        _log.warning("too many open files (ulimit -n): concurrency of %s reduced for now", self.model)
 
     def refuse(self, breaker: Breaker, *, bulk: bool = False) -> None:
-        """Calls with somebody waiting for them fail at once while ``breaker`` is open; with ``bulk`` all do."""
+        """Fail waiting interactive calls while ``breaker`` is open; with ``bulk`` all waiting calls."""
         self.queue.dismiss(lambda: self.circuit_open(breaker), bulk=bulk)
 
     def reset(self) -> None:
-        """Close the breaker, end a pause, and fill the retry credit."""
+        """Close the breaker, end a pause and refill the retry credit."""
         if self.breaker is not None:
             self.breaker.reset()
         self.policy.paused_until = -float("inf")
@@ -196,24 +196,25 @@ class ModelLimits:
 
     def _opened(self) -> None:
         breaker = self.breaker
-        assert breaker is not None  # noqa: S101  it has just opened
-        _log.warning("breaker of %s opened; next request in %.0f s", self.model, breaker.retry_after(self.loop.time()))
+        assert breaker is not None  # noqa: S101  called when it opens
+        _log.warning(
+            "circuit breaker opened for %s: next probe in %.0f s", self.model, breaker.retry_after(self.loop.time())
+        )
         self.refuse(breaker)
 
     def _closed(self) -> None:
-        _log.warning("breaker of %s closed: a request was answered", self.model)
+        _log.warning("circuit breaker closed for %s: probe succeeded", self.model)
         self.window.restart(self.loop.time())
         self.retries.release()
         self.queue.serve(self.loop.time())
 
     def circuit_open(self, breaker: Breaker) -> CircuitOpenError:
-        """What a call gets that is not sent because of ``breaker``."""
+        """Return the error for a call that ``breaker`` stops."""
         wait = breaker.retry_after(self.loop.time())
         origin_down = breaker is self.origin.breaker
         scope = self.origin.address if origin_down else self.model
         return CircuitOpenError(
-            f"{scope} has failed again and again and is left alone for {wait:.0f} s more (the circuit breaker is "
-            f"open); nothing was sent",
+            f"circuit breaker open for {scope} after repeated failures: not sent, retry in {wait:.0f} s",
             retry_after=wait,
             scope=scope,
             origin_down=origin_down,
@@ -221,11 +222,11 @@ class ModelLimits:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing of it runs or waits."""
+        """Whether nothing is in flight or waiting."""
         return not (self.window.in_flight or self.queue.waiting or self.retries.waiting)
 
     def dismiss(self, error: APIError) -> None:
-        """Whoever waits, for a turn or for retry credit, gets a copy of ``error``."""
+        """Fail all calls waiting for a slot or for retry credit with a copy of ``error``."""
         self.queue.dismiss(lambda: copy.copy(error), bulk=True)
         self.retries.dismiss(error)
 

@@ -1,4 +1,4 @@
-"""The server behind an account's calls: whether it can be reached, which concerns all its models."""
+"""Origin of an account's calls: its reachability, which affects all its models."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _log = logging.getLogger("deepseek_async")
 
 
 def _nobody() -> None:
-    """Nobody is told."""
+    """Default callback without effect."""
 
 
 class Origin:
-    """Scheme, host and port, with the circuit breaker that counts only that it could not be reached."""
+    """Scheme, host and port, with a circuit breaker that counts only connection failures."""
 
     __slots__ = ("address", "breaker", "ever_reached", "loop", "on_closed", "on_opened")
 
@@ -25,23 +25,27 @@ class Origin:
         self.address: Final = address
         self.loop: Final = loop
         self.breaker: Final = breaker
-        """None where breakers are switched off."""
+        """None if circuit breakers are disabled."""
         self.ever_reached = False
-        """Whether it has ever answered. Bulk waits for an origin that is down, not for a wrong address."""
+        """Whether it has ever responded. Batch work waits for an origin that is down, but not for a wrong address."""
         self.on_opened: Callable[[], None] = _nobody
         self.on_closed: Callable[[], None] = _nobody
-        """Told when the breaker opens and closes."""
+        """Called when the breaker opens and when it closes."""
 
     def reached(self, began: float, now: float) -> None:
-        """It answered an attempt that ``began`` then, whatever it said."""
+        """Record any response to an attempt that started at ``began``."""
         self.ever_reached = True
         if self.breaker is not None and self.breaker.succeeded(began, now):
-            _log.warning("%s can be reached again", self.address)
+            _log.warning("circuit breaker closed for %s: reachable again", self.address)
             self.on_closed()
 
     def failed(self, attempt: object, began: float, now: float, taken: int, *, alone: bool) -> None:
-        """It could not be reached by ``attempt``."""
+        """Record that ``attempt`` could not reach the origin."""
         breaker = self.breaker
         if breaker is not None and breaker.failed(attempt, began, now, taken, alone=alone):
-            _log.warning("%s cannot be reached; next try in %.0f s", self.address, breaker.retry_after(now))
+            _log.warning(
+                "circuit breaker opened for %s: unreachable, next probe in %.0f s",
+                self.address,
+                breaker.retry_after(now),
+            )
             self.on_opened()

@@ -1,4 +1,4 @@
-"""Requests and tokens a minute."""
+"""Request and token rate limits per minute."""
 
 from __future__ import annotations
 
@@ -11,35 +11,36 @@ from aiolimiter import AsyncLimiter
 
 _MINUTE: Final = 60.0
 _SHORTEST: Final = 0.01
-"""Seconds of rate a bucket must hold: timers tick in about 1 ms, and a smaller bucket falls short of its rate."""
+"""Minimum bucket size in seconds of rate: timers have a resolution of about 1 ms, and a smaller bucket would fall short
+of its rate."""
 
 _SPARE_LIFE: Final = 1.0
-"""Seconds for which a request that was allowed and not sent may be sent by another call."""
+"""Seconds for which an unused request permit can be passed to another call."""
 
 
 def request_limiter(requests_per_minute: float) -> AsyncLimiter:
-    """Evenly spaced requests.
+    """Return a limiter that spaces requests evenly.
 
-    aiolimiter starts with a full bucket and lets twice the rate through in its first period, so the bucket is
-    as small as timers allow: one request up to 6,000 a minute, then 10 ms of rate.
+    aiolimiter starts with a full bucket and admits twice the rate in its first period, so the bucket is as small
+    as timers allow: one request up to 6,000 a minute, then 10 ms of rate.
     """
     burst = max(1, math.ceil(requests_per_minute / _MINUTE * _SHORTEST))
     return AsyncLimiter(burst, burst * _MINUTE / requests_per_minute)
 
 
 class TokenBucket:
-    """Tokens a minute, by reservation: each caller is told the moment at which its tokens are there.
+    """Token bucket with reservations: each caller learns when its tokens become available.
 
-    First come, first served whatever the sizes, where aiolimiter serves the smallest first and starves large
-    requests. A request larger than the bucket is not refused: it waits until the bucket is full, and the debt
-    is paid off before the next one. Time is an argument.
+    FIFO regardless of size, whereas aiolimiter serves the smallest request first and starves large ones. A request
+    larger than the bucket is not refused: it waits until the bucket is full, and the debt is paid off before the
+    next one. Time is an argument.
     """
 
     __slots__ = ("_burst", "_paid_until", "_per_token")
 
     def __init__(self, tokens_per_minute: float) -> None:
         self._per_token = _MINUTE / tokens_per_minute
-        # One second of rate may be used at once; the rest is spread evenly.
+        # One second of rate may be used as a burst; the rest is spread evenly.
         self._burst = 1.0
         self._paid_until = -math.inf
 
@@ -47,16 +48,16 @@ class TokenBucket:
         """Take ``tokens`` and return the seconds to wait before using them."""
         start = max(self._paid_until, now - self._burst)
         self._paid_until = start + tokens * self._per_token
-        # One larger than the bucket may start when the bucket is full, that is when nothing is owed.
+        # A request larger than the bucket may start when the bucket is full, that is, without debt.
         return max(0.0, min(self._paid_until, start + self._burst) - now)
 
     def settle(self, reserved: float, used: float) -> None:
-        """Correct a reservation to what was really used; 0 gives all of it back."""
+        """Correct a reservation to the actual usage; 0 returns all of it."""
         self._paid_until += (used - reserved) * self._per_token
 
 
 class RateLimits:
-    """What may be sent a minute; both limits are optional."""
+    """Request and token limits per minute, both optional."""
 
     __slots__ = ("_requests", "_spare", "_tokens")
 
@@ -67,13 +68,13 @@ class RateLimits:
 
     @property
     def counts_tokens(self) -> bool:
-        """Whether an estimate of a request's tokens is needed."""
+        """Whether a token estimate is required."""
         return self._tokens is not None
 
     async def wait(self, tokens: int, until: float | None = None) -> None:
-        """Wait for one request and ``tokens`` tokens. Cancelled while waiting, the tokens are given back.
+        """Wait for one request and ``tokens`` tokens. On cancellation the tokens are returned.
 
-        Raises TimeoutError at once when the tokens would come after ``until``, in the loop's time.
+        Raises TimeoutError at once if the tokens would only be available after ``until``, in loop time.
         """
         if self._tokens is None:
             await self._request()
@@ -92,12 +93,12 @@ class RateLimits:
             raise
 
     def settle(self, reserved: int, used: int) -> None:
-        """Correct the token reservation to what was really used."""
+        """Correct the token reservation to the actual usage."""
         if self._tokens is not None:
             self._tokens.settle(reserved, used)
 
     def cancel(self, reserved: int) -> None:
-        """Nothing was sent: give back tokens and request."""
+        """Return tokens and request of an attempt that was not sent."""
         self.settle(reserved, 0)
         if self._requests is not None:
             self._spare.append(asyncio.get_running_loop().time())
@@ -105,8 +106,8 @@ class RateLimits:
     async def _request(self) -> None:
         if self._requests is None:
             return
-        # aiolimiter takes nothing back, so a request that was not sent is kept for the next one; not for
-        # long, or many of them would go out in one burst.
+        # aiolimiter cannot return permits, so an unused one is kept for the next request; briefly, because many
+        # would go out in one burst.
         stale = asyncio.get_running_loop().time() - _SPARE_LIFE
         while self._spare:
             if self._spare.popleft() > stale:

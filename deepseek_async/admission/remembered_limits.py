@@ -1,4 +1,4 @@
-"""The ceilings that were found, kept for the next run, so that it need not search again. Loss of it is harmless."""
+"""Storage of learned concurrency limits for the next run, which then starts near the limit. Losing it is harmless."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import orjson
 from deepseek_async.files.private_files import make_private_folder
 
 NEWEST: Final = 3600.0
-"""Seconds for which a ceiling is believed; limits follow the balance and the time of day."""
+"""Seconds for which a stored limit is used; limits depend on the balance and the time of day."""
 
 _LOG: Final = logging.getLogger("deepseek_async")
 _FILE: Final = "ceilings.json"
@@ -27,10 +27,10 @@ _MOST_BYTES: Final = 1 << 20
 
 
 class RememberedLimits:
-    """A small JSON file in ``folder``, readable by its owner only. Names neither account nor key nor model.
+    """A small JSON file in ``folder``, readable by its owner only. Contains no account, key or model name.
 
-    Reads when first asked and writes when told to: both are short, and neither is on a call's path. Another file of
-    that name is left as it is.
+    Reads on first use and writes in ``store``: both are short and outside the path of a call. A foreign file of that
+    name is never changed.
     """
 
     def __init__(self, folder: Path, origin: str, account: str) -> None:
@@ -39,20 +39,20 @@ class RememberedLimits:
         self._known: dict[str, list[float]] | None = None
 
     def recall(self, model: str, now: float) -> int | None:
-        """The ceiling of ``model``, if one was found less than an hour ago; ``now`` in seconds since 1970."""
+        """Return the limit of ``model`` found less than an hour ago, else None; ``now`` is Unix time."""
         if self._known is None:
             self._known = self._read()
         ceiling, at = self._known.get(self._name(model), (0.0, 0.0))
         return int(ceiling) if ceiling >= 1 and 0 <= now - at < NEWEST else None
 
     def store(self, ceilings: Mapping[str, int], now: float) -> None:
-        """Keep the ceiling of each model; what others have stored and is not too old stays."""
+        """Store the limit of each model; keeps recent entries of other processes."""
         if not ceilings:
             return
         try:
             found = self._found()
         except (OSError, ValueError) as error:
-            _LOG.warning("ceilings are not remembered, because %s is left as it is: %s", self._path, error)
+            _LOG.warning("cannot store concurrency limits in %s: %s", self._path, error)
             return
         known = {name: entry for name, entry in found.items() if 0 <= now - entry[1] < NEWEST}
         known.update({self._name(model): [float(ceiling), now] for model, ceiling in ceilings.items()})
@@ -69,10 +69,10 @@ class RememberedLimits:
             return {}
 
     def _found(self) -> dict[str, list[float]]:
-        """What is in the file. Raises OSError, and ValueError for a file that is not ours."""
+        """Read the entries of the file. Raises OSError, and ValueError if the file is foreign."""
         try:
             if not stat.S_ISREG(self._path.lstat().st_mode):
-                raise ValueError("it is no regular file")
+                raise ValueError("not a regular file")
             descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
         except (FileNotFoundError, NotADirectoryError):
             return {}
@@ -82,7 +82,7 @@ class RememberedLimits:
 
     def _write(self, wire: bytes) -> None:
         make_private_folder(self._path.parent)
-        # mkstemp gives 0600; a reader sees the old file or the new one.
+        # mkstemp creates mode 0600; a reader sees either the old or the new file.
         descriptor, name = tempfile.mkstemp(prefix=_FILE, dir=self._path.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -99,7 +99,7 @@ def _decoded(wire: bytes) -> dict[str, list[float]]:
         (ceilings,) = [loaded["ceilings"]] if len(loaded) == 1 else []
         found = {str(name): [float(ceiling), float(at)] for name, (ceiling, at) in ceilings.items()}
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise ValueError("it is not one of ours") from None
+        raise ValueError("not a limits file of this library") from None
     if not all(map(_NAME.fullmatch, found)):
-        raise ValueError("it is not one of ours")
+        raise ValueError("not a limits file of this library")
     return found

@@ -1,4 +1,4 @@
-"""The queue of calls that wait for retry credit, which successes earn."""
+"""Queue of calls waiting for retry credit, which successes earn."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from deepseek_async.admission.outage.credit import RetryCredit
 from deepseek_async.errors import APIError
 
 _LONE_RETRY: Final = 1.0
-"""Seconds between two retries without credit, made only while nothing else of the model runs: without them rows
-that wait for credit would wait for ever, because credit comes from successes."""
+"""Seconds between retries without credit, made only while no other attempt of the model runs: credit comes from
+successes, so without them waiting rows would wait forever."""
 
 
 class RetryQueue:
-    """Retries of one model, one after another while there is no credit.
+    """Serialises the retries of one model while there is no credit.
 
-    ``taken(now)`` says how many attempts the server has lately taken on, which earns credit too; ``is_idle()`` whether
-    no attempt runs or waits to be started.
+    ``taken(now)`` returns how many attempts the server has accepted lately, which earns credit too; ``is_idle()``
+    returns whether no attempt runs or waits to start.
     """
 
     __slots__ = ("_is_idle", "_last_lone_retry", "_loop", "_taken", "_timer", "_waiters", "credit")
@@ -42,14 +42,14 @@ class RetryQueue:
         return len(self._waiters)
 
     def spend(self, now: float) -> bool:
-        """Whether a retry may be made; takes it from the credit."""
+        """Take credit for one retry; False if there is none."""
         if self.credit.spend():
             return True
         self.credit.earn(self._taken(now))
         return self.credit.spend()
 
     async def wait_until(self, until: float | None) -> bool:
-        """Wait until a retry may be made, for bulk, which has the time. False if it may not be ``until`` then."""
+        """Wait for retry credit, for batch work. False if it is not available before ``until``."""
         try:
             async with asyncio.timeout_at(until):
                 await self.wait()
@@ -58,7 +58,7 @@ class RetryQueue:
         return True
 
     async def wait(self) -> None:
-        """Wait until a retry may be made."""
+        """Wait for retry credit."""
         if not self._waiters and self._may_go():
             return
         turn: asyncio.Future[None] = self._loop.create_future()
@@ -74,13 +74,13 @@ class RetryQueue:
                 self._stop_idle_timer()
 
     def succeeded(self) -> None:
-        """An attempt gave an answer: that earns credit, and whoever waits may go."""
+        """Record a success, which earns credit and may release waiting calls."""
         self.credit.earn()
         if self._waiters:
             self.release()
 
     def release(self) -> None:
-        """Let everybody go: the service answers again."""
+        """Release all waiting calls: the service answers again."""
         self.credit.earn()
         while self._waiters:
             turn = self._waiters.popleft()
@@ -89,7 +89,7 @@ class RetryQueue:
         self._stop_idle_timer()
 
     def dismiss(self, error: APIError) -> None:
-        """Give everybody a copy of ``error``."""
+        """Fail all waiting calls with a copy of ``error``."""
         while self._waiters:
             turn = self._waiters.popleft()
             if not turn.done():

@@ -1,4 +1,4 @@
-"""What an operator may look at: frozen records of what is limited and who waits for what. Pure."""
+"""Statistics for operators: frozen records of limits and queues. Pure."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from deepseek_async.admission.concurrency_limit import ConcurrencyStatistics
 
 
 class ModelStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """One account on one model."""
+    """State of one model of an account."""
 
     model: str
     window: ConcurrencyStatistics
-    """State of the concurrency window: ``size``, ``in_flight``, ``mode``, and the last numbers of a 429."""
+    """Concurrency limit: ``size``, ``in_flight``, ``mode``, and the numbers of the last 429."""
     queued_bulk: int
     queued_interactive: int
     shared: str | None = None
-    """Where processes of the account share the window: "machine", "redis" or "ray"; None for one that shares nothing.
-    ``window.members`` says how many do."""
+    """Where processes of the account share the limit: "machine", "redis" or "ray"; None without sharing.
+    ``window.members`` is their number."""
     waiting_for_credit: int
-    """Bulk rows that wait until successes pay for their retry."""
+    """Batch rows waiting for successes to pay for their retry."""
     paused_for: float
-    """Seconds for which the server asked to be left alone."""
+    """Remaining seconds of a pause that the server requested."""
     breaker: str | None
     """closed, open or half-open; None without a breaker."""
     breaker_opened: int
-    """How often the breaker opened."""
+    """Number of times the breaker opened."""
     retry_credit: int
-    """Retries that may be made now."""
+    """Retries available now."""
 
     @property
     def in_flight(self) -> int:
-        """Attempts that run."""
+        """Attempts in flight."""
         return self.window.in_flight
 
     @property
     def queued(self) -> int:
-        """Attempts that wait for their turn."""
+        """Attempts waiting for admission."""
         return self.queued_bulk + self.queued_interactive
 
     def __str__(self) -> str:
@@ -58,44 +58,44 @@ class ModelStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
-    """A client at one moment."""
+    """State of a client at one moment."""
 
     base_url: str
     models: tuple[ModelStatistics, ...] = ()
-    """One for each model that was called."""
+    """One entry per model called."""
     origin_breaker: str | None = None
-    """closed, open or half-open: whether the origin can be reached at all."""
+    """Breaker of the origin: closed, open or half-open."""
     requests_per_minute: float | None = None
-    """Your own limit."""
+    """Configured client-side limit."""
     tokens_per_minute: float | None = None
-    """Your own limit."""
+    """Configured client-side limit."""
     stopped_by: str | None = None
-    """Why requests are held back: the error of a refused key, about which one call asks again from time to time."""
+    """Why requests are held back: the error of a refused key, which one call at a time re-checks."""
     fallback: Statistics | None = None
-    """The same for the fallback endpoint, if there is one."""
+    """Statistics of the fallback endpoint, if there is one."""
     endpoints: tuple[Statistics, ...] = ()
-    """The same for every other server that ``endpoints`` names and that was used."""
+    """Statistics of every other server in ``endpoints`` that was used."""
 
     @property
     def scopes(self) -> tuple[ModelStatistics, ...]:
-        """The name of ``models`` until version 0.2; deprecated."""
-        warnings.warn("Statistics.scopes is called models now", DeprecationWarning, stacklevel=2)
+        """Deprecated name of ``models``, from before version 0.2."""
+        warnings.warn("Statistics.scopes is renamed; use models", DeprecationWarning, stacklevel=2)
         return self.models
 
     @property
     def in_flight(self) -> int:
-        """Attempts that run."""
+        """Attempts in flight."""
         return sum(model.in_flight for model in self.models)
 
     @property
     def queued(self) -> int:
-        """Attempts that wait for their turn."""
+        """Attempts waiting for admission."""
         return sum(model.queued for model in self.models)
 
     def __str__(self) -> str:
         text = "; ".join(map(str, self.models)) or "nothing sent yet"
         if self.origin_breaker not in {None, "closed"}:
-            text += f"; the origin cannot be reached, breaker {self.origin_breaker}"
+            text += f"; origin unreachable, breaker {self.origin_breaker}"
         if self.stopped_by is not None:
             text += f"; stopped: {self.stopped_by}"
         return text

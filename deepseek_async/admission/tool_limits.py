@@ -1,4 +1,4 @@
-"""How much of each stand-alone tool an account may use at a time, apart from what its models are limited to."""
+"""Limits of the stand-alone tools of an account, separate from those of its models."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SPEECH_PATH: Final = "/v1/tools/tts"
 TRANSCRIBE_PATH: Final = "/v1/tools/asr"
 
 _BESIDE_A_RATE: Final = 500
-"""Requests under way of a tool that is limited by the second; its answers take five seconds at the most, usually."""
+"""Concurrent requests of a rate-limited tool; its answers usually take at most five seconds."""
 
 
 class ToolLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of ``client.tools``; the defaults are those of DeepSeek's accounts as third parties measured them.
+    """Limits of ``client.tools``; the defaults are DeepSeek's account limits as measured by third parties.
 
-    Raises ConfigurationError, naming the field, for what is no limit.
+    Raises ConfigurationError, naming the field, for an invalid limit.
     """
 
     searches_per_second: float = 100.0
@@ -37,14 +37,14 @@ class ToolLimits(msgspec.Struct, frozen=True, kw_only=True):
             fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
             if not fits or not 0 < value < float("inf"):
                 kind = "a whole number of at least 1" if whole else "a number above 0"
-                raise ConfigurationError(f"tool_limits.{name} must be {kind}, not {value!r}")
+                raise ConfigurationError(f"tool_limits.{name} must be {kind}, got {value!r}")
 
     def per_second(self, path: str) -> float | None:
-        """Requests a second of the tool at ``path``; None for one that has no such limit."""
+        """Return requests per second of the tool at ``path``; None if it has no rate limit."""
         return {SEARCH_PATH: self.searches_per_second, FETCH_PATH: self.fetches_per_second}.get(path)
 
     def at_once(self, path: str) -> int | None:
-        """Requests at a time of the tool at ``path``; None where no tool is."""
+        """Return concurrent requests of the tool at ``path``; None if there is no such tool."""
         return {
             SEARCH_PATH: _BESIDE_A_RATE,
             FETCH_PATH: _BESIDE_A_RATE,

@@ -1,4 +1,4 @@
-"""The queue of attempts that wait for admission: first come, first served, with a share kept for interactive calls."""
+"""FIFO queue of attempts waiting for admission, with a share reserved for interactive calls."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ import msgspec
 from deepseek_async.admission.admission_policy import AdmissionPolicy
 
 INTERACTIVE_SHARE: Final = 0.1
-"""Part of the window that interactive calls are served first in, when bulk waits too."""
+"""Share of the concurrency limit in which interactive calls have priority over batch work."""
 
 _SHORTEST_TIMER: Final = 0.001
-"""Seconds; timers tick in about a millisecond, and one set for the past would spin."""
+"""Seconds; timers have a resolution of about a millisecond, and a timer in the past would spin."""
 
 
 def with_look_ahead(window: int) -> int:
-    """Rows that bulk keeps under way for a window: all of it, and enough to follow at once as it grows."""
+    """Return the number of batch rows to keep in progress: the limit plus enough to fill it at once as it grows."""
     return max(window, _SMALLEST) + max(8, window // 4)
 
 
 _SMALLEST: Final = 32
-"""Where a window starts; asked before there is one."""
+"""Initial size of a limit, used before one exists."""
 
 _ticket_of = attrgetter("ticket")
 
@@ -38,10 +38,10 @@ class _Waiter(msgspec.Struct, gc=False, eq=False):
 
 
 class WaitQueue:
-    """Grants attempts one waiter at a time, by name, as the admission policy lets them pass.
+    """Grants attempts to one waiter at a time, as the admission policy allows.
 
-    A waiter that is cancelled after its turn came passes it on: losing it in that window is the usual leak of
-    home-made semaphores. One timer serves the whole queue for what changes by time alone.
+    A waiter cancelled after it was granted its slot passes the slot on; losing it in that window is the usual leak of
+    home-made semaphores. A single timer serves the whole queue.
     """
 
     __slots__ = ("_bulk", "_due", "_interactive", "_interactive_running", "_loop", "_timer", "policy")
@@ -62,7 +62,7 @@ class WaitQueue:
 
     @property
     def waiting_bulk(self) -> int:
-        """Bulk callers in the queue."""
+        """Batch callers in the queue."""
         return len(self._bulk)
 
     @property
@@ -72,11 +72,11 @@ class WaitQueue:
 
     @property
     def running_interactive(self) -> int:
-        """Interactive attempts that run."""
+        """Interactive attempts in flight."""
         return self._interactive_running
 
     def take_nowait(self, now: float, *, bulk: bool = False) -> Any:
-        """Start an attempt if one may start and nobody waits; None otherwise."""
+        """Start an attempt if one may start and nobody waits, else return None."""
         if self._bulk or self._interactive or not self.policy.may_start(now, bulk=bulk):
             return None
         if not bulk:
@@ -84,7 +84,7 @@ class WaitQueue:
         return self.policy.start(now)
 
     async def take(self, ticket: int, *, bulk: bool = False) -> Any:
-        """Wait for an attempt to start. A lower ``ticket`` is served first, so a requeued call keeps its place."""
+        """Wait for an attempt to start. Lower ``ticket`` first, so that a requeued call keeps its place."""
         waiter = _Waiter(ticket, self._loop.create_future())
         lane = self._bulk if bulk else self._interactive
         if lane and ticket < lane[-1].ticket:
@@ -101,38 +101,38 @@ class WaitQueue:
                 self.policy.give_up(turn.result(), now)
                 self.freed(now, bulk=bulk)
             else:
-                with suppress(ValueError):  # serve may have passed over it already
+                with suppress(ValueError):  # serve may have removed it already
                     lane.remove(waiter)
                 self._stop_idle_timer()
             raise
 
     def freed(self, now: float, *, bulk: bool) -> None:
-        """An attempt has ended."""
+        """Record the end of an attempt."""
         if not bulk:
             self._interactive_running -= 1
         if self._bulk or self._interactive:
             self.serve(now)
 
     def moved(self, now: float) -> None:
-        """The window may have grown."""
+        """Record that the limit may have grown."""
         if self._bulk or self._interactive:
             self.serve(now)
 
     def serve(self, now: float) -> None:
-        """Start what may start now, and set the timer for what may start later."""
+        """Start what may start now, and set the timer for the next time-based change."""
         policy = self.policy
         while (self._bulk or self._interactive) and policy.may_start(now, bulk=bool(self._bulk)):
             lane = self._next_lane()
             waiter = lane.popleft()
             if waiter.turn.done():
-                continue  # cancelled, and its task has not run yet
+                continue  # cancelled, but its task has not run yet
             if lane is self._interactive:
                 self._interactive_running += 1
             waiter.turn.set_result(policy.start(now))
         self._set_timer(now)
 
     def dismiss(self, error: Callable[[], Exception], *, bulk: bool) -> None:
-        """Give every interactive waiter an error instead of a turn; with ``bulk`` the others too."""
+        """Fail every interactive waiter; with ``bulk`` the batch waiters too."""
         for lane in (self._interactive, self._bulk) if bulk else (self._interactive,):
             while lane:
                 waiter = lane.popleft()
@@ -141,7 +141,7 @@ class WaitQueue:
         self._stop_idle_timer()
 
     def _next_lane(self) -> deque[_Waiter]:
-        """Interactive calls first within their share; beyond it whoever came first."""
+        """Return the interactive queue within its share; beyond it, FIFO over both."""
         interactive, bulk = self._interactive, self._bulk
         if not bulk:
             return interactive
@@ -161,9 +161,9 @@ class WaitQueue:
         due = max(due, now + _SHORTEST_TIMER)
         if self._timer is not None:
             if self._due <= due:
-                return  # it will look again
+                return  # the pending timer is early enough
             self._timer.cancel()
-        # Kept here, because a timer of uvloop that is due at once is a handle without a time.
+        # Stored, because a uvloop timer that is due at once is a handle without a time.
         self._due = due
         self._timer = self._loop.call_at(due, self._on_timer)
 

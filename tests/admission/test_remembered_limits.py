@@ -76,7 +76,7 @@ def test_a_file_that_is_not_ours_is_left_as_it_is_and_said(
     with untouched(folder):
         assert memory(tmp_path).recall("m", NOW) is None
         memory(tmp_path).store({"m": 60}, NOW)
-    assert f"{file} is left as it is" in caplog.text
+    assert f"cannot store concurrency limits in {file}" in caplog.text
 
 
 def test_a_link_is_not_followed(tmp_path: Path):

@@ -130,7 +130,7 @@ async def test_r3_few_descriptors_cap_the_window_and_are_warned_of(
         client = connect(server.url, max_concurrency=500)
         limiter = client._context.caller().account_limiter.limiter("deepseek-flash")
         assert limiter.window.size == few_descriptors - 32
-        assert "raise the limit (ulimit -n)" in caplog.text
+        assert "limit on open files allows only" in caplog.text
 
 
 async def test_r3_running_out_of_descriptors_shrinks_the_load_and_fails_no_row():
