@@ -49,8 +49,8 @@ def used(url: str, **options: Any) -> AsyncDeepSeek:
 
 def warning_of(url: str) -> str:
     return (
-        f"ResourceWarning: unclosed <AsyncDeepSeek {url}>: use it in 'async with AsyncDeepSeek() as client:', "
-        "or await client.aclose() before its event loop ends"
+        f"ResourceWarning: unclosed <AsyncDeepSeek {url}>: use 'async with AsyncDeepSeek() as client:', "
+        "or await client.aclose() before the event loop ends"
     )
 
 

@@ -221,7 +221,7 @@ def _retry(retry: RetryPolicy | int | None, max_retries: int | None, default: Re
     """Return ``retry``, or ``default`` with the number of attempts that ``retry`` or ``max_retries`` sets."""
     if max_retries is not None:
         if retry is not None:
-            raise ConfigurationError("set either retry or max_retries, not both; max_retries=3 equals retry=4")
+            raise ConfigurationError("retry and max_retries must not both be set; max_retries=3 equals retry=4")
         if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:
             raise ConfigurationError(f"max_retries must be a whole number of at least 0, got {max_retries!r}")
         return msgspec.structs.replace(default, max_attempts=max_retries + 1)
@@ -371,7 +371,7 @@ def _checked_endpoints(
         raise ConfigurationError(f"endpoints must map families to URLs or Endpoints, got {endpoints!r}")
     unknown = [family for family in endpoints if family not in FAMILIES]
     if unknown:
-        raise ConfigurationError(f"endpoints has unknown family {unknown[0]!r}; allowed: {', '.join(FAMILIES)}")
+        raise ConfigurationError(f"endpoints[{unknown[0]!r}] is an unknown family; allowed: {', '.join(FAMILIES)}")
     checked: dict[str, Endpoint] = {}
     for family, given in endpoints.items():
         endpoint = given if isinstance(given, Endpoint) else Endpoint(given)

@@ -204,7 +204,7 @@ def test_a_file_that_is_no_cache_is_left_as_it_is_and_said(
             assert tier.get(b"k") is None
         tier.flush()
         assert tier.stored() is None
-        with pytest.raises(NotACacheError, match=r"another program.*; name another file"):
+        with pytest.raises(NotACacheError, match="; name another file"):
             tier.clear()
         tier.close()
     (said,) = [record.message for record in caplog.records]
@@ -339,8 +339,8 @@ def test_a_place_that_cannot_be_written_is_left_alone(
     tier.clear()
     assert tier.stored() is None
     assert not (tmp_path / "elsewhere.sqlite").exists()
-    assert sum("cannot be written" in record.message for record in caplog.records) == len(caplog.records) == 1
-    said = "is a symbolic link to nothing" if place == "a link" else "cannot be written"
+    assert sum("cannot write cache" in record.message for record in caplog.records) == len(caplog.records) == 1
+    said = "is a symbolic link to nothing" if place == "a link" else "cannot write cache"
     assert said in caplog.text
     assert "Errno" not in caplog.text
 
@@ -385,7 +385,7 @@ def test_a_read_only_file_stops_nothing(make: Make, open_folder: Path):
         timeout=120,
     )
     path.parent.chmod(0o700)
-    assert (ended.returncode, ended.stderr.count("cannot be written")) == (0, 1), ended.stderr
+    assert (ended.returncode, ended.stderr.count("cannot write cache")) == (0, 1), ended.stderr
     # What is in it may be read or not; nothing new is in it.
     assert {line.split()[1] for line in ended.stdout.splitlines()} == {"None"}
 

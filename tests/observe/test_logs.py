@@ -62,8 +62,8 @@ def test_retries_and_ratings_are_logged(caplog: pytest.LogCaptureFixture):
     CallLog()(Retried("deepseek-flash", "server_overloaded", 1.25))
     CallLog()(Rated("r", 0.5, 0.0))
     assert [record.getMessage() for record in caplog.records] == [
-        "deepseek-flash: server_overloaded, next attempt in 1.25 s",
-        "r was rated 0.5",
+        "deepseek-flash: server_overloaded, retry in 1.25 s",
+        "r rated 0.5",
     ]
 
 

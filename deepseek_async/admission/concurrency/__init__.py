@@ -1,4 +1,4 @@
-"""A window that finds by itself how many attempts the server runs at once. Pure."""
+"""Adaptive concurrency limit: finds how many attempts the server accepts at once. Pure."""
 
 from deepseek_async.admission.concurrency.adaptive_limit import AdaptiveLimit
 

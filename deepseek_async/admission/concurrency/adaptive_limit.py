@@ -1,22 +1,22 @@
-"""Find the number of attempts that the server runs at once, by being refused as rarely as possible.
+"""Adaptive concurrency limit that is driven by refusals and keeps them rare.
 
-Nothing but a 429 tells the limit, which moves (with the balance, with the hour) and is shared with other processes. A
-429 comes after one round trip, a completion after seconds or minutes, and an attempt once taken is never evicted. So
-the window runs on refusals and admissions, takes a refusal for a *measurement*, and never cuts deep:
+Only a 429 reveals the limit, which changes (with the balance, with the hour) and is shared with other processes. A 429
+arrives after one round trip, a completion after seconds or minutes, and an accepted attempt is never evicted. So the
+limit reacts to refusals and admissions, treats a refusal as a *measurement*, and never makes deep cuts:
 
-- **startup**: a few more than were taken, until the first refusal (``slow_start.py``).
+- **startup**: a small lead over what was accepted, until the first refusal (``slow_start.py``).
 - **hold**: stay at the measured limit, plus the few slots that are always empty at the server because their
-  replacements travel (``travel.py``). A refusal with numbers in its body gives the limit exactly and is believed at
-  once. One without numbers, in the middle of admissions, may be stray: it is proven by another one close to it.
-- **probe**: grow slowly past the known ceiling, faster the longer nothing is refused; end at the first refusal. Every
-  refusal met so is paid with a token, and admissions earn tokens: probing costs 0.3 % of the attempts, but at least
-  one probe in 20 to 60 s.
-- **drain**: several refusals without an admission between them, or a named limit of 0: the limit is well below what
-  runs, and attempts are useless until enough have ended. One attempt at a time asks. Its admission tells within two
-  numbers where the limit is, and the window returns between them.
+  replacements are in transit (``round_trip.py``). A refusal with numbers in its body states the limit and is trusted
+  at once. A refusal without numbers amid admissions may be stray: a second one close to it confirms it.
+- **probe**: grow slowly past the known ceiling, faster the longer nothing is refused; end at the first refusal. Each
+  refusal caused by growth costs a token, and admissions earn tokens: probing costs 0.3 % of the attempts, with a
+  minimum of one probe in 20 to 60 s.
+- **drain**: several refusals without an admission between them, or a reported limit of 0: the limit is well below the
+  attempts in flight, and further attempts are futile until enough have ended. A single attempt at a time probes. Its
+  admission brackets the limit between two numbers, and the search continues between them.
 
-Pure: time and chance are arguments, so the class that runs in production also runs in ``benchmarks/simulation``, where
-the constants come from. The order of magnitude of all of them matters; the second digit of none does.
+Pure: time and chance are arguments, so the production class also runs in ``benchmarks/simulation``, where the constants
+come from. Their order of magnitude matters; the second digit of none of them does.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from deepseek_async.admission.concurrency.probing import TAIL, TOGETHER, TOKENS,
 from deepseek_async.admission.concurrency_limit import Attempt, ConcurrencyStatistics, Mode
 
 _RESTART: Final = 8
-"""Attempts at once after an outage, at least; a server that comes back is not to be thrown over again."""
+"""Minimum concurrency after an outage; low enough not to overload a recovering server again."""
 _EARNED: Final = 0.003
 
 
 class AdaptiveLimit(LimitProbe):
-    """A window that adapts to refusals; see the module, and ``window.Window`` for the methods.
+    """Concurrency limit that adapts to refusals; see the module docstring, and ``ConcurrencyLimit`` for the methods.
 
-    ``size`` is never above ``cap`` and never below 1, except in a drain, where it follows what is in flight to 0.
-    ``chance`` gives numbers in [0, 1): rounding by chance keeps several processes on one account from freezing at
-    unequal shares.
+    ``size`` is never above ``cap`` and never below 1, except in a drain, where it follows the attempts in flight down
+    to 0. ``chance`` returns numbers in [0, 1): randomised rounding keeps processes that share an account from settling
+    at unequal shares.
     """
 
     __slots__ = ()
@@ -56,20 +56,20 @@ class AdaptiveLimit(LimitProbe):
         return self.in_flight < self.size and now >= overload.due
 
     def next_change(self, now: float) -> float | None:
-        """When to ask again if nothing ends before; None if time changes nothing."""
+        """Return when to ask again if nothing ends before; None if time changes nothing."""
         if self.in_flight < self.size:
             return max(now, self._overload.due)
         self._hasten(now)
         return self._due if self._due < math.inf else None
 
     def sent(self, now: float) -> Attempt:
-        """Count one attempt as in flight."""
+        """Record an attempt as in flight."""
         self.in_flight = beside = self.in_flight + 1
         self._number = number = self._number + 1
         attempt = Attempt(now, number, beside)
         waiting = self._unanswered
         waiting.append(attempt)
-        # Each attempt is appended and removed once, so this costs the same however many are in flight.
+        # Each attempt is appended and removed once, so the amortised cost does not depend on the number in flight.
         while (first := waiting[0]).answered or not first.open or now - first.sent_at > self._travel.grace:
             if first.open and not first.answered:
                 self._presume(first, now)
@@ -82,7 +82,7 @@ class AdaptiveLimit(LimitProbe):
         return attempt
 
     def admitted(self, attempt: Attempt, now: float) -> None:
-        """The server has taken the attempt."""
+        """Record that the server accepted the attempt."""
         if attempt.answered or not attempt.open:
             return
         attempt.answered = True
@@ -99,22 +99,22 @@ class AdaptiveLimit(LimitProbe):
             self._follow_advice(self._overload.taken(attempt, now), now)
 
     def first_content(self, attempt: Attempt, now: float) -> None:
-        """The first token has come."""
+        """Record the first token."""
         self._first_contents.came_after(now - attempt.sent_at, now)
 
     def taken(self, now: float) -> int:
-        """Attempts that the server has taken by now, but for those that failed afterwards."""
+        """Return the number of attempts accepted so far, without those that failed later."""
         before = now - self._overload.surprise.patience
         presumed = sum(one.open and not one.answered and one.sent_at <= before for one in self._unanswered)
         return self._admissions - self._lost + presumed
 
     @property
     def failing(self) -> float:
-        """The share of attempts that fails lately."""
+        """Recent failure rate."""
         return self._overload.surprise.failing
 
     def ended(self, attempt: Attempt, now: float, *, failed: bool = False, overload: bool = False) -> None:
-        """The attempt is over in any way but a refusal."""
+        """Record any ending other than a refusal."""
         if not attempt.open:
             return
         attempt.open = False
@@ -139,9 +139,9 @@ class AdaptiveLimit(LimitProbe):
         balance_bound: bool = False,
         certain: bool = False,
     ) -> None:
-        """The server answered 429, with these numbers in the body or none.
+        """Record a 429, with the numbers of its body if it had any.
 
-        ``certain`` says that it is taken for one of too many at once, and why is not asked.
+        ``certain``: the refusal is known to be for concurrency, so its cause is not investigated.
         """
         if not attempt.open:
             return
@@ -180,7 +180,7 @@ class AdaptiveLimit(LimitProbe):
         return since
 
     def _count_in_a_row(self, attempt: Attempt, *, lead: bool) -> bool:
-        """Whether it was sent together with one that was taken, and so is the tail of a wave."""
+        """Whether it was sent in one burst with an accepted attempt, and so is the tail of that burst."""
         last = self._last_taken
         if last is not self._row_after:
             self._row_after, self._in_a_row = last, 0
@@ -213,7 +213,7 @@ class AdaptiveLimit(LimitProbe):
         return False
 
     def _decided(self, now: float) -> int:
-        """The last attempt that was sent long enough ago to have been refused by now."""
+        """Return the last attempt that was sent long enough ago for a refusal to have arrived."""
         before = now - self._overload.surprise.patience
         for attempt in self._unanswered:
             if attempt.sent_at > before:
@@ -238,7 +238,7 @@ class AdaptiveLimit(LimitProbe):
             self.restart(now)
 
     def throttled(self, attempt: Attempt, now: float, until: float) -> None:
-        """The server answered 429 because attempts come too fast, and wants none before ``until``."""
+        """Record a 429 for the request rate; nothing may be sent before ``until``."""
         if attempt.open:
             attempt.open = False
             self.in_flight -= 1
@@ -247,7 +247,7 @@ class AdaptiveLimit(LimitProbe):
                 self._follow(attempt, now)
 
     def restart(self, now: float) -> None:
-        """After an outage: a tenth of what worked before, and start-up from there."""
+        """Restart after an outage at a tenth of the last working size."""
         worked = self._before if self._growth.ceiling is None else min(self._before, self._growth.ceiling)
         self._overload.restart()
         self._begin_epoch(Mode.STARTUP, now)
@@ -258,7 +258,7 @@ class AdaptiveLimit(LimitProbe):
         self._due = now
 
     def adopt(self, size: float, now: float, *, ceiling: float | None) -> None:
-        """Be as large as others have found, who were refused at ``ceiling``, or not at all yet."""
+        """Adopt a size that other processes found; ``ceiling`` is where they were refused, None if nowhere yet."""
         if ceiling is None:
             self._begin_epoch(Mode.STARTUP, now)
             self._resize(size)
@@ -271,20 +271,20 @@ class AdaptiveLimit(LimitProbe):
 
     @property
     def known_ceiling(self) -> float | None:
-        """The size at which the server last refused."""
+        """Size at which the server last refused."""
         return self._growth.ceiling
 
     @property
     def is_troubled(self) -> bool:
-        """Whether refusals are not, or not only, for too many at once, or it is being found out."""
+        """Whether refusals have a cause other than concurrency, or the cause is under investigation."""
         return self._overload.active or self._overload.cause is Cause.WIDTH
 
     def connected(self, seconds: float) -> None:
-        """A packet took that long to the server and back, which tells how soon a refusal could be here."""
+        """Record a network round-trip time, which bounds how soon a refusal can arrive."""
         self._travel.connected(seconds)
 
     def statistics(self, now: float) -> ConcurrencyStatistics:
-        """The window as it is now."""
+        """Return the current state."""
         return ConcurrencyStatistics(
             size=self.size,
             in_flight=self.in_flight,

@@ -1,4 +1,4 @@
-"""What is known of why attempts are turned away, and what a window is to do about it. Pure."""
+"""Diagnosed cause of rejections, and the resulting action of the concurrency limit. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Cause(Enum):
-    """Why attempts are turned away, as far as is known."""
+    """Cause of rejections: request rate, concurrency, or independent of load."""
 
     UNKNOWN = "unknown"
     RATE = "rate"
@@ -15,16 +15,16 @@ class Cause(Enum):
 
 
 class Advice(Enum):
-    """What the window is to do."""
+    """Action for the concurrency limit."""
 
     NOTHING = "nothing"
     REACT = "react"
-    """As to a refusal for concurrency."""
+    """React as to a refusal for concurrency."""
     LIFT = "lift"
-    """Be as large as before the trouble."""
+    """Return to the size before the rejections began."""
     NARROW = "narrow"
-    """Be no larger than ``width``."""
+    """Reduce the size to ``width``."""
     RESTART = "restart"
-    """Begin anew, as after an outage."""
+    """Start again, as after an outage."""
     PROBE = "probe"
-    """See soon whether there is room for more."""
+    """Probe soon for a higher limit."""

@@ -1,4 +1,4 @@
-"""Is more turned away than before, and more than chance explains? Counted since the trouble began. Pure."""
+"""Change detection: has the rejection rate risen by more than chance? Counts from the start of an episode. Pure."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from heapq import heappop, heappush
 from typing import Final
 
 _BEYOND: Final = 0.10
-"""Share of attempts beyond the given one that may be turned away for long ..."""
+"""Tolerated rejection rate above the baseline."""
 _SURPRISE: Final = 2.5
-"""... and how many more than that, in a row, are no chance."""
+"""Threshold in excess rejections in a row that chance does not explain."""
 _LATER: Final = 4.0
-"""How many are needed of those to which the window, or the pace, reacts by itself."""
+"""Threshold for rejections to which the limit, or the pace, reacts by itself."""
 _SPREAD: Final = 25.0
-"""A given share varies, so more are needed then; with this factor it is a false alarm once in a thousand attempts."""
+"""Scales the threshold with the variance of the baseline: one false alarm in a thousand attempts."""
 
 MOST_GIVEN: Final = 0.9
-"""A larger share is never given: ten attempts for an answer are no way to go on, and beyond that nothing surprises."""
+"""Highest accepted baseline: ten attempts per answer are not viable, and above it no change would be detectable."""
 _MEMORY: Final = 50.0
-"""Attempts over which the share that fails is averaged."""
+"""Attempts over which the failure rate is averaged."""
 _KNOWN: Final = 400
-"""Attempts over which the given share is averaged, which a few dozen told at first ..."""
+"""Attempts over which the baseline is averaged; its first estimate rests on a few dozen."""
 _ROUGHLY: Final = 0.15
-"""... so roughly. If it becomes larger still, it is not given."""
+"""Error of that estimate; the baseline never rises further than this above it."""
 _DECIDED: Final = 3.0
-"""An attempt is taken when nothing was heard of it for so many times as long as refusals take, ..."""
+"""An attempt counts as accepted after this many refusal latencies without a refusal."""
 _DECIDED_WITHIN: Final = (0.02, 1.0)
-"""... between so many seconds."""
+"""Bounds of that time in seconds."""
 
 
 class ChangeDetector:
-    """A sum that grows with what is turned away and shrinks with what is taken, never below 0 (Page's CUSUM)."""
+    """CUSUM statistic (Page): grows with rejections, shrinks with admissions, never below 0."""
 
     __slots__ = (
         "_early",
@@ -51,15 +51,15 @@ class ChangeDetector:
 
     def __init__(self, now: float) -> None:
         self.floor = 0.0
-        """The share that is turned away whatever the load."""
+        """Baseline: rejection rate that does not depend on the load."""
         self.failing = 0.0
-        """The share that was turned away lately."""
+        """Recent rejection rate."""
         self.began = now
-        """When the trouble began."""
+        """Start of the episode."""
         self.refused = 0
-        """Turned away since then."""
+        """Rejections since the start of the episode."""
         self.fewest = 0
-        """In flight when one was turned away since then, at least."""
+        """Minimum number in flight at a rejection since the start of the episode."""
         self._taken = 0
         self._first = 0
         self._sent = 0
@@ -67,32 +67,32 @@ class ChangeDetector:
         self._latency = 0.0
         self._from = self._learned = 0
         self._early: list[tuple[int, int, bool]] = []
-        """Numbers of refusals that are not decided, a heap."""
+        """Heap of the sequence numbers of rejections that are not final yet."""
         self._turned_away = self._given = 0.0
 
     @property
     def any(self) -> bool:
-        """Whether anything unexplained has happened lately."""
+        """Whether unexplained rejections occurred recently."""
         return self._sum > 0
 
     @property
     def patience(self) -> float:
-        """Seconds after which an attempt is taken if nothing was heard of it."""
+        """Seconds without a refusal after which an attempt counts as accepted."""
         return min(max(_DECIDED * self._latency, _DECIDED_WITHIN[0]), _DECIDED_WITHIN[1])
 
     def taken(self, decided: int) -> int:
-        """Attempts up to number ``decided`` that were taken since the trouble began."""
+        """Return how many attempts up to number ``decided`` were accepted since the start of the episode."""
         return max(0, decided - self._first - self.refused)
 
     def give(self, floor: float, outcomes: int, last: int) -> None:
-        """So large a share is given, as so many outcomes tell; those after number ``last`` tell more."""
+        """Set the baseline, estimated from ``outcomes`` attempts; attempts after number ``last`` refine it."""
         floor = min(floor, MOST_GIVEN)
         self.floor, self._turned_away = floor, outcomes * floor
         self._early.clear()
         self._from, self._learned, self._given = last - outcomes, last, floor
 
     def learn(self, number: int, decided: int) -> None:
-        """Attempt ``number`` was turned away as the given share is; those up to ``decided`` are known."""
+        """Refine the baseline with the rejection of attempt ``number``; attempts up to ``decided`` are final."""
         if not self.floor or number <= self._learned:
             return
         self._turned_away += 1
@@ -104,18 +104,18 @@ class ChangeDetector:
             self._from = int(decided - outcomes / 2)
 
     def met(self, last: int, latency: float, beside: int) -> None:
-        """One was turned away ``latency`` seconds after it was sent; ``last`` is the number of the last one sent."""
+        """Record a rejection ``latency`` seconds after sending; ``last`` is the number of the last attempt sent."""
         self._latency = max(latency, 0.9 * self._latency)
         self.fewest = min(self.fewest, beside)
         self.failing = self.failing * (1 - 1 / _MEMORY) ** max(0, last - self._sent) + 1 / _MEMORY
         self._sent = last
 
     def count(self, number: int, decided: int, now: float, *, beside: int, counts: bool) -> None:
-        """That was attempt ``number``; those up to ``decided`` were sent long enough ago to be known.
+        """Count the rejection of attempt ``number``; attempts up to ``decided`` were sent long enough ago to be final.
 
-        Refusals come in the order of the attempts, nearly: so those before it are taken, as far as is known. Where a
-        share is given, so many rows come back at once that this would take most of them for taken: there each refusal
-        waits until it is decided.
+        Refusals arrive nearly in the order of the attempts, so earlier attempts count as accepted. With a baseline, so
+        many rows are retried at once that this would misjudge most of them: then each rejection counts only once it is
+        final.
         """
         if not self.floor:
             self._step(number, max(decided, number - 1), now, beside, counts=counts)
@@ -136,22 +136,22 @@ class ChangeDetector:
             self._sum += 1 - self._beyond
 
     def more(self, number: int) -> bool:
-        """Count one that was turned away, unless it was sent before the trouble began."""
+        """Count a rejection, unless the attempt was sent before the episode."""
         if number <= self._first:
             return False
         self.refused += 1
         return True
 
     def begin(self, now: float, first: int) -> None:
-        """Count from here on, from the attempts after number ``first``."""
+        """Start a new episode with the attempts after number ``first``."""
         self.began, self._first, self.refused, self._taken, self._sum = now, first, 0, 0, 0.0
 
     def is_alarm(self, *, known: bool) -> bool:
-        """Whether that is no chance; ``known`` says that something reacts to each of them already."""
+        """Whether the excess is significant; ``known``: something else already reacts to each of these rejections."""
         return self._sum >= self._alarm(known=known)
 
     def settled(self, last: int) -> tuple[int, bool]:
-        """How many were taken, and whether it is no chance, now that all up to number ``last`` are known."""
+        """Return the accepted attempts and whether the excess is significant, once all up to ``last`` are final."""
         self._sum = 0.0
         self.refused += sum(number > self._first for number, _, _ in self._early)
         self._early.clear()
@@ -159,7 +159,7 @@ class ChangeDetector:
         return taken, self.refused * (1 - self._beyond) - taken * self._beyond >= self._alarm(known=False)
 
     def since(self, number: int, now: float) -> tuple[int, float]:
-        """Attempts before this one since the trouble began, and seconds."""
+        """Return the attempts and the seconds of the episode before this attempt."""
         return number - 1 - self._first, now - self.began
 
     def _alarm(self, *, known: bool) -> float:

@@ -1,4 +1,4 @@
-"""The trials that look for one cause, which comes next, and which manner is kept. Pure."""
+"""Experiment: a series of trials that isolates one cause, and the choice of load level to keep. Pure."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from deepseek_async.admission.concurrency.change_detection import MOST_GIVEN
 from deepseek_async.admission.concurrency.trial import LoadLevel, Trial, best
 
 _FALLEN: Final = 0.75
-"""A share that is below this part of what it was has fallen."""
+"""A rejection rate below this fraction of the previous one counts as a drop."""
 _MANY: Final = 0.3
-"""A share from which it is worth a second trial, slower still."""
+"""Rejection rate from which a second, slower trial is worthwhile."""
 _PROBING: Final = 0.11
-"""A pace is kept so that about this share is turned away: no floor, but how the limit is known (``pace.py``)."""
+"""Rejection rate that a kept pace targets to track the limit; not part of the baseline (``pacing.py``)."""
 _NEARLY_ALL: Final = 0.85
-"""A share above it is not given before all has been tried."""
+"""Rejection rate above which nothing becomes a baseline before every load level was tried."""
 _IN_VAIN: Final = 2
-"""Trials of which hardly any attempt was taken, after which it is seen whether speed matters at all."""
+"""Trials with hardly any admission after which it is tested whether the pace matters at all."""
 _MOST: Final = 6
-"""Trials of one series."""
+"""Maximum number of trials in a series."""
 
 
 class NextStep(Enum):
-    """What is done after a trial."""
+    """Next step after a trial."""
 
     SLOWER = "slower"
     FEWER = "fewer"
@@ -32,7 +32,7 @@ class NextStep(Enum):
 
 
 class Experiment:
-    """Trials one after another."""
+    """A series of trials."""
 
     __slots__ = ("_trials",)
 
@@ -40,23 +40,23 @@ class Experiment:
         self._trials: list[Trial] = []
 
     def begin(self, *known: Trial) -> None:
-        """Forget what was tried, but for these."""
+        """Discard all trials except ``known``."""
         self._trials[:] = known
 
     def last(self, manner: LoadLevel) -> Trial | None:
-        """The last trial of that manner."""
+        """Return the last trial at this load level."""
         return next((trial for trial in reversed(self._trials) if trial.manner is manner), None)
 
     @property
     def best(self) -> Trial:
-        """The trial whose manner is kept: a pace, if nearly all is turned away without one and nothing else helps."""
+        """Trial with the load level to keep; a pace if nearly all is rejected without one and nothing else helps."""
         chosen, free, slower = best(self._lasts), self.last(LoadLevel.FREE), self.last(LoadLevel.SLOWER)
         vain = free is not None and free.share > MOST_GIVEN and not chosen.good
         return slower if vain and slower is not None else chosen
 
     @property
     def floor(self) -> float:
-        """The share that is turned away in the best manner, whatever the load."""
+        """Rejection rate at the best load level that remains at any load."""
         chosen = self.best
         if chosen.good:
             return 0.0
@@ -67,13 +67,13 @@ class Experiment:
 
     @property
     def outcomes(self) -> int:
-        """Attempts that tell the floor."""
+        """Attempts from which the baseline is estimated."""
         return sum(trial.outcomes for trial in self._lasts)
 
     def after(self, trial: Trial, width: int, fewest: int) -> tuple[NextStep, Trial]:
-        """What is done after this trial, and what it starts from, with ``width`` attempts at once if they were fewer.
+        """Return the next step and the trial it is based on; ``width`` is the concurrency of a FEWER trial.
 
-        ``fewest`` were in flight when one was turned away before it, at least.
+        ``fewest`` is the minimum number in flight at a rejection before this trial.
         """
         self._trials.append(trial)
         if trial.manner is LoadLevel.SLOWER:
@@ -97,7 +97,7 @@ class Experiment:
         tried_fewer = self.last(LoadLevel.FEWER) is not None
         if trial.good and trial.paced:
             if fewest > trial.most and not tried_fewer:
-                # Slower also means fewer at once, and none was turned away that had so few beside it.
+                # A slower pace also lowers concurrency, and no rejection had so few in flight.
                 trial.fewest = fewest
                 return self._fewer(trial)
             return NextStep.CHOOSE, trial
@@ -123,7 +123,7 @@ class Experiment:
         return (NextStep.FEWER, trial) if trial.fewest >= 1 else self._choose(trial)
 
     def _choose(self, trial: Trial) -> tuple[NextStep, Trial]:
-        """Nothing that turns away many is kept without a look at how it goes without it."""
+        """Choose; runs a FREE trial first if a costly load level would be kept without that comparison."""
         known = self.best.good or self.last(LoadLevel.FREE) is not None
         return NextStep.CHOOSE if known else NextStep.FREE, trial
 

@@ -1,6 +1,6 @@
-"""Signs of a server with too much to do. They suspend growth; only many failures shrink the window.
+"""Overload signals. They suspend growth; only frequent failures shrink the limit.
 
-Latency alone never lowers a window below a measured ceiling: answer lengths spread more than queueing does.
+Latency alone never lowers the limit below a measured ceiling: answer lengths vary more than queueing delays.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ from itertools import accumulate
 from typing import Final
 
 _MEMORY: Final = 100
-"""Attempts over which the share of overload is averaged."""
+"""Attempts over which the failure rate is averaged."""
 _SUSPENDS: Final = 0.05
 _SHRINKS: Final = 0.20
 _SHRINKS_EVERY: Final = 10.0
 _NEGLIGIBLE: Final = 1e-4
 
 _SPAN: Final = 30.0
-"""Seconds of first contents that are compared ..."""
+"""Seconds per interval of first-content latencies."""
 _SPANS: Final = 20
-"""... with those of the last ten minutes."""
+"""Intervals of the reference period: the last ten minutes."""
 _SLOWER: Final = 3.0
 _FEWEST: Final = 20
-"""First contents without which a median says nothing."""
+"""Minimum number of first contents for a meaningful median."""
 _STEPS: Final = 8
-"""Classes for each doubling of latency: a median is right to 9 %."""
+"""Histogram classes per doubling of latency: the median is accurate to 9 %."""
 _CLASSES: Final = 20 * _STEPS
 _SHORTEST: Final = 2.0**-8
 
 
 class FailureShare:
-    """The share of attempts that lately failed as they do at an overloaded server."""
+    """Recent share of attempts that failed with an overload signal."""
 
     __slots__ = ("_shrank_at", "share")
 
@@ -40,18 +40,18 @@ class FailureShare:
         self._shrank_at = -math.inf
 
     def ended(self, overload: bool) -> None:
-        """One attempt is over. Need not be called for a good one while ``share`` is 0."""
+        """Record the end of an attempt. May be skipped for a success while ``share`` is 0."""
         self.share += ((1.0 if overload else 0.0) - self.share) / _MEMORY
         if self.share < _NEGLIGIBLE:
             self.share = 0.0
 
     @property
     def suspends(self) -> bool:
-        """Whether growth should wait."""
+        """Whether growth is suspended."""
         return self.share >= _SUSPENDS
 
     def shrinks(self, now: float) -> bool:
-        """Whether the window should shrink by one step now: true once in ten seconds."""
+        """Whether to shrink by one step now; true at most once in ten seconds."""
         if self.share < _SHRINKS or now - self._shrank_at < _SHRINKS_EVERY:
             return False
         self._shrank_at = now
@@ -59,7 +59,7 @@ class FailureShare:
 
 
 class FirstContents:
-    """Whether the time to the first token has grown to three times what it was."""
+    """Detects a threefold increase of the time to first token."""
 
     __slots__ = ("_all", "_ends_at", "_slow", "_span", "_spans")
 
@@ -71,11 +71,11 @@ class FirstContents:
         self._ends_at = -math.inf
 
     def slow(self, now: float) -> bool:
-        """Whether that is so. A silence of half a minute ends it."""
+        """Whether the increase is present. Expires after half a minute without data."""
         return self._slow and now < self._ends_at + _SPAN
 
     def came_after(self, seconds: float, now: float) -> None:
-        """A first token came that long after its attempt was sent."""
+        """Record a time to first token in seconds."""
         if now >= self._ends_at:
             self._turn(now)
         doublings = math.log2(max(seconds, _SHORTEST) / _SHORTEST)

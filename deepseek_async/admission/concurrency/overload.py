@@ -1,15 +1,15 @@
-"""Why a server turns attempts away, found out by trying: too fast, too many at once, or whatever the load.
+"""Diagnosis of rejections by experiment: request rate, concurrency, or independent of load.
 
-A 503 does not say which. A limit of the rate (``limit_req`` of nginx) wants attempts further apart, a limit of
-concurrency (``limit_conn``) wants fewer at once, and a service in which a share fails wants neither: whoever slows down
-for that gets less and fails as often. So when more is turned away than was before, three things are tried in turn, for
-a dozen or two attempts each, and the one after which it stops is kept:
+A 503 does not state its cause. A rate limit (``limit_req`` of nginx) requires attempts to be spaced out, a concurrency
+limit (``limit_conn``) requires fewer at once, and a service with a constant failure rate requires neither: slowing
+down would only reduce throughput. So when the rejection rate rises, three load levels are tried in turn, with a dozen
+or two attempts each, and the one that stops the rejections is kept:
 
-- **slower**: no faster than the server has just taken them.
-- **fewer**: no more at once than ran when one was turned away.
-- **free**: as before. If neither helps, the share is given, and only what is beyond it counts from then on.
+- **slower**: no faster than the server has just accepted.
+- **fewer**: no more at once than were in flight at a rejection.
+- **free**: as before. If neither helps, the rate becomes the baseline, and only the excess counts from then on.
 
-When nothing is taken at all, one attempt after another asks, each time after a longer gap. Pure: time is an argument.
+If nothing is accepted at all, single attempts probe the server at growing intervals. Pure: time is an argument.
 """
 
 from __future__ import annotations
@@ -27,44 +27,44 @@ from deepseek_async.admission.concurrency.trial import LoadLevel, Trial
 from deepseek_async.admission.concurrency_limit import Attempt
 
 _FEW: Final = 10
-"""Attempts sent at a pace, below which it is not doubted ..."""
+"""Minimum number of attempts at a pace before it is reconsidered."""
 _BLOCK: Final = 24
-"""... and after which they are counted anew."""
+"""Attempts after which they are counted again from zero."""
 _FIRST_GAP: Final = 0.002
 _MOSTLY: Final = 0.75
-"""A share turned away, from which one attempt at a time asks."""
+"""Rejection rate from which single attempts probe the server."""
 _LONGEST_GAP: Final = 1.0
-"""Seconds between attempts that ask while nothing is taken."""
+"""Maximum seconds between probes while nothing is accepted."""
 _LONGEST_SAID: Final = 5.0
-"""The same at a server that says that they come too fast; what it asks for may be longer."""
+"""The same for a server that reports a rate limit; its own request may be longer."""
 _LONGEST_TRIED: Final = 0.5
 _FASTER: Final = 0.5
-"""What remains of the gap with each that is taken after that."""
+"""Factor of the gap after each later admission."""
 _SLOWER: Final = 0.9
-"""Part of the rate taken that is tried."""
+"""Fraction of the accepted rate that is tried."""
 _ROUGHLY: Final = 0.2
-"""How far a share is from what a few dozen outcomes say, at most."""
+"""Maximum error of a rejection rate estimated from a few dozen outcomes."""
 _STRIKES: Final = 3
-"""Trials at a pace that grows slower and slower, after which it is not the pace."""
+"""Trials at ever slower pace after which the pace is ruled out as the cause."""
 _LOOSE: Final = 16
-"""Attempts one after another that did not wait for the pace, after which there is none any more."""
+"""Consecutive attempts that did not wait for the pace, after which the pace is dropped."""
 _NARROW: Final = 0.75
-"""Attempts that are turned away although fewer than this part of the width found are in flight speak against it."""
+"""Rejections with fewer in flight than this fraction of the width contradict the width."""
 _SUSPECT: Final = 0.88
-"""A share above it is given for a while only."""
+"""A higher rejection rate is accepted as baseline only for a while."""
 _OUTAGE: Final = 1.0
-"""Seconds in which nothing was taken, however slowly it was asked: no limit, unless ..."""
+"""Seconds without any admission, at whatever pace, that indicate an outage and not a limit."""
 _REALLY_BACK: Final = 64
-"""... so few attempts after the last time that this was believed."""
+"""Minimum number of attempts between two conclusions of that kind."""
 _DOUBTED: Final = 1.5
-"""A pace that has become so much slower is tried anew: perhaps it was none."""
+"""A pace that slowed down by this factor is reconsidered: it may not be the cause."""
 
 
 class Overload:
-    """Told of every attempt that is turned away; and, while ``active``, of every one that is sent.
+    """Receives every rejection, and while ``active`` also every send.
 
-    A refusal comes soon. So an attempt of which nothing was heard for three times as long has been taken, long before
-    the server says so.
+    Refusals arrive soon, so an attempt without a refusal for three times as long counts as accepted, long before the
+    server says so.
     """
 
     def __init__(self, now: float) -> None:
@@ -73,41 +73,41 @@ class Overload:
         self.due = now
         """When the next attempt may start."""
         self.width = 1
-        """Attempts at once that are tried, or were."""
+        """Concurrency of the current or last FEWER trial."""
         self._pacing: Pacing | None = None
         self.surprise: Final = ChangeDetector(now)
         self._reacted = 0
         self._settling = self._searching = False
-        self._found = False  # whether the search has met one that was taken
+        self._found = False  # whether an attempt of the search was accepted
         self._undecided: deque[tuple[int, int, float]] = deque()
         self._unlucky: dict[int, int] = {}
         self._trial: Trial | None = None
         self._experiment = Experiment()
         self._loose = 0
         self._kept: Trial | None = None
-        """What has come of the attempts at the pace that was chosen."""
+        """Outcomes at the chosen pace."""
         self._strikes = 0
         self._reconsideration = Reconsideration()
         self._nothing_since = now
         self._back = -_REALLY_BACK
         self._sure = False
         self._free: Trial | None = None
-        """How it last went as before the trouble."""
+        """Last FREE trial."""
 
     @property
     def troubled(self) -> bool:
-        """Whether anything has been turned away lately that is not explained."""
+        """Whether unexplained rejections occurred recently."""
         return self.surprise.any or self.trying
 
     @property
     def trying(self) -> bool:
-        """Whether it is being found out."""
+        """Whether the cause is under investigation."""
         return self._settling or self._searching or self._trial is not None
 
-    # What is told.
+    # Observations.
 
     def sent(self, number: int, level: int, now: float, *, full: bool) -> Advice:
-        """An attempt is sent while ``level`` others are in flight; ``full`` says that it took the last place."""
+        """Record an attempt sent with ``level`` others in flight; ``full``: it took the last slot."""
         self._undecided.append((number, level, now))
         pace = self._pacing
         if pace is not None:
@@ -121,7 +121,7 @@ class Overload:
         return self.look(now)
 
     def taken(self, attempt: Attempt, now: float) -> Advice:
-        """The server has said that it has taken that one, and with it those before of which nothing was heard."""
+        """Record an explicit admission, which implies that of earlier attempts without a refusal."""
         number = attempt.number
         if not self._searching or number <= self._reacted:
             return self.look(now)
@@ -131,7 +131,7 @@ class Overload:
         return self.look(now, number)
 
     def look(self, now: float, answered: int = 0) -> Advice:
-        """See what is known by now of those that were sent."""
+        """Process the outcomes that have become final."""
         undecided, before = self._undecided, now - self.surprise.patience
         while undecided and (undecided[0][2] <= before or undecided[0][0] <= answered):
             number, level, sent_at = undecided.popleft()
@@ -148,10 +148,10 @@ class Overload:
     def turned_away(
         self, attempt: Attempt, now: float, *, decided: int, last: int, beside: int, said: bool, fresh: bool
     ) -> Advice:
-        """It was not taken, while ``beside`` others were in flight and ``last`` is the last one sent.
+        """Record a rejection with ``beside`` others in flight; ``last`` is the last attempt sent.
 
-        ``decided`` is the last that was sent ``patience`` ago. ``said`` that there were too many (429); ``fresh`` says
-        that the window has not reacted to it before.
+        ``decided`` is the last attempt sent ``patience`` ago. ``said``: a 429 for concurrency. ``fresh``: the limit has
+        not reacted to it yet.
         """
         surprise, number = self.surprise, attempt.number
         surprise.met(last, now - attempt.sent_at, beside)
@@ -177,7 +177,7 @@ class Overload:
         return Advice.REACT if said or self.cause is Cause.WIDTH else Advice.NOTHING
 
     def throttled(self, number: int, last: int, now: float, until: float) -> None:
-        """The server has said that they come too fast, and that none may come before ``until``."""
+        """Record a 429 for the request rate; nothing may be sent before ``until``."""
         pace = self._pacing
         if self.cause is Cause.RATE and pace is not None and not self._searching:
             if number > self._reacted:
@@ -190,16 +190,16 @@ class Overload:
             self._keep(pace, until)
             self._reacted = last
         self.surprise.begin(until, last)
-        pace.due = self.due = until  # one then, and the next a gap later
+        pace.due = self.due = until  # one at that time, the next a gap later
 
     def restart(self) -> None:
-        """The server is back after an outage; what is given stays."""
+        """Restart after an outage; keeps the baseline."""
         self._to(Cause.STRAY if self.surprise.floor else Cause.UNKNOWN)
 
-    # What is tried.
+    # Trials.
 
     def _is_doubtful(self, beside: int) -> bool:
-        """Whether what was chosen wastes so much that another choice may be better, seldomer each time."""
+        """Whether the chosen load level wastes enough attempts to reconsider it, less often each time."""
         narrower = self.cause is Cause.WIDTH
         if not (beside < _NARROW * self.width if narrower else self.surprise.floor > _SUSPECT):
             return False
@@ -210,7 +210,7 @@ class Overload:
         return True
 
     def _settle(self, last: int, now: float, *, sure: bool = False) -> Advice:
-        """Send nothing until it is known what has become of those that were sent; ``sure`` to try anew then."""
+        """Send nothing until all outcomes are final; ``sure``: start trials then in any case."""
         self.active = self._settling = True
         self._sure = sure
         self._free = None
@@ -243,7 +243,7 @@ class Overload:
             return
         if self._searching:
             if beside is None:
-                # Those that were refused in between did not count, if there is a limit of the rate.
+                # With a rate limit, refusals in between did not use up any of the rate.
                 since = pace.gap if self._found else max(pace.gap, min(sent_at - self.surprise.began, 2 * pace.gap))
                 pace.gap = max(_FIRST_GAP / 2, since * _FASTER)
                 pace.due = self.due = min(pace.due, now + pace.gap)
@@ -281,7 +281,7 @@ class Overload:
         self._loose = 0
         if manner is LoadLevel.SLOWER:
             self._pacing = Pacing(min(gap, _LONGEST_GAP), now, longest=_LONGEST_GAP)
-            # Answers that took minutes make a gap of minutes, and one of seconds tells as much.
+            # Answers that took minutes yield a gap of minutes, and a gap of seconds is as informative.
             self._pacing.due = self.due = now + min(gap, _LONGEST_SAID)
         else:
             self._pacing = None
@@ -299,12 +299,12 @@ class Overload:
         return self._lift(now) if then is NextStep.FREE else self._choose(now)
 
     def _lift(self, now: float) -> Advice:
-        """As before the trouble, to compare with that."""
+        """Try the load level from before the rejections, for comparison."""
         self._try(LoadLevel.FREE, now)
         return Advice.LIFT
 
     def _try_slower(self, trial: Trial, now: float) -> Advice:
-        """No faster than were taken in ``trial``."""
+        """Try the rate that was accepted in ``trial``."""
         if trial.taken < 2:
             self._search(now, max(_FIRST_GAP, 2 * trial.gap))
         else:
@@ -312,7 +312,7 @@ class Overload:
         return Advice.LIFT
 
     def _try_fewer(self, trial: Trial, now: float) -> Advice:
-        """Not so many at once as when some were turned away in ``trial``."""
+        """Try the lowest concurrency at which ``trial`` had a rejection."""
         self.width = trial.fewest
         self._try(LoadLevel.FEWER, now)
         return Advice.NARROW
@@ -328,7 +328,7 @@ class Overload:
         elif chosen.manner is LoadLevel.FEWER and chosen.good:
             self._to(Cause.WIDTH)
         else:
-            # Where a share fails even with few at once, a window that reacts to each of them would end at one.
+            # With a constant failure rate, a limit that reacts to each failure would shrink to one.
             self._to(Cause.STRAY)
         self.surprise.give(floor, outcomes, last)
         return Advice.PROBE if self.cause is Cause.WIDTH else Advice.LIFT
@@ -356,12 +356,12 @@ class Overload:
         return Advice.NOTHING
 
     def _try_anew(self, pace: Pacing, kept: Trial, now: float) -> Advice:
-        """Slower and slower, and it does not end; or it is the number of attempts in flight that decides."""
+        """Start new trials: the pace keeps slowing down, or concurrency is the cause."""
         self._reconsideration.acted()
         kept.gap = pace.gap
         self._experiment.begin()
         if kept.crowded:
-            # How it goes without a pace is known, and each look costs two dozen attempts.
+            # The result without a pace is known, and each trial costs two dozen attempts.
             self._experiment.begin(kept, *([self._free] if self._free is not None else []))
             return self._try_fewer(kept, now)
         return self._judge(kept, now)

@@ -1,8 +1,8 @@
-"""The rate at which a server takes attempts, found by being turned away as rarely as possible.
+"""Pacing: finds the rate at which a server accepts attempts, with few refusals.
 
-A bucket that fills evenly is empty whenever it refuses. So the attempts taken between two refusals, over the time
-between them, are its rate, however large it is; that is what a refusal teaches. Between refusals the rate is raised
-halfway towards the one that was refused, and then kept.
+A token bucket that refills evenly is empty whenever it refuses. So the number of attempts accepted between two
+refusals, divided by the time between them, is its rate, regardless of its size; that is what a refusal measures.
+Between refusals the gap moves halfway towards the refused one and then stays.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ import math
 from typing import Final
 
 _SOON: Final = 0.25
-"""Part of the gap after which a refused attempt is followed by another: it came too early by a little."""
+"""Fraction of the gap after which a refused attempt is retried: it was slightly early."""
 _SLOWER: Final = 1.03
-"""By how much a refusal widens the gap, at least."""
+"""Minimum factor by which a refusal widens the gap."""
 _NONE_TAKEN: Final = 2.0
-"""By how much it does when nothing was taken since the one before."""
+"""Factor if nothing was accepted since the previous refusal."""
 _FASTER: Final = 0.97
-"""What remains of the gap after a step, when it is not known where the limit is."""
+"""Factor of the gap per step while the limit is unknown."""
 _CLOSE: Final = 1.03
-"""A gap this near to one that was refused is kept ..."""
+"""A gap within this factor of a refused one is kept."""
 _STEP: Final = 0.05
-"""What an attempt that is refused adds to the gap, where a refusal costs nothing but itself."""
+"""Relative increase of the gap per refusal, where a refusal costs nothing but itself."""
 _REFUSED: Final = 0.11
-"""One that is taken takes so much off that this share is refused, beyond the share that is whatever the pace: so the
-limit is used however unevenly attempts arrive at it."""
+"""Target share of refusals beyond the baseline, which sets the decrease of the gap per admission: this uses up the
+limit however unevenly attempts arrive at it."""
 _MOST_REFUSED: Final = 0.9
 _KEPT: Final = (40, 20.0)
-"""... for so many attempts and seconds; then it is tried again whether the limit has moved."""
+"""Attempts and seconds for which such a gap is kept before testing whether the limit has changed."""
 _REST: Final = 3
-"""Attempts that are taken at a new gap before it is narrowed."""
+"""Admissions at a new gap before it is narrowed further."""
 
 
 class Pacing:
-    """The least time between the starts of two attempts."""
+    """Minimum time between the starts of two attempts."""
 
     __slots__ = (
         "_again",
@@ -68,11 +68,11 @@ class Pacing:
         self._kept_until = now
 
     def started(self, now: float) -> None:
-        """An attempt starts."""
+        """Record the start of an attempt."""
         self.due = now + self.gap
 
     def taken(self, now: float) -> None:
-        """The server has taken one."""
+        """Record an admission."""
         self._taken += 1
         if self._refused_gap and not self._costly:
             self.gap *= 1 - self._faster
@@ -87,7 +87,7 @@ class Pacing:
             self._narrow(self.gap * _FASTER)
 
     def refused(self, now: float) -> None:
-        """The server has turned one away that was sent at this pace."""
+        """Record a refusal at this pace."""
         self._refused_gap = max(self._refused_gap, self.gap)
         wait = 1.0
         if not self._taken:

@@ -1,4 +1,4 @@
-"""How large a window is, and why: start-up, hold, probe and drain, which ``adaptive.py`` explains. Pure."""
+"""State machine of the adaptive limit: startup, hold, probe and drain (see ``adaptive_limit.py``). Pure."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from deepseek_async.admission.concurrency.slow_start import FEW, SlowStart
 from deepseek_async.admission.concurrency_limit import Attempt, Mode
 
 _FIRST: Final = 4
-"""Of these the first are sent at once, and the others within a tenth of a second, so that a server that takes fewer can
-say so before all have been sent."""
+"""Attempts sent immediately; the rest of the initial size follows within a tenth of a second, so that a server with a
+lower limit can refuse before all are sent."""
 _USED: Final = 0.95
-"""A window that is not used to this share has not been tested, and does not grow."""
+"""Utilisation below which the limit counts as untested and does not grow."""
 TOKENS: Final = (-20.0, 4.0)
 _REST: Final = 2.0
-"""Seconds of hold before a probe, at least, and after them without tokens (between these bounds, the mean duration)."""
+"""Minimum seconds of hold before a probe; without tokens, the mean duration within these bounds."""
 _PATIENCE: Final = (20.0, 60.0)
 _PROVEN_REST: Final = 10.0
 _RISEN: Final = 1.02
-"""A probe that found the ceiling this much higher is followed by another: the limit is rising."""
+"""A probe that raised the ceiling by this factor is followed by another: the limit is rising."""
 
 _STEP: Final = (0.005, 0.05)
-"""Share by which a refusal without numbers lowers the window: small, doubled when refusals come again within ..."""
+"""Reduction per refusal without numbers: small, doubled if refusals recur soon."""
 _AGAIN: Final = 10.0
 _CLOSE: Final = 10
-"""Admissions between two refusals, below which they prove each other."""
+"""Maximum number of admissions between two refusals that confirm each other."""
 _IN_A_ROW: Final = 4
-"""Refusals without an admission between them that mean that the limit is far below what runs ..."""
+"""Refusals without an admission between them that indicate a limit far below the attempts in flight."""
 TOGETHER: Final = 0.01
-"""... unless they were sent within so many seconds, or a quarter of a round trip, of one that was taken: of answers
-that end together, and so of attempts that are sent together, the last ones are refused."""
+"""Exception: refused attempts sent within this many seconds, or a quarter of a round trip, of an accepted one. Answers
+that end together make attempts start together, and the last ones of such a burst are refused."""
 TAIL: Final = 16
-"""Then so many count for as many as are in flight: a quarter of them is no tail any more."""
+"""Weight of such a burst: this many refusals count as one per attempt in flight; a quarter of them is not a tail."""
 _MOST_LOST: Final = 0.5
-"""Of what ran when a drain began, the part that may have ended when the limit is sought near to what is left."""
-_ELSEWHERE: Final = 0.02  # share of the account that others must use before we step back for them
+"""Maximum fraction of attempts that may have ended since the drain began if the search is to start near the rest."""
+_ELSEWHERE: Final = 0.02  # share of the account used by others above which this process yields to them
 
 
 class LimitProbe:
-    """The size, what it rests on, and what changes it."""
+    """Size of the limit, its evidence, and its transitions."""
 
     __slots__ = (
         "_admissions",
@@ -98,12 +98,12 @@ class LimitProbe:
         hint: float | None = None,
         distance: Callable[[], float | None] | None = None,
     ) -> None:
-        """``start`` is a size that was chosen, ``hint`` a ceiling that the account had lately.
+        """``start`` is a configured size, ``hint`` a recent ceiling of the account.
 
-        ``distance`` tells how many seconds a packet takes to the server and back, if that is known.
+        ``distance`` returns the network round-trip time in seconds, None if unknown.
         """
         if cap < 1:
-            raise ValueError(f"cap must be at least 1, not {cap}")
+            raise ValueError(f"cap must be at least 1, got {cap}")
         self.in_flight = 0
         self._cap = cap
         self._distance = distance
@@ -112,22 +112,22 @@ class LimitProbe:
         self.size = int(self._w)
         self._start = SlowStart(now, hint)
         if start is not None:
-            self._start.proven = self.size  # so says whoever chose it
+            self._start.proven = self.size  # a configured size counts as proven
         self._enter(Mode.STARTUP)
-        self._due = now  # when time alone changes something next
+        self._due = now  # next time-based change
         self._growth = Growth(now)
         self._drain = RecoveryProbe()
         self._tokens = 1.0
 
         self._number = 0
-        self._reacted = 0  # attempts up to this number were sent before the last reaction: one burst with it
-        self._charged = False  # whether the refusals of this burst were met by growing
+        self._reacted = 0  # attempts up to this number belong to the burst of the last reaction
+        self._charged = False  # whether a probe caused the refusals of this burst
         self._epoch_at = now
         self._epochs = 0
         self._proven_at = -math.inf
-        self._admissions_then = 0  # at the last refusal
+        self._admissions_then = 0  # admissions at the last refusal
         self._in_a_row = 0.0
-        self._presumed = False  # whether an admission is told because nothing was heard
+        self._presumed = False  # whether the admission is inferred from silence
         self._last_taken: Attempt | None = None
         self._row_after: Attempt | None = None
         self._step = _STEP[0]
@@ -144,10 +144,10 @@ class LimitProbe:
         self._told = 0
 
     def admitted(self, attempt: Attempt, now: float) -> None:
-        """The server has taken the attempt."""
+        """Record that the server accepted the attempt."""
         raise NotImplementedError
 
-    # What a refusal does.
+    # Reactions to refusals.
 
     def _react_to_numbers(self, attempt: Attempt, now: float, ours: int, others: int, *, fresh: bool) -> None:
         if ours <= 1:
@@ -164,7 +164,7 @@ class LimitProbe:
             else:
                 self._named.contradicted(self._number, now)
         if others > _ELSEWHERE * (ours + others):
-            # Not to be taken exactly: whoever has more steps back more, and so shares become equal.
+            # Not followed exactly: the larger member yields more, which equalises the shares.
             target = min(target, max(self._w, self.in_flight)) * (1 - _STEP[0])
         if fresh or self._mode is Mode.DRAIN:
             self._hold(target, now)
@@ -173,7 +173,7 @@ class LimitProbe:
 
     def _enter(self, mode: Mode) -> None:
         self._mode = mode
-        # Asked for each attempt.
+        # Cached, because they are read on each attempt.
         self._draining = mode is Mode.DRAIN
         self._alert = mode is Mode.DRAIN or mode is Mode.STARTUP
 
@@ -190,7 +190,7 @@ class LimitProbe:
         if self._in_a_row >= _IN_A_ROW:
             self._enter_drain(now)
         elif fresh:
-            least = self._w - 1 if self._w <= START else 0.0  # of few places one is much
+            least = self._w - 1 if self._w <= START else 0.0  # with few slots, one is a large share
             self._hold(max(least, min(self._w, self.in_flight) * (1 - self._step)), now)
         elif holding:
             self._resize(min(self._w, self.in_flight))
@@ -226,7 +226,7 @@ class LimitProbe:
         self.size = min(self._cap, self.in_flight)
 
     def _follow(self, attempt: Attempt, now: float, *, refused: bool = False) -> None:
-        """Let the size fall with what is in flight, keeping room for the one attempt that may ask."""
+        """Lower the size with the attempts in flight, keeping one slot for a probe."""
         if refused:
             self._drain.refused(self.in_flight)
         self._drain.over(attempt, now)
@@ -239,8 +239,8 @@ class LimitProbe:
         self._resize(taken_at)
         fewest = self._drain.fewest
         if attempt.beside < fewest and taken_at >= _MOST_LOST * fewest:
-            # Fewer ran than when it was refused, which explains the admission: the limit is between the two. Half of
-            # those on the way are missing from what is in flight now, because nothing has been sent.
+            # Fewer were in flight than at the refusal, which explains the admission: the limit is in between. Half of
+            # the slots in transit are missing from the current count, because nothing was sent.
             on_the_way = self._travel.on_the_way(taken_at)
             between = (fewest + taken_at) / 2 + on_the_way / 2 - self._step * taken_at
             self._enter(Mode.PROBE)
@@ -248,12 +248,12 @@ class LimitProbe:
             self._growth.begin(now, until=self._growth.ceiling)
         else:
             self._enter(Mode.STARTUP)
-            # Or so much has ended meanwhile that what runs says nothing.
+            # Or so much has ended meanwhile that the attempts in flight are no evidence.
             self._start.again(self._w, stop=fewest)
             self._growth.ceiling = None
             self._growth.begin(now)
 
-    # What time does.
+    # Time-based changes.
 
     def _advance(self, now: float) -> None:
         mode = self._mode
@@ -284,7 +284,7 @@ class LimitProbe:
             self._due = now + LONGEST_STEP
 
     def _start_up(self, now: float) -> None:
-        """Count as taken what was not refused for so long; and where nothing is said, grow by time as well."""
+        """Infer admissions from silence; without signals from the server, also grow by time."""
         growth, waiting = self._growth, self._unanswered
         start = self._start
         if self._distance is not None and (seconds := self._distance()) is not None:
@@ -294,7 +294,7 @@ class LimitProbe:
             waiting.popleft()
             if first.open and not first.answered:
                 self._presume(first, now)
-        # Nor is a share that fails whatever the load a limit that was met.
+        # A constant failure rate is no evidence of a limit either.
         free = start.silent or start.paced or self._overload.troubled
         if (free or growth.at_start(self._w)) and self._tested and not self._braked(now):
             grown = growth.grown(self._w, now, unheard=start.silent)
@@ -314,14 +314,14 @@ class LimitProbe:
             self._due = min(self._due, waiting[0].sent_at + silence)
 
     def _presume(self, attempt: Attempt, now: float) -> None:
-        """Nothing was heard of it for so long that it has been taken."""
+        """Infer an admission from the time without a refusal."""
         self._presumed = True
         self.admitted(attempt, now)
         self._presumed = False
         self._start.silent = True
 
     def _taken(self, attempt: Attempt, now: float) -> None:
-        """At the start, as many as were in flight with this one were taken."""
+        """During startup: as many as were in flight with this attempt are proven to fit."""
         start = self._start
         start.silent = False
         if not self._presumed:
@@ -336,7 +336,7 @@ class LimitProbe:
     def _grow(self, now: float) -> None:
         growth = self._growth
         if self._w >= self._cap:
-            # Nothing was refused up to here: no ceiling is known.
+            # Reached the cap without a refusal: no ceiling is known.
             self._begin_epoch(Mode.HOLD, now)
             growth.ceiling = None
             self._due = now + _REST
@@ -351,7 +351,7 @@ class LimitProbe:
             self._due = growth.next_slot(self._w, now)
 
     def _hasten(self, now: float) -> None:
-        """All places are taken, and calls wait: at the start those that may come are to come soon."""
+        """All slots are used and calls wait: during startup, bring the next growth forward."""
         if self._mode is not Mode.STARTUP:
             return
         start, waiting = self._start, self._unanswered
@@ -366,12 +366,12 @@ class LimitProbe:
 
     @property
     def _is_nearby(self) -> bool:
-        """Whether it begins at a server nearby that has not said anything."""
+        """Whether this is the first startup, at a nearby server without any signal so far."""
         return self._travel.is_near and self._start.first
 
     @property
     def _tested(self) -> bool:
-        """Whether the window is used, and by what it let in itself: not by what still runs of a larger one."""
+        """Whether the limit is used, by attempts that it admitted itself and not by those of a larger limit before."""
         return min(_USED * self.size, self.size - 2) <= self.in_flight <= self.size
 
     def _braked(self, now: float) -> bool:

@@ -1,10 +1,10 @@
-"""When a choice that wastes attempts is tried anew: half as often each time, as each trial wastes some too. Pure."""
+"""Reconsideration of a costly choice: half as often each time, because a trial costs attempts too. Pure."""
 
 from __future__ import annotations
 
 
 class Reconsideration:
-    """Counts what speaks against a choice."""
+    """Counts evidence against a choice."""
 
     __slots__ = ("_enough", "_met")
 
@@ -12,17 +12,17 @@ class Reconsideration:
         self.clear()
 
     def clear(self) -> None:
-        """Another choice was made."""
+        """Reset after a new choice."""
         self._met = self._enough = 0
 
     def met(self) -> None:
-        """One more attempt was wasted."""
+        """Record a wasted attempt."""
         self._met += 1
 
     def is_due(self, least: int = 0) -> bool:
-        """Whether there is twice as much as the last time, and at least so much."""
+        """Whether the evidence has doubled since the last trial and is at least ``least``."""
         return self._met >= max(self._enough, least)
 
     def acted(self) -> None:
-        """It is tried anew."""
+        """Record a new trial."""
         self._enough = 2 * self._met

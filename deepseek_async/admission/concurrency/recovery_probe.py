@@ -1,4 +1,4 @@
-"""One attempt at a time asks whether the server takes any again, while what is in flight ends."""
+"""Recovery probe: one attempt at a time tests whether the server accepts again, while the others finish."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Final
 from deepseek_async.admission.concurrency_limit import Attempt
 
 _GAPS: Final = (0.25, 2.0)
-"""Seconds before the next attempt asks: doubling from one to the other."""
+"""Seconds before the next probe: doubling from the first to the second value."""
 
 
 class RecoveryProbe:
-    """The state of asking. ``due`` is when time alone changes it next: a gap is over, or an answer is overdue."""
+    """State of the probe. ``due`` is the next time-based change: end of a gap, or an overdue answer."""
 
     __slots__ = ("_gap", "due", "fewest", "permits", "probe")
 
     def __init__(self) -> None:
         self.probe: Attempt | None = None
-        """The attempt that asks now."""
+        """The attempt that probes now."""
         self.permits = False
-        """Whether an attempt may be sent to ask."""
+        """Whether a probe may be sent."""
         self.fewest = 0
-        """The fewest in flight, the refused one included, when one was refused."""
+        """Minimum number in flight at a refusal, the refused attempt included."""
         self.due = math.inf
         self._gap = _GAPS[0]
 
     def begin(self, now: float, in_flight: int, round_trip: float) -> None:
-        """Nothing may be sent until the answers that are on the way have come."""
+        """Send nothing until the outstanding answers have arrived."""
         self.probe = None
         self.permits = False
         self.fewest = in_flight + 1
@@ -35,22 +35,22 @@ class RecoveryProbe:
         self.due = now + self._gap
 
     def permit(self) -> None:
-        """The gap is over."""
+        """Permit a probe after the gap."""
         self.permits = True
         self.due = math.inf
 
     def sent(self, attempt: Attempt, *, answer_by: float) -> None:
-        """This attempt asks."""
+        """Record the probe."""
         self.probe = attempt
         self.permits = False
         self.due = answer_by
 
     def refused(self, in_flight: int) -> None:
-        """An attempt was refused, the one that asks or an earlier one."""
+        """Record a refusal, of the probe or an earlier attempt."""
         self.fewest = min(self.fewest, in_flight + 1)
 
     def over(self, attempt: Attempt, now: float) -> None:
-        """An attempt has ended; if it was the one that asks, it was not taken."""
+        """Record the end of an attempt; if it was the probe, it was not accepted."""
         if attempt is self.probe:
             self.probe = None
             self._gap = min(_GAPS[1], self._gap * 2)

@@ -1,11 +1,11 @@
-"""How large a window may be before anything was refused: what was taken, and a few more. Pure.
+"""Slow start: the size before the first refusal, as a lead over the accepted attempts. Pure.
 
-As slow start of TCP does (RFC 5681), this grows by what the other side takes and not by a clock, so it is as quick as
-the way is short. Unlike TCP it does not double: all that is in flight beyond what was taken is refused if the limit
-lies there, and no second is to see more than 20 refusals, or one attempt in ten. So the lead is that large. Where a
-published limit is likelier than one in between, it is a tenth of what runs; and it stops at those that are known.
+Like slow start of TCP (RFC 5681), it is clocked by acknowledgements and so as quick as the round trip is short. Unlike
+TCP it does not double: everything in flight beyond the accepted number is refused if the limit lies there, and no
+second should see more than 20 refusals, or one attempt in ten. The lead has that size. Where a published limit is
+likelier than a value in between, the lead is a tenth of the attempts in flight, and growth stops at published limits.
 
-A server nearby that says nothing at all is the exception: who waits for it there must not wait for its first answer.
+A nearby server without any signal is the exception: waiting for its first answer would take too long.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from typing import Final
 from deepseek_async.admission.concurrency_limit import Attempt
 
 FEW: Final = 15
-"""Attempts that may be in flight beyond what was taken, at least ..."""
+"""Minimum lead over the accepted attempts."""
 _SHARE: Final = 0.085
-"""... and this part of what was sent in the same second. What ends meanwhile is replaced, and some of that refused."""
+"""Lead as a share of the attempts sent in the same second. Ended attempts are replaced, and some of these refused."""
 _RELAXED: Final = 0.1
-"""Of what runs, beyond the lower published limit: who may run so many most likely has all of the higher one."""
+"""Lead as a share above the lower published limit: an account that gets so many most likely has the higher limit."""
 _CAREFUL: Final = 0.03
-"""Of what runs, where that most likely is the limit."""
+"""Lead as a share around the lower published limit, the most likely limit."""
 LIKELY: Final = 500
-"""The lower one of the published limits (DeepSeek docs, Rate Limit), at which a start waits until all were taken."""
+"""The lower published limit (DeepSeek docs, Rate Limit), at which a start waits until all attempts were accepted."""
 _SURELY: Final = 1.12
-"""So many times a limit are in flight only if more may run: those that travel are not counted."""
+"""Factor of a limit that attempts in flight exceed only if the limit is higher: attempts in transit are not counted."""
 BEYOND: Final = _SURELY * LIKELY
 _NEARBY: Final = 2200
-"""Attempts by the square of the seconds since the start, at a server nearby that has said nothing at all yet: it would
-have refused by now, most likely. Where a gateway is near and a refusal takes 0.3 s, these are some 200, once."""
+"""Attempts per square second since the start, at a nearby server without any signal: it would most likely have refused
+by now. With a nearby gateway and a refusal after 0.3 s, these are some 200 attempts, once."""
 _GENTLY: Final = 0.05
-"""Seconds in which the first of them come, because a limit may be of a few."""
+"""Seconds over which the first of them are spread, because the limit may be very low."""
 
 
 class SlowStart:
-    """The lead over what was taken. ``hint`` is the ceiling of an earlier run, if one is remembered."""
+    """Lead over the accepted attempts. ``hint`` is the stored ceiling of an earlier run, if any."""
 
     __slots__ = (
         "_began",
@@ -54,15 +54,15 @@ class SlowStart:
 
     def __init__(self, now: float, hint: float | None = None) -> None:
         self.first = True
-        """Whether it is the first start of its window. A later one follows on trouble, and is never a burst."""
+        """Whether it is the first start. Later ones follow an incident and are never a burst."""
         self.proven = 0
-        """As many in flight were taken at once."""
+        """Attempts that were accepted concurrently."""
         self.paced = False
-        """Whether the window grows by time all the same: others are refused whatever it does."""
+        """Whether the limit also grows by time: refusals occur independently of its size."""
         self.silent = False
-        """Whether the server does not say what it takes, so far."""
+        """Whether the server has given no signal of admissions so far."""
         self.last = 0
-        """The last attempt that was sent before the start ended."""
+        """Last attempt sent before the start ended."""
         self._began: float | None = None
         self._second = now
         self._sent = 0
@@ -71,7 +71,7 @@ class SlowStart:
         self._stops: list[int] = sorted({LIKELY} if hint is None else {LIKELY, int(hint)})
 
     def again(self, size: float, *, stop: int | None = None, paced: bool = False) -> None:
-        """Start from this size, because something is known. More than ``stop`` were refused."""
+        """Start again from ``size``, which is known to fit. More than ``stop`` were refused."""
         self.first = False
         self.proven = int(size)
         self.paced = paced
@@ -79,33 +79,33 @@ class SlowStart:
             self._stops = sorted({LIKELY, stop})
 
     def misled(self) -> None:
-        """What counted as taken was refused, later: of what was taken nothing is known, and time alone is left."""
+        """Discard inferred admissions after a late refusal; growth by time remains."""
         self.proven, self.paced = 0, True
 
     def explains(self, attempt: Attempt, *, starting: bool) -> bool:
-        """Whether that one belonged to the lead, so that its refusal only says where the limit is."""
+        """Whether the attempt belonged to the lead, so that its refusal only locates the limit."""
         burst = (starting and not self.paced) or attempt.number <= self.last
         return burst and attempt.beside > self.proven > 0
 
     def proves(self, attempt: Attempt, sent: int, now: float) -> bool:
-        """Whether more are known to fit, now that this one was taken; ``sent`` is the number of the last one sent.
+        """Whether this admission proves that more fit; ``sent`` is the number of the last attempt sent.
 
-        News may come late, and many at one time; then what is sent because of some is not proven by the others.
+        Admissions may be read late and in a batch; attempts sent because of some are not proven by the others.
         """
         if now != self._heard_at:
             self._heard_at, self._heard_of = now, sent
         return attempt.number <= self._heard_of and attempt.beside >= self.proven
 
     def nearby(self, now: float) -> float:
-        """The size while a server nearby says nothing."""
+        """Return the size while a nearby server gives no signal."""
         if self._began is None:
             self._began = now
-            self.proven = max(1, self.proven)  # all others are sent without a proof
+            self.proven = max(1, self.proven)  # all others are sent unproven
         seconds = now - self._began
         return min(float(self._stops[0]), FEW * min(1.0, seconds / _GENTLY) + _NEARBY * seconds**2)
 
     def room(self, sent: int, now: float) -> float:
-        """The size now that ``proven`` were taken and ``sent`` have been sent in all."""
+        """Return the size after ``proven`` were accepted and ``sent`` sent in all."""
         if now - self._second >= 1:
             self._second += int(now - self._second)
             self._sent = sent

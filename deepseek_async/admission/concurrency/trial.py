@@ -1,4 +1,4 @@
-"""What some attempts tell that are sent more slowly, or fewer at once, or as before; and which is best. Pure."""
+"""Trial: outcomes of some attempts at one load level (slower, fewer or free), and the choice between trials. Pure."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from typing import Final
 import msgspec
 
 _ENOUGH: Final = 24
-"""Outcomes of a trial ..."""
+"""Outcomes of a full trial."""
 _CLEAN: Final = 16
-"""... fewer if none is turned away ..."""
+"""Outcomes of a trial without rejections."""
 _FEW: Final = 10
 _LONGEST: Final = 2.0
-"""... or so many after so many seconds ..."""
+"""Seconds after which ``_FEW`` outcomes are enough."""
 _HOPELESS: Final = 10
-"""... or none is taken."""
+"""Outcomes of a trial without admissions."""
 _NEARLY_ALL: Final = 0.75
-"""A share of refusals from which a trial waits to be counted: a window refills with refusals many times meanwhile."""
+"""Rejection rate from which a trial pauses sending until its outcomes are final: retries would refill it many times."""
 _FAR: Final = math.log(50)
 _MOST: Final = 0.9
 _PLACES: Final = 12
-"""Outcomes before which fewer at once cannot be found to help."""
+"""Minimum outcomes for concluding that lower concurrency helps."""
 _TELLING: Final = 0.75
-"""A share above which one of nearly all cannot be told from it."""
+"""Rejection rate that cannot be distinguished from rejecting nearly everything."""
 _PROOF: Final = 3
 _NEARLY: Final = 0.9
 _GOOD: Final = 0.08
-"""A share below it needs no further trial."""
+"""Rejection rate below which no further trial is needed."""
 _WASTE: Final = 0.10
-"""How much more than in the best trial may be turned away, or, because few attempts tell little, ..."""
+"""Tolerated excess of the rejection rate over the best trial."""
 _CHANCE: Final = 2.0
-"""... so many standard deviations."""
+"""Tolerated excess in standard deviations, for trials with few attempts; the larger of both applies."""
 _COSTLY: Final = 0.05
-"""Seconds between attempts from which a trial is not to be longer than needed ..."""
+"""Seconds between attempts from which a trial ends as early as the evidence allows."""
 _BAD: Final = 0.5
-"""... to tell whether so many are turned away, or hardly any."""
+"""Rejection rate that such a trial distinguishes from hardly any."""
 
 
 class LoadLevel(Enum):
@@ -49,29 +49,29 @@ class LoadLevel(Enum):
 
 
 class Trial(msgspec.Struct, gc=False):
-    """Attempts sent in one manner."""
+    """Outcomes at one load level."""
 
     manner: LoadLevel
     first: int
-    """Attempts up to this number were sent before it."""
+    """Attempts up to this number were sent before the trial."""
     began: float
     gap: float = 0.0
     before: float = 0.0
-    """The share that was turned away before, if it is known."""
+    """Previous rejection rate, if known."""
     ended: float = 0.0
     taken: int = 0
     turned_away: int = 0
     fewest: int = 1 << 30
-    """In flight when one was turned away, at least."""
+    """Minimum number in flight at a rejection."""
     most: int = 0
-    """In flight when one was sent that was taken, at most."""
+    """Maximum number in flight when an accepted attempt was sent."""
     loose: int = 0
     """Attempts that did not wait for the pace."""
     told: int = 0
-    """Refusals that have come so far, of attempts that are counted later."""
+    """Rejections so far, including attempts whose outcome is not counted yet."""
 
     def count(self, beside: int | None, level: int, sent_at: float) -> bool:
-        """One more was taken, or turned away with ``beside`` in flight. True if the trial is over."""
+        """Count an admission, or a rejection with ``beside`` in flight. Returns True if the trial is complete."""
         if beside is None:
             self.taken += 1
             self.most = max(self.most, level)
@@ -87,7 +87,7 @@ class Trial(msgspec.Struct, gc=False):
         return outcomes >= _ENOUGH or (outcomes >= _FEW and sent_at - self.began >= _LONGEST)
 
     def _is_hopeless(self) -> bool:
-        """Whether nearly all are turned away, and not as many as in the trial before."""
+        """Whether nearly everything is rejected, significantly more than in the previous trial."""
         if self.manner is not LoadLevel.FREE or not 0 < self.before <= _TELLING or self.outcomes < _HOPELESS:
             return False
         same, nearly_all = max(self.before, _GOOD), 1 - _GOOD
@@ -95,14 +95,14 @@ class Trial(msgspec.Struct, gc=False):
         return evidence >= _FAR
 
     def told_enough(self, number: int, last: int) -> bool:
-        """That one was turned away; whether the trial, without a pace, waits now: so is nearly all up to ``last``."""
+        """Record a rejection. Returns True if a trial without a pace should pause: nearly all up to ``last`` failed."""
         if self.manner is LoadLevel.SLOWER or number <= self.first:
             return False
         self.told += 1
         return self.told >= _HOPELESS and self.told >= _NEARLY_ALL * (last - self.first)
 
     def _is_clear(self) -> bool:
-        """Whether one of two guesses is far likelier: as many as before, or hardly any (Wald's sequential test)."""
+        """Whether the rate is clearly the previous one or clearly near zero (Wald's sequential test)."""
         if self.manner is LoadLevel.FREE:
             return False
         same = min(self.before, _MOST) or (_BAD if self.gap >= _COSTLY else 0.0)
@@ -111,43 +111,43 @@ class Trial(msgspec.Struct, gc=False):
         less = min(_GOOD, same / 3)
         evidence = self.turned_away * math.log(same / less) + self.taken * math.log((1 - same) / (1 - less))
         if self.manner is LoadLevel.FEWER and self.outcomes < _PLACES:
-            # The first few only fill the places, as they would whatever the limit is.
+            # The first few only fill the slots, whatever the limit is.
             return evidence >= _FAR
         return abs(evidence) >= _FAR
 
     @property
     def good(self) -> bool:
-        """Whether hardly any were turned away."""
+        """Whether hardly any attempts were rejected."""
         return self.share <= _GOOD
 
     @property
     def outcomes(self) -> int:
-        """Attempts of which it is known."""
+        """Number of known outcomes."""
         return self.taken + self.turned_away
 
     @property
     def share(self) -> float:
-        """Part of them that was turned away."""
+        """Rejection rate."""
         return self.turned_away / max(1, self.outcomes)
 
     @property
     def rate(self) -> float:
-        """Taken in a second."""
+        """Admissions per second."""
         return self.taken / max(1e-3, self.ended - self.began)
 
     @property
     def crowded(self) -> bool:
-        """Whether they were turned away when more were in flight than when others were taken, as far as is known."""
+        """Whether rejections occurred at higher concurrency than admissions, as far as is known."""
         return self.turned_away >= _PROOF and self.fewest >= max(1.0, _NEARLY * self.most)
 
     @property
     def paced(self) -> bool:
-        """Whether the pace was what held attempts back."""
+        """Whether the pace was the limiting factor."""
         return self.loose * 2 <= self.outcomes
 
 
 def best(trials: Sequence[Trial]) -> Trial:
-    """As before, if hardly more are turned away then; else the one of the others that got most done."""
+    """Return the FREE trial if its rejection rate is near the lowest, else the one with the most throughput."""
     least = min(trials, key=lambda trial: trial.share)
     near = [trial for trial in trials if trial.share - least.share <= _allowed(trial, least)]
     return max(near, key=lambda trial: (trial.manner is LoadLevel.FREE, trial.rate))

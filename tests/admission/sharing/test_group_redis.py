@@ -151,7 +151,7 @@ async def test_a_redis_that_is_full_is_said(server: RedisServer, made, caplog):
 @pytest.mark.parametrize(
     ("user", "said"),
     [
-        ("", "it wants a password"),
+        ("", "add the password"),
         (":wrong-canary-9137@", "correct the user or password in the URL"),
         ("reader:reader-canary-9137@", "ACL SETUSER"),
     ],
@@ -214,10 +214,10 @@ async def test_clients_with_a_number_share_on_this_machine_too_and_leave_when_th
         ("redis://user:canary-9137@127.0.0.1:no/0", "invalid host or port"),
         ("redis://user:canary-9137#@127.0.0.1/0", "%23"),
         ("redis://user:canary-9137/@127.0.0.1/0", "%2F"),
-        ("redis://:canary-9137@/0", "no host"),
+        ("redis://:canary-9137@/0", "the host is missing"),
         ("redis://:canary-9137@127.0.0.1/first", "the path must be a database number"),
         ("redis://:canary-9137@127.0.0.1/0?socket_timeout=soon", "socket_timeout"),
-        ("unix://:canary-9137@", "no socket"),
+        ("unix://:canary-9137@", "the path of the socket is missing"),
         ("elsewhere", "elsewhere"),
     ],
 )
