@@ -54,5 +54,5 @@ async def test_a_redis_that_is_not_there_is_said_without_its_password(command: C
     await server.kill()
     shown = await command.run("budget", "--shared", server.url.replace("://", "://:canary-9137@"))
     assert (shown.code, shown.out) == (2, "")
-    assert f"the budget in {server.url} cannot be used" in shown.err
+    assert f"cannot use the budget in {server.url}" in shown.err
     assert "canary-9137" not in shown.err

@@ -81,4 +81,4 @@ async def test_no_call_fails_where_nothing_can_be_written(monkeypatch, caplog: p
     ):
         assert await ask(client, 30) == 30
         assert window(client).shared is None
-    assert sum("limits are not shared" in record.getMessage() for record in caplog.records) == 1
+    assert sum("cannot share limits" in record.getMessage() for record in caplog.records) == 1

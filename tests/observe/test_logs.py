@@ -63,7 +63,7 @@ def test_retries_and_ratings_are_logged(caplog: pytest.LogCaptureFixture):
     CallLog()(Rated("r", 0.5, 0.0))
     assert [record.getMessage() for record in caplog.records] == [
         "deepseek-flash: server_overloaded, retry in 1.25 s",
-        "r rated 0.5",
+        "r: rated 0.5",
     ]
 
 

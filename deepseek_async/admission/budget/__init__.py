@@ -1,4 +1,4 @@
-"""Money: held before a call is sent, settled to what it cost, never more than the day's budget."""
+"""Daily budget: money is reserved before a call is sent and settled to its cost, never exceeding the budget."""
 
 from deepseek_async.admission.budget.budget import Budget
 from deepseek_async.admission.budget.charge import Charge

@@ -1,4 +1,4 @@
--- Which of these alerts are this holder's to raise: nobody was there before. KEYS: alerts.
+-- Returns the alerts that this holder is the first to raise. KEYS: alerts.
 -- ARGV: seconds kept, holder, shares.
 local mine = {}
 for index = 3, #ARGV do

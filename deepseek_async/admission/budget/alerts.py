@@ -1,4 +1,4 @@
-"""Who is told, once a day each, that a share of the budget is spent."""
+"""Budget alerts, each raised once a day."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LOG: Final = logging.getLogger("deepseek_async")
 
 
 class Alerts:
-    """Of one budget, as far as this process has raised them."""
+    """Alerts of one budget, as far as this process has raised them."""
 
     def __init__(self, shares: tuple[float, ...], daily: float, zone: str) -> None:
         self._shares = shares
@@ -22,23 +22,23 @@ class Alerts:
         self._raised: set[float] = set()
 
     def begin_day(self) -> None:
-        """None is raised yet."""
+        """Reset all alerts."""
         self._raised = set()
 
     def due(self, spent: int) -> list[float]:
-        """Those that ``spent`` nano-dollars have passed."""
+        """Return the alerts that ``spent`` (nano-dollars) has reached."""
         cap = nano(self._daily)
         return [share for share in self._shares if share not in self._raised and spent >= share * cap]
 
     def tell(
         self, due: Iterable[float], spent: int, day: str, listeners: Iterable[Callable[[BudgetAlert], Any]]
     ) -> None:
-        """Raise those that are ``due``. What else is passed has been raised by another process."""
+        """Raise the ``due`` alerts; other processes raised the rest."""
         self._raised.update(self.due(spent))
         for share in due:
             alert = BudgetAlert(share, spent / NANO, self._daily, day, self._zone)
             _LOG.warning(
-                "%.0f %% of the budget of %s is spent: $%.4f of $%g",
+                "%.0f %% of the budget for %s spent: $%.4f of $%g",
                 *(share * 100, day, alert.spent, self._daily),
             )
             tell(listeners, alert)

@@ -1,8 +1,8 @@
-"""A daily budget: money is held before a call is sent and settled to what it cost, so no number of calls at once
-can spend more than there is.
+"""Daily budget: money is reserved before a call is sent and settled to its cost, so that concurrent calls cannot
+overspend it.
 
-A process takes money for several calls at a time from the file or the Redis that all processes share, so most calls
-cost two additions.
+A process reserves money for several calls at a time in the shared file or Redis, so that most calls cost two
+additions.
 """
 
 from __future__ import annotations
@@ -37,35 +37,35 @@ _LOG: Final = logging.getLogger("deepseek_async")
 
 _FLUSH_SECONDS: Final = 1.0
 _DENIED_SECONDS: Final = 1.0
-"""For how long a refusal of the store holds, so that a service at its cap does not ask it for every call."""
+"""Seconds for which a refusal of the store is cached, so that a spent budget does not cause a query per call."""
 _LONGEST_SLEEP: Final = 60.0
-"""The clock may be set while we wait for the next day."""
+"""Maximum sleep in seconds; the clock may be set while waiting for the next day."""
 _IDLE_SECONDS: Final = 5.0
-"""After so long without a call, what was taken for further calls is given back."""
+"""Seconds without a call after which the unused allotment is returned."""
 _IDLE_FLUSHES: Final = round(_IDLE_SECONDS / _FLUSH_SECONDS)
 _CALLS_AHEAD: Final = 256
 _MOST_CALLS_AHEAD: Final = 4096
 
 
 class Budget(AtFork):
-    """At most ``daily`` US dollars a day. One budget may serve several clients of one event loop.
+    """Daily budget of at most ``daily`` US dollars. One budget may serve several clients of one event loop.
 
-    - ``zone``: where the day is counted, an IANA name; UTC by default.
-    - ``at_cap``: what happens to a call that does not fit: ``error`` (default) raises BudgetExceededError,
+    - ``zone``: time zone of the budget day, an IANA name; UTC by default.
+    - ``at_cap``: what to do with a call that does not fit: ``error`` (default) raises BudgetExceededError,
       ``wait`` waits for the next day, ``cheaper`` uses ``cheaper_model`` while that fits.
-    - ``alerts``: shares of the budget at which ``on_alert``, the log and the listeners are told, each once a day.
-    - ``path``: the SQLite file that the processes of a machine share and that survives a restart, ``:memory:`` for
-      none. By default the Redis that a client names (``shared="redis://…"``), so that all machines spend one budget;
-      else ``budget.sqlite`` in the user's state folder.
+    - ``alerts``: shares of the budget that trigger ``on_alert``, a log record and an event, each once a day.
+    - ``path``: SQLite file shared by the processes of a machine and kept across restarts; ``:memory:`` for none. By
+      default the Redis of the client (``shared="redis://…"``), so that all machines share one budget; else
+      ``budget.sqlite`` in the user's state folder.
 
-    In Redis there is one day for each account. Of the clients of one Budget those that name a Redis must name the same
-    one, for the same account (``account=``), the first of them before anything is spent; those that name none are
-    counted there too. Anything else raises ConfigurationError when the client is made.
+    Redis holds one budget per account and day. All clients of one Budget that name a Redis must name the same one and
+    the same account (``account=``), the first of them before anything is spent; clients that name none are counted
+    there too. Otherwise creating the client raises ConfigurationError.
 
-    A call holds the most it can cost; set ``max_tokens`` to hold less. While other calls hold money that may come
-    back, a call that does not fit waits for them. Raises ConfigurationError for values that make no sense, and
-    from a call when file or Redis cannot be used for 30 s: money that cannot be counted is not spent. Until then calls
-    go on with what this process has been allotted.
+    A call reserves its maximum cost; set ``max_tokens`` to reserve less. A call that does not fit waits while other
+    calls hold money that may be returned. Raises ConfigurationError for invalid values, and from a call if file or
+    Redis is unavailable for 30 s: money that cannot be counted is not spent. Until then calls use what is already
+    allotted to this process.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Budget(AtFork):
         self._meter = Meter(self._prices, say_unpriced)
         self._clock = clock
         self.listeners: list[Callable[[BudgetAlert], Any]] = [] if on_alert is None else [on_alert]
-        """Told of alerts; clients add theirs."""
+        """Alert listeners; clients add theirs."""
         self._keeper = BudgetWorker(path)
         self._day = Day("", 0.0)
         self._ledger = Ledger("")
@@ -112,16 +112,16 @@ class Budget(AtFork):
         self._returned = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._parents: Ledger | None = None
-        """Of the calls that the parent of this process had under way when it forked."""
+        """Ledger of the parent's calls in flight at the fork."""
         register(self)
 
     def __repr__(self) -> str:
         if "_parents" not in vars(self):
-            return "<Budget not configured>"  # in the traceback of a wrong setting
+            return "<Budget not configured>"  # __init__ raised
         return f"<Budget of ${self.daily:g} a day ({self.zone}), ${self.remaining:.4f} left>"
 
     def in_memory(self) -> Budget:
-        """A budget like this one without a file, for calls that nobody pays."""
+        """Return a copy of this budget without storage, for calls that cost nothing."""
         alike = Budget(
             self.daily,
             zone=self.zone,
@@ -137,31 +137,31 @@ class Budget(AtFork):
 
     @property
     def path(self) -> Path | None:
-        """The file that it is kept in; None if it is kept in Redis or in memory."""
+        """File of the budget; None if it is in Redis or in memory."""
         return self._keeper.path
 
     @property
     def is_shared(self) -> bool:
-        """Whether other processes spend it too."""
+        """Whether other processes share it."""
         return self._keeper.store is not None
 
     def share(self, url: str, account: str) -> None:
-        """Clients call this: ``url`` is what they say about sharing. Raises ConfigurationError for a contradiction."""
+        """Attach a client's ``shared`` setting ``url``. Raises ConfigurationError on a conflict."""
         self._keeper.share(url, account, cap=self._cap, used=bool(self._ledger.day))
 
     @property
     def remaining(self) -> float:
-        """US dollars not spent of the running day, as far as this process knows; negative if overspent."""
+        """US dollars left today, as far as this process knows; negative if overspent."""
         return (self._cap - self._others.spent - self._ledger.spent) / NANO
 
     def use_rates(self, currency_rates: Mapping[str, float]) -> None:
-        """Convert by ``currency_rates`` what has no price in US dollars, unless rates were given with ``prices``."""
+        """Set exchange rates for fees without a price in US dollars, unless ``prices`` came with rates."""
         if currency_rates and not self._prices.currency_rates:
             self._prices = self._prices.with_rates(currency_rates)
             self._meter = Meter(self._prices, say_unpriced)
 
     def hold_nowait(self, most: CompletionUsage, model: str) -> Charge | None:
-        """Money for one attempt on ``model`` that uses at most ``most``; None if that takes more than a look."""
+        """Reserve money for one attempt on ``model`` using at most ``most``; None if that requires waiting."""
         now = self._clock()
         if self._turn.locked() and not self._outage.lasts:
             return None
@@ -170,9 +170,9 @@ class Budget(AtFork):
         return self._charge(ledger, amount, most, model, now) if ledger.reserve(amount) else None
 
     async def hold(self, most: CompletionUsage, model: str) -> Charge:
-        """As ``hold_nowait``; waits for calls under way that may give money back.
+        """Reserve like ``hold_nowait``; waits for calls in flight that may return money.
 
-        Raises BudgetExceededError, or waits for the next day, as ``at_cap`` says.
+        Raises BudgetExceededError, or waits for the next day, depending on ``at_cap``.
         """
         self._today(self._clock())
         async with self._turn:
@@ -191,9 +191,9 @@ class Budget(AtFork):
                     await self._wait_for_store(error)
                     continue
                 if ledger is not self._ledger:
-                    continue  # the day ended meanwhile
+                    continue  # the day has changed
                 if ledger.reserved:
-                    # A call under way may cost less than is held for it.
+                    # A call in flight may cost less than is reserved for it.
                     self._returned.clear()
                     await self._returned.wait()
                 elif self.at_cap == "wait":
@@ -202,9 +202,9 @@ class Budget(AtFork):
                     raise self._exceeded(amount, model, ledger)
 
     def settled(self, charge: Charge, used: int) -> None:
-        """A charge has ended; charges call this."""
+        """Record the end of a charge; called by charges."""
         if charge.ledger is self._parents:
-            return  # the parent counts it
+            return  # counted by the parent
         charge.ledger.settle(charge.amount, used)
         item = self._spending.get((charge.model, charge.tag))
         if item is None:
@@ -217,7 +217,7 @@ class Budget(AtFork):
             self._report_in(_FLUSH_SECONDS)
 
     async def flush(self) -> None:
-        """Write down what was spent, give back what is not needed, and raise the alerts that are due."""
+        """Store the spending, return the unused allotment, and raise due alerts."""
         used, self._used_since_flush = self._used_since_flush, False
         await self._report(gives_back=not used)
 
@@ -244,7 +244,7 @@ class Budget(AtFork):
                 if not self._unwritten:
                     self._unwritten = True
                     message = error.message
-                    _LOG.warning("what was spent could not be written down, and will be tried again: %s", message)
+                    _LOG.warning("cannot store spending, retrying: %s", message)
                 return
             self._unwritten = False
             self._outage.ended()
@@ -253,14 +253,14 @@ class Budget(AtFork):
                 self._alerts.tell(due, others.spent + ledger.spent, ledger.day, self.listeners)
 
     async def spending(self) -> dict[tuple[str, str], Spending]:
-        """What the running day was spent on so far, by model and tag, over all processes."""
+        """Return today's spending by model and tag, over all processes."""
         self._today(self._clock())
         await self.flush()
         store, day = self._keeper.store, self._day.name
         return {} if store is None else await self._keeper.on_thread(lambda: store.spending(day))
 
     async def standing(self) -> Standing:
-        """Where the running day stands, over all processes."""
+        """Return today's totals over all processes."""
         self._today(self._clock())
         store, day = self._keeper.store, self._day.name
         if store is None:
@@ -268,7 +268,7 @@ class Budget(AtFork):
         return await self._keeper.on_thread(lambda: store.standing(day))
 
     async def aclose(self) -> None:
-        """Write down what was spent and give back the rest. The budget may be used again afterwards."""
+        """Store the spending and return the unused allotment. The budget can be used again afterwards."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -278,9 +278,9 @@ class Budget(AtFork):
         await self._keeper.aclose()
 
     def after_fork_in_child(self) -> None:
-        """Hold nothing of what was allotted to the parent, and write nothing that the parent writes."""
+        """Drop the parent's allotment and pending writes."""
         self._parents = parents = self._ledger
-        # Without a file nobody else knows what was spent before.
+        # Without a file no process knows the earlier spending.
         self._ledger = Ledger("") if self.is_shared else Ledger(parents.day, allotted=self._cap, spent=parents.spent)
         self._spending, self._used_since_flush = {}, False
         self._keeper.begin_in_child()
@@ -300,7 +300,7 @@ class Budget(AtFork):
         day = day_at(now, self._where)
         if day.name != self._ledger.day:
             if self._ledger.day and self._spending:
-                _LOG.info("the budget's day %s is over: $%.4f spent", self._ledger.day, self._ledger.spent / NANO)
+                _LOG.info("budget day %s ended: $%.4f spent", self._ledger.day, self._ledger.spent / NANO)
             self._ledger = Ledger(day.name, allotted=0 if self.is_shared else self._cap)
             self._others, self._denied = Standing(), (0.0, 0)
             self._alerts.begin_day()
@@ -310,9 +310,9 @@ class Budget(AtFork):
         rate = self._meter.rate_of(None, model, now)
         if most.fees and (kinds := rate.lacks_dollars(most)):
             raise ConfigurationError(
-                f"a budget in US dollars cannot hold the fee for {', '.join(kinds)}: DeepSeek publishes it in yuan "
-                "only, and nothing was sent. Say what a yuan is to count for: "
-                "AsyncDeepSeek(currency_rates={'CNY': …}), or DEEPSEEK_ASYNC_CNY_RATE",
+                f"cannot budget the fee for {', '.join(kinds)} in US dollars: DeepSeek publishes it only in yuan; not "
+                "sent. Set an exchange rate: AsyncDeepSeek(currency_rates={'CNY': …}) or "
+                "DEEPSEEK_ASYNC_CNY_RATE",
             )
         return nano(rate.cost(most))
 
@@ -321,7 +321,7 @@ class Budget(AtFork):
         return Charge(ledger, amount, most, model, now, current_labels().tag or "", self._meter, self)
 
     async def _allot(self, ledger: Ledger, amount: int) -> bool:
-        """Whether the store gave this process what ``amount`` lacks. Raises UnansweredError if it may soon."""
+        """Whether the store allotted the missing part of ``amount``. Raises UnansweredError if a retry may help."""
         store, least = self._keeper.store, amount - ledger.free
         now = time.monotonic()
         until, denied = self._denied
@@ -351,7 +351,7 @@ class Budget(AtFork):
         return added > 0
 
     async def _wait_for_store(self, error: UnansweredError) -> None:
-        """Until it may answer, or a call gives money back. Raises ConfigurationError when that takes too long."""
+        """Wait until the store may answer or a call returns money. Raises ConfigurationError when patience runs out."""
         if not self._outage.goes_on(error, time.monotonic()):
             raise ConfigurationError(error.message) from None
         self._returned.clear()
@@ -393,5 +393,5 @@ class Budget(AtFork):
             if self._clock() < self._day.end or self._unwritten:
                 self._report_in(_FLUSH_SECONDS)
         elif self._ledger.free > 0 or self._unwritten:
-            # Once more, to give back what nobody has used since, and to write down what could not be written.
+            # Repeat, to return what is still unused and to store what could not be stored.
             self._report_in(_IDLE_SECONDS)

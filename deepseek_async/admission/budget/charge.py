@@ -1,4 +1,4 @@
-"""The money held for one attempt, and what each of its endings means for it."""
+"""Charge: money reserved for one attempt, settled by its ending."""
 
 from __future__ import annotations
 
@@ -13,67 +13,67 @@ from deepseek_async.types import CompletionUsage
 
 
 class Settled(Protocol):
-    """Who is told that a charge has ended."""
+    """Callback interface for the end of a charge."""
 
     def settled(self, charge: Charge, used: int) -> None:
-        """``charge`` has cost ``used`` nano-dollars."""
+        """Record that ``charge`` has cost ``used`` nano-dollars."""
         ...
 
 
 class Charge(msgspec.Struct, gc=False, eq=False):
-    """Ends exactly once; a second ending does nothing.
+    """Reservation for one attempt. Ends exactly once; ending it again has no effect.
 
-    | ending | money |
+    | ending | cost |
     |---|---|
-    | ``served(usage)`` | what the usage costs, also a corrected one; all that was held if nothing is known of it |
-    | ``refused()``: an error status, or no connection | nothing |
-    | ``faulted()``: reset, timeout, a stream that broke off | what may have been made: the server bills it |
-    | ``abandoned(sent=…)``: we gave up | what may have been made if it was sent |
+    | ``served(usage)`` | cost of the usage, corrected if necessary; the whole reservation if usage is unknown |
+    | ``refused()``: error status, or no connection | nothing |
+    | ``faulted()``: reset, timeout, broken stream | what may have been generated, because the server bills it |
+    | ``abandoned(sent=…)``: cancelled by the client | what may have been generated if it was sent |
 
-    What may have been made is all that was held, unless ``produced`` says how much of a stream had come: see
-    ``perhaps_used``.
+    What may have been generated is the whole reservation, unless ``produced`` says how much of a stream had
+    arrived: see ``perhaps_used``.
     """
 
     ledger: Ledger
     amount: int
-    """Nano-dollars held."""
+    """Nano-dollars reserved."""
     most: CompletionUsage
-    """What they are held for."""
+    """Maximum usage that the reservation covers."""
     model: str
     at: float
-    """When it was held, in seconds since 1970: the hour that decides about the price."""
+    """Unix time of the reservation, which determines the price."""
     tag: str
     _meter: Meter
     _owner: Settled
     used: int = 0
-    """Nano-dollars that it has cost, once it has ended."""
+    """Cost in nano-dollars, once ended."""
     _open: bool = True
 
     __repr__ = object.__repr__
 
     @property
     def dollars(self) -> float:
-        """US dollars that it has cost, once it has ended."""
+        """Cost in US dollars, once ended."""
         return self.used / NANO
 
     def served(self, usage: CompletionUsage | None, model: str | None = None) -> None:
-        """The attempt gave an answer, from ``model`` if the server named one."""
+        """End with an answer, from ``model`` if the server named one."""
         if usage is None:
-            # What was held is the most that it can have cost.
+            # The reservation is the maximum possible cost.
             self._end(self.amount)
         else:
             self._end(nano(self._meter.rate_of(model, self.model, self.at).cost(usage)))
 
     def refused(self) -> None:
-        """The server answered with an error status."""
+        """End with an error status."""
         self._end(0)
 
     def faulted(self, produced: int | None = None) -> None:
-        """The attempt failed after the server may have begun, and had ``produced`` so many characters of a stream."""
+        """End with a failure after the server may have started; ``produced`` characters of a stream had arrived."""
         self._end(self._perhaps_made(produced))
 
     def abandoned(self, *, sent: bool, produced: int | None = None) -> None:
-        """We gave the attempt up ourselves."""
+        """End an attempt that the client cancelled."""
         self._end(self._perhaps_made(produced) if sent else 0)
 
     def _perhaps_made(self, produced: int | None) -> int:

@@ -1,4 +1,4 @@
-"""The most that a call can cost, before it is sent. Pure."""
+"""Maximum cost of a call before it is sent. Pure."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any, Final
 from deepseek_async.types import CompletionUsage
 from deepseek_async.types.operation import CHAT, Operation, effort_of
 
-# Tokens of an answer without max_tokens (DeepSeek docs, create-chat-completion, as of 2026-11).
+# Answer tokens without max_tokens (DeepSeek docs, create-chat-completion, as of 2026-11).
 _PLAIN: Final = 8_192
 _THINKING: Final = 65_536
 _THINKING_MOST: Final = 131_072
 
 _TOKENS_PER_IMAGE: Final = 1_024
-"""DeepSeek docs, Vision guide: an image takes at most so many, however short its address is."""
+"""Maximum tokens per image, however short its URL (DeepSeek docs, Vision guide)."""
 
 _LONGEST_PROMPT: Final = 1_048_576
 _IMAGES_OF_A_DOCUMENT: Final = _LONGEST_PROMPT // _TOKENS_PER_IMAGE
-"""An uploaded document, of which its id tells nothing, may fill the context (DeepSeek docs, Models & Pricing)."""
+"""An uploaded document of unknown length may fill the context (DeepSeek docs, Models & Pricing)."""
 
 _DOCUMENTS: Final = frozenset({"file", "input_file", "document"})
-"""Parts that may name one, on chat, responses and messages. On chat an uploaded image has the same."""
+"""Content parts that may refer to a document, in chat, responses and messages. Chat uses the same for images."""
 
 _TOKENS_PER_PICTURE: Final = 6_240
-"""Of a generated picture at most (OpenAI docs, image generation: high quality, 1024 x 1536)."""
+"""Maximum tokens per generated image (OpenAI docs, image generation: high quality, 1024 x 1536)."""
 
 _UNSEEN: Final = 256
-"""Tokens that the server may have made and we have not seen when a stream ends early."""
+"""Tokens that the server may have generated but not delivered when a stream ends early."""
 
 _TEXT_PARTS: Final = frozenset(
     {
@@ -45,7 +45,7 @@ _TEXT_PARTS: Final = frozenset(
 
 
 def most_tokens(request: Mapping[str, Any], operation: Operation = CHAT) -> int:
-    """Tokens that the answer can have at most, reasoning included."""
+    """Return the maximum number of answer tokens, reasoning included."""
     number = request.get("n", request.get("num_images"))
     answers = number if isinstance(number, int) and number > 0 else 1
     if operation.output == "pictures":
@@ -54,10 +54,10 @@ def most_tokens(request: Mapping[str, Any], operation: Operation = CHAT) -> int:
 
 
 def most_usage(request: Mapping[str, Any], request_bytes: int, operation: Operation = CHAT) -> CompletionUsage:
-    """What the call can use at most: nothing of the prompt cached, the answer as long as it may be.
+    """Return the maximum usage of a call: no cached prompt tokens, an answer of maximum length.
 
-    A token is at least a byte long, so the request has no more tokens than bytes. What training costs nobody can
-    know from its request, which counts as a prompt: little, but more than a budget has that is used up.
+    A token has at least one byte, so the request has no more tokens than bytes. The cost of training cannot be
+    derived from its request, which is counted as a prompt: little, but too much for a spent budget.
     """
     if operation.output in {"nothing", "service"}:
         return CompletionUsage()
@@ -68,13 +68,13 @@ def most_usage(request: Mapping[str, Any], request_bytes: int, operation: Operat
 
 
 def perhaps_used(most: CompletionUsage, produced: int | None) -> CompletionUsage:
-    """What an attempt may have used whose usage never came: all that it can, or what ``produced`` speaks for.
+    """Return the usage assumed for an attempt without reported usage: the maximum, or an estimate from ``produced``.
 
-    Those are the characters of a stream that had come when it ended early.
+    ``produced`` is the number of characters of a stream that had arrived when it ended early.
     """
     if produced is None:
         return most
-    # A token may be less than a character, in scripts whose characters are several bytes long.
+    # A token may be less than a character, in scripts with multi-byte characters.
     completion = min(most.completion_tokens, 2 * produced + _UNSEEN)
     return CompletionUsage(prompt_tokens=most.prompt_tokens, completion_tokens=completion, fees=most.fees)
 
@@ -93,7 +93,7 @@ def _images(request: Mapping[str, Any]) -> int:
     number = 0
     for items in (request.get("messages"), request.get("input")):
         for item in items if isinstance(items, list | tuple) else ():
-            # Objects are answers of the model, which hold no images; and a look at a dict is ten times quicker.
+            # Objects are answers of the model, without images; checking for a dict is ten times faster.
             content = item.get("content") if isinstance(item, dict) else None
             if isinstance(content, list):
                 number += sum(map(_images_in, content))

@@ -1,10 +1,10 @@
--- One holder tells what it has been allotted and what it has spent, and takes more if there is more.
--- KEYS: ground, holders, changes, spending; what each is, says store_redis.py.
--- ARGV: day, holder, number of this telling, allotted, spent, the birth and the version that the holder has seen, the
--- version up to which it knows the others, a name for a new birth, quiet (ms), most rows to tell, days kept of holders
--- and of spending (s), cap, least, wanted (0: nothing), then of each field of spending: name, calls, spent.
--- Amounts are below 2^53, so that Lua's numbers hold them. Needs Redis 5: what was written is replicated, and not the
--- script, which asks for the time.
+-- Records what one holder was allotted and has spent, and allots more if available.
+-- KEYS: ground, holders, changes, spending; see store_redis.py.
+-- ARGV: day, holder, number of this report, allotted, spent, the birth and the version that the holder has seen, the
+-- version up to which it knows the others, a name for a new birth, quiet (ms), maximum rows to return, expiry of holders
+-- and of spending (s), cap, least, wanted (0: nothing), then per field of spending: name, calls, spent.
+-- Amounts are below 2^53, the range of Lua's integers. Requires Redis 5: effects are replicated instead of the script,
+-- which reads the time.
 local floor, max, min = math.floor, math.max, math.min
 local ground, holders, changes, spending = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local day, holder, birth = ARGV[1], ARGV[2], ARGV[9]
@@ -28,7 +28,7 @@ end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + floor(tonumber(time[2]) / 1000)
 
--- Another process of Redis may know less: it was restarted, or is a replica that has taken over.
+-- Another Redis process may have less data: it was restarted, or is a replica that has taken over.
 local told, run = redis.pcall('INFO', 'server'), ''
 if type(told) == 'string' then run = string.match(told, 'run_id:(%w+)') or '' end
 
@@ -38,7 +38,7 @@ local text = redis.call('HGET', holders, '')
 local totals = numbers(text)
 local version, held, all_spent, open = totals[1] or 0, totals[2] or 0, totals[3] or 0, totals[4] or 0
 
--- Lost is what never was here, or is less than somebody has seen. Nothing is given until all had time to tell.
+-- Lost: never present here, or less than a holder has seen. Nothing is allotted until all had time to report.
 local lost = born == '' or (run ~= '' and ran ~= '' and run ~= ran) or (not text and newest >= day)
   or (seen_birth == born and seen > version)
 if lost then born = birth end
@@ -96,7 +96,7 @@ if day > newest then
   redis.call('EXPIRE', ground, kept_spending)
 end
 
--- What the others hold, so that they are not forgotten with Redis.
+-- Rows of the other holders, so that they survive a loss of Redis.
 local rows, reached = {}, version
 if not estranged then
   if seen_birth ~= born then heard = 0 end

@@ -1,6 +1,6 @@
-"""One day's money in one process: allotted, reserved, spent. Pure.
+"""Ledger of one day in one process: allotted, reserved, spent. Pure.
 
-Amounts are whole nano-dollars, because a thousand additions of a thousandth must make one.
+Amounts are integer nano-dollars, so that a thousand times a thousandth is exactly one.
 """
 
 from __future__ import annotations
@@ -10,31 +10,31 @@ from typing import Final
 import msgspec
 
 NANO: Final = 1_000_000_000
-"""Nano-dollars in a dollar. The cheapest token, read from the prefix cache, costs three."""
+"""Nano-dollars per dollar. The cheapest token, read from the prefix cache, costs three."""
 
 
 def nano(dollars: float) -> int:
-    """``dollars``, not negative, in nano-dollars, rounded to the nearest."""
+    """Convert non-negative ``dollars`` to nano-dollars, rounded to nearest."""
     return int(dollars * NANO + 0.5)
 
 
 class Ledger(msgspec.Struct):
-    """What this process may spend on one day. Never lets ``spent + reserved`` pass ``allotted`` by a reservation."""
+    """Money of this process for one day. A reservation never makes ``spent + reserved`` exceed ``allotted``."""
 
     day: str
     allotted: int = 0
-    """Taken out of the day's cap for this process; what it has spent is part of it."""
+    """Allotted to this process out of the daily cap, spent money included."""
     reserved: int = 0
-    """Held for calls under way."""
+    """Reserved for calls in flight."""
     spent: int = 0
 
     @property
     def free(self) -> int:
-        """What may still be reserved. Negative when calls cost more than was reserved for them."""
+        """Money available for reservations; negative if calls cost more than was reserved for them."""
         return self.allotted - self.spent - self.reserved
 
     def reserve(self, amount: int) -> bool:
-        """Hold ``amount`` for a call; False if it is not there."""
+        """Reserve ``amount``; False if it is not available."""
         reserved = self.reserved + amount
         if self.spent + reserved > self.allotted:
             return False
@@ -42,21 +42,21 @@ class Ledger(msgspec.Struct):
         return True
 
     def settle(self, amount: int, used: int) -> None:
-        """A call for which ``amount`` was held has cost ``used``."""
+        """Replace the reservation ``amount`` by the actual cost ``used``."""
         self.reserved -= amount
         self.spent += used
 
     def keep_only(self, ahead: int) -> int:
-        """Lower the allotment to what is spent and reserved and ``ahead`` more; returns the new allotment."""
+        """Reduce the allotment to spent plus reserved plus ``ahead``; returns the new allotment."""
         self.allotted = min(self.allotted, self.spent + self.reserved + ahead)
         return self.allotted
 
 
 def granted(*, wanted: int, least: int, remaining: int, sharers: int) -> int:
-    """How much of ``remaining`` a process gets that has use for ``wanted`` and needs ``least`` to go on.
+    """Return how much of ``remaining`` a process gets that asks for ``wanted`` and needs at least ``least``.
 
-    Never so much that the others would have to stop while it holds money it may not need: what goes beyond
-    ``least`` is at most a sixteenth of an equal share of what is left.
+    Bounded so that other processes need not stop while this one holds unused money: the part above ``least`` is
+    at most a sixteenth of an equal share of the remainder.
     """
     if least > remaining:
         return 0

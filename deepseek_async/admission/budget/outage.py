@@ -1,4 +1,4 @@
-"""How long a store that gives nothing has been asked, and until when it is not asked again. Pure."""
+"""Outage of the budget store: patience and retry time. Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Final
 from deepseek_async.admission.budget.store import UnansweredError
 
 PATIENCE: Final = 30.0
-"""Seconds that calls wait for the store, as SQLite does for other processes."""
+"""Seconds that calls wait for the store, as long as SQLite waits for other processes."""
 
 
 class Outage:
-    """Seconds of any clock that does not go back."""
+    """Outage state. Times are seconds of a monotonic clock."""
 
     def __init__(self) -> None:
         self._since: float | None = None
@@ -20,22 +20,22 @@ class Outage:
 
     @property
     def lasts(self) -> bool:
-        """Whether a call that waits for money does not keep those waiting that have some."""
+        """Whether calls with money should proceed ahead of a call that waits for the store."""
         return self._since is not None
 
     def ended(self) -> None:
-        """The store has answered."""
+        """Record an answer of the store."""
         self._since = None
 
     def goes_on(self, error: UnansweredError, now: float) -> bool:
-        """The store gave ``error``; whether there is any patience left."""
+        """Record a failure of the store; returns whether patience remains."""
         if self._since is None or now - self._quiet_until > PATIENCE:
-            self._since = now  # what was hours ago says nothing
+            self._since = now  # an old failure is irrelevant
         self._message, self._quiet_until = error.message, now + error.retry_in
         return now - self._since < PATIENCE
 
     def known(self, now: float) -> UnansweredError | None:
-        """What the store said a moment ago, while it need not be asked again."""
+        """Return the last failure while no retry is due."""
         if self._since is None or now >= self._quiet_until:
             return None
         return UnansweredError(self._message, retry_in=self._quiet_until - now)

@@ -1,5 +1,5 @@
--- What a holder has heard of the others, where it was forgotten: of each row the later one counts.
--- KEYS: holders, changes. ARGV: days kept (s), then of each row: holder, number, allotted, spent.
+-- Writes back rows of other holders that Redis has lost; the later version of a row wins.
+-- KEYS: holders, changes. ARGV: expiry (s), then per row: holder, number, allotted, spent.
 local holders, changes, max = KEYS[1], KEYS[2], math.max
 
 local function numbers(text)

@@ -1,4 +1,4 @@
-"""Where the day's money is counted for many processes, and what every such place offers. Amounts are nano-dollars."""
+"""Store interface: the day's money, shared by many processes. Amounts are nano-dollars."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ from deepseek_async.errors import ConfigurationError
 
 
 class Spending(msgspec.Struct):
-    """Calls and nano-dollars of one model and tag."""
+    """Calls and nano-dollars for one model and tag."""
 
     calls: int = 0
     spent: int = 0
 
     def add(self, more: Spending) -> None:
-        """Count ``more`` too."""
+        """Add ``more``."""
         self.calls += more.calls
         self.spent += more.spent
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """Where a day stands for some processes together, in nano-dollars."""
+    """Totals of a day over some processes, in nano-dollars."""
 
     held: int = 0
-    """Spent, or allotted to a process that may spend it: what counts against the cap.
+    """Spent, or allotted to a process that may spend it: counts against the cap.
 
-    What was allotted to a process that was killed stays held: it may have been spent.
+    An allotment to a killed process stays held, because it may have been spent.
     """
     spent: int = 0
-    """Spent, as far as the processes have told."""
+    """Spent, as far as processes have reported."""
 
 
 class Store(Protocol):
-    """A file or a Redis, for one holder. Every method is one transaction, blocks, and is one thread's at a time.
+    """A file or a Redis, for one holder. Methods are single blocking transactions, for one thread at a time.
 
-    All but ``close`` raise what ``Keeper`` makes errors of. A child of a fork is a holder of its own: it spends nothing
-    of what was allotted to its parent.
+    All but ``close`` raise errors that ``BudgetWorker`` translates. A forked child is a holder of its own: it spends
+    nothing that was allotted to its parent.
     """
 
     hears_of_holders: bool
-    """Whether who has held money has to report every second of its day, so that it is known again where it was lost."""
+    """Whether holders must report every second of their day, so that lost data can be restored."""
 
     def standing(self, day: str) -> Standing:
-        """Where ``day`` stands, over all processes."""
+        """Return the totals of ``day`` over all processes."""
         ...
 
     def allot(self, day: str, *, cap: int, allotted: int, least: int, wanted: int) -> tuple[int, Standing]:
-        """Take at least ``least`` more out of ``cap`` for this process, which has ``allotted``, or nothing.
+        """Allot at least ``least`` more out of ``cap`` to this process, which has ``allotted``, or nothing.
 
-        Returns what was added, and where the others stand.
+        Returns the added amount and the totals of the other processes.
         """
         ...
 
@@ -65,36 +65,36 @@ class Store(Protocol):
         spent: int,
         spending: Mapping[tuple[str, str], Spending],
     ) -> Standing:
-        """Write down what this process has spent and may still spend. Returns where the others stand.
+        """Store what this process has spent and may still spend. Returns the totals of the other processes.
 
-        ``spending`` counts once: what could not be written is kept here, and written by the next report.
+        ``spending`` is counted once: what cannot be stored is kept here and stored by the next report.
         """
         ...
 
     def first_to_alert(self, day: str, shares: Iterable[float]) -> list[float]:
-        """Those of ``shares`` for which no process has raised its alert on ``day``; they count as raised now."""
+        """Return those of ``shares`` whose alert no process has raised on ``day``, and mark them as raised."""
         ...
 
     def spending(self, day: str) -> dict[tuple[str, str], Spending]:
-        """What ``day`` was spent on, by model and tag."""
+        """Return the spending of ``day`` by model and tag."""
         ...
 
     def close(self) -> None:
-        """Give up what is open. The store may be used again."""
+        """Release all resources. The store can be used again."""
 
 
 class UnansweredError(ConfigurationError):
-    """The place gives no money now, and may in ``retry_in`` seconds."""
+    """The store allots nothing at present; retry in ``retry_in`` seconds."""
 
     retry_in: float = 1.0
 
 
 def add_up(spending: dict[tuple[str, str], Spending], more: Mapping[tuple[str, str], Spending]) -> None:
-    """Count ``more`` into ``spending``."""
+    """Add ``more`` to ``spending``."""
     for key, item in more.items():
         spending.setdefault(key, Spending()).add(item)
 
 
 def new_holder() -> str:
-    """A name that no other process has, on whichever machine."""
+    """Return a name that is unique over all processes and machines."""
     return f"{os.getpid()}-{secrets.token_hex(8)}"

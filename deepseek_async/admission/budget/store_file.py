@@ -1,7 +1,7 @@
-"""The day's money on disk, shared by the processes of a machine. Every method is one transaction, and blocks.
+"""SQLite store of the budget, shared by the processes of a machine. Methods are single blocking transactions.
 
-A rollback journal and not a write-ahead log, because SQLite before 3.51.3 can lose the end of a log that two
-processes write (sqlite.org, WAL-reset bug), and there is one transaction for many calls.
+Uses a rollback journal instead of a write-ahead log, because SQLite before 3.51.3 can lose the end of a log with two
+writing processes (sqlite.org, WAL-reset bug), and one transaction serves many calls.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from deepseek_async.process.forks import AtFork, leave, register
 
 _VERSION: Final = 1
 _APPLICATION: Final = 0x44534247
-"""``DSBG`` in the file's header: what proves that a file is a budget. Another one is never opened."""
+"""Application id in the file's header (``DSBG``), which identifies a budget. Other files are never opened."""
 _WAIT: Final = 30.0
-"""Seconds to wait for other processes, each of whose transactions takes some milliseconds.
+"""Seconds to wait for other processes, whose transactions take some milliseconds each.
 
-SQLite keeps no queue: it looks again ten times a second. Of eight processes that do nothing else, on a disk that has
-more to do, one waited five seconds.
+SQLite has no lock queue: it polls ten times a second. With eight processes doing nothing else, on a busy disk, one
+waited five seconds.
 """
 
 _TABLES: Final = """
@@ -43,11 +43,11 @@ CREATE TABLE IF NOT EXISTS alerts (day TEXT NOT NULL, share REAL NOT NULL, PRIMA
 
 
 class FileStore(AtFork):
-    """See ``Store``: one process's view of the file. Raises sqlite3.Error and OSError.
+    """Implements ``Store``: one process's view of the file. Raises sqlite3.Error and OSError.
 
     Waits up to 30 s for other processes.
 
-    The file is closed when the process forks, and opened again by whoever needs it next.
+    The file is closed on a fork and reopened on next use.
     """
 
     hears_of_holders = False
@@ -61,12 +61,12 @@ class FileStore(AtFork):
         register(self)
 
     def standing(self, day: str) -> Standing:
-        """Where ``day`` stands, over all processes."""
+        """Return the totals of ``day`` over all processes."""
         with self._transaction() as connection:
             return _standing(connection, day, "")
 
     def allot(self, day: str, *, cap: int, allotted: int, least: int, wanted: int) -> tuple[int, Standing]:
-        """Take at least ``least`` more, or nothing."""
+        """Allot at least ``least`` more, or nothing."""
         with self._transaction() as connection:
             _drop_old_days(connection, day)
             others = _standing(connection, day, self._holder)
@@ -88,7 +88,7 @@ class FileStore(AtFork):
         spent: int,
         spending: Mapping[tuple[str, str], Spending],
     ) -> Standing:
-        """Write down what this process has spent and may still spend."""
+        """Store what this process has spent and may still spend."""
         add_up(self._owed, spending)
         with self._transaction() as connection:
             connection.execute(
@@ -106,7 +106,7 @@ class FileStore(AtFork):
         return others
 
     def first_to_alert(self, day: str, shares: Iterable[float]) -> list[float]:
-        """Those of ``shares`` for which no process has raised its alert on ``day``; they count as raised now."""
+        """Return those of ``shares`` whose alert no process has raised on ``day``, and mark them as raised."""
         with self._transaction() as connection:
             return [
                 share
@@ -115,7 +115,7 @@ class FileStore(AtFork):
             ]
 
     def spending(self, day: str) -> dict[tuple[str, str], Spending]:
-        """What ``day`` was spent on, by model and tag."""
+        """Return the spending of ``day`` by model and tag."""
         with self._transaction() as connection:
             return _spending(connection, day)
 
@@ -127,19 +127,19 @@ class FileStore(AtFork):
                 connection.close()
 
     def before_fork(self) -> None:
-        """Wait for the transaction that is under way, and close the file."""
+        """Wait for the transaction in progress and close the file."""
         self._busy.acquire()
         self.close()
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
+        """Resume."""
         self._busy.release()
 
     def after_fork_in_child(self) -> None:
-        """Be another holder."""
+        """Become another holder."""
         self._busy = threading.RLock()
         self._holder, self._owed = new_holder(), {}
-        if self._connection is not None:  # forked by code that says so only afterwards
+        if self._connection is not None:  # forked without running the hooks
             leave(self._connection)
             self._connection = None
 
@@ -154,8 +154,8 @@ class FileStore(AtFork):
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
-                # Also what was not committed, on a full disk: the next transaction, here or of another process, would
-                # find it open. SQLite may have taken it back itself.
+                # Rolls back after a failed commit on a full disk: the next transaction, here or in another process,
+                # would find it open. SQLite may have rolled it back itself.
                 with suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
                 if connection.in_transaction:
@@ -179,9 +179,9 @@ def _drop_old_days(connection: sqlite3.Connection, day: str) -> None:
 
 
 def looked_up(path: Path, day: str) -> tuple[dict[tuple[str, str], Spending], Standing]:
-    """What ``day`` was spent on, by model and tag, and where it stands; the file is not written to.
+    """Return the spending of ``day`` by model and tag, and its totals; does not write to the file.
 
-    Raises ConfigurationError for a file that is no budget, sqlite3.Error and OSError.
+    Raises ConfigurationError if the file is not a budget, sqlite3.Error and OSError.
     """
     with _foreign_refused(path):
         refuse_foreign(path, _APPLICATION)
@@ -206,13 +206,15 @@ def _foreign_refused(path: Path) -> Iterator[None]:
         yield
     except ForeignFileError as error:
         raise ConfigurationError(
-            f"{path} is no budget: {error}, so it is left as it is; choose another budget.path",
+            f"cannot use {path} as a budget: {error}; choose another budget.path",
         ) from None
 
 
 def _refuse_other_versions(connection: sqlite3.Connection, path: Path) -> None:
     if marks_of(connection) not in {(0, 0), (_APPLICATION, _VERSION)}:
-        raise ConfigurationError(f"{path} is not a budget of version {_VERSION}; choose another budget.path")
+        raise ConfigurationError(
+            f"cannot use {path} as a budget: format version must be {_VERSION}; choose another budget.path"
+        )
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -220,7 +222,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         connection = connected(path, _APPLICATION, wait=_WAIT, writes=True)
     try:
         _refuse_other_versions(connection, path)
-        # In one transaction, because another process may look at the file meanwhile.
+        # One transaction, because another process may inspect the file meanwhile.
         marks = f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {_VERSION};"
         connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {marks} COMMIT;")
     except BaseException:

@@ -1,17 +1,18 @@
-"""The day's money in Redis, shared by the processes of many machines. Every method is one script, and blocks.
+"""Redis store of the budget, shared by processes on many machines. Methods are single blocking scripts.
 
-Of an account there are, all in one slot of a cluster:
+Keys of an account, all in one slot of a cluster:
 
-- ``ground``: when this Redis was begun (``born``, ``since``), by which process of Redis (``run``), its latest ``day``;
-- of each day ``holders``: a row of each holder (number, allotted, spent), and the sums of all rows under "";
-- ``changes``: which row was written when, by the version of the whole;
-- ``spending`` and ``alerts``, as in a file.
+- ``ground``: when this Redis state was created (``born``, ``since``), by which Redis process (``run``), its latest
+  ``day``;
+- per day ``holders``: a row per holder (number, allotted, spent), and the sums of all rows under "";
+- ``changes``: the version at which each row was written;
+- ``spending`` and ``alerts``, as in the file store.
 
-Rows are absolute, and of each its later one counts, so nothing is counted twice, whatever is sent again. Redis may
-forget: it was emptied, began again without its data, or is a replica that had not heard all. So every process keeps the
-rows of the others as it hears of them, and whoever finds that Redis knows less writes them back. Until everybody who
-held money that day had time to speak, which he does every second, nothing is given. Only what no living process had
-heard of is lost with Redis.
+Rows contain absolute amounts, and a later row of a holder replaces the earlier one, so repeated messages are counted
+once. Redis may lose data: after a flush, a restart without its data, or a failover to a replica that was not up to
+date. So every process keeps the rows of the others, and a process that finds rows missing in Redis writes them back.
+Until every holder of money of that day has had time to report, which they do every second, nothing is allotted. Only
+what no live process had received is lost with Redis.
 """
 
 from __future__ import annotations
@@ -33,20 +34,20 @@ from deepseek_async.errors import ConfigurationError
 from deepseek_async.process.forks import AtFork, leave, register
 
 QUIET: Final = 3000
-"""Milliseconds after a loss in which nothing is given. Everybody reports every second; a report may take another one
-to fail."""
+"""Milliseconds without allotments after a loss. Holders report every second; a report may take another second to
+fail."""
 MOST: Final = 1_000_000 * 10**9
-"""Nano-dollars: Redis counts in numbers of 53 bits, and what some hold after a loss may be counted beyond the cap."""
+"""Nano-dollars. Redis uses 53-bit numbers, and money held across a loss may be counted above the cap."""
 
 _PREFIX: Final = "deepseek-async:budget:1:"
 _PATIENCE: Final = 1.0
 """Seconds for Redis to answer."""
 _ROWS: Final = 64
-"""Rows of others in one answer; a process that begins hears of the rest with its next reports."""
+"""Rows of other holders per answer; a new process gets the rest with its next reports."""
 _ROWS_BACK: Final = 500
-"""Rows written back at a time, so that no script holds Redis up."""
+"""Rows written back per script, so that no script blocks Redis."""
 _TURNS: Final = 3
-"""How often what is known is written back to a Redis that keeps forgetting, before it counts as silent."""
+"""Attempts to restore a Redis that keeps losing data before it counts as unavailable."""
 _DAY: Final = 86_400
 _KEPT: Final = 31 * _DAY
 _KEPT_SPENDING: Final = 400 * _DAY
@@ -62,7 +63,7 @@ ALERT: Final = _script("alert.lua")
 
 
 class Telling(msgspec.Struct, frozen=True):
-    """What a holder says of itself. Said again, it is the same telling, and counts once."""
+    """Report of a holder. Sending it again has no further effect."""
 
     day: str
     number: int
@@ -75,15 +76,15 @@ class Telling(msgspec.Struct, frozen=True):
 
 
 class _Told(msgspec.Struct, frozen=True):
-    """What Redis answers."""
+    """Answer of Redis."""
 
     added: int = 0
     refused: bool = False
-    """Whether there is money that is not given yet."""
+    """Whether money is available but not allotted yet."""
     wait: float = 0.0
     """Seconds until it may be."""
     estranged: bool = False
-    """Whether this Redis had been told less than this process, which has written it back now."""
+    """Whether Redis had less data than this process, which has now written it back."""
     others: Standing = Standing()
 
 
@@ -94,19 +95,19 @@ class _View(msgspec.Struct):
     birth: str = ""
     version: int = 0
     reached: int = 0
-    """Up to which version the rows of the others are known."""
+    """Version up to which the rows of other holders are known."""
     spent: int = 0
     rows: dict[str, tuple[int, int, int]] = msgspec.field(default_factory=dict)
 
 
 class RedisStore(AtFork):
-    """See ``Store``. Raises UnansweredError when Redis does not answer or may have lost something, ConfigurationError
-    when it will not answer however often it is asked."""
+    """Implements ``Store``. Raises UnansweredError if Redis does not answer or may have lost data, ConfigurationError
+    if retries cannot help."""
 
     hears_of_holders = True
 
     def __init__(self, url: str, account: str) -> None:
-        """``account`` is whatever tells accounts apart; Redis gets its hash."""
+        """``account`` is any identifier of the account; Redis receives its hash."""
         self.where = place_of(url)
         self._url = url
         self._ground = _PREFIX + f"{{{account_key(account)}}}"
@@ -119,15 +120,15 @@ class RedisStore(AtFork):
         self._view = _View("")
         self._owed: dict[tuple[str, str], Spending] = {}
         self._unsure: Telling | None = None
-        """A report that Redis may have taken or not."""
+        """A report of which it is unknown whether Redis received it."""
 
     def standing(self, day: str) -> Standing:
-        """Where ``day`` stands, over all processes."""
+        """Return the totals of ``day`` over all processes."""
         _, held, spent, _ = _numbers(self._asked(lambda redis: redis.hget(self._key(day, "holders"), "")), 4)
         return Standing(held, spent)
 
     def allot(self, day: str, *, cap: int, allotted: int, least: int, wanted: int) -> tuple[int, Standing]:
-        """Take at least ``least`` more, or nothing."""
+        """Allot at least ``least`` more, or nothing."""
         self._say_again()
         told, turns = _Told(refused=True, estranged=True), 0
         while told.refused and told.estranged and turns < _TURNS:
@@ -135,8 +136,8 @@ class RedisStore(AtFork):
             told, turns = self._tell(said), turns + 1
         if told.refused:
             raise UnansweredError(
-                f"the budget in {self.where} gives nothing for {told.wait:.1f} s: this Redis is new to it, was "
-                "restarted or has lost data, and every process has to say first what it holds",
+                f"budget in {self.where} allots nothing for {told.wait:.1f} s: Redis is new, was restarted or has lost "
+                "data, and waits for every process to report what it holds",
                 retry_in=max(0.05, told.wait),
             )
         return told.added, told.others
@@ -149,7 +150,7 @@ class RedisStore(AtFork):
         spent: int,
         spending: Mapping[tuple[str, str], Spending],
     ) -> Standing:
-        """Write down what this process has spent and may still spend."""
+        """Store what this process has spent and may still spend."""
         add_up(self._owed, spending)
         self._say_again()
         owed, self._owed = self._owed, {}
@@ -161,14 +162,14 @@ class RedisStore(AtFork):
         return told.others
 
     def first_to_alert(self, day: str, shares: Iterable[float]) -> list[float]:
-        """Those of ``shares`` for which no process has raised its alert on ``day``; they count as raised now."""
+        """Return those of ``shares`` whose alert no process has raised on ``day``, and mark them as raised."""
         asked = {repr(share): share for share in shares}
         keys = (self._key(day, "alerts"),)
         mine = self._asked(lambda redis: redis.eval(ALERT, 1, *keys, _KEPT, self._holder, *asked))
         return [asked[share.decode()] for share in mine]
 
     def spending(self, day: str) -> dict[tuple[str, str], Spending]:
-        """What ``day`` was spent on, by model and tag."""
+        """Return the spending of ``day`` by model and tag."""
         found: dict[tuple[str, str], Spending] = {}
         for field, amount in self._asked(lambda redis: redis.hgetall(self._key(day, "spending"))).items():
             kind, _, name = field.decode().partition(" ")
@@ -180,11 +181,11 @@ class RedisStore(AtFork):
         """Close the connection."""
         redis, self._redis = self._redis, None
         if redis is not None:
-            with suppress(Exception):  # what is not connected any more cannot be closed
+            with suppress(Exception):  # a lost connection cannot be closed
                 redis.close()
 
     def after_fork_in_child(self) -> None:
-        """Be another holder, with a connection of its own."""
+        """Become another holder with a new connection."""
         if self._redis is not None:
             leave(self._redis)
             self._redis = None
@@ -203,7 +204,7 @@ class RedisStore(AtFork):
         return self._view
 
     def _say_again(self) -> None:
-        """A report whose answer was lost is sent again before anything else, as it was: it counts once."""
+        """Repeat a report whose answer was lost, unchanged, before anything else: it is counted once."""
         if (said := self._unsure) is not None:
             self._asked(lambda redis: redis.eval(HOLD, *self._arguments(said, _View(said.day))))
             self._unsure = None
@@ -242,7 +243,7 @@ class RedisStore(AtFork):
             yield from (json.dumps(key), item.calls, item.spent)
 
     def _asked(self, request: Callable[[Any], Any]) -> Any:
-        """The answer to one request. Nothing is sent twice here: what it says is numbered by who says it."""
+        """Return the answer to one request. No retries here: the caller numbers its messages and repeats them."""
         from redis.exceptions import MovedError  # noqa: PLC0415  optional
 
         try:
@@ -251,20 +252,20 @@ class RedisStore(AtFork):
             try:
                 return request(self._redis)
             except MovedError:
-                # One node of a cluster was named, and another one has these keys.
+                # One node of a cluster was given, and another one holds these keys.
                 self.close()
                 self._redis = _clustered(self._url)
                 return request(self._redis)
-        except Exception as error:  # noqa: BLE001  redis-py lets errors of sockets and of its own parser through
+        except Exception as error:  # noqa: BLE001  redis-py leaks socket and parser errors
             failure = _failure(error, self.where)
         self.close()
         raise failure
 
 
 def looked_up(url: str, account: str, day: str) -> tuple[dict[tuple[str, str], Spending], Standing]:
-    """What ``account`` spent on ``day``, by model and tag, and where it stands. Nothing is written.
+    """Return the spending of ``account`` on ``day`` by model and tag, and its totals. Writes nothing.
 
-    Raises ConfigurationError when Redis cannot be asked.
+    Raises ConfigurationError if Redis does not answer.
     """
     store = RedisStore(url, account)
     try:
@@ -274,7 +275,7 @@ def looked_up(url: str, account: str, day: str) -> tuple[dict[tuple[str, str], S
 
 
 def account_key(account: str) -> str:
-    """The name of an account in Redis, from which nothing can be found. Money is an account's at whichever address."""
+    """Return the one-way key of an account in Redis. Independent of the server address, because accounts are billed."""
     return hashlib.sha256(account.encode()).hexdigest()[:32]
 
 
@@ -291,8 +292,8 @@ def _failure(error: Exception, where: str) -> ConfigurationError:
 
     reason = f"no answer in {_PATIENCE:g} s" if _is_timeout(error) else reason_of_redis(error)
     message = (
-        f"the budget in {where} cannot be used: {reason.rstrip('.')}. Nothing is sent whose cost cannot be counted; "
-        "Budget(path=…) keeps the money in a file of this machine instead"
+        f"cannot use the budget in {where}: {reason.rstrip('.')}. Calls are not sent while their cost cannot be "
+        "counted; Budget(path=…) keeps the budget in a local file instead"
     )
     if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
         return ConfigurationError(message)

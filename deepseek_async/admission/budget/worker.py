@@ -1,4 +1,4 @@
-"""Where one budget is kept: in memory, in a file or in Redis, used on a thread so that no event loop waits for it."""
+"""Budget store access on a worker thread, so that no event loop blocks; the store is a file, a Redis, or none."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ IN_MEMORY: Final = ":memory:"
 
 
 class BudgetWorker:
-    """The store of one budget, none in memory."""
+    """Store of one budget; None in memory."""
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
-        """``path``: as of Budget. Without one the budget moves to the Redis of the first client that names one."""
+        """``path``: as in Budget. Without one the budget moves to the Redis of the first client that names one."""
         self._is_free = path is None
         self._redis: tuple[str, str] | None = None
         self.path: Path | None = (
@@ -36,7 +36,7 @@ class BudgetWorker:
 
     @property
     def is_used(self) -> bool:
-        """Whether the store was asked for something since it was closed."""
+        """Whether the store was used since it was last closed."""
         return self._thread is not None
 
     @property
@@ -45,39 +45,41 @@ class BudgetWorker:
         return self.store is not None and self.store.hears_of_holders
 
     def share(self, url: str, account: str, *, cap: int, used: bool) -> None:
-        """Keep the money of ``account`` in the Redis at ``url``, unless a path was given.
+        """Keep the budget of ``account`` in the Redis at ``url``, unless a path was given.
 
-        ``used``: money was spent already. Raises ConfigurationError where that is a contradiction.
+        ``used``: money was already spent. Raises ConfigurationError if that is a conflict.
         """
         if not self._is_free or not is_redis(url):
             return
-        from deepseek_async.admission.budget.store_redis import MOST, RedisStore  # noqa: PLC0415  only for who has one
+        from deepseek_async.admission.budget.store_redis import MOST, RedisStore  # noqa: PLC0415  optional
 
         if self._redis is not None:
             self._refuse_another(url, account, *self._redis)
             return
         if used:
             raise ConfigurationError(
-                f"this budget is kept in {self.path} already, and shared={place_of(url)!r} would begin it anew: make "
-                "the client that names a Redis before the budget is used, or give this client a budget of its own"
+                f"this budget already uses {self.path}, and shared={place_of(url)!r} would reset it: create the client "
+                "that names a Redis before the budget is used, or give this client its own budget"
             )
         if cap > MOST:
-            raise ConfigurationError(f"a budget in Redis is ${MOST / 1e9:,.0f} a day at most, not ${cap / 1e9:,.0f}")
+            raise ConfigurationError(
+                f"a budget in Redis must be at most ${MOST / 1e9:,.0f} per day, got ${cap / 1e9:,.0f}"
+            )
         self.path, self.store, self._redis = None, RedisStore(url, account), (url, account)
 
     async def on_thread(self, work: Callable[[], T]) -> T:
-        """What ``work`` returns. Raises ConfigurationError when the store cannot be used."""
+        """Return the result of ``work``. Raises ConfigurationError if the store is unavailable."""
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "deepseek_async budget")
-        # Shielded, because an allotment that is made must be known, and a store is used by one thread at a time.
+        # Shielded: an allotment that was made must be recorded, and only one thread may use a store at a time.
         try:
             return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, work))
         except (sqlite3.Error, OSError) as error:
             reason = reason_of(error)
-        raise ConfigurationError(f"the budget in {self.path} cannot be used: {reason}")
+        raise ConfigurationError(f"cannot use the budget in {self.path}: {reason}")
 
     async def aclose(self) -> None:
-        """Close the store, which may be used again."""
+        """Close the store; it can be used again."""
         if self._thread is not None:
             if self.store is not None:
                 await self.on_thread(self.store.close)
@@ -85,18 +87,18 @@ class BudgetWorker:
             self._thread = None
 
     def begin_in_child(self) -> None:
-        """The thread is the parent's; the store knows by itself."""
+        """Drop the parent's thread; the store has its own fork hooks."""
         self._thread = None
 
     @staticmethod
     def _refuse_another(url: str, account: str, known: str, its_account: str) -> None:
         if not same_redis(url, known):
             raise ConfigurationError(
-                f"one budget cannot be kept in two places, {place_of(known)} and {place_of(url)}: name the same Redis "
-                "in both clients, or give each a budget of its own"
+                f"one budget cannot use two Redis databases, {place_of(known)} and {place_of(url)}: name the same one "
+                "in both clients, or give each client its own budget"
             )
         if account != its_account:
             raise ConfigurationError(
-                "a budget in Redis is one account's, and this one is used by clients of two: give each a Budget of "
-                "its own, give both the same account=, or keep it in a file of this machine with Budget(path=…)"
+                "a budget in Redis belongs to one account, but clients of two accounts use it: give each its own "
+                "Budget, give both the same account=, or use a local file with Budget(path=…)"
             )

@@ -1,4 +1,4 @@
-"""What protects a service that is down from us: the circuit breaker and the retry credit. Pure."""
+"""Outage protection: circuit breaker and retry credit, which keep load off a failing service. Pure."""
 
 from deepseek_async.admission.outage.breaker import Breaker, BreakerPolicy, State
 from deepseek_async.admission.outage.credit import RetryCredit

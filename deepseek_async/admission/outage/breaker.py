@@ -1,4 +1,4 @@
-"""Fail at once while the other side is down, and find out cheaply when it is back. Pure: clock and chance come in.
+"""Circuit breaker: fails fast during an outage and detects recovery cheaply. Pure: clock and chance are arguments.
 
 CLOSED ── repeated failures ──► OPEN ── reset_timeout ──► HALF_OPEN ── probe succeeds ──► CLOSED
                                   ▲                           │
@@ -20,48 +20,48 @@ LONGEST_RESET: Final = 300.0
 """Seconds; each failed probe doubles the time to the next one, up to this."""
 
 PROBE_PATIENCE: Final = 120.0
-"""Seconds after which a probe without any outcome no longer keeps others from probing."""
+"""Seconds after which a probe without an outcome no longer blocks other probes."""
 
 _LATE_SUCCESSES: Final = 3
-"""Successes of attempts from before the outage that bring the probe forward, once in an outage."""
+"""Successes of attempts from before the outage that bring the probe forward, once per outage."""
 
 _APART: Final = 1.0
-"""Seconds between two incidents, at least, where many ask: a restart of two or three seconds is no outage. One caller
-who asks again and again has learnt as much from five failures in a row, and is not made to wait for the sixth."""
+"""Minimum seconds between two incidents with many callers: a restart of two or three seconds is not an outage. For a
+single caller that retries repeatedly, five failures in a row are evidence enough, without a delay."""
 
 _MEMORY: Final = 50.0
-"""Attempts over which the share that fails is averaged."""
+"""Attempts over which the failure rate is averaged."""
 _UNLIKELY: Final = 0.001
 _MOST: Final = 0.9
 _LONGER: Final = 0.25
-"""A bulk row asks after this part of the time that the outage has lasted: eleven do in a minute's outage, and the job
-goes on before it has lost a quarter more than the outage took."""
+"""Batch rows probe after this fraction of the outage's duration: eleven times in a one-minute outage, and the job
+resumes before it has lost a quarter more than the duration of the outage."""
 
 
 class BreakerPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """When the circuit breaker opens, and for how long.
+    """Circuit breaker settings.
 
-    Raises ConfigurationError, naming the field, for values that make no sense.
+    Raises ConfigurationError, naming the field, for invalid values.
     """
 
     failure_threshold: int = 5
-    """Incidents in a row that open it, while nothing succeeds; more where a share fails whatever one does, so that
-    so many in a row are no chance. Failures of attempts that ran at the same time, or of
-    many callers within a second, are one incident: 500 connections dropped by one blip say no more than one."""
+    """Consecutive incidents without a success that open it; more if a constant share of attempts fails, so that chance
+    does not open it. Failures of concurrent attempts, or of many callers within a second, are one incident: 500
+    connections dropped by one blip are no more evidence than one."""
     reset_timeout: float = 60.0
-    """Seconds (± 10 %) until one request is let through as a probe; doubled after each failed probe, up to 300. A bulk
-    row, for which nobody waits, is let through whenever the outage has lasted a quarter longer, at least this often."""
+    """Seconds (± 10 %) until a probe request is let through; doubled after each failed probe, up to 300. Batch rows may
+    probe each time the outage has lasted a quarter longer, at least at this interval."""
 
     def __post_init__(self) -> None:
         threshold = self.failure_threshold
         if not isinstance(threshold, int) or isinstance(threshold, bool) or threshold < 1:
-            raise ConfigurationError(f"breaker.failure_threshold must be a whole number of at least 1, not {threshold}")
+            raise ConfigurationError(f"breaker.failure_threshold must be a whole number of at least 1, got {threshold}")
         if not 0 < self.reset_timeout < float("inf"):
-            raise ConfigurationError(f"breaker.reset_timeout must be above 0 seconds, not {self.reset_timeout}")
+            raise ConfigurationError(f"breaker.reset_timeout must be above 0 seconds, got {self.reset_timeout}")
 
 
 class State(Enum):
-    """Whether requests pass."""
+    """Breaker state."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -69,9 +69,9 @@ class State(Enum):
 
 
 class Breaker:
-    """Counts what became of attempts. ``owner`` names an attempt, ``began`` is when it started.
+    """Counts outcomes of attempts. ``owner`` identifies an attempt, ``began`` is its start time.
 
-    Cancellations, refusals and 4xx are not its business: those attempts only ``ended``.
+    Cancellations, refusals and 4xx are no evidence: report these with ``ended``.
     """
 
     __slots__ = (
@@ -101,12 +101,12 @@ class Breaker:
         self._chance = chance
         self.state = State.CLOSED
         self.opened = 0
-        """How often it opened."""
+        """Number of times it opened."""
         self._incidents = 0
         self._taken = 0
         self._in_a_row = 0
         self._share = 0.0
-        self._alone = True  # whether one caller has met all of them
+        self._alone = True  # whether a single caller met all failures
         self._seen = -float("inf")
         self._timeout = policy.reset_timeout
         self._opened_at = 0.0
@@ -119,17 +119,17 @@ class Breaker:
 
     @property
     def closed(self) -> bool:
-        """Whether everything passes."""
+        """Whether all attempts may start."""
         return self.state is State.CLOSED
 
     def admits(self, now: float, *, bulk: bool = False) -> bool:
-        """Whether an attempt may start now; ``bulk`` has nobody waiting for it, and asks sooner."""
+        """Whether an attempt may start now; ``bulk``: batch work, which probes sooner."""
         if self.state is State.CLOSED:
             return True
         return now >= self.next_change(now, bulk=bulk)
 
     def next_change(self, now: float, *, bulk: bool = False) -> float:
-        """The time from which an attempt may start, unless an outcome changes it before."""
+        """Return the time from which an attempt may start, unless an outcome changes it before."""
         if self.state is State.CLOSED:
             return now
         if self._probe is None:
@@ -137,26 +137,26 @@ class Breaker:
         return self._probe_began + PROBE_PATIENCE
 
     def retry_after(self, now: float) -> float:
-        """Seconds after which asking again makes sense."""
+        """Return the seconds after which a retry is useful."""
         if self._probe is not None:
-            return 1.0  # its outcome may come at any moment
+            return 1.0  # a probe is in flight
         return max(0.0, self.next_change(now) - now)
 
     def began(self, owner: object, now: float) -> None:
-        """An attempt starts. If the breaker was not closed, it is the probe."""
+        """Record the start of an attempt, which is the probe if the breaker was not closed."""
         if self.state is not State.CLOSED:
             self.state = State.HALF_OPEN
             self._probe = owner
             self._probe_began = now
 
     def succeeded(self, began: float, now: float) -> bool:
-        """An attempt gave an answer. True if that closed the breaker."""
+        """Record a success. Returns True if it closed the breaker."""
         if self.state is State.CLOSED:
             self._incidents = 0
             if self._in_a_row or self._share:
                 self._learn_share()
             return False
-        # Not only the probe: one that lost its place after two minutes is as good a proof.
+        # Not only the probe: a probe that timed out after two minutes is equally good evidence.
         if began >= self._opened_at:
             self.reset()
             return True
@@ -168,10 +168,10 @@ class Breaker:
         return False
 
     def failed(self, owner: object, began: float, now: float, taken: int = 0, *, alone: bool = True) -> bool:
-        """An attempt failed in a way that speaks of the other side. True if that opened the breaker.
+        """Record a failure that is evidence against the server. Returns True if it opened the breaker.
 
-        ``taken`` counts the attempts that the other side has taken on so far, and not failed: while it grows, some
-        succeed, though the first answer may be minutes away. ``alone`` says that nobody else asks or waits.
+        ``taken`` is the number of attempts that the server has accepted so far without failing: while it grows, some
+        succeed, though the first answer may be minutes away. ``alone``: there is no other caller.
         """
         if self.state is not State.CLOSED:
             if self._probe is not owner:
@@ -198,26 +198,26 @@ class Breaker:
         return False
 
     def ended(self, owner: object) -> None:
-        """An attempt ended without saying anything about the other side; a probe leaves its place to the next."""
+        """Record an ending without evidence; a probe makes room for the next one."""
         if self._probe is owner:
             self._probe = None
 
     def reset(self) -> None:
-        """Close it and forget what was counted."""
+        """Close the breaker and reset its counters."""
         self.state = State.CLOSED
         self._probe = None
         self._incidents = self._evidence = self._in_a_row = 0
         self._timeout = self._policy.reset_timeout
 
     def _learn_share(self) -> None:
-        """An answer has come, after so many failures."""
+        """Update the failure rate on a success after failures."""
         kept = (1 - 1 / _MEMORY) ** min(self._in_a_row, _MEMORY / 2)
         share = (1 - (1 - self._share) * kept) * (1 - 1 / _MEMORY)
         self._share = share if share > _UNLIKELY else 0.0
         self._in_a_row = 0
 
     def _by_chance(self) -> float:
-        """Failures in a row that are nothing but chance where the share fails that has failed until now."""
+        """Return the number of consecutive failures that the previous failure rate explains by chance."""
         share = min(self._share, _MOST)
         return math.log(_UNLIKELY) / math.log(share) if share else 0.0
 

@@ -1,6 +1,6 @@
-"""One window for all processes that use an account: a group, its leader, and what each member may use of it.
+"""Limit sharing between the processes of one account: group, leader, and the share of each member.
 
-Every member sends a heartbeat, never in the path of a call: what it runs and wants, and what it was refused. The group
-answers with a share of the account's window. One member, the leader, replays what all have told into the window that
-finds limits, and publishes its size. Whoever reaches no group goes on alone.
+Each member sends heartbeats outside the path of calls: its attempts, its demand and its refusals. The group answers
+with a share of the account's limit. One member, the leader, replays the reports of all into the adaptive limit and
+publishes its size. A member that reaches no group continues alone.
 """

@@ -1,7 +1,7 @@
-"""The account's window, as its leader has it: what all members have told, replayed into the window that finds limits.
+"""Account limit of the leader: reports of all members, replayed into the adaptive limit.
 
-A heartbeat tells numbers and no attempts, so the attempts here are stand-ins: the oldest that is not yet answered is
-taken, refused or over first. Durations are right on average that way (Little's law). Pure.
+Heartbeats contain counters, not attempts, so the attempts here are stand-ins: the oldest one without a response is the
+first to be accepted, refused or ended. Durations are then correct on average (Little's law). Pure.
 """
 
 from __future__ import annotations
@@ -14,41 +14,41 @@ from deepseek_async.admission.concurrency_limit import Attempt
 from deepseek_async.admission.sharing.heartbeat import Reply
 
 _MEMORY: Final = 100
-"""Attempts over which the share of refusals is averaged."""
+"""Attempts over which the refusal rate is averaged."""
 _MOSTLY: Final = 0.6
-"""Of them: where a limit is meant that is not one of attempts at once, nearly all are refused, whatever the window."""
+"""Refusal rate that indicates another kind of limit: it refuses nearly everything, whatever the concurrency."""
 _SILENTLY: Final = (0.05, 0.1)
-"""Of them, without numbers: where so many stay refused although the window shrinks, it would shrink to nothing. It
-counts as the same time of trouble until less than the first are."""
+"""Refusal rates without numbers: above the second, although the limit shrinks, it would shrink to nothing. The
+episode continues until the rate falls below the first."""
 _STAYS: Final = 200
-"""Attempts in such a time after which the number at once is not what they are refused for."""
+"""Attempts in one episode after which concurrency is ruled out as the cause."""
 
 
 class AccountLimit:
-    """Told of every reply to a heartbeat of the leader. Seconds of any clock that does not go back."""
+    """Receives each heartbeat reply of the leader. Times are seconds of a monotonic clock."""
 
     __slots__ = ("_before", "_open", "_silently", "_suspect", "_unanswered", "refused", "window")
 
     def __init__(self, window: AdaptiveLimit, first: Reply, now: float) -> None:
         self.window: Final = window
         self.refused = 0.0
-        """The share of attempts that was refused lately."""
+        """Recent refusal rate."""
         self._silently = 0.0
-        self._suspect = 0  # attempts since so many have been refused without numbers
+        self._suspect = 0  # attempts in the episode of refusals without numbers
         self._before = first
         self._unanswered: deque[Attempt] = deque()
         self._open: deque[Attempt] = deque()
-        # Of those that run already nothing is known, and some of them may have been sent a moment ago.
+        # The state of attempts already in flight is unknown; some may have been sent a moment ago.
         for _ in range(first.in_flight):
             self._unanswered.append(window.sent(now))
 
     @property
     def explains(self) -> bool:
-        """Whether being no larger than the window keeps attempts from being refused."""
+        """Whether the limit explains the refusals, that is, staying below it avoids them."""
         return self.refused < _MOSTLY and self._suspect < _STAYS
 
     def told(self, reply: Reply, now: float) -> None:
-        """Take in what has happened since the reply before."""
+        """Replay what has happened since the previous reply."""
         before, self._before = self._before, reply
         sent, taken = reply.sent - before.sent, reply.taken - before.taken
         refused, told = reply.refused - before.refused, reply.told - before.told
@@ -56,16 +56,16 @@ class AccountLimit:
         self._believe_taken()
         for _ in range(sent):
             self._unanswered.append(window.sent(now))
-        # Refusals among admissions, as they come: in a row they would mean that nothing is taken any more.
+        # Interleaved with admissions: refusals in a row would mean that nothing is accepted any more.
         for number in range(refused):
             self._take(taken * (number + 1) // (refused + 1) - taken * number // (refused + 1), now)
             self._refuse(reply if number < told else None, max(before.in_flight, reply.in_flight) + refused, now)
         self._take(taken - taken * refused // (refused + 1), now)
         self._fill(reply.in_flight, now)
-        window.may_send(now)  # lets it grow by time
+        window.may_send(now)  # applies growth by time
 
     def _believe_taken(self) -> None:
-        """Those that the window took for admitted in the end: most are over without an answer, and none is refused."""
+        """Mark attempts that the limit presumed accepted: most end without an answer, and none of them is refused."""
         unanswered = self._unanswered
         while unanswered and unanswered[0].answered:
             self._open.append(unanswered.popleft())
@@ -85,7 +85,7 @@ class AccountLimit:
         if numbers is None:
             self.window.refused(attempt, now, certain=True)
             return
-        # How many ran when the server counted is between those that it had taken and all that we know of.
+        # The server's count lies between the attempts it had accepted and all that are known.
         known = min(numbers.current, max(attempt.beside, most))
         attempt.beside = max(known, len(self._open) + 1)
         self.window.refused(attempt, now, limit=numbers.limit, current=numbers.current, certain=True)
@@ -99,7 +99,7 @@ class AccountLimit:
             self._suspect = 0
 
     def _fill(self, in_flight: int, now: float) -> None:
-        """Let as many be in flight as really are."""
+        """Match the number of attempts in flight to the reported one."""
         for _ in range(self.window.in_flight - in_flight):
             attempt = self._open.popleft() if self._open else self._unanswered.popleft()
             self.window.ended(attempt, now)

@@ -1,8 +1,8 @@
-"""A window divided among those who want to use it. Pure, in whole numbers, and the same as in ``group.lua``.
+"""Division of the limit among members by demand. Pure integer arithmetic, identical to ``group.lua``.
 
-Calls that somebody waits for come first and get places in proportion to how many they are, so that they wait equally
-long in all processes; bulk gets equal parts of the rest, and a tenth of the window in any case, but never the only
-place. What nobody wants is lent to all, so that a call that comes finds a place.
+Interactive calls come first and get slots in proportion to their number, so that they wait equally long in all
+processes; batch work gets equal parts of the rest, with a minimum of a tenth of the limit, though never the only slot.
+Unclaimed slots are lent to all members, so that a new call finds one.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Final
 import msgspec
 
 BULK_SHARE: Final = 10
-"""Bulk that wants it keeps one place in so many, however many people wait."""
+"""Batch work keeps at least one slot in this many, however many interactive calls wait."""
 _SPARE: Final = 8
-"""Places beyond what it wants that are lent to a member, at most; or as many again as it wants, if that is more."""
+"""Maximum number of slots lent to a member beyond its demand; or its demand again, if that is more."""
 _HELD: Final = 2000
-"""Place-milliseconds by which another must have come off worse before a place that cannot be divided is passed on."""
+"""Slot-milliseconds of disadvantage after which an indivisible slot moves to another member."""
 _FORGOTTEN: Final = 20_000
-"""Milliseconds in which two thirds of what is owed are forgotten, so that what nobody could have does not add up."""
+"""Time constant in milliseconds for the decay of ``owed``, so that unavailable slots do not add up."""
 
 
 class Demand(msgspec.Struct):
-    """What one member wants."""
+    """Demand of one member."""
 
     name: str
     people: int
@@ -31,19 +31,19 @@ class Demand(msgspec.Struct):
     most: int
     share: int = 0
     owed: int = 0
-    """Place-milliseconds that it has had less than its part; they decide who gets a place that cannot be divided."""
+    """Slot-milliseconds below its exact part so far; they decide who gets an indivisible slot."""
 
 
 class Share(msgspec.Struct):
-    """What one member gets."""
+    """Share of one member."""
 
     places: int
     exact: int
-    """Thousandths of a place that it would get if places could be divided, lent ones not counted."""
+    """Exact part in thousandths of a slot, without lent slots."""
 
 
 def divide(window: int, demands: Sequence[Demand]) -> list[Share]:
-    """The part of each, in their order; together no more than ``window``."""
+    """Return the share of each member, in the same order; the sum is at most ``window``."""
     people = [min(one.people, one.most) for one in demands]
     bulk = [min(one.bulk, one.most - wanted) for one, wanted in zip(demands, people, strict=True)]
     all_people, all_bulk = sum(people), sum(bulk)
@@ -64,13 +64,13 @@ def divide(window: int, demands: Sequence[Demand]) -> list[Share]:
 
 
 def still_owed(demand: Demand, part: Share, milliseconds: int) -> int:
-    """What is owed to the member after so long with the share that it has; a share that was lent is no debt."""
+    """Return ``owed`` after ``milliseconds`` with the current share; lent slots are not counted."""
     had = min(demand.share, -(-part.exact // 1000)) * 1000
     return demand.owed + (part.exact - had) * milliseconds // 1000 - demand.owed * milliseconds // _FORGOTTEN
 
 
 def _divide_equally(places: int, demands: Sequence[Demand], parts: list[Share], wanted: Sequence[int]) -> None:
-    """As many for each, but for those that want less."""
+    """Divide equally, with at most its demand for each member."""
     level, left, short = 0, places, len(wanted)
     for want in sorted(wanted):
         if want * short > left:
@@ -87,7 +87,7 @@ def _divide_equally(places: int, demands: Sequence[Demand], parts: list[Share], 
 
 
 def _give_rest(rest: int, demands: Sequence[Demand], parts: list[Share], most: Sequence[int]) -> None:
-    """One more for each of the ``rest`` members to whom most is owed; who has such a place keeps it for a while."""
+    """Give one of the ``rest`` slots to each of the members owed most; a current holder has an advantage."""
     can = [index for index, part in enumerate(parts) if part.places < most[index]]
     can.sort(key=lambda index: (-_claim(demands[index], parts[index]), demands[index].name))
     for index in can[:rest]:

@@ -1,7 +1,7 @@
--- One heartbeat of a member of an account: group.py and division.py, word for word, where Redis runs it at once.
--- KEYS[1]: a hash; its field "" is what is kept of the group, every other one a member.
--- ARGV: lease, gone, quiet, seconds that the key is kept, then the heartbeat in the order of BEAT.
--- Needs Redis 5: what was written is replicated, and not the script, which asks for the time.
+-- Processes one heartbeat: group.py and division.py, line by line, executed atomically by Redis.
+-- KEYS[1]: a hash; field "" holds the group, every other field a member.
+-- ARGV: lease, gone, quiet, expiry of the key in seconds, then the heartbeat in the order of BEAT.
+-- Requires Redis 5: effects are replicated instead of the script, which reads the time.
 local BEAT = {'member', 'number', 'in_flight', 'people', 'bulk', 'most', 'sent', 'taken', 'refused', 'told', 'limit',
   'current', 'share', 'held', 'heard_at', 'window', 'ceiling', 'heard', 'apart_until'}
 local GROUP = {'born', 'gathers', 'lost', 'window', 'ceiling', 'leader', 'apart_until', 'sent', 'taken', 'refused',

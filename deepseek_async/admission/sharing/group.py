@@ -1,7 +1,7 @@
-"""The members of one account and model: who there is, what each may use, and who leads. Pure; ``group.lua`` in Redis.
+"""Group of one account and model: members, shares and leader. Pure; ``group.lua`` is the same in Redis.
 
-A member whose heartbeats stop loses its share when its lease is over, and what it had in flight is then forgotten
-little by little, because the server may still be busy with it.
+A member without heartbeats loses its share when its lease expires; its attempts in flight are then forgotten
+gradually, because the server may still be working on them.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply
 
 VERSION: Final = 1
 _LONGEST: Final = 1000
-"""Milliseconds that count at most between two heartbeats."""
+"""Maximum milliseconds counted between two heartbeats."""
 STOPPED: Final = 10_000
-"""Milliseconds after which the attempts of a process are forgotten that is there, and stands still."""
+"""Milliseconds after which the attempts of a live but stalled process are forgotten."""
 
 
 class GroupTerms(msgspec.Struct, frozen=True):
     """Milliseconds."""
 
     lease: int
-    """After so long without a heartbeat a member has no share."""
+    """Milliseconds without a heartbeat after which a member has no share."""
     gone: int
-    """After so long nothing of it counts any more."""
+    """Milliseconds without a heartbeat after which a member no longer counts."""
     quiet: int = 0
-    """After so long without a heartbeat of anybody, the group is perhaps not what it was; 0 where that cannot be."""
+    """Milliseconds without any heartbeat after which the group may have been lost; 0 if that cannot happen."""
 
 
 class Member(msgspec.Struct):
-    """What is known of one."""
+    """State of one member."""
 
     seen: int
     number: int = 0
@@ -53,15 +53,15 @@ class Member(msgspec.Struct):
 
 
 class Group(msgspec.Struct):
-    """What is kept between two heartbeats."""
+    """State of the group between two heartbeats."""
 
     version: int = VERSION
     born: int = 0
     gathers: bool = False
-    """Whether it has forgotten something, since ``born``: the others may not all be back yet, or have more than is
-    known here."""
+    """Whether state was lost since ``born``: members may still be missing, or have more in flight than is known
+    here."""
     lost: bool = False
-    """Whether it was begun by a member of an earlier one, which was lost, and with it how large the window is."""
+    """Whether a member of a lost group founded it, so that the size of the limit is unknown."""
     window: int = 0
     ceiling: int = 0
     leader: str = ""
@@ -70,7 +70,7 @@ class Group(msgspec.Struct):
     taken: int = 0
     refused: int = 0
     heard: int = 0
-    """Refusals that the leader knew of when it said how large the window is."""
+    """Refusals known to the leader when it published the limit."""
     told: int = 0
     limit: int = 0
     current: int = 0
@@ -80,7 +80,7 @@ class Group(msgspec.Struct):
 def step(
     group: Group, beat: Heartbeat, now: int, terms: GroupTerms, silent: Mapping[str, bool] = MappingProxyType({})
 ) -> Reply:
-    """Take in one heartbeat. ``silent`` are members of which it is known whether their process is there."""
+    """Process one heartbeat. ``silent`` maps members without heartbeats to whether their process is alive, if known."""
     running = {name for name, is_there in silent.items() if is_there}
     for name in silent.keys() - running - {beat.member}:
         leave(group, name)
@@ -104,7 +104,7 @@ def step(
         mine = live.index(beat.member)
         member.owed = still_owed(demands[mine], parts[mine], passed)
         others = _counted_of_others(group, beat.member, now, terms, running)
-        # The place of an attempt that was refused is left empty until the leader has had its say.
+        # The slot of a refused attempt stays empty until the leader has reacted.
         window = group.window - max(0, group.refused - group.heard)
         member.share = _granted(group, beat, max(0, min(parts[mine].places, window - others)), now, terms)
     in_flight = sum(_still_in_flight(one, now, terms, running=name in running) for name, one in group.members.items())
@@ -129,25 +129,25 @@ def step(
 
 
 def leave(group: Group, name: str) -> None:
-    """A member ends its membership."""
+    """Remove a member."""
     group.members.pop(name, None)
 
 
 def _forget(group: Group, now: int, terms: GroupTerms, running: Collection[str]) -> None:
     for name, member in list(group.members.items()):
         silent = now - member.seen
-        # Far below 0 when the clock has begun anew.
+        # Far below 0 after a restart of the clock.
         if silent < -terms.lease or silent >= (STOPPED if name in running else terms.gone):
             del group.members[name]
 
 
 def _look_back(group: Group, beat: Heartbeat, now: int, terms: GroupTerms) -> None:
-    """Find out whether the group was lost, or is an older one: a replica that did not know all has taken over."""
+    """Detect that the group was lost, or restored from a replica that was not up to date."""
     if not group.members:
         group.born, group.window = now, 0
         group.gathers = group.lost = beat.share > 0 or terms.quiet > 0
         if terms.quiet and not beat.share:
-            # It may be the first, or have come before the others to a group that was lost.
+            # It may be the first member, or the first one to return to a lost group.
             group.born -= max(0, terms.lease - terms.quiet)
         return
     newest = max(member.seen for member in group.members.values())
@@ -174,13 +174,13 @@ def _told(group: Group, beat: Heartbeat, now: int) -> Member:
 
 
 def _hear_of_window(group: Group, beat: Heartbeat, now: int, terms: GroupTerms, *, is_new: bool) -> None:
-    """The leader says how large the window is. It leads while it lives, unless it is idle and others are not."""
+    """Accept the limit from the leader. A leader keeps its role while alive, unless it is idle and others are not."""
     if group.leader != beat.member:
         leader = group.members.get(group.leader)
         lives = leader is not None and now - leader.seen < terms.lease
         idle = leader is not None and not (leader.people or leader.bulk or leader.in_flight)
         young = group.window == 0 or now - group.born < terms.lease
-        # After a loss of the group one that comes new may be first, and knows nothing.
+        # After a loss, a new member may come first and knows nothing.
         knows_more = young and is_new and beat.share > 0 and beat.window > group.window
         if not knows_more and lives and not (idle and (beat.people or beat.bulk)):
             return
@@ -188,14 +188,14 @@ def _hear_of_window(group: Group, beat: Heartbeat, now: int, terms: GroupTerms, 
         if knows_more:
             group.gathers = group.lost = True
         elif group.window and not beat.share:
-            return  # it comes new, and begins with what was found
+            return  # a new leader starts from the known limit
     least = group.window if group.lost and now - group.born < terms.lease else 1
     group.window, group.ceiling, group.apart_until = max(least, beat.window), beat.ceiling, beat.apart_until
     group.heard = group.refused if beat.heard < 0 else beat.heard
 
 
 def _add_claim(group: Group, beat: Heartbeat, now: int, terms: GroupTerms, running: Collection[str]) -> None:
-    """Members that were alone for long know of their own part only: the window is what all of them have."""
+    """Restore the limit of a lost group: members that were alone know only their own part, and the sum counts."""
     if not group.lost or not beat.share or now - group.born >= terms.lease:
         return
     others = _counted_of_others(group, beat.member, now, terms, running)
@@ -205,7 +205,7 @@ def _add_claim(group: Group, beat: Heartbeat, now: int, terms: GroupTerms, runni
 
 
 def _granted(group: Group, beat: Heartbeat, free: int, now: int, terms: GroupTerms) -> int:
-    """What may be used of the places that are free, of those that it should get."""
+    """Return how much of the member's part is free to use now."""
     if _gathers(group, now, terms):
         return min(free, max(beat.share, beat.in_flight, 1))
     return free
@@ -216,7 +216,7 @@ def _gathers(group: Group, now: int, terms: GroupTerms) -> bool:
 
 
 def _moves(member: Member, part: Share) -> bool:
-    """Whether a share is about to change, other than by what is lent."""
+    """Whether the share is about to change, apart from lent slots."""
     wanted = -(-part.exact // 1000)
     return member.share > part.places or member.share < min(wanted, part.places)
 
@@ -232,7 +232,7 @@ def _counted_of_others(group: Group, name: str, now: int, terms: GroupTerms, run
 
 
 def _counted(member: Member, now: int, terms: GroupTerms, *, running: bool) -> int:
-    """Places that nobody else may use."""
+    """Return the slots that no other member may use."""
     if now - member.seen < terms.lease:
         return max(member.share, member.held, member.in_flight)
     return _still_in_flight(member, now, terms, running=running)

@@ -1,7 +1,7 @@
-"""The group of the processes of one machine: a small file for each account and model, locked while it is looked at.
+"""Group of the processes of one machine: a small locked file per account and model.
 
-Nobody else is asked, nothing is installed, and no call waits for it: a heartbeat takes some 20 µs, and one that finds
-the file locked comes again soon.
+It needs no server and no installation, and calls never wait for it: a heartbeat takes some 20 µs, and one that finds
+the file locked is repeated soon.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ except ImportError:  # Windows
 _LOG: Final = logging.getLogger("deepseek_async")
 
 TERMS: Final = GroupTerms(lease=1000, gone=2000)
-"""A heartbeat comes at least twice a second; what a killed process had is back after two seconds."""
+"""Heartbeats are sent at least twice a second; slots of a killed process are free again after two seconds."""
 
 _HEADER: Final = b"deepseek-async group 1\n"
-"""The first line: what proves that a file is a group's. Another one is never written to."""
+"""First line, which identifies a group file. Other files are never written."""
 _MOST_BYTES: Final = 1 << 20
 
 _OVER_THE_NETWORK: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "afs", "lustre", "gpfs", "beegfs", "glusterfs", "ncpfs"}
 )
-"""File systems whose locks are slow, or no locks; and those under FUSE that are one."""
+"""File systems with slow or missing locks, and network file systems under FUSE."""
 
 _MISSED: Final = 600
-"""Milliseconds: longer than between any two heartbeats. The kernel is asked what has become of the process."""
+"""Milliseconds, longer than any interval between heartbeats; then the kernel is asked whether the process is alive."""
 _PATIENCE: Final = 60.0
-"""Seconds after which it is tried again, without another word."""
+"""Seconds until the next attempt, which is not logged again."""
 
 _TRIES: Final = 5
 _FLAGS: Final = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -57,13 +57,13 @@ _decoder: Final = msgspec.json.Decoder(Group)
 
 
 class FileGroup:
-    """A folder of groups. Says once in the log why it cannot be used, and answers None from then on."""
+    """Folder of groups. Logs once if it is unusable; ``exchange`` then answers None."""
 
     where = "machine"
     answers_later = False
 
     def __init__(self, folder: Path, account: str) -> None:
-        """``account`` is whatever tells accounts apart; it is not written down."""
+        """``account`` is any identifier of the account; it is not stored."""
         self.process = this_process()
         self._folder = folder
         self._account = account
@@ -73,11 +73,11 @@ class FileGroup:
 
     @property
     def terms(self) -> GroupTerms:
-        """How long a silent member counts."""
+        """Expiry times of silent members."""
         return TERMS
 
     def exchange(self, model: str, beat: Heartbeat, answer: Callable[[Reply | None], None]) -> None:
-        """Send one heartbeat. ``answer`` is called at once; with None if the group cannot be reached now."""
+        """Send one heartbeat. ``answer`` is called immediately; with None if the group is unreachable."""
         answer(None if self._is_unusable() else self._exchanged(model, beat))
 
     def leave(self, model: str, member: str) -> None:
@@ -86,10 +86,10 @@ class FileGroup:
             self._locked(model, lambda group: leave(group, member))
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no resource is open."""
 
     def _exchanged(self, model: str, beat: Heartbeat) -> Reply | None:
-        now = int(1000 * time.monotonic())  # one clock for all processes of the machine
+        now = int(1000 * time.monotonic())  # shared by all processes of the machine
         return self._locked(model, lambda group: step(group, beat, now, TERMS, _silent(group, now)))
 
     def _locked(self, model: str, look: Callable[[Group], _T]) -> _T | None:
@@ -111,7 +111,7 @@ class FileGroup:
         return result
 
     def _opened(self, path: Path) -> int:
-        """The file, locked. Raises BlockingIOError while another has it, OSError, and ValueError for another's file."""
+        """Open and lock the file. Raises BlockingIOError if it is locked, OSError, and ValueError if it is foreign."""
         for _ in range(_TRIES):
             try:
                 descriptor = os.open(path, _FLAGS)
@@ -125,7 +125,7 @@ class FileGroup:
                 raise
             if is_there:
                 return descriptor
-            os.close(descriptor)  # the last member of it has just left
+            os.close(descriptor)  # its last member has just left
         raise BlockingIOError
 
     def _path(self, model: str) -> Path:
@@ -150,14 +150,14 @@ class FileGroup:
         if not self._told:
             self._told = True
             _LOG.warning(
-                "limits are not shared with other processes of this machine, because %s cannot be used for it: %s",
+                "cannot share limits with other processes of this machine in %s: %s",
                 self._folder,
                 reason_of(error),
             )
 
 
 def _lock(descriptor: int) -> None:
-    """Lock it; whoever has it now needs some microseconds. Raises BlockingIOError if that takes longer."""
+    """Lock the file; holders need some microseconds. Raises BlockingIOError if it takes longer."""
     for _ in range(_TRIES):
         with suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -167,16 +167,16 @@ def _lock(descriptor: int) -> None:
 
 
 def _read(descriptor: int) -> Group:
-    """What is in the file. Raises ValueError for one that is not a group's."""
+    """Read the group. Raises ValueError if the file is not a group file."""
     wire = os.pread(descriptor, _MOST_BYTES, 0)
     if not wire:
         return Group()
     if not wire.startswith(_HEADER):
-        raise ValueError("it is another file than a group of this version")
+        raise ValueError("not a group file of this version")
     try:
         return _decoder.decode(wire[len(_HEADER) :])
     except msgspec.DecodeError:
-        return Group()  # a process was killed while it wrote: its members come back by themselves
+        return Group()  # a process was killed during a write; members rejoin
 
 
 def _write(descriptor: int, group: Group) -> None:
@@ -188,9 +188,9 @@ def _write(descriptor: int, group: Group) -> None:
 
 
 def _why_not(folder: Path) -> str | None:
-    """Why no group can be kept in ``folder``; None if one can."""
+    """Return why ``folder`` cannot hold groups; None if it can."""
     if fcntl is None:
-        return "this platform has no locks of that kind"
+        return "file locks (fcntl) are not available on this platform"
     kind = _file_system_of(folder)
     return f"it is on a network file system ({kind})" if kind is not None and _is_remote(kind) else None
 
@@ -200,11 +200,11 @@ def _is_remote(kind: str) -> bool:
 
 
 def _file_system_of(folder: Path) -> str | None:
-    """The kind of file system that ``folder`` is on, where the kernel says it (proc_pid_mountinfo(5))."""
+    """Return the file system type of ``folder``, if the kernel reports it (proc_pid_mountinfo(5))."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
         folder = folder.resolve()
-    except (OSError, RuntimeError):  # the latter before Python 3.13 for a link that leads to itself
+    except (OSError, RuntimeError):  # RuntimeError: a link loop, before Python 3.13
         return None
     found, longest = None, -1
     for line in mounts:
@@ -216,20 +216,20 @@ def _file_system_of(folder: Path) -> str | None:
 
 
 def this_process() -> str:
-    """What names this process, and none after it, on this machine."""
+    """Return an identifier of this process that is never reused on this machine."""
     pid = os.getpid()
     return f"{_namespace()}-{pid}-{_started(pid) or 0}"
 
 
 def _silent(group: Group, now: int) -> dict[str, bool]:
-    """Of the members that have missed a heartbeat: whether their process is there, if that can be known."""
+    """Map members that missed a heartbeat to whether their process is alive, if that can be determined."""
     silent = {name: one.process for name, one in group.members.items() if now - one.seen >= _MISSED}
     known = {name: _is_there(process) for name, process in silent.items()}
     return {name: there for name, there in known.items() if there is not None}
 
 
 def _is_there(process: str) -> bool | None:
-    """Whether that process runs, or stands still; None if it is one of another container."""
+    """Whether the process is alive, also if stopped; None if it belongs to another container."""
     namespace, _, named = process.partition("-")
     pid, _, started = named.partition("-")
     if not pid.isdecimal() or started in {"", "0"} or namespace != _namespace():
@@ -238,7 +238,7 @@ def _is_there(process: str) -> bool | None:
 
 
 def _namespace() -> str:
-    """What numbers of processes are to be understood in."""
+    """Return the PID namespace of this process."""
     try:
         return str(Path("/proc/self/ns/pid").stat().st_ino)
     except OSError:
@@ -246,9 +246,9 @@ def _namespace() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """When a process began, in the kernel's ticks; None for one that has ended, or where the kernel does not say."""
+    """Return the start time of a process in clock ticks; None if it has ended or the kernel does not report it."""
     try:
-        # After the name, which may hold anything, comes the state, and the start as the twentieth (proc_pid_stat(5)).
+        # Fields after the name, which may contain anything: state first, start time twentieth (proc_pid_stat(5)).
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
         return None

@@ -1,7 +1,7 @@
-"""The group of the processes of a Ray cluster: a named actor that keeps it, and what asks the actor.
+"""Group of the processes of a Ray cluster: a named actor and its clients.
 
-Whoever comes first makes the actor, and it ends with its maker: the others then make another, to which all come back,
-as after any loss of a group. Nothing is put on the cluster that stays when nobody uses it.
+The first process creates the actor, which ends with its creator: the others then create a new one and rejoin, as after
+any loss of a group. Nothing remains on the cluster when it is unused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from deepseek_async.errors import ConfigurationError
 _LOG: Final = logging.getLogger("deepseek_async")
 
 TERMS: Final = GroupTerms(lease=3000, gone=6000)
-"""A heartbeat may take a second where the cluster is busy."""
+"""A heartbeat may take a second on a busy cluster."""
 NAMESPACE: Final = "deepseek_async"
 _PATIENCE: Final = 2.0
 """Seconds until a heartbeat counts as lost."""
@@ -37,31 +37,31 @@ _decode_reply: Final = msgspec.msgpack.Decoder(Reply).decode
 
 
 class GroupActor:
-    """What the actor is: the groups of an account, by model, on its own clock."""
+    """Actor with the groups of an account, by model, on its own clock."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._groups: dict[str, Group] = {}
 
     def exchange(self, model: str, beat: bytes) -> bytes:
-        """Take in a heartbeat."""
+        """Process a heartbeat."""
         group = self._groups.setdefault(model, Group())
         return _encode(step(group, _decode_beat(beat), int(1000 * self._clock()), TERMS))
 
     def leave(self, model: str, member: str) -> None:
-        """A member ends its membership."""
+        """End a membership."""
         leave(self._groups.setdefault(model, Group()), member)
 
 
 class RayGroup:
-    """See ``Meeting``. Raises ConfigurationError where Ray is not installed, or this process belongs to no cluster."""
+    """Implements ``Rendezvous``. Raises ConfigurationError if Ray is missing or this process is not in a cluster."""
 
     where = "ray"
     process = ""
     answers_later = True
 
     def __init__(self, account: str) -> None:
-        """``account`` is whatever tells accounts apart; it is not written down."""
+        """``account`` is any identifier of the account; it is not stored."""
         self._ray = _connected_ray()
         self._name = f"group-{hashlib.sha256(account.encode()).hexdigest()[:32]}"
         self._hall: Any = None
@@ -71,11 +71,11 @@ class RayGroup:
 
     @property
     def terms(self) -> GroupTerms:
-        """How long a silent member counts."""
+        """Expiry times of silent members."""
         return TERMS
 
     def exchange(self, model: str, beat: Heartbeat, answer: Callable[[Reply | None], None]) -> None:
-        """Send one heartbeat. ``answer`` is called once; with None if the actor does not answer in two seconds."""
+        """Send one heartbeat. ``answer`` is called once; with None if the actor does not answer within two seconds."""
         if self._hall is None:
             self._look_for_hall()
             answer(None)
@@ -89,16 +89,16 @@ class RayGroup:
             asked.end(None if wire is None else _decode_reply(wire))
 
         def told(future: Any) -> None:
-            """In a thread of Ray's."""
+            """Callback on a Ray thread."""
             failure = future.exception()
             if failure is not None:
                 self._lost(failure)
-            with suppress(RuntimeError):  # the loop is closed
+            with suppress(RuntimeError):  # the loop may be closed
                 loop.call_soon_threadsafe(end, None if failure is not None else future.result())
 
         try:
             self._hall.exchange.remote(model, _encode(beat)).future().add_done_callback(told)
-        except Exception as failure:  # noqa: BLE001  whatever Ray raises, calls go on
+        except Exception as failure:  # noqa: BLE001  no Ray error may fail a call
             self._lost(failure)
             end(None)
 
@@ -109,11 +109,11 @@ class RayGroup:
                 self._hall.leave.remote(model, member)
 
     async def aclose(self) -> None:
-        """Give the actor up; it ends if this process made it."""
+        """Release the actor; it ends if this process created it."""
         self._hall = None
 
     def _look_for_hall(self) -> None:
-        """Find or make the actor, in a thread, because Ray waits for its head meanwhile."""
+        """Find or create the actor, on a thread, because Ray blocks on its head node."""
         now = time.monotonic()
         if now < self._again_at or (self._search is not None and self._search.is_alive()):
             return
@@ -127,7 +127,7 @@ class RayGroup:
                 name=self._name, namespace=NAMESPACE, get_if_exists=True, num_cpus=0, max_restarts=-1
             )
             self._hall = hall.remote()
-        except Exception as failure:  # noqa: BLE001  whatever Ray raises, calls go on
+        except Exception as failure:  # noqa: BLE001  no Ray error may fail a call
             self._lost(failure)
 
     def _lost(self, failure: BaseException) -> None:
@@ -135,11 +135,11 @@ class RayGroup:
         if not self._told:
             self._told = True
             reason = str(failure).partition("\n")[0] or type(failure).__name__
-            _LOG.warning("the Ray actor that shares limits does not answer, and is looked for again: %s", reason)
+            _LOG.warning("Ray actor for shared limits does not answer, reconnecting: %s", reason)
 
 
 class _Asked:
-    """A heartbeat under way."""
+    """A heartbeat in progress."""
 
     def __init__(self, answer: Callable[[Reply | None], None]) -> None:
         self._answer: Callable[[Reply | None], None] | None = answer
@@ -152,14 +152,14 @@ class _Asked:
 
 def _connected_ray() -> Any:
     try:
-        import ray  # noqa: PLC0415  a second, and only for who shares over it
+        import ray  # noqa: PLC0415  takes a second, needed only for shared="ray"
     except ImportError:
         raise ConfigurationError(
-            'shared="ray" needs the extra ray: pip install "deepseek-async[ray]", or share by "machine"'
+            'shared="ray" requires the extra ray: pip install "deepseek-async[ray]"; or use shared="machine"'
         ) from None
     if not ray.is_initialized():
         raise ConfigurationError(
-            'shared="ray" is for processes of a Ray cluster, and this one belongs to none: call ray.init() before, or '
-            'share by "machine"'
+            'shared="ray" requires a Ray cluster, and this process is not connected to one: call ray.init() first, or '
+            'use shared="machine"'
         )
     return ray

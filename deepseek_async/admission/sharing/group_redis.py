@@ -1,8 +1,8 @@
-"""The group of the processes of many machines: one hash in Redis for each account and model, and one script.
+"""Group of processes on many machines: one Redis hash per account and model, updated by one script.
 
-No call waits for Redis. While it does not answer, each process goes on with what it had; a Redis that comes back
-empty, or as a replica that does not know all, is told again by everybody (``group.py``). Whoever comes first sends one
-attempt at a time for a second, because others may only have been forgotten.
+Calls never wait for Redis. While it is unreachable, each process continues with its last share; a Redis that returns
+empty, or from a replica that was not up to date, is restored from the members' heartbeats (``group.py``). The first
+member to return sends one attempt at a time for a second, because others may be missing.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from deepseek_async.configuration.redis_url import place_of, reason_of_redis
 _LOG: Final = logging.getLogger("deepseek_async")
 
 TERMS: Final = GroupTerms(lease=3000, gone=5000, quiet=1000)
-"""A heartbeat comes twice a second, and one or two may be lost. No replica takes over within a second."""
+"""Heartbeats are sent twice a second, and one or two may be lost. No replica takes over within a second."""
 
 _PREFIX: Final = "deepseek-async:group:1:"
 _KEPT: Final = 3600
-"""Seconds after which Redis forgets a group of which nothing is heard."""
+"""Seconds without a heartbeat after which Redis expires a group."""
 _PATIENCE: Final = 1.0
 """Seconds until a heartbeat counts as lost."""
 _FAREWELL: Final = 0.1
-"""Seconds that closing waits for Redis to hear of it."""
+"""Seconds that ``aclose`` waits for Redis."""
 
 SCRIPT: Final = files("deepseek_async.admission.sharing").joinpath("group.lua").read_text("utf-8")
 _SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
@@ -39,14 +39,14 @@ _TERMS: Final = (TERMS.lease, TERMS.gone, TERMS.quiet, _KEPT)
 
 
 class RedisGroup:
-    """See ``Meeting``. Bound to the running event loop; connects when it is first needed."""
+    """Implements ``Rendezvous``. Bound to the running event loop; connects on first use."""
 
     where = "redis"
     process = ""
     answers_later = True
 
     def __init__(self, url: str, account: str) -> None:
-        """``account`` is whatever tells accounts apart; Redis gets its hash."""
+        """``account`` is any identifier of the account; Redis receives its hash."""
         self._url = url
         self._account = account
         self._keys: dict[str, str] = {}
@@ -56,27 +56,27 @@ class RedisGroup:
 
     @property
     def terms(self) -> GroupTerms:
-        """How long a silent member counts."""
+        """Expiry times of silent members."""
         return TERMS
 
     def exchange(self, model: str, beat: Heartbeat, answer: Callable[[Reply | None], None]) -> None:
-        """Send one heartbeat. ``answer`` is called after a second at the latest; with None if Redis gave none."""
+        """Send one heartbeat. ``answer`` is called within a second; with None if Redis did not answer."""
         self._do(self._exchange(self._key(model), beat, answer))
 
     def leave(self, model: str, member: str) -> None:
-        """End a membership, if Redis is there."""
+        """End a membership, if Redis is reachable."""
         if self._redis is not None:
             self._do(self._leave(self._key(model), member))
 
     async def aclose(self) -> None:
-        """Close the connection, after a tenth of a second at the latest."""
+        """Close the connection, within a tenth of a second."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_FAREWELL)
         for task in self._tasks:
             task.cancel()
         redis, self._redis = self._redis, None
         if redis is not None:
-            with suppress(Exception):  # what is not connected any more cannot be closed
+            with suppress(Exception):  # a lost connection cannot be closed
                 await redis.aclose()
 
     def _do(self, work: Any) -> None:
@@ -89,14 +89,14 @@ class RedisGroup:
         try:
             async with asyncio.timeout(_PATIENCE):
                 reply = reply_of(await self._run(key, *_TERMS, *arguments_of(beat)))
-        except Exception as error:  # noqa: BLE001  redis-py lets errors of sockets and of its own parser through
+        except Exception as error:  # noqa: BLE001  redis-py leaks socket and parser errors
             self._lost(error)
         else:
             self._found()
         answer(reply)
 
     async def _leave(self, key: str, member: str) -> None:
-        with suppress(Exception):  # it is missed soon
+        with suppress(Exception):  # its lease expires anyway
             async with asyncio.timeout(_FAREWELL):
                 await self._redis.hdel(key, member)
 
@@ -111,7 +111,7 @@ class RedisGroup:
         except NoScriptError:
             return await redis.eval(SCRIPT, 1, key, *arguments)
         except MovedError:
-            # One node of a cluster was named, and another one has this key.
+            # One node of a cluster was given, and another one holds this key.
             self._redis = _clustered(self._url)
             with suppress(Exception):
                 await redis.aclose()
@@ -129,17 +129,17 @@ class RedisGroup:
             self._told = True
             reason = f"no answer in {_PATIENCE:g} s" if isinstance(error, TimeoutError) else reason_of_redis(error)
             _LOG.warning(
-                "limits are not shared through %s now, and each process goes on alone: %s", place_of(self._url), reason
+                "cannot share limits through %s, each process continues alone: %s", place_of(self._url), reason
             )
 
     def _found(self) -> None:
         if self._told:
             self._told = False
-            _LOG.warning("limits are shared through %s again", place_of(self._url))
+            _LOG.warning("limits shared through %s again", place_of(self._url))
 
 
 def arguments_of(beat: Heartbeat) -> tuple[str | int, ...]:
-    """A heartbeat as the script takes it."""
+    """Return the script arguments of a heartbeat."""
     return (
         *(beat.member, beat.number, beat.in_flight, beat.people, beat.bulk, beat.most, beat.sent, beat.taken),
         *(beat.refused, beat.told, beat.limit, beat.current, beat.share, beat.held, beat.heard_at, beat.window),
@@ -148,7 +148,7 @@ def arguments_of(beat: Heartbeat) -> tuple[str | int, ...]:
 
 
 def reply_of(answer: list[int]) -> Reply:
-    """What the script has answered."""
+    """Parse the script's answer."""
     share, window, ceiling, leads, members, moving, gathers, *rest = answer
     apart_until, now, in_flight, sent, taken, refused, told, limit, current = rest
     return Reply(

@@ -1,4 +1,4 @@
-"""What a member tells its group, and what it is told. Pure. Whole numbers, and milliseconds of the group's clock."""
+"""Messages between a member and its group. Pure. Integers; times in milliseconds of the group's clock."""
 
 from __future__ import annotations
 
@@ -6,70 +6,70 @@ import msgspec
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """A member at one moment."""
+    """Report of one member."""
 
     member: str
-    """Its name, which no other has ever had."""
+    """Unique name of the member."""
     number: int = 0
-    """The how many-th of its heartbeats this is: one that was held up on its way tells nothing any more."""
+    """Sequence number; a delayed heartbeat is ignored."""
     process: str = ""
-    """What names its process on its machine; empty if it says nothing."""
+    """Identifier of the process on its machine; empty if not reported."""
     in_flight: int = 0
     people: int = 0
-    """Interactive calls that run or wait."""
+    """Interactive calls in flight or waiting."""
     bulk: int = 0
-    """Bulk calls that run or wait."""
+    """Batch calls in flight or waiting."""
     most: int = 1 << 30
-    """Attempts at a time that this process can or may have."""
+    """Maximum concurrency of this process."""
     sent: int = 0
-    """Attempts so far; this and what follows only ever grows."""
+    """Attempts sent so far; this and the following counters never decrease."""
     taken: int = 0
     refused: int = 0
-    """Refused because too many run."""
+    """Attempts refused for concurrency."""
     told: int = 0
-    """Refused with numbers."""
+    """Attempts refused with numbers."""
     limit: int = 0
-    """The limit that the last of them named."""
+    """Limit reported by the last of those refusals."""
     current: int = 0
-    """The concurrency that it named."""
+    """Concurrency reported by it."""
     share: int = 0
-    """What it was given last; 0 for one that comes new."""
+    """Last share received; 0 for a new member."""
     held: int = 0
-    """What it may come to have in flight before it hears the answer."""
+    """Attempts that may be in flight before the reply arrives."""
     heard_at: int = 0
-    """The group's clock in the last reply that it has heard; 0 for none."""
+    """Group clock of the last reply received; 0 if none."""
     window: int = 0
-    """The account's window: as the leader has found it, or as the others have last heard of it."""
+    """Account limit: from the leader its measurement, from others the last value received."""
     ceiling: int = 0
-    """Where the account was last refused; 0 while that is not known."""
+    """Size at which the account was last refused; 0 if unknown."""
     heard: int = -1
-    """From the leader: the refusals of all members that the window takes into account; -1 for all there are."""
+    """Leader: refusals of all members that the limit accounts for; -1 for all."""
     apart_until: int = 0
-    """From the leader: until then a common window explains nothing, and each finds its own."""
+    """Leader: time until which a common limit explains nothing and each member finds its own."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What the group answers."""
+    """Reply of the group."""
 
     share: int
     """Attempts that the member may have in flight."""
     window: int
-    """Attempts that all may have in flight."""
+    """Attempts that all members may have in flight."""
     ceiling: int
     leads: bool
-    """Whether the member is the one that finds the window."""
+    """Whether the member determines the limit."""
     members: int
     moving: bool
-    """Whether shares are on their way from one member to another, so that the next heartbeat should come soon."""
+    """Whether shares are moving between members, so that the next heartbeat should follow soon."""
     gathers: bool
-    """Whether others may have more than the group knows of, so that for now nobody gets more than it has."""
+    """Whether members may have more in flight than the group knows, so that no share may grow."""
     apart_until: int
     now: int
-    """The group's clock."""
+    """Clock of the group."""
     in_flight: int
-    """Attempts of all members."""
+    """Attempts in flight over all members."""
     sent: int
-    """Attempts of all members, ever; this and what follows is to be compared with the reply before."""
+    """Attempts of all members since the start; compare this and the following counters with the previous reply."""
     taken: int
     refused: int
     told: int

@@ -1,4 +1,4 @@
-"""A process's membership of the group of one account and model: heartbeats on a timer, and what comes of them."""
+"""Membership of a process in the group of one account and model: periodic heartbeats and their effects."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _LOG: Final = logging.getLogger("deepseek_async")
 
 _BUSY: Final = 0.25
 _IDLE: Final = 0.5
-"""Seconds between two heartbeats; half a lease of the file's at most."""
+"""Seconds between two heartbeats; at most half a lease of the file group."""
 _SOON: Final = 0.05
-"""Seconds between two heartbeats while shares move, or somebody waits for one."""
+"""Seconds between two heartbeats while shares move or calls wait for one."""
 
 _FIRST: Final = 1.0
-"""Seconds for which one that comes new waits for a group."""
+"""Seconds that a new member waits for a group."""
 
 
 _members: set[weakref.ref[Membership]] = set()
-"""Of all event loops of this process; a plain set, because it is looked through while other threads change it."""
+"""Members on all event loops of this process; a plain set, because it is iterated while other threads change it."""
 
 
 class Membership:
-    """From the first attempt of a model until its client is closed. Bound to the running event loop."""
+    """Lasts from the first attempt of a model until its client is closed. Bound to the running event loop."""
 
     def __init__(self, meeting: Rendezvous, model: str, window: SharedLimit, slots: WaitQueue) -> None:
         self._meeting = meeting
@@ -53,31 +53,31 @@ class Membership:
             if (other := reference()) is not None:
                 other.leave_with_loop()
         _members.add(weakref.ref(self, _members.discard))
-        # Whoever drops a client, or ends, without having closed it keeps no places from others. What a member of
-        # another machine is told may need threads, and is not for the garbage collector.
+        # An unclosed client must not keep slots from other members. Only local rendezvous: leaving a remote one may
+        # need threads, which a garbage collector callback must not use.
         self._left = weakref.finalize(self, _leave, meeting, model, self._member, os.getpid())
         if meeting.answers_later:
             self._left.detach()
         window.on_need = self._hasten
         if meeting.answers_later:
-            # Until it has answered, one attempt may run.
+            # One attempt may run until the group has answered.
             window.expect_group()
         self._beat()
 
     @property
     def where(self) -> str | None:
-        """Where the members meet; None while no group can be reached."""
+        """Kind of rendezvous; None while no group is reachable."""
         return self._meeting.where if self._window.is_heard else None
 
     def close(self) -> None:
-        """Leave the group. A call that still comes is not bound by a share that nobody renews."""
+        """Leave the group. Later calls are not bound by a share that is no longer renewed."""
         self._leave()
         now = self._loop.time()
         self._window.go_alone(now)
         self._slots.moved(now)
 
     def leave_with_loop(self) -> None:
-        """Leave the group if the event loop was closed, and the client was not."""
+        """Leave the group if the event loop was closed without closing the client."""
         if self._loop.is_closed() and not self._closed:
             self._leave()
 
@@ -95,10 +95,10 @@ class Membership:
         self._asked_at = self._loop.time()
         try:
             self._ask()
-        except Exception:  # noqa: BLE001  calls go on, whatever is wrong with a group
+        except Exception:  # noqa: BLE001  no group error may fail a call
             if not self._is_broken:
                 self._is_broken = True
-                _LOG.exception("a heartbeat to the processes that share limits failed")
+                _LOG.exception("heartbeat for shared limits raised; ignored")
             self._answer(None)
         if self._asking and not self._closed:
             self._timer = self._loop.call_at(max(self._asked_at, self._lost_at), self._go_alone)
@@ -132,7 +132,7 @@ class Membership:
                 window.go_alone(now)
         else:
             self._answered_at = now
-            # The lease began when the group heard of us, which was after we asked.
+            # The lease started when the group received the heartbeat, which was after sending.
             window.follow(reply, now, sure_until=self._asked_at + self._lease)
             busy = window.in_flight or self._slots.waiting
             self._schedule(now + (_SOON if reply.moving else _BUSY if busy else _IDLE))
@@ -140,18 +140,18 @@ class Membership:
 
     @property
     def _lost_at(self) -> float:
-        """When no answer will have come for so long that there is no group."""
+        """Return the time at which the group counts as lost without a reply."""
         return self._answered_at + (self._lease if self._window.has_heard else min(self._lease, _FIRST))
 
     def _go_alone(self) -> None:
-        """No answer has come for a lease."""
+        """Continue alone: no reply within a lease."""
         self._timer = None
         now = self._loop.time()
         self._window.go_alone(now)
         self._slots.moved(now)
 
     def _hasten(self) -> None:
-        """The window needs to hear from the group."""
+        """Send the next heartbeat soon."""
         if not self._asking and not self._closed:
             self._schedule(max(self._loop.time(), self._asked_at + _SOON))
 
@@ -170,10 +170,10 @@ class Membership:
 
 
 def _leave(meeting: Rendezvous, model: str, member: str, process: int) -> None:
-    # A child that was forked has a copy of the parent's membership, and none of its own in it.
+    # A forked child has a copy of the parent's membership without any attempts of its own.
     if os.getpid() == process:
         meeting.leave(model, member)
 
 
 def _nobody() -> None:
-    """Nobody is to be told."""
+    """Default callback without effect."""

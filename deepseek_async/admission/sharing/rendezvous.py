@@ -1,4 +1,4 @@
-"""Where the processes of an account meet, and what the user says about it."""
+"""Rendezvous of the processes of an account, and validation of the ``shared`` setting."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ OFF: Final = "off"
 
 
 class Rendezvous(Protocol):
-    """Where the members of groups meet: a file, a Redis, a Ray actor."""
+    """Place where group members meet: a file, a Redis, or a Ray actor."""
 
     where: str
-    """What it is called in statistics."""
+    """Name in statistics."""
 
     process: str
-    """What names this process for the others there; empty for nothing."""
+    """Identifier of this process for other members; empty if not needed."""
     answers_later: bool
 
     @property
     def terms(self) -> GroupTerms:
-        """How long a silent member counts."""
+        """Expiry times of silent members."""
 
     def exchange(self, model: str, beat: Heartbeat, answer: Callable[[Reply | None], None]) -> None:
-        """Send one heartbeat. ``answer`` is called once, now or later; with None if nothing could be reached."""
+        """Send one heartbeat. ``answer`` is called once, now or later; with None if the group is unreachable."""
 
     def leave(self, model: str, member: str) -> None:
-        """End a membership. Raises nothing, and waits for nobody."""
+        """End a membership. Neither raises nor blocks."""
 
     async def aclose(self) -> None:
-        """Give up what is open."""
+        """Release all resources."""
 
 
 def shared_from(argument: Any, variable: str | None) -> str:
-    """``shared``, else ``DEEPSEEK_ASYNC_SHARED``, else "machine". Raises ConfigurationError."""
+    """Return ``shared``, else ``DEEPSEEK_ASYNC_SHARED``, else "machine". Raises ConfigurationError."""
     argument, variable = hidden(argument), hidden(variable)
     name, value = ("shared", argument) if argument is not None else ("DEEPSEEK_ASYNC_SHARED", variable or MACHINE)
     if value is False:
@@ -49,11 +49,11 @@ def shared_from(argument: Any, variable: str | None) -> str:
     if is_redis(value):
         return checked_redis(name, value)
     if not isinstance(value, str) or value not in {MACHINE, RAY, OFF}:
-        # Whatever has the form of a URL may hold a password.
-        shown = "a text with a colon" if isinstance(value, str) and ":" in value else ascii(_bare(value))
+        # Anything in the form of a URL may contain a password.
+        shown = "a string with a colon (not shown)" if isinstance(value, str) and ":" in value else ascii(_bare(value))
         raise ConfigurationError(
-            f'{name} must be "machine" (limits are shared by the processes of this machine), "ray" (by those of a Ray '
-            f'cluster), redis://HOST:6379/0 (by all that reach this Redis; rediss:// and unix:// too) or "off", not '
+            f'{name} must be "machine" (share limits between the processes of this machine), "ray" (of a Ray cluster), '
+            f'redis://HOST:6379/0 (of all that use this Redis; also rediss:// and unix://) or "off", got '
             f"{shown}"
         )
     return str(_bare(value))

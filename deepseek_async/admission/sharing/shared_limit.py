@@ -1,7 +1,7 @@
-"""A window of one process that keeps to its share of the account's, while there is a group that gives it one. Pure.
+"""Concurrency limit of one process that follows its share of the account's limit. Pure.
 
-Alone it finds the limit itself. In a group of several the leader does that from the refusals of all, and this window
-is as large as its share; what it then finds of its own are servers with too much to do, which is no question of shares.
+Without a group it finds the limit itself. In a group the leader does so from the refusals of all members, and the size
+is the share; what this process still detects itself is server overload, which sharing does not address.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply
 _UNBOUND: Final = 1 << 30
 
 _APART: Final = (30_000, 1_800_000)
-"""Milliseconds for which each goes alone when a common window does not explain the refusals: doubled each time."""
+"""Milliseconds without sharing after a common limit did not explain the refusals: minimum and maximum, doubling."""
 
 
 class SharedLimit(AdaptiveLimit):
-    """See ``window.Window`` for the methods; ``report``, ``follow`` and ``go_alone`` are the membership's.
+    """See ``ConcurrencyLimit`` for the methods; ``report``, ``follow`` and ``go_alone`` are called by the membership.
 
-    ``on_need`` is called, once for each reply, when the share is used up, an attempt was refused, or the share is no
-    longer sure.
+    ``on_need`` is called, once per reply, when the share is used up, an attempt was refused, or the share may have
+    expired.
     """
 
     __slots__ = (
@@ -60,32 +60,32 @@ class SharedLimit(AdaptiveLimit):
         hint: float | None = None,
         distance: Callable[[], float | None] | None = None,
     ) -> None:
-        """``cap`` is the account's, ``most`` what this process may have in flight; the others are as for one alone."""
+        """``cap`` is the account's, ``most`` the maximum of this process; the rest as for AdaptiveLimit."""
         super().__init__(cap=min(cap, most), chance=chance, now=now, start=start, hint=hint, distance=distance)
         self.most: Final = most
         self.on_need: Callable[[], None] = _nobody
         self._cap_of_account: Final = cap
         self._account: AccountLimit | None = None
         self._reply: Reply | None = None
-        self._grouped = False  # whether there are others, and the share is the size
+        self._grouped = False  # whether a share of a group sets the size
         self._share = _UNBOUND
         self._sure_until = math.inf
         self._apart = _APART[0]
         self._apart_until = 0
-        self._returning = False  # whether it grows back after an outage
+        self._returning = False  # whether it is recovering from an outage
         self._is_needing = self._is_heard = False
         self._published = 0
-        self._alone_as: int | None = None  # how large it would be if there were no group to wait for
-        self._is_part = False  # whether others use the account, and it stands alone all the same
+        self._alone_as: int | None = None  # size without a group, while waiting for one
+        self._is_part = False  # whether others use the account although sharing is suspended
 
-    # The window.
+    # Limit interface.
 
     def may_send(self, now: float) -> bool:
         """Whether one more attempt may be sent."""
         if self.in_flight >= self._share or now >= self._sure_until:
             self._need()
             if now >= self._sure_until:
-                # The places may be another's by now, but one attempt at a time must not wait for ever.
+                # The slots may belong to others by now, but one attempt at a time must not wait forever.
                 if self.in_flight > 0:
                     return False
                 if self._mode is Mode.HOLD:
@@ -95,7 +95,7 @@ class SharedLimit(AdaptiveLimit):
         return super().may_send(now)
 
     def next_change(self, now: float) -> float | None:
-        """When to ask again if nothing ends before; None if time changes nothing."""
+        """Return when to ask again if nothing ends before; None if time changes nothing."""
         if now >= self._sure_until:
             return None if self.in_flight > 0 else super().next_change(now)
         if self._grouped and self.in_flight >= self._share:
@@ -112,7 +112,7 @@ class SharedLimit(AdaptiveLimit):
         balance_bound: bool = False,
         certain: bool = False,
     ) -> None:
-        """The server answered 429. In a group its leader reacts to it, and the place is left empty until it has."""
+        """Record a 429. In a group the leader reacts, and the slot stays empty until it has."""
         if not self._grouped:
             super().refused(attempt, now, limit=limit, current=current, balance_bound=balance_bound, certain=certain)
             return
@@ -130,12 +130,12 @@ class SharedLimit(AdaptiveLimit):
         self._need()
 
     def restart(self, now: float) -> None:
-        """After an outage: a tenth of what worked before, and start-up from there."""
+        """Restart after an outage at a tenth of the last working size."""
         super().restart(now)
         self._returning = self._grouped
 
     def statistics(self, now: float) -> ConcurrencyStatistics:
-        """The window as it is now, and the account's."""
+        """Return the current state, with that of the account."""
         found, reply = super().statistics(now), self._reply
         if not self._grouped or reply is None:
             return found
@@ -151,10 +151,10 @@ class SharedLimit(AdaptiveLimit):
             account_in_flight=reply.in_flight,
         )
 
-    # Membership.
+    # Membership interface.
 
     def ceiling_of_account(self, now: float) -> int | None:
-        """Where the account was last refused, as far as this process can know: a part of it is no ceiling."""
+        """Return where the account was last refused, if known; a ceiling of one member's part does not count."""
         return None if self._is_part else self.statistics(now).account_ceiling
 
     @property
@@ -164,7 +164,7 @@ class SharedLimit(AdaptiveLimit):
 
     @property
     def is_grouped(self) -> bool:
-        """Whether others give it its size."""
+        """Whether a share of a group sets the size."""
         return self._grouped
 
     @property
@@ -175,7 +175,7 @@ class SharedLimit(AdaptiveLimit):
     def report(
         self, member: str, process: str, *, people: int, bulk: int, number: int = 0, later: bool = False
     ) -> Heartbeat:
-        """What to tell the group. ``later`` says that the answer will need a while."""
+        """Return the report for the group. ``later``: the reply will take a while."""
         window, ceiling = self._found()
         self._published = max(1, window)
         return Heartbeat(
@@ -202,12 +202,12 @@ class SharedLimit(AdaptiveLimit):
         )
 
     def follow(self, reply: Reply, now: float, *, sure_until: float) -> None:
-        """Keep to what the group says. From ``sure_until`` on the share may belong to another."""
+        """Follow a reply. From ``sure_until`` on the share may belong to another member."""
         self._is_needing, self._is_heard = False, True
         self._alone_as = None
         self._reply, self._sure_until = reply, sure_until
         if reply.members == 1 and not (reply.gathers and self._grouped):
-            # The share is what newcomers cannot have yet, and binds nobody.
+            # The only member: the share is reserved against newcomers and binds nobody.
             if self._grouped:
                 self._leave_group(reply.window, reply.ceiling or None, now)
             elif self._is_part:
@@ -225,7 +225,7 @@ class SharedLimit(AdaptiveLimit):
         self._lead(reply, now)
 
     def go_alone(self, now: float) -> None:
-        """No group can be reached any more, or what it has found explains nothing."""
+        """Continue alone: the group is unreachable, or its limit does not explain the refusals."""
         self._is_heard = False
         if self._alone_as is not None:
             self._grouped = self._returning = False
@@ -239,20 +239,20 @@ class SharedLimit(AdaptiveLimit):
         self._is_needing = False
 
     def expect_group(self) -> None:
-        """A group will answer soon: send one attempt, and no more, until it has."""
+        """Send a single attempt until the group answers."""
         self._alone_as = self.size
         self._grouped = True
         self._share = 1
         self._resize_to(1)
 
     def _held(self, *, later: bool) -> int:
-        """What it may come to use before the answer: all, where no share binds it."""
+        """Return the attempts that may be in flight before the reply; everything if no share applies."""
         if not self._grouped:
             return self.size
         return min(self._share, self.size) if later else 0
 
     def _found(self) -> tuple[int, int]:
-        """The account's window, and the ceiling, as far as they are known here."""
+        """Return the account's limit and ceiling, as far as known here."""
         reply = self._reply
         if self._account is not None and reply is not None:
             window = self._account.window
@@ -262,18 +262,18 @@ class SharedLimit(AdaptiveLimit):
         if reply is not None and self._grouped:
             return reply.window, reply.ceiling
         if reply is not None and self._is_part:
-            return max(self.size, reply.window), reply.ceiling  # what all had together when last heard of
+            return max(self.size, reply.window), reply.ceiling  # sum over all members in the last reply
         return self.size, int(self.known_ceiling or 0)
 
     def _lead(self, reply: Reply, now: float) -> None:
-        """Find the account's window for all, if it is this member that is to."""
+        """Determine the account's limit if this member is the leader."""
         if not reply.leads:
             self._account = None
             return
         account = self._account
-        # A group that was lost has found out since that its members have more, or less, than this one knew of.
+        # A restored group has since learned that its members have more, or less, than this one knew.
         if account is None or reply.window != self._published:
-            # More may run than the window holds: what one sent alone before it knew of the others.
+            # More may be in flight than the limit: attempts that a member sent alone before it knew of others.
             start = max(reply.window, reply.in_flight)
             window = AdaptiveLimit(cap=self._cap_of_account, chance=self._chance, now=now, start=start)
             if reply.ceiling:
@@ -296,10 +296,10 @@ class SharedLimit(AdaptiveLimit):
 
     def _resize_to(self, share: int) -> None:
         if self._returning and self.size < share:
-            return  # it grows by itself up to there
+            return  # it grows to the share by itself
         self._returning = False
         if self.is_troubled:
-            return  # what was found out of an overloaded server bounds it as well
+            return  # overload control limits it as well
         self._enter(Mode.HOLD)
         self._w = max(1.0, float(share))
         self.size = share
@@ -313,4 +313,4 @@ class SharedLimit(AdaptiveLimit):
 
 
 def _nobody() -> None:
-    """Nobody is to be told."""
+    """Default callback without effect."""

@@ -361,9 +361,9 @@ async def test_a_file_that_is_no_budget_is_left_as_it_is(make: Make, tmp_path: P
     path = folder / "wrong.sqlite"
     KINDS[kind](path)
     with untouched(folder):
-        with pytest.raises(ConfigurationError, match=r"left as it is; choose another budget\.path"):
+        with pytest.raises(ConfigurationError, match=r"cannot use .* as a budget: .*; choose another budget\.path"):
             await hold(make(path=path), COST)
-        with pytest.raises(ConfigurationError, match=r"wrong\.sqlite is no budget"):
+        with pytest.raises(ConfigurationError, match=r"cannot use .*wrong\.sqlite as a budget"):
             looked_up(path, "2026-11-27")
 
 

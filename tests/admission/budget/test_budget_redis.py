@@ -91,9 +91,7 @@ async def test_calls_go_on_with_what_was_allotted_while_redis_is_gone(make: Make
     assert all([await call(budget, COST) for _ in range(20)])
     await budget.flush()
     await budget.flush()
-    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
-        "what was spent could not be written down, and will be tried again"
-    ]
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["cannot store spending, retrying"]
     await server.start()
     spent = (await budget.spending())[MODEL, ""]
     assert spent.calls in {20, 21}  # of the first, Redis may have been told before
@@ -128,7 +126,7 @@ async def test_a_redis_that_stays_away_is_an_error_that_says_what_to_do(
     monkeypatch.setattr(outage, "PATIENCE", 0.0)
     await server.kill()
     budget = make(10 * COST)
-    with pytest.raises(ConfigurationError, match=r"cannot be used: .*Budget\(path=…\)") as caught:
+    with pytest.raises(ConfigurationError, match=r"cannot use the budget .*: .*Budget\(path=…\)") as caught:
         await hold(budget, COST)
     assert type(caught.value) is ConfigurationError
 
@@ -322,9 +320,9 @@ def test_clients_that_agree_use_one_budget():
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        ({"shared": "redis://:canary-9137@elsewhere"}, "cannot be kept in two places"),
-        ({"shared": "redis://:canary-9137@host/1"}, "cannot be kept in two places"),
-        ({"shared": "redis://:canary-9137@host", "account": "another"}, "used by clients of two"),
+        ({"shared": "redis://:canary-9137@elsewhere"}, "cannot use two Redis databases"),
+        ({"shared": "redis://:canary-9137@host/1"}, "cannot use two Redis databases"),
+        ({"shared": "redis://:canary-9137@host", "account": "another"}, "clients of two accounts use it"),
     ],
 )
 def test_clients_that_contradict_each_other_are_refused(other: dict, said: str):

@@ -297,7 +297,7 @@ def test_what_others_held_is_written_back_to_a_redis_that_was_emptied(server: re
 
 def test_a_redis_that_has_lost_something_gives_nothing_until_all_had_time_to_speak(server: redis.Redis, made):
     store = made()
-    with pytest.raises(UnansweredError, match="has to say first what it holds") as caught:
+    with pytest.raises(UnansweredError, match="waits for every process to report what it holds") as caught:
         store.allot(DAY, cap=100, allotted=0, least=1, wanted=1)
     assert 0 < caught.value.retry_in <= QUIET / 1000
     # Of what is not there in any case it can say so at once.

@@ -98,7 +98,7 @@ async def test_an_actor_that_died_is_said_once_and_made_anew(
     assert await told(group, member="a") is not None
     assert ray.made == 3
     assert [record.message for record in caplog.records] == [
-        "the Ray actor that shares limits does not answer, and is looked for again: the actor died"
+        "Ray actor for shared limits does not answer, reconnecting: the actor died"
     ]
 
 

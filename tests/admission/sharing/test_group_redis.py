@@ -103,8 +103,8 @@ async def test_a_redis_that_is_gone_is_said_once_and_again_when_it_is_back(serve
     await server.start()
     assert (await beat(group, share=30)).share == 30
     assert [record.getMessage().partition(" redis")[0] for record in caplog.records] == [
-        "limits are not shared through",
-        "limits are shared through",
+        "cannot share limits through",
+        "limits shared through",
     ]
 
 
