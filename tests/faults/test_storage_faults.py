@@ -256,7 +256,7 @@ async def test_a_budget_that_another_program_looks_at_is_not_locked_by_it_for_ev
         for number in count():
             await ask(client, f"question {number}")
 
-    with pytest.raises(ConfigurationError, match="cannot use the budget .*: database is locked"):
+    with pytest.raises(ConfigurationError, match=r"cannot use the budget .*: database is locked"):
         await use_up_what_was_taken_ahead()
     await budget.flush()
     looking.close()
