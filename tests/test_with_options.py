@@ -45,7 +45,7 @@ def test_max_retries_and_retry_together_are_refused_however_they_agree():
 
 @pytest.mark.parametrize("wrong", [-1, 1.5, True, "3"])
 def test_wrong_max_retries_are_named(wrong: object):
-    with pytest.raises(ConfigurationError, match=r"max_retries must be a whole number of at least 0"):
+    with pytest.raises(ConfigurationError, match=r"max_retries must be an integer of at least 0"):
         AsyncDeepSeek(api_key=CANARY, max_retries=wrong)  # type: ignore[arg-type]
 
 

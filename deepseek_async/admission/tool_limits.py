@@ -36,7 +36,7 @@ class ToolLimits(msgspec.Struct, frozen=True, kw_only=True):
             whole = name.endswith("at_once")
             fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
             if not fits or not 0 < value < float("inf"):
-                kind = "a whole number of at least 1" if whole else "a number above 0"
+                kind = "an integer of at least 1" if whole else "a number above 0"
                 raise ConfigurationError(f"tool_limits.{name} must be {kind}, got {value!r}")
 
     def per_second(self, path: str) -> float | None:

@@ -62,13 +62,13 @@ def _text(value: Any) -> bool:
 
 TEXT: Final = Kind("a string", _text)
 NUMBER: Final = Kind("a number", _number)
-WHOLE: Final = Kind("a whole number", _whole)
+WHOLE: Final = Kind("an integer", _whole)
 SWITCH: Final = Kind("true or false", lambda value: isinstance(value, bool))
 TEXTS: Final = Kind("a list of strings", _list_of(_text))
 NUMBERS: Final = Kind("a list of numbers", _list_of(_number))
 DATES: Final = Kind("a list of dates such as 2027-02-09", _list_of(_date))
 HEADERS: Final = Kind("a mapping of strings", lambda value: isinstance(value, dict) and all(map(_text, value.values())))
-CONCURRENCY: Final = Kind("a whole number, or auto", lambda value: _whole(value) or value == "auto")
+CONCURRENCY: Final = Kind("an integer, or auto", lambda value: _whole(value) or value == "auto")
 
 # YAML parses a bare ``off`` as false.
 SHARED: Final = Kind("machine or off", lambda value: value is False or _text(value))

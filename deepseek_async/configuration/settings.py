@@ -223,12 +223,12 @@ def _retry(retry: RetryPolicy | int | None, max_retries: int | None, default: Re
         if retry is not None:
             raise ConfigurationError("retry and max_retries must not both be set; max_retries=3 equals retry=4")
         if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:
-            raise ConfigurationError(f"max_retries must be a whole number of at least 0, got {max_retries!r}")
+            raise ConfigurationError(f"max_retries must be an integer of at least 0, got {max_retries!r}")
         return msgspec.structs.replace(default, max_attempts=max_retries + 1)
     if retry is None or isinstance(retry, RetryPolicy):
         return retry or default
     if not isinstance(retry, int) or isinstance(retry, bool):
-        raise ConfigurationError(f"retry must be a RetryPolicy or a whole number of attempts, got {retry!r}")
+        raise ConfigurationError(f"retry must be a RetryPolicy or an integer of attempts, got {retry!r}")
     return msgspec.structs.replace(default, max_attempts=retry)
 
 
@@ -246,7 +246,7 @@ def _number(name: str, value: Any) -> float:
 
 def _whole(name: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigurationError(f"{name} must be a whole number of at least 1, got {value!r}")
+        raise ConfigurationError(f"{name} must be an integer of at least 1, got {value!r}")
     return value
 
 
@@ -281,11 +281,11 @@ def _concurrency(argument: int | str | None, text: str | None) -> int | Literal[
         try:
             value = text if text == "auto" else int(text)
         except ValueError:
-            raise ConfigurationError(f'{name} must be a whole number or "auto", got {text!r}') from None
+            raise ConfigurationError(f'{name} must be an integer or "auto", got {text!r}') from None
     if value is None or value == "auto":
         return "auto"
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigurationError(f'{name} must be a whole number of at least 1, or "auto", got {value!r}')
+        raise ConfigurationError(f'{name} must be an integer of at least 1, or "auto", got {value!r}')
     return value
 
 

@@ -117,7 +117,7 @@ def _connections(
     headers: Mapping[str, str] | None,
     make: MakeTransport | None,
 ) -> Connections:
-    """The transport to one server. Chosen once: what replaces aiohttp's requests later is not seen."""
+    """Return the transport to one server, chosen once: later patches of aiohttp have no effect."""
     if make is not None:
         sent = merged(
             {"User-Agent": "deepseek-async"},

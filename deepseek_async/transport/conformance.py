@@ -1,4 +1,4 @@
-"""Conformance checks for a transport: everything ``Transport`` promises, tried against a server on this machine.
+"""Conformance suite for custom transports: checks the contract of ``Transport`` against a loopback server.
 
 async def test_my_transport():
     await check_transport(MyTransport)
@@ -24,14 +24,14 @@ from deepseek_async.transport.watchdog import Timeouts, Watchdog
 _KEY: Final = "Bearer sk-conformance-0123456789"
 _LIMIT: Final = 1 << 20
 _PATIENCE: Final = 20.0
-"""Seconds after which what should have happened has not."""
+"""Seconds until a missing event fails a check."""
 
 _OK: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-DS-Trace-Id: t1\r\nContent-Length: 5\r\n\r\nhello"
 _STREAM: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class _Peer:
-    """One connection at the server: what came over it, and what goes back."""
+    """Server side of one connection: received bytes and responses."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -49,12 +49,12 @@ class _Peer:
         self.body = await self._reader.readexactly(length)
 
     async def send(self, data: bytes) -> None:
-        """Send ``data`` at once."""
+        """Write ``data`` and flush."""
         self._writer.write(data)
         await self._writer.drain()
 
     async def gone(self) -> None:
-        """Wait until the other side has closed the connection."""
+        """Wait until the client has closed the connection."""
         with suppress(ConnectionError):
             while await self._reader.read(_LIMIT):
                 pass
@@ -69,12 +69,12 @@ _Script = Callable[[_Peer], Awaitable[None]]
 
 @asynccontextmanager
 async def _served(make: MakeTransport, script: _Script) -> AsyncIterator[Transport]:
-    """A transport to a server that does ``script`` with each connection."""
+    """Yield a transport to a server that runs ``script`` on each connection."""
     peers: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101  a coroutine that runs has a task
+        assert task is not None  # noqa: S101  a running coroutine has a task
         peers[task] = writer
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -118,22 +118,22 @@ async def _sent(
 
 def _check(holds: object, law: str) -> None:
     if not holds:
-        raise AssertionError(f"the transport breaks a promise: {law}")
+        raise AssertionError(f"transport contract violated: {law}")
 
 
 async def _failure(awaitable: Awaitable[object], law: str) -> DeepSeekError:
-    """The error of ours that ``awaitable`` raises, which hides no other library's."""
+    """Return the library error that ``awaitable`` raises; checks that it holds no other library's exception."""
     try:
         await awaitable
     except DeepSeekError as error:
         part: BaseException | None = error
         while part is not None:
-            _check(isinstance(part, DeepSeekError), f"{law}: it carries {type(part).__name__} of another library")
+            _check(isinstance(part, DeepSeekError), f"{law}: its context is a foreign {type(part).__name__}")
             part = part.__cause__ or part.__context__
         return error
     except Exception as error:
-        raise AssertionError(f"the transport breaks a promise: {law}: it raised {type(error).__name__}") from error
-    raise AssertionError(f"the transport breaks a promise: {law}: it raised nothing")
+        raise AssertionError(f"transport contract violated: {law}: raised {type(error).__name__}") from error
+    raise AssertionError(f"transport contract violated: {law}: raised nothing")
 
 
 async def _a_request_arrives_as_it_is(make: MakeTransport) -> None:
@@ -147,21 +147,21 @@ async def _a_request_arrives_as_it_is(make: MakeTransport) -> None:
 
     async with _served(make, script) as transport:
         response = await _sent(transport)
-        _check(response.status == 200, "status is the response's")
-        _check(response.headers.get("x-ds-trace-id") == "t1", "headers are found whatever the case of their names")
-        _check(await response.read(_LIMIT) == b"hello", "read returns the whole body")
+        _check(response.status == 200, "status must be that of the response")
+        _check(response.headers.get("x-ds-trace-id") == "t1", "header names must be case-insensitive")
+        _check(await response.read(_LIMIT) == b"hello", "read must return the whole body")
         response.release()
         head = peers[0].head
-        _check(head.startswith(b"POST /chat/completions HTTP/1.1\r\n"), "method and path arrive as they are")
-        _check(head.count(_KEY.encode()) == 1, "the options' headers are sent, once")
-        _check(b"x-own: yes" in head.lower(), "the request's own headers are sent")
-        _check(b"accept-encoding: identity" in head.lower(), "no compression is asked for")
-        _check(peers[0].body == b'{"a":1}', "the body arrives as it is")
+        _check(head.startswith(b"POST /chat/completions HTTP/1.1\r\n"), "method and path must be sent unchanged")
+        _check(head.count(_KEY.encode()) == 1, "the headers of TransportOptions must be sent exactly once")
+        _check(b"x-own: yes" in head.lower(), "the headers of the request must be sent")
+        _check(b"accept-encoding: identity" in head.lower(), "Accept-Encoding must be identity")
+        _check(peers[0].body == b'{"a":1}', "the body must be sent unchanged")
 
 
 async def _a_status_is_no_error(make: MakeTransport) -> None:
     async def script(peer: _Peer) -> None:
-        while True:  # until the other side has gone
+        while True:  # until the client disconnects
             await peer.request()
             moved = b"/moved " in peer.head
             status = b"307 Temporary Redirect\r\nLocation: /elsewhere" if moved else b"503 Service Unavailable"
@@ -170,8 +170,8 @@ async def _a_status_is_no_error(make: MakeTransport) -> None:
     async with _served(make, script) as transport:
         for path, status in (("/busy", 503), ("/moved", 307)):
             response = await _sent(transport, path=path)
-            _check(response.status == status, "a status is returned and not raised, and no redirect is followed")
-            _check(await response.read(_LIMIT) == b"no", "the body of an error can be read")
+            _check(response.status == status, "any status must be returned, and redirects not followed")
+            _check(await response.read(_LIMIT) == b"no", "the body of an error response must be readable")
             response.release()
 
 
@@ -188,12 +188,12 @@ async def _bytes_come_as_they_arrive(make: MakeTransport) -> None:
     async with _served(make, script) as transport:
         response = await _sent(transport)
         first = await response.read_available()
-        _check(first == b"one", "read_available returns what has arrived, without waiting for more")
+        _check(first == b"one", "read_available must return available bytes without waiting for more")
         first_seen.set()
         rest = b""
         while block := await response.read_available():
             rest += block
-        _check(rest == b"two", "read_available returns every byte once, and an empty one at the end")
+        _check(rest == b"two", "read_available must return each byte once, and empty bytes at the end")
         response.release()
 
 
@@ -205,7 +205,7 @@ async def _a_body_has_a_limit(make: MakeTransport) -> None:
 
     async with _served(make, script) as transport:
         response = await _sent(transport)
-        law = "a body beyond the limit is an APIResponseValidationError"
+        law = "a body above the limit must raise APIResponseValidationError"
         _check(isinstance(await _failure(response.read(1_000), law), APIResponseValidationError), law)
         response.close()
 
@@ -217,7 +217,7 @@ async def _a_body_that_breaks_off_is_told(make: MakeTransport) -> None:
         peer.close()
 
     async with _served(make, script) as transport:
-        law = "a body that breaks off is an APIConnectionError"
+        law = "a truncated body must raise APIConnectionError"
         response = await _sent(transport)
         _check(isinstance(await _failure(response.read(_LIMIT), law), APIConnectionError), law)
         response.close()
@@ -226,9 +226,9 @@ async def _a_body_that_breaks_off_is_told(make: MakeTransport) -> None:
         try:
             while await response.read_available():
                 pass
-        except Exception as error:  # noqa: BLE001  whatever the transport raises is explain's to translate
+        except Exception as error:  # noqa: BLE001  explain translates every exception
             explained = response.explain(error)
-        _check(isinstance(explained, APIConnectionError), f"{law}, by explain, while it is read piece by piece")
+        _check(isinstance(explained, APIConnectionError), f"{law}, through explain, from read_available")
         response.close()
 
 
@@ -238,7 +238,7 @@ async def _nobody_answers(make: MakeTransport) -> None:
     listening.close()
     await listening.wait_closed()
     transport = make(_options(port))
-    law = "a refused connection is an APIConnectionError that may be retried"
+    law = "a refused connection must raise a retryable APIConnectionError"
     try:
         error = await _failure(_sent(transport), law)
         _check(isinstance(error, APIConnectionError) and error.retryable, law)
@@ -257,7 +257,7 @@ async def _a_timer_breaks_the_wait(make: MakeTransport) -> None:
         left.set()
 
     async with _served(make, script) as transport:
-        law = "a timer that runs out breaks the wait with the watchdog's failure"
+        law = "an expired timer must break the wait with watchdog.failure()"
         error = await _failure(_sent(transport, _watchdog(headers=0.05)), law)
         _check(isinstance(error, APITimeoutError) and error.phase == "headers", law)
         await left.wait()
@@ -267,9 +267,9 @@ async def _a_timer_breaks_the_wait(make: MakeTransport) -> None:
         try:
             watchdog.waiting()
             await response.read_available()
-        except Exception as error:  # noqa: BLE001  whatever the transport raises is explain's to translate
+        except Exception as error:  # noqa: BLE001  explain translates every exception
             explained = response.explain(error)
-        _check(isinstance(explained, APITimeoutError), f"{law}, while a stream is read")
+        _check(isinstance(explained, APITimeoutError), f"{law}, during a stream")
         response.close()
 
 
@@ -288,8 +288,8 @@ async def _a_cancelled_request_ends(make: MakeTransport) -> None:
         sending.cancel()
         with suppress(asyncio.CancelledError):
             await sending
-        _check(sending.cancelled(), "a cancelled send raises CancelledError")
-        await left.wait()  # the connection of a cancelled send is closed, or this takes too long
+        _check(sending.cancelled(), "a cancelled send must raise CancelledError")
+        await left.wait()  # a cancelled send must close its connection, else this times out
 
 
 async def _close_wakes_the_reader(make: MakeTransport) -> None:
@@ -310,9 +310,9 @@ async def _close_wakes_the_reader(make: MakeTransport) -> None:
         reading = asyncio.create_task(read())
         await asyncio.sleep(0)
         response.close()
-        await asyncio.wait([reading])  # close wakes who waits for bytes, or this takes too long
+        await asyncio.wait([reading])  # close must wake a waiting reader, else this times out
         if not reading.cancelled() and (error := reading.exception()) is not None:
-            _check(isinstance(error, Exception), "close ends a read by an error or by its end")
+            _check(isinstance(error, Exception), "close must end a read with an error or empty bytes")
             with suppress(DeepSeekError):
                 response.explain(error) if isinstance(error, Exception) else None
         await left.wait()
@@ -336,7 +336,7 @@ async def _many_at_once(make: MakeTransport) -> None:
             return body
 
         answers = await asyncio.gather(*(ask() for _ in range(10)))
-        _check(answers == [b"hello"] * 10, "as many requests run at once as there are connections")
+        _check(answers == [b"hello"] * 10, "requests must run concurrently, up to the number of connections")
 
 
 async def _a_closed_transport_sends_nothing(make: MakeTransport) -> None:
@@ -353,8 +353,8 @@ async def _a_closed_transport_sends_nothing(make: MakeTransport) -> None:
         await response.read(_LIMIT)
         response.release()
         await transport.aclose()
-        await left.wait()  # aclose closes kept connections, or this takes too long
-        law = "a closed transport raises an APIConnectionError that is not retried"
+        await left.wait()  # aclose must close idle connections, else this times out
+        law = "a closed transport must raise a non-retryable APIConnectionError"
         error = await _failure(_sent(transport), law)
         _check(isinstance(error, APIConnectionError) and not error.retryable, law)
         await transport.aclose()
@@ -376,9 +376,9 @@ CHECKS: Final = (
 
 
 async def check_transport(make: MakeTransport) -> None:
-    """Try every promise of ``Transport`` on what ``make`` returns. Takes under a second, on loopback.
+    """Check the contract of ``Transport`` on the transport that ``make`` returns. Takes under a second, on loopback.
 
-    Raises AssertionError that names the broken promise; TimeoutError where something never happens.
+    Raises AssertionError naming the violated rule; TimeoutError if an expected event never happens.
     """
     for check in CHECKS:
         await check(make)

@@ -1,4 +1,4 @@
-"""A transport of the user's own, with what the client needs of a pool beside it."""
+"""Adapter for a custom transport that adds the pool methods the client needs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from deepseek_async.transport.watchdog import Watchdog
 
 
 class CustomTransport:
-    """What ``make`` returned, asked for ``send`` and ``aclose`` only. Must be made inside a running event loop."""
+    """Wraps the transport that ``make`` returns; requires only ``send`` and ``aclose``. Create it in a running loop."""
 
     def __init__(self, make: MakeTransport, options: TransportOptions) -> None:
-        """Raises ConfigurationError if ``make`` returns something that is no transport."""
+        """Raises ConfigurationError if ``make`` does not return a transport."""
         transport = make(options)
         if not (hasattr(transport, "send") and hasattr(transport, "aclose")):
             raise ConfigurationError(
@@ -39,23 +39,23 @@ class CustomTransport:
         await self._transport.aclose()
 
     def distance(self) -> float | None:
-        """How far the server is; not known of another transport."""
+        """Return None: a custom transport does not measure the round-trip time."""
         return None
 
     def forget(self) -> None:
-        """The event loop has ended, and with it what the transport had open."""
+        """Drop the connections of a closed event loop."""
         self._call("forget")
 
     def drop(self) -> None:
-        """The client is gone without having been closed."""
+        """Release the transport of a client that was not closed."""
         self._call("drop")
 
     def leave_to_parent(self) -> None:
-        """In a forked child: give up what is the parent's."""
+        """In a forked child: abandon the parent's connections."""
         self._call("leave_to_parent")
 
     def _call(self, name: str) -> None:
         method = getattr(self._transport, name, None)
         if method is not None:
-            with suppress(Exception):  # what is left behind is not worth an error
+            with suppress(Exception):  # cleanup is best effort
                 method()

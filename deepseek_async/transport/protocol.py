@@ -92,40 +92,40 @@ class HTTPResponse(Protocol):
 
 
 class TransportOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a transport is made from: one server, as the client's settings describe it."""
+    """Options of a transport to one server, from the client's settings."""
 
     base_url: str
-    """Scheme, host, port and path, without a slash at the end."""
+    """Scheme, host, port and path, without a trailing slash."""
     headers: Mapping[str, str]
-    """Sent with every request; ``Authorization`` among them, masked in every text."""
+    """Headers for every request, including ``Authorization``, which is masked in every text."""
     connections: int
-    """The largest number that the process may have open."""
+    """Maximum number of open connections."""
     proxy: str | None = None
     """URL of an HTTP proxy."""
 
-    # A struct's own repr would show a password in the proxy's URL.
+    # A struct's default repr would show a password in the proxy URL.
     __repr__ = object.__repr__
 
     def url(self, path: str) -> str:
-        """The full URL of a request's ``path``."""
+        """Return the full URL of a request path."""
         return str(url_of(self.base_url, path))
 
 
 class Transport(Protocol):
-    """Sends requests to one server over a pool of connections, bound to one event loop.
+    """Sends requests to one server over a connection pool, bound to one event loop.
 
-    ``AsyncDeepSeek(transport=make)`` uses another one than its own: ``make`` is called with TransportOptions inside
-    the running event loop. Nothing else in the client retries, waits or reads the clock for it, so:
+    To use a custom transport, pass ``AsyncDeepSeek(transport=make)``: ``make`` is called with TransportOptions inside
+    the running event loop. The client retries and times calls on top of the transport, so:
 
-    - Redirects are not followed, cookies not kept, bodies not decompressed: ask for ``Accept-Encoding: identity``.
-    - A status is never an error here, and no exception but ours leaves it, not even as a context: others may hold the
-      key. ``read_available`` alone may raise its own, for ``explain``.
-    - ``watchdog`` times the attempt. Tell it how to break the wait: ``guard(break)`` before connecting, ``sent(break)``
-      when the request goes out, ``waiting()`` before each wait for bytes, ``alive()`` after it, ``stop()`` in
-      ``release`` and ``close``. When ``watchdog.expired`` is set, raise ``watchdog.failure()``.
-    - A cancelled ``send`` closes its connection.
+    - Do not follow redirects, keep cookies or decompress bodies: send ``Accept-Encoding: identity``.
+    - Return every status. Raise only this library's exceptions, also as ``__context__``, because others may hold the
+      key. Only ``read_available`` may raise others, for ``explain``.
+    - ``watchdog`` times the attempt. Register how to break the wait: ``guard(break)`` before connecting,
+      ``sent(break)`` when sending the request. Call ``waiting()`` before each wait for bytes, ``alive()`` after it,
+      and ``stop()`` in ``release`` and ``close``. If ``watchdog.expired`` is set, raise ``watchdog.failure()``.
+    - Close the connection of a cancelled ``send``.
 
-    ``deepseek_async.transport.conformance.check_transport`` tries all of it against a server on this machine.
+    ``deepseek_async.transport.conformance.check_transport`` checks this contract against a loopback server.
     """
 
     async def send(self, outgoing: HTTPRequest, watchdog: Watchdog, *, fresh: bool = False) -> HTTPResponse:
@@ -142,4 +142,4 @@ class Transport(Protocol):
 
 
 MakeTransport = Callable[[TransportOptions], Transport]
-"""Makes a transport to one server, inside the running event loop."""
+"""Factory of a transport to one server; called inside the running event loop."""

@@ -51,8 +51,8 @@ _watching: Final[ContextVar[Callable[[], None]]] = ContextVar("_watching")
 
 
 def is_replaced() -> bool:
-    """Whether a program has put something of its own in the place of aiohttp's requests, as aioresponses does."""
-    asked: Any = aiohttp.ClientSession._request  # noqa: SLF001  aiohttp has no public seam, and this is what is replaced
+    """Whether a program has patched aiohttp's request method, as aioresponses does."""
+    asked: Any = aiohttp.ClientSession._request  # noqa: SLF001  aiohttp has no public hook; tools patch this method
     return getattr(asked, "__module__", None) != "aiohttp.client"
 
 
@@ -148,7 +148,7 @@ class Session:
         raise failure
 
     def distance(self) -> float | None:
-        """How far the server is; aiohttp's session does not tell."""
+        """Return None: aiohttp's session does not expose the round-trip time."""
         return None
 
     async def converse(self, outgoing: HTTPRequest, texts: TextFeed, watchdog: Watchdog) -> HTTPResponse:

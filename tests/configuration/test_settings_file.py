@@ -229,7 +229,7 @@ def test_a_secret_is_fetched_from_where_the_file_says(write: Write):
             "line 2: duplicate security_settings, first on line 1",
         ),
         ("deepseek:\n  timeout: soon", "line 2: timeout must be a number, got 'soon'"),
-        ("deepseek:\n  retry_policy: {max_attempts: 1.5}", "line 2: retry_policy.max_attempts must be a whole number"),
+        ("deepseek:\n  retry_policy: {max_attempts: 1.5}", "line 2: retry_policy.max_attempts must be an integer"),
         ("deepseek:\n  retry_policy: fast", "line 2: retry_policy must be a mapping, got 'fast'"),
         ("deepseek:\n  circuit_breaker: maybe", "line 2: circuit_breaker must be true or false, got 'maybe'"),
         ("deepseek:\n  fallback_models: deepseek-flash", "line 2: fallback_models must be a list of strings"),
@@ -294,7 +294,7 @@ def test_a_wrong_file_says_where_and_what(write: Write, text: str, said: str):
     ("text", "said"),
     [
         ("deepseek:\n\n  endpoint: nonsense", "line 3: endpoint must be a full URL"),
-        ("deepseek:\n  max_concurrency: 0", "line 2: max_concurrency must be a whole number of at least 1"),
+        ("deepseek:\n  max_concurrency: 0", "line 2: max_concurrency must be an integer of at least 1"),
         ("deepseek:\n  timeout: -1", "line 2: timeout must be above 0"),
         ("deepseek:\n  lint: loud", "line 2: lint must be one of off, warn"),
         ("deepseek:\n  fallback_models: [a, a]", "line 2: fallback_models must not repeat a model"),

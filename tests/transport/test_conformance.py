@@ -58,7 +58,10 @@ class Deaf(PlainTransport):
 
 @pytest.mark.parametrize(
     ("make", "promise"),
-    [(Swallowing, "a refused connection is an APIConnectionError"), (Deaf, "the options' headers are sent, once")],
+    [
+        (Swallowing, "a refused connection must raise a retryable APIConnectionError"),
+        (Deaf, "the headers of TransportOptions must be sent exactly once"),
+    ],
 )
 async def test_a_broken_promise_is_named(make: Any, promise: str):
     with pytest.raises(AssertionError, match=promise):

@@ -55,7 +55,7 @@ class BreakerPolicy(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         threshold = self.failure_threshold
         if not isinstance(threshold, int) or isinstance(threshold, bool) or threshold < 1:
-            raise ConfigurationError(f"breaker.failure_threshold must be a whole number of at least 1, got {threshold}")
+            raise ConfigurationError(f"breaker.failure_threshold must be an integer of at least 1, got {threshold}")
         if not 0 < self.reset_timeout < float("inf"):
             raise ConfigurationError(f"breaker.reset_timeout must be above 0 seconds, got {self.reset_timeout}")
 

@@ -54,7 +54,7 @@ class AuditLog(AtFork):
         clock: Callable[[], float] = time.time,
     ) -> None:
         if isinstance(days, bool) or not isinstance(days, int) or days < 1:
-            raise ConfigurationError(f"audit.days must be a whole number of at least 1, got {days!r}")
+            raise ConfigurationError(f"audit.days must be an integer of at least 1, got {days!r}")
         self.folder = audit_folder() if folder is None else Path(folder).expanduser()
         self.days = days
         self.dropped = 0
