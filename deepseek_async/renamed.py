@@ -184,11 +184,11 @@ class _RenamedFinder:
 
 
 def attribute(owner: object, name: str, names: Mapping[str, str]) -> Any:
-    """The attribute of ``owner`` that was called ``name``, with a warning; AttributeError for any other name."""
+    """Return the attribute that replaced ``owner.name``, with a DeprecationWarning; AttributeError for other names."""
     if name not in names:
         kind = type(owner).__name__
         raise AttributeError(f"{kind!r} object has no attribute {name!r}", name=name, obj=owner)
-    warnings.warn(f"{type(owner).__name__}.{name} is called {names[name]} now", DeprecationWarning, stacklevel=3)
+    warnings.warn(f"{type(owner).__name__}.{name} is renamed; use {names[name]}", DeprecationWarning, stacklevel=3)
     return getattr(owner, names[name])
 
 

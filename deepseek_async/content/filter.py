@@ -181,9 +181,9 @@ class ContentFilter:
 def blocked(direction: str, verdict: Verdict) -> ContentBlockedError:
     """Return the error for a blocked text. It names the kinds found, never the text."""
     kinds = tuple(sorted(verdict.kinds))
-    what = "request was not sent" if direction == "input" else "answer is withheld"
+    what = "request not sent" if direction == "input" else "answer withheld"
     return ContentBlockedError(
-        f"the content filter found {', '.join(kinds)}: the {what}",
+        f"content filter found {', '.join(kinds)}: {what}",
         direction=direction,
         kinds=kinds,
     )

@@ -66,7 +66,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             # A default that exceeds a shorter attempt timeout is no conflict: it never expires.
             if value > self.attempt and value != default:
                 raise ConfigurationError(
-                    f"timeout.{name} ({value} s) must not be longer than timeout.attempt ({self.attempt} s)",
+                    f"timeout.{name} must be at most timeout.attempt ({self.attempt} s), got {value} s",
                 )
 
     @cached_property
@@ -157,7 +157,7 @@ class Watchdog(msgspec.Struct, gc=False, eq=False):
         waited = self._loop.time() - self._started
         way = f", {self.way}" if self.way else ""
         return APITimeoutError(
-            f"{_MEANING[phase]} (timeout.{phase}; {waited:.1f} s since the attempt began{way})",
+            f"{_MEANING[phase]} (timeout.{phase}; {waited:.1f} s since the attempt started{way})",
             phase=phase,
             connected=self._headers,
             retryable=phase != "total",

@@ -32,25 +32,25 @@ class Refused(msgspec.Struct):
     _watchdog: Watchdog
 
     async def read(self, limit: int) -> bytes:  # noqa: ARG002
-        """See ``Response.read``."""
+        """See ``HTTPResponse.read``."""
         return b""
 
     async def read_available(self) -> bytes:
-        """See ``Response.read_available``."""
+        """See ``HTTPResponse.read_available``."""
         return b""
 
     def explain(self, error: Exception) -> APIError:
-        """See ``Response.explain``."""
+        """See ``HTTPResponse.explain``."""
         if isinstance(error, APIError):
             return error
         raise error
 
     def release(self) -> None:
-        """See ``Response.release``."""
+        """See ``HTTPResponse.release``."""
         self._watchdog.stop()
 
     def close(self) -> None:
-        """See ``Response.close``."""
+        """See ``HTTPResponse.close``."""
         self._watchdog.stop()
 
 
@@ -82,7 +82,7 @@ class Conversation:
         watchdog.guard(self._expire)
 
     async def read(self, limit: int) -> bytes:
-        """See ``Response.read``; for an answer of another status."""
+        """See ``HTTPResponse.read``; for an answer of another status."""
         blocks: list[bytes] = []
         while block := await self.read_available():
             blocks.append(block)
@@ -91,7 +91,7 @@ class Conversation:
         return b"".join(blocks)
 
     async def read_available(self) -> bytes:
-        """See ``Response.read_available``; idle time counts against the server only after all texts were sent."""
+        """See ``HTTPResponse.read_available``; idle time counts against the server only after all texts were sent."""
         while True:
             if self._pieces:
                 block = b"".join(self._pieces)
@@ -108,17 +108,17 @@ class Conversation:
             await self._arrived.wait()
 
     def explain(self, error: Exception) -> APIError:
-        """See ``Response.explain``."""
+        """See ``HTTPResponse.explain``."""
         if isinstance(error, APIError):
             return error
         raise error
 
     def release(self) -> None:
-        """See ``Response.release``."""
+        """See ``HTTPResponse.release``."""
         self.close()
 
     def close(self) -> None:
-        """See ``Response.close``."""
+        """See ``HTTPResponse.close``."""
         if self._over:
             return
         self._over = True

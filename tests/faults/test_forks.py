@@ -200,7 +200,7 @@ async def test_a_stream_that_the_parent_reads_is_refused_in_the_child_at_once(se
     server = await serve([begun(said("one")), SILENCE])
     refused, first = await outcome_of(STREAM, url=server.url)
     assert first == "one"
-    assert "ask again here" in refused[2]
+    assert "repeat the call in this process" in refused[2]
 
 
 LOOPS = """

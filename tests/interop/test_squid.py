@@ -154,7 +154,7 @@ async def test_a_tunnel_that_is_forbidden_is_told_once(
     error = await failure_of(client, stream=False)
     assert isinstance(error, APIConnectionError)
     assert (error.reason, error.status_code, error.attempts) == ("proxy", 403, 1)
-    assert "allowed there" in str(error)
+    assert "allow 127.0.0.1 on the proxy" in str(error)
     assert f"127.0.0.1:{proxy.port}" in str(error)
     await client.aclose()
     assert await proxy.tunnels_asked_for() == 1

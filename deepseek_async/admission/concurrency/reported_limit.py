@@ -55,8 +55,8 @@ class ReportedLimit:
         if limit is None or current is None:
             return None
         self.limit, self.current = limit, current
-        # A count within the limit does not explain the refusal, and one far below our own number in flight is not the
-        # account's: a gateway node that counts separately would shrink us to its part.
+        # A count within the limit does not explain the refusal, and one far below our own attempts in flight is not the
+        # account's: a gateway node that counts separately would shrink the limit to its part.
         if not 0 <= limit < current <= _LARGEST or 2 * current < known or self.doubted(now):
             return None
         self.account = limit
