@@ -112,7 +112,7 @@ async def test_an_actor_that_is_silent_is_not_waited_for(ray: Ray, monkeypatch: 
 
 def test_a_process_of_no_cluster_is_told_what_to_do(ray: Ray):
     ray.initialized = False
-    with pytest.raises(ConfigurationError, match=r"call ray\.init\(\) before"):
+    with pytest.raises(ConfigurationError, match=r"call ray\.init\(\) first"):
         RayGroup("account")
 
 
