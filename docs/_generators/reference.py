@@ -1,14 +1,18 @@
 """The pages of the reference: every public name, rendered from its docstring by mkdocstrings.
 
-A page lists modules; a module's public names are those of its ``__all__``, or all it defines without a leading
-underscore. Names of ``deepseek_async`` itself go to the page that holds the module they come from.
+A page lists modules. A module's public names are those of its ``__all__``; without one, the classes and functions that
+it defines without a leading underscore, and its names with a text behind them. Names of ``deepseek_async`` itself go to
+the page that holds the module they come from.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from types import ModuleType
 
 import deepseek_async
@@ -22,6 +26,8 @@ class Page:
     about: str
     modules: tuple[str, ...] = ()
     homes: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    """What users meet as the value of an attribute, and import from nowhere."""
 
 
 PAGES: dict[str, Page] = {
@@ -38,6 +44,12 @@ PAGES: dict[str, Page] = {
             "cache",
             "labels",
             "lint",
+        ),
+        also=(
+            "deepseek_async.configuration.settings.Settings",
+            "deepseek_async.admission.statistics.ModelStatistics",
+            "deepseek_async.admission.concurrency_limit.ConcurrencyStatistics",
+            "deepseek_async.pricing.prices.AnswerCost",
         ),
     ),
     "calls": Page(
@@ -60,6 +72,7 @@ PAGES: dict[str, Page] = {
             "deepseek_async.resources.request_types",
         ),
         homes=("resources",),
+        also=("deepseek_async.resources.chat_calls.ChatCalls",),
     ),
     "streams": Page(
         "Streams", "What `stream=True` gives, and the events of `stream.events()`.", homes=("call.stream",)
@@ -143,6 +156,9 @@ def text(name: str) -> str:
 def paths(name: str) -> list[str]:
     """Dotted paths of all that a page documents, each object once."""
     found: dict[int, str] = {}
+    for path in PAGES[name].also:
+        module, _, last = path.rpartition(".")
+        found[id(getattr(importlib.import_module(module), last))] = path
     for public in deepseek_async.__all__:
         if page_of(deepseek_async._HOME[public]) == name:
             found[id(getattr(deepseek_async, public))] = f"deepseek_async.{public}"
@@ -166,17 +182,21 @@ def page_of(home: str) -> str:
     return max(fitting)[1]
 
 
+def _defined(body: list[ast.stmt]) -> Iterator[str]:
+    for statement, after in pairwise([*body, ast.Pass()]):
+        match statement:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+            case ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]):
+                if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+                    yield name
+
+
 def public_names(module: ModuleType) -> list[str]:
     """The names that ``module`` offers."""
     listed = getattr(module, "__all__", None)
     if listed is not None:
         return list(listed)
-    mine = [
-        name
-        for name, value in vars(module).items()
-        if not name.startswith("_")
-        and (inspect.isclass(value) or inspect.isfunction(value))
-        and value.__module__ == module.__name__
-    ]
+    mine = [name for name in _defined(ast.parse(inspect.getsource(module)).body) if not name.startswith("_")]
     hides = module.__name__.startswith("deepseek_async.resources.") and not module.__name__.endswith("request_types")
     return [name for name in mine if name in _CALLS] if hides else mine
