@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from importlib.resources import files
 from typing import Final
@@ -21,9 +20,7 @@ For example:
 
 
 def dashboard() -> int:
-    from deepseek_async.observe.dashboard import dashboard as built  # noqa: PLC0415
-
-    sys.stdout.write(json.dumps(built(), indent=2) + "\n")
+    sys.stdout.write(files("deepseek_async.observe").joinpath("dashboard.json").read_text("utf-8"))
     return 0
 
 
