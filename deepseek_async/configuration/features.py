@@ -76,7 +76,7 @@ class Features:
         return Protections(self.budget, middleware)
 
     def rate(self, response_id: str, score: float) -> None:
-        """Send a user rating to the listeners. Raises ConfigurationError unless ``score`` is from 0 to 1."""
+        """Send a user rating, from 0 to 1, to the listeners. Raises ConfigurationError for invalid arguments."""
         if not isinstance(score, int | float) or not 0 <= score <= 1:
             raise ConfigurationError(f"score must be from 0 to 1, got {score!r}")
         if not response_id or not isinstance(response_id, str):

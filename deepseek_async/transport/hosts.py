@@ -35,7 +35,7 @@ def is_localhost(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host`` is this machine."""
+    """Whether ``host`` is a loopback address or localhost."""
     address = _address(host)
     return is_localhost(host) if address is None else address.is_loopback
 
