@@ -457,7 +457,7 @@ async def test_q8_a_job_whose_rows_are_all_forbidden_stops(connect: Connect, tmp
         server.failing = lambda: None if server.attempts <= answered_before else response(403)
         report = await connect(server.url, max_concurrency=20).batch.run(source, output)
     assert report.exit_code == 3
-    assert "all failed alike" in str(report.stopped)
+    assert "all failed with the same error" in str(report.stopped)
     assert server.failed <= FIRST_ROWS + 20
 
 
