@@ -1,4 +1,4 @@
-"""``AsyncDeepSeek``: the resources, the batch surface, and one caller for each event loop it is used on."""
+"""``AsyncDeepSeek``: API resources, batch processing, and one caller per event loop."""
 
 from __future__ import annotations
 
@@ -54,68 +54,67 @@ if TYPE_CHECKING:
     from deepseek_async.content import ContentFilter
 
 _SECRETS: Final = ("api_key", "proxy", "default_headers", "shared")
-"""Arguments that no traceback with locals must show."""
+"""Arguments hidden from tracebacks with locals."""
 
 
 _INTERNAL: Final = frozenset({"alternatives", "caller", "caller_of", "lint", "tokens", "tool_threads"})
-"""What a client had as attributes before 0.2."""
+"""Attributes of a client before 0.2, now internal."""
 _RENAMED: Final = {"_connections": "_runtime"}
 
 
 class AsyncDeepSeek:
-    """A client of the DeepSeek API. Make one and share it: it holds the connection pool and the limits.
+    """Asynchronous client of the DeepSeek API. Create one and share it: it holds the connection pool and the limits.
 
-    - ``api_key``: else ``DEEPSEEK_API_KEY``.
-    - ``base_url``: else ``DEEPSEEK_BASE_URL``, else https://api.deepseek.com; https unless on loopback.
-    - ``timeout``: seconds for a whole call with its queueing and retries, or a Timeouts; by default each wait
-      is bounded (see Timeouts) and the whole call is not.
-    - ``max_concurrency``: requests in flight for each model, else ``DEEPSEEK_ASYNC_MAX_CONCURRENCY``, else "auto":
-      the client finds the account's limit by itself and stays just below it. A number is never exceeded. A
-      streamed answer holds its place until its end.
+    - ``api_key``: default ``DEEPSEEK_API_KEY``.
+    - ``base_url``: default ``DEEPSEEK_BASE_URL``, then https://api.deepseek.com; https required except on loopback.
+    - ``timeout``: seconds for a whole call including queueing and retries, or a Timeouts; by default each wait
+      is limited (see Timeouts) and the whole call is not.
+    - ``max_concurrency``: requests in flight per model; default ``DEEPSEEK_ASYNC_MAX_CONCURRENCY``, then "auto":
+      the client finds the account's limit and stays just below it. A number is never exceeded. A streamed
+      answer holds its slot until its end.
     - ``requests_per_minute``, ``tokens_per_minute``: no limit by default; the API itself has none.
-    - ``retry``: a RetryPolicy, or the number of attempts, the first included; 4 by default.
-    - ``max_retries``: the same in openai-python's count, without the first: ``max_retries=3`` is ``retry=4``, and 0
-      turns retries off. One of the two.
-    - ``breaker``: a BreakerPolicy, or False for none: after repeated failures calls fail at once with
-      CircuitOpenError, bulk waits, and one request at a time finds out whether the service is back.
-    - ``limits``: a Limits: how large a request, an answer and one event of a stream may be, in bytes.
-    - ``tool_limits``: a ToolLimits: how much of each of ``client.tools`` is used at a time, and a second.
-    - ``currency_rates``: US dollars for one yuan, ``{"CNY": 0.14}``, for fees that DeepSeek publishes in yuan only;
-      else ``DEEPSEEK_ASYNC_CNY_RATE``. Without it they are shown in yuan, and a budget cannot hold them.
-    - ``fallback_models``: asked in turn when the model fails; ``fallback``: another server (URL or Endpoint) after
-      them. The answer's ``fallback`` says who gave it.
-    - ``shared``: which processes share what they find out about the account's limits, else ``DEEPSEEK_ASYNC_SHARED``,
-      else "machine": those of this user on this machine, through a small file in the cache folder; "ray": those of
-      the Ray cluster that this process belongs to, through an actor; ``redis://:PASSWORD@HOST:6379/0`` (``rediss://``
-      for TLS, ``unix://``): all processes of the account that reach this Redis, with the extra ``redis``; "off" for
-      none. With ``max_concurrency`` a process keeps to its number and shares nothing, except through Redis. What a
-      URL lacks is a ConfigurationError; what only a connection shows (no such host, a wrong password, an unknown
-      authority) is one warning in the log that says what to do. No call waits for Redis or fails because of it:
-      without it the process goes on alone, with what it had.
-    - ``account``: a name for the account behind the key, for users of several keys of one account, who then share
-      what was learned about its limits; by default each key is an account.
-    - ``proxy``: URL of an HTTP proxy, else ``HTTPS_PROXY`` or ``ALL_PROXY``, except for what ``NO_PROXY`` names and for
-      this machine; ``trust_env=False`` leaves these variables unread.
+    - ``retry``: a RetryPolicy, or the number of attempts, the first included; default 4.
+    - ``max_retries``: retries as counted by openai-python, without the first attempt: ``max_retries=3`` equals
+      ``retry=4``, and 0 disables retries. Mutually exclusive with ``retry``.
+    - ``breaker``: a BreakerPolicy, or False to disable: after repeated failures the circuit opens, calls fail fast
+      with CircuitOpenError, bulk calls wait, and one request at a time probes the service.
+    - ``limits``: a Limits: maximum bytes of a request, an answer and one event of a stream.
+    - ``tool_limits``: a ToolLimits: concurrency and requests per second of each of ``client.tools``.
+    - ``currency_rates``: US dollars per yuan, ``{"CNY": 0.14}``, for fees that DeepSeek publishes in yuan only;
+      default ``DEEPSEEK_ASYNC_CNY_RATE``. Without it they are reported in yuan, and a budget cannot cover them.
+    - ``fallback_models``: models to try in turn when the requested one fails; ``fallback``: another server (URL or
+      Endpoint) after them. ``fallback`` of an answer names the one used.
+    - ``shared``: which processes share what they learn about the account's limits; default
+      ``DEEPSEEK_ASYNC_SHARED``, then "machine": processes of this user on this machine, through a small file in the
+      cache folder; "ray": processes of this Ray cluster, through an actor; ``redis://:PASSWORD@HOST:6379/0``
+      (``rediss://`` for TLS, ``unix://``): all processes of the account with access to this Redis (extra ``redis``);
+      "off": none. With ``max_concurrency`` a process keeps its own number and shares nothing, except through Redis.
+      An invalid URL raises ConfigurationError; a failing connection (unknown host, wrong password, untrusted
+      certificate) is one warning in the log that says what to do. Calls never wait for Redis or fail because of it:
+      without it the process continues alone, with its last state.
+    - ``account``: name of the account behind the key, for several keys of one account, whose clients then share
+      what they learn about its limits; by default each key is an account.
+    - ``proxy``: URL of an HTTP proxy; default ``HTTPS_PROXY`` or ``ALL_PROXY``, except for hosts in ``NO_PROXY`` and
+      loopback; ``trust_env=False`` ignores these variables.
     - ``default_headers``: sent with every request to the origin of ``base_url``.
-    - ``endpoints``: other servers for what DeepSeek does not have, as URLs or Endpoints:
+    - ``endpoints``: servers for endpoint families that DeepSeek does not offer, as URLs or Endpoints:
       ``{"embeddings": "https://…/v1"}``; completions, embeddings, files, fine_tunes, images,
       messages, responses, tools.
-    - ``holidays``: Chinese public holidays, which have no peak prices, in place of the built-in ones of the same
-      years; else ``DEEPSEEK_ASYNC_HOLIDAYS``, dates with commas between them.
-    - ``lint``: what to do with a chat request that DeepSeek would refuse or not do as it says: off, warn (once
-      per kind, the default), fix (repair what has one repair) or error (raise before it is sent).
-    - ``tokenizer``: path of DeepSeek's ``tokenizer.json``: prompts are then counted instead of estimated, for the
-      tokens limit and ``chat.completions.count_tokens``. Needs the extra ``tokens``.
-    - ``tool_threads``: threads for the functions of ``run_tools`` that are not async, 40 at most by default; they are
-      apart from those of the event loop, which looks up names in its own.
-    - ``cache``: serve answers again: True for in memory, the path of an SQLite file, or a Cache.
-    - ``budget``: US dollars a day that are not passed, or a Budget.
-    - ``content_filter``: check what is sent and what is answered: True, or a ContentFilter.
-    - ``listeners``: told what happens: Metrics, AuditLog, Telemetry, CallLog, or functions of your own that take an
-      event.
+    - ``holidays``: Chinese public holidays, which have no peak prices, replacing the built-in ones of the same
+      years; default ``DEEPSEEK_ASYNC_HOLIDAYS``, comma-separated dates.
+    - ``lint``: how to handle a chat request that DeepSeek would reject or not execute as written: off, warn (default;
+      once per kind), fix (repair if unambiguous) or error (raise before it is sent).
+    - ``tokenizer``: path of DeepSeek's ``tokenizer.json``, to count prompts instead of estimating them, for
+      ``tokens_per_minute`` and ``chat.completions.count_tokens``. Needs the extra ``tokens``.
+    - ``tool_threads``: maximum threads for synchronous functions of ``run_tools``; default 40, separate from the event
+      loop's executor, which resolves host names.
+    - ``cache``: response cache: True for memory, the path of an SQLite file, or a Cache.
+    - ``budget``: maximum US dollars per day, or a Budget.
+    - ``content_filter``: filter for requests and answers: True, or a ContentFilter.
+    - ``listeners``: event listeners: Metrics, AuditLog, Telemetry, CallLog, or callables that take an event.
 
-    - ``transport``: makes another transport than the client's own (``deepseek_async.transport.protocol.Transport``): a
-      callable that is given TransportOptions on the running event loop, once for each server.
+    - ``transport``: factory of another transport (``deepseek_async.transport.protocol.Transport``): called with
+      TransportOptions on the running event loop, once per server.
 
     Use it as ``async with AsyncDeepSeek() as client:``, or call ``aclose()``. Raises ConfigurationError.
     """
@@ -153,7 +152,7 @@ class AsyncDeepSeek:
         listeners: Iterable[Listener] = (),
         transport: MakeTransport | None = None,
     ) -> None:
-        # A traceback with locals, should a setting be wrong, must not show them.
+        # A traceback with locals, raised by an invalid setting, must not show them.
         api_key, proxy, default_headers = hidden(api_key), hidden(proxy), hidden(default_headers)
         shared = hidden(shared)
         key = key_from(api_key)
@@ -192,7 +191,7 @@ class AsyncDeepSeek:
         )
         if transport is not None and not callable(transport):
             raise ConfigurationError(
-                f"transport must be a callable that makes one from TransportOptions, got {type(transport).__name__}"
+                f"transport must be a callable that takes TransportOptions, got {type(transport).__name__}"
             )
         self._runtime = ClientRuntime(self._settings, features, transport)
         self._context = ClientContext(
@@ -204,7 +203,7 @@ class AsyncDeepSeek:
         self._offer()
 
     def _offer(self) -> None:
-        """The resources, with the options that hold for this client."""
+        """Create the resources with this client's options."""
         context = self._context
         self.chat = Chat(context)
         self.completions = TextCompletions(context)
@@ -226,12 +225,12 @@ class AsyncDeepSeek:
         max_retries: int | None = None,
         lint: LintMode | None = None,
     ) -> Self:
-        """A client with other options that shares everything else with this one: connections, limits, cache, budget.
+        """Return a client with other options that shares connections, limits, cache and budget with this one.
 
-        ``client.with_options(timeout=20, max_retries=0).chat.completions.create(...)``. It is made in microseconds
-        and need not be closed; closing either closes both. What is left at None stays as it is: ``timeout`` as a
-        number keeps the other timers, ``max_retries`` and a number as ``retry`` keep the delays. The connect timer
-        is that of the connections. Raises ConfigurationError.
+        ``client.with_options(timeout=20, max_retries=0).chat.completions.create(...)``. Takes microseconds; need not be
+        closed, and closing either closes both. None keeps an option: ``timeout`` as a number keeps the other timers,
+        ``max_retries`` and a number as ``retry`` keep the delays. The connect timeout is that of the shared
+        connections. Raises ConfigurationError.
         """
         twin = object.__new__(type(self))
         vars(twin).update(vars(self))
@@ -249,11 +248,10 @@ class AsyncDeepSeek:
 
     @classmethod
     def from_settings(cls, path: str | PathLike[str], **arguments: Any) -> Self:
-        """A client from a YAML file, for example ``deepseek: {api_key: env:DEEPSEEK_API_KEY, cache: true}``.
+        """Create a client from a YAML file, e.g. ``deepseek: {api_key: env:DEEPSEEK_API_KEY, cache: true}``.
 
-        ``deepseek-async config init`` writes a file that says what may stand in it. ``arguments`` are the
-        constructor's; they win over the environment, and the environment wins over the file.
-        Raises ConfigurationError, naming the line. Needs the extra ``yaml``.
+        ``deepseek-async config init`` writes a documented template. ``arguments`` are the constructor's and override
+        the environment, which overrides the file. Raises ConfigurationError, naming the line. Needs the extra ``yaml``.
         """
         from deepseek_async.configuration.settings_file import SettingsFile  # noqa: PLC0415  brings PyYAML
 
@@ -270,13 +268,13 @@ class AsyncDeepSeek:
 
     @property
     def settings(self) -> Settings:
-        """What this client was made from; the key in it does not show itself."""
+        """The effective settings; the API key is masked in their repr."""
         return self._settings
 
     @cached_property
     def batch(self) -> Batch:
-        """Many calls: ``batch.map`` over an iterable, ``batch.run`` from file to file."""
-        from deepseek_async.batch import Batch, Calls, Resource, Server  # noqa: PLC0415  a service that only chats need not load it
+        """Bulk processing: ``batch.map`` over an iterable, ``batch.run`` from file to file."""
+        from deepseek_async.batch import Batch, Calls, Resource, Server  # noqa: PLC0415  loaded only for batches
         from deepseek_async.batch.documents import RecognitionCalls  # noqa: PLC0415
 
         prices = prices_of(self._settings)
@@ -296,44 +294,44 @@ class AsyncDeepSeek:
 
     @property
     def timeouts(self) -> Timeouts:
-        """How long each wait of a call may last."""
+        """Default timeouts of a call."""
         return self._settings.timeouts
 
     @property
     def retry(self) -> RetryPolicy:
-        """When a call is sent again."""
+        """Default retry policy."""
         return self._settings.retry
 
     @property
     def prices(self) -> PriceTable:
-        """What is charged by, with the holidays and currency rates of this client."""
+        """Price table, with the holidays and currency rates of this client."""
         return prices_of(self._settings)
 
     def cost_of(self, answer: Answer) -> AnswerCost:
-        """What ``answer`` cost, tokens and fees apart, by the prices of its hour; nothing if it came from the cache."""
+        """Return the cost of ``answer``, tokens and fees separately, at the prices of its time; 0 if it was cached."""
         if isinstance(answer, PaidAnswer):
             return AnswerCost(0.0, answer.fees)
         return Meter(self.prices, say_unpriced).cost_of(bills_of(answer))
 
     def statistics(self) -> Statistics:
-        """What runs, what waits, and for what, at this moment. Costs nothing until it is asked for."""
+        """Return a snapshot of running and waiting calls, with the reasons for waiting. Computed on demand."""
         return self._runtime.statistics()
 
     def snapshot(self) -> Snapshot:
-        """The figures of ``statistics`` that metrics show, and what is left of the budget."""
+        """Return the figures of ``statistics`` used for metrics, and the remaining budget."""
         return self._runtime.snapshot()
 
     def feedback(self, response_id: str, score: float) -> None:
-        """Say how content a user was with the answer of this ``id``: 0 for not at all, 1 for entirely.
+        """Record a user's rating of the answer with this ``id``: 0 (worst) to 1 (best).
 
-        Counted in metrics and kept in the audit log. Raises ConfigurationError for a score outside 0 to 1.
+        Counted in metrics and written to the audit log. Raises ConfigurationError for a score outside 0 to 1.
         """
         self._runtime.features.rate(response_id, score)
 
     def reset(self) -> None:
-        """Close every circuit breaker, end every pause and send again with a key that was refused.
+        """Close all circuit breakers, end all pauses and send again with a rejected key.
 
-        For an operator who knows that the trouble is over, and will not wait until the client has found out.
+        For operators who know that an outage is over and do not want to wait for the next probe.
         """
         self._runtime.reset()
 
@@ -350,21 +348,21 @@ class AsyncDeepSeek:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections. Calls that still run fail; later ones raise ConfigurationError."""
+        """Close the connections. Running calls fail; later ones raise ConfigurationError."""
         await self._runtime.aclose()
 
     def __getattr__(self, name: str) -> Any:
-        # Before the first line of __init__ has run there is nothing to hand out.
+        # Called before __init__ has run, there is no context yet.
         if name in _INTERNAL and "_context" in vars(self):
-            warnings.warn(f"AsyncDeepSeek.{name} is internal and will go", DeprecationWarning, stacklevel=2)
+            warnings.warn(f"AsyncDeepSeek.{name} is internal and will be removed", DeprecationWarning, stacklevel=2)
             return getattr(self._context, name)
         return attribute(self, name, _RENAMED)
 
     def __repr__(self) -> str:
         if "user" not in vars(self):
-            return "<AsyncDeepSeek not configured>"  # in the traceback of a wrong setting
+            return "<AsyncDeepSeek not configured>"  # in the traceback of an invalid setting
         settings = self._settings
         return f"<AsyncDeepSeek {settings.base_url} max_concurrency={settings.max_concurrency} {self._runtime}>"
 
     def __reduce__(self) -> str | tuple[object, ...]:
-        raise TypeError("a client holds live connections and is not pickled; pickle its arguments and make a new one")
+        raise TypeError("cannot pickle AsyncDeepSeek: it holds live connections; pickle its arguments instead")

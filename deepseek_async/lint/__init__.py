@@ -1,4 +1,4 @@
-"""Requests looked over before they are sent: what DeepSeek would refuse with a 400, or take and not do. Pure."""
+"""Linter for requests: finds what DeepSeek would reject with a 400, or accept and ignore. Pure."""
 
 from deepseek_async.lint.facts import since
 from deepseek_async.lint.finding import Finding, IgnoredParameterWarning, LintMode, RequestLintWarning

@@ -1,4 +1,4 @@
-"""Rules about the messages: pairs of calls and results, replayed reasoning, prefixes, parts."""
+"""Rules for messages: pairing of calls and results, replayed reasoning, prefixes, content parts."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from deepseek_async.lint.finding import Finding, Request
 from deepseek_async.lint.unknown import STRANGER
 
 MAX_IMAGE_LINK: Final = 8192
-"""Characters of an image's URL (DeepSeek docs, Vision guide)."""
+"""Maximum characters of an image URL (DeepSeek docs, Vision guide)."""
 
 LOST_REASONING: Final = " "
-"""Sent in the place of reasoning that was lost: the least that passes, and nothing invented."""
+"""Sent instead of lost reasoning: the shortest value that the API accepts, and nothing made up."""
 
 Messages = Sequence[dict[str, Any]]
 
 
 def conversation_findings(request: Request, *, thinking: bool) -> Iterator[Finding]:
-    """What is wrong with well-shaped messages."""
+    """Yield the findings for messages of valid types."""
     messages: Messages = request["messages"]
     if not messages:
-        yield Finding("empty_messages", "messages", "must hold at least one message")
+        yield Finding("empty_messages", "messages", "must contain at least one message")
         return
     end = len(messages)
     while end > 1 and _is_blank(messages[end - 1]):
@@ -41,7 +41,7 @@ def conversation_findings(request: Request, *, thinking: bool) -> Iterator[Findi
 
 
 def _is_blank(message: dict[str, Any]) -> bool:
-    """A system message that says nothing, which the API leaves out before it looks."""
+    """Whether a system message is empty; the API removes those before its checks."""
     content = message.get("content")
     return message["role"] == "system" and not (
         content if isinstance(content, str) else any(part.get("text") or "text" not in part for part in content or ())
@@ -55,21 +55,21 @@ def _assistant_findings(message: dict[str, Any], index: int, *, last: bool) -> I
         yield Finding(
             "assistant_without_content",
             f"{where}.content",
-            "may be null only beside tool_calls; send an empty string",
+            "may be null only with tool_calls; send an empty string",
             repair=partial(_set_in_message, index, "content", ""),
         )
     if calls is not None and not calls:
         yield Finding(
             "empty_tool_calls",
             f"{where}.tool_calls",
-            "must not be an empty list; leave it out",
+            "must not be an empty list; omit it",
             repair=partial(_drop_tool_calls, index),
         )
     if message.get("prefix") and not last:
         yield Finding(
             "prefix_not_last",
             f"{where}.prefix",
-            "only the last message can be a prefix to continue",
+            "only the last message can be a prefix",
             repair=partial(_set_in_message, index, "prefix", False),
         )
 
@@ -85,15 +85,20 @@ def _drop_tool_calls(index: int, request: Request) -> None:
 
 
 def _part_findings(message: dict[str, Any], index: int, *, sees_images: bool) -> Iterator[Finding]:
-    """Parts other than text. A model without eyes drops them unlooked-at."""
+    """Yield the findings for parts other than text. A model without vision ignores them."""
     for number, part in enumerate(message["content"]):
         where = f"messages[{index}].content[{number}]"
         if part["type"] in ("text", STRANGER):
             continue
         if not sees_images:
-            yield Finding("image_not_seen", where, "only the flash model reads images and files", refused=False)
+            yield Finding(
+                "image_not_seen",
+                where,
+                "ignored: only the flash model supports images and files",
+                refused=False,
+            )
         elif message["role"] == "assistant":
-            yield Finding("image_from_assistant", where, "an assistant's message cannot hold an image")
+            yield Finding("image_from_assistant", where, "an assistant message cannot contain an image")
         elif part["type"] == "file":
             yield from _file_findings(part, where, partial(_file_beside_type, index, number))
         else:
@@ -105,10 +110,15 @@ def _part_findings(message: dict[str, Any], index: int, *, sees_images: bool) ->
 def _file_findings(part: dict[str, Any], where: str, repair: Callable[[Request], None]) -> Iterator[Finding]:
     if part.get("file_data") is None and part.get("file_id") is None:
         nested = isinstance(part.get("file"), dict)
-        said = "must have a file_id or file_data" + (", beside its type and not in an object of its own" * nested)
+        said = "must have a file_id or file_data" + (", next to type and not in a nested object" * nested)
         yield Finding("file_without_data", where, said, repair=repair if nested else None)
     elif part.get("file_id") is not None and part.get("filename") is not None:
-        yield Finding("file_with_name", f"{where}.filename", "a file_id has its name already", repair=repair)
+        yield Finding(
+            "file_with_name",
+            f"{where}.filename",
+            "must be omitted with file_id",
+            repair=repair,
+        )
 
 
 def _file_beside_type(index: int, number: int, request: Request) -> None:
@@ -124,12 +134,12 @@ def _link_problem(url: str) -> str | None:
     if not url.startswith(("http://", "https://")):
         return "must be an http(s) or data URL"
     if len(url) > MAX_IMAGE_LINK:
-        return f"is {len(url)} characters long, at most {MAX_IMAGE_LINK} are taken; send the image as a data URL"
+        return f"must have at most {MAX_IMAGE_LINK} characters, got {len(url)}; send the image as a data URL"
     return None
 
 
 def _pairing_findings(messages: Messages) -> Iterator[Finding]:
-    """Tool messages must answer every call of the assistant turn right before them, once each."""
+    """Check that tool messages answer every call of the preceding assistant message, exactly once."""
     called: dict[str, int] = {}
     answered: set[str] = set()
     for index, message in enumerate(messages):
@@ -140,7 +150,7 @@ def _pairing_findings(messages: Messages) -> Iterator[Finding]:
                 yield Finding(
                     "tool_pairing",
                     f"{where}.tool_call_id",
-                    f"{answer!r} answers no open call of the assistant's message before it",
+                    f"{answer!r} does not match an open call of the preceding assistant message",
                 )
                 return
             answered.add(answer)
@@ -163,14 +173,14 @@ def _pairing_findings(messages: Messages) -> Iterator[Finding]:
         yield Finding(
             "tool_pairing",
             f"messages[{called[missing[0]]}].tool_calls",
-            f"every call must be followed by a tool message that answers it; missing: {', '.join(missing)}",
+            f"every call must be followed by a tool message with its id; missing: {', '.join(missing)}",
         )
 
 
 def _replay_findings(messages: Messages, *, has_tools: bool) -> Iterator[Finding]:
-    """Thinking with tools wants the reasoning of earlier assistant turns back (DeepSeek docs, Thinking Mode).
+    """Check that reasoning of earlier assistant messages is sent back (DeepSeek docs, Thinking Mode).
 
-    The turns after the last user message are checked by every version of the API; the documentation wants all.
+    Every version of the API checks the messages after the last user message; the documentation requires all.
     """
     checked = True
     for index in range(len(messages) - 1, -1, -1):
@@ -185,7 +195,7 @@ def _replay_findings(messages: Messages, *, has_tools: bool) -> Iterator[Finding
             yield Finding(
                 "missing_reasoning",
                 f"messages[{index}].reasoning_content",
-                "thinking with tools wants the reasoning_content of earlier assistant messages back, word for word: "
+                "thinking with tools requires the verbatim reasoning_content of earlier assistant messages: "
                 "append the answer's own message to the conversation",
                 refused=checked,
                 repair=partial(_set_in_message, index, "reasoning_content", LOST_REASONING),
@@ -195,13 +205,13 @@ def _replay_findings(messages: Messages, *, has_tools: bool) -> Iterator[Finding
 def _continuation_findings(request: Request) -> Iterator[Finding]:
     where = f"messages[{len(request['messages']) - 1}].prefix"
     if request.get("tools") or any(message.get("tool_calls") for message in request["messages"]):
-        yield Finding("prefix_with_tools", where, "a prefix cannot be continued in a conversation with tools")
+        yield Finding("prefix_with_tools", where, "prefix completion cannot be combined with tools")
     if (request.get("response_format") or {}).get("type") == "json_object":
-        yield Finding("prefix_with_json", where, "a prefix cannot be continued in JSON mode")
+        yield Finding("prefix_with_json", where, "prefix completion cannot be combined with JSON mode")
 
 
 def mentions_json(messages: Messages) -> bool:
-    """Whether the word "json" is somewhere in the messages, which JSON mode demands."""
+    """Whether the messages contain the word "json", as JSON mode requires."""
     for message in messages:
         content = message.get("content")
         texts = [content] if isinstance(content, str) else [part.get("text") or "" for part in content or ()]

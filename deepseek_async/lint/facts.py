@@ -1,4 +1,4 @@
-"""What is known of the service and since when: dates from ``facts.toml``, so that they are data and not code."""
+"""Dates of known service behaviour, from ``facts.toml``."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def _facts() -> Mapping[str, Any]:
 
 
 def since(code: str) -> date | None:
-    """The day since which the rule holds that finds ``code``; None for a rule that nobody dated."""
+    """Return the date since which the behaviour behind ``code`` is known; None if undated."""
     found: date | None = _facts()["rules"].get(code.partition(":")[0])
     return found
 
 
 def without_tools() -> frozenset[str]:
-    """Models that have none of the tools that the service runs itself."""
+    """Models that do not support the service's own tools."""
     return frozenset(_facts()["models"]["without_tools"]["names"])
 
 
 def tools_of_service(request: Mapping[str, Any]) -> list[str]:
-    """Which of the service's own tools ``request`` declares."""
+    """Return the service's own tools declared in ``request``."""
     tools = request.get("tools")
     kinds = [tool.get("type") for tool in tools if isinstance(tool, Mapping)] if isinstance(tools, list | tuple) else []
     return [kind for kind in kinds if isinstance(kind, str) and kind in WEB_TOOLS]

@@ -1,4 +1,4 @@
-"""One thing that is wrong with a request, and the words for it."""
+"""A finding of the linter."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import msgspec
 from deepseek_async.lint.facts import since
 
 LintMode = Literal["off", "warn", "fix", "error"]
-"""What to do about a finding: nothing; warn once per kind and send; repair what has one repair and warn of the
-rest; raise InvalidRequestError for what the API would refuse and warn of the rest."""
+"""How findings are handled: ``off``: ignored; ``warn``: one warning per kind, then sent; ``fix``: repaired if the
+repair is unambiguous, else warned of; ``error``: InvalidRequestError if the API would reject the request, else warned
+of."""
 
 Severity = Literal["error", "warning", "note"]
 
@@ -21,37 +22,37 @@ Request = dict[str, Any]
 
 
 class RequestLintWarning(UserWarning):
-    """A request that DeepSeek would refuse, or would not do what it says."""
+    """A request that DeepSeek would reject, or not execute as written."""
 
 
 class IgnoredParameterWarning(RequestLintWarning):
-    """DeepSeek takes this parameter without an error and does nothing with it."""
+    """A parameter that DeepSeek accepts and ignores."""
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing that is wrong with a request."""
+    """One problem of a request."""
 
     code: str
-    """Its kind, for example ``tool_choice_while_thinking``; stable, to branch on."""
+    """Stable code of its kind, e.g. ``tool_choice_while_thinking``."""
     field: str
-    """Where: ``messages[2].content``."""
+    """Path of the field, e.g. ``messages[2].content``."""
     message: str
-    """What is wrong and what to do."""
+    """The problem and its solution."""
     refused: bool = True
-    """Whether the API answers 400 to it. False: the API takes it and ignores it, or it is only likely to fail."""
+    """Whether the API answers 400. False: the field is ignored, or a failure is only likely."""
     repair: Callable[[Request], None] | None = None
-    """Changes the request in place so that the finding is gone; None when there is no one repair."""
+    """Repairs the request in place; None if no repair is unambiguous."""
     known: bool = True
-    """Whether the service is known to refuse or ignore it. False: it is unknown here, and goes out as it is."""
+    """Whether the service's behaviour is known. False: unknown to this version, sent unchanged."""
 
     @property
     def severity(self) -> Severity:
-        """error: would be refused. warning: would not do what it says. note: is unknown to this version."""
+        """``error``: rejected. ``warning``: not executed as written. ``note``: unknown to this version."""
         return "error" if self.refused else "warning" if self.known else "note"
 
     @property
     def since(self) -> date | None:
-        """The day since which the service is known to behave so; None if nobody has dated it."""
+        """Date since which the service is known to behave this way; None if undated."""
         return since(self.code)
 
     def __str__(self) -> str:

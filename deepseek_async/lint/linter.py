@@ -1,4 +1,4 @@
-"""The one way in: a request and a mode go in, a request comes out, with warnings or an error on the way."""
+"""Entry point of the linter: checks a request in a mode; repairs, warns or raises."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from deepseek_async.lint.unknown import known_part
 from deepseek_async.text.redaction import redact
 
 _SHORT: Final = CONTEXT_WINDOW - MAX_TOKENS
-"""Bytes that fit whatever the text and the cap: a token has at least one byte."""
+"""Request bytes that fit the context window whatever the text and max_tokens: a token has at least one byte."""
 
 _ROUNDS: Final = 4
-"""Of repairs: words of OpenAI's API, then the rules, and each of the two once more for what a repair brought up."""
+"""Rounds of repair: OpenAI's parameters, then the rules, each once more for findings exposed by a repair."""
 
 _PACKAGE: Final = str(Path(__file__).parents[1])
 
 
 def known(mode: LintMode) -> LintMode:
-    """``mode`` itself. Raises InvalidRequestError for a word that is none."""
+    """Return ``mode``. Raises InvalidRequestError for an unknown one."""
     if mode not in get_args(LintMode):
-        raise InvalidRequestError(f"lint must be one of {', '.join(get_args(LintMode))}, not {mode!r}")
+        raise InvalidRequestError(f"lint must be one of {', '.join(get_args(LintMode))}, got {mode!r}")
     return mode
 
 
 class Linter:
-    """Looks requests over and remembers what it has said: a warning is given once per kind."""
+    """Checks requests and remembers its warnings: each kind is reported once."""
 
     def __init__(self, mode: LintMode = "warn", note: Callable[[str], object] | None = None) -> None:
         self.mode: LintMode = mode
@@ -46,7 +46,7 @@ class Linter:
         self._said: set[str] = set()
 
     def in_mode(self, mode: LintMode) -> Linter:
-        """A linter in another mode, or this one; what one has said the other does not say again."""
+        """Return a linter with another mode, which shares the memory of reported warnings."""
         if mode == self.mode:
             return self
         other = Linter(mode, self._note)
@@ -60,10 +60,10 @@ class Linter:
         mode: LintMode,
         deliberate: Iterable[str] = (),
     ) -> Mapping[str, Any]:
-        """``body`` itself, or in the mode ``fix`` perhaps a repaired copy.
+        """Return ``body``, or a repaired copy in mode ``fix``.
 
-        ``wire`` is the body as JSON; ``deliberate`` names parameters that are meant although the API does not
-        know them. Raises InvalidRequestError, with ``findings``, in the mode ``error``.
+        ``wire`` is the body as JSON; ``deliberate`` names undocumented parameters that are intentional. Raises
+        InvalidRequestError, with ``findings``, in mode ``error``.
         """
         if mode == "off" or (len(wire) < _SHORT and is_beyond_doubt(body)):
             return body
@@ -86,7 +86,7 @@ class Linter:
         mode: LintMode,
         deliberate: Iterable[str] = (),
     ) -> Mapping[str, Any]:
-        """The same for a request in Anthropic's format."""
+        """Like ``checked``, for a request in Anthropic's format."""
         if mode == "off":
             return body
         meant = frozenset(deliberate)
@@ -104,9 +104,9 @@ class Linter:
         return request
 
     def tell(self, finding: Finding) -> None:
-        """Tell of ``finding``, once for its kind: by a warning, or to whoever takes notes.
+        """Report ``finding`` once per kind, as a warning or a log note.
 
-        A parameter or a choice that is unknown may be misspelt: that is worth a warning.
+        An unknown parameter or choice may be misspelt and is worth a warning.
         """
         if finding.code in self._said:
             return
@@ -125,12 +125,12 @@ def findings(
     wire: bytes | None = None,
     deliberate: frozenset[str] = frozenset(),
 ) -> Iterator[Finding]:
-    """Everything wrong with ``request``, which is plain JSON and is not changed by this."""
+    """Yield all findings for ``request``, plain JSON, without changing it."""
     wire = orjson.dumps(request) if wire is None else wire
     found = list(foreign_findings(request, deliberate))
     yield from found
     if any(finding.refused for finding in found):
-        # The rest is judged as if it had been said in DeepSeek's words.
+        # The other rules check the request as translated to DeepSeek's parameters.
         request = orjson.loads(wire)
         _repair(request, found)
     known, notes = known_part(request)
@@ -144,10 +144,10 @@ def findings(
 
 
 def _repaired_throughout(request: Request, found: list[Finding], deliberate: frozenset[str]) -> list[Finding]:
-    """Repair ``request`` in place; returns what could not be repaired.
+    """Repair ``request`` in place and return the findings without a repair.
 
-    A field of a wrong type hides what the rules would say of the others, and may be one that a repair leaves out:
-    so a repaired request is looked over again.
+    A field of a wrong type hides findings for other fields, and a repair may remove it: a repaired request is checked
+    again.
     """
     for _ in range(_ROUNDS):
         if not any(finding.repair for finding in found):
@@ -166,11 +166,11 @@ def _repair(request: Request, found: list[Finding]) -> None:
 def _refuse(found: list[Finding]) -> None:
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise InvalidRequestError(f"DeepSeek would refuse this request: {found[0]}{more}", findings=found)
+        raise InvalidRequestError(f"DeepSeek would reject this request: {found[0]}{more}", findings=found)
 
 
 def _callers_level() -> int:
-    """How far up the stack the first frame outside this package is: its line is what helps."""
+    """Return the stack level of the first frame outside this package, for warnings."""
     level, frame = 1, sys._getframe(1)  # noqa: SLF001  the documented way to one frame
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         level, frame = level + 1, frame.f_back

@@ -1,7 +1,7 @@
-"""What DeepSeek refuses or drops of a request in Anthropic's format, as far as it is certain. Pure.
+"""Rules for requests in Anthropic's format; only what DeepSeek certainly rejects or ignores. Pure.
 
-The rules are those of the official validator (deepseek-recipe 0.2) and of the docs' create-message page, as of
-2026-11-26. What neither describes passes without a word.
+Sources: the official validator (deepseek-recipe 0.2) and the docs' create-message page, as of 2026-11-26. Anything
+described by neither is accepted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _IGNORED_INSIDE: Final = (("thinking", "budget_tokens"), ("output_config", "form
 
 
 def message_findings(request: Mapping[str, Any], deliberate: frozenset[str] = frozenset()) -> Iterator[Finding]:
-    """Everything that is certainly wrong with ``request``; what is odd about a field's type is left to the service."""
+    """Yield the certain findings for ``request``; unusual field types are left to the service."""
     yield from _range_findings(request)
     yield from _stop_findings(request.get("stop_sequences"))
     yield from _tool_findings(request.get("tools"))
@@ -43,12 +43,12 @@ def message_findings(request: Mapping[str, Any], deliberate: frozenset[str] = fr
 def _range_findings(request: Mapping[str, Any]) -> Iterator[Finding]:
     cap, temperature, top_p = (_number(request.get(name)) for name in ("max_tokens", "temperature", "top_p"))
     if cap is not None and cap < 1:
-        yield Finding("range:max_tokens", "max_tokens", f"must be from 1 to {MAX_TOKENS:,}, not {cap}")
+        yield Finding("range:max_tokens", "max_tokens", f"must be from 1 to {MAX_TOKENS:,}, got {cap}")
     if cap is not None and cap > MAX_TOKENS:
         yield Finding(
             "lowered:max_tokens",
             "max_tokens",
-            f"is lowered to {MAX_TOKENS:,} by DeepSeek, which is the longest answer, not {cap:,}",
+            f"must be at most {MAX_TOKENS:,}, got {cap:,}; DeepSeek lowers it",
             refused=False,
             repair=partial(_set, "max_tokens", MAX_TOKENS),
         )
@@ -56,14 +56,14 @@ def _range_findings(request: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(
             "range:temperature",
             "temperature",
-            f"must be from 0 to 2, not {temperature}",
+            f"must be from 0 to 2, got {temperature}",
             repair=partial(_set, "temperature", min(max(temperature, 0), 2)),
         )
     if top_p is not None and not 0 < top_p <= 1:
         yield Finding(
             "range:top_p",
             "top_p",
-            f"must be above 0 and at most 1, not {top_p}",
+            f"must be above 0 and at most 1, got {top_p}",
             repair=partial(_set, "top_p", 1) if top_p > 1 else None,
         )
 
@@ -77,7 +77,7 @@ def _stop_findings(stops: Any) -> Iterator[Finding]:
         yield Finding(
             "stop_sequences",
             "stop_sequences",
-            "must be a list of strings, and is one string",
+            "must be a list of strings, got a string",
             repair=partial(_set, "stop_sequences", [stops]),
         )
     elif isinstance(stops, list | tuple):
@@ -86,11 +86,13 @@ def _stop_findings(stops: Any) -> Iterator[Finding]:
             yield Finding(
                 "empty_stop",
                 "stop_sequences",
-                "must not hold an empty string",
+                "must not contain an empty string",
                 repair=partial(_set, "stop_sequences", kept) if kept else partial(_drop, "stop_sequences"),
             )
         if len(stops) > MAX_STOP_STRINGS:
-            yield Finding("too_many_stops", "stop_sequences", f"takes {MAX_STOP_STRINGS} strings, not {len(stops)}")
+            yield Finding(
+                "too_many_stops", "stop_sequences", f"must have at most {MAX_STOP_STRINGS} strings, got {len(stops)}"
+            )
 
 
 def _tool_findings(tools: Any) -> Iterator[Finding]:
@@ -99,16 +101,16 @@ def _tool_findings(tools: Any) -> Iterator[Finding]:
             yield Finding(
                 "custom_tool",
                 f"tools[{index}].type",
-                "'custom' is refused (server tools are not supported): leave the type out of your own tools",
+                "'custom' is rejected (server tools are not supported): omit the type of your own tools",
                 repair=partial(_untype, index),
             )
     own = [tool for tool in tools if _is_own(tool)] if isinstance(tools, list | tuple) else []
     for tool in own:
         name, schema = tool.get("name"), tool.get("input_schema")
         if isinstance(name, str) and not TOOL_NAME.fullmatch(name):
-            yield Finding("tool_name", "tools", f"a tool's name must be of A-Z, a-z, 0-9, _ and -, not {name[:200]!r}")
+            yield Finding("tool_name", "tools", f"a tool name must be of A-Z, a-z, 0-9, _ and -, got {name[:200]!r}")
         if isinstance(schema, Mapping) and schema.get("type") != "object":
-            text = f"input_schema of {name!r:.200} must have the type 'object', not {schema.get('type')!r:.200}"
+            text = f"input_schema of {name!r:.200} must have the type 'object', got {schema.get('type')!r:.200}"
             yield Finding("tool_schema", "tools", text)
     names = [name for tool in own if isinstance(name := tool.get("name"), str)]
     if len(set(names)) < len(names):
@@ -137,12 +139,12 @@ def _turn_findings(messages: Any) -> Iterator[Finding]:
             continue
         place = f"messages[{index}].content"
         if not content:
-            yield Finding("empty_content", place, "is empty: every message says something")
+            yield Finding("empty_content", place, "must not be empty")
         kinds = {kind for block in content if isinstance(block, Mapping) and isinstance(kind := block.get("type"), str)}
         if role == "assistant" and "image" in kinds:
-            yield Finding("image_from_assistant", place, "an assistant's message cannot hold an image")
+            yield Finding("image_from_assistant", place, "an assistant message cannot contain an image")
         if role == "user" and "web_search_tool_result" in kinds:
-            text = "'web_search_tool_result' stands in messages of the assistant only: send the answer back as it came"
+            text = "'web_search_tool_result' is allowed in assistant messages only: send the answer back unchanged"
             yield Finding("result_not_from_assistant", place, text)
 
 
@@ -150,7 +152,7 @@ def _choice_findings(request: Mapping[str, Any]) -> Iterator[Finding]:
     choice = request.get("tool_choice")
     if isinstance(choice, str):
         repair = partial(_set, "tool_choice", {"type": choice}) if choice in ("auto", "any", "none") else None
-        yield Finding("tool_choice", "tool_choice", f"must be an object such as {{'type': {choice!r}}}", repair=repair)
+        yield Finding("tool_choice", "tool_choice", f"must be an object, e.g. {{'type': {choice!r}}}", repair=repair)
     elif isinstance(choice, Mapping) and choice.get("type") == "any":
         yield Finding(
             "tool_choice_any",
@@ -162,7 +164,7 @@ def _choice_findings(request: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(
             "tool_choice_while_thinking",
             "tool_choice",
-            "a call cannot be forced while thinking, which is on by default: send thinking={'type': 'disabled'}",
+            "a call cannot be forced with thinking, which is on by default: send thinking={'type': 'disabled'}",
         )
 
 
@@ -173,13 +175,13 @@ def _service_findings(request: Mapping[str, Any]) -> Iterator[Finding]:
     safety, choice = request.get("safety_check"), request.get("tool_choice")
     level = safety.get("level") if isinstance(safety, Mapping) else None
     if level not in (None, "high", "low"):
-        yield Finding("safety_check", "safety_check.level", f"must be high or low, not {level!r:.200}")
+        yield Finding("safety_check", "safety_check.level", f"must be high or low, got {level!r:.200}")
     forced = isinstance(choice, Mapping) and choice.get("type") == "tool"
     if forced and level == "high":
         yield Finding(
             "safety_check_with_choice",
             "tool_choice",
-            "may only be auto or none beside safety_check 'high': a call cannot be forced then",
+            "must be auto or none with safety_check 'high', which does not allow forced calls",
         )
 
 
@@ -194,7 +196,7 @@ def _ignored(name: str, repair: Any) -> Finding:
     return Finding(
         f"ignored_parameter:{name}",
         name,
-        f"DeepSeek ignores the parameter {name!r}; it is sent as it is. Use extra_body to send it without this warning",
+        f"DeepSeek ignores the parameter {name!r}; sent unchanged. Pass it in extra_body to silence this warning",
         refused=False,
         repair=repair,
     )

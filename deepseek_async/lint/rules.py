@@ -1,4 +1,4 @@
-"""Rules about the fields of a well-shaped chat request, each from DeepSeek's documentation or its validator."""
+"""Rules for the fields of a chat request of valid types, from DeepSeek's documentation or its validator."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from deepseek_async.lint.finding import Finding, Request
 from deepseek_async.lint.schemas import parameters_problem, strict_problem
 
 MAX_TOKENS: Final = 393_216
-"""Longest answer, reasoning included (DeepSeek docs, Models & Pricing)."""
+"""Maximum tokens of an answer, reasoning included (DeepSeek docs, Models & Pricing)."""
 CONTEXT_WINDOW: Final = 1_048_576
-"""Tokens of prompt and ``max_tokens`` together (DeepSeek docs, Models & Pricing)."""
+"""Maximum tokens of prompt and ``max_tokens`` together (DeepSeek docs, Models & Pricing)."""
 MAX_STOP_STRINGS: Final = 16
 MAX_TOOL_NAME: Final = 128
 
 TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]+")
 _USER_ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
 _MAX_USER_ID: Final = 512
-"""Bytes of UTF-8 (DeepSeek docs, Rate limits, November 2026; until then the pattern was required)."""
+"""Bytes in UTF-8 (DeepSeek docs, Rate limits, November 2026; before that the pattern was required)."""
 _NEVER_THINKS: Final = frozenset({"deepseek-chat"})
-"""An old name that stands for the flash model without thinking."""
+"""Legacy name of the flash model without thinking."""
 
-# Lowest and highest value that the API takes, whether or not the parameter has an effect.
+# Minimum and maximum accepted by the API, whether or not the parameter has an effect.
 _RANGES: Final[dict[str, tuple[float, float]]] = {
     "temperature": (0, 2),
     "frequency_penalty": (-2, 2),
@@ -36,7 +36,7 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
 
 
 def is_thinking(request: Request) -> bool:
-    """Whether the model will think: it does unless told not to, and ``thinking`` wins over the effort."""
+    """Whether the model will think: the default, and ``thinking`` overrides the effort."""
     thinking, effort = request.get("thinking"), request.get("reasoning_effort")
     if thinking is not None:
         return bool(thinking["type"] != "disabled")
@@ -44,9 +44,9 @@ def is_thinking(request: Request) -> bool:
 
 
 def rule_findings(request: Request, prompt_tokens: int) -> Iterator[Finding]:
-    """Everything that is wrong with a request whose fields have the right types.
+    """Yield the findings for a request whose fields have valid types.
 
-    ``prompt_tokens`` is an estimate, and used as one.
+    ``prompt_tokens`` is an estimate.
     """
     thinking = is_thinking(request)
     yield from conversation_findings(request, thinking=thinking)
@@ -57,7 +57,7 @@ def rule_findings(request: Request, prompt_tokens: int) -> Iterator[Finding]:
         yield from _tool_findings(request, thinking=thinking)
     yield from _option_findings(request)
     yield from _context_findings(request, prompt_tokens)
-    # Last, because its repair adds a message, and the other repairs count messages.
+    # Last, because its repair inserts a message, and other repairs index messages.
     yield from _json_findings(request)
 
 
@@ -68,7 +68,7 @@ def _range_findings(request: Request) -> Iterator[Finding]:
             yield Finding(
                 f"range:{name}",
                 name,
-                f"must be from {lowest} to {highest}, not {value}",
+                f"must be from {lowest} to {highest}, got {value}",
                 repair=partial(_set, name, min(max(value, lowest), highest)),
             )
     top_p = request.get("top_p")
@@ -76,11 +76,11 @@ def _range_findings(request: Request) -> Iterator[Finding]:
         yield Finding(
             "range:top_p",
             "top_p",
-            f"must be above 0 and at most 1, not {top_p}",
+            f"must be above 0 and at most 1, got {top_p}",
             repair=partial(_set, "top_p", 1) if top_p > 1 else None,
         )
     if request.get("n") not in (None, 1):
-        yield Finding("n", "n", f"must be 1, not {request['n']}: DeepSeek gives one answer a request; send several")
+        yield Finding("n", "n", f"must be 1, got {request['n']}: DeepSeek returns one answer per request; send several")
     if not 0 <= (request.get("seed") or 0) < 2**63:
         yield Finding("range:seed", "seed", "must be from 0 to 2**63 - 1", repair=partial(_drop, "seed"))
 
@@ -101,11 +101,11 @@ def _stop_findings(stop: str | list[str] | None) -> Iterator[Finding]:
         yield Finding(
             "empty_stop",
             "stop",
-            "must not hold an empty string",
+            "must not contain an empty string",
             repair=partial(_set, "stop", kept) if kept else partial(_drop, "stop"),
         )
     if isinstance(stop, list) and len(stop) > MAX_STOP_STRINGS:
-        yield Finding("too_many_stops", "stop", f"takes {MAX_STOP_STRINGS} strings, not {len(stop)}")
+        yield Finding("too_many_stops", "stop", f"must have at most {MAX_STOP_STRINGS} strings, got {len(stop)}")
 
 
 def _switch_findings(request: Request) -> Iterator[Finding]:
@@ -113,7 +113,7 @@ def _switch_findings(request: Request) -> Iterator[Finding]:
         yield Finding(
             "two_thinking_switches",
             "reasoning_effort",
-            "thinking and reasoning_effort were both given, and thinking wins; send one of them",
+            "thinking overrides reasoning_effort; send only one of them",
             refused=False,
             repair=_keep_one_switch,
         )
@@ -133,10 +133,10 @@ def _tool_findings(request: Request, *, thinking: bool) -> Iterator[Finding]:
             yield Finding(
                 "tool_name",
                 f"tools[{index}].function.name",
-                f"must be 1 to {MAX_TOOL_NAME} of A-Z, a-z, 0-9, _ and -, not {name[:200]!r}",
+                f"must be 1 to {MAX_TOOL_NAME} of A-Z, a-z, 0-9, _ and -, got {name[:200]!r}",
             )
     if choice == "none":
-        # The tools are left out of the prompt, and are not looked at.
+        # tool_choice none: the tools are omitted from the prompt and not checked by the API.
         return
     yield from _schema_findings(numbered)
     names = {function["name"] for function in functions}
@@ -148,7 +148,7 @@ def _tool_findings(request: Request, *, thinking: bool) -> Iterator[Finding]:
         yield Finding(
             "tool_choice_while_thinking",
             "tool_choice",
-            "a tool cannot be forced while the model thinks; pass thinking=False, or leave tool_choice at auto",
+            "a tool cannot be forced with thinking; pass thinking=False, or tool_choice='auto'",
             repair=_stop_thinking,
         )
     yield from _strictness_findings(request, functions)
@@ -166,12 +166,12 @@ def _schema_findings(functions: list[tuple[int, dict[str, Any]]]) -> Iterator[Fi
 def _strictness_findings(request: Request, functions: list[dict[str, Any]]) -> Iterator[Finding]:
     strict = [bool(function.get("strict")) for function in functions]
     if any(strict) and not all(strict):
-        yield Finding("mixed_strictness", "tools", "either every tool is strict or none is")
+        yield Finding("mixed_strictness", "tools", "tools must be all strict or all not strict")
     elif any(strict) and request.get("response_format") is not None:
         yield Finding(
             "strict_with_format",
             "response_format",
-            "cannot be used beside strict tools",
+            "cannot be combined with strict tools",
             repair=partial(_drop, "response_format"),
         )
 
@@ -186,29 +186,31 @@ def _option_findings(request: Request) -> Iterator[Finding]:
         yield Finding(
             "stream_options_without_stream",
             "stream_options",
-            "is taken only together with stream=True",
+            "requires stream=True",
             repair=partial(_drop, "stream_options"),
         )
     if request.get("top_logprobs") is not None and not request.get("logprobs"):
         yield Finding(
             "top_logprobs_without_logprobs",
             "top_logprobs",
-            "needs logprobs=True",
+            "requires logprobs=True",
             repair=partial(_set, "logprobs", True),
         )
     yield from user_findings("user_id", request.get("user_id"))
 
 
 def user_findings(field: str, user: Any) -> Iterator[Finding]:
-    """What is wrong with the name of a user, given in ``field``."""
+    """Yield the findings for a user id in ``field``."""
     if user is None:
         return
     if not isinstance(user, str):
-        yield Finding("user_id", field, f"must be a text, not {user!r:.200}")
+        yield Finding("user_id", field, f"must be a string, got {user!r:.200}")
     elif len(user.encode("utf-8", "replace")) > _MAX_USER_ID:
-        yield Finding("user_id", field, f"has {len(user.encode('utf-8', 'replace'))} bytes; {_MAX_USER_ID} are taken")
+        yield Finding(
+            "user_id", field, f"must have at most {_MAX_USER_ID} bytes, got {len(user.encode('utf-8', 'replace'))}"
+        )
     elif not _USER_ID.fullmatch(user):
-        text = f"A-Z, a-z, 0-9, _ and - are recommended, not {user[:200]!r}"
+        text = f"should consist of A-Z, a-z, 0-9, _ and -, got {user[:200]!r}"
         yield Finding("user_id:form", field, text, refused=False)
 
 
@@ -220,7 +222,7 @@ def _context_findings(request: Request, prompt_tokens: int) -> Iterator[Finding]
     yield Finding(
         "context_overflow",
         "messages",
-        f"about {prompt_tokens:,} tokens of prompt and max_tokens {asked:,} are more than the context window of "
+        f"about {prompt_tokens:,} prompt tokens and max_tokens {asked:,} exceed the context window of "
         f"{CONTEXT_WINDOW:,}; shorten the prompt, or lower max_tokens, which counts in full",
         refused=prompt_tokens / _SURE + asked > CONTEXT_WINDOW,
         repair=partial(_set, "max_tokens", min(asked, room)) if asked and room > 0 else None,
@@ -228,7 +230,7 @@ def _context_findings(request: Request, prompt_tokens: int) -> Iterator[Finding]
 
 
 _SURE: Final = 1.5
-"""How far off an estimate may be, as a factor, before an overflow counts as certain."""
+"""Factor by which an estimate may be off before an overflow is certain."""
 
 
 def _json_findings(request: Request) -> Iterator[Finding]:
@@ -236,8 +238,8 @@ def _json_findings(request: Request) -> Iterator[Finding]:
         yield Finding(
             "json_word_missing",
             "response_format",
-            'json_object needs the word "json" in the messages, and without instructions the model may write '
-            "white space until max_tokens",
+            'json_object requires the word "json" in the messages; without instructions the model may write '
+            "whitespace until max_tokens",
             repair=_ask_for_json,
         )
 

@@ -1,4 +1,4 @@
-"""JSON Schemas of tools: what DeepSeek takes as parameters, and what it takes in strict mode."""
+"""JSON Schemas of tools: checks for DeepSeek's default and strict modes."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any, Final
 STRICT_TYPES: Final = frozenset({"object", "string", "number", "integer", "boolean", "array", "null"})
 
 UNSUPPORTED_WHEN_STRICT: Final = frozenset({"minLength", "maxLength", "minItems", "maxItems"})
-"""Keywords that strict mode does not take (DeepSeek docs, Function Calling guide)."""
+"""Keywords that strict mode rejects (DeepSeek docs, Function Calling guide)."""
 
 
 def parameters_problem(schema: Any) -> str | None:
-    """Why an ordinary tool's ``parameters`` would be refused; None when they would not."""
+    """Return why the ``parameters`` of a non-strict tool would be rejected, or None."""
     if not isinstance(schema, dict):
         return "must be a JSON Schema object"
     if schema.get("type") != "object":
-        return f'must have "type": "object", not {schema.get("type")!r}'
+        return f'must have "type": "object", got {schema.get("type")!r}'
     return next(_malformed(schema, ""), None)
 
 
 def strict_problem(schema: Any) -> str | None:
-    """Why a strict tool's ``parameters`` would be refused; None when they would not."""
+    """Return why the ``parameters`` of a strict tool would be rejected, or None."""
     problem = next(_unstrict(schema, ""), None)
     if problem is None and schema.get("type") != "object":
         return "must be an object at the top level"
@@ -43,7 +43,7 @@ _SINGLE_SCHEMAS: Final = ("items", "additionalProperties", "not")
 
 
 def _malformed(schema: Any, path: str) -> Iterator[str]:
-    """Where a schema is not a schema by the meta-schema, as far as tools commonly go."""
+    """Yield violations of the meta-schema, as far as common in tools."""
     if isinstance(schema, bool):
         return
     if not isinstance(schema, dict):
@@ -51,16 +51,16 @@ def _malformed(schema: Any, path: str) -> Iterator[str]:
         return
     for keyword, kinds in _KINDS.items():
         if keyword in schema and not isinstance(schema[keyword], kinds):
-            yield f"{_at(path, keyword)} is of the wrong type"
+            yield f"{_at(path, keyword)} has the wrong type"
             return
     kind = schema.get("type")
     if kind is not None and not all(isinstance(one, str) and one in STRICT_TYPES for one in _listed(kind)):
-        yield f"{_at(path, 'type')} names no type of JSON Schema"
+        yield f"{_at(path, 'type')} must be a JSON Schema type"
     required = schema.get("required")
     if required is not None and (
         not all(isinstance(name, str) for name in required) or len(set(required)) != len(required)
     ):
-        yield f"{_at(path, 'required')} must be a list of different property names"
+        yield f"{_at(path, 'required')} must be a list of unique property names"
     for nested, where in _nested(schema, path):
         yield from _malformed(nested, where)
 
@@ -89,15 +89,15 @@ def _at(path: str, step: str) -> str:
 def _unstrict(schema: Any, path: str) -> Iterator[str]:
     where = path or "schema"
     if not isinstance(schema, dict) or schema.keys().isdisjoint({"type", "anyOf", "$ref"}):
-        yield f"{where} must have one of type, anyOf and $ref"
+        yield f"{where} must have type, anyOf or $ref"
         return
     kind = schema.get("type")
     if isinstance(kind, str) and kind not in STRICT_TYPES:
-        yield f"{_at(path, 'type')} is {kind!r}, which is no type"
+        yield f"{_at(path, 'type')} must be a JSON Schema type, got {kind!r}"
     if kind == "array" and "items" not in schema:
-        yield f"{where} is an array without items"
+        yield f"{where} is an array and must have items"
     if any("type" not in option for option in schema.get("anyOf") or () if isinstance(option, dict)):
-        yield f"{_at(path, 'anyOf')} needs a type in every option, written out"
+        yield f"{_at(path, 'anyOf')} must have an explicit type in every option"
     if kind == "object":
         yield from _unstrict_object(schema, where)
     for nested, step in _nested(schema, path):
@@ -110,4 +110,4 @@ def _unstrict_object(schema: dict[str, Any], where: str) -> Iterator[str]:
     if schema.get("additionalProperties") is True:
         yield f"{where} must have additionalProperties: false"
     if isinstance(required, list) and set(required) != set(properties):
-        yield f"{where} must require every property in strict mode, and no other"
+        yield f"{where} must list exactly its properties in required in strict mode"

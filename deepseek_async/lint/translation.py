@@ -1,4 +1,4 @@
-"""What OpenAI's API words otherwise: such a request is understood, and said in DeepSeek's words."""
+"""Translation of OpenAI's parameters to DeepSeek's."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ KNOWN: Final = frozenset(
     {
         "frequency_penalty",
         "logprobs",
-        "max_completion_tokens",  # a finding of its own
+        "max_completion_tokens",  # has its own finding
         "max_tokens",
         "messages",
         "model",
@@ -62,7 +62,7 @@ KNOWN: Final = frozenset(
 
 
 def foreign_findings(request: Request, deliberate: frozenset[str]) -> Iterator[Finding]:
-    """Words of OpenAI's API in ``request``; parameters named in ``deliberate`` are not asked about."""
+    """Yield the findings for OpenAI's parameters in ``request``, except those in ``deliberate``."""
     if isinstance(request.get("thinking"), bool) or request.get("thinking") in ("enabled", "disabled"):
         yield Finding(
             "thinking_not_object",
@@ -74,7 +74,7 @@ def foreign_findings(request: Request, deliberate: frozenset[str]) -> Iterator[F
         yield Finding(
             "max_completion_tokens",
             "max_completion_tokens",
-            "is ignored by DeepSeek, and a cap that is dropped costs money; use max_tokens",
+            "is ignored by DeepSeek, and a dropped limit costs money; use max_tokens",
             refused=False,
             repair=_cap_under_its_name,
         )
@@ -83,7 +83,7 @@ def foreign_findings(request: Request, deliberate: frozenset[str]) -> Iterator[F
         yield Finding(
             "developer_role",
             f"messages[{request['messages'].index(developers[0])}].role",
-            "DeepSeek knows no role developer; use system",
+            "DeepSeek does not support the role developer; use system",
             repair=_developer_as_system,
         )
     yield from _schema_findings(request)
@@ -91,7 +91,7 @@ def foreign_findings(request: Request, deliberate: frozenset[str]) -> Iterator[F
 
 
 def _messages(request: Request) -> list[dict[str, Any]]:
-    """The messages, whatever stands in their place: nothing has been checked yet."""
+    """Return the messages without relying on their type: nothing has been checked yet."""
     messages = request.get("messages")
     return [message for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []
 
@@ -117,12 +117,12 @@ def _schema_findings(request: Request) -> Iterator[Finding]:
         yield Finding(
             "json_schema",
             "response_format.type",
-            "json_schema is not taken by chat completions; pass a class as response_format, "
+            "json_schema is not supported by chat completions; pass a class as response_format, "
             "or use json_object with the schema in the prompt",
             repair=_schema_into_prompt if _schema_of(form) is not None and _messages(request) else None,
         )
     elif kind == "regex":
-        yield Finding("regex_format", "response_format.type", "regex is not taken by chat completions")
+        yield Finding("regex_format", "response_format.type", "regex is not supported by chat completions")
 
 
 def _schema_of(form: Any) -> Any:
@@ -142,18 +142,18 @@ def _ignored_findings(request: Request, deliberate: frozenset[str]) -> Iterator[
             yield Finding(
                 f"ignored_parameter:{name}",
                 name,
-                f"DeepSeek ignores the parameter {name!r}; it is sent as it is. Use extra_body to send it without this "
+                f"DeepSeek ignores the parameter {name!r}; sent unchanged. Pass it in extra_body to silence this "
                 "warning",
                 refused=False,
                 repair=lambda request, name=name: request.pop(name),  # type: ignore[misc]
             )
         else:
-            # It may be new, or misspelt: it goes out, and whoever wrote it learns of it.
+            # New or misspelt: it is sent, with a warning.
             yield Finding(
                 f"ignored_parameter:{name}",
                 name,
-                f"the parameter {name!r} is not known to this version, and is sent as it is; DeepSeek ignores what it "
-                "does not know. Use extra_body to send it without this warning",
+                f"the parameter {name!r} is unknown to this version; sent unchanged, but DeepSeek ignores unknown "
+                "parameters. Pass it in extra_body to silence this warning",
                 refused=False,
                 known=False,
             )

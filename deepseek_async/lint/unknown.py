@@ -1,6 +1,6 @@
-"""What a request says in words that this version does not know: noted, and kept out of the sight of all rules. Pure.
+"""Unknown values in a request: noted, and hidden from the rules. Pure.
 
-An API grows, and only the service knows what it takes. So an unknown role, part, tool or word is never refused here.
+The API grows, and only the service knows what it accepts. An unknown role, part, tool or value is never rejected here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from deepseek_async.lint.finding import Finding, Request
 from deepseek_async.types.server_tools import WEB_TOOLS
 
 STRANGER: Final = "?"
-"""The role or type of what the rules do not look at."""
+"""Placeholder for a role or type that the rules ignore."""
 
 _ROLES: Final = frozenset({"system", "user", "assistant", "tool", "latest_reminder"})
 _PARTS: Final = frozenset({"text", "image_url", "file"})
@@ -27,7 +27,7 @@ _DETAILS: Final = frozenset({"low", "high", "original", "auto"})
 
 
 def known_part(request: Request) -> tuple[Request, list[Finding]]:
-    """``request`` as far as this version knows it, each thing in its place, and a note for each unknown word."""
+    """Return the known part of ``request``, with positions unchanged, and a note for each unknown value."""
     notes: dict[str, Finding] = {}
     known = dict(request)
     for note in (*_words(known), *_messages(known), *_tools(known)):
@@ -39,7 +39,7 @@ def _note(kind: str, place: str, word: str) -> Finding:
     return Finding(
         f"unknown:{kind}",
         place,
-        f"{word[:200]!r} is not known to this version, and is sent as it is",
+        f"{word[:200]!r} is unknown to this version; sent unchanged",
         refused=False,
         known=False,
     )

@@ -1,4 +1,4 @@
-"""The form of an answer as it is asked for: a request with a schema. Pure."""
+"""Request for structured output: schema and method. Pure."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from deepseek_async.errors import InvalidRequestError
 Body = dict[str, Any]
 
 Method = Literal["json", "strict_tool"]
-"""How DeepSeek is made to answer in a form: ``json_object`` with the schema in the prompt, or a strict tool that
-it is forced to call."""
+"""How DeepSeek is made to follow a schema: ``json_object`` with the schema in the prompt, or a forced call of a strict
+tool."""
 
 _NOT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 class AnswerForm(msgspec.Struct, frozen=True):
-    """What is asked for. Holds JSON only, so that a job can write down how it asks."""
+    """Schema and method of a request. Contains only JSON, so that a job can record it."""
 
     name: str
     schema: str
-    """As JSON, because the order of its keys is part of the question."""
+    """As JSON text, because the order of its keys affects the answer."""
     method: Method = "json"
 
     def adapted(self, body: Mapping[str, Any]) -> Body:
-        """``body``, asking for an answer in this form. Raises InvalidRequestError for one that cannot."""
+        """Return ``body`` with this form requested. Raises InvalidRequestError if they are incompatible."""
         if self.method == "json":
             messages = ask_for_schema(body["messages"], self.schema)
             return {**body, "messages": messages, "response_format": {"type": "json_object"}}
         if body.get("tools"):
-            raise InvalidRequestError("strict_tool uses the tools itself; use the method 'json' beside tools")
+            raise InvalidRequestError("strict_tool cannot be combined with tools; use method='json'")
         thinking: Mapping[str, Any] = body.get("thinking") or {}
         if thinking.get("type") == "enabled" or body.get("reasoning_effort") not in (None, "none"):
-            raise InvalidRequestError("strict_tool cannot be used while the model thinks; use the method 'json'")
+            raise InvalidRequestError("strict_tool cannot be used with thinking; disable it, or use method='json'")
         function = {
             "name": _NOT_IN_NAMES.sub("_", self.name)[:64],
             "description": "Give the answer.",

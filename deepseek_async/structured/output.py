@@ -1,4 +1,4 @@
-"""A class as the form of an answer: how it is asked for, how the answer is read, and how often it is asked again."""
+"""Structured output: request with a schema, validation of the answer, repeated requests until it fits."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ _FENCED: Final = re.compile(r"```[\w-]*\s*\n(.*?)\s*```", re.DOTALL)
 
 
 class StructuredOutput(Generic[T]):
-    """``response_format=`` with a say in how: ``StructuredOutput(Invoice, method="strict_tool", attempts=2)``.
+    """Options for ``response_format=``: ``StructuredOutput(Invoice, method="strict_tool", attempts=2)``.
 
-    - ``shape``: a msgspec Struct, dataclass, TypedDict or pydantic model; or a JSON Schema as a dict, which needs the
-      extra ``schema`` and gives plain dicts.
-    - ``method``: ``json`` (the default) works on every endpoint and while the model thinks, and the model may
-      miss the schema, which is why answers are checked. ``strict_tool`` has the service keep to the schema; it
-      is beta, needs the whole schema in strict mode's subset, and turns thinking off, because a tool cannot be
-      forced while the model thinks.
-    - ``attempts``: how often to ask, the first time included, until an answer fits.
+    - ``shape``: a msgspec Struct, dataclass, TypedDict or pydantic model; or a JSON Schema as a dict, which needs
+      the extra ``schema`` and returns plain dicts.
+    - ``method``: ``json`` (default) works on every endpoint and with thinking; the model may deviate from the
+      schema, which is why answers are validated. With ``strict_tool`` the service enforces the schema; it is beta,
+      limited to strict mode's subset of JSON Schema, and disables thinking, because a tool cannot be forced while
+      the model thinks.
+    - ``attempts``: maximum requests, the first included, until an answer fits.
     """
 
     def __init__(self, shape: type[T] | Mapping[str, Any], *, method: Method = "json", attempts: int = 3) -> None:
         if attempts < 1:
-            raise InvalidRequestError(f"attempts must be at least 1, not {attempts}")
+            raise InvalidRequestError(f"attempts must be at least 1, got {attempts}")
         if method not in ("json", "strict_tool"):
-            raise InvalidRequestError(f"method must be 'json' or 'strict_tool', not {method!r}")
+            raise InvalidRequestError(f"method must be 'json' or 'strict_tool', got {method!r}")
         read = SchemaShape(shape) if isinstance(shape, Mapping) else Shape(shape)
         self._name = read.name
         self._method = method
@@ -58,24 +58,24 @@ class StructuredOutput(Generic[T]):
         self._decode: Callable[[str], T] = read.decode
         self._decode_loosely: Callable[[str], T] = read.decode_loosely
         self.form = AnswerForm(read.name, orjson.dumps(object_schema(read)).decode(), method)
-        """How it is asked for."""
+        """Schema and method of the request."""
 
     @classmethod
     def of(cls, response_format: Any) -> StructuredOutput[Any] | None:
-        """A ``response_format`` that is a class or a StructuredOutput; None for one that is sent as it is."""
+        """Convert a ``response_format`` that is a class or a StructuredOutput; None for one to send unchanged."""
         if response_format is None or isinstance(response_format, Mapping):
             return None
         return response_format if isinstance(response_format, StructuredOutput) else StructuredOutput(response_format)
 
     async def ask(self, body: Body, ask: Ask) -> ParsedChatCompletion[T]:
-        """Ask until an answer fits, each time saying what was wrong with the last one.
+        """Request an answer until one fits, each time with the error of the last one.
 
-        Raises StructuredOutputError, with the last answer as ``partial``, when none did.
+        Raises StructuredOutputError, with the last answer as ``partial``, if none does.
         """
         return await self.ask_adapted(self.form.adapted(body), ask)
 
     async def ask_adapted(self, body: Body, ask: Ask) -> ParsedChatCompletion[T]:
-        """``ask`` for a body that asks in this form already."""
+        """Like ``ask``, for a body already adapted to this form."""
         problem = ""
         bills: list[BilledAttempt] = []
         completion: ChatCompletion | None = None
@@ -83,54 +83,54 @@ class StructuredOutput(Generic[T]):
             try:
                 completion = await ask(body)
             except DeepSeekError as raised:
-                # A copy where there is something to add: equal calls may share one error.
+                # Copied before it is modified: concurrent equal calls may share one error.
                 error = raised if completion is None else copy(raised).with_traceback(raised.__traceback__)
                 error.billed_attempts = (*bills, *error.billed_attempts)
                 if isinstance(error.partial, ChatCompletion):
                     _bill(error.partial, error.billed_attempts)
                     if isinstance(error, APIResponseValidationError):
-                        # Empty, again and again: the call itself has already asked as often as it may.
-                        raise self._error("is empty", error.partial, attempt) from error
+                        # Repeatedly empty: the call itself has used up its attempts.
+                        raise self._error("it is empty", error.partial, attempt) from error
                 elif completion is not None:
-                    error.partial = completion  # it does not fit, and was paid for
+                    error.partial = completion  # invalid, but billed
                 raise error from raised.__cause__
             bills += bills_of(completion)
             _bill(completion, bills)
             choice = completion.choices[0]
             if choice.finish_reason not in ("stop", "tool_calls"):
-                raise self._error(_HELP.get(choice.finish_reason or "", "did not end in order"), completion, attempt)
+                raise self._error(_HELP.get(choice.finish_reason or "", "it is incomplete"), completion, attempt)
             text = self._text(completion)
             if text is None:
                 return self._parsed(completion, None, choice.message.content)
             try:
                 return self._parsed(completion, self._read(text), text)
-            except Exception as error:  # noqa: BLE001  the checks of a class may raise anything
+            except Exception as error:  # noqa: BLE001  validators of a class may raise anything
                 problem = problem_of(error)
             body = self._corrected(body, completion, problem)
-        assert completion is not None  # noqa: S101  asked once at least
-        raise self._error(f"does not fit: {problem}", completion, self._attempts)
+        assert completion is not None  # noqa: S101  at least one request was made
+        raise self._error(problem, completion, self._attempts)
 
     def _read(self, text: str) -> T:
-        """The object in ``text``, also in one that is not quite as it was asked for: another one is paid for again."""
+        """Decode the object in ``text``, tolerating small deviations, because another request would be billed."""
         try:
             return self._decode(_bare(text))
-        except Exception:  # the checks of a class may raise anything
+        except Exception:  # validators of a class may raise anything
             try:
                 plain = write(found(text)).decode()
                 return self._decode_loosely(plain)
-            except Exception:  # noqa: BLE001, S110  what is wrong with it as it stands is what the model is told
+            except Exception:  # noqa: BLE001, S110  the model is sent the error of the strict decoding
                 pass
             raise
 
     def _text(self, completion: ChatCompletion) -> str | None:
-        """The JSON of an answer; None when the model called a tool of the caller's."""
+        """Return the JSON of an answer; None if the model called one of the caller's tools."""
         message = completion.choices[0].message
         if not message.tool_calls:
             return message.content or ""
         return message.tool_calls[0].function.arguments if self._method == "strict_tool" else None
 
     def _corrected(self, body: Body, completion: ChatCompletion, problem: str) -> Body:
-        """The request again, with the wrong answer and what is wrong with it. The prefix stays, and its cache."""
+        """Return the request with the invalid answer and its error appended; the prefix stays cacheable."""
         message = completion.choices[0].message
         complaint = f"This does not fit the schema: {problem}. Answer again, with the corrected JSON object only."
         turns: list[Any] = [message.to_request()]
@@ -142,7 +142,7 @@ class StructuredOutput(Generic[T]):
 
     def _parsed(self, completion: ChatCompletion, parsed: T | None, content: str | None) -> ParsedChatCompletion[T]:
         choice = completion.choices[0]
-        # The tool of strict_tool is this module's own device: its arguments are the answer.
+        # strict_tool is an implementation detail: the arguments of its call are the answer.
         was_device = self._method == "strict_tool"
         message = ParsedChatCompletionMessage[T](
             **{
@@ -158,7 +158,7 @@ class StructuredOutput(Generic[T]):
 
     def _error(self, what: str, completion: ChatCompletion, attempts: int) -> StructuredOutputError:
         return StructuredOutputError(
-            f"the model's answer is no {self._name}: it {what} (asked {attempts} times)",
+            f"invalid structured output: the answer does not fit {self._name} after {attempts} attempts: {what}",
             partial=completion,
             attempts=attempts,
             billed_attempts=bills_of(completion),
@@ -167,13 +167,13 @@ class StructuredOutput(Generic[T]):
 
 
 _HELP: Final[Mapping[str, str]] = {
-    "length": "was cut off by max_tokens; give a larger one, it covers reasoning and answer together",
-    "content_filter": "was held back by the content filter",
+    "length": "truncated by max_tokens, which covers reasoning and answer; raise it",
+    "content_filter": "blocked by the content filter",
 }
 
 
 def _bill(completion: ChatCompletion, bills: Sequence[BilledAttempt]) -> None:
-    """Let the usage of ``completion`` be the sum over all askings."""
+    """Set the usage of ``completion`` to the sum over all attempts."""
     if len(bills) > 1 or (bills and completion.cached is not None):
         completion.bill(bills, added(bill.usage for bill in bills))
 
@@ -183,7 +183,7 @@ def _fields(part: msgspec.Struct) -> dict[str, Any]:
 
 
 def _bare(text: str) -> str:
-    """The JSON without white space and without the code fence that a model may put around it all the same."""
+    """Return the JSON without whitespace and without the code fence that a model may put around it."""
     text = text.strip()
     fenced = _FENCED.fullmatch(text)
     return fenced[1] if fenced else text

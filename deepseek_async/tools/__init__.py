@@ -1,4 +1,4 @@
-"""Python functions that the model may call."""
+"""Tool calling with Python functions."""
 
 from deepseek_async.tools.function import FunctionTool
 from deepseek_async.tools.run import ToolRun

@@ -1,4 +1,4 @@
-"""The arguments of a function: their schema from its signature, and their values from what a model writes."""
+"""Arguments of a tool function: JSON Schema from its signature, decoding of the model's JSON."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from deepseek_async.types.json_text import write
 
 _VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _NOTHING: Final = frozenset({"", "null"})
-"""What models write for the arguments of a function that has none."""
+"""Arguments that models send for a function without parameters."""
 
 _MIDNIGHT: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]00:?00)?")
 
 
 class Arguments:
-    """Reads the arguments of a function. ``said`` describes its parameters.
+    """Schema and decoder of a function's arguments. ``said`` describes its parameters.
 
-    Raises InvalidRequestError for a function whose arguments JSON cannot carry.
+    Raises InvalidRequestError for parameters whose type JSON cannot represent.
     """
 
     def __init__(self, function: Callable[..., Any], name: str, said: dict[str, str]) -> None:
         self._foreign: dict[str, Shape] = {}
-        """Parameters that pydantic reads."""
+        """Parameters decoded by pydantic."""
         fields: list[Any] = []
         shown: dict[str, dict[str, Any]] = {}
         for parameter, hint in _parameters(function, name):
@@ -53,14 +53,14 @@ class Arguments:
             made = msgspec.defstruct(name.replace("-", "_"), fields, kw_only=True, forbid_unknown_fields=True)
             shape = Shape(made)
         except (TypeError, InvalidRequestError) as error:
-            raise InvalidRequestError(f"{name}() has a parameter of a type that JSON cannot carry: {error}") from None
+            raise InvalidRequestError(f"{name}() has a parameter type that JSON cannot represent: {error}") from None
         self._decode, self._decode_loosely = shape.decode, shape.decode_loosely
         self._names = frozenset(made.__struct_encode_fields__)
         self.schema: dict[str, Any] = _described(shape.schema, shown)
-        """An object with one property for each parameter."""
+        """JSON Schema of an object with one property per parameter."""
 
     def decode(self, text: str) -> dict[str, Any]:
-        """The arguments by name. Raises msgspec.DecodeError for what does not fit, or is given twice."""
+        """Return the arguments by name. Raises msgspec.DecodeError for invalid or duplicate ones."""
         text = text.strip()
         text = "{}" if text in _NOTHING else text
         try:
@@ -69,7 +69,7 @@ class Arguments:
         except (ValueError, RecursionError) as error:
             decoded = self._decoded_loosely(text)
             if decoded is None:
-                raise error  # noqa: TRY201  what is wrong with it as it stands is what the model is told
+                raise error  # noqa: TRY201  the model is sent the error of the strict decoding
         given = {name: getattr(decoded, name) for name in decoded.__struct_fields__}
         given = {name: value for name, value in given.items() if value is not UNSET}
         for name, shape in self._foreign.items():
@@ -81,9 +81,9 @@ class Arguments:
         return given
 
     def _decoded_loosely(self, text: str) -> Any:
-        """What models write instead of what fits, where there is no doubt about what they mean; else None.
+        """Decode unambiguous deviations from the schema; None if there are others.
 
-        A number or a switch as a text, a day with a midnight, an argument that the function does not have.
+        Accepts numbers and booleans as strings, a date with a midnight time, and arguments the function does not have.
         """
         with suppress(ValueError, RecursionError):
             arguments = found(text, _once)
@@ -95,35 +95,35 @@ class Arguments:
 
 
 def _day(value: Any) -> Any:
-    """A day alone, for one with a time that is its beginning."""
+    """Return the date of a timestamp at midnight."""
     return value[:10] if isinstance(value, str) and _MIDNIGHT.fullmatch(value) else value
 
 
 def _parameters(function: Callable[..., Any], name: str) -> list[tuple[inspect.Parameter, Any]]:
-    """The parameters, each with its type."""
+    """Return the parameters with their types."""
     try:
         signature = inspect.signature(function)
         hints = get_type_hints(_annotated(function), include_extras=True)
     except (NameError, TypeError, ValueError) as error:
-        raise InvalidRequestError(f"the types of {name}() cannot be read: {error}") from None
+        raise InvalidRequestError(f"cannot resolve the type annotations of {name}(): {error}") from None
     for parameter in signature.parameters.values():
         if parameter.kind in _VARIADIC or parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
             raise InvalidRequestError(
-                f"{name}() has the parameter {parameter}, which cannot be given by name; the model gives every "
-                "argument by name",
+                f"{name}() has the parameter {parameter}, which cannot be passed by keyword; the model passes every "
+                "argument by keyword",
             )
     return [(parameter, hints.get(parameter.name, Any)) for parameter in signature.parameters.values()]
 
 
 def _annotated(function: Callable[..., Any]) -> Any:
-    """What carries the annotations: the function, or the ``__call__`` of an object."""
+    """Return the object with the annotations: the function, or the ``__call__`` of an object."""
     if inspect.isroutine(function) or inspect.isclass(function):
         return function
     return getattr(function, "func", None) or type(function).__call__
 
 
 def _described(schema: dict[str, Any], shown: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The schema of the struct of all arguments, with what ``shown`` says of some in place of its own."""
+    """Return the schema of all arguments, with the schemas in ``shown`` replaced."""
     definitions = dict(schema["$defs"])
     made = dict(definitions.pop(schema["$ref"].rpartition("/")[2]))
     made.pop("title", None)
@@ -132,10 +132,10 @@ def _described(schema: dict[str, Any], shown: dict[str, dict[str, Any]]) -> dict
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Which of two arguments of one name is meant is a guess."""
+    """Reject duplicate argument names: which one is meant would be a guess."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         doubled = next(name for name in names if names.count(name) > 1)
-        raise msgspec.ValidationError(f"{doubled!r} is given twice in one object; give it once")
+        raise msgspec.ValidationError(f"{doubled!r} occurs twice in one object; pass it once")
     return found

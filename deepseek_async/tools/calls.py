@@ -1,4 +1,4 @@
-"""The calls of one turn, side by side: whatever a function does, each call has an end that the model is told."""
+"""Concurrent execution of the tool calls of one turn; every call gets a result, whatever its function does."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from deepseek_async.tools.threads import ToolThreads
 from deepseek_async.types import ToolCall
 
 _GRACE: Final = 1.0
-"""Seconds that a function has to end in once it is cancelled. It may do a lot then, or not end at all."""
+"""Seconds a cancelled function has to finish; some take longer, or never do."""
 
 _LEFT: Final[set[asyncio.Task[Called]]] = set()
-"""Calls that were given up and have not ended."""
+"""Abandoned calls that are still running."""
 
 
 class Called(msgspec.Struct, frozen=True):
-    """How a call ended."""
+    """Outcome of a call."""
 
     text: str
-    """What the model is told."""
+    """Result or error message for the model."""
     interrupt: KeyboardInterrupt | None = None
-    """Raised by the function: the program is to end."""
+    """KeyboardInterrupt of the function: the program should exit."""
 
 
 async def call_all(
@@ -37,11 +37,11 @@ async def call_all(
     timeout: float | None = None,
     most: int | None = None,
 ) -> list[Called]:
-    """The ends of all calls, in their order. Raises CancelledError, and only when the caller was cancelled.
+    """Return the outcomes of all calls, in order. Raises CancelledError only if the caller was cancelled.
 
-    Each call has a task of its own, so that a cancellation inside a function ends that call and not the caller. A call
-    that takes longer than ``timeout`` seconds has failed; a function that goes on all the same is left alone. Calls
-    after the first ``most`` are not made.
+    Each call has its own task, so that a cancellation inside a function ends only that call. A call fails after
+    ``timeout`` seconds; a function that ignores its cancellation is abandoned. Calls beyond the first ``most`` are not
+    executed.
     """
     names = list(known)
     made = calls if most is None else calls[:most]
@@ -57,14 +57,14 @@ async def call_all(
     finally:
         for task in tasks:
             _leave(task)
-    not_made = Called(failure_text(f"not called: at most {most} calls are made in one turn; ask again for the others"))
+    not_made = Called(failure_text(f"not executed: at most {most} calls per turn; call again for the others"))
     return [_end_of(task, timeout) for task in tasks] + [not_made] * (len(calls) - len(made))
 
 
 def _end_of(task: asyncio.Task[Called], timeout: float | None) -> Called:
     if not task.done():
         return _late(timeout)
-    # A function that cancels its own task and returns leaves a task without a result.
+    # A function that cancels its own task and returns leaves the task without a result.
     return Called(failure_text("CancelledError: ")) if task.cancelled() else task.result()
 
 
@@ -73,7 +73,7 @@ def _late(timeout: float | None) -> Called:
 
 
 def _leave(task: asyncio.Task[Called]) -> None:
-    """Give ``task`` up. What does not end although it is cancelled is kept until it does: the loop does not hold it."""
+    """Cancel ``task``. If it keeps running, hold a reference to it: the event loop has only a weak one."""
     task.cancel()
     if not task.done():
         _LEFT.add(task)
@@ -87,10 +87,10 @@ async def _call(
     threads: ToolThreads,
     timeout: float | None,
 ) -> Called:
-    """The result, or what went wrong, so that the model can do better."""
+    """Return the result, or an error from which the model can correct the call."""
     if tool is None:
         return Called(
-            failure_text(f"there is no function {call.function.name!r}; there are: {', '.join(names)}"),
+            failure_text(f"unknown function {call.function.name!r}; available: {', '.join(names)}"),
         )
     scope = asyncio.timeout(timeout)
     try:
@@ -98,7 +98,7 @@ async def _call(
             return Called(await tool.answer(call.function.arguments, threads))
     except KeyboardInterrupt as error:
         return Called(failure_text(raised_text(error)), error)
-    except BaseException as error:  # noqa: BLE001  a function may raise anything, and none of it may end the run
+    except BaseException as error:  # noqa: BLE001  a function may raise anything; it must not end the run
         if isinstance(error, TimeoutError) and scope.expired():
             return _late(timeout)
         return Called(failure_text(raised_text(error)))

@@ -1,4 +1,4 @@
-"""What a docstring says of a function and of its parameters: Google's, NumPy's and Sphinx's forms. Pure."""
+"""Docstring parser for descriptions of functions and parameters: Google, NumPy and Sphinx style. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OTHER_SECTION: Final = re.compile(r"^(Returns?|Raises|Yields|Examples?|Notes?|S
 
 
 def described(docstring: str | None) -> tuple[str, dict[str, str]]:
-    """The description of a function without its sections, and the descriptions of its parameters by name."""
+    """Return the description of a function without its sections, and those of its parameters by name."""
     lines = inspect.cleandoc(docstring or "").splitlines()
     parameters: dict[str, str] = {}
     text: list[str] = []

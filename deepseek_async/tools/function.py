@@ -1,4 +1,4 @@
-"""A Python function as a tool: its schema from signature and docstring, and the call of it from JSON."""
+"""Python functions as tools: schema from signature and docstring, execution from JSON arguments."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _THREADS: Final = ToolThreads()
 class FunctionTool:
     """A function that the model may call.
 
-    - ``function``: async or not; one that is not runs in a thread, so that the event loop goes on. Its
-      parameters need types that JSON can carry: numbers, str, bool, lists, dicts, Literals, enums, paths, dates,
-      dataclasses, TypedDicts, msgspec Structs, pydantic models, and all of these inside one another.
+    - ``function``: async or not; a synchronous one runs in a thread, so that the event loop is not blocked. Its
+      parameters need types that JSON can represent: numbers, str, bool, lists, dicts, Literals, enums, paths,
+      dates, dataclasses, TypedDicts, msgspec Structs, pydantic models, nested in any way.
       ``Annotated[int, msgspec.Meta(ge=1)]`` and ``Annotated[int, pydantic.Field(ge=1)]`` set bounds.
-    - ``name``, ``description``: the function's own and its docstring's by default. The docstring's parameter
-      section (Google, NumPy or Sphinx) describes the parameters.
+    - ``name``, ``description``: default to the function's name and docstring. The docstring's parameter section
+      (Google, NumPy or Sphinx) describes the parameters.
 
     Raises InvalidRequestError for a function that cannot be described.
     """
@@ -44,7 +44,7 @@ class FunctionTool:
         self.name: str = name or str(getattr(function, "__name__", ""))
         if not _NAME.fullmatch(self.name):
             raise InvalidRequestError(
-                f"{self.name!r} cannot be a tool's name (A-Z, a-z, 0-9, _, -; up to 64); pass FunctionTool(…, name=…)",
+                f"a tool name must be 1 to 64 of A-Z, a-z, 0-9, _, -; got {self.name!r}; pass FunctionTool(…, name=…)",
             )
         said, parameters = described(inspect.getdoc(function))
         self._function = function
@@ -60,17 +60,17 @@ class FunctionTool:
                 "parameters": self._arguments.schema,
             },
         }
-        """The tool as the API takes it."""
+        """The tool in the API's format."""
 
     def __repr__(self) -> str:
         return f"<FunctionTool {self.name}>"
 
     async def answer(self, arguments: str, threads: ToolThreads | None = None) -> str:
-        """Call the function with arguments in JSON; what it returns, as text for the model.
+        """Call the function with JSON arguments and return its result as text for the model.
 
-        A str goes back as it is, what a generator gives as a list, anything else as JSON. Raises
-        msgspec.DecodeError for arguments that do not fit, and whatever the function raises; for StopIteration,
-        which no coroutine can raise, RuntimeError.
+        A str is returned unchanged, the items of a generator as a list, anything else as JSON. Raises
+        msgspec.DecodeError for invalid arguments, and the exceptions of the function; RuntimeError instead of
+        StopIteration, which a coroutine cannot raise.
         """
         given = self._arguments.decode(arguments)
         if self._is_async:
@@ -78,7 +78,7 @@ class FunctionTool:
         else:
             result, error = await (threads or _THREADS).run(partial(_outcome, self._function, given))
             if isinstance(error, StopIteration):
-                raise RuntimeError("StopIteration, as next() raises it where nothing is left") from error
+                raise RuntimeError("StopIteration raised by the function") from error
             if error is not None:
                 raise error
             if isinstance(result, _Text):
@@ -92,13 +92,13 @@ class FunctionTool:
 
 
 class _Text(msgspec.Struct):
-    """What a function returned, already as text: a thread has the time for it, and the event loop has not."""
+    """A result converted to text in the function's thread, to keep the conversion off the event loop."""
 
     text: str
 
 
 def _outcome(function: Callable[..., Any], given: Mapping[str, Any]) -> tuple[Any, BaseException | None]:
-    """What the function returned, or what it raised: not everything can be raised across threads."""
+    """Return the function's result, or its exception: not every exception can be raised across threads."""
     try:
         result = function(**given)
         if inspect.isawaitable(result) or isinstance(result, AsyncIterator):

@@ -1,4 +1,4 @@
-"""What the model is told of a call: what a function returned, or what it raised, as text that can be sent."""
+"""Conversion of a function's result, or exception, to text for the model."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import msgspec
 from deepseek_async.text.unicode import encodable
 
 MOST_ITEMS: Final = 100_000
-"""Of a generator. One without an end would take all memory."""
+"""Maximum items of a generator; an infinite one would exhaust the memory."""
 
 _MOST_CAUSES: Final = 8
-"""Of an exception group."""
+"""Maximum members reported of an exception group."""
 
 
 def result_text(result: Any) -> str:
-    """A str, and bytes that are one, as they are; an iterator as the list of what it gives; all else as JSON or str().
+    """Convert a result: str and UTF-8 bytes unchanged, an iterator as a list, anything else as JSON or str().
 
-    A lone surrogate becomes U+FFFD. Raises ValueError for an iterator of more than ``MOST_ITEMS``.
+    A lone surrogate becomes U+FFFD. Raises ValueError for an iterator of more than ``MOST_ITEMS`` items.
     """
     if isinstance(result, str):
         return encodable(str(result))
@@ -49,19 +49,19 @@ def result_text(result: Any) -> str:
 
 
 def bounded(items: list[Any]) -> list[Any]:
-    """``items`` if there are not too many of them. Raises ValueError."""
+    """Return ``items``. Raises ValueError if there are more than ``MOST_ITEMS``."""
     if len(items) > MOST_ITEMS:
-        raise ValueError(f"the function gives more than {MOST_ITEMS:,} items")
+        raise ValueError(f"the function returned more than {MOST_ITEMS:,} items")
     return items
 
 
 def failure_text(what: str) -> str:
-    """An error, as the model is told it."""
+    """Return an error as text for the model."""
     return msgspec.json.encode({"error": encodable(what)}).decode()
 
 
 def raised_text(error: BaseException) -> str:
-    """What a function raised: its kind and its message, of a group those of its members."""
+    """Return type and message of an exception; for a group, those of its members."""
     kind = type(error).__name__
     if isinstance(error, BaseExceptionGroup):
         return f"{kind}: " + "; ".join(map(raised_text, error.exceptions[:_MOST_CAUSES]))

@@ -1,4 +1,4 @@
-"""The conversation between a model and its tools, to its end."""
+"""Tool loop: the conversation between a model and its tools."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ from deepseek_async.types.usage import added
 DEFAULT_TURNS: Final = 10
 
 DEFAULT_CALLS: Final = 64
-"""Calls of one turn. A model that repeats itself asks for hundreds, until max_tokens ends it."""
+"""Calls per turn. A model that repeats itself emits hundreds, until max_tokens stops it."""
 
 DEFAULT_TIMEOUT: Final = 600.0
-"""Seconds of one call: nobody waits for a function that never ends."""
+"""Seconds per call, so that a function that never returns does not block the run."""
 
 _OURS: Final = ("function", "")
-"""Types of calls of functions."""
+"""Types of function calls."""
 
 Message = Mapping[str, Any]
 Ask = Callable[[list[Message], bool], Awaitable[ChatCompletion]]
-"""Asks the model about a conversation; the flag says whether this is the first time."""
+"""Sends a conversation to the model; the flag is True for the first turn."""
 
 
 class ToolRun(msgspec.Struct, frozen=True, gc=False):
-    """How a conversation with tools went."""
+    """Result of a tool loop."""
 
     completion: ChatCompletion
-    """The last answer, the one without tool calls."""
+    """The last answer, without tool calls."""
     messages: list[Message]
-    """The whole conversation, the last answer included: pass it on, with a new user message, to continue."""
+    """The whole conversation, the last answer included: append a user message to continue it."""
     turns: int
-    """Answers of the model."""
+    """Number of the model's answers."""
     usage: CompletionUsage
-    """Tokens of all turns together."""
+    """Token usage of all turns."""
     billed_attempts: tuple[BilledAttempt, ...] = ()
-    """Every request that was billed, of all turns."""
+    """Every billed request of all turns."""
 
     @property
     def content(self) -> str:
-        """The text of the last answer."""
+        """Text of the last answer."""
         return self.completion.choices[0].message.content or ""
 
 
@@ -65,10 +65,10 @@ async def run_tools(
     timeout: float | None = None,
     max_calls: int | None = None,
 ) -> ToolRun:
-    """Ask, do what the model asks for, tell it, and so on until it answers without a call.
+    """Alternate between the model and its tool calls until it answers without one.
 
-    Raises ToolRunError when a call was cut off by ``max_tokens``, after ``max_turns`` answers with calls, and when a
-    function raised KeyboardInterrupt; and what ``ask`` raises. Every error carries the conversation so far.
+    Raises ToolRunError if a call was truncated by ``max_tokens``, after ``max_turns`` answers with calls, and if a
+    function raised KeyboardInterrupt; and the errors of ``ask``. Every error contains the conversation so far.
     """
     conversation: list[Message] = list(messages)
     usages: list[CompletionUsage] = []
@@ -84,14 +84,14 @@ async def run_tools(
         if completion.usage is not None:
             usages.append(completion.usage)
         choice = completion.choices[0]
-        # What the service runs itself is not ours to run, whatever list it stands in.
+        # The service executes its own tools, whatever list their calls are in.
         ours = [call for call in choice.message.tool_calls or () if call.type in _OURS or call.function.name in known]
         calls = _told_apart(ours, turn)
         if calls and choice.finish_reason not in ("tool_calls", "stop"):
-            # Half an instruction is not carried out.
+            # A truncated call must not be executed.
             raise ToolRunError(
-                f"the answer ended ({choice.finish_reason}) inside a call of {calls[-1].function.name}(); "
-                "nothing of it was executed. Give a larger max_tokens",
+                f"tool call truncated: the answer ended ({choice.finish_reason}) inside {calls[-1].function.name}(), "
+                "which was not executed. Raise max_tokens",
                 reason="truncated",
                 partial=completion,
                 messages=conversation,
@@ -101,7 +101,7 @@ async def run_tools(
         conversation.append(_replayed(choice.message.to_request(), thinking=thinking))
         if not calls:
             return ToolRun(completion, conversation, turn, added(usages), tuple(bills))
-        # In the order of the calls, whatever the order in which they end: the prefix cache wants it.
+        # In the order of the calls, not of completion: the prefix cache depends on it.
         ended = await call_all(calls, known, threads, timeout=timeout, most=max_calls)
         conversation += [
             {"role": "tool", "tool_call_id": call.id, "content": called.text}
@@ -110,7 +110,7 @@ async def run_tools(
         for called in ended:
             if called.interrupt is not None:
                 raise ToolRunError(
-                    "a function raised KeyboardInterrupt, so the run ends",
+                    "tool run stopped: a function raised KeyboardInterrupt",
                     reason="interrupted",
                     partial=completion,
                     messages=conversation,
@@ -118,7 +118,7 @@ async def run_tools(
                     billed_attempts=tuple(bills),
                 ) from called.interrupt
     raise ToolRunError(
-        f"the model still wanted tools after {max_turns} answers (max_turns)",
+        f"tool run stopped: the model still calls tools after {max_turns} answers; raise max_turns",
         reason="turns",
         partial=completion,
         messages=conversation,
@@ -128,7 +128,7 @@ async def run_tools(
 
 
 def _told_apart(calls: list[ToolCall], turn: int) -> list[ToolCall]:
-    """``calls`` with an id each: results are told by it, and some servers send none, or one for all (Gemini)."""
+    """Give each call a unique id, to match results: some servers send none, or the same for all (Gemini)."""
     seen: set[str] = set()
     for position, call in enumerate(calls):
         if not call.id or call.id in seen:
@@ -144,7 +144,7 @@ def _carrying(
     bills: Sequence[BilledAttempt],
     last: ChatCompletion | None,
 ) -> DeepSeekError:
-    """The error with what the run has done until now. A copy, because equal calls may share one error."""
+    """Return a copy of the error with the run so far; a copy, because concurrent equal calls may share one error."""
     carrying = copy(error)
     carrying.messages = conversation
     carrying.usage = added((*usages, *(bill.usage for bill in error.billed_attempts)))
@@ -154,16 +154,16 @@ def _carrying(
 
 
 def as_tools(functions: Sequence[Callable[..., Any] | FunctionTool]) -> list[FunctionTool]:
-    """Functions as tools. Raises InvalidRequestError for none at all, or for two of one name."""
+    """Convert functions to tools. Raises InvalidRequestError for an empty list, or duplicate names."""
     tools = [tool if isinstance(tool, FunctionTool) else FunctionTool(tool) for tool in functions]
     names = [tool.name for tool in tools]
     if not tools or len(set(names)) != len(names):
-        raise InvalidRequestError(f"tools must be functions with different names, not {names}")
+        raise InvalidRequestError(f"tools must be functions with unique names, got {names}")
     return tools
 
 
 def _replayed(message: dict[str, Any], *, thinking: bool) -> dict[str, Any]:
-    """The model's own message, with its reasoning word for word; the API refuses it without (``thinking``)."""
+    """Return the model's message to send back, with verbatim reasoning, which the API requires (``thinking``)."""
     if thinking and message.get("reasoning_content") is None:
         message["reasoning_content"] = LOST_REASONING
     return message

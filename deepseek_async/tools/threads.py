@@ -1,4 +1,4 @@
-"""The threads in which functions run that are not async."""
+"""Thread pool for synchronous tool functions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 class ToolThreads:
-    """At most ``size`` threads at once, of their own: the event loop's default executor also looks up names.
+    """At most ``size`` dedicated threads: the event loop's default executor is also used for DNS lookups.
 
-    Serves several event loops, each with threads of its own.
+    Shared by several event loops, each with its own threads.
     """
 
     def __init__(self, size: int = 40) -> None:
@@ -24,11 +24,11 @@ class ToolThreads:
         self._limiters: WeakKeyDictionary[asyncio.AbstractEventLoop, CapacityLimiter] = WeakKeyDictionary()
 
     async def run(self, function: Callable[[], T]) -> T:
-        """What ``function`` returns, which must not raise. It sees the caller's context variables.
+        """Run ``function``, which must not raise, in a thread with the caller's context variables.
 
-        A function that blocks cannot be stopped: who is cancelled leaves it alone in its thread.
+        A blocked function cannot be stopped: on cancellation its thread is abandoned.
         """
-        from anyio import CapacityLimiter, to_thread  # noqa: PLC0415  who calls no functions need not load it
+        from anyio import CapacityLimiter, to_thread  # noqa: PLC0415  loaded only if synchronous functions are used
 
         loop = asyncio.get_running_loop()
         limiter = self._limiters.get(loop)

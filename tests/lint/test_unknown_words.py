@@ -56,7 +56,7 @@ def test_an_unknown_word_goes_out_as_it_is_and_is_noted_once(what: str, mode: Li
         assert linter.checked(body, json.dumps(body).encode(), mode) == request(**UNKNOWN[what])
     assert {finding.severity for finding in findings(body)} == {"note"}
     assert len(notes) == 1
-    assert "is not known to this version" in notes[0]
+    assert "is unknown to this version" in notes[0]
 
 
 def test_what_is_known_is_judged_beside_what_is_not():

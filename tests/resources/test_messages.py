@@ -171,7 +171,7 @@ async def test_what_the_service_would_refuse_is_told_before_it_is_sent(serve: Se
     server = await serve([response(whole())], [response(whole())])
     client = connect(server)
     tools = [{"type": "custom", **WEATHER}]
-    with pytest.raises(InvalidRequestError, match=r"tools\[0\].type: 'custom' is refused"):
+    with pytest.raises(InvalidRequestError, match=r"tools\[0\].type: 'custom' is rejected"):
         await ask(client, tools=tools, lint="error")
     assert server.requests == []
     await ask(client, tools=tools, temperature=3, lint="fix")

@@ -260,5 +260,5 @@ async def test_columns_beside_a_request_stand_beside_its_object(serve: Serve, co
 
 def test_a_class_is_no_parameter_of_a_redo(connect: Connect, source: Path, tmp_path: Path):
     batch = connect("http://127.0.0.1:1").batch
-    with pytest.raises(ConfigurationError, match="give it as response_format"):
+    with pytest.raises(ConfigurationError, match="pass it as response_format"):
         batch.job(source, tmp_path / "out.jsonl", redo="error", redo_with={"response_format": Stars})

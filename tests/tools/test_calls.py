@@ -355,7 +355,7 @@ async def test_functions_in_threads_see_the_caller_s_context():
 async def test_an_argument_that_is_given_twice_is_told_to_the_model(serve: Serve, connect: Connect, arguments: str):
     server = await serve(calling(("double", arguments)), DONE)
     ran = await run(connect(server), double)
-    assert "'number' is given twice" in json.loads(ran.messages[2]["content"])["error"]
+    assert "'number' occurs twice" in json.loads(ran.messages[2]["content"])["error"]
 
 
 async def hangs() -> None:
@@ -418,7 +418,7 @@ async def test_no_more_calls_are_made_in_a_turn_than_stated_and_the_model_is_tol
     assert called == [0, 1, 2, 3, 4]
     told = [message["content"] for message in ran.messages if message["role"] == "tool"]
     assert told[:3] == ["0", "1", "2"]
-    assert all("not called: at most 3 calls" in text for text in told[3:5])
+    assert all("not executed: at most 3 calls" in text for text in told[3:5])
     assert told[5:] == ["3", "4"]
     assert ran.content == "done"
 

@@ -103,7 +103,7 @@ async def test_calls_of_one_turn_run_side_by_side_and_are_answered_in_their_orde
         (("fails", "{}"), "ZeroDivisionError: division by zero"),
         (("double", "{"), "DecodeError"),
         (("double", '{"number": "x"}'), "Expected `int`"),
-        (("missing", "{}"), "there is no function 'missing'; there are: fails, double"),
+        (("missing", "{}"), "unknown function 'missing'; available: fails, double"),
     ],
 )
 async def test_what_went_wrong_is_told_to_the_model(serve: Serve, connect: Connect, call: tuple[str, str], said: str):
