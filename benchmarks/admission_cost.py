@@ -19,7 +19,7 @@ from deepseek_async import RetryPolicy, Timeouts
 from deepseek_async.admission import AccountLimiter, BreakerPolicy
 from deepseek_async.admission.concurrency import AdaptiveLimit
 from deepseek_async.call.caller import Caller
-from deepseek_async.codec.limits import MAX_BODY_BYTES
+from deepseek_async.codec.size_limits import MAX_BODY_BYTES
 from deepseek_async.transport.protocol import HTTPRequest
 from deepseek_async.transport.watchdog import Watchdog
 from deepseek_async.types import Answer

@@ -110,11 +110,11 @@ def inside(name: str, rows: int, actors: int, work: Path) -> None:
             self._clock = _Clock(work)
 
         def __call__(self, batch: Any) -> Any:
-            from deepseek_async.batch.kept_answers import KeptAnswer
+            from deepseek_async.batch.reused_answers import ReusedAnswer
             from deepseek_async.integrations.ray.columns import with_answers
 
             time.sleep(0.4)
-            result = with_answers(batch, [KeptAnswer(1, "x" * 80, None, None, 0.0)] * batch.num_rows, "")
+            result = with_answers(batch, [ReusedAnswer(1, "x" * 80, None, None, 0.0)] * batch.num_rows, "")
             self._clock.note()
             return result
 

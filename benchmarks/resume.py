@@ -19,11 +19,11 @@ from measure import peak_resident_mb, resident_kb
 
 from deepseek_async import AsyncDeepSeek
 from deepseek_async.batch.digests import Occurrences
-from deepseek_async.batch.identity import request_hash, unnamed
-from deepseek_async.batch.line import encode_line
+from deepseek_async.batch.output_line import encode_line
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.row import Defaults, RowReader
-from deepseek_async.codec.body import decode_completion
+from deepseek_async.batch.row_identity import request_hash, unnamed
+from deepseek_async.codec.chat_body import decode_completion
 
 SECONDS, GROWTH_MB = 10.0, 100.0
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from deepseek_async.renamed import install as _install_renamed
+from deepseek_async.deprecated_names import install as _install_renamed
 
 if TYPE_CHECKING:
     from deepseek_async.admission.budget import Budget
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         ResponseStream,
     )
     from deepseek_async.call.stream.deltas import AnswerEnd, ReasoningDelta, TextDelta, ToolArgumentsDelta
-    from deepseek_async.call.stream.steps import (
+    from deepseek_async.call.stream.service_steps import (
         AnswerWithdrawn,
         Reading,
         Reviewing,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         UnknownDelta,
     )
     from deepseek_async.client import AsyncDeepSeek
-    from deepseek_async.codec.limits import Limits
+    from deepseek_async.codec.size_limits import Limits
     from deepseek_async.configuration.endpoint import Endpoint
     from deepseek_async.content import ContentFilter
     from deepseek_async.errors import (
@@ -93,7 +93,7 @@ if TYPE_CHECKING:
     from deepseek_async.resources.raw import RawResponse
     from deepseek_async.structured import StructuredOutput
     from deepseek_async.tools import FunctionTool, ToolRun
-    from deepseek_async.transport.watchdog import Timeouts
+    from deepseek_async.transport.timeouts import Timeouts
     from deepseek_async.types import (
         ChatCompletion,
         ChatCompletionChunk,
@@ -122,7 +122,7 @@ _HOME = {
     "APIStatusError": "errors",
     "APITimeoutError": "errors",
     "AnswerEnd": "call.stream.deltas",
-    "AnswerWithdrawn": "call.stream.steps",
+    "AnswerWithdrawn": "call.stream.service_steps",
     "AsyncDeepSeek": "client",
     "AudioStream": "call.stream",
     "AuthenticationError": "errors",
@@ -159,7 +159,7 @@ _HOME = {
     "InsufficientBalanceError": "errors",
     "InternalServerError": "errors",
     "InvalidRequestError": "errors",
-    "Limits": "codec.limits",
+    "Limits": "codec.size_limits",
     "Message": "types",
     "MessageStream": "call.stream",
     "NotFoundError": "errors",
@@ -170,7 +170,7 @@ _HOME = {
     "QuotaExceededError": "errors",
     "RateLimitError": "errors",
     "RawResponse": "resources.raw",
-    "Reading": "call.stream.steps",
+    "Reading": "call.stream.service_steps",
     "ReasoningBudgetExhaustedError": "errors",
     "ReasoningDelta": "call.stream.deltas",
     "RecognizedDocument": "types",
@@ -178,11 +178,11 @@ _HOME = {
     "Response": "types",
     "ResponseStream": "call.stream",
     "RetryPolicy": "call.retry",
-    "Reviewing": "call.stream.steps",
+    "Reviewing": "call.stream.service_steps",
     "RowsLostError": "errors",
     "SearchResult": "types",
     "SearchResults": "types",
-    "Searching": "call.stream.steps",
+    "Searching": "call.stream.service_steps",
     "ServerOverloadedError": "errors",
     "Source": "types",
     "SpokenText": "types",
@@ -191,14 +191,14 @@ _HOME = {
     "StructuredOutput": "structured",
     "StructuredOutputError": "errors",
     "TextDelta": "call.stream.deltas",
-    "Timeouts": "transport.watchdog",
-    "TitleGiven": "call.stream.steps",
+    "Timeouts": "transport.timeouts",
+    "TitleGiven": "call.stream.service_steps",
     "ToolArgumentsDelta": "call.stream.deltas",
     "ToolLimits": "admission.tool_limits",
     "ToolRun": "tools",
     "ToolRunError": "errors",
     "Transcription": "types",
-    "UnknownDelta": "call.stream.steps",
+    "UnknownDelta": "call.stream.service_steps",
     "UnprocessableEntityError": "errors",
     "labelled": "labels",
 }

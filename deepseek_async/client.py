@@ -14,18 +14,18 @@ from deepseek_async.admission import BreakerPolicy
 from deepseek_async.admission.statistics import Statistics
 from deepseek_async.admission.tool_limits import ToolLimits
 from deepseek_async.call.retry import RetryPolicy
-from deepseek_async.codec.limits import Limits
+from deepseek_async.codec.size_limits import Limits
 from deepseek_async.configuration.credential import hidden
 from deepseek_async.configuration.endpoint import Endpoint, Family
 from deepseek_async.configuration.features import Features, prices_of
 from deepseek_async.configuration.settings import Settings, key_from, settings_from, with_options
+from deepseek_async.deprecated_names import attribute
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Listener, Snapshot
 from deepseek_async.lint import Linter, LintMode
 from deepseek_async.observe.logs import LOGGER, write_to_stderr
 from deepseek_async.pricing.prices import AnswerCost, Meter, PriceTable
 from deepseek_async.pricing.unpriced import say_unpriced
-from deepseek_async.renamed import attribute
 from deepseek_async.resources.account import Models, User
 from deepseek_async.resources.chat import Chat
 from deepseek_async.resources.completions import TextCompletions
@@ -41,7 +41,7 @@ from deepseek_async.runtime.client_context import ClientContext
 from deepseek_async.runtime.client_runtime import ClientRuntime
 from deepseek_async.tools.threads import ToolThreads
 from deepseek_async.transport.protocol import MakeTransport
-from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import Answer, PaidAnswer
 from deepseek_async.types.answer import bills_of
 
@@ -275,7 +275,7 @@ class AsyncDeepSeek:
     def batch(self) -> Batch:
         """Bulk processing: ``batch.map`` over an iterable, ``batch.run`` from file to file."""
         from deepseek_async.batch import Batch, Calls, Resource, Server  # noqa: PLC0415  loaded only for batches
-        from deepseek_async.batch.documents import RecognitionCalls  # noqa: PLC0415
+        from deepseek_async.batch.document_rows import RecognitionCalls  # noqa: PLC0415
 
         prices = prices_of(self._settings)
         chosen = self._settings.max_concurrency

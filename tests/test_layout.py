@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import deepseek_async
-from deepseek_async import renamed
+from deepseek_async import deprecated_names
 
 PACKAGE = Path(deepseek_async.__file__).parent
 MODULES = {
@@ -63,15 +63,15 @@ def test_the_root_of_the_package_holds_few_modules():
     assert len(list(PACKAGE.glob("*.py"))) <= MOST_MODULES_AT_THE_ROOT
 
 
-@pytest.mark.parametrize("old", sorted(renamed._MODULES))
+@pytest.mark.parametrize("old", sorted(deprecated_names._MODULES))
 def test_what_has_another_name_now_is_found_by_its_old_one_with_a_warning(old: str):
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         module = importlib.reload(importlib.import_module(f"deepseek_async.{old}"))
 
-    assert any(f"deepseek_async.{renamed._MODULES[old]}" in str(one.message) for one in said)
-    home = importlib.import_module(f"deepseek_async.{renamed._MODULES[old]}")
-    for name, new in renamed._CLASSES.get(old, {}).items():
+    assert any(f"deepseek_async.{deprecated_names._MODULES[old]}" in str(one.message) for one in said)
+    home = importlib.import_module(f"deepseek_async.{deprecated_names._MODULES[old]}")
+    for name, new in deprecated_names._CLASSES.get(old, {}).items():
         assert getattr(module, name) is getattr(home, new)
 
 

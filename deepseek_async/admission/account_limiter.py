@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from deepseek_async.admission.concurrency_limit import ConcurrencyLimit, FixedLimit
 from deepseek_async.admission.model_limiter import ModelLimiter
-from deepseek_async.admission.origin import Origin
+from deepseek_async.admission.origin_health import OriginHealth
 from deepseek_async.admission.outage.breaker import Breaker, BreakerPolicy
 from deepseek_async.admission.rate_limits import RateLimits
 from deepseek_async.admission.tool_limits import DEFAULT_TOOL_LIMITS, FETCH_PATH, ToolLimits
+from deepseek_async.deprecated_names import attribute
 from deepseek_async.errors import APIError
-from deepseek_async.renamed import attribute
 
 _MOST_MODELS: Final = 256
 """Limiters kept; model names may come from end users, so idle limiters above this number are dropped."""
@@ -46,7 +46,7 @@ class AccountLimiter:
         """``joins`` is called with every new limiter, which may share its concurrency limit with other processes."""
         self._joins = joins
         self.loop: Final = asyncio.get_running_loop()
-        self.origin: Final = Origin(origin, self.loop, Breaker(breaker, chance) if breaker is not None else None)
+        self.origin: Final = OriginHealth(origin, self.loop, Breaker(breaker, chance) if breaker is not None else None)
         self.origin.on_opened, self.origin.on_closed = self._origin_opened, self._origin_closed
         self.windows: Final = windows
         self._breaker = breaker

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from deepseek_async.admission.concurrency_limit import ConcurrencyLimit
 from deepseek_async.admission.lease import Lease
 from deepseek_async.admission.model_limits import ModelLimits
-from deepseek_async.admission.origin import Origin
+from deepseek_async.admission.origin_health import OriginHealth
 from deepseek_async.admission.outage.breaker import Breaker
 from deepseek_async.admission.rate_limits import RateLimits
 from deepseek_async.admission.statistics import ModelStatistics
@@ -29,7 +29,7 @@ class ModelLimiter(ModelLimits):
         self,
         model: str,
         window: ConcurrencyLimit,
-        origin: Origin,
+        origin: OriginHealth,
         breaker: Breaker | None,
         rates: RateLimits | None,
     ) -> None:

@@ -11,14 +11,14 @@ from typing import Any, Final
 
 from deepseek_async.admission.admission_policy import AdmissionPolicy
 from deepseek_async.admission.concurrency_limit import ConcurrencyLimit, FixedLimit
-from deepseek_async.admission.origin import Origin
+from deepseek_async.admission.origin_health import OriginHealth
 from deepseek_async.admission.outage.breaker import Breaker
 from deepseek_async.admission.rate_limits import RateLimits
 from deepseek_async.admission.retry_queue import RetryQueue
 from deepseek_async.admission.wait_queue import WaitQueue
+from deepseek_async.deprecated_names import attribute
 from deepseek_async.errors import APIError, CircuitOpenError
 from deepseek_async.process.tracebacks import without_frames
-from deepseek_async.renamed import attribute
 
 _log = logging.getLogger("deepseek_async")
 
@@ -66,7 +66,7 @@ class ModelLimits:
         self,
         model: str,
         window: ConcurrencyLimit,
-        origin: Origin,
+        origin: OriginHealth,
         breaker: Breaker | None,
         rates: RateLimits | None,
     ) -> None:

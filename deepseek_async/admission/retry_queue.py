@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from deepseek_async.admission.outage.credit import RetryCredit
+from deepseek_async.admission.outage.retry_credit import RetryCredit
 from deepseek_async.errors import APIError
 
 _LONE_RETRY: Final = 1.0

@@ -9,19 +9,19 @@ from contextlib import aclosing, closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from deepseek_async.batch.answerer import Answerer, both
+from deepseek_async.batch.completed_rows import SurveyStoppedError
 from deepseek_async.batch.dedupe import Copies, copied_result
 from deepseek_async.batch.dispatcher import Dispatcher
 from deepseek_async.batch.fail_fast import FailFast
-from deepseek_async.batch.finished_rows import SurveyStoppedError
 from deepseek_async.batch.journal import Journal, Written
-from deepseek_async.batch.line import copied_line, encode_line, pending_line, restated_line
 from deepseek_async.batch.options import JobOptions
+from deepseek_async.batch.output_line import copied_line, encode_line, pending_line, restated_line
 from deepseek_async.batch.progress import JobEnding, Progress, Tally
 from deepseek_async.batch.report import BatchReport
 from deepseek_async.batch.result import BatchResult, stays_pending
 from deepseek_async.batch.resume_plan import PendingRow, ResumePlan
 from deepseek_async.batch.row import Defaults
+from deepseek_async.batch.row_executor import RowExecutor, both
 from deepseek_async.batch.row_origin import RowOrigin
 from deepseek_async.batch.run_record import record_of
 from deepseek_async.batch.schedule.prefix_scheduler import Ticket
@@ -50,7 +50,7 @@ class Job:
         self,
         source: RowOrigin,
         output: Path,
-        answerer: Answerer,
+        answerer: RowExecutor,
         *,
         server: Server,
         defaults: Defaults,

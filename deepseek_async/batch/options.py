@@ -8,10 +8,12 @@ from typing import Any, Self
 import msgspec
 
 from deepseek_async.batch.fail_fast import FIRST_ROWS
-from deepseek_async.batch.identity import Shard
 from deepseek_async.batch.journal import LOW_WATER, Durability
 from deepseek_async.batch.redo import Redo
+from deepseek_async.batch.row import Defaults
+from deepseek_async.batch.row_identity import Shard
 from deepseek_async.errors import ConfigurationError
+from deepseek_async.structured import StructuredOutput
 
 
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,3 +69,11 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
             shard=None if shard is None else Shard.parse(shard),
             fail_fast=fail_fast,
         )
+
+
+def defaults_of(output: StructuredOutput[Any] | None, parameters: Mapping[str, Any], **facts: Any) -> Defaults:
+    """Build the defaults of all rows; a class as ``response_format`` becomes their structured output."""
+    if output is None:
+        return Defaults(parameters=parameters, **facts)
+    others = {name: value for name, value in parameters.items() if name != "response_format"}
+    return Defaults(parameters=others, form=output.form, **facts)

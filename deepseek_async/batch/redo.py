@@ -7,9 +7,9 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from deepseek_async.batch.answer_kind import decode_answer
-from deepseek_async.batch.line import FinishedRow
+from deepseek_async.batch.output_line import FinishedRow
 from deepseek_async.batch.row import Row, overridden
+from deepseek_async.batch.truncated_answers import decode_answer
 from deepseek_async.errors import (
     ConfigurationError,
     InputFormatError,

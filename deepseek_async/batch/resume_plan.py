@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from deepseek_async.batch.cells import as_json
+from deepseek_async.batch.completed_rows import REPEATED, CompletedRows, SurveyStoppedError
 from deepseek_async.batch.digests import DigestSet, Occurrences
-from deepseek_async.batch.finished_rows import REPEATED, FinishedRows, SurveyStoppedError
-from deepseek_async.batch.identity import Shard, is_unnamed, key_of, request_hash, unnamed, unnamed_key
-from deepseek_async.batch.known_rows import GONE
 from deepseek_async.batch.redo import End, Redo, asks_for_json
+from deepseek_async.batch.resume_index import GONE
 from deepseek_async.batch.row import Defaults, Row
+from deepseek_async.batch.row_identity import Shard, is_unnamed, key_of, request_hash, unnamed, unnamed_key
 from deepseek_async.batch.row_origin import RowOrigin
 from deepseek_async.batch.run_record import ManifestWriter, defaults_of, differences, how_it_asks
 from deepseek_async.batch.simulated import Server
 from deepseek_async.call.caller import Call
 from deepseek_async.errors import ConfigurationError, DeepSeekError, InputChangedError, InputFormatError
-from deepseek_async.text.figures import counted
+from deepseek_async.text.number_format import counted
 
 
 class PendingRow(msgspec.Struct, gc=False):
@@ -74,7 +74,7 @@ class ResumePlan:
         self._shard = shard
         self._wanted: bytearray | None = None
         self._difference = source.watch()
-        self.finished = FinishedRows(redo, server, columns=source.may_rename)
+        self.finished = CompletedRows(redo, server, columns=source.may_rename)
         self.total = 0
         """Rows of this run's shard, including finished ones."""
         self._unnamed = 0

@@ -10,9 +10,9 @@ import msgspec
 
 from deepseek_async.batch.cells import WRITTEN_EMPTY, Empty, EmptyCellError, checked_empty, is_missing
 from deepseek_async.batch.endpoints import CHAT, BatchEndpoint, endpoint_of, is_other_endpoint
-from deepseek_async.batch.record import PARAMETERS, Values, divided, prompt_messages, unpacked
+from deepseek_async.batch.input_record import PARAMETERS, Values, divided, prompt_messages, unpacked
 from deepseek_async.batch.template import Template
-from deepseek_async.codec.limits import ACCEPTED_BYTES
+from deepseek_async.codec.size_limits import ACCEPTED_BYTES
 from deepseek_async.errors import ConfigurationError, DeepSeekError, InputFormatError, InvalidRequestError
 from deepseek_async.resources.parameters import chat_parameters
 from deepseek_async.structured import AnswerForm

@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from deepseek_async.batch.completed_rows import LOOK_EVERY
 from deepseek_async.batch.files import check_files
-from deepseek_async.batch.finished_rows import LOOK_EVERY
 from deepseek_async.batch.row import Defaults, Row
-from deepseek_async.batch.source import Fingerprint, read_ids, read_rows
+from deepseek_async.batch.row_source import Fingerprint, read_ids, read_rows
 
 
 class RowOrigin(Protocol):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from deepseek_async.batch.line import Facts
+from deepseek_async.batch.output_line import OutputFacts
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.errors import InputFormatError, InvalidRequestError
-from deepseek_async.types.simulated import is_simulated
+from deepseek_async.types.simulated_mark import is_simulated
 
 
 def is_made_up(result: BatchResult) -> bool:
@@ -35,9 +35,9 @@ class Server(msgspec.Struct, frozen=True):
         unasked = not result.attempts and isinstance(result.error, InputFormatError | InvalidRequestError)
         if unasked or not (self.simulated or is_made_up(result)):
             return b""
-        return Facts(simulated=True, server=None if self.simulated else self.address).mark
+        return OutputFacts(simulated=True, server=None if self.simulated else self.address).mark
 
-    def takes(self, facts: Facts) -> bool:
+    def takes(self, facts: OutputFacts) -> bool:
         """Whether a row with these facts counts as finished for this run.
 
         A simulated answer never replaces a real one: it is reused only by runs at a simulator, or at the same address.

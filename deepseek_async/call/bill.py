@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from deepseek_async.call.metering import NO_USAGE
 from deepseek_async.call.searches import UNCOUNTED
+from deepseek_async.call.usage_check import NO_USAGE
 from deepseek_async.text.redaction import mask_known
 from deepseek_async.types import Answer, BilledAttempt, CompletionUsage
 from deepseek_async.types.usage import added

@@ -14,10 +14,10 @@ from deepseek_async.call.lifecycle import Attempts
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.target import Target
-from deepseek_async.codec.limits import DEFAULT_LIMITS, Limits
+from deepseek_async.codec.size_limits import DEFAULT_LIMITS, Limits
 from deepseek_async.errors import APIError
 from deepseek_async.transport.protocol import Transport
-from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import Answer
 
 if TYPE_CHECKING:

@@ -13,20 +13,21 @@ import msgspec
 
 from deepseek_async.admission import Lease, ModelLimiter
 from deepseek_async.call.bill import Bill
+from deepseek_async.call.budget_hold import deadline_passed, hold, may_have_used, most_of
 from deepseek_async.call.classification import AttemptEnding, end, may_be_charged, rule_of
 from deepseek_async.call.exchange import Exchange, read_refusal
 from deepseek_async.call.fallback import Alternatives
-from deepseek_async.call.holding import deadline_passed, hold, may_have_used, most_of
-from deepseek_async.call.metering import metered
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import LONGEST_BULK_WAIT, Pause, RetryPolicy, is_everybodys
 from deepseek_async.call.stream_usage import StreamUsage
 from deepseek_async.call.target import Target
+from deepseek_async.call.usage_check import metered
 from deepseek_async.codec.refusal import trace_id
 from deepseek_async.errors import APIError, APIStatusError, RateLimitError
 from deepseek_async.process.tracebacks import without_frames
 from deepseek_async.transport.protocol import HTTPResponse
-from deepseek_async.transport.watchdog import Timeouts, Watchdog
+from deepseek_async.transport.timeouts import Timeouts
+from deepseek_async.transport.watchdog import Watchdog
 from deepseek_async.types import Answer, CompletionUsage
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ import msgspec
 
 from deepseek_async.cache import Cache, CacheHit, cache_key
 from deepseek_async.call.answer_text import text_of
-from deepseek_async.call.metering import metered
+from deepseek_async.call.filtered_texts import StreamFilter, filter_error, filtered, passing_for
 from deepseek_async.call.recorder import CallRecorder
 from deepseek_async.call.replayed import events_of, replayed
 from deepseek_async.call.stream.observer import ObservedStream
-from deepseek_async.call.texts import StreamFilter, filter_error, filtered, passing_for
+from deepseek_async.call.usage_check import metered
 from deepseek_async.content import ContentFilter, Verdict
 from deepseek_async.errors import APIError, CircuitOpenError, ContentBlockedError, DeepSeekError
 from deepseek_async.events import Listener, Retried, tell, word_for

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from deepseek_async.call.answer_text import text_of
 from deepseek_async.types import Answer, CompletionUsage
+from deepseek_async.types.answer_part import whole_number
 from deepseek_async.types.fee import FETCH, SEARCH
 from deepseek_async.types.operation import effort_of
-from deepseek_async.types.part import whole_number
 from deepseek_async.types.server_tools import WEB_TOOLS, queries_of, step_of
 
 _WHILE_THINKING: Final = 20

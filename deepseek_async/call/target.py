@@ -8,10 +8,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from deepseek_async.admission import AccountLimiter
-from deepseek_async.call.halt import FIRST_REST, Halt
+from deepseek_async.call.account_halt import FIRST_REST, AccountHalt
 from deepseek_async.call.stream_usage import StreamUsage
-from deepseek_async.codec.limits import DEFAULT_LIMITS, Limits
 from deepseek_async.codec.request import BETA
+from deepseek_async.codec.size_limits import DEFAULT_LIMITS, Limits
+from deepseek_async.deprecated_names import attribute
 from deepseek_async.errors import (
     APIError,
     AuthenticationError,
@@ -19,7 +20,6 @@ from deepseek_async.errors import (
     QuotaExceededError,
 )
 from deepseek_async.process.tracebacks import without_frames
-from deepseek_async.renamed import attribute
 from deepseek_async.transport.hosts import is_deepseeks
 from deepseek_async.transport.protocol import Transport
 
@@ -59,7 +59,7 @@ class Target:
         self.loop = asyncio.get_running_loop()
         self.budget = budget
         """Budget from which each attempt reserves its maximum cost."""
-        self.halt: Halt | None = None
+        self.halt: AccountHalt | None = None
         self.stream_usage = StreamUsage.of(self.origin)
         self.beta = beta
         """Whether the server has DeepSeek's beta base."""
@@ -77,7 +77,7 @@ class Target:
                 self._refuse_key(failure)
         elif isinstance(failure, InsufficientBalanceError | QuotaExceededError) and not self.is_refused:
             error = without_frames(copy.copy(failure))
-            self.halt = Halt(error, self.loop.time())
+            self.halt = AccountHalt(error, self.loop.time())
             self.account_limiter.dismiss(error)
 
     def forgoes_beta(self, path: str, failure: APIError) -> bool:
@@ -92,14 +92,14 @@ class Target:
         """Whether the key was rejected and no probe has succeeded since."""
         return self.halt is not None and self.halt.rest is not None
 
-    def accepted(self, halt: Halt) -> None:
+    def accepted(self, halt: AccountHalt) -> None:
         """Lift ``halt`` after the server accepted a call sent in spite of it."""
         if self.halt is halt and halt.rest is not None:
             self.halt = None
 
     def _refuse_key(self, failure: AuthenticationError) -> None:
         error, now, before = without_frames(copy.copy(failure)), self.loop.time(), self.halt
-        self.halt = Halt(error, now, FIRST_REST) if before is None else before.after(error, now)
+        self.halt = AccountHalt(error, now, FIRST_REST) if before is None else before.after(error, now)
         if self.account_limiter.users < 2:  # another client of the account may have another key
             self.account_limiter.dismiss(error)
 

@@ -10,10 +10,10 @@ from cyclopts import Parameter
 
 from deepseek_async.cli.row_flags import RowFlags
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.text.figures import counted
+from deepseek_async.text.number_format import counted
 
 if TYPE_CHECKING:
-    from deepseek_async.batch.review.asked import Asked
+    from deepseek_async.batch.review.row_selection import Asked
 
 Input = Annotated[
     Path | None,
@@ -28,8 +28,8 @@ Input = Annotated[
 
 def asked_rows(output: Path, source: Path | None, flags: RowFlags | None) -> Asked:
     """The rows, and what they have come to. Raises ConfigurationError."""
-    from deepseek_async.batch.review.asked import LatestRun, RowsOfInput  # noqa: PLC0415  brings aiohttp
-    from deepseek_async.batch.review.output import OutputReader  # noqa: PLC0415
+    from deepseek_async.batch.review.output_reader import OutputReader  # noqa: PLC0415
+    from deepseek_async.batch.review.row_selection import LatestRun, RowsOfInput  # noqa: PLC0415  brings aiohttp
     from deepseek_async.batch.run_record import defaults_of  # noqa: PLC0415
 
     if source is None and flags is not None:

@@ -13,10 +13,10 @@ from deepseek_async.cli.row_flags import RowFlags
 from deepseek_async.cli.standard_streams import STANDARD
 from deepseek_async.cli.terminal import data_output, say
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.text.figures import counted
+from deepseek_async.text.number_format import counted
 
 if TYPE_CHECKING:
-    from deepseek_async.batch.review.asked import Asked
+    from deepseek_async.batch.review.row_selection import Asked
 
 NAME: Final = "export"
 ABOUT: Final = """\

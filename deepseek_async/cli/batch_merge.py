@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 
 from deepseek_async.cli.terminal import say
-from deepseek_async.text.figures import counted
+from deepseek_async.text.number_format import counted
 
 NAME: Final = "merge"
 ABOUT: Final = """\

@@ -16,7 +16,7 @@ from cyclopts.types import PositiveFloat, PositiveInt
 from deepseek_async.cli.row_flags import RowFlags
 from deepseek_async.cli.standard_streams import refuse_streams
 from deepseek_async.cli.terminal import harmless, one_line
-from deepseek_async.text.figures import counted, dollars, duration, share
+from deepseek_async.text.number_format import counted, dollars, duration, share
 
 if TYPE_CHECKING:
     from deepseek_async.batch.review.plan import CountTokens, Plan
@@ -65,7 +65,7 @@ def run(
     ] = False,
 ) -> int:
     from deepseek_async.batch.review.plan import plan  # noqa: PLC0415  brings aiohttp
-    from deepseek_async.batch.source import read_rows  # noqa: PLC0415
+    from deepseek_async.batch.row_source import read_rows  # noqa: PLC0415
     from deepseek_async.cli.prices import prices  # noqa: PLC0415
 
     refuse_streams(source)

@@ -35,7 +35,7 @@ def run(
     source: Input = None,
     rows: RowFlags | None = None,
 ) -> int:
-    from deepseek_async.batch.review.account import account_of  # noqa: PLC0415  brings aiohttp
+    from deepseek_async.batch.review.job_summary import account_of  # noqa: PLC0415  brings aiohttp
     from deepseek_async.batch.review.page import page  # noqa: PLC0415
     from deepseek_async.cli.prices import prices  # noqa: PLC0415
     from deepseek_async.files.replacement import replaced  # noqa: PLC0415

@@ -14,11 +14,11 @@ from cyclopts import Parameter
 from deepseek_async.cli.asked_rows import Input, asked_rows, what_is_missing
 from deepseek_async.cli.row_flags import RowFlags
 from deepseek_async.cli.terminal import harmless
-from deepseek_async.text.figures import counted, dollars, duration, rate, share, span
+from deepseek_async.text.number_format import counted, dollars, duration, rate, share, span
 
 if TYPE_CHECKING:
-    from deepseek_async.batch.review.account import Account
-    from deepseek_async.batch.review.asked import Asked
+    from deepseek_async.batch.review.job_summary import JobSummary
+    from deepseek_async.batch.review.row_selection import Asked
 
 NAME: Final = "status"
 ABOUT: Final = """\
@@ -40,8 +40,8 @@ def run(
         bool, Parameter(name="--json", negative=(), show_default=False, help="The figures as JSON.")
     ] = False,
 ) -> int:
-    from deepseek_async.batch.review.account import account_of  # noqa: PLC0415  brings aiohttp
-    from deepseek_async.batch.review.running import writer_of  # noqa: PLC0415
+    from deepseek_async.batch.review.job_summary import account_of  # noqa: PLC0415  brings aiohttp
+    from deepseek_async.batch.review.running_job import writer_of  # noqa: PLC0415
     from deepseek_async.cli.prices import prices  # noqa: PLC0415
 
     asked = asked_rows(output, source, rows)
@@ -54,7 +54,7 @@ def run(
     return 0
 
 
-def _figures(asked: Asked, account: Account, writer: str | None) -> dict[str, Any]:
+def _figures(asked: Asked, account: JobSummary, writer: str | None) -> dict[str, Any]:
     latency = account.latency
     return {
         "written_by": writer,

@@ -179,7 +179,7 @@ def _check_news(found: CheckReport, listed: ModelList) -> None:
     """What the service has that this version does not know: it can be used, but is neither checked nor priced."""
     from deepseek_async.pricing.prices import price_table  # noqa: PLC0415
     from deepseek_async.types import Model  # noqa: PLC0415
-    from deepseek_async.types.part import fields_of  # noqa: PLC0415
+    from deepseek_async.types.answer_part import fields_of  # noqa: PLC0415
 
     table, known = price_table(), fields_of(Model).keys() | _FIELDS
     models = {model.id for model in listed.data} - table.prices.keys() - table.aliases.keys()

@@ -10,14 +10,14 @@ from contextlib import suppress
 from typing import Any, Final
 
 from deepseek_async.call.stream.deltas import ReasoningDelta, StreamEvent, TextDelta
-from deepseek_async.call.stream.steps import Reading, Reviewing, Searching
+from deepseek_async.call.stream.service_steps import Reading, Reviewing, Searching
 from deepseek_async.cli.process import runner
 from deepseek_async.cli.screen import Screen
 from deepseek_async.cli.terminal import say
 from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.errors import AuthenticationError, ConfigurationError, DeepSeekError
 from deepseek_async.pricing.prices import Meter, price_table
-from deepseek_async.text.figures import dollars, duration
+from deepseek_async.text.number_format import dollars, duration
 from deepseek_async.types import ChatCompletion, ChatCompletionMessage, CompletionUsage
 from deepseek_async.types.answer import bills_of
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from deepseek_async.batch import Progress
 from deepseek_async.cli.terminal import one_line, say
-from deepseek_async.text.figures import dollars, duration, rate
+from deepseek_async.text.number_format import dollars, duration, rate
 
 if TYPE_CHECKING:
     from rich.console import Group

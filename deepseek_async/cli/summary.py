@@ -13,7 +13,7 @@ from typing import Final
 from deepseek_async.batch import BatchReport, BatchResult
 from deepseek_async.cli.terminal import one_line
 from deepseek_async.errors import DeepSeekError, InputFormatError
-from deepseek_async.text.figures import counted, dollars, duration, rate
+from deepseek_async.text.number_format import counted, dollars, duration, rate
 from deepseek_async.types.fee import FETCH, SEARCH
 
 _SHOWN: Final = 10

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO, Final, TextIO, cast
 
-from deepseek_async.text.quotation import written_out
+from deepseek_async.text.quoting import written_out
 from deepseek_async.text.redaction import redact
 
 # Everything that a terminal obeys, C1 controls included, but line feed and tab; and what has text read backwards:

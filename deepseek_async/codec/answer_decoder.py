@@ -14,7 +14,7 @@ from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.codec.repair import repaired, with_blocks
 from deepseek_async.codec.sse import FIELDS, SSEDecoder
 from deepseek_async.errors import APIResponseValidationError
-from deepseek_async.text.quotation import quote
+from deepseek_async.text.quoting import quote
 from deepseek_async.types import Answer
 from deepseek_async.types.json_text import read, write
 

@@ -9,9 +9,9 @@ import msgspec
 
 from deepseek_async.codec import finish_reason
 from deepseek_async.codec.growing_calls import GrowingCalls, GrowingFunction
-from deepseek_async.codec.pieces import MOST_APART, Pieces
-from deepseek_async.codec.spelled import parted, without_blocks
-from deepseek_async.codec.undeclared import ChoiceFields, ChunkFields, Fields, add, renew, rewritten
+from deepseek_async.codec.text_buffer import MOST_APART, Pieces
+from deepseek_async.codec.text_forms import parted, without_blocks
+from deepseek_async.codec.undeclared_fields import ChoiceFields, ChunkFields, Fields, add, renew, rewritten
 from deepseek_async.types import (
     ChatCompletion,
     ChatCompletionChunk,

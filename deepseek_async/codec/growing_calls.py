@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from deepseek_async.codec.pieces import Pieces
-from deepseek_async.codec.undeclared import CallFields, Fields, add
+from deepseek_async.codec.text_buffer import Pieces
+from deepseek_async.codec.undeclared_fields import CallFields, Fields, add
 from deepseek_async.types import Function, FunctionDelta, ToolCall, ToolCallDelta
 from deepseek_async.types.json_text import read
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from deepseek_async.codec.python_types import Shape
 from deepseek_async.codec.schema_shape import SchemaShape
-from deepseek_async.codec.shape import Shape
 from deepseek_async.errors import InvalidRequestError
 
 _REFERENCE: Final = "#/$defs/"

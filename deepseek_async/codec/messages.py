@@ -7,16 +7,16 @@ from typing import Any, Final
 
 import msgspec
 
+from deepseek_async.codec.answer_check import error_in
 from deepseek_async.codec.answer_decoder import UNREADABLE, AnswerDecoder
-from deepseek_async.codec.blocks import GrowingBlock, block_of, growing_block
 from deepseek_async.codec.finish_reason import GAVE_UP
-from deepseek_async.codec.pieces import MOST_APART
+from deepseek_async.codec.message_blocks import GrowingBlock, block_of, growing_block
 from deepseek_async.codec.reader import ReaderState, says_nothing
 from deepseek_async.codec.sse import SSEDecoder
-from deepseek_async.codec.verdict import error_in
+from deepseek_async.codec.text_buffer import MOST_APART
 from deepseek_async.errors import APIError, APIResponseValidationError, StreamInterruptedError
 from deepseek_async.process.tracebacks import without_frames
-from deepseek_async.text.quotation import quote
+from deepseek_async.text.quoting import quote
 from deepseek_async.types import (
     CompletionUsage,
     ContentBlock,
@@ -27,8 +27,8 @@ from deepseek_async.types import (
     TextBlock,
     ThinkingBlock,
 )
+from deepseek_async.types.answer_part import fields_of
 from deepseek_async.types.json_text import write
-from deepseek_async.types.part import fields_of
 
 _DELTA: Final = "content_block_delta"
 _SAYING: Final = frozenset({"end_turn", "tool_use"})

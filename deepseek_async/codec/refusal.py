@@ -12,7 +12,7 @@ from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any, Final
 
-from deepseek_async.codec.wording import (
+from deepseek_async.codec.refusal_wording import (
     is_about_the_call,
     is_per_minute,
     is_too_long,
@@ -37,7 +37,7 @@ from deepseek_async.errors import (
     ServerOverloadedError,
     UnprocessableEntityError,
 )
-from deepseek_async.text.quotation import plain
+from deepseek_async.text.quoting import plain
 from deepseek_async.text.redaction import redact
 from deepseek_async.types.json_text import read
 from deepseek_async.types.number_text import number_in

@@ -15,11 +15,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-from deepseek_async.codec.spelled import holds_more, is_block, is_nothing, parted, text_of, without_blocks
+from deepseek_async.codec.text_forms import holds_more, is_block, is_nothing, parted, text_of, without_blocks
 from deepseek_async.types.answer import Answer
+from deepseek_async.types.answer_part import OURS, Counters, counters_in
 from deepseek_async.types.json_text import write
 from deepseek_async.types.number_text import number_in
-from deepseek_async.types.part import OURS, Counters, counters_in
 
 MOST_NOTES: Final = 20
 """Maximum notes per answer: an answer that deviates everywhere would be described at greater length than itself."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from deepseek_async.codec.limits import ACCEPTED_BYTES, MAX_REQUEST_BYTES
+from deepseek_async.codec.size_limits import ACCEPTED_BYTES, MAX_REQUEST_BYTES
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.types import ChatCompletionMessage, ContentBlock, Message, ResponseOutputItem
 

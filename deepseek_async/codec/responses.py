@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
+from deepseek_async.codec.answer_check import error_in
 from deepseek_async.codec.answer_decoder import UNREADABLE, AnswerDecoder, MembersDecoder
 from deepseek_async.codec.reader import ReaderState, says_nothing
 from deepseek_async.codec.refusal import refusal_in_stream
-from deepseek_async.codec.verdict import error_in
 from deepseek_async.errors import APIError, APIResponseValidationError, StreamInterruptedError
 from deepseek_async.process.tracebacks import without_frames
 from deepseek_async.types import (

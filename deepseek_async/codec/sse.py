@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from deepseek_async.codec.limits import MAX_EVENT_BYTES
+from deepseek_async.codec.size_limits import MAX_EVENT_BYTES
 from deepseek_async.errors import APIResponseValidationError
 
 _BOM: Final = b"\xef\xbb\xbf"

@@ -15,18 +15,18 @@ from deepseek_async.admission.outage.breaker import BreakerPolicy
 from deepseek_async.admission.sharing.rendezvous import MACHINE, shared_from
 from deepseek_async.admission.tool_limits import DEFAULT_TOOL_LIMITS, ToolLimits
 from deepseek_async.call.retry import RetryPolicy
-from deepseek_async.codec.limits import DEFAULT_LIMITS, Limits
+from deepseek_async.codec.size_limits import DEFAULT_LIMITS, Limits
 from deepseek_async.configuration.credential import ApiKey, Secret
 from deepseek_async.configuration.endpoint import FAMILIES, Endpoint, Family
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.files.private_files import cache_folder
 from deepseek_async.lint import LintMode
 from deepseek_async.transport.address import DEFAULT_BASE_URL, checked_url, same_origin
-from deepseek_async.transport.fields import checked
+from deepseek_async.transport.header_fields import checked
 from deepseek_async.transport.hosts import is_loopback
 from deepseek_async.transport.proxies import Proxy, proxies_to
+from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.transport.tls import check_authorities
-from deepseek_async.transport.watchdog import Timeouts
 
 NOMINAL_CONCURRENCY: Final = 2500
 """Highest concurrency limit that DeepSeek documents for any model (docs, Rate Limit): deepseek-flash."""

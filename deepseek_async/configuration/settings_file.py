@@ -15,9 +15,9 @@ import msgspec
 from deepseek_async.admission import BreakerPolicy
 from deepseek_async.admission.tool_limits import ToolLimits
 from deepseek_async.call.retry import RetryPolicy
-from deepseek_async.configuration.checked import Given, check, environment_of
-from deepseek_async.configuration.document import read, readable_by_others
+from deepseek_async.configuration.checker import Given, check, environment_of
 from deepseek_async.configuration.schema import ARGUMENTS, SCHEMA, Section, SettingKey
+from deepseek_async.configuration.yaml_document import read, readable_by_others
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Listener
 from deepseek_async.transport.proxies import EXEMPTIONS, variable_for

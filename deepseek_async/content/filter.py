@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 
 from deepseek_async.content.decision import BLOCKED, FLAGGED, REDACTED, Block, Check, Flag, Replace, Verdict
 from deepseek_async.content.patterns import PERSONAL, SECRETS, Pattern, PatternMatch, find, likely, masked
-from deepseek_async.content.texts import collected, copied
+from deepseek_async.content.text_locations import collected, copied
 from deepseek_async.errors import ConfigurationError, ContentBlockedError
 
 Action: TypeAlias = Literal["redact", "block", "flag", "off"]

@@ -9,8 +9,8 @@ import msgspec
 import orjson
 
 from deepseek_async.codec.tokens import weigh_text
-from deepseek_async.finetune.calls import check_calls
 from deepseek_async.finetune.rejection import RejectedLineError
+from deepseek_async.finetune.tool_calls import check_calls
 
 _ROLES: Final = ("system", "user", "assistant", "tool")
 

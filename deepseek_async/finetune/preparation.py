@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import IO, Final
 
 from deepseek_async.batch.digests import DigestSet
-from deepseek_async.batch.identity import digest
 from deepseek_async.batch.row import MAX_ROW_BYTES
+from deepseek_async.batch.row_identity import digest
 from deepseek_async.errors import ConfigurationError, OutputWriteError
 from deepseek_async.files.bounded_lines import LongLine, lines_of
 from deepseek_async.files.replacement import check_replaceable, replaced, sync

@@ -1,6 +1,6 @@
 """Linter for requests: finds what DeepSeek would reject with a 400, or accept and ignore. Pure."""
 
-from deepseek_async.lint.facts import since
+from deepseek_async.lint.api_facts import since
 from deepseek_async.lint.finding import Finding, IgnoredParameterWarning, LintMode, RequestLintWarning
 from deepseek_async.lint.linter import Linter
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import date
 from typing import Any, Final
 
-from deepseek_async.lint.facts import tools_of_service
+from deepseek_async.lint.api_facts import tools_of_service
 from deepseek_async.lint.finding import Finding, Request
 from deepseek_async.lint.rules import is_thinking
 

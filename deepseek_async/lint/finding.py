@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from deepseek_async.lint.facts import since
+from deepseek_async.lint.api_facts import since
 
 LintMode = Literal["off", "warn", "fix", "error"]
 """How findings are handled: ``off``: ignored; ``warn``: one warning per kind, then sent; ``fix``: repaired if the

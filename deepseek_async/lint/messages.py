@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
+from deepseek_async.lint.api_facts import tools_of_service
 from deepseek_async.lint.extensions import search_while_thinking
-from deepseek_async.lint.facts import tools_of_service
 from deepseek_async.lint.finding import Finding, Request
 from deepseek_async.lint.rules import MAX_STOP_STRINGS, MAX_TOKENS, TOOL_NAME, user_findings
 

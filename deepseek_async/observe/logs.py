@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from deepseek_async.errors import ConfigurationError, DeepSeekError
 from deepseek_async.events import CallEnded, Event, Rated, Retried
-from deepseek_async.text.quotation import plain
+from deepseek_async.text.quoting import plain
 from deepseek_async.text.redaction import redact
 
 LOGGER: Final = logging.getLogger("deepseek_async")

@@ -8,7 +8,7 @@ from deepseek_async.codec.answer_decoder import AnswerDecoder
 from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.resource_client import ResourceClient
 from deepseek_async.resources.route import Route, entries, named
-from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import Model, ModelList, UserBalance
 from deepseek_async.types.operation import Operation
 

@@ -20,7 +20,7 @@ from deepseek_async.resources.route import further
 from deepseek_async.structured import StructuredOutput
 from deepseek_async.tools import FunctionTool, ToolRun
 from deepseek_async.tools.run import DEFAULT_CALLS, DEFAULT_TIMEOUT, DEFAULT_TURNS, as_tools, run_tools
-from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import ChatCompletion, ParsedChatCompletion
 
 T = TypeVar("T")

@@ -12,20 +12,20 @@ from deepseek_async.call.fallback import Alternatives
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.searches import most_fees
-from deepseek_async.codec.body import decode_completion
+from deepseek_async.codec.answer_check import fault_of, refusal_of
+from deepseek_async.codec.chat_body import decode_completion
 from deepseek_async.codec.request import encode_request
 from deepseek_async.codec.tokens import TokenCount
-from deepseek_async.codec.verdict import fault_of, refusal_of
 from deepseek_async.errors import APIError
 from deepseek_async.lint import LintMode
 from deepseek_async.lint.linter import known
-from deepseek_async.resources.extensions import patient
+from deepseek_async.resources.chat_extensions import patient
 from deepseek_async.resources.parameters import chat_parameters, path_of
 from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
 from deepseek_async.structured import StructuredOutput
-from deepseek_async.transport.fields import checked
+from deepseek_async.transport.header_fields import checked
 from deepseek_async.transport.protocol import HTTPRequest
-from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import ChatCompletion
 from deepseek_async.types.operation import CHAT
 

@@ -11,14 +11,14 @@ from deepseek_async.call.caller import Call
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.stream import CompletionStream
 from deepseek_async.codec.answer_decoder import ChoicesDecoder
-from deepseek_async.codec.text import TextReader, fault_of_text
+from deepseek_async.codec.text_completion import TextReader, fault_of_text
 from deepseek_async.errors import APIError
 from deepseek_async.resources.parameters import check_completion
 from deepseek_async.resources.raw import RawGenerating
 from deepseek_async.resources.request_types import TextParameters
 from deepseek_async.resources.resource_client import ResourceClient
 from deepseek_async.resources.route import Route, further, given
-from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import Completion
 from deepseek_async.types.operation import TEXT_COMPLETION
 

@@ -8,15 +8,15 @@ from typing import Any, Final, Literal
 
 from deepseek_async.call.caller import Call
 from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.codec.answer_check import error_in
 from deepseek_async.codec.answer_decoder import MembersDecoder
-from deepseek_async.codec.verdict import error_in
 from deepseek_async.errors import APIError, APIResponseValidationError
 from deepseek_async.resources.parameters import check_embedding
 from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.resource_client import ResourceClient
 from deepseek_async.resources.route import Route, further, given
-from deepseek_async.text.quotation import quote
-from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.text.quoting import quote
+from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import CreateEmbeddingResponse
 from deepseek_async.types.operation import EMBEDDINGS
 

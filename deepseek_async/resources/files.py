@@ -15,9 +15,9 @@ import msgspec
 from deepseek_async.call.caller import Call
 from deepseek_async.call.lifecycle import Attempts
 from deepseek_async.call.retry import LONGEST_WAIT
+from deepseek_async.codec.answer_check import error_in
 from deepseek_async.codec.answer_decoder import AnswerDecoder
 from deepseek_async.codec.multipart import MultipartForm
-from deepseek_async.codec.verdict import error_in
 from deepseek_async.errors import (
     APIError,
     APIResponseValidationError,
@@ -26,14 +26,14 @@ from deepseek_async.errors import (
 )
 from deepseek_async.files.upload import UploadProgress
 from deepseek_async.resources.attachment import FileInput
-from deepseek_async.resources.left_behind import LeftBehind, looks_until
 from deepseek_async.resources.lost_uploads import LOOKS, answered_itself, may_be_done
+from deepseek_async.resources.orphaned_files import LeftBehind, looks_until
 from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
 from deepseek_async.resources.route import Route, entries, given, named
 from deepseek_async.resources.uploads import Upload, prepared
-from deepseek_async.text.quotation import quote
-from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.text.quoting import quote
+from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import BilledAttempt, FileDeleted, FileList, FileObject
 from deepseek_async.types.operation import DOCUMENT, Operation
 from deepseek_async.types.usage import added

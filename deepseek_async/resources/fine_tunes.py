@@ -11,7 +11,7 @@ from deepseek_async.resources.lost_uploads import LOOKS, LostUpload, has_failed_
 from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.resource_client import ResourceClient
 from deepseek_async.resources.route import Route, entries, given, named
-from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import FineTune, FineTuneEventList, FineTuneList
 from deepseek_async.types.operation import TRAINING, Operation
 

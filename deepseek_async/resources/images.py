@@ -10,7 +10,7 @@ from deepseek_async.errors import InvalidRequestError
 from deepseek_async.resources.raw import Rawable
 from deepseek_async.resources.resource_client import ResourceClient
 from deepseek_async.resources.route import Route, further, given
-from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import ImagesResponse
 from deepseek_async.types.operation import IMAGES
 

@@ -10,19 +10,19 @@ from typing import Any, Final, Literal, Unpack, overload
 from deepseek_async.call.caller import Call
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.stream import MessageStream
+from deepseek_async.codec.answer_check import refusal_of
 from deepseek_async.codec.messages import decode_message, fault_of_message
 from deepseek_async.codec.request import MESSAGES, MESSAGES_ELSEWHERE
-from deepseek_async.codec.verdict import refusal_of
 from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.lint import LintMode
 from deepseek_async.lint.linter import known
-from deepseek_async.resources.extensions import patient
+from deepseek_async.resources.chat_extensions import patient
 from deepseek_async.resources.parameters import check_message
 from deepseek_async.resources.raw import RawGenerating
 from deepseek_async.resources.request_types import MessageParameters
 from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
 from deepseek_async.resources.route import Route, further, given
-from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import Message
 from deepseek_async.types.operation import CHAT
 

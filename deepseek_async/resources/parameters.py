@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from deepseek_async.codec.request import BETA_CHAT, CHAT
 from deepseek_async.errors import InvalidRequestError
-from deepseek_async.resources.extensions import check_extensions
+from deepseek_async.resources.chat_extensions import check_extensions
 from deepseek_async.types import Message
 
 Thinking = bool | Literal["enabled", "disabled"] | Mapping[str, Any]

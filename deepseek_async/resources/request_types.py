@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from deepseek_async.lint import LintMode
-from deepseek_async.resources.extensions import SafetyCheck
+from deepseek_async.resources.chat_extensions import SafetyCheck
 from deepseek_async.resources.parameters import Thinking
-from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.transport.timeouts import Timeouts
 
 
 class CallOptions(TypedDict, total=False):

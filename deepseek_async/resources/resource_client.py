@@ -15,7 +15,7 @@ from deepseek_async.errors import ConfigurationError
 from deepseek_async.lint import Linter
 from deepseek_async.pricing.prices import PriceTable
 from deepseek_async.tools.threads import ToolThreads
-from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.transport.timeouts import Timeouts
 
 
 class ResourceClient(Protocol):

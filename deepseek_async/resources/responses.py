@@ -10,19 +10,19 @@ from typing import Any, Final, Literal, Unpack, overload
 from deepseek_async.call.caller import Call
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.stream import ResponseStream
+from deepseek_async.codec.answer_check import refusal_of
 from deepseek_async.codec.answer_decoder import MembersDecoder
 from deepseek_async.codec.responses import ResponseReader, fault_of_response
-from deepseek_async.codec.verdict import refusal_of
 from deepseek_async.errors import APIError, InvalidRequestError
+from deepseek_async.lint.api_facts import tools_of_service
 from deepseek_async.lint.extensions import search_while_thinking
-from deepseek_async.lint.facts import tools_of_service
-from deepseek_async.resources.extensions import patient
+from deepseek_async.resources.chat_extensions import patient
 from deepseek_async.resources.parameters import check_response
 from deepseek_async.resources.raw import RawGenerating
 from deepseek_async.resources.request_types import ResponseParameters
 from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
 from deepseek_async.resources.route import Route, further, given
-from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import Response
 from deepseek_async.types.operation import CHAT
 

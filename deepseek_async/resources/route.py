@@ -11,19 +11,19 @@ from deepseek_async.call.caller import Call, Caller
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.searches import most_fees
+from deepseek_async.codec.answer_check import error_in
 from deepseek_async.codec.multipart import MultipartForm
 from deepseek_async.codec.repair import regular
 from deepseek_async.codec.request import encode_request
 from deepseek_async.codec.tokens import estimate_prompt_tokens
-from deepseek_async.codec.verdict import error_in
 from deepseek_async.configuration.endpoint import Family
 from deepseek_async.errors import APIError, InvalidRequestError, NotFoundError
 from deepseek_async.files.upload import UploadBody
 from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
-from deepseek_async.transport.fields import checked
+from deepseek_async.transport.header_fields import checked
 from deepseek_async.transport.hosts import is_deepseeks
 from deepseek_async.transport.protocol import HTTPRequest, TextFeed
-from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import Answer
 from deepseek_async.types.json_text import write
 from deepseek_async.types.operation import SPEECH, Operation

@@ -15,10 +15,10 @@ from deepseek_async.codec.tokens import TokenEstimator
 from deepseek_async.configuration.endpoint import Family
 from deepseek_async.configuration.features import Features
 from deepseek_async.configuration.settings import Settings
+from deepseek_async.deprecated_names import attribute
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Snapshot, Watching
 from deepseek_async.process.forks import AtFork, refuse_inherited_loop, register
-from deepseek_async.renamed import attribute
 from deepseek_async.runtime.endpoint_sessions import EndpointSessions
 from deepseek_async.runtime.origin_session import Connections, OriginSession
 from deepseek_async.transport.address import same_origin

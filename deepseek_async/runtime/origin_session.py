@@ -22,8 +22,8 @@ from deepseek_async.configuration.redis_url import is_redis
 from deepseek_async.configuration.settings import Settings
 from deepseek_async.errors import APIConnectionError
 from deepseek_async.process.forks import leave, leave_loop
-from deepseek_async.transport.custom import CustomTransport
-from deepseek_async.transport.fields import merged
+from deepseek_async.transport.custom_transport import CustomTransport
+from deepseek_async.transport.header_fields import merged
 from deepseek_async.transport.hosts import is_deepseeks, is_loopback
 from deepseek_async.transport.pool import Pool
 from deepseek_async.transport.protocol import MakeTransport, TransportOptions

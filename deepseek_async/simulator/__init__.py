@@ -18,7 +18,7 @@ from __future__ import annotations
 from deepseek_async.simulator.answers import Answers
 from deepseek_async.simulator.faults import Fault, FaultKind, parse_fault
 from deepseek_async.simulator.ledger import Ledger, LedgerEntry
-from deepseek_async.simulator.records import RequestRecord, SimulatorStatistics
+from deepseek_async.simulator.request_log import RequestRecord, SimulatorStatistics
 from deepseek_async.simulator.server import Simulator
 from deepseek_async.simulator.settings import SimulatorSettings
 

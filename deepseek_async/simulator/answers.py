@@ -17,7 +17,7 @@ from deepseek_async.simulator.wire import refusals
 from deepseek_async.simulator.wire.refusals import JSON, Refusal
 
 if TYPE_CHECKING:
-    from deepseek_async.simulator.model.draw import Draw
+    from deepseek_async.simulator.model.seeded_random import Draw
 
 When = str | re.Pattern[str] | Callable[[Any], bool]
 ToolCall = str | Mapping[str, Any]

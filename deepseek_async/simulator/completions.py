@@ -11,14 +11,15 @@ from deepseek_async.simulator.faults import TELLS_ALL
 from deepseek_async.simulator.ledger import LedgerEntry
 from deepseek_async.simulator.model.answer import GeneratedAnswer
 from deepseek_async.simulator.model.catalogue import ACCEPTED, FLASH, Model
-from deepseek_async.simulator.model.draw import Draw, draw
 from deepseek_async.simulator.model.generation import answer_chat, answer_text
 from deepseek_async.simulator.model.prefix_cache import block_keys
 from deepseek_async.simulator.model.prompt import effort_of, last_user_text, render, render_fim, render_output
+from deepseek_async.simulator.model.seeded_random import Draw, draw
 from deepseek_async.simulator.model.tokens import UNIT, weigh
 from deepseek_async.simulator.model.web import Web, declared, steps_for
 from deepseek_async.simulator.services.tariff import nano_yuan
 from deepseek_async.simulator.wire import message_request, response_events, streaming, validation
+from deepseek_async.simulator.wire.corruption import altered, usage_place
 from deepseek_async.simulator.wire.delivery import Review
 from deepseek_async.simulator.wire.extension_request import (
     UNSAFE_BEGINNING,
@@ -30,9 +31,8 @@ from deepseek_async.simulator.wire.extension_request import (
 )
 from deepseek_async.simulator.wire.message_events import MessageFormat
 from deepseek_async.simulator.wire.response_request import UntranslatableError, chat_request
-from deepseek_async.simulator.wire.spoiling import altered, usage_place
 from deepseek_async.simulator.wire.streaming import Envelope
-from deepseek_async.simulator.wire.web_shapes import links_of
+from deepseek_async.simulator.wire.web_tool_results import links_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

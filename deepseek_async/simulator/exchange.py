@@ -15,7 +15,7 @@ from deepseek_async.simulator.wire.refusals import Refusal
 
 if TYPE_CHECKING:
     from deepseek_async.simulator.faults import Fault
-    from deepseek_async.simulator.records import RequestRecord
+    from deepseek_async.simulator.request_log import RequestRecord
     from deepseek_async.simulator.routing import SimulatorRoute
 
 

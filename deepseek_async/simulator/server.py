@@ -22,17 +22,17 @@ from deepseek_async.simulator.completions import (
 from deepseek_async.simulator.exchange import ServedRequest
 from deepseek_async.simulator.faults import OF_UPLOADS, Fault, FaultKind, FaultPlan
 from deepseek_async.simulator.fees import Fees
+from deepseek_async.simulator.http_replies import Replies
 from deepseek_async.simulator.ledger import Ledger
 from deepseek_async.simulator.limits import Balances, InFlightLimit
 from deepseek_async.simulator.model.catalogue import ACCEPTED, OFFERED, Model, description, live_name
 from deepseek_async.simulator.model.prefix_cache import BLOCK_TOKENS, PrefixCache
-from deepseek_async.simulator.piecework import Piecework
-from deepseek_async.simulator.records import Counters, RequestRecord, Requests, SimulatorStatistics
-from deepseek_async.simulator.replies import Replies
+from deepseek_async.simulator.per_unit_billing import Piecework
+from deepseek_async.simulator.request_log import Counters, RequestRecord, Requests, SimulatorStatistics
 from deepseek_async.simulator.responses import Responses
 from deepseek_async.simulator.routing import SimulatorRoute, find
-from deepseek_async.simulator.services.attached import with_files
-from deepseek_async.simulator.services.desk import Desk
+from deepseek_async.simulator.services.attachments import with_files
+from deepseek_async.simulator.services.dispatch import Desk
 from deepseek_async.simulator.services.request import (
     Binary,
     Charged,

@@ -15,8 +15,8 @@ from deepseek_async.simulator.wire.delivery import StreamEnding, end_connection
 if TYPE_CHECKING:
     from deepseek_async.simulator.exchange import ServedRequest
     from deepseek_async.simulator.fees import Fees
-    from deepseek_async.simulator.replies import Replies
-    from deepseek_async.simulator.services.desk import Desk
+    from deepseek_async.simulator.http_replies import Replies
+    from deepseek_async.simulator.services.dispatch import Desk
     from deepseek_async.simulator.settings import SimulatorSettings
 
 

@@ -12,10 +12,10 @@ import orjson
 
 from deepseek_async.codec.json_schema import object_schema
 from deepseek_async.codec.loose_json import found
+from deepseek_async.codec.python_types import Shape, problem_of
 from deepseek_async.codec.schema_shape import SchemaShape
-from deepseek_async.codec.shape import Shape, problem_of
 from deepseek_async.errors import APIResponseValidationError, DeepSeekError, InvalidRequestError, StructuredOutputError
-from deepseek_async.structured.form import AnswerForm, Body, Method
+from deepseek_async.structured.output_form import AnswerForm, Body, Method
 from deepseek_async.types import (
     BilledAttempt,
     ChatCompletion,

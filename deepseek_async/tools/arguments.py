@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from deepseek_async.codec.loose_json import found
-from deepseek_async.codec.shape import Shape, flat, holds_pydantic, problem_of
+from deepseek_async.codec.python_types import Shape, flat, holds_pydantic, problem_of
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.types.json_text import write
 

@@ -12,11 +12,11 @@ from aiohttp.connector import Connection
 
 from deepseek_async.errors import APIConnectionError, APIError
 from deepseek_async.files.upload import UploadBody
-from deepseek_async.text.quotation import plain
+from deepseek_async.text.quoting import plain
 from deepseek_async.text.redaction import redact
 from deepseek_async.transport.http1 import HTTPViolation, ResponseParser
 from deepseek_async.transport.reuse import UNSEEN, Reuse
-from deepseek_async.transport.unread import below, look_at, peek, read_rest_of_tls, rest_of
+from deepseek_async.transport.unread_bytes import below, look_at, peek, read_rest_of_tls, rest_of
 
 _HIGH_WATER: Final = 1 << 20
 """Unread bytes above which reading is paused (back-pressure)."""

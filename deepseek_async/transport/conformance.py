@@ -19,7 +19,8 @@ from deepseek_async.errors import (
     DeepSeekError,
 )
 from deepseek_async.transport.protocol import HTTPRequest, HTTPResponse, MakeTransport, Transport, TransportOptions
-from deepseek_async.transport.watchdog import Timeouts, Watchdog
+from deepseek_async.transport.timeouts import Timeouts
+from deepseek_async.transport.watchdog import Watchdog
 
 _KEY: Final = "Bearer sk-conformance-0123456789"
 _LIMIT: Final = 1 << 20

@@ -8,11 +8,11 @@ import ssl
 import aiohttp
 
 from deepseek_async.errors import APIConnectionError, APIError, APITimeoutError
-from deepseek_async.text.quotation import plain
+from deepseek_async.text.quoting import plain
 from deepseek_async.text.redaction import redact
 from deepseek_async.transport.handler import MalformedBodyError, StaleConnectionError
 from deepseek_async.transport.proxies import Proxy
-from deepseek_async.transport.refusal import cannot_reach, refused
+from deepseek_async.transport.proxy_refusal import cannot_reach, refused
 from deepseek_async.transport.tls import what_is_trusted
 from deepseek_async.transport.tunnel import NoTunnel, TunnelRefused
 

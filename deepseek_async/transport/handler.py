@@ -10,7 +10,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
 from deepseek_async.transport.reuse import UNSEEN
-from deepseek_async.transport.unread import look_at, read_rest_of_tls, rest_of
+from deepseek_async.transport.unread_bytes import look_at, read_rest_of_tls, rest_of
 
 READ_BUFFER: Final = 64 * 1024
 """Bytes per read. asyncio requests 256 KiB each time, for which malloc may map and unmap memory at every read: a

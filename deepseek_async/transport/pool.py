@@ -28,11 +28,11 @@ from deepseek_async.errors import (
 from deepseek_async.transport.channel import Channel
 from deepseek_async.transport.connector import drop, forget, leave_to_parent, open_connector
 from deepseek_async.transport.distance import Distance
-from deepseek_async.transport.fields import checked, merged
+from deepseek_async.transport.header_fields import checked, merged
 from deepseek_async.transport.http1 import ResponseParser
 from deepseek_async.transport.protocol import HTTPRequest, HTTPResponse, url_of
 from deepseek_async.transport.proxies import Proxy
-from deepseek_async.transport.refusal import WANTS_PASSWORD
+from deepseek_async.transport.proxy_refusal import WANTS_PASSWORD
 from deepseek_async.transport.reuse import Reuse
 from deepseek_async.transport.route import NetworkRoute
 from deepseek_async.transport.session import Session

@@ -12,7 +12,7 @@ from yarl import URL
 from deepseek_async.errors import APIConnectionError, APIError
 from deepseek_async.transport.failures import translate
 from deepseek_async.transport.proxies import Proxy
-from deepseek_async.transport.refusal import WANTS_PASSWORD, refused
+from deepseek_async.transport.proxy_refusal import WANTS_PASSWORD, refused
 
 
 class NetworkRoute:

@@ -27,7 +27,7 @@ from deepseek_async.errors import (
 )
 from deepseek_async.files.upload import UploadBody
 from deepseek_async.process.forks import leave
-from deepseek_async.text.quotation import plain
+from deepseek_async.text.quoting import plain
 from deepseek_async.text.redaction import redact
 from deepseek_async.transport.connector import drop, forget, leave_to_parent, open_connector
 from deepseek_async.transport.handler import StrictHandler, wants_fresh

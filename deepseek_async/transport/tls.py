@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.text.quotation import plain
+from deepseek_async.text.quoting import plain
 
 READ_BUFFER: Final = 32 * 1024
 """Read buffer per connection in bytes. A TLS record holds at most 16 KiB, so a larger buffer only costs memory."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import aiohttp
 
-from deepseek_async.text.quotation import plain
+from deepseek_async.text.quoting import plain
 from deepseek_async.text.redaction import redact
 from deepseek_async.transport.http1 import HTTPViolation, ResponseParser
 

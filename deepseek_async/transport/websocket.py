@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 
 from deepseek_async.errors import APIConnectionError, APIError, DeepSeekError, StreamInterruptedError
-from deepseek_async.text.quotation import quote
+from deepseek_async.text.quoting import quote
 from deepseek_async.transport.protocol import TextFeed
 from deepseek_async.transport.watchdog import Watchdog
 

@@ -2,6 +2,7 @@
 
 from deepseek_async.types.account import BalanceInfo, Model, ModelList, UserBalance
 from deepseek_async.types.answer import Answer
+from deepseek_async.types.answer_part import LinkedPart, Part
 from deepseek_async.types.chat import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -37,7 +38,6 @@ from deepseek_async.types.message import (
     WebSearchToolResultBlock,
 )
 from deepseek_async.types.parsed import ParsedChatCompletion, ParsedChatCompletionMessage, ParsedChoice
-from deepseek_async.types.part import LinkedPart, Part
 from deepseek_async.types.recognition import RecognizedDocument, RecognizedPage, Transcription
 from deepseek_async.types.response import (
     IncompleteDetails,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from deepseek_async.types.answer import OpenAnswer
-from deepseek_async.types.part import Part
+from deepseek_async.types.answer_part import Part
 
 
 class Model(OpenAnswer):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from deepseek_async.types.answer_part import OURS, WIRE_NAME, Counters, Part, declared, undeclared
 from deepseek_async.types.json_text import read, write
-from deepseek_async.types.part import OURS, WIRE_NAME, Counters, Part, declared, undeclared
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage, moment
 
 WHOLE = frozenset({"stop", "tool_calls", "length"})

@@ -12,7 +12,7 @@ import msgspec
 
 from deepseek_async.text.unicode import all_encodable, encodable
 from deepseek_async.types.answer import WHOLE, Answer, OpenAnswer
-from deepseek_async.types.part import OURS, LinkedPart, Part, fields_of
+from deepseek_async.types.answer_part import OURS, LinkedPart, Part, fields_of
 from deepseek_async.types.source import Source, sources_in
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from deepseek_async.types.answer import WHOLE, OpenAnswer
-from deepseek_async.types.part import LinkedPart, Part
+from deepseek_async.types.answer_part import LinkedPart, Part
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from deepseek_async.types.answer import OpenAnswer
-from deepseek_async.types.part import LinkedPart
+from deepseek_async.types.answer_part import LinkedPart
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage
 
 

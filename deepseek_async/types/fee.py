@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from deepseek_async.types.answer import OpenAnswer
-from deepseek_async.types.part import OURS
+from deepseek_async.types.answer_part import OURS
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage
 
 SEARCH: Final = "search"

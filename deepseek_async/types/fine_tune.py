@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from deepseek_async.types.answer import OpenAnswer
-from deepseek_async.types.part import LinkedPart
+from deepseek_async.types.answer_part import LinkedPart
 
 
 class Hyperparameters(LinkedPart):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from deepseek_async.types.answer import OpenAnswer
-from deepseek_async.types.part import LinkedPart
+from deepseek_async.types.answer_part import LinkedPart
 from deepseek_async.types.response import ResponseUsage
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage
 

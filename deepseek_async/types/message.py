@@ -13,8 +13,8 @@ import msgspec
 
 from deepseek_async.text.unicode import all_encodable
 from deepseek_async.types.answer import WHOLE, OpenAnswer
+from deepseek_async.types.answer_part import Counters, LinkedPart
 from deepseek_async.types.json_text import write
-from deepseek_async.types.part import Counters, LinkedPart
 from deepseek_async.types.source import Source, sources_in
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage, SentUsage
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from deepseek_async.types.answer_part import LinkedPart
 from deepseek_async.types.fee import AUDIO_SECONDS, PAGE, PaidAnswer
-from deepseek_async.types.part import LinkedPart
 from deepseek_async.types.usage import CompletionUsage
 
 _MILLISECONDS = 1_000

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.types.part import Counters, Part, counters_in
+from deepseek_async.types.answer_part import Counters, Part, counters_in
 
 _YEAR_9999: Final = 253_370_764_800
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepseek_async.admission.outage.credit import RESERVE, RetryCredit
+from deepseek_async.admission.outage.retry_credit import RESERVE, RetryCredit
 
 
 def test_ten_retries_are_there_while_nothing_succeeds_and_no_more():

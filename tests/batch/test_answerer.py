@@ -10,16 +10,16 @@ from support.servers import ANSWER, SILENCE, Serve
 from support.waiting import until
 
 from deepseek_async import AsyncDeepSeek, InputFormatError, InvalidRequestError, RetryPolicy, Timeouts
-from deepseek_async.batch.answerer import Answerer
 from deepseek_async.batch.row import Row
+from deepseek_async.batch.row_executor import RowExecutor
 from deepseek_async.pricing.prices import Meter, price_table
 
 BODY = {"model": "deepseek-flash", "messages": [{"role": "user", "content": "Hi"}]}
 TOTAL = 0.3
 
 
-def answerer(client: AsyncDeepSeek) -> Answerer:
-    return Answerer(client.chat.completions, RetryPolicy(max_attempts=1), Meter(price_table()))
+def answerer(client: AsyncDeepSeek) -> RowExecutor:
+    return RowExecutor(client.chat.completions, RetryPolicy(max_attempts=1), Meter(price_table()))
 
 
 async def test_a_row_that_is_prepared_long_before_its_turn_has_its_whole_deadline(serve: Serve, connect: Connect):

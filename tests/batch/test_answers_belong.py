@@ -22,10 +22,10 @@ from support.thoroughness import often
 from deepseek_async import AsyncDeepSeek, InputChangedError
 from deepseek_async.batch import BatchReport
 from deepseek_async.batch.journal.merge import merge
-from deepseek_async.batch.review.account import account_of
-from deepseek_async.batch.review.asked import Asked, LatestRun, RowsOfInput
 from deepseek_async.batch.review.export import Format, export
-from deepseek_async.batch.review.output import OutputReader
+from deepseek_async.batch.review.job_summary import account_of
+from deepseek_async.batch.review.output_reader import OutputReader
+from deepseek_async.batch.review.row_selection import Asked, LatestRun, RowsOfInput
 from deepseek_async.batch.row import Defaults
 from deepseek_async.batch.run_record import defaults_of
 from deepseek_async.pricing.prices import price_table

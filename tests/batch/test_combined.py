@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from deepseek_async.batch.combined import NOTHING, progress_of, report_of
+from deepseek_async.batch.combined_runs import NOTHING, progress_of, report_of
 from deepseek_async.batch.report import BatchReport, ExitCode
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from deepseek_async import ConfigurationError
 from deepseek_async.batch.row import Defaults, Row
-from deepseek_async.batch.source import read_ids, read_rows
+from deepseek_async.batch.row_source import read_ids, read_rows
 
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepseek_async.batch.digests import DigestMap, DigestSet, Occurrences
-from deepseek_async.batch.identity import digest
+from deepseek_async.batch.row_identity import digest
 
 DIGESTS = st.integers(1, 2**64 - 1)
 # Digests that all want the same place in the table.

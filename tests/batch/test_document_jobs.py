@@ -16,10 +16,10 @@ from bulk import Bulk, Start, read_lines
 from deepseek_async import ConfigurationError, InputChangedError
 from deepseek_async.batch import BatchReport, ExitCode
 from deepseek_async.batch.journal.merge import merge
-from deepseek_async.batch.review.account import account_of
-from deepseek_async.batch.review.asked import LatestRun
 from deepseek_async.batch.review.export import export
-from deepseek_async.batch.review.output import OutputReader
+from deepseek_async.batch.review.job_summary import account_of
+from deepseek_async.batch.review.output_reader import OutputReader
+from deepseek_async.batch.review.row_selection import LatestRun
 from deepseek_async.pricing.prices import price_table
 from deepseek_async.resources.standalone.documents import MAX_BYTES
 from deepseek_async.simulator import Fault

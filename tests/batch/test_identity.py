@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepseek_async.batch.digests import Occurrences
-from deepseek_async.batch.identity import Shard, digest, is_unnamed, key_of, request_hash, unnamed, unnamed_key
 from deepseek_async.batch.row import Defaults, RowReader
+from deepseek_async.batch.row_identity import Shard, digest, is_unnamed, key_of, request_hash, unnamed, unnamed_key
 from deepseek_async.errors import ConfigurationError
 
 PROMPTS = st.lists(st.sampled_from("abcdef"), max_size=30)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.clients import Connect
 
-from deepseek_async.batch.kept_answers import KeptAnswer, KeptAnswers
+from deepseek_async.batch.reused_answers import ReusedAnswer, ReusedAnswers
 from deepseek_async.batch.row import Defaults, Row, RowReader
 from deepseek_async.simulator import Simulator, SimulatorSettings
 
@@ -19,7 +19,7 @@ def rows(*values: object) -> list[Row]:
 
 
 async def answers(server: Simulator, connect: Connect, folder: Path | None, *values: object, **options: bool):
-    async with connect(server.base_url) as client, KeptAnswers(client.batch, folder, **options) as kept:
+    async with connect(server.base_url) as client, ReusedAnswers(client.batch, folder, **options) as kept:
         return await kept.answers(rows(*values))
 
 
@@ -27,13 +27,13 @@ def journals(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.jsonl"))
 
 
-def facts(end: KeptAnswer) -> tuple[object, ...]:
+def facts(end: ReusedAnswer) -> tuple[object, ...]:
     assert end.usage is not None
     assert end.cost is not None
     return end.hashed, end.text, end.error, end.usage.prompt_tokens, end.usage.completion_tokens, round(end.cost, 10)
 
 
-def texts(ends: list[KeptAnswer]) -> list[str | None]:
+def texts(ends: list[ReusedAnswer]) -> list[str | None]:
     return [end.text for end in ends]
 
 
@@ -57,7 +57,7 @@ async def test_rows_that_ask_the_same_are_one_row_unless_their_ids_differ(tmp_pa
 
 async def test_the_same_row_in_two_calls_at_once_is_bought_once(tmp_path: Path, connect: Connect):
     async with Simulator(SimulatorSettings(seed=7, latency=0.05)) as server:
-        async with connect(server.base_url) as client, KeptAnswers(client.batch, tmp_path) as kept:
+        async with connect(server.base_url) as client, ReusedAnswers(client.batch, tmp_path) as kept:
             one, two = await asyncio.gather(kept.answers(rows("a", "b")), kept.answers(rows("b", "c")))
         assert len(server.ledger) == 3
     assert one[1] == two[0]
@@ -109,8 +109,8 @@ async def test_rows_of_a_process_that_has_ended_since_are_found_and_those_of_one
     tmp_path: Path, connect: Connect
 ):
     async with Simulator(SimulatorSettings(seed=7)) as server, connect(server.base_url) as client:
-        async with KeptAnswers(client.batch, tmp_path) as lasting:
-            async with KeptAnswers(client.batch, tmp_path) as other:
+        async with ReusedAnswers(client.batch, tmp_path) as lasting:
+            async with ReusedAnswers(client.batch, tmp_path) as other:
                 await other.answers(rows("a", "b"))
                 await lasting.answers(rows("a"))
                 assert len(server.ledger) == 3

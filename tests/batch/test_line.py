@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepseek_async.batch.answer_kind import decode_answer
-from deepseek_async.batch.line import FACTS, copied_line, decode_line, encode_line, glance, hash_in
+from deepseek_async.batch.output_line import FACTS, copied_line, decode_line, encode_line, glance, hash_in
 from deepseek_async.batch.result import BatchResult
-from deepseek_async.batch.review.output import line_from
-from deepseek_async.codec.body import decode_completion
+from deepseek_async.batch.review.output_reader import line_from
+from deepseek_async.batch.truncated_answers import decode_answer
+from deepseek_async.codec.chat_body import decode_completion
 from deepseek_async.errors import APIConnectionError, BadRequestError, InputFormatError
 from deepseek_async.types import BilledAttempt, CompletionUsage
 

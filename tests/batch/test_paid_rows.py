@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from deepseek_async.batch.answerer import Answerer
-from deepseek_async.batch.line import encode_line
+from deepseek_async.batch.output_line import encode_line
 from deepseek_async.batch.progress import JobEnding, Tally
 from deepseek_async.batch.result import BatchResult
-from deepseek_async.batch.review.account import Account
-from deepseek_async.batch.review.output import OutputReader
+from deepseek_async.batch.review.job_summary import JobSummary
+from deepseek_async.batch.review.output_reader import OutputReader
+from deepseek_async.batch.row_executor import RowExecutor
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.pricing.prices import Meter, PriceTable, price_table
 from deepseek_async.types import BilledAttempt, CompletionUsage, RecognizedDocument
@@ -34,15 +34,15 @@ def read(prices: PriceTable, *lost: int) -> BatchResult:
         attempts += (BilledAttempt(OCR, CompletionUsage(fees={"page": 3}), AT),)
     result = BatchResult(index=0, answer=answer, attempts=1, started=AT, model=OCR, billed_attempts=attempts)
     client: Any = None
-    Answerer(client, RetryPolicy(), Meter(prices)).price(result)
+    RowExecutor(client, RetryPolicy(), Meter(prices)).price(result)
     return result
 
 
-def account_of(result: BatchResult, prices: PriceTable, path: Path) -> Account:
+def account_of(result: BatchResult, prices: PriceTable, path: Path) -> JobSummary:
     path.write_bytes(encode_line(result, "a", 1))
     output = OutputReader(path)
     output.read()
-    account = Account(prices)
+    account = JobSummary(prices)
     for _, line, latest in output.lines():
         account.add(line, latest=latest)
     return account

@@ -17,9 +17,9 @@ from support.waiting import until
 
 from deepseek_async.batch import ExitCode
 from deepseek_async.batch.journal.merge import merge
-from deepseek_async.batch.review.account import Account, account_of
-from deepseek_async.batch.review.asked import LatestRun, RowsOfInput
-from deepseek_async.batch.review.output import OutputReader
+from deepseek_async.batch.review.job_summary import JobSummary, account_of
+from deepseek_async.batch.review.output_reader import OutputReader
+from deepseek_async.batch.review.row_selection import LatestRun, RowsOfInput
 from deepseek_async.batch.row import Defaults
 from deepseek_async.pricing.prices import price_table
 from deepseek_async.simulator import FaultKind, Simulator, SimulatorSettings
@@ -35,7 +35,7 @@ def asked(folder: Path, rows: list[dict[str, Any]]) -> tuple[Path, Path]:
     return source, folder / "out.jsonl"
 
 
-def account(output: Path, source: Path | None = None) -> Account:
+def account(output: Path, source: Path | None = None) -> JobSummary:
     read = OutputReader(output)
     read.read()
     rows = LatestRun(read) if source is None else RowsOfInput(read, source, Defaults())

@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepseek_async.batch.cells import WRITTEN_EMPTY, as_json
-from deepseek_async.batch.record import PARAMETERS
+from deepseek_async.batch.input_record import PARAMETERS
 from deepseek_async.batch.row import Defaults, Row, RowReader
-from deepseek_async.batch.source import read_rows
+from deepseek_async.batch.row_source import read_rows
 from deepseek_async.errors import InputFormatError, InvalidRequestError
 
 WORDS = ("None", "nan", "NaN", "null", "<NA>", "NaT")

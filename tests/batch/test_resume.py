@@ -14,9 +14,9 @@ from support.servers import Serve, answer, response
 
 from deepseek_async import ConfigurationError, InputChangedError, InputFormatError
 from deepseek_async.batch import ExitCode, Progress
-from deepseek_async.batch.review.account import account_of
-from deepseek_async.batch.review.asked import LatestRun
-from deepseek_async.batch.review.output import OutputReader
+from deepseek_async.batch.review.job_summary import account_of
+from deepseek_async.batch.review.output_reader import OutputReader
+from deepseek_async.batch.review.row_selection import LatestRun
 from deepseek_async.pricing.prices import price_table
 from deepseek_async.simulator import Fault
 from deepseek_async.types import CompletionUsage

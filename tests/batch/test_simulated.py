@@ -17,18 +17,18 @@ from support.servers import ANSWER, CANARY, ScriptedServer, Serve
 
 from deepseek_async import AsyncDeepSeek, Budget
 from deepseek_async.batch import BatchReport, Server
-from deepseek_async.batch.finished_rows import FinishedRows
-from deepseek_async.batch.identity import key_of
+from deepseek_async.batch.completed_rows import CompletedRows
 from deepseek_async.batch.journal.merge import merge
 from deepseek_async.batch.journal.reading import OutputLines
-from deepseek_async.batch.line import decode_line, encode_line, glance
+from deepseek_async.batch.output_line import decode_line, encode_line, glance
 from deepseek_async.batch.redo import End, Redo
 from deepseek_async.batch.result import BatchResult
+from deepseek_async.batch.row_identity import key_of
 from deepseek_async.configuration.credential import SIMULATED
 from deepseek_async.errors import APIConnectionError
 from deepseek_async.simulator import Fault, FaultKind, Simulator
 from deepseek_async.simulator import responses as simulator_responses
-from deepseek_async.types.simulated import MARK
+from deepseek_async.types.simulated_mark import MARK
 
 REAL, OTHER = Server("https://api.deepseek.com"), Server("http://127.0.0.1:1")
 DECLARED = Server("http://127.0.0.1:2", simulated=True)
@@ -187,7 +187,7 @@ def test_a_row_has_ended_when_a_line_that_counts_for_the_run_says_so(
         mark += b',"server":"%b"' % maker.encode() if maker == OTHER.address else b""
         written.append(encode_line(BatchResult(index=0, error=APIConnectionError("x")), name, 1, record=mark))
     path.write_bytes(b"".join(written))
-    finished = FinishedRows(Redo(), server)
+    finished = CompletedRows(Redo(), server)
     finished.read(OutputLines(path), places=False, spent=False, stopped=lambda: False)
     for name in "ab":
         makers = [maker for row, maker in lines if row == name]

@@ -14,11 +14,11 @@ from mixed_urls import BODIES, OF_TEXT, SAYS, URLS, asked, mixed, url_of
 
 from deepseek_async import AsyncDeepSeek, Budget, Endpoint, InputChangedError, InputFormatError
 from deepseek_async.batch import BatchReport, BatchResult, ExitCode
-from deepseek_async.batch.review.account import account_of
-from deepseek_async.batch.review.asked import LatestRun, RowsOfInput
 from deepseek_async.batch.review.export import export
-from deepseek_async.batch.review.output import OutputReader
+from deepseek_async.batch.review.job_summary import account_of
+from deepseek_async.batch.review.output_reader import OutputReader
 from deepseek_async.batch.review.plan import plan
+from deepseek_async.batch.review.row_selection import LatestRun, RowsOfInput
 from deepseek_async.batch.row import Defaults, RowReader
 from deepseek_async.codec.request import encode_request
 from deepseek_async.codec.tokens import TokenEstimator

@@ -37,7 +37,7 @@ from deepseek_async import (
     TitleGiven,
     UnknownDelta,
 )
-from deepseek_async.call.stream import reviews
+from deepseek_async.call.stream import moderation_wait as reviews
 
 SEARCH = {"type": "server_tool_use", "id": "s1", "name": "deepseek_web_search", "input": {"query": "oslo weather"}}
 PAGE = {"type": "server_tool_use", "id": "s2", "name": "deepseek_read_url", "input": {"url": "https://example.org/a"}}

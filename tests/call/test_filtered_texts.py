@@ -29,9 +29,9 @@ from support.servers import (
 
 from deepseek_async import APIError, ContentBlockedError, NotFoundError, StreamInterruptedError
 from deepseek_async.cache import replay
+from deepseek_async.call.filtered_texts import PASSINGS
 from deepseek_async.call.response_texts import ResponseTexts
 from deepseek_async.call.stream import AnswerStream
-from deepseek_async.call.texts import PASSINGS
 from deepseek_async.codec.responses import ResponseReader
 from deepseek_async.content import Block, ContentFilter, Replace, Verdict
 from deepseek_async.types import Response

@@ -14,7 +14,7 @@ from support.clients import MESSAGES, Connect
 from support.servers import DONE, LAST_CHUNK, SILENCE, Script, Serve, answer, begun, chunk, event, response
 
 from deepseek_async import Budget
-from deepseek_async.call.metering import MOST_COMPLETION, Sent, believed, is_plain
+from deepseek_async.call.usage_check import MOST_COMPLETION, Sent, believed, is_plain
 from deepseek_async.events import CallEnded
 from deepseek_async.pricing.prices import Meter, price_table
 from deepseek_async.types import CompletionTokensDetails, CompletionUsage, PromptTokensDetails

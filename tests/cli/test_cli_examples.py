@@ -10,7 +10,7 @@ import pytest
 from command_line import CommandLine, Serve
 
 from deepseek_async.batch.row import Defaults
-from deepseek_async.batch.source import read_rows
+from deepseek_async.batch.row_source import read_rows
 from deepseek_async.simulator import Fault, FaultKind, Simulator, SimulatorSettings
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

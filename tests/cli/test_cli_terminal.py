@@ -21,8 +21,8 @@ from deepseek_async.cli.progress import Speed
 from deepseek_async.cli.terminal import columns, harmless, one_line
 from deepseek_async.codec.refusal import refusal
 from deepseek_async.simulator import Fault, FaultKind
-from deepseek_async.text.figures import dollars, duration
-from deepseek_async.text.quotation import plain
+from deepseek_async.text.number_format import dollars, duration
+from deepseek_async.text.quoting import plain
 
 RUN = ("batch", "run", "in.jsonl", "-o", "out.jsonl")
 COLOUR = re.compile(r"\x1b\[[0-9;]*(3[0-7]|38;|9[0-7])[0-9;]*m")

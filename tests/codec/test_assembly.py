@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from support.servers import DONE, OPENING, USAGE, chunk, ending, event, said
 
 from deepseek_async.codec.chunks import ChunkReader
-from deepseek_async.codec.pieces import MOST_APART, Pieces
 from deepseek_async.codec.refusal import refusal_in_stream
+from deepseek_async.codec.text_buffer import MOST_APART, Pieces
 from deepseek_async.errors import APIStatusError
 from deepseek_async.types import ChatCompletion
 

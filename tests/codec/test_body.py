@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.servers import CANARY, answer
 
 from deepseek_async.codec.answer_decoder import AnswerDecoder
-from deepseek_async.codec.body import decode_completion
+from deepseek_async.codec.chat_body import decode_completion
 from deepseek_async.errors import APIResponseValidationError
 from deepseek_async.types import ChatCompletionChunk, UserBalance
 from deepseek_async.types.chat import OpenChunk

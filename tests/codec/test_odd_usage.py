@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from support.clients import Connect, ask
 from support.servers import STREAM_HEAD, Serve, answer, chunk, event, http_chunk, response
 
-from deepseek_async.batch.review.output import line_from
+from deepseek_async.batch.review.output_reader import line_from
 from deepseek_async.codec.answer_decoder import AnswerDecoder
-from deepseek_async.codec.body import decode_completion
+from deepseek_async.codec.chat_body import decode_completion
 from deepseek_async.codec.chunks import ChunkReader
 from deepseek_async.codec.responses import ResponseReader
 from deepseek_async.codec.sse import SSEDecoder
-from deepseek_async.codec.text import TextReader
+from deepseek_async.codec.text_completion import TextReader
 from deepseek_async.types import (
     Answer,
     Completion,

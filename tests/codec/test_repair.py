@@ -14,17 +14,17 @@ from support import odd_json
 from support.odd_json import ENDS, JSON, SAID, Path, changed
 from support.servers import answer, chunk, event
 
-from deepseek_async.batch.answer_kind import decode_answer
-from deepseek_async.batch.line import _one_line
-from deepseek_async.batch.review.output import line_from
+from deepseek_async.batch.output_line import _one_line
+from deepseek_async.batch.review.output_reader import line_from
+from deepseek_async.batch.truncated_answers import decode_answer
 from deepseek_async.call.replayed import events_of
 from deepseek_async.codec import finish_reason
+from deepseek_async.codec.answer_check import fault_of
 from deepseek_async.codec.answer_decoder import AnswerDecoder, ChoicesDecoder, MembersDecoder, OddBytes
-from deepseek_async.codec.body import decode_completion
+from deepseek_async.codec.chat_body import decode_completion
 from deepseek_async.codec.chunks import ChunkReader
 from deepseek_async.codec.responses import ResponseReader, fault_of_response
-from deepseek_async.codec.text import TextReader, fault_of_text
-from deepseek_async.codec.verdict import fault_of
+from deepseek_async.codec.text_completion import TextReader, fault_of_text
 from deepseek_async.errors import APIResponseValidationError
 from deepseek_async.types import (
     ChatCompletion,

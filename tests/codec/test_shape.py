@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel, Field, field_validator
 
 from deepseek_async import FunctionTool, InvalidRequestError
-from deepseek_async.codec.shape import Shape, problem_of
+from deepseek_async.codec.python_types import Shape, problem_of
 
 T = TypeVar("T")
 

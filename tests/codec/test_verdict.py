@@ -7,8 +7,8 @@ import json
 import pytest
 from support.servers import answer
 
-from deepseek_async.codec.body import decode_completion
-from deepseek_async.codec.verdict import fault_of
+from deepseek_async.codec.answer_check import fault_of
+from deepseek_async.codec.chat_body import decode_completion
 from deepseek_async.errors import (
     APIError,
     APIResponseValidationError,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepseek_async.codec.refusal import refusal
-from deepseek_async.codec.wording import is_per_minute, is_too_long, is_used_up
+from deepseek_async.codec.refusal_wording import is_per_minute, is_too_long, is_used_up
 from deepseek_async.errors import (
     APIStatusError,
     AuthenticationError,

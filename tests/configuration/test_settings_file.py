@@ -16,9 +16,9 @@ from support.servers import ANSWER, CANARY, Serve
 from support.thoroughness import often
 
 from deepseek_async import AsyncDeepSeek, BreakerPolicy, ConfigurationError, DeepSeekError, RetryPolicy
-from deepseek_async.configuration.document import parse
 from deepseek_async.configuration.schema import SCHEMA, SettingKey
 from deepseek_async.configuration.settings_file import SettingsFile, commented_file
+from deepseek_async.configuration.yaml_document import parse
 
 MISSION = """\
 # config.yaml

@@ -9,7 +9,7 @@ from pathlib import Path
 from memory_of_a_call import fresh_peak, peak
 
 from deepseek_async.batch.row import Defaults, Row
-from deepseek_async.batch.source import read_ids, read_rows
+from deepseek_async.batch.row_source import read_ids, read_rows
 
 
 def shown(row: Row) -> list[object]:

@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 from deepseek_async import ConfigurationError, finetune
 from deepseek_async.batch.journal import reading
 from deepseek_async.batch.journal.merge import merge
-from deepseek_async.batch.line import encode_line
+from deepseek_async.batch.output_line import encode_line
 from deepseek_async.batch.result import BatchResult
-from deepseek_async.batch.review.output import OutputReader
+from deepseek_async.batch.review.output_reader import OutputReader
 from deepseek_async.batch.row import Defaults
-from deepseek_async.batch.source import read_ids, read_rows
+from deepseek_async.batch.row_source import read_ids, read_rows
 from deepseek_async.errors import APIConnectionError
 from deepseek_async.observe.audit import query
 
@@ -209,7 +209,7 @@ def row_line(name: str) -> bytes:
 
 
 def test_a_line_of_an_output_that_no_run_can_have_written_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    for module in (reading, sys.modules["deepseek_async.batch.review.output"]):
+    for module in (reading, sys.modules["deepseek_async.batch.review.output_reader"]):
         monkeypatch.setattr(module, "LONGEST_LINE", 1000)
     path = tmp_path / "out.jsonl"
     hole = bytes(5000)

@@ -35,7 +35,7 @@ from support.servers import (
     streamed,
 )
 
-from deepseek_async.codec.limits import MAX_BODY_BYTES, MAX_EVENT_BYTES
+from deepseek_async.codec.size_limits import MAX_BODY_BYTES, MAX_EVENT_BYTES
 
 PROGRAM = Path(__file__).with_name("memory_of_a_call.py")
 MB = 1_000_000

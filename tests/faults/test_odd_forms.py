@@ -39,7 +39,7 @@ from deepseek_async import (
     ReasoningDelta,
     StreamInterruptedError,
 )
-from deepseek_async.batch.review.output import line_from
+from deepseek_async.batch.review.output_reader import line_from
 
 KEEPS = {"temperature": 0, "thinking": {"type": "disabled"}}
 """What makes an answer one that the cache keeps."""

@@ -22,7 +22,7 @@ from foreign_servers import Simulate
 from peers import environment, requirements
 from support.servers import CANARY
 
-from deepseek_async.batch.review.running import writer_of
+from deepseek_async.batch.review.running_job import writer_of
 from deepseek_async.simulator import Simulator
 
 HERE = Path(__file__).parent

@@ -157,5 +157,5 @@ def test_every_rule_is_dated_in_data():
     codes |= {finding.code for fields in UNKNOWN.values() for finding in findings(request(**fields))}
     undated = [finding for finding in codes if deepseek_async.lint.since(finding) is None]
     assert undated == []
-    facts = tomllib.loads((Path(deepseek_async.lint.__file__).parent / "facts.toml").read_text())
+    facts = tomllib.loads((Path(deepseek_async.lint.__file__).parent / "api_facts.toml").read_text())
     assert {code.partition(":")[0] for code in codes} <= facts["rules"].keys()

@@ -19,7 +19,7 @@ from deepseek_async import (
     InvalidRequestError,
     StreamInterruptedError,
 )
-from deepseek_async.codec.text import TextReader
+from deepseek_async.codec.text_completion import TextReader
 
 
 def completion(text: str = "return a", finish_reason: str | None = "stop", **fields: Any) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from support.servers import Serve, response
 from ways import recording
 
 from deepseek_async import Budget
-from deepseek_async.batch.review.account import Account
-from deepseek_async.batch.review.output import OutputReader
+from deepseek_async.batch.review.job_summary import JobSummary
+from deepseek_async.batch.review.output_reader import OutputReader
 from deepseek_async.batch.review.page import page
 from deepseek_async.call.searches import UNCOUNTED, most_fees
 from deepseek_async.cli.summary import summary
@@ -294,7 +294,7 @@ async def test_every_place_that_shows_money_shows_fees_as_a_line_of_their_own(
     ]
     output = OutputReader(tmp_path / "out.jsonl")
     output.read()
-    account = Account(client.prices)
+    account = JobSummary(client.prices)
     for _, line, latest in output.lines():
         account.add(line, latest=latest)
     assert account.fees == report.fees

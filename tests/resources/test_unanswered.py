@@ -11,8 +11,8 @@ from support.clients import Connect
 from support.servers import RESET, SILENCE, Script, Serve, response
 
 from deepseek_async import APIError, AsyncDeepSeek, NotFoundError, RetryPolicy, Timeouts
-from deepseek_async.resources.left_behind import looks_until
 from deepseek_async.resources.lost_uploads import LOOKS
+from deepseek_async.resources.orphaned_files import looks_until
 
 AT_ONCE = RetryPolicy(base_delay=0, max_delay=0)
 LATER = 2**31

@@ -27,7 +27,7 @@ from deepseek_async import (
     ToolArgumentsDelta,
     UnknownDelta,
 )
-from deepseek_async.call.stream import reviews
+from deepseek_async.call.stream import moderation_wait as reviews
 
 SEARCH: Any = [{"type": "deepseek_web_search"}, {"type": "deepseek_read_url"}]
 SHAPES = ["fields", "blocks", "links"]

@@ -209,7 +209,7 @@ async def test_a_caller_who_leaves_before_all_is_written_is_no_error_of_the_serv
         transport.close()
         raise ConnectionResetError("Cannot write to closing transport")
 
-    monkeypatch.setattr("deepseek_async.simulator.replies.deliver", write_too_late)
+    monkeypatch.setattr("deepseek_async.simulator.http_replies.deliver", write_too_late)
     with pytest.raises(aiohttp.ClientError):
         await caller.chat(stream=True)
     await caller.simulator.until(lambda now: now.aborted == 1)

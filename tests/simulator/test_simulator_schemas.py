@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.thoroughness import often
 
-from deepseek_async.simulator.model.draw import draw
 from deepseek_async.simulator.model.schema_values import value_for
+from deepseek_async.simulator.model.seeded_random import draw
 
 jsonschema = pytest.importorskip("jsonschema")
 

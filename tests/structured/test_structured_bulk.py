@@ -22,7 +22,7 @@ from deepseek_async import (
     StructuredOutput,
     StructuredOutputError,
 )
-from deepseek_async.batch.answer_classes import AnswerClasses
+from deepseek_async.batch.structured_requests import AnswerClasses
 from deepseek_async.simulator import Simulator, SimulatorSettings
 
 ASKED = [{"role": "user", "content": "How many?"}]

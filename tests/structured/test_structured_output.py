@@ -17,7 +17,7 @@ from support.servers import Serve, answer, response
 
 from deepseek_async import InvalidRequestError, ParsedChatCompletion, StructuredOutput, StructuredOutputError
 from deepseek_async.codec.json_schema import object_schema, strict_schema
-from deepseek_async.codec.shape import Shape
+from deepseek_async.codec.python_types import Shape
 from deepseek_async.simulator import Simulator, SimulatorSettings
 
 ASKED = [{"role": "user", "content": "How warm is it in Oslo?"}]

@@ -24,16 +24,16 @@ from support.disclosure import everything_shown_by
 from support.servers import CANARY, SILENCE, Serve, answer, begun, event, response, said
 
 from deepseek_async import AsyncDeepSeek, ConfigurationError, DeepSeekError, Endpoint, Timeouts
-from deepseek_async.batch.line import encode_line
+from deepseek_async.batch.output_line import encode_line
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.codec.refusal import MAX_QUOTED, refusal, refusal_in_stream
 from deepseek_async.configuration.credential import ApiKey
 from deepseek_async.errors import APIConnectionError
 from deepseek_async.observe.audit.record import call_line
 from deepseek_async.observe.logs import CallLog
-from deepseek_async.text.quotation import quote as quoted
+from deepseek_async.text.quoting import quote as quoted
 from deepseek_async.text.redaction import MASK, Known, is_suspect, mask_known, redact
-from deepseek_async.transport.fields import checked
+from deepseek_async.transport.header_fields import checked
 
 PRINTABLE = string.ascii_letters + string.digits + string.punctuation
 

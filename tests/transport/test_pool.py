@@ -20,7 +20,8 @@ from deepseek_async.errors import (
 from deepseek_async.transport.pool import Pool
 from deepseek_async.transport.protocol import HTTPRequest, HTTPResponse
 from deepseek_async.transport.session import Session
-from deepseek_async.transport.watchdog import Timeouts, Watchdog
+from deepseek_async.transport.timeouts import Timeouts
+from deepseek_async.transport.watchdog import Watchdog
 
 Open = Callable[..., Pool | Session]
 Ask = Callable[..., Awaitable[HTTPResponse]]

@@ -18,7 +18,8 @@ from deepseek_async.errors import APIConnectionError
 from deepseek_async.transport.pool import Pool
 from deepseek_async.transport.protocol import HTTPRequest
 from deepseek_async.transport.session import Session
-from deepseek_async.transport.watchdog import Timeouts, Watchdog
+from deepseek_async.transport.timeouts import Timeouts
+from deepseek_async.transport.watchdog import Watchdog
 
 LARGEST = 1 << 20
 POST = HTTPRequest("POST", "/chat/completions", b"{}")

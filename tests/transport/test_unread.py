@@ -20,8 +20,9 @@ from deepseek_async.configuration.credential import ApiKey
 from deepseek_async.transport.pool import Pool
 from deepseek_async.transport.protocol import HTTPRequest
 from deepseek_async.transport.session import Session
-from deepseek_async.transport.unread import rest_of
-from deepseek_async.transport.watchdog import Timeouts, Watchdog
+from deepseek_async.transport.timeouts import Timeouts
+from deepseek_async.transport.unread_bytes import rest_of
+from deepseek_async.transport.watchdog import Watchdog
 
 REFUSAL = response(b'{"error": {"message": "too large"}}', status=413, connection="close")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from deepseek_async.codec.answer_decoder import AnswerDecoder
 from deepseek_async.codec.assembly import Assembly
-from deepseek_async.codec.body import decode_completion
+from deepseek_async.codec.chat_body import decode_completion
 from deepseek_async.types import (
     ChatCompletionChunk,
     CompletionTokensDetails,

@@ -23,8 +23,8 @@ from deepseek_async.admission.budget.ledger import NANO, Ledger, nano
 from deepseek_async.admission.budget.outage import Outage
 from deepseek_async.admission.budget.refusal import exceeded
 from deepseek_async.admission.budget.store import Spending, Standing, UnansweredError
-from deepseek_async.admission.budget.terms import AtCap, checked_alerts, checked_at_cap, checked_daily
-from deepseek_async.admission.budget.worker import BudgetWorker
+from deepseek_async.admission.budget.store_thread import StoreThread
+from deepseek_async.admission.budget.validation import AtCap, checked_alerts, checked_at_cap, checked_daily
 from deepseek_async.errors import BudgetExceededError, ConfigurationError
 from deepseek_async.events import BudgetAlert
 from deepseek_async.labels import current_labels
@@ -93,7 +93,7 @@ class Budget(AtFork):
         self._clock = clock
         self.listeners: list[Callable[[BudgetAlert], Any]] = [] if on_alert is None else [on_alert]
         """Alert listeners; clients add theirs."""
-        self._keeper = BudgetWorker(path)
+        self._keeper = StoreThread(path)
         self._day = Day("", 0.0)
         self._ledger = Ledger("")
         self._others = Standing()

@@ -24,9 +24,9 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from deepseek_async.admission.concurrency.advice import Advice, Cause
+from deepseek_async.admission.concurrency.diagnosis import Advice, Cause
 from deepseek_async.admission.concurrency.growth import START
-from deepseek_async.admission.concurrency.probing import TAIL, TOGETHER, TOKENS, LimitProbe
+from deepseek_async.admission.concurrency.limit_probe import TAIL, TOGETHER, TOKENS, LimitProbe
 from deepseek_async.admission.concurrency_limit import Attempt, ConcurrencyStatistics, Mode
 
 _RESTART: Final = 8

@@ -18,12 +18,12 @@ import math
 from collections import deque
 from typing import Final
 
-from deepseek_async.admission.concurrency.advice import Advice, Cause
 from deepseek_async.admission.concurrency.change_detection import MOST_GIVEN, ChangeDetector
-from deepseek_async.admission.concurrency.experiment import Experiment, NextStep
+from deepseek_async.admission.concurrency.diagnosis import Advice, Cause
+from deepseek_async.admission.concurrency.load_trial import LoadLevel, LoadTrial
+from deepseek_async.admission.concurrency.overload_search import NextStep, OverloadSearch
 from deepseek_async.admission.concurrency.pacing import Pacing
-from deepseek_async.admission.concurrency.reconsideration import Reconsideration
-from deepseek_async.admission.concurrency.trial import LoadLevel, Trial
+from deepseek_async.admission.concurrency.retrial_interval import RetrialInterval
 from deepseek_async.admission.concurrency_limit import Attempt
 
 _FEW: Final = 10
@@ -81,17 +81,17 @@ class Overload:
         self._found = False  # whether an attempt of the search was accepted
         self._undecided: deque[tuple[int, int, float]] = deque()
         self._unlucky: dict[int, int] = {}
-        self._trial: Trial | None = None
-        self._experiment = Experiment()
+        self._trial: LoadTrial | None = None
+        self._experiment = OverloadSearch()
         self._loose = 0
-        self._kept: Trial | None = None
+        self._kept: LoadTrial | None = None
         """Outcomes at the chosen pace."""
         self._strikes = 0
-        self._reconsideration = Reconsideration()
+        self._reconsideration = RetrialInterval()
         self._nothing_since = now
         self._back = -_REALLY_BACK
         self._sure = False
-        self._free: Trial | None = None
+        self._free: LoadTrial | None = None
         """Last FREE trial."""
 
     @property
@@ -238,7 +238,7 @@ class Overload:
             kept.count(beside, level, sent_at)
         if kept is not None and kept.outcomes >= _BLOCK and not kept.good:
             self._strikes = self._strikes + 1 if kept.share > self.surprise.floor + _ROUGHLY else 0
-            self._kept = Trial(LoadLevel.SLOWER, number, now, kept.gap)
+            self._kept = LoadTrial(LoadLevel.SLOWER, number, now, kept.gap)
         if pace is None or number <= self._reacted:
             return
         if self._searching:
@@ -277,7 +277,7 @@ class Overload:
         first = self._undecided[-1][0] if self._undecided else self._reacted
         other = self._experiment.last(LoadLevel.SLOWER if manner is LoadLevel.FREE else LoadLevel.FREE)
         before = other.share if other is not None else 0.0
-        self._trial = Trial(manner, first, now, min(gap, _LONGEST_GAP), before)
+        self._trial = LoadTrial(manner, first, now, min(gap, _LONGEST_GAP), before)
         self._loose = 0
         if manner is LoadLevel.SLOWER:
             self._pacing = Pacing(min(gap, _LONGEST_GAP), now, longest=_LONGEST_GAP)
@@ -287,7 +287,7 @@ class Overload:
             self._pacing = None
             self.due = now
 
-    def _judge(self, trial: Trial, now: float) -> Advice:
+    def _judge(self, trial: LoadTrial, now: float) -> Advice:
         self._trial = None
         if trial.manner is LoadLevel.FREE:
             self._free = trial
@@ -303,7 +303,7 @@ class Overload:
         self._try(LoadLevel.FREE, now)
         return Advice.LIFT
 
-    def _try_slower(self, trial: Trial, now: float) -> Advice:
+    def _try_slower(self, trial: LoadTrial, now: float) -> Advice:
         """Try the rate that was accepted in ``trial``."""
         if trial.taken < 2:
             self._search(now, max(_FIRST_GAP, 2 * trial.gap))
@@ -311,7 +311,7 @@ class Overload:
             self._try(LoadLevel.SLOWER, now, gap=1 / trial.rate / _SLOWER)
         return Advice.LIFT
 
-    def _try_fewer(self, trial: Trial, now: float) -> Advice:
+    def _try_fewer(self, trial: LoadTrial, now: float) -> Advice:
         """Try the lowest concurrency at which ``trial`` had a rejection."""
         self.width = trial.fewest
         self._try(LoadLevel.FEWER, now)
@@ -337,9 +337,9 @@ class Overload:
         self._to(Cause.RATE)
         self.active = True
         self._pacing, self.due, self._strikes = pace, pace.due, 0
-        self._kept = Trial(LoadLevel.SLOWER, self._reacted, now, pace.gap)
+        self._kept = LoadTrial(LoadLevel.SLOWER, self._reacted, now, pace.gap)
 
-    def _too_fast(self, pace: Pacing, kept: Trial | None, number: int, last: int, now: float) -> Advice:
+    def _too_fast(self, pace: Pacing, kept: LoadTrial | None, number: int, last: int, now: float) -> Advice:
         if number <= self._reacted or kept is None:
             return Advice.NOTHING
         self._reacted = last
@@ -348,14 +348,14 @@ class Overload:
         self.due = pace.due
         slower = pace.gap > _DOUBTED * kept.gap and kept.outcomes >= _FEW
         if slower and kept.good:
-            self._kept = Trial(LoadLevel.SLOWER, last, now, pace.gap)
+            self._kept = LoadTrial(LoadLevel.SLOWER, last, now, pace.gap)
             return Advice.NOTHING
         stuck = (pace.gap >= pace.longest or self._strikes >= _STRIKES) and kept.outcomes >= _FEW
         if slower or ((stuck or kept.crowded) and self._reconsideration.is_due()):
             return self._try_anew(pace, kept, now)
         return Advice.NOTHING
 
-    def _try_anew(self, pace: Pacing, kept: Trial, now: float) -> Advice:
+    def _try_anew(self, pace: Pacing, kept: LoadTrial, now: float) -> Advice:
         """Start new trials: the pace keeps slowing down, or concurrency is the cause."""
         self._reconsideration.acted()
         kept.gap = pace.gap

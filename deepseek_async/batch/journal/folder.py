@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from deepseek_async.batch.digests import DigestMap
-from deepseek_async.batch.identity import key_of
 from deepseek_async.batch.journal.reading import LONGEST_LINE
 from deepseek_async.batch.journal.writer import Written
-from deepseek_async.batch.line import decode_line, glance, text_of
-from deepseek_async.batch.review.running import writer_of
+from deepseek_async.batch.output_line import decode_line, glance, text_of
+from deepseek_async.batch.review.running_job import writer_of
+from deepseek_async.batch.row_identity import key_of
 from deepseek_async.batch.simulated import Server
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.files.bounded_lines import LongLine, lines_of

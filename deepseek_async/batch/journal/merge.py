@@ -12,13 +12,13 @@ from typing import Final
 import msgspec
 import orjson
 
-from deepseek_async.batch.identity import key_of
 from deepseek_async.batch.journal.disk import Disk, sync_folder, uninterrupted, write_whole
 from deepseek_async.batch.journal.lock import OutputLock
 from deepseek_async.batch.journal.ownership import refuse_foreign
 from deepseek_async.batch.journal.reading import OutputLines, set_aside
-from deepseek_async.batch.known_rows import GONE, UNKNOWN, KnownRows
-from deepseek_async.batch.line import Facts, decode_line, glance, restated_line, text_of, with_facts
+from deepseek_async.batch.output_line import OutputFacts, decode_line, glance, restated_line, text_of, with_facts
+from deepseek_async.batch.resume_index import GONE, UNKNOWN, ResumeIndex
+from deepseek_async.batch.row_identity import key_of
 from deepseek_async.batch.run_record import Manifest, ManifestWriter, decode_manifest, record_of
 from deepseek_async.errors import ConfigurationError, InputChangedError, OutputWriteError
 
@@ -140,7 +140,7 @@ class _Survey:
     """Result of the first pass over the outputs."""
 
     def __init__(self) -> None:
-        self.rows = KnownRows()
+        self.rows = ResumeIndex()
         self.lines = self.pending = self.damaged = 0
         self.last = array("Q")
         """By row: number of its last line, counted over all files."""
@@ -329,7 +329,7 @@ def _row(line: bytes) -> _Row | None:
     row = decode_line(text_of(line))
     if row is None:
         return None
-    facts = row.facts or Facts()
+    facts = row.facts or OutputFacts()
     position = UNKNOWN if facts.index is None else facts.index
     manifest = decode_manifest(facts.manifest) if bytes(facts.manifest) else None
     return _Row(

@@ -14,13 +14,13 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final, Self
 
-from deepseek_async.batch.identity import shard_of
 from deepseek_async.batch.journal.disk import Disk, sync_folder, uninterrupted, write_whole
 from deepseek_async.batch.journal.lock import OutputLock
 from deepseek_async.batch.journal.merge import Merged, merge
 from deepseek_async.batch.journal.ownership import lock_of, refuse_foreign
 from deepseek_async.batch.journal.reading import OutputLines
-from deepseek_async.batch.line import decode_line, glance, text_of
+from deepseek_async.batch.output_line import decode_line, glance, text_of
+from deepseek_async.batch.row_identity import shard_of
 from deepseek_async.errors import ConfigurationError, OutputWriteError
 
 _PART: Final = re.compile(r"([1-9][0-9]*)-of-([1-9][0-9]*)\.jsonl")

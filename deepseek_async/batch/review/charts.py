@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from deepseek_async.batch.review.distribution import Bar
-from deepseek_async.text.figures import duration
+from deepseek_async.text.number_format import duration
 
 _GAP: Final = 0.12
 """Fraction of a bar's width left as a gap."""

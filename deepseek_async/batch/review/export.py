@@ -14,10 +14,10 @@ from typing import IO, Any, Final, Literal, cast
 import orjson
 
 from deepseek_async.batch.cells import as_json
-from deepseek_async.batch.line import FACTS, with_facts
-from deepseek_async.batch.review.asked import Asked, AskedRow
+from deepseek_async.batch.output_line import FACTS, with_facts
 from deepseek_async.batch.review.columns import ANSWER, as_text
-from deepseek_async.batch.review.output import LineFacts, OutputLine
+from deepseek_async.batch.review.output_reader import LineFacts, OutputLine
+from deepseek_async.batch.review.row_selection import Asked, AskedRow
 from deepseek_async.batch.review.spreadsheet import harmless
 from deepseek_async.errors import ConfigurationError
 

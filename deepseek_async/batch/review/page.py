@@ -8,11 +8,11 @@ from html import escape
 from importlib.resources import files
 from typing import Final
 
-from deepseek_async.batch.review.account import Account, Example
 from deepseek_async.batch.review.charts import Tick, area, histogram
+from deepseek_async.batch.review.job_summary import Example, JobSummary
 from deepseek_async.batch.review.timeline import Timeline
 from deepseek_async.pricing.prices import PriceTable
-from deepseek_async.text.figures import count, counted, dollars, rate, share, span
+from deepseek_async.text.number_format import count, counted, dollars, rate, share, span
 
 _KINDS: Final = (
     ("cached", "Prompt, cached"),
@@ -34,7 +34,7 @@ _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def page(
-    account: Account,
+    account: JobSummary,
     prices: PriceTable,
     *,
     name: str,
@@ -64,7 +64,7 @@ def page(
     )
 
 
-def _header(account: Account, name: str) -> str:
+def _header(account: JobSummary, name: str) -> str:
     line = account.timeline
     when = "No times recorded."
     if line is not None:
@@ -75,7 +75,7 @@ def _header(account: Account, name: str) -> str:
     return f'<header><h1>{escape(name)}</h1><p class="soft">{when}</p></header>'
 
 
-def _tiles(account: Account) -> str:
+def _tiles(account: JobSummary) -> str:
     rows = account.ok + account.failed
     line = account.timeline
     seconds = line.end - line.start if line is not None else 0.0
@@ -100,7 +100,7 @@ def _speed(rows_a_second: float) -> str:
     return f"{rate(rows_a_second)}/s" if rows_a_second >= 1 else f"{rate(60 * rows_a_second)}/min"
 
 
-def _cards(account: Account, prices: PriceTable, notices: Sequence[str]) -> Iterator[str]:
+def _cards(account: JobSummary, prices: PriceTable, notices: Sequence[str]) -> Iterator[str]:
     if notices:
         yield _card("Notices", "", "".join(f'<p class="notice">{notice}</p>' for notice in notices), wide=True)
     if account.latency.count:
@@ -113,7 +113,7 @@ def _cards(account: Account, prices: PriceTable, notices: Sequence[str]) -> Iter
     yield _failures(account)
 
 
-def _notices(account: Account, damaged: int) -> Iterator[str]:
+def _notices(account: JobSummary, damaged: int) -> Iterator[str]:
     if account.cut_off:
         was = "was" if account.cut_off == 1 else "were"
         yield f"{counted(account.cut_off, 'answer')} {was} truncated at max_tokens."
@@ -152,7 +152,7 @@ def _notices(account: Account, damaged: int) -> Iterator[str]:
         yield f"Rows no longer in the input cost {dollars(account.left_out_cost)}, included in the totals."
 
 
-def _latency(account: Account) -> str:
+def _latency(account: JobSummary) -> str:
     values = [(name, account.latency.quantile(part)) for name, part in _MARKS]
     legend = "".join(
         f'<li><span class="key rule {name}"></span>{name} <b>{span(value)}</b></li>' for name, value in values
@@ -166,7 +166,7 @@ def _latency(account: Account) -> str:
     )
 
 
-def _tokens(account: Account) -> str:
+def _tokens(account: JobSummary) -> str:
     tokens, total = account.tokens, account.tokens.total
     if not total:
         return _card("Tokens", "", '<p class="soft">The answers report no usage.</p>')
@@ -201,7 +201,7 @@ def _time(line: Timeline, prices: PriceTable) -> str:
     )
 
 
-def _money(account: Account) -> str:
+def _money(account: JobSummary) -> str:
     cost = account.cost_by_kind
     paid = sum(fee.usd or 0.0 for fee in account.fees)
     rows = [
@@ -234,7 +234,7 @@ def _money(account: Account) -> str:
     )
 
 
-def _models(account: Account) -> str:
+def _models(account: JobSummary) -> str:
     rows = [
         (
             escape(name or "unknown"),
@@ -253,7 +253,7 @@ def _models(account: Account) -> str:
     return _card("Models", "As named in the answers.", table + note)
 
 
-def _promises(account: Account) -> str:
+def _promises(account: JobSummary) -> str:
     """Render predicted and actual prefix cache hits, if the row order predicted any."""
     promised, came = account.predicted_cached_tokens, account.cached_where_predicted
     if not promised:
@@ -269,7 +269,7 @@ def _promises(account: Account) -> str:
     )
 
 
-def _failures(account: Account) -> str:
+def _failures(account: JobSummary) -> str:
     if not account.failures:
         return _card("Failures", "", '<p class="soft">Every row has an answer.</p>', wide=True)
     kinds = "".join(

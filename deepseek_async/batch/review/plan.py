@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from deepseek_async.batch.digests import DigestSet
-from deepseek_async.batch.identity import key_of
 from deepseek_async.batch.row import Row
+from deepseek_async.batch.row_identity import key_of
 from deepseek_async.batch.schedule.prefix import WORTH_WAITING, Prefix, covered, hit_tokens, prefix_of
 from deepseek_async.codec.tokens import TokenCount
 from deepseek_async.errors import InvalidRequestError

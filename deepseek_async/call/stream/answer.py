@@ -12,13 +12,13 @@ from typing import Any, ClassVar, Final, Generic, Self
 
 from deepseek_async.call.exchange import Exchange
 from deepseek_async.call.lifecycle import Attempts
-from deepseek_async.call.metering import is_plain, metered
 from deepseek_async.call.replayed import events_of
 from deepseek_async.call.stream.observer import StreamObserver
+from deepseek_async.call.usage_check import is_plain, metered
+from deepseek_async.codec.answer_check import fault_of_no_stream
 from deepseek_async.codec.reader import ChunkT, StreamReader, WholeT, is_json
 from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.codec.sse import SSEDecoder
-from deepseek_async.codec.verdict import fault_of_no_stream
 from deepseek_async.errors import (
     APIError,
     APIResponseValidationError,

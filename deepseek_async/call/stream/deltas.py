@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from deepseek_async.call.stream.steps import AnswerWithdrawn, Step, TitleGiven, step, steps_in
+from deepseek_async.call.stream.service_steps import AnswerWithdrawn, Step, TitleGiven, step, steps_in
 from deepseek_async.types import ChatCompletionChunk, CompletionUsage
 
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from deepseek_async.call.stream.answer import AnswerStream
 from deepseek_async.call.stream.deltas import AnswerEnd, StreamEvent
 from deepseek_async.call.stream.message_deltas import MessageDeltas
-from deepseek_async.call.stream.reviews import with_reviews
-from deepseek_async.call.stream.steps import Reviewing
+from deepseek_async.call.stream.moderation_wait import with_reviews
+from deepseek_async.call.stream.service_steps import Reviewing
 from deepseek_async.codec.messages import MessageReader
 from deepseek_async.types import Message, MessageStreamEvent
 

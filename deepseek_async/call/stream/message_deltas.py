@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from deepseek_async.call.stream.deltas import ReasoningDelta, StreamEvent, TextDelta, ToolArgumentsDelta
-from deepseek_async.call.stream.steps import AnswerWithdrawn, TitleGiven, UnknownDelta, step
+from deepseek_async.call.stream.service_steps import AnswerWithdrawn, TitleGiven, UnknownDelta, step
 from deepseek_async.types import EventDelta, MessageStreamEvent
 from deepseek_async.types.json_text import read
 from deepseek_async.types.message import BLOCKS

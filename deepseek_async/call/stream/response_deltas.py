@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from deepseek_async.call.stream.deltas import AnswerEnd, ReasoningDelta, StreamEvent, TextDelta, ToolArgumentsDelta
-from deepseek_async.call.stream.steps import AnswerWithdrawn, TitleGiven, UnknownDelta, step
+from deepseek_async.call.stream.service_steps import AnswerWithdrawn, TitleGiven, UnknownDelta, step
 from deepseek_async.codec.responses import ENDINGS
 from deepseek_async.types import ResponseStreamEvent
 

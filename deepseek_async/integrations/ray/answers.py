@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from deepseek_async.batch.kept_answers import KeptAnswer, KeptAnswers
+from deepseek_async.batch.reused_answers import ReusedAnswer, ReusedAnswers
 from deepseek_async.batch.row import DEFAULT_MODEL, Defaults, Row
 from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.configuration.credential import hidden
@@ -87,7 +87,7 @@ class Answers:
         self._redo_failed = redo_failed
         self._checked: list[str] = []
         self._loop = asyncio.new_event_loop()
-        self._kept: Future[KeptAnswers] = Future()
+        self._kept: Future[ReusedAnswers] = Future()
         self._ending = asyncio.Event()
         self._thread = threading.Thread(target=self._serve, name="deepseek-async", daemon=True)
         self._thread.start()
@@ -111,7 +111,7 @@ class Answers:
             self._loop.call_soon_threadsafe(self._ending.set)
         self._thread.join()
 
-    async def _answers(self, rows: list[Row]) -> list[KeptAnswer]:
+    async def _answers(self, rows: list[Row]) -> list[ReusedAnswer]:
         return await self._kept.result().answers(rows)
 
     def _serve(self) -> None:
@@ -126,7 +126,7 @@ class Answers:
     async def _until_closed(self) -> None:
         async with (
             AsyncDeepSeek(**self._client) as client,
-            KeptAnswers(client.batch, self._folder, output=self._output, redo_failed=self._redo_failed) as kept,
+            ReusedAnswers(client.batch, self._folder, output=self._output, redo_failed=self._redo_failed) as kept,
         ):
             self._kept.set_result(kept)
             await self._ending.wait()

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from deepseek_async.batch.cells import from_text, without_nulls
-from deepseek_async.batch.frames import as_table
-from deepseek_async.batch.kept_answers import KeptAnswer
-from deepseek_async.batch.record import PARAMETERS
+from deepseek_async.batch.data_frames import as_table
+from deepseek_async.batch.input_record import PARAMETERS
+from deepseek_async.batch.reused_answers import ReusedAnswer
 from deepseek_async.batch.row import Defaults, Row, RowReader, check_columns
 from deepseek_async.errors import ConfigurationError
 
@@ -44,7 +44,7 @@ def names_of(batch: Any) -> list[str]:
     return [str(name) for name in (batch.schema.names if hasattr(batch, "schema") else batch.columns)]
 
 
-def with_answers(batch: Any, ends: Sequence[KeptAnswer], prefix: str) -> Any:
+def with_answers(batch: Any, ends: Sequence[ReusedAnswer], prefix: str) -> Any:
     """The batch with what became of its rows beside it, in the same form."""
     added = {f"{prefix}{name}": column for name, column in zip(ADDED, _added(ends), strict=True)}
     if isinstance(batch, Mapping):
@@ -73,7 +73,7 @@ def check_names(columns: Sequence[str], prefix: str) -> None:
         )
 
 
-def _added(ends: Sequence[KeptAnswer]) -> Iterator[Any]:
+def _added(ends: Sequence[ReusedAnswer]) -> Iterator[Any]:
     """Typed, so that a batch without any answer, or any error, has the same columns as every other."""
     import pyarrow as pa  # noqa: PLC0415  of Ray's data
 

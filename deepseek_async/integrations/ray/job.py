@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from deepseek_async.batch import BatchReport, Progress
-from deepseek_async.batch.combined import progress_of, report_of
+from deepseek_async.batch.combined_runs import progress_of, report_of
 from deepseek_async.batch.files import check_files
 from deepseek_async.batch.journal.disk import Disk
 from deepseek_async.batch.journal.lock import refuse_network
 from deepseek_async.batch.journal.parts import Parts
 from deepseek_async.errors import ConfigurationError, DeepSeekError, OutputLockedError
-from deepseek_async.integrations.ray.board import Board, Notice, Word
 from deepseek_async.integrations.ray.cluster import connect, environment_to_hand_on, processors
+from deepseek_async.integrations.ray.progress_board import Board, Notice, Word
 from deepseek_async.integrations.ray.shard import ShardEnded, ShardOrder, problem_here, run_part
 
 _LOOK_EVERY: Final = 0.25

@@ -22,7 +22,7 @@ from deepseek_async.batch import BatchReport, Job
 from deepseek_async.batch.journal.parts import Parts
 from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.errors import ConfigurationError, DeepSeekError, OutputLockedError
-from deepseek_async.integrations.ray.board import Notice, Word
+from deepseek_async.integrations.ray.progress_board import Notice, Word
 from deepseek_async.process.garbage import relax_garbage_collection
 from deepseek_async.structured import StructuredOutput
 

@@ -15,7 +15,7 @@ from deepseek_async.events import CallEnded, Rated
 from deepseek_async.text.redaction import is_suspect, redact
 from deepseek_async.text.unicode import all_encodable
 from deepseek_async.types.json_text import read
-from deepseek_async.types.simulated import is_simulated
+from deepseek_async.types.simulated_mark import is_simulated
 
 _CONTENT: Final = frozenset({"messages", "prompt", "suffix", "input", "instructions"})
 """Fields with the prompt."""

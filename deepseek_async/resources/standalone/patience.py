@@ -8,7 +8,7 @@ import msgspec
 
 from deepseek_async.call.retry import LONGEST_WAIT, Pause, RetryPolicy
 from deepseek_async.errors import APIError, RateLimitError
-from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.transport.timeouts import Timeouts
 
 _MOST_ATTEMPTS: Final = 3
 """Each attempt may be charged, also one that timed out."""

@@ -14,9 +14,9 @@ from deepseek_async.call.caller import Call
 from deepseek_async.call.lifecycle import Attempts
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.stream import AudioStream
+from deepseek_async.codec.answer_check import error_in
 from deepseek_async.codec.answer_decoder import AnswerDecoder, MembersDecoder
 from deepseek_async.codec.multipart import MultipartForm
-from deepseek_async.codec.verdict import error_in
 from deepseek_async.errors import APIError, APIResponseValidationError
 from deepseek_async.files.upload import Content
 from deepseek_async.resources.attachment import FileInput, attachment
@@ -35,8 +35,8 @@ from deepseek_async.resources.standalone.speeches import (
     socket_path,
     speech_request,
 )
-from deepseek_async.text.quotation import quote
-from deepseek_async.transport.watchdog import Timeouts
+from deepseek_async.text.quoting import quote
+from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import FetchedPage, PaidAnswer, RecognizedDocument, SearchResults, Transcription
 from deepseek_async.types import fee as fees
 from deepseek_async.types.operation import FETCH, OCR, SEARCH, SPEECH, TRANSCRIBE, Operation

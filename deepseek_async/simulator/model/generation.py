@@ -14,7 +14,7 @@ from deepseek_async.simulator.model.prompt import last_user_text
 from deepseek_async.simulator.model.schema_values import value_for
 
 if TYPE_CHECKING:
-    from deepseek_async.simulator.model.draw import Draw
+    from deepseek_async.simulator.model.seeded_random import Draw
 
 _SCHEMA = re.compile(r"\bschema\b[^{]{0,40}\{", re.IGNORECASE)
 

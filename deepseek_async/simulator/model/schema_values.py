@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from deepseek_async.simulator.model.patterns import matching
 
 if TYPE_CHECKING:
-    from deepseek_async.simulator.model.draw import Draw
+    from deepseek_async.simulator.model.seeded_random import Draw
 
 _DEEPEST = 12
 """Levels at which a schema that refers to itself is left."""

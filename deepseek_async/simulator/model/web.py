@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from deepseek_async.simulator.model.draw import Draw
+    from deepseek_async.simulator.model.seeded_random import Draw
 
 SEARCH = "deepseek_web_search"
 READ = "deepseek_read_url"

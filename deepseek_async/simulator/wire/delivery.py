@@ -14,7 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from deepseek_async.simulator.faults import Fault, FaultKind
-from deepseek_async.simulator.wire.spoiling import BLANK_LINE, half, rewritten
+from deepseek_async.simulator.wire.corruption import BLANK_LINE, half, rewritten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

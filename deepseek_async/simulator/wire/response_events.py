@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from deepseek_async.simulator.wire import web_shapes
+from deepseek_async.simulator.wire import web_tool_results as web_shapes
 
 if TYPE_CHECKING:
     from deepseek_async.simulator.model.answer import GeneratedAnswer

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
-from deepseek_async.simulator.wire import web_shapes
+from deepseek_async.simulator.wire import web_tool_results as web_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

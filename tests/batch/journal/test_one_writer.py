@@ -19,7 +19,7 @@ from writing import Writing, line
 import deepseek_async
 from deepseek_async.batch.journal import Disk
 from deepseek_async.batch.journal.merge import merge
-from deepseek_async.batch.review.running import writer_of
+from deepseek_async.batch.review.running_job import writer_of
 from deepseek_async.errors import OutputLockedError, OutputWriteError
 
 REPOSITORY = Path(deepseek_async.__file__).parents[1]

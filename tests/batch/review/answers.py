@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from deepseek_async.batch.line import encode_line
+from deepseek_async.batch.output_line import encode_line
 from deepseek_async.batch.result import BatchResult
-from deepseek_async.codec.body import decode_completion
+from deepseek_async.codec.chat_body import decode_completion
 from deepseek_async.errors import APITimeoutError, BadRequestError, DeepSeekError
 
 BEGAN = datetime(2026, 11, 24, 0, 20, tzinfo=UTC).timestamp()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from deepseek_async.batch.review.charts import Tick, area, histogram, nice_scale
 from deepseek_async.batch.review.distribution import Bar, Distribution
-from deepseek_async.text.figures import count, counted, dollars, duration, rate, share, span
+from deepseek_async.text.number_format import count, counted, dollars, duration, rate, share, span
 
 
 @given(st.floats(1e-6, 1e12))

@@ -15,14 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from deepseek_async.batch.line import encode_line
+from deepseek_async.batch.output_line import encode_line
 from deepseek_async.batch.result import BatchResult
-from deepseek_async.batch.review.asked import Asked, LatestRun, RowsOfInput
 from deepseek_async.batch.review.columns import Columns
 from deepseek_async.batch.review.export import Format, export
-from deepseek_async.batch.review.output import OutputReader
+from deepseek_async.batch.review.output_reader import OutputReader
+from deepseek_async.batch.review.row_selection import Asked, LatestRun, RowsOfInput
 from deepseek_async.batch.row import Defaults
-from deepseek_async.batch.source import read_rows
+from deepseek_async.batch.row_source import read_rows
 from deepseek_async.errors import InputFormatError
 
 TYPED = pa.table(

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from answers import answered, failed, written
 
-from deepseek_async.batch.review.asked import LatestRun
 from deepseek_async.batch.review.export import Format, export, format_of, packed
-from deepseek_async.batch.review.output import OutputReader
+from deepseek_async.batch.review.output_reader import OutputReader
+from deepseek_async.batch.review.row_selection import LatestRun
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.files.replacement import replaced
 

@@ -11,10 +11,10 @@ import pytest
 from answers import answered, failed, lifelike, written
 from browser import Browser
 
-from deepseek_async.batch.review.account import account_of
-from deepseek_async.batch.review.asked import LatestRun
-from deepseek_async.batch.review.output import OutputReader
+from deepseek_async.batch.review.job_summary import account_of
+from deepseek_async.batch.review.output_reader import OutputReader
 from deepseek_async.batch.review.page import page
+from deepseek_async.batch.review.row_selection import LatestRun
 from deepseek_async.pricing.prices import price_table
 
 WIDTHS = [1280, 390]

@@ -13,11 +13,11 @@ from answers import BEGAN, answered, failed, written
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepseek_async.batch.review.account import Account, account_of
-from deepseek_async.batch.review.asked import LatestRun
 from deepseek_async.batch.review.distribution import Distribution
 from deepseek_async.batch.review.export import export
-from deepseek_async.batch.review.output import OutputReader
+from deepseek_async.batch.review.job_summary import JobSummary, account_of
+from deepseek_async.batch.review.output_reader import OutputReader
+from deepseek_async.batch.review.row_selection import LatestRun
 from deepseek_async.batch.review.timeline import SPANS, Timeline
 from deepseek_async.pricing.prices import price_table
 from deepseek_async.types import BilledAttempt, CompletionUsage
@@ -25,7 +25,7 @@ from deepseek_async.types import BilledAttempt, CompletionUsage
 IN_PEAK = BEGAN + 3600
 
 
-def account(path: Path, *lines: bytes) -> Account:
+def account(path: Path, *lines: bytes) -> JobSummary:
     output = OutputReader(written(path / "out.jsonl", lines))
     output.read()
     return account_of(LatestRun(output), price_table())

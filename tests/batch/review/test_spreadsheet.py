@@ -11,9 +11,9 @@ from answers import answered, written
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepseek_async.batch.review.asked import LatestRun
 from deepseek_async.batch.review.export import export
-from deepseek_async.batch.review.output import OutputReader
+from deepseek_async.batch.review.output_reader import OutputReader
+from deepseek_async.batch.review.row_selection import LatestRun
 from deepseek_async.batch.review.spreadsheet import harmless
 from deepseek_async.errors import ConfigurationError
 

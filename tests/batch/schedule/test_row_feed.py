@@ -208,7 +208,7 @@ async def test_hits_that_do_not_come_are_warned_about():
 
 
 def usage_of(prompt_tokens: int, cached: int) -> BatchResult:
-    from deepseek_async.codec.body import decode_completion
+    from deepseek_async.codec.chat_body import decode_completion
 
     wire = (
         b'{"choices":[{"message":{"content":"Yes."},"finish_reason":"stop"}],'
