@@ -36,10 +36,10 @@ PAGES: dict[str, Page] = {
         "The client, and the records that say how it behaves. Everything is imported from `deepseek_async`.",
         homes=(
             "client",
-            "transport.watchdog",
+            "transport.timeouts",
             "call.retry",
             "admission",
-            "codec.limits",
+            "codec.size_limits",
             "configuration",
             "cache",
             "labels",
