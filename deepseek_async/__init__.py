@@ -5,14 +5,14 @@
     async with AsyncDeepSeek() as client:
         done = await client.chat.completions.create(model="deepseek-flash", messages=[…])
 
-The path of one request, and the folder that holds each step:
+The path of one request, with the package of each step:
 
     prompts ─► batch/ ─┐
                        ├─► resources/ ─► call/ ─► admission/ ─► transport/ ─► codec/ ─► types/ ─► caller | output file
     await create(…) ───┘                   ▲                                    │
-                                           └────── retry, admitted afresh ◄─────┘
+                                           └────── retry, admitted again ◄──────┘
 
-Names are imported when first used: aiohttp alone takes longer to import than a command's ``--help`` may.
+Public names are imported on first use: importing aiohttp alone takes longer than ``--help`` should.
 """
 
 from __future__ import annotations

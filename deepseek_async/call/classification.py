@@ -131,7 +131,7 @@ def signal_of(error: APIError) -> str:
                 return "is too large for us"
             return {"empty": "says nothing", "blank": "sent white space only"}.get(error.reason, "cannot be read")
         case _:
-            # Token limit exhausted, or a kind added by a later version: it is an answer all the same.
+            # Token limit exhausted, or a kind added by a later version: still an answer.
             return "has no place for an answer"
 
 

@@ -221,7 +221,7 @@ class Attempts(msgspec.Struct, gc=False, eq=False):
             self.bill.note_lost(used, model=self.model, at=self.sent_at or 0.0, failure=failure)
 
     def fault(self, exchange: Exchange, failure: APIError, answer: Answer | None = None) -> None:
-        """End ``exchange`` with ``failure``; a decoded but invalid ``answer`` may have been billed all the same."""
+        """End ``exchange`` with ``failure``; a decoded but invalid ``answer`` may have been billed."""
         whole = rule_of(failure).ending is AttemptEnding.SERVED
         fee = self.request.operation.has_fee
         usage = None if answer is None or fee else metered(answer, self.request, estimate=whole)

@@ -32,7 +32,7 @@ class ReaderState(msgspec.Struct, gc=False, eq=False):
     done: bool = False
     """Whether the stream's end marker has arrived; what follows it is ignored."""
     failure: APIError | None = None
-    """Decoding error; chunks before it are returned all the same."""
+    """Decoding error; chunks before it are still returned."""
     error: Any = None
     """Error object sent instead of a chunk."""
     halted: bool = False

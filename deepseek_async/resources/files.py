@@ -84,7 +84,7 @@ class Files(Rawable):
 
         DeepSeek sends nothing until a document is parsed, so its upload has one deadline of ten minutes, or
         ``timeout.attempt``; ``timeout`` in seconds limits the whole call. If the response to an upload is lost, the
-        file is looked up in the list, because it was stored and billed all the same: a file found is returned, and only
+        file is looked up in the list, because it was stored and billed anyway: a file found is returned, and only
         one that is certainly absent is sent again. Parsing may continue, so the lookup lasts ten minutes after a broken
         connection and three after a timeout, within ``timeout``; after a timeout the file is never sent again.
         Concurrent uploads of the same name and size cannot be told apart.

@@ -1,4 +1,4 @@
-"""Lookup of the file stored by an upload whose response was lost; the service bills it all the same.
+"""Lookup of the file stored by an upload whose response was lost; the service bills it anyway.
 
 The file list is the only evidence (DeepSeek docs, File Parsing, 2026-11): same name, size and purpose, created after
 the upload began, by the server's own clock. Files already returned by this client are excluded.

@@ -1,6 +1,6 @@
 """Messages (``POST /anthropic/v1/messages``), plain and streamed. Names follow the anthropic package.
 
-Blocks of a known ``type`` have typed fields. Others are plain ContentBlocks whose fields are attributes all the same;
+Blocks of a known ``type`` have typed fields. Others are plain ContentBlocks whose fields are attributes too;
 every block is sent back as received.
 """
 

@@ -89,7 +89,7 @@ SAID: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("parameters", "named"),
     [
-        ({"safety_check": "medium"}, "'high' or 'low', not 'medium'"),
+        ({"safety_check": "medium"}, "'high' or 'low', got 'medium'"),
         ({"title": "yes"}, "title must be"),
         ({"model": "deepseek-v4-pro", "tools": [{"type": "deepseek_web_search"}]}, "deepseek-v4-pro has no"),
     ],

@@ -79,7 +79,7 @@ async def test_an_error_in_a_stream_whose_name_is_spoilt_is_no_chunk(serve: Serv
     spoilt = b'data: {"err\xffor": {"message": "overloaded"}}\n\n'
     server = await serve([STREAM_HEAD + http_chunk(OPENING + said("He") + spoilt + said("llo") + ending() + DONE)])
     error = await failure_of(connect(server), stream=True)
-    assert "not what the API describes" in str(error)
+    assert "does not match the API's format" in str(error)
     assert error.partial.choices[0].message.content == "He"
 
 
