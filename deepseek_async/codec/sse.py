@@ -217,7 +217,7 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
         self._size += added
         if self._size + self._partial_bytes > self.max_event_bytes:
             raise APIResponseValidationError(
-                f"stream event larger than {self.max_event_bytes:,} bytes (limits.event)",
+                f"stream event exceeds {self.max_event_bytes:,} bytes (limits.event)",
                 retryable=False,
             )
 

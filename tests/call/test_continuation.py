@@ -101,7 +101,7 @@ async def test_it_goes_on_once_and_the_error_then_has_all_that_came(serve: Serve
 async def test_the_second_response_has_the_size_limits_of_the_first(serve: Serve, connect: Connect):
     endless = [begun(OPENING), Drip(http_chunk(b"data: x\n" * 9_000), 0)]
     server = await serve([begun(OPENING, said(TEXT)), RESET], endless)
-    with pytest.raises(StreamInterruptedError, match="larger than 50,000 bytes") as caught:
+    with pytest.raises(StreamInterruptedError, match="exceeds 50,000 bytes") as caught:
         await read(connect(server, limits=Limits(event=50_000)))
     assert caught.value.text == TEXT
 

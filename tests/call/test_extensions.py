@@ -91,7 +91,7 @@ SAID: dict[str, Any] = {
     [
         ({"safety_check": "medium"}, "'high' or 'low', got 'medium'"),
         ({"title": "yes"}, "title must be"),
-        ({"model": "deepseek-v4-pro", "tools": [{"type": "deepseek_web_search"}]}, "deepseek-v4-pro has no"),
+        ({"model": "deepseek-v4-pro", "tools": [{"type": "deepseek_web_search"}]}, "deepseek-v4-pro does not support"),
     ],
 )
 async def test_what_is_known_to_fail_is_not_sent(

@@ -196,7 +196,7 @@ async def test_a_job_budget_holds_whatever_the_answers_say(serve: Serve, connect
         source, output = tmp_path / f"in{number}.jsonl", tmp_path / f"out{number}.jsonl"
         source.write_text("".join(json.dumps({"prompt": f"q{row}"}) + "\n" for row in range(300)))
         report = await client.batch.run(source, output, budget=0.0005)
-        assert "is used up" in str(report.stopped)
+        assert "exhausted" in str(report.stopped)
         assert len(server.requests) < 300
         assert report.cost > 0
 

@@ -275,7 +275,7 @@ class AnswerStream(Generic[ChunkT, WholeT]):
             limit = f"{_MOST_HELD:,} chunks without content"
         else:
             return
-        self._failure = APIResponseValidationError(f"the streamed answer is larger than {limit}", retryable=False)
+        self._failure = APIResponseValidationError(f"streamed answer exceeds {limit}", retryable=False)
 
     def _halt(self) -> list[ChunkT]:
         """Handle the last chunk: end of stream, or a fault in it."""
