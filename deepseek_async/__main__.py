@@ -1,4 +1,4 @@
-"""``deepseek-async`` and ``python -m deepseek_async``: the command line, if what it needs is installed."""
+"""Entry point of ``deepseek-async`` and ``python -m deepseek_async``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from importlib.util import find_spec
 def main() -> None:
     """Run the command in ``sys.argv`` and end the process with its exit code."""
     if any(find_spec(name) is None for name in ("cyclopts", "rich")):
-        sys.stderr.write('The command line needs two more packages: pip install "deepseek-async[cli]"\n')
+        sys.stderr.write('error: the command line requires cyclopts and rich: pip install "deepseek-async[cli]"\n')
         sys.exit(2)
     try:
         from deepseek_async.cli.standard_streams import give_up_broken, open_missing  # noqa: PLC0415
 
         open_missing()
-        from deepseek_async.cli.app import run  # noqa: PLC0415  it imports what may be missing
+        from deepseek_async.cli.app import run  # noqa: PLC0415  imports optional packages
 
         try:
             code = run(sys.argv[1:])
@@ -23,7 +23,7 @@ def main() -> None:
             give_up_broken()
         sys.exit(code)
     except KeyboardInterrupt:
-        sys.exit(130)  # as a shell reports it; a traceback tells nothing about a Ctrl-C
+        sys.exit(130)  # the exit code of SIGINT in a shell; a traceback would be noise
 
 
 if __name__ == "__main__":

@@ -229,8 +229,8 @@ class Batch:
         - ``source``: JSONL (OpenAI Batch lines, each sent to the endpoint in its ``url``; ``{"messages": …}``,
           ``{"prompt": …}`` or strings, which go to chat), ``.txt`` with one prompt per line, or ``.csv``, ``.tsv`` or
           ``.parquet`` with a column ``prompt`` or ``messages``, or with a ``template`` such as ``"Translate: {text}"``.
-          Columns or keys that are API parameters are sent; all others are carried to the output (``columns``). The file
-          must not be written to while the job runs.
+          Columns or keys that are API parameters are sent; all others are carried to the output (``columns``).
+          The file must not change while the job runs.
         - ``empty``: handling of a row whose prompt, or a cell used by its template, is empty, null or NaN: ``"refuse"``
           ends it with an InputFormatError, ``"skip"`` omits and counts it, and ``"send"`` sends it without that text.
         - ``max_row_bytes``: a longer line or record of the input (default 48 MiB) ends with an InputFormatError and is
@@ -270,9 +270,7 @@ class Batch:
         """
         form = StructuredOutput.of(parameters.get("response_format"))
         if StructuredOutput.of((redo_with or {}).get("response_format")) is not None:
-            raise ConfigurationError(
-                "redo_with cannot contain a class: pass it as response_format, with redo='changed'"
-            )
+            raise ConfigurationError("redo_with cannot contain a class: pass it as response_format with redo='changed'")
         return Job(
             RowFile(Path(source)),
             Path(output),

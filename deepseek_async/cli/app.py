@@ -1,6 +1,6 @@
-"""The commands, and how an error becomes one line and an exit code.
+"""Command-line application: command registration and error reporting.
 
-Imports stay light: ``--help`` must not wait for aiohttp.
+Imports stay light: ``--help`` must not load aiohttp.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ _OPTIONS: Final = Group("Options", sort_key=4)
 _ABOUT: Final = """\
 Asyncio-native, high-throughput client for the DeepSeek API.
 
-The key is read from DEEPSEEK_API_KEY, the address from DEEPSEEK_BASE_URL
-(default: https://api.deepseek.com). Answers and tables go to stdout,
+The API key is read from DEEPSEEK_API_KEY, the base URL from DEEPSEEK_BASE_URL
+(default: https://api.deepseek.com). Answers and tables are written to stdout,
 everything else to stderr."""
 
 _EXAMPLES: Final = """\
-For example, without a key and without cost:
+For example, without an API key and at no cost:
 
     deepseek-async batch run prompts.jsonl -o answers.jsonl --simulate"""
 
@@ -73,7 +73,7 @@ app = App(
     version=f"deepseek-async {__version__}",
     group_commands=_OPTIONS,
 )
-_batch = App(name="batch", help="Answer a file of prompts into a file of answers.", group=_ASK, help_epilogue="")
+_batch = App(name="batch", help="Run files of requests as batch jobs.", group=_ASK, help_epilogue="")
 _batch.command(batch.run, name="run", help=batch.ABOUT, help_epilogue=batch.EXAMPLES)
 for _command in (batch_plan, batch_status, batch_export, batch_report, batch_merge):
     _batch.command(_command.run, name=_command.NAME, help=_command.ABOUT, help_epilogue=_command.EXAMPLES)
@@ -87,7 +87,7 @@ for _tool, _asked in (
     (transcribe, transcribe.transcribe),
 ):
     app.command(_asked, group=_ASK, help=_tool.ABOUT, help_epilogue=_tool.EXAMPLES)
-_finetune = App(name="finetune", help="Make training data for fine-tuning.", group=_ASK, help_epilogue="")
+_finetune = App(name="finetune", help="Prepare training data for fine-tuning.", group=_ASK, help_epilogue="")
 _finetune.command(finetune.prepare, name="prepare", help=finetune.ABOUT, help_epilogue=finetune.EXAMPLES)
 app.command(_finetune)
 app.command(models.models, group=_LOOK, help=models.ABOUT, help_epilogue=models.EXAMPLES)
@@ -96,7 +96,7 @@ app.command(check.check, group=_LOOK, help=check.ABOUT, help_epilogue=check.EXAM
 for _name, _help, _members in (
     (
         "config",
-        "Settings in a file.",
+        "Show and create settings files.",
         {
             "show": (config.show, config.SHOW, config.SHOW_EXAMPLES),
             "init": (config.init, config.INIT, config.INIT_EXAMPLES),
@@ -104,16 +104,16 @@ for _name, _help, _members in (
     ),
     (
         "metrics",
-        "What Grafana and Prometheus are given.",
+        "Generate Grafana dashboards and Prometheus alert rules.",
         {
             "dashboard": (metrics.dashboard, metrics.DASHBOARD, metrics.DASHBOARD_EXAMPLES),
             "rules": (metrics.rules, metrics.RULES, metrics.RULES_EXAMPLES),
         },
     ),
-    ("audit", "The log of all calls.", {"query": (audit.query, audit.ABOUT, audit.EXAMPLES)}),
+    ("audit", "Query the audit log.", {"query": (audit.query, audit.ABOUT, audit.EXAMPLES)}),
     (
         "cache",
-        "Stored answers.",
+        "Inspect and clear the response cache.",
         {
             "stats": (cache.stats, cache.STATS, cache.EXAMPLES),
             "clear": (cache.clear, cache.CLEAR, cache.EXAMPLES),
@@ -129,10 +129,10 @@ app.command(simulate.simulate, group=_TRY, help=simulate.ABOUT, help_epilogue=si
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line; returns its exit code. Errors of this library become one line on stderr."""
+    """Run a command line and return its exit code. Library errors are reported as one line on stderr."""
     warnings.showwarning = _show_warning
     if isinstance(sys.stdout, TextIOWrapper):
-        # An answer may hold characters that the terminal's encoding has not, and half an emoji's escape.
+        # An answer may contain characters that the terminal's encoding lacks, and half a surrogate pair.
         sys.stdout.reconfigure(errors="replace")
     try:
         code = app(with_dashes_as_paths(arguments), result_action="return_value")
@@ -141,7 +141,7 @@ def run(arguments: Sequence[str]) -> int:
         terminal.say(f"error: {error.message}")
         return exit_code(error)
     except OSError as error:
-        if not isinstance(error, BrokenPipeError):  # who read it has left: `… | head`
+        if not isinstance(error, BrokenPipeError):  # the reader has exited: `… | head`
             place = "" if error.filename is None else f"{error.filename}: "
             terminal.say(f"error: {place}{error.strerror or error}")
         return 1
@@ -149,7 +149,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def exit_code(error: DeepSeekError) -> int:
-    """2 for what the user has to change first, 4 for an output that another run writes, else 1."""
+    """Return 2 for an error in usage or configuration, 4 for an output locked by another run, else 1."""
     if isinstance(error, OutputLockedError):
         return 4
     return 2 if isinstance(error, _USAGE) else 1
@@ -163,5 +163,5 @@ def _show_warning(  # noqa: PLR0917
     file: TextIO | None = None,  # noqa: ARG001
     line: str | None = None,  # noqa: ARG001
 ) -> None:
-    """Where in our sources a warning comes from tells the user of a command nothing."""
+    """Print a warning without its source location, which means nothing to a user of the command."""
     terminal.say(f"warning: {message}")

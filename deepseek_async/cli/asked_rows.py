@@ -1,4 +1,4 @@
-"""Which rows of an output a command speaks of, and what it says of the others."""
+"""Selection of an output's rows for the status, report and export commands."""
 
 from __future__ import annotations
 
@@ -19,21 +19,20 @@ Input = Annotated[
     Path | None,
     Parameter(
         name="--input",
-        help="Speak of exactly the rows of this file, in its order and with its columns. Default: the rows that the "
-        "latest run asked for. Template, model and so on are those of the latest run, if the flags for rows do not "
-        "name others.",
+        help="Input file: select exactly its rows, in its order and with its columns. Default: the rows of the "
+        "latest run. Template, model and other row options default to those of the latest run.",
     ),
 ]
 
 
 def asked_rows(output: Path, source: Path | None, flags: RowFlags | None) -> Asked:
-    """The rows, and what they have come to. Raises ConfigurationError."""
+    """Select the rows and read their results. Raises ConfigurationError."""
     from deepseek_async.batch.review.output_reader import OutputReader  # noqa: PLC0415
     from deepseek_async.batch.review.row_selection import LatestRun, RowsOfInput  # noqa: PLC0415  brings aiohttp
     from deepseek_async.batch.run_record import defaults_of  # noqa: PLC0415
 
     if source is None and flags is not None:
-        raise ConfigurationError("how rows are asked says which rows of an input are answered: name it with --input")
+        raise ConfigurationError("row options require --input")
     read = OutputReader(output)
     read.read()
     if source is None:
@@ -43,20 +42,20 @@ def asked_rows(output: Path, source: Path | None, flags: RowFlags | None) -> Ask
 
 
 def what_is_missing(asked: Asked) -> Iterator[str]:
-    """Lines about rows without an answer, and about answers that no row is given."""
+    """Yield lines about rows without an answer and answers without a row."""
     if asked.pending:
-        yield f"no run has come to {counted(asked.pending, 'row')}"
+        yield f"pending: {counted(asked.pending, 'row')}"
     if asked.skipped:
-        yield f"left out {counted(asked.skipped, 'row')}, because a cell is empty"
+        yield f"skipped: {counted(asked.skipped, 'row')} with an empty cell"
     if asked.changed:
         answers = counted(asked.changed, "answer")
-        yield f"left out {answers} to what a row does not ask any more: batch run --redo changed asks anew"
+        yield f"excluded: {answers} to changed requests; run batch run --redo changed"
     if asked.not_asked:
-        whose = "the latest run did" if asked.total is None else "the input does"
-        yield f"left out {counted(asked.not_asked, 'row')} that {whose} not ask for"
+        whose = "the latest run" if asked.total is None else "the input"
+        yield f"excluded: {counted(asked.not_asked, 'row')} not in {whose}"
     if asked.total and asked.pending == asked.total and len(asked.output):
-        yield "no row is known: if the run had a --template, --model, --thinking or --id-column, name it here too"
+        yield "no rows match: repeat the --template, --model, --thinking and --id-column of the run"
     if asked.made_up:
-        yield f"{counted(asked.made_up, 'answer')} made up by a simulator, and by no model"
+        yield f"simulated: {counted(asked.made_up, 'answer')}"
     if asked.ambiguous:
-        yield "rows of several inputs were merged, so that their order is not known: name the input with --input"
+        yield "unknown order: the output was merged from several inputs; give one with --input"

@@ -1,4 +1,4 @@
-"""``deepseek-async balance``: the money behind the key."""
+"""``deepseek-async balance``: account balance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deepseek_async.cli.terminal import columns, harmless, say
 if TYPE_CHECKING:
     from deepseek_async.types import UserBalance
 
-ABOUT: Final = "Show what is left on the account. The call costs nothing."
+ABOUT: Final = "Show the account balance. Free of charge."
 EXAMPLES: Final = """\
 For example:
 
@@ -25,7 +25,7 @@ For example:
 def balance(
     *,
     as_json: Annotated[
-        bool, Parameter(name="--json", negative=(), show_default=False, help="The server's answer as JSON.")
+        bool, Parameter(name="--json", negative=(), show_default=False, help="Print the response as JSON.")
     ] = False,
     connection: ConnectionFlags | None = None,
 ) -> int:
@@ -43,7 +43,7 @@ def balance(
     ]
     sys.stdout.write(columns(rows))
     if not account.is_available:
-        say("warning: the API says that this does not suffice for further calls")
+        say("warning: the balance is insufficient for further calls")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""``deepseek-async batch run``: a file of prompts into a file of answers."""
+"""``deepseek-async batch run``: run a file of requests into a file of results."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from deepseek_async.client import AsyncDeepSeek
 
 ABOUT: Final = """\
-Answer every row of a file; run it again and it goes on where it stopped.
+Run every row of an input file; run the same command again to resume.
 
-The output has one line a row, written as answers come. Rows that have a line
-there are not run again, unless --redo asks for it; the last line of a row
-counts.
+The output has one line per row, in order of completion. Rows with a line are
+not run again unless --redo selects them; of several lines for a row the last
+one counts.
 
-Ctrl-C once: rows in flight are finished, for at most 30 s. Twice: they are
-cancelled. Three times: end at once. The output is valid after each.
+Ctrl-C once: finish rows in flight, for at most 30 s. Twice: cancel them.
+Three times: exit immediately. The output is valid after each.
 
-Exit codes: 0 every row is answered, 1 some rows failed for good, 2 usage or
-configuration, 3 stopped and the same command goes on, 4 another run writes
-this output."""
+Exit codes: 0 every row was answered, 1 some rows failed permanently, 2 usage
+or configuration error, 3 stopped and resumable with the same command, 4 the
+output is locked by another run."""
 
 EXAMPLES: Final = """\
 For example:
@@ -52,20 +52,20 @@ def run(
         Path,
         Parameter(
             name="IN",
-            help="JSON lines (OpenAI Batch with the url of any endpoint, messages, prompt), .txt with a prompt a line, "
-            ".csv, .tsv or .parquet; also packed, as .jsonl.gz, .txt.gz or .csv.gz.",
+            help="JSON lines (OpenAI Batch for any endpoint, or objects with messages or prompt), .txt with one prompt "
+            "per line, .csv, .tsv or .parquet; also compressed, as .jsonl.gz, .txt.gz or .csv.gz.",
         ),
     ],
     /,
     *,
-    output: Annotated[Path, Parameter(name=["--output", "-o"], help="File of answers, JSON lines.")],
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="Output file, JSON lines.")],
     ordered: Annotated[
         bool,
         Parameter(
             group=ROWS,
             negative=(),
             show_default=False,
-            help="Write in the order of the input; a slow row holds up the others.",
+            help="Write results in input order; a slow row delays the others.",
         ),
     ] = False,
     concurrency: Annotated[
@@ -83,15 +83,13 @@ def run(
         Parameter(
             negative=(),
             show_default=False,
-            help="Ask a simulator on this machine instead: no key, no cost, made-up answers.",
+            help="Use a local simulator: no API key, no cost, simulated answers.",
         ),
     ] = False,
-    quiet: Annotated[
-        bool, Parameter(negative=(), show_default=False, help="Say nothing unless something went wrong.")
-    ] = False,
+    quiet: Annotated[bool, Parameter(negative=(), show_default=False, help="Print only errors and warnings.")] = False,
     progress_every: Annotated[
         PositiveFloat,
-        Parameter(help="Seconds between progress lines where there is no terminal."),
+        Parameter(help="Seconds between progress lines without a terminal."),
     ] = 5.0,
     rows: RowFlags | None = None,
     schedule: ScheduleFlags | None = None,
@@ -122,7 +120,7 @@ def run(
     make: Callable[[AsyncDeepSeek], StoppableJob] = lambda client: client.batch.job(source, output, **options)  # noqa: E731
     if ray is not None:
         if simulate:
-            raise ConfigurationError("--simulate asks a service on this machine alone: leave --ray or --simulate out")
+            raise ConfigurationError("--ray and --simulate cannot be combined")
         make = ray.job(source, output, options=options, rows=rows, connection=connection, limits=limits)
     return run_job(
         connection,

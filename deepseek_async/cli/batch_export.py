@@ -1,4 +1,4 @@
-"""``deepseek-async batch export``: the answers of a job in the order of its input."""
+"""``deepseek-async batch export``: results of a job in input order."""
 
 from __future__ import annotations
 
@@ -20,17 +20,16 @@ if TYPE_CHECKING:
 
 NAME: Final = "export"
 ABOUT: Final = """\
-Write the answers of a job in the order of its input: JSON lines, CSV or Parquet.
+Export the results of a job in input order as JSON lines, CSV or Parquet.
 
-With --input: exactly its rows, with its columns beside the answers. Without:
-the rows that the latest run asked for. index is the place of the row in the
-input, from 0. Of a row that was run again the last answer counts. Parquet needs
-the extra parquet.
+With --input: exactly its rows, with its columns. Without: the rows of the
+latest run. The column index is the position in the input, from 0. Of a row
+that was run again the last answer counts. Parquet requires the extra parquet.
 
-A spreadsheet runs a cell that begins like a formula (=, +, -, @). Where prompts
-or answers hold words of others, and people open the CSV in Excel, LibreOffice
-or Google Sheets, use --spreadsheet-safe. Leave it out where programs read the
-file: it puts an apostrophe before such texts. Numbers stay as they are."""
+A spreadsheet executes a cell that starts like a formula (=, +, -, @). If
+prompts or answers contain untrusted text, and the CSV is opened in Excel,
+LibreOffice or Google Sheets, use --spreadsheet-safe: it prefixes such texts
+with an apostrophe. Numbers are unchanged. Omit it for files read by programs."""
 EXAMPLES: Final = """\
 For example:
 
@@ -49,25 +48,25 @@ def run(
         Path | None,
         Parameter(
             name=["--output", "-o"],
-            help="File to write: .jsonl, .csv (.gz behind it packs) or .parquet. Default: standard output.",
+            help="File to write: .jsonl or .csv, optionally with .gz, or .parquet. Default: stdout.",
         ),
     ] = None,
     form: Annotated[
         Literal["jsonl", "csv", "parquet"] | None,
-        Parameter(name="--format", help="Where the suffix does not say it. Default on standard output: jsonl."),
+        Parameter(name="--format", help="Format, if not given by the suffix. Default on stdout: jsonl."),
     ] = None,
     content_only: Annotated[
-        bool, Parameter(negative=(), show_default=False, help="Of the answer only index, custom_id and content.")
+        bool, Parameter(negative=(), show_default=False, help="Export only index, custom_id and content.")
     ] = False,
     spreadsheet_safe: Annotated[
         bool,
         Parameter(
             negative=(),
             show_default=False,
-            help="For CSV that people open in a spreadsheet: an apostrophe before texts that it would run as formulas.",
+            help="Escape formulas in CSV with an apostrophe, for files opened in a spreadsheet.",
         ),
     ] = False,
-    force: Annotated[bool, Parameter(negative=(), show_default=False, help="Replace a file that is there.")] = False,
+    force: Annotated[bool, Parameter(negative=(), show_default=False, help="Overwrite an existing file.")] = False,
     source: Input = None,
     rows: RowFlags | None = None,
 ) -> int:
@@ -78,7 +77,7 @@ def run(
     inputs = [output] if source is None else [output, source]
     if target is None or target == STANDARD:
         if form == "parquet":
-            raise ConfigurationError("Parquet is written to a file: name one with -o")
+            raise ConfigurationError("Parquet requires an output file: name one with -o")
         check_stream(sys.stdout.buffer, *inputs)
         export(asked, data_output(), form or "jsonl", content_only=content_only, spreadsheet_safe=spreadsheet_safe)
         _say_what_is_missing(asked)
@@ -86,7 +85,7 @@ def run(
     chosen = form or format_of(target)
     with replaced(target, *inputs, force=force) as file, packed(file, target) as packing:
         exported = export(asked, packing, chosen, content_only=content_only, spreadsheet_safe=spreadsheet_safe)
-    say(f"{counted(exported, 'row')} in {target}")
+    say(f"exported {counted(exported, 'row')} to {target}")
     _say_what_is_missing(asked)
     return 0
 

@@ -1,4 +1,4 @@
-"""One run of a job under a terminal: progress, signals, summary, exit code."""
+"""Job runner of the command line: progress, signals, summary and exit code."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from deepseek_async.process.garbage import relax_garbage_collection
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a run speaks to its user."""
+    """Display options of a run."""
 
     quiet: bool
     simulated: bool
     every: float
-    """Seconds between two progress lines where there is no terminal."""
+    """Seconds between two progress lines without a terminal."""
 
 
 async def run(
@@ -36,7 +36,7 @@ async def run(
     output: Path,
     manner: RunOptions,
 ) -> int:
-    """Run the job that ``make`` makes of ``source`` to its end, or to the end that signals make.
+    """Run the job that ``make`` creates until it ends or a signal stops it.
 
     Returns the exit code.
     """
@@ -44,7 +44,7 @@ async def run(
     async with client:
         job = make(client)
         if manner.simulated and not manner.quiet:
-            say("simulated: a service on this machine makes the answers up; nothing is billed")
+            say("simulated: answers come from a local simulator; nothing is billed")
         relax_garbage_collection()
         report, cancelled = await _watched(job, _display(manner))
     if not (manner.quiet and report.exit_code == 0):
@@ -73,7 +73,7 @@ async def _watched(job: StoppableJob, display: Display) -> tuple[BatchReport, bo
         while not running.done():
             await asyncio.wait({running}, timeout=display.every)
             if not running.done():
-                with suppress(OSError):  # the terminal may be gone; the answers are not
+                with suppress(OSError):  # a closed terminal must not stop the job
                     display.show(job.progress())
         try:
             report = running.result()

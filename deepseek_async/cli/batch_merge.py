@@ -1,4 +1,4 @@
-"""``deepseek-async batch merge``: the outputs of the parts of a job into one."""
+"""``deepseek-async batch merge``: merge the outputs of several runs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from deepseek_async.text.number_format import counted
 
 NAME: Final = "merge"
 ABOUT: Final = """\
-Put the outputs of several runs together, each row once.
+Merge the outputs of several runs, each row once.
 
-Every line is verified. Of several lines for one row the last one counts, the
-outputs taken in the order in which they are named. The merged file appears
-whole or not at all, and a run can go on with it.
+Every line is verified. Of several lines for one row the last one counts, in
+the order of the outputs on the command line. The merged file is written
+atomically, and a run can resume with it.
 
-Exit codes: 0 done, 1 done without some damaged lines, whose rows have to run
-again, 2 usage, 4 a run writes one of the files."""
+Exit codes: 0 done, 1 done without some damaged lines, whose rows must run
+again, 2 usage error, 4 one of the files is locked by a run."""
 
 EXAMPLES: Final = """\
 For example, after two machines have run --shard 1/2 and --shard 2/2:
@@ -37,5 +37,5 @@ def run(
     parts = f"{counted(merged.rows, 'row')}, {counted(merged.superseded, 'line')} superseded"
     say(f"merged {counted(len(outputs), 'output')}: {parts} → {output}")
     if merged.damaged:
-        say(f"left out {counted(merged.damaged, 'damaged line')}; run the job into {output} again for what they held")
+        say(f"excluded {counted(merged.damaged, 'damaged line')}; run the job into {output} again to redo their rows")
     return 1 if merged.damaged else 0

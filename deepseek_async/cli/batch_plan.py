@@ -1,4 +1,4 @@
-"""``deepseek-async batch plan``: what a job will cost, before anything is sent."""
+"""``deepseek-async batch plan``: cost estimate of a job."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 NAME: Final = "plan"
 ABOUT: Final = """\
-Say what a job will cost. Nothing is sent and no key is needed.
+Estimate the cost of a job. Nothing is sent and no API key is needed.
 
-Rows, tokens, rows that begin alike and what the API's prefix cache will give
-them, cost now and off-peak, and how long it will take. How long the answers
-will be is not known before: say what you expect. Tokens of the prompts are
-estimated, or counted exactly with DeepSeek's tokenizer file."""
+Prints rows, tokens, rows with shared prefixes and expected prefix cache hits,
+the cost now and off-peak, and the duration. The length of answers cannot be
+known in advance: set it with --answer-tokens. Prompt tokens are estimated, or
+counted exactly with DeepSeek's tokenizer file."""
 EXAMPLES: Final = """\
 For example:
 
@@ -41,14 +41,14 @@ _DEFAULT_CONCURRENCY: Final = 100
 
 
 def run(
-    source: Annotated[Path, Parameter(name="IN", help="What batch run would be given.")],
+    source: Annotated[Path, Parameter(name="IN", help="Input file of batch run.")],
     /,
     *,
     rows: RowFlags | None = None,
     answer_tokens: Annotated[
-        PositiveInt, Parameter(help="Tokens of an answer, reasoning included, where max_tokens is not less.")
+        PositiveInt, Parameter(help="Expected tokens per answer, including reasoning; max_tokens caps it.")
     ] = 1024,
-    seconds: Annotated[PositiveFloat, Parameter(help="Seconds that an answer takes.")] = 10.0,
+    seconds: Annotated[PositiveFloat, Parameter(help="Expected seconds per answer.")] = 10.0,
     concurrency: Annotated[
         PositiveInt, Parameter(name=["--concurrency", "-c"], help="Requests in flight.")
     ] = _DEFAULT_CONCURRENCY,
@@ -56,12 +56,12 @@ def run(
         Path | None,
         Parameter(
             metavar="FILE",
-            help="DeepSeek's tokenizer.json, linked on its documentation's page about token usage: prompts are "
-            "counted, which takes about a second for a million tokens. Needs the extra tokens.",
+            help="DeepSeek's tokenizer.json, linked in the API documentation about token usage: count prompts exactly, "
+            "at about a second per million tokens. Requires the extra tokens.",
         ),
     ] = None,
     as_json: Annotated[
-        bool, Parameter(name="--json", negative=(), show_default=False, help="The figures as JSON.")
+        bool, Parameter(name="--json", negative=(), show_default=False, help="Print the figures as JSON.")
     ] = False,
 ) -> int:
     from deepseek_async.batch.review.plan import plan  # noqa: PLC0415  brings aiohttp
@@ -85,12 +85,12 @@ def run(
 
 
 def _exit_code(planned: Plan) -> int:
-    """That of ``batch run`` for an input which it refuses."""
+    """Return the exit code of ``batch run`` for the same input."""
     return 2 if planned.repeated else 0
 
 
 def _counter(file: Path | None) -> CountTokens:
-    """Raises ConfigurationError for a tokenizer that cannot be used."""
+    """Return the token counter. Raises ConfigurationError for an unusable tokenizer."""
     from deepseek_async.codec.request import encode_request  # noqa: PLC0415
     from deepseek_async.codec.tokenizer import Tokenizer  # noqa: PLC0415
     from deepseek_async.codec.tokens import TokenEstimator  # noqa: PLC0415
@@ -128,33 +128,33 @@ def _figures(planned: Plan, prices: PriceTable, *, seconds: float, tokenizer: Pa
 def _lines(planned: Plan, figures: dict[str, Any], assumed: dict[str, Any], source: Path) -> Iterator[str]:
     yield f"{source}: nothing was sent"
     verb = "is" if planned.unusable == 1 else "are"
-    unusable = f" · {planned.unusable:,} of them {verb} no request" if planned.unusable else ""
+    unusable = f" · {planned.unusable:,} of them {verb} invalid" if planned.unusable else ""
     yield f"  rows      {planned.rows:,}{unusable}"
     for error in planned.first_errors:
         yield f"            {one_line(error, 200)}"
     if planned.repeated:
         more = f", and {counted(planned.repeated - 1, 'further row')}" if planned.repeated > 1 else ""
         first = one_line(planned.first_repeated, 200)
-        yield f"  refused   {first} is that of an earlier row{more}: batch run will not start"
+        yield f"  rejected  {first} is a duplicate{more}: batch run will not start"
     yield (
-        f"  tokens    {planned.prompt_tokens:,} in the prompts, {_method(planned, figures)} · "
-        f"{planned.answer_tokens:,} in the answers, at {assumed['answer_tokens']:,} each (--answer-tokens)"
+        f"  tokens    {planned.prompt_tokens:,} prompt, {_method(planned, figures)} · "
+        f"{planned.answer_tokens:,} answer, at {assumed['answer_tokens']:,} per row (--answer-tokens)"
     )
     if planned.groups:
         yield (
-            f"  groups    {planned.grouped:,} rows begin like others, in {counted(planned.groups, 'way')} · "
-            f"{planned.hit_tokens:,} tokens from the prefix cache, {share(planned.hit_tokens, planned.prompt_tokens)}"
+            f"  prefixes  {planned.grouped:,} rows share {counted(planned.groups, 'prefix')} · {planned.hit_tokens:,} "
+            f"tokens from the prefix cache, {share(planned.hit_tokens, planned.prompt_tokens)}"
         )
     else:
-        yield "  groups    no rows have 256 tokens or more of their beginning in common"
+        yield "  prefixes  no rows share 256 tokens or more"
     change = datetime.fromisoformat(figures["next_change"]).astimezone()
     hours = f"{'peak' if figures['is_peak'] else 'off-peak'} until {change:%a %H:%M}"
     yield f"  cost      {_money(figures['cost_now'])} now ({hours}) · {_money(figures['cost_off_peak'])} off-peak"
     if planned.hit_tokens:
-        yield f"            {_money(figures['cost_off_peak_without_cache'])} off-peak without a hit"
+        yield f"            {_money(figures['cost_off_peak_without_cache'])} off-peak without cache hits"
     yield (
         f"  time      {duration(figures['seconds'])}, with {assumed['concurrency']:,} requests in flight (-c) "
-        f"at {assumed['seconds']:g} s each (--seconds)"
+        f"at {assumed['seconds']:g} s per row (--seconds)"
     )
 
 
@@ -164,8 +164,8 @@ def _method(planned: Plan, figures: dict[str, Any]) -> str:
     file = one_line(figures["tokenizer"], 80)
     if not planned.estimated:
         return f"counted with {file}"
-    return f"counted with {file}, but {counted(planned.estimated, 'row')} estimated, which the API will not take"
+    return f"counted with {file}, but {counted(planned.estimated, 'row')} estimated, which the API will reject"
 
 
 def _money(amount: float | None) -> str:
-    return "unknown, for want of a model's price," if amount is None else dollars(amount)
+    return "unknown (model without a price)" if amount is None else dollars(amount)

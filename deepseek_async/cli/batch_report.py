@@ -1,4 +1,4 @@
-"""``deepseek-async batch report``: a job as one HTML page."""
+"""``deepseek-async batch report``: HTML report of a job."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from deepseek_async.cli.terminal import say
 
 NAME: Final = "report"
 ABOUT: Final = """\
-Write a job's report as one HTML page that needs no network: latency, speed and
-window over time, tokens, cost and savings, failures with examples."""
+Write the report of a job as one self-contained HTML page: latency, throughput
+and requests in flight over time, tokens, cost and savings, failures."""
 EXAMPLES: Final = """\
 For example:
 
@@ -30,7 +30,7 @@ def run(
         Path | None, Parameter(name=["--output", "-o"], help="File to write. Default: OUT with the suffix .html.")
     ] = None,
     force: Annotated[
-        bool, Parameter(negative=(), show_default=False, help="Replace a file that is there, as an earlier report.")
+        bool, Parameter(negative=(), show_default=False, help="Overwrite an existing file, such as an earlier report.")
     ] = False,
     source: Input = None,
     rows: RowFlags | None = None,
@@ -47,6 +47,6 @@ def run(
     text = page(account_of(asked, table), table, name=output.name, damaged=asked.output.damaged, notices=notices)
     inputs = [output] if source is None else [output, source]
     with replaced(target, *inputs, force=force) as file:
-        file.write(text.encode("utf-8", "replace"))  # a file's name need not be UTF-8
-    say(f"report in {target}")
+        file.write(text.encode("utf-8", "replace"))  # a file name need not be UTF-8
+    say(f"wrote report to {target}")
     return 0

@@ -1,4 +1,4 @@
-"""``deepseek-async batch status``: where a job stands, by its output."""
+"""``deepseek-async batch status``: state of a job, read from its output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "status"
 ABOUT: Final = """\
-Say where a job stands, by its output. A run that writes it is not disturbed."""
+Show the state of a job, read from its output. A running job is not affected."""
 EXAMPLES: Final = """\
 For example:
 
@@ -37,7 +37,7 @@ def run(
     source: Input = None,
     rows: RowFlags | None = None,
     as_json: Annotated[
-        bool, Parameter(name="--json", negative=(), show_default=False, help="The figures as JSON.")
+        bool, Parameter(name="--json", negative=(), show_default=False, help="Print the figures as JSON.")
     ] = False,
 ) -> int:
     from deepseek_async.batch.review.job_summary import account_of  # noqa: PLC0415  brings aiohttp
@@ -95,45 +95,44 @@ def _figures(asked: Asked, account: JobSummary, writer: str | None) -> dict[str,
 
 def _lines(figures: dict[str, Any], asked: Asked) -> Iterator[str]:
     output, writer = asked.output.path, figures["written_by"]
-    yield f"{output}: {f'a run is writing it ({writer})' if writer else 'no run is writing it'}"
+    yield f"{output}: {f'running ({writer})' if writer else 'not running'}"
     done, total = figures["done"], figures["total"]
-    # Rows that are left out on request have ended too.
+    # Skipped rows have ended too.
     of = "" if total is None else f" of {total:,} ({share(done + figures['skipped'], total)})"
     again = f" · {figures['replaced']:,} run again" if figures["replaced"] else ""
     yield f"  rows      {done:,}{of}: {figures['ok']:,} answered · {figures['failed']:,} failed{again}"
     if figures["failures"]:
         yield "  failures  " + " · ".join(f"{kind} {number:,}" for kind, number in figures["failures"].items())
     if figures["cut_off"]:
-        yield f"  cut off   {counted(figures['cut_off'], 'answer')} ended at max_tokens"
+        yield f"  truncated {counted(figures['cut_off'], 'answer')} at max_tokens"
     for line in what_is_missing(asked):
         yield f"            {line}"
     if figures["damaged_lines"]:
-        yield f"  damaged   {counted(figures['damaged_lines'], 'line')}; the next run sends what they held again"
+        yield f"  damaged   {counted(figures['damaged_lines'], 'line')}; the next run sends their rows again"
     if figures["began"] is not None and figures["ended"] is not None:
         yield f"  time      {_time(figures)}"
         quantiles = " · ".join(f"{name} {span(value)}" for name, value in figures["latency"].items())
         yield f"  latency   {quantiles}"
     prompt, cached = figures["prompt_tokens"], figures["cached_tokens"]
     yield (
-        f"  tokens    {prompt:,} in the prompts, {share(cached, prompt)} from the cache · "
-        f"{figures['completion_tokens']:,} in the answers"
+        f"  tokens    {prompt:,} prompt, {share(cached, prompt)} cached · {figures['completion_tokens']:,} completion"
     )
     saved = figures["saved_by_cache"] + figures["saved_by_hours"]
-    paid = dollars(figures["cost"]) + (f", {dollars(saved)} saved by cache and hours" if saved else "")
+    paid = dollars(figures["cost"]) + (f", {dollars(saved)} saved by prefix cache and off-peak hours" if saved else "")
     made_up = figures["simulated_cost"]
     if made_up:
-        paid += " if it were not simulated" if made_up == figures["cost"] else f", {dollars(made_up)} of it simulated"
+        paid += " (simulated, not billed)" if made_up == figures["cost"] else f", {dollars(made_up)} of it simulated"
     yield f"  cost      {paid}"
     for kind, fee in figures["fees"].items():
         of_it = "" if fee["USD"] is None else f", {dollars(fee['USD'])} of it"
-        yield f"  paid      {fee['count']:,} {kind.replace('_', ' ')}: {fee['CNY']:.4f} yuan{of_it}"
+        yield f"  fees      {fee['count']:,} {kind.replace('_', ' ')}: {fee['CNY']:.4f} yuan{of_it}"
     if figures["pending_cost"]:
-        yield f"            {dollars(figures['pending_cost'])} of it for rows that a run stopped before they had ended"
+        yield f"            {dollars(figures['pending_cost'])} of it for rows that have not ended"
     if figures["estimated_requests"]:
         requests = counted(figures["estimated_requests"], "request")
-        yield f"            {dollars(figures['estimated_cost'])} of it for {requests} whose usage is an estimate"
+        yield f"            {dollars(figures['estimated_cost'])} of it estimated, for {requests} without valid usage"
     for name, charged_as in figures["charged_as"].items():
-        yield f"            the price of {name or 'a model without a name'} is not known: charged as {charged_as}"
+        yield f"            unknown price of {name or 'an unnamed model'}: charged as {charged_as}"
 
 
 def _time(figures: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""``deepseek-async chat``: a conversation in the terminal, or one question."""
+"""``deepseek-async chat``: an interactive conversation, or one question."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from deepseek_async.cli.connection import ConnectionFlags, Thinking, thinking_pa
 from deepseek_async.errors import ConfigurationError
 
 _LONGEST_PROMPT: Final = 32 << 20
-"""Eight times what a context holds, and no request may be longer."""
+"""Eight characters per token of the context window; a longer request cannot be valid."""
 ABOUT: Final = """\
-Talk to a model; answers appear as they are written, reasoning in grey.
+Chat with a model; answers are streamed, reasoning is shown in grey.
 
-Ctrl-C stops the answer, not the program: what you have seen of it stays in
-the conversation, marked as cut off. If you have seen nothing yet, the
-question is taken back. Ctrl-D or /quit leaves, /new begins a new conversation.
+Ctrl-C stops the answer, not the program: the part shown stays in the
+conversation, marked as truncated. If nothing was shown yet, the question is
+removed. Ctrl-D or /quit exits, /new starts a new conversation.
 
-With a prompt, or with text piped in, there is one answer, and it alone is
-written to stdout. Control characters in it are written out, as \\u001b, unless
---raw is given and stdout is no terminal."""
+With a prompt, or with text on stdin, there is one answer, and only that is
+written to stdout. Control characters in it are escaped, as \\u001b, unless
+--raw is given and stdout is not a terminal."""
 
 EXAMPLES: Final = """\
 For example:
@@ -33,25 +33,26 @@ For example:
 
 
 def chat(
-    prompt: Annotated[str | None, Parameter(name=["--prompt", "--once"], help="One question, then leave.")] = None,
+    prompt: Annotated[str | None, Parameter(name=["--prompt", "--once"], help="Ask one question and exit.")] = None,
     *,
     model: Annotated[str | None, Parameter(help="Default: deepseek-flash.")] = None,
-    system: Annotated[str | None, Parameter(help="What the model is told before the conversation.")] = None,
+    system: Annotated[str | None, Parameter(help="System prompt.")] = None,
     thinking: Annotated[Thinking | None, Parameter(help="Reasoning; the API's default is on.")] = None,
     search: Annotated[
         bool,
         Parameter(
             negative=(),
             show_default=False,
-            help="Let the service search the web and read pages; each is paid for, and with thinking there are many.",
+            help="Enable web search; searches and pages are charged, and thinking uses many.",
         ),
     ] = False,
     safety_check: Annotated[
-        Literal["high", "low"] | None, Parameter(help="How the service checks contents; it may withdraw an answer.")
+        Literal["high", "low"] | None,
+        Parameter(help="Level of the service's content check, which may withdraw an answer."),
     ] = None,
     raw: Annotated[
         bool,
-        Parameter(negative=(), show_default=False, help="Into a file or pipe: control characters as they came."),
+        Parameter(negative=(), show_default=False, help="Write control characters unescaped to a file or pipe."),
     ] = False,
     connection: ConnectionFlags | None = None,
 ) -> int:
@@ -60,9 +61,9 @@ def chat(
         try:
             prompt = sys.stdin.read(_LONGEST_PROMPT + 1)
         except UnicodeDecodeError as error:
-            raise ConfigurationError(f"the text piped in is not {error.encoding.upper()}") from None
+            raise ConfigurationError(f"stdin must be {error.encoding.upper()}") from None
     if prompt is not None and len(prompt) > _LONGEST_PROMPT:
-        raise ConfigurationError(f"the text piped in is longer than {_LONGEST_PROMPT:,} characters")
+        raise ConfigurationError(f"stdin must be at most {_LONGEST_PROMPT:,} characters")
     if prompt is not None and not prompt.strip():
         raise ConfigurationError("the prompt is empty")
     from deepseek_async.batch.row import DEFAULT_MODEL  # noqa: PLC0415  brings aiohttp

@@ -1,4 +1,4 @@
-"""``deepseek-async check``: is everything in place?"""
+"""``deepseek-async check``: diagnose the installation, configuration and connection."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from deepseek_async.types import ModelList
 
 ABOUT: Final = """\
-Check versions, limits, key, address, models and balance; say what to do.
+Check versions, limits, API key, base URL, models and balance.
 
 Exit codes: 0 nothing failed (warnings may remain) · 1 something failed."""
 EXAMPLES: Final = """\
@@ -37,29 +37,29 @@ For example:
     deepseek-async check --concurrency 2500 --base-url http://127.0.0.1:8000"""
 
 _FIELDS: Final = frozenset({"created", "input_modalities", "output_modalities", "effort"})
-"""What else the live service has said of a model since September 2026, and other servers say."""
+"""Undocumented fields that the live service has returned for models since September 2026, and other servers return."""
 
 _SECONDS: Final = 15.0
 _STAND_IN: Final = "sk-none"
-"""Sent when there is no key: a refusal shows too that the address answers."""
+"""Sent without a key: a rejection also shows that the server is reachable."""
 
 
 class CheckReport:
-    """Writes each finding as it is made, and remembers whether one failed."""
+    """Prints findings and records whether one failed."""
 
     def __init__(self) -> None:
         self.failed = False
 
     def ok(self, what: str, text: str) -> None:
-        """Nothing to do."""
+        """Report a passed check."""
         self._write("ok", what, text)
 
     def warn(self, what: str, text: str) -> None:
-        """It works, but not as well as it could."""
+        """Report a problem that does not prevent use."""
         self._write("warn", what, text)
 
     def fail(self, what: str, text: str) -> None:
-        """It cannot work like this."""
+        """Report a problem that prevents use."""
         self.failed = True
         self._write("fail", what, text)
 
@@ -74,7 +74,7 @@ def check(
         PositiveInt | None,
         Parameter(
             name=["--concurrency", "-c"],
-            help="Requests in flight that are planned. Default: DEEPSEEK_ASYNC_MAX_CONCURRENCY, then 100.",
+            help="Planned requests in flight. Default: DEEPSEEK_ASYNC_MAX_CONCURRENCY, then 100.",
         ),
     ] = None,
     connection: ConnectionFlags | None = None,
@@ -106,7 +106,7 @@ def _check_versions(found: CheckReport) -> None:
     if uvloop := _of("uvloop"):
         found.ok("uvloop", uvloop)
     else:
-        found.warn("uvloop", 'not installed; it saves CPU time: pip install "deepseek-async[fast]"')
+        found.warn("uvloop", 'not installed: pip install "deepseek-async[fast]"')
 
 
 def _of(package: str) -> str:
@@ -119,7 +119,7 @@ def _of(package: str) -> str:
 def _check_key(found: CheckReport) -> str | None:
     try:
         key = key_of_environment()
-        found.ok("key", f"DEEPSEEK_API_KEY holds {ApiKey(key)}")
+        found.ok("key", f"DEEPSEEK_API_KEY is set: {ApiKey(key)}")
     except ConfigurationError as error:
         found.fail("key", error.message)
         return None
@@ -137,13 +137,13 @@ def _check_descriptors(found: CheckReport, concurrency: int) -> None:
     elif hard < 0 or hard >= needed:
         found.warn(
             "files",
-            f"{asked}, the limit is {soft:,}: 'batch run' raises it by itself, elsewhere run ulimit -n {needed}",
+            f"{asked}, the limit is {soft:,}: batch run raises it, elsewhere run ulimit -n {needed}",
         )
     else:
         found.fail(
             "files",
-            f"{asked}, and this user may open {hard:,}: use --concurrency {max(1, hard - SPARE_DESCRIPTORS)}, "
-            "or have the hard limit raised (limits.conf, LimitNOFILE=)",
+            f"{asked}, the hard limit is {hard:,}: use --concurrency {max(1, hard - SPARE_DESCRIPTORS)}, or raise the "
+            "hard limit (limits.conf, LimitNOFILE=)",
         )
 
 
@@ -156,18 +156,20 @@ async def _check_service(found: CheckReport, client: AsyncDeepSeek, *, has_key: 
         try:
             listed = await client.models.list()
         except (AuthenticationError, PermissionDeniedError) as error:
-            found.ok("address", f"{address} answers")
+            found.ok("address", f"{address} is reachable")
             if has_key:
-                found.fail("key", f"refused: {error.message}; make a new one at https://platform.deepseek.com/api_keys")
+                found.fail(
+                    "key", f"rejected: {error.message}; create a new key at https://platform.deepseek.com/api_keys"
+                )
             return
         except APIConnectionError as error:
-            hint = "" if error.reason == "proxy" else "; is DEEPSEEK_BASE_URL right, is there a network?"
+            hint = "" if error.reason == "proxy" else "; check DEEPSEEK_BASE_URL and the network"
             found.fail("address", f"{error.message}{hint}")
             return
         except DeepSeekError as error:
-            found.fail("address", f"{address} does not answer like the API: {error.message}")
+            found.fail("address", f"{address} is not a DeepSeek API: {error.message}")
             return
-        found.ok("address", f"{address} answers")
+        found.ok("address", f"{address} is reachable")
         if not has_key:
             return
         found.ok("key", f"accepted; models: {', '.join(model.id for model in listed.data) or 'none'}")
@@ -176,7 +178,7 @@ async def _check_service(found: CheckReport, client: AsyncDeepSeek, *, has_key: 
 
 
 def _check_news(found: CheckReport, listed: ModelList) -> None:
-    """What the service has that this version does not know: it can be used, but is neither checked nor priced."""
+    """Report models and fields unknown to this version: usable, but neither validated nor priced."""
     from deepseek_async.pricing.prices import price_table  # noqa: PLC0415
     from deepseek_async.types import Model  # noqa: PLC0415
     from deepseek_async.types.answer_part import fields_of  # noqa: PLC0415
@@ -191,7 +193,7 @@ def _check_news(found: CheckReport, listed: ModelList) -> None:
     ]
     if news:
         found.warn(
-            "news", f"not known to deepseek-async {__version__}: {'; '.join(news)}. A newer version may know them"
+            "news", f"unknown to deepseek-async {__version__}: {'; '.join(news)}; a newer version may support them"
         )
 
 
@@ -199,10 +201,12 @@ async def _check_balance(found: CheckReport, client: AsyncDeepSeek) -> None:
     try:
         account = await client.user.balance()
     except DeepSeekError as error:
-        found.warn("balance", f"not known: {error.message}")
+        found.warn("balance", f"unknown: {error.message}")
         return
-    amounts = ", ".join(f"{info.total_balance} {info.currency}" for info in account.balance_infos) or "no figure"
+    amounts = ", ".join(f"{info.total_balance} {info.currency}" for info in account.balance_infos) or "no amount"
     if account.is_available:
         found.ok("balance", amounts)
     else:
-        found.fail("balance", f"{amounts}: not enough for further calls; see https://platform.deepseek.com/top_up")
+        found.fail(
+            "balance", f"{amounts}: insufficient for further calls; top up at https://platform.deepseek.com/top_up"
+        )

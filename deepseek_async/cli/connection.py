@@ -1,5 +1,6 @@
-"""The flags that say where and how to call, and the client made from them. The key is never a flag:
-command lines are visible to every user of the machine and stay in the shell's history."""
+"""Connection options of the command line. The API key is never an option: command lines are visible to every user of
+the machine and stay in the shell history.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 _GROUP: Final = Group("Connection", sort_key=9)
 
 _FOR_REAL_ONLY: Final[dict[str, Any]] = {"cache": None, "listeners": (), "fallback": None}
-"""Arguments in the place of what a settings file says of answers and calls that are kept, and of a paid service that
-answers instead: what is made up goes into none of them."""
+"""Overrides of a settings file for simulated runs: no cache, no listeners, no paid fallback."""
 
 Thinking = Literal["on", "off"]
 
@@ -29,35 +29,35 @@ Thinking = Literal["on", "off"]
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class ConnectionFlags:
-    """Where to call, how long to wait and how often to try."""
+    """Endpoint, timeout and retry options."""
 
     base_url: Annotated[
         str | None,
-        Parameter(group=_GROUP, help="Address of the API. Default: DEEPSEEK_BASE_URL, then https://api.deepseek.com."),
+        Parameter(group=_GROUP, help="Base URL of the API. Default: DEEPSEEK_BASE_URL, then https://api.deepseek.com."),
     ] = None
     timeout: Annotated[
         PositiveFloat | None,
-        Parameter(group=_GROUP, help="Seconds for a whole call, its queueing and retries included."),
+        Parameter(group=_GROUP, help="Deadline of a call in seconds, including queueing and retries."),
     ] = None
     attempts: Annotated[
         PositiveInt | None,
-        Parameter(group=_GROUP, help="How often a call is sent at most. Default: 4, in a batch 6."),
+        Parameter(group=_GROUP, help="Maximum attempts per call. Default: 4, in a batch 6."),
     ] = None
     proxy: Annotated[
         str | None,
         Parameter(
             group=_GROUP,
-            help="URL of an HTTP proxy. Default: HTTPS_PROXY, then ALL_PROXY, except for what NO_PROXY names. A "
-            "password is better set there: command lines are seen by all users of the machine.",
+            help="URL of an HTTP proxy. Default: HTTPS_PROXY, then ALL_PROXY, except for hosts in NO_PROXY. Set a "
+            "password in the environment: command lines are visible to all users of the machine.",
         ),
     ] = None
     settings_file: Annotated[
         Path | None,
-        Parameter(name="--settings", group=_GROUP, help="A settings file; flags and environment win over it."),
+        Parameter(name="--settings", group=_GROUP, help="Settings file; options and environment take precedence."),
     ] = None
 
     def arguments(self, *, api_key: str | None = None, **settings: Any) -> dict[str, Any]:
-        """What a client is made with: these flags and further ``settings``. Raises ConfigurationError without a key."""
+        """Return the client arguments: these options and ``settings``. Raises ConfigurationError without an API key."""
         flags: dict[str, Any] = {"base_url": self.base_url, "timeout": self.timeout, "retry": self.attempts}
         flags |= {"proxy": self.proxy, **settings}
         if self.settings_file is None:
@@ -68,7 +68,7 @@ class ConnectionFlags:
         return given
 
     def client(self, *, api_key: str | None = None, **settings: Any) -> AsyncDeepSeek:
-        """A client with these flags and further ``settings``. Raises ConfigurationError without a key."""
+        """Create a client with these options and ``settings``. Raises ConfigurationError without an API key."""
         from deepseek_async.client import AsyncDeepSeek  # noqa: PLC0415  brings aiohttp
 
         given = self.arguments(api_key=api_key, **settings)
@@ -78,24 +78,24 @@ class ConnectionFlags:
 
 
 def key_if_any() -> str | None:
-    """The key in DEEPSEEK_API_KEY; None if there is none."""
+    """Return DEEPSEEK_API_KEY, or None if unset or empty."""
     return os.environ.get("DEEPSEEK_API_KEY", "").strip() or None
 
 
 def key_of_environment() -> str:
-    """The key in DEEPSEEK_API_KEY. Raises ConfigurationError, in a command's words, if there is none."""
+    """Return DEEPSEEK_API_KEY. Raises ConfigurationError if it is unset or empty."""
     key = key_if_any()
     if not key:
         state = "empty" if "DEEPSEEK_API_KEY" in os.environ else "not set"
         raise ConfigurationError(
-            f"DEEPSEEK_API_KEY is {state}: get a key at https://platform.deepseek.com/api_keys and run "
-            "export DEEPSEEK_API_KEY=…, or try without one: deepseek-async simulate",
+            f"DEEPSEEK_API_KEY is {state}: create a key at https://platform.deepseek.com/api_keys and run export "
+            "DEEPSEEK_API_KEY=…, or try without a key: deepseek-async simulate",
         )
     return key
 
 
 def thinking_parameter(thinking: Thinking | None) -> dict[str, Any]:
-    """The parameter that switches reasoning on or off; nothing if the API's default is to hold."""
+    """Return the parameter for thinking; empty for the API's default."""
     if thinking is None:
         return {}
     return {"thinking": {"type": "enabled" if thinking == "on" else "disabled"}}

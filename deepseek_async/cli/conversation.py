@@ -1,4 +1,4 @@
-"""A conversation: its history, one streamed answer, and the loop around them."""
+"""Terminal conversation: message history, one streamed answer, and the prompt loop."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from deepseek_async.text.number_format import dollars, duration
 from deepseek_async.types import ChatCompletion, ChatCompletionMessage, CompletionUsage
 from deepseek_async.types.answer import bills_of
 
-_CUT_OFF: Final = " […cut off here]"
+_CUT_OFF: Final = " […truncated here]"
 _HOPELESS: Final = (AuthenticationError, ConfigurationError)
-"""The next question would meet these errors too."""
+"""Errors that the next question would meet too."""
 
 
 class History:
-    """The messages so far. It only grows at its end, so that each question finds the earlier ones in the API's
-    prefix cache, at a fraction of the price."""
+    """Messages of the conversation. Append-only, so that each question hits the API's prefix cache at a fraction of
+    the price.
+    """
 
     def __init__(self, system: str | None) -> None:
         self._system = system
@@ -36,22 +37,22 @@ class History:
         self.forget()
 
     def forget(self) -> None:
-        """Begin a new conversation with the same instruction."""
+        """Start a new conversation with the same system prompt."""
         self.messages = [{"role": "system", "content": self._system}] if self._system else []
 
     def ask(self, prompt: str) -> None:
-        """The user's turn."""
+        """Append the user's message."""
         self.messages.append({"role": "user", "content": prompt})
 
     def answered(self, answer: str | ChatCompletionMessage) -> None:
-        """The model's turn, whole: its own message, in which its searches are, or a text."""
+        """Append the complete answer: the model's message, which includes its searches, or a text."""
         self.messages.append({"role": "assistant", "content": answer} if isinstance(answer, str) else answer)
 
     def broken(self, text: str) -> bool:
-        """The model's turn ended early. False if nothing of it was seen: the question is then taken back.
+        """Record a truncated answer. Return False if nothing of it was shown: the question is then removed.
 
-        The model is told where its answer broke off, so that "go on" is understood. Two questions in a row
-        without an answer between them would not be.
+        The answer is marked as truncated for the model, so that "go on" is understood. Two consecutive questions
+        without an answer would not be.
         """
         if not text:
             self.messages.pop()
@@ -68,7 +69,7 @@ def ask_once(
     *,
     raw: bool = False,
 ) -> int:
-    """One question. Returns the exit code."""
+    """Ask one question. Return the exit code."""
     history.ask(prompt)
 
     async def ask() -> None:
@@ -84,14 +85,14 @@ def ask_once(
 
 
 def talk(client: AsyncDeepSeek, history: History, parameters: Mapping[str, Any], *, raw: bool = False) -> int:
-    """Questions and answers until the user leaves. Returns the exit code.
+    """Ask questions until the user exits. Return the exit code.
 
-    The loop stands still while the user types. That is fine: nothing is in flight then, and a connection that
-    the server closed meanwhile is replaced by the retry of the next call.
+    Input blocks the event loop. That is safe: nothing is in flight meanwhile, and a connection that the server
+    closed is replaced by the retry of the next call.
     """
     with suppress(ImportError):
-        import readline  # noqa: F401, PLC0415  input() uses it when it is loaded: line editing and earlier lines
-    say(f"{parameters['model']} · Ctrl-C stops an answer, /new begins anew, /quit or Ctrl-D leaves")
+        import readline  # noqa: F401, PLC0415  enables line editing and history in input()
+    say(f"{parameters['model']} · Ctrl-C stops an answer, /new starts a new conversation, /quit or Ctrl-D exits")
     with runner() as loop:
         try:
             while True:
@@ -100,7 +101,7 @@ def talk(client: AsyncDeepSeek, history: History, parameters: Mapping[str, Any],
                     return 0
                 if prompt == "/new":
                     history.forget()
-                    say("a new conversation")
+                    say("new conversation")
                 elif prompt:
                     history.ask(prompt)
                     _show_answer(loop, client, history, parameters, Screen(raw=raw))
@@ -109,10 +110,10 @@ def talk(client: AsyncDeepSeek, history: History, parameters: Mapping[str, Any],
 
 
 def _read_prompt() -> str | None:
-    """What the user typed; None for the wish to leave."""
+    """Return the user's input, or None to exit."""
     prompt = "> "
     if not sys.stdout.isatty():
-        # input() would write it there, among the answers.
+        # input() would write the prompt to stdout, among the answers.
         sys.stderr.write(prompt)
         sys.stderr.flush()
         prompt = ""
@@ -123,9 +124,9 @@ def _read_prompt() -> str | None:
         return None
     except KeyboardInterrupt:
         sys.stderr.write("\n")
-        say("/quit or Ctrl-D leaves")
+        say("/quit or Ctrl-D exits")
         return ""
-    # What was pasted from a broken text would otherwise only fail when it is sent.
+    # Pasted lone surrogates would otherwise fail only when the message is sent.
     line = line.encode("utf-8", "replace").decode()
     return None if line in {"/quit", "/exit"} else line
 
@@ -141,7 +142,7 @@ def _show_answer(
         loop.run(_answer(client, history, parameters, screen))
     except KeyboardInterrupt:
         kept = history.broken(screen.text)
-        say("stopped; the conversation keeps the answer so far" if kept else "stopped; the question is taken back")
+        say("stopped; the partial answer is kept" if kept else "stopped; the question was removed")
     except DeepSeekError as error:
         history.broken(screen.text)
         if isinstance(error, _HOPELESS):
@@ -157,12 +158,12 @@ async def _answer(client: AsyncDeepSeek, history: History, parameters: Mapping[s
                 _show(screen, event)
             completion = stream.completion
     finally:
-        # Also after Ctrl-C or a fault: what follows must not stand in the middle of the answer's last line.
+        # Also after Ctrl-C or an error: what follows must start on a new line.
         screen.end()
     if completion.refused:
-        # What the service does not stand by is no part of the conversation.
+        # A withdrawn answer is not part of the conversation.
         history.broken("")
-        say("the service withdrew this answer: its check of contents refuses it; the question is taken back")
+        say("the service's content check withdrew this answer; the question was removed")
     else:
         history.answered(completion.choices[0].message if completion.choices else screen.text)
         for source in completion.sources:
@@ -181,7 +182,7 @@ def _show(screen: Screen, event: StreamEvent) -> None:
         case Reading():
             screen.note(f"reading: {event.url or '…'}")
         case Reviewing():
-            screen.note("the service reviews the answer")
+            screen.note("content check of the answer")
         case _:
             pass
 
@@ -200,5 +201,5 @@ def _show_figures(screen: Screen, completion: ChatCompletion, began: float, seco
     if usage.fees:
         parts += map(str, Meter(price_table()).fees(bills_of(completion)))
     if reason not in {"stop", None}:
-        parts.append(f"ended by {reason}")
+        parts.append(f"finish reason {reason}")
     screen.note(" · ".join(parts))

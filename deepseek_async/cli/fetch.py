@@ -1,4 +1,4 @@
-"""``deepseek-async fetch``: the text of a page."""
+"""``deepseek-async fetch``: the text of a web page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deepseek_async.cli.tool_output import AsJson, say_fees, write_json
 if TYPE_CHECKING:
     from deepseek_async.types import FetchedPage
 
-ABOUT: Final = "Show a web page as Markdown. Each page costs 5 yuan or 0.75 US dollars a thousand."
+ABOUT: Final = "Show a web page as Markdown. 1,000 pages cost 5 yuan or 0.75 US dollars."
 EXAMPLES: Final = """\
 For example:
 
@@ -23,7 +23,7 @@ For example:
 
 
 def fetch(
-    url: Annotated[str, Parameter(help="An http or https address.")],
+    url: Annotated[str, Parameter(help="An http or https URL.")],
     *,
     as_json: AsJson = False,
     connection: ConnectionFlags | None = None,

@@ -1,4 +1,4 @@
-"""``deepseek-async finetune prepare``: dialogues to a training and a validation file."""
+"""``deepseek-async finetune prepare``: validate and split training data."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from deepseek_async.finetune import Summary
 
 ABOUT: Final = """\
-Check a file of dialogues line by line and split it for fine-tuning.
+Validate a file of dialogues and split it for fine-tuning.
 
 Each line is {"messages": [...]} or {"prompt": ..., "completion": ...}. Lines with
-wrong roles, turns out of order, empty turns or too many tokens are left out and
-shown; so are duplicates. No question is in both files. Needs no key.
+wrong roles, turns out of order, empty turns or too many tokens are excluded and
+reported, as are duplicates. No question is in both files. No API key is needed.
 
 Writes NAME.train.jsonl and NAME.validation.jsonl and prints their paths.
 
-Exit codes: 0 every line is a row or a duplicate, 1 some lines are no rows,
-2 nothing can be made of the file."""
+Exit codes: 0 every line is a valid row or a duplicate, 1 some lines are
+invalid, 2 the file cannot be used."""
 EXAMPLES: Final = """\
 For example:
 
@@ -35,26 +35,26 @@ For example:
 
 
 def prepare(
-    source: Annotated[Path, Parameter(name="DATA", help="Dialogues, one JSON object a line.")],
+    source: Annotated[Path, Parameter(name="DATA", help="Dialogues, one JSON object per line.")],
     /,
     *,
     output: Annotated[
         Path | None,
-        Parameter(name=["--output", "-o"], help="Folder for the two files. Default: that of DATA."),
+        Parameter(name=["--output", "-o"], help="Output directory. Default: that of DATA."),
     ] = None,
     validation: Annotated[
         float,
-        Parameter(validator=Number(gt=0, lt=1), help="Part of the rows for validation; 0.10 to 0.15 is recommended."),
+        Parameter(validator=Number(gt=0, lt=1), help="Fraction of rows for validation; 0.10 to 0.15 is recommended."),
     ] = 0.12,
-    seed: Annotated[int, Parameter(help="The same seed gives the same split.")] = 0,
+    seed: Annotated[int, Parameter(help="Seed of the split, for reproducibility.")] = 0,
     max_tokens: Annotated[
         PositiveInt | None,
-        Parameter(help="Longest row, by estimate. Default: the context window of the live models."),
+        Parameter(help="Maximum estimated tokens per row. Default: the context window of the live models."),
     ] = None,
     as_json: Annotated[
-        bool, Parameter(name="--json", negative=(), show_default=False, help="The summary as JSON on stdout.")
+        bool, Parameter(name="--json", negative=(), show_default=False, help="Print the summary as JSON.")
     ] = False,
-    force: Annotated[bool, Parameter(negative=(), show_default=False, help="Replace files that are there.")] = False,
+    force: Annotated[bool, Parameter(negative=(), show_default=False, help="Overwrite existing files.")] = False,
 ) -> int:
     from deepseek_async import finetune  # noqa: PLC0415  brings msgspec
     from deepseek_async.finetune.preparation import LONGEST_ROW  # noqa: PLC0415
@@ -82,14 +82,12 @@ def prepare(
 def _explain(summary: Summary) -> None:
     for rejection in summary.examples:
         say(f"line {rejection.line}: {rejection.message}")
-    say(
-        f"{summary.lines:,} lines: {summary.train_rows:,} rows for training, {summary.validation_rows:,} for validation"
-    )
+    say(f"{summary.lines:,} lines: {summary.train_rows:,} training rows, {summary.validation_rows:,} validation rows")
     if summary.rejected:
-        say("left out: " + ", ".join(f"{number:,} {kind}" for kind, number in sorted(summary.rejected.items())))
+        say("excluded: " + ", ".join(f"{number:,} {kind}" for kind, number in sorted(summary.rejected.items())))
     if summary.rows:
         say(
-            f"about {summary.tokens:,} tokens, {summary.tokens // summary.rows:,} a row; "
+            f"about {summary.tokens:,} tokens, {summary.tokens // summary.rows:,} per row; "
             f"the longest has {summary.longest_tokens:,} (line {summary.longest_line})",
         )
 

@@ -1,4 +1,4 @@
-"""What a signal does to a running job: finish, cancel, end."""
+"""Signal handling of a running job: finish, cancel, exit."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Interrupts:
         self._received = 0
         self._drain: asyncio.TimerHandle | None = None
         self.cancelled = False
-        """Whether rows in flight were given up."""
+        """Whether rows in flight were cancelled."""
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """SIGINT and SIGTERM come here until the ``with`` ends."""
+        """Handle SIGINT and SIGTERM within the ``with`` block."""
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._receive, number)
@@ -50,7 +50,7 @@ class Interrupts:
         elif self._received == 2:
             self._cancel()
         else:
-            # Something does not end. The output stays valid: a torn last line is cut off by the next run.
+            # The shutdown hangs. The output stays valid: the next run removes an incomplete last line.
             os._exit(ExitCode.STOPPED)
 
     def _cancel(self) -> None:
@@ -60,6 +60,6 @@ class Interrupts:
 
 def _drain(in_flight: int) -> str:
     if not in_flight:
-        return "no row is in flight"
-    rows, them = ("1 row in flight is", "it") if in_flight == 1 else (f"{in_flight:,} rows in flight are", "them")
-    return f"{rows} being finished, for at most {DRAIN_SECONDS:.0f} s; once more cancels {them}"
+        return "no rows in flight"
+    rows, them = ("1 row", "it") if in_flight == 1 else (f"{in_flight:,} rows", "them")
+    return f"finishing {rows} in flight, for at most {DRAIN_SECONDS:.0f} s; repeat to cancel {them}"

@@ -1,4 +1,4 @@
-"""The flags that say how a job is kept, repeated, shared and stopped."""
+"""Job options of the command line: budget, redo, sharding, durability."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ _GROUP: Final = Group("Job", sort_key=4)
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class JobFlags:
-    """What becomes of rows and answers."""
+    """Options of a job."""
 
     budget: Annotated[
         PositiveFloat | None,
-        Parameter(group=_GROUP, metavar="USD", help="Start no row once this output has cost so much, over all runs."),
+        Parameter(
+            group=_GROUP, metavar="USD", help="Start no more rows once this output has cost this much, over all runs."
+        ),
     ] = None
     redo: Annotated[
         str | None,
         Parameter(
             group=_GROUP,
             metavar="KIND,…",
-            help="Run only finished rows again that ended in these ways: length, error, invalid_json, changed (and new "
-            "rows with it).",
+            help="Run finished rows again that ended with: length, error, invalid_json, changed (and new rows too).",
         ),
     ] = None
     set_: Annotated[
@@ -39,7 +40,7 @@ class JobFlags:
             negative=(),
             metavar="NAME=JSON",
             allow_leading_hyphen=False,
-            help="With --redo: a parameter in place of the rows' own, for example max_tokens=8000.",
+            help="With --redo: override a parameter of the rows, for example max_tokens=8000.",
         ),
     ] = None
     dedupe: Annotated[
@@ -48,30 +49,30 @@ class JobFlags:
             group=_GROUP,
             negative=(),
             show_default=False,
-            help="Send equal rows with temperature 0 and without thinking once; all get the answer.",
+            help="Send equal rows with temperature 0 and no thinking once; all get the same answer.",
         ),
     ] = False
     shard: Annotated[
         str | None,
-        Parameter(group=_GROUP, metavar="I/N", help="Run the I-th of N parts, into an output of its own; batch merge."),
+        Parameter(group=_GROUP, metavar="I/N", help="Run shard I of N, into its own output; see batch merge."),
     ] = None
     fail_fast: Annotated[
         NonNegativeInt,
         Parameter(
             group=_GROUP,
             metavar="ROWS",
-            help="Stop when the first so many rows all failed for good with the same error; 0 never stops.",
+            help="Stop if the first N rows all failed permanently with the same error; 0 disables it.",
         ),
     ] = 50
     durability: Annotated[
         Literal["os", "group", "each"],
         Parameter(
             group=_GROUP,
-            help="When a row counts as done: synced in groups, each alone, or (os) left to the kernel.",
+            help="When a row counts as done: synced in groups, synced each alone, or written to the kernel (os).",
         ),
     ] = "group"
     min_free: Annotated[
-        NonNegativeInt, Parameter(group=_GROUP, metavar="MIB", help="MiB of the disk that are to stay free.")
+        NonNegativeInt, Parameter(group=_GROUP, metavar="MIB", help="MiB of disk space to keep free.")
     ] = 64
     allow_network: Annotated[
         bool,
@@ -79,12 +80,12 @@ class JobFlags:
             group=_GROUP,
             negative=(),
             show_default=False,
-            help="Write to a network file system, where neither lock nor sync can be trusted.",
+            help="Allow a network file system, where lock and sync may be unreliable.",
         ),
     ] = False
 
     def options(self) -> dict[str, Any]:
-        """The arguments of ``client.batch.job`` that these flags stand for. Raises ConfigurationError."""
+        """Return the arguments for ``client.batch.job``. Raises ConfigurationError."""
         return {
             "budget": self.budget,
             "redo": self.redo or (),

@@ -1,4 +1,4 @@
-"""The process of a bulk job: its client, with a simulator of its own if asked, its loop, and Ctrl-C before it began."""
+"""Process of a bulk job: client, optional simulator, event loop, and Ctrl-C during startup."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def run_job(
     every: float,
     **settings: Any,
 ) -> int:
-    """Run the job that ``make`` makes; the exit code. ``settings`` are the client's, ``every`` is in seconds.
+    """Run the job that ``make`` creates; return the exit code. ``settings`` are the client's, ``every`` is in seconds.
 
-    Raises ConfigurationError for an address beside ``simulate``.
+    Raises ConfigurationError for a base URL together with ``simulate``.
     """
     if simulate and connection.base_url:
-        raise ConfigurationError("--simulate brings its own address: leave --base-url out")
+        raise ConfigurationError("--simulate and --base-url cannot be combined")
     try:
         from deepseek_async.cli import batch_job  # noqa: PLC0415  brings aiohttp
         from deepseek_async.cli.local_simulator import local_simulator  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""The simulator as a child process, for a run that needs no key."""
+"""A simulator in a child process, for runs without an API key."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from deepseek_async.cli.connection import ConnectionFlags
 from deepseek_async.configuration.credential import SIMULATED
 from deepseek_async.errors import ConfigurationError
 
-# Seconds until an answer: enough for the effect of concurrency to be seen, short enough to wait for.
+# Seconds until an answer: long enough to show the effect of concurrency, short enough to wait for.
 _TEMPO: Final = ("--latency", "0.2", "--latency-spread", "0.4")
 _ENDING_SECONDS: Final = 5
 
 
 @contextmanager
 def local_simulator(connection: ConnectionFlags) -> Iterator[tuple[str, ConnectionFlags]]:
-    """A key that the simulator takes, and ``connection`` led to it. The child ends with the ``with``.
+    """Yield an API key for the simulator, and ``connection`` pointed at it. The child exits with the ``with`` block.
 
-    The child ends when its standard input closes, so also when this process is killed. It has a session of its
-    own, because a Ctrl-C goes to everything in the terminal's foreground, and the rows in flight still need it.
+    The child exits when its standard input closes, so also when this process is killed. It has its own session,
+    because Ctrl-C goes to the terminal's foreground process group, and rows in flight still need the simulator.
     """
-    child = subprocess.Popen(  # noqa: S603  our own module under our own interpreter
+    child = subprocess.Popen(  # noqa: S603  this package, with this interpreter
         [sys.executable, "-m", "deepseek_async.simulator", "--until-stdin-closes", *_TEMPO],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -37,7 +37,7 @@ def local_simulator(connection: ConnectionFlags) -> Iterator[tuple[str, Connecti
     try:
         ready = child.stdout.readline()
         if not ready:
-            raise ConfigurationError(f"the simulator ended before it was ready, with exit code {child.wait()}")
+            raise ConfigurationError(f"the simulator failed to start: exit code {child.wait()}")
         yield SIMULATED, replace(connection, base_url=json.loads(ready)["base_url"], proxy=None)
     finally:
         child.stdin.close()

@@ -1,4 +1,4 @@
-"""``deepseek-async models``: the models that the key may use."""
+"""``deepseek-async models``: models available to the API key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deepseek_async.cli.terminal import columns, harmless
 if TYPE_CHECKING:
     from deepseek_async.types import ModelList
 
-ABOUT: Final = "List the models that the key may use."
+ABOUT: Final = "List the models available to the API key."
 EXAMPLES: Final = """\
 For example:
 
@@ -25,7 +25,7 @@ For example:
 def models(
     *,
     as_json: Annotated[
-        bool, Parameter(name="--json", negative=(), show_default=False, help="The server's answer as JSON.")
+        bool, Parameter(name="--json", negative=(), show_default=False, help="Print the response as JSON.")
     ] = False,
     connection: ConnectionFlags | None = None,
 ) -> int:
@@ -36,7 +36,7 @@ def models(
     if as_json:
         sys.stdout.write(harmless(json.dumps(listed.to_dict(), ensure_ascii=False, indent=2)) + "\n")
         return 0
-    rows = [("model", "context", "longest answer", "owner")]
+    rows = [("model", "context", "max output", "owner")]
     rows += [
         (model.id, _tokens(model.context_window), _tokens(model.max_output_tokens), model.owned_by)
         for model in listed.data

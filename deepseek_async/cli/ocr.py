@@ -1,4 +1,4 @@
-"""``deepseek-async ocr``: the text of a document, or of many into a file."""
+"""``deepseek-async ocr``: recognize the text of one document, or of many into a file."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from deepseek_async.types import RecognizedDocument
 
 ABOUT: Final = """\
-Read documents: PDF, Word, PowerPoint or pictures. Costs 1.5 yuan for 1,000
-pages.
+Recognize documents: PDF, Word, PowerPoint or images. 1,000 pages cost 1.5
+yuan.
 
-One document goes to stdout. With -o, many go into a file, one line each, as
-in batch run: the same command goes on where it stopped. A document is known by
-its content, whatever it is called; one of which a page is incomplete is read
+One document is printed to stdout. With -o, results are written to a file, one
+line per document, and the same command resumes, as in batch run. A document is
+identified by its content, not its name; one with an incomplete page is read
 again.
 
 Exit codes: 3 if a page is incomplete; with -o those of batch run."""
@@ -42,62 +42,63 @@ _MANY: Final = Group("Many documents (with -o)", sort_key=1)
 
 
 def ocr(
-    *files: Annotated[Path, Parameter(name="FILE", help="100 MiB and 1,000 pages at most, each.")],
+    *files: Annotated[Path, Parameter(name="FILE", help="At most 100 MiB and 1,000 pages each.")],
     output: Annotated[
-        Path | None, Parameter(name=["--output", "-o"], group=_MANY, help="File of answers, JSON lines.")
+        Path | None, Parameter(name=["--output", "-o"], group=_MANY, help="Output file, JSON lines.")
     ] = None,
     layout: Annotated[
-        bool, Parameter(negative=(), show_default=False, help="Read pages with their layout and figures.")
+        bool, Parameter(negative=(), show_default=False, help="Recognize layout and figures too.")
     ] = False,
     as_json: AsJson = False,
     concurrency: Annotated[
         PositiveInt | None,
-        Parameter(name=["--concurrency", "-c"], group=_MANY, help="Documents at a time; the service takes 50."),
+        Parameter(name=["--concurrency", "-c"], group=_MANY, help="Documents in flight; the service allows 50."),
     ] = None,
     max_cost: Annotated[
         PositiveFloat | None,
         Parameter(
             group=_MANY,
             metavar="USD",
-            help="Start no document once this output has cost so much, over all runs. Pages have a price in yuan: "
-            "DEEPSEEK_ASYNC_CNY_RATE says what one is.",
+            help="Start no more documents once this output has cost this much, over all runs. Pages are priced in "
+            "yuan: set the rate with DEEPSEEK_ASYNC_CNY_RATE.",
         ),
     ] = None,
     redo: Annotated[
         Literal["error"] | None,
         Parameter(
             group=_MANY,
-            help="Read those again that failed. Whose answer was lost may have been billed, and is not read again but "
-            "by this.",
+            help="Run failed documents again, including those whose answer was lost, which may have been billed.",
         ),
     ] = None,
     simulate: Annotated[
         bool,
-        Parameter(group=_MANY, negative=(), show_default=False, help="Ask a simulator on this machine instead."),
+        Parameter(group=_MANY, negative=(), show_default=False, help="Use a local simulator."),
     ] = False,
     quiet: Annotated[
         bool,
-        Parameter(group=_MANY, negative=(), show_default=False, help="Say nothing unless something went wrong."),
+        Parameter(group=_MANY, negative=(), show_default=False, help="Print only errors and warnings."),
     ] = False,
     progress_every: Annotated[
-        PositiveFloat, Parameter(group=_MANY, help="Seconds between progress lines where there is no terminal.")
+        PositiveFloat, Parameter(group=_MANY, help="Seconds between progress lines without a terminal.")
     ] = 5.0,
     connection: ConnectionFlags | None = None,
 ) -> int:
     from deepseek_async.cli.process import runner  # noqa: PLC0415
 
     if not files:
-        raise ConfigurationError("name the document to read: deepseek-async ocr report.pdf")
+        raise ConfigurationError("a document is required, for example deepseek-async ocr report.pdf")
     connection = connection or ConnectionFlags()
     if output is not None:
         if as_json:
-            raise ConfigurationError("-o writes JSON lines: leave --json out")
+            raise ConfigurationError("-o and --json cannot be combined: -o always writes JSON lines")
         options = {"concurrency": concurrency, "budget": max_cost, "redo": redo or ()}
         return _read_many(
             connection, files, output, options, layout=layout, simulate=simulate, quiet=quiet, every=progress_every
         )
     if len(files) > 1:
-        raise ConfigurationError(f"{len(files)} documents go into a file: name it with -o, for example -o pages.jsonl")
+        raise ConfigurationError(
+            f"{len(files)} documents require an output file: name one with -o, for example -o pages.jsonl"
+        )
     with runner() as loop:
         read = loop.run(_read(connection, files[0], layout=layout))
     if as_json:
@@ -106,7 +107,7 @@ def ocr(
         sys.stdout.write("\f".join(harmless(page.text) for page in read).rstrip("\n") + "\n")
     if read.cut_pages:
         numbers = ", ".join(str(index + 1) for index in read.cut_pages)
-        say(f"warning: incomplete, because their text was too long: pages {numbers}")
+        say(f"warning: incomplete pages, because their text was too long: {numbers}")
     say_fees(read)
     return 3 if read.cut_pages else 0
 

@@ -1,4 +1,4 @@
-"""The prices that commands count with."""
+"""Price table of the commands."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from deepseek_async.pricing.prices import PriceTable, price_table
 
 
 def prices() -> PriceTable:
-    """The table that comes with the library, with the holidays of ``DEEPSEEK_ASYNC_HOLIDAYS``."""
+    """Return the built-in table with the holidays in ``DEEPSEEK_ASYNC_HOLIDAYS``."""
     return price_table().with_holidays(holidays_from(None))

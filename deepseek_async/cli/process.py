@@ -1,4 +1,4 @@
-"""What a command may do to its own process, and a library must not."""
+"""Process-wide setup of a command: event loop, logging, file descriptor limit."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Final
 from deepseek_async.cli.terminal import say
 
 SPARE_DESCRIPTORS: Final = 64
-"""Files beside the connections: the standard streams, input, output, lock, the event loop's own."""
+"""Descriptors other than connections: standard streams, input, output, lock, event loop."""
 
 
 class _Warnings(logging.Handler):
-    """What the library logs, as lines of the command."""
+    """Prints the library's log records as warnings."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(f"warning: {record.getMessage()}")
 
 
 def runner() -> asyncio.Runner:
-    """An event loop: uvloop's if it is installed (the extra ``fast``). The library's warnings are shown from now on."""
+    """Create an event loop runner, with uvloop if installed (extra ``fast``), and start printing library warnings."""
     log = logging.getLogger("deepseek_async")
     if not any(isinstance(handler, _Warnings) for handler in log.handlers):
         log.addHandler(_Warnings(logging.WARNING))
@@ -33,12 +33,12 @@ def runner() -> asyncio.Runner:
 
 
 def descriptor_limits() -> tuple[int, int]:
-    """How many files this process may open now, and how many it may allow itself."""
+    """Return the soft and hard limits of open files."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
 def allow_connections(number: int) -> None:
-    """Raise the limit of open files to what ``number`` connections need, as far as it may be raised."""
+    """Raise the soft limit of open files for ``number`` connections, as far as the hard limit allows."""
     soft, hard = descriptor_limits()
     needed = number + SPARE_DESCRIPTORS
     if soft == resource.RLIM_INFINITY or soft >= needed:

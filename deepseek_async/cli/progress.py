@@ -1,4 +1,4 @@
-"""Progress on stderr: redrawn on a terminal, a line now and then elsewhere."""
+"""Progress display on stderr: redrawn on a terminal, periodic lines otherwise."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _ERROR_LENGTH: Final = 100
 
 
 class Display(Protocol):
-    """Shows how a job goes on."""
+    """Displays the progress of a job."""
 
     every: float
     """Seconds between two calls of ``show``."""
 
     def show(self, progress: Progress) -> None:
-        """The job goes on."""
+        """Show the current progress."""
 
     def end(self, progress: Progress) -> None:
-        """The job has ended."""
+        """Show the final progress."""
 
     def __enter__(self) -> Self: ...
 
@@ -43,13 +43,13 @@ class Display(Protocol):
 
 
 class Speed:
-    """Requests and tokens a second over the last seconds: what happens now, not the mean since the start."""
+    """Requests and tokens per second over the last seconds, not the mean since the start."""
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, int, int]] = deque([(0.0, 0, 0)])
 
     def at(self, progress: Progress) -> tuple[float, float]:
-        """Requests and tokens a second. Call it once for each snapshot."""
+        """Return requests and tokens per second. Call it once per snapshot."""
         tokens = progress.prompt_tokens + progress.completion_tokens
         self._samples.append((progress.elapsed, progress.requests, tokens))
         while len(self._samples) > 2 and self._samples[1][0] <= progress.elapsed - _WINDOW_SECONDS:
@@ -62,7 +62,7 @@ class Speed:
 
 
 class Silence:
-    """For ``--quiet``."""
+    """No display, for ``--quiet``."""
 
     every = 3600.0
 
@@ -93,16 +93,16 @@ class Lines:
         pass
 
     def show(self, progress: Progress) -> None:
-        """Write the line."""
+        """Print the line."""
         say(f"{duration(progress.elapsed)}: {_position(progress)} · {_figures(progress, self._speed)}")
 
     def end(self, progress: Progress) -> None:
-        """Write the last line."""
+        """Print the last line."""
         self.show(progress)
 
 
 class LiveDisplay:
-    """A bar and the figures below it, redrawn in place. It goes away at the end; the summary says the rest."""
+    """A progress bar with figures, redrawn in place and removed at the end, before the summary."""
 
     every = _REDRAW_SECONDS
 
@@ -118,20 +118,20 @@ class LiveDisplay:
             self._live.stop()
 
     def show(self, progress: Progress) -> None:
-        """Draw it."""
+        """Draw the bar."""
         drawing = self._drawing(progress)
         if self._live is None:
-            # Not earlier: a job that cannot begin should leave its error alone on the screen.
-            from rich.console import Console  # noqa: PLC0415  only a terminal needs it
+            # Created lazily: a job that cannot start should print only its error.
+            from rich.console import Console  # noqa: PLC0415  only needed on a terminal
             from rich.live import Live  # noqa: PLC0415
 
-            # stdout is data and is not touched; what is written to stderr meanwhile appears above the bar.
+            # stdout carries data and is not redirected; other output to stderr appears above the bar.
             self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True, redirect_stdout=False)
             self._live.start()
         self._live.update(drawing, refresh=True)
 
     def end(self, progress: Progress) -> None:
-        """Draw it for the last time."""
+        """Draw the bar for the last time."""
         self.show(progress)
 
     def _drawing(self, progress: Progress) -> Group:
@@ -173,7 +173,7 @@ def _figures(progress: Progress, speed: Speed, *, with_error: bool = True) -> st
         parts.insert(1, f"{progress.retried:,} retries")
     remaining = progress.remaining_seconds
     if progress.resumes_at is not None:
-        parts.append(f"waiting for off-peak prices until {datetime.fromtimestamp(progress.resumes_at):%a %H:%M}")  # noqa: DTZ006  the user's own zone
+        parts.append(f"waiting for off-peak prices until {datetime.fromtimestamp(progress.resumes_at):%a %H:%M}")  # noqa: DTZ006  local time
     elif remaining:
         parts.append(f"{duration(remaining)} left")
     if with_error and progress.last_error:

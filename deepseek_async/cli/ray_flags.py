@@ -1,4 +1,4 @@
-"""The flags that run a job on a Ray cluster."""
+"""Ray cluster options of the command line."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _GROUP: Final = Group("Many machines", sort_key=5)
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class RayFlags:
-    """Where the parts of a job run."""
+    """Cluster and number of parts."""
 
     ray: Annotated[
         str | None,
         Parameter(
             group=_GROUP,
             metavar="ADDRESS",
-            help="Run parts of the job on a Ray cluster: auto, host:port or ray://host:port. Input and output are on "
-            "storage that all nodes see; limits and --budget are shared out among the parts. Needs the extra ray.",
+            help="Run the job on a Ray cluster: auto, host:port or ray://host:port. Input and output must be on "
+            "storage shared by all nodes; limits and --budget are divided among the parts. Requires the extra ray.",
         ),
     ] = None
     ray_parts: Annotated[
         PositiveInt | None,
-        Parameter(group=_GROUP, help="Parts that the job has. Default: one for each processor of the cluster."),
+        Parameter(group=_GROUP, help="Number of parts. Default: one per CPU of the cluster."),
     ] = None
 
     def job(
@@ -50,13 +50,13 @@ class RayFlags:
         connection: ConnectionFlags,
         limits: Mapping[str, Any],
     ) -> Callable[[AsyncDeepSeek], StoppableJob]:
-        """What makes the job, once the cluster is found. Raises ConfigurationError if it is not."""
+        """Connect to the cluster and return the job factory. Raises ConfigurationError if there is no cluster."""
         from deepseek_async.configuration.credential import hidden  # noqa: PLC0415
         from deepseek_async.integrations.ray.cluster import connect  # noqa: PLC0415  brings aiohttp
         from deepseek_async.integrations.ray.job import RayJob  # noqa: PLC0415
 
         if self.ray is None:
-            raise ConfigurationError("--ray-parts is for --ray: name the cluster, or leave it out")
+            raise ConfigurationError("--ray-parts requires --ray")
         arguments = hidden(connection.arguments(api_key=key_if_any(), **limits))
         address, parts, schema = self.ray, self.ray_parts, rows.schema_document()
         sent = {name: value for name, value in options.items() if schema is None or name != "response_format"}

@@ -1,4 +1,4 @@
-"""The flags that make requests of the rows of a file."""
+"""Row options of the command line: template, ids and request parameters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ROWS: Final = Group("Rows", sort_key=1)
 
 _MOST_SCHEMA_BYTES: Final = 4 << 20
-"""It is told to the model, whose context is no longer."""
+"""Longest schema, in bytes: it is part of the prompt, and the context window is no longer."""
 _OWN_FLAGS: Final = {
     "model": "--model",
     "max_tokens": "--max-tokens",
@@ -50,42 +50,44 @@ _NOT_FOR_ALL: Final = frozenset({"messages", "prompt", "source", "output", "on_p
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class RowFlags:
-    """What is asked for rows that do not say it themselves."""
+    """Request parameters of rows that do not set their own."""
 
     model: Annotated[
         str | None,
-        Parameter(group=ROWS, help="For rows that name none. Default: deepseek-flash."),
+        Parameter(group=ROWS, help="For rows without a model. Default: deepseek-flash."),
     ] = None
     template: Annotated[
         str | None,
-        Parameter(group=ROWS, help="Prompt with {column} places, for tables and for rows that are records."),
+        Parameter(group=ROWS, help="Prompt template with {column} placeholders, for tables and records."),
     ] = None
     id_column: Annotated[
         str | None,
         Parameter(
             group=ROWS,
             metavar="NAME",
-            help="Column, or key, with each row's id, by which the row is known when its text changes. Default: "
-            "custom_id, where there is one.",
+            help="Column, or key, of the row id, which identifies the row even if its text changes. Default: "
+            "custom_id, where present.",
         ),
     ] = None
     empty: Annotated[
         Literal["refuse", "send", "skip"] | None,
         Parameter(
             group=ROWS,
-            help="A row that would ask about an empty, null or NaN cell fails (refuse), is asked without it (send), or "
-            "is left out (skip). Default: refuse.",
+            help="A row whose prompt depends on an empty, null or NaN cell fails (refuse), is sent without it (send), "
+            "or is skipped (skip). Default: refuse.",
         ),
     ] = None
     max_row_bytes: Annotated[
         PositiveInt | None,
         Parameter(
             group=ROWS,
-            help="A longer line, or record of a table, is a bad row, and is never held in memory. Default: 48 MiB, the "
-            "longest request that DeepSeek takes.",
+            help="A longer line or record is an invalid row, and is never held in memory. Default: 48 MiB, the longest "
+            "request that DeepSeek accepts.",
         ),
     ] = None
-    max_tokens: Annotated[PositiveInt | None, Parameter(group=ROWS, help="Longest answer, reasoning included.")] = None
+    max_tokens: Annotated[
+        PositiveInt | None, Parameter(group=ROWS, help="Maximum tokens of an answer, including reasoning.")
+    ] = None
     temperature: Annotated[NonNegativeFloat | None, Parameter(group=ROWS, help="0 to 2.")] = None
     thinking: Annotated[Thinking | None, Parameter(group=ROWS, help="Reasoning; the API's default is on.")] = None
     param: Annotated[
@@ -95,7 +97,7 @@ class RowFlags:
             negative=(),
             metavar="NAME=JSON",
             allow_leading_hyphen=False,
-            help="Any further parameter of the API; may be repeated.",
+            help="Any other API parameter; repeatable.",
         ),
     ] = None
     schema: Annotated[
@@ -103,13 +105,13 @@ class RowFlags:
         Parameter(
             group=ROWS,
             metavar="FILE",
-            help="JSON Schema, of an object, that each answer has to fit: it is asked for, checked, and asked for "
-            "again at most twice. Needs the extra schema.",
+            help="JSON Schema, of an object, for the answers: requested, validated, and retried at most twice. "
+            "Requires the extra schema.",
         ),
     ] = None
 
     def defaults(self, before: Defaults | None = None) -> Defaults:
-        """What these flags add to every row; what they do not say is as ``before``. Raises ConfigurationError."""
+        """Return the row defaults; options not given are taken from ``before``. Raises ConfigurationError."""
         from msgspec.structs import replace  # noqa: PLC0415
 
         from deepseek_async.batch.row import Defaults  # noqa: PLC0415  brings aiohttp
@@ -128,7 +130,7 @@ class RowFlags:
         )
 
     def response_format(self) -> dict[str, Any]:
-        """``response_format`` for ``--schema``; nothing without. Raises ConfigurationError, naming the file."""
+        """Return ``response_format`` for ``--schema``, or an empty dict. Raises ConfigurationError, naming the file."""
         document = self.schema_document()
         if document is None:
             return {}
@@ -140,11 +142,11 @@ class RowFlags:
             raise ConfigurationError(f"--schema {self.schema}: {error.message}") from None
 
     def schema_document(self) -> dict[str, Any] | None:
-        """What is in the file of ``--schema``. Raises ConfigurationError, naming the file."""
+        """Read the file of ``--schema``. Raises ConfigurationError, naming the file."""
         if self.schema is None:
             return None
         if "response_format" in parameters_of(self.param or []):
-            raise ConfigurationError("--schema says what the answers are: leave --param response_format out")
+            raise ConfigurationError("--schema and --param response_format cannot be combined")
         from deepseek_async.files.bounded_lines import content_of  # noqa: PLC0415  brings msgspec
 
         try:
@@ -154,13 +156,13 @@ class RowFlags:
         except InvalidRequestError as error:
             raise ConfigurationError(f"--schema {self.schema}: {error.message}") from None
         except ValueError as error:
-            raise ConfigurationError(f"--schema {self.schema}: is not JSON: {error}") from None
+            raise ConfigurationError(f"--schema {self.schema}: not JSON: {error}") from None
         if not isinstance(schema, dict):
-            raise ConfigurationError(f"--schema {self.schema}: it is no JSON object, and so no schema of one")
+            raise ConfigurationError(f"--schema {self.schema}: must be a JSON object")
         return schema
 
     def parameters(self) -> dict[str, Any]:
-        """The parameters of the API that these flags stand for. Raises ConfigurationError."""
+        """Return the API parameters of these options. Raises ConfigurationError."""
         given = (("model", self.model), ("max_tokens", self.max_tokens), ("temperature", self.temperature))
         return {
             **parameters_of(self.param or []),
@@ -170,11 +172,11 @@ class RowFlags:
 
 
 def parameters_of(texts: list[str]) -> dict[str, Any]:
-    """``NAME=JSON`` texts as parameters. Raises ConfigurationError for what is no such text or has its own flag."""
+    """Parse ``NAME=JSON`` texts. Raises ConfigurationError for an invalid one, or one with its own option."""
     parameters = assignments(texts, "--param")
     for name in parameters:
         if name in _OWN_FLAGS:
             raise ConfigurationError(f"--param {name}: use {_OWN_FLAGS[name]}")
         if name in _NOT_FOR_ALL:
-            raise ConfigurationError(f"--param {name}: cannot be the same for every row of a batch")
+            raise ConfigurationError(f"--param {name}: cannot be set for all rows of a batch")
     return parameters

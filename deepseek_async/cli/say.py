@@ -1,4 +1,4 @@
-"""``deepseek-async say``: a text read aloud."""
+"""``deepseek-async say``: text to speech."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deepseek_async.cli.tool_output import say_fees
 if TYPE_CHECKING:
     from deepseek_async.types import SpokenText
 
-ABOUT: Final = "Read a text aloud. Costs 1.5 yuan for 10,000 characters, of which a Chinese one counts as two."
+ABOUT: Final = "Convert text to speech. 10,000 characters cost 1.5 yuan; a Chinese one counts twice."
 EXAMPLES: Final = """\
 For example:
 
@@ -22,10 +22,10 @@ For example:
 
 
 def say(
-    text: Annotated[str, Parameter(help="10,000 characters at most.")],
+    text: Annotated[str, Parameter(help="At most 10,000 characters.")],
     *,
     output: Annotated[
-        Path, Parameter(name=("--output", "-o"), help="The file to write; it appears once the audio is whole.")
+        Path, Parameter(name=("--output", "-o"), help="File to write, atomically once the audio is complete.")
     ],
     voice: Annotated[str | None, Parameter(help="stella or tide. Default: stella.")] = None,
     audio_format: Annotated[
@@ -33,9 +33,9 @@ def say(
         Parameter(name="--format", help="pcm is 24 kHz, 16 bits, mono. Default: wav."),
     ] = None,
     keep_markdown: Annotated[
-        bool, Parameter(negative=(), show_default=False, help="Read the marks of Markdown too.")
+        bool, Parameter(negative=(), show_default=False, help="Speak Markdown markup too.")
     ] = False,
-    force: Annotated[bool, Parameter(negative=(), show_default=False, help="Replace a file that is there.")] = False,
+    force: Annotated[bool, Parameter(negative=(), show_default=False, help="Overwrite an existing file.")] = False,
     connection: ConnectionFlags | None = None,
 ) -> int:
     from deepseek_async.cli.process import runner  # noqa: PLC0415

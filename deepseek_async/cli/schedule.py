@@ -1,4 +1,4 @@
-"""The flags that say in which order and at which hours the rows of a job go."""
+"""Scheduling options of the command line: row order, price window, deadline."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _UNITS: Final = {"min": "minutes", "h": "hours", "d": "days"}
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class ScheduleFlags:
-    """Which rows go first, and when."""
+    """Order and start times of rows."""
 
     schedule: Annotated[
         Literal["prefix", "input"] | None,
         Parameter(
             group=_GROUP,
-            help="prefix (the default, but with --ordered): rows that begin alike follow one that puts their "
-            "beginning into the API's cache. input: as they come.",
+            help="prefix (the default, unless --ordered): rows with a common prefix follow one that puts it into the "
+            "API's cache. input: input order.",
         ),
     ] = None
     window: Annotated[
@@ -38,13 +38,13 @@ class ScheduleFlags:
         Parameter(
             group=_GROUP,
             metavar="WHEN",
-            help="With off-peak: when the job should be done (18:00, 2027-01-31T08:00, 36h); peak hours are used "
-            "as far as it takes.",
+            help="With off-peak: when the job should be done (18:00, 2027-01-31T08:00, 36h); peak hours are used as "
+            "far as needed.",
         ),
     ] = None
 
     def options(self) -> dict[str, Any]:
-        """The arguments of ``client.batch.job`` that these flags stand for."""
+        """Return the arguments for ``client.batch.job``."""
         options: dict[str, Any] = {"window": self.window}
         if self.schedule is not None:
             options["order"] = self.schedule
@@ -54,9 +54,9 @@ class ScheduleFlags:
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """A time of day (the next one), a date with a time, or a span from ``now``; in the zone of ``now``.
+    """Parse a time of day (the next one), a date with a time, or a span from ``now``, in the time zone of ``now``.
 
-    Raises ConfigurationError for anything else.
+    Raises ConfigurationError for an invalid value.
     """
     text = text.strip()
     span = _SPAN.fullmatch(text.removeprefix("+"))
@@ -69,7 +69,7 @@ def moment(text: str, now: datetime) -> datetime:
         given = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         raise ConfigurationError(
-            f"--deadline {text}: write a time of day (18:00), a date and time (2027-01-31T08:00) or a span "
-            "(90min, 36h, 2d)",
+            "--deadline must be a time of day (18:00), a date and time (2027-01-31T08:00) or a span (90min, 36h, "
+            f"2d), got {text!r}",
         ) from None
     return given if given.tzinfo is not None else given.replace(tzinfo=now.tzinfo)

@@ -1,4 +1,4 @@
-"""Where the parts of one streamed answer are written: the answer on stdout, the rest on stderr if one can see it."""
+"""Output of one streamed answer: the answer to stdout, the rest to stderr on a terminal."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from deepseek_async.cli.terminal import harmless
 
 
 class Screen:
-    """One answer on its way to the user; ``raw`` leaves it as it came where it goes to no terminal."""
+    """Writes one answer; ``raw`` leaves control characters unescaped unless stdout is a terminal."""
 
     def __init__(self, *, raw: bool = False) -> None:
         self._raw = raw and not sys.stdout.isatty()
         self._held = ""
-        # Between the pieces of an answer rich must not wrap, colour numbers or read brackets as markup.
+        # Between the pieces of an answer rich must not wrap, highlight numbers or parse markup.
         self._aside = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
         self._visible = sys.stderr.isatty()
         self._reasoning = False
@@ -24,11 +24,11 @@ class Screen:
 
     @property
     def text(self) -> str:
-        """What has been shown of the answer."""
+        """The part of the answer shown so far."""
         return "".join(self._text)
 
     def reason(self, piece: str | None) -> None:
-        """Show a piece of reasoning, grey, if there is a terminal."""
+        """Show a piece of reasoning in grey, on a terminal."""
         if piece and self._visible:
             self._reasoning = True
             self._aside.print(Text(harmless(piece), style="dim"), end="")
@@ -42,7 +42,7 @@ class Screen:
             sys.stdout.flush()
 
     def end(self) -> None:
-        """Close the last line."""
+        """End the last line."""
         self._end_reasoning()
         sys.stdout.write(harmless(self._held))
         self._held = ""
@@ -51,13 +51,13 @@ class Screen:
             sys.stdout.flush()
 
     def note(self, line: str) -> None:
-        """Show a grey line about the answer, if there is a terminal."""
+        """Show a grey note, on a terminal."""
         if self._visible:
             self._aside.print(Text(harmless(line), style="dim"))
 
     def _shown(self, piece: str) -> str:
         piece = self._held + piece
-        # Half of a line's end, whose other half comes with the next piece.
+        # Possibly half of a CRLF, whose other half comes with the next piece.
         self._held = "\r" if piece.endswith("\r") else ""
         return harmless(piece.removesuffix("\r"))
 

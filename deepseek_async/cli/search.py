@@ -1,4 +1,4 @@
-"""``deepseek-async search``: what the web has on a question."""
+"""``deepseek-async search``: web search."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deepseek_async.cli.tool_output import AsJson, say_fees, write_json
 if TYPE_CHECKING:
     from deepseek_async.types import SearchResults
 
-ABOUT: Final = "Search the web. Each search costs 5 yuan or 0.75 US dollars a thousand."
+ABOUT: Final = "Search the web. 1,000 searches cost 5 yuan or 0.75 US dollars."
 EXAMPLES: Final = """\
 For example:
 
@@ -23,10 +23,10 @@ For example:
 
 
 def search(
-    query: Annotated[str, Parameter(help='128 characters at most; site:, -word, "…", after: and before: work in it.')],
+    query: Annotated[str, Parameter(help='At most 128 characters; supports site:, -word, "…", after: and before:.')],
     *,
     count: Annotated[int | None, Parameter(help="1 to 50 results. Default: 10.")] = None,
-    content: Annotated[bool, Parameter(negative=(), show_default=False, help="Ask for the text of each page.")] = False,
+    content: Annotated[bool, Parameter(negative=(), show_default=False, help="Include the text of each page.")] = False,
     as_json: AsJson = False,
     connection: ConnectionFlags | None = None,
 ) -> int:

@@ -1,4 +1,4 @@
-"""``deepseek-async simulate``: a DeepSeek on this machine, until Ctrl-C."""
+"""``deepseek-async simulate``: run a local simulator of the DeepSeek API."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from deepseek_async.simulator import SimulatorSettings
 
 ABOUT: Final = """\
-Run a simulated DeepSeek on this machine, with answers made up or yours.
+Run a local simulator of the DeepSeek API, with generated or scripted answers.
 
-It has the paths, streams, limits and errors of the real one. Prints the two
+It has the paths, streams, limits and errors of the service. Prints the two
 environment variables to set in another terminal, and serves until Ctrl-C."""
 EXAMPLES: Final = """\
 For example:
@@ -30,7 +30,7 @@ For example:
     deepseek-async simulate --fault-rate 0.05 --fault overloaded
     deepseek-async simulate --answers answers.jsonl --on-miss error
 
-where a line of answers.jsonl may be
+where a line of answers.jsonl is, for example,
 
     {"when": "refund", "tool_calls": ["lookup_order"]}"""
 
@@ -44,10 +44,12 @@ _FAULTS: Final = Group("Faults", sort_key=4)
 
 def simulate(
     *,
-    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535), help="0: any free one.")] = 0,
-    seed: Annotated[int, Parameter(help="The same seed gives the same answers and the same faults.")] = 0,
-    latency: Annotated[NonNegativeFloat, Parameter(group=_TEMPO, help="Seconds before an answer begins.")] = 0.0,
-    latency_spread: Annotated[NonNegativeFloat, Parameter(group=_TEMPO, help="At most this much more.")] = 0.0,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535), help="0: any free port.")] = 0,
+    seed: Annotated[int, Parameter(help="Seed of answers and faults, for reproducibility.")] = 0,
+    latency: Annotated[NonNegativeFloat, Parameter(group=_TEMPO, help="Seconds before an answer starts.")] = 0.0,
+    latency_spread: Annotated[
+        NonNegativeFloat, Parameter(group=_TEMPO, help="Maximum additional latency in seconds.")
+    ] = 0.0,
     tokens_per_second: Annotated[NonNegativeFloat, Parameter(group=_TEMPO, help="0: as fast as possible.")] = 0.0,
     answer_tokens: Annotated[PositiveInt, Parameter(group=_TEMPO, help="Mean length of an answer.")] = 24,
     reasoning_tokens: Annotated[NonNegativeInt, Parameter(group=_TEMPO, help="Mean length of the reasoning.")] = 12,
@@ -56,18 +58,18 @@ def simulate(
         Parameter(
             group=_ANSWERS,
             metavar="FILE",
-            help="What to answer, a JSON object a line: when (a text in the user's last message) or pattern; content, "
-            "parsed or chunks; reasoning, tool_calls, finish_reason, usage, status, headers, after (seconds), times. "
-            "Without when, a line is for one request, in order.",
+            help="Scripted answers, one JSON object per line: when (a text in the last user message) or pattern; "
+            "content, parsed or chunks; reasoning, tool_calls, finish_reason, usage, status, headers, after (seconds), "
+            "times. A line without when answers one request, in order.",
         ),
     ] = None,
     on_miss: Annotated[
         Literal["answer", "error"],
-        Parameter(group=_ANSWERS, help="What a request gets that no line is for: a made-up answer, or an error."),
+        Parameter(group=_ANSWERS, help="For requests that no line matches: a generated answer, or an error."),
     ] = "answer",
     concurrency_limit: Annotated[
         PositiveInt | None,
-        Parameter(group=_LIMITS, help="Requests in flight of one key on one model. Default: the published limits."),
+        Parameter(group=_LIMITS, help="Requests in flight per key and model. Default: the published limits."),
     ] = None,
     balance: Annotated[Decimal | None, Parameter(group=_LIMITS, help="Opening balance of each key, in USD.")] = None,
     live_only: Annotated[
@@ -75,12 +77,12 @@ def simulate(
         Parameter(
             negative=(),
             show_default=False,
-            help="Only what api.deepseek.com has: no embeddings, images or fine-tunes.",
+            help="Only endpoints of api.deepseek.com: no embeddings, images or fine-tunes.",
         ),
     ] = False,
     anthropic_errors: Annotated[
         bool,
-        Parameter(negative=(), show_default=False, help="Messages are refused in Anthropic's own envelope."),
+        Parameter(negative=(), show_default=False, help="Return errors of messages in Anthropic's format."),
     ] = False,
     unknown_blocks: Annotated[
         bool,
@@ -88,28 +90,30 @@ def simulate(
             group=_FAULTS,
             negative=(),
             show_default=False,
-            help="Blocks, deltas, events, counters and fields that no client knows, mixed into messages.",
+            help="Add unknown blocks, deltas, events, counters and fields to messages.",
         ),
     ] = False,
     web_shape: Annotated[
         Literal["fields", "blocks", "links"],
-        Parameter(group=_ANSWERS, help="How searches are told on chat and responses: the true shape is not known."),
+        Parameter(
+            group=_ANSWERS, help="Format of searches in chat and responses; the service's format is undocumented."
+        ),
     ] = "fields",
     search_steps: Annotated[
-        PositiveInt, Parameter(group=_ANSWERS, help="Searches and pages of one search while the model thinks.")
+        PositiveInt, Parameter(group=_ANSWERS, help="Searches, and pages per search, while the model thinks.")
     ] = 3,
     review_seconds: Annotated[
         NonNegativeFloat,
-        Parameter(group=_ANSWERS, help="Between the last word and the end, with safety_check high."),
+        Parameter(group=_ANSWERS, help="Seconds between the last token and the end, with safety_check high."),
     ] = 0.0,
     parse_seconds: Annotated[
         NonNegativeFloat,
-        Parameter(group=_TEMPO, help="How long a document is parsed, in silence, before it is stored and billed."),
+        Parameter(group=_TEMPO, help="Seconds to parse a document before it is stored and billed."),
     ] = 0.0,
-    fault_rate: Annotated[NonNegativeFloat, Parameter(group=_FAULTS, help="Share of requests that go wrong.")] = 0.0,
+    fault_rate: Annotated[NonNegativeFloat, Parameter(group=_FAULTS, help="Fraction of requests that fail.")] = 0.0,
     fault: Annotated[
         list[str] | None,
-        Parameter(group=_FAULTS, negative=(), help="Only this kind of fault; may be repeated."),
+        Parameter(group=_FAULTS, negative=(), help="Only this kind of fault; repeatable."),
     ] = None,
 ) -> int:
     from deepseek_async.cli.process import runner  # noqa: PLC0415
@@ -147,11 +151,11 @@ def _settings(*, fault_kinds: list[str], **knobs: Any) -> SimulatorSettings:
     known = {kind.value: kind for kind in FaultKind}
     unknown = [kind for kind in fault_kinds if kind not in known]
     if unknown:
-        raise ConfigurationError(f"--fault {unknown[0]}: there is {', '.join(known)}")
+        raise ConfigurationError(f"--fault must be {', '.join(known)}, got {unknown[0]!r}")
     try:
         return SimulatorSettings(fault_kinds=tuple(known[kind] for kind in fault_kinds), **knobs)
     except ValueError as error:
-        raise ConfigurationError(f"the simulator cannot run like this: {error}") from None
+        raise ConfigurationError(f"invalid simulator settings: {error}") from None
 
 
 async def _serve(settings: SimulatorSettings, answers: Path | None) -> None:
@@ -179,11 +183,11 @@ async def _serve(settings: SimulatorSettings, answers: Path | None) -> None:
     try:
         sys.stdout.write(f"export DEEPSEEK_BASE_URL={simulator.base_url}\nexport DEEPSEEK_API_KEY={SIMULATED}\n")
         sys.stdout.flush()
-        say("simulating; set these two in another terminal, Ctrl-C ends it")
+        say("simulator running: set these variables in another terminal; Ctrl-C stops it")
         await stopped.wait()
     finally:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
         await simulator.aclose()
     counted = simulator.statistics()
-    say(f"{counted.requests:,} requests, {counted.served:,} answered, {counted.aborted:,} broken off by the caller")
+    say(f"{counted.requests:,} requests, {counted.served:,} answered, {counted.aborted:,} aborted by the client")

@@ -1,4 +1,4 @@
-"""``-`` for standard input and output, and the three streams themselves."""
+"""Standard streams: ``-`` as a path, and recovery from closed or broken streams."""
 
 from __future__ import annotations
 
@@ -14,26 +14,25 @@ STANDARD: Final = Path("-")
 
 
 def with_dashes_as_paths(arguments: Sequence[str]) -> list[str]:
-    """The arguments with ``-`` written so that it is taken for a path and not for an option without a name."""
+    """Rewrite ``-`` so that it is parsed as a path and not as an option."""
     return ["./-" if argument == "-" else argument for argument in arguments]
 
 
 def refuse_streams(source: Path, output: Path | None = None) -> None:
-    """Raise ConfigurationError for a job out of standard input or into standard output."""
+    """Raise ConfigurationError for a job that reads standard input or writes standard output."""
     if source == STANDARD:
         raise ConfigurationError(
-            "a job reads its input twice, and again when it goes on, so it cannot come from standard input: save it "
-            "to a file first",
+            "the input cannot be stdin, because a job reads it twice, and again on resume: save it to a file first",
         )
     if output == STANDARD:
         raise ConfigurationError(
-            "the output is also the journal by which a job goes on, so it cannot be standard output: name a file, and "
-            "batch export writes the answers to standard output",
+            "the output cannot be stdout, because it is also the journal: name a file, and write the answers to "
+            "stdout with batch export",
         )
 
 
 def give_up_broken() -> None:
-    """Let go of what could not be written: the interpreter tries once more when it ends, and changes the exit code."""
+    """Discard unwritable output: the interpreter would retry at exit and change the exit code."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -42,15 +41,15 @@ def give_up_broken() -> None:
 
 
 def open_missing() -> None:
-    """Make sure of all three streams, which a supervisor may have closed.
+    """Open all three standard streams, which a supervisor may have closed.
 
-    Else the next file or socket gets the number of a stream, and what is said goes into it.
+    Otherwise the next file or socket gets the descriptor of a stream, and messages are written into it.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What a run says when it is over."""
+"""Summary of a finished run."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _PASSWORD: Final = re.compile(r"^((?:--proxy=)?https?://)[^/\s]+@")
 
 
 def resume_command(report: BatchReport | None = None) -> str:
-    """The command line of this process as one could type it again; after a used-up budget, with a larger one.
+    """Return this process's command line, quoted for a shell; after an exhausted budget, with a larger one.
 
-    A proxy's password is left out: what is printed goes to logs.
+    A proxy password is omitted, because the output goes to logs.
     """
     name, *arguments = sys.argv
     arguments = [_PASSWORD.sub(r"\1USER:PASSWORD@", argument) for argument in arguments]
@@ -38,7 +38,7 @@ def resume_command(report: BatchReport | None = None) -> str:
 
 
 def _with_larger_budget(arguments: list[str], spent: float) -> list[str]:
-    """The same budget again beyond what is spent: the command as it was would stop at once."""
+    """Add the same budget on top of what is spent: the unchanged command would stop immediately."""
     changed = list(arguments)
     for place, argument in enumerate(arguments):
         flag, equals, value = argument.partition("=")
@@ -60,7 +60,7 @@ def summary(
     cancelled: bool,
     resume: str,
 ) -> Iterator[str]:
-    """The lines of the summary."""
+    """Yield the lines of the summary."""
     progress = report.progress
     yield f"{_headline(report, cancelled=cancelled)}: {source} → {output}"
     total = "" if progress.total is None else f" of {progress.total:,}"
@@ -73,39 +73,39 @@ def summary(
     yield f"  time      {duration(progress.elapsed)} · {requests} · {rate(speed)} requests/s"
     cached = progress.cached_tokens / progress.prompt_tokens if progress.prompt_tokens else 0.0
     yield (
-        f"  tokens    {progress.prompt_tokens:,} in the prompts, {cached:.0%} from the cache · "
-        f"{progress.completion_tokens:,} in the answers"
+        f"  tokens    {progress.prompt_tokens:,} prompt, {cached:.0%} cached · "
+        f"{progress.completion_tokens:,} completion"
     )
-    yield f"  cost      {dollars(report.cost)}{_saved(report)}" + (" if it were not simulated" if simulated else "")
+    yield f"  cost      {dollars(report.cost)}{_saved(report)}" + (" (simulated, not billed)" if simulated else "")
     for fee in report.fees:
-        yield f"  paid      {fee}" + (", for what the model searched and read" if fee.kind in {SEARCH, FETCH} else "")
+        yield f"  fees      {fee}" + (", for the model's searches" if fee.kind in {SEARCH, FETCH} else "")
     if progress.estimated_requests:
         requests = counted(progress.estimated_requests, "request")
-        yield f"            {dollars(progress.estimated_cost)} of it at most, for {requests} whose usage never came"
+        yield f"            {dollars(progress.estimated_cost)} of it at most, for {requests} without valid usage"
     if report.predicted_cached_tokens:
         share = progress.cached_tokens / report.predicted_cached_tokens
         yield (
             f"  cache     {progress.cached_tokens:,} tokens hit, {share:.0%} of the "
-            f"{report.predicted_cached_tokens:,} that the order of the rows promised"
+            f"{report.predicted_cached_tokens:,} predicted by the row order"
         )
     if report.carried:
         names = one_line(", ".join(report.carried), _WIDTH)
-        yield f"  carried   {names}: not sent, because the API has no such parameters; they stand beside the answers"
+        yield f"  carried   {names}: not API parameters, so not sent; copied to the output"
     if report.not_asked:
-        yield f"  left out  {counted(report.not_asked, 'row')} of earlier runs that the input does not ask for any more"
+        yield f"  excluded  {counted(report.not_asked, 'row')} of earlier runs not in the input"
     if report.cut_off:
         documents = counted(report.cut_off, "document")
-        yield f"  cut off   {documents} with a page of which not all was read: the same command reads them again"
+        yield f"  truncated {documents} with an incomplete page: the same command reads them again"
     for warning in report.warnings:
         yield f"  warning   {warning}"
     if report.made_up:
-        yield f"  simulated {counted(report.made_up, 'answer')} of earlier runs made up by a simulator, taken for none"
+        yield f"  simulated {counted(report.made_up, 'answer')} of earlier runs, sent again"
     if report.damaged:
         place = report.damaged_file
-        yield f"  damaged   {counted(report.damaged, 'line')} of an earlier run, kept in {place}; run again"
+        yield f"  damaged   {counted(report.damaged, 'line')} of an earlier run, moved to {place}; rows run again"
     yield from _what_failed(report, output)
     if report.stopped is not None:
-        yield f"go on with: {resume}"
+        yield f"resume with: {resume}"
 
 
 def _headline(report: BatchReport, *, cancelled: bool) -> str:
@@ -122,18 +122,18 @@ def _ends(report: BatchReport) -> str:
     parts = [f"{report.ok:,} answered", f"{report.failed:,} failed"]
     if report.resumed:
         failed = f", {report.resumed_failed:,} of them with an error" if report.resumed_failed else ""
-        parts.append(f"{report.resumed:,} by an earlier run{failed}")
+        parts.append(f"{report.resumed:,} resumed{failed}")
     if report.progress.copied:
         parts.append(f"{report.progress.copied:,} of them copies of equal rows")
     if report.left:
-        parts.append(f"{report.left:,} without an answer left alone: run without --redo")
+        parts.append(f"{report.left:,} without a result not run: run without --redo")
     if report.skipped:
-        parts.append(f"{report.skipped:,} left out, because a cell is empty")
+        parts.append(f"{report.skipped:,} skipped for an empty cell")
     return " · ".join(parts)
 
 
 def _saved(report: BatchReport) -> str:
-    return f", {dollars(report.saved)} less than without the prefix cache" if report.saved else ""
+    return f", {dollars(report.saved)} saved by the prefix cache" if report.saved else ""
 
 
 def _largest_first(report: BatchReport) -> list[tuple[str, int]]:
@@ -153,6 +153,6 @@ def _what_failed(report: BatchReport, output: Path) -> Iterator[str]:
 def _failure(result: BatchResult) -> str:
     error = result.error
     if error is None or isinstance(error, InputFormatError):
-        return error.message if error is not None else ""  # the message begins with file and line
+        return error.message if error is not None else ""  # the message starts with file and line
     name = f"row {result.index + 1:,}" + (f" ({result.custom_id})" if result.custom_id else "")
     return f"{name}: {type(error).__name__}: {error.message}"

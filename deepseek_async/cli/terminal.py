@@ -1,4 +1,4 @@
-"""What may be written to a terminal, and how figures look there."""
+"""Terminal output: escaping of control characters, and formatting."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from typing import Any, BinaryIO, Final, TextIO, cast
 from deepseek_async.text.quoting import written_out
 from deepseek_async.text.redaction import redact
 
-# Everything that a terminal obeys, C1 controls included, but line feed and tab; and what has text read backwards:
+# Control characters that terminals interpret, including C1 but not line feed and tab; and those that reorder text:
+# embeddings, overrides and isolates of writing direction (Unicode Bidirectional Algorithm, 2).
 # embeddings, overrides and isolates of writing direction (Unicode Bidirectional Algorithm, 2).
 _OBEYED: Final = (*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _WRITTEN_OUT: Final = {code: written_out(chr(code)) for code in _OBEYED if code not in {9, 10}}
 
 
 def harmless(text: str) -> str:
-    """``text`` with control characters written out: what a server sends must not move cursors or set titles."""
+    """Escape control characters in ``text``: a server must not move the cursor or set titles."""
     if "\r" in text:
         text = text.replace("\r\n", "\n")
     return text.translate(_WRITTEN_OUT)
 
 
 def data_output() -> BinaryIO:
-    """Standard output for data: as it is, or harmless where people look at it."""
+    """Return stdout for binary data: unchanged, or escaped on a terminal."""
     return cast("BinaryIO", _Shown()) if sys.stdout.isatty() else sys.stdout.buffer
 
 
 class _Shown(io.RawIOBase):
-    """A stream of UTF-8 to the terminal."""
+    """A UTF-8 stream to the terminal."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -43,7 +44,7 @@ class _Shown(io.RawIOBase):
 
     def write(self, wire: Any) -> int:
         text = self._held + self._decoder.decode(bytes(wire))
-        # Half of a line's end.
+        # Possibly half of a CRLF.
         self._held = "\r" if text.endswith("\r") else ""
         sys.stdout.write(harmless(text.removesuffix("\r")))
         return len(wire)
@@ -53,15 +54,15 @@ class _Shown(io.RawIOBase):
 
 
 def one_line(text: str, limit: int = 500) -> str:
-    """``text`` on one line, harmless, cut to ``limit`` and with keys masked."""
+    """Return ``text`` on one line, escaped, truncated to ``limit`` characters, with keys masked."""
     line = " ".join(harmless(redact(text)).split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
 def say(line: str) -> None:
-    """One line on stderr; its leading spaces stay.
+    """Print a line to stderr, keeping its leading spaces.
 
-    Nobody who listens is no reason to stop: a run would lose answers that are paid for.
+    A closed stderr is ignored: stopping would lose answers that were paid for.
     """
     with suppress(OSError):
         sys.stderr.write(harmless(redact(line)).replace("\n", " ") + "\n")
@@ -74,7 +75,7 @@ def is_live(stream: TextIO) -> bool:
 
 
 def columns(rows: Sequence[tuple[str, ...]]) -> str:
-    """Rows as aligned columns, harmless, each with its line feed."""
+    """Format rows as aligned columns, escaped, one line each."""
     clean = [tuple(one_line(cell, 80) for cell in row) for row in rows]
     widths = [max(len(row[column]) for row in clean) for column in range(len(clean[0]))]
     return "".join(

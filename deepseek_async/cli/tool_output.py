@@ -1,4 +1,4 @@
-"""What the commands of the stand-alone tools have in common: the answer as JSON, and what it cost."""
+"""Output of the standalone tool commands: JSON answers and fees."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from deepseek_async.types import PaidAnswer
 
 AsJson: TypeAlias = Annotated[
-    bool, Parameter(name="--json", negative=(), show_default=False, help="The server's answer as JSON.")
+    bool, Parameter(name="--json", negative=(), show_default=False, help="Print the response as JSON.")
 ]
 
 
 def write_json(answer: PaidAnswer) -> None:
-    """The answer as the server sent it."""
+    """Print the server's response."""
     sys.stdout.write(harmless(json.dumps(answer.to_dict(), ensure_ascii=False, indent=2)) + "\n")
 
 
 def say_fees(answer: PaidAnswer) -> None:
-    """A line on stderr for each fee."""
+    """Print a line on stderr for each fee."""
     for fee in answer.fees:
-        say(f"paid: {fee}")
+        say(f"fee: {fee}")

@@ -1,4 +1,4 @@
-"""``deepseek-async transcribe``: the words of a recording."""
+"""``deepseek-async transcribe``: speech to text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deepseek_async.cli.tool_output import AsJson, say_fees, write_json
 if TYPE_CHECKING:
     from deepseek_async.types import Transcription
 
-ABOUT: Final = "Write down what is said in a recording. Costs 0.39 yuan an hour."
+ABOUT: Final = "Transcribe a recording. One hour costs 0.39 yuan."
 EXAMPLES: Final = """\
 For example:
 
@@ -24,7 +24,7 @@ For example:
 
 
 def transcribe(
-    file: Annotated[Path, Parameter(help="16-bit PCM in WAV or Opus in Ogg, of 120 s and 8 MiB at most.")],
+    file: Annotated[Path, Parameter(help="16-bit PCM in WAV or Opus in Ogg, at most 120 s and 8 MiB.")],
     *,
     as_json: AsJson = False,
     connection: ConnectionFlags | None = None,

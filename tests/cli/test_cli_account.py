@@ -26,7 +26,7 @@ async def test_models_are_a_table_or_the_servers_json(command: CommandLine, serv
     as_json = await command.run("models", "--json")
 
     assert (table.code, table.err) == (0, "")
-    assert table.out.splitlines()[0].split() == ["model", "context", "longest", "answer", "owner"]
+    assert table.out.splitlines()[0].split() == ["model", "context", "max", "output", "owner"]
     names = [model["id"] for model in json.loads(as_json.out)["data"]]
     assert "deepseek-flash" in names
     assert [line.split()[0] for line in table.out.splitlines()[1:]] == names
@@ -72,7 +72,7 @@ async def test_check_without_a_server_says_where_to_look(command: CommandLine):
 
     assert ended.code == 1
     assert ended.out.splitlines()[-1].startswith("fail  address    ")
-    assert "is DEEPSEEK_BASE_URL right" in ended.out
+    assert "check DEEPSEEK_BASE_URL" in ended.out
 
 
 async def test_check_with_a_wrong_key_says_that_the_address_is_right(command: CommandLine, serve: Serve):
@@ -83,7 +83,7 @@ async def test_check_with_a_wrong_key_says_that_the_address_is_right(command: Co
     assert ended.code == 1
     *_, address, key = ended.out.splitlines()
     assert address.startswith("ok    address")
-    assert key.startswith("fail  key        refused: ")
+    assert key.startswith("fail  key        rejected: ")
 
 
 async def test_check_without_a_key_still_looks_at_the_address(command: CommandLine, serve: Serve):
@@ -105,8 +105,8 @@ async def test_check_fails_for_a_used_up_balance_and_for_a_server_that_is_anothe
     other = await command.run("check")
 
     assert (poor.code, other.code) == (1, 1)
-    assert "not enough for further calls" in poor.out.splitlines()[-1]
-    assert "does not answer like the API" in other.out.splitlines()[-1]
+    assert "insufficient for further calls" in poor.out.splitlines()[-1]
+    assert "is not a DeepSeek API" in other.out.splitlines()[-1]
 
 
 async def test_check_compares_the_limit_of_open_files_with_the_plan(command: CommandLine):
@@ -146,7 +146,7 @@ async def test_simulate_prints_what_to_set_and_ends_on_a_signal(command: Command
 
     assert answered.out.startswith("Answer to: Hello?")
     assert ended.code == 0
-    assert ended.err.splitlines()[-1] == "1 requests, 1 answered, 0 broken off by the caller"
+    assert ended.err.splitlines()[-1] == "1 requests, 1 answered, 0 aborted by the client"
 
 
 async def test_simulate_has_only_what_is_live_where_that_is_wanted(command: CommandLine):
@@ -173,7 +173,7 @@ async def test_simulate_answers_what_a_file_says(command: CommandLine):
     assert (await command.end_of(process)).code == 0
     assert [ended.out for ended in heard] == ["It is on its way.\n", "In order.\n", ""]
     assert heard[2].code == 1
-    assert "was told no answer to this request" in heard[2].err
+    assert "no scripted answer matches this request" in heard[2].err
     assert "Hello again" in heard[2].err
 
 
@@ -181,7 +181,7 @@ async def test_simulate_answers_what_a_file_says(command: CommandLine):
     ("content", "said"),
     [
         (None, "error: --answers answers.jsonl: No such file or directory"),
-        ('{"contents": "a"}', "error: --answers answers.jsonl, line 1: an answer has no 'contents'; it has after, "),
+        ('{"contents": "a"}', "error: --answers answers.jsonl, line 1: keys must be among after, "),
     ],
 )
 def test_answers_that_cannot_be_read_are_refused_in_one_line(
@@ -208,8 +208,8 @@ def test_a_port_that_is_taken_is_refused_in_one_line(refused: Callable[..., str]
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--fault", "nonsense"], "error: --fault nonsense: there is bad_request, "),
-        (["--fault-rate", "1.5"], "error: the simulator cannot run like this: fault_rate is a probability"),
+        (["--fault", "nonsense"], "error: --fault must be bad_request, "),
+        (["--fault-rate", "1.5"], "error: invalid simulator settings: fault_rate must be from 0 to 1"),
     ],
 )
 def test_knobs_that_cannot_be_are_refused_in_one_line(refused: Callable[..., str], arguments: list[str], said: str):

@@ -26,8 +26,8 @@ async def test_a_thousand_rows_are_answered_without_a_key_and_stdout_stays_empty
     assert headline == f"done: {PROMPTS} → out.jsonl"
     assert rows.split(None, 1) == ["rows", "1,000 of 1,000: 1,000 answered · 0 failed"]
     assert "1,000 requests ·" in time
-    assert "from the cache" in tokens
-    assert cost.endswith("if it were not simulated")
+    assert "cached" in tokens
+    assert cost.endswith("(simulated, not billed)")
     assert len(re.findall(r"^[\d.]+ s: .* in flight", ended.err, re.MULTILINE)) >= 3
 
 
@@ -122,16 +122,19 @@ async def test_at_most_ten_failures_are_shown(command: CommandLine, serve: Serve
         (["in.jsonl", "-o", "no/such/folder/out.jsonl"], "the output directory does not exist"),
         (["in.jsonl", "-o", "."], "the output . is a directory"),
         (["in.jsonl", "-o", "/proc/out.jsonl"], "cannot create /proc/out.jsonl.lock"),
-        (["-", "-o", "out.jsonl"], "it cannot come from standard input: save it to a file first"),
-        (["in.jsonl", "-o", "-"], "it cannot be standard output: name a file"),
+        (["-", "-o", "out.jsonl"], "and again on resume: save it to a file first"),
+        (["in.jsonl", "-o", "-"], "the output cannot be stdout"),
         (["in.jsonl", "-o", "out.csv"], "use the suffix .jsonl"),
         (["in.csv", "-o", "out.jsonl"], "needs a template"),
         (["in.csv", "-o", "out.jsonl", "--template", "{nope}"], "unknown column 'nope'"),
-        (["in.jsonl", "-o", "out.jsonl", "--param", "top_p"], "write NAME=JSON"),
-        (["in.jsonl", "-o", "out.jsonl", "--param", "stop=END"], "a string needs its quotes"),
+        (["in.jsonl", "-o", "out.jsonl", "--param", "top_p"], "must be NAME=JSON"),
+        (["in.jsonl", "-o", "out.jsonl", "--param", "stop=END"], "quote a string"),
         (["in.jsonl", "-o", "out.jsonl", "--param", 'model="x"'], "use --model"),
-        (["in.jsonl", "-o", "out.jsonl", "--param", "messages=[]"], "cannot be the same for every row"),
-        (["in.jsonl", "-o", "out.jsonl", "--simulate", "--base-url", "http://127.0.0.1:1"], "leave --base-url out"),
+        (["in.jsonl", "-o", "out.jsonl", "--param", "messages=[]"], "cannot be set for all rows"),
+        (
+            ["in.jsonl", "-o", "out.jsonl", "--simulate", "--base-url", "http://127.0.0.1:1"],
+            "--simulate and --base-url cannot be combined",
+        ),
         (["in.jsonl", "-o", "out.jsonl", "--base-url", "http://example.com"], "base_url must be https"),
     ],
 )
@@ -230,5 +233,5 @@ async def test_a_finished_job_has_nothing_left_to_do(command: CommandLine, serve
 
     assert ended.code == 0
     assert "nothing left to do" in ended.err
-    assert "5 by an earlier run" in ended.err
+    assert "5 resumed" in ended.err
     assert simulator.statistics().requests == 5

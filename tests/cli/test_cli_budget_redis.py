@@ -32,8 +32,8 @@ async def test_what_the_account_of_the_key_spent_is_shown(command: CommandLine, 
     assert [line.split() for line in shown.out.splitlines()] == [
         ["model", "tag", "calls", "$"],
         ["deepseek-flash", "summaries", "3", "2.000000"],
-        ["not", "known", "for", "what", "0.500000"],
-        [f"{DAY},", "all", "3", "2.500000"],
+        ["unattributed", "0.500000"],
+        [f"{DAY},", "total", "3", "2.500000"],
         ["held", "for", "calls", "under", "way", "2.500000"],
     ]
 
@@ -41,13 +41,13 @@ async def test_what_the_account_of_the_key_spent_is_shown(command: CommandLine, 
 async def test_another_account_is_named(command: CommandLine, server: RedisServer):
     shown = await command.run("budget", "--day", DAY, "--shared", server.url, "--account", "research")
     assert (shown.code, shown.out) == (2, "")
-    assert f"of {DAY} there is no budget of this account in {server.url}; --account names another one" in shown.err
+    assert f"no budget of this account on {DAY} in {server.url}: name another account with --account" in shown.err
 
 
 async def test_a_file_that_is_named_is_looked_into_all_the_same(command: CommandLine, server: RedisServer):
     command.environment["DEEPSEEK_ASYNC_SHARED"] = server.url
     shown = await command.run("budget", "nothing.sqlite")
-    assert (shown.code, shown.err) == (2, "error: there is no budget at nothing.sqlite\n")
+    assert (shown.code, shown.err) == (2, "error: no budget file at nothing.sqlite\n")
 
 
 async def test_a_redis_that_is_not_there_is_said_without_its_password(command: CommandLine, server: RedisServer):

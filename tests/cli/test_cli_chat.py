@@ -91,7 +91,7 @@ async def test_an_answer_that_the_terminal_cannot_spell_is_no_traceback(command:
 def test_piped_text_in_another_encoding_is_wrong_usage(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Gr\xf6\xdfe?"), encoding="utf-8"))
 
-    assert refused("chat") == "error: the text piped in is not UTF-8\n"
+    assert refused("chat") == "error: stdin must be UTF-8\n"
 
 
 async def test_a_refused_question_is_one_line_and_code_1(command: CommandLine, serve: Serve):
@@ -135,7 +135,7 @@ async def test_ctrl_c_stops_the_answer_and_the_conversation_goes_on(
     terminal.type("First question\r")
     await terminal.until("Answer to: First question")
     terminal.type("\x03")
-    await terminal.until("stopped; the conversation keeps the answer so far")
+    await terminal.until("stopped; the partial answer is kept")
     await simulator.until(lambda now: now.in_flight == 0)
     terminal.type("Second question\r")
     await terminal.until("Answer to: Second question")
@@ -150,7 +150,7 @@ async def test_ctrl_c_stops_the_answer_and_the_conversation_goes_on(
     assert second[: len(first)] == first  # so the prefix cache serves it
     assert second[2]["role"] == "assistant"
     assert second[2]["content"].startswith("Answer to: First question")
-    assert second[2]["content"].endswith(" […cut off here]")
+    assert second[2]["content"].endswith(" […truncated here]")
     assert simulator.statistics().aborted == 2
 
 
@@ -161,7 +161,7 @@ async def test_a_question_whose_answer_nobody_saw_is_taken_back(command: Command
     terminal.type("Lost question\r")
     await simulator.until(lambda now: now.in_flight == 1)
     terminal.type("\x03")
-    await terminal.until("stopped; the question is taken back")
+    await terminal.until("stopped; the question was removed")
     terminal.type("Next question\r")
     await simulator.until(lambda now: now.requests == 2 and now.in_flight == 1)
     terminal.type("\x03")
@@ -183,9 +183,7 @@ async def test_after_an_error_the_conversation_goes_on_and_new_begins_another(
     simulator.script(*[Fault(FaultKind.BAD_REQUEST)] * 2)
     process = await terminal.start(command, "chat")
     await terminal.until("> ")
-    await terminal.press_until(
-        "\x03", lambda shown: shown.count("/quit or Ctrl-D leaves") >= 2 and shown.endswith("> ")
-    )
+    await terminal.press_until("\x03", lambda shown: shown.count("/quit or Ctrl-D exits") >= 2 and shown.endswith("> "))
     for number, question in enumerate(("Refused", "Answered", "/new", "Fresh")):
         terminal.type(f"{question}\r")
         await terminal.until(["error: ", "Answer to: Answered", "a new conversation", "Answer to: Fresh"][number])
@@ -244,7 +242,7 @@ def test_a_history_only_grows_at_its_end():
     assert history.broken("par")
 
     assert history.messages[: len(kept)] == kept
-    assert history.messages[-1] == {"role": "assistant", "content": "par […cut off here]"}
+    assert history.messages[-1] == {"role": "assistant", "content": "par […truncated here]"}
     history.forget()
     assert history.messages == [{"role": "system", "content": "Be kind."}]
 
@@ -267,7 +265,7 @@ async def test_an_answer_that_the_service_withdraws_is_told_as_that(command: Com
 
     ended = await command.run("chat", "Say something, unsafe output", "--safety-check", "high")
 
-    assert "the service withdrew this answer" in ended.err
+    assert "the service's content check withdrew this answer" in ended.err
 
 
 def test_the_conversation_keeps_the_models_own_message():

@@ -19,16 +19,16 @@ async def test_two_files_are_made_without_a_key_and_their_paths_are_printed(comm
     assert ended.code == 0
     assert ended.out == "out/data.train.jsonl\nout/data.validation.jsonl\n"
     assert [len(command.lines(name)) for name in ended.out.split()] == [88, 12]
-    assert "100 lines: 88 rows for training, 12 for validation" in ended.err
-    assert "warning: 100 rows are few: 10,000 and more are recommended" in ended.err
+    assert "100 lines: 88 training rows, 12 validation rows" in ended.err
+    assert "warning: 100 rows are few: at least 10,000 are recommended" in ended.err
 
 
 async def test_lines_that_are_no_rows_are_shown_and_change_the_exit_code(command: CommandLine):
     command.write("data.jsonl", *rows(9), '{"messages": [{"role": "user", "content": "Hi"}]}', rows(1)[0])
     ended = await command.run("finetune", "prepare", "data.jsonl")
     assert ended.code == 1
-    assert "line 10: does not end with the assistant's answer" in ended.err
-    assert "left out: 1 duplicate, 1 order" in ended.err
+    assert "line 10: must end with an assistant message" in ended.err
+    assert "excluded: 1 duplicate, 1 order" in ended.err
 
 
 async def test_the_summary_comes_as_json(command: CommandLine):
@@ -45,6 +45,6 @@ async def test_a_file_without_a_row_is_of_no_use(command: CommandLine):
 
 
 def test_wrong_usage_is_explained(refused: Callable[..., str]):
-    assert "none.jsonl is no file" in refused("finetune", "prepare", "none.jsonl")
+    assert "none.jsonl is not a file" in refused("finetune", "prepare", "none.jsonl")
     assert "--validation" in refused("finetune", "prepare", "none.jsonl", "--validation", "2")
     assert "--max-tokens" in refused("finetune", "prepare", "none.jsonl", "--max-tokens", "0")

@@ -43,13 +43,13 @@ async def test_after_one_signal_rows_in_flight_are_finished_and_the_next_run_doe
     assert written == simulator.statistics().served < 1000
     assert simulator.statistics().aborted == 0
     last = stopped.err.splitlines()[-1]
-    assert last.startswith("go on with: ")
+    assert last.startswith("resume with: ")
     assert last.endswith("-m deepseek_async batch run in.jsonl -o out.jsonl -c 100")
 
     finished = await command.run(*RUN, "-c", "100")
 
     assert finished.code == 0
-    assert f"{written:,} by an earlier run" in finished.err
+    assert f"{written:,} resumed" in finished.err
     assert sorted(command.names()) == sorted(f"row-{row}" for row in range(1000))
     assert simulator.statistics().served == 1000  # no row was paid for twice
 
@@ -106,7 +106,7 @@ async def test_a_second_signal_cancels_what_is_in_flight(command: CommandLine, s
     interrupt(process)
     ended = await command.end_of(process)
 
-    assert said.startswith(b"SIGINT: 10 rows in flight are being finished, for at most 30 s; once more cancels them")
+    assert said.startswith(b"SIGINT: finishing 10 rows in flight, for at most 30 s; repeat to cancel them")
     assert ended.code == 3
     assert "interrupted by SIGINT; the rows in flight were cancelled" in ended.err
     assert command.lines() == []

@@ -35,7 +35,7 @@ async def test_a_used_up_budget_gives_code_3_and_a_command_that_goes_on(command:
     assert 80 < done == simulator.statistics().requests - asked < 120
     for _ in range(5):
         *_, last = stopped.err.splitlines()
-        assert last.startswith("go on with: ")
+        assert last.startswith("resume with: ")
         _, arguments = last.split(" -m deepseek_async ", 1)
         stopped = await command.run(*shlex.split(arguments))
         if stopped.code == 0:
@@ -82,7 +82,7 @@ async def test_a_merge_that_left_out_damaged_lines_gives_code_1(command: Command
     ended = await command.run("batch", "merge", "one.jsonl", "-o", "out.jsonl")
 
     assert ended.code == 1
-    assert "left out 1 damaged line; run the job" in ended.err
+    assert "excluded 1 damaged line; run the job" in ended.err
     assert command.names() == ["a"]
 
 
@@ -108,7 +108,7 @@ async def test_a_damaged_line_is_warned_about_and_its_row_runs_again(command: Co
     ended = await command.run(*RUN)
 
     assert ended.code == 0
-    assert "damaged   1 line of an earlier run, kept in out.jsonl.damaged; run again" in ended.err
+    assert "damaged   1 line of an earlier run, moved to out.jsonl.damaged; rows run again" in ended.err
     assert simulator.statistics().requests == 6
     written = output.read_text().splitlines()
     assert sorted(json.loads(line)["custom_id"] for line in written if line.strip()) == [f"row-{n}" for n in range(5)]
@@ -187,7 +187,7 @@ async def test_an_output_whose_folder_is_removed_ends_the_run_with_a_clear_error
     [
         (["--redo", "everything"], "redo must be among length, error, invalid_json, changed"),
         (["--set", "max_tokens=5"], "redo_with requires redo"),
-        (["--redo", "error", "--set", "max_tokens"], "--set max_tokens: write NAME=JSON"),
+        (["--redo", "error", "--set", "max_tokens"], "--set must be NAME=JSON"),
         (["--shard", "5/4"], "the number of shard 5/4 must be from 1 to 4"),
         (["--dedupe", "--ordered"], "ordered and dedupe cannot be combined"),
         (["--param", "budget=5"], "use --budget"),

@@ -117,7 +117,7 @@ async def test_a_settings_file_serves_a_batch_and_audit_cache_and_budget_know_of
 
     spent = await prepared.run("budget")
     assert spent.out.splitlines()[1].split()[:3] == ["deepseek-flash", "-", "6"]
-    assert "held for calls under way" in spent.out
+    assert "reserved for calls in flight" in spent.out
     for file in prepared.folder.rglob("*"):
         if file.is_file():
             assert KEY.encode() not in file.read_bytes(), file
@@ -126,8 +126,8 @@ async def test_a_settings_file_serves_a_batch_and_audit_cache_and_budget_know_of
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("cache", "stats", "nothing.sqlite"), "there is no cache at nothing.sqlite"),
-        (("budget", "nothing.sqlite"), "there is no budget at nothing.sqlite"),
+        (("cache", "stats", "nothing.sqlite"), "no cache file at nothing.sqlite"),
+        (("budget", "nothing.sqlite"), "no budget file at nothing.sqlite"),
         (("config", "show", "nothing.yaml"), "cannot read settings file nothing.yaml"),
         (("cache", "clear", "--redis", "http://x"), "redis://"),
         (("models", "--settings", "nothing.yaml"), "cannot read settings file nothing.yaml"),

@@ -32,9 +32,9 @@ async def test_a_plan_needs_no_key_and_sends_nothing(command: CommandLine):
     assert (ended.code, ended.err) == (0, "")
     for said in (
         "nothing was sent",
-        "21 · 1 of them is no request",
+        "21 · 1 of them is invalid",
         "not JSON",
-        "20 rows begin like others, in 1 way ·",
+        "20 rows share 1 prefix ·",
         "16.0 s",
     ):
         assert said in ended.out
@@ -64,9 +64,9 @@ async def test_a_plan_counts_exactly_with_a_tokenizer(command: CommandLine):
     ended = await command.run("batch", "plan", "in.jsonl", "--tokenizer", file)
     as_json = json.loads((await command.run("batch", "plan", "in.jsonl", "--json", "--tokenizer", file)).out)
 
-    assert "in the prompts, estimated · 4,096 in the answers" in estimated.out
-    assert f"in the prompts, counted with {file[:60]}" in ended.out
-    assert "1 row estimated, which the API will not take" in ended.out
+    assert "prompt, estimated · 4,096 answer" in estimated.out
+    assert f"prompt, counted with {file[:60]}" in ended.out
+    assert "1 row estimated, which the API will reject" in ended.out
     # The official renderer makes 31 tokens of "Hi" for a model that thinks.
     assert 3 * 31 < as_json["prompt_tokens"] < 3 * 31 + 20
     assert (as_json["tokenizer"], as_json["estimated_rows"]) == (file, 1)
@@ -77,7 +77,7 @@ async def test_a_plan_tells_that_a_job_will_be_refused(command: CommandLine):
     ended = await command.run("batch", "plan", "in.jsonl")
 
     assert ended.code == 2
-    assert "refused   line 3: custom_id 'a' is that of an earlier row: batch run will not start" in ended.out
+    assert "rejected  line 3: custom_id 'a' is a duplicate: batch run will not start" in ended.out
 
 
 async def test_the_status_of_a_job_that_is_over(command: CommandLine, serve: Serve):
@@ -85,7 +85,7 @@ async def test_the_status_of_a_job_that_is_over(command: CommandLine, serve: Ser
     ended = await command.run("batch", "status", "out.jsonl", "--input", "in.jsonl")
 
     assert (ended.code, ended.err) == (0, "")
-    for said in ("no run is writing it", "12 of 12 (100 %): 12 answered · 0 failed", "p50", "cost", "tokens"):
+    for said in ("not running", "12 of 12 (100 %): 12 answered · 0 failed", "p50", "cost", "tokens"):
         assert said in ended.out
 
     as_json = json.loads((await command.run("batch", "status", "out.jsonl", "--json")).out)
@@ -132,7 +132,7 @@ async def test_a_report_is_written_beside_the_output(command: CommandLine, serve
     ended = await command.run("batch", "report", "out.jsonl")
 
     assert (ended.code, ended.out) == (0, "")
-    assert "report in out.html" in ended.err
+    assert "wrote report to out.html" in ended.err
     assert "<h1>out.jsonl</h1>" in (command.folder / "out.html").read_text()
 
 
@@ -145,7 +145,7 @@ async def test_a_report_is_written_beside_the_output(command: CommandLine, serve
             "cannot load the tokenizer missing.json: No such file",
         ),
         (("plan", "in.jsonl", "--param", "model=1"), "--model"),
-        (("plan", "-"), "cannot come from standard input"),
+        (("plan", "-"), "the input cannot be stdin"),
         (("status", "missing.jsonl"), "cannot read missing.jsonl"),
         (("report", "."), "cannot read .: Is a directory"),
         (("status", "in.jsonl"), "is not a batch output"),
@@ -173,7 +173,7 @@ async def test_an_export_to_a_dash_goes_to_standard_output(command: CommandLine,
     await job_of(command, serve, 3)
     ended = await command.run("batch", "export", "out.jsonl", "-o", "-", "--content-only")
 
-    assert (ended.code, ended.err) == (0, "3 answers made up by a simulator, and by no model\n")
+    assert (ended.code, ended.err) == (0, "simulated: 3 answers\n")
     assert [json.loads(line)["custom_id"] for line in ended.out.splitlines()] == ["row-0", "row-1", "row-2"]
 
 
@@ -235,8 +235,8 @@ async def test_an_export_for_an_input_has_exactly_its_rows_with_its_columns(comm
     ]
     assert said_to(moved) == "fine"
     assert [(row["content"], row["error"]) for row in (new, edited)] == [("", "pending")] * 2
-    assert "no run has come to 2 rows" in ended.err
-    assert "left out 2 rows that the input does not ask for" in ended.err
+    assert "pending: 2 rows" in ended.err
+    assert "excluded: 2 rows not in the input" in ended.err
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
@@ -247,7 +247,7 @@ async def test_an_export_of_the_latest_run_has_its_rows_in_its_order(command: Co
 
     rows = rows_of(ended.out) if form == "csv" else [json.loads(line) for line in ended.out.splitlines()]
     assert [(int(row["index"]), said_to(row)) for row in rows] == [(0, "new"), (1, "fine"), (2, "good indeed")]
-    assert "left out 2 rows that the latest run did not ask for" in ended.err.splitlines()
+    assert "excluded: 2 rows not in the latest run" in ended.err.splitlines()
 
 
 async def test_a_row_with_an_id_is_known_when_its_text_changes(command: CommandLine, serve: Serve):
@@ -260,7 +260,7 @@ async def test_a_row_with_an_id_is_known_when_its_text_changes(command: CommandL
 
     assert (refused.code, again.code) == (2, 0)
     assert "the request of row '7' changed since it was answered" in refused.err
-    assert "left out 1 answer to what a row does not ask any more" in before.err
+    assert "excluded: 1 answer to changed requests" in before.err
     lines = [json.loads(line) for line in before.out.splitlines()]
     assert [(line["custom_id"], line["error"] and line["error"]["code"]) for line in lines] == [
         ("10", "pending"),
@@ -291,7 +291,7 @@ async def test_a_status_for_an_input_counts_its_rows_alone(command: CommandLine,
     assert latest["cost"] == pytest.approx(after["cost"] + latest["left_out_cost"]), "all that was paid"
     ended = await command.run("batch", "status", "out.jsonl", "--input", "in.csv")
     assert "3 of 3 (100 %): 3 answered · 0 failed" in ended.out
-    assert "left out 2 rows" in ended.out
+    assert "excluded: 2 rows" in ended.out
 
 
 async def test_a_report_for_an_input_speaks_of_its_rows_alone(command: CommandLine, serve: Serve):
@@ -301,7 +301,7 @@ async def test_a_report_for_an_input_speaks_of_its_rows_alone(command: CommandLi
 
     assert ended.code == 0
     assert "of 1 row" in page
-    assert "Left out 2 rows that the input does not ask for." in page
+    assert "Excluded: 2 rows not in the input." in page
 
 
 async def test_how_rows_are_asked_may_be_named_where_the_output_does_not_say_it(command: CommandLine, serve: Serve):
@@ -320,11 +320,11 @@ async def test_how_rows_are_asked_may_be_named_where_the_output_does_not_say_it(
     command.write("out.jsonl", *told)
     part = await command.run(*status, "--template", "{text}")
     assert (unknown.code, "needs a template" in unknown.err) == (2, True)
-    assert "no row is known: if the run had a --template" in wrong.out
+    assert "no rows match: repeat the --template" in wrong.out
     assert "1 of 3" in right.out
     assert "1 of 3" in part.out, "what is not named is as the run had it"
     without = await command.run("batch", "status", "out.jsonl", "--template", "{text}")
-    assert (without.code, "name it with --input" in without.err) == (2, True)
+    assert (without.code, "row options require --input" in without.err) == (2, True)
 
 
 async def test_an_output_of_another_program_is_joined_by_its_ids(command: CommandLine):
@@ -345,7 +345,7 @@ async def test_labels_stand_beside_the_answers_of_an_export_with_and_without_the
     rows = ("--template", "Is {text} good?", "--empty", "skip")
 
     ended = await command.run("batch", "run", "in.tsv", "-o", "out.jsonl", "--simulate", *rows)
-    assert (ended.code, "1 left out, because a cell is empty" in ended.err) == (0, True)
+    assert (ended.code, "1 skipped for an empty cell" in ended.err) == (0, True)
     planned = await command.run("batch", "plan", "in.tsv", *rows)
     assert "rows      2\n" in planned.out
     for options in ((), ("--input", "in.tsv")):
@@ -382,8 +382,8 @@ async def test_rows_that_were_left_out_are_not_waited_for(command: CommandLine, 
     ended = await command.run("batch", "status", "out.jsonl", "--input", "in.csv")
 
     assert "2 of 3 (100 %): 2 answered · 0 failed" in ended.out
-    assert "left out 1 row, because a cell is empty" in ended.out
-    assert "no run has come" not in ended.out
+    assert "skipped: 1 row with an empty cell" in ended.out
+    assert "pending: " not in ended.out
 
 
 async def test_a_status_says_what_of_the_money_is_an_estimate_and_as_what_it_is_charged(command: CommandLine):
@@ -396,8 +396,8 @@ async def test_a_status_says_what_of_the_money_is_an_estimate_and_as_what_it_is_
     ended = await command.run("batch", "status", "out.jsonl")
     figures = json.loads((await command.run("batch", "status", "out.jsonl", "--json")).out)
 
-    assert "of it for 1 request whose usage is an estimate" in ended.out
-    assert "the price of other is not known: charged as " in ended.out
+    assert "of it estimated, for 1 request without valid usage" in ended.out
+    assert "unknown price of other: charged as " in ended.out
     assert figures["estimated_requests"] == 1
     assert 0 < figures["estimated_cost"] < figures["cost"]
     assert figures["charged_as"] == {"other": "deepseek-v4-pro"}
@@ -409,10 +409,10 @@ async def test_searches_of_a_job_are_lines_of_their_own(command: CommandLine, se
     command.write("in.jsonl", json.dumps(asked))
     ended = await command.run("batch", "run", "in.jsonl", "-o", "out.jsonl", "--thinking", "off")
     assert (ended.code, simulator.ledger.fees) == (0, {"search": 1})
-    assert "paid      1 search: 0.005000 yuan, $0.000750" in ended.err
+    assert "fees      1 search: 0.005000 yuan, $0.000750" in ended.err
 
     status = await command.run("batch", "status", "out.jsonl")
-    assert "paid      1 search: 0.0050 yuan, $0.000750 of it" in status.out
+    assert "fees      1 search: 0.0050 yuan, $0.000750 of it" in status.out
     figures = json.loads((await command.run("batch", "status", "out.jsonl", "--json")).out)
     assert figures["fees"] == {"search": {"count": 1, "CNY": 0.005, "USD": 0.00075}}
     assert figures["cost"] > 0.00075

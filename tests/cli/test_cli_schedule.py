@@ -64,5 +64,5 @@ async def test_the_summary_says_what_order_has_saved(command: CommandLine, serve
     ended = await command.run("batch", "run", "in.jsonl", "-o", "out.jsonl", "--thinking", "off")
 
     assert ended.code == 0
-    assert "less than without the prefix cache" in ended.err
-    assert "that the order of the rows promised" in ended.err
+    assert "saved by the prefix cache" in ended.err
+    assert "predicted by the row order" in ended.err

@@ -47,7 +47,7 @@ async def test_exports_of_an_input_know_the_schema_of_the_run(command: CommandLi
 
     ended = await command.run("batch", "status", "out.jsonl", "--input", "in.csv")
     assert "2" in ended.out + ended.err
-    assert "does not ask any more" not in ended.out + ended.err
+    assert "to changed requests" not in ended.out + ended.err
     ended = await command.run("batch", "export", "out.jsonl", "-o", "out.csv", "--input", "in.csv")
     assert ended.code == 0
     assert (command.folder / "out.csv").read_text().count("label") == 2
@@ -57,8 +57,8 @@ async def test_exports_of_an_input_know_the_schema_of_the_run(command: CommandLi
     ("text", "said"),
     [
         (None, "No such file"),
-        ("{", "is not JSON"),
-        ("[]", "no JSON object"),
+        ("{", "not JSON"),
+        ("[]", "must be a JSON object"),
         ('{"type": "array"}', "must be a JSON object"),
         ('{"type": "objekt"}', "invalid JSON Schema"),
     ],

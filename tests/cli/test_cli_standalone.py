@@ -17,7 +17,7 @@ async def test_search_prints_what_was_found_and_what_it_cost(command: CommandLin
 
     assert ended.code == 0
     assert ended.out.count("https://") == 2
-    assert ended.err == "paid: 1 search: 0.005000 yuan, $0.000750\n"
+    assert ended.err == "fee: 1 search: 0.005000 yuan, $0.000750\n"
     assert [result["title"] for result in json.loads(as_json.out)["results"]] == [
         "Result 1 for what is new",
         "Result 2 for what is new",
@@ -47,8 +47,8 @@ async def test_ocr_prints_the_pages_and_says_which_are_incomplete(command: Comma
 
     assert (ended.code, ended.out) == (3, "one\ftwo\n")
     assert ended.err.splitlines() == [
-        "warning: incomplete, because their text was too long: pages 2",
-        "paid: 2 page: 0.003000 yuan",
+        "warning: incomplete pages, because their text was too long: 2",
+        "fee: 2 page: 0.003000 yuan",
     ]
 
 
@@ -65,7 +65,7 @@ async def test_many_documents_go_into_a_file_and_the_same_command_goes_on(comman
 
     assert (first.code, second.code, simulator.statistics().requests) == (1, 0, 3)
     assert "failures:\n  empty.pdf is empty" in first.err
-    assert "  paid      3 page: 0.004500 yuan\n" in first.err
+    assert "  fees      3 page: 0.004500 yuan\n" in first.err
     assert "carried" not in first.err
     assert (
         second.err.splitlines()[-2].startswith("  rows      3 of 3: 0 answered") or "nothing left to do" in second.err
@@ -82,19 +82,17 @@ async def test_a_document_that_is_cut_off_gives_code_3_and_is_read_again(command
     ended = [await command.run("ocr", "a.txt", "-o", "out.jsonl") for _ in range(2)]
 
     assert [each.code for each in ended] == [3, 3]
-    assert (
-        "cut off   1 document with a page of which not all was read: the same command reads them again" in ended[0].err
-    )
+    assert "truncated 1 document with an incomplete page: the same command reads them again" in ended[0].err
     assert simulator.statistics().requests == 2
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "name the document to read"),
-        (("a.txt", "b.txt"), "2 documents go into a file: name it with -o"),
+        ((), "a document is required"),
+        (("a.txt", "b.txt"), "2 documents require an output file: name one with -o"),
         (("a.txt", "-o", "a.txt"), "input and output must be different files"),
-        (("a.txt", "-o", "out.jsonl", "--json"), "-o writes JSON lines: leave --json out"),
+        (("a.txt", "-o", "out.jsonl", "--json"), "-o and --json cannot be combined"),
         (("a.txt", "-o", "out.jsonl", "--max-cost", "1"), "pages are priced in yuan only"),
     ],
 )
@@ -131,7 +129,7 @@ async def test_say_writes_a_file_and_replaces_none_unasked(command: CommandLine,
     again = await command.run("say", "Hello", "-o", "a.wav")
     forced = await command.run("say", "Hi", "--format", "pcm", "-o", "a.wav", "--force")
 
-    assert (ended.code, ended.out, ended.err) == (0, "", "paid: 5 speech characters: 0.000750 yuan\n")
+    assert (ended.code, ended.out, ended.err) == (0, "", "fee: 5 speech characters: 0.000750 yuan\n")
     assert (again.code, forced.code) == (2, 0)
     assert len((command.folder / "a.wav").read_bytes()) == 2 * 960
     assert simulator.ledger.fees == {"speech_characters": 7}

@@ -89,7 +89,7 @@ main()
     code, out, err = await python(command, hide)
 
     assert (code, out) == (2, "")
-    assert err == 'The command line needs two more packages: pip install "deepseek-async[cli]"\n'
+    assert err == 'error: the command line requires cyclopts and rich: pip install "deepseek-async[cli]"\n'
 
 
 async def test_a_reader_that_leaves_is_no_error_worth_a_traceback(command: CommandLine, serve: Serve):

@@ -80,7 +80,7 @@ async def test_ctrl_c_on_a_terminal_finishes_the_rows_of_a_simulated_run(command
     process = await terminal.start(command, *RUN, "--simulate", "-c", "10")
     await terminal.until("10 in flight")
     terminal.type("\x03")
-    await terminal.until(lambda shown: re.search(r"\d+ rows? in flight (are|is) being finished", shown))
+    await terminal.until(lambda shown: re.search(r"finishing \d+ rows? in flight", shown))
     code = await terminal.end_of(process)
 
     assert code == 3

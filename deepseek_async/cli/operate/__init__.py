@@ -1,1 +1,1 @@
-"""Commands for who runs it in production: settings, metrics, audit, cache, budget."""
+"""Commands for operators: settings, metrics, audit log, cache, budget."""

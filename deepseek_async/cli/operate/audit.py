@@ -1,4 +1,4 @@
-"""``deepseek-async audit query``: which calls, with which settings, at what cost."""
+"""``deepseek-async audit query``: search the audit log."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from cyclopts import Parameter
 from deepseek_async.cli.terminal import columns, harmless
 
 ABOUT: Final = """\
-Find calls in the audit log; one line of JSON each, oldest first.
+Search the audit log; prints one line of JSON per call, oldest first.
 
---by adds them up instead."""
+--by prints totals instead."""
 EXAMPLES: Final = """\
 For example:
 
@@ -28,19 +28,19 @@ Field = Literal["model", "tag", "prompt_version", "config_id", "outcome", "user_
 
 def query(
     *,
-    folder: Annotated[Path | None, Parameter(help="Where the log is. Default: the user's state folder.")] = None,
-    since: Annotated[date | None, Parameter(help="First day, of UTC.")] = None,
+    folder: Annotated[Path | None, Parameter(help="Directory of the log. Default: the user's state directory.")] = None,
+    since: Annotated[date | None, Parameter(help="First day, in UTC.")] = None,
     until: Annotated[date | None, Parameter(help="Last day.")] = None,
-    model: Annotated[str | None, Parameter(help="The model that was asked, or that answered.")] = None,
-    tag: Annotated[str | None, Parameter(help="The tag of the calls.")] = None,
-    prompt_version: Annotated[str | None, Parameter(help="The version of the prompt.")] = None,
-    config: Annotated[str | None, Parameter(help="The config_id: the same for the same settings.")] = None,
+    model: Annotated[str | None, Parameter(help="Requested or answering model.")] = None,
+    tag: Annotated[str | None, Parameter(help="Tag of the calls.")] = None,
+    prompt_version: Annotated[str | None, Parameter(help="Prompt version.")] = None,
+    config: Annotated[str | None, Parameter(help="The config_id, which identifies a set of settings.")] = None,
     outcome: Annotated[
         str | None, Parameter(help="ok, cached, stale, cancelled, or an error such as rate_limit.")
     ] = None,
-    response: Annotated[str | None, Parameter(help="The id of an answer.")] = None,
-    trace: Annotated[str | None, Parameter(help="The server's trace id.")] = None,
-    by: Annotated[Field | None, Parameter(help="Add up by this field.")] = None,
+    response: Annotated[str | None, Parameter(help="Response id.")] = None,
+    trace: Annotated[str | None, Parameter(help="Trace id of the server.")] = None,
+    by: Annotated[Field | None, Parameter(help="Print totals by this field.")] = None,
 ) -> int:
     from deepseek_async.observe.audit import audit_folder  # noqa: PLC0415
     from deepseek_async.observe.audit.query import Query, lines, totals  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""``deepseek-async budget``: what the day was spent on."""
+"""``deepseek-async budget``: spending of a day."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Spent: TypeAlias = dict[tuple[str, str], Spending]
 
-ABOUT: Final = "Show what a day was spent on, by model and tag, over all processes that share the budget."
+ABOUT: Final = "Show a day's spending by model and tag, over all processes that share the budget."
 EXAMPLES: Final = """\
 For example:
 
@@ -32,18 +32,20 @@ For example:
 def budget(
     path: Annotated[
         Path | None,
-        Parameter(help="The file. Default: the Redis of --shared, else budget.sqlite in the user's state folder."),
+        Parameter(
+            help="Budget file. Default: the Redis of --shared, else budget.sqlite in the user's state directory."
+        ),
     ] = None,
     /,
     *,
     day: Annotated[str | None, Parameter(help="For example 2026-11-25. Default: today.")] = None,
-    zone: Annotated[str, Parameter(help="Where the day is counted.")] = "UTC",
+    zone: Annotated[str, Parameter(help="Time zone of the day.")] = "UTC",
     shared: Annotated[
         str | None,
-        Parameter(help="URL of the Redis that keeps it. Default: DEEPSEEK_ASYNC_SHARED, the place for a password."),
+        Parameter(help="URL of the Redis with the budget. Default: DEEPSEEK_ASYNC_SHARED; set a password there."),
     ] = None,
     account: Annotated[
-        str | None, Parameter(help="Whose budget in Redis, as in account=. Default: that of the API key.")
+        str | None, Parameter(help="Account of the budget in Redis, as in account=. Default: that of the API key.")
     ] = None,
 ) -> int:
     from deepseek_async.admission.budget.calendar import day_at, zone_of  # noqa: PLC0415
@@ -66,8 +68,8 @@ def _in_redis(url: str, account: str | None, day: str) -> tuple[Spent, Standing]
     spending, standing = looked_up(url, account or key_from(None).fingerprint(), day)
     if not spending and not standing.held:
         raise ConfigurationError(
-            f"of {day} there is no budget of this account in {place_of(url)}; --account names another one, and the "
-            "path of a file another place"
+            f"no budget of this account on {day} in {place_of(url)}: name another account with --account, or the path "
+            "of a budget file"
         )
     return spending, standing
 
@@ -78,11 +80,11 @@ def _in_file(path: Path | None, day: str) -> tuple[Spent, Standing]:
 
     file = (path or state_folder() / "budget.sqlite").expanduser()
     if not file.exists():
-        raise ConfigurationError(f"there is no budget at {file}")
+        raise ConfigurationError(f"no budget file at {file}")
     try:
         return looked_up(file, day)
     except (sqlite3.Error, OSError) as error:
-        raise ConfigurationError(f"the budget {file} cannot be read: {reason_of(error)}") from None
+        raise ConfigurationError(f"cannot read the budget {file}: {reason_of(error)}") from None
 
 
 def _shown(day: str, spending: Spent, standing: Standing) -> Iterator[tuple[str, ...]]:
@@ -93,7 +95,7 @@ def _shown(day: str, spending: Spent, standing: Standing) -> Iterator[tuple[str,
         yield (model, tag or "-", f"{one.calls:,}", f"{one.spent / NANO:.6f}")
     forgotten = standing.spent - sum(one.spent for one in spending.values())
     if forgotten > 0:
-        yield ("not known for what", "", "", f"{forgotten / NANO:.6f}")
+        yield ("unattributed", "", "", f"{forgotten / NANO:.6f}")
     calls = sum(one.calls for one in spending.values())
-    yield (f"{day}, all", "", f"{calls:,}", f"{standing.spent / NANO:.6f}")
-    yield ("held for calls under way", "", "", f"{(standing.held - standing.spent) / NANO:.6f}")
+    yield (f"{day}, total", "", f"{calls:,}", f"{standing.spent / NANO:.6f}")
+    yield ("reserved for calls in flight", "", "", f"{(standing.held - standing.spent) / NANO:.6f}")

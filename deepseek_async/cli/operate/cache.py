@@ -1,4 +1,4 @@
-"""``deepseek-async cache``: what is stored, and how to be rid of it."""
+"""``deepseek-async cache``: statistics and deletion of cached answers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from deepseek_async.errors import ConfigurationError
 if TYPE_CHECKING:
     from deepseek_async.cache import Cache
 
-STATS: Final = "Show how many answers are stored, how much they take, and since when."
-CLEAR: Final = "Delete every stored answer."
+STATS: Final = "Show the number, size and age of cached answers."
+CLEAR: Final = "Delete all cached answers."
 EXAMPLES: Final = """\
 For example:
 
@@ -27,7 +27,7 @@ For example:
 
 def stats(
     path: Annotated[
-        Path | None, Parameter(help="The file. Default: answers.sqlite in the user's cache folder.")
+        Path | None, Parameter(help="Cache file. Default: answers.sqlite in the user's cache directory.")
     ] = None,
     /,
 ) -> int:
@@ -37,7 +37,7 @@ def stats(
     try:
         stored = stored_in(file)
     except (sqlite3.Error, OSError) as error:
-        raise ConfigurationError(f"{file} cannot be read as a cache: {error}") from None
+        raise ConfigurationError(f"cannot read the cache {file}: {error}") from None
     oldest = "-" if stored.oldest is None else datetime.fromtimestamp(stored.oldest, UTC).isoformat(timespec="seconds")
     rows = [("answers", "bytes", "oldest"), (f"{stored.entries:,}", f"{stored.bytes:,}", oldest)]
     sys.stdout.write(columns(rows))
@@ -46,13 +46,11 @@ def stats(
 
 def clear(
     path: Annotated[
-        Path | None, Parameter(help="The file. Default: answers.sqlite in the user's cache folder.")
+        Path | None, Parameter(help="Cache file. Default: answers.sqlite in the user's cache directory.")
     ] = None,
     /,
     *,
-    redis: Annotated[
-        str | None, Parameter(help="URL of a Redis that is to be cleared too, or instead of a file.")
-    ] = None,
+    redis: Annotated[str | None, Parameter(help="URL of a Redis to clear too, or instead of a file.")] = None,
 ) -> int:
     from deepseek_async.cache import Cache  # noqa: PLC0415
     from deepseek_async.cli.process import runner  # noqa: PLC0415
@@ -67,13 +65,13 @@ def clear(
 async def _clear(cache: Cache) -> None:
     try:
         await cache.clear()
-    except Exception as error:  # noqa: BLE001  redis-py's errors are its own
+    except Exception as error:  # noqa: BLE001  redis-py has its own exceptions
         reason = f"{type(error).__name__}: {error}"
     else:
         reason = ""
     await cache.aclose()
     if reason:
-        raise ConfigurationError(f"{cache!r} could not be cleared: {reason}")
+        raise ConfigurationError(f"cannot clear {cache!r}: {reason}")
 
 
 def _existing(path: Path | None) -> Path:
@@ -81,5 +79,5 @@ def _existing(path: Path | None) -> Path:
 
     file = (path or cache_folder() / "answers.sqlite").expanduser()
     if not file.exists():
-        raise ConfigurationError(f"there is no cache at {file}")
+        raise ConfigurationError(f"no cache file at {file}")
     return file

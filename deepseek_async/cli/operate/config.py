@@ -1,4 +1,4 @@
-"""``deepseek-async config``: what holds and why, and a file to begin with."""
+"""``deepseek-async config``: effective settings, and a template for a settings file."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from deepseek_async.configuration.settings_file import ValueOrigin
 
 SHOW: Final = """\
-Show every setting, its value and where it comes from; secrets are masked.
+Show every setting, its value and its source; secrets are masked.
 
-Arguments of a program win over the environment, the environment over the file."""
+Program arguments take precedence over the environment, the environment over the file."""
 SHOW_EXAMPLES: Final = """\
 For example:
 
     deepseek-async config show config.yaml
     deepseek-async config show             # the environment and the defaults"""
-INIT: Final = "Write a settings file in which every setting is explained. Never overwrites one."
+INIT: Final = "Write a settings file with every setting documented. Never overwrites a file."
 INIT_EXAMPLES: Final = """\
 For example:
 
@@ -31,7 +31,7 @@ For example:
 
 
 def show(
-    path: Annotated[Path | None, Parameter(help="The settings file.")] = None,
+    path: Annotated[Path | None, Parameter(help="Settings file.")] = None,
     /,
 ) -> int:
     from deepseek_async.configuration.settings_file import SettingsFile  # noqa: PLC0415  brings PyYAML
@@ -40,7 +40,7 @@ def show(
     rows = [("setting", "value", "from")]
     rows += [(origin.name, _shown(origin), origin.source) for origin in file.origins()]
     sys.stdout.write(columns(rows))
-    # What is only wrong together with something else is found by making a client's arguments.
+    # Constraints between settings are checked when client arguments are built.
     file.arguments()
     return 0
 
@@ -62,21 +62,21 @@ def _shown(origin: ValueOrigin) -> str:
 
 
 def _known_word(value: Any) -> str:
-    """What ``shared`` says; a URL with a slip in it may hold a password."""
+    """Return the value of ``shared`` for display; a malformed URL may contain a password."""
     return "(set)" if isinstance(value, str) and ":" in value else str(value).lower()
 
 
 def init(
-    path: Annotated[Path, Parameter(help="The file to write.")] = Path("config.yaml"),
+    path: Annotated[Path, Parameter(help="File to write.")] = Path("config.yaml"),
     /,
 ) -> int:
     from deepseek_async.configuration.settings_file import commented_file  # noqa: PLC0415
     from deepseek_async.files.replacement import replaced  # noqa: PLC0415
 
     if path.is_file() and path.stat().st_size:
-        # Settings are written by hand, so that there is no --force as elsewhere.
-        raise ConfigurationError(f"{path} exists and is not overwritten: name another file")
+        # Settings files are edited by hand, so there is no --force.
+        raise ConfigurationError(f"{path} exists: name another file")
     with replaced(path) as file:
         file.write(commented_file().encode())
-    say(f"wrote {path}; look at it with: deepseek-async config show {path}")
+    say(f"wrote {path}; show it with: deepseek-async config show {path}")
     return 0

@@ -1,4 +1,4 @@
-"""``deepseek-async metrics``: what Grafana and Prometheus are given."""
+"""``deepseek-async metrics``: Grafana dashboard and Prometheus alert rules."""
 
 from __future__ import annotations
 
