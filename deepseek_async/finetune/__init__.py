@@ -1,10 +1,10 @@
-"""Training data for fine-tuning: dialogues checked line by line and split into training and validation.
+"""Training data for fine-tuning: validation of dialogues and split into training and validation files.
 
     from deepseek_async.finetune import prepare
 
     summary = prepare("dialogues.jsonl")
 
-Blocking: it reads and writes files; in an asyncio program call it with ``asyncio.to_thread``.
+Blocking file I/O; in an asyncio program call it with ``asyncio.to_thread``.
 """
 
 from deepseek_async.finetune.preparation import prepare

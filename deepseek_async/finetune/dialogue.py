@@ -1,4 +1,4 @@
-"""One line of training data: is it a dialogue that a model can learn from? Pure."""
+"""Parser and validator of one line of training data. Pure."""
 
 from __future__ import annotations
 
@@ -17,33 +17,34 @@ _ROLES: Final = ("system", "user", "assistant", "tool")
 _MADE_MESSAGES: Final = frozenset({"messages", "prompt", "completion", "system"})
 
 _TURN_TOKENS: Final = 2
-"""Markers around a turn in the prompt, about (measured overheads of one user turn and of past turns: 4 and 3)."""
+"""Approximate tokens of the markers around a turn (measured overhead of the current user turn and of past turns: 4
+and 3)."""
 
 
 class Dialogue(msgspec.Struct, frozen=True):
-    """A row that can be trained on."""
+    """A valid training row."""
 
     wire: bytes
-    """As JSON, ``{"messages": […]}`` with what stood beside them, without its line feed."""
+    """JSON ``{"messages": […]}`` with its other keys, without line feed."""
     content: bytes
-    """What is said, without differences in white space and case: equal rows are duplicates."""
+    """Text of all messages, normalized in white space and case: equal rows are duplicates."""
     question: bytes
-    """What the user says of it: rows that differ in the answers alone belong to one side of the split."""
+    """Text of the user messages: rows that differ only in their answers belong to the same side of the split."""
     tokens: int
 
 
 def read_dialogue(line: bytes) -> Dialogue:
-    """The dialogue in a line: ``{"messages": […]}``, or ``{"prompt": …, "completion": …}`` for a single turn.
+    """Parse a line: ``{"messages": […]}``, or ``{"prompt": …, "completion": …}`` for a single turn.
 
-    A ``system`` beside them becomes the first message; ``tools``, ``functions`` and whatever else is there stay.
+    A ``system`` key becomes the first message; ``tools``, ``functions`` and all other keys stay.
     Raises RejectedLineError.
     """
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise RejectedLineError("json", f"is not JSON: {error}") from None
+        raise RejectedLineError("json", f"not JSON: {error}") from None
     if not isinstance(row, dict):
-        raise RejectedLineError("shape", "is not a JSON object")
+        raise RejectedLineError("shape", "must be a JSON object")
     messages = _with_system(row, _messages(row))
     _check_order(messages)
     check_calls(row, messages)
@@ -51,7 +52,7 @@ def read_dialogue(line: bytes) -> Dialogue:
     try:
         wire = orjson.dumps({"messages": messages, **beside})
     except orjson.JSONEncodeError:
-        raise RejectedLineError("shape", "is nested too deeply") from None
+        raise RejectedLineError("shape", "nested too deeply") from None
     spoken = [(message["role"], _spoken(message)) for message in messages]
     offered = {name: row[name] for name in ("tools", "functions") if row.get(name)}
     if offered:
@@ -69,7 +70,7 @@ def _messages(row: dict[str, Any]) -> list[dict[str, Any]]:
     if "messages" in row:
         messages = row["messages"]
         if not isinstance(messages, list) or not messages:
-            raise RejectedLineError("shape", "'messages' is not a list of at least one message")
+            raise RejectedLineError("shape", "'messages' must be a list of at least one message")
         for position, message in enumerate(messages):
             _check_message(message, position)
         return messages
@@ -80,39 +81,39 @@ def _messages(row: dict[str, Any]) -> list[dict[str, Any]]:
         for position, message in enumerate(pair):
             _check_message(message, position)
         return pair
-    raise RejectedLineError("shape", "has neither 'messages' nor 'prompt' and 'completion'")
+    raise RejectedLineError("shape", "must have 'messages', or 'prompt' and 'completion'")
 
 
 def _with_system(row: dict[str, Any], messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """``messages``, led by what the row says beside them as ``system``."""
+    """Return ``messages``, preceded by the row's ``system`` text."""
     text = row.get("system")
     if text is None or text == "":
         return messages
     if not isinstance(text, str):
-        raise RejectedLineError("shape", "'system' is not a text")
+        raise RejectedLineError("shape", "'system' must be a string")
     if messages[0]["role"] == "system":
-        raise RejectedLineError("shape", "has a 'system' and a system message: which of the two is meant?")
+        raise RejectedLineError("shape", "must not have both 'system' and a system message")
     return [{"role": "system", "content": text}, *messages]
 
 
 def _check_message(message: Any, position: int) -> None:
     where = f"messages[{position}]"
     if not isinstance(message, dict):
-        raise RejectedLineError("shape", f"{where} is not an object")
+        raise RejectedLineError("shape", f"{where} must be an object")
     role, content = message.get("role"), message.get("content")
     if role not in _ROLES:
-        raise RejectedLineError("role", f"{where} has the role {role!r}; there is {', '.join(_ROLES)}")
+        raise RejectedLineError("role", f"{where}.role must be {', '.join(_ROLES)}, got {role!r}")
     if role == "tool" and not isinstance(message.get("tool_call_id"), str):
-        raise RejectedLineError("shape", f"{where} has no tool_call_id")
+        raise RejectedLineError("shape", f"{where} must have a tool_call_id")
     if role == "assistant" and message.get("tool_calls"):
         if content is None:
             return
     elif content is None or content == "":
-        raise RejectedLineError("empty", f"{where} says nothing")
+        raise RejectedLineError("empty", f"{where} is empty")
     if not isinstance(content, str):
-        raise RejectedLineError("shape", f"{where}.content is not a text")
+        raise RejectedLineError("shape", f"{where}.content must be a string")
     if not content.strip() and not message.get("tool_calls"):
-        raise RejectedLineError("empty", f"{where} says nothing")
+        raise RejectedLineError("empty", f"{where} is empty")
 
 
 _MAY_FOLLOW: Final[Mapping[str, tuple[str, ...]]] = {
@@ -126,17 +127,21 @@ _MAY_FOLLOW: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def _check_order(messages: list[dict[str, Any]]) -> None:
-    """System first if at all, then user and assistant in turn, an assistant's last; results follow their calls."""
+    """Check the order: optional system first, then user and assistant alternating, ending with assistant; tool results
+    follow their calls.
+    """
     state = "start"
     for position, message in enumerate(messages):
         role = message["role"]
         if role not in _MAY_FOLLOW[state]:
-            after = "the beginning" if state == "start" else "a call of a tool" if state == "calls" else f"{state!r}"
+            after = "the beginning" if state == "start" else "a tool call" if state == "calls" else f"{state!r}"
             expected = " or ".join(_MAY_FOLLOW[state])
-            raise RejectedLineError("order", f"messages[{position}] is {role!r} after {after}; expected {expected}")
+            raise RejectedLineError(
+                "order", f"messages[{position}].role after {after} must be {expected}, got {role!r}"
+            )
         state = "calls" if role == "assistant" and message.get("tool_calls") else role
     if state != "assistant":
-        raise RejectedLineError("order", "does not end with the assistant's answer, from which a model learns")
+        raise RejectedLineError("order", "must end with an assistant message")
 
 
 def _spoken(message: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""A file of dialogues to a training and a validation file, in two passes and constant memory but for digests."""
+"""Preparation of a training and a validation file, in two passes; memory holds only digests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LONGEST_ROW: Final = 1_048_576
 """Tokens: the context window of the live models (DeepSeek docs, Models & Pricing, 2026-11-15)."""
 
 _EXAMPLES: Final = 3
-"""Lines of each kind of rejection that a summary shows."""
+"""Maximum rejections of each kind in a summary."""
 
 
 def prepare(
@@ -36,24 +36,24 @@ def prepare(
     max_tokens: int = LONGEST_ROW,
     force: bool = True,
 ) -> Summary:
-    """Check ``source`` line by line, leave out what is no row, and split the rest.
+    """Validate ``source`` line by line, exclude invalid rows, and split the rest.
 
-    Writes ``NAME.train.jsonl`` and ``NAME.validation.jsonl`` beside ``source``, or into ``folder``; both appear
-    only when they are whole. The same file and ``seed`` give the same split, and no question is in both files.
+    Writes ``NAME.train.jsonl`` and ``NAME.validation.jsonl`` beside ``source``, or into ``folder``, both
+    atomically. The same file and ``seed`` produce the same split, and no question is in both files.
 
-    - ``validation``: the part of the rows for validation; 0.10 to 0.15 is recommended.
-    - ``max_tokens``: rows longer than this, by estimate, are left out.
-    - ``force``: replace files that are there, as a program expects that prepares again; False refuses, as the command
-      does without ``--force``. The source is never replaced.
+    - ``validation``: fraction of the rows for validation; 0.10 to 0.15 is recommended.
+    - ``max_tokens``: longer rows, by estimate, are excluded.
+    - ``force``: overwrite existing files, as repeated preparation requires; False is an error, as in the command
+      without ``--force``. The source is never overwritten.
 
-    Raises ConfigurationError if the source cannot be read, or with ``force=False`` if a file is there, and
+    Raises ConfigurationError if the source cannot be read, or with ``force=False`` if a file exists, and
     OutputWriteError if one cannot be written.
     """
     if not 0 < validation < 1:
-        raise ConfigurationError(f"validation must be a part of the rows between 0 and 1, not {validation}")
+        raise ConfigurationError(f"validation must be a fraction between 0 and 1, got {validation}")
     source = Path(source)
     if not source.is_file():
-        raise ConfigurationError(f"{source} is no file")
+        raise ConfigurationError(f"{source} is not a file")
     target = source.parent if folder is None else Path(folder)
     summary = Summary(
         source=str(source),
@@ -81,7 +81,7 @@ def prepare(
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputWriteError(f"{target} cannot be written: {error.strerror or error}", path=str(target)) from None
+        raise OutputWriteError(f"cannot write {target}: {error.strerror or error}", path=str(target)) from None
     with ExitStack() as stack:
         files = [stack.enter_context(replaced(path, source, force=force)) for path in paths]
         _write(source, max_tokens, split, summary, files)
@@ -89,13 +89,13 @@ def prepare(
 
 
 def _rows(source: Path, max_tokens: int) -> Iterator[tuple[int, Dialogue | RejectedLineError]]:
-    """Every line that holds something, with its number; the same for each pass."""
+    """Yield every non-blank line with its number; deterministic, because each pass reads again."""
     seen = DigestSet()
     try:
         with source.open("rb") as lines:
             for number, line in enumerate(lines_of(lines, MAX_ROW_BYTES), 1):
                 if isinstance(line, LongLine):
-                    reason = f"has {line.size:,} bytes; {MAX_ROW_BYTES:,} are allowed"
+                    reason = f"has {line.size:,} bytes, the limit is {MAX_ROW_BYTES:,}"
                     yield number, RejectedLineError("too_long", reason)
                     continue
                 text = line.strip().removeprefix(b"\xef\xbb\xbf")
@@ -106,16 +106,16 @@ def _rows(source: Path, max_tokens: int) -> Iterator[tuple[int, Dialogue | Rejec
                     if dialogue.tokens > max_tokens:
                         raise RejectedLineError(  # noqa: TRY301
                             "too_long",
-                            f"has about {dialogue.tokens:,} tokens; {max_tokens:,} are allowed",
+                            f"has about {dialogue.tokens:,} tokens, the limit is {max_tokens:,}",
                         )
                     if not seen.add(digest(dialogue.content)):
-                        raise RejectedLineError("duplicate", "says what an earlier line says")  # noqa: TRY301
+                        raise RejectedLineError("duplicate", "duplicate of an earlier line")  # noqa: TRY301
                 except RejectedLineError as rejected:
                     yield number, rejected
                 else:
                     yield number, dialogue
     except OSError as error:
-        raise ConfigurationError(f"{source} cannot be read: {error.strerror or error}") from None
+        raise ConfigurationError(f"cannot read {source}: {error.strerror or error}") from None
 
 
 def _write(source: Path, max_tokens: int, split: Split, summary: Summary, files: Sequence[IO[bytes]]) -> None:
@@ -127,4 +127,4 @@ def _write(source: Path, max_tokens: int, split: Split, summary: Summary, files:
         summary.validation_rows += side
         summary.train_rows += not side
     for file in files:
-        sync(file)  # before either appears
+        sync(file)  # before either file is renamed into place

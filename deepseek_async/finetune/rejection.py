@@ -1,10 +1,10 @@
-"""Why a line is no training row."""
+"""Rejection of a training line."""
 
 from __future__ import annotations
 
 
 class RejectedLineError(Exception):
-    """Why a line is no training row. ``kind`` is a word to count by."""
+    """A line is not a valid training row. ``kind`` is the category counted in the summary."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)

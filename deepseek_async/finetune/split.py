@@ -1,4 +1,4 @@
-"""Which rows are for validation: the digest of the question decides, so that none is on both sides. Pure."""
+"""Split into training and validation rows by a digest of the question, so that no question is on both sides. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _PLACES: Final = 1 << 16
 
 
 class Split:
-    """Learns how questions are spread, then draws one line through them.
+    """Builds a histogram of questions, then selects a threshold.
 
-    Rows of one question have one place between 0 and 1, chosen by the seed; those below the line are for
-    validation. The line is where their share comes closest to the wanted one. Memory does not grow with rows.
+    All rows of a question have the same position between 0 and 1, derived from the seed; those below the threshold
+    are for validation. The threshold is where their share is closest to the wanted one. Memory is constant.
     """
 
     def __init__(self, share: float, seed: int) -> None:
@@ -23,11 +23,11 @@ class Split:
         self._line = 0
 
     def count(self, question: bytes) -> None:
-        """Notice a row."""
+        """Count a row."""
         self._rows[self._place(question)] += 1
 
     def draw(self) -> None:
-        """Draw the line, when all rows have been noticed."""
+        """Select the threshold, after all rows were counted."""
         wanted = self._share * sum(self._rows)
         below, best = 0, wanted
         for place, rows in enumerate(self._rows):

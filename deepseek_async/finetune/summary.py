@@ -1,4 +1,4 @@
-"""What a preparation found and made."""
+"""Summary of a preparation."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ RECOMMENDED_SHARE: Final = (0.10, 0.15)
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """A line that is no training row."""
+    """A line that is not a valid training row."""
 
     line: int
-    """From 1."""
+    """Starts at 1."""
     kind: str
     """json, shape, role, order, empty, tools, calls, too_long or duplicate."""
     message: str
 
 
 class Summary(msgspec.Struct, kw_only=True):
-    """What became of the lines of a file of dialogues."""
+    """Results of validating and splitting a file of dialogues."""
 
     source: str
     train_file: str
     validation_file: str
     lines: int = 0
-    """Lines that hold something."""
+    """Non-blank lines."""
     train_rows: int = 0
     validation_rows: int = 0
     rejected: dict[str, int] = {}
-    """How many lines are no rows, by kind."""
+    """Rejected lines by kind."""
     examples: list[Rejection] = []
-    """The first lines of each kind."""
+    """The first rejections of each kind."""
     tokens: int = 0
-    """Of all rows together, estimated."""
+    """Estimated tokens of all rows."""
     longest_tokens: int = 0
     longest_line: int = 0
 
@@ -46,20 +46,20 @@ class Summary(msgspec.Struct, kw_only=True):
 
     @property
     def wrong(self) -> int:
-        """Lines that have to be mended; duplicates are only left out."""
+        """Invalid lines; duplicates do not count."""
         return sum(number for kind, number in self.rejected.items() if kind != "duplicate")
 
     @property
     def validation_share(self) -> float:
-        """The part of the rows that is for validation."""
+        """Actual fraction of validation rows."""
         return self.validation_rows / self.rows if self.rows else 0.0
 
     @property
     def warnings(self) -> list[str]:
-        """What will not stop a training but may spoil it."""
+        """Problems that do not prevent training but may degrade it."""
         said = []
         if self.rows < RECOMMENDED_ROWS:
-            said.append(f"{self.rows:,} rows are few: {RECOMMENDED_ROWS:,} and more are recommended")
+            said.append(f"{self.rows:,} rows are few: at least {RECOMMENDED_ROWS:,} are recommended")
         low, high = RECOMMENDED_SHARE
         if self.rows and not low <= self.validation_share <= high:
             said.append(

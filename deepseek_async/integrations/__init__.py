@@ -1,1 +1,1 @@
-"""The client inside of other systems; each needs its own extra."""
+"""Integrations with other systems; each requires its own extra."""

@@ -1,6 +1,6 @@
-"""Ray, for those who outgrow one machine: rows of a ``ray.data.Dataset``, and jobs from file to file.
+"""Ray integration: answers for rows of a ``ray.data.Dataset``, and batch jobs on a cluster.
 
-Needs the extra ``ray`` on every node: ``pip install "deepseek-async[ray]"``.
+Requires the extra ``ray`` on every node: ``pip install "deepseek-async[ray]"``.
 """
 
 from deepseek_async.integrations.ray.answers import Answers, answered

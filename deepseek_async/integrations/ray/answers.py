@@ -1,7 +1,7 @@
 """Answers for the rows of a ``ray.data.Dataset``.
 
-An event loop of its own in a thread serves all calls of an actor: an async function of Ray Data would share a loop
-with what waits for room in Ray's own queues, and stand still with it.
+Calls of an actor run on an event loop in a dedicated thread: an async function of Ray Data would share its loop with
+Ray's blocking backpressure, and stall with it.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ _KEY: Final = "DEEPSEEK_API_KEY"
 
 
 class Answers:
-    """A stateful class for ``Dataset.map_batches`` with an actor pool; ``answered`` says how.
+    """A stateful class for ``Dataset.map_batches`` with an actor pool; see ``answered``.
 
-    A row has a column ``prompt``, ``messages`` or ``request`` (a whole request, also as JSON), or what ``template``
-    asks about; columns that are parameters of the API are sent too: the rules are those of ``client.batch``. It gets
-    the columns ``answer``, ``error``, ``usage``, ``cost`` (US dollars) and ``hash`` (of what it asked). A row that
-    cannot be answered has an error there; nothing is raised for it.
+    A row has a column ``prompt``, ``messages`` or ``request`` (a whole request, also as JSON), or the columns that
+    ``template`` uses; columns that are API parameters are sent too, by the rules of ``client.batch``. The columns
+    ``answer``, ``error``, ``usage``, ``cost`` (US dollars) and ``hash`` (of the request) are added. A row that cannot
+    be answered has an error there; nothing is raised for it.
 
-    - ``journal``: a folder on storage that all nodes see, in which each actor writes what it paid for. A row that is in
-      one of its journals is not bought again, whatever became of the job that bought it. There, rows that ask the same
-      are one row, unless ``id_column`` (or ``custom_id``) tells them apart.
-    - ``redo_failed``: ask rows again that ended with an error in the journals.
-    - ``prefix``: of the names of the columns that are added.
-    - ``model``, ``template``, ``id_column``, ``empty`` and further ``parameters``: as for ``client.batch.job``, but
-      that no row is left out.
-    - ``client``: arguments of AsyncDeepSeek. ``shared`` is "ray" unless it says otherwise, or DEEPSEEK_ASYNC_SHARED:
-      all actors of the cluster share one window.
-    - ``environment``: variables that are set in the actor's process before.
+    - ``journal``: a folder on storage shared by all nodes, in which each actor journals paid answers. A row in any of
+      its journals is not sent again, whatever became of the job that paid for it. Rows with equal requests are
+      one row, unless ``id_column`` (or ``custom_id``) distinguishes them.
+    - ``redo_failed``: send rows again that ended with an error in the journals.
+    - ``prefix``: prefix of the names of added columns.
+    - ``model``, ``template``, ``id_column``, ``empty`` and further ``parameters``: as for ``client.batch.job``, except
+      that no row can be skipped.
+    - ``client``: arguments of AsyncDeepSeek. ``shared`` defaults to DEEPSEEK_ASYNC_SHARED, then "ray": all actors of
+      the cluster share one concurrency limit.
+    - ``environment``: environment variables to set first in the actor's process.
 
-    Raises ConfigurationError for what cannot work for any row, and OutputWriteError for a journal that cannot be
-    written.
+    Raises ConfigurationError for arguments that cannot work for any row, and OutputWriteError for an unwritable
+    journal.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Answers:
         **parameters: Any,
     ) -> None:
         if empty not in {"refuse", "send"}:
-            raise ConfigurationError(f"empty must be refuse or send, because a row goes on with its end, not {empty!r}")
+            raise ConfigurationError(f"empty must be refuse or send, because every row needs a result, got {empty!r}")
         os.environ.update(environment or {})
         relax_garbage_collection()
         self._output = StructuredOutput.of(parameters.get("response_format"))
@@ -95,7 +95,7 @@ class Answers:
         atexit.register(self.close)
 
     def __call__(self, batch: Any) -> Any:
-        """The batch with its answers; returns when all are durable. May be called from several threads at once."""
+        """Return the batch with its answers, once all are durable. Thread-safe."""
         columns = names_of(batch)
         if columns != self._checked:
             check_names(columns, self._prefix)
@@ -105,9 +105,9 @@ class Answers:
         return with_answers(batch, ends, self._prefix)
 
     def close(self) -> None:
-        """Close the client and the journal. An actor that is killed does not come to it, and loses nothing."""
+        """Close the client and the journal. A killed actor skips this and loses nothing."""
         atexit.unregister(self.close)
-        with suppress(RuntimeError):  # the loop is closed
+        with suppress(RuntimeError):  # the loop is already closed
             self._loop.call_soon_threadsafe(self._ending.set)
         self._thread.join()
 
@@ -133,18 +133,18 @@ class Answers:
 
 
 def answered(dataset: Any, *, actors: int = 1, batch_size: int = 1000, calls: int = 4, **arguments: Any) -> Any:
-    """The dataset with answers beside its rows: ``map_batches`` of Answers, in a pool of ``actors``.
+    """Return the dataset with answer columns: ``map_batches`` of Answers, in a pool of ``actors``.
 
-    An actor works on ``calls`` batches at a time, of different blocks: small blocks are taken together, and the batches
-    of a large one come one after another, so a dataset of few large blocks is better ``repartition``-ed before. A batch
-    goes on when its last row has ended. Together they should be more rows than the account's limit lets run. One actor
-    is enough for some thousand rows a second: more are for rows that take much processor time, or the memory of several
-    nodes. ``arguments`` are those of Answers; the key and other variables of this process go along unless they say
-    otherwise. Rows come in any order, as Ray has it. Raises ConfigurationError where Ray is not installed.
+    An actor works on ``calls`` batches concurrently, from different blocks: small blocks are combined, and the batches
+    of a large one run sequentially, so ``repartition`` a dataset of few large blocks first. A batch ends with its last
+    row. All concurrent batches together should hold more rows than the account's concurrency limit. One actor suffices
+    for some thousand rows/s; use more for CPU-intensive rows, or for the memory of several nodes. ``arguments`` are
+    those of Answers; the API key and other variables of this process are passed on unless overridden. The order of rows
+    is not preserved, as usual in Ray. Raises ConfigurationError if Ray is not installed.
     """
     ray = ray_package()
     if arguments.get("journal") is not None:
-        arguments["journal"] = Path(arguments["journal"]).absolute()  # actors begin in folders of their own
+        arguments["journal"] = Path(arguments["journal"]).absolute()  # actors have other working directories
     client = hidden({"api_key": os.environ.get(_KEY) or None, **arguments.pop("client", {})})
     handed = {**environment_to_hand_on(), **arguments.pop("environment", {})}
     return dataset.map_batches(
@@ -158,7 +158,7 @@ def answered(dataset: Any, *, actors: int = 1, batch_size: int = 1000, calls: in
             max_tasks_in_flight_per_actor=2 * calls,
             enable_true_multi_threading=True,
         ),
-        num_cpus=0.1,  # it waits far more than it computes
+        num_cpus=0.1,  # mostly waits for I/O
         udf_modifying_row_count=False,
     )
 

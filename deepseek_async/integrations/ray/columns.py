@@ -1,4 +1,4 @@
-"""Batches of a dataset as rows, and answers as columns beside them: in Arrow, in pandas, or as arrays of numpy."""
+"""Conversion between dataset batches and rows, for Arrow, pandas and NumPy batches."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from deepseek_async.batch.row import Defaults, Row, RowReader, check_columns
 from deepseek_async.errors import ConfigurationError
 
 REQUEST: Final = "request"
-"""The column that holds whole requests."""
+"""Column that holds whole requests."""
 ADDED: Final = ("answer", "error", "usage", "cost", "hash")
 _USAGE: Final = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
 
 
 def rows_of(batch: Any, defaults: Defaults) -> list[Row]:
-    """The rows of a batch, by the rules of ``client.batch``. Raises ConfigurationError for one that asks nothing.
+    """Convert a batch to rows, by the rules of ``client.batch``. Raises ConfigurationError if it has no prompt column.
 
-    Columns that say nothing of the request are not looked at.
+    Columns that are not part of the request are not read.
     """
     columns = names_of(batch)
     whole = defaults.template is None and REQUEST in columns
@@ -38,17 +38,17 @@ def rows_of(batch: Any, defaults: Defaults) -> list[Row]:
 
 
 def names_of(batch: Any) -> list[str]:
-    """The columns of a batch."""
+    """Return the column names of a batch."""
     if isinstance(batch, Mapping):
         return [str(name) for name in batch]
     return [str(name) for name in (batch.schema.names if hasattr(batch, "schema") else batch.columns)]
 
 
 def with_answers(batch: Any, ends: Sequence[ReusedAnswer], prefix: str) -> Any:
-    """The batch with what became of its rows beside it, in the same form."""
+    """Return the batch with result columns added, in the same format."""
     added = {f"{prefix}{name}": column for name, column in zip(ADDED, _added(ends), strict=True)}
     if isinstance(batch, Mapping):
-        import numpy as np  # noqa: PLC0415  of Ray's data
+        import numpy as np  # noqa: PLC0415  installed with Ray Data
 
         columns = dict(batch)
         for name, column in added.items():
@@ -64,18 +64,18 @@ def with_answers(batch: Any, ends: Sequence[ReusedAnswer], prefix: str) -> Any:
 
 
 def check_names(columns: Sequence[str], prefix: str) -> None:
-    """Raise ConfigurationError if the dataset has one of the columns that are added."""
+    """Raise ConfigurationError if the dataset already has one of the added columns."""
     taken = [f"{prefix}{name}" for name in ADDED if f"{prefix}{name}" in columns]
     if taken:
         raise ConfigurationError(
-            f"the dataset has a column {taken[0]!r} already: rename it, or have the answers under other names, for "
-            "example prefix='deepseek_'"
+            f"the dataset already has a column {taken[0]!r}: rename it, or rename the added columns, for example with "
+            "prefix='deepseek_'"
         )
 
 
 def _added(ends: Sequence[ReusedAnswer]) -> Iterator[Any]:
-    """Typed, so that a batch without any answer, or any error, has the same columns as every other."""
-    import pyarrow as pa  # noqa: PLC0415  of Ray's data
+    """Yield typed columns, so that a batch without any answer or error has the same schema as every other."""
+    import pyarrow as pa  # noqa: PLC0415  installed with Ray Data
 
     yield pa.array([end.text for end in ends], pa.string())
     yield pa.array([end.error for end in ends], pa.string())
@@ -95,7 +95,7 @@ def _records(batch: Any, chosen: list[str]) -> Iterator[dict[str, Any]]:
     table = as_table(batch.select(chosen) if hasattr(batch, "select") else batch[chosen])
     if table is None:
         raise ConfigurationError(
-            f"a batch is a {type(batch).__name__}; have map_batches give pyarrow, pandas or numpy (batch_format=)"
+            f"batch_format of map_batches must be pyarrow, pandas or numpy, got a {type(batch).__name__}"
         )
     return iter(table)
 

@@ -1,4 +1,4 @@
-"""A job from file to file on a Ray cluster: a task for each part, on storage that all nodes see."""
+"""Batch job on a Ray cluster: one task per part, on storage shared by all nodes."""
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ from deepseek_async.integrations.ray.shard import ShardEnded, ShardOrder, proble
 
 _LOOK_EVERY: Final = 0.25
 _NODE_SECONDS: Final = 60.0
-"""How long a node may take to start a process."""
+"""Seconds for a node to start a process."""
 _CANCEL_SECONDS: Final = 10.0
 _LOCK_SECONDS: Final = 10.0
-"""How long Ray may take to end the tasks of a command that was killed."""
+"""Seconds for Ray to end the tasks of a killed command."""
 _OF_THE_WHOLE: Final = ("max_concurrency", "requests_per_minute", "tokens_per_minute")
-"""Limits of the job, of which each part that runs gets an equal share."""
+"""Limits of the job, divided equally among the parts in flight."""
 
 
 class RayJob:
-    """To be used as ``batch.Job``: ``run`` it once, ``stop`` ends it early. Raises ConfigurationError.
+    """Same interface as ``batch.Job``: ``run`` it once, ``stop`` ends it early. Raises ConfigurationError.
 
     - ``address``: ``auto``, ``host:port`` or ``ray://host:port`` of a cluster.
     - ``client``: arguments of AsyncDeepSeek, ``settings_file`` those in a file; ``options`` those of ``batch.job``.
-    - ``parts``: how many parts there are, by default one for each processor of the cluster; a job that goes on keeps
-      the number it had.
+    - ``parts``: number of parts, by default one per CPU of the cluster; a resumed job keeps its number.
     """
 
     def __init__(
@@ -52,14 +51,14 @@ class RayJob:
         parts: int | None = None,
     ) -> None:
         if options.get("shard"):
-            raise ConfigurationError("with Ray the parts are made by itself: leave --shard out")
+            raise ConfigurationError("--ray and --shard cannot be combined: Ray jobs are sharded automatically")
         if options.get("dedupe"):
-            raise ConfigurationError("equal rows are in different parts, and would not be found: leave --dedupe out")
+            raise ConfigurationError("--ray and --dedupe cannot be combined: equal rows may be in different parts")
         self._source = source.absolute()
         self._output = output.absolute()
         self._address = address
         self._client = dict(client)
-        # The merged output is in the order of the input anyway.
+        # The merged output is in input order regardless.
         self._options = {name: value for name, value in options.items() if name not in {"shard", "ordered"}}
         self._schema = schema
         self._settings_file = None if settings_file is None else settings_file.absolute()
@@ -73,17 +72,17 @@ class RayJob:
         self._lost: list[str] = []
 
     def progress(self) -> Progress:
-        """Where the job stands now."""
+        """Return a snapshot of the job's progress."""
         attempts = {part: list(told.values()) for part, told in self._told.items()}
         return progress_of(attempts, self._count, time.monotonic() - self._started)
 
     def stop(self, reason: DeepSeekError | str = "stopped on request") -> None:
-        """Start no more rows. Those in flight are finished and written."""
+        """Start no more rows. Rows in flight finish and are written."""
         if self._notice.word is Word.GO_ON:
             self._notice = Notice(Word.FINISH, str(reason))
 
     def report(self) -> BatchReport:
-        """What became of the rows until now."""
+        """Return the report so far."""
         reports = [ended.report for ended in self._ended.values() if ended.report is not None]
         why = self._lost[0] if self._lost else self._notice.reason or None
         return report_of(reports, self.progress(), why)
@@ -102,7 +101,7 @@ class RayJob:
                 await self._check_nodes(ray, order)
                 await self._run_parts(ray, order)
             finally:
-                # A second signal does not stop this: what it puts together is paid for.
+                # A second signal does not interrupt the merge: its rows are paid for.
                 await _finished(asyncio.create_task(asyncio.to_thread(_put_together, parts)))
         if self._problem is not None:
             raise self._problem
@@ -114,7 +113,7 @@ class RayJob:
             try:
                 await asyncio.to_thread(parts.prepare, self._count)
             except OutputLockedError:
-                # Tasks of a command that was killed may not have ended yet.
+                # Tasks of a killed command may still be running.
                 if time.monotonic() > until:
                     raise
                 await asyncio.sleep(_LOOK_EVERY)
@@ -143,7 +142,7 @@ class RayJob:
         )
 
     async def _check_nodes(self, ray: Any, order: ShardOrder) -> None:
-        """Ask every node whether it can run a part, before anything is paid for."""
+        """Check that every node can run a part, before anything is paid for."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415  optional
 
         nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")}
@@ -163,7 +162,7 @@ class RayJob:
             place = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
             if asking in silent:
                 raise ConfigurationError(
-                    f"the node {place} has started no process within {_NODE_SECONDS:.0f} s: see `ray status`"
+                    f"the node {place} did not start a process within {_NODE_SECONDS:.0f} s: see `ray status`"
                 )
             failure = asking.exception()
             if failure is not None:
@@ -177,7 +176,7 @@ class RayJob:
 
     async def _run_parts(self, ray: Any, order: ShardOrder) -> None:
         board = ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
-        # Unlimited, because what a lost node has not journalled is all that is ever asked twice.
+        # Unlimited, because only rows of a lost node that were not yet journaled are ever sent twice.
         task = ray.remote(num_cpus=1, max_retries=-1, scheduling_strategy="SPREAD")(run_part)
         refs = {number: task.remote(order, number, board) for number in range(1, order.count + 1)}
         running = {asyncio.wrap_future(ref.future()): number for number, ref in refs.items()}
@@ -195,7 +194,7 @@ class RayJob:
     async def _cancel(
         self, ray: Any, board: Any, running: dict[asyncio.Future[ShardEnded], int], refs: Mapping[int, Any]
     ) -> None:
-        """Have the parts give up what is in flight, and then give up the parts."""
+        """Tell the parts to cancel rows in flight, and cancel the tasks that do not end in time."""
         await self._look(board)
         if running:
             done, late = await asyncio.wait(running, timeout=_CANCEL_SECONDS)
@@ -210,7 +209,7 @@ class RayJob:
     def _end(self, number: int, ending: asyncio.Future[ShardEnded]) -> None:
         failure = ending.exception()
         if failure is not None:
-            self._lost.append(f"part {number}/{self._count} ended without a word: {_reason(failure)}")
+            self._lost.append(f"part {number}/{self._count} died: {_reason(failure)}")
             self.stop(self._lost[0])
             return
         ended = self._ended[number] = ending.result()
@@ -221,7 +220,7 @@ class RayJob:
             self.stop(ended.problem.message)
 
     async def _look(self, board: Any) -> None:
-        with suppress(Exception):  # a board that was lost is made anew
+        with suppress(Exception):  # Ray restarts a lost board
             async with asyncio.timeout(_LOOK_EVERY * 8):
                 told = await asyncio.wrap_future(board.look.remote(self._notice).future())
                 for number, attempts in told.items():
@@ -238,7 +237,7 @@ def _put_together(parts: Parts) -> None:
 
 
 async def _finished(task: asyncio.Task[None]) -> None:
-    """Wait for ``task`` whatever comes, and then for what came."""
+    """Wait for ``task`` despite cancellation, then re-raise the cancellation."""
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:

@@ -1,6 +1,6 @@
-"""One part of a job, as a Ray task: the same job as ``batch run --shard``, with a journal of its own.
+"""One part of a job as a Ray task: equivalent to ``batch run --shard``, with its own journal.
 
-Ray starts it anew on another node when its process or node is lost, and it goes on where its journal ends.
+Ray restarts it on another node if its process or node is lost, and it resumes from its journal.
 """
 
 from __future__ import annotations
@@ -27,78 +27,79 @@ from deepseek_async.process.garbage import relax_garbage_collection
 from deepseek_async.structured import StructuredOutput
 
 TOLD_EVERY: Final = 0.5
-"""Seconds between two words to the board."""
+"""Seconds between two reports to the board."""
 _ANSWER_SECONDS: Final = 5.0
 _TRIES: Final = 3
 _LOCK_SECONDS: Final = 30.0
-"""How long a process on a lost node may still hold the lock of the part."""
+"""Seconds for which a process on a lost node may still hold the part's lock."""
 _PAUSE: Final = 0.5
 
 
 class ShardOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What every part of a job is told."""
+    """Instructions for all parts of a job."""
 
     source: str
     folder: str
-    """The parts' folder, which every node has to see."""
+    """The folder of parts, which must be visible to every node."""
     count: int
     token: str
-    """What is in the file of that name in the folder, if it is the same folder."""
+    """Content of the token file in the folder, which proves that it is the same folder."""
     options: dict[str, Any]
     """Arguments of ``client.batch.job``."""
     schema: dict[str, Any] | None
-    """JSON Schema that the answers have to fit: what checks them is made where they are."""
+    """JSON Schema of the answers; the validator is built on the node."""
     client: dict[str, Any]
-    """Arguments of AsyncDeepSeek, the key among them as a Secret."""
+    """Arguments of AsyncDeepSeek, including the API key as a Secret."""
     settings_file: str | None
     environment: dict[str, str]
-    """Variables of the process that drives the job."""
+    """Environment variables of the driver process."""
     version: str = __version__
 
     def part(self, number: int) -> Path:
-        """The output of that part."""
+        """Return the output path of the part."""
         return Path(self.folder) / f"{number}-of-{self.count}.jsonl"
 
 
 class ShardEnded(msgspec.Struct, frozen=True, kw_only=True):
-    """How an attempt at a part ended."""
+    """Outcome of an attempt at a part."""
 
     attempt: str = ""
     report: BatchReport | None = None
-    """None if it did not begin."""
+    """None if it did not start."""
     problem: DeepSeekError | None = None
-    """Why it could not begin, or go on."""
+    """Why it could not start, or continue."""
 
 
 def problem_here(order: ShardOrder) -> DeepSeekError | None:
-    """Why this node cannot run a part; None if it can."""
+    """Return the reason why this node cannot run a part, or None."""
     node = node_name()
     if order.version != __version__:
         return ConfigurationError(
-            f"the node {node} has deepseek_async {__version__}, and the command {order.version}: install one version"
+            f"the node {node} has deepseek_async {__version__}, but the command has {order.version}: install the same "
+            "version"
         )
     folder, seen = Path(order.folder), False
     for attempt in range(_TRIES):
-        time.sleep(attempt * _PAUSE)  # a network file system may show a new file late
+        time.sleep(attempt * _PAUSE)  # network file systems may show new files late
         with suppress(OSError):
             seen = Parts.token_file(folder, order.token).read_text() == order.token
         if seen:
             break
     if not seen:
         return ConfigurationError(
-            f"the folder {folder.parent} is not shared: the node {node} does not see there what this command has "
-            "written. Name an output on storage that every node has under the same path (--output)"
+            f"the folder {folder.parent} is not shared: the node {node} does not see a file written by this command. "
+            "Use an output on storage that every node has under the same path (--output)"
         )
     if not Path(order.source).is_file():
         return ConfigurationError(
-            f"the node {node} does not see the input {order.source}: put it on storage that every node has under the "
+            f"the node {node} cannot see the input {order.source}: put it on storage that every node has under the "
             "same path"
         )
     return None
 
 
 def run_part(order: ShardOrder, number: int, board: Any) -> ShardEnded:
-    """Run a part to its end, or to the end that the board says."""
+    """Run a part until it ends or the board stops it."""
     problem = problem_here(order)
     if problem is not None:
         return ShardEnded(problem=problem)
@@ -112,7 +113,7 @@ def run_part(order: ShardOrder, number: int, board: Any) -> ShardEnded:
 
 
 def node_name() -> str:
-    """Host and address of this node."""
+    """Return host name and address of this node."""
     address = ""
     with suppress(ImportError):
         ray: Any = import_module("ray")  # optional
@@ -173,9 +174,9 @@ async def _watched(job: Job, board: Any, number: int, attempt: str) -> BatchRepo
 
 
 async def _told(board: Any, number: int, attempt: str, job: Job | None, before: Notice) -> Notice:
-    """Say how far the part is; what the board says, or ``before`` while it does not answer."""
+    """Report the part's progress and return the board's notice, or ``before`` if the board does not respond."""
     progress = None if job is None else job.progress()
-    # The board may be on a node that is lost; it is made anew elsewhere, and rows do not wait for it.
+    # The board may be on a lost node; Ray restarts it elsewhere, and rows do not wait for it.
     with suppress(Exception):
         async with asyncio.timeout(_ANSWER_SECONDS):
             told = await asyncio.wrap_future(board.tell.remote(number, attempt, progress).future())
