@@ -1,16 +1,16 @@
-"""A DeepSeek on this machine, for tests, demonstrations and benchmarks.
+"""Local simulator of the DeepSeek API, for tests, demonstrations and benchmarks.
 
     async with Simulator(SimulatorSettings(seed=7)) as simulator:
         ...  # talk HTTP to simulator.base_url
 
-It makes answers up unless it is told what to say, by match or in order:
+It generates answers unless they are scripted, by match or in order:
 
     simulator.answer(when="refund", tool_calls=["lookup_order"])
     simulator.answer(when="refund", content="It is on its way.")
     simulator.answer(status=503, headers={"Retry-After": "1"})
 
-It imports nothing from the rest of the package: a fake that shares code shares mistakes.
-`python -m deepseek_async.simulator` runs it as a process of its own.
+It imports nothing from the rest of the package: a fake that shares code shares bugs.
+`python -m deepseek_async.simulator` runs it as a separate process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m deepseek_async.simulator`: prints its address in one line, then serves until told to stop."""
+"""`python -m deepseek_async.simulator`: print the base URL, then serve until stopped."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def parser() -> argparse.ArgumentParser:
     plain = SimulatorSettings()
     made = argparse.ArgumentParser(
         prog="python -m deepseek_async.simulator",
-        description='A DeepSeek on this machine: prints {"base_url": ...} when it is ready.',
+        description='Local simulator of the DeepSeek API: prints {"base_url": ...} when ready.',
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = made.add_argument
-    add("--port", type=int, default=plain.port, help="port; 0 lets the system choose a free one")
-    add("--seed", type=int, default=plain.seed, help="same seed, same answers and same faults")
+    add("--port", type=int, default=plain.port, help="port; 0 for any free one")
+    add("--seed", type=int, default=plain.seed, help="seed of answers and faults, for reproducibility")
     add("--latency", type=float, default=plain.latency, metavar="S", help="seconds before the headers")
     add(
         "--latency-spread",
         type=float,
         default=plain.latency_spread,
         metavar="S",
-        help="at most this much more",
+        help="maximum additional latency in seconds",
     )
     add("--tokens-per-second", type=float, default=plain.tokens_per_second, metavar="N", help="0: no pacing")
     add(
@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         type=float,
         default=plain.queue_seconds,
         metavar="S",
-        help="hold each request queued",
+        help="seconds that each request is queued",
     )
     add("--keep-alive-interval", type=float, default=plain.keep_alive_interval, metavar="S")
     add("--answer-tokens", type=int, default=plain.answer_tokens, metavar="N", help="mean length of an answer")
@@ -56,38 +56,61 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         default=plain.reasoning_tokens,
         metavar="N",
-        help="mean length of a thought",
+        help="mean length of the reasoning",
     )
-    add("--answer-spread", type=float, default=plain.answer_spread, metavar="F", help="fraction of the mean")
-    add("--answers", type=Path, metavar="FILE", help="what to answer: JSON lines with the arguments of Answers.add")
-    add("--on-miss", choices=get_args(OnMiss), default=plain.on_miss, help="where --answers says nothing")
-    add("--api-key", action="append", metavar="KEY", help="accept only this key; may be repeated")
+    add(
+        "--answer-spread",
+        type=float,
+        default=plain.answer_spread,
+        metavar="F",
+        help="spread of lengths, as a fraction of the mean",
+    )
+    add("--answers", type=Path, metavar="FILE", help="scripted answers: JSON lines with the arguments of Answers.add")
+    add(
+        "--on-miss",
+        choices=get_args(OnMiss),
+        default=plain.on_miss,
+        help="for requests that no scripted answer matches",
+    )
+    add("--api-key", action="append", metavar="KEY", help="accept only this key; repeatable")
     add(
         "--concurrency-limit",
         type=int,
         metavar="N",
-        help="per account and model; default: the published limits",
+        help="requests in flight per account and model; default: the published limits",
     )
-    add("--balance-bound", action="store_true", help="let the 429 sentence blame the balance")
+    add("--balance-bound", action="store_true", help="429 messages name the balance as the reason")
     add("--concurrency-per-unit", type=float, metavar="N", help="limit = remaining balance * N")
     add("--balance", type=Decimal, metavar="AMOUNT", help="opening balance of each account")
-    add("--peak-prices", action="store_true", help="charge twice as much, as in peak hours")
-    add("--live-only", action="store_true", help="only what api.deepseek.com has; embeddings and the like are 404")
-    add("--anthropic-errors", action="store_true", help="refuse messages in Anthropic's own envelope")
-    add("--unknown-blocks", action="store_true", help="mix what no client knows into messages")
+    add("--peak-prices", action="store_true", help="charge peak prices, twice the off-peak ones")
+    add("--live-only", action="store_true", help="only endpoints of api.deepseek.com; embeddings and others are 404")
+    add("--anthropic-errors", action="store_true", help="return errors of messages in Anthropic's format")
+    add("--unknown-blocks", action="store_true", help="add unknown blocks, events and fields to messages")
     add("--no-prefix-cache", action="store_true", help="every prompt token misses the cache")
     add("--reasoning-replay", choices=("by-model", "required", "lenient"), default=plain.reasoning_replay)
-    add("--web-shape", choices=SHAPES, default=plain.web_shape, help="how searches are told on chat and responses")
-    add("--search-steps", type=int, default=plain.search_steps, metavar="N", help="of a search while thinking")
-    add("--uncounted-searches", action="store_true", help="the usage does not count searches and pages")
-    add("--review-seconds", type=float, default=plain.review_seconds, metavar="S", help="of safety_check high")
+    add("--web-shape", choices=SHAPES, default=plain.web_shape, help="format of searches in chat and responses")
+    add(
+        "--search-steps",
+        type=int,
+        default=plain.search_steps,
+        metavar="N",
+        help="searches, and pages per search, while thinking",
+    )
+    add("--uncounted-searches", action="store_true", help="omit searches and pages from the usage")
+    add(
+        "--review-seconds",
+        type=float,
+        default=plain.review_seconds,
+        metavar="S",
+        help="seconds of review with safety_check high",
+    )
     add("--fault-rate", type=float, default=plain.fault_rate, metavar="P", help="probability of a fault")
     add("--fault", action="append", type=FaultKind, metavar="KIND", help="draw faults only from these kinds")
-    add("--record-limit", type=int, default=1000, metavar="N", help="how many requests are remembered")
+    add("--record-limit", type=int, default=1000, metavar="N", help="number of recorded requests")
     add(
         "--until-stdin-closes",
         action="store_true",
-        help="stop at end of input, so that no orphan stays behind",
+        help="exit at the end of stdin, so that no orphan process remains",
     )
     return made
 
@@ -127,13 +150,13 @@ def settings_from(arguments: argparse.Namespace) -> SimulatorSettings:
 
 
 def _when_input_ends(stop: Callable[[], object]) -> None:
-    """Watches standard input from a thread, because an event loop can wait for pipes but not for every file."""
+    """Watch stdin on a thread, because an event loop can wait for pipes but not for every file."""
 
     def watch() -> None:
         with contextlib.suppress(OSError):
             while os.read(0, 4096):
                 pass
-        with contextlib.suppress(RuntimeError):  # the loop is gone already
+        with contextlib.suppress(RuntimeError):  # the loop is already closed
             stop()
 
     threading.Thread(target=watch, name="simulator-stdin", daemon=True).start()

@@ -1,4 +1,4 @@
-"""What the simulator is told to answer, by match or in order."""
+"""Scripted answers of the simulator, by match or in order."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ _KEYS: Final = frozenset(
         "times",
     )
 )
-"""Of a line in a file of answers."""
+"""Bytes of a line in a file of answers."""
 
 
 @dataclass(slots=True, kw_only=True)
 class ScriptedAnswer:
-    """One answer, or refusal, and how often it was given. What it does not say is made up as ever."""
+    """One answer or error, and how often it was returned. Unspecified parts are generated."""
 
     when: When | None = None
     content: tuple[str, ...] | None = None
@@ -62,7 +62,7 @@ class ScriptedAnswer:
     given: int = 0
 
     def fits(self, request: Any, question: str) -> bool:
-        """Whether it is for this request, and may still be given."""
+        """Whether it matches this request and may still be used."""
         if self.given >= self.times:
             return False
         if isinstance(self.when, str):
@@ -74,7 +74,7 @@ class ScriptedAnswer:
     def instead_of(
         self, made: GeneratedAnswer, tools: Sequence[Mapping[str, Any]], chance: Draw, question: str
     ) -> GeneratedAnswer:
-        """The made-up answer with what is said in its place."""
+        """Return the generated answer with the scripted parts replaced."""
         return replace(self._answer(made, tools, chance, question), fields=self.fields)
 
     def _answer(
@@ -97,7 +97,7 @@ class ScriptedAnswer:
 
 
 class Answers:
-    """The script: `simulator.answer(...)` adds to it, and each completion that is asked for looks into it."""
+    """The script: `simulator.answer(...)` adds to it, and every completion request consults it."""
 
     def __init__(self, *, must: bool = False) -> None:
         self._must = must
@@ -105,7 +105,7 @@ class Answers:
 
     @property
     def unused(self) -> int:
-        """Answers that no request has got."""
+        """Number of answers that no request has used."""
         return sum(not answer.given for answer in self._answers)
 
     def add(
@@ -125,40 +125,45 @@ class Answers:
         chunks: Sequence[str] | None = None,
         times: int | None = None,
     ) -> None:
-        """Say what is answered to a chat, a response or a text completion, plain and streamed alike.
+        """Script the answer to a chat, response or text completion, plain or streamed.
 
-        - `when`: which requests it is for. A text or a pattern is looked for in the last message of the user (of a
-          text completion, in its prompt); a function is given the request's body and says it. Of several that fit,
-          those that nobody has got yet go first, in their order, and then the last one again and again.
-          Without `when`, it is for the next request that no `when` fits, and for that one only.
-        - `content`: the text. `parsed` is a value that is written as JSON in its place (a dict, dataclass, msgspec
-          Struct or pydantic model), and `chunks` are the pieces in which a stream brings it.
-        - `reasoning`: the thoughts; "" for none. Made up, if the request asks for them, unless said.
-        - `tool_calls`: each a name, or `{"name", "arguments", "id"}`, or as the API writes it. Arguments that are not
-          said are made to fit the schema of that tool in the request; a text is sent as it is.
-        - `status`: another than 200 refuses the request: `content` is what the error says, `parsed` the whole body,
-          and `headers` come with it.
-        - `after`: seconds before the headers. `finish_reason`, and the fields of `usage`, in place of the usual ones.
-        - `fields`: what the message has beside all that is known, whole and as a delta of a stream.
-        - `times`: how many requests get it at most.
+        - `when`: the requests it matches. A text or pattern is searched for in the last user message (for a text
+          completion, in its prompt); a function receives the request body and returns a bool. Of several matches,
+          unused ones go first, in order, and then the last one repeats.
+          Without `when`, it answers the next request that no `when` matches, and only that one.
+        - `content`: the text. `parsed` is a value to encode as JSON instead (a dict, dataclass, msgspec
+          Struct or pydantic model), and `chunks` are the pieces of a stream.
+        - `reasoning`: the reasoning; "" for none. By default generated, if the request enables thinking.
+        - `tool_calls`: each a name, or `{"name", "arguments", "id"}`, or in the API's format. Missing arguments are
+          generated to match the schema of that tool in the request; a string is sent unchanged.
+        - `status`: a status other than 200 returns an error: `content` is its message, `parsed` its whole body,
+          and `headers` are sent with it.
+        - `after`: seconds before the headers. `finish_reason`, and the fields of `usage`, override the usual ones.
+        - `fields`: additional fields of the message, whole and as a delta of a stream.
+        - `times`: maximum number of uses.
 
-        Raises ValueError for what contradicts itself.
+        Raises ValueError for contradictory arguments.
         """
         said = [name for name, text in zip(_TEXTS, (content, parsed, chunks), strict=True) if text is not None]
         if len(said) > 1:
-            raise ValueError(f"an answer has one text, and {' and '.join(said)} are two")
+            raise ValueError(f"an answer must have one text, got {' and '.join(said)}")
         for name, value, good, wanted in (
-            ("when", when, callable(when) or isinstance(when, str | re.Pattern | None), "a text, pattern or function"),
-            ("content", content, isinstance(content, str | None), "a text"),
-            ("reasoning", reasoning, isinstance(reasoning, str | None), "a text"),
-            ("chunks", chunks, chunks is None or _are_texts(chunks), "a list of texts"),
-            ("headers", headers, _are_headers(headers or {}), "names and texts of one line"),
-            ("status", status, status in range(200, 600), "a status of HTTP, 200 to 599"),
-            ("after", after, isinstance(after, int | float) and after >= 0, "seconds"),
-            ("times", times, times is None or (isinstance(times, int) and times > 0), "a number of requests above 0"),
+            (
+                "when",
+                when,
+                callable(when) or isinstance(when, str | re.Pattern | None),
+                "a string, pattern or function",
+            ),
+            ("content", content, isinstance(content, str | None), "a string"),
+            ("reasoning", reasoning, isinstance(reasoning, str | None), "a string"),
+            ("chunks", chunks, chunks is None or _are_texts(chunks), "a list of strings"),
+            ("headers", headers, _are_headers(headers or {}), "a mapping of names to single-line strings"),
+            ("status", status, status in range(200, 600), "an HTTP status from 200 to 599"),
+            ("after", after, isinstance(after, int | float) and after >= 0, "at least 0 seconds"),
+            ("times", times, times is None or (isinstance(times, int) and times > 0), "an integer greater than 0"),
         ):
             if not good:
-                raise ValueError(f"{name} must be {wanted}, not {value!r}")
+                raise ValueError(f"{name} must be {wanted}, got {value!r}")
         for call in tool_calls:
             _name_of(call)
         for part in filter(None, (content, reasoning, *(chunks or ()), *map(_arguments_of, tool_calls))):
@@ -181,7 +186,7 @@ class Answers:
         )
 
     def read(self, path: Path) -> None:
-        """Add the answers in a file, one JSON object a line with the arguments of `add` as keys.
+        """Add the answers in a file, one JSON object per line with the arguments of `add` as keys.
 
         `pattern` is a `when` that is a regular expression. Raises OSError, and ValueError naming the line.
         """
@@ -189,9 +194,9 @@ class Answers:
             try:
                 said = json.loads(line)
                 if not isinstance(said, dict):
-                    raise ValueError("it is no JSON object")  # noqa: TRY301, TRY004 - one error for all that is wrong
+                    raise ValueError("must be a JSON object")  # noqa: TRY301, TRY004 - one error type for invalid lines
                 if unknown := sorted(said.keys() - _KEYS):
-                    raise ValueError(f"an answer has no {unknown[0]!r}; it has {', '.join(sorted(_KEYS))}")  # noqa: TRY301
+                    raise ValueError(f"keys must be among {', '.join(sorted(_KEYS))}, got {unknown[0]!r}")  # noqa: TRY301
                 if "pattern" in said:
                     said["when"] = re.compile(said.pop("pattern"))
                 self.add(**said)
@@ -199,11 +204,11 @@ class Answers:
                 raise ValueError(f"{path}, line {number}: {error}") from None
 
     def next(self, request: Any, question: str) -> ScriptedAnswer | None:
-        """The answer to a request. Where the script says nothing about it: None, or an error if it must."""
+        """Return the answer to a request. If none matches: None, or an error if answers are required."""
         try:
             found = self._found(request, question)
-        except Exception as error:  # noqa: BLE001 - of the user's own function
-            reason = f"the simulator could not ask whether an answer fits: {type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001 - raised by the user's function
+            reason = f"the `when` function of a scripted answer failed: {type(error).__name__}: {error}"
             return ScriptedAnswer(refusal=refusals.invalid_request(reason))
         if found is None and self._must:
             return ScriptedAnswer(refusal=self._missing(request))
@@ -222,8 +227,8 @@ class Answers:
         shown = orjson.dumps(request).decode()
         known = ", ".join(dict.fromkeys(map(str, self._answers))) or "none"
         return refusals.invalid_request(
-            f"the simulator was told no answer to this request: {shown[:_SHOWN]}{'…' if len(shown) > _SHOWN else ''}; "
-            f"it was told answers for: {known}"
+            f"no scripted answer matches this request: {shown[:_SHOWN]}{'…' if len(shown) > _SHOWN else ''}; answers "
+            f"are scripted for: {known}"
         )
 
 
@@ -231,13 +236,13 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     with path.open("rb") as file:
         for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE + 1), b""), 1):
             if len(line) > _LONGEST_LINE:
-                raise ValueError(f"{path}, line {number}: it is longer than {_LONGEST_LINE:,} bytes")
+                raise ValueError(f"{path}, line {number}: longer than {_LONGEST_LINE:,} bytes")
             if line.strip():
                 yield number, line
 
 
 def _arguments_of(call: ToolCall) -> str | None:
-    """The arguments that are sent as they are."""
+    """Return arguments that are sent unchanged."""
     said = {} if isinstance(call, str) else call.get("function") or call
     arguments = said.get("arguments")
     return arguments if isinstance(arguments, str) else None
@@ -253,7 +258,7 @@ def _check_encodable(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"a text must be what UTF-8 can carry, and half of a pair is in {text[:80]!r}") from None
+        raise ValueError(f"text must be encodable as UTF-8, got a lone surrogate in {text[:80]!r}") from None
 
 
 def _are_texts(values: Any) -> bool:
@@ -266,7 +271,7 @@ def _name_of(call: ToolCall) -> str:
         function = call.get("function") or call
         name = function.get("name") if isinstance(function, Mapping) else None
     if not isinstance(name, str) or not name:
-        raise ValueError(f"a tool call is the tool's name, or an object with one, not {call!r}")
+        raise ValueError(f"a tool call must be a tool name or an object with one, got {call!r}")
     return name
 
 
@@ -285,14 +290,14 @@ def _written(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """An object of a class as what JSON has."""
+    """Convert an object to JSON types."""
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     if is_dataclass(value) and not isinstance(value, type):
         return {one.name: getattr(value, one.name) for one in fields(value)}
     if hasattr(value, "__struct_fields__"):
         return {name: getattr(value, name) for name in value.__struct_fields__}
-    raise ValueError(f"parsed must be what JSON can hold, not {value!r}")
+    raise ValueError(f"parsed must be JSON serializable, got {value!r}")
 
 
 def _refusal(status: int, text: str | None, headers: Mapping[str, str], *, whole: bool) -> Refusal:

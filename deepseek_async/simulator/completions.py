@@ -1,4 +1,4 @@
-"""One completion between request and answer: what was asked, counted and decided about it."""
+"""Completion endpoints: validation, token counts, answer and bill of one request."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ if TYPE_CHECKING:
     from deepseek_async.simulator.settings import SimulatorSettings
     from deepseek_async.simulator.wire.validation import Problem
 
-# Public captures show either 32 hex digits or this kind.
+# Public captures show either 32 hex digits or this form.
 FINGERPRINT = "fp_5f0c2a7d31_prod0820_fp8_kvcache"
 
 
 class Format(NamedTuple):
-    """How an answer looks, whole and streamed."""
+    """Wire format of an answer, plain and streamed."""
 
     body: Callable[[Envelope, GeneratedAnswer, dict[str, Any] | None], bytes]
     events: Callable[..., list[bytes]]
@@ -61,7 +61,7 @@ RESPONSE = Format(response_events.response_body, response_events.response_events
 
 @dataclass(slots=True)
 class CompletionEndpoint:
-    """Filled in two steps: `prepare` needs to know what the cache holds and which fault strikes."""
+    """Built in two steps: `prepare` needs the cache hits and the fault."""
 
     model: Model
     stream: bool
@@ -74,7 +74,7 @@ class CompletionEndpoint:
     logprobs: bool
     top_logprobs: int
     said: ScriptedAnswer | None = None
-    review_seconds: float = 0.0  # between the last word and the end, while the service looks the answer over
+    review_seconds: float = 0.0  # between the last token and the end, during the content review
     hit_tokens: int = 0
     _envelope: Envelope | None = field(default=None)
     _usage: dict[str, Any] = field(default_factory=dict)
@@ -92,12 +92,12 @@ class CompletionEndpoint:
         self.prompt_tokens, self.hit_tokens = self._counted("prompt_tokens"), self._counted("prompt_cache_hit_tokens")
 
     def _counted(self, name: str) -> int:
-        """What is billed: what the usage says, if it can be."""
+        """Return the billed count: the scripted usage, if it is a valid number."""
         value = self._usage.get(name)
         return value if isinstance(value, int) and value >= 0 else 0
 
     def bill(self, exchange: ServedRequest, nano_dollars: int) -> LedgerEntry:
-        """What is written down of it once it has ended, whole or not."""
+        """Return the ledger entry after the request has ended, completely or not."""
         assert self._envelope is not None  # noqa: S101 - prepare comes first
         told = usage_place(self._fault) != "missing" and (self.include_usage or not self.stream)
         whole = self._fault is None or self._fault.kind in TELLS_ALL
@@ -118,11 +118,11 @@ class CompletionEndpoint:
 
     @property
     def fees(self) -> Mapping[str, int]:
-        """What is paid by the piece: every search that was begun, whether or not anybody waited for the answer."""
+        """Fees: every search that was started, whether or not the client waited for the answer."""
         return {} if self.answer.web is None else self.answer.web.fees
 
     def made(self, exchange: ServedRequest) -> int:
-        """Tokens of the answer that were made: all, or those that had gone out when the other side left."""
+        """Return the generated tokens: all, or those sent before the client disconnected."""
         return math.ceil(self._counted("completion_tokens") * exchange.delivery.share)
 
     @property
@@ -132,7 +132,7 @@ class CompletionEndpoint:
         return self.format.body(self._envelope, self.answer, usage)
 
     def waiting(self, settings: SimulatorSettings) -> float:
-        """The seconds before the headers; a plain answer also takes the time that its tokens and its review take."""
+        """Return the seconds before the headers; a plain answer includes the time of its tokens and review."""
         seconds = settings.latency + (self.said.after if self.said is not None else 0.0)
         if settings.latency_spread:
             seconds += settings.latency_spread * self.chance.fraction()
@@ -144,11 +144,11 @@ class CompletionEndpoint:
 
     @property
     def review(self) -> Review:
-        """A pause before what ends a stream; a response has one event for that, the others have two."""
+        """Return the pause before the end of a stream; a response has one final event, other formats two."""
         return Review(self.review_seconds, 1 if self.format is RESPONSE else 2)
 
     def frames(self) -> list[bytes]:
-        """The events of a stream, or the one body."""
+        """Return the events of a stream, or the single body."""
         if not self.stream:
             return [self.body]
         assert self._envelope is not None  # noqa: S101 - prepare comes first
@@ -174,14 +174,14 @@ class ChatEndpoint:
 
     @staticmethod
     def question(body: dict[str, Any]) -> str:
-        """What the user asks."""
+        """Return the user's question."""
         return last_user_text(without_extensions(body)["messages"])
 
     @staticmethod
     def completion(
         body: dict[str, Any], settings: SimulatorSettings, said: ScriptedAnswer | None
     ) -> CompletionEndpoint | Problem:
-        """Renders, counts and answers a valid request."""
+        """Render, count and answer a valid request."""
         model = ACCEPTED[body["model"]]
         effort = effort_of(body)
         extended, body = body, without_extensions(body)
@@ -217,7 +217,7 @@ class ChatEndpoint:
 
 
 class ResponsesEndpoint:
-    """`/responses`: a chat in another format."""
+    """`/responses`: chat in another format."""
 
     @staticmethod
     def problem(body: Any, settings: SimulatorSettings) -> Problem | None:
@@ -229,14 +229,14 @@ class ResponsesEndpoint:
 
     @staticmethod
     def question(body: dict[str, Any]) -> str:
-        """What the user asks."""
+        """Return the user's question."""
         return ChatEndpoint.question(chat_request(body))
 
     @staticmethod
     def completion(
         body: dict[str, Any], settings: SimulatorSettings, said: ScriptedAnswer | None
     ) -> CompletionEndpoint | Problem:
-        """Answers the chat that asks for the same."""
+        """Answer the equivalent chat request."""
         completion = ChatEndpoint.completion(chat_request(body), settings, said)
         if isinstance(completion, CompletionEndpoint):
             completion.format = RESPONSE
@@ -244,7 +244,7 @@ class ResponsesEndpoint:
 
 
 class MessagesEndpoint:
-    """`/anthropic/v1/messages`: a chat in Anthropic's format."""
+    """`/anthropic/v1/messages`: chat in Anthropic's format."""
 
     @staticmethod
     def problem(body: Any, settings: SimulatorSettings) -> Problem | None:
@@ -253,19 +253,19 @@ class MessagesEndpoint:
         except UntranslatableError as reason:
             return validation.Problem(validation.BAD_REQUEST, str(reason))
         problem = ChatEndpoint.problem(translated, settings)
-        # One check has another field here (official validator).
+        # One check names another field here (official validator).
         return problem and problem._replace(message=problem.message.replace("reasoning_content", "content[].thinking"))
 
     @staticmethod
     def question(body: dict[str, Any]) -> str:
-        """What the user asks."""
+        """Return the user's question."""
         return ChatEndpoint.question(message_request.chat_request(body, lenient=True))
 
     @staticmethod
     def completion(
         body: dict[str, Any], settings: SimulatorSettings, said: ScriptedAnswer | None
     ) -> CompletionEndpoint | Problem:
-        """Answers the chat that asks for the same."""
+        """Answer the equivalent chat request."""
         asked = message_request.chat_request(body, lenient=True)
         completion = ChatEndpoint.completion(asked, settings, said)
         if isinstance(completion, CompletionEndpoint):
@@ -275,7 +275,7 @@ class MessagesEndpoint:
 
 
 def _stop_met(asked: dict[str, Any], settings: SimulatorSettings, answer: GeneratedAnswer) -> str | None:
-    """The stop text that ended the answer: the first in what would have been said without it."""
+    """Return the stop sequence that ended the answer: the first one in the answer without stop sequences."""
     stops = asked.get("stop")
     free = ChatEndpoint.completion({**asked, "stop": None}, settings, None) if stops else None
     if not stops or not isinstance(free, CompletionEndpoint) or free.answer.content == answer.content:
@@ -285,7 +285,7 @@ def _stop_met(asked: dict[str, Any], settings: SimulatorSettings, answer: Genera
 
 
 class TextEndpoint:
-    """`/beta/completions`, and `/v1/completions` as the tutorials have it."""
+    """`/beta/completions`, and `/v1/completions` as in tutorials."""
 
     @staticmethod
     def problem(body: Any, _settings: SimulatorSettings) -> Problem | None:
@@ -293,14 +293,14 @@ class TextEndpoint:
 
     @staticmethod
     def question(body: dict[str, Any]) -> str:
-        """What is to be gone on with."""
+        """Return the prompt to continue."""
         return str(body["prompt"])
 
     @staticmethod
     def completion(
         body: dict[str, Any], settings: SimulatorSettings, said: ScriptedAnswer | None
     ) -> CompletionEndpoint | Problem:
-        """Renders, counts and answers a valid request."""
+        """Render, count and answer a valid request."""
         model = ACCEPTED[body["model"]]
         prompt = render_fim(body)
         chance = draw(settings.seed, prompt)
@@ -343,7 +343,7 @@ def _completion(
 ) -> CompletionEndpoint:
     blocks: tuple[int, ...] = ()
     if settings.prefix_cache:
-        # A unit is written at the end of the input and another at the end of the output.
+        # One cache unit is written at the end of the input and another at the end of the output.
         blocks = block_keys(domain, prompt + render_output(answer))
     logprobs = body.get("logprobs")
     return CompletionEndpoint(
@@ -365,7 +365,7 @@ def _completion(
 def _extended(
     answer: GeneratedAnswer, body: dict[str, Any], settings: SimulatorSettings, chance: Draw, *, thinking: bool
 ) -> GeneratedAnswer:
-    """The answer with what was asked for beside it: a search, a title; refused, if its review takes offence."""
+    """Return the answer with extensions: a search, a title; refused if its review fails."""
     question = ChatEndpoint.question(body)
     tools = declared(body)
     if tools and not answer.calls:

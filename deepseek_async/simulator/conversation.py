@@ -1,4 +1,4 @@
-"""Speech of texts that come piece by piece over a WebSocket."""
+"""Text to speech over a WebSocket, with text sent in pieces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def converse(exchange: ServedRequest, fees: dict[str, int], *, finishes: bool) -> web.StreamResponse:
-    """Says what comes, and notes in `fees` what is billed. Without `finishes` the socket just closes in the end."""
+    """Speak incoming text, and add billed characters to `fees`. Without `finishes` the socket closes without notice."""
     socket = web.WebSocketResponse(max_msg_size=speech.MAX_BYTES)
     await socket.prepare(exchange.request)
     said: list[str] = []
@@ -38,7 +38,7 @@ async def converse(exchange: ServedRequest, fees: dict[str, int], *, finishes: b
 
 
 def _text(data: str) -> str | None:
-    """What is to be said; None for the end of it."""
+    """Return the text to speak; None at its end."""
     try:
         event = orjson.loads(data)
     except orjson.JSONDecodeError:

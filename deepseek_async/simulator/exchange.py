@@ -1,4 +1,4 @@
-"""One request on its way, and how its body is read."""
+"""One request in progress, and reading of its body."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ServedRequest:
-    """What came, where it goes, and what has been found out about it."""
+    """A request, its route, and the state collected while serving it."""
 
     request: web.BaseRequest
     record: RequestRecord
     route: SimulatorRoute
     fault: Fault | None = None
     account: str = ""
-    most_bytes: int = 0  # of a form
+    most_bytes: int = 0  # maximum bytes of a form
     delivery: Delivery = field(default_factory=Delivery)
     review: Review = NO_REVIEW
 
     @property
     def authorization(self) -> str | None:
-        """Whose request it is. Anthropic's format has a header of its own for that, which the usual one overrules."""
+        """Authorization header; Anthropic's `x-api-key` is used if it is absent."""
         headers = self.request.headers
         said = headers.get("Authorization")
         key = headers.get("X-Api-Key") if self.route.name == "message" else None
         return f"Bearer {key}" if not said and key else said
 
     def account_refusal(self, keys: frozenset[str] | None) -> Refusal | None:
-        """Notes whose request it is; else why it is nobody's of those with `keys`, None = any."""
+        """Set the account, or return the error for an API key not in `keys` (None accepts any)."""
         authorization = self.authorization
         if not authorization:
             return refusals.missing_authorization()
@@ -52,7 +52,7 @@ class ServedRequest:
         return None
 
     async def json(self) -> Any:
-        """The parsed body, or the refusal of one that cannot be parsed."""
+        """Return the parsed body, or the error for an invalid one."""
         if self.request.content_type != "application/json":
             return refusals.unsupported_media_type()
         try:
@@ -67,7 +67,7 @@ class ServedRequest:
         return self.record.body
 
     async def upload(self) -> Upload | Refusal | None:
-        """The file of a form; None if this is no form or has none."""
+        """Return the file of a form; None if this is not a form or has no file."""
         request = self.request
         if request.content_type != "multipart/form-data":
             return None
@@ -76,7 +76,7 @@ class ServedRequest:
         parts: dict[str, str] = {}
         file: tuple[str, bytes] | None = None
         try:
-            # Not `post()`, which leaves its temporary files open when the other side leaves.
+            # Not `post()`, which leaks temporary files when the client disconnects.
             async for part in await request.multipart():
                 if not isinstance(part, BodyPartReader):
                     return None
@@ -84,7 +84,7 @@ class ServedRequest:
                 parts[part.name or ""] = "" if part.filename else content.decode("utf-8", "replace")
                 if part.name == "file" and part.filename is not None:
                     file = part.filename, content
-        except (ValueError, AssertionError):  # no boundary, or not the parts that it announces
+        except (ValueError, AssertionError):  # missing boundary, or malformed parts
             return None
         if file is None:
             return None
@@ -97,7 +97,7 @@ class ServedRequest:
         )
 
     async def note_body(self) -> None:
-        """Records what was asked although a fault answers without looking at it."""
+        """Record the body even if a fault is returned without parsing it."""
         try:
             self.record.body = orjson.loads(await self.request.read())
         except (orjson.JSONDecodeError, web.HTTPRequestEntityTooLarge):

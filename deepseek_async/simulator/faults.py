@@ -1,4 +1,4 @@
-"""Which fault, if any, a request meets: scripted, asked for by a header, or drawn at random."""
+"""Fault injection: scripted, requested by a header, or drawn at random."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ FAULT_HEADER = "x-simulate-fault"
 
 @unique
 class FaultKind(StrEnum):
-    """Every way in which the service can misbehave."""
+    """Every supported fault."""
 
-    # Refusals: one per captured kind of error.
+    # Error responses: one per captured kind.
     BAD_REQUEST = "bad_request"
     BAD_REQUEST_OCTETS = "bad_request_octets"
     UNPARSABLE_BODY = "unparsable_body"
@@ -46,7 +46,7 @@ class FaultKind(StrEnum):
     OVERLOADED = "overloaded"
     GATEWAY_TIMEOUT = "gateway_timeout"
 
-    # The connection.
+    # Connection.
     RESET_BEFORE_HEADERS = "reset_before_headers"
     CLOSE_BEFORE_HEADERS = "close_before_headers"
     RESET_AFTER_HEADERS = "reset_after_headers"
@@ -55,12 +55,12 @@ class FaultKind(StrEnum):
     EOF_BEFORE_FINISH = "eof_before_finish"
     EOF_WITHOUT_DONE = "eof_without_done"
 
-    # An upload that loses its answer: before its body ends, while it is parsed, after it was stored.
+    # An upload whose answer is lost: during its body, while it is parsed, after it was stored.
     CUT_IN_UPLOAD = "cut_in_upload"
     CUT_IN_PARSING = "cut_in_parsing"
     CUT_AFTER_PARSING = "cut_after_parsing"
 
-    # Time.
+    # Timing.
     QUEUE = "queue"
     KEEP_ALIVES_FOR_EVER = "keep_alives_for_ever"
     KEEP_ALIVES_AFTER_CONTENT = "keep_alives_after_content"
@@ -68,7 +68,7 @@ class FaultKind(StrEnum):
     SLOW_CHUNKS = "slow_chunks"
     BYTE_BY_BYTE = "byte_by_byte"
 
-    # What is written.
+    # Framing.
     MALFORMED_EVENT = "malformed_event"
     INVALID_UTF8 = "invalid_utf8"
     ERROR_EVENT = "error_event"
@@ -79,7 +79,7 @@ class FaultKind(StrEnum):
     HTML_200 = "html_200"
     TRUNCATED_JSON = "truncated_json"
 
-    # What is answered.
+    # Content.
     FINISH_REASON = "finish_reason"
     EMPTY_SUCCESS = "empty_success"
     BROKEN_ARGUMENTS = "broken_arguments"
@@ -88,13 +88,13 @@ class FaultKind(StrEnum):
     USAGE_MISSING = "usage_missing"
 
 
-# These end only when the client gives up, so chance must not pick them.
+# These end only when the client gives up, so they are never drawn at random.
 ENDLESS = frozenset({FaultKind.STALL, FaultKind.KEEP_ALIVES_FOR_EVER, FaultKind.KEEP_ALIVES_AFTER_CONTENT})
 
-# These strike uploads only; to any other request they do nothing, so chance does not pick them.
+# These affect uploads only and have no effect on other requests, so they are never drawn at random.
 OF_UPLOADS = frozenset({FaultKind.CUT_IN_UPLOAD, FaultKind.CUT_IN_PARSING, FaultKind.CUT_AFTER_PARSING})
 
-# After these the whole answer has gone out all the same, with its usage in it.
+# After these the complete answer, including its usage, has been sent.
 TELLS_ALL = frozenset(
     {
         FaultKind.QUEUE,
@@ -114,16 +114,16 @@ TELLS_ALL = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Parameters:
-    """What a fault may be told; each kind looks only at what concerns it."""
+    """Parameters of a fault; each kind uses only those that apply to it."""
 
-    after_events: int = 2  # stream events (or slices of a plain body) delivered first
-    after_bytes: int = 0  # of an upload that are read first
-    seconds: float | None = None  # how long: None = the kind's own default, or for ever
+    after_events: int = 2  # stream events (or slices of a plain body) sent before the fault
+    after_bytes: int = 0  # bytes of an upload read before the fault
+    seconds: float | None = None  # duration; None = the kind's default, or unlimited
     finish_reason: str = "insufficient_system_resource"
-    message: str = ""  # replaces the sentence of a JSON error
+    message: str = ""  # replaces the message of a JSON error
     error_type: str = "server_error"  # of an in-stream error event
     error_code: str = "internal_error"
-    retry_after: str | None = None  # sent verbatim, so that odd values can be sent too
+    retry_after: str | None = None  # sent verbatim, to allow invalid values
     date: str | None = None
     current: int = 26
     limit: int = 25
@@ -131,7 +131,7 @@ class _Parameters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault(_Parameters):
-    """One fault for one request: `Fault(FaultKind.STALL, after_events=3)`. The kind's value does as well."""
+    """One fault for one request: `Fault(FaultKind.STALL, after_events=3)`. The kind's string value is accepted too."""
 
     kind: FaultKind = field(kw_only=False)
 
@@ -140,7 +140,7 @@ class Fault(_Parameters):
 
     @property
     def refusal(self) -> Refusal | None:
-        """The answer of a refusing fault; None for the others."""
+        """Return the error response of the fault; None if it is not an error response."""
         make = _REFUSALS.get(self.kind)
         if make is None:
             return None
@@ -208,23 +208,23 @@ _READERS: dict[str, Callable[[str], object]] = {"int": int, "float | None": floa
 
 
 def parse_fault(text: str) -> Fault:
-    """A fault out of a header or an argument: `stall`, or `reset_mid_event; after_events=3`."""
+    """Parse a fault from a header or argument: `stall`, or `reset_mid_event; after_events=3`."""
     name, *settings = [part.strip() for part in text.split(";")]
     known: dict[str, object] = {}
     for setting in settings:
         key, _, value = setting.partition("=")
         if key not in _PARAMETERS:
-            raise ValueError(f"a fault has no parameter {key!r}")
+            raise ValueError(f"unknown fault parameter {key!r}")
         known[key] = _READERS.get(str(_PARAMETERS[key].type), str)(value)
     return Fault(FaultKind(name), **known)  # type: ignore[arg-type]
 
 
 class FaultPlan:
-    """Decides for each request in turn: header, then script, then chance."""
+    """Selects the fault of each request: header, then script, then random."""
 
     def __init__(self, seed: int, rate: float, kinds: tuple[FaultKind, ...]) -> None:
         self._script: deque[Fault] = deque()
-        self._chance = Random(f"faults-{seed}")  # noqa: S311 - repeatable chance is the point
+        self._chance = Random(f"faults-{seed}")  # noqa: S311 - must be reproducible
         self._rate = rate
         self._kinds = kinds or tuple(kind for kind in FaultKind if kind not in ENDLESS | OF_UPLOADS)
 
@@ -233,7 +233,7 @@ class FaultPlan:
 
     @property
     def scripted(self) -> int:
-        """How many scripted faults are still waiting for a request."""
+        """Number of scripted faults not used yet."""
         return len(self._script)
 
     def next(self, headers: Mapping[str, str]) -> Fault | None:

@@ -1,4 +1,4 @@
-"""Bills for what is paid by the piece."""
+"""Billing of fees: charges other than tokens."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LIMITED_AT_ONCE = frozenset({"ocr", "speak", "converse", "transcribe"})
 
 
 class Fees:
-    """Writes them into the ledger and takes them from the balance, which is in one `currency`."""
+    """Records fees in the ledger and deducts them from balances, which are in one `currency`."""
 
     def __init__(self, ledger: Ledger, balances: Balances, settings: SimulatorSettings) -> None:
         self._ledger = ledger
@@ -33,7 +33,7 @@ class Fees:
         self._under_way: Counter[tuple[str, str]] = Counter()
 
     def refusal(self, exchange: ServedRequest) -> Refusal | None:
-        """Why the account may not have this done now."""
+        """Return the error if the account's limit or balance does not allow the request now."""
         if self._balances.exhausted(exchange.account):
             return refusals.insufficient_balance()
         under_way = self._under_way[exchange.account, exchange.route.name]
@@ -43,7 +43,7 @@ class Fees:
 
     @contextmanager
     def worked_on(self, exchange: ServedRequest, fees: Mapping[str, int], name: str) -> Iterator[None]:
-        """Counts the request as under way, and bills it in the end whether or not anybody has waited for that."""
+        """Count the request as in flight, and bill it at the end, whether or not the client waited."""
         key = exchange.account, exchange.route.name
         self._under_way[key] += 1
         try:
@@ -53,7 +53,7 @@ class Fees:
             self.bill(exchange, fees, name)
 
     def pay(self, exchange: ServedRequest, fees: Mapping[str, int]) -> int:
-        """Takes them from the balance; returns them in billionths of a dollar."""
+        """Deduct the fees; return them in nano-dollars."""
         if not fees:
             return 0
         dollars = nano_dollars(fees)
@@ -61,7 +61,7 @@ class Fees:
         return dollars
 
     def bill(self, exchange: ServedRequest, fees: Mapping[str, int], name: str) -> None:
-        """One request that was worked on, whether or not anybody waited for the end."""
+        """Bill one processed request, whether or not the client waited for its end."""
         bill = LedgerEntry(
             id=name,
             account=exchange.account,

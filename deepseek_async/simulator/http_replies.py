@@ -1,4 +1,4 @@
-"""What goes back, and how it is counted: whole, refused, or bit by bit."""
+"""Replies and their accounting: whole, refused, or incremental."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OK = 200
 
 
 class Replies:
-    """Every reply passes here, so that none is forgotten in the counts."""
+    """Sends every reply, so that all are counted."""
 
     def __init__(self, responses: Responses, counters: Counters, tempo: Tempo, *, anthropic_errors: bool) -> None:
         self._responses = responses
@@ -43,7 +43,7 @@ class Replies:
         return self._responses.refusing(refusal)
 
     async def plain(self, exchange: ServedRequest, value: Mapping[str, Any]) -> web.StreamResponse:
-        """An object, spoilt by the fault if there is one."""
+        """Send a JSON object, altered by the fault if there is one."""
         if exchange.fault is not None:
             return await self.deliver(exchange, [orjson.dumps(value)], stream=False)
         return self.whole(exchange, orjson.dumps(value))
@@ -56,7 +56,7 @@ class Replies:
         stream: bool,
         content_type: str = JSON,
     ) -> web.StreamResponse:
-        """Bit by bit: the events of a `stream`, or the slices of a body; with a type of its own, as it is made."""
+        """Send incrementally: the events of a `stream`, slices of a body, or generated content with its own type."""
         events = stream and content_type == JSON
         response = self._responses.streaming(events=events, content_type=content_type)
         await response.prepare(exchange.request)

@@ -1,4 +1,4 @@
-"""What the service has billed, request by request: the truth that a client's own sums can be held against."""
+"""Ledger of billed requests: the reference for a client's cost accounting."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """One request that was worked on. A refused one costs nothing and has none."""
+    """One processed request. A refused one is free and has no entry."""
 
-    id: str  # of the answer
+    id: str  # id of the answer
     account: str
     path: str
     model: str
     cache_hit_tokens: int
     cache_miss_tokens: int
-    completion_tokens: int  # answer and reasoning together; of an answer that broke off, those that were made
+    completion_tokens: int  # answer and reasoning; of an aborted answer, those generated
     reasoning_tokens: int
     nano_dollars: int
-    usage_sent: bool  # whether the answer went out to its end with these numbers in it
-    fees: Mapping[str, int] = field(default_factory=dict)  # what is paid by the piece, by kind
-    nano_yuan: int = 0  # those fees; they are in nano_dollars too where they have a price in them
+    usage_sent: bool  # whether the complete answer was sent with these numbers
+    fees: Mapping[str, int] = field(default_factory=dict)  # charges other than tokens, by kind
+    nano_yuan: int = 0  # the fees; also in nano_dollars if priced in US dollars
 
     @property
     def prompt_tokens(self) -> int:
-        """Tokens of the prompt, from the cache or not."""
+        """Prompt tokens, cached or not."""
         return self.cache_hit_tokens + self.cache_miss_tokens
 
     @property
@@ -36,7 +36,7 @@ class LedgerEntry:
 
 
 class Ledger:
-    """Iterate it for the last bills, oldest first; the sums are of all. Bounded, as the records of requests are."""
+    """Iterates over the latest entries, oldest first; totals include all. Bounded, like the request records."""
 
     def __init__(self, limit: int) -> None:
         self._bills: deque[LedgerEntry] = deque(maxlen=limit)
@@ -60,7 +60,7 @@ class Ledger:
         return self.nano_dollars / 1e9
 
     def add(self, bill: LedgerEntry) -> None:
-        """Count what one request was billed."""
+        """Add the bill of one request."""
         self._bills.append(bill)
         self.prompt_tokens += bill.prompt_tokens
         self.cache_hit_tokens += bill.cache_hit_tokens

@@ -1,4 +1,4 @@
-"""What an account may do at once and what it has left: concurrency per model, and the balance. Pure."""
+"""Account limits: concurrency per model, and balance. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _NANO = 1_000_000_000
 
 
 class InFlightLimit:
-    """Counts the requests in flight of each account and model; over the limit there is no queue."""
+    """Counts requests in flight by account and model; requests over the limit are rejected, not queued."""
 
     def __init__(self, limit: int | None) -> None:
         self.limit = limit  # None = the published limit of the model
         self._in_flight: Counter[tuple[str, str]] = Counter()
 
     def limit_of(self, model: Model, remaining: Decimal | None, per_unit: float | None) -> tuple[int, bool]:
-        """The limit now, and whether the balance is what sets it."""
+        """Return the current limit, and whether the balance determines it."""
         limit = model.concurrency if self.limit is None else self.limit
         if remaining is None or per_unit is None:
             return limit, False
@@ -40,7 +40,7 @@ class InFlightLimit:
 
 
 class Balances:
-    """What is left of each account, in billionths of the currency unit, so that nothing is rounded."""
+    """Balance of each account in billionths of the currency unit, to avoid rounding."""
 
     def __init__(self, opening: Decimal | None, *, peak: bool) -> None:
         self._opening = None if opening is None else int(opening * _NANO)
@@ -48,7 +48,7 @@ class Balances:
         self._spent: Counter[str] = Counter()
 
     def remaining(self, account: str) -> Decimal | None:
-        """None when accounts never run dry."""
+        """Return the balance; None if unlimited."""
         if self._opening is None:
             return None
         return Decimal(max(0, self._opening - self._spent[account])) / _NANO
@@ -57,7 +57,7 @@ class Balances:
         return self._opening is not None and self._spent[account] >= self._opening
 
     def described(self, account: str, currency: str) -> dict[str, Any]:
-        """The answer of `/user/balance`."""
+        """Return the body of `/user/balance`."""
         remaining = self.remaining(account)
         total = "100.00" if remaining is None else f"{remaining:.2f}"
         info = {
@@ -69,11 +69,11 @@ class Balances:
         return {"is_available": not self.exhausted(account), "balance_infos": [info]}
 
     def pay(self, account: str, nano: int) -> None:
-        """Takes a fee, in billionths."""
+        """Deduct a fee, in billionths."""
         self._spent[account] += nano
 
     def charge(self, account: str, model: Model, *, hit: int, miss: int, output: int) -> int:
-        """Returns what it costs, in billionths."""
+        """Deduct the cost of a completion and return it, in billionths."""
         cost = (hit * model.hit_price + miss * model.miss_price + output * model.output_price) * self._factor
         self._spent[account] += cost
         return cost

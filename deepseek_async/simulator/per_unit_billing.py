@@ -1,4 +1,4 @@
-"""Requests that are paid by the piece, from their limits to their bill."""
+"""Requests charged other than by tokens, from limits to billing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Piecework:
-    """Whoever leaves before the end is billed all the same."""
+    """Serves them; a client that disconnects early is billed nevertheless."""
 
     def __init__(self, settings: SimulatorSettings, fees: Fees, replies: Replies, responses: Responses) -> None:
         self._settings = settings
@@ -32,7 +32,7 @@ class Piecework:
         self._responses = responses
 
     async def serve(self, exchange: ServedRequest, outcome: Charged) -> web.StreamResponse:
-        """An object that is paid for."""
+        """Return a JSON object and charge for it."""
         refusal = self._fees.refusal(exchange)
         if refusal is not None:
             return self._replies.refuse(exchange.record, refusal)
@@ -44,7 +44,7 @@ class Piecework:
             return await self._replies.plain(exchange, outcome.body)
 
     async def speak(self, exchange: ServedRequest) -> web.StreamResponse:
-        """Audio as it is made, over HTTP."""
+        """Stream audio over HTTP."""
         body = await exchange.json()
         if isinstance(body, refusals.Refusal):
             return self._replies.refuse(exchange.record, body)
@@ -64,7 +64,7 @@ class Piecework:
             return await self._replies.deliver(exchange, frames, stream=True, content_type=kind)
 
     async def converse(self, exchange: ServedRequest) -> web.StreamResponse:
-        """Audio as it is made, over a WebSocket."""
+        """Stream audio over a WebSocket."""
         refusal = self._fees.refusal(exchange)
         if refusal is not None:
             return self._replies.refuse(exchange.record, refusal)

@@ -1,4 +1,4 @@
-"""What arrived and what became of it."""
+"""Records of received requests, and counters."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class RequestRecord:
-    """One request as it arrived. `status` is filled in when it is answered and stays None if it never is."""
+    """A received request. `status` is set when it is answered, and stays None if it never is."""
 
     method: str
     path: str
-    headers: Mapping[str, str]  # lower-case names, without the authorization
+    headers: Mapping[str, str]  # lower-case names, without authorization
     in_flight: int  # completions already being served when this one arrived
     body: Any = None
     status: int | None = None
@@ -25,13 +25,13 @@ class RequestRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorStatistics:
-    """A snapshot of the counters. Everything counts from the start of the service."""
+    """A snapshot of the counters since the service started."""
 
     requests: int = 0
     served: int = 0  # answered with 200 to the last byte
     refused: int = 0  # answered with an error status
-    faulted: int = 0  # met a fault, whatever came of it
-    aborted: int = 0  # the client left before the answer was complete
+    faulted: int = 0  # affected by a fault, whatever the outcome
+    aborted: int = 0  # the client disconnected before the answer was complete
     in_flight: int = 0
     peak_in_flight: int = 0
     prompt_tokens: int = 0
@@ -42,7 +42,7 @@ class SimulatorStatistics:
 
 
 class Requests(Sequence[RequestRecord]):
-    """The last requests, oldest first. Bounded, because a benchmark sends hundreds of thousands."""
+    """The latest requests, oldest first. Bounded, because a benchmark sends hundreds of thousands."""
 
     def __init__(self, limit: int) -> None:
         self._records: deque[RequestRecord] = deque(maxlen=limit)
@@ -68,7 +68,7 @@ class Requests(Sequence[RequestRecord]):
 
 
 class Counters:
-    """The running counts behind `Statistics`."""
+    """The counters behind `SimulatorStatistics`."""
 
     def __init__(self) -> None:
         self.requests = 0

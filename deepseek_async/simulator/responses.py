@@ -1,4 +1,4 @@
-"""Response objects with the headers of the live service, and the numbers that name them."""
+"""Response objects with the headers of the live service, and response ids."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from deepseek_async.simulator.wire.refusals import JSON, Refusal
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 MARK = "51a1a7ed51a1a7ed"
-"""How every id begins, so that what is made up is known for that wherever it is kept."""
+"""Prefix of every id, which identifies simulated answers wherever they are stored."""
 _MASK = (1 << 64) - 1
-_STRIDE = 0x9E3779B97F4A7C15  # odd, so that serial numbers never collide
+_STRIDE = 0x9E3779B97F4A7C15  # odd, so that ids never collide
 
 
 class _Untyped(web.Response):
-    """Some answers of the real gateway carry a body and no content type."""
+    """A response without a content type, as the real gateway sends some."""
 
     async def _prepare_headers(self) -> None:
         await super()._prepare_headers()
@@ -23,13 +23,13 @@ class _Untyped(web.Response):
 
 
 class Responses:
-    """Numbers are drawn from the seed and the order of the answers, not from chance."""
+    """Creates responses; ids depend on the seed and the order of answers, not on randomness."""
 
     def __init__(self, seed: int) -> None:
         self._serial = seed
 
     def next_id(self) -> str:
-        """32 hex digits, never the same twice."""
+        """Return 32 hex digits, unique within the process."""
         self._serial += 1
         return f"{MARK}{self._serial * _STRIDE & _MASK:016x}"
 
@@ -43,9 +43,9 @@ class Responses:
         return kind(status=refusal.status, body=refusal.body, headers=headers)
 
     def streaming(self, *, events: bool, content_type: str = JSON) -> web.StreamResponse:
-        """An answer whose body is written bit by bit: a stream of events, or a plain one that is held up.
+        """Create a response with an incremental body: a stream of events, or a delayed plain one.
 
-        aiohttp sends it in chunks, or to a caller that speaks HTTP/1.0 until the connection closes.
+        aiohttp sends it chunked, or to an HTTP/1.0 client until the connection closes.
         """
         headers = self._headers(EVENT_STREAM if events else content_type)
         if events:
@@ -53,7 +53,7 @@ class Responses:
         return web.StreamResponse(headers=headers)
 
     def _headers(self, content_type: str | None) -> CIMultiDict[str]:
-        """There is a trace id on every answer, and neither a request id nor anything about rates."""
+        """Return headers with a trace id, and without a request id or rate limit headers."""
         headers: CIMultiDict[str] = CIMultiDict(
             {
                 "Server": "elb",

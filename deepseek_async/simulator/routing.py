@@ -1,4 +1,4 @@
-"""Which request goes where. Pure."""
+"""Routing table. Pure."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _ANY = "*"
 
 @dataclass(frozen=True, slots=True)
 class SimulatorRoute:
-    """A known path and method."""
+    """A matched path and method."""
 
     name: str
     ids: tuple[str, ...]
-    anonymous: bool  # whether no key is asked for
+    anonymous: bool  # whether no API key is required
 
 
 class _Entry(NamedTuple):
     method: str
     path: str
     name: str
-    live: bool = True  # whether api.deepseek.com has it
+    live: bool = True  # whether api.deepseek.com serves it
     anonymous: bool = False
 
 
@@ -32,7 +32,7 @@ _TABLE = (
     _Entry("POST", "responses", "respond"),
     _Entry("POST", "anthropic/v1/messages", "message"),
     _Entry("POST", "anthropic/messages", "message"),
-    # Where a server has nothing but this format.
+    # For servers with only this format.
     _Entry("POST", "messages", "message", live=False),
     _Entry("GET", "models", "list_models"),
     _Entry("GET", "models/*", "retrieve_model"),
@@ -50,7 +50,7 @@ _TABLE = (
     _Entry("GET", "files/*/content", "read_file", live=False),
     _Entry("POST", "embeddings", "embed", live=False),
     _Entry("POST", "images/generations", "generate_image", live=False),
-    # Like the addresses that image services give out, this one is a secret of its own.
+    # Like the URLs of image services, this one is its own secret.
     _Entry("GET", "images/generated/*", "fetch_image", live=False, anonymous=True),
     _Entry("POST", "fine_tunes", "create_fine_tune", live=False),
     _Entry("GET", "fine_tunes", "list_fine_tunes", live=False),
@@ -63,12 +63,12 @@ _PLAIN = {("/" + entry.path): entry for entry in _TABLE if _ANY not in entry.pat
 
 
 def find(method: str, path: str, *, live_only: bool) -> SimulatorRoute | tuple[str, ...]:
-    """The route; else the methods that the path allows, none for an unknown path."""
+    """Return the route, or else the methods allowed for the path, empty if the path is unknown."""
     for prefix in _PREFIXES:
         if path.startswith(f"{prefix}/"):
             path = path.removeprefix(prefix)
             break
-    # Chat is asked for millions of times in a benchmark.
+    # Chat is requested millions of times in a benchmark.
     entry = _PLAIN.get(path)
     if entry is not None and entry.method == method and (entry.live or not live_only):
         return SimulatorRoute(entry.name, (), entry.anonymous)

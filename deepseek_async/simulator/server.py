@@ -1,4 +1,4 @@
-"""The service itself: lifecycle, routes, and the way of one request through the other modules."""
+"""Simulator server: lifecycle, request handling and routes."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ from deepseek_async.simulator.wire.validation import Problem
 if TYPE_CHECKING:
     from decimal import Decimal
 
-_LOOPBACK = "127.0.0.1"  # it takes any key for an account, so nobody else shall reach it
+_LOOPBACK = "127.0.0.1"  # any API key is accepted, so it must not be reachable from outside
 _OK = 200
 MAX_UPLOAD = 101 * 1024 * 1024
 _CLOSING_SECONDS = 0.5
 
 
 class Simulator:
-    """A DeepSeek on this machine: `async with Simulator() as simulator: simulator.base_url`."""
+    """Local simulator of the DeepSeek API: `async with Simulator() as simulator: simulator.base_url`."""
 
     def __init__(self, settings: SimulatorSettings | None = None) -> None:
         self.settings = settings or SimulatorSettings()
@@ -96,12 +96,12 @@ class Simulator:
     # Lifecycle
 
     async def start(self) -> None:
-        """Listens. The address is in `base_url` afterwards."""
+        """Start listening. Sets `base_url`."""
         settings = self.settings
         server = web.Server(
             self._handle,
             request_factory=self._request,
-            handler_cancellation=True,  # a client that leaves ends its request, and frees its place
+            handler_cancellation=True,  # a disconnect cancels its request and releases its slot
             access_log=None,
             keepalive_timeout=settings.idle_seconds,
         )
@@ -114,7 +114,7 @@ class Simulator:
         self._base_url = f"http://{host}:{port}"
 
     async def aclose(self) -> None:
-        """Ends every request at once, stalled ones too, and leaves no task behind."""
+        """End all requests immediately, including stalled ones, and leave no task behind."""
         if self._runner is None:
             return
         self._closing = True
@@ -135,23 +135,23 @@ class Simulator:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    # The face for tests and benchmarks
+    # Interface for tests and benchmarks
 
     @property
     def base_url(self) -> str:
-        """Address to give to a client. Raises RuntimeError before the simulator has started."""
+        """URL to pass to a client. Raises RuntimeError before the simulator has started."""
         if not self._base_url:
-            raise RuntimeError("the simulator has not been started")
+            raise RuntimeError("simulator not started")
         return self._base_url
 
     def statistics(self) -> SimulatorStatistics:
-        """What was asked, refused, answered and billed so far."""
+        """Return a snapshot of the counters."""
         return self._counters.snapshot(self.ledger)
 
     async def until(self, condition: Callable[[SimulatorStatistics], bool]) -> None:
-        """Returns when the statistics meet a condition: `await simulator.until(lambda s: s.in_flight == 0)`.
+        """Return when the statistics meet a condition: `await simulator.until(lambda s: s.in_flight == 0)`.
 
-        Looked at whenever a request arrives, is admitted or has ended, so that no test needs to sleep.
+        Evaluated whenever a request arrives, is admitted or has ended, so that no test needs to sleep.
         """
         if condition(self.statistics()):
             return
@@ -171,23 +171,23 @@ class Simulator:
                     met.set_result(None)
 
     def script(self, *faults: Fault) -> None:
-        """The next requests meet these faults, in this order; after them all is well again."""
+        """Apply these faults to the next requests, in order."""
         self._faults.script(*faults)
 
     @property
     def scripted(self) -> int:
-        """How many scripted faults have not met a request yet."""
+        """Number of scripted faults not used yet."""
         return self._faults.scripted
 
     def set_concurrency_limit(self, limit: int | None) -> None:
-        """Takes effect with the next request; those in flight are left alone. None = published limits."""
+        """Set the limit for future requests; those in flight are unaffected. None = published limits."""
         self._limit.limit = limit
 
     def remaining_balance(self, api_key: str) -> Decimal | None:
-        """What is left to this account; None when accounts never run dry."""
+        """Return the balance of the account; None if unlimited."""
         return self._balances.remaining(api_key)
 
-    # The way of one request
+    # Request handling
 
     def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
         loop = asyncio.get_running_loop()
@@ -212,7 +212,7 @@ class Simulator:
         except (asyncio.CancelledError, ConnectionError) as error:
             counters.aborted += not self._closing
             if isinstance(error, ConnectionError):
-                return web.Response()  # the other side has left, and aiohttp would log its leaving as an error
+                return web.Response()  # client disconnected; aiohttp would log it as an error
             raise
         finally:
             if task is not None:
@@ -230,7 +230,7 @@ class Simulator:
             exchange.fault = self._faults.next(request.headers)
         except ValueError as error:
             return self._replies.refuse(
-                exchange.record, refusals.invalid_request(f"the simulator cannot do this: {error}")
+                exchange.record, refusals.invalid_request(f"not supported by the simulator: {error}")
             )
         fault = exchange.fault
         if fault is not None and fault.kind in OF_UPLOADS and route.name != "create_file":
@@ -284,7 +284,7 @@ class Simulator:
             self._counters.leave()
 
     async def _valid_body(self, exchange: ServedRequest, kind: Kind) -> dict[str, Any] | Refusal:
-        """The request in terms of the live service, or what is wrong with it."""
+        """Return the request in the live service's format, or the error."""
         body = await exchange.json()
         if isinstance(body, Refusal):
             return body
@@ -311,7 +311,7 @@ class Simulator:
     async def _serve(self, exchange: ServedRequest, completion: CompletionEndpoint) -> web.StreamResponse:
         hit = 0
         if completion.blocks:
-            # At least the last token has to be read, even of a prompt that is known to its end.
+            # At least the last token is read, even if the whole prompt is cached.
             whole_blocks = (completion.prompt_tokens - 1) // BLOCK_TOKENS
             hit = self._cache.hit_tokens(completion.blocks[:whole_blocks])
         completion.prepare(exchange.fault, hit, self._responses.next_id(), int(time.time()))
@@ -324,7 +324,7 @@ class Simulator:
             exchange.delivery.ended = True
             return self._replies.whole(exchange, completion.body)
         finally:
-            # Of an answer that nobody waited for, the prompt and what had been made are billed: that is not documented.
+            # For an abandoned answer, the prompt and the generated tokens are billed; undocumented behaviour.
             hit, output = completion.hit_tokens, completion.made(exchange)
             miss = completion.prompt_tokens - hit
             cost = self._balances.charge(exchange.account, completion.model, hit=hit, miss=miss, output=output)
@@ -333,7 +333,7 @@ class Simulator:
             if completion.blocks:
                 self._cache.remember(completion.blocks)
 
-    # Everything else
+    # Other endpoints
 
     async def _serve_otherwise(self, exchange: ServedRequest) -> web.StreamResponse:
         if await self._uploads.broke_off(exchange):

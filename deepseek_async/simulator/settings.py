@@ -1,4 +1,4 @@
-"""Every knob of the simulated service in one frozen record."""
+"""Settings of the simulated service."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ ReasoningReplay = Literal["by-model", "required", "lenient"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorSettings:
-    """How the simulated service behaves. The defaults are a healthy, infinitely fast DeepSeek."""
+    """Behaviour of the simulated service. The defaults are a healthy, infinitely fast service."""
 
     port: int = 0  # 0 = the system chooses a free port
     seed: int = 0
 
-    # Time. `latency` passes before the headers; the spread is added on top of it, drawn per request.
+    # Timing. `latency` passes before the headers; the spread is added to it, drawn per request.
     latency: float = 0.0
     latency_spread: float = 0.0
     tokens_per_second: float = 0.0  # 0 = as fast as possible
@@ -37,34 +37,34 @@ class SimulatorSettings:
     reasoning_tokens: int = 12
     answer_spread: float = 0.5
 
-    # What becomes of a request that the script (`Simulator.answer`) says nothing about: an answer is made up, or it is
-    # refused by an error that shows it.
+    # Handling of a request that no scripted answer (`Simulator.answer`) matches: a generated answer, or an error that
+    # shows the request.
     on_miss: OnMiss = "answer"
 
     # Accounts.
     api_keys: frozenset[str] | None = None  # None = any non-empty bearer token is an account
     concurrency_limit: int | None = None  # None = the published limits: 2500 flash, 500 pro
-    searches_per_second: int | None = 100  # of one account; None = any number
+    searches_per_second: int | None = 100  # per account; None = unlimited
     fetches_per_second: int | None = 25
-    fetches_of_a_site_per_second: int | None = None  # of one account from one host
-    tools_at_once: int | None = 50  # requests of one account to each of OCR, speech and transcription
-    balance_bound: bool = False  # the 429 sentence blames the remaining balance
+    fetches_of_a_site_per_second: int | None = None  # per account and host
+    tools_at_once: int | None = 50  # requests in flight per account to each of OCR, speech and transcription
+    balance_bound: bool = False  # the 429 message names the remaining balance as the reason
     concurrency_per_unit: float | None = None  # limit = remaining balance * this, never under 1
-    balance: Decimal | None = None  # None = the account never runs dry
+    balance: Decimal | None = None  # None = unlimited
     currency: str = "USD"
-    peak_prices: bool = False  # peak hours cost twice as much
+    peak_prices: bool = False  # charge peak prices, twice the off-peak ones
 
-    # What there is: everything that the tutorials name, or only what api.deepseek.com has. Then embeddings,
-    # images and fine-tunes are 404, `/v1/completions` and the tutorials' model names are refused.
+    # Endpoints: everything that tutorials name, or only those of api.deepseek.com. Then embeddings,
+    # images and fine-tunes are 404, `/v1/completions` and the tutorials' model names are rejected.
     live_only: bool = False
 
-    # Recognition: of a document, each page whose number this divides ends by `length`. 0 = none does.
+    # Recognition: every page whose number is a multiple of this ends with `length`. 0 = none.
     cut_every_page: int = 0
 
-    # How long a document is parsed, in silence, before it is stored and billed, whether or not anybody waits for it.
+    # Seconds to parse a document before it is stored and billed, whether or not the client waits.
     parse_seconds: float = 0.0
 
-    # Whether a WebSocket that speaks says that it has finished before it closes.
+    # Whether a speech WebSocket sends a finish event before it closes.
     speech_finishes: bool = True
 
     # Prompt cache.
@@ -72,35 +72,35 @@ class SimulatorSettings:
     prefix_cache_blocks: int = 100_000
 
     # Whether assistant turns after the last user message must carry their reasoning_content. In October
-    # 2026 deepseek-v4-pro refused a request without it and deepseek-flash did not: "by-model".
+    # 2026 deepseek-v4-pro rejected a request without it and deepseek-flash did not: "by-model".
     reasoning_replay: ReasoningReplay = "by-model"
 
-    # Messages. The official validator refuses in OpenAI's envelope there too, and Anthropic's own has another one.
-    # Unknown blocks, deltas, events, counters and fields are mixed in to see who stumbles over them.
+    # Messages. The official validator returns errors in OpenAI's format there too; Anthropic's own format differs.
+    # Unknown blocks, deltas, events, counters and fields are added to test the robustness of clients.
     anthropic_errors: bool = False
     unknown_blocks: bool = False
 
-    # The service's own tools: in which shape chat and responses tell of them (the true one is not documented), how
-    # many steps a search takes while the model thinks, and whether the usage counts them.
+    # Server tools: the format of searches in chat and responses (the real one is undocumented), how many steps a search
+    # takes while the model thinks, and whether the usage counts them.
     web_shape: WebShape = "fields"
     search_steps: int = 3
     count_server_tools: bool = True
-    # With `safety_check` high: how long the whole answer is reviewed before it ends.
+    # With `safety_check` high: seconds of review before the answer ends.
     review_seconds: float = 0.0
 
-    # Chance.
+    # Randomness.
     fault_rate: float = 0.0
-    fault_kinds: tuple[FaultKind, ...] = ()  # empty = every kind that ends by itself
+    fault_kinds: tuple[FaultKind, ...] = ()  # empty = every kind that terminates on its own
 
-    # Limits of the machine room.
+    # Server limits.
     max_body_bytes: int = 48 * 1024 * 1024  # DeepSeek docs, Vision page
     record_limit: int = 10_000
-    idle_seconds: float = 75.0  # how long an unused connection is kept
+    idle_seconds: float = 75.0  # keep-alive timeout of idle connections
     backlog: int = 4096
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.fault_rate <= 1.0:
-            raise ValueError(f"fault_rate is a probability, got {self.fault_rate}")
+            raise ValueError(f"fault_rate must be from 0 to 1, got {self.fault_rate}")
         if self.answer_tokens < 1:
             raise ValueError(f"answer_tokens must be at least 1, got {self.answer_tokens}")
         if self.on_miss not in get_args(OnMiss):
@@ -108,7 +108,7 @@ class SimulatorSettings:
         if self.web_shape not in SHAPES:
             raise ValueError(f"web_shape must be one of {', '.join(SHAPES)}, got {self.web_shape!r}")
         if not 0.0 <= self.answer_spread <= 1.0:
-            raise ValueError(f"answer_spread is a fraction of the mean, got {self.answer_spread}")
+            raise ValueError(f"answer_spread must be from 0 to 1, got {self.answer_spread}")
         negative = [
             name
             for name in (
@@ -124,6 +124,6 @@ class SimulatorSettings:
             if getattr(self, name) < 0
         ]
         if negative:
-            raise ValueError(f"must not be negative: {', '.join(negative)}")
+            raise ValueError(f"{', '.join(negative)} must not be negative")
         if self.keep_alive_interval <= 0:
-            raise ValueError("keep_alive_interval must be greater than zero")
+            raise ValueError(f"keep_alive_interval must be greater than 0, got {self.keep_alive_interval}")

@@ -1,4 +1,4 @@
-"""Uploads: a document is parsed in silence, and stored and billed whether or not anybody has waited for it."""
+"""Uploads: a document is parsed, stored and billed whether or not the client waits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Uploads:
-    """Takes documents in, and parses them to their end."""
+    """Receives documents and parses them to the end."""
 
     def __init__(self, settings: SimulatorSettings, desk: Desk, fees: Fees, replies: Replies) -> None:
         self._settings = settings
@@ -31,13 +31,13 @@ class Uploads:
         self._under_way: set[asyncio.TimerHandle] = set()
 
     def close(self) -> None:
-        """Nothing is parsed any more."""
+        """Stop parsing."""
         for timer in self._under_way:
             timer.cancel()
         self._under_way.clear()
 
     async def broke_off(self, exchange: ServedRequest) -> bool:
-        """Whether the connection was cut before the body's end, as the fault wants it."""
+        """Whether the fault cut the connection before the end of the body."""
         fault = exchange.fault
         if fault is None or fault.kind is not FaultKind.CUT_IN_UPLOAD:
             return False
@@ -48,7 +48,7 @@ class Uploads:
         return _cut(exchange)
 
     async def serve(self, exchange: ServedRequest, unparsed: Unparsed, now: Callable[[], float]) -> web.StreamResponse:
-        """A document that has come as a whole."""
+        """Process a completely received document."""
         refusal = self._fees.refusal(exchange)
         if refusal is not None:
             return self._replies.refuse(exchange.record, refusal)
@@ -67,7 +67,7 @@ class Uploads:
         return await self._replies.plain(exchange, unparsed.described)
 
     def _parse(self, exchange: ServedRequest, unparsed: Unparsed, now: Callable[[], float]) -> asyncio.Future[None]:
-        """Done once the document is stored."""
+        """Start parsing; the future is done once the document is stored."""
         loop = asyncio.get_running_loop()
         parsed = loop.create_future()
 

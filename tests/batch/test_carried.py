@@ -124,7 +124,7 @@ async def test_rows_that_were_refused_are_left_out_when_that_is_asked_for(bulk: 
     assert read.run is not None
     rows = RowsOfInput(read, bulk.source, defaults_of(read.run))
     assert (rows.total, rows.pending, rows.skipped) == (3, 0, 1)
-    assert "left out 1 row, because a cell is empty" in list(what_is_missing(rows))
+    assert "skipped: 1 row with an empty cell" in list(what_is_missing(rows))
     before = bulk.output.read_bytes()
     await bulk.run(template="{text}", empty="skip")
     assert bulk.output.read_bytes() == before, "it is said once"

@@ -337,7 +337,7 @@ def test_every_plan_is_finite_and_breaks_off_at_most_once(kind: FaultKind, count
 def test_a_fault_can_be_written_as_text():
     assert parse_fault("stall") == Fault(FaultKind.STALL)
     assert parse_fault(" stall ; after_events=5; seconds=1.5 ") == Fault("stall", after_events=5, seconds=1.5)
-    with pytest.raises(ValueError, match="no parameter 'colour'"):
+    with pytest.raises(ValueError, match="unknown fault parameter 'colour'"):
         parse_fault("stall; colour=red")
     with pytest.raises(ValueError, match="not a valid FaultKind"):
         Fault("sunspots")

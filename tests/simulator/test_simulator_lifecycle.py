@@ -71,7 +71,7 @@ async def test_two_simulators_live_side_by_side(start: Start):
 
 
 async def test_the_address_is_known_only_after_the_start():
-    with pytest.raises(RuntimeError, match="not been started"):
+    with pytest.raises(RuntimeError, match="not started"):
         _ = Simulator().base_url
 
 

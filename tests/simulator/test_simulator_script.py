@@ -236,35 +236,37 @@ async def test_a_request_that_nothing_was_said_about_is_shown_if_that_is_a_mista
     reply = await caller.send("POST", path, json=body)
     assert reply.status == 400
     assert '"Hi there"' in reply.message
-    assert "it was told answers for: 'refund', /a+b/" in reply.message
+    assert "answers are scripted for: 'refund', /a+b/" in reply.message
 
 
 async def test_a_mistake_in_a_function_of_the_user_is_told_to_who_asks(caller: Caller):
     caller.simulator.answer(when=lambda request: request["nothing"], content="x")
     async with client_of(caller.simulator) as client:
-        with pytest.raises(BadRequestError, match="could not ask whether an answer fits: KeyError: 'nothing'"):
+        with pytest.raises(
+            BadRequestError, match="the `when` function of a scripted answer failed: KeyError: 'nothing'"
+        ):
             await client.chat.completions.create(model="deepseek-flash", messages=[{"role": "user", "content": "Hi"}])
 
 
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
-        ({"content": "a", "chunks": ["a"]}, "one text, and content and chunks are two"),
-        ({"content": 7}, "content must be a text, not 7"),
-        ({"when": 7}, "when must be a text, pattern or function, not 7"),
+        ({"content": "a", "chunks": ["a"]}, "an answer must have one text, got content and chunks"),
+        ({"content": 7}, "content must be a string, got 7"),
+        ({"when": 7}, "when must be a string, pattern or function, got 7"),
         ({"status": 99}, "status must be"),
         ({"status": "200"}, "status must be"),
-        ({"after": -1}, "after must be seconds, not -1"),
+        ({"after": -1}, "after must be at least 0 seconds, got -1"),
         ({"times": 0}, "times must be"),
-        ({"chunks": "abc"}, "chunks must be a list of texts"),
-        ({"tool_calls": [{"arguments": {}}]}, "a tool call is the tool's name"),
-        ({"parsed": object()}, "parsed must be what JSON can hold"),
-        ({"content": "a\ud83d"}, "a text must be what UTF-8 can carry"),
-        ({"reasoning": "a\ud83d"}, "a text must be what UTF-8 can carry"),
-        ({"chunks": ["\ud83d", "\ude00"]}, "a text must be what UTF-8 can carry"),
-        ({"tool_calls": [{"name": "f", "arguments": "\ud83d"}]}, "a text must be what UTF-8 can carry"),
-        ({"status": 429, "headers": {"Retry-After": 1}}, "headers must be names and texts of one line"),
-        ({"status": 400, "headers": {"X": "a\r\nb: c"}}, "headers must be names and texts of one line"),
+        ({"chunks": "abc"}, "chunks must be a list of strings"),
+        ({"tool_calls": [{"arguments": {}}]}, "a tool call must be a tool name"),
+        ({"parsed": object()}, "parsed must be JSON serializable"),
+        ({"content": "a\ud83d"}, "text must be encodable as UTF-8"),
+        ({"reasoning": "a\ud83d"}, "text must be encodable as UTF-8"),
+        ({"chunks": ["\ud83d", "\ude00"]}, "text must be encodable as UTF-8"),
+        ({"tool_calls": [{"name": "f", "arguments": "\ud83d"}]}, "text must be encodable as UTF-8"),
+        ({"status": 429, "headers": {"Retry-After": 1}}, "headers must be a mapping of names to single-line strings"),
+        ({"status": 400, "headers": {"X": "a\r\nb: c"}}, "headers must be a mapping of names to single-line strings"),
     ],
 )
 def test_an_answer_that_makes_no_sense_is_named(said: dict[str, Any], reason: str):
@@ -298,8 +300,8 @@ def test_answers_are_read_from_a_file(tmp_path: Path):
     ("line", "reason"),
     [
         ("not json", "line 2: Expecting value"),
-        ('["a"]', "line 2: it is no JSON object"),
-        ('{"contents": "a"}', "line 2: an answer has no 'contents'; it has after, chunks, content"),
+        ('["a"]', "line 2: must be a JSON object"),
+        ('{"contents": "a"}', "line 2: keys must be among after, chunks, content"),
         ('{"pattern": "("}', "line 2: missing )"),
         ('{"pattern": 7}', "line 2: "),
         ('{"times": "two"}', "line 2: times must be"),

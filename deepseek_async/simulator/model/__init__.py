@@ -1,1 +1,1 @@
-"""The pretended model: what it is called, what it reads, what that costs, what it says. Pure."""
+"""Simulated model: catalogue, prompt rendering, token counts and generated answers. Pure."""

@@ -1,4 +1,4 @@
-"""What the model has said: pieces, each of which is one token, and in a stream one event. Pure."""
+"""Generated answers: pieces, each of which is one token, and in a stream one event. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CALL_OPENING_TOKENS = 4
 
 @dataclass(frozen=True, slots=True)
 class GeneratedCall:
-    """One tool call; its arguments come in fragments that may end anywhere."""
+    """One tool call; its arguments are streamed in fragments that may end anywhere."""
 
     id: str
     name: str
@@ -28,13 +28,13 @@ class GeneratedCall:
 
 @dataclass(frozen=True, slots=True)
 class GeneratedAnswer:
-    reasoning: tuple[str, ...] | None  # None when thinking is off
+    reasoning: tuple[str, ...] | None  # None with thinking disabled
     content: tuple[str, ...]
     calls: tuple[GeneratedCall, ...]
     finish_reason: str
     web: Web | None = None
     title: str | None = None
-    fields: Mapping[str, Any] = field(default_factory=dict)  # what a message has beside all that is known
+    fields: Mapping[str, Any] = field(default_factory=dict)  # additional, unknown message fields
 
     @property
     def reasoning_tokens(self) -> int:

@@ -1,4 +1,4 @@
-"""The models that the simulated service offers: names, aliases, limits, prices. Pure."""
+"""Model catalogue: names, aliases, limits, prices. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Model:
     id: str
     title: str
     concurrency: int
-    # Nano-dollars per token at off-peak prices, which keeps every sum an integer
+    # Nano-dollars per token at off-peak prices, so that every sum is an integer
     # (DeepSeek docs, Models & Pricing page, 2026-11-15).
     hit_price: int
     miss_price: int
@@ -42,7 +42,7 @@ PRO = Model(
 
 OFFERED: dict[str, Model] = {FLASH.id: FLASH, PRO.id: PRO}
 
-# Old names still answered 200 in October 2026 and are served as flash; two of them also say whether
+# Old names still returned 200 in October 2026 and are served as flash; two of them also set whether
 # the model thinks unless the request says otherwise (public verification report, 2026-10-06).
 ALIASES: dict[str, Model] = {
     "deepseek-chat": FLASH,
@@ -51,7 +51,7 @@ ALIASES: dict[str, Model] = {
     "deepseek-v4-flash-vision-exp": FLASH,
 }
 
-# Names out of tutorials of 2024 and 2025; the live service refuses them. `ft:` begins a model that was tuned here.
+# Names from tutorials of 2024 and 2025; the live service rejects them. `ft:` prefixes a model fine-tuned here.
 TUTORIAL_NAMES = frozenset({"deepseek-base", "deepseek-code", "deepseek-coder"})
 TUNED = "ft:"
 
@@ -60,12 +60,12 @@ THINKING_OFF_BY_DEFAULT = frozenset({"deepseek-chat"})
 
 
 def live_name(name: str) -> str:
-    """The name under which the live service would know a model that only this one has."""
+    """Return the live service's name for a simulator-only model."""
     return "deepseek-chat" if name in TUTORIAL_NAMES or name.startswith(TUNED) else name
 
 
 def description(model: Model) -> dict[str, object]:
-    """One entry of `/models`, with the fields that the live service has had since September 2026."""
+    """Return one entry of `/models`, with the fields of the live service since September 2026."""
     return {
         "id": model.id,
         "object": "model",

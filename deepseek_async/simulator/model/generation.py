@@ -1,4 +1,4 @@
-"""The deterministic answer: same seed and same prompt, same reasoning, words and tool calls. Pure.
+"""Deterministic answer generation: same seed and prompt, same reasoning, words and tool calls. Pure.
 
 The answer is a list of pieces; one piece is one token, and in a stream one event.
 """
@@ -22,7 +22,7 @@ ECHOED_CHARACTERS = 60
 DEFAULT_MAX_TOKENS = {None: 8192, "low": 65536, "high": 65536, "max": 131072}
 FIM_DEFAULT_MAX_TOKENS = 4096
 
-# Several scripts and an emoji, so that characters of more than one byte get split across writes.
+# Several scripts and an emoji, so that multi-byte characters are split across writes.
 _FILLER = tuple(
     re.findall(
         r"\s*\w+|[^\w\s]|\s",
@@ -55,7 +55,7 @@ def answer_chat(
     reasoning_tokens: int,
     spread: float,
 ) -> GeneratedAnswer:
-    """What the model says to a validated request."""
+    """Generate the answer to a validated chat request."""
     messages = body["messages"]
     question = last_user_text(messages)
     length = max(1, chance.around(answer_tokens, spread))
@@ -82,7 +82,7 @@ def answer_chat(
 
 
 def answer_text(body: dict[str, Any], chance: Draw, *, answer_tokens: int, spread: float) -> GeneratedAnswer:
-    """What comes after the prompt: the middle if there is a suffix, else an answer. With `echo` the prompt is first."""
+    """Generate the text after the prompt: the middle before a suffix, else an answer. `echo` prepends the prompt."""
     length = max(1, chance.around(answer_tokens, spread))
     words = _words(body["prompt"], length, chance, continued=bool(body.get("suffix") or body.get("echo")))
     if body.get("echo"):
@@ -93,12 +93,12 @@ def answer_text(body: dict[str, Any], chance: Draw, *, answer_tokens: int, sprea
 
 
 def pieces_of(text: str) -> tuple[str, ...]:
-    """A text in the pieces that a stream brings one by one."""
+    """Split a text into streamed pieces."""
     return tuple(_WORD.findall(text))
 
 
 def _shortened(answer: GeneratedAnswer, budget: int) -> GeneratedAnswer:
-    """`max_tokens` covers reasoning and answer together, so the answer may be cut down to nothing."""
+    """Truncate to `max_tokens`, which covers reasoning and answer together, so the answer may become empty."""
     reasoning = answer.reasoning if answer.reasoning is None else answer.reasoning[:budget]
     budget -= len(reasoning or ())
     content = answer.content[:budget]
@@ -121,7 +121,7 @@ def _repeated(source: tuple[str, ...], start: int, count: int) -> list[str]:
 
 
 def _words(question: str, length: int, chance: Draw, *, continued: bool) -> list[str]:
-    """Echoes the question, so that a caller can tell whose answer it got."""
+    """Echo the question, so that a caller can match answers to requests."""
     if continued:
         return _repeated(_FILLER, chance.below(len(_FILLER)), length)
     opening = [*_WORD.findall(f"Answer to: {question[:ECHOED_CHARACTERS]}")]
@@ -132,7 +132,7 @@ def _words(question: str, length: int, chance: Draw, *, continued: bool) -> list
 
 
 def _as_json(words: list[str], schema: dict[str, Any] | None, chance: Draw, question: str) -> list[str]:
-    """By the schema, if the request came with one, as only `/responses` allows, or if its prompt has one."""
+    """Return JSON by the schema of the request, which only `/responses` allows, or by one in its prompt."""
     made = {"answer": "".join(words), "words": len(words), "final": True}
     if schema is not None:
         made = value_for(schema, chance, question)
@@ -140,7 +140,7 @@ def _as_json(words: list[str], schema: dict[str, Any] | None, chance: Draw, ques
 
 
 def _schema_in(messages: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The JSON Schema of an object that a message spells out after the word, as models that are told one keep to it."""
+    """Return the JSON Schema of an object that a message contains after the word "schema", which models follow."""
     for message in messages:
         text = message.get("content")
         if not isinstance(text, str):
@@ -157,7 +157,7 @@ def _schema_in(messages: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _until_stop(pieces: list[str], stop: str | list[str] | None) -> list[str]:
-    """The stop text itself is not returned."""
+    """Truncate before the stop sequence."""
     if not stop:
         return pieces
     text = "".join(pieces)
@@ -175,7 +175,7 @@ def _until_stop(pieces: list[str], stop: str | list[str] | None) -> list[str]:
 
 
 def _chosen_tools(body: dict[str, Any], question: str) -> list[dict[str, Any]]:
-    """Which tools the model decides to call. After tool results it answers in words."""
+    """Return the tools to call. After tool results the model answers in text."""
     tools = body.get("tools")
     choice = body.get("tool_choice")
     if not tools or choice == "none":
@@ -197,12 +197,12 @@ def _call(function: dict[str, Any], number: int, chance: Draw, question: str) ->
 
 
 def arguments_for(function: dict[str, Any], chance: Draw, question: str) -> Any:
-    """Arguments that fit the schema of a tool's function."""
+    """Generate arguments that match the schema of a tool's function."""
     return value_for({"type": "object", **(function.get("parameters") or {})}, chance, question)
 
 
 def call_of(name: str, arguments: str, number: int, chance: Draw, identifier: str | None = None) -> GeneratedCall:
-    """A call whose arguments come in fragments that end where chance has it."""
+    """Build a call whose arguments are split at random into fragments."""
     fragments: list[str] = []
     start = 0
     while start < len(arguments):

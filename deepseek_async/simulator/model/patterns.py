@@ -1,4 +1,4 @@
-"""A text that matches a regular expression, of those that schemas use: classes, repetitions, groups, choices. Pure."""
+"""Generator of text matching a regular expression as used in schemas: classes, repetitions, groups, choices. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_REPEATS = 1000
 
 
 def matching(pattern: str, least: int = 0) -> str | None:
-    """A text in which `pattern` is found, with at least so many characters if it may go on; None if none is known."""
+    """Return a text that matches `pattern`, with at least `least` characters if it may repeat; None if unsupported."""
     try:
         parsed = parser.parse(pattern)
         for more in (0, least):

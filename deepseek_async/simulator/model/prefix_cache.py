@@ -1,4 +1,4 @@
-"""The disk cache of prompt prefixes: 128-token blocks, separate for each model and `user_id`.
+"""Prompt prefix cache: 128-token blocks, separate for each model and `user_id`.
 
 DeepSeek docs, Context Caching page; the block size and the rule that a unit becomes usable only after
 the request that wrote it were measured by the public agent-harness notes of August 2026.
@@ -14,7 +14,7 @@ BLOCK_TOKENS = 128
 
 
 def block_keys(domain: tuple[str, ...], prompt: bytes) -> tuple[int, ...]:
-    """One key per complete block; a key covers everything before it, so equal keys are equal prefixes."""
+    """Return one key per complete block; a key covers everything before it, so equal keys are equal prefixes."""
     keys: list[int] = []
     key = hash(domain)
     start = 0
@@ -26,7 +26,7 @@ def block_keys(domain: tuple[str, ...], prompt: bytes) -> tuple[int, ...]:
 
 
 class PrefixCache:
-    """Remembers blocks, least recently used first out."""
+    """An LRU set of blocks."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -36,7 +36,7 @@ class PrefixCache:
         return len(self._blocks)
 
     def hit_tokens(self, keys: tuple[int, ...]) -> int:
-        """How many leading tokens are known. Only whole blocks from the first token on count."""
+        """Return the number of leading cached tokens, in whole blocks from the first token on."""
         known = 0
         blocks = self._blocks
         for key in keys:
@@ -47,7 +47,7 @@ class PrefixCache:
         return known * BLOCK_TOKENS
 
     def remember(self, keys: tuple[int, ...]) -> None:
-        """Called when the request that wrote the blocks has ended; concurrent cold requests all miss."""
+        """Store blocks; called when the request that wrote them has ended, so concurrent cold requests all miss."""
         blocks = self._blocks
         for key in keys:
             blocks[key] = None

@@ -1,8 +1,8 @@
-"""From a validated request to the prompt the model would read, as bytes that can be counted. Pure.
+"""Prompt rendering of a validated request, as countable bytes. Pure.
 
-The order of the parts is the official one, because it decides what a shared prefix is: effort, system
+The parts are in the official order, because it determines shared prefixes: effort, system
 text, tools, response format, turns, the marker that opens the answer. The fixed texts of the
-official template are replaced by token marks, one for each of their tokens, so that counts come out right.
+official template are replaced by token marks, one per token, so that counts are correct.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _EFFORTS = {
 }
 
 # Tokens of the fixed texts, measured with the official renderer and the V4 tokenizer. The level is part
-# of the text: a change of effort changes the head of the prompt and so misses the whole cache.
-# The other control bytes weigh nothing and keep texts of equal length apart.
+# of the text: a change of effort changes the start of the prompt and so misses the whole cache.
+# The other control bytes have no weight and distinguish texts of equal length.
 _EFFORT_HEADS = {
     (FLASH.id, "low"): "\x04" + MARK * 25,
     (FLASH.id, "high"): "\x05" + MARK * 25,
@@ -41,13 +41,13 @@ _EFFORT_HEADS = {
 _TOOLS_HEAD = {FLASH.id: "\x07" + MARK * 236, PRO.id: "\x07" + MARK * 229}
 _JSON_HEAD = {FLASH.id: "\x08" + MARK * 26, PRO.id: "\x08" + MARK * 22}
 
-# The marker that opens an assistant turn and the one that opens or closes its thoughts.
+# Markers that open an assistant turn, and that open or close its reasoning.
 THINKING_OPEN = MARK + "\x02" + MARK
 THINKING_CLOSED = MARK + "\x03" + MARK
 
 
 def effort_of(body: dict[str, Any]) -> str | None:
-    """The effort a request asks for; None when thinking is off. `thinking` wins over `reasoning_effort`."""
+    """Return the effort of a request; None with thinking disabled. `thinking` overrides `reasoning_effort`."""
     thinking = body.get("thinking")
     effort = body.get("reasoning_effort")
     if thinking is not None:
@@ -59,7 +59,7 @@ def effort_of(body: dict[str, Any]) -> str | None:
 
 
 def text_of(content: Any) -> str:
-    """The text of a message's content, whether it is a string, a list of parts or null."""
+    """Return the text of a message's content: a string, a list of parts or null."""
     if isinstance(content, str):
         return content
     if not content:
@@ -76,7 +76,7 @@ def last_user_text(messages: list[dict[str, Any]]) -> str:
 
 
 def render(body: dict[str, Any], model: Model, effort: str | None) -> bytes:
-    """The whole prompt. Its weight is the prompt token count and its prefix decides about cache hits."""
+    """Render the whole prompt. Its weight is the prompt token count, and its prefix determines cache hits."""
     messages: list[dict[str, Any]] = body["messages"]
     parts: list[str] = [MARK]
     head: list[str] = []
@@ -89,7 +89,7 @@ def render(body: dict[str, Any], model: Model, effort: str | None) -> bytes:
             head.append(text_of(messages[0]["content"]))
             opening = 1
     else:
-        # The pro template collects system messages from anywhere at the head of the prompt.
+        # The pro template moves all system messages to the start of the prompt.
         head.append("\n\n".join(text_of(m["content"]) for m in messages if m["role"] == "system"))
     tools = body.get("tools") if body.get("tool_choice") != "none" else None
     if tools:
@@ -108,7 +108,7 @@ def render(body: dict[str, Any], model: Model, effort: str | None) -> bytes:
         if role == "assistant":
             _append_assistant(parts, message, keeps_reasoning=keeps_reasoning and effort is not None)
         elif role == "tool":
-            # Results of one turn share one user block and are wrapped in a short tag (six tokens).
+            # Results of one turn share a user block and are wrapped in a short tag (six tokens).
             parts.append(MARK * (7 if last_role != "tool" else 6))
             parts.append(text_of(message["content"]))
         elif role != "system" or flash:
@@ -139,12 +139,12 @@ def _append_assistant(parts: list[str], message: dict[str, Any], *, keeps_reason
 
 
 def _call_text(name: str, arguments: str) -> str:
-    """The markup around a call takes about two dozen tokens."""
+    """Render the markup around a call, which takes about two dozen tokens."""
     return f"{MARK * 24}{name}{arguments}"
 
 
 def render_output(answer: GeneratedAnswer) -> bytes:
-    """What the model has written after the prompt, as the next turn's history would show it."""
+    """Render the output as the next turn's history contains it."""
     parts: list[str] = []
     if answer.reasoning is not None:
         parts += [*answer.reasoning, MARK]
@@ -154,5 +154,5 @@ def render_output(answer: GeneratedAnswer) -> bytes:
 
 
 def render_fim(body: dict[str, Any]) -> bytes:
-    """The prompt of a fill-in-the-middle completion: three markers around prefix and suffix."""
+    """Render a fill-in-the-middle prompt: three markers around prefix and suffix."""
     return f"{MARK}{body['prompt']}{MARK}{body.get('suffix') or ''}{MARK}".encode()

@@ -1,8 +1,8 @@
-"""Made-up values that fit a JSON Schema. Pure.
+"""Generator of values that match a JSON Schema. Pure.
 
-What a schema says about one value is kept to: types, enum, const, required, bounds, lengths, formats and patterns. What
-relates values to each other, as `not`, `if` and `dependentRequired`, is not looked at, nor is what contradicts itself.
-A value that the question names is taken where it fits.
+Constraints on a single value are honoured: types, enum, const, required, bounds, lengths, formats and patterns.
+Constraints between values, such as `not`, `if` and `dependentRequired`, are ignored, as are contradictory ones.
+A value named in the question is used if it matches.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deepseek_async.simulator.model.seeded_random import Draw
 
 _DEEPEST = 12
-"""Levels at which a schema that refers to itself is left."""
+"""Maximum depth of a recursive schema."""
 _MOST_ITEMS = 1000
 _MOST_CHARACTERS = 10_000
 _PLACES = ("Oslo", "Zürich", "東京", "São Paulo", "Lagos", "重庆")
@@ -43,11 +43,11 @@ _MADE_FOR = (
     ("string", ("pattern", "format", "minLength", "maxLength")),
     ("number", ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")),
 )
-"""The type that a schema without one is about, by its other words."""
+"""Type implied by the other keywords of a schema without one."""
 
 
 def value_for(schema: Any, chance: Draw, question: str = "") -> Any:
-    """A plausible value for what `schema` describes; `question` is what the user asked."""
+    """Generate a plausible value for `schema`; `question` is the user's question."""
     return _Maker(schema, chance, question).value(schema, 0)
 
 
@@ -89,7 +89,7 @@ class _Maker:
                 return self._string(schema)
 
     def _whole(self, schema: Any, depth: int) -> Any:
-        """The schema with what it refers to, and one of its choices, written into it."""
+        """Return the schema with its references and one of its choices resolved."""
         for _ in range(_DEEPEST):
             if not isinstance(schema, dict):
                 return schema
@@ -109,7 +109,7 @@ class _Maker:
         return schema
 
     def _choice(self, choices: list[Any], depth: int) -> Any:
-        """The first that is not null; where it must not go deeper, one that does not."""
+        """Return the first choice that is not null; at the depth limit, the shallowest one."""
         if depth > _DEEPEST:
             return min(choices, key=lambda choice: _weight(self._whole(choice, depth)))
         return next((choice for choice in choices if choice != {"type": "null"}), choices[0])
@@ -158,7 +158,7 @@ class _Maker:
     def _array(self, schema: dict[str, Any], depth: int) -> list[Any]:
         first = schema.get("prefixItems") or []
         items = schema.get("items", {})
-        if isinstance(items, list):  # as prefixItems were called before 2020
+        if isinstance(items, list):  # the form of prefixItems before 2020
             first, items = items, schema.get("additionalItems", {})
         few = 0 if depth > _DEEPEST else max(1, len(first))
         least, most = schema.get("minItems", few), schema.get("maxItems", _MOST_ITEMS)
@@ -175,7 +175,7 @@ class _Maker:
         return made
 
     def _another(self, schema: Any, value: Any, made: list[Any], depth: int) -> Any:
-        """A value that is not among those `made`, if there is one."""
+        """Return a value that is not in `made`, if there is one."""
         if value not in made:
             return value
         schema = self._whole(schema, depth)
@@ -202,7 +202,7 @@ class _Maker:
                 return number
         if not step:
             return _between(low, high, schema)
-        # Multiples are counted from the bound that is nearer to zero.
+        # Multiples are counted from the bound nearer to zero.
         count = math.ceil(low / step) if low > -math.inf else math.floor(high / step) if high < math.inf else 1
         for many in (count, count + 1, count - 1):
             number = round(many * step, 10)
@@ -231,7 +231,7 @@ class _Maker:
 
 
 def _joined(one: Any, other: Any) -> Any:
-    """Both schemas in one; where both name a word, the second does, but for properties and what is required."""
+    """Merge two schemas; the second overrides shared keywords, except that properties and required are merged."""
     if not isinstance(one, dict):
         return other or one
     joined = {**one, **other}
@@ -246,7 +246,7 @@ def _joined(one: Any, other: Any) -> Any:
 
 
 def _weight(schema: Any) -> int:
-    """How much further a schema leads."""
+    """Estimate how deep a schema nests."""
     if not isinstance(schema, dict):
         return 0
     kind = schema.get("type")
@@ -257,7 +257,7 @@ def _bounds(schema: dict[str, Any]) -> tuple[float, float]:
     low = schema.get("minimum", -math.inf)
     high = schema.get("maximum", math.inf)
     above, below = schema.get("exclusiveMinimum", -math.inf), schema.get("exclusiveMaximum", math.inf)
-    # Before 2019 the exclusive ones were flags.
+    # Before 2019 the exclusive bounds were booleans.
     low = low if isinstance(above, bool) else max(low, above)
     high = high if isinstance(below, bool) else min(high, below)
     return low, high

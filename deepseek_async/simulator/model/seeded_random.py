@@ -1,4 +1,4 @@
-"""Repeatable chance: the same seed and the same prompt give the same numbers. Pure."""
+"""Deterministic pseudo-random numbers: same seed and prompt, same numbers. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 
 class Draw:
-    """Small numbers out of a digest: cheaper than a generator, and stable across Python versions."""
+    """Small numbers from a digest: cheaper than a generator, and stable across Python versions."""
 
     __slots__ = ("_digest", "_state")
 

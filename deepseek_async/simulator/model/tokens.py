@@ -1,8 +1,8 @@
-"""Counting tokens without a tokenizer: every byte has a weight. Pure.
+"""Token counting without a tokenizer: every byte has a weight. Pure.
 
-A byte-wise sum is additive, so a shared prefix of two prompts always has the same count, which is
-what the 128-token blocks of the prompt cache need. The weights were fitted to DeepSeek's V4 tokenizer
-over prose, code, JSON, digits and ten scripts; the tests state how far off they may be.
+A byte-wise sum is additive, so a shared prefix of two prompts always has the same count, which
+the 128-token blocks of the prompt cache require. The weights were fitted to DeepSeek's V4 tokenizer
+over prose, code, JSON, digits and ten scripts; the tests state the tolerated error.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from functools import lru_cache
 
 UNIT = 1000  # weights are thousandths of a token
 
-# A control byte that stands for exactly one token: how the fixed parts of a prompt are written down.
-TOKEN_MARK = "\x01"  # noqa: S105 - not that kind of token
+# A control byte that counts as exactly one token, for the fixed parts of a prompt.
+TOKEN_MARK = "\x01"  # noqa: S105 - not a credential
 
 _ASCII_CLASSES: tuple[tuple[bytes, int], ...] = (
     (TOKEN_MARK.encode(), UNIT),
@@ -27,7 +27,7 @@ _ASCII_CLASSES: tuple[tuple[bytes, int], ...] = (
 )
 _ALL_CLASSES: tuple[tuple[bytes, int], ...] = (
     *_ASCII_CLASSES,
-    # Of a multi-byte character only the lead byte weighs something; it tells the script.
+    # In a multi-byte character only the lead byte has a weight; it identifies the script.
     (bytes(range(0xC2, 0xD0)), 997),  # Latin with marks, Greek
     (bytes(range(0xD0, 0xD4)), 290),  # Cyrillic
     (bytes(range(0xD4, 0xE0)), 430),  # Armenian, Hebrew, Arabic
@@ -52,7 +52,7 @@ _WEIGHT = _per_byte()
 
 
 def weigh(data: bytes) -> int:
-    """Thousandths of a token in `data`: one C-speed pass per class, so a megabyte costs milliseconds."""
+    """Return thousandths of a token in `data`: one C-speed pass per class, so a megabyte takes milliseconds."""
     size = len(data)
     total = 0
     for members, weight in _ASCII_CLASSES if data.isascii() else _ALL_CLASSES:
@@ -61,7 +61,7 @@ def weigh(data: bytes) -> int:
 
 
 def count_tokens(text: str) -> int:
-    """The estimated number of tokens of a piece of text, rounded up."""
+    """Return the estimated number of tokens of a text, rounded up."""
     return -(-weigh(text.encode()) // UNIT)
 
 
@@ -69,7 +69,7 @@ _WINDOW = 256
 
 
 def block_ends(data: bytes, block_tokens: int) -> list[int]:
-    """Where each complete block of `block_tokens` tokens ends, as byte offsets into `data`."""
+    """Return the end of each complete block of `block_tokens` tokens, as byte offsets into `data`."""
     ends: list[int] = []
     total = 0
     for start in range(0, len(data), _WINDOW):
@@ -80,7 +80,7 @@ def block_ends(data: bytes, block_tokens: int) -> list[int]:
 
 @lru_cache(maxsize=8192)
 def _advance(window: bytes, total: int, target: int) -> tuple[tuple[int, ...], int]:
-    """Walks one window, `total` into a block. Remembered, because prompts of one job begin alike."""
+    """Advance one window from weight `total` within a block. Cached, because prompts of one job share prefixes."""
     weight = weigh(window)
     if total + weight < target:
         return (), total + weight

@@ -1,4 +1,4 @@
-"""Searches and pages that the service runs for an answer: made up, and the same for the same question. Pure."""
+"""Simulated server tools: searches and pages, deterministic for a question. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ READ = "deepseek_read_url"
 TOOLS = (SEARCH, READ)
 WebShape = Literal["fields", "blocks", "links"]
 SHAPES = get_args(WebShape)
-OFFLINE = "offline"  # a question with this word is answered without a search: a declaration is no guarantee of one
+OFFLINE = "offline"  # a question with this word is answered without a search: declared tools need not be used
 
 _LINK = re.compile(r"https?://[^\s<>\"')\]]+")
 _PAGES = 3
@@ -35,7 +35,7 @@ class Step:
 
     id: str
     tool: str
-    query: str  # what is searched for, or the page's address
+    query: str  # search query, or the URL of the page
     pages: tuple[Page, ...]
 
     @property
@@ -45,11 +45,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Web:
-    """What was done for an answer, and in which of the possible shapes it is told: the true one is not documented."""
+    """Searches and pages of an answer, and their wire format, of which the real one is undocumented."""
 
     steps: tuple[Step, ...]
     shape: WebShape
-    counted: bool  # whether the usage says how many
+    counted: bool  # whether the usage counts them
 
     @property
     def fees(self) -> dict[str, int]:
@@ -59,12 +59,12 @@ class Web:
 
     @property
     def cited(self) -> tuple[Page, ...]:
-        """The pages that the answer quotes: the first of each step, once."""
+        """Pages that the answer cites: the first of each step, once."""
         return tuple(dict.fromkeys(step.pages[0] for step in self.steps if step.pages))
 
 
 def declared(body: Any) -> list[str]:
-    """Which of the service's own tools a request declares."""
+    """Return the server tools that a request declares."""
     tools = body.get("tools") if isinstance(body, dict) else None
     if not isinstance(tools, list):
         return []
@@ -72,7 +72,7 @@ def declared(body: Any) -> list[str]:
 
 
 def steps_for(tools: list[str], question: str, chance: Draw, *, thinking: bool, most: int) -> tuple[Step, ...]:
-    """What the model does: it reads the links of the question, and searches; thinking, it goes on to what it found."""
+    """Return the model's steps: read links in the question, search, and, with thinking, read the results."""
     return tuple(_steps(tools, question, chance, thinking=thinking, most=most))
 
 

@@ -1,1 +1,1 @@
-"""What is not a completion: embeddings, images, files and fine-tuning. Each keeps its state in memory."""
+"""Endpoints other than completions: embeddings, images, files, fine-tuning and tools. State is in memory."""

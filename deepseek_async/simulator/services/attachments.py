@@ -1,4 +1,4 @@
-"""Uploaded files in messages: what the model reads in the place of their ids."""
+"""Uploaded files in messages: replaces file ids with text."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from deepseek_async.simulator.services.request import WrongRequestError
 
 Read = Callable[[str], tuple[dict[str, Any], bytes] | None]
 
-# Ids look like this; any other name is left to the validator.
+# Format of ids; other names are left to the validator.
 _ID = "file-"
 _TEXTS = {"file": "text", "input_file": "input_text", "document": "text"}
 
 
 def with_files(body: Any, read: Read) -> Any:
-    """A request of chat, responses or messages with the texts of its documents, as far as `read` knows them."""
+    """Return a chat, responses or messages request with the text of documents that `read` finds."""
     if not isinstance(body, dict):
         return body
     return {

@@ -1,4 +1,4 @@
-"""Every service under the name that the table of routes gives it."""
+"""Dispatcher of service requests by route name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Desk:
-    """Takes a request to its service; a refusal is an outcome like any other."""
+    """Passes a request to its service; errors are returned as outcomes."""
 
     def __init__(self, settings: SimulatorSettings) -> None:
         live_only = settings.live_only

@@ -1,4 +1,4 @@
-"""Embeddings that know words: texts with words in common lie close together. Pure."""
+"""Bag-of-words embeddings: texts with common words are close together. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deepseek_async.simulator.services.request import Outcome, ServiceRequest, W
 
 DIMENSIONS = 1024
 MAX_INPUTS = 2048
-_PLACES = 8  # coordinates that one word moves
+_PLACES = 8  # coordinates affected by one word
 _WORDS = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
 
 
@@ -38,7 +38,7 @@ def embed(request: ServiceRequest) -> Outcome:
 
 
 def _inputs(given: Any) -> list[str | list[int]]:
-    """One text, several, one list of tokens, or several."""
+    """Return the inputs: one text, several, one list of tokens, or several."""
     many = given if isinstance(given, list) and not _is_tokens(given) else [given]
     if not many or len(many) > MAX_INPUTS:
         raise WrongRequestError(f"Invalid 'input': expected 1 to {MAX_INPUTS} inputs, got {len(many)}")
@@ -57,7 +57,7 @@ def _is_tokens(value: Any) -> bool:
 
 
 def _vector(given: str | list[int], dimensions: int) -> list[float]:
-    """Of length 1. Each word pushes a few coordinates, always the same ones."""
+    """Return a unit vector. Each word adds to a few fixed coordinates."""
     words = [str(token) for token in given] if isinstance(given, list) else _WORDS.findall(given.lower())
     sums = [0.0] * dimensions
     for word in words:
@@ -67,7 +67,7 @@ def _vector(given: str | list[int], dimensions: int) -> list[float]:
     length = math.sqrt(sum(value * value for value in sums))
     if not length:
         return [1.0, *sums[1:]]
-    # As a float of four bytes, so that both encodings say the same.
+    # Rounded to 32-bit floats, so that both encodings are equal.
     return list(struct.unpack(f"<{dimensions}f", struct.pack(f"<{dimensions}f", *(v / length for v in sums))))
 
 

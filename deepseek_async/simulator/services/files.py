@@ -1,4 +1,4 @@
-"""Uploaded files, kept in memory and apart by account."""
+"""File endpoints; files are kept in memory, separately by account."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PAGE = re.compile(rb"/Type\s*/Page(?!s)")
 
 
 class Files:
-    """`/files`. The live service takes pictures and documents only; `any_purpose` lifts that."""
+    """`/files`. The live service accepts images and documents only; `any_purpose` lifts that."""
 
     def __init__(self, *, any_purpose: bool) -> None:
         self._any_purpose = any_purpose
@@ -67,7 +67,7 @@ class Files:
         return described
 
     def store(self, account: str, described: dict[str, Any], content: bytes) -> None:
-        """From now on it is there."""
+        """Make the file available."""
         self._kept.setdefault(account, {})[described["id"]] = (described, content)
 
     def list(self, request: ServiceRequest) -> Outcome:
@@ -104,7 +104,7 @@ class Files:
         return name in self._kept.get(account, {})
 
     def read(self, account: str, name: str, now: int) -> tuple[dict[str, Any], bytes] | None:
-        """What is known of a file and what is in it; None if there is none."""
+        """Return metadata and content of a file; None if it does not exist."""
         kept = self._kept.get(account, {}).get(name)
         return kept if kept is not None and kept[0].get("expires_at", now + 1) > now else None
 
@@ -152,7 +152,7 @@ def _end_of_life(upload: Upload, now: int) -> dict[str, int]:
 
 
 def pages_of(content: bytes) -> int:
-    """Of a PDF its page objects; of anything else what form feeds part."""
+    """Count the page objects of a PDF; in anything else, the parts separated by form feeds."""
     if content.startswith(b"%PDF"):
         return len(_PAGE.findall(content)) or 1
     return 1 if content.startswith((*_PICTURES, *_DOCUMENTS)) else content.count(b"\f") + 1

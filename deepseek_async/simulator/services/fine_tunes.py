@@ -1,4 +1,4 @@
-"""Fine-tuning jobs that get one step further each time somebody looks at them."""
+"""Fine-tuning jobs that advance one step each time they are read."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class _Job:
 
 
 class FineTunes:
-    """`/fine_tunes`. A training file is an uploaded file of the account, or an address elsewhere (`s3://…`)."""
+    """`/fine_tunes`. A training file is an uploaded file of the account, or an external URL (`s3://…`)."""
 
     def __init__(self, knows_file: Callable[[str, str], bool]) -> None:
         self._knows_file = knows_file

@@ -1,4 +1,4 @@
-"""Pictures out of prompts: real PNG files, one coloured pattern for each prompt and style. Pure."""
+"""Image generation: real PNG files, one coloured pattern per prompt and style. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NAME = re.compile(r"([0-9a-f]{24})-(\d{2,4})x(\d{2,4})\.png")
 
 
 def generate(request: ServiceRequest) -> Outcome:
-    """`POST /images/generations`. `num_images` is another name of `n`."""
+    """`POST /images/generations`. `num_images` is an alias of `n`."""
     body = request.body
     prompt = text(body, "prompt")
     count = number(body, "n", 1, MAX_IMAGES) or number(body, "num_images", 1, MAX_IMAGES) or 1
@@ -48,7 +48,7 @@ def generate(request: ServiceRequest) -> Outcome:
 
 
 def fetch(request: ServiceRequest) -> Outcome:
-    """`GET /images/generated/{name}`: the name says all that the picture is made of."""
+    """`GET /images/generated/{name}`: the name determines the image."""
     found = _NAME.fullmatch(request.ids[0])
     if found is None:
         raise missing("image", request.ids[0])
@@ -64,7 +64,7 @@ def _measures(size: str) -> tuple[int, int]:
 
 
 def _png(key: bytes, width: int, height: int) -> bytes:
-    """Two colours, one bit a pixel: stripes whose width and colours are the key's."""
+    """Render stripes in two colours, one bit per pixel; the key determines widths and colours."""
     stripe = 1 + key[0] % 7
     row = bytes(0xFF if (column // stripe) % 2 else 0x00 for column in range(-(-width // 8)))
     other = bytes(byte ^ 0xFF for byte in row)

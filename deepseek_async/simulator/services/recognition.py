@@ -1,4 +1,4 @@
-"""Documents to text and recordings to words: `/v1/tools/ocr` and `/v1/tools/asr`. Pages are told by form feeds."""
+"""Document recognition and transcription: `/v1/tools/ocr` and `/v1/tools/asr`. Form feeds separate pages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OPUS_MILLISECONDS = 1_000
 
 
 class Recognition:
-    """Every page whose number `cut_every` divides ends by `length`; 0 = none does."""
+    """Every page whose number is a multiple of `cut_every` ends with `length`; 0 = none."""
 
     def __init__(self, cut_every: int) -> None:
         self._cut_every = cut_every
@@ -54,7 +54,7 @@ class Recognition:
         return Charged(body, {"page": len(pages)})
 
     def transcribe(self, request: ServiceRequest) -> Outcome:
-        """`POST /v1/tools/asr`: the file alone."""
+        """`POST /v1/tools/asr`: the file only."""
         upload = _upload(request, ("file",), MAX_RECORDING)
         milliseconds = _milliseconds(upload.content)
         if milliseconds > MAX_SECONDS * 1_000:

@@ -1,4 +1,4 @@
-"""What a service is asked, and how it says no."""
+"""Service requests, outcomes and field validation."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from deepseek_async.simulator.wire.refusals import Refusal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """A file that came as multipart/form-data."""
+    """A file uploaded as multipart/form-data."""
 
     filename: str
     content: bytes
     purpose: str
-    fields: tuple[str, ...] = ()  # names of all parts, in their order
-    values: dict[str, str] = field(default_factory=dict)  # of those that are no file
+    fields: tuple[str, ...] = ()  # names of all parts, in order
+    values: dict[str, str] = field(default_factory=dict)  # values of parts other than files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceRequest:
-    """One request, already read and allowed."""
+    """One request, parsed and authorized."""
 
     account: str
     ids: tuple[str, ...] = ()  # the variable parts of the path
@@ -32,12 +32,12 @@ class ServiceRequest:
     upload: Upload | None = None
     base_url: str = ""
     now: int = 0  # seconds since 1970
-    at: float = 0.0  # seconds of a clock that does not go back
+    at: float = 0.0  # seconds of a monotonic clock
 
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """An answer that is not JSON."""
+    """A response that is not JSON."""
 
     content: bytes
     content_type: str
@@ -45,15 +45,15 @@ class Binary:
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """An answer that is paid by the piece."""
+    """A response with fees."""
 
     body: dict[str, Any]
-    fees: dict[str, int]  # how many of each kind are billed
+    fees: dict[str, int]  # billed quantity by kind
 
 
 @dataclass(frozen=True, slots=True)
 class Unparsed:
-    """A document that is stored, and paid by the page, once it has been parsed."""
+    """A document to be stored and billed by the page once parsed."""
 
     described: dict[str, Any]
     content: bytes
@@ -64,7 +64,7 @@ Outcome = Charged | Unparsed | dict[str, Any] | Binary | Refusal
 
 
 class WrongRequestError(Exception):
-    """Carries a refusal out of the code that noticed it."""
+    """Carries an error response out of the validating code."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -72,7 +72,7 @@ class WrongRequestError(Exception):
 
 
 def text(body: dict[str, Any], name: str, *, required: bool = True) -> str:
-    """A field that must be a text; empty if it may be left out and is."""
+    """Return a string field; empty if optional and absent."""
     value = body.get(name)
     if value is None and not required:
         return ""
@@ -82,7 +82,7 @@ def text(body: dict[str, Any], name: str, *, required: bool = True) -> str:
 
 
 def number(body: dict[str, Any], name: str, low: int, high: int, default: int | None = None) -> int | None:
-    """A whole number within its range, or the default."""
+    """Return an integer within its range, or the default."""
     value = body.get(name)
     if value is None:
         return default
@@ -92,7 +92,7 @@ def number(body: dict[str, Any], name: str, low: int, high: int, default: int | 
 
 
 def one_of(body: dict[str, Any], name: str, known: tuple[str, ...], default: str) -> str:
-    """A word out of a few, or the default."""
+    """Return one of the known values, or the default."""
     value = body.get(name)
     if value is None:
         return default
@@ -102,5 +102,5 @@ def one_of(body: dict[str, Any], name: str, known: tuple[str, ...], default: str
 
 
 def missing(what: str, name: str) -> WrongRequestError:
-    """There is no object of this name. A server that has the endpoint says so in JSON."""
+    """Return the error for an unknown object: 404 with a JSON body."""
     return WrongRequestError(f"No such {what}: {name}", 404)

@@ -1,4 +1,4 @@
-"""Texts to audio, `/v1/tools/tts`: a tone for each character. Pure."""
+"""Text to speech, `/v1/tools/tts`: one tone per character. Pure."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _OF_UNKNOWN_LENGTH = 0xFFFFFFFF
 
 
 def billed(said: str) -> int:
-    """A Chinese character counts as two."""
+    """Return the billed characters; a Chinese character counts as two."""
     return sum(2 if "\u4e00" <= letter <= "\u9fff" else 1 for letter in said)
 
 
 def asked(body: Mapping[str, Any]) -> tuple[str, str]:
-    """Text and format of a request over HTTP."""
+    """Return text and format of an HTTP request."""
     fields = dict(body)
     said = text(fields, "text")
     if not said.strip() or billed(said) > MAX_CHARACTERS:
@@ -33,21 +33,21 @@ def asked(body: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def asked_by_socket(query: Mapping[str, str]) -> str:
-    """The format of a request over a WebSocket."""
+    """Return the format of a WebSocket request."""
     fields = dict(query)
     one_of(fields, "voice_id", VOICES, VOICES[0])
     return one_of(fields, "format", ("pcm", "opus"), "pcm")
 
 
 def header() -> bytes:
-    """Of a WAV file that is not there yet: its length is not known."""
+    """Return the header of a streamed WAV file, whose length is unknown."""
     form = struct.pack("<HHIIHH", 1, 1, RATE, 2 * RATE, 2, 16)
     unknown = struct.pack("<I", _OF_UNKNOWN_LENGTH)
     return b"RIFF" + unknown + b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + unknown
 
 
 def audio(said: str) -> Iterator[bytes]:
-    """A piece for each character."""
+    """Yield one piece per character."""
     for letter in said:
         sample = struct.pack("<h", ord(letter) % 30_000 + 1)
         yield sample * _SAMPLES_OF_A_CHARACTER

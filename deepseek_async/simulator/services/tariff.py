@@ -1,4 +1,4 @@
-"""What the tools cost that are paid by the piece (DeepSeek docs, Models & Pricing, as of 2026-11-26). Pure."""
+"""Fees of tools (DeepSeek docs, Models & Pricing, as of 2026-11-26). Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 _NANO = 1_000_000_000
 
-# Per unit; US dollars only where they are published.
+# Per unit; US dollars only if published.
 _YUAN = {
     "search": 5 / 1_000,
     "fetch": 5 / 1_000,
@@ -18,10 +18,10 @@ _DOLLARS = {"search": 0.75 / 1_000, "fetch": 0.75 / 1_000}
 
 
 def nano_yuan(fees: Mapping[str, int]) -> int:
-    """In billionths."""
+    """Return the fees in nano-yuan."""
     return round(sum(_YUAN[kind] * count for kind, count in fees.items()) * _NANO)
 
 
 def nano_dollars(fees: Mapping[str, int]) -> int:
-    """In billionths; what has no price in US dollars counts for nothing."""
+    """Return the fees in nano-dollars; those without a price in US dollars count as 0."""
     return round(sum(_DOLLARS.get(kind, 0.0) * count for kind, count in fees.items()) * _NANO)

@@ -1,4 +1,4 @@
-"""The tools that are paid by the piece: search and fetch. All that is found is made up."""
+"""Search and fetch tools, which are charged per use. All results are generated."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ MAX_QUERY = 128
 MAX_RESULTS = 50
 MAX_URL = 8192
 
-# Nothing is found there and nothing can be fetched from there: the name is reserved for that (RFC 2606).
+# Nothing is found or fetched there: the name is reserved for that (RFC 2606).
 NOWHERE = ".invalid"
 
 
 class PerSecond:
-    """Takes so many requests in any second; None = any number."""
+    """A rate limit of requests per second; None = unlimited."""
 
     def __init__(self, most: int | None) -> None:
         self._most = most
         self._taken: dict[tuple[str, ...], deque[float]] = {}
 
     def takes(self, at: float, *key: str) -> bool:
-        """Whether a request of this `key` is within the limit. A refused one does not count."""
+        """Whether a request of this `key` is within the limit. A rejected one does not count."""
         if self._most is None:
             return True
         taken = self._taken.setdefault(key, deque())

@@ -1,1 +1,1 @@
-"""How requests and answers look as bytes: validation, shapes, errors, delivery."""
+"""Wire formats: validation, encoding, errors and delivery."""

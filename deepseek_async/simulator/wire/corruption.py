@@ -1,4 +1,4 @@
-"""What a fault does to the content of an answer and to its frames. Pure."""
+"""Faults in the content of an answer and in its frames. Pure."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 BLANK_LINE = b"\n"
 _WHITESPACE_LINES = 4
 _COMPLETE = frozenset({"stop", "tool_calls"})
-# Characters that str.splitlines() takes for line ends and the event stream format does not.
+# Line ends for str.splitlines() but not for the event stream format.
 _SEPARATORS = "\u2028\u2029\x85"
 
 
 def altered(answer: GeneratedAnswer, fault: Fault) -> GeneratedAnswer:
-    """The answer as a fault leaves it that changes what the model says."""
+    """Return the answer altered by a content fault."""
     match fault.kind:
         case FaultKind.FINISH_REASON:
             content = answer.content if fault.finish_reason in _COMPLETE else answer.content[: fault.after_events]
@@ -30,7 +30,7 @@ def altered(answer: GeneratedAnswer, fault: Fault) -> GeneratedAnswer:
         case FaultKind.EMPTY_SUCCESS:
             return replace(answer, content=(), calls=(), finish_reason="stop")
         case FaultKind.BROKEN_ARGUMENTS:
-            # About one call in 2500 comes with a brace too few.
+            # About one call in 2500 lacks a closing brace.
             calls = tuple(
                 replace(call, fragments=(*call.fragments[:-1], call.fragments[-1][:-1])) if call.fragments else call
                 for call in answer.calls
@@ -51,7 +51,7 @@ def usage_place(fault: Fault | None) -> UsagePlace:
 
 
 def rewritten(frames: list[bytes], fault: Fault, *, stream: bool) -> list[bytes]:
-    """The frames as a fault leaves them that changes what is written, not how."""
+    """Return the frames altered by a framing fault."""
     first = frames[: fault.after_events]
     rest = frames[fault.after_events :]
     match fault.kind:

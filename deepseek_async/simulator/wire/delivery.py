@@ -1,6 +1,6 @@
-"""How the bytes of an answer reach the client: in order, in time, or not at all.
+"""Delivery of response bytes: order, timing and connection faults.
 
-`plan` is pure: it turns the frames of an answer and a fault into steps. `deliver` carries them out.
+`plan` is pure: it turns the frames of an answer and a fault into steps. `deliver` executes them.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ FOR_EVER = math.inf
 
 @dataclass(frozen=True, slots=True)
 class StreamPause:
-    """Everything written so far goes out, then time passes. Zero seconds only flush."""
+    """Flush everything written so far, then wait. Zero seconds only flush."""
 
     seconds: float
 
 
 class StreamEnding(Enum):
-    """How a connection ends that does not end well."""
+    """Abnormal end of a connection."""
 
     RESET = "reset"
     CLOSE = "close"
@@ -47,7 +47,7 @@ FLUSH = StreamPause(0.0)
 
 @dataclass(frozen=True, slots=True)
 class Tempo:
-    """The times that do not come from a fault."""
+    """Timing that does not come from a fault."""
 
     queue_seconds: float = 0.0
     keep_alive_interval: float = 13.0
@@ -56,7 +56,7 @@ class Tempo:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A pause before the last frames, while the service looks a whole answer over."""
+    """A pause before the last frames, during the review of the answer."""
 
     seconds: float = 0.0
     last: int = 0
@@ -68,7 +68,7 @@ NO_REVIEW = Review()
 def plan(
     frames: list[bytes], fault: Fault | None, tempo: Tempo, *, stream: bool, review: Review = NO_REVIEW
 ) -> Iterator[Step]:
-    """All steps of one answer. Frames are the events of a stream, or slices of a plain body."""
+    """Return the steps of an answer. Frames are the events of a stream, or slices of a plain body."""
     queued = tempo.queue_seconds
     if fault is not None and fault.kind is FaultKind.QUEUE:
         queued = 3 * tempo.keep_alive_interval if fault.seconds is None else fault.seconds
@@ -86,7 +86,7 @@ def plan(
 
 
 def _paced(frames: list[bytes], tempo: Tempo) -> Iterator[Step]:
-    """One token is one event, so a frame takes the time of a token."""
+    """Yield frames at the pace of tokens; one event is one token."""
     for frame in frames:
         yield frame
         if tempo.token_seconds:
@@ -141,18 +141,18 @@ def _spoiled(frames: list[bytes], fault: Fault, tempo: Tempo, idle: bytes) -> It
 
 
 def sliced(body: bytes, count: int = 8) -> list[bytes]:
-    """A plain body in pieces, so that a fault can strike in the middle of it."""
+    """Split a plain body into pieces, so that a fault can occur within it."""
     size = max(1, -(-len(body) // count))
     return [body[start : start + size] for start in range(0, len(body), size)]
 
 
 @dataclass(slots=True)
 class Delivery:
-    """How much of a body has gone out."""
+    """Progress of a body."""
 
     size: int = 0  # bytes of the whole body
     written: int = 0
-    ended: bool = False  # whether it was brought to its end
+    ended: bool = False  # whether it was sent completely
 
     @property
     def share(self) -> float:
@@ -165,10 +165,10 @@ async def deliver(
     transport: asyncio.Transport | None,
     delivery: Delivery,
 ) -> None:
-    """Writes the steps to a prepared response.
+    """Write the steps to a prepared response.
 
-    Bytes between two pauses go out in few large writes. Pauses are kept against one running deadline, so a
-    stream that falls behind catches up.
+    Bytes between two pauses are sent in few large writes. Pauses follow one running deadline, so a
+    delayed stream catches up.
     """
     clock = asyncio.get_running_loop().time
     due = clock()
@@ -205,7 +205,7 @@ async def _until(due: float, now: float) -> None:
 
 
 def end_connection(transport: asyncio.Transport | None, ending: StreamEnding) -> None:
-    """RESET sends an RST instead of a FIN: lingering for zero seconds discards the connection."""
+    """End the connection; RESET sends an RST instead of a FIN, by a linger time of zero."""
     if transport is None or transport.is_closing():
         return
     if ending is StreamEnding.RESET:

@@ -1,4 +1,4 @@
-"""What came on 2026-11-13 in a chat request: own tools, the check of contents, titles, reminders. Pure."""
+"""Chat extensions of 2026-11-13: server tools, content check, titles, reminders. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import orjson
 from deepseek_async.simulator.model.catalogue import ACCEPTED, FLASH
 from deepseek_async.simulator.model.web import TOOLS, declared
 
-# What the review takes offence at, under `safety_check` high. Anything else passes.
+# Texts rejected by the review under `safety_check` high. Anything else passes.
 UNSAFE_INPUT = "unsafe input"
-UNSAFE_OUTPUT = "unsafe output"  # refused after its last word
-UNSAFE_BEGINNING = "unsafe beginning"  # refused in the middle
+UNSAFE_OUTPUT = "unsafe output"  # rejected after the last token
+UNSAFE_BEGINNING = "unsafe beginning"  # rejected in the middle
 RISK = "Content Exists Risk"
 
 _LEVELS = ("high", "low")
@@ -24,14 +24,14 @@ _TITLE_WORDS = 5
 
 
 class Offence(NamedTuple):
-    """Why a request is refused."""
+    """Why a request is rejected."""
 
     status: int
     message: str
 
 
 def offence(body: dict[str, Any]) -> Offence | None:
-    """What is wrong with the extensions of a well-shaped request, or with what it says."""
+    """Return the error of a well-formed request's extensions or content, or None."""
     level = (body.get("safety_check") or {}).get("level")
     if level not in (None, *_LEVELS):
         return Offence(400, f"Invalid safety_check level: {level}")
@@ -60,7 +60,7 @@ def _is_dated(content: Any) -> bool:
 
 
 def without_extensions(body: Any) -> Any:
-    """The chat request that asks for the same without them: blocks of earlier searches are texts to be read."""
+    """Return the equivalent chat request without extensions: blocks of earlier searches become text."""
     if not isinstance(body, dict):
         return body
     made = dict(body)
@@ -99,7 +99,7 @@ def is_reviewed(body: dict[str, Any]) -> bool:
 
 
 def title_of(body: dict[str, Any], question: str) -> str | None:
-    """The title that the model writes along, if it is asked to."""
+    """Return the title generated with the answer, if requested."""
     if not (body.get("title") or {}).get("enabled"):
         return None
     return " ".join(question.split()[:_TITLE_WORDS]) or None

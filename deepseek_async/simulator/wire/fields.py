@@ -1,4 +1,4 @@
-"""The shape of each request field, and how a typed deserialiser words its complaint. Pure.
+"""Schema of request fields, with the error messages of a typed deserializer. Pure.
 
 The live application server is written in Rust with serde; the wording follows its error messages.
 """
@@ -12,7 +12,7 @@ Check = Callable[[Any], None]
 
 
 class WrongShapeError(Exception):
-    """What the deserialiser would say."""
+    """A deserializer error."""
 
 
 class Field(NamedTuple):
@@ -24,7 +24,7 @@ Fields = Mapping[str, Field]
 
 
 def check_fields(body: Any, fields: Fields, struct: str) -> None:
-    """Keys are visited in the order of the body, as a deserialiser does; unknown ones are skipped."""
+    """Check keys in the order of the body, as a deserializer does; unknown ones are skipped."""
     if not isinstance(body, dict):
         raise WrongShapeError(f"invalid type: {unexpected(body)}, expected struct {struct}")
     for key, value in body.items():
@@ -37,7 +37,7 @@ def check_fields(body: Any, fields: Fields, struct: str) -> None:
 
 
 def unexpected(value: Any) -> str:
-    """A JSON value in the words of serde."""
+    """Describe a JSON value as serde does."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -101,7 +101,7 @@ def _sequence_of(item: Check) -> Check:
 
 
 def _tagged(enum: str, tag: str, variants: Mapping[str, Fields]) -> Check:
-    """An enum whose variant is named by one of the object's own keys."""
+    """Check an enum whose variant is named by one of the object's keys."""
     known = _variant(*variants)
 
     def check(value: Any) -> None:
@@ -116,7 +116,7 @@ def _tagged(enum: str, tag: str, variants: Mapping[str, Fields]) -> Check:
 
 
 def _anything(_value: Any) -> None:
-    """Some fields are taken as they are."""
+    """Accept any value."""
 
 
 _text = _typed(str, "a string")

@@ -1,6 +1,6 @@
-"""Answers in Anthropic's format: one JSON body, or events of which `message_stop` is the last. Pure.
+"""Messages format encoder: one JSON body, or events that end with `message_stop`. Pure.
 
-The order of the events, and what each has in it, is that of the official chunk generator (deepseek-recipe 0.2).
+Order and content of events follow the official chunk generator (deepseek-recipe 0.2).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 
-# What no client knows: a block with a delta of its own, an event, a counter, fields.
+# Unknown to every client: a block with its own delta, an event, a counter, fields.
 UNKNOWN_BLOCK: dict[str, Any] = {
     "type": "weather_report",
     "celsius": 7,
@@ -35,13 +35,13 @@ UNKNOWN_FIELD = {"forecast": {"tomorrow": "rain"}}
 
 @dataclass(frozen=True, slots=True)
 class MessageFormat:
-    """How a message looks, whole and streamed."""
+    """The Messages format, plain and streamed."""
 
-    stop_sequence: str | None = None  # the one that ended the answer
-    unknown: bool = False  # whether there is something in it that no client knows
+    stop_sequence: str | None = None  # the stop sequence that ended the answer
+    unknown: bool = False  # whether to add unknown elements
 
     def body(self, envelope: Envelope, answer: GeneratedAnswer, usage: dict[str, Any] | None) -> bytes:
-        """The body of a plain message."""
+        """Encode a plain message."""
         made = self._begun(envelope, usage)
         made |= {"content": list(self._content(envelope, answer)), **self._ending(answer)}
         if self.unknown:
@@ -54,10 +54,10 @@ class MessageFormat:
         answer: GeneratedAnswer,
         usage: dict[str, Any],
         *,
-        include_usage: bool,  # noqa: ARG002 - it always comes
+        include_usage: bool,  # noqa: ARG002 - always included
         usage_place: UsagePlace = "last",
     ) -> list[bytes]:
-        """Every event of a streamed message."""
+        """Encode every event of a streamed message."""
         told = None if usage_place == "missing" else usage
         begun = self._begun(envelope, None if told is None else {**told, "completion_tokens": 0}, counting=False)
         events: list[dict[str, Any]] = [{"type": "message_start", "message": begun}]
@@ -88,7 +88,7 @@ class MessageFormat:
             yield {"type": "thinking", "thinking": "".join(answer.reasoning), "signature": signature}
         if self.unknown:
             yield {**UNKNOWN_BLOCK, "sky": UNKNOWN_BLOCK["sky"] + UNKNOWN_DELTA["sky"]}
-        # Where nothing but links tells of a search, they are in the text.
+        # With the shape "links", searches appear only as links in the text.
         told = answer.web is not None and answer.web.shape != "links"
         if answer.web is not None and told:
             for step in answer.web.steps:
@@ -129,7 +129,7 @@ class MessageFormat:
         yield {"type": "content_block_stop", "index": index}
 
     def _usage(self, usage: dict[str, Any], *, counting: bool = True) -> dict[str, Any]:
-        """The same numbers under the names of this format, where the cached part of the prompt stands alone."""
+        """Return the usage in this format, where cached prompt tokens are separate."""
         hit = usage["prompt_cache_hit_tokens"]
         return {
             "input_tokens": usage["prompt_tokens"] - hit,
@@ -146,4 +146,4 @@ def _input(arguments: str) -> Any:
     try:
         return orjson.loads(arguments)
     except orjson.JSONDecodeError:
-        return {}  # cut off
+        return {}  # truncated

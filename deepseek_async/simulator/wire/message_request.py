@@ -1,4 +1,4 @@
-"""A request in Anthropic's format, in the words of a chat request, and what the service refuses of it. Pure."""
+"""Messages requests: translation to chat requests, and validation errors. Pure."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ _BLOCKS = {
     "system": ("text", "tool_addition", "tool_removal"),
     "latest_reminder": ("text",),
 }
-# Anthropic's own; whether the service runs them depends on the deployment, and this one does not.
+# Anthropic's own server tools; support depends on the deployment, and this one has none.
 _CLASSIC_TOOLS = ("web_search_20250305", "web_search_20260209")
 _MOST_STOPS = 16
 
 
 def chat_name(model: str) -> str:
-    """The model behind a name of Claude; any other name as it is."""
+    """Return the model for a Claude name; other names are unchanged."""
     if not model.startswith("claude"):
         return model
     return PRO.id if model.startswith("claude-opus") else FLASH.id
 
 
 def chat_request(body: Any, *, lenient: bool = False) -> dict[str, Any]:
-    """The chat request that asks for the same. Unknown keys are ignored; with `lenient` unknown blocks are too.
+    """Translate to a chat request. Unknown keys are ignored; with `lenient` unknown blocks are too.
 
-    Raises UntranslatableError with what the service would say.
+    Raises UntranslatableError with the service's message.
     """
     if not isinstance(body, dict):
         raise UntranslatableError("expected a JSON object")
@@ -79,7 +79,7 @@ def _system(given: Any) -> list[dict[str, Any]]:
 
 
 def _add(messages: list[dict[str, Any]], message: Any, index: int, called: list[str], *, lenient: bool) -> list[str]:
-    """Adds what one message says; `called` are the calls that it has to answer. Returns those that it makes."""
+    """Append one message; `called` are the open calls that it must answer. Return the calls it makes."""
     if not isinstance(message, dict) or message.get("role") not in _ROLES:
         role = message.get("role") if isinstance(message, dict) else message
         raise UntranslatableError(f"messages.{index}.role: unknown variant `{role}`, expected one of {_listed(_ROLES)}")
@@ -154,13 +154,13 @@ def _assistant(blocks: list[dict[str, Any]]) -> dict[str, Any]:
                 call = {"id": block.get("id"), "type": "function", "function": function}
                 said.setdefault("tool_calls", []).append(call)
             case _:
-                # What the service found is read again as it is.
+                # Search results are read again unchanged.
                 said["content"] += json.dumps(block, ensure_ascii=False)
     return said
 
 
 def _parts(given: Any) -> Any:
-    """Text and pictures as chat has them; a document that is not there leaves a note."""
+    """Return text and images as chat parts; a missing document leaves a note."""
     if given is None:
         return ""
     if not isinstance(given, list):
@@ -189,7 +189,7 @@ def _picture(source: Any) -> str:
 
 
 def _cap(given: Any) -> Any:
-    """More than can be is lowered here, where chat refuses it."""
+    """Lower an excessive cap, which chat rejects."""
     if isinstance(given, int) and not isinstance(given, bool) and given > MAX_OUTPUT_TOKENS:
         return MAX_OUTPUT_TOKENS
     return given
@@ -206,7 +206,7 @@ def _stops(given: Any) -> Any:
 
 
 def _tools(given: Any) -> list[dict[str, Any]]:
-    """The tools: those that the caller runs with the function's fields where chat has them, and the service's own."""
+    """Return the tools: client tools with their function's fields as in chat, and server tools."""
     if given is None:
         return []
     if not isinstance(given, list) or not all(isinstance(tool, dict) for tool in given):
@@ -234,7 +234,7 @@ def _choice(given: Any) -> Any:
         case None:
             return None
         case {"type": "auto" | "any"}:
-            return "auto"  # no call is forced
+            return "auto"  # calls are never forced
         case {"type": "none"}:
             return "none"
         case {"type": "tool", "name": str(name)}:

@@ -1,6 +1,6 @@
-"""Errors as they really look: status, body and a content type that is often wrong or absent. Pure.
+"""Error responses as captured: status, body, and a content type that is often wrong or absent. Pure.
 
-Collected from public captures; each function says what is odd about its row.
+Collected from public captures; each function documents the peculiarities of its error.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Refusal:
 
 
 def envelope(status: int, message: str, kind: str, *, content_type: str = JSON) -> Refusal:
-    """The JSON envelope. `code` says `invalid_request_error` for almost everything."""
+    """Return the JSON error envelope. `code` is `invalid_request_error` for almost everything."""
     error = {"message": message, "type": kind, "param": None, "code": "invalid_request_error"}
     return Refusal(status, orjson.dumps({"error": error}), content_type)
 
@@ -38,7 +38,7 @@ def invalid_request(message: str, status: int = 400, *, content_type: str = JSON
 
 
 def in_anthropic_form(refusal: Refusal) -> Refusal:
-    """The same in Anthropic's envelope, where it is one in JSON."""
+    """Convert a JSON envelope to Anthropic's format."""
     if refusal.content_type not in (JSON, OCTETS) or not refusal.body.startswith(b"{"):
         return refusal
     error = orjson.loads(refusal.body).get("error") or {}
@@ -59,17 +59,17 @@ _ANTHROPIC = {
 
 
 def unparsable(reason: str) -> Refusal:
-    """Broken JSON is answered in plain text under a binary content type."""
+    """Invalid JSON is reported in plain text with a binary content type."""
     return Refusal(400, f"Failed to parse the request body as JSON: {reason}".encode(), OCTETS)
 
 
 def missing_authorization() -> Refusal:
-    """Without the header the gateway answers, in text and without a content type."""
+    """Without the header the gateway responds in text, without a content type."""
     return Refusal(401, b"Authentication Fails (governor)")
 
 
 def wrong_key(key: str) -> Refusal:
-    """The message shows the last four characters of the key."""
+    """The message contains the last four characters of the key."""
     message = f"Authentication Fails, Your api key: ****{key[-4:]} is invalid"
     return envelope(401, message, "authentication_error")
 
@@ -102,7 +102,7 @@ def beta_only() -> Refusal:
 
 
 def too_many_requests(current: int, limit: int, *, balance_bound: bool) -> Refusal:
-    """The real sentence, which is the only place where the limit is disclosed."""
+    """The real message, the only place where the limit is disclosed."""
     clause = (
         " based on your remaining balance. Please top up your balance to restore your concurrency."
         if balance_bound
@@ -116,7 +116,7 @@ def too_many_requests(current: int, limit: int, *, balance_bound: bool) -> Refus
 
 
 def gateway_page(status: int, reason: str) -> Refusal:
-    """The HTML page of the reverse proxy."""
+    """Return the HTML page of the reverse proxy."""
     page = (
         f"<html>\r\n<head><title>{status} {reason}</title></head>\r\n<body>\r\n"
         f"<center><h1>{status} {reason}</h1></center>\r\n<hr><center>openresty</center>\r\n"
@@ -130,5 +130,5 @@ def server_error() -> Refusal:
 
 
 def overloaded() -> Refusal:
-    """Comes in bursts at peak hours, as text (public note of 2026-08-03)."""
+    """Occurs in bursts at peak hours, as text (public note of 2026-08-03)."""
     return Refusal(503, b"service is too busy", TEXT)

@@ -1,4 +1,4 @@
-"""Answers in the Responses format: one JSON body, or events that end with their own terminal one. Pure.
+"""Responses format encoder: one JSON body, or events that end with a terminal event. Pure.
 
 The format is OpenAI's; DeepSeek has served it since 2026-07-31, stateless and without `[DONE]`
 (DeepSeek docs, Responses page).
@@ -22,7 +22,7 @@ _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"
 
 
 def response_body(envelope: Envelope, answer: GeneratedAnswer, usage: dict[str, Any] | None) -> bytes:
-    """The body of a plain response."""
+    """Encode a plain response."""
     return orjson.dumps(_response(envelope, answer, usage))
 
 
@@ -31,10 +31,10 @@ def response_events(
     answer: GeneratedAnswer,
     usage: dict[str, Any],
     *,
-    include_usage: bool,  # noqa: ARG001 - the last event has it anyway
+    include_usage: bool,  # noqa: ARG001 - always in the last event
     usage_place: UsagePlace = "last",
 ) -> list[bytes]:
-    """Every event of a streamed response."""
+    """Encode every event of a streamed response."""
     begun = {**_response(envelope, answer, None), "status": "in_progress", "output": []}
     begun |= {"error": None, "incomplete_details": None}
     last = _response(envelope, answer, None if usage_place == "missing" else usage)
@@ -122,7 +122,7 @@ def _output(envelope: Envelope, answer: GeneratedAnswer, status: str) -> Iterato
 
 
 def _usage(usage: dict[str, Any]) -> dict[str, Any]:
-    """The same numbers under the names of this format."""
+    """Return the usage in this format."""
     return {
         "input_tokens": usage["prompt_tokens"],
         "input_tokens_details": {"cached_tokens": usage["prompt_cache_hit_tokens"]},

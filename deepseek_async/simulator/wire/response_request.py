@@ -1,4 +1,4 @@
-"""A request in the Responses format, in the words of a chat request. Pure."""
+"""Responses requests: translation to chat requests. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _TEXTS = ("input_text", "output_text", "text")
 
 
 class UntranslatableError(Exception):
-    """What the service would say."""
+    """A translation error with the service's message."""
 
 
 def chat_request(body: Any) -> dict[str, Any]:
-    """The chat request that asks for the same. What it cannot say is refused; unknown keys are ignored."""
+    """Translate to a chat request. Unsupported content is an error; unknown keys are ignored."""
     if not isinstance(body, dict):
         raise UntranslatableError("expected a JSON object")
     if body.get("previous_response_id") is not None:
@@ -39,7 +39,7 @@ def chat_request(body: Any) -> dict[str, Any]:
     if wanted.get("type") in ("json_object", "json_schema"):
         made["response_format"] = {"type": "json_object"}
         if wanted["type"] == "json_schema":
-            # Chat has no schema, and asks for the word json in its place.
+            # Chat has no schema, and requires the word json instead.
             made["messages"].insert(0, {"role": "system", "content": "json"})
             made["text.format.schema"] = wanted.get("schema") or {}
     return {name: value for name, value in made.items() if value is not None}
@@ -94,7 +94,7 @@ def _messages(given: Any) -> list[dict[str, Any]]:
 
 
 def _is_served(kind: Any) -> bool:
-    """Whether the service ran what stands here, and finds by itself what belongs to it."""
+    """Whether the item was produced by the service, which matches its results by itself."""
     return isinstance(kind, str) and (kind in _SERVED or "search_call" in kind)
 
 
@@ -118,7 +118,7 @@ def _content(given: Any) -> Any:
 
 
 def _tool(given: Any) -> Any:
-    """Here the function's fields stand beside its type."""
+    """Return the tool; in this format the function's fields are next to its type."""
     if not isinstance(given, dict):
         raise UntranslatableError("every tool must be an object")
     if given.get("type") in TOOLS:

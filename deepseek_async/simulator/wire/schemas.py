@@ -1,7 +1,7 @@
-"""Checks of the JSON Schemas that tools bring along. Pure.
+"""Validation of JSON Schemas of tools. Pure.
 
-Only what the service looks at is looked at: the top level of an ordinary tool, and every object of a
-strict one, where each property must be required and nothing else may be added.
+Checks only what the service checks: the top level of an ordinary tool, and every object of a
+strict one, where each property must be required and no others are allowed.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ _TYPES = ("object", "string", "number", "integer", "boolean", "array", "null")
 
 
 class SchemaError(Exception):
-    """The sentence with which a schema is refused."""
+    """The service's message for an invalid schema."""
 
 
 def check_parameters(name: str, schema: Any) -> None:
-    """An ordinary tool: its parameters must be a schema of an object."""
+    """Check an ordinary tool: its parameters must be an object schema."""
     where = f"Invalid schema for function '{name}'"
     if not isinstance(schema, dict):
         raise SchemaError(f'{where}: {_shown(schema)} is not of types "boolean", "object"')
@@ -37,7 +37,7 @@ def check_parameters(name: str, schema: Any) -> None:
 
 
 def check_strict_parameters(schema: Any) -> None:
-    """A strict tool: an object whose properties are all required, all the way down."""
+    """Check a strict tool: an object whose properties are all required, recursively."""
     _check_strict(schema)
     if schema.get("type") != "object":
         raise SchemaError("The top level of the function parameters schema must be an object.")

@@ -1,6 +1,6 @@
-"""Answers in the exact shapes of the wire: one JSON body, or a list of server-sent events. Pure.
+"""Chat and text completion encoder: one JSON body, or a list of server-sent events. Pure.
 
-Events are put together from encoded parts, because a benchmark asks for millions of them.
+Events are assembled from encoded parts, because a benchmark requests millions of them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OUTSIDE_TOP = -9999.0
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What every chunk of one answer has in common."""
+    """Fields common to every chunk of an answer."""
 
     id: str
     created: int
@@ -38,7 +38,7 @@ class Envelope:
 
 
 def usage_of(answer: GeneratedAnswer, prompt_tokens: int, hit_tokens: int) -> dict[str, Any]:
-    """Prompt = hit + miss; the completion details are absent when thinking is off."""
+    """Return the usage: prompt = hit + miss; completion details are absent with thinking disabled."""
     completion = answer.completion_tokens
     usage: dict[str, Any] = {
         "prompt_tokens": prompt_tokens,
@@ -56,9 +56,9 @@ def usage_of(answer: GeneratedAnswer, prompt_tokens: int, hit_tokens: int) -> di
 
 
 def usage_said(usage: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
-    """The usage with the fields that are `said`; sums and differences follow them where they are not said too."""
+    """Return the usage with scripted fields replaced; dependent sums are adjusted unless scripted too."""
     told = {**usage, **said}
-    with suppress(TypeError):  # what is said need not be numbers
+    with suppress(TypeError):  # scripted values need not be numbers
         hit = min(told["prompt_cache_hit_tokens"], told["prompt_tokens"])
         follows = {
             "total_tokens": told["prompt_tokens"] + told["completion_tokens"],
@@ -71,7 +71,7 @@ def usage_said(usage: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]
 
 
 def completion_body(envelope: Envelope, answer: GeneratedAnswer, usage: dict[str, Any] | None) -> bytes:
-    """The body of a plain chat answer."""
+    """Encode a plain chat answer."""
     message: dict[str, Any] = {"role": "assistant", "content": "".join(answer.content)}
     if answer.reasoning is not None:
         message["reasoning_content"] = "".join(answer.reasoning)
@@ -116,7 +116,7 @@ def completion_events(
     include_usage: bool,
     usage_place: UsagePlace = "last",
 ) -> list[bytes]:
-    """Every event of a streamed chat answer, `[DONE]` included."""
+    """Encode every event of a streamed chat answer, including `[DONE]`."""
     head = _head(envelope, "chat.completion.chunk") + b'"delta":'
     tail = b'},"logprobs":null,"finish_reason":null}]' + _null_usage(include_usage) + b"}\n\n"
     thinking = answer.reasoning is not None
@@ -155,7 +155,7 @@ def completion_events(
 
 
 def fim_body(envelope: Envelope, answer: GeneratedAnswer, usage: dict[str, Any] | None) -> bytes:
-    """The body of a plain fill-in-the-middle answer."""
+    """Encode a plain fill-in-the-middle answer."""
     logprobs = _legacy_logprobs(answer.content, envelope.top_logprobs) if envelope.logprobs else None
     body: dict[str, Any] = {
         "id": envelope.id,
@@ -185,7 +185,7 @@ def fim_events(
     include_usage: bool,
     usage_place: UsagePlace = "last",
 ) -> list[bytes]:
-    """Every event of a streamed fill-in-the-middle answer."""
+    """Encode every event of a streamed fill-in-the-middle answer."""
     head = _head(envelope, "text_completion") + b'"text":'
     tail = b',"finish_reason":null}]' + _null_usage(include_usage) + b"}\n\n"
     events: list[bytes] = []
@@ -238,7 +238,7 @@ def _endings(
     last = finish + _null_usage(include_usage) + b"}\n\n"
     if usage_place == "missing":
         return [last, DONE]
-    # Older texts and OpenAI-style gateways put usage on a chunk of its own without choices.
+    # Older documentation and OpenAI-style gateways put usage on a separate chunk without choices.
     common = _head(envelope, kind).rpartition(b"[")[0] + b"[]"
     return [last, common + encoded + b"}\n\n", DONE]
 
@@ -262,7 +262,7 @@ def _with_logprobs(envelope: Envelope, answer: GeneratedAnswer, head: bytes, clo
 
 
 def _logprob(piece: str, top: int) -> dict[str, Any]:
-    """The probability of a piece depends on nothing but its bytes, which makes it repeatable."""
+    """Return a log probability that depends only on the bytes of the piece, so that it is reproducible."""
     data = piece.encode()
     chosen = {"token": piece, "logprob": -(sum(data) % 97) / 32, "bytes": list(data)}
     others = [

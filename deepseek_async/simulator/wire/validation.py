@@ -1,8 +1,8 @@
-"""What the service refuses before any token is made, in its own sentences. Pure.
+"""Request validation with the service's error messages. Pure.
 
 A request is checked in two steps, as by the live service: first the shape of each field, as a typed
-deserialiser reports it (422), then the meaning, in the order in which the official request validator
-checks it (400). Unknown keys are ignored without a word.
+deserializer reports it (422), then the meaning, in the order of the official request validator
+(400). Unknown keys are ignored silently.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ _STRAY_TOOL = "Messages with role 'tool' must be a response to a preceding messa
 
 
 class Problem(NamedTuple):
-    """Why a request is refused."""
+    """Why a request is rejected."""
 
     status: int
     message: str
 
 
 class _RefusedError(Exception):
-    """Carries the sentence of the first failed check out of the checking functions."""
+    """Carries the message of the first failed check out of the checking functions."""
 
 
 def chat_problem(body: Any, *, replay_required: bool) -> Problem | None:
-    """The first thing wrong with a chat request, or None. `body` is the parsed JSON."""
+    """Return the first error of a chat request, or None. `body` is the parsed JSON."""
     try:
         check_fields(body, CHAT_FIELDS, "ChatCompletionRequest")
     except WrongShapeError as wrong:
@@ -82,7 +82,7 @@ def chat_problem(body: Any, *, replay_required: bool) -> Problem | None:
 
 
 def context_problem(prompt_tokens: int, max_tokens: int | None) -> Problem | None:
-    """Prompt and `max_tokens` together must fit, so a generous cap overflows a window that is half full."""
+    """Return an error if the prompt and `max_tokens` together exceed the context window, or None."""
     wanted = max_tokens or 0
     if prompt_tokens + wanted <= CONTEXT_WINDOW:
         return None
@@ -95,7 +95,7 @@ def context_problem(prompt_tokens: int, max_tokens: int | None) -> Problem | Non
 
 
 def fim_problem(body: Any) -> Problem | None:
-    """The first thing wrong with a fill-in-the-middle request, or None."""
+    """Return the first error of a fill-in-the-middle request, or None."""
     try:
         check_fields(body, FIM_FIELDS, "CompletionRequest")
     except WrongShapeError as wrong:
@@ -166,7 +166,7 @@ def _check_messages(messages: list[dict[str, Any]]) -> None:
 
 
 def _checked_assistant(message: dict[str, Any], index: int) -> set[str]:
-    """Returns the ids of the calls that the next messages have to answer."""
+    """Return the ids of calls that the next messages must answer."""
     calls = message.get("tool_calls")
     if calls is None:
         if message.get("content") is None:
@@ -214,7 +214,7 @@ def _check_parts(message: dict[str, Any], index: int) -> None:
 
 
 def _check_replay(messages: list[dict[str, Any]], *, has_tools: bool) -> None:
-    """Assistant turns after the last user message must bring their reasoning along."""
+    """Check that assistant turns after the last user message include their reasoning."""
     for message in reversed(messages):
         role = message["role"]
         if role == "user":
@@ -228,7 +228,7 @@ def _check_replay(messages: list[dict[str, Any]], *, has_tools: bool) -> None:
 
 
 def _continues(messages: list[dict[str, Any]]) -> bool:
-    """Whether the answer is to continue the last message."""
+    """Whether the answer must continue the last message."""
     return bool(messages[-1]["role"] == "assistant" and messages[-1].get("prefix"))
 
 
@@ -353,7 +353,7 @@ def _check_stop(stop: str | list[str] | None) -> None:
 
 
 def _check_user_id(user_id: Any) -> None:
-    """Bytes are counted, and letters only recommended (DeepSeek docs, Rate limits, November 2026)."""
+    """Check the length in bytes; the alphabet is only recommended (DeepSeek docs, Rate limits, November 2026)."""
     if not isinstance(user_id, str):
         return
     size = len(user_id.encode("utf-8", "replace"))

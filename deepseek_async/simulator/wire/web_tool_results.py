@@ -1,8 +1,8 @@
-"""How searches and pages stand in an answer. Pure.
+"""Searches and pages in an answer, in each wire format. Pure.
 
-The true shapes are not documented. `blocks` are those of Anthropic's format, inside the content; `fields` has them
-beside a content that is text, with OpenAI's annotations, where the format has no blocks; `links` tells nothing but
-links in the text (August 2026).
+The real formats are undocumented. `blocks` are those of Anthropic's format, inside the content; `fields` puts them
+next to a text content, with OpenAI's annotations, where the format has no blocks; `links` has only links in the
+text (August 2026).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def blocks_of(step: Step) -> list[dict[str, Any]]:
-    """A step and its result as Anthropic's format has them."""
+    """Return a step and its result as Anthropic blocks."""
     results = [
         {"type": "web_search_result", "url": page.url, "title": page.title, "page_age": None} for page in step.pages
     ]
@@ -26,12 +26,12 @@ def blocks_of(step: Step) -> list[dict[str, Any]]:
 
 
 def links_of(web: Web) -> tuple[str, ...]:
-    """What is added to the text where nothing but links tells of a source."""
+    """Return the links to append to the text with the shape "links"."""
     return tuple(f" [{page.title}]({page.url})" for page in web.cited) if web.shape == "links" else ()
 
 
 def in_message(answer: GeneratedAnswer, web: Web) -> dict[str, Any]:
-    """The fields of a chat message that tell of it."""
+    """Return the additional fields of a chat message."""
     blocks = [block for step in web.steps for block in blocks_of(step)]
     text = "".join(answer.content)
     if web.shape == "blocks":
@@ -41,7 +41,7 @@ def in_message(answer: GeneratedAnswer, web: Web) -> dict[str, Any]:
 
 
 def deltas(web: Web) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Those of a streamed message before its text, and after it."""
+    """Return the deltas of a streamed message before its text, and after it."""
     blocks = [block for step in web.steps for block in blocks_of(step)]
     if web.shape == "blocks":
         return (
@@ -54,7 +54,7 @@ def deltas(web: Web) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
 
 def items(web: Web, number: str) -> list[dict[str, Any]]:
-    """Those of a response before its text."""
+    """Return the items of a response before its text."""
     if web.shape == "blocks":
         blocks = [block for step in web.steps for block in blocks_of(step)]
         return [{"id": f"{block['type']}_{at}_{number}", **block} for at, block in enumerate(blocks)]
@@ -65,13 +65,13 @@ def items(web: Web, number: str) -> list[dict[str, Any]]:
 
 
 def citations(web: Web, *, nested: bool) -> list[dict[str, Any]]:
-    """OpenAI's, of chat with the citation inside, of responses flat."""
+    """Return OpenAI citations: nested for chat, flat for responses."""
     cited = [_annotation(page) for page in web.cited]
     return [{"type": "url_citation", **({"url_citation": one} if nested else one)} for one in cited]
 
 
 def counters(web: Web) -> dict[str, Any]:
-    """What the usage says of it."""
+    """Return the additional usage counters."""
     counts = {"search": "web_search_requests", "fetch": "web_fetch_requests"}
     return {"server_tool_use": {counts[kind]: count for kind, count in web.fees.items()}}
 
@@ -87,7 +87,7 @@ def _action(step: Step) -> dict[str, Any]:
 
 
 def quotations(web: Web) -> list[dict[str, Any]]:
-    """Anthropic's, of a text."""
+    """Return Anthropic citations of a text."""
     return [
         {"type": "web_search_result_location", "url": page.url, "title": page.title, "cited_text": page.quote}
         for page in web.cited
