@@ -34,7 +34,7 @@ async def test_what_the_account_of_the_key_spent_is_shown(command: CommandLine, 
         ["deepseek-flash", "summaries", "3", "2.000000"],
         ["unattributed", "0.500000"],
         [f"{DAY},", "total", "3", "2.500000"],
-        ["held", "for", "calls", "under", "way", "2.500000"],
+        ["reserved", "for", "calls", "in", "flight", "2.500000"],
     ]
 
 
