@@ -201,7 +201,7 @@ def test_a_dialogue_that_is_too_long_is_left_out(tmp_path: Path, monkeypatch: py
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     summary = finetune.prepare(tmp_path / "in.jsonl")
     assert summary.rejected == {"too_long": 1}
-    assert summary.examples[0].message.startswith("has 334 bytes; 200 are allowed")
+    assert summary.examples[0].message.startswith("has 334 bytes, the limit is 200")
 
 
 def row_line(name: str) -> bytes:

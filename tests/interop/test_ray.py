@@ -183,7 +183,7 @@ async def test_ctrl_c_stops_a_job_with_what_was_paid_for_in_its_output(
 
     assert code == 3, said
     assert "stopped: interrupted by SIGINT" in said
-    assert "go on with: " in said
+    assert "resume with: " in said
     lines = rows_of(tmp_path / "out.jsonl")
     assert len(lines) == len({line["custom_id"] for line in lines}) == len(simulator.ledger) < 2000
     assert sum(line["deepseek_async"]["cost"] for line in lines) == pytest.approx(simulator.ledger.dollars)
@@ -236,7 +236,7 @@ async def test_an_address_where_nobody_answers_is_said_within_seconds(cluster: C
     code, said = await ended(await cluster.start(*command, "127.0.0.1:1", server="http://127.0.0.1:1"))
 
     assert code == 2
-    assert "no Ray answers at 127.0.0.1:1 (Connection refused): see `ray status`" in said
+    assert "cannot connect to Ray at 127.0.0.1:1 (Connection refused): see `ray status`" in said
     assert time.monotonic() - began < 30  # Ray itself tries for minutes
 
 
@@ -253,4 +253,4 @@ def test_a_command_without_ray_says_what_to_install(tmp_path: Path):
         check=False,
     )
     assert done.returncode == 2, done.stderr
-    assert 'Ray is not installed here: pip install "deepseek-async[ray]"' in done.stderr
+    assert 'Ray is not installed: pip install "deepseek-async[ray]"' in done.stderr
