@@ -40,7 +40,7 @@ from deepseek_async.structured import StructuredOutput
 from deepseek_async.types.fee import PAGE
 
 BULK_ATTEMPTS: Final = 6
-"""Attempts per row, where an interactive call has 4: nobody is waiting for it, and a failed row costs a re-run."""
+"""Attempts per row, where an interactive call has 4: no user waits for it, and a failed row costs a re-run."""
 
 
 class Batch:

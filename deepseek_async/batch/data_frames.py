@@ -36,7 +36,7 @@ def as_table(requests: Iterable[Any] | AsyncIterable[Any]) -> Table | None:
         return Table(frame.schema.names, _arrow_rows(frame))
     if hasattr(frame, "collect_schema") or hasattr(frame, "__dataframe__"):
         raise ConfigurationError(
-            f"a {type(frame).__name__} has no rows to read: give map a pandas or polars data frame (.collect(), "
+            f"requests must have rows, got {type(frame).__name__}: pass a pandas or polars data frame (.collect(), "
             ".to_pandas()), a pyarrow table, or a list of dicts",
         )
     return None

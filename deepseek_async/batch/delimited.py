@@ -75,7 +75,8 @@ def headers(path: Path, longest: int) -> list[Header]:
         "".join(possible[0].written).encode()
     except UnicodeEncodeError:
         raise ConfigurationError(
-            f"the column names in {path} are not UTF-8: convert it, for example with iconv -f WINDOWS-1252 -t UTF-8",
+            f"the column names in {path} are not UTF-8: convert the file, for example with "
+            "iconv -f WINDOWS-1252 -t UTF-8",
         ) from None
     return sorted(possible, key=lambda header: len(header.written), reverse=True)
 

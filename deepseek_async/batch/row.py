@@ -177,9 +177,11 @@ class RowReader:
     def too_long(self, line: int, size: int | None = None, text: bytes = b"") -> Row:
         """Return the row for a line over the size limit."""
         most = self._defaults.max_row_bytes
-        has = f"more than {most:,} bytes" if size is None else f"{size:,} bytes, the limit is {most:,}"
+        has = "" if size is None else f"has {size:,} bytes and "
         return self.unreadable(
-            line, f"row has {has}: split it, or raise the limit (max_row_bytes, --max-row-bytes)", text
+            line,
+            f"row {has}exceeds {most:,} bytes: split it, or raise the limit (max_row_bytes, --max-row-bytes)",
+            text,
         )
 
     def _without_id(self, index: int, line: int, value: Any) -> Row:

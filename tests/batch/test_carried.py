@@ -189,7 +189,7 @@ async def test_a_table_that_is_not_there_yet_is_refused(bulk: Bulk):
         def collect_schema(self) -> None:
             raise NotImplementedError
 
-    with pytest.raises(ConfigurationError, match=r"LazyFrame has no rows to read.*collect"):
+    with pytest.raises(ConfigurationError, match=r"requests must have rows, got LazyFrame.*collect"):
         await answers(bulk, LazyFrame())
 
 

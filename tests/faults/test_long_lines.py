@@ -101,8 +101,8 @@ async def test_a_line_that_is_too_long_is_a_bad_row_that_was_never_in_memory(
     assert [prompt for _, prompt, _ in read["rows"]].count(None) == 1
     assert [prompt for _, prompt, _ in read["rows"] if prompt is not None] == ["a", "b"]
     ((line, _, reason),) = [row for row in read["rows"] if row[1] is None]
-    assert f"line {line}: it has " in reason
-    assert f"{LIMIT:,}" in reason
+    assert f"line {line}: row " in reason
+    assert f"exceeds {LIMIT:,} bytes" in reason
     assert "max_row_bytes" in reason
     assert read["ids"] == [row[0] for row in read["rows"]]
     assert read["grown"] < KB_GROWN

@@ -1,7 +1,7 @@
 """Escaping of spreadsheet formulas in CSV. Pure.
 
-A program that opens a CSV file executes text that starts like a formula, whoever wrote it: a question of a stranger,
-or an answer influenced by a stranger's text (OWASP, CSV Injection).
+A program that opens a CSV file executes text that starts like a formula, even in untrusted input or in an answer
+influenced by it (OWASP, CSV Injection).
 """
 
 from __future__ import annotations

@@ -87,8 +87,8 @@ def problem_here(order: ShardOrder) -> DeepSeekError | None:
             break
     if not seen:
         return ConfigurationError(
-            f"the folder {folder.parent} is not shared: the node {node} does not see a file written by this command. "
-            "Use an output on storage that every node has under the same path (--output)"
+            f"the folder {folder.parent} is not shared: the node {node} does not see a file written by this command: "
+            "use an output on storage that every node has under the same path (--output)"
         )
     if not Path(order.source).is_file():
         return ConfigurationError(
