@@ -266,6 +266,7 @@ end
 divide(group.window, demands)
 if not is_late then
   member.owed = still_owed(member, mine.part, passed)
+  if mine.part.places * 1000 < mine.part.exact then divide(group.window, demands) end
   local window = group.window - max(0, group.refused - group.heard)
   member.share = granted(max(0, min(mine.part.places, window - counted_of_others())))
 end

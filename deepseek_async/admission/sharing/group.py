@@ -102,7 +102,10 @@ def step(
     parts = divide(group.window, demands)
     if not is_late:
         mine = live.index(beat.member)
-        member.owed = still_owed(demands[mine], parts[mine], passed)
+        member.owed = demands[mine].owed = still_owed(demands[mine], parts[mine], passed)
+        if parts[mine].places * 1000 < parts[mine].exact:
+            # What it is owed by now counts: in turn, each would lose a free slot to one that asks a little later.
+            parts = divide(group.window, demands)
         others = _counted_of_others(group, beat.member, now, terms, running)
         # The slot of a refused attempt stays empty until the leader has reacted.
         window = group.window - max(0, group.refused - group.heard)

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from support.thoroughness import often
 
-from deepseek_async.admission.sharing.group import STOPPED, Group, GroupTerms, leave, step
+from deepseek_async.admission.sharing.group import STOPPED, Group, GroupTerms, Member, leave, step
 from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply
 
 TERMS = GroupTerms(lease=1000, gone=2000)
+MANY = 1 << 30
 
 
 class Members:
@@ -51,6 +52,18 @@ def test_one_alone_leads_and_is_given_what_it_wants():
     members = Members(60)
     reply = members.beat("a")
     assert (reply.leads, reply.members, reply.share) == (True, 1, 60)
+
+
+@given(st.integers(1, 6), st.permutations("abcdefgh"), st.integers(2, 8), st.integers(0, 3000))
+def test_a_slot_that_nobody_holds_is_taken_within_a_round_of_heartbeats(
+    window: int, order: list[str], many: int, owed: int
+):
+    names = order[:many]
+    members = Members(window)
+    members.group = Group(born=1, window=window, leader=names[0])
+    # All were without a share for as long.
+    members.group.members = {name: Member(members.now, bulk=1000, most=MANY, owed=owed) for name in names}
+    assert sum(members.settle(*names, rounds=3)) == window
 
 
 def test_a_newcomer_gets_what_is_free_and_its_part_as_places_become_free():
