@@ -155,7 +155,7 @@ class AdaptiveLimit(LimitProbe):
             self._travel.refused_after(now - attempt.sent_at)
         self._travel.measure_flow(now)
         since = self._admitted_since()
-        lead = self._start.explains(attempt, starting=self._mode is Mode.STARTUP)
+        lead = self.is_lead(attempt)
         tail = self._count_in_a_row(attempt, lead=lead)
         fresh = attempt.number > self._reacted
         if fresh:
@@ -268,6 +268,19 @@ class AdaptiveLimit(LimitProbe):
         else:
             self._hold(size, now)
         self._growth.ceiling = ceiling
+
+    def is_lead(self, attempt: Attempt) -> bool:
+        """Whether the attempt went beyond what a start had proven, so that its refusal only locates the limit."""
+        return self._start.explains(attempt, starting=self._mode is Mode.STARTUP)
+
+    def extend_lead(self) -> None:
+        """Count all attempts sent so far as part of the start that has ended."""
+        self._start.last = self._number
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether the limit has not been reached yet."""
+        return self._mode is Mode.STARTUP
 
     @property
     def known_ceiling(self) -> float | None:

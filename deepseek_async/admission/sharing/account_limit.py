@@ -20,6 +20,8 @@ _MOSTLY: Final = 0.6
 _SILENTLY: Final = (0.05, 0.1)
 """Refusal rates without numbers: above the second, although the limit shrinks, it would shrink to nothing. The
 episode continues until the rate falls below the first."""
+_UNTOLD: Final = 2
+"""Replies after the end of a start that report attempts which members sent before they heard of it."""
 _STAYS: Final = 200
 """Attempts in one episode after which concurrency is ruled out as the cause."""
 
@@ -27,7 +29,7 @@ _STAYS: Final = 200
 class AccountLimit:
     """Receives each heartbeat reply of the leader. Times are seconds of a monotonic clock."""
 
-    __slots__ = ("_before", "_open", "_silently", "_suspect", "_unanswered", "refused", "window")
+    __slots__ = ("_before", "_open", "_silently", "_suspect", "_unanswered", "_untold", "refused", "window")
 
     def __init__(self, window: AdaptiveLimit, first: Reply, now: float) -> None:
         self.window: Final = window
@@ -36,6 +38,7 @@ class AccountLimit:
         self._silently = 0.0
         self._suspect = 0  # attempts in the episode of refusals without numbers
         self._before = first
+        self._untold = 0
         self._unanswered: deque[Attempt] = deque()
         self._open: deque[Attempt] = deque()
         # The state of attempts already in flight is unknown; some may have been sent a moment ago.
@@ -56,12 +59,18 @@ class AccountLimit:
         self._believe_taken()
         for _ in range(sent):
             self._unanswered.append(window.sent(now))
+        starting = window.is_starting
+        if self._untold:
+            self._untold -= 1
+            window.extend_lead()
         # Interleaved with admissions: refusals in a row would mean that nothing is accepted any more.
         for number in range(refused):
             self._take(taken * (number + 1) // (refused + 1) - taken * number // (refused + 1), now)
             self._refuse(reply if number < told else None, max(before.in_flight, reply.in_flight) + refused, now)
         self._take(taken - taken * refused // (refused + 1), now)
         self._fill(reply.in_flight, now)
+        if starting and not window.is_starting:
+            self._untold = _UNTOLD
         window.may_send(now)  # applies growth by time
 
     def _believe_taken(self) -> None:
@@ -81,7 +90,8 @@ class AccountLimit:
         if not self._unanswered:
             self._unanswered.append(self.window.sent(now))
         attempt = self._unanswered.popleft()
-        self._count(refused=True, silently=numbers is None)
+        if not self.window.is_lead(attempt):
+            self._count(refused=True, silently=numbers is None)
         if numbers is None:
             self.window.refused(attempt, now, certain=True)
             return

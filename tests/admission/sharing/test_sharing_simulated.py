@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
+from benchmarks.simulation.account import Account, Conditions
 from benchmarks.simulation.limits import fixed
 from benchmarks.simulation.processes import SETTLING, UNTIL, Situation, kills, web_cells
 from benchmarks.simulation.sharing import Sharing
+from deepseek_async.admission.sharing.heartbeat import Heartbeat, Reply
 
 
 def figures(situation: Situation, seed: int = 1) -> tuple[float, float, float]:
@@ -38,6 +42,24 @@ def test_a_limit_below_the_number_of_processes_is_taken_in_turns():
     assert busy >= 0.95
     assert refused <= 0.1
     assert unequal <= 2.5
+
+
+@pytest.mark.parametrize("numbers", [True, False], ids=["numbers", "no numbers"])
+@pytest.mark.parametrize(("limit", "processes"), [(600, 2), (600, 8), (1500, 2)])
+def test_a_group_that_finds_its_limit_for_the_first_time_stays_together(limit: int, processes: int, numbers: bool):
+    """What a start had in flight beyond the limit locates it, and is no sign that a common limit explains nothing."""
+    replies: list[Reply] = []
+
+    class Watched(Sharing):
+        def exchange(self, beat: Heartbeat, now: float) -> Reply:
+            replies.append(super().exchange(beat, now))
+            return replies[-1]
+
+    together = Watched(processes, random.Random(1).random)
+    conditions = Conditions(round_trip=0.02, uniform=(2.0, 6.0), numbers=numbers)
+    Account(fixed(limit, 12.0), [lambda *_, made=made: made for made in together.windows], conditions, 1).run()
+    assert replies[-1].refused > 0
+    assert not any(reply.apart_until for reply in replies)
 
 
 def test_processes_that_are_killed_again_and_again_take_no_place_with_them():
