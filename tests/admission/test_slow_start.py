@@ -22,6 +22,7 @@ from benchmarks.simulation import limits  # noqa: E402
 from benchmarks.simulation.account import Account, Conditions, Outcome  # noqa: E402
 from benchmarks.simulation.contestants import CAP  # noqa: E402
 from deepseek_async.admission.concurrency import AdaptiveLimit  # noqa: E402
+from deepseek_async.admission.concurrency.trial import LoadLevel, Trial  # noqa: E402
 from deepseek_async.admission.concurrency_limit import Mode  # noqa: E402
 
 ANSWERS = {"0.2 s": (0.2, 0.2), "2 to 6 s": (2.0, 6.0), "lognormal": None}
@@ -172,6 +173,26 @@ def test_answers_that_end_together_do_not_make_the_window_crawl(round_trip: floa
     able = 500 * 0.2 / (0.2 + round_trip)
     assert min(outcome.busy_by_second[12:40]) >= 0.5 * able
     assert outcome.refused <= 2.0
+
+
+def test_a_trial_is_not_refilled_by_the_retries_of_what_it_was_refused() -> None:
+    trial = Trial(LoadLevel.FREE, first=0, began=0.0)
+    # Each of fifteen that are refused is sent again before the next refusal is read.
+    assert [trial.told_enough(number) for number in range(1, 16)] == [False] * 9 + [True] * 6
+
+
+def test_refusals_amid_as_many_admissions_do_not_pause_a_trial() -> None:
+    trial = Trial(LoadLevel.FREE, first=0, began=0.0)
+    assert not any(trial.told_enough(number) for number in range(1, 100, 2))
+
+
+@pytest.mark.parametrize("limit", [2, 3])
+def test_a_very_low_limit_without_numbers_is_explored_by_few(limit: int) -> None:
+    for round_trip in (0.1, 0.2):
+        refused, _ = cold(
+            limit, Conditions(round_trip=round_trip, uniform=(0.2, 0.2), numbers=False), seconds=20.0
+        ).rudest()
+        assert refused <= 50
 
 
 @pytest.mark.parametrize("limit", [60, 500])

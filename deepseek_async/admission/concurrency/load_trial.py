@@ -69,6 +69,8 @@ class LoadTrial(msgspec.Struct, gc=False):
     """Attempts that did not wait for the pace."""
     told: int = 0
     """Rejections so far, including attempts whose outcome is not counted yet."""
+    heard_of: int = 0
+    """Latest attempt that was rejected."""
 
     def count(self, beside: int | None, level: int, sent_at: float) -> bool:
         """Count an admission, or a rejection with ``beside`` in flight. Returns True if the trial is complete."""
@@ -94,12 +96,16 @@ class LoadTrial(msgspec.Struct, gc=False):
         evidence = self.turned_away * math.log(nearly_all / same) + self.taken * math.log(_GOOD / (1 - same))
         return evidence >= _FAR
 
-    def told_enough(self, number: int, last: int) -> bool:
-        """Record a rejection. Returns True if a trial without a pace should pause: nearly all up to ``last`` failed."""
+    def told_enough(self, number: int) -> bool:
+        """Record a rejection. Returns True if a trial without a pace should pause: nearly all up to here failed.
+
+        Attempts sent later are no evidence yet: most of them are the retries of those that failed.
+        """
         if self.manner is LoadLevel.SLOWER or number <= self.first:
             return False
         self.told += 1
-        return self.told >= _HOPELESS and self.told >= _NEARLY_ALL * (last - self.first)
+        self.heard_of = max(self.heard_of, number)
+        return self.told >= _HOPELESS and self.told >= _NEARLY_ALL * (self.heard_of - self.first)
 
     def _is_clear(self) -> bool:
         """Whether the rate is clearly the previous one or clearly near zero (Wald's sequential test)."""

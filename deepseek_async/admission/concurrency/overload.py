@@ -162,7 +162,7 @@ class Overload:
         advice = self.look(now)
         if advice is not Advice.NOTHING or self._trial is not None or self._settling:
             surprise.more(number)
-            if self._trial is not None and self._trial.told_enough(number, last):
+            if self._trial is not None and self._trial.told_enough(number):
                 self.due = max(self.due, now + surprise.patience)
             return advice
         if self._searching:
