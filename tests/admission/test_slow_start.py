@@ -5,6 +5,7 @@ Virtual time. No second of the start may see more than 20 refusals, or one attem
 
 from __future__ import annotations
 
+import math
 import random
 import sys
 from collections.abc import Callable
@@ -18,12 +19,13 @@ from support.thoroughness import often
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
+from deepseek_async.admission.concurrency.trial import LoadLevel, Trial  # noqa: E402
+
 from benchmarks.simulation import limits  # noqa: E402
 from benchmarks.simulation.account import Account, Conditions, Outcome  # noqa: E402
 from benchmarks.simulation.contestants import CAP  # noqa: E402
 from deepseek_async.admission.concurrency import AdaptiveLimit  # noqa: E402
-from deepseek_async.admission.concurrency.trial import LoadLevel, Trial  # noqa: E402
-from deepseek_async.admission.concurrency_limit import Mode  # noqa: E402
+from deepseek_async.admission.concurrency_limit import Attempt, Mode  # noqa: E402
 
 ANSWERS = {"0.2 s": (0.2, 0.2), "2 to 6 s": (2.0, 6.0), "lognormal": None}
 MEAN = {"0.2 s": 0.2, "2 to 6 s": 4.0, "lognormal": 11.9}
@@ -86,6 +88,38 @@ def sent_at_most(window: AdaptiveLimit, times: list[float]) -> int:
 
 def nearby() -> AdaptiveLimit:
     return AdaptiveLimit(cap=CAP, chance=lambda: 0.0, now=0.0, distance=lambda: 2e-5)
+
+
+@pytest.mark.parametrize(("tick", "round_trip"), [(0.001, 0.0003), (0.001, 0.0007), (0.0156, 0.005), (0.0156, 0.0)])
+def test_a_server_that_answers_within_one_tick_of_the_clock_is_filled_as_soon(tick: float, round_trip: float) -> None:
+    """uvloop's clock ticks in milliseconds, that of Windows in 15.6. No answer ends here that would be replaced."""
+
+    def seen(now: float) -> float:
+        return math.floor(now / tick + 1e-9) * tick
+
+    class Coarse(AdaptiveLimit):
+        __slots__ = ()
+
+        def may_send(self, now: float) -> bool:
+            return super().may_send(seen(now))
+
+        def next_change(self, now: float) -> float | None:
+            due = super().next_change(seen(now))
+            return None if due is None else max(due, now + 1e-4)
+
+        def sent(self, now: float) -> Attempt:
+            return super().sent(seen(now))
+
+        def admitted(self, attempt: Attempt, now: float) -> None:
+            super().admitted(attempt, seen(now))
+
+    def window(now: float, chance: Callable[[], float]) -> AdaptiveLimit:
+        return Coarse(cap=CAP, chance=chance, now=now, distance=lambda: 2e-5)
+
+    conditions = Conditions(round_trip=round_trip, uniform=(20.0, 40.0))
+    outcome = Account(limits.fixed(500, 4.0), [window], conditions, 1).run()
+    assert outcome.full_after(0.0, 0.95, 500) <= 2
+    assert is_polite(outcome)
 
 
 def test_nobody_is_run_over_who_has_turned_one_away() -> None:

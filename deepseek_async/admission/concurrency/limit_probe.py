@@ -294,6 +294,8 @@ class LimitProbe:
             waiting.popleft()
             if first.open and not first.answered:
                 self._presume(first, now)
+        if not (start.paced or self._overload.trying or self._braked(now)) and start.ticked(now):
+            self._make_room(now)
         # A constant failure rate is no evidence of a limit either.
         free = start.silent or start.paced or self._overload.troubled
         if (free or growth.at_start(self._w)) and self._tested and not self._braked(now):
@@ -328,10 +330,13 @@ class LimitProbe:
             self._travel.taken_after(now - attempt.sent_at)
         if start.proves(attempt, self._number, now) and not (start.paced or self._overload.trying or self._braked(now)):
             start.proven = attempt.beside
-            room = start.room(self._number, now)
-            if room > self._w:
-                self._w = min(float(self._cap), room)
-                self.size = max(self.size, int(self._w))
+            self._make_room(now)
+
+    def _make_room(self, now: float) -> None:
+        room = self._start.room(self._number, now)
+        if room > self._w:
+            self._w = min(float(self._cap), room)
+            self.size = max(self.size, int(self._w))
 
     def _grow(self, now: float) -> None:
         growth = self._growth
@@ -355,8 +360,10 @@ class LimitProbe:
         if self._mode is not Mode.STARTUP:
             return
         start, waiting = self._start, self._unanswered
-        early = (self._travel.is_near and start.first) or (
-            self._growth.at_start(self._w) and self._w < start.proven + FEW
+        early = (
+            (self._travel.is_near and start.first)
+            or start.waits_for_tick
+            or (self._growth.at_start(self._w) and self._w < start.proven + FEW)
         )
         if self._due > now + FIRST_STEP and early:
             self._growth.pause(now)
