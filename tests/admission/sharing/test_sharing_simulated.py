@@ -62,6 +62,18 @@ def test_a_group_that_finds_its_limit_for_the_first_time_stays_together(limit: i
     assert not any(reply.apart_until for reply in replies)
 
 
+@pytest.mark.parametrize(("limit", "answers"), [(100, (0.3, 2.0)), (250, (1.0, 1.0)), (500, (1.0, 1.0))])
+def test_no_refusal_makes_the_window_of_a_group_larger(limit: int, answers: tuple[float, float]):
+    """How old the stand-in of a refused attempt is says nothing of the way, and allows nothing for it."""
+    together = Sharing(3, random.Random(1).random)
+    conditions = Conditions(round_trip=0.005, uniform=answers, join_every=3.0)
+    made = [lambda *_, made=made: made for made in together.windows]
+    outcome = Account(fixed(limit, 25.0), made, conditions, 1).run()
+    refused, attempts = outcome.rudest()
+    assert refused <= max(25, 0.1 * attempts)
+    assert outcome.refusals_between(9.0, 25.0) <= 0.02 * sum(outcome.attempts_by_second[9:25])
+
+
 def test_processes_that_are_killed_again_and_again_take_no_place_with_them():
     busy, refused, _ = figures(Situation("", 8, fixed(60, UNTIL), prepare=kills))
     assert busy >= 0.88
