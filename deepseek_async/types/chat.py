@@ -193,7 +193,7 @@ class ChatCompletion(OpenAnswer):
         return bool(self.choices) and all(choice.finish_reason in WHOLE for choice in self.choices)
 
 
-# Chunks with undeclared fields take a slow path that extracts them: see ``codec/undeclared.py``.
+# Chunks with undeclared fields take a slow path that extracts them: see ``codec/undeclared_fields.py``.
 
 
 class FunctionDelta(Part, forbid_unknown_fields=True):
