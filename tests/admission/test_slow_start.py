@@ -19,12 +19,11 @@ from support.thoroughness import often
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from deepseek_async.admission.concurrency.trial import LoadLevel, Trial  # noqa: E402
-
 from benchmarks.simulation import limits  # noqa: E402
 from benchmarks.simulation.account import Account, Conditions, Outcome  # noqa: E402
 from benchmarks.simulation.contestants import CAP  # noqa: E402
 from deepseek_async.admission.concurrency import AdaptiveLimit  # noqa: E402
+from deepseek_async.admission.concurrency.load_trial import LoadLevel, LoadTrial  # noqa: E402
 from deepseek_async.admission.concurrency_limit import Attempt, Mode  # noqa: E402
 
 ANSWERS = {"0.2 s": (0.2, 0.2), "2 to 6 s": (2.0, 6.0), "lognormal": None}
@@ -210,13 +209,13 @@ def test_answers_that_end_together_do_not_make_the_window_crawl(round_trip: floa
 
 
 def test_a_trial_is_not_refilled_by_the_retries_of_what_it_was_refused() -> None:
-    trial = Trial(LoadLevel.FREE, first=0, began=0.0)
+    trial = LoadTrial(LoadLevel.FREE, first=0, began=0.0)
     # Each of fifteen that are refused is sent again before the next refusal is read.
     assert [trial.told_enough(number) for number in range(1, 16)] == [False] * 9 + [True] * 6
 
 
 def test_refusals_amid_as_many_admissions_do_not_pause_a_trial() -> None:
-    trial = Trial(LoadLevel.FREE, first=0, began=0.0)
+    trial = LoadTrial(LoadLevel.FREE, first=0, began=0.0)
     assert not any(trial.told_enough(number) for number in range(1, 100, 2))
 
 

@@ -288,9 +288,9 @@ async def test_every_place_that_shows_money_shows_fees_as_a_line_of_their_own(
     assert (searches.kind, searches.count, fetches.kind, fetches.count) == ("search", 4, "fetch", 2)
     assert report.cost == pytest.approx(simulator.ledger.dollars, abs=NANO)
     lines = list(summary(report, source=Path("in"), output=Path("out"), simulated=True, cancelled=False, resume=""))
-    assert [line.split(":")[0] for line in lines if line.startswith("  paid")] == [
-        "  paid      4 search",
-        "  paid      2 fetch",
+    assert [line.split(":")[0] for line in lines if line.startswith("  fees")] == [
+        "  fees      4 search",
+        "  fees      2 fetch",
     ]
     output = OutputReader(tmp_path / "out.jsonl")
     output.read()
