@@ -20,7 +20,7 @@ from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Snapshot, Watching
 from deepseek_async.process.forks import AtFork, refuse_inherited_loop, register
 from deepseek_async.runtime.endpoint_sessions import EndpointSessions
-from deepseek_async.runtime.origin_session import Connections, OriginSession
+from deepseek_async.runtime.origin_session import ConnectionPool, OriginSession
 from deepseek_async.transport.address import same_origin
 from deepseek_async.transport.protocol import MakeTransport
 
@@ -43,7 +43,7 @@ class ClientRuntime(AtFork):
         self.opened: Caller | None = None
         """Caller of the open session, if any."""
         self._protections = features.protections(settings)
-        self._pools: list[Connections] = []
+        self._pools: list[ConnectionPool] = []
         """Open pools, to be dropped if nobody closes the client."""
         self._elsewhere = EndpointSessions(settings, self._protections, self._pools, transport)
         self._connected: OriginSession | None = None
@@ -201,7 +201,7 @@ class ClientRuntime(AtFork):
         self._pools.clear()
 
 
-def _drop(pools: list[Connections], base_url: str) -> None:
+def _drop(pools: list[ConnectionPool], base_url: str) -> None:
     """Finalizer of an unclosed client. Runs once, at the latest at interpreter exit."""
     if not pools:
         return

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from deepseek_async.call.caller import Caller, Protections
 from deepseek_async.configuration.endpoint import Endpoint, Family
 from deepseek_async.configuration.settings import Settings
-from deepseek_async.runtime.origin_session import Connections, OriginSession
+from deepseek_async.runtime.origin_session import ConnectionPool, OriginSession
 from deepseek_async.transport.address import same_origin
 from deepseek_async.transport.protocol import MakeTransport
 
@@ -19,7 +19,7 @@ class EndpointSessions:
         self,
         settings: Settings,
         protections: Protections,
-        pools: list[Connections],
+        pools: list[ConnectionPool],
         transport: MakeTransport | None = None,
     ) -> None:
         """``pools`` receives every pool that is opened."""

@@ -32,7 +32,7 @@ from deepseek_async.transport.session import Session, is_replaced
 
 _LOG: Final = logging.getLogger("deepseek_async")
 
-Connections = Pool | Session | CustomTransport
+ConnectionPool = Pool | Session | CustomTransport
 
 DESCRIPTOR_RESERVE: Final = 32
 """File descriptors reserved for the rest of the process."""
@@ -116,7 +116,7 @@ def _connections(
     proxy: Proxy | None,
     headers: Mapping[str, str] | None,
     make: MakeTransport | None,
-) -> Connections:
+) -> ConnectionPool:
     """Return the transport to one server, chosen once: later patches of aiohttp have no effect."""
     if make is not None:
         sent = merged(
@@ -137,7 +137,9 @@ def _connections(
 _account_limiters: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, AccountLimiter]] = WeakKeyDictionary()
 
 
-def _account_limiter_of(settings: Settings, pool: Connections, account: str, most: int, *, own: bool) -> AccountLimiter:
+def _account_limiter_of(
+    settings: Settings, pool: ConnectionPool, account: str, most: int, *, own: bool
+) -> AccountLimiter:
     """Return the account's limiter on the running event loop, shared if one exists, else new."""
     origin = pool.origin
     requests, tokens = (settings.requests_per_minute, settings.tokens_per_minute) if own else (None, None)

@@ -98,11 +98,12 @@ class AccountLimit:
         # The server's count lies between the attempts it had accepted and all that are known.
         known = min(numbers.current, max(attempt.beside, most))
         attempt.beside = max(known, len(self._open) + 1)
-        window, most = self.window, max(self.window.size - 1, numbers.limit)
+        window = self.window
+        bound = max(window.size - 1, numbers.limit)
         window.refused(attempt, now, limit=numbers.limit, current=numbers.current, certain=True)
-        if window.size > most:
+        if window.size > bound:
             # The stand-in may be far older than the attempt was, and its age no time that a refusal takes to arrive.
-            window.adopt(most, now, ceiling=most)
+            window.adopt(bound, now, ceiling=bound)
 
     def _count(self, *, refused: bool, silently: bool = False) -> None:
         self.refused += (refused - self.refused) / _MEMORY
