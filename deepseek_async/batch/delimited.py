@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from deepseek_async.batch.input_file import form_of, open_input
-from deepseek_async.batch.row import Row, RowReader
+from deepseek_async.batch.row import Defaults, Row, RowReader, check_columns
 from deepseek_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -81,8 +81,30 @@ def headers(path: Path, longest: int) -> list[Header]:
     return sorted(possible, key=lambda header: len(header.written), reverse=True)
 
 
-def delimited_rows(path: Path, header: Header, reader: RowReader, longest: int) -> Iterator[Row]:
-    """Yield the rows below the header. A malformed row, or one over ``longest`` bytes, carries the error."""
+def delimited_rows(path: Path, defaults: Defaults, reader: RowReader) -> Iterator[Row]:
+    """Return the rows below the header. A malformed row, or one over the size limit, carries the error.
+
+    Raises ConfigurationError, before the first row, for a missing column.
+    """
+    header = _header_with_what_is_asked(path, defaults)
+    reader.reads_table(header.columns, typed=False)
+    return _rows(path, header, reader, defaults.max_row_bytes)
+
+
+def _header_with_what_is_asked(path: Path, defaults: Defaults) -> Header:
+    """Return the header parsed with the separator that yields the required columns. Raises ConfigurationError."""
+    problems = []
+    for header in headers(path, defaults.max_row_bytes):
+        try:
+            check_columns(defaults, header.columns, str(header), header.written)
+        except ConfigurationError as error:
+            problems.append(error)
+        else:
+            return header
+    raise problems[0]
+
+
+def _rows(path: Path, header: Header, reader: RowReader, longest: int) -> Iterator[Row]:
     for line, values in _records(path, header.separator, longest):
         if not reader.wants_next():
             continue

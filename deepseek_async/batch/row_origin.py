@@ -10,8 +10,9 @@ from typing import Protocol
 
 from deepseek_async.batch.completed_rows import LOOK_EVERY
 from deepseek_async.batch.files import check_files
+from deepseek_async.batch.input_fingerprint import Fingerprint
 from deepseek_async.batch.row import Defaults, Row
-from deepseek_async.batch.row_source import Fingerprint, read_ids, read_rows
+from deepseek_async.batch.row_source import read_ids, read_rows
 
 
 class RowOrigin(Protocol):

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepseek_async.batch.input_fingerprint import Fingerprint
 from deepseek_async.batch.row import Defaults, Row
-from deepseek_async.batch.row_source import Fingerprint, read_ids, read_rows
+from deepseek_async.batch.row_source import read_ids, read_rows
 from deepseek_async.errors import ConfigurationError
 
 MANY = 200_000

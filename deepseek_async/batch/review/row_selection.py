@@ -11,12 +11,13 @@ from typing import Any, Final
 import msgspec
 
 from deepseek_async.batch.digests import Occurrences
+from deepseek_async.batch.input_fingerprint import Fingerprint
 from deepseek_async.batch.resume_index import GONE, UNKNOWN
 from deepseek_async.batch.review.columns import Columns
 from deepseek_async.batch.review.output_reader import Failure, OutputLine, OutputReader
 from deepseek_async.batch.row import Defaults
 from deepseek_async.batch.row_identity import key_of, request_hash, unnamed
-from deepseek_async.batch.row_source import Fingerprint, read_records
+from deepseek_async.batch.row_source import read_records
 from deepseek_async.errors import InputChangedError
 
 _PENDING: Final = Failure("pending", "no run has processed this row")
