@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
@@ -34,6 +33,7 @@ from deepseek_async.resources.files import Files
 from deepseek_async.resources.fine_tunes import FineTunes
 from deepseek_async.resources.images import Images
 from deepseek_async.resources.messages import Messages
+from deepseek_async.resources.resource_attribute import ResourceAttribute, resource, resources_of
 from deepseek_async.resources.resource_client import chosen_timeouts
 from deepseek_async.resources.responses import Responses
 from deepseek_async.resources.standalone import Tools
@@ -55,6 +55,12 @@ if TYPE_CHECKING:
 
 _SECRETS: Final = ("api_key", "proxy", "default_headers", "shared")
 """Arguments hidden from tracebacks with locals."""
+
+
+def _batch() -> type[Batch]:
+    from deepseek_async.batch import Batch  # noqa: PLC0415  loaded only for batches
+
+    return Batch
 
 
 _INTERNAL: Final = frozenset({"alternatives", "caller", "caller_of", "lint", "tokens", "tool_threads"})
@@ -118,6 +124,18 @@ class AsyncDeepSeek:
 
     Use it as ``async with AsyncDeepSeek() as client:``, or call ``aclose()``. Raises ConfigurationError.
     """
+
+    chat = resource(Chat)
+    completions = resource(TextCompletions)
+    responses = resource(Responses)
+    messages = resource(Messages)
+    embeddings = resource(Embeddings)
+    images = resource(Images)
+    files = resource(Files)
+    fine_tunes = resource(FineTunes)
+    models = resource(Models)
+    user = resource(User)
+    tools = resource(Tools)
 
     def __init__(
         self,
@@ -200,22 +218,6 @@ class AsyncDeepSeek:
             lint=Linter(lint, LOGGER.info),
             tool_threads=ToolThreads(self._settings.tool_threads),
         )
-        self._offer()
-
-    def _offer(self) -> None:
-        """Create the resources with this client's options."""
-        context = self._context
-        self.chat = Chat(context)
-        self.completions = TextCompletions(context)
-        self.responses = Responses(context)
-        self.messages = Messages(context)
-        self.embeddings = Embeddings(context)
-        self.images = Images(context)
-        self.files = Files(context)
-        self.fine_tunes = FineTunes(context)
-        self.models = Models(context)
-        self.user = User(context)
-        self.tools = Tools(context)
 
     def with_options(
         self,
@@ -242,8 +244,8 @@ class AsyncDeepSeek:
             lint=lint,
         )
         twin._context = self._context.with_settings(twin._settings)
-        vars(twin).pop("batch", None)
-        twin._offer()
+        for name in resources_of(type(self)):
+            vars(twin).pop(name, None)
         return twin
 
     @classmethod
@@ -266,14 +268,7 @@ class AsyncDeepSeek:
             failure = file.placed(error, arguments)
         raise failure
 
-    @property
-    def settings(self) -> Settings:
-        """The effective settings; the API key is masked in their repr."""
-        return self._settings
-
-    @cached_property
-    def batch(self) -> Batch:
-        """Bulk processing: ``batch.map`` over an iterable, ``batch.run`` from file to file."""
+    def _made_batch(self) -> Batch:
         from deepseek_async.batch import Batch, Calls, Resource, Server  # noqa: PLC0415  loaded only for batches
         from deepseek_async.batch.document_rows import RecognitionCalls  # noqa: PLC0415
 
@@ -291,6 +286,14 @@ class AsyncDeepSeek:
         return Batch(
             self.chat.completions, room, self._settings.retry, elsewhere=elsewhere, prices=prices, server=server
         )
+
+    batch = ResourceAttribute(_made_batch, _batch)
+    """Bulk processing: ``batch.map`` over an iterable, ``batch.run`` from file to file."""
+
+    @property
+    def settings(self) -> Settings:
+        """The effective settings; the API key is masked in their repr."""
+        return self._settings
 
     @property
     def timeouts(self) -> Timeouts:
@@ -359,7 +362,7 @@ class AsyncDeepSeek:
         return attribute(self, name, _RENAMED)
 
     def __repr__(self) -> str:
-        if "user" not in vars(self):
+        if "_context" not in vars(self):
             return "<AsyncDeepSeek not configured>"  # in the traceback of an invalid setting
         settings = self._settings
         return f"<AsyncDeepSeek {settings.base_url} max_concurrency={settings.max_concurrency} {self._runtime}>"

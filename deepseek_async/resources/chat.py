@@ -15,6 +15,7 @@ from deepseek_async.resources.chat_calls import ChatCalls, Message
 from deepseek_async.resources.parameters import chat_parameters
 from deepseek_async.resources.raw import RawGenerating
 from deepseek_async.resources.request_types import ChatParameters
+from deepseek_async.resources.resource_attribute import resource
 from deepseek_async.resources.resource_client import ResourceClient
 from deepseek_async.resources.route import further
 from deepseek_async.structured import StructuredOutput
@@ -24,13 +25,6 @@ from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import ChatCompletion, ParsedChatCompletion
 
 T = TypeVar("T")
-
-
-class Chat:
-    """``client.chat``."""
-
-    def __init__(self, connection: ResourceClient) -> None:
-        self.completions = Completions(connection)
 
 
 class Completions(ChatCalls):
@@ -234,3 +228,12 @@ class Completions(ChatCalls):
             timeout=tool_timeout,
             max_calls=max_calls,
         )
+
+
+class Chat:
+    """``client.chat``."""
+
+    completions = resource(Completions)
+
+    def __init__(self, connection: ResourceClient) -> None:
+        self._context = connection
