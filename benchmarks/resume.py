@@ -19,7 +19,7 @@ from measure import peak_resident_mb, resident_kb
 
 from deepseek_async import AsyncDeepSeek
 from deepseek_async.batch.digests import Occurrences
-from deepseek_async.batch.output_line import encode_line
+from deepseek_async.batch.line_encoder import encode_line
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.row import Defaults, RowReader
 from deepseek_async.batch.row_identity import request_hash, unnamed

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from deepseek_async.batch.cells import as_json
+from deepseek_async.batch.line_format import fact
 from deepseek_async.text.redaction import mask_known
 from deepseek_async.types import BilledAttempt
 from deepseek_async.types.answer_part import counters_in
@@ -13,9 +14,9 @@ from deepseek_async.types.usage import SentUsage
 
 
 def billed(attempts: Iterable[BilledAttempt]) -> bytes:
-    """Encode the field."""
+    """Encode the fact: see ``fact``."""
     said = as_json([_said_of(attempt) for attempt in attempts]).decode()
-    return b',"billed":%b' % mask_known(said).encode()
+    return fact("billed", mask_known(said).encode())
 
 
 def _said_of(attempt: BilledAttempt) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from typing import Final
 
 from deepseek_async.batch.digests import DigestMap
 from deepseek_async.batch.journal.reading import OutputLines
-from deepseek_async.batch.output_line import HASH, OutputFacts, decode_line, glance, text_of
+from deepseek_async.batch.line_format import glance, text_of
+from deepseek_async.batch.output_line import OutputFacts, decode_line
 from deepseek_async.batch.redo import End, Redo
 from deepseek_async.batch.resume_index import GONE, UNKNOWN, ResumeIndex
-from deepseek_async.batch.row_identity import is_unnamed, key_of, unnamed_key
+from deepseek_async.batch.row_identity import first_unnamed, is_unnamed, key_of, unnamed_key
 from deepseek_async.batch.run_record import decode_manifest
 from deepseek_async.batch.simulated import Server
 
@@ -76,7 +77,7 @@ class CompletedRows:
             # One character first: millions of names are tested, and the full match takes ten times as long.
             if name[20:21] != b"-":
                 number, state = take(key_of(name), position), End.ANSWERED
-            elif name == b"row-%b-0" % line[HASH]:
+            elif name == first_unnamed(hashed):
                 number, state = take(unnamed_key(hashed, 0), position), End.ANSWERED | _UNNAMED
             else:
                 number, state = take(key_of(name), position), End.ANSWERED | (_UNNAMED if is_unnamed(name) else 0)

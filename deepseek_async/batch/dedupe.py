@@ -7,7 +7,7 @@ import msgspec
 from deepseek_async import errors
 from deepseek_async.batch.digests import DigestMap
 from deepseek_async.batch.journal import Written
-from deepseek_async.batch.output_line import hash_in
+from deepseek_async.batch.line_format import hash_in
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.row import Row
 

@@ -14,8 +14,8 @@ from deepseek_async.batch.dedupe import Copies, copied_result
 from deepseek_async.batch.dispatcher import Dispatcher
 from deepseek_async.batch.fail_fast import FailFast
 from deepseek_async.batch.journal import Journal, Written
+from deepseek_async.batch.line_encoder import copied_line, encode_line, pending_line, restated_line
 from deepseek_async.batch.options import JobOptions
-from deepseek_async.batch.output_line import copied_line, encode_line, pending_line, restated_line
 from deepseek_async.batch.progress import JobEnding, Progress, Tally
 from deepseek_async.batch.report import BatchReport
 from deepseek_async.batch.result import BatchResult, stays_pending

@@ -14,7 +14,7 @@ from deepseek_async.batch.batch import Batch
 from deepseek_async.batch.dispatcher import Dispatcher
 from deepseek_async.batch.journal import Journal, Written
 from deepseek_async.batch.journal.folder import JournalFolder, row_key
-from deepseek_async.batch.output_line import encode_line, pending_line
+from deepseek_async.batch.line_encoder import encode_line, pending_line
 from deepseek_async.batch.result import BatchResult, stays_pending
 from deepseek_async.batch.review.output_reader import line_from
 from deepseek_async.batch.row import Row

@@ -51,6 +51,11 @@ def unnamed(hashed: int, occurrence: int) -> str:
     return f"row-{hashed:016x}-{occurrence}"
 
 
+def first_unnamed(hashed: int) -> bytes:
+    """Return the name of the first of equal rows, as ``unnamed`` builds it."""
+    return b"row-%016x-0" % hashed
+
+
 def is_unnamed(name: bytes) -> bool:
     """Whether the name was built by ``unnamed``."""
     return name[20:21] == b"-" and _UNNAMED.fullmatch(name) is not None

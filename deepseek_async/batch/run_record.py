@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from deepseek_async.batch.line_format import fact
 from deepseek_async.batch.row import Defaults
 from deepseek_async.errors import ConfigurationError
 
@@ -69,9 +70,8 @@ class ManifestWriter:
 
 def record_of(run: bytes | None, manifest: bytes | None) -> bytes:
     """Encode the run record for the facts of a line: see ``encode_line``."""
-    return b"".join(
-        b',"%b":%b' % (name, value) for name, value in ((b"run", run), (b"manifest", manifest)) if value is not None
-    )
+    facts = ("run", run), ("manifest", manifest)
+    return b"".join(fact(name, value) for name, value in facts if value is not None)
 
 
 def how_it_asks(defaults: Defaults) -> bytes | None:

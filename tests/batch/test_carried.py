@@ -14,7 +14,7 @@ from bulk import QUICK, Bulk, read_lines
 
 from deepseek_async import ConfigurationError
 from deepseek_async.batch import BatchReport, BatchResult, ExitCode
-from deepseek_async.batch.output_line import FACTS
+from deepseek_async.batch.line_format import FACTS
 from deepseek_async.batch.review.output_reader import OutputReader
 from deepseek_async.batch.review.row_selection import RowsOfInput
 from deepseek_async.batch.run_record import defaults_of

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepseek_async.batch.output_line import FACTS, copied_line, decode_line, encode_line, glance, hash_in
+from deepseek_async.batch.line_encoder import copied_line, encode_line
+from deepseek_async.batch.line_format import FACTS, glance, hash_in
+from deepseek_async.batch.output_line import decode_line
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.review.output_reader import line_from
 from deepseek_async.batch.truncated_answers import decode_answer

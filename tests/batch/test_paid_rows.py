@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deepseek_async.batch.output_line import encode_line
+from deepseek_async.batch.line_encoder import encode_line
 from deepseek_async.batch.progress import JobEnding, Tally
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.review.job_summary import JobSummary

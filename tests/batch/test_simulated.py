@@ -20,7 +20,9 @@ from deepseek_async.batch import BatchReport, Server
 from deepseek_async.batch.completed_rows import CompletedRows
 from deepseek_async.batch.journal.merge import merge
 from deepseek_async.batch.journal.reading import OutputLines
-from deepseek_async.batch.output_line import decode_line, encode_line, glance
+from deepseek_async.batch.line_encoder import encode_line
+from deepseek_async.batch.line_format import glance
+from deepseek_async.batch.output_line import decode_line
 from deepseek_async.batch.redo import End, Redo
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.row_identity import key_of

@@ -12,7 +12,7 @@ import pytest
 from command_line import KEY
 from support.foreign_files import FILES, KINDS, untouched
 
-from deepseek_async.batch.output_line import encode_line
+from deepseek_async.batch.line_encoder import encode_line
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.cli.app import run
 from deepseek_async.errors import APIConnectionError

@@ -14,8 +14,8 @@ from support import odd_json
 from support.odd_json import ENDS, JSON, SAID, Path, changed
 from support.servers import answer, chunk, event
 
-from deepseek_async.batch.output_line import _one_line
 from deepseek_async.batch.review.output_reader import line_from
+from deepseek_async.batch.strict_json import one_line
 from deepseek_async.batch.truncated_answers import decode_answer
 from deepseek_async.call.replayed import events_of
 from deepseek_async.codec import finish_reason
@@ -311,7 +311,7 @@ def test_a_stream_that_nobody_asked_for_is_read_as_the_answer_that_it_is(decoded
 @given(odd_json.changes(odd_json.chat(), SAID | ENDS))
 def test_a_row_with_an_odd_answer_is_read_from_its_output(odd: dict[Path, Any]):
     body = changed(odd_json.chat(), odd)
-    written = _one_line(OddBytes(wire(body)))
+    written = one_line(OddBytes(wire(body)))
     line = b'{"custom_id": "a", "response": {"status_code": 200, "body": %b}, "error": null}' % written
     found = line_from(line)
     assert found is not None

@@ -345,7 +345,7 @@ async def test_a_child_counts_its_own_calls_and_its_parent_goes_on_serving(serve
 OUTPUT = """
     from pathlib import Path
     from deepseek_async.batch.journal.writer import Journal
-    from deepseek_async.batch.output_line import encode_line
+    from deepseek_async.batch.line_encoder import encode_line
     from deepseek_async.batch.result import BatchResult
     from deepseek_async.errors import APIConnectionError
 

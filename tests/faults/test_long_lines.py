@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from deepseek_async import ConfigurationError, finetune
 from deepseek_async.batch.journal import reading
 from deepseek_async.batch.journal.merge import merge
-from deepseek_async.batch.output_line import encode_line
+from deepseek_async.batch.line_encoder import encode_line
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.review.output_reader import OutputReader
 from deepseek_async.batch.row import Defaults

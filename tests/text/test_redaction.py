@@ -24,7 +24,7 @@ from support.disclosure import everything_shown_by
 from support.servers import CANARY, SILENCE, Serve, answer, begun, event, response, said
 
 from deepseek_async import AsyncDeepSeek, ConfigurationError, DeepSeekError, Endpoint, Timeouts
-from deepseek_async.batch.output_line import encode_line
+from deepseek_async.batch.line_encoder import encode_line
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.codec.refusal import MAX_QUOTED, refusal, refusal_in_stream
 from deepseek_async.configuration.credential import ApiKey

@@ -17,7 +17,8 @@ from typing import Final
 
 from deepseek_async.batch.journal.disk import Disk, sync_folder, uninterrupted, write_whole
 from deepseek_async.batch.journal.reading import LONGEST_LINE
-from deepseek_async.batch.output_line import decode_line, text_of
+from deepseek_async.batch.line_format import text_of
+from deepseek_async.batch.output_line import decode_line
 from deepseek_async.errors import OutputLockedError, OutputWriteError
 from deepseek_async.process.forks import AtFork, register
 

@@ -16,7 +16,8 @@ from typing import Final
 from deepseek_async.batch.digests import DigestMap
 from deepseek_async.batch.journal.reading import LONGEST_LINE
 from deepseek_async.batch.journal.writer import Written
-from deepseek_async.batch.output_line import decode_line, glance, text_of
+from deepseek_async.batch.line_format import glance, text_of
+from deepseek_async.batch.output_line import decode_line
 from deepseek_async.batch.review.running_job import writer_of
 from deepseek_async.batch.row_identity import key_of
 from deepseek_async.batch.simulated import Server

@@ -16,7 +16,9 @@ from deepseek_async.batch.journal.disk import Disk, sync_folder, uninterrupted, 
 from deepseek_async.batch.journal.lock import OutputLock
 from deepseek_async.batch.journal.ownership import refuse_foreign
 from deepseek_async.batch.journal.reading import OutputLines, set_aside
-from deepseek_async.batch.output_line import OutputFacts, decode_line, glance, restated_line, text_of, with_facts
+from deepseek_async.batch.line_encoder import restated_line
+from deepseek_async.batch.line_format import glance, text_of, with_facts
+from deepseek_async.batch.output_line import OutputFacts, decode_line
 from deepseek_async.batch.resume_index import GONE, UNKNOWN, ResumeIndex
 from deepseek_async.batch.row_identity import key_of
 from deepseek_async.batch.run_record import Manifest, ManifestWriter, decode_manifest, record_of

@@ -11,7 +11,8 @@ from typing import Any, BinaryIO, Final
 import orjson
 
 from deepseek_async.batch.journal.reading import LONGEST_LINE
-from deepseek_async.batch.output_line import decode_line, is_beginning_of_a_line
+from deepseek_async.batch.line_format import is_beginning_of_a_line
+from deepseek_async.batch.output_line import decode_line
 from deepseek_async.errors import OutputWriteError
 
 _BLOCK: Final = 1 << 20

@@ -19,7 +19,8 @@ from deepseek_async.batch.journal.lock import OutputLock
 from deepseek_async.batch.journal.merge import Merged, merge
 from deepseek_async.batch.journal.ownership import lock_of, refuse_foreign
 from deepseek_async.batch.journal.reading import OutputLines
-from deepseek_async.batch.output_line import decode_line, glance, text_of
+from deepseek_async.batch.line_format import glance, text_of
+from deepseek_async.batch.output_line import decode_line
 from deepseek_async.batch.row_identity import shard_of
 from deepseek_async.errors import ConfigurationError, OutputWriteError
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from deepseek_async.batch.journal.disk import Disk, uninterrupted, write_whole
-from deepseek_async.batch.output_line import decode_line, text_of
+from deepseek_async.batch.line_format import text_of
+from deepseek_async.batch.output_line import decode_line
 from deepseek_async.errors import OutputWriteError
 from deepseek_async.files.bounded_lines import LongLine, lines_of
 

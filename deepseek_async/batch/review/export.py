@@ -14,7 +14,7 @@ from typing import IO, Any, Final, Literal, cast
 import orjson
 
 from deepseek_async.batch.cells import as_json
-from deepseek_async.batch.output_line import FACTS, with_facts
+from deepseek_async.batch.line_format import FACTS, with_facts
 from deepseek_async.batch.review.columns import ANSWER, as_text
 from deepseek_async.batch.review.output_reader import LineFacts, OutputLine
 from deepseek_async.batch.review.row_selection import Asked, AskedRow

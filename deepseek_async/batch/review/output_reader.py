@@ -13,7 +13,8 @@ import msgspec
 
 from deepseek_async.batch.answer_body import AnswerBody
 from deepseek_async.batch.journal.reading import LONGEST_LINE
-from deepseek_async.batch.output_line import FACTS, decode_line, text_of
+from deepseek_async.batch.line_format import FACTS, text_of
+from deepseek_async.batch.output_line import decode_line
 from deepseek_async.batch.resume_index import UNKNOWN, ResumeIndex
 from deepseek_async.batch.review.columns import Columns
 from deepseek_async.batch.row_identity import key_of

@@ -13,7 +13,7 @@ from writing import Writing, line, names_in
 
 from deepseek_async.batch.journal import Disk
 from deepseek_async.batch.journal.merge import merge
-from deepseek_async.batch.output_line import encode_line
+from deepseek_async.batch.line_encoder import encode_line
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.codec.chat_body import decode_completion
 from deepseek_async.errors import ConfigurationError, InputChangedError, OutputLockedError, OutputWriteError

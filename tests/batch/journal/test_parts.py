@@ -12,7 +12,7 @@ from writing import names_in
 
 from deepseek_async.batch.journal.disk import Disk
 from deepseek_async.batch.journal.parts import Parts
-from deepseek_async.batch.output_line import encode_line
+from deepseek_async.batch.line_encoder import encode_line
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.row_identity import shard_of
 from deepseek_async.codec.chat_body import decode_completion

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from deepseek_async.batch.journal import Journal, Written
-from deepseek_async.batch.output_line import decode_line, encode_line
+from deepseek_async.batch.line_encoder import encode_line
+from deepseek_async.batch.output_line import decode_line
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.errors import APIConnectionError, OutputWriteError
 

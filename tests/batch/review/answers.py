@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from deepseek_async.batch.output_line import encode_line
+from deepseek_async.batch.line_encoder import encode_line
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.codec.chat_body import decode_completion
 from deepseek_async.errors import APITimeoutError, BadRequestError, DeepSeekError

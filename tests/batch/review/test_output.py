@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from answers import BEGAN, answered, failed, written
 
-from deepseek_async.batch.output_line import copied_line
+from deepseek_async.batch.line_encoder import copied_line
 from deepseek_async.batch.review.output_reader import OutputReader
 from deepseek_async.batch.review.row_selection import LatestRun
 from deepseek_async.errors import ConfigurationError
