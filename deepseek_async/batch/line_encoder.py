@@ -21,6 +21,8 @@ PENDING: Final = "pending"
 
 _RESPONSE: Final = b'{"status_code":200,"request_id":%b,"body":%b}'
 _FACTS: Final = b',"index":%d,"attempts":%d,"started":%b,"latency":%.4f,"cost":%b'
+_KNOWN_FACTS: Final = b',"index":%d,"attempts":%d,"started":%.3f,"latency":%.4f,"cost":%.10f'
+"""Those of most lines, in one piece: three take twice as long."""
 
 
 def encode_line(
@@ -94,6 +96,8 @@ def restated_line(line: bytes, record: bytes) -> bytes:
 
 
 def _facts(result: BatchResult) -> bytes:
+    if result.started is not None and result.cost is not None:
+        return _KNOWN_FACTS % (result.index, result.attempts, result.started, result.latency, result.cost)
     started = b"null" if result.started is None else b"%.3f" % result.started
     cost = b"null" if result.cost is None else b"%.10f" % result.cost
     return _FACTS % (result.index, result.attempts, started, result.latency, cost)

@@ -18,11 +18,6 @@ from deepseek_async.batch.cells import as_json
 FACTS: Final = "deepseek_async"
 """The extra key; readers of OpenAI's format ignore it."""
 
-_LINE: Final = (
-    b'{"id":"batch_req_%(hash)b","custom_id":%(name)b,"response":%(response)b,"error":%(error)b,"'
-    + FACTS.encode()
-    + b'":{"hash":"%(hash)b"%(facts)b'
-)
 _TRAILER: Final = len(b',"crc32":"00000000"}}')
 _TRAILER_START: Final = b',"crc32":"'
 _CHECKSUM: Final = re.compile(rb',"crc32":"([0-9a-f]{8})"\}\}$')
@@ -30,15 +25,20 @@ _BOM: Final = b"\xef\xbb\xbf"
 # Prefix of every line of this library, so that a resume can identify its row without parsing the answer.
 _ID_START: Final = b'{"id":"batch_req_'
 _HASH: Final = slice(len(_ID_START), len(_ID_START) + 16)
-_NAME_START: Final = b'","custom_id":"'
+_NAME_FIELD: Final = b'","custom_id":'
+_NAME_START: Final = _NAME_FIELD + b'"'
 _NAME: Final = _HASH.stop + len(_NAME_START)
-_NAME_END: Final = b'","response":'
+_RESPONSE_FIELD: Final = b',"response":'
+_NAME_END: Final = b'"' + _RESPONSE_FIELD
+_ERROR_FIELD: Final = b',"error":'
+_FACTS_START: Final = b',"' + FACTS.encode() + b'":{'
+_HASH_FACT: Final = b'"hash":"'
 _BEGINNING: Final = _ID_START + _NAME_START
 _DIGITS: Final = frozenset(b"0123456789abcdef")
-_NO_ERROR: Final = b',"error":null,"' + FACTS.encode() + b'":{'
+_NO_ERROR: Final = _ERROR_FIELD + b"null" + _FACTS_START
 _SIMULATED: Final = b',"simulated":'
 _FACTS_REACH: Final = 300
-_INDEX: Final = len(b'"hash":"0123456789abcdef","index":')
+_INDEX: Final = len(_HASH_FACT + b'0123456789abcdef","index":')
 """Prefix of the facts up to the row's position."""
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -55,8 +55,9 @@ def written_line(custom_id: str, hashed: int, response: bytes, error: bytes, fac
     ``response`` and ``error`` are JSON; ``facts`` are those of ``fact``, the row's position (``index``) first.
     """
     shown = b"%016x" % hashed
-    fields = {b"hash": shown, b"name": orjson.dumps(custom_id), b"response": response, b"error": error, b"facts": facts}
-    return _sealed(_LINE % fields)
+    name = orjson.dumps(custom_id)
+    opening = (_ID_START, shown, _NAME_FIELD, name, _RESPONSE_FIELD, response, _ERROR_FIELD, error)
+    return _sealed(b"".join((*opening, _FACTS_START, _HASH_FACT, shown, b'"', facts)))
 
 
 def text_of(line: bytes) -> bytes:
