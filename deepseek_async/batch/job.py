@@ -13,8 +13,9 @@ from deepseek_async.batch.completed_rows import SurveyStoppedError
 from deepseek_async.batch.dedupe import Copies, copied_result
 from deepseek_async.batch.dispatcher import Dispatcher
 from deepseek_async.batch.fail_fast import FailFast
+from deepseek_async.batch.job_budget import JobBudget
+from deepseek_async.batch.job_lines import JobLines
 from deepseek_async.batch.journal import Journal, Written
-from deepseek_async.batch.line_encoder import copied_line, encode_line, pending_line, restated_line
 from deepseek_async.batch.options import JobOptions
 from deepseek_async.batch.progress import JobEnding, Progress, Tally
 from deepseek_async.batch.report import BatchReport
@@ -23,7 +24,6 @@ from deepseek_async.batch.resume_plan import PendingRow, ResumePlan
 from deepseek_async.batch.row import Defaults
 from deepseek_async.batch.row_executor import RowExecutor, both
 from deepseek_async.batch.row_origin import RowOrigin
-from deepseek_async.batch.run_record import record_of
 from deepseek_async.batch.schedule.prefix_scheduler import Ticket
 from deepseek_async.batch.schedule.row_feed import RowFeed, Schedule
 from deepseek_async.batch.simulated import Server
@@ -75,12 +75,7 @@ class Job:
         self._fail_fast = FailFast(options.fail_fast)
         self._total: int | None = None
         self._left = self._skipped = self._not_asked = self._damaged = 0
-        self._record = b""
-        self._restated = -1
-        self._spent = self._paid = 0.0
-        self._paid_rows = 0
-        self._under_way: dict[Attempts, float] = {}
-        """US dollars billed for failed attempts of rows that have not ended."""
+        self._budget = JobBudget(options.budget)
         self._damaged_file: Path | None = None
         self._started = time.monotonic()
         self._feed: RowFeed[PendingRow] | None = None
@@ -126,9 +121,11 @@ class Job:
         )
         try:
             async with journal:
-                while await self._round(journal):
+                lines = JobLines(journal, self._server, options.redo)
+                while await self._round(journal, lines):
                     await journal.drain()
-                self._restate(journal)
+                if (restated := lines.restated()) is not None:
+                    journal.append_nowait(restated, None)
         except SurveyStoppedError:
             pass
         except RowsLostError as error:
@@ -160,7 +157,7 @@ class Job:
                 ),
             )
 
-    async def _round(self, journal: Journal) -> bool:
+    async def _round(self, journal: Journal, lines: JobLines) -> bool:
         """Plan and run the pending rows. Return True if rows were deferred for an equal one in flight."""
         first = self._dispatcher is None
         survey = await asyncio.to_thread(self._survey, journal)
@@ -168,39 +165,21 @@ class Job:
             self._total, self._left, self._skipped = survey.total, survey.left, survey.skipped
             self._tally.resumed, self._tally.resumed_failed = survey.resumed, survey.resumed_failed
             self._made_up = survey.made_up
-            self._spent = survey.finished.spent
-            self._note_earlier_rows(survey)
+            self._not_asked = survey.not_asked
+            self._budget.spent = survey.finished.spent
+            lines.begin(survey)
             for due in survey.renamed:
-                journal.append_nowait(self._copy(due, journal), None)
+                journal.append_nowait(lines.copied(due), None)
                 if journal.behind:
                     await journal.make_room()
             self._check_budget()
         if self._options.dedupe:
             self._copies = Copies(survey.finished.places)
         with closing(self._due(survey)) as rows:  # type: ignore[type-var]
-            await self._run_rows(rows, journal)
+            await self._run_rows(rows, journal, lines)
         with self._stopped_by_a_change():
             survey.check_unchanged()
         return self._copies is not None and self._copies.put_off > 0 and self._stopped is None
-
-    def _note_earlier_rows(self, survey: ResumePlan) -> None:
-        """Load the state of earlier rows, to be recorded in this run's first line."""
-        self._not_asked = survey.not_asked
-        manifest = survey.manifest()
-        self._record = record_of(survey.how_it_asks, manifest)
-        # Skipped rows have no line either, so the manifest must record that they were in the input.
-        self._restated = survey.finished.last_line if manifest is not None or survey.skipped else -1
-
-    def _restate(self, journal: Journal) -> None:
-        """Repeat an earlier line with the manifest, if this run has written no line itself."""
-        if self._record and self._restated >= 0:
-            journal.append_nowait(restated_line(journal.read_line(self._restated), self._record), None)
-
-    def _copy(self, due: PendingRow, journal: Journal) -> bytes:
-        """Return the line for a row whose answer is already in the output."""
-        record, self._record = self._record, b""
-        source, columns = journal.read_line(due.place or 0), due.row.columns
-        return copied_line(source, due.custom_id, due.hashed, due.row.index, columns=columns, record=record)
 
     def _survey(self, journal: Journal) -> ResumePlan:
         """Run in a thread, because it takes seconds for a million rows."""
@@ -248,7 +227,7 @@ class Job:
         except (InputChangedError, ConfigurationError) as error:
             self.stop(error)
 
-    async def _run_rows(self, rows: Iterator[PendingRow], journal: Journal) -> None:
+    async def _run_rows(self, rows: Iterator[PendingRow], journal: Journal, lines: JobLines) -> None:
         feed = self._feed = self._schedule.feed(rows, self._remaining, self._concurrency)
 
         def answer(ticket: Ticket[PendingRow]) -> Awaitable[BatchResult]:
@@ -282,15 +261,15 @@ class Job:
         try:
             async with aclosing(dispatcher.results()) as results:
                 async for ticket, result in results:
-                    self._keep(ticket.row, result, journal)
+                    self._keep(ticket.row, result, journal, lines)
                     if journal.behind:
                         await journal.make_room()
         finally:
             # Answers that had arrived when the job was cancelled are paid for.
             for ticket, result in dispatcher.untaken():
-                self._keep(ticket.row, result, journal)
+                self._keep(ticket.row, result, journal, lines)
             for ticket in dispatcher.cancelled:
-                self._keep_bill(ticket.row, journal)
+                self._keep_bill(ticket.row, journal, lines)
 
     async def _copied_or_answered(self, due: PendingRow, journal: Journal) -> BatchResult:
         if due.place is not None:
@@ -298,68 +277,51 @@ class Job:
         await journal.flow()
         return await self._answerer.answer(due.row, due.call or self._answerer.prepare(due.row))
 
-    def _keep_bill(self, due: PendingRow, journal: Journal) -> None:
+    def _keep_bill(self, due: PendingRow, journal: Journal, lines: JobLines) -> None:
         """Record what a cancelled row was billed."""
         if isinstance(due.call, Call) and due.call.bill is not None:
             cut = self._answerer.cut(due.row, due.call)
             self._tally.asked(JobEnding.of(cut))
-            self._spent += cut.cost or 0.0
+            self._budget.spent += cut.cost or 0.0
             # Without usage the report states the maximum, which must not consume the budget of later runs.
             if not all(attempt.usage.estimated for attempt in cut.billed_attempts):
-                journal.append_nowait(self._pending_line(due, cut), None)
+                journal.append_nowait(lines.pending(due, cut), None)
 
-    def _pending_line(self, due: PendingRow, result: BatchResult) -> bytes:
-        return pending_line(result, due.custom_id, due.hashed, self._server.mark(result))
-
-    def _keep(self, due: PendingRow, result: BatchResult, journal: Journal) -> None:
+    def _keep(self, due: PendingRow, result: BatchResult, journal: Journal, lines: JobLines) -> None:
         self._answerer.price(result)
         if result.columns is not None:
             self._tally.note(result, due.row, self._defaults)
-        if self._under_way and isinstance(due.call, Call):
-            self._under_way.pop(due.call, None)
-        line = self._line(due, result)
-        if line is not None:
-            journal.append_nowait(line, JobEnding.of(result, copied=due.place is not None))
-        elif result.billed_attempts:
-            journal.append_nowait(self._pending_line(due, result), None)
-
-    def _line(self, due: PendingRow, result: BatchResult) -> bytes | None:
-        """Return the row's line, or None if the row stays pending because every other row would meet its error."""
-        if result.cost and self._options.budget is not None:
-            self._spent += result.cost
-            self._paid += result.cost
-            self._paid_rows += 1
-            self._check_budget()
-        if result.error is not None and stays_pending(result):
-            self._tally.asked(JobEnding.of(result))
-            return None
-        if due.place is not None and self._journal is not None:
-            return self._copy(due, self._journal)
-        record, self._record = self._record, b""
-        origin = None if due.redo is None else self._options.redo.origin(due.redo)
-        return encode_line(result, due.custom_id, due.hashed, origin, record + self._server.mark(result))
+        if self._budget.limit is not None:
+            if isinstance(due.call, Call):
+                self._budget.ended(due.call)
+            if result.cost:
+                self._budget.pay(result.cost)
+                self._check_budget()
+        if result.error is None or not stays_pending(result):
+            copied = due.place is not None
+            line = lines.copied(due) if copied else lines.ended(due, result)
+            journal.append_nowait(line, JobEnding.of(result, copied=copied))
+            return
+        # Every other row would meet its error.
+        self._tally.asked(JobEnding.of(result))
+        if result.billed_attempts:
+            journal.append_nowait(lines.pending(due, result), None)
 
     def _remaining(self) -> int | None:
         """Rows that have not ended, including those in flight."""
         return None if self._total is None else max(0, self._total - self._tally.done)
 
     def _check_budget(self) -> None:
-        """Stop if the cost so far plus the expected cost of the rows in flight exceeds the budget."""
-        budget = self._options.budget
-        if budget is None or self._stopped is not None:
-            return
-        billed, rows = sum(self._under_way.values()), len(self._under_way)
-        spent = self._spent + billed
-        # Rows in flight are expected to cost as much as the finished ones.
-        mean = (self._paid + billed) / max(1, self._paid_rows + rows)
-        in_flight = max(0, self._dispatcher.in_flight - rows) if self._dispatcher is not None else 0
-        if spent + in_flight * mean >= budget:
-            self.stop(f"budget of ${budget:g} exhausted: ${spent:.6g} spent, including rows in flight")
+        if self._stopped is None:
+            in_flight = self._dispatcher.in_flight if self._dispatcher is not None else 0
+            exhausted = self._budget.exhausted(in_flight)
+            if exhausted is not None:
+                self.stop(exhausted)
 
     def _may_go_on(self, call: Attempts, _: APIError) -> bool:
         """Whether a row may be retried after a failed attempt, which was billed as well."""
         if spent := self._answerer.spent(call):
-            self._under_way[call] = spent
+            self._budget.bill(call, spent)
         self._check_budget()
         return self._stopped is None
 
@@ -386,7 +348,7 @@ class Job:
             skipped=self._skipped,
             carried=list(self._tally.carried),
             not_asked=self._not_asked,
-            spent=self._spent if self._options.budget is not None else self._tally.cost,
+            spent=self._tally.cost if self._budget.limit is None else self._budget.spent,
             stopped=self._stopped,
             predicted_cached_tokens=self._feed.predicted if self._feed is not None else 0,
             warnings=self._warnings(),

@@ -33,6 +33,7 @@ _NAME_END: Final = b'"' + _RESPONSE_FIELD
 _ERROR_FIELD: Final = b',"error":'
 _FACTS_START: Final = b',"' + FACTS.encode() + b'":{'
 _HASH_FACT: Final = b'"hash":"'
+_FACTS_OF: Final = _FACTS_START + _HASH_FACT
 _BEGINNING: Final = _ID_START + _NAME_START
 _DIGITS: Final = frozenset(b"0123456789abcdef")
 _NO_ERROR: Final = _ERROR_FIELD + b"null" + _FACTS_START
@@ -55,9 +56,10 @@ def written_line(custom_id: str, hashed: int, response: bytes, error: bytes, fac
     ``response`` and ``error`` are JSON; ``facts`` are those of ``fact``, the row's position (``index``) first.
     """
     shown = b"%016x" % hashed
-    name = orjson.dumps(custom_id)
-    opening = (_ID_START, shown, _NAME_FIELD, name, _RESPONSE_FIELD, response, _ERROR_FIELD, error)
-    return _sealed(b"".join((*opening, _FACTS_START, _HASH_FACT, shown, b'"', facts)))
+    name, middle = orjson.dumps(custom_id), _ERROR_FIELD + error + _FACTS_OF
+    return _sealed(
+        b"".join((_ID_START, shown, _NAME_FIELD, name, _RESPONSE_FIELD, response, middle, shown, b'"', facts))
+    )
 
 
 def text_of(line: bytes) -> bytes:
