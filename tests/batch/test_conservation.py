@@ -231,9 +231,9 @@ async def test_a_job_that_lost_a_row_says_so_and_does_not_look_like_success(
 ):
     whole = Job._keep
 
-    def forgetful(self: Job, due: Any, result: Any, journal: Any) -> None:
+    def forgetful(self: Job, due: Any, result: Any, *others: Any) -> None:
         if due.row.index != 7:
-            whole(self, due, result, journal)
+            whole(self, due, result, *others)
 
     monkeypatch.setattr(Job, "_keep", forgetful)
     bulk.ask(numbered(20))
