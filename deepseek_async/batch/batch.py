@@ -29,6 +29,7 @@ from deepseek_async.batch.schedule.off_peak import OffPeak
 from deepseek_async.batch.schedule.row_feed import Clock, Order, Schedule, SystemClock, Window
 from deepseek_async.batch.simulated import Server
 from deepseek_async.batch.structured_requests import AnswerClasses
+from deepseek_async.batch.tables import TableAnswers
 from deepseek_async.batch.template import Template
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.errors import ConfigurationError
@@ -43,7 +44,7 @@ BULK_ATTEMPTS: Final = 6
 """Attempts per row, where an interactive call has 4: no user waits for it, and a failed row costs a re-run."""
 
 
-class Batch:
+class Batch(TableAnswers):
     """``client.batch``. A request is a str, a list of messages, a dict of parameters or an OpenAI Batch line.
 
     The ``url`` of an OpenAI Batch line selects the endpoint for its ``body``: ``/v1/chat/completions``,
@@ -63,6 +64,7 @@ class Batch:
         server: Server | None = None,
     ) -> None:
         """``elsewhere`` creates the calls of rows whose ``url`` names a non-chat endpoint."""
+        super().__init__()
         self._concurrency = concurrency
         self._prices = prices or price_table()
         self._clock = clock or SystemClock()
@@ -92,8 +94,9 @@ class Batch:
         validated, requested again if it does not match, and available as the result's ``parsed``.
         A failed request is a result with ``error`` set; nothing is raised for it. ``model`` and further
         ``parameters`` apply to requests that do not set their own. ``template``, ``id_column`` and ``empty`` are
-        those of ``job``; a skipped request has no result. A pandas or polars data frame and a pyarrow table
-        are read as rows, and an open text file as one prompt per line. Raises ConfigurationError for a single
+        those of ``job``; a skipped request has no result. A pandas or polars data frame, a pyarrow table and a
+        Hugging Face dataset are read as rows, of which ``index`` is the position, and an open text file as one prompt
+        per line; see also ``table``. Raises ConfigurationError for a single
         request, for an open file of rows, and for a table without a column that the template uses.
         """
         if isinstance(requests, str | bytes | Mapping):
@@ -108,7 +111,7 @@ class Batch:
         table = as_table(requests)
         lines = as_lines(requests)
         if table is not None:
-            check_columns(defaults, table.columns, "the table has: " + ", ".join(table.columns))
+            check_columns(defaults, table.columns, f"the table has: {', '.join(table.written)}", table.written)
             reader.reads_table(table.columns, typed=True)
         elif template is not None:
             Template(template).check_names()

@@ -1,25 +1,38 @@
-"""Data frames and Arrow tables as rows; iterating over a data frame itself yields its column names."""
+"""Data frames, Arrow tables and Hugging Face datasets as rows; iterating over a data frame itself yields names."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Iterator
-from typing import Any, Final
+from collections.abc import AsyncIterable, Callable, Container, Iterable, Iterator, Sequence
+from typing import Any, Final, Self
 
 from deepseek_async.batch.delimited import told_apart
+from deepseek_async.batch.input_record import PARAMETERS
 from deepseek_async.errors import ConfigurationError
 
 _ROWS: Final = 256
+_Reading = Callable[[Sequence[int]], Iterator[Iterable[Any]]]
+"""Reads the rows of the columns at these positions."""
 
 
 class Table(Iterable[dict[str, Any]]):
-    """Rows of a pandas or polars data frame or a pyarrow table, created lazily."""
+    """Rows of a pandas or polars data frame, a pyarrow table or a Hugging Face dataset, created lazily."""
 
-    def __init__(self, columns: Iterable[Any], rows: Iterator[Iterable[Any]]) -> None:
-        self.columns = told_apart([str(name) for name in columns])
-        self._rows = rows
+    def __init__(self, written: Iterable[Any], reading: _Reading, only: Container[str] | None = None) -> None:
+        self.written = [str(name) for name in written]
+        """Column names as they are in the frame."""
+        self._reading = reading
+        named = told_apart(self.written)
+        self._chosen = [place for place, name in enumerate(named) if only is None or name in only]
+        self.columns = [named[place] for place in self._chosen]
+        """Unique names of the columns that are read: a repeated or empty name gets a number."""
+
+    def only(self, names: Container[str]) -> Self:
+        """Return the table restricted to these columns; the others are not read."""
+        return type(self)(self.written, self._reading, names)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return (dict(zip(self.columns, map(_plain, values), strict=True)) for values in self._rows)
+        rows = self._reading(self._chosen)
+        return (dict(zip(self.columns, map(_plain, values), strict=True)) for values in rows)
 
 
 def as_table(requests: Iterable[Any] | AsyncIterable[Any]) -> Table | None:
@@ -29,17 +42,45 @@ def as_table(requests: Iterable[Any] | AsyncIterable[Any]) -> Table | None:
     """
     frame: Any = requests
     if hasattr(frame, "itertuples") and hasattr(frame, "columns"):
-        return Table(frame.columns, frame.itertuples(index=False, name=None))
+        return _pandas_table(frame)
     if hasattr(frame, "iter_rows") and hasattr(frame, "columns"):
-        return Table(frame.columns, frame.iter_rows())
+        return Table(frame.columns, lambda chosen: zip(*map(frame.to_series, chosen), strict=True))
     if hasattr(frame, "schema") and hasattr(frame, "to_pylist"):
-        return Table(frame.schema.names, _arrow_rows(frame))
+        return Table(frame.schema.names, lambda chosen: _arrow_rows(frame.select(list(chosen))))
+    if hasattr(frame, "select_columns") and hasattr(frame, "with_format") and hasattr(frame, "__len__"):
+        return Table(frame.column_names, lambda chosen: _dataset_rows(frame, chosen))
     if hasattr(frame, "collect_schema") or hasattr(frame, "__dataframe__"):
         raise ConfigurationError(
             f"requests must have rows, got {type(frame).__name__}: pass a pandas or polars data frame (.collect(), "
             ".to_pandas()), a pyarrow table, or a list of dicts",
         )
     return None
+
+
+def _pandas_table(frame: Any) -> Table:
+    """Named levels of the index are columns too, unless a column or a parameter of the API has that name."""
+    columns = [".".join(map(str, filter(None, name))) if isinstance(name, tuple) else name for name in frame.columns]
+    names = getattr(getattr(frame, "index", None), "names", ())
+    taken = PARAMETERS.union(map(str, columns))
+    levels = [(place, name) for place, name in enumerate(names) if isinstance(name, str) and name not in taken]
+
+    def rows(chosen: Sequence[int]) -> Iterator[Iterable[Any]]:
+        read = [
+            frame.iloc[:, place]
+            if place < len(columns)
+            else frame.index.get_level_values(levels[place - len(columns)][0])
+            for place in chosen
+        ]
+        return zip(*read, strict=True)
+
+    return Table([*columns, *(name for _, name in levels)], rows)
+
+
+def _dataset_rows(dataset: Any, chosen: Sequence[int]) -> Iterator[Iterable[Any]]:
+    # Arrow blocks honour a selection of rows, and decode no image and no sound.
+    named = dataset.select_columns([dataset.column_names[place] for place in chosen]).with_format("arrow")
+    for block in named.iter(batch_size=_ROWS):
+        yield from _arrow_rows(block)
 
 
 def _arrow_rows(table: Any) -> Iterator[Iterable[Any]]:

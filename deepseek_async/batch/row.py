@@ -113,7 +113,8 @@ class RowReader:
         self._values = "table" if typed else "text"
         if self._defaults.template is not None:
             self._template = Template(self._defaults.template, columns, frozenset() if typed else WRITTEN_EMPTY)
-            asked = {*self._template.columns, self._id_column}
+            self.shown = tuple(self._template.columns)
+            asked = {*self.shown, self._id_column}
             self._others = [name for name in columns if name not in asked]
 
     @property

@@ -1,0 +1,128 @@
+"""Columns of a table's answers: filled by row, whatever the order in which they arrive. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from deepseek_async.batch.result import BatchResult
+from deepseek_async.batch.tables.column_type import ColumnType, Fields, Scalar, fitted_column, property_types
+from deepseek_async.errors import ConfigurationError
+
+COUNTED: Final = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
+USAGE: Final = Fields(dict.fromkeys(COUNTED, Scalar.INTEGER))
+_PARSED: Final = "parsed."
+
+
+class Answered(msgspec.Struct, frozen=True, gc=False):
+    """What a table keeps of a row's result."""
+
+    text: str | None
+    error: str | None
+    usage: tuple[int, ...] | None
+    cost: float | None
+    parsed: Any = None
+    """The answer as JSON values, if it was parsed."""
+
+    @classmethod
+    def of(cls, result: BatchResult) -> Answered:
+        """Build it from the result."""
+        error = None if result.error is None else f"{type(result.error).__name__}: {result.error.message}"
+        used = result.usage
+        usage = None if used is None else tuple(getattr(used, name) for name in COUNTED)
+        return cls(result.content, error, usage, result.cost, json_values(result.parsed))
+
+
+_UNANSWERED: Final = Answered(None, None, None, None)
+"""A row that was skipped because a cell of its prompt is empty."""
+
+
+class AnswerColumns:
+    """The columns ``answer``, ``parsed.*``, ``error``, ``usage`` and ``cost`` of a table with ``size`` rows.
+
+    ``schema`` is the JSON Schema of the parsed answers, None if they are texts.
+    """
+
+    def __init__(self, size: int, schema: str | None = None, prefix: str = "") -> None:
+        self.size: Final = size
+        self._rows: list[Answered | None] = [None] * size
+        self._prefix = prefix
+        self._parsed = {} if schema is None else property_types(orjson.loads(schema))
+
+    def check_names(self, columns: Sequence[str]) -> None:
+        """Raise ConfigurationError if the table already has one of the columns."""
+        for name in self._types():
+            if name in columns:
+                raise ConfigurationError(
+                    f"the table already has a column {name!r}: rename it, or the added columns, for example with "
+                    "prefix='deepseek_'"
+                )
+
+    def put(self, row: int, answered: Answered) -> None:
+        """Store what became of a row."""
+        self._rows[row] = answered
+
+    def leave_out(self, row: int) -> None:
+        """Store that a row was skipped."""
+        self._rows[row] = _UNANSWERED
+
+    def of(self, row: int) -> Answered | None:
+        """Return what became of a row; None if it has not ended."""
+        return self._rows[row]
+
+    @property
+    def missing(self) -> int:
+        """Rows of which nothing is known."""
+        return self._rows.count(None)
+
+    def built(self) -> dict[str, tuple[ColumnType, list[Any]]]:
+        """Return each column's type and values, by name and in order."""
+        rows = [row or _UNANSWERED for row in self._rows]
+        values: dict[str, list[Any]] = {
+            "answer": [row.text for row in rows],
+            **{
+                f"{_PARSED}{name}": [row.parsed.get(name) if isinstance(row.parsed, Mapping) else None for row in rows]
+                for name in self._parsed
+            },
+            "error": [row.error for row in rows],
+            "usage": [None if row.usage is None else dict(zip(COUNTED, row.usage, strict=True)) for row in rows],
+            "cost": [row.cost for row in rows],
+        }
+        return {
+            shown: fitted_column(kind, column)
+            for (shown, kind), column in zip(self._types().items(), values.values(), strict=True)
+        }
+
+    def without_rows(self) -> dict[str, tuple[ColumnType, list[Any]]]:
+        """Return the columns of a table without rows."""
+        return {name: (kind, []) for name, kind in self._types().items()}
+
+    def _types(self) -> dict[str, ColumnType]:
+        types: dict[str, ColumnType] = {
+            "answer": Scalar.TEXT,
+            **{f"{_PARSED}{name}": kind for name, kind in self._parsed.items()},
+            "error": Scalar.TEXT,
+            "usage": USAGE,
+            "cost": Scalar.NUMBER,
+        }
+        return {f"{self._prefix}{name}": kind for name, kind in types.items()}
+
+
+def json_values(parsed: Any) -> Any:
+    """Return a parsed answer as JSON values; None if it cannot be written as JSON."""
+    if parsed is None:
+        return None
+    try:
+        return _dumped(parsed) if hasattr(parsed, "model_dump") else msgspec.to_builtins(parsed, enc_hook=_dumped)
+    except Exception:  # noqa: BLE001  a serializer of the user's class; the answer is kept as text
+        return None
+
+
+def _dumped(value: Any) -> Any:
+    """Dump a pydantic model under the names of its JSON Schema. Raises NotImplementedError for another object."""
+    if not hasattr(value, "model_dump"):
+        raise NotImplementedError
+    return value.model_dump(mode="json", by_alias=True)
