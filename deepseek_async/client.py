@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from deepseek_async.batch import Batch
     from deepseek_async.cache import Cache
     from deepseek_async.content import ContentFilter
+    from deepseek_async.relay import Relay
 
 _SECRETS: Final = ("api_key", "proxy", "default_headers", "shared")
 """Arguments hidden from tracebacks with locals."""
@@ -61,6 +62,12 @@ def _batch() -> type[Batch]:
     from deepseek_async.batch import Batch  # noqa: PLC0415  loaded only for batches
 
     return Batch
+
+
+def _relay() -> type[Relay]:
+    from deepseek_async.relay import Relay  # noqa: PLC0415  rarely used
+
+    return Relay
 
 
 _INTERNAL: Final = frozenset({"alternatives", "caller", "caller_of", "lint", "tokens", "tool_threads"})
@@ -289,6 +296,12 @@ class AsyncDeepSeek:
 
     batch = ResourceAttribute(_made_batch, _batch)
     """Bulk processing: ``batch.map`` over an iterable, ``batch.run`` from file to file."""
+
+    def _made_relay(self) -> Relay:
+        return _relay()(self._context)
+
+    relay = ResourceAttribute(_made_relay, _relay)
+    """Answers requests in the API's own format, as bytes, like the client's own calls: for foreign clients."""
 
     @property
     def settings(self) -> Settings:

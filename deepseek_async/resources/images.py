@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final, Literal, get_args
 
+from deepseek_async.call.caller import Call
 from deepseek_async.codec.answer_decoder import MembersDecoder
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.resources.raw import Rawable
@@ -72,8 +73,18 @@ class Images(Rawable):
             response_format=response_format,
         )
         body.update(further(extra_body))
-        route = self._route
-        return await route.answer(
-            route.call(IMAGES, "POST", "/images/generations", body, headers=extra_headers, timeout=timeout),
-            _decode,
-        )
+        return await self.complete(self.call(body, headers=extra_headers, timeout=timeout))
+
+    def call(
+        self,
+        body: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | Timeouts | None = None,
+    ) -> Call:
+        """Prepare a call, without starting it, from a body in the API's format."""
+        return self._route.call(IMAGES, "POST", "/images/generations", body, headers=headers, timeout=timeout)
+
+    def complete(self, call: Call) -> Coroutine[Any, Any, ImagesResponse]:
+        """Await the answer of a call."""
+        return self._route.answer(call, _decode)

@@ -203,6 +203,10 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         self._abandon()
         raise StopAsyncIteration
 
+    def arrived(self) -> list[ChunkT]:
+        """Return the chunks that came with the last one, which the iteration then skips."""
+        return list(self._pending)
+
     def __del__(self) -> None:
         if self._exchange.open:
             # May run at any time and in any thread: leave the work to the event loop.

@@ -1,0 +1,45 @@
+"""openai-python over this engine: a real ``AsyncOpenAI``, whose requests pass the limits and protections of a client.
+
+    async with AsyncDeepSeek(budget=5, cache=True) as client:
+        openai = as_openai(client)
+        await openai.chat.completions.create(model="deepseek-flash", messages=[...])
+
+For programs and frameworks that ask for an openai client: pydantic-ai, OpenAI Agents SDK, instructor, LangChain,
+LlamaIndex, litellm. Requires the extra ``openai``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from deepseek_async.client import AsyncDeepSeek
+from deepseek_async.integrations.openai.failures import cause_of
+from deepseek_async.integrations.openai.library import openai_library
+from deepseek_async.integrations.openai.sending import http_client
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+__all__ = ["as_openai", "cause_of", "http_client"]
+
+_NO_KEY: Final = "held-by-deepseek-async"
+"""openai-python requires a key; the engine sends its own."""
+
+
+def as_openai(client: AsyncDeepSeek, **options: Any) -> AsyncOpenAI:
+    """Return an ``openai.AsyncOpenAI`` whose requests go through ``client``.
+
+    - Retries are the client's; openai-python's own are off.
+    - ``timeout``, here or per call: how long the caller waits for an answer, queueing and retries included, or for the
+      next part of a stream; default: the client's.
+    - Errors are openai's, with DeepSeek's status and body; ``cause_of(error)`` returns the engine's, with what was paid
+      for.
+    - ``options``: others of AsyncOpenAI, e.g. ``default_headers``.
+
+    Closing it does not close ``client``. Raises ConfigurationError if openai is missing or too old.
+    """
+    given = {"timeout": client.timeouts.total, "max_retries": 0, **options}
+    made: AsyncOpenAI = openai_library().AsyncOpenAI(
+        api_key=_NO_KEY, base_url=client.settings.base_url, http_client=http_client(client), **given
+    )
+    return made

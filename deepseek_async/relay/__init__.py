@@ -1,0 +1,22 @@
+"""Requests of foreign clients, as method, path and bytes, answered through all protections of a client.
+
+The seam of everything that speaks the API's own format instead of calling methods: ``integrations.openai`` puts it
+under openai-python, a gateway puts it behind a socket. It knows no HTTP library.
+"""
+
+from deepseek_async.relay.exchange import RelayRequest, RelayResponse
+from deepseek_async.relay.failures import error_object, failure_event, refusal_of
+from deepseek_async.relay.header_fields import passed_on
+from deepseek_async.relay.relay import Relay
+from deepseek_async.relay.streamed import StreamedBody
+
+__all__ = [
+    "Relay",
+    "RelayRequest",
+    "RelayResponse",
+    "StreamedBody",
+    "error_object",
+    "failure_event",
+    "passed_on",
+    "refusal_of",
+]

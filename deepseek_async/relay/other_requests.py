@@ -1,0 +1,97 @@
+"""Requests that no method generates an answer for: lists, metadata, and paths that the client does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from deepseek_async.call.caller import Caller
+from deepseek_async.errors import APIResponseValidationError, InvalidRequestError, NotFoundError
+from deepseek_async.relay.exchange import RelayRequest, RelayResponse
+from deepseek_async.relay.header_fields import JSON, returned
+from deepseek_async.relay.paths import OTHER, meaning_of
+from deepseek_async.resources.resource_client import ResourceClient
+from deepseek_async.resources.route import Route
+from deepseek_async.types import Answer
+from deepseek_async.types.json_text import read, write
+
+_FEES: Final = ("/tools/", "/v1/tools/")
+"""Billed by the unit and answered in forms of their own, which ``client.tools`` knows."""
+
+
+class _Opaque(Answer):
+    """An answer of which only the bytes are known."""
+
+
+class OtherRequests:
+    """Passes requests on through the client's limits and with its key."""
+
+    def __init__(self, connection: ResourceClient) -> None:
+        self._connection = connection
+
+    async def answer(self, request: RelayRequest, method: str, path: str) -> RelayResponse:
+        """Answer ``request`` to ``path``. Raises InvalidRequestError for one that is not safe to pass on."""
+        operation, family = meaning_of(method, path)
+        route = Route(self._connection, family)
+        reads = method in {"GET", "HEAD"}
+        body: Mapping[str, Any] | None = None
+        if operation is OTHER and not reads:
+            _check_cost(path, route.caller)
+        if request.body and not reads:
+            body = _json_object(request)
+        call = route.call(
+            *(operation, method, path, body),
+            headers=request.headers,
+            timeout=request.timeout,
+            once=operation is OTHER and not reads,
+        )
+        try:
+            answer = await route.answer(call, _decode)
+        except NotFoundError as error:
+            if operation.name != "files.delete" or error.attempts < 2:
+                raise
+            # The first attempt deleted it; only its response was lost.
+            answer = _Opaque(_wire=write({"id": path.rpartition("/")[2], "object": "file", "deleted": True}))
+        return RelayResponse(
+            status=200 if call.response is None else call.response.status,
+            headers=returned(call.response.headers if call.response else {}, JSON),
+            body=answer._wire,  # noqa: SLF001
+        )
+
+
+def _check_cost(path: str, caller: Caller) -> None:
+    """Raise InvalidRequestError if the client promises what it cannot keep for a request to ``path``."""
+    if path.startswith(_FEES):
+        raise InvalidRequestError(f"{path} is billed by the unit; call it through client.tools")
+    if caller.budget is not None:
+        raise InvalidRequestError(
+            f"{path} is not a path that this client knows, so its cost cannot be bounded: it is refused while the "
+            "client has a budget"
+        )
+
+
+def _json_object(request: RelayRequest) -> Mapping[str, Any]:
+    try:
+        found = read(request.body, errors="strict")
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or found.get("stream"):
+        raise InvalidRequestError(
+            f"{request.path} is not a path that this client knows: its body must be a JSON object that asks for no "
+            "stream"
+        )
+    return found
+
+
+def _decode(wire: bytes) -> _Opaque:
+    try:
+        read(wire)
+    except (ValueError, RecursionError):
+        failure = APIResponseValidationError(
+            "the server's answer is not JSON: only JSON is passed on from paths that this client does not know",
+            retryable=False,
+            reason="form",
+        )
+    else:
+        return _Opaque(_wire=wire)
+    raise failure
