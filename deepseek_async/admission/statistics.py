@@ -7,6 +7,7 @@ import warnings
 import msgspec
 
 from deepseek_async.admission.concurrency_limit import ConcurrencyStatistics
+from deepseek_async.text.html import table_html
 
 
 class ModelStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,3 +100,14 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
         if self.stopped_by is not None:
             text += f"; stopped: {self.stopped_by}"
         return text
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows, with everything escaped."""
+        servers = [self, *self.endpoints, *([] if self.fallback is None else [self.fallback])]
+        rows = [
+            (server.base_url, model.model, model.in_flight, model.window.size, model.queued, str(model))
+            for server in servers
+            for model in server.models
+        ]
+        header = ("server", "model", "in flight", "limit", "queued", "state")
+        return table_html(header, rows or [(self.base_url, None, 0, None, 0, str(self))])

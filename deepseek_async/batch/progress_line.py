@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from html import escape
 from typing import Any, Protocol
 
 from deepseek_async.batch.progress import Progress
+from deepseek_async.text.html import escaped
 from deepseek_async.text.number_format import counted, dollars, duration
 
 
@@ -45,7 +45,7 @@ class _Line:
         progress = self._progress
         total = progress.total or 0
         bar = f'<progress max="{total}" value="{min(progress.done, total)}"></progress> ' if total else ""
-        return f"<div>{bar}{escape(progress_text(progress))}</div>"
+        return f"<div>{bar}{escaped(progress_text(progress))}</div>"
 
 
 def progress_text(progress: Progress) -> str:

@@ -11,6 +11,8 @@ import msgspec
 from deepseek_async.batch.progress import Progress
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.errors import DeepSeekError
+from deepseek_async.text.html import table_html
+from deepseek_async.text.number_format import dollars, duration
 from deepseek_async.types import FeeCharge
 
 
@@ -101,6 +103,27 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
     def saved(self) -> float:
         """US dollars saved by the prefix cache in this run."""
         return self.progress.saved
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows, with everything escaped."""
+        progress = self.progress
+        facts: list[tuple[str, object]] = [
+            ("rows", f"{self.rows:,}" if progress.total is None else f"{self.rows:,} of {progress.total:,}"),
+            ("answered", f"{self.ok:,}"),
+            ("failed", f"{self.failed:,}"),
+            ("cost", dollars(self.cost)),
+            ("tokens", f"{progress.prompt_tokens:,} in, {progress.completion_tokens:,} out"),
+            ("duration", duration(progress.elapsed)),
+        ]
+        for name, number in (("answered before", self.resumed), ("skipped", self.skipped), ("left", self.left)):
+            if number:
+                facts.append((name, f"{number:,}"))
+        if self.stopped is not None:
+            facts.append(("stopped", self.stopped))
+        facts += [("warning", warning) for warning in self.warnings]
+        facts += [(name, f"{number:,}") for name, number in self.failures.items()]
+        facts += [(f"row {end.index}", end.error and end.error.message) for end in self.first_failures]
+        return table_html((), facts)
 
     @property
     def exit_code(self) -> ExitCode:

@@ -18,6 +18,8 @@ from deepseek_async.errors import (
     QuotaExceededError,
     RateLimitError,
 )
+from deepseek_async.text.html import answer_html
+from deepseek_async.text.number_format import dollars
 from deepseek_async.types import (
     Answer,
     BilledAttempt,
@@ -124,6 +126,16 @@ class BatchResult(msgspec.Struct, kw_only=True):
         if type(answer) is ChatCompletion:
             return answer.usage  # nearly every row
         return None if answer is None else answer.tokens_used()
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows, with everything escaped."""
+        name = f"row {self.index}" if self.custom_id is None else f"row {self.index}: {self.custom_id}"
+        if self.error is not None:
+            return answer_html(None, name, f"{type(self.error).__name__}: {self.error.message}", tokens=None)
+        used = self.usage
+        cost = None if self.cost is None else dollars(self.cost)
+        tokens = None if used is None else used.total_tokens
+        return answer_html(self.content, name, self.model, cost, reasoning=self.reasoning, tokens=tokens)
 
     def raise_for_error(self) -> BatchResult:
         """Return this result if ``ok``; otherwise raise its error."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from deepseek_async.text.html import answer_html
 from deepseek_async.text.unicode import all_encodable, encodable
 from deepseek_async.types.answer import WHOLE, Answer, OpenAnswer
 from deepseek_async.types.answer_part import OURS, LinkedPart, Part, fields_of
@@ -141,7 +142,7 @@ _DECLARED: Final = frozenset(fields_of(ChatCompletionMessage))
 
 
 class Choice(LinkedPart):
-    """One answer. DeepSeek returns exactly one per request; with ``n`` above 1 each is a request of its own."""
+    """One answer. DeepSeek returns exactly one per request (``n`` must be 1)."""
 
     index: int = 0
     message: ChatCompletionMessage = msgspec.field(default_factory=ChatCompletionMessage)
@@ -181,6 +182,21 @@ class ChatCompletion(OpenAnswer):
     def refused(self) -> bool:
         """Whether the service's moderation ended the answer; its content should not be shown."""
         return any(choice.finish_reason == "content_filter" for choice in self.choices)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows, with everything escaped."""
+        tokens = None if self.usage is None else self.usage.total_tokens
+        return "".join(
+            answer_html(
+                choice.message.content,
+                self.model,
+                choice.finish_reason,
+                reasoning=choice.message.reasoning_content,
+                calls=[f"{call.function.name}({call.function.arguments})" for call in choice.message.tool_calls or ()],
+                tokens=tokens,
+            )
+            for choice in self.choices
+        )
 
     def tokens_used(self) -> CompletionUsage | None:
         return self.usage

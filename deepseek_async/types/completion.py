@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from deepseek_async.text.html import answer_html
 from deepseek_async.types.answer import WHOLE, OpenAnswer
 from deepseek_async.types.answer_part import LinkedPart, Part
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage
@@ -45,6 +46,13 @@ class Completion(OpenAnswer):
     usage: CompletionUsage | None = None
     """In a stream, only on the last event."""
     system_fingerprint: str | None = None
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows, with everything escaped."""
+        tokens = None if self.usage is None else self.usage.total_tokens
+        return "".join(
+            answer_html(choice.text, self.model, choice.finish_reason, tokens=tokens) for choice in self.choices
+        )
 
     def tokens_used(self) -> CompletionUsage | None:
         return self.usage

@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from deepseek_async.text.html import answer_html
 from deepseek_async.text.unicode import all_encodable
 from deepseek_async.types.answer import WHOLE, OpenAnswer
 from deepseek_async.types.answer_part import Counters, LinkedPart
@@ -187,6 +188,22 @@ class Message(OpenAnswer):
     def refused(self) -> bool:
         """Whether the service's moderation ended the answer; its content should not be shown."""
         return self.finish_reason == "content_filter"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows, with everything escaped."""
+        used = self.tokens_used()
+        return answer_html(
+            self.text,
+            self.model,
+            self.stop_reason,
+            reasoning="".join(block.thinking for block in self.content if isinstance(block, ThinkingBlock)),
+            calls=[
+                f"{block.name}({write(block.input).decode()})"
+                for block in self.content
+                if isinstance(block, ToolUseBlock)
+            ],
+            tokens=None if used is None else used.total_tokens,
+        )
 
     def is_whole(self) -> bool:
         return self.finish_reason in WHOLE

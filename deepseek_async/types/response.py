@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, Self
 
+from deepseek_async.text.html import answer_html
 from deepseek_async.text.unicode import all_encodable
 from deepseek_async.types.answer import WHOLE, OpenAnswer
 from deepseek_async.types.answer_part import Counters, LinkedPart, Part
@@ -187,6 +188,18 @@ class Response(OpenAnswer):
         ``content_filter``."""
         details = self.incomplete_details
         return finish_reason_of(self.status, None if details is None else details.reason, self.output)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows, with everything escaped."""
+        used = self.tokens_used()
+        return answer_html(
+            self.output_text,
+            self.model,
+            self.finish_reason,
+            reasoning="".join(item.reasoning for item in self.output),
+            calls=[f"{item.name}({item.arguments})" for item in self.output if item.type == "function_call"],
+            tokens=None if used is None else used.total_tokens,
+        )
 
     def is_whole(self) -> bool:
         return self.finish_reason in WHOLE

@@ -54,7 +54,8 @@ def without_rows(frame: Any) -> Any:
 
 def with_columns(frame: Any, columns: Columns) -> Any:
     """Return the frame with the columns added at its end; index, order and the other columns are unchanged."""
-    return _ADDING[library_of(frame)](frame, columns)
+    library = library_of(frame)
+    return _ADDING[library](import_module(library), frame, columns)
 
 
 def frame_of(library: str, columns: Columns) -> Any:
@@ -66,9 +67,7 @@ def frame_of(library: str, columns: Columns) -> Any:
     return _MADE[library](module, columns)
 
 
-def _to_pandas(frame: Any, columns: Columns) -> Any:
-    import pandas as pd  # noqa: PLC0415  the frame's
-
+def _to_pandas(pd: Any, frame: Any, columns: Columns) -> Any:
     added = frame.copy(deep=False)
     for name, (kind, values) in columns.items():
         levels = frame.columns.nlevels
@@ -90,12 +89,11 @@ def _pandas_values(pd: Any, kind: ColumnType, values: Sequence[Any]) -> Any:
             return pd.array(values, dtype="boolean")
         case Scalar.NUMBER:
             return pd.array(values, dtype="float64")
-    return pd.Series(values, dtype=object).array
+        case _:
+            return pd.Series(values, dtype=object).array
 
 
-def _to_polars(frame: Any, columns: Columns) -> Any:
-    import polars as pl  # noqa: PLC0415  the frame's
-
+def _to_polars(pl: Any, frame: Any, columns: Columns) -> Any:
     return frame.hstack(_polars_series(pl, columns))
 
 
@@ -119,12 +117,11 @@ def _polars_type(pl: Any, kind: ColumnType) -> Any:
             return pl.Int64
         case Scalar.NUMBER:
             return pl.Float64
-    return pl.Boolean
+        case Scalar.BOOLEAN:
+            return pl.Boolean
 
 
-def _to_arrow(table: Any, columns: Columns) -> Any:
-    import pyarrow as pa  # noqa: PLC0415  the frame's
-
+def _to_arrow(pa: Any, table: Any, columns: Columns) -> Any:
     for name, (kind, values) in columns.items():
         table = table.append_column(name, pa.array(values, arrow_type(pa, kind)))
     return table
@@ -147,14 +144,12 @@ def arrow_type(pa: Any, kind: ColumnType) -> Any:
             return pa.int64()
         case Scalar.NUMBER:
             return pa.float64()
-    return pa.bool_()
+        case Scalar.BOOLEAN:
+            return pa.bool_()
 
 
-def _to_dataset(dataset: Any, columns: Columns) -> Any:
-    import datasets  # noqa: PLC0415  the frame's
-    import pyarrow as pa  # noqa: PLC0415  required by datasets
-
-    added = datasets.Dataset(_arrow_table(pa, columns))
+def _to_dataset(datasets: Any, dataset: Any, columns: Columns) -> Any:
+    added = datasets.Dataset(_arrow_table(import_module("pyarrow"), columns))
     joined = datasets.concatenate_datasets([dataset, added], axis=1)
     form = dataset.format
     if form["columns"] is not None:
@@ -179,7 +174,7 @@ _HINTS: Final = {
     "Series": "call .to_frame() first",
 }
 _PACKAGES: Final = {"pyarrow": "'deepseek-async[parquet]'"}
-_ADDING: Final[Mapping[str, Callable[[Any, Columns], Any]]] = {
+_ADDING: Final[Mapping[str, Callable[[Any, Any, Columns], Any]]] = {
     "pandas": _to_pandas,
     "polars": _to_polars,
     "pyarrow": _to_arrow,
