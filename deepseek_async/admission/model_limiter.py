@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from deepseek_async.admission.concurrency_limit import ConcurrencyLimit
 from deepseek_async.admission.lease import Lease
 from deepseek_async.admission.model_limits import ModelLimits
-from deepseek_async.admission.origin_health import OriginHealth
-from deepseek_async.admission.outage.breaker import Breaker
-from deepseek_async.admission.rate_limits import RateLimits
 from deepseek_async.admission.statistics import ModelStatistics
-
-if TYPE_CHECKING:
-    from deepseek_async.admission.sharing.membership import Membership
 
 LONGEST_INTERACTIVE_PAUSE: Final = 120.0
 """Longest pause in seconds that an interactive call waits out; after longer ones it raises."""
@@ -23,19 +16,7 @@ LONGEST_INTERACTIVE_PAUSE: Final = 120.0
 class ModelLimiter(ModelLimits):
     """Grants the leases of one model. Rate waits come first and hold no slot; slots are scarce and come last."""
 
-    __slots__ = ("membership",)
-
-    def __init__(
-        self,
-        model: str,
-        window: ConcurrencyLimit,
-        origin: OriginHealth,
-        breaker: Breaker | None,
-        rates: RateLimits | None,
-    ) -> None:
-        super().__init__(model, window, origin, breaker, rates)
-        self.membership: Membership | None = None
-        """Membership in a group of processes that share the account's limit, if any."""
+    __slots__ = ()
 
     def admit_nowait(self, tokens: int, *, bulk: bool) -> Lease | None:
         """Return a lease if an attempt may start without waiting, else None."""

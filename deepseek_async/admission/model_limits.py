@@ -7,7 +7,7 @@ import copy
 import logging
 from enum import Enum
 from itertools import count
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from deepseek_async.admission.admission_policy import AdmissionPolicy
 from deepseek_async.admission.concurrency_limit import ConcurrencyLimit, FixedLimit
@@ -19,6 +19,9 @@ from deepseek_async.admission.wait_queue import WaitQueue
 from deepseek_async.deprecated_names import attribute
 from deepseek_async.errors import APIError, CircuitOpenError
 from deepseek_async.process.tracebacks import without_frames
+
+if TYPE_CHECKING:
+    from deepseek_async.admission.sharing.membership import Membership
 
 _log = logging.getLogger("deepseek_async")
 
@@ -52,6 +55,7 @@ class ModelLimits:
         "backing_off",
         "breaker",
         "loop",
+        "membership",
         "model",
         "origin",
         "pause_reason",
@@ -86,6 +90,8 @@ class ModelLimits:
         """Arrival order of calls, kept when a call is requeued."""
         self.pause_reason: APIError | None = None
         """The error with which the server requested the last pause."""
+        self.membership: Membership | None = None
+        """Membership in a group of processes that share the account's limit, if any."""
         self._told_of_balance = -_BETWEEN_WARNINGS
         self._answered_at = -float("inf")
 

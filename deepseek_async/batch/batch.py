@@ -27,6 +27,7 @@ from deepseek_async.batch.row_executor import Calls, RowExecutor
 from deepseek_async.batch.row_origin import RowFile
 from deepseek_async.batch.schedule.off_peak import OffPeak
 from deepseek_async.batch.schedule.row_feed import Clock, Order, Schedule, SystemClock, Window
+from deepseek_async.batch.signature import arguments_of
 from deepseek_async.batch.simulated import Server
 from deepseek_async.batch.structured_requests import AnswerClasses
 from deepseek_async.batch.tables import TableAnswers
@@ -141,65 +142,6 @@ class Batch(TableAnswers):
         finally:
             await results.aclose()
 
-    async def run(
-        self,
-        source: str | Path,
-        output: str | Path,
-        *,
-        model: str = DEFAULT_MODEL,
-        template: str | None = None,
-        id_column: str | None = None,
-        empty: Empty = "refuse",
-        max_row_bytes: int = MAX_ROW_BYTES,
-        ordered: bool = False,
-        concurrency: int | None = None,
-        order: Order | None = None,
-        window: Window = "any",
-        deadline: datetime | float | None = None,
-        durability: str = "group",
-        redo: str | Iterable[str] = (),
-        redo_with: Mapping[str, Any] | None = None,
-        dedupe: bool = False,
-        budget: float | None = None,
-        shard: str | None = None,
-        fail_fast: int = FIRST_ROWS,
-        min_free: int = LOW_WATER,
-        allow_network: bool = False,
-        on_progress: Callable[[Progress], None] | None = None,
-        **parameters: Any,
-    ) -> BatchReport:
-        """Run every row of an input file into an output file; run it again after a crash to resume.
-
-        See ``job`` for the arguments. Raises ConfigurationError, OutputLockedError or OutputWriteError before
-        anything is sent; what stops a running job is in the report's ``stopped``.
-        """
-        job = self.job(
-            source,
-            output,
-            model=model,
-            template=template,
-            id_column=id_column,
-            empty=empty,
-            max_row_bytes=max_row_bytes,
-            ordered=ordered,
-            concurrency=concurrency,
-            order=order,
-            window=window,
-            deadline=deadline,
-            durability=durability,
-            redo=redo,
-            redo_with=redo_with,
-            dedupe=dedupe,
-            budget=budget,
-            shard=shard,
-            fail_fast=fail_fast,
-            min_free=min_free,
-            allow_network=allow_network,
-            on_progress=on_progress,
-            **parameters,
-        )
-        return await job.run()
-
     def job(
         self,
         source: str | Path,
@@ -305,6 +247,15 @@ class Batch(TableAnswers):
             ),
             on_progress=on_progress,
         )
+
+    @arguments_of(job)
+    async def run(self, *arguments: Any, **options: Any) -> BatchReport:
+        """Run every row of an input file into an output file; run it again after a crash to resume.
+
+        Takes the arguments of ``job``. Raises ConfigurationError, OutputLockedError or OutputWriteError before
+        anything is sent; what stops a running job is in the report's ``stopped``.
+        """
+        return await self.job(*arguments, **options).run()
 
     def ocr(
         self,

@@ -1,10 +1,8 @@
-"""Error classification, one table: retry, lease ending and blame for each way an attempt can fail. Pure.
-
-The name of a row completes a sentence whose subject is the service.
-"""
+"""Error classification, one table: retry, lease ending and blame for each way an attempt can fail. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
@@ -60,6 +58,56 @@ class AttemptEnding(Enum):
     """As UNSENT, and lowers the number of concurrent attempts of the model."""
 
 
+class FailureKind(Enum):
+    """Ways in which an attempt can fail."""
+
+    EMPTY = "empty"
+    """No content."""
+    INCOMPLETE = "incomplete"
+    """Ended with a finish reason that is unknown."""
+    NO_ROOM = "no_room"
+    """The token limit was used up before the answer."""
+    UNREADABLE = "unreadable"
+    """Not JSON, or not of the API."""
+    OTHER_FORM = "other_form"
+    """JSON of another API."""
+    TOO_LARGE = "too_large"
+    """Exceeds ``Limits``."""
+    GAVE_UP = "gave_up"
+    """The server ended a stream because it had no resources left."""
+    BLANK = "blank"
+    """Keep-alive bytes, and then the end."""
+    BROKEN_OFF = "broken_off"
+    """The stream ended before the answer did."""
+    TIMEOUT = "timeout"
+    REDIRECT = "redirect"
+    INVALID_REQUEST = "invalid_request"
+    CONFLICT = "conflict"
+    """The request may succeed later, unchanged."""
+    CONCURRENCY_LIMIT = "concurrency_limit"
+    RATE_LIMIT = "rate_limit"
+    BALANCE = "balance"
+    """The balance or a quota is exhausted."""
+    SERVER_ERROR = "server_error"
+    OVERLOADED = "overloaded"
+    PERMANENT = "permanent"
+    """A server error that no retry helps."""
+    UNREACHABLE = "unreachable"
+    STALE_CONNECTION = "stale_connection"
+    """A pooled connection was closed before the request reached the server."""
+    DROPPED = "dropped"
+    PROTOCOL = "protocol"
+    """The response is not HTTP."""
+    TLS = "tls"
+    """The certificate is not trusted."""
+    PROXY = "proxy"
+    """The proxy refused."""
+    DESCRIPTORS = "descriptors"
+    """This process has no file descriptors left."""
+    CUT_SHORT = "cut_short"
+    """This side closed the connection, or reached its deadline."""
+
+
 class Rule(msgspec.Struct, frozen=True):
     """Consequences of one kind of failure."""
 
@@ -71,50 +119,50 @@ class Rule(msgspec.Struct, frozen=True):
     """Whether the back-off is at least 1 s."""
 
 
-_TABLE: Final[dict[str, Rule]] = {
+_TABLE: Final[Mapping[FailureKind, Rule]] = {
     # Useless answer.
-    "says nothing": Rule(Again.FEW, AttemptEnding.SERVED),
-    "is not whole for an unknown reason": Rule(Again.NEVER, AttemptEnding.SERVED),
-    "has no place for an answer": Rule(Again.NEVER, AttemptEnding.SERVED),
-    "cannot be read": Rule(Again.FEW, AttemptEnding.FAULTED),
-    "answers in another form": Rule(Again.NEVER, AttemptEnding.FAULTED),
-    "is too large for us": Rule(Again.NEVER, AttemptEnding.FAULTED, Blame.NOBODY),
+    FailureKind.EMPTY: Rule(Again.FEW, AttemptEnding.SERVED),
+    FailureKind.INCOMPLETE: Rule(Again.NEVER, AttemptEnding.SERVED),
+    FailureKind.NO_ROOM: Rule(Again.NEVER, AttemptEnding.SERVED),
+    FailureKind.UNREADABLE: Rule(Again.FEW, AttemptEnding.FAULTED),
+    FailureKind.OTHER_FORM: Rule(Again.NEVER, AttemptEnding.FAULTED),
+    FailureKind.TOO_LARGE: Rule(Again.NEVER, AttemptEnding.FAULTED, Blame.NOBODY),
     # Answer cut off.
-    "gave up": Rule(Again.PAID, AttemptEnding.OVERLOADED),
-    "sent white space only": Rule(Again.PAID, AttemptEnding.OVERLOADED),
-    "broke off": Rule(Again.PAID, AttemptEnding.FAULTED),
-    "was too slow": Rule(Again.PAID, AttemptEnding.OVERLOADED),
+    FailureKind.GAVE_UP: Rule(Again.PAID, AttemptEnding.OVERLOADED),
+    FailureKind.BLANK: Rule(Again.PAID, AttemptEnding.OVERLOADED),
+    FailureKind.BROKEN_OFF: Rule(Again.PAID, AttemptEnding.FAULTED),
+    FailureKind.TIMEOUT: Rule(Again.PAID, AttemptEnding.OVERLOADED),
     # Request refused.
-    "redirects": Rule(Again.NEVER, AttemptEnding.DECLINED),
-    "is our mistake": Rule(Again.NEVER, AttemptEnding.DECLINED),
-    "met another request": Rule(Again.PAID, AttemptEnding.DECLINED),
-    "has too many requests at once": Rule(Again.REQUEUE, AttemptEnding.REFUSED),
-    "has too many requests a minute": Rule(Again.PAUSE, AttemptEnding.THROTTLED),
-    "wants money": Rule(Again.NEVER, AttemptEnding.DECLINED),
+    FailureKind.REDIRECT: Rule(Again.NEVER, AttemptEnding.DECLINED),
+    FailureKind.INVALID_REQUEST: Rule(Again.NEVER, AttemptEnding.DECLINED),
+    FailureKind.CONFLICT: Rule(Again.PAID, AttemptEnding.DECLINED),
+    FailureKind.CONCURRENCY_LIMIT: Rule(Again.REQUEUE, AttemptEnding.REFUSED),
+    FailureKind.RATE_LIMIT: Rule(Again.PAUSE, AttemptEnding.THROTTLED),
+    FailureKind.BALANCE: Rule(Again.NEVER, AttemptEnding.DECLINED),
     # Service failure.
-    "failed": Rule(Again.PAID, AttemptEnding.OVERLOADED),
-    "is overloaded": Rule(Again.PAID, AttemptEnding.OVERLOADED, slow=True),
-    "failed for good": Rule(Again.NEVER, AttemptEnding.FAULTED),
+    FailureKind.SERVER_ERROR: Rule(Again.PAID, AttemptEnding.OVERLOADED),
+    FailureKind.OVERLOADED: Rule(Again.PAID, AttemptEnding.OVERLOADED, slow=True),
+    FailureKind.PERMANENT: Rule(Again.NEVER, AttemptEnding.FAULTED),
     # Connection.
-    "cannot be reached": Rule(Again.PAID, AttemptEnding.OVERLOADED, Blame.ORIGIN),
-    "has closed an idle connection": Rule(Again.FREE, AttemptEnding.UNSENT),
-    "dropped the connection": Rule(Again.PAID, AttemptEnding.OVERLOADED),
-    "does not speak HTTP": Rule(Again.FEW, AttemptEnding.FAULTED),
-    "is not trusted": Rule(Again.NEVER, AttemptEnding.UNSENT),
-    "stands behind a proxy that refuses": Rule(Again.NEVER, AttemptEnding.UNSENT),
+    FailureKind.UNREACHABLE: Rule(Again.PAID, AttemptEnding.OVERLOADED, Blame.ORIGIN),
+    FailureKind.STALE_CONNECTION: Rule(Again.FREE, AttemptEnding.UNSENT),
+    FailureKind.DROPPED: Rule(Again.PAID, AttemptEnding.OVERLOADED),
+    FailureKind.PROTOCOL: Rule(Again.FEW, AttemptEnding.FAULTED),
+    FailureKind.TLS: Rule(Again.NEVER, AttemptEnding.UNSENT),
+    FailureKind.PROXY: Rule(Again.NEVER, AttemptEnding.UNSENT),
     # Client side.
-    "has no descriptors": Rule(Again.PAUSE, AttemptEnding.DESCRIPTORS),
-    "was cut short by us": Rule(Again.NEVER, AttemptEnding.FAULTED, Blame.NOBODY),
+    FailureKind.DESCRIPTORS: Rule(Again.PAUSE, AttemptEnding.DESCRIPTORS),
+    FailureKind.CUT_SHORT: Rule(Again.NEVER, AttemptEnding.FAULTED, Blame.NOBODY),
 }
 
 
 def rule_of(error: APIError) -> Rule:
     """Return the table row for ``error``."""
-    return _TABLE[signal_of(error)]
+    return _TABLE[kind_of(error)]
 
 
-def signal_of(error: APIError) -> str:
-    """Return the name of the table row for ``error``."""
+def kind_of(error: APIError) -> FailureKind:
+    """Return the kind of ``error``: its row of the table."""
     match error:
         case APIStatusError():
             return _refusal(error)
@@ -122,52 +170,52 @@ def signal_of(error: APIError) -> str:
             return _connection(error)
         case StreamInterruptedError():
             if error.gave_up:
-                return "gave up"
-            return "broke off" if error.retryable else "is not whole for an unknown reason"
+                return FailureKind.GAVE_UP
+            return FailureKind.BROKEN_OFF if error.retryable else FailureKind.INCOMPLETE
         case APIResponseValidationError():
             if error.reason == "form":
-                return "answers in another form"
+                return FailureKind.OTHER_FORM
             if not error.retryable:
-                return "is too large for us"
-            return {"empty": "says nothing", "blank": "sent white space only"}.get(error.reason, "cannot be read")
+                return FailureKind.TOO_LARGE
+            return {"empty": FailureKind.EMPTY, "blank": FailureKind.BLANK}.get(error.reason, FailureKind.UNREADABLE)
         case _:
             # Token limit exhausted, or a kind added by a later version: still an answer.
-            return "has no place for an answer"
+            return FailureKind.NO_ROOM
 
 
-def _refusal(error: APIStatusError) -> str:
+def _refusal(error: APIStatusError) -> FailureKind:
     match error:
         case ServerOverloadedError():
-            return "is overloaded"
+            return FailureKind.OVERLOADED
         case InternalServerError():
-            return "failed" if error.retryable else "failed for good"
+            return FailureKind.SERVER_ERROR if error.retryable else FailureKind.PERMANENT
         case QuotaExceededError():
-            return "wants money"
+            return FailureKind.BALANCE
         case RateLimitError():
-            return "has too many requests a minute" if error.per_minute else "has too many requests at once"
+            return FailureKind.RATE_LIMIT if error.per_minute else FailureKind.CONCURRENCY_LIMIT
     status = error.status_code or 0
     if status == 402:
-        return "wants money"
+        return FailureKind.BALANCE
     if status < 400:
-        return "redirects"
-    return "met another request" if error.retryable else "is our mistake"
+        return FailureKind.REDIRECT
+    return FailureKind.CONFLICT if error.retryable else FailureKind.INVALID_REQUEST
 
 
-def _connection(error: APIConnectionError) -> str:
+def _connection(error: APIConnectionError) -> FailureKind:
     if error.reused:
-        return "has closed an idle connection"
+        return FailureKind.STALE_CONNECTION
     if isinstance(error, APITimeoutError):
         if error.phase == "connect":
-            return "cannot be reached"
-        return "was too slow" if error.retryable else "was cut short by us"
+            return FailureKind.UNREACHABLE
+        return FailureKind.TIMEOUT if error.retryable else FailureKind.CUT_SHORT
     return {
-        "unreachable": "cannot be reached",
-        "tls": "is not trusted",
-        "proxy": "stands behind a proxy that refuses",
-        "protocol": "does not speak HTTP",
-        "descriptors": "has no descriptors",
-        "closed": "was cut short by us",
-    }.get(error.reason, "dropped the connection")
+        "unreachable": FailureKind.UNREACHABLE,
+        "tls": FailureKind.TLS,
+        "proxy": FailureKind.PROXY,
+        "protocol": FailureKind.PROTOCOL,
+        "descriptors": FailureKind.DESCRIPTORS,
+        "closed": FailureKind.CUT_SHORT,
+    }.get(error.reason, FailureKind.DROPPED)
 
 
 _BUSY: Final = 503

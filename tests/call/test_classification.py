@@ -6,7 +6,7 @@ import pytest
 
 from deepseek_async import errors
 from deepseek_async.admission import Blame
-from deepseek_async.call.classification import _TABLE, Again, AttemptEnding, rule_of, signal_of
+from deepseek_async.call.classification import _TABLE, Again, AttemptEnding, kind_of, rule_of
 from deepseek_async.codec.refusal import refusal
 from deepseek_async.errors import (
     APIConnectionError,
@@ -72,7 +72,7 @@ def test_a_signal_has_its_consequences(error: APIError, again: Again, ending: At
 
 
 def test_every_row_of_the_table_is_reached():
-    assert {signal_of(error) for error, *_ in ROWS} == set(_TABLE)
+    assert {kind_of(error) for error, *_ in ROWS} == set(_TABLE)
 
 
 def test_the_breaker_blames_whom_the_failure_speaks_against():
