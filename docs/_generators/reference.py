@@ -128,6 +128,15 @@ PAGES: dict[str, Page] = {
         modules=("deepseek_async.transport.protocol", "deepseek_async.transport.conformance"),
     ),
     "ray": Page("Ray", "Datasets and jobs on a cluster.", modules=("deepseek_async.integrations.ray",)),
+    "web": Page(
+        "Web pages",
+        "Answers relayed by FastAPI, Starlette and aiohttp.web, and errors as statuses.",
+        modules=(
+            "deepseek_async.integrations.web",
+            "deepseek_async.integrations.web.starlette",
+            "deepseek_async.integrations.web.aiohttp",
+        ),
+    ),
 }
 
 _CALLS = {"Chat", "Completions", "TextCompletions", "Responses", "Messages", "Embeddings", "Images", "Files"}

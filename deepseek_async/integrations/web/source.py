@@ -1,0 +1,74 @@
+"""What can be relayed, opened: a stream, the call that opens one, or a generator of the program's own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
+from typing import Any
+
+from deepseek_async.errors import ConfigurationError
+
+Source = AbstractAsyncContextManager[Any] | Awaitable[Any] | AsyncIterable[Any]
+"""``client.chat.completions.stream(…)``, ``client.chat.completions.create(…, stream=True)`` awaited or not, the same of
+``completions``, ``responses`` and ``messages``, or an async generator of text or of events."""
+
+
+@asynccontextmanager
+async def opened(source: Source) -> AsyncIterator[Any]:
+    """Open ``source`` and close it on leaving. Raises the errors of the call."""
+    if inspect.isawaitable(source):
+        source = await source
+    if isinstance(source, AbstractAsyncContextManager):
+        async with source as stream:
+            yield stream
+    elif isinstance(source, AsyncGenerator):
+        async with aclosing(source):
+            yield source
+    elif isinstance(source, AsyncIterable):
+        yield source
+    else:
+        raise ConfigurationError(
+            f"cannot relay {type(source).__name__}: pass client.chat.completions.stream(…), or an async generator"
+        )
+
+
+@asynccontextmanager
+async def pieces_of(stream: Any, *, typed: bool) -> AsyncIterator[AsyncIterator[Any]]:
+    """Iterate over the typed events or the chunks of an open stream. Text completions have only text."""
+    events = getattr(stream, "events", None)
+    if not typed:
+        yield aiter(stream)
+    elif events is not None:
+        async with aclosing(events()) as typed_events:
+            yield typed_events
+    elif hasattr(stream, "completion"):
+        async with aclosing(_texts_of(stream)) as texts:
+            yield texts
+    else:
+        yield aiter(stream)
+
+
+async def _texts_of(stream: Any) -> AsyncGenerator[str, None]:
+    async for chunk in stream:
+        for choice in chunk.choices:
+            if choice.text:
+                yield choice.text
+
+
+def answer_of(stream: Any, *, whole: bool) -> Any:
+    """Return the answer of a stream, or what has arrived of it; None for a generator of the program's own."""
+    for name in ("completion", "response", "message") if whole else ():
+        if hasattr(type(stream), name):
+            return getattr(stream, name)
+    with suppress(Exception):  # of a stream that failed, and must not hide why
+        return getattr(stream, "partial", None)
+    return None
+
+
+async def discard(source: Source) -> None:
+    """Give up a source that is not needed: an unopened one is never sent, an open one is closed."""
+    if inspect.iscoroutine(source):
+        source.close()
+    elif (close := getattr(source, "aclose", None)) is not None:
+        await close()
