@@ -84,6 +84,8 @@ class DeepSeekError(Exception):
     """The part of a chat answer or message that had arrived, assembled; None if nothing had. The server bills it.
     If the call was repeated, because an answer did not match or called tools, and nothing of the new answer arrived,
     the previous answer."""
+    choices_asked: int = 1
+    """Choices that the call asked for (``n``); ``partial`` has those that arrived, each with its ``index``."""
     messages: Sequence[Any] = ()
     """Conversation of a failed tool run, with the results of all functions that ran. A run over these messages
     continues from there and repeats no function call."""

@@ -8,6 +8,8 @@ from deepseek_async.batch.result import BatchResult
 from deepseek_async.errors import APIError, DeepSeekError
 from deepseek_async.text.quoting import plain
 from deepseek_async.text.redaction import mask_known
+from deepseek_async.types import ChatCompletion
+from deepseek_async.types.json_text import read, write
 
 
 def refusal_of(result: BatchResult) -> dict[str, Any] | None:
@@ -27,7 +29,17 @@ def error_of(result: BatchResult) -> dict[str, Any] | None:
         "message": plain(result.error.message),
         "retryable": result.error.retryable,
         **({"text": mask_known(text)} if (text := _rejected_content(result.error)) else {}),
+        **({"choices": choices} if (choices := _choices(result.error)) else {}),
     }
+
+
+def _choices(error: DeepSeekError) -> list[Any]:
+    """Return the choices of an answer of which one failed; the others were paid for."""
+    partial = error.partial
+    if error.choices_asked == 1 or not isinstance(partial, ChatCompletion):
+        return []
+    choices: list[Any] = read(mask_known(write(partial.to_dict()["choices"]).decode()).encode())
+    return choices
 
 
 def _rejected_content(error: DeepSeekError) -> str:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from deepseek_async.batch.endpoints import Resource
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.row import Row, placed
 from deepseek_async.batch.row_attempts import RowAttempts
+from deepseek_async.batch.row_choices import RowChoices
 from deepseek_async.call.caller import Call
 from deepseek_async.call.lifecycle import Attempts
 from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.codec.choices import choices_asked
 from deepseek_async.errors import APIError, DeepSeekError, InputFormatError, InvalidRequestError
 from deepseek_async.pricing.prices import Meter
 from deepseek_async.resources.chat import Completions
 from deepseek_async.structured import StructuredOutput
 from deepseek_async.types import Answer, BilledAttempt, ChatCompletion, CompletionUsage, PaidAnswer
+
+_ONE: Final = (None, 1)
+"""Values of ``n`` with one choice."""
 
 
 class Calls(Protocol):
@@ -71,11 +76,22 @@ class RowExecutor:
         try:
             if row.endpoint is not None:
                 return self._elsewhere[row.endpoint.resource].call(row.body, retry=self._retry, bulk=True)
-            return self._completions.call(row.body, retry=self._retry, bulk=True)
+            body = row.body
+            if body.get("n") not in _ONE:
+                body = self._for_one_choice(row, body)
+            return self._completions.call(body, retry=self._retry, bulk=True)
         except InvalidRequestError as error:
             return error if row.endpoint is None else placed(error, self._path, row.line)
         except DeepSeekError as error:
             return error
+
+    def _for_one_choice(self, row: Row, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the request for one choice of a row with several. Raises InvalidRequestError."""
+        if choices_asked(body["n"]) == 1:
+            return body
+        if row.form is not None:
+            raise InvalidRequestError(f"n must be 1 in a row whose answer is parsed into a class, got {body['n']}")
+        return {name: value for name, value in body.items() if name != "n"}
 
     async def answer(self, row: Row, call: Call | DeepSeekError) -> BatchResult:
         """Run the call that ``prepare`` returned and return the row's result, without its price."""
@@ -89,7 +105,10 @@ class RowExecutor:
         call.begin()
         if row.form is not None and self._output is not None:
             return await RowAttempts(self._completions, self._retry, self._output, row, call).result(started)
-        endpoint = row.endpoint
+        endpoint, body = row.endpoint, row.body
+        if endpoint is None and body is not None and body.get("n") not in _ONE and (n := choices_asked(body["n"])) > 1:
+            one = self._for_one_choice(row, body)
+            return await RowChoices(self._completions, self._retry, row, call, body=one, n=n).result(started)
         try:
             given = await (
                 self._completions.complete(call)

@@ -14,14 +14,16 @@ _DELIVERY: Final = frozenset({"stream", "stream_options"})
 """Delivery options, ignored in the key: the answer of a stream also serves a plain request."""
 
 
-def cache_key(*, base_url: str, account: str, path: str, request: Mapping[str, Any]) -> bytes:
+def cache_key(*, base_url: str, account: str, path: str, request: Mapping[str, Any], choice: int = 0) -> bytes:
     """Return a 32-byte key over everything that determines the answer: server, account, endpoint, whole request.
 
     The order of a request's fields is ignored, the order of its messages is significant. The account is included
-    because one account's answers must not be served to another.
+    because one account's answers must not be served to another. ``choice`` above 0 is another answer to the same
+    request.
     """
     asked = {name: value for name, value in request.items() if name not in _DELIVERY}
-    return sha256(orjson.dumps([base_url, account, path, asked], option=orjson.OPT_SORT_KEYS)).digest()
+    named = [base_url, account, path, asked, choice] if choice else [base_url, account, path, asked]
+    return sha256(orjson.dumps(named, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 def is_deterministic(request: Mapping[str, Any], operation: Operation = CHAT) -> bool:

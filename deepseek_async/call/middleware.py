@@ -119,7 +119,9 @@ class CallMiddleware(msgspec.Struct, frozen=True, kw_only=True):
             return None, None
         # Decoded from the wire bytes: messages may be objects, and the key must not depend on their types.
         path, asked = request.outgoing.path, request.texts()
-        key = cache_key(base_url=target.base_url, account=target.account, path=path, request=asked)
+        key = cache_key(
+            base_url=target.base_url, account=target.account, path=path, request=asked, choice=request.choice
+        )
         return key, await self.cache.find(key)
 
     async def _through_cache(

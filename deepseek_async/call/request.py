@@ -32,6 +32,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     """Multipart body of an upload."""
     fees: Mapping[str, int] | None = None
     """Upper bound of fees beside tokens for one attempt, by kind of fee."""
+    choice: int = 0
+    """Which of several answers to the same request it asks for (``n``); each has its own place in a cache."""
 
     # The struct's default repr would print the prompt.
     __repr__ = object.__repr__

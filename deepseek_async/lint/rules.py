@@ -80,7 +80,12 @@ def _range_findings(request: Request) -> Iterator[Finding]:
             repair=partial(_set, "top_p", 1) if top_p > 1 else None,
         )
     if request.get("n") not in (None, 1):
-        yield Finding("n", "n", f"must be 1, got {request['n']}: DeepSeek returns one answer per request; send several")
+        yield Finding(
+            "n",
+            "n",
+            f"must be 1 in a request, got {request['n']}: DeepSeek returns one answer per request. Pass n to "
+            "chat.completions.create or set it in a row, where each choice becomes a request",
+        )
     if not 0 <= (request.get("seed") or 0) < 2**63:
         yield Finding("range:seed", "seed", "must be from 0 to 2**63 - 1", repair=partial(_drop, "seed"))
 

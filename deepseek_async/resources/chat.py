@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 from deepseek_async.call.stream import ChatCompletionStream
+from deepseek_async.codec.choices import choices_asked
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.lint import LintMode
 from deepseek_async.lint.rules import is_thinking
@@ -16,8 +17,9 @@ from deepseek_async.resources.parameters import chat_parameters
 from deepseek_async.resources.raw import RawGenerating
 from deepseek_async.resources.request_types import ChatParameters
 from deepseek_async.resources.resource_attribute import resource
-from deepseek_async.resources.resource_client import ResourceClient
+from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
 from deepseek_async.resources.route import further
+from deepseek_async.resources.several_choices import SeveralChoices
 from deepseek_async.structured import StructuredOutput
 from deepseek_async.tools import FunctionTool, ToolRun
 from deepseek_async.tools.run import DEFAULT_CALLS, DEFAULT_TIMEOUT, DEFAULT_TURNS, as_tools, run_tools
@@ -107,7 +109,11 @@ class Completions(ChatCalls):
         - ``reasoning_effort``: none, low, high (the API's default) or max. Implies ``thinking``; only one of
           the two is sent, and contradictory values raise.
         - ``temperature``: 0 to 2, and ``top_p``: above 0 to 1; both ignored while thinking.
-        - ``stop``: up to 16 strings. ``top_logprobs``: 0 to 20, with ``logprobs=True``. ``n``: only 1.
+        - ``stop``: up to 16 strings. ``top_logprobs``: 0 to 20, with ``logprobs=True``.
+        - ``n``: up to 128 choices, ``choices[0]`` to ``choices[n - 1]``, each a request of its own, because DeepSeek
+          answers one per request; of a prompt of 1,024 tokens or more the first goes ahead, so that the others find it
+          in the prefix cache. Usage and cost are sums. If one fails, its error is raised once all have ended, and
+          ``partial`` holds the choices that arrived. ``extra_body={"n": 2}`` sends it to a server that knows it.
         - ``response_format``: ``{"type": "json_object"}``, which needs the word "json" in the messages; or a
           msgspec Struct, dataclass, TypedDict or pydantic model, or a StructuredOutput of one: then returns a
           ParsedChatCompletion with the object as ``choices[0].message.parsed``. An answer that does not match
@@ -126,10 +132,8 @@ class Completions(ChatCalls):
 
         Raises InvalidRequestError before anything is sent, and subclasses of APIError for later failures.
         """
-        if resume is not None and (resume != "prefix" or not stream):
-            raise InvalidRequestError(f"resume must be 'prefix', with stream=True; got {resume!r}, stream={stream!r}")
-        if raise_on_refusal and stream:
-            raise InvalidRequestError("raise_on_refusal cannot be used with stream=True; check stream.refused instead")
+        if resume is not None or (raise_on_refusal and stream):
+            _check_options(stream, resume, raise_on_refusal=raise_on_refusal)
         output = StructuredOutput.of(response_format)
         if output is not None:
             response_format = None
@@ -142,9 +146,20 @@ class Completions(ChatCalls):
             parameters["response_format"] = response_format
         if stream is not None:
             parameters["stream"] = stream
+        n = choices_asked(parameters.get("n"))
+        if n > 1:
+            del parameters["n"]
         body = chat_parameters(model, messages, parameters)
         if extra_body:
             body.update(further(extra_body))
+        if n > 1:
+            timeouts = chosen_timeouts(timeout, self._connection.timeouts)
+            choices = SeveralChoices(
+                self, body, n, timeouts=timeouts, headers=extra_headers, lint=lint, deliberate=extra_body
+            )
+            if stream:
+                return await choices.stream(resumable=resume is not None)
+            return await choices.answer(output, raise_on_refusal=raise_on_refusal)
         if output is not None:
             return await output.ask(
                 body,
@@ -194,6 +209,8 @@ class Completions(ChatCalls):
         """
         if parameters.pop("stream", None):
             raise InvalidRequestError("run_tools does not support streaming; omit stream")
+        if choices_asked(parameters.get("n")) > 1:
+            raise InvalidRequestError(f"run_tools continues one conversation; omit n, got {parameters['n']}")
         for name, most in (("max_turns", max_turns), ("max_calls", max_calls)):
             if not isinstance(most, int) or most < 1:
                 raise InvalidRequestError(f"{name} must be an integer of at least 1, got {most!r}")
@@ -237,3 +254,11 @@ class Chat:
 
     def __init__(self, connection: ResourceClient) -> None:
         self._context = connection
+
+
+def _check_options(stream: bool | None, resume: str | None, *, raise_on_refusal: bool) -> None:
+    """Raise InvalidRequestError for options that contradict ``stream``."""
+    if resume is not None and (resume != "prefix" or not stream):
+        raise InvalidRequestError(f"resume must be 'prefix', with stream=True; got {resume!r}, stream={stream!r}")
+    if raise_on_refusal and stream:
+        raise InvalidRequestError("raise_on_refusal cannot be used with stream=True; check stream.refused instead")

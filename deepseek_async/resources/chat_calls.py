@@ -48,11 +48,12 @@ class ChatCalls:
         lint: LintMode | None = None,
         deliberate: Iterable[str] | None = None,
         bulk: bool = False,
+        choice: int = 0,
     ) -> Call:
         """Prepare a call, without starting it, from a body in the API's format.
 
         ``deliberate`` names undocumented fields that are intentional. ``bulk``: not interactive, so it may wait where
-        others fail fast, and yields to them.
+        others fail fast, and yields to them. ``choice``: which of several answers to this body it asks for.
         """
         connection = self._connection
         caller = connection.caller()
@@ -68,7 +69,7 @@ class ChatCalls:
         asked = str(body.get("model", ""))
         outgoing = HTTPRequest("POST", path_of(body), wire, headers and checked("extra_headers", headers))
         call = caller.call(
-            Request(CHAT, outgoing, body, None, most_fees(body) if "tools" in body else None),
+            Request(CHAT, outgoing, body, None, most_fees(body) if "tools" in body else None, choice),
             retry=retry or connection.retry,
             timeouts=_timeouts(timeout, connection.timeouts, body),
             tokens=connection.tokens.tokens(wire, asked, body.get("max_tokens")) if counts else 0,

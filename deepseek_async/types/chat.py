@@ -142,7 +142,7 @@ _DECLARED: Final = frozenset(fields_of(ChatCompletionMessage))
 
 
 class Choice(LinkedPart):
-    """One answer. DeepSeek returns exactly one per request (``n`` must be 1)."""
+    """One answer. DeepSeek returns exactly one per request; with ``n`` above 1 each is a request of its own."""
 
     index: int = 0
     message: ChatCompletionMessage = msgspec.field(default_factory=ChatCompletionMessage)

@@ -2,7 +2,16 @@
 
 from deepseek_async.call.stream.answer import AnswerStream
 from deepseek_async.call.stream.audio import AudioStream
+from deepseek_async.call.stream.choices import ChoicesStream
 from deepseek_async.call.stream.message import MessageStream
 from deepseek_async.call.stream.streams import ChatCompletionStream, CompletionStream, ResponseStream
 
-__all__ = ["AnswerStream", "AudioStream", "ChatCompletionStream", "CompletionStream", "MessageStream", "ResponseStream"]
+__all__ = [
+    "AnswerStream",
+    "AudioStream",
+    "ChatCompletionStream",
+    "ChoicesStream",
+    "CompletionStream",
+    "MessageStream",
+    "ResponseStream",
+]

@@ -15,12 +15,16 @@ class TextDelta(msgspec.Struct, frozen=True, gc=False, tag="text"):
     """More of the answer's text."""
 
     text: str
+    choice: int = 0
+    """Index of the choice, with ``n`` above 1."""
 
 
 class ReasoningDelta(msgspec.Struct, frozen=True, gc=False, tag="reasoning"):
     """More of the model's reasoning, which comes before the answer."""
 
     text: str
+    choice: int = 0
+    """Index of the choice, with ``n`` above 1."""
 
 
 class ToolArgumentsDelta(msgspec.Struct, frozen=True, gc=False, tag="tool_arguments"):
@@ -37,6 +41,8 @@ class ToolArgumentsDelta(msgspec.Struct, frozen=True, gc=False, tag="tool_argume
     """Set on the first fragment of a call."""
     arguments: str
     """JSON text; empty on the first fragment."""
+    choice: int = 0
+    """Index of the choice, with ``n`` above 1."""
 
 
 class AnswerEnd(msgspec.Struct, frozen=True, gc=False, tag="end"):
@@ -46,6 +52,8 @@ class AnswerEnd(msgspec.Struct, frozen=True, gc=False, tag="end"):
     """``stop``, ``length``, ``tool_calls`` or ``content_filter``."""
     usage: CompletionUsage | None
     """Token usage, if it came with the ending."""
+    choice: int = 0
+    """Index of the choice, with ``n`` above 1."""
 
 
 StreamEvent = TextDelta | ReasoningDelta | ToolArgumentsDelta | AnswerEnd | Step
@@ -63,9 +71,9 @@ def events_of(chunk: ChatCompletionChunk) -> Iterator[StreamEvent]:
     for choice in chunk.choices:
         delta = choice.delta
         if delta.reasoning_content:
-            yield ReasoningDelta(delta.reasoning_content)
+            yield ReasoningDelta(delta.reasoning_content, choice.index)
         if delta.content:
-            yield TextDelta(delta.content)
+            yield TextDelta(delta.content, choice.index)
         for call in delta.tool_calls or ():
             function = call.function
             if call.type not in _OURS:
@@ -78,10 +86,11 @@ def events_of(chunk: ChatCompletionChunk) -> Iterator[StreamEvent]:
                 call.id,
                 function.name if function else None,
                 (function.arguments if function else None) or "",
+                choice.index,
             )
         if delta.title:
             yield TitleGiven(delta.title)
         if choice.finish_reason is not None:
             if choice.finish_reason == "content_filter":
                 yield AnswerWithdrawn()
-            yield AnswerEnd(choice.finish_reason, chunk.usage)
+            yield AnswerEnd(choice.finish_reason, chunk.usage, choice.index)
