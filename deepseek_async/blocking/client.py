@@ -1,0 +1,100 @@
+"""``DeepSeek``: the client for code without coroutines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from deepseek_async.blocking import resources
+from deepseek_async.blocking.loop_thread import SHARED, LoopThread
+from deepseek_async.blocking.streams import iterated
+from deepseek_async.client import AsyncDeepSeek
+from deepseek_async.errors import ConfigurationError
+
+T = TypeVar("T")
+
+
+class DeepSeek:
+    """Blocking client: the same engine on a loop thread, which all blocking clients of a process share.
+
+        with DeepSeek() as client:
+            client.chat.completions.create(model="deepseek-flash", messages=[...])
+
+    - ``options``: those of AsyncDeepSeek; or ``client``, one that is made already and used by nobody else.
+    - Use one from as many threads as you like: their calls run together, within one limit. Ctrl-C ends a call and gives
+      its place back. A forked child may use it; what the parent waits for stays with the parent.
+    - ``run(coroutine)`` and ``iterate(async_iterator)`` run whatever ``asynchronous``, the AsyncDeepSeek behind it, can
+      do: ``client.run(client.asynchronous.batch.run("in.jsonl", "out.jsonl"))``.
+    - Do not use it in coroutines: it blocks their event loop.
+
+    ``close()`` closes the connections; after the last client is closed no thread is left. Raises ConfigurationError.
+    """
+
+    def __init__(self, client: AsyncDeepSeek | None = None, **options: Any) -> None:
+        if client is not None and options:
+            raise ConfigurationError("pass a client or the options of one, not both")
+        self.asynchronous = AsyncDeepSeek(**options) if client is None else client
+        self._thread = SHARED
+        self._closed = False
+        self._thread.hold()
+        self._offer()
+
+    def _offer(self) -> None:
+        thread, client = self._thread, self.asynchronous
+        self.chat = resources.Chat(thread, client.chat)
+        self.completions = resources.TextCompletions(thread, client.completions)
+        self.responses = resources.Responses(thread, client.responses)
+        self.messages = resources.Messages(thread, client.messages)
+        self.embeddings = resources.Embeddings(thread, client.embeddings)
+        self.images = resources.Images(thread, client.images)
+        self.files = resources.Files(thread, client.files)
+        self.fine_tunes = resources.FineTunes(thread, client.fine_tunes)
+        self.models = resources.Models(thread, client.models)
+        self.user = resources.User(thread, client.user)
+        self.tools = resources.Tools(thread, client.tools)
+
+    @property
+    def loop_thread(self) -> LoopThread:
+        """The thread that runs its calls."""
+        return self._thread
+
+    def with_options(self, **options: Any) -> DeepSeek:
+        """Return a client with other options over the same connections, as ``AsyncDeepSeek.with_options``."""
+        twin = DeepSeek(self.asynchronous.with_options(**options))
+        # Not closed by itself: it holds nothing of its own.
+        twin._thread.release()
+        twin._closed = True
+        return twin
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run ``coroutine`` on the client's event loop and return its result."""
+        return self._thread.run(coroutine)
+
+    def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
+        """Iterate over an asynchronous iterator on the client's event loop."""
+        return iterated(self._thread, items)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections. Running calls of other threads fail; later ones raise ConfigurationError."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._thread.run(self.asynchronous.aclose())
+        finally:
+            self._thread.release()
+
+    def __repr__(self) -> str:
+        return f"<DeepSeek over {self.asynchronous!r}>"
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("cannot pickle DeepSeek: it holds live connections; pickle its arguments instead")

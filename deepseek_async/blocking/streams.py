@@ -1,0 +1,130 @@
+"""Streams as ordinary iterators."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from deepseek_async.blocking.loop_thread import LoopThread
+from deepseek_async.call.stream import (
+    AnswerStream,
+    ChatCompletionStream,
+    CompletionStream,
+    MessageStream,
+    ResponseStream,
+)
+from deepseek_async.types import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    Completion,
+    Message,
+    MessageStreamEvent,
+    Response,
+    ResponseStreamEvent,
+)
+
+T = TypeVar("T")
+ChunkT = TypeVar("ChunkT")
+StreamT = TypeVar("StreamT", bound=AnswerStream[Any, Any])
+
+
+class BlockingStream(Generic[ChunkT, StreamT]):
+    """Iterator over the chunks of a streamed answer. Use it in ``with``: leaving early releases connection and slot."""
+
+    def __init__(self, thread: LoopThread, stream: StreamT) -> None:
+        self._thread = thread
+        self.asynchronous = stream
+        """The stream itself: ``request_id``, ``attempts``, ``fallback``, ``refused``, ``partial``."""
+        self._arrived: deque[ChunkT] = deque()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> ChunkT:
+        """Return the next chunk; all that have arrived come from the loop at once."""
+        if not self._arrived:
+            self._arrived.extend(self._thread.run(self._next()))
+            if not self._arrived:
+                raise StopIteration
+        return self._arrived.popleft()
+
+    async def _next(self) -> list[ChunkT]:
+        stream = self.asynchronous
+        async for chunk in stream:
+            return [chunk, *stream.arrived()]
+        return []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._arrived.clear()
+        self._thread.run(self.asynchronous.aclose())
+
+
+class ChatStream(BlockingStream[ChatCompletionChunk, ChatCompletionStream]):
+    """Streamed chat completion."""
+
+    @property
+    def completion(self) -> ChatCompletion:
+        """The complete answer. Raises DeepSeekError before the end."""
+        return self.asynchronous.completion
+
+    def text_deltas(self) -> Iterator[str]:
+        """Iterate over the pieces of the answer's text."""
+        return (choice.delta.content for chunk in self for choice in chunk.choices if choice.delta.content)
+
+
+class TextStream(BlockingStream[Completion, CompletionStream]):
+    """Streamed text completion."""
+
+    @property
+    def completion(self) -> Completion:
+        """The complete text. Raises DeepSeekError before the end."""
+        return self.asynchronous.completion
+
+
+class BlockingResponseStream(BlockingStream[ResponseStreamEvent, ResponseStream]):
+    """Streamed response."""
+
+    @property
+    def response(self) -> Response:
+        """The complete answer. Raises DeepSeekError before the end."""
+        return self.asynchronous.response
+
+
+class BlockingMessageStream(BlockingStream[MessageStreamEvent, MessageStream]):
+    """Streamed message."""
+
+    @property
+    def message(self) -> Message:
+        """The complete answer. Raises DeepSeekError before the end."""
+        return self.asynchronous.message
+
+
+def iterated(thread: LoopThread, items: AsyncIterator[T]) -> Iterator[T]:
+    """Iterate over ``items`` of the loop; closing the iterator closes them."""
+
+    async def following() -> list[T]:
+        async for item in items:
+            return [item]
+        return []
+
+    async def closed() -> None:
+        close = getattr(items, "aclose", None)
+        if close is not None:
+            await close()
+
+    try:
+        while found := thread.run(following()):
+            yield from found
+    finally:
+        thread.run(closed())
