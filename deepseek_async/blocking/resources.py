@@ -8,7 +8,7 @@ from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, Unpac
 
 from deepseek_async.blocking.loop_thread import LoopThread
 from deepseek_async.blocking.streams import BlockingMessageStream, BlockingResponseStream, ChatStream, TextStream
-from deepseek_async.call.stream import CompletionStream, MessageStream, ResponseStream
+from deepseek_async.call.stream import ChatCompletionStream, CompletionStream, MessageStream, ResponseStream
 from deepseek_async.codec.tokens import TokenCount
 from deepseek_async.resources import account, chat, completions, embeddings, files, fine_tunes, images, standalone
 from deepseek_async.resources import messages as messages_
@@ -81,12 +81,13 @@ class ChatCompletions(BlockingResource[chat.Completions]):
     def create(self, **parameters: Any) -> Any:
         """Create a chat completion; with ``stream=True`` a ChatStream. Parameters as of the asynchronous ``create``."""
         answer = self._thread.run(self.asynchronous.create(**parameters))
-        return ChatStream(self._thread, answer) if parameters.get("stream") else answer
+        return ChatStream(self._thread, answer) if isinstance(answer, ChatCompletionStream) else answer
 
     def stream(self, **parameters: Any) -> ChatStream:
         """``create(..., stream=True)``, for ``with completions.stream(...) as stream``."""
-        stream: ChatStream = self.create(**{**parameters, "stream": True})
-        return stream
+        stream = self._thread.run(self.asynchronous.create(**{**parameters, "stream": True}))
+        assert isinstance(stream, ChatCompletionStream)  # noqa: S101  for the type checker
+        return ChatStream(self._thread, stream)
 
     def count_tokens(self, *, messages: Sequence[Turn], model: str, **parameters: Any) -> TokenCount:
         """Count the prompt tokens of a chat request without sending it."""

@@ -4,6 +4,11 @@
         openai = as_openai(client)
         await openai.chat.completions.create(model="deepseek-flash", messages=[...])
 
+and a real ``OpenAI`` for code without coroutines:
+
+    with as_openai_sync(budget=5, cache=True) as openai:
+        openai.chat.completions.create(model="deepseek-flash", messages=[...])
+
 For programs and frameworks that ask for an openai client: pydantic-ai, OpenAI Agents SDK, instructor, LangChain,
 LlamaIndex, litellm. Requires the extra ``openai``.
 """
@@ -12,15 +17,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from deepseek_async.blocking import DeepSeek
 from deepseek_async.client import AsyncDeepSeek
+from deepseek_async.integrations.openai.blocking_sending import blocking_http_client
 from deepseek_async.integrations.openai.failures import cause_of
 from deepseek_async.integrations.openai.library import openai_library
 from deepseek_async.integrations.openai.sending import http_client
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+    from openai import AsyncOpenAI, OpenAI
 
-__all__ = ["as_openai", "cause_of", "http_client"]
+__all__ = ["as_openai", "as_openai_sync", "blocking_http_client", "cause_of", "http_client"]
 
 _NO_KEY: Final = "held-by-deepseek-async"
 """openai-python requires a key; the engine sends its own."""
@@ -41,5 +48,27 @@ def as_openai(client: AsyncDeepSeek, **options: Any) -> AsyncOpenAI:
     given = {"timeout": client.timeouts.total, "max_retries": 0, **options}
     made: AsyncOpenAI = openai_library().AsyncOpenAI(
         api_key=_NO_KEY, base_url=client.settings.base_url, http_client=http_client(client), **given
+    )
+    return made
+
+
+def as_openai_sync(client: DeepSeek | None = None, **options: Any) -> OpenAI:
+    """Return an ``openai.OpenAI`` whose requests go through ``client``, on the loop thread of ``blocking.DeepSeek``.
+
+    - ``client``: a blocking client, which closing it does not close. Without one, ``options`` are those of
+      AsyncDeepSeek, for a client that is closed with it.
+
+    Otherwise as ``as_openai``. Use it from as many threads as you like. Raises ConfigurationError if openai is missing
+    or too old.
+    """
+    openai = openai_library()
+    owner = DeepSeek(**options) if client is None else client.with_options(**options) if options else client
+    settings = owner.asynchronous.settings
+    made: OpenAI = openai.OpenAI(
+        api_key=_NO_KEY,
+        base_url=settings.base_url,
+        http_client=blocking_http_client(owner, owned=client is None),
+        timeout=owner.asynchronous.timeouts.total,
+        max_retries=0,
     )
     return made

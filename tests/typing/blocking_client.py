@@ -1,0 +1,39 @@
+"""What type checkers must make of the blocking client. Never run: mypy --strict and pyright read it (scripts/check)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, assert_type
+
+from deepseek_async import ChatCompletion, Completion, ParsedChatCompletion, Response
+from deepseek_async.blocking import BlockingResponseStream, ChatStream, DeepSeek, TextStream
+from deepseek_async.types import ChatCompletionChunk, FileList, FileObject, ModelList, UserBalance
+
+MESSAGES: list[dict[str, Any]] = [{"role": "user", "content": "Hi"}]
+
+
+@dataclass
+class City:
+    name: str
+
+
+def answers(client: DeepSeek) -> None:
+    create = client.chat.completions.create
+    assert_type(create(model="deepseek-flash", messages=MESSAGES, temperature=0), ChatCompletion)
+    assert_type(create(model="deepseek-flash", messages=MESSAGES, response_format=City), ParsedChatCompletion[City])
+    with create(model="deepseek-flash", messages=MESSAGES, stream=True) as stream:
+        assert_type(stream, ChatStream)
+        for chunk in stream:
+            assert_type(chunk, ChatCompletionChunk)
+    assert_type(stream.completion, ChatCompletion)
+    assert_type(client.completions.create(model="m", prompt="x"), Completion)
+    assert_type(client.completions.create(model="m", prompt="x", stream=True), TextStream)
+    assert_type(client.responses.create(model="m", input="x"), Response)
+    assert_type(client.responses.create(model="m", input="x", stream=True), BlockingResponseStream)
+
+
+def others(client: DeepSeek) -> None:
+    assert_type(client.models.list(timeout=9), ModelList)
+    assert_type(client.user.balance(), UserBalance)
+    assert_type(client.files.create(file=b"", purpose="user_data"), FileObject)
+    assert_type(client.files.list(limit=9), FileList)
