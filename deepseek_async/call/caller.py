@@ -38,7 +38,7 @@ class Protections(msgspec.Struct, frozen=True):
     """Cache, content filter and listeners."""
 
 
-class Call(Attempts, gc=False, eq=False):
+class Call(Attempts, gc=False, eq=False, kw_only=True):
     """One logical call, wrapped in its client's middleware."""
 
     middleware: CallMiddleware | None = None
@@ -112,7 +112,17 @@ class Caller(Target):
         ``begin()``, because rows are prepared ahead of their turn.
         """
         limiter = self.account_limiter.limiter(model)
-        call = Call(self, limiter, request, retry, timeouts, tokens, streaming, bulk, alternatives)
+        call = Call(
+            target=self,
+            limiter=limiter,
+            request=request,
+            retry=retry,
+            timeouts=timeouts,
+            tokens=tokens,
+            streaming=streaming,
+            bulk=bulk,
+            alternatives=alternatives,
+        )
         middleware = self.middleware
         if middleware is not None:
             call.middleware, call.on_retry, call.before_sending = middleware, middleware.retried, middleware.look_over

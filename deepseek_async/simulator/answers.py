@@ -61,6 +61,11 @@ class ScriptedAnswer:
     times: float = 1
     given: int = 0
 
+    @property
+    def is_due(self) -> bool:
+        """Whether a request was expected that has not come: the first, or as many as ``times`` says."""
+        return not self.given or self.given < self.times < float("inf")
+
     def fits(self, request: Any, question: str) -> bool:
         """Whether it matches this request and may still be used."""
         if self.given >= self.times:
@@ -102,11 +107,25 @@ class Answers:
     def __init__(self, *, must: bool = False) -> None:
         self._must = must
         self._answers: list[ScriptedAnswer] = []
+        self.missed: list[str] = []
+        """What a client was told about each request that had to have an answer and had none."""
 
     @property
     def unused(self) -> int:
         """Number of answers that no request has used."""
         return sum(not answer.given for answer in self._answers)
+
+    def check_used(self) -> None:
+        """Raise AssertionError if an answer was not used, or was used less often than its ``times``."""
+        left = [str(answer) for answer in self._answers if answer.is_due]
+        if left:
+            raise AssertionError(f"scripted answers were not used: {', '.join(left)}")
+
+    def check_missed(self) -> None:
+        """Raise AssertionError if a request had to have a scripted answer and had none."""
+        if self.missed:
+            more = f" (and {len(self.missed) - 1} more)" if len(self.missed) > 1 else ""
+            raise AssertionError(self.missed[0] + more)
 
     def add(
         self,
@@ -225,11 +244,13 @@ class Answers:
 
     def _missing(self, request: Any) -> Refusal:
         shown = orjson.dumps(request).decode()
-        known = ", ".join(dict.fromkeys(map(str, self._answers))) or "none"
-        return refusals.invalid_request(
+        left = ", ".join(dict.fromkeys(str(answer) for answer in self._answers if answer.given < answer.times))
+        message = (
             f"no scripted answer matches this request: {shown[:_SHOWN]}{'…' if len(shown) > _SHOWN else ''}; answers "
-            f"are scripted for: {known}"
+            f"are left for: {left or 'none'}"
         )
+        self.missed.append(message)
+        return refusals.invalid_request(message)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

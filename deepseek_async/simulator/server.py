@@ -43,6 +43,7 @@ from deepseek_async.simulator.services.request import (
 )
 from deepseek_async.simulator.settings import SimulatorSettings
 from deepseek_async.simulator.uploads import Uploads
+from deepseek_async.simulator.watchers import Watchers
 from deepseek_async.simulator.wire import refusals
 from deepseek_async.simulator.wire.delivery import (
     StreamEnding,
@@ -83,7 +84,7 @@ class Simulator:
         self._base_url = ""
         self._responses = Responses(self.settings.seed)
         self._closing = False
-        self._watchers: list[tuple[Callable[[SimulatorStatistics], bool], asyncio.Future[None]]] = []
+        self._watchers = Watchers(self.statistics)
         rate = self.settings.tokens_per_second
         self._tempo = Tempo(self.settings.queue_seconds, self.settings.keep_alive_interval, 1 / rate if rate else 0.0)
         self._replies = Replies(
@@ -153,22 +154,7 @@ class Simulator:
 
         Evaluated whenever a request arrives, is admitted or has ended, so that no test needs to sleep.
         """
-        if condition(self.statistics()):
-            return
-        met = asyncio.get_running_loop().create_future()
-        watcher = (condition, met)
-        self._watchers.append(watcher)
-        try:
-            await met
-        finally:
-            self._watchers.remove(watcher)
-
-    def _changed(self) -> None:
-        if self._watchers:
-            now = self.statistics()
-            for condition, met in self._watchers:
-                if not met.done() and condition(now):
-                    met.set_result(None)
+        await self._watchers.until(condition)
 
     def script(self, *faults: Fault) -> None:
         """Apply these faults to the next requests, in order."""
@@ -203,7 +189,7 @@ class Simulator:
             headers.pop(name, None)
         record = RequestRecord(request.method, request.path, headers, counters.in_flight)
         self.requests.add(record)
-        self._changed()
+        self._watchers.changed()
         task = asyncio.current_task()
         if task is not None:
             self._tasks.add(task)
@@ -217,7 +203,7 @@ class Simulator:
         finally:
             if task is not None:
                 self._tasks.discard(task)
-            self._changed()
+            self._watchers.changed()
 
     async def _dispatch(self, request: web.BaseRequest, record: RequestRecord) -> web.StreamResponse:
         route = find(request.method, request.path, live_only=self.settings.live_only)
@@ -276,7 +262,7 @@ class Simulator:
             )
         self._limit.enter(exchange.account, model)
         self._counters.enter()
-        self._changed()
+        self._watchers.changed()
         try:
             return await self._serve(exchange, completion)
         finally:

@@ -60,7 +60,7 @@ class _Value:
 
     @classmethod
     def of(cls, text: str) -> _Value:
-        pattern = "".join(_written(part[0]) for part in _PARTS.finditer(text))
+        pattern = pattern_of(text).pattern
         if len(text) < _ANYWHERE:
             pattern = f"(?<![\\w-]){pattern}(?![\\w-])"
         return cls(text, max(_ALNUM.findall(text), key=len, default=""), re.compile(pattern))
@@ -69,6 +69,11 @@ class _Value:
         """Return the length of the longest prefix of the value that ends a truncated ``text``."""
         longest = min(len(self.text) - 1, len(text))
         return next((size for size in range(longest, _BEGINNING - 1, -1) if text.endswith(self.text[:size])), 0)
+
+
+def pattern_of(text: str) -> re.Pattern[str]:
+    """Return a pattern for ``text`` as it is and as escaped in JSON, URLs and HTML."""
+    return re.compile("".join(_written(part[0]) for part in _PARTS.finditer(text)))
 
 
 def _written(part: str) -> str:

@@ -49,10 +49,16 @@ def checked(what: str, fields: Any, wrong: type[DeepSeekError] = InvalidRequestE
         if not _VALUE.fullmatch(value):
             raise wrong(f"{what}[{name!r}] must not contain line breaks or NUL")
     found = CallerFields(fields)
-    secrets = [value for name, value in found.items() if _SECRET.search(name)]
+    secrets = secrets_in(found)
     if secrets:
-        found.known = Known(*secrets, *(value.partition(" ")[2] for value in secrets))
+        found.known = Known(*secrets)
     return found
+
+
+def secrets_in(fields: Mapping[str, str]) -> list[str]:
+    """Return the values that are credentials by the name of their header, each also without its scheme."""
+    found = [value for name, value in fields.items() if _SECRET.search(name)]
+    return found + [bare for value in found if (bare := value.partition(" ")[2])]
 
 
 def merged(*several: Mapping[str, str] | None) -> dict[str, str]:

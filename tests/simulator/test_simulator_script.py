@@ -48,6 +48,8 @@ async def said(simulator: Simulator, way: str, prompt: str, **parameters: Any) -
             calls = [(call.function.name, call.function.arguments) for call in message.tool_calls or ()]
             tokens = (answer.usage.prompt_tokens, answer.usage.completion_tokens)
             return Said(message.content or None, message.reasoning_content or None, calls, reason, tokens)
+        if way.startswith("messages"):
+            return await said_in_message(client, prompt, stream=stream, **parameters)
         tools = [{"type": "function", **tool["function"]} for tool in parameters.pop("tools", ())]
         more = {"tools": tools} if tools else {}
         asked = {"model": "deepseek-flash", "input": prompt, "stream": stream, **more, **parameters}
@@ -70,7 +72,35 @@ async def said(simulator: Simulator, way: str, prompt: str, **parameters: Any) -
         )
 
 
-WAYS = ["chat", "chat stream", "responses", "responses stream"]
+async def said_in_message(client: AsyncDeepSeek, prompt: str, *, stream: bool, **parameters: Any) -> Said:
+    tools = [
+        {"name": tool["function"]["name"], "input_schema": tool["function"]["parameters"]}
+        for tool in parameters.pop("tools", ())
+    ]
+    messages = [{"role": "user", "content": prompt}]
+    asked = {"model": "deepseek-flash", "messages": messages, "max_tokens": 1000, "stream": stream, **parameters}
+    answer = await client.messages.create(**asked, **({"tools": tools} if tools else {}))
+    if stream:
+        async with answer:
+            async for _ in answer:
+                pass
+        answer = answer.message
+    blocks = [block.to_dict() for block in answer.content]
+    usage = answer.tokens_used()
+    return Said(
+        "".join(block["text"] for block in blocks if block["type"] == "text") or None,
+        "".join(block["thinking"] for block in blocks if block["type"] == "thinking") or None,
+        [
+            (block["name"], json.dumps(block["input"], ensure_ascii=False))
+            for block in blocks
+            if block["type"] == "tool_use"
+        ],
+        {"end_turn": "stop", "tool_use": "tool_calls"}.get(answer.stop_reason, answer.stop_reason),
+        (usage.prompt_tokens, usage.completion_tokens),
+    )
+
+
+WAYS = ["chat", "chat stream", "responses", "responses stream", "messages", "messages stream"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -86,18 +116,19 @@ async def test_an_answer_is_what_was_said_and_its_usage_too(caller: Caller, way:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_tool_calls_are_what_was_said_or_fit_the_tool_of_the_request(caller: Caller, way: str):
+    broken = "{}" if way.startswith("messages") else "{"  # a message has no text of its arguments
     caller.simulator.answer(
         reasoning="",
         tool_calls=[
             {"name": "weather", "arguments": {"city": "Zürich"}},
-            {"type": "function", "function": {"name": "clock", "arguments": "{"}},
+            {"type": "function", "function": {"name": "clock", "arguments": broken}},
             "weather",
         ],
     )
     answer = await said(caller.simulator, way, "Which tool for Oslo?", tools=[WEATHER, CLOCK])
     assert (answer.text, answer.reasoning, answer.finish_reason) == (None, None, "tool_calls")
     first, second, third = answer.calls
-    assert (first, second) == (("weather", '{"city": "Zürich"}'), ("clock", "{"))
+    assert (first, second) == (("weather", '{"city": "Zürich"}'), ("clock", broken))
     made = json.loads(third[1])
     assert (third[0], made["city"], made["days"] >= 3) == ("weather", "Oslo", True)
     assert made["unit"] in {"celsius", "kelvin"}
@@ -226,6 +257,27 @@ async def test_a_usage_that_cannot_be_true_is_sent_as_it_was_said(caller: Caller
     assert (usage["prompt_tokens"], usage["completion_tokens"]) == ("many", -3)
 
 
+async def test_an_answer_that_was_used_up_is_not_left(start: Start):
+    caller = await start(on_miss="error")
+    caller.simulator.answer(content="once")
+    caller.simulator.answer(when="x", content="x")
+    assert (await caller.chat("Hi")).status == 200
+    assert (await caller.chat("Hi")).message.endswith("answers are left for: 'x'")
+
+
+async def test_answers_that_nobody_used_are_named(caller: Caller):
+    say, check = caller.simulator.answer, caller.simulator.answers.check_used
+    say(when="refund", content="x")
+    say(when="order", content="x", times=2)
+    say(content="in order")
+    await caller.chat("my order")
+    with pytest.raises(AssertionError, match="scripted answers were not used: 'refund', 'order', the next request"):
+        check()
+    for question in ("my order", "a refund", "anything"):
+        await caller.chat(question)
+    check()
+
+
 @pytest.mark.parametrize("path", ["/chat/completions", "/responses", "/beta/completions"])
 async def test_a_request_that_nothing_was_said_about_is_shown_if_that_is_a_mistake(start: Start, path: str):
     caller = await start(on_miss="error")
@@ -236,7 +288,9 @@ async def test_a_request_that_nothing_was_said_about_is_shown_if_that_is_a_mista
     reply = await caller.send("POST", path, json=body)
     assert reply.status == 400
     assert '"Hi there"' in reply.message
-    assert "answers are scripted for: 'refund', /a+b/" in reply.message
+    assert reply.message.endswith("answers are left for: 'refund', /a+b/")
+    with pytest.raises(AssertionError, match="Hi there"):
+        caller.simulator.answers.check_missed()
 
 
 async def test_a_mistake_in_a_function_of_the_user_is_told_to_who_asks(caller: Caller):

@@ -1,0 +1,189 @@
+"""Record and replay below the client: ``AsyncDeepSeek(transport=recording("cassette.jsonl"))``.
+
+Retries, limits, cache and decoding run above it as they do in production. A request is recognized by method, path and
+JSON body; headers are neither compared nor stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final, Literal, get_args
+
+from deepseek_async.configuration.credential import ApiKey
+from deepseek_async.errors import APIConnectionError, ConfigurationError
+from deepseek_async.files.upload import UploadBody
+from deepseek_async.testing.cassette import RUN, Cassette, CassetteError, Exchange
+from deepseek_async.testing.collected_texts import CollectedTexts, collected
+from deepseek_async.testing.playback import Playback
+from deepseek_async.testing.recorded_request import RecordedRequest, request_of, texts_request, upload_request
+from deepseek_async.testing.responses import RecordingResponse, ReplayedResponse
+from deepseek_async.testing.scrubbing import Scrubber
+from deepseek_async.transport.header_fields import secrets_in
+from deepseek_async.transport.pool import Pool
+from deepseek_async.transport.protocol import HTTPRequest, HTTPResponse, MakeTransport, Transport, TransportOptions
+from deepseek_async.transport.proxies import Proxy
+from deepseek_async.transport.watchdog import Watchdog
+
+RecordMode = Literal["none", "once", "new", "all"]
+
+VARIABLE: Final = "DEEPSEEK_ASYNC_RECORD"
+"""Environment variable that decides the mode of every recording, set by ``--deepseek-record``."""
+
+
+class Recording:
+    """A cassette as a transport: call it with TransportOptions, once for each server. See ``recording``."""
+
+    def __init__(self, cassette: Cassette, mode: RecordMode, scrub: Iterable[str], make: MakeTransport) -> None:
+        self._cassette = cassette
+        self._make = make
+        self._scrubber = Scrubber(scrub)
+        self._anew = mode == "all"
+        run = cassette.run()
+        exchanges = [] if self._anew and run != RUN else cassette.read()
+        self.records: Final = mode in ("new", "all") or (mode == "once" and run in (None, RUN))
+        """Whether a request without a recorded answer is sent. If not, no connection is ever made."""
+        self._playback = Playback(cassette.name, exchanges)
+
+    def __call__(self, options: TransportOptions) -> Transport:
+        self._scrubber.learn(secrets_in(options.headers))
+        return _RecordedTransport(self, options)
+
+    @property
+    def unused(self) -> list[str]:
+        """The recorded requests that were not asked, as ``POST /chat/completions (line 3)``."""
+        return [f"{exchange.request} (line {exchange.line})" for exchange in self._playback.left]
+
+    def check_used(self) -> None:
+        """Raise AssertionError if recorded answers were not used."""
+        if unused := self.unused:
+            raise AssertionError(f"recorded in {self._cassette.name} and not asked: {', '.join(unused)}")
+
+    async def _request(self, outgoing: HTTPRequest, texts: CollectedTexts | None) -> RecordedRequest:
+        self._scrubber.learn(secrets_in(outgoing.headers or {}))
+        method, path, body = outgoing.method, outgoing.path, outgoing.body
+        if texts is not None:
+            return texts_request(method, path, texts.said, self._scrubber)
+        if isinstance(body, UploadBody):
+            return await asyncio.to_thread(upload_request, method, path, body, self._scrubber)
+        return request_of(method, path, body, self._scrubber)
+
+    def _find(self, request: RecordedRequest, server: str) -> Exchange | None:
+        """Return the recorded exchange; None if the request is to be sent. Raises CassetteError."""
+        found = self._playback.take(request, server)
+        if found is None and not self.records:
+            raise self._playback.missing(request)
+        return found
+
+    def _save(self, exchange: Exchange) -> None:
+        exchange.headers = {name: self._scrubber.text(value) for name, value in exchange.headers.items()}
+        exchange.chunks = self._scrubber.chunks(exchange.chunks)
+        self._cassette.append(exchange, anew=self._anew)
+
+    def __repr__(self) -> str:
+        return f"<Recording {self._cassette.name}{'' if self.records else ', replayed only'}>"
+
+
+def recording(
+    path: str | os.PathLike[str],
+    *,
+    mode: RecordMode | None = None,
+    scrub: Iterable[str] = (),
+    transport: MakeTransport | None = None,
+) -> Recording:
+    """Return a transport that records exchanges in the file ``path`` and replays them.
+
+    - ``mode``: ``once`` (the default) records if the file does not exist, and else only replays; ``none`` only
+      replays; ``new`` replays what is recorded and records the rest; ``all`` records everything again, in a new file.
+      What this run of the tests has recorded itself, it replays in every mode.
+      The option ``--deepseek-record`` of pytest, and the variable ``DEEPSEEK_ASYNC_RECORD``, override it.
+    - ``scrub``: names of JSON fields, at any depth of request and response, whose values are neither stored nor
+      compared, for example ``["user_id"]``. API keys and other credentials in headers are never stored.
+    - ``transport``: factory of the transport that is recorded; default the client's own.
+
+    Only while it records does it use the network; a client that only replays takes any ``api_key``. Each recorded
+    answer is replayed once, by each ``recording``. A request without one raises CassetteError, as does a file that
+    cannot be read or written. Raises ConfigurationError for an unknown mode.
+    """
+    chosen = os.environ.get(VARIABLE) or mode or "once"
+    for known in get_args(RecordMode):
+        if chosen == known:
+            return Recording(Cassette(path), known, _names(scrub), transport or _own_transport)
+    source = VARIABLE if os.environ.get(VARIABLE) else "mode"
+    raise ConfigurationError(f"{source} must be {', '.join(get_args(RecordMode))}, got {chosen!r}")
+
+
+def _names(scrub: Iterable[str]) -> Iterable[str]:
+    if isinstance(scrub, str):
+        raise ConfigurationError(f"scrub must be a list of names of fields, got the string {scrub!r}")
+    return scrub
+
+
+def _own_transport(options: TransportOptions) -> Transport:
+    """Return the client's own pool of connections."""
+    key = options.headers.get("Authorization")
+    proxy = None if options.proxy is None else Proxy(options.proxy, "proxy")
+    headers = {name: value for name, value in options.headers.items() if name != "Authorization"}
+    api_key = None if key is None else ApiKey(key.removeprefix("Bearer "))
+    return Pool(options.base_url, api_key, limit=options.connections, proxy=proxy, headers=headers)
+
+
+class _RecordedTransport:
+    """The transport to one server."""
+
+    def __init__(self, owner: Recording, options: TransportOptions) -> None:
+        self._owner = owner
+        self._options = options
+        self._inner: Transport | None = None
+        self._closed = False
+
+    async def send(self, outgoing: HTTPRequest, watchdog: Watchdog, *, fresh: bool = False) -> HTTPResponse:
+        """See ``Transport.send``."""
+        owner = self._owner
+        if self._closed:
+            raise APIConnectionError("client closed during the call", retryable=False, reason="closed")
+        texts = None if outgoing.texts is None else await collected(outgoing.texts)
+        request = await owner._request(outgoing, texts)  # noqa: SLF001  its other half
+        server = owner._scrubber.text(self._options.base_url)  # noqa: SLF001
+        found = owner._find(request, server)  # noqa: SLF001
+        if found is not None:
+            if isinstance(outgoing.body, UploadBody):
+                outgoing.body.progress.now(len(outgoing.body.content), len(outgoing.body.content))
+                outgoing.body.progress.whole = True
+            await asyncio.sleep(0)  # other tasks run here too when there is a network
+            return ReplayedResponse(found, watchdog)
+        if texts is not None:
+            outgoing = HTTPRequest(outgoing.method, outgoing.path, outgoing.body, outgoing.headers, texts)
+        if self._inner is None:
+            self._inner = owner._make(self._options)
+        response = await self._inner.send(outgoing, watchdog, fresh=fresh)
+        return RecordingResponse(response, server, request, owner._save)  # noqa: SLF001
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        self._closed = True
+        if self._inner is not None:
+            await self._inner.aclose()
+
+    def forget(self) -> None:
+        """Drop the connections of a closed event loop."""
+        self._call("forget")
+
+    def drop(self) -> None:
+        """Release the transport of a client that was not closed."""
+        self._call("drop")
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: abandon the parent's connections."""
+        self._call("leave_to_parent")
+
+    def _call(self, name: str) -> None:
+        method = getattr(self._inner, name, None)
+        if method is not None:
+            with suppress(Exception):  # cleanup is best effort
+                method()
+
+
+__all__ = ["CassetteError", "RecordMode", "Recording", "recording"]
