@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, Self, Unpack
 
 import msgspec
 
@@ -14,6 +14,7 @@ from deepseek_async.text.html import answer_html
 from deepseek_async.text.unicode import all_encodable, encodable
 from deepseek_async.types.answer import WHOLE, Answer, OpenAnswer
 from deepseek_async.types.answer_part import OURS, LinkedPart, Part, fields_of
+from deepseek_async.types.built_body import BuiltAnswer, chunk_bodies, completion_body
 from deepseek_async.types.source import Source, sources_in
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage
 
@@ -198,6 +199,16 @@ class ChatCompletion(OpenAnswer):
             for choice in self.choices
         )
 
+    @classmethod
+    def build(cls, content: str | None = None, **said: Unpack[BuiltAnswer]) -> Self:
+        """Build an answer for a test: ``ChatCompletion.build("It is on its way.", usage={"prompt_tokens": 12})``.
+
+        ``tool_calls`` are names of functions, or ``{"name": …, "arguments": …, "id": …}``; further arguments are
+        ``reasoning``, ``finish_reason``, ``usage``, ``model`` and ``id``. Raises ValueError for a tool call without a
+        name, and msgspec.ValidationError for values of a wrong type.
+        """
+        return msgspec.convert(completion_body(content, said), cls)
+
     def tokens_used(self) -> CompletionUsage | None:
         return self.usage
 
@@ -266,6 +277,11 @@ class ChatCompletionChunk(Answer, forbid_unknown_fields=True):
     system_fingerprint: str | None = None
     undeclared: Any = msgspec.field(default=None, name=OURS + "undeclared")
     """Undeclared fields of the chunk; None for nearly all. ``to_dict()`` returns them as sent."""
+
+    @classmethod
+    def build_stream(cls, content: str | None = None, **said: Unpack[BuiltAnswer]) -> list[Self]:
+        """Build the chunks of a streamed answer for a test, one for each word; see ``ChatCompletion.build``."""
+        return [msgspec.convert(body, cls) for body in chunk_bodies(completion_body(content, said))]
 
 
 class OpenChunk(ChatCompletionChunk, OpenAnswer):

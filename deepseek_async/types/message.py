@@ -7,7 +7,7 @@ every block is sent back as received.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, Self
+from typing import Any, Final, Self, Unpack
 
 import msgspec
 
@@ -15,7 +15,8 @@ from deepseek_async.text.html import answer_html
 from deepseek_async.text.unicode import all_encodable
 from deepseek_async.types.answer import WHOLE, OpenAnswer
 from deepseek_async.types.answer_part import Counters, LinkedPart
-from deepseek_async.types.json_text import write
+from deepseek_async.types.built_body import BuiltAnswer, calls_of, finish_of, id_and_model, usage_of
+from deepseek_async.types.json_text import read, write
 from deepseek_async.types.source import Source, sources_in
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage, SentUsage
 
@@ -163,6 +164,21 @@ class Message(OpenAnswer):
     usage: MessageUsage | None = None
     title: str | None = None
     """Title of the conversation, if requested with ``title`` and generated."""
+
+    @classmethod
+    def build(cls, content: str | None = None, **said: Unpack[BuiltAnswer]) -> Self:
+        """Build an answer for a test, from chat's words: see ``ChatCompletion.build``."""
+        reasoning, calls = said.get("reasoning"), calls_of(said.get("tool_calls", ()))
+        blocks: list[ContentBlock] = [] if reasoning is None else [ThinkingBlock(type="thinking", thinking=reasoning)]
+        blocks += [] if content is None else [TextBlock(type="text", text=content)]
+        for call in calls:
+            arguments = read(call["function"]["arguments"].encode())
+            blocks.append(ToolUseBlock(type="tool_use", id=call["id"], name=call["function"]["name"], input=arguments))
+        usage = MessageUsage.of(CompletionUsage.counting(usage_of(said.get("usage"))))
+        reason = finish_of(said)
+        stop = next((ours for ours, chats in _IN_CHATS_WORDS.items() if chats == reason), reason)
+        name, model = id_and_model(said)
+        return cls(id=name, model=model, content=blocks, stop_reason=stop, usage=usage)
 
     @property
     def text(self) -> str:

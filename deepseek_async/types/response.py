@@ -7,17 +7,20 @@ other kinds keep their defaults.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, Self
+from typing import Any, Final, Self, Unpack
 
 from deepseek_async.text.html import answer_html
 from deepseek_async.text.unicode import all_encodable
 from deepseek_async.types.answer import WHOLE, OpenAnswer
 from deepseek_async.types.answer_part import Counters, LinkedPart, Part
+from deepseek_async.types.built_body import BUILT_AT, BuiltAnswer, calls_of, finish_of, id_and_model, usage_of
 from deepseek_async.types.json_text import write
 from deepseek_async.types.source import Source, sources_in
 from deepseek_async.types.usage import BilledAttempt, CompletionTokensDetails, CompletionUsage
 
 _ECHOED: Final = frozenset({"instructions", "input", "tools", "metadata", "text"})
+_INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""Why an answer is incomplete, by chat's finish reason."""
 _NO_MESSAGES: Final = ("reasoning", "function_call")
 
 
@@ -164,6 +167,30 @@ class Response(OpenAnswer):
     error: ResponseError | None = None
     title: str | None = None
     """Title for the conversation, if requested and generated."""
+
+    @classmethod
+    def build(cls, content: str | None = None, **said: Unpack[BuiltAnswer]) -> Self:
+        """Build an answer for a test, from chat's words: see ``ChatCompletion.build``."""
+        output = []
+        if (reasoning := said.get("reasoning")) is not None:
+            output.append(ResponseOutputItem(type="reasoning", content=[ResponseContent("reasoning_text", reasoning)]))
+        if content is not None:
+            texts = [ResponseContent("output_text", content)]
+            output.append(ResponseOutputItem(type="message", role="assistant", content=texts))
+        for call in calls_of(said.get("tool_calls", ())):
+            function = {name: call["function"][name] for name in ("name", "arguments")}
+            output.append(ResponseOutputItem(type="function_call", call_id=call["id"], **function))
+        reason = _INCOMPLETE.get(finish_of(said))
+        name, model = id_and_model(said)
+        return cls(
+            id=name,
+            model=model,
+            created_at=BUILT_AT,
+            status="completed" if reason is None else "incomplete",
+            output=output,
+            usage=ResponseUsage.of(CompletionUsage.counting(usage_of(said.get("usage")))),
+            incomplete_details=None if reason is None else IncompleteDetails(reason),
+        )
 
     @property
     def sources(self) -> list[Source]:

@@ -36,6 +36,7 @@ from deepseek_async import (
     ToolRun,
     UnknownDelta,
 )
+from deepseek_async.testing import answering, recording
 from deepseek_async.types import CompletionUsage, Model, ModelList, UserBalance
 
 
@@ -204,3 +205,11 @@ async def options_and_raw_responses(client: AsyncDeepSeek) -> None:
     assert_type(raw.text(), str)
     streamed = await create(model="deepseek-flash", messages=[], stream=True)
     assert_type(streamed.parse(), ChatCompletionStream)
+
+
+def built(receipt: Receipt) -> None:
+    assert_type(ChatCompletion.build("Hi", usage={"prompt_tokens": 3}, tool_calls=["look_up"]), ChatCompletion)
+    assert_type(ChatCompletionChunk.build_stream("Hi"), list[ChatCompletionChunk])
+    assert_type(ParsedChatCompletion.build(parsed=receipt).parsed, Receipt | None)
+    AsyncDeepSeek(transport=answering("Hi", ChatCompletion.build("Ho")))
+    AsyncDeepSeek(transport=recording("tape.jsonl", mode="new", scrub=["user_id"]))
