@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +32,8 @@ from deepseek_async.batch.signature import arguments_of
 from deepseek_async.batch.simulated import Server
 from deepseek_async.batch.structured_requests import AnswerClasses
 from deepseek_async.batch.tables import TableAnswers
+from deepseek_async.batch.tables.parquet_output import is_parquet
+from deepseek_async.batch.tables.table_job import ParquetJob
 from deepseek_async.batch.template import Template
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.errors import ConfigurationError
@@ -181,7 +184,8 @@ class Batch(TableAnswers):
         - ``max_row_bytes``: a longer line or record of the input (default 48 MiB) ends with an InputFormatError and is
           never held in memory, compressed or not.
         - ``output``: JSONL of OpenAI Batch output lines, in order of completion; ``response.body`` is the endpoint's
-          response, unchanged. Rows that have a line there are not run again.
+          response, unchanged. Rows that have a line there are not run again. With the suffix ``.parquet``, these lines
+          are a file of that name with ``.jsonl`` added, and the table is written when the run ends.
         - ``ordered``: write lines in input order; a slow row then holds back those after it.
         - ``order``: ``"prefix"`` (the default, unless ``ordered``): of rows with a common prefix one goes first, so
           that the others hit the API's prefix cache, at a fiftieth of the price; or ``"input"``.
@@ -216,9 +220,10 @@ class Batch(TableAnswers):
         form = StructuredOutput.of(parameters.get("response_format"))
         if StructuredOutput.of((redo_with or {}).get("response_format")) is not None:
             raise ConfigurationError("redo_with cannot contain a class: pass it as response_format with redo='changed'")
-        return Job(
-            RowFile(Path(source)),
-            Path(output),
+        source, output = Path(source), Path(output)
+        make = partial(ParquetJob, source) if is_parquet(output) else partial(Job, RowFile(source))
+        return make(
+            output,
             self._answerer.checking(form, str(source)),
             server=self._server,
             defaults=defaults_of(

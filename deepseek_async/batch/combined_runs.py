@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -73,7 +74,10 @@ def progress_of(attempts: Mapping[int, Sequence[Progress]], count: int, elapsed:
 
 
 def report_of(
-    reports: Sequence[BatchReport], progress: Progress, stopped: DeepSeekError | str | None = None
+    reports: Sequence[BatchReport],
+    progress: Progress,
+    stopped: DeepSeekError | str | None = None,
+    output: Path | None = None,
 ) -> BatchReport:
     """Combine the reports of all parts. ``stopped`` is the reason the job was stopped, if any."""
     failures = Counter[str]()
@@ -98,4 +102,5 @@ def report_of(
         made_up=sum(report.made_up for report in reports),
         spent=sum(report.spent for report in reports),
         first_failures=first[:_KEPT_FAILURES],
+        output=None if output is None else str(output),
     )

@@ -353,6 +353,7 @@ class Job:
             predicted_cached_tokens=self._feed.predicted if self._feed is not None else 0,
             warnings=self._warnings(),
             first_failures=list(self._tally.first_failures),
+            output=str(self._output),
         )
 
     def _warnings(self) -> list[str]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import msgspec
 
 from deepseek_async.batch.progress import Progress
 from deepseek_async.batch.result import BatchResult
-from deepseek_async.errors import DeepSeekError
+from deepseek_async.batch.tables.frame_library import frame_of
+from deepseek_async.batch.tables.output_columns import OutputTable
+from deepseek_async.errors import ConfigurationError, DeepSeekError
 from deepseek_async.text.html import table_html
 from deepseek_async.text.number_format import dollars, duration
 from deepseek_async.types import FeeCharge
@@ -62,6 +65,8 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
     """US dollars of this run; with a budget, of all runs."""
     first_failures: list[BatchResult] = []
     """The first ten rows that failed in this run."""
+    output: str | None = None
+    """Path of the JSON lines that hold the answers: the output, or the journal of a Parquet output."""
 
     @property
     def complete(self) -> bool:
@@ -103,6 +108,33 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
     def saved(self) -> float:
         """US dollars saved by the prefix cache in this run."""
         return self.progress.saved
+
+    def to_pandas(self) -> Any:
+        """Return the rows of the latest run, in input order, as a pandas DataFrame.
+
+        Its columns are ``index``, ``custom_id``, those of the input that were not sent, and those of ``batch.table``
+        (``answer``, ``parsed.NAME``, ``error``, ``usage``, ``cost``), followed by ``reasoning``, ``tool_calls``,
+        ``finish_reason``, ``model``, ``attempts``, ``started``, ``latency``, ``request_id`` and ``simulated``. An
+        input column of one of these names becomes ``input_…``. Reads the output, which may be large.
+        Raises ConfigurationError if the library is not installed or the output is gone.
+        """
+        return self._frame("pandas")
+
+    def to_polars(self) -> Any:
+        """Return the rows as a polars DataFrame; see ``to_pandas``."""
+        return self._frame("polars")
+
+    def to_arrow(self) -> Any:
+        """Return the rows as a pyarrow Table; see ``to_pandas``."""
+        return self._frame("pyarrow")
+
+    def _frame(self, library: str) -> Any:
+        if self.output is None:
+            raise ConfigurationError("the report names no output: read it with `deepseek-async batch export`")
+        table = OutputTable(Path(self.output))
+        rows = list(table.records())
+        columns = {name: (kind, [row[name] for row in rows]) for name, kind in table.types.items()}
+        return frame_of(library, columns)
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows, with everything escaped."""

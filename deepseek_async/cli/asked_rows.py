@@ -30,10 +30,11 @@ def asked_rows(output: Path, source: Path | None, flags: RowFlags | None) -> Ask
     from deepseek_async.batch.review.output_reader import OutputReader  # noqa: PLC0415
     from deepseek_async.batch.review.row_selection import LatestRun, RowsOfInput  # noqa: PLC0415  brings aiohttp
     from deepseek_async.batch.run_record import defaults_of  # noqa: PLC0415
+    from deepseek_async.batch.tables.parquet_output import journal_of  # noqa: PLC0415
 
     if source is None and flags is not None:
         raise ConfigurationError("row options require --input")
-    read = OutputReader(output)
+    read = OutputReader(journal_of(output))
     read.read()
     if source is None:
         return LatestRun(read)

@@ -58,7 +58,10 @@ def run(
     ],
     /,
     *,
-    output: Annotated[Path, Parameter(name=["--output", "-o"], help="Output file, JSON lines.")],
+    output: Annotated[
+        Path,
+        Parameter(name=["--output", "-o"], help="Output file: JSON lines, or .parquet with its journal beside it."),
+    ],
     ordered: Annotated[
         bool,
         Parameter(

@@ -74,7 +74,7 @@ def run(
     from deepseek_async.files.replacement import check_stream, replaced  # noqa: PLC0415
 
     asked = asked_rows(output, source, rows)
-    inputs = [output] if source is None else [output, source]
+    inputs = [output, asked.output.path, *([] if source is None else [source])]
     if target is None or target == STANDARD:
         if form == "parquet":
             raise ConfigurationError("Parquet requires an output file: name one with -o")

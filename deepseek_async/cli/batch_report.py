@@ -45,7 +45,7 @@ def run(
     target = target or output.with_suffix(".html")
     notices = [f"{line[0].upper()}{line[1:]}." for line in what_is_missing(asked)]
     text = page(account_of(asked, table), table, name=output.name, damaged=asked.output.damaged, notices=notices)
-    inputs = [output] if source is None else [output, source]
+    inputs = [output, asked.output.path, *([] if source is None else [source])]
     with replaced(target, *inputs, force=force) as file:
         file.write(text.encode("utf-8", "replace"))  # a file name need not be UTF-8
     say(f"wrote report to {target}")

@@ -45,7 +45,7 @@ def run(
     from deepseek_async.cli.prices import prices  # noqa: PLC0415
 
     asked = asked_rows(output, source, rows)
-    figures = _figures(asked, account_of(asked, prices()), writer_of(output))
+    figures = _figures(asked, account_of(asked, prices()), writer_of(asked.output.path))
     if as_json:
         sys.stdout.write(harmless(json.dumps(figures, indent=2, ensure_ascii=False)) + "\n")
     else:

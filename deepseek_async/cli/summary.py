@@ -103,7 +103,7 @@ def summary(
     if report.damaged:
         place = report.damaged_file
         yield f"  damaged   {counted(report.damaged, 'line')} of an earlier run, moved to {place}; rows run again"
-    yield from _what_failed(report, output)
+    yield from _what_failed(report, Path(report.output or output))
     if report.stopped is not None:
         yield f"resume with: {resume}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -53,9 +53,9 @@ class Columns:
             if value is not None and before != _TEXT:
                 self._types[name] = _together(before, _type(value))
 
-    def names(self) -> dict[str, str]:
-        """Export name of each column; one that collides with an answer column gets the prefix ``input_``."""
-        taken, names = set(ANSWER), dict[str, str]()
+    def names(self, answers: Iterable[str] = ANSWER) -> dict[str, str]:
+        """Export name of each column; one that collides with one of ``answers`` gets the prefix ``input_``."""
+        taken, names = set(answers), dict[str, str]()
         for name in self._types:
             shown = well_formed(name)
             while shown in taken or (shown != name and shown in self._types):

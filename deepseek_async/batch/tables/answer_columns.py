@@ -14,7 +14,7 @@ from deepseek_async.errors import ConfigurationError
 
 COUNTED: Final = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
 USAGE: Final = Fields(dict.fromkeys(COUNTED, Scalar.INTEGER))
-_PARSED: Final = "parsed."
+PARSED: Final = "parsed."
 
 
 class Answered(msgspec.Struct, frozen=True, gc=False):
@@ -84,7 +84,7 @@ class AnswerColumns:
         values: dict[str, list[Any]] = {
             "answer": [row.text for row in rows],
             **{
-                f"{_PARSED}{name}": [row.parsed.get(name) if isinstance(row.parsed, Mapping) else None for row in rows]
+                f"{PARSED}{name}": [row.parsed.get(name) if isinstance(row.parsed, Mapping) else None for row in rows]
                 for name in self._parsed
             },
             "error": [row.error for row in rows],
@@ -103,7 +103,7 @@ class AnswerColumns:
     def _types(self) -> dict[str, ColumnType]:
         types: dict[str, ColumnType] = {
             "answer": Scalar.TEXT,
-            **{f"{_PARSED}{name}": kind for name, kind in self._parsed.items()},
+            **{f"{PARSED}{name}": kind for name, kind in self._parsed.items()},
             "error": Scalar.TEXT,
             "usage": USAGE,
             "cost": Scalar.NUMBER,
