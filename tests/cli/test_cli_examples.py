@@ -47,6 +47,7 @@ ALONE = {
     "search.py": ("Result 1 for asyncio task groups: https://", 2),
     "web_search.py": ("searching: What happened in Oslo today?", 1),
     "tools.py": ("called temperature({", 2),
+    "langchain_chat.py": ("Oslo: Answer to: Why visit Oslo?", 3),
     "structured.py": ("Oslo: 7 stars", 1),
 }
 BESIDE = ("elsewhere.py", "fine_tune.py", "ray_dataset.py")
