@@ -25,6 +25,7 @@ from deepseek_async.lint import Linter, LintMode
 from deepseek_async.observe.logs import LOGGER, write_to_stderr
 from deepseek_async.pricing.prices import AnswerCost, Meter, PriceTable
 from deepseek_async.pricing.unpriced import say_unpriced
+from deepseek_async.process.worker_threads import WorkerThreads
 from deepseek_async.resources.account import Models, User
 from deepseek_async.resources.chat import Chat
 from deepseek_async.resources.completions import TextCompletions
@@ -39,7 +40,6 @@ from deepseek_async.resources.responses import Responses
 from deepseek_async.resources.standalone import Tools
 from deepseek_async.runtime.client_context import ClientContext
 from deepseek_async.runtime.client_runtime import ClientRuntime
-from deepseek_async.tools.threads import ToolThreads
 from deepseek_async.transport.protocol import MakeTransport
 from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import Answer, PaidAnswer
@@ -223,7 +223,7 @@ class AsyncDeepSeek:
             self._runtime,
             self._settings,
             lint=Linter(lint, LOGGER.info),
-            tool_threads=ToolThreads(self._settings.tool_threads),
+            tool_threads=WorkerThreads(self._settings.tool_threads),
         )
 
     def with_options(

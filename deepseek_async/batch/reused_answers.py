@@ -21,6 +21,7 @@ from deepseek_async.batch.row import Row
 from deepseek_async.batch.row_identity import request_hash, unnamed
 from deepseek_async.call.caller import Call
 from deepseek_async.errors import DeepSeekError
+from deepseek_async.process.worker_threads import FILE_THREADS
 from deepseek_async.structured import StructuredOutput
 from deepseek_async.types import CompletionUsage
 from deepseek_async.types.usage import added
@@ -104,7 +105,7 @@ class ReusedAnswers:
         """Return the result of each row, in order. A row that cannot be answered has an error; none is raised."""
         if self._folder is not None:
             # Rows of a process that has died are handed out again, possibly to this one.
-            self._folder.put(await asyncio.to_thread(self._folder.found))
+            self._folder.put(await FILE_THREADS.run(self._folder.found))
         ends: list[ReusedAnswer | None] = [None] * len(rows)
         due: list[_Due] = []
         shared: list[tuple[int, asyncio.Future[ReusedAnswer]]] = []

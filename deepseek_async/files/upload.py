@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -14,6 +13,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from deepseek_async.errors import InvalidRequestError
+from deepseek_async.process.worker_threads import FILE_THREADS
 
 _log: Final = logging.getLogger("deepseek_async")
 
@@ -82,10 +82,10 @@ class FileOnDisk(msgspec.Struct, frozen=True):
         """Yield the file in pieces, read off the event loop. Raises InvalidRequestError once a change is detected."""
         opened: BinaryIO | None = None
         try:
-            opened = await asyncio.to_thread(self.path.open, "rb")
+            opened = await FILE_THREADS.run(self.path.open, "rb")
             self._check(opened, self.size)
             sent = 0
-            while piece := await asyncio.to_thread(opened.read, PIECE):
+            while piece := await FILE_THREADS.run(opened.read, PIECE):
                 sent += len(piece)
                 if sent >= self.size:
                     self._check(opened, sent)

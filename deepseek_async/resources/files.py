@@ -25,6 +25,7 @@ from deepseek_async.errors import (
     NotFoundError,
 )
 from deepseek_async.files.upload import UploadProgress
+from deepseek_async.process.worker_threads import FILE_THREADS
 from deepseek_async.resources.attachment import FileInput
 from deepseek_async.resources.lost_uploads import LOOKS, answered_itself, may_be_done
 from deepseek_async.resources.orphaned_files import LeftBehind, looks_until
@@ -96,10 +97,10 @@ class Files(Rawable):
         """
         route = self._route
         prepare = partial(prepared, file, purpose, expires_after, pages, route.caller.base_url, route.elsewhere)
-        upload = await asyncio.to_thread(prepare)
+        upload = await FILE_THREADS.run(prepare)
         progress = UploadProgress(on_progress)
         content_type = mimetypes.guess_type(upload.name)[0] or "application/octet-stream"
-        form = await asyncio.to_thread(
+        form = await FILE_THREADS.run(
             MultipartForm(upload.fields, upload.name, upload.content, content_type, progress).marked,
         )
         return await self._sent_once(upload, form, progress, timeout)

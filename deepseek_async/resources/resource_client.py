@@ -14,7 +14,7 @@ from deepseek_async.configuration.endpoint import Family
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.lint import Linter
 from deepseek_async.pricing.prices import PriceTable
-from deepseek_async.tools.threads import ToolThreads
+from deepseek_async.process.worker_threads import WorkerThreads
 from deepseek_async.transport.timeouts import Timeouts
 
 
@@ -42,7 +42,7 @@ class ResourceClient(Protocol):
         ...
 
     @property
-    def tool_threads(self) -> ToolThreads:
+    def tool_threads(self) -> WorkerThreads:
         """Threads for blocking tool functions."""
         ...
 

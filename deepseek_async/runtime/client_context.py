@@ -11,14 +11,16 @@ if TYPE_CHECKING:
     from deepseek_async.configuration.settings import Settings
     from deepseek_async.lint import Linter
     from deepseek_async.pricing.prices import PriceTable
+    from deepseek_async.process.worker_threads import WorkerThreads
     from deepseek_async.runtime.client_runtime import ClientRuntime
-    from deepseek_async.tools.threads import ToolThreads
 
 
 class ClientContext:
     """Implements ``ResourceClient``. Each client from ``with_options`` has its own, over a shared ClientRuntime."""
 
-    def __init__(self, runtime: ClientRuntime, settings: Settings, *, lint: Linter, tool_threads: ToolThreads) -> None:
+    def __init__(
+        self, runtime: ClientRuntime, settings: Settings, *, lint: Linter, tool_threads: WorkerThreads
+    ) -> None:
         self._runtime = runtime
         self._settings = settings
         self.timeouts = settings.timeouts

@@ -15,6 +15,7 @@ from typing import Final, Literal, get_args
 from deepseek_async.configuration.credential import ApiKey
 from deepseek_async.errors import APIConnectionError, ConfigurationError
 from deepseek_async.files.upload import UploadBody
+from deepseek_async.process.worker_threads import FILE_THREADS
 from deepseek_async.testing.cassette import RUN, Cassette, CassetteError, Exchange
 from deepseek_async.testing.collected_texts import CollectedTexts, collected
 from deepseek_async.testing.playback import Playback
@@ -67,7 +68,7 @@ class Recording:
         if texts is not None:
             return texts_request(method, path, texts.said, self._scrubber)
         if isinstance(body, UploadBody):
-            return await asyncio.to_thread(upload_request, method, path, body, self._scrubber)
+            return await FILE_THREADS.run(upload_request, method, path, body, self._scrubber)
         return request_of(method, path, body, self._scrubber)
 
     def _find(self, request: RecordedRequest, server: str) -> Exchange | None:

@@ -43,7 +43,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def count(number: float) -> str:
-    """Format a whole number with thousands separators; above a million in millions (M), then billions (G)."""
+    """Format a integer with thousands separators; above a million in millions (M), then billions (G)."""
     if number >= 1e9:
         return f"{number / 1e9:,.2f} G"
     return f"{number / 1e6:,.2f} M" if number >= 1e6 else f"{number:,.0f}"

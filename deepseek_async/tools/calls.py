@@ -8,9 +8,9 @@ from typing import Final
 
 import msgspec
 
+from deepseek_async.process.worker_threads import WorkerThreads
 from deepseek_async.tools.function import FunctionTool
 from deepseek_async.tools.result import failure_text, raised_text
-from deepseek_async.tools.threads import ToolThreads
 from deepseek_async.types import ToolCall
 
 _GRACE: Final = 1.0
@@ -32,7 +32,7 @@ class Called(msgspec.Struct, frozen=True):
 async def call_all(
     calls: Sequence[ToolCall],
     known: Mapping[str, FunctionTool],
-    threads: ToolThreads,
+    threads: WorkerThreads,
     *,
     timeout: float | None = None,
     most: int | None = None,
@@ -84,7 +84,7 @@ async def _call(
     call: ToolCall,
     tool: FunctionTool | None,
     names: Sequence[str],
-    threads: ToolThreads,
+    threads: WorkerThreads,
     timeout: float | None,
 ) -> Called:
     """Return the result, or an error from which the model can correct the call."""

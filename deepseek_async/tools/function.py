@@ -11,14 +11,14 @@ from typing import Any, Final
 import msgspec
 
 from deepseek_async.errors import InvalidRequestError
+from deepseek_async.process.worker_threads import WorkerThreads
 from deepseek_async.tools.arguments import Arguments
 from deepseek_async.tools.docstring import described
 from deepseek_async.tools.result import MOST_ITEMS, bounded, result_text
-from deepseek_async.tools.threads import ToolThreads
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
-_THREADS: Final = ToolThreads()
+_THREADS: Final = WorkerThreads(40)
 
 
 class FunctionTool:
@@ -65,7 +65,7 @@ class FunctionTool:
     def __repr__(self) -> str:
         return f"<FunctionTool {self.name}>"
 
-    async def answer(self, arguments: str, threads: ToolThreads | None = None) -> str:
+    async def answer(self, arguments: str, threads: WorkerThreads | None = None) -> str:
         """Call the function with JSON arguments and return its result as text for the model.
 
         A str is returned unchanged, the items of a generator as a list, anything else as JSON. Raises

@@ -11,9 +11,9 @@ import msgspec
 
 from deepseek_async.errors import DeepSeekError, InvalidRequestError, ToolRunError
 from deepseek_async.lint.conversation import LOST_REASONING
+from deepseek_async.process.worker_threads import WorkerThreads
 from deepseek_async.tools.calls import call_all
 from deepseek_async.tools.function import FunctionTool
-from deepseek_async.tools.threads import ToolThreads
 from deepseek_async.types import BilledAttempt, ChatCompletion, CompletionUsage, ToolCall
 from deepseek_async.types.answer import bills_of
 from deepseek_async.types.usage import added
@@ -61,7 +61,7 @@ async def run_tools(
     *,
     max_turns: int,
     thinking: bool,
-    threads: ToolThreads,
+    threads: WorkerThreads,
     timeout: float | None = None,
     max_calls: int | None = None,
 ) -> ToolRun:

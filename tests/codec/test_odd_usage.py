@@ -1,4 +1,4 @@
-"""Whatever stands in the place of a usage, the answer that was paid for is given; its counters are whole numbers."""
+"""Whatever stands in the place of a usage, the answer that was paid for is given; its counters are integers."""
 
 from __future__ import annotations
 

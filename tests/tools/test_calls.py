@@ -28,8 +28,8 @@ from deepseek_async import (
     RetryPolicy,
     ToolRunError,
 )
+from deepseek_async.process.worker_threads import WorkerThreads
 from deepseek_async.tools.run import ToolRun, run_tools
-from deepseek_async.tools.threads import ToolThreads
 from deepseek_async.types import ChatCompletion, ChatCompletionMessage, Choice, CompletionUsage, Function, ToolCall
 
 
@@ -195,7 +195,7 @@ def test_a_run_ends_in_an_answer_or_in_an_error_of_ours_and_each_call_that_ran_h
         return turn_of([])
 
     async def go() -> ToolRun | DeepSeekError:
-        ran = run_tools(ask, ASKED, TOOLS, max_turns=9, thinking=False, threads=ToolThreads(2))
+        ran = run_tools(ask, ASKED, TOOLS, max_turns=9, thinking=False, threads=WorkerThreads(2))
         try:
             async with asyncio.timeout(120):
                 return await ran
@@ -302,7 +302,7 @@ async def test_functions_that_block_leave_the_threads_of_the_event_loop_alone():
         release.wait(120)
         return "done"
 
-    threads = ToolThreads(40)
+    threads = WorkerThreads(40)
     blocked = [asyncio.create_task(FunctionTool(blocks).answer("{}", threads)) for _ in range(40)]
     try:
         for _ in blocked:

@@ -73,7 +73,7 @@ class Growth:
         return max(size, min(self.until, size + self._rate * passed))
 
     def next_slot(self, size: float, now: float) -> float:
-        """Return when ``size`` reaches the next whole number."""
+        """Return when ``size`` reaches the next integer."""
         missing = math.floor(size) + 1 - size
         return now + min(LONGEST_STEP, max(_SHORTEST_STEP, missing / self._rate))
 

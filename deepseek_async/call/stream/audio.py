@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from deepseek_async.codec.reader import StreamReader
 from deepseek_async.errors import APIError, APIStatusError, StreamInterruptedError
 from deepseek_async.files.replacement import replaced
 from deepseek_async.pricing.prices import PriceTable
+from deepseek_async.process.worker_threads import FILE_THREADS
 from deepseek_async.types import FeeCharge, SpokenText
 from deepseek_async.types.fee import SPEECH_CHARACTERS
 
@@ -74,7 +74,7 @@ class AudioStream(AnswerStream[bytes, SpokenText]):
         async with self:
             with replaced(Path(path), force=force) as file:
                 async for piece in self:
-                    await asyncio.to_thread(file.write, piece)
+                    await FILE_THREADS.run(file.write, piece)
         return self.result
 
     def _interrupted(self, failure: APIError) -> APIError:

@@ -20,6 +20,7 @@ from deepseek_async.errors import ConfigurationError, DeepSeekError, OutputLocke
 from deepseek_async.integrations.ray.cluster import connect, environment_to_hand_on, processors
 from deepseek_async.integrations.ray.progress_board import Board, Notice, Word
 from deepseek_async.integrations.ray.shard import ShardEnded, ShardOrder, problem_here, run_part
+from deepseek_async.process.worker_threads import FILE_THREADS
 
 _LOOK_EVERY: Final = 0.25
 _NODE_SECONDS: Final = 60.0
@@ -97,7 +98,7 @@ class RayJob:
         check_files(self._source, self._output)
         if not self._options.get("allow_network"):
             refuse_network(self._output, Disk())
-        ray = await asyncio.to_thread(connect, self._address)
+        ray = await FILE_THREADS.run(connect, self._address)
         with Parts(self._output) as parts:
             self._count = self._wanted or parts.left() or processors(ray)
             await self._prepare(parts)
@@ -107,7 +108,7 @@ class RayJob:
                 await self._run_parts(ray, order)
             finally:
                 # A second signal does not interrupt the merge: its rows are paid for.
-                await _finished(asyncio.create_task(asyncio.to_thread(_put_together, parts)))
+                await _finished(asyncio.create_task(FILE_THREADS.run(_put_together, parts)))
         if self._problem is not None:
             raise self._problem
         return self.report()
@@ -116,7 +117,7 @@ class RayJob:
         until = time.monotonic() + _LOCK_SECONDS
         while True:
             try:
-                await asyncio.to_thread(parts.prepare, self._count)
+                await FILE_THREADS.run(parts.prepare, self._count)
             except OutputLockedError:
                 # Tasks of a killed command may still be running.
                 if time.monotonic() > until:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import mimetypes
 import time
 from collections.abc import AsyncIterable, Callable, Mapping
@@ -19,6 +18,7 @@ from deepseek_async.codec.answer_decoder import AnswerDecoder, MembersDecoder
 from deepseek_async.codec.multipart import MultipartForm
 from deepseek_async.errors import APIError, APIResponseValidationError
 from deepseek_async.files.upload import Content
+from deepseek_async.process.worker_threads import FILE_THREADS
 from deepseek_async.resources.attachment import FileInput, attachment
 from deepseek_async.resources.lost_uploads import is_unanswered
 from deepseek_async.resources.raw import Rawable
@@ -160,9 +160,9 @@ class Tools(Rawable):
         Raises InvalidRequestError for what is known to be refused, and for a file that changes while it is read.
         """
         check_purpose(purpose)
-        name, content = await asyncio.to_thread(attachment, file, documents.MAX_BYTES)
-        pages = await asyncio.to_thread(most_pages, name, content)
-        form = await asyncio.to_thread(self.ocr_form, name, content, purpose)
+        name, content = await FILE_THREADS.run(attachment, file, documents.MAX_BYTES)
+        pages = await FILE_THREADS.run(most_pages, name, content)
+        form = await FILE_THREADS.run(self.ocr_form, name, content, purpose)
         return await self.ocr_complete(self.ocr_call(form, pages, timeout=timeout))
 
     @staticmethod
@@ -199,9 +199,9 @@ class Tools(Rawable):
         ``file``: as for ``ocr``; 16-bit PCM in WAV, or Opus in Ogg, by content. Only the left channel of stereo is
         used. Raises InvalidRequestError for what is known to be refused.
         """
-        name, content = await asyncio.to_thread(attachment, file, recordings.MAX_BYTES)
-        seconds = await asyncio.to_thread(seconds_of, name, content)
-        form = await asyncio.to_thread(MultipartForm({}, name, content, _type_of(name)).marked)
+        name, content = await FILE_THREADS.run(attachment, file, recordings.MAX_BYTES)
+        seconds = await FILE_THREADS.run(seconds_of, name, content)
+        form = await FILE_THREADS.run(MultipartForm({}, name, content, _type_of(name)).marked)
         call = self._upload(
             *(TRANSCRIBE, TRANSCRIBE_PATH, form, {fees.AUDIO_SECONDS: seconds}),
             *(_UPLOAD_SECONDS + _TRANSCRIBE_SILENCE, _TRANSCRIBE_SILENCE, timeout),
