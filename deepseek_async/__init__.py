@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from deepseek_async.call.stream import (
         AudioStream,
         ChatCompletionStream,
+        ChoicesStream,
         CompletionStream,
         MessageStream,
         ResponseStream,
@@ -91,7 +92,7 @@ if TYPE_CHECKING:
     from deepseek_async.labels import labelled
     from deepseek_async.lint import IgnoredParameterWarning, RequestLintWarning
     from deepseek_async.resources.raw import RawResponse
-    from deepseek_async.structured import StructuredOutput
+    from deepseek_async.structured import ParsedChatCompletionStream, StructuredOutput
     from deepseek_async.tools import FunctionTool, ToolRun
     from deepseek_async.transport.timeouts import Timeouts
     from deepseek_async.types import (
@@ -137,6 +138,7 @@ _HOME = {
     "ChatCompletion": "types",
     "ChatCompletionChunk": "types",
     "ChatCompletionStream": "call.stream",
+    "ChoicesStream": "call.stream",
     "CircuitOpenError": "errors",
     "Completion": "types",
     "CompletionStream": "call.stream",
@@ -166,6 +168,7 @@ _HOME = {
     "OutputLockedError": "errors",
     "OutputWriteError": "errors",
     "ParsedChatCompletion": "types",
+    "ParsedChatCompletionStream": "structured",
     "PermissionDeniedError": "errors",
     "QuotaExceededError": "errors",
     "RateLimitError": "errors",
@@ -225,6 +228,7 @@ __all__ = [
     "ChatCompletion",
     "ChatCompletionChunk",
     "ChatCompletionStream",
+    "ChoicesStream",
     "CircuitOpenError",
     "Completion",
     "CompletionStream",
@@ -254,6 +258,7 @@ __all__ = [
     "OutputLockedError",
     "OutputWriteError",
     "ParsedChatCompletion",
+    "ParsedChatCompletionStream",
     "PermissionDeniedError",
     "QuotaExceededError",
     "RateLimitError",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any, Literal, TypeVar, Unpack, overload
 
@@ -20,7 +20,7 @@ from deepseek_async.resources.resource_attribute import resource
 from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
 from deepseek_async.resources.route import further
 from deepseek_async.resources.several_choices import SeveralChoices
-from deepseek_async.structured import StructuredOutput
+from deepseek_async.structured import ParsedChatCompletionStream, StructuredOutput
 from deepseek_async.tools import FunctionTool, ToolRun
 from deepseek_async.tools.run import DEFAULT_CALLS, DEFAULT_TIMEOUT, DEFAULT_TURNS, as_tools, run_tools
 from deepseek_async.transport.timeouts import Timeouts
@@ -60,6 +60,17 @@ class Completions(ChatCalls):
         raise_on_refusal: bool = False,
         **parameters: Unpack[ChatParameters],
     ) -> ChatCompletion: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        messages: Sequence[Message],
+        model: str,
+        response_format: type[T] | StructuredOutput[T],
+        stream: Literal[True],
+        **parameters: Unpack[ChatParameters],
+    ) -> ParsedChatCompletionStream[T]: ...
 
     @overload
     async def create(
@@ -117,7 +128,8 @@ class Completions(ChatCalls):
         - ``response_format``: ``{"type": "json_object"}``, which needs the word "json" in the messages; or a
           msgspec Struct, dataclass, TypedDict or pydantic model, or a StructuredOutput of one: then returns a
           ParsedChatCompletion with the object as ``choices[0].message.parsed``. An answer that does not match
-          is requested again, by default at most twice; then StructuredOutputError.
+          is requested again, by default at most twice; then StructuredOutputError. With ``stream=True`` returns a
+          ParsedChatCompletionStream, whose ``partials()`` yields the object as it grows.
         - ``user_id``: separates prefix cache and scheduling of your users; ``[A-Za-z0-9_-]``, up to 512 characters.
         - ``safety_check``: with "high" the service reviews request and answer as a whole before the answer ends;
           default "low". A refused answer has ``refused``, i.e. finish_reason content_filter.
@@ -135,17 +147,7 @@ class Completions(ChatCalls):
         if resume is not None or (raise_on_refusal and stream):
             _check_options(stream, resume, raise_on_refusal=raise_on_refusal)
         output = StructuredOutput.of(response_format)
-        if output is not None:
-            response_format = None
-            if stream:
-                raise InvalidRequestError(
-                    "cannot stream an answer parsed into a class, which is validated as a whole: omit stream, or "
-                    "stream with response_format={'type': 'json_object'} and parse the complete text",
-                )
-        if response_format is not None:
-            parameters["response_format"] = response_format
-        if stream is not None:
-            parameters["stream"] = stream
+        parameters.update(response_format=response_format if output is None else None, stream=stream)
         n = choices_asked(parameters.get("n"))
         if n > 1:
             del parameters["n"]
@@ -157,10 +159,12 @@ class Completions(ChatCalls):
             choices = SeveralChoices(
                 self, body, n, timeouts=timeouts, headers=extra_headers, lint=lint, deliberate=extra_body
             )
-            if stream:
-                return await choices.stream(resumable=resume is not None)
-            return await choices.answer(output, raise_on_refusal=raise_on_refusal)
-        if output is not None:
+            if not stream:
+                return await choices.answer(output, raise_on_refusal=raise_on_refusal)
+            return await choices.stream(output, resumable=resume is not None)
+        if output is not None and stream:
+            body = output.form.adapted(body)
+        elif output is not None:
             return await output.ask(
                 body,
                 lambda body: self.complete(
@@ -171,11 +175,21 @@ class Completions(ChatCalls):
         call = self.call(body, timeout=timeout, headers=extra_headers, lint=lint, deliberate=extra_body)
         if not stream:
             return await self.complete(call, raise_on_refusal=raise_on_refusal)
+        if output is not None:
+            return await call.stream(partial(ParsedChatCompletionStream, output=output))
         kind = partial(ChatCompletionStream, resumable=True) if resume else ChatCompletionStream
         return await call.stream(kind)
 
+    @overload
+    def stream(
+        self, *, response_format: type[T] | StructuredOutput[T], **parameters: Any
+    ) -> AbstractAsyncContextManager[ParsedChatCompletionStream[T]]: ...
+
+    @overload
+    def stream(self, **parameters: Any) -> AbstractAsyncContextManager[ChatCompletionStream]: ...
+
     @asynccontextmanager
-    async def stream(self, **parameters: Any) -> AsyncIterator[ChatCompletionStream]:
+    async def stream(self, **parameters: Any) -> AsyncIterator[Any]:
         """``create(..., stream=True)`` as a context manager: ``async with completions.stream(...) as stream``."""
         stream = await self.create(**{**parameters, "stream": True})
         assert isinstance(stream, ChatCompletionStream)  # noqa: S101  for the type checker

@@ -14,7 +14,7 @@ from deepseek_async.call.stream import ChatCompletionStream, ChoicesStream
 from deepseek_async.codec.choices import failed_choices, together
 from deepseek_async.codec.request import encode_request
 from deepseek_async.codec.tokens import estimate_prompt_tokens
-from deepseek_async.errors import DeepSeekError
+from deepseek_async.errors import DeepSeekError, InvalidRequestError
 from deepseek_async.lint import LintMode
 from deepseek_async.resources.chat_calls import ChatCalls
 from deepseek_async.structured import StructuredOutput
@@ -103,8 +103,15 @@ class SeveralChoices:
 
         return await several_choices(ask, self._n, one_ahead=self._one_ahead)
 
-    async def stream(self, *, resumable: bool = False) -> ChoicesStream:
-        """Return the choices as one stream, once the server has accepted the request for the first."""
+    async def stream(self, output: StructuredOutput[Any] | None = None, *, resumable: bool = False) -> ChoicesStream:
+        """Return the choices as one stream, once the server has accepted the request for the first.
+
+        Raises InvalidRequestError for choices that are to be parsed by ``output``.
+        """
+        if output is not None:
+            raise InvalidRequestError(
+                f"n must be 1 in a stream parsed into a class, got {self._n}: omit stream, or open several streams"
+            )
         kind = partial(ChatCompletionStream, resumable=resumable)
 
         async def open_choice(choice: int) -> ChatCompletionStream:

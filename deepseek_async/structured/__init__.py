@@ -2,5 +2,6 @@
 
 from deepseek_async.structured.output import StructuredOutput
 from deepseek_async.structured.output_form import AnswerForm, Method
+from deepseek_async.structured.stream import ParsedChatCompletionStream
 
-__all__ = ["AnswerForm", "Method", "StructuredOutput"]
+__all__ = ["AnswerForm", "Method", "ParsedChatCompletionStream", "StructuredOutput"]

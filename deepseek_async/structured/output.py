@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any, Final, Generic, TypeVar
 
@@ -12,6 +12,8 @@ import orjson
 
 from deepseek_async.codec.json_schema import object_schema
 from deepseek_async.codec.loose_json import found
+from deepseek_async.codec.partial_json import PartialReader
+from deepseek_async.codec.partial_types import growth_of
 from deepseek_async.codec.python_types import Shape, problem_of
 from deepseek_async.codec.schema_shape import SchemaShape
 from deepseek_async.errors import APIResponseValidationError, DeepSeekError, InvalidRequestError, StructuredOutputError
@@ -19,6 +21,7 @@ from deepseek_async.structured.output_form import AnswerForm, Body, Method
 from deepseek_async.types import (
     BilledAttempt,
     ChatCompletion,
+    ChatCompletionChunk,
     ParsedChatCompletion,
     ParsedChatCompletionMessage,
     ParsedChoice,
@@ -43,7 +46,8 @@ class StructuredOutput(Generic[T]):
       schema, which is why answers are validated. With ``strict_tool`` the service enforces the schema; it is beta,
       limited to strict mode's subset of JSON Schema, and disables thinking, because a tool cannot be forced while
       the model thinks.
-    - ``attempts``: maximum requests, the first included, until an answer fits.
+    - ``attempts``: maximum requests, the first included, until an answer fits; a stream is one request, because what
+      it has shown cannot be taken back.
     """
 
     def __init__(self, shape: type[T] | Mapping[str, Any], *, method: Method = "json", attempts: int = 3) -> None:
@@ -53,6 +57,7 @@ class StructuredOutput(Generic[T]):
             raise InvalidRequestError(f"method must be 'json' or 'strict_tool', got {method!r}")
         read = SchemaShape(shape) if isinstance(shape, Mapping) else Shape(shape)
         self._name = read.name
+        self._shape = shape
         self._method = method
         self._attempts = attempts
         self._decode: Callable[[str], T] = read.decode
@@ -109,6 +114,34 @@ class StructuredOutput(Generic[T]):
             body = self._corrected(body, completion, problem)
         assert completion is not None  # noqa: S101  at least one request was made
         raise self._error(problem, completion, self._attempts)
+
+    def parsed(self, completion: ChatCompletion) -> ParsedChatCompletion[T]:
+        """Return a complete answer with its object. Raises StructuredOutputError if it does not fit."""
+        choice = completion.choices[0]
+        if choice.finish_reason not in ("stop", "tool_calls"):
+            raise self._error(_HELP.get(choice.finish_reason or "", "it is incomplete"), completion, 1)
+        text = self._text(completion)
+        if text is None:
+            return self._parsed(completion, None, choice.message.content)
+        try:
+            return self._parsed(completion, self._read(text), text)
+        except Exception as error:  # noqa: BLE001  validators of a class may raise anything
+            problem = problem_of(error)
+        raise self._error(problem, completion, 1)
+
+    def growing(self) -> PartialReader:
+        """Return a reader of an answer that is arriving."""
+        return PartialReader(growth_of(self._shape))
+
+    def pieces(self, chunk: ChatCompletionChunk) -> Iterator[str]:
+        """Yield what ``chunk`` adds to the JSON of an answer."""
+        for choice in chunk.choices:
+            if self._method == "json" and choice.delta.content:
+                yield choice.delta.content
+            elif self._method == "strict_tool":
+                for call in choice.delta.tool_calls or ():
+                    if call.index == 0 and call.function is not None and call.function.arguments:
+                        yield call.function.arguments
 
     def _read(self, text: str) -> T:
         """Decode the object in ``text``, tolerating small deviations, because another request would be billed."""

@@ -20,6 +20,7 @@ from deepseek_async import (
     Message,
     MessageStream,
     ParsedChatCompletion,
+    ParsedChatCompletionStream,
     RateLimitError,
     RawResponse,
     Reading,
@@ -101,6 +102,13 @@ async def parsed(client: AsyncDeepSeek) -> None:
         response_format=StructuredOutput(Bill, method="strict_tool"),
     )
     assert_type(bill.parsed, Bill | None)
+    growing = await create(model="deepseek-flash", messages=messages, response_format=Bill, stream=True)
+    assert_type(growing, ParsedChatCompletionStream[Bill])
+    async for partial in growing.partials():
+        assert_type(partial, Bill)
+    assert_type(growing.parsed, Bill | None)
+    async with client.chat.completions.stream(model="x", messages=messages, response_format=Invoice) as other:
+        assert_type(other, ParsedChatCompletionStream[Invoice])
     untyped = await create(model="deepseek-flash", messages=messages, response_format={"type": "json_object"})
     assert_type(untyped, ChatCompletion)
 
