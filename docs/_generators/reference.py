@@ -122,6 +122,11 @@ PAGES: dict[str, Page] = {
     ),
     "finetune": Page("Training data", "Files for fine-tuning.", modules=("deepseek_async.finetune",)),
     "simulator": Page("Simulator", "A DeepSeek on this machine.", modules=("deepseek_async.simulator",)),
+    "testing": Page(
+        "Testing",
+        "Recorded and built answers. The fixtures are on the page [Test your program](../how-to/test-your-program.md).",
+        modules=("deepseek_async.testing",),
+    ),
     "transport": Page(
         "Transport",
         "What `AsyncDeepSeek(transport=…)` requires of another transport.",

@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from support.documentation import Page
 
 import deepseek_async
 from deepseek_async.simulator import Simulator, SimulatorSettings
@@ -137,6 +138,12 @@ def test_unused(deepseek_client):
     pass
 """
 )
+
+
+def test_the_tests_of_the_documentation_and_the_examples_pass(run: Run):
+    shown = Page(ROOT / "docs/how-to/test-your-program.md").blocks("python")[0].text
+    example = (ROOT / "examples/test_refunds.py").read_text().partition("from __future__ import annotations\n")[2]
+    assert "3 passed in" in run(shown + example)
 
 
 FAILING = """
