@@ -92,7 +92,7 @@ if TYPE_CHECKING:
     from deepseek_async.labels import labelled
     from deepseek_async.lint import IgnoredParameterWarning, RequestLintWarning
     from deepseek_async.resources.raw import RawResponse
-    from deepseek_async.structured import ParsedChatCompletionStream, StructuredOutput
+    from deepseek_async.structured import ChatCompletionEventStream, ParsedChatCompletionStream, StructuredOutput
     from deepseek_async.tools import FunctionTool, ToolRun
     from deepseek_async.transport.timeouts import Timeouts
     from deepseek_async.types import (
@@ -137,6 +137,7 @@ _HOME = {
     "Cache": "cache",
     "ChatCompletion": "types",
     "ChatCompletionChunk": "types",
+    "ChatCompletionEventStream": "structured",
     "ChatCompletionStream": "call.stream",
     "ChoicesStream": "call.stream",
     "CircuitOpenError": "errors",
@@ -227,6 +228,7 @@ __all__ = [
     "Cache",
     "ChatCompletion",
     "ChatCompletionChunk",
+    "ChatCompletionEventStream",
     "ChatCompletionStream",
     "ChoicesStream",
     "CircuitOpenError",

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Never, Self
 
 from deepseek_async.admission import BreakerPolicy
 from deepseek_async.admission.statistics import Statistics
@@ -35,11 +35,12 @@ from deepseek_async.resources.fine_tunes import FineTunes
 from deepseek_async.resources.images import Images
 from deepseek_async.resources.messages import Messages
 from deepseek_async.resources.resource_attribute import ResourceAttribute, resource, resources_of
-from deepseek_async.resources.resource_client import chosen_timeouts
+from deepseek_async.resources.resource_client import AnyTimeout, chosen_timeouts
 from deepseek_async.resources.responses import Responses
 from deepseek_async.resources.standalone import Tools
 from deepseek_async.runtime.client_context import ClientContext
 from deepseek_async.runtime.client_runtime import ClientRuntime
+from deepseek_async.runtime.familiar_names import ELSEWHERE, FamiliarNames, refused_options
 from deepseek_async.transport.protocol import MakeTransport
 from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import Answer, PaidAnswer
@@ -75,7 +76,7 @@ _INTERNAL: Final = frozenset({"alternatives", "caller", "caller_of", "lint", "to
 _RENAMED: Final = {"_connections": "_runtime"}
 
 
-class AsyncDeepSeek:
+class AsyncDeepSeek(FamiliarNames):
     """Asynchronous client of the DeepSeek API. Create one and share it: it holds the connection pool and the limits.
 
     - ``api_key``: default ``DEEPSEEK_API_KEY``.
@@ -149,7 +150,7 @@ class AsyncDeepSeek:
         *,
         api_key: str | None = None,
         base_url: str | None = None,
-        timeout: float | Timeouts | None = None,
+        timeout: AnyTimeout | None = None,
         max_concurrency: int | Literal["auto"] | None = None,
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
@@ -176,7 +177,10 @@ class AsyncDeepSeek:
         content_filter: ContentFilter | bool | None = None,
         listeners: Iterable[Listener] = (),
         transport: MakeTransport | None = None,
+        **unsupported: Never,
     ) -> None:
+        if unsupported:
+            raise refused_options(unsupported)
         # A traceback with locals, raised by an invalid setting, must not show them.
         api_key, proxy, default_headers = hidden(api_key), hidden(proxy), hidden(default_headers)
         shared = hidden(shared)
@@ -229,10 +233,11 @@ class AsyncDeepSeek:
     def with_options(
         self,
         *,
-        timeout: float | Timeouts | None = None,
+        timeout: AnyTimeout | None = None,
         retry: RetryPolicy | int | None = None,
         max_retries: int | None = None,
         lint: LintMode | None = None,
+        **unsupported: Never,
     ) -> Self:
         """Return a client with other options that shares connections, limits, cache and budget with this one.
 
@@ -241,6 +246,8 @@ class AsyncDeepSeek:
         ``max_retries`` and a number as ``retry`` keep the delays. The connect timeout is that of the shared
         connections. Raises ConfigurationError.
         """
+        if unsupported:
+            raise refused_options(unsupported, of_call=True)
         twin = object.__new__(type(self))
         vars(twin).update(vars(self))
         twin._settings = with_options(
@@ -372,6 +379,8 @@ class AsyncDeepSeek:
         if name in _INTERNAL and "_context" in vars(self):
             warnings.warn(f"AsyncDeepSeek.{name} is internal and will be removed", DeprecationWarning, stacklevel=2)
             return getattr(self._context, name)
+        if name in ELSEWHERE:
+            raise AttributeError(ELSEWHERE[name], name=name, obj=self)
         return attribute(self, name, _RENAMED)
 
     def __repr__(self) -> str:

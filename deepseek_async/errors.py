@@ -37,9 +37,10 @@ library, because its ``request_info`` holds the Authorization header.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
+from deepseek_async.text.error_response import ErrorResponse
 from deepseek_async.text.redaction import redact
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ __all__ = [
 ]  # fmt: skip
 
 
+_NO_HEADERS: Final[Mapping[str, str]] = {}
+
+
 class DeepSeekError(Exception):
     """Base class of every error that this library raises."""
 
@@ -67,6 +71,8 @@ class DeepSeekError(Exception):
     """HTTP status, or None when no response was received."""
     body: Any = None
     """The error object of a JSON body, else the body text cut to 2 kB, else None."""
+    headers: Mapping[str, str] = _NO_HEADERS
+    """Headers of the response, case-insensitive, with credentials masked; empty when no response was received."""
     request_id: str | None = None
     """``x-ds-trace-id`` of the response; of other servers ``x-request-id`` or ``request-id``."""
     retry_after: float | None = None
@@ -100,6 +106,11 @@ class DeepSeekError(Exception):
         # Facts are stored in the instance dict, so that errors pickle without a custom __reduce__.
         self.__dict__.update(facts)
 
+    @property
+    def response(self) -> ErrorResponse | None:
+        """Status, headers and body of the response, under the names of httpx; None when no response was received."""
+        return None if self.status_code is None else ErrorResponse(self.status_code, self.headers, self.body)
+
 
 class ConfigurationError(DeepSeekError, ValueError):
     """A setting is missing, conflicts with another, or is invalid; the message names the setting."""
@@ -115,6 +126,12 @@ class InvalidRequestError(DeepSeekError, ValueError):
 class APIError(DeepSeekError):
     """A call failed: before it reached the API, at the API, or while its response was read."""
 
+    type: str | None = None
+    """``error.type`` of the body, for example ``rate_limit_error``."""
+    code: str | None = None
+    """``error.code`` of the body. DeepSeek sends ``invalid_request_error`` almost always: do not branch on it."""
+    param: str | None = None
+    """``error.param`` of the body; DeepSeek sends null."""
     may_exist: bool = False
     """Whether the server may have created the object (a file or a job) although the response was lost."""
     received_text: str = ""
@@ -211,13 +228,6 @@ class ContentRefusedError(APIError):
 
 class APIStatusError(APIError):
     """The API answered with an error status, or with an error object inside a 200."""
-
-    type: str | None = None
-    """``error.type`` of the body, for example ``rate_limit_error``."""
-    code: str | None = None
-    """``error.code`` of the body. DeepSeek sends ``invalid_request_error`` almost always: do not branch on it."""
-    param: str | None = None
-    """``error.param`` of the body; DeepSeek sends null."""
 
 
 class BadRequestError(APIStatusError):

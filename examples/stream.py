@@ -10,9 +10,9 @@ async def main() -> None:
         question = [{"role": "user", "content": "Explain tides to a child."}]
         # Leaving the block early, by break or by an exception, frees the connection at once.
         async with client.chat.completions.stream(model="deepseek-flash", messages=question) as stream:
-            async for chunk in stream:
-                for choice in chunk.choices:
-                    print(choice.delta.content or "", end="", flush=True)
+            async for event in stream:
+                if event.type == "content.delta":
+                    print(event.delta, end="", flush=True)
         print()
         usage = stream.completion.usage
         if usage is not None:

@@ -49,7 +49,7 @@ def encode_line(
     if result.answer is None:
         response, error = orjson.dumps(presentable(refusal_of(result))), orjson.dumps(presentable(error_of(result)))
     else:
-        response, error = _RESPONSE % (_request_id(result), one_line(result.answer.to_json())), b"null"
+        response, error = _RESPONSE % (_request_id(result), one_line(result.answer.encoded())), b"null"
     return written_line(custom_id, hashed, response, error, facts + record)
 
 

@@ -113,7 +113,7 @@ def _as_read(completion: ParsedChatCompletion[Any]) -> ParsedChatCompletion[Any]
     message = completion.choices[0].message
     if message.parsed is None or message.tool_calls:
         return completion
-    wire = repaired(read(completion.to_json()), ChatCompletion, [])
+    wire = repaired(read(completion.encoded()), ChatCompletion, [])
     sent = wire["choices"][0].setdefault("message", {})
     if sent.get("content") == message.content and not sent.get("tool_calls"):
         return completion

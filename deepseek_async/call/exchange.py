@@ -10,11 +10,12 @@ import msgspec
 
 from deepseek_async.admission import Lease
 from deepseek_async.call.classification import end
-from deepseek_async.codec.refusal import refusal, trace_id
+from deepseek_async.codec.refusal import refusal
 from deepseek_async.errors import APIError, APIResponseValidationError, APIStatusError
 from deepseek_async.transport.protocol import HTTPResponse, url_of
 from deepseek_async.transport.watchdog import Watchdog
 from deepseek_async.types import CompletionUsage
+from deepseek_async.types.request_id import trace_id
 
 _REFUSAL_BYTES: Final = 64 * 1024
 

@@ -15,12 +15,12 @@ from deepseek_async.call.fallback import Alternatives
 from deepseek_async.call.retry import LONGEST_BULK_WAIT, Pause, RetryPolicy
 from deepseek_async.call.stream_usage import StreamUsage
 from deepseek_async.call.usage_check import metered
-from deepseek_async.codec.refusal import trace_id
 from deepseek_async.errors import APIError, APIStatusError
 from deepseek_async.process.tracebacks import without_frames
 from deepseek_async.transport.protocol import HTTPResponse
 from deepseek_async.transport.watchdog import Watchdog
 from deepseek_async.types import Answer, CompletionUsage
+from deepseek_async.types.request_id import trace_id
 
 T = TypeVar("T", bound=Answer)
 
@@ -72,7 +72,8 @@ class Attempts(AdmittedCall, gc=False, eq=False, kw_only=True):
             try:
                 exchange = await self._attempt()
                 answer = decode(await exchange.read(self.target.limits.body))
-                failure = None if fault_of is None else fault_of(answer, exchange.response.headers)
+                headers = answer._head = exchange.response.headers  # noqa: SLF001
+                failure = None if fault_of is None else fault_of(answer, headers)
             except APIError as error:
                 # Frames of the body reader hold the raw body, which may echo the key.
                 failure = error if exchange is None else without_frames(error)

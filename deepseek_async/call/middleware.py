@@ -143,7 +143,7 @@ class CallMiddleware(msgspec.Struct, frozen=True, kw_only=True):
             answer = await ask()
             mine.append(answer)
             self.keep(call, key, answer)
-            return answer.to_json()
+            return answer.encoded()
 
         try:
             body, shared = await cache.flights.share(key, work)
@@ -171,7 +171,7 @@ class CallMiddleware(msgspec.Struct, frozen=True, kw_only=True):
     def keep(self, call: Attempts, key: bytes, answer: Answer) -> None:
         """Cache ``answer`` if it is complete and from the requested model."""
         if self.cache is not None and call.fallback is None and answer.is_whole():
-            self.cache.keep(key, answer.to_json())
+            self.cache.keep(key, answer.encoded())
 
     def told(self, call: Attempts, recorder: CallRecorder, answer: Answer | None, error: BaseException | None) -> None:
         """Notify the listeners of the end of ``call``."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import msgspec
 
 from deepseek_async.codec.multipart import MultipartForm
 from deepseek_async.codec.request import BETA, MESSAGES, MESSAGES_ELSEWHERE, encode_request
 from deepseek_async.files.upload import UploadBody
+from deepseek_async.text.omitted import is_omitted
 from deepseek_async.transport.protocol import HTTPRequest
 from deepseek_async.types.json_text import read
 from deepseek_async.types.operation import Operation
@@ -69,7 +71,11 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
     def asking_usage(self) -> Request:
         """Return a streaming request with ``include_usage``, unless the parameters set it."""
-        named = _STREAM_OPTIONS in self.parameters or self.outgoing.path in _TELLING or self.operation.has_fee
+        named = (
+            _STREAM_OPTIONS in self.parameters
+            or self.outgoing.path.partition("?")[0] in _TELLING
+            or self.operation.has_fee
+        )
         return self if named or self.asks_usage else self._sending(self.wire[:-1] + _ASKING)
 
     def not_asking_usage(self) -> Request:
@@ -78,6 +84,16 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
     def _sending(self, body: bytes) -> Request:
         return msgspec.structs.replace(self, outgoing=msgspec.structs.replace(self.outgoing, body=body))
+
+    def with_query(self, query: Mapping[str, Any]) -> Request:
+        """Return the request with ``query`` parameters in its URL; lists repeat a name, None is left out."""
+        given = {name: value for name, value in query.items() if value is not None and not is_omitted(value)}
+        spelled = {name: str(value).lower() if isinstance(value, bool) else value for name, value in given.items()}
+        if not spelled:
+            return self
+        path = self.outgoing.path
+        path = f"{path}{'&' if '?' in path else '?'}{urlencode(spelled, doseq=True)}"
+        return msgspec.structs.replace(self, outgoing=msgspec.structs.replace(self.outgoing, path=path))
 
     def without_beta(self) -> Request:
         """Return the request for a server without a beta base."""

@@ -45,7 +45,7 @@ def fault_of(completion: ChatCompletion, headers: Mapping[str, str], *, now: flo
     """Return why ``completion`` is not a valid answer, or None."""
     if not completion.choices:
         return error_in(completion, headers, now=now) or APIResponseValidationError(
-            f"the server's answer has no choices: {quote(completion.to_json())}",
+            f"the server's answer has no choices: {quote(completion.encoded())}",
         )
     for choice in completion.choices:
         fault = None if choice.finish_reason in COMPLETE else fault_of_ending(choice.finish_reason)

@@ -318,7 +318,7 @@ def fault_of_message(message: Message, headers: Mapping[str, str], *, now: float
     if message.stop_reason is None:
         if not message.content:
             return error_in(message, headers, now=now) or APIResponseValidationError(
-                f"the server's answer is not a message: {quote(message.to_json())}",
+                f"the server's answer is not a message: {quote(message.encoded())}",
             )
         fault = StreamInterruptedError("the message has no stop_reason: it is incomplete")
     elif message.stop_reason in GAVE_UP:

@@ -37,10 +37,12 @@ from deepseek_async.errors import (
     ServerOverloadedError,
     UnprocessableEntityError,
 )
+from deepseek_async.text.error_response import MaskedHeaders
 from deepseek_async.text.quoting import plain
 from deepseek_async.text.redaction import redact
 from deepseek_async.types.json_text import read
 from deepseek_async.types.number_text import number_in
+from deepseek_async.types.request_id import trace_id
 
 MAX_QUOTED: Final = 2048
 """Maximum characters of a server's message in an error; some messages echo the prompt."""
@@ -60,9 +62,6 @@ _BY_STATUS: Final[dict[int, type[APIStatusError]]] = {
     503: ServerOverloadedError,
     529: ServerOverloadedError,
 }
-_REQUEST_IDS: Final = ("x-deepseek-request-id", "x-request-id", "request-id")
-"""DeepSeek's harness reads the first two, OpenAI and most proxies send the second, Anthropic the third."""
-
 _STATUS_OF_TYPE: Final = {
     "rate_limit_error": 429,
     "authentication_error": 401,
@@ -101,20 +100,6 @@ _END_OF_CODE: Final = re.compile(r"</(?:style|script)\s*>", re.IGNORECASE)
 _CODE: Final = re.compile(r"<(?:style|script)\b.*", re.DOTALL | re.IGNORECASE)
 _TAG: Final = re.compile(r"<[^<>]*>?")
 _TITLE: Final = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
-
-
-def trace_id(headers: Mapping[str, str]) -> str | None:
-    """Return the server's request id: DeepSeek's ``x-ds-trace-id``, or the equivalent of other servers."""
-    value = headers.get("x-ds-trace-id")
-    if value is None:
-        # Only ``get``: a Mapping's ``in`` raises internally for a missing key, and most servers send none.
-        for name in _REQUEST_IDS:
-            value = headers.get(name)
-            if value is not None:
-                break
-        else:
-            return None
-    return plain(redact(value))[:MAX_QUOTED]
 
 
 def refusal(
@@ -167,6 +152,7 @@ def _error(
     facts: dict[str, Any] = {
         "status_code": status,
         "body": body or text or None,
+        "headers": MaskedHeaders(headers),
         "request_id": trace_id(headers),
         "retry_after": retry_after(headers, now=now),
         "retryable": status in _RETRYABLE,

@@ -113,7 +113,7 @@ def fault_of_text(completion: Completion, headers: Mapping[str, str], *, now: fl
     """Return why ``completion`` is not a valid answer, or None."""
     if not completion.choices:
         return error_in(completion, headers, now=now) or APIResponseValidationError(
-            f"the server's answer has no choices: {quote(completion.to_json())}",
+            f"the server's answer has no choices: {quote(completion.encoded())}",
         )
     for choice in completion.choices:
         fault = fault_of_ending(choice.finish_reason)

@@ -21,11 +21,12 @@ from deepseek_async.configuration.endpoint import FAMILIES, Endpoint, Family
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.files.private_files import cache_folder
 from deepseek_async.lint import LintMode
+from deepseek_async.text.omitted import is_omitted
 from deepseek_async.transport.address import DEFAULT_BASE_URL, checked_url, same_origin
 from deepseek_async.transport.header_fields import checked
 from deepseek_async.transport.hosts import is_loopback
 from deepseek_async.transport.proxies import Proxy, proxies_to
-from deepseek_async.transport.timeouts import Timeouts
+from deepseek_async.transport.timeouts import HTTPXTimeout, Timeouts, as_timeouts
 from deepseek_async.transport.tls import check_authorities
 
 NOMINAL_CONCURRENCY: Final = 2500
@@ -85,7 +86,7 @@ def settings_from(
     *,
     api_key: ApiKey,
     base_url: str | None,
-    timeout: float | Timeouts | None,
+    timeout: float | Timeouts | HTTPXTimeout | None,
     max_concurrency: int | str | None,
     requests_per_minute: float | None,
     tokens_per_minute: float | None,
@@ -211,10 +212,10 @@ def _variable(name: str, environment: Mapping[str, str] | None) -> str | None:
     return (os.environ if environment is None else environment).get(name)
 
 
-def _timeouts(timeout: float | Timeouts | None) -> Timeouts:
-    if timeout is None:
+def _timeouts(timeout: float | Timeouts | HTTPXTimeout | None) -> Timeouts:
+    if timeout is None or is_omitted(timeout):
         return Timeouts()
-    return timeout if isinstance(timeout, Timeouts) else Timeouts(total=_number("timeout", timeout))
+    return as_timeouts(timeout, Timeouts()) or Timeouts(total=_number("timeout", timeout))
 
 
 def _retry(retry: RetryPolicy | int | None, max_retries: int | None, default: RetryPolicy) -> RetryPolicy:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Any, Literal, TypeVar, Unpack, overload
+from typing import Any, Literal, TypeVar, Unpack, cast, overload
 
 from deepseek_async.call.stream import ChatCompletionStream
 from deepseek_async.codec.choices import choices_asked
@@ -13,17 +13,21 @@ from deepseek_async.errors import InvalidRequestError
 from deepseek_async.lint import LintMode
 from deepseek_async.lint.rules import is_thinking
 from deepseek_async.resources.chat_calls import ChatCalls, Message
+from deepseek_async.resources.chat_raw import RawCompletions, StreamedCompletions
 from deepseek_async.resources.parameters import chat_parameters
-from deepseek_async.resources.raw import RawGenerating
 from deepseek_async.resources.request_types import ChatParameters
 from deepseek_async.resources.resource_attribute import resource
-from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
+from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient, chosen_timeouts
 from deepseek_async.resources.route import further
 from deepseek_async.resources.several_choices import SeveralChoices
-from deepseek_async.structured import ParsedChatCompletionStream, StructuredOutput
+from deepseek_async.structured import (
+    ChatCompletionEventStream,
+    ParsedChatCompletionStream,
+    StructuredOutput,
+    ToolArguments,
+)
 from deepseek_async.tools import FunctionTool, ToolRun
 from deepseek_async.tools.run import DEFAULT_CALLS, DEFAULT_TIMEOUT, DEFAULT_TURNS, as_tools, run_tools
-from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import ChatCompletion, ParsedChatCompletion
 
 T = TypeVar("T")
@@ -33,9 +37,14 @@ class Completions(ChatCalls):
     """``client.chat.completions``."""
 
     @property
-    def with_raw_response(self) -> RawGenerating[ChatCompletion, ChatCompletionStream]:
-        """The same methods returning a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text()``."""
-        return RawGenerating(type(self), self._connection)
+    def with_raw_response(self) -> RawCompletions:
+        """The same methods returning a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text``."""
+        return RawCompletions(self)
+
+    @property
+    def with_streaming_response(self) -> StreamedCompletions:
+        """The same methods as context managers, each of a StreamingResponse that is read piece by piece."""
+        return StreamedCompletions(self)
 
     @overload
     async def create(
@@ -103,7 +112,8 @@ class Completions(ChatCalls):
         response_format: Mapping[str, Any] | type[Any] | StructuredOutput[Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+        timeout: AnyTimeout | None = None,
         raise_on_refusal: bool = False,
         resume: Literal["prefix"] | None = None,
         lint: LintMode | None = None,
@@ -135,7 +145,8 @@ class Completions(ChatCalls):
           default "low". A refused answer has ``refused``, i.e. finish_reason content_filter.
         - ``raise_on_refusal``: raise ContentRefusedError for such an answer; for a stream, check ``stream.refused``.
         - ``title``: True requests a title for the conversation, ``choices[0].message.title``.
-        - ``extra_body``: additional fields, sent unchecked; ``extra_headers``: additional headers.
+        - ``extra_body``: additional fields, sent unchecked; ``extra_headers``: additional headers; ``extra_query``:
+          parameters of the URL.
         - ``resume``: "prefix" continues a plain-text stream, interrupted by the network after 64 characters or
           more, once by prefix completion; ``resumed`` is then True. Off by default: it is a second request,
           billed for prompt and partial answer, and the joint may be visible.
@@ -146,7 +157,7 @@ class Completions(ChatCalls):
         """
         if resume is not None or (raise_on_refusal and stream):
             _check_options(stream, resume, raise_on_refusal=raise_on_refusal)
-        output = StructuredOutput.of(response_format)
+        output = None if response_format is None else StructuredOutput.of(response_format)
         parameters.update(response_format=response_format if output is None else None, stream=stream)
         n = choices_asked(parameters.get("n"))
         if n > 1:
@@ -157,7 +168,14 @@ class Completions(ChatCalls):
         if n > 1:
             timeouts = chosen_timeouts(timeout, self._connection.timeouts)
             choices = SeveralChoices(
-                self, body, n, timeouts=timeouts, headers=extra_headers, lint=lint, deliberate=extra_body
+                self,
+                body,
+                n,
+                timeouts=timeouts,
+                headers=extra_headers,
+                lint=lint,
+                deliberate=extra_body,
+                query=extra_query,
             )
             if not stream:
                 return await choices.answer(output, raise_on_refusal=raise_on_refusal)
@@ -165,14 +183,11 @@ class Completions(ChatCalls):
         if output is not None and stream:
             body = output.form.adapted(body)
         elif output is not None:
-            return await output.ask(
-                body,
-                lambda body: self.complete(
-                    self.call(body, timeout=timeout, headers=extra_headers, lint=lint, deliberate=extra_body),
-                    raise_on_refusal=raise_on_refusal,
-                ),
-            )
+            options = {"timeout": timeout, "headers": extra_headers, "lint": lint, "deliberate": extra_body}
+            return await output.ask(body, partial(self._answer_to, options, extra_query, raise_on_refusal))
         call = self.call(body, timeout=timeout, headers=extra_headers, lint=lint, deliberate=extra_body)
+        if extra_query:
+            call.request = call.request.with_query(extra_query)
         if not stream:
             return await self.complete(call, raise_on_refusal=raise_on_refusal)
         if output is not None:
@@ -180,21 +195,88 @@ class Completions(ChatCalls):
         kind = partial(ChatCompletionStream, resumable=True) if resume else ChatCompletionStream
         return await call.stream(kind)
 
+    def _answer_to(
+        self, options: Mapping[str, Any], query: Mapping[str, Any] | None, raise_on_refusal: bool, body: dict[str, Any]
+    ) -> Coroutine[Any, Any, ChatCompletion]:
+        """Await the answer to ``body``."""
+        call = self.call(body, **options)
+        if query:
+            call.request = call.request.with_query(query)
+        return self.complete(call, raise_on_refusal=raise_on_refusal)
+
+    @overload
+    async def parse(
+        self,
+        *,
+        messages: Sequence[Message],
+        model: str,
+        response_format: type[T] | StructuredOutput[T],
+        raise_on_refusal: bool = False,
+        **parameters: Unpack[ChatParameters],
+    ) -> ParsedChatCompletion[T]: ...
+
+    @overload
+    async def parse(
+        self,
+        *,
+        messages: Sequence[Message],
+        model: str,
+        response_format: Mapping[str, Any] | None = None,
+        **parameters: Any,
+    ) -> ParsedChatCompletion[Any]: ...
+
+    async def parse(self, **parameters: Any) -> ParsedChatCompletion[Any]:
+        """Call ``create`` and parse the answer: ``message.parsed`` is an object of the class in ``response_format``.
+
+        Arguments of a tool that has ``strict``, or was made by openai's ``pydantic_function_tool``, are parsed too:
+        ``tool_calls[0].function.parsed_arguments``. Raises the errors of ``create``, and StructuredOutputError, with
+        the answer as ``partial``, for arguments that do not fit.
+        """
+        if parameters.pop("stream", None):
+            raise InvalidRequestError("parse does not stream: use chat.completions.stream(response_format=…)")
+        completion: Any = await self.create(**parameters)
+        if not isinstance(completion, ParsedChatCompletion):
+            completion = StructuredOutput.unparsed(completion)
+        ToolArguments(parameters.get("tools")).put_in(completion)
+        return cast("ParsedChatCompletion[Any]", completion)
+
     @overload
     def stream(
-        self, *, response_format: type[T] | StructuredOutput[T], **parameters: Any
-    ) -> AbstractAsyncContextManager[ParsedChatCompletionStream[T]]: ...
+        self,
+        *,
+        messages: Sequence[Message],
+        model: str,
+        response_format: type[T] | StructuredOutput[T],
+        **parameters: Unpack[ChatParameters],
+    ) -> AbstractAsyncContextManager[ChatCompletionEventStream[T]]: ...
 
     @overload
-    def stream(self, **parameters: Any) -> AbstractAsyncContextManager[ChatCompletionStream]: ...
+    def stream(
+        self,
+        *,
+        messages: Sequence[Message],
+        model: str,
+        response_format: Mapping[str, Any] | None = None,
+        **parameters: Any,
+    ) -> AbstractAsyncContextManager[ChatCompletionEventStream[Any]]: ...
+
+    def stream(self, **parameters: Any) -> AbstractAsyncContextManager[ChatCompletionEventStream[Any]]:
+        """``create(..., stream=True)`` as a context manager: ``async with completions.stream(...) as stream``.
+
+        The stream yields events with a ``type``, as in openai-python: chunk, content.delta, content.done,
+        refusal.delta, refusal.done, tool_calls.function.arguments.delta and .done, logprobs.content.delta and .done.
+        ``stream.chunks`` yields chunks instead, ``stream.text_deltas()`` texts. With a class as ``response_format``
+        the object is parsed when its text is complete; as what was shown cannot be taken back, an answer that does not
+        fit is not requested again, but raises StructuredOutputError at the end.
+        """
+        return self._opened(parameters)
 
     @asynccontextmanager
-    async def stream(self, **parameters: Any) -> AsyncIterator[Any]:
-        """``create(..., stream=True)`` as a context manager: ``async with completions.stream(...) as stream``."""
+    async def _opened(self, parameters: dict[str, Any]) -> AsyncIterator[ChatCompletionEventStream[Any]]:
         stream = await self.create(**{**parameters, "stream": True})
         assert isinstance(stream, ChatCompletionStream)  # noqa: S101  for the type checker
         async with stream:
-            yield stream
+            yield ChatCompletionEventStream(stream, ToolArguments(parameters.get("tools")))
 
     async def run_tools(
         self,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from copy import copy
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from deepseek_async.call.caller import Call
 from deepseek_async.call.fallback import Alternatives
@@ -21,7 +22,7 @@ from deepseek_async.lint import LintMode
 from deepseek_async.lint.linter import known
 from deepseek_async.resources.chat_extensions import patient
 from deepseek_async.resources.parameters import chat_parameters, path_of
-from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
+from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient, chosen_timeouts
 from deepseek_async.structured import StructuredOutput
 from deepseek_async.transport.header_fields import checked
 from deepseek_async.transport.protocol import HTTPRequest
@@ -38,11 +39,23 @@ class ChatCalls:
     def __init__(self, connection: ResourceClient) -> None:
         self._connection = connection
 
+    def recorded(self, calls: list[Call]) -> Self:
+        """Return a copy that appends each call it makes to ``calls``."""
+        twin, make = copy(self), self.call
+
+        def call(*arguments: Any, **options: Any) -> Call:
+            made = make(*arguments, **options)
+            calls.append(made)
+            return made
+
+        vars(twin)["call"] = call
+        return twin
+
     def call(
         self,
         body: Mapping[str, Any],
         *,
-        timeout: float | Timeouts | None = None,
+        timeout: AnyTimeout | None = None,
         headers: Mapping[str, str] | None = None,
         retry: RetryPolicy | None = None,
         lint: LintMode | None = None,
@@ -108,7 +121,7 @@ class ChatCalls:
         return call.answer(decode_completion, _fault_or_refusal_of if raise_on_refusal else _fault_of)
 
 
-def _timeouts(timeout: float | Timeouts | None, usual: Timeouts, body: Mapping[str, Any]) -> Timeouts:
+def _timeouts(timeout: AnyTimeout | None, usual: Timeouts, body: Mapping[str, Any]) -> Timeouts:
     timeouts = usual if timeout is None else chosen_timeouts(timeout, usual)
     return patient(timeouts, body) if "tools" in body or "safety_check" in body else timeouts
 

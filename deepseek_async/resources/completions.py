@@ -14,18 +14,18 @@ from deepseek_async.codec.answer_decoder import ChoicesDecoder
 from deepseek_async.codec.text_completion import TextReader, fault_of_text
 from deepseek_async.errors import APIError
 from deepseek_async.resources.parameters import check_completion
-from deepseek_async.resources.raw import RawGenerating
+from deepseek_async.resources.raw import RoutedResource, raw
 from deepseek_async.resources.request_types import TextParameters
-from deepseek_async.resources.resource_client import ResourceClient
+from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient
 from deepseek_async.resources.route import Route, further, given
-from deepseek_async.transport.timeouts import Timeouts
+from deepseek_async.resources.streaming_response import streaming
 from deepseek_async.types import Completion
 from deepseek_async.types.operation import TEXT_COMPLETION
 
 _decode: Final = ChoicesDecoder(Completion, TextReader).decode
 
 
-class TextCompletions:
+class TextCompletions(RoutedResource):
     """``client.completions``: text without roles.
 
     At DeepSeek ``/beta/completions``, for fill-in-the-middle (FIM) of code, without thinking. With
@@ -36,9 +36,14 @@ class TextCompletions:
         self._route = Route(connection, "completions")
 
     @property
-    def with_raw_response(self) -> RawGenerating[Completion, CompletionStream]:
-        """The same methods returning a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text()``."""
-        return RawGenerating(type(self), self._route.connection)
+    def with_raw_response(self) -> RawTextCompletions:
+        """The same methods returning a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text``."""
+        return RawTextCompletions(self)
+
+    @property
+    def with_streaming_response(self) -> StreamedTextCompletions:
+        """The same methods as context managers, each of a StreamingResponse that is read piece by piece."""
+        return StreamedTextCompletions(self)
 
     @overload
     async def create(
@@ -78,7 +83,8 @@ class TextCompletions:
         stream: bool | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+        timeout: AnyTimeout | None = None,
         **parameters: Any,
     ) -> Completion | CompletionStream:
         """Continue ``prompt``, up to ``suffix`` if given.
@@ -98,7 +104,7 @@ class TextCompletions:
         body = given(model=model, prompt=prompt, stream=stream, **parameters)
         check_completion(body)
         body.update(further(extra_body))
-        call = self.call(body, headers=extra_headers, timeout=timeout)
+        call = self.call(body, headers=extra_headers, query=extra_query, timeout=timeout)
         if stream:
             return await call.stream(CompletionStream)
         return await self.complete(call)
@@ -108,7 +114,8 @@ class TextCompletions:
         body: Mapping[str, Any],
         *,
         headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
+        query: Mapping[str, Any] | None = None,
+        timeout: AnyTimeout | None = None,
         retry: RetryPolicy | None = None,
         bulk: bool = False,
     ) -> Call:
@@ -116,7 +123,12 @@ class TextCompletions:
         route = self._route
         path = "/completions" if route.elsewhere else "/beta/completions"
         return route.call(
-            *(TEXT_COMPLETION, "POST", path, body), headers=headers, timeout=timeout, retry=retry, bulk=bulk
+            *(TEXT_COMPLETION, "POST", path, body),
+            headers=headers,
+            timeout=timeout,
+            retry=retry,
+            bulk=bulk,
+            query=query,
         )
 
     def complete(self, call: Call) -> Coroutine[Any, Any, Completion]:
@@ -130,6 +142,20 @@ class TextCompletions:
         assert isinstance(stream, CompletionStream)  # noqa: S101  for the type checker
         async with stream:
             yield stream
+
+
+class RawTextCompletions:
+    """Methods of ``client.completions``, returning a RawResponse."""
+
+    def __init__(self, resource: TextCompletions) -> None:
+        self.create = raw(resource, resource.create)
+
+
+class StreamedTextCompletions:
+    """Methods of ``client.completions``, returning a StreamingResponse to enter."""
+
+    def __init__(self, resource: TextCompletions) -> None:
+        self.create = streaming(resource, resource.create)
 
 
 def _fault_of(completion: Completion, headers: Mapping[str, str]) -> APIError | None:

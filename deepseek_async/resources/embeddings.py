@@ -12,11 +12,11 @@ from deepseek_async.codec.answer_check import error_in
 from deepseek_async.codec.answer_decoder import MembersDecoder
 from deepseek_async.errors import APIError, APIResponseValidationError
 from deepseek_async.resources.parameters import check_embedding
-from deepseek_async.resources.raw import Rawable
-from deepseek_async.resources.resource_client import ResourceClient
+from deepseek_async.resources.raw import RoutedResource, raw
+from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient
 from deepseek_async.resources.route import Route, further, given
+from deepseek_async.resources.streaming_response import streaming
 from deepseek_async.text.quoting import quote
-from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import CreateEmbeddingResponse
 from deepseek_async.types.operation import EMBEDDINGS
 
@@ -26,11 +26,21 @@ EmbeddingInput = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]]
 _decode: Final = MembersDecoder(CreateEmbeddingResponse, "data").decode
 
 
-class Embeddings(Rawable):
+class Embeddings(RoutedResource):
     """``client.embeddings``. Not offered by DeepSeek: set ``endpoints={"embeddings": "https://…/v1"}``."""
 
     def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "embeddings")
+
+    @property
+    def with_raw_response(self) -> RawEmbeddings:
+        """The same methods, each returning a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text``."""
+        return RawEmbeddings(self)
+
+    @property
+    def with_streaming_response(self) -> StreamedEmbeddings:
+        """The same methods as context managers, each of a StreamingResponse that is read piece by piece."""
+        return StreamedEmbeddings(self)
 
     async def create(
         self,
@@ -42,7 +52,8 @@ class Embeddings(Rawable):
         user: str | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+        timeout: AnyTimeout | None = None,
     ) -> CreateEmbeddingResponse:
         """Create embeddings of one or several texts, in order.
 
@@ -62,14 +73,15 @@ class Embeddings(Rawable):
         )
         check_embedding(body)
         body.update(further(extra_body))
-        return await self.complete(self.call(body, headers=extra_headers, timeout=timeout))
+        return await self.complete(self.call(body, headers=extra_headers, query=extra_query, timeout=timeout))
 
     def call(
         self,
         body: Mapping[str, Any],
         *,
         headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
+        query: Mapping[str, Any] | None = None,
+        timeout: AnyTimeout | None = None,
         retry: RetryPolicy | None = None,
         bulk: bool = False,
     ) -> Call:
@@ -82,7 +94,12 @@ class Embeddings(Rawable):
         if bulk:
             route.check_served()
         return route.call(
-            *(EMBEDDINGS, "POST", "/embeddings", body), headers=headers, timeout=timeout, retry=retry, bulk=bulk
+            *(EMBEDDINGS, "POST", "/embeddings", body),
+            headers=headers,
+            timeout=timeout,
+            retry=retry,
+            bulk=bulk,
+            query=query,
         )
 
     def complete(self, call: Call) -> Coroutine[Any, Any, CreateEmbeddingResponse]:
@@ -90,12 +107,26 @@ class Embeddings(Rawable):
         return self._route.answer(call, _decode, _fault_of)
 
 
+class RawEmbeddings:
+    """Methods of ``client.embeddings``, returning a RawResponse."""
+
+    def __init__(self, resource: Embeddings) -> None:
+        self.create = raw(resource, resource.create)
+
+
+class StreamedEmbeddings:
+    """Methods of ``client.embeddings``, returning a StreamingResponse to enter."""
+
+    def __init__(self, resource: Embeddings) -> None:
+        self.create = streaming(resource, resource.create)
+
+
 def _fault_of(answer: CreateEmbeddingResponse, headers: Mapping[str, str]) -> APIError | None:
     if answer.data:
         return None
     # Another API's format (e.g. Ollama's own) decodes to no vectors, which must not pass for an empty result.
     return error_in(answer, headers, now=time.time()) or APIResponseValidationError(
-        f"the server's answer has no vectors: {quote(answer.to_json())}",
+        f"the server's answer has no vectors: {quote(answer.encoded())}",
         retryable=False,
         reason="form",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import mimetypes
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
@@ -27,11 +27,13 @@ from deepseek_async.errors import (
 from deepseek_async.files.upload import UploadProgress
 from deepseek_async.process.worker_threads import FILE_THREADS
 from deepseek_async.resources.attachment import FileInput
+from deepseek_async.resources.listing import Listing
 from deepseek_async.resources.lost_uploads import LOOKS, answered_itself, may_be_done
 from deepseek_async.resources.orphaned_files import LeftBehind, looks_until
-from deepseek_async.resources.raw import Rawable
-from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
+from deepseek_async.resources.raw import RoutedResource, raw
+from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient, chosen_timeouts
 from deepseek_async.resources.route import Route, entries, given, named
+from deepseek_async.resources.streaming_response import streaming
 from deepseek_async.resources.uploads import Upload, prepared
 from deepseek_async.text.quoting import quote
 from deepseek_async.transport.timeouts import Timeouts
@@ -49,7 +51,7 @@ _decode_files: Final = AnswerDecoder(FileList).decode
 _decode_deleted: Final = AnswerDecoder(FileDeleted).decode
 
 
-class Files(Rawable):
+class Files(RoutedResource):
     """``client.files``.
 
     At DeepSeek: images for ``purpose="user_data"``, and documents, which are parsed, for ``text_recognition`` and
@@ -59,6 +61,16 @@ class Files(Rawable):
     def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "files")
 
+    @property
+    def with_raw_response(self) -> RawFiles:
+        """The same methods, each returning a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text``."""
+        return RawFiles(self)
+
+    @property
+    def with_streaming_response(self) -> StreamedFiles:
+        """The same methods as context managers, each of a StreamingResponse that is read piece by piece."""
+        return StreamedFiles(self)
+
     async def create(
         self,
         *,
@@ -67,7 +79,7 @@ class Files(Rawable):
         expires_after: Mapping[str, Any] | None = None,
         pages: int | None = None,
         on_progress: Callable[[int, int], object] | None = None,
-        timeout: float | Timeouts | None = None,
+        timeout: AnyTimeout | None = None,
     ) -> FileObject:
         """Upload a file.
 
@@ -106,7 +118,7 @@ class Files(Rawable):
         return await self._sent_once(upload, form, progress, timeout)
 
     async def _sent_once(
-        self, upload: Upload, form: MultipartForm, progress: UploadProgress, timeout: float | Timeouts | None
+        self, upload: Upload, form: MultipartForm, progress: UploadProgress, timeout: AnyTimeout | None
     ) -> FileObject:
         """Return the stored file of ``form``; retry only if the service certainly does not have it."""
         usual = chosen_timeouts(timeout, self._route.connection.timeouts)
@@ -173,27 +185,38 @@ class Files(Rawable):
         self._route.caller.handed_out.append(file.id)
         return file
 
-    async def list(
+    def list(
         self,
         *,
         after: str | None = None,
         limit: int | None = None,
         order: Literal["asc", "desc"] | None = None,
         purpose: str | None = None,
-        timeout: float | Timeouts | None = None,
-    ) -> FileList:
+        timeout: AnyTimeout | None = None,
+    ) -> Listing[FileList, FileObject]:
         """List the files of the account; at DeepSeek 1,000 per page, oldest first.
 
-        ``after``: return files after this id, e.g. ``last_id`` while ``has_more``; ``limit``: 1 to 1,000.
+        Await it for one page, or iterate over the files of all pages with ``async for``. ``after``: return files after
+        this id, e.g. ``last_id`` while ``has_more``; ``limit``: 1 to 1,000 per page.
         """
+        asked = given(limit=limit, order=order, purpose=purpose)
+
+        def following(page: FileList) -> Coroutine[Any, Any, FileList] | None:
+            last = page.last_id or (page.data[-1].id if page.data else None)
+            return self._listed({**asked, "after": last}, timeout) if page.has_more and last else None
+
+        return Listing(
+            lambda: self._listed({**asked, **given(after=after)}, timeout), lambda page: page.data, following
+        )
+
+    async def _listed(self, asked: Mapping[str, Any], timeout: AnyTimeout | None) -> FileList:
         route = self._route
-        asked = given(after=after, limit=limit, order=order, purpose=purpose)
         path = f"/files?{urlencode(asked)}" if asked else "/files"
         files = await route.answer(route.call(_LIST, "GET", path, timeout=timeout), _decode_files)
         files.data = entries(files, _decode_file)
         return files
 
-    async def retrieve(self, file_id: str, *, timeout: float | Timeouts | None = None) -> FileObject:
+    async def retrieve(self, file_id: str, *, timeout: AnyTimeout | None = None) -> FileObject:
         """Return the metadata of a file. Raises NotFoundError for an unknown id."""
         route = self._route
         return await route.answer(
@@ -201,7 +224,7 @@ class Files(Rawable):
             _decode_file,
         )
 
-    async def delete(self, file_id: str, *, timeout: float | Timeouts | None = None) -> FileDeleted:
+    async def delete(self, file_id: str, *, timeout: AnyTimeout | None = None) -> FileDeleted:
         """Delete a file. Raises NotFoundError for an unknown id."""
         route = self._route
         try:
@@ -216,7 +239,27 @@ class Files(Rawable):
         return FileDeleted(id=file_id, deleted=True)
 
 
-def _patient(usual: Timeouts, upload: Upload, *, given: float | Timeouts | None) -> Timeouts:
+class RawFiles:
+    """Methods of ``client.files``, returning a RawResponse."""
+
+    def __init__(self, resource: Files) -> None:
+        self.create = raw(resource, resource.create)
+        self.list = raw(resource, resource.list)
+        self.retrieve = raw(resource, resource.retrieve)
+        self.delete = raw(resource, resource.delete)
+
+
+class StreamedFiles:
+    """Methods of ``client.files``, returning a StreamingResponse to enter."""
+
+    def __init__(self, resource: Files) -> None:
+        self.create = streaming(resource, resource.create)
+        self.list = streaming(resource, resource.list)
+        self.retrieve = streaming(resource, resource.retrieve)
+        self.delete = streaming(resource, resource.delete)
+
+
+def _patient(usual: Timeouts, upload: Upload, *, given: AnyTimeout | None) -> Timeouts:
     """Return the timeouts of an upload, during which the server is silent until the file is processed."""
     attempt = usual.attempt
     if upload.parsed and not isinstance(given, Timeouts):
@@ -264,5 +307,5 @@ def _fault_of(file: FileObject, headers: Mapping[str, str]) -> APIError | None:
     if file.id:
         return None
     return error_in(file, headers, now=time.time()) or APIResponseValidationError(
-        f"the server's answer has no id: {quote(file.to_json())}",
+        f"the server's answer has no id: {quote(file.encoded())}",
     )

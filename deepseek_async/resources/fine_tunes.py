@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from deepseek_async.codec.answer_decoder import AnswerDecoder, MembersDecoder
 from deepseek_async.errors import APIError, InvalidRequestError
+from deepseek_async.resources.listing import Listing
 from deepseek_async.resources.lost_uploads import LOOKS, LostUpload, has_failed_inside, is_unanswered
-from deepseek_async.resources.raw import Rawable
-from deepseek_async.resources.resource_client import ResourceClient
+from deepseek_async.resources.raw import RoutedResource, raw
+from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient
 from deepseek_async.resources.route import Route, entries, given, named
-from deepseek_async.transport.timeouts import Timeouts
+from deepseek_async.resources.streaming_response import streaming
 from deepseek_async.types import FineTune, FineTuneEventList, FineTuneList
 from deepseek_async.types.operation import TRAINING, Operation
 
@@ -25,11 +26,21 @@ _decode_jobs: Final = AnswerDecoder(FineTuneList).decode
 _decode_events: Final = MembersDecoder(FineTuneEventList, "data").decode
 
 
-class FineTunes(Rawable):
+class FineTunes(RoutedResource):
     """``client.fine_tunes``. Not offered by DeepSeek: set ``endpoints={"fine_tunes": "https://…/v1"}``."""
 
     def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "fine_tunes")
+
+    @property
+    def with_raw_response(self) -> RawFineTunes:
+        """The same methods, each returning a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text``."""
+        return RawFineTunes(self)
+
+    @property
+    def with_streaming_response(self) -> StreamedFineTunes:
+        """The same methods as context managers, each of a StreamingResponse that is read piece by piece."""
+        return StreamedFineTunes(self)
 
     async def create(
         self,
@@ -40,7 +51,7 @@ class FineTunes(Rawable):
         n_epochs: int | None = None,
         batch_size: int | None = None,
         extra_body: Mapping[str, Any] | None = None,
-        timeout: float | Timeouts | None = None,
+        timeout: AnyTimeout | None = None,
     ) -> FineTune:
         """Start a fine-tuning job. Sent once: a duplicate would train, and cost, twice.
 
@@ -92,22 +103,25 @@ class FineTunes(Rawable):
             raise failure
         return found
 
-    async def list(self, *, timeout: float | Timeouts | None = None) -> FineTuneList:
-        """List all jobs of the account."""
+    def list(self, *, timeout: AnyTimeout | None = None) -> Listing[FineTuneList, FineTune]:
+        """List all jobs of the account: await it, or iterate with ``async for``."""
+        return Listing(lambda: self._listed(timeout), lambda jobs: jobs.data)
+
+    async def _listed(self, timeout: AnyTimeout | None) -> FineTuneList:
         route = self._route
         jobs = await route.answer(route.call(_LIST, "GET", "/fine_tunes", timeout=timeout), _decode_jobs)
         jobs.data = entries(jobs, _decode_job)
         return jobs
 
-    async def retrieve(self, fine_tune_id: str, *, timeout: float | Timeouts | None = None) -> FineTune:
+    async def retrieve(self, fine_tune_id: str, *, timeout: AnyTimeout | None = None) -> FineTune:
         """Return the current state of a job. Raises NotFoundError for an unknown id."""
         return await self._job(_RETRIEVE, "GET", fine_tune_id, "", timeout)
 
-    async def cancel(self, fine_tune_id: str, *, timeout: float | Timeouts | None = None) -> FineTune:
+    async def cancel(self, fine_tune_id: str, *, timeout: AnyTimeout | None = None) -> FineTune:
         """Cancel a job. Raises ConflictError if it has ended."""
         return await self._job(_CANCEL, "POST", fine_tune_id, "/cancel", timeout)
 
-    async def events(self, fine_tune_id: str, *, timeout: float | Timeouts | None = None) -> FineTuneEventList:
+    async def events(self, fine_tune_id: str, *, timeout: AnyTimeout | None = None) -> FineTuneEventList:
         """Return the log of a job, oldest event first."""
         route = self._route
         path = f"/fine_tunes/{named('fine_tune_id', fine_tune_id)}/events"
@@ -119,8 +133,30 @@ class FineTunes(Rawable):
         method: str,
         name: str,
         action: str,
-        timeout: float | Timeouts | None,
+        timeout: AnyTimeout | None,
     ) -> FineTune:
         route = self._route
         path = f"/fine_tunes/{named('fine_tune_id', name)}{action}"
         return await route.answer(route.call(operation, method, path, timeout=timeout), _decode_job)
+
+
+class RawFineTunes:
+    """Methods of ``client.fine_tunes``, returning a RawResponse."""
+
+    def __init__(self, resource: FineTunes) -> None:
+        self.create = raw(resource, resource.create)
+        self.list = raw(resource, resource.list)
+        self.retrieve = raw(resource, resource.retrieve)
+        self.cancel = raw(resource, resource.cancel)
+        self.events = raw(resource, resource.events)
+
+
+class StreamedFineTunes:
+    """Methods of ``client.fine_tunes``, returning a StreamingResponse to enter."""
+
+    def __init__(self, resource: FineTunes) -> None:
+        self.create = streaming(resource, resource.create)
+        self.list = streaming(resource, resource.list)
+        self.retrieve = streaming(resource, resource.retrieve)
+        self.cancel = streaming(resource, resource.cancel)
+        self.events = streaming(resource, resource.events)

@@ -8,10 +8,10 @@ from typing import Any, Final, Literal, get_args
 from deepseek_async.call.caller import Call
 from deepseek_async.codec.answer_decoder import MembersDecoder
 from deepseek_async.errors import InvalidRequestError
-from deepseek_async.resources.raw import Rawable
-from deepseek_async.resources.resource_client import ResourceClient
+from deepseek_async.resources.raw import RoutedResource, raw
+from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient
 from deepseek_async.resources.route import Route, further, given
-from deepseek_async.transport.timeouts import Timeouts
+from deepseek_async.resources.streaming_response import streaming
 from deepseek_async.types import ImagesResponse
 from deepseek_async.types.operation import IMAGES
 
@@ -23,11 +23,21 @@ MAX_IMAGES: Final = 4
 _decode: Final = MembersDecoder(ImagesResponse, "data").decode
 
 
-class Images(Rawable):
+class Images(RoutedResource):
     """``client.images``. Not offered by DeepSeek: set ``endpoints={"images": "https://…/v1"}``."""
 
     def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "images")
+
+    @property
+    def with_raw_response(self) -> RawImages:
+        """The same methods, each returning a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text``."""
+        return RawImages(self)
+
+    @property
+    def with_streaming_response(self) -> StreamedImages:
+        """The same methods as context managers, each of a StreamingResponse that is read piece by piece."""
+        return StreamedImages(self)
 
     async def generate(
         self,
@@ -41,7 +51,8 @@ class Images(Rawable):
         response_format: Literal["url", "b64_json"] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+        timeout: AnyTimeout | None = None,
     ) -> ImagesResponse:
         """Generate images from ``prompt``.
 
@@ -73,18 +84,35 @@ class Images(Rawable):
             response_format=response_format,
         )
         body.update(further(extra_body))
-        return await self.complete(self.call(body, headers=extra_headers, timeout=timeout))
+        return await self.complete(self.call(body, headers=extra_headers, query=extra_query, timeout=timeout))
 
     def call(
         self,
         body: Mapping[str, Any],
         *,
         headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
+        query: Mapping[str, Any] | None = None,
+        timeout: AnyTimeout | None = None,
     ) -> Call:
         """Prepare a call, without starting it, from a body in the API's format."""
-        return self._route.call(IMAGES, "POST", "/images/generations", body, headers=headers, timeout=timeout)
+        return self._route.call(
+            IMAGES, "POST", "/images/generations", body, headers=headers, query=query, timeout=timeout
+        )
 
     def complete(self, call: Call) -> Coroutine[Any, Any, ImagesResponse]:
         """Await the answer of a call."""
         return self._route.answer(call, _decode)
+
+
+class RawImages:
+    """Methods of ``client.images``, returning a RawResponse."""
+
+    def __init__(self, resource: Images) -> None:
+        self.generate = raw(resource, resource.generate)
+
+
+class StreamedImages:
+    """Methods of ``client.images``, returning a StreamingResponse to enter."""
+
+    def __init__(self, resource: Images) -> None:
+        self.generate = streaming(resource, resource.generate)

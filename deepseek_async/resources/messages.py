@@ -18,11 +18,11 @@ from deepseek_async.lint import LintMode
 from deepseek_async.lint.linter import known
 from deepseek_async.resources.chat_extensions import patient
 from deepseek_async.resources.parameters import check_message
-from deepseek_async.resources.raw import RawGenerating
+from deepseek_async.resources.raw import RoutedResource, raw
 from deepseek_async.resources.request_types import MessageParameters
-from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
+from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient, chosen_timeouts
 from deepseek_async.resources.route import Route, further, given
-from deepseek_async.transport.timeouts import Timeouts
+from deepseek_async.resources.streaming_response import streaming
 from deepseek_async.types import Message
 from deepseek_async.types.operation import CHAT
 
@@ -40,16 +40,21 @@ _BETAS: Final = {
 """Betas required by kinds of blocks or sources (DeepSeek docs, create-message)."""
 
 
-class Messages:
+class Messages(RoutedResource):
     """``client.messages``."""
 
     def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "messages")
 
     @property
-    def with_raw_response(self) -> RawGenerating[Message, MessageStream]:
-        """The same methods returning a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text()``."""
-        return RawGenerating(type(self), self._route.connection)
+    def with_raw_response(self) -> RawMessages:
+        """The same methods returning a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text``."""
+        return RawMessages(self)
+
+    @property
+    def with_streaming_response(self) -> StreamedMessages:
+        """The same methods as context managers, each of a StreamingResponse that is read piece by piece."""
+        return StreamedMessages(self)
 
     @overload
     async def create(
@@ -91,7 +96,8 @@ class Messages:
         betas: Sequence[str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+        timeout: AnyTimeout | None = None,
         raise_on_refusal: bool = False,
         lint: LintMode | None = None,
         **parameters: Any,
@@ -124,7 +130,9 @@ class Messages:
         check_message(body)
         meant = further(extra_body)
         body.update(meant)
-        call = self.call(body, betas=betas, headers=extra_headers, timeout=timeout, lint=lint, deliberate=meant)
+        call = self.call(
+            body, betas=betas, headers=extra_headers, query=extra_query, timeout=timeout, lint=lint, deliberate=meant
+        )
         if stream:
             return await call.stream(MessageStream)
         return await self.complete(call, raise_on_refusal=raise_on_refusal)
@@ -135,7 +143,8 @@ class Messages:
         *,
         betas: Sequence[str] | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
+        query: Mapping[str, Any] | None = None,
+        timeout: AnyTimeout | None = None,
         retry: RetryPolicy | None = None,
         lint: LintMode | None = None,
         deliberate: Mapping[str, Any] | None = None,
@@ -161,7 +170,7 @@ class Messages:
             path = MESSAGES
         timeouts = patient(chosen_timeouts(timeout, route.connection.timeouts), body)
         return route.call(
-            *(CHAT, "POST", path, body), headers=headers or None, timeout=timeouts, retry=retry, bulk=bulk
+            *(CHAT, "POST", path, body), headers=headers or None, timeout=timeouts, retry=retry, bulk=bulk, query=query
         )
 
     def complete(self, call: Call, *, raise_on_refusal: bool = False) -> Coroutine[Any, Any, Message]:
@@ -178,6 +187,20 @@ class Messages:
         assert isinstance(stream, MessageStream)  # noqa: S101  for the type checker
         async with stream:
             yield stream
+
+
+class RawMessages:
+    """Methods of ``client.messages``, returning a RawResponse."""
+
+    def __init__(self, resource: Messages) -> None:
+        self.create = raw(resource, resource.create)
+
+
+class StreamedMessages:
+    """Methods of ``client.messages``, returning a StreamingResponse to enter."""
+
+    def __init__(self, resource: Messages) -> None:
+        self.create = streaming(resource, resource.create)
 
 
 def _betas_in(messages: Sequence[Turn]) -> Iterator[str]:

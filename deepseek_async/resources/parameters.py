@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from deepseek_async.codec.request import BETA_CHAT, CHAT
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.resources.chat_extensions import check_extensions
+from deepseek_async.text.omitted import is_omitted
 from deepseek_async.types import Message
 
 Thinking = bool | Literal["enabled", "disabled"] | Mapping[str, Any]
@@ -33,7 +34,10 @@ def chat_parameters(
             f"got {type(messages).__name__ if messages else repr(messages)}",
         )
     body: dict[str, Any] = {"model": model, "messages": messages}
-    body.update({name: value for name, value in given.items() if value is not None})
+    # Falsy values only are looked at closely: these marks of openai-python are falsy too.
+    body.update(
+        {name: value for name, value in given.items() if value or (value is not None and not is_omitted(value))},
+    )
     if "max_completion_tokens" in body:
         _keep_one_cap(body)
     if "thinking" in body or "reasoning_effort" in body:

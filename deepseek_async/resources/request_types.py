@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 from deepseek_async.lint import LintMode
 from deepseek_async.resources.chat_extensions import SafetyCheck
 from deepseek_async.resources.parameters import Thinking
-from deepseek_async.transport.timeouts import Timeouts
+from deepseek_async.resources.resource_client import AnyTimeout
 
 
 class CallOptions(TypedDict, total=False):
@@ -19,7 +19,8 @@ class CallOptions(TypedDict, total=False):
 
     extra_body: Mapping[str, Any] | None
     extra_headers: Mapping[str, str] | None
-    timeout: float | Timeouts | None
+    extra_query: Mapping[str, Any] | None
+    timeout: AnyTimeout | None
 
 
 class LintedCallOptions(CallOptions, total=False):

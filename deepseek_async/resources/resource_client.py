@@ -15,7 +15,11 @@ from deepseek_async.errors import ConfigurationError
 from deepseek_async.lint import Linter
 from deepseek_async.pricing.prices import PriceTable
 from deepseek_async.process.worker_threads import WorkerThreads
-from deepseek_async.transport.timeouts import Timeouts
+from deepseek_async.text.omitted import is_omitted
+from deepseek_async.transport.timeouts import HTTPXTimeout, Timeouts, as_timeouts
+
+AnyTimeout = float | Timeouts | HTTPXTimeout
+"""Seconds for the whole call with queueing and retries, or a limit for each of its waits."""
 
 
 class ResourceClient(Protocol):
@@ -65,12 +69,15 @@ class ResourceClient(Protocol):
         ...
 
 
-def chosen_timeouts(timeout: float | Timeouts | None, default: Timeouts) -> Timeouts:
+def chosen_timeouts(timeout: AnyTimeout | None, default: Timeouts) -> Timeouts:
     """Convert a ``timeout=`` argument; a number limits the whole call, queueing and retries included."""
     if timeout is None:
         return default
-    if isinstance(timeout, Timeouts):
-        return timeout
-    if not isinstance(timeout, int | float) or isinstance(timeout, bool):
+    if isinstance(timeout, int | float) and not isinstance(timeout, bool):
+        return msgspec.structs.replace(default, total=float(timeout))
+    given = as_timeouts(timeout, default)
+    if given is None:
+        if is_omitted(timeout):
+            return default
         raise ConfigurationError(f"timeout must be a number of seconds or a Timeouts, got {timeout!r}")
-    return msgspec.structs.replace(default, total=float(timeout))
+    return given

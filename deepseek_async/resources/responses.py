@@ -18,11 +18,11 @@ from deepseek_async.lint.api_facts import tools_of_service
 from deepseek_async.lint.extensions import search_while_thinking
 from deepseek_async.resources.chat_extensions import patient
 from deepseek_async.resources.parameters import check_response
-from deepseek_async.resources.raw import RawGenerating
+from deepseek_async.resources.raw import RoutedResource, raw
 from deepseek_async.resources.request_types import ResponseParameters
-from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
+from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient, chosen_timeouts
 from deepseek_async.resources.route import Route, further, given
-from deepseek_async.transport.timeouts import Timeouts
+from deepseek_async.resources.streaming_response import streaming
 from deepseek_async.types import Response
 from deepseek_async.types.operation import CHAT
 
@@ -31,16 +31,21 @@ Item = Mapping[str, Any]
 _decode: Final = MembersDecoder(Response, "output", ResponseReader).decode
 
 
-class Responses:
+class Responses(RoutedResource):
     """``client.responses``."""
 
     def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "responses")
 
     @property
-    def with_raw_response(self) -> RawGenerating[Response, ResponseStream]:
-        """The same methods returning a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text()``."""
-        return RawGenerating(type(self), self._route.connection)
+    def with_raw_response(self) -> RawResponses:
+        """The same methods returning a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text``."""
+        return RawResponses(self)
+
+    @property
+    def with_streaming_response(self) -> StreamedResponses:
+        """The same methods as context managers, each of a StreamingResponse that is read piece by piece."""
+        return StreamedResponses(self)
 
     @overload
     async def create(
@@ -81,7 +86,8 @@ class Responses:
         stream: bool | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+        timeout: AnyTimeout | None = None,
         raise_on_refusal: bool = False,
         **parameters: Any,
     ) -> Response | ResponseStream:
@@ -108,7 +114,7 @@ class Responses:
         body = given(model=model, input=input, stream=stream, **parameters)
         check_response(body)
         body.update(further(extra_body))
-        call = self.call(body, headers=extra_headers, timeout=timeout)
+        call = self.call(body, headers=extra_headers, query=extra_query, timeout=timeout)
         if stream:
             return await call.stream(ResponseStream)
         return await self.complete(call, raise_on_refusal=raise_on_refusal)
@@ -118,7 +124,8 @@ class Responses:
         body: Mapping[str, Any],
         *,
         headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
+        query: Mapping[str, Any] | None = None,
+        timeout: AnyTimeout | None = None,
         retry: RetryPolicy | None = None,
         bulk: bool = False,
     ) -> Call:
@@ -127,7 +134,7 @@ class Responses:
         route = self._route
         timeouts = patient(chosen_timeouts(timeout, route.connection.timeouts), body)
         return route.call(
-            *(CHAT, "POST", "/responses", body), headers=headers, timeout=timeouts, retry=retry, bulk=bulk
+            *(CHAT, "POST", "/responses", body), headers=headers, timeout=timeouts, retry=retry, bulk=bulk, query=query
         )
 
     def complete(self, call: Call, *, raise_on_refusal: bool = False) -> Coroutine[Any, Any, Response]:
@@ -152,6 +159,20 @@ class Responses:
         assert isinstance(stream, ResponseStream)  # noqa: S101  for the type checker
         async with stream:
             yield stream
+
+
+class RawResponses:
+    """Methods of ``client.responses``, returning a RawResponse."""
+
+    def __init__(self, resource: Responses) -> None:
+        self.create = raw(resource, resource.create)
+
+
+class StreamedResponses:
+    """Methods of ``client.responses``, returning a StreamingResponse to enter."""
+
+    def __init__(self, resource: Responses) -> None:
+        self.create = streaming(resource, resource.create)
 
 
 def _fault_of(response: Response, headers: Mapping[str, str]) -> APIError | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from copy import copy
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
 
 from deepseek_async.call.caller import Call, Caller
@@ -19,11 +20,11 @@ from deepseek_async.codec.tokens import estimate_prompt_tokens
 from deepseek_async.configuration.endpoint import Family
 from deepseek_async.errors import APIError, InvalidRequestError, NotFoundError
 from deepseek_async.files.upload import UploadBody
-from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
+from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient, chosen_timeouts
+from deepseek_async.text.omitted import is_omitted
 from deepseek_async.transport.header_fields import checked
 from deepseek_async.transport.hosts import is_deepseeks
 from deepseek_async.transport.protocol import HTTPRequest, TextFeed
-from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import Answer
 from deepseek_async.types.json_text import write
 from deepseek_async.types.operation import SPEECH, Operation
@@ -48,6 +49,7 @@ class Route:
     def __init__(self, connection: ResourceClient, family: Family | None = None) -> None:
         self.connection = connection
         self._family = family
+        self._calls: list[Call] | None = None
 
     def call(
         self,
@@ -58,12 +60,13 @@ class Route:
         *,
         form: MultipartForm | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
+        timeout: AnyTimeout | None = None,
         once: bool = False,
         retry: RetryPolicy | None = None,
         fees: Mapping[str, int] | None = None,
         texts: TextFeed | None = None,
         bulk: bool = False,
+        query: Mapping[str, Any] | None = None,
     ) -> Call:
         """Prepare a call, without starting it, with ``body`` as JSON or a ``form``; ``once`` disables retries.
 
@@ -81,8 +84,9 @@ class Route:
                 tokens = _estimate(connection, operation, wire, body)
         outgoing = HTTPRequest(method, path, wire, headers and checked("extra_headers", headers), texts)
         paid = most_fees(body) if body and "tools" in body else fees
-        return caller.call(
-            Request(operation, outgoing, body or _NOTHING, form, paid),
+        request = Request(operation, outgoing, body or _NOTHING, form, paid)
+        call = caller.call(
+            request.with_query(query) if query else request,
             retry=_ONCE if once else retry or connection.retry,
             timeouts=chosen_timeouts(timeout, connection.timeouts),
             tokens=tokens,
@@ -90,6 +94,15 @@ class Route:
             model=path.partition("?")[0] if fees is not None else str(body.get("model") or path) if body else "",
             bulk=bulk,
         )
+        if self._calls is not None:
+            self._calls.append(call)
+        return call
+
+    def recorded(self, calls: list[Call]) -> Self:
+        """Return a copy that appends each call it makes to ``calls``."""
+        twin = copy(self)
+        twin._calls = calls  # noqa: SLF001  its own class
+        return twin
 
     async def answer(
         self,
@@ -159,13 +172,13 @@ def named(what: str, value: str) -> str:
 
 
 def given(**parameters: Any) -> dict[str, Any]:
-    """Return the parameters that are not None: strict servers reject nulls."""
-    return {name: value for name, value in parameters.items() if value is not None}
+    """Return the parameters that are given: strict servers reject nulls."""
+    return {name: value for name, value in parameters.items() if value or (value is not None and not is_omitted(value))}
 
 
 def further(extra_body: Any) -> Mapping[str, Any]:
     """Return the fields of ``extra_body``. Raises InvalidRequestError if it is not a mapping."""
-    if extra_body is not None and not isinstance(extra_body, Mapping):
+    if extra_body is not None and not isinstance(extra_body, Mapping) and not is_omitted(extra_body):
         raise InvalidRequestError(f"extra_body must be a mapping, got {type(extra_body).__name__}")
     return extra_body or {}
 

@@ -76,6 +76,7 @@ class SeveralChoices:
         headers: Mapping[str, str] | None,
         lint: LintMode | None,
         deliberate: Iterable[str] | None,
+        query: Mapping[str, Any] | None = None,
     ) -> None:
         self._calls = calls
         self._body = body
@@ -84,6 +85,7 @@ class SeveralChoices:
         self._headers = headers
         self._lint = lint
         self._deliberate = deliberate
+        self._query = query
         self._loop = asyncio.get_running_loop()
         self._until = None if timeouts.total is None else self._loop.time() + timeouts.total
         self._one_ahead = estimate_prompt_tokens(encode_request(body)) >= LONG_PROMPT
@@ -123,7 +125,7 @@ class SeveralChoices:
         timeouts = self._timeouts
         if self._until is not None:
             timeouts = msgspec.structs.replace(timeouts, total=max(0.0, self._until - self._loop.time()))
-        return self._calls.call(
+        call = self._calls.call(
             body,
             timeout=timeouts,
             headers=self._headers,
@@ -131,3 +133,6 @@ class SeveralChoices:
             deliberate=self._deliberate,
             choice=choice,
         )
+        if self._query:
+            call.request = call.request.with_query(self._query)
+        return call

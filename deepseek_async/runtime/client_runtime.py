@@ -53,6 +53,11 @@ class ClientRuntime(AtFork):
         # Not __del__: objects of one cycle are finalized in arbitrary order.
         finalize(self, _drop, self._pools, settings.base_url)
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
+
     def caller(self) -> Caller:
         """Return the caller bound to the running event loop; creates it and its connection pool on first use.
 

@@ -18,6 +18,7 @@ from deepseek_async.codec.python_types import Shape, problem_of
 from deepseek_async.codec.schema_shape import SchemaShape
 from deepseek_async.errors import APIResponseValidationError, DeepSeekError, InvalidRequestError, StructuredOutputError
 from deepseek_async.structured.output_form import AnswerForm, Body, Method
+from deepseek_async.text.omitted import is_omitted
 from deepseek_async.types import (
     BilledAttempt,
     ChatCompletion,
@@ -68,7 +69,7 @@ class StructuredOutput(Generic[T]):
     @classmethod
     def of(cls, response_format: Any) -> StructuredOutput[Any] | None:
         """Convert a ``response_format`` that is a class or a StructuredOutput; None for one to send unchanged."""
-        if response_format is None or isinstance(response_format, Mapping):
+        if response_format is None or isinstance(response_format, Mapping) or is_omitted(response_format):
             return None
         return response_format if isinstance(response_format, StructuredOutput) else StructuredOutput(response_format)
 
@@ -101,33 +102,19 @@ class StructuredOutput(Generic[T]):
                 raise error from raised.__cause__
             bills += bills_of(completion)
             _bill(completion, bills)
-            choice = completion.choices[0]
-            if choice.finish_reason not in ("stop", "tool_calls"):
-                raise self._error(_HELP.get(choice.finish_reason or "", "it is incomplete"), completion, attempt)
-            text = self._text(completion)
-            if text is None:
-                return self._parsed(completion, None, choice.message.content)
-            try:
-                return self._parsed(completion, self._read(text), text)
-            except Exception as error:  # noqa: BLE001  validators of a class may raise anything
-                problem = problem_of(error)
+            parsed, problem = self._outcome(completion, attempt)
+            if parsed is not None:
+                return parsed
             body = self._corrected(body, completion, problem)
         assert completion is not None  # noqa: S101  at least one request was made
         raise self._error(problem, completion, self._attempts)
 
     def parsed(self, completion: ChatCompletion) -> ParsedChatCompletion[T]:
         """Return a complete answer with its object. Raises StructuredOutputError if it does not fit."""
-        choice = completion.choices[0]
-        if choice.finish_reason not in ("stop", "tool_calls"):
-            raise self._error(_HELP.get(choice.finish_reason or "", "it is incomplete"), completion, 1)
-        text = self._text(completion)
-        if text is None:
-            return self._parsed(completion, None, choice.message.content)
-        try:
-            return self._parsed(completion, self._read(text), text)
-        except Exception as error:  # noqa: BLE001  validators of a class may raise anything
-            problem = problem_of(error)
-        raise self._error(problem, completion, 1)
+        parsed, problem = self._outcome(completion, 1)
+        if parsed is None:
+            raise self._error(problem, completion, 1)
+        return parsed
 
     def growing(self) -> PartialReader:
         """Return a reader of an answer that is arriving."""
@@ -142,6 +129,26 @@ class StructuredOutput(Generic[T]):
                 for call in choice.delta.tool_calls or ():
                     if call.index == 0 and call.function is not None and call.function.arguments:
                         yield call.function.arguments
+
+    def object_in(self, text: str) -> T | None:
+        """Return the object in ``text``; None if it does not fit."""
+        try:
+            return self._read(text)
+        except Exception:  # noqa: BLE001  validators of a class may raise anything
+            return None
+
+    def _outcome(self, completion: ChatCompletion, attempt: int) -> tuple[ParsedChatCompletion[T] | None, str]:
+        """Return the parsed answer, or None and what is wrong. Raises StructuredOutputError for an incomplete one."""
+        choice = completion.choices[0]
+        if choice.finish_reason not in ("stop", "tool_calls"):
+            raise self._error(_HELP.get(choice.finish_reason or "", "it is incomplete"), completion, attempt)
+        text = self._text(completion)
+        if text is None:
+            return self._parsed(completion, None, choice.message.content), ""
+        try:
+            return self._parsed(completion, self._read(text), text), ""
+        except Exception as error:  # noqa: BLE001  validators of a class may raise anything
+            return None, problem_of(error)
 
     def _read(self, text: str) -> T:
         """Decode the object in ``text``, tolerating small deviations, because another request would be billed."""
@@ -188,6 +195,15 @@ class StructuredOutput(Generic[T]):
         finish_reason = "stop" if was_device else choice.finish_reason
         parsed_choice = ParsedChoice[T](**{**_fields(choice), "message": message, "finish_reason": finish_reason})
         return ParsedChatCompletion[T](**{**_fields(completion), "choices": [parsed_choice]})
+
+    @staticmethod
+    def unparsed(completion: ChatCompletion) -> ParsedChatCompletion[Any]:
+        """Return ``completion``, for which no class was requested, with ``parsed`` None."""
+        choices = [
+            ParsedChoice[Any](**{**_fields(choice), "message": ParsedChatCompletionMessage(**_fields(choice.message))})
+            for choice in completion.choices
+        ]
+        return ParsedChatCompletion[Any](**{**_fields(completion), "choices": choices})
 
     def _error(self, what: str, completion: ChatCompletion, attempts: int) -> StructuredOutputError:
         return StructuredOutputError(

@@ -37,6 +37,10 @@ class ParsedChatCompletionStream(ChatCompletionStream, Generic[T]):
             self._parsed = self._output.parsed(super().completion)
         return self._parsed
 
+    def object_in(self, text: str) -> T | None:
+        """Return the object in the complete ``text``; None if it does not fit."""
+        return self._output.object_in(text)
+
     @property
     def unparsed(self) -> ChatCompletion:
         """The complete answer as it came. Raises DeepSeekError before the end."""

@@ -74,7 +74,7 @@ class _AnsweringTransport:
         request = request_of(outgoing.method, outgoing.path, body, Scrubber())
         answer = self._owner._next(request)  # noqa: SLF001  its other half
         streamed = isinstance(request.body, dict) and bool(request.body.get("stream"))
-        chunks = _events(answer) if streamed else [answer.to_json()]
+        chunks = _events(answer) if streamed else [answer.encoded()]
         headers = _EVENTS if streamed else _JSON
         return ReplayedResponse(Exchange(self._server, request, 200, dict(headers), chunks), watchdog)
 

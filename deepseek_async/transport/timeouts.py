@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -50,6 +50,37 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def shortest(self) -> float:
         """Return the shortest timeout of an attempt."""
         return min(self.headers, self.first_content, self.idle, self.stall, self.attempt)
+
+
+@runtime_checkable
+class HTTPXTimeout(Protocol):
+    """``httpx.Timeout`` or ``httpx2.Timeout``, recognized without importing either."""
+
+    connect: float | None
+    read: float | None
+    write: float | None
+    pool: float | None
+
+
+def as_timeouts(timeout: Any, default: Timeouts) -> Timeouts | None:
+    """Return a Timeouts, or an httpx Timeout in its terms, over ``default``; None for anything else.
+
+    ``read`` is the longest time without a byte, before the response (``headers``) and within it (``idle``). ``write``
+    and ``pool`` have no equal: a request is small, and waiting for a place in the queue is limited by ``total`` only.
+    """
+    if isinstance(timeout, Timeouts):
+        return timeout
+    if not isinstance(timeout, HTTPXTimeout):
+        return None
+    read, connect = timeout.read, timeout.connect
+    attempt = max(default.attempt, read or 0.0, connect or 0.0)
+    return msgspec.structs.replace(
+        default,
+        attempt=attempt,
+        connect=attempt if connect is None else connect,
+        headers=attempt if read is None else read,
+        idle=attempt if read is None else read,
+    )
 
 
 _DEFAULTS: Final = {"connect": 10.0, "headers": 120.0, "first_content": 620.0, "idle": 120.0, "stall": 120.0}

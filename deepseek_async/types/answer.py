@@ -9,6 +9,7 @@ import msgspec
 
 from deepseek_async.types.answer_part import OURS, WIRE_NAME, Counters, Part, declared, undeclared
 from deepseek_async.types.json_text import read, write
+from deepseek_async.types.request_id import trace_id
 from deepseek_async.types.usage import BilledAttempt, CompletionUsage, moment
 
 WHOLE = frozenset({"stop", "tool_calls", "length"})
@@ -38,12 +39,30 @@ class Answer(Part):
     """Fields that deviated from the API's format and how they were read, one sentence each; empty for nearly all
     answers. ``to_dict()`` returns them as sent."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return this answer as plain JSON values, with every field of the server."""
-        if self._wire:
-            loaded: dict[str, Any] = read(self._wire)
-            return loaded
-        return declared(self)
+    _head: Any = msgspec.field(default=None, name=OURS + "head")
+
+    @property
+    def _request_id(self) -> str | None:
+        """Request id assigned by the server. Public, in spite of its name, which is openai-python's."""
+        return None if self._head is None else trace_id(self._head)
+
+    def to_dict(self, **options: Any) -> dict[str, Any]:
+        """Return this answer as plain JSON values, with every field of the server.
+
+        ``options``: those of ``model_dump``.
+        """
+        if options:
+            return self._chosen(options)
+        sent = self.sent()
+        return declared(self) if sent is None else sent
+
+    def sent(self) -> dict[str, Any] | None:
+        """Return this answer as the server sent it, or None if that is not known."""
+        loaded = read(self._wire) if self._wire else None
+        return loaded if isinstance(loaded, dict) else None
+
+    def _keep(self, obj: Any) -> None:
+        self._wire = write(obj) if isinstance(obj, dict) else self._wire
 
     def tokens_used(self) -> CompletionUsage | None:
         """Return the usage of the call under the names of chat completions; None for an answer without tokens."""
@@ -74,7 +93,7 @@ class Answer(Part):
         """Whether this answer is complete and reproducible, so that it may be cached."""
         return False
 
-    def to_json(self) -> bytes:
+    def encoded(self) -> bytes:
         """Return this answer as JSON; for an answer from the wire, the original bytes."""
         if self._wire:
             return self._wire

@@ -9,18 +9,19 @@ import msgspec
 
 from deepseek_async.text.redaction import mask_known
 from deepseek_async.types.json_text import read, write
+from deepseek_async.types.model_methods import PREFIX, ModelMethods, json_text
 from deepseek_async.types.number_text import number_in
 from deepseek_async.types.pydantic_schema import PydanticSerializer, schema_of
 
 # Name prefix that no server sends, so that our own fields are never decoded from the wire.
-OURS = "deepseek_async:"
+OURS = PREFIX
 WIRE_NAME = OURS + "wire"
 
 _MOST_COUNTED: Final = 2**62
 """Larger counts are clipped to this: it fits any integer type, also doubled."""
 
 
-class Part(msgspec.Struct, gc=False):
+class Part(ModelMethods, msgspec.Struct, gc=False):
     """An object inside an answer.
 
     Every field has a default, because a missing field must not turn a paid answer into an error. ``gc=False`` keeps
@@ -35,9 +36,18 @@ class Part(msgspec.Struct, gc=False):
         """Let an API object be a field of a pydantic model, and the answer of a FastAPI route."""
         return schema_of(cls)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the declared fields as plain JSON values."""
-        return declared(self)
+    def to_dict(self, **options: Any) -> dict[str, Any]:
+        """Return the declared fields as plain JSON values; ``options`` as for ``model_dump``."""
+        return self._chosen(options) if options else declared(self)
+
+    def to_json(self, *, indent: int | None = 2, **options: Any) -> str:
+        """Return ``to_dict`` as JSON text."""
+        return json_text(self.to_dict(**options), indent)
+
+    def _chosen(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Return ``model_dump`` with openai-python's ``options`` of ``to_dict``."""
+        options.pop("use_api_names", None)
+        return self.model_dump(**{"exclude_unset": True, **options})
 
     def __repr__(self) -> str:
         names = (name for name in self.__struct_fields__ if not name.startswith("_"))
@@ -54,10 +64,21 @@ class LinkedPart(Part, kw_only=True):
     def __getattr__(self, name: str) -> Any:
         return undeclared(self, name)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return this object as plain JSON values, with every field of the server."""
+    def to_dict(self, **options: Any) -> dict[str, Any]:
+        """Return this object as plain JSON values, with every field of the server.
+
+        ``options``: those of ``model_dump``.
+        """
+        if options:
+            return self._chosen(options)
+        sent = self.sent()
+        # The server may have omitted this object, or sent null.
+        return declared(self) if sent is None else sent
+
+    def sent(self) -> dict[str, Any] | None:
+        """Return this object as the server sent it, or None if that is not known."""
         if self._origin is None:
-            return declared(self)
+            return None
         wire, path = self._origin
         value = read(wire)
         try:
@@ -65,8 +86,7 @@ class LinkedPart(Part, kw_only=True):
                 value = value[step]
         except (LookupError, TypeError):
             value = None
-        # The server may have omitted this object, or sent null.
-        return value if isinstance(value, dict) else declared(self)
+        return value if isinstance(value, dict) else None
 
 
 class Counters(LinkedPart, eq=False, kw_only=True):

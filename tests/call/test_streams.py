@@ -64,7 +64,11 @@ async def test_the_context_manager_form_streams_too(serve: Serve, connect: Conne
     server = await serve(streamed("Hello"))
     messages = [{"role": "user", "content": "Hi"}]
     async with connect(server).chat.completions.stream(model="deepseek-flash", messages=messages) as stream:
-        assert await texts(stream) == ["opening", "Hello", "stop"]
+        told = [event.type async for event in stream]
+        assert told == ["chunk", "content.delta", "chunk", "content.delta", "chunk", "content.delta", "content.done"]
+    server = await serve(streamed("Hello"))
+    async with connect(server).chat.completions.stream(model="deepseek-flash", messages=messages) as stream:
+        assert await texts(stream.chunks) == ["opening", "Hello", "stop"]
 
 
 async def test_anext_and_iteration_read_the_same_stream(serve: Serve, connect: Connect):

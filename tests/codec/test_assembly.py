@@ -159,7 +159,7 @@ def test_two_halves_of_an_emoji_in_two_chunks_are_one():
     )
     completion = reader.assembly.completion()
     assert completion.choices[0].message.content == "\U0001f600"
-    assert json.loads(completion.to_json())["choices"][0]["message"]["content"] == "😀"
+    assert json.loads(completion.encoded())["choices"][0]["message"]["content"] == "😀"
 
 
 def test_a_fault_leaves_the_chunks_before_it():

@@ -75,7 +75,7 @@ def test_a_lone_surrogate_in_the_answer_survives_with_its_undeclared_fields():
     assert done.mood == "\ud83d"
     assert not hasattr(done, "colour")
     assert done.to_dict() == body
-    assert json.loads(done.to_json()) == body
+    assert json.loads(done.encoded()) == body
 
 
 def test_undeclared_fields_are_reachable_wherever_they_stand():
@@ -223,7 +223,7 @@ def test_a_field_that_nobody_declared_does_not_cost_the_answer_however_odd_it_is
     assert done.choices[0].to_dict() == {"finish_reason": "stop"}
     assert "odd" in done.to_dict()
     assert hasattr(done, "odd")
-    assert done.to_json() == body
+    assert done.encoded() == body
 
 
 def test_money_is_exact():

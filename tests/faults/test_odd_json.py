@@ -39,7 +39,7 @@ async def test_an_answer_with_an_odd_field_that_nobody_declared_is_whole(serve: 
     body = with_field(answer(), odd)
     done = await ask(connect(await serve([response(body)])))
     assert done.choices[0].message.content == "Hello"
-    assert done.to_json() == body
+    assert done.encoded() == body
     assert "odd" in done.to_dict()
 
 

@@ -13,20 +13,27 @@ from typing import Any
 from urllib.parse import quote
 
 from deepseek_async import AsyncDeepSeek
+from deepseek_async.resources.resource_attribute import resources_of
 
 MODEL = "deepseek-v4-pro"
 SURE = {"temperature": 0, "thinking": {"type": "disabled"}, "max_tokens": 64}
 
 SENDS_NOTHING = {
+    "batch.table",  # asks by batch.map
     "chat.completions.count_tokens",
     "tools.ocr_form",
     "tools.ocr_call",
     "tools.ocr_complete",
     *(
         f"{resource}.{method}"
-        for resource in ("chat.completions", "completions", "responses", "messages", "embeddings")
+        for resource in ("chat.completions", "completions", "responses", "messages", "embeddings", "images")
         for method in ("call", "complete")
     ),
+    *(
+        f"{resource}.recorded"
+        for resource in ("chat.completions", "completions", "responses", "messages", "embeddings", "images", "files")
+    ),
+    *(f"{resource}.recorded" for resource in ("fine_tunes", "models", "tools", "user")),
 }
 """Methods that make a call which has not begun, or that go on with one."""
 """Public, and not a way out: makes what ``create`` and bulk send, waits for it, and counts."""
@@ -34,10 +41,8 @@ SENDS_NOTHING = {
 
 def callables(client: AsyncDeepSeek) -> Iterator[str]:
     """The names of all public methods of the client's resources, those of bulk included."""
-    resources = {**vars(client), "batch": client.batch}
-    for name, resource in resources.items():
-        if not name.startswith("_"):
-            yield from _methods(name, resource)
+    for name in resources_of(type(client)):
+        yield from _methods(name, getattr(client, name))
 
 
 def _methods(name: str, resource: Any) -> Iterator[str]:
@@ -46,9 +51,11 @@ def _methods(name: str, resource: Any) -> Iterator[str]:
         return
     for attribute in dir(kind):
         member = inspect.getattr_static(kind, attribute)
-        if not attribute.startswith("_") and (inspect.isroutine(member) or isinstance(member, staticmethod)):
+        is_method = inspect.isfunction(member) or isinstance(member, staticmethod)
+        if not attribute.startswith("_") and is_method:
             yield f"{name}.{attribute}"
-    for attribute, part in vars(resource).items():
+    parts = {**vars(resource), **{part: getattr(resource, part) for part in resources_of(kind)}}
+    for attribute, part in parts.items():
         if not attribute.startswith("_"):
             yield from _methods(f"{name}.{attribute}", part)
 
@@ -287,6 +294,7 @@ WAYS = [
     Way("chat.completions.create stream", lambda r, text, _: _awaited(r.create(stream=True, **chat(text))), **BILLED),
     Way("chat.completions.create structured", _structured, **BILLED),
     Way("chat.completions.stream", lambda r, text, _: _entered(r.stream(**chat(text))), **BILLED),
+    Way("chat.completions.parse", lambda r, text, _: r.parse(**chat(text)), **BILLED),
     Way("chat.completions.run_tools", _tools, **BILLED),
     Way("batch.map", _map, **BILLED),
     Way("batch.run", _run, **BILLED),

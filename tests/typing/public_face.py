@@ -61,7 +61,14 @@ async def streamed(client: AsyncDeepSeek) -> None:
             assert_type(chunk.choices[0].delta.content, str | None)
     assert_type(stream.completion, ChatCompletion)
     async with client.chat.completions.stream(model="deepseek-flash", messages=messages) as other:
-        assert_type(other, ChatCompletionStream)
+        assert_type(other.chunks, ChatCompletionStream)
+        async for event in other:
+            if event.type == "content.delta":
+                assert_type(event.delta, str)
+                assert_type(event.snapshot, str)
+            elif event.type == "chunk":
+                assert_type(event.chunk, ChatCompletionChunk)
+        assert_type(await other.get_final_completion(), ParsedChatCompletion[Any])
 
 
 async def either(client: AsyncDeepSeek, stream: bool) -> None:
@@ -108,7 +115,9 @@ async def parsed(client: AsyncDeepSeek) -> None:
         assert_type(partial, Bill)
     assert_type(growing.parsed, Bill | None)
     async with client.chat.completions.stream(model="x", messages=messages, response_format=Invoice) as other:
-        assert_type(other, ParsedChatCompletionStream[Invoice])
+        assert_type(other.parsed, Invoice | None)
+        async for some in other.partials():
+            assert_type(some, Invoice)
     untyped = await create(model="deepseek-flash", messages=messages, response_format={"type": "json_object"})
     assert_type(untyped, ChatCompletion)
 
@@ -213,6 +222,30 @@ async def options_and_raw_responses(client: AsyncDeepSeek) -> None:
     assert_type(raw.text(), str)
     streamed = await create(model="deepseek-flash", messages=[], stream=True)
     assert_type(streamed.parse(), ChatCompletionStream)
+    formed = await create(model="m", messages=[], response_format=Invoice)
+    assert_type(formed.parse(), ParsedChatCompletion[Invoice])
+    other_raw = await client.chat.completions.with_raw_response.parse(model="m", messages=[], response_format=Bill)
+    assert_type(other_raw.parse().parsed, Bill | None)
+    assert_type((await client.models.with_raw_response.list()).parse(), ModelList)
+    assert_type((await client.models.with_raw_response.retrieve("m")).parse(), Model)
+    async with client.chat.completions.with_streaming_response.create(model="m", messages=[]) as response:
+        assert_type(await response.parse(), ChatCompletion)
+        async for line in response.iter_lines():
+            assert_type(line, str)
+
+
+async def named_as_elsewhere(client: AsyncDeepSeek) -> None:
+    done = await client.chat.completions.parse(model="m", messages=[{"role": "user"}], response_format=Bill)
+    assert_type(done.choices[0].message.parsed, Bill | None)
+    async with client.beta.chat.completions.stream(model="m", messages=[], response_format=Bill) as stream:
+        assert_type((await stream.get_final_completion()).parsed, Bill | None)
+        async for event in stream:
+            if event.type == "content.done":
+                assert_type(event.parsed, Bill | None)
+    async for model in client.models.list():
+        assert_type(model, Model)
+    assert_type(client.base_url, str)
+    assert_type(done.model_dump(), dict[str, Any])
 
 
 def built(receipt: Receipt) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
+from deepseek_async.call.stream.stream_head import StreamHead
 from deepseek_async.call.stream.streams import ChatCompletionStream
 from deepseek_async.codec.choices import failed_choices, together
 from deepseek_async.errors import DeepSeekError, InvalidRequestError
@@ -79,6 +80,11 @@ class ChoicesStream(ChatCompletionStream):
     def request_id(self) -> str | None:
         """``x-ds-trace-id`` of the response with the first choice."""
         return self._intake.streams[0].request_id
+
+    @property
+    def response(self) -> StreamHead:
+        """Status and headers of the response with the first choice."""
+        return self._intake.streams[0].response
 
     @property
     def attempts(self) -> int:

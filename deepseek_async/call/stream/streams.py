@@ -12,6 +12,7 @@ from deepseek_async.call.stream.continuation import continuation_of
 from deepseek_async.call.stream.deltas import StreamEvent, events_of
 from deepseek_async.call.stream.moderation_wait import with_reviews
 from deepseek_async.call.stream.service_steps import Reviewing
+from deepseek_async.call.stream.stream_head import StreamHead
 from deepseek_async.codec.chunks import ChunkReader
 from deepseek_async.codec.request import BETA_CHAT
 from deepseek_async.codec.responses import ResponseReader
@@ -42,6 +43,15 @@ class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
         completion = self._whole()
         completion.resumed = self.resumed
         return completion
+
+    @property
+    def response(self) -> StreamHead:
+        """Status and headers of the response."""
+        return StreamHead(self._response.status, self._response.headers)
+
+    async def close(self) -> None:
+        """Close the stream: openai-python's name of ``aclose``."""
+        await self.aclose()
 
     async def _goes_on(self, failure: APIError) -> bool:
         resumable, self._resumable = self._resumable, False

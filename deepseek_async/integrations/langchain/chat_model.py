@@ -334,7 +334,7 @@ async def _chunks(
     connection: Connection, completions: Completions, request: dict[str, Any]
 ) -> AsyncIterator[ChatGenerationChunk]:
     async with completions.stream(**request) as stream:
-        async for chunk in stream:
+        async for chunk in stream.chunks:
             try:
                 made = chunk_of(chunk)
             except Exception as error:

@@ -74,7 +74,7 @@ def install_error_handlers(app: web.Application) -> None:
 
 def json_response(answer: Answer, status: int = 200) -> web.Response:
     """Return ``answer`` as JSON, as the server sent it."""
-    return web.Response(body=answer.to_json(), status=status, content_type="application/json")
+    return web.Response(body=answer.encoded(), status=status, content_type="application/json")
 
 
 @web.middleware

@@ -71,7 +71,7 @@ class OpenAIChunks:
             )
         kind = getattr(came, "type", None)
         self._named = isinstance(kind, str)
-        yield sse.frame(came.to_json(), kind if self._named else None)
+        yield sse.frame(came.encoded(), kind if self._named else None)
 
     def end(self, whole: Any, facts: Mapping[str, Any]) -> Iterator[bytes]:
         del whole, facts

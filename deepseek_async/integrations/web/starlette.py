@@ -103,7 +103,7 @@ def install_error_handlers(app: Starlette) -> None:
 
 def json_response(answer: Answer, status_code: int = 200) -> Response:
     """Return ``answer`` as JSON, as the server sent it: for Starlette, whose routes return responses only."""
-    return Response(answer.to_json(), status_code, media_type="application/json")
+    return Response(answer.encoded(), status_code, media_type="application/json")
 
 
 async def _error_response(request: Request, error: Exception) -> Response:

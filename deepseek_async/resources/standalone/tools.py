@@ -21,8 +21,8 @@ from deepseek_async.files.upload import Content
 from deepseek_async.process.worker_threads import FILE_THREADS
 from deepseek_async.resources.attachment import FileInput, attachment
 from deepseek_async.resources.lost_uploads import is_unanswered
-from deepseek_async.resources.raw import Rawable
-from deepseek_async.resources.resource_client import ResourceClient, chosen_timeouts
+from deepseek_async.resources.raw import RoutedResource, raw
+from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient, chosen_timeouts
 from deepseek_async.resources.route import Route, further, given
 from deepseek_async.resources.standalone import documents, recordings, speeches
 from deepseek_async.resources.standalone.documents import RecognitionPurpose, check_purpose, most_pages
@@ -35,8 +35,8 @@ from deepseek_async.resources.standalone.speeches import (
     socket_path,
     speech_request,
 )
+from deepseek_async.resources.streaming_response import streaming
 from deepseek_async.text.quoting import quote
-from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import FetchedPage, PaidAnswer, RecognizedDocument, SearchResults, Transcription
 from deepseek_async.types import fee as fees
 from deepseek_async.types.operation import FETCH, OCR, SEARCH, SPEECH, TRANSCRIBE, Operation
@@ -66,7 +66,7 @@ _decode_document: Final = MembersDecoder(RecognizedDocument, _PAGES).decode
 _decode_transcription: Final = AnswerDecoder(Transcription).decode
 
 
-class Tools(Rawable):
+class Tools(RoutedResource):
     """``client.tools``: DeepSeek's standalone endpoints, billed by the unit.
 
     They have their own limits (``tool_limits``) and at most three attempts; a call that failed, timed out or was
@@ -75,6 +75,16 @@ class Tools(Rawable):
 
     def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "tools")
+
+    @property
+    def with_raw_response(self) -> RawTools:
+        """The same methods, each returning a RawResponse: ``.parse()``, ``.headers``, ``.status_code``, ``.text``."""
+        return RawTools(self)
+
+    @property
+    def with_streaming_response(self) -> StreamedTools:
+        """The same methods as context managers, each of a StreamingResponse that is read piece by piece."""
+        return StreamedTools(self)
 
     async def search(
         self,
@@ -86,7 +96,7 @@ class Tools(Rawable):
         need_content: bool | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
+        timeout: AnyTimeout | None = None,
     ) -> SearchResults:
         """Search the web; takes up to 30 s.
 
@@ -119,7 +129,7 @@ class Tools(Rawable):
         *,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
+        timeout: AnyTimeout | None = None,
     ) -> FetchedPage:
         """Return the text of a page as Markdown; takes up to 200 s.
 
@@ -144,7 +154,7 @@ class Tools(Rawable):
         file: FileInput,
         *,
         purpose: RecognitionPurpose,
-        timeout: float | Timeouts | None = None,
+        timeout: AnyTimeout | None = None,
     ) -> RecognizedDocument:
         """Recognize the text of a document, within 180 s from the start of its upload; it is not stored.
 
@@ -175,7 +185,7 @@ class Tools(Rawable):
         form: MultipartForm,
         pages: int,
         *,
-        timeout: float | Timeouts | None = None,
+        timeout: AnyTimeout | None = None,
         retry: RetryPolicy | None = None,
         bulk: bool = False,
     ) -> Call:
@@ -193,7 +203,7 @@ class Tools(Rawable):
             error.may_exist = is_unanswered(error) or call.response is not None
             raise
 
-    async def transcribe(self, file: FileInput, *, timeout: float | Timeouts | None = None) -> Transcription:
+    async def transcribe(self, file: FileInput, *, timeout: AnyTimeout | None = None) -> Transcription:
         """Transcribe a recording of at most 120 s and 8 MiB; detects 21 languages.
 
         ``file``: as for ``ocr``; 16-bit PCM in WAV, or Opus in Ogg, by content. Only the left channel of stereo is
@@ -217,7 +227,7 @@ class Tools(Rawable):
         filter_markdown: bool | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        timeout: float | Timeouts | None = None,
+        timeout: AnyTimeout | None = None,
     ) -> AudioStream:
         """Synthesize speech: ``async with await client.tools.speech("…") as audio: async for piece in audio: …``.
 
@@ -264,7 +274,7 @@ class Tools(Rawable):
         most: Mapping[str, int],
         seconds: float,
         silence: float,
-        timeout: float | Timeouts | None,
+        timeout: AnyTimeout | None,
         *,
         retry: RetryPolicy | None = None,
         bulk: bool = False,
@@ -289,6 +299,28 @@ class Tools(Rawable):
         return answer
 
 
+class RawTools:
+    """Methods of ``client.tools``, returning a RawResponse."""
+
+    def __init__(self, resource: Tools) -> None:
+        self.search = raw(resource, resource.search)
+        self.fetch = raw(resource, resource.fetch)
+        self.ocr = raw(resource, resource.ocr)
+        self.transcribe = raw(resource, resource.transcribe)
+        self.speech = raw(resource, resource.speech)
+
+
+class StreamedTools:
+    """Methods of ``client.tools``, returning a StreamingResponse to enter."""
+
+    def __init__(self, resource: Tools) -> None:
+        self.search = streaming(resource, resource.search)
+        self.fetch = streaming(resource, resource.fetch)
+        self.ocr = streaming(resource, resource.ocr)
+        self.transcribe = streaming(resource, resource.transcribe)
+        self.speech = streaming(resource, resource.speech)
+
+
 def _fault_of(needed: str, answer: PaidAnswer, headers: Mapping[str, str]) -> APIError | None:
     """Return why a 200 is not a valid answer, or None: an error object, or a missing result."""
     # The status was sent before the work was done: later failures are in the body, also beside results.
@@ -296,7 +328,7 @@ def _fault_of(needed: str, answer: PaidAnswer, headers: Mapping[str, str]) -> AP
     said = answer.to_dict()
     if error is None and needed in said and (said[needed] is not None or needed != _PAGES):
         return None
-    return error or APIResponseValidationError(f"the server's answer has no {needed}: {quote(answer.to_json())}")
+    return error or APIResponseValidationError(f"the server's answer has no {needed}: {quote(answer.encoded())}")
 
 
 def _is_unbegun(call: Attempts, failure: APIError) -> bool:

@@ -1,0 +1,67 @@
+"""The response that an error came with, as openai-python's ``error.response`` shows it; credentials are masked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from deepseek_async.text.redaction import redact
+
+
+class MaskedHeaders(Mapping[str, str]):
+    """Response headers, case-insensitive; a key that a server echoes is masked."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        # One pass over all of them; a value contains no line break.
+        text = redact("\n".join(f"{name.lower()}:{value}" for name, value in headers.items()))
+        self._fields = {name: value for name, _, value in (line.partition(":") for line in text.split("\n")) if name}
+
+    def __getitem__(self, name: str) -> str:
+        return self._fields[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __repr__(self) -> str:
+        return repr(self._fields)
+
+
+class ErrorResponse:
+    """Status, headers and body of a response; of a body that is JSON, the error object."""
+
+    __slots__ = ("_body", "headers", "status_code")
+
+    def __init__(self, status_code: int, headers: Mapping[str, str], body: Any) -> None:
+        self.status_code = status_code
+        self.headers = headers
+        self._body = body
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self._body if isinstance(self._body, str) else json.dumps(self.json())
+
+    @property
+    def content(self) -> bytes:
+        """The body as bytes."""
+        return self.text.encode()
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx: an error object may come inside a 200."""
+        return 200 <= self.status_code < 300
+
+    def json(self) -> Any:
+        """Return the body; an error object as ``{"error": …}``. Raises ValueError if it is not JSON."""
+        if isinstance(self._body, dict):
+            return self._body if "error" in self._body else {"error": self._body}
+        return json.loads(self._body or "")
+
+    def __repr__(self) -> str:
+        return f"<ErrorResponse {self.status_code}>"
