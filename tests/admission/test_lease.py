@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from support.waiting import settled, until
 
 from deepseek_async.admission import AccountLimiter, Blame, BreakerPolicy, Lease
 from deepseek_async.admission.concurrency_limit import Attempt, FixedLimit
@@ -122,7 +123,7 @@ async def test_a_gate_counts_who_is_in_and_who_waits():
     account_limiter = gate_of()
     lease = await admitted(account_limiter)
     waiting = asyncio.ensure_future(admitted(account_limiter))
-    await asyncio.sleep(0)
+    await until(lambda: account_limiter.waiting == 1)
     assert (account_limiter.in_flight, account_limiter.waiting) == (1, 1)
     lease.served(None)
     (await waiting).served(None)
@@ -157,7 +158,7 @@ async def test_tokens_reserved_for_a_wait_that_is_cancelled_are_given_back():
     tokens = account_limiter.rates._tokens
     before = tokens._paid_until
     waiting = asyncio.ensure_future(admitted(account_limiter, tokens=50))
-    await asyncio.sleep(0)
+    await until(lambda: tokens._paid_until > before)
     assert tokens._paid_until > before
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -180,7 +181,7 @@ async def test_an_open_breaker_refuses_interactive_calls_and_keeps_bulk_waiting(
         await admitted(account_limiter)
     interactive = asyncio.ensure_future(admitted(account_limiter))
     bulk = asyncio.ensure_future(admitted(account_limiter, bulk=True))
-    await asyncio.sleep(0)
+    await until(lambda: account_limiter.waiting == 2)
     lease.faulted()
     with pytest.raises(CircuitOpenError, match="not sent, retry in") as caught:
         await interactive
@@ -208,7 +209,7 @@ async def test_an_origin_that_answered_before_is_waited_for_by_bulk_of_every_mod
     (await admitted(account_limiter)).faulted(blame=Blame.ORIGIN)
     other = account_limiter.limiter("other")
     waiting = asyncio.ensure_future(other.admit(0, 0, bulk=True))
-    await asyncio.sleep(0)
+    await settled()
     assert not waiting.done()
     with pytest.raises(CircuitOpenError):
         await other.admit(1, 0, bulk=False)
@@ -221,7 +222,7 @@ async def test_one_attempt_at_a_time_probes_an_open_breaker():
     (await admitted(account_limiter)).faulted()
     first, second = (asyncio.ensure_future(admitted(account_limiter, bulk=True)) for _ in range(2))
     probe = await first
-    await asyncio.sleep(0)
+    await settled()
     assert not second.done()
     probe.content_began()
     (await second).served(None)
@@ -245,7 +246,7 @@ async def test_a_long_pause_is_told_to_an_interactive_call_and_waited_out_by_bul
     assert 599 < caught.value.retry_after <= 600
     assert caught.value.attempts == 0
     waiting = asyncio.ensure_future(admitted(account_limiter, bulk=True))
-    await asyncio.sleep(0)
+    await until(lambda: account_limiter.waiting == 1)
     assert (account_limiter.waiting, account_limiter.in_flight) == (1, 0)
     limiter.reset()
     await waiting
@@ -255,7 +256,7 @@ async def test_whoever_waits_is_told_when_there_is_nothing_to_wait_for():
     account_limiter = gate_of()
     lease = await admitted(account_limiter)
     waiting = [asyncio.ensure_future(admitted(account_limiter, bulk=bulk)) for bulk in (True, False)]
-    await asyncio.sleep(0)
+    await until(lambda: account_limiter.waiting == 2)
     account_limiter.dismiss(APIConnectionError("closed"))
     for each in waiting:
         with pytest.raises(APIConnectionError, match="closed"):
@@ -275,9 +276,9 @@ async def test_bulk_waits_for_retry_credit_until_something_succeeds():
     await spend_all(account_limiter)
     running = [await admitted(account_limiter) for _ in range(3)]
     waiting = [asyncio.ensure_future(account_limiter.limiter("m").retries.wait()) for _ in range(20)]
-    await asyncio.sleep(0)
+    await until(lambda: account_limiter.limiter("m").statistics().waiting_for_credit == 20)
     running[0].faulted()
-    await asyncio.sleep(0)
+    await settled()
     assert not any(each.done() for each in waiting)
     running[1].served(None)
     await asyncio.gather(*waiting)
@@ -290,11 +291,11 @@ async def test_without_anything_in_flight_one_row_may_try_without_credit():
     await spend_all(account_limiter)
     await asyncio.wait_for(account_limiter.limiter("m").retries.wait(), 120)
     other = asyncio.ensure_future(account_limiter.limiter("m").retries.wait())
-    await asyncio.sleep(0)
+    await until(lambda: account_limiter.limiter("m").statistics().waiting_for_credit)
     assert not other.done()
     assert account_limiter.limiter("m").statistics().waiting_for_credit == 1
     other.cancel()
-    await asyncio.sleep(0)
+    await until(other.cancelled)
     assert account_limiter.limiter("m").retries._timer is None
 
 
@@ -304,7 +305,7 @@ async def test_the_end_of_an_outage_releases_the_rows_that_waited_for_credit():
     lease = await admitted(account_limiter)
     held = await admitted(account_limiter)
     waiting = asyncio.ensure_future(account_limiter.limiter("m").retries.wait())
-    await asyncio.sleep(0)
+    await until(lambda: account_limiter.limiter("m").statistics().waiting_for_credit)
     lease.faulted()
     probe = await admitted(account_limiter, bulk=True)
     assert not waiting.done()
@@ -335,7 +336,7 @@ async def test_an_operator_reads_what_is_waited_for():
     lease = limiter.admit_nowait(0, bulk=True)
     assert lease is not None
     waiting = asyncio.ensure_future(limiter.admit(0, 0, bulk=True))
-    await asyncio.sleep(0)
+    await until(lambda: limiter.queue.waiting)
     limiter.pause(30, ServerOverloadedError("503"))
     lease.faulted()
     text = str(limiter.statistics())
@@ -344,4 +345,4 @@ async def test_an_operator_reads_what_is_waited_for():
     assert "paused for 30 s" in text
     assert "breaker open" in text
     waiting.cancel()
-    await asyncio.sleep(0)
+    await until(waiting.cancelled)

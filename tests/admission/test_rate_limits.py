@@ -8,6 +8,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.waiting import until
 
 from deepseek_async.admission.rate_limits import RateLimits, TokenBucket, request_limiter
 
@@ -68,7 +69,7 @@ async def test_tokens_of_a_cancelled_wait_are_given_back():
     assert bucket is not None
     before = bucket._paid_until
     waiting = asyncio.ensure_future(limits.wait(600))
-    await asyncio.sleep(0)
+    await until(lambda: bucket._paid_until > before)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -80,7 +81,7 @@ async def test_a_request_that_was_not_sent_is_left_to_the_next_one():
     await limits.wait(0)
     limits.cancel(0)
     waiting = asyncio.ensure_future(limits.wait(0))
-    await asyncio.sleep(0)
+    await until(waiting.done, seconds=0.5)
     assert waiting.done(), "it did not wait"
 
 
@@ -92,7 +93,7 @@ async def test_a_wait_that_would_end_after_the_deadline_is_not_begun():
     limits._tokens.settle(1, 31)  # half a minute is owed
     before = limits._tokens._paid_until
     waiting = asyncio.ensure_future(limits.wait(1, until=now + 5))
-    await asyncio.sleep(0)
+    await until(waiting.done, seconds=2)
     assert waiting.done()
     assert isinstance(waiting.exception(), TimeoutError)
     assert limits._tokens._paid_until == pytest.approx(before), "its tokens are given back"

@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from support.thoroughness import often
+from support.waiting import settled, until
 
 from deepseek_async.admission.admission_policy import AdmissionPolicy
 from deepseek_async.admission.concurrency_limit import Attempt, FixedLimit
@@ -187,7 +188,7 @@ async def test_a_call_that_comes_back_keeps_its_place():
     held = await slots.next()
     later = [await waiter(slots) for _ in range(3)]
     returned = asyncio.ensure_future(slots.take(0))
-    await asyncio.sleep(0)
+    await settled()
     slots.give_back(held)
     slots.give_back(await returned)
     slots.give_back(await later[0])
@@ -251,7 +252,7 @@ async def test_a_window_that_opens_by_time_alone_serves_the_queue_by_one_timer()
     slots = WaitQueue(AdmissionPolicy(window), loop)
     first = asyncio.ensure_future(slots.take(0))
     second = asyncio.ensure_future(slots.take(1))
-    await asyncio.sleep(0)
+    await until(lambda: slots.waiting == 2)
     timer = slots._timer
     assert timer is not None
     attempt = await first
@@ -266,10 +267,10 @@ async def test_the_timer_goes_with_the_last_waiter():
     loop = asyncio.get_running_loop()
     slots = WaitQueue(AdmissionPolicy(Opening(loop.time() + 60)), loop)
     only = asyncio.ensure_future(slots.take(0))
-    await asyncio.sleep(0)
+    await until(lambda: slots.waiting)
     assert slots._timer is not None
     only.cancel()
-    await asyncio.sleep(0)
+    await until(only.cancelled)
     assert slots._timer is None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from support.waiting import until
 
 from deepseek_async import ConfigurationError, InternalServerError
 from deepseek_async.cache.coalescing import Flights
@@ -26,7 +27,7 @@ async def test_those_who_come_meanwhile_share_the_first_ones_result():
     flights: Flights[str] = Flights()
     work = Work()
     callers = [asyncio.ensure_future(flights.share(b"k", work)) for _ in range(50)]
-    await asyncio.sleep(0)
+    await until(lambda: work.begun)
     work.end.set_result("answer")
     assert await asyncio.gather(*callers) == [("answer", False)] + [("answer", True)] * 49
     assert (work.begun, len(flights)) == (1, 0)
@@ -52,7 +53,7 @@ async def test_all_get_the_same_failure_each_as_its_own_object():
     flights: Flights[str] = Flights()
     work = Work()
     callers = [asyncio.ensure_future(flights.share(b"k", work)) for _ in range(3)]
-    await asyncio.sleep(0)
+    await until(lambda: work.begun)
     work.end.set_exception(InternalServerError("down", status_code=500))
     errors = await asyncio.gather(*callers, return_exceptions=True)
     assert [(type(error), error.status_code) for error in errors] == [(InternalServerError, 500)] * 3
@@ -64,11 +65,10 @@ async def test_a_cancelled_first_caller_hands_the_work_on():
     flights: Flights[str] = Flights()
     work = Work()
     first, second, third = (asyncio.ensure_future(flights.share(b"k", work)) for _ in range(3))
-    await asyncio.sleep(0)
+    await until(lambda: work.begun)
     first.cancel()
     await asyncio.wait([first])
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await until(lambda: work.begun == 2)
     work.end.set_result("answer")
     assert await asyncio.gather(second, third) == [("answer", False), ("answer", True)]
     assert (work.begun, len(flights)) == (2, 0)
@@ -78,7 +78,7 @@ async def test_a_cancelled_waiter_disturbs_nobody():
     flights: Flights[str] = Flights()
     work = Work()
     first, second = (asyncio.ensure_future(flights.share(b"k", work)) for _ in range(2))
-    await asyncio.sleep(0)
+    await until(lambda: work.begun)
     second.cancel()
     await asyncio.wait([second])
     work.end.set_result("answer")

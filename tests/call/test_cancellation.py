@@ -81,7 +81,7 @@ async def test_a_slot_freed_by_a_cancelled_call_goes_to_the_next(serve: Serve, c
     first = asyncio.ensure_future(said_by(client, stream=False))
     await server.arrived.wait()
     second = asyncio.ensure_future(said_by(client, stream=False))
-    await asyncio.sleep(0)
+    await until(lambda: client._context.caller().account_limiter.waiting == 1)
     assert client._context.caller().account_limiter.waiting == 1
     first.cancel()
     await second

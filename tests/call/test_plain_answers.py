@@ -10,7 +10,7 @@ import weakref
 import pytest
 from support.clients import Connect, ask
 from support.servers import ANSWER, CANARY, HALF_CLOSE, RESET, SILENCE, Serve, answer, head, response
-from support.waiting import until
+from support.waiting import settled, until
 
 from deepseek_async import (
     APIConnectionError,
@@ -222,7 +222,7 @@ async def test_an_error_after_refusals_leaves_nothing_behind(serve: Serve, conne
         raise AssertionError
 
     gone = await refused()
-    await asyncio.sleep(0)  # a timer of the call ends
+    await settled()  # a timer of the call ends
     gc.collect()
     assert gone() is None
 
@@ -237,7 +237,7 @@ async def test_a_pause_that_was_asked_for_does_not_keep_the_prompt_of_a_call(ser
     gone = weakref.ref(conversation)
     await ask(client, messages=conversation)
     del conversation
-    await asyncio.sleep(0)
+    await settled()
     gc.collect()
     assert gone() is None
 

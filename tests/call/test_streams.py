@@ -33,7 +33,7 @@ from support.servers import (
     said,
     streamed,
 )
-from support.waiting import until
+from support.waiting import settled, until
 
 from deepseek_async import (
     APIConnectionError,
@@ -383,7 +383,7 @@ async def test_two_tasks_that_read_one_stream_are_told_so(serve: Serve, connect:
     async with await open_stream(connect(server)) as stream:
         await anext(stream)
         reading = asyncio.ensure_future(anext(stream))
-        await asyncio.sleep(0)
+        await settled()
         with pytest.raises(RuntimeError, match="another task is already reading"):
             await anext(stream)
         await stream.aclose()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 from aioresponses import aioresponses
 from plain_transport import PlainTransport
 from support.servers import Serve, response
+from support.waiting import settled
 
 from deepseek_async import AsyncDeepSeek, ConfigurationError
 from deepseek_async.configuration.credential import ApiKey
@@ -115,5 +115,5 @@ async def test_whoever_has_replaced_aiohttps_requests_when_the_client_opens_sees
                 model="deepseek-flash", messages=[{"role": "user", "content": "Hi"}]
             )
             assert done.choices[0].message.content == "mocked"
-    await asyncio.sleep(0)
+    await settled()
     assert not server.requests

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, ExitStack
 
 import pytest
 from support.servers import CANARY, CLOSE, RESET, SILENCE, Serve, head, response
+from support.waiting import settled
 
 from deepseek_async.configuration.credential import ApiKey
 from deepseek_async.errors import (
@@ -116,8 +117,7 @@ async def test_a_reader_that_does_not_read_holds_the_server_back(serve: Serve, o
     size = 40_000_000
     server = await serve([head(content_length=size) + b"x" * size])
     answer = await opened(kind, server.url).send(POST, watchdog())
-    for _ in range(50):
-        await asyncio.sleep(0)
+    await settled()
     assert not server.idle.is_set()
     received = 0
     while block := await answer.read_available():
@@ -204,7 +204,7 @@ async def test_closing_a_response_ends_the_wait_of_its_reader(serve: Serve, open
     server = await serve([head(content_length=10), SILENCE])
     answer = await opened(kind, server.url).send(POST, watchdog())
     reading = asyncio.create_task(answer.read(LARGEST))
-    await asyncio.sleep(0)
+    await settled()
     answer.close()
     with pytest.raises(APIConnectionError):
         await reading

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from support.waiting import settled
 
 from deepseek_async.admission.account_limiter import AccountLimiter
 from deepseek_async.admission.limit_factory import LimitFactory
@@ -108,7 +109,7 @@ async def test_a_heartbeat_that_breaks_fails_no_call_and_is_said_once(caplog: py
 async def test_a_call_that_comes_after_the_group_was_left_is_bound_by_nobody():
     limiter = await without_a_share(Room())
     waiting = asyncio.create_task(take(limiter))
-    await asyncio.sleep(0)
+    await settled()
     limiter.leave_group()
     await asyncio.wait_for(waiting, 1)
     await asyncio.wait_for(take(limiter), 1)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.waiting import until
+from support.waiting import settled, until
 from writing import Writing, line, outcome, read_back
 
 import deepseek_async
@@ -483,7 +483,7 @@ async def test_a_full_disk_is_waited_for_and_rows_go_on_when_there_is_room(
         assert journal.stalled
         assert writing.names() == writing.acknowledged  # whole lines, and nothing of the group that did not fit
         waiting = asyncio.create_task(journal.flow())
-        await asyncio.sleep(0)
+        await settled()
         assert not waiting.done()
         disk.room = 1 << 20
         await waiting
