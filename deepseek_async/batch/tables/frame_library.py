@@ -150,11 +150,14 @@ def arrow_type(pa: Any, kind: ColumnType) -> Any:
 
 def _to_dataset(datasets: Any, dataset: Any, columns: Columns) -> Any:
     added = datasets.Dataset(_arrow_table(import_module("pyarrow"), columns))
-    joined = datasets.concatenate_datasets([dataset, added], axis=1)
+    if len(dataset):
+        joined = datasets.concatenate_datasets([dataset, added], axis=1)
+    else:  # which concatenation leaves out
+        features = datasets.Features({**dataset.features, **added.features})
+        joined = datasets.Dataset.from_dict({name: [] for name in features}, features=features)
     form = dataset.format
-    if form["columns"] is not None:
-        form = {**form, "columns": [*form["columns"], *columns]}
-    return joined.with_format(form["type"], form["columns"], **form["format_kwargs"])
+    shown = None if form["columns"] == dataset.column_names else [*form["columns"], *columns]
+    return joined.with_format(form["type"], shown, form["output_all_columns"], **form["format_kwargs"])
 
 
 _FRAMES: Final = frozenset(
