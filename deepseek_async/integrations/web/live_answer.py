@@ -23,6 +23,9 @@ LOG: Final = logging.getLogger("deepseek_async")
 WINDOW: Final = BLOCK
 """Bytes that the fastest reader may be behind before the model is no longer read. TCP then slows the server down."""
 
+_UNREAD: Final = 0.75
+"""Part of the bound that is filled for nobody: the events of the next chunk still fit."""
+
 
 class LiveAnswer:
     """One answer, read while it has readers, and for ``grace`` seconds after the last one has left.
@@ -126,8 +129,8 @@ class LiveAnswer:
 
     def _is_full(self) -> bool:
         if not self._readers and self._away is None:
-            # Nobody reads: what comes is kept for who comes back, and nothing of it is dropped.
-            return self.log.held_bytes >= (self._most_bytes or 0)
+            # Nobody reads: what comes is kept for who comes back, and reading ends before any of it would be dropped.
+            return self.log.held_bytes >= _UNREAD * (self._most_bytes or 0)
         behind = [self.log.added_bytes - reader.taken_bytes for reader in self._readers]
         if self._away is not None:
             behind.append(self.log.bytes_after(self._away))

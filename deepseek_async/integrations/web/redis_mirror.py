@@ -104,7 +104,8 @@ class RedisMirror:
         if self._client is not None:
             if self._owned:
                 try:
-                    await asyncio.wait_for(self._exchange(), _SECONDS)
+                    async with asyncio.timeout(_SECONDS):
+                        await self._exchange()
                 except Exception as error:  # noqa: BLE001  redis-py leaks socket and parser errors
                     _LOG.warning("answers were not written to Redis: %s", reason_of_redis(error))
             client, self._client = self._client, None
@@ -126,7 +127,8 @@ class RedisMirror:
 
     async def _ask(self, request: Any) -> Any:
         try:
-            return await asyncio.wait_for(request, _SECONDS)
+            async with asyncio.timeout(_SECONDS):
+                return await request
         except Exception as error:  # noqa: BLE001  redis-py leaks socket and parser errors
             reason = reason_of_redis(error)
         raise APIConnectionError(f"answers cannot be resumed without Redis: {reason}", reason="unreachable")
@@ -141,9 +143,12 @@ class RedisMirror:
         while True:
             await self._work.wait()
             try:
-                await asyncio.wait_for(self._exchange(), _SECONDS)
+                async with asyncio.timeout(_SECONDS):
+                    await self._exchange()
                 self._failing_since = None
             except Exception as error:  # noqa: BLE001  redis-py leaks socket and parser errors
+                for one in self._owned.values():
+                    one.sent, one.renewed = 0, 0.0  # Redis may have come back empty
                 if self._failing_since is None:
                     self._failing_since = loop.time()
                     _LOG.warning("answers cannot be resumed at other processes: %s", reason_of_redis(error))
@@ -169,8 +174,12 @@ class RedisMirror:
             pipe.set(_key(reader.answer_id, "read"), reader.number, px=_PRESENT)
             pipe.get(_key(reader.answer_id, "state"))
             pipe.xrange(_key(reader.answer_id, "events"), f"({reader.number}-0", "+", count=8)
-        answers = await pipe.execute()
-        # Noted only now: what was not written is written again, and counts once, because its number is its id.
+        answers = await pipe.execute(raise_on_error=False)
+        for answer in answers:
+            # Events that were written although the reply was lost are written again under the same number.
+            if isinstance(answer, Exception) and "equal or smaller" not in str(answer):
+                raise answer
+        # Noted only now: what was not written is written again.
         for (answer_id, one), (sent, ended) in zip(owned, told, strict=True):
             one.sent = sent
             if ended:

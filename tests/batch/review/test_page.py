@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from answers import answered, failed, lifelike, written
-from browser import Browser
+from support.browser import Browser
 
 from deepseek_async.batch.review.job_summary import account_of
 from deepseek_async.batch.review.output_reader import OutputReader

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 
 import aiohttp
 import orjson
+
 from support.programs import needed
 
 FLAGS = (
@@ -127,8 +128,12 @@ class Browser:
             deviceScaleFactor=1,
             mobile=width < 600,
         )
+        await self.visit(page.as_uri())
+
+    async def visit(self, url: str) -> None:
+        """Load an address; that of the page that is shown, once more."""
         number = next(self._numbers)
-        text = orjson.dumps({"id": number, "method": "Page.navigate", "params": {"url": page.as_uri()}}).decode()
+        text = orjson.dumps({"id": number, "method": "Page.navigate", "params": {"url": url}}).decode()
         await self._socket.send_str(text)
         await self._until(lambda message: message.get("method") == "Page.loadEventFired")
 
