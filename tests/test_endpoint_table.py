@@ -17,8 +17,18 @@ ROOT: Final = Path(__file__).parents[1]
 NAMES: Final = ("Endpoint", "Client", "Plain", "Stream", "Errors", "Cost", "Example", "Simulator", "Command")
 FREE: Final = {"GET /models", "GET /user/balance"}
 """Of which nothing is billed."""
-BESIDE: Final = {"ray_dataset.py", "tutorial_batch.py", "tutorial_call.py", "tutorial_retry.py", "tutorial_stream.py"}
-"""Programs of the tutorials, which are about chat."""
+BESIDE: Final = {
+    "langchain_chat.py",
+    "ray_dataset.py",
+    "recorded_answers.py",
+    "table.py",
+    "test_refunds.py",
+    "tutorial_batch.py",
+    "tutorial_call.py",
+    "tutorial_retry.py",
+    "tutorial_stream.py",
+}
+"""Programs that are about chat, and about something else first."""
 
 
 def rows() -> list[dict[str, str]]:
