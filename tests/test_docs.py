@@ -261,6 +261,13 @@ def test_every_public_name_is_in_the_reference():
     assert [name for name, value in public.items() if id(value) not in here] == []
 
 
+def test_members_that_only_the_library_uses_are_left_out_of_the_reference():
+    assert {"hold", "hold_nowait"} <= set(reference.internal_members(deepseek_async.Budget))
+    assert "bill" in reference.internal_members(deepseek_async.ChatCompletion), "its docstring is that of the base"
+    assert not {"remaining", "aclose"} & set(reference.internal_members(deepseek_async.Budget))
+    assert "|hold_nowait|" in GENERATED["reference/client.md"]
+
+
 def test_every_name_of_the_reference_says_what_it_is():
     """A class by a text of its own, and each of its public methods and properties by theirs or that of a base."""
     assert [path for path in DOCUMENTED if not says_what_it_is(resolved(path))] == []

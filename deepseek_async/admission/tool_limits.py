@@ -40,11 +40,11 @@ class ToolLimits(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigurationError(f"tool_limits.{name} must be {kind}, got {value!r}")
 
     def per_second(self, path: str) -> float | None:
-        """Return requests per second of the tool at ``path``; None if it has no rate limit."""
+        """Internal: return requests per second of the tool at ``path``; None if it has no rate limit."""
         return {SEARCH_PATH: self.searches_per_second, FETCH_PATH: self.fetches_per_second}.get(path)
 
     def at_once(self, path: str) -> int | None:
-        """Return concurrent requests of the tool at ``path``; None if there is no such tool."""
+        """Internal: return concurrent requests of the tool at ``path``; None if there is no such tool."""
         return {
             SEARCH_PATH: _BESIDE_A_RATE,
             FETCH_PATH: _BESIDE_A_RATE,

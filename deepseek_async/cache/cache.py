@@ -102,7 +102,7 @@ class Cache(AtFork):
         return f"<Cache in {', '.join(where)}, ttl {self.ttl:g} s>"
 
     def serves(self, request: Mapping[str, Any], operation: Operation) -> bool:
-        """Whether the answer to ``request`` may be cached.
+        """Internal: whether the answer to ``request`` may be cached.
 
         Only texts and vectors are: URLs of images expire, and listings change.
         """
@@ -111,7 +111,7 @@ class Cache(AtFork):
         return not self.only_deterministic or is_deterministic(request, operation)
 
     async def find(self, key: bytes) -> CacheHit | None:
-        """Return the answer under ``key``, a fresh one if any tier has it."""
+        """Internal: return the answer under ``key``, a fresh one if any tier has it."""
         now = self._clock()
         entry = self._memory.get(key)
         if entry is not None and now - entry.stored < self.ttl:
@@ -129,7 +129,7 @@ class Cache(AtFork):
         return CacheHit(best.body, tier, fresh=self._is_fresh(best, now))
 
     def keep(self, key: bytes, body: bytes) -> None:
-        """Store an answer in every tier; disk and Redis are written in the background."""
+        """Internal: store an answer in every tier; disk and Redis are written in the background."""
         entry = Entry(body, self._clock())
         self._memory.put(key, entry)
         if self._disk is not None:
@@ -160,7 +160,7 @@ class Cache(AtFork):
             await asyncio.to_thread(self._disk.close)
 
     def after_fork_in_child(self) -> None:
-        """Drop the parent's requests in flight and its Redis connections."""
+        """Internal: drop the parent's requests in flight and its Redis connections."""
         leave((self._redis, self.flights))
         self._redis = self._loop = None
         self.flights = Flights()

@@ -89,7 +89,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         silence: float = 0.0,
         failing: float = 0.0,
     ) -> Pause | None:
-        """Return the pause before the next attempt, or None to give up.
+        """Internal: return the pause before the next attempt, or None to give up.
 
         ``attempt`` counts from 1; ``returns`` counts the free attempts among them, from 0; ``chance`` is uniform in [0,
         1). ``queue``: whether the queue backs off after a refusal; otherwise the call does. ``silence``: seconds since
@@ -131,7 +131,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         return Pause(chance * min(self.max_delay, base * 2.0 ** min(attempt - returns - 1, 32)), paid=paid)
 
     def holds_others(self) -> bool:
-        """Whether a ``Retry-After`` that is too long for this call also pauses the other calls to its model."""
+        """Internal: whether a ``Retry-After`` too long for this call also pauses the other calls to its model."""
         return self.max_attempts > 1
 
     def _is_last(self, again: Again, error: APIError, attempt: int, returns: int) -> bool:

@@ -66,7 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def most_connections(self) -> int:
-        """Maximum number of connections that the client can use."""
+        """Internal: maximum number of connections that the client can use."""
         return NOMINAL_CONCURRENCY if self.max_concurrency == "auto" else self.max_concurrency
 
 

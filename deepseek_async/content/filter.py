@@ -63,19 +63,19 @@ class ContentFilter:
         self._action = {pattern.kind: action for patterns, action in actions for pattern in patterns}
 
     async def request(self, body: Mapping[str, Any], verdict: Verdict) -> Mapping[str, Any]:
-        """Return the filtered request body; the same object if unchanged. Raises ContentBlockedError."""
+        """Internal: return the filtered request body; the same object if unchanged. Raises ContentBlockedError."""
         allowed: Mapping[str, Any] = await self._looked_over(body, "input", verdict, {})
         return allowed
 
     async def answer(self, body: Any, verdict: Verdict, known: Mapping[str, str] = _NOTHING) -> Any:
-        """Return the filtered answer body; the same object if unchanged.
+        """Internal: return the filtered answer body; the same object if unchanged.
 
         ``known`` maps texts already checked to their filtered form. Raises ContentBlockedError.
         """
         return await self._looked_over(body, "output", verdict, known)
 
     def path(self, path: str, verdict: Verdict) -> str:
-        """Return the filtered request path, which may contain model and file names. Raises ContentBlockedError."""
+        """Internal: return the filtered request path, which may name models and files. Raises ContentBlockedError."""
         if not likely(unquote(path), self._secrets):
             return path
         names = [unquote(name) for name in path.split("/")]
@@ -83,7 +83,7 @@ class ContentFilter:
         return path if allowed == names else "/".join(quote(name, safe="") for name in allowed)
 
     def withheld(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return ``body`` without its texts, for events about a blocked request."""
+        """Internal: return ``body`` without its texts, for events about a blocked request."""
         copy, places = copied(body)
         for place in places:
             if place.prose or any(find(place.text, self._secrets)):
@@ -92,15 +92,15 @@ class ContentFilter:
         return told
 
     async def output(self, text: str, verdict: Verdict) -> str:
-        """Return the filtered text of an answer. Raises ContentBlockedError."""
+        """Internal: return the filtered text of an answer. Raises ContentBlockedError."""
         return await self.own_checks(self.built_in(text, verdict), verdict)
 
     async def own_checks(self, text: str, verdict: Verdict) -> str:
-        """Return ``text`` after the custom output checks. Raises ContentBlockedError."""
+        """Internal: return ``text`` after the custom output checks. Raises ContentBlockedError."""
         return await self._own(text, self._output_checks, "output", verdict)
 
     def built_in(self, text: str, verdict: Verdict, direction: str = "output") -> str:
-        """Return ``text`` after the built-in checks. Raises ContentBlockedError."""
+        """Internal: return ``text`` after the built-in checks. Raises ContentBlockedError."""
         return self._built_in(text, self.patterns, verdict, direction)
 
     def _built_in(self, text: str, patterns: tuple[Pattern, ...], verdict: Verdict, direction: str) -> str:
@@ -117,7 +117,7 @@ class ContentFilter:
         return text if allowed is meant else quote(allowed, safe=_IN_ADDRESSES)
 
     def dealt_with(self, findings: Iterable[PatternMatch], verdict: Verdict, direction: str) -> list[PatternMatch]:
-        """Record ``findings`` and return those to redact. Raises ContentBlockedError."""
+        """Internal: record ``findings`` and return those to redact. Raises ContentBlockedError."""
         redacted = []
         for finding in findings:
             match self._action[finding.kind]:

@@ -83,7 +83,7 @@ class Metrics(AtFork):
         self._clients: list[Callable[[], Snapshot]] = []
 
     def after_fork_in_child(self) -> None:
-        """Reset all counters: the parent keeps exporting its own counts."""
+        """Internal: reset all counters: the parent keeps exporting its own counts."""
         self._begin()
         for serving in self._serving:
             serving.leave_to_parent()

@@ -40,7 +40,7 @@ class ChatCalls:
         self._connection = connection
 
     def recorded(self, calls: list[Call]) -> Self:
-        """Return a copy that appends each call it makes to ``calls``."""
+        """Internal: return a copy that appends each call it makes to ``calls``."""
         twin, make = copy(self), self.call
 
         def call(*arguments: Any, **options: Any) -> Call:
@@ -63,7 +63,7 @@ class ChatCalls:
         bulk: bool = False,
         choice: int = 0,
     ) -> Call:
-        """Prepare a call, without starting it, from a body in the API's format.
+        """Internal: prepare a call, without starting it, from a body in the API's format.
 
         ``deliberate`` names undocumented fields that are intentional. ``bulk``: not interactive, so it may wait where
         others fail fast, and yields to them. ``choice``: which of several answers to this body it asks for.
@@ -117,7 +117,7 @@ class ChatCalls:
 
     @staticmethod
     def complete(call: Call, *, raise_on_refusal: bool = False) -> Coroutine[Any, Any, ChatCompletion]:
-        """Await the answer of a non-streaming call."""
+        """Internal: await the answer of a non-streaming call."""
         return call.answer(decode_completion, _fault_or_refusal_of if raise_on_refusal else _fault_of)
 
 

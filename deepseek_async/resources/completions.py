@@ -119,7 +119,7 @@ class TextCompletions(RoutedResource):
         retry: RetryPolicy | None = None,
         bulk: bool = False,
     ) -> Call:
-        """Prepare a call, without starting it, from a body in the API's format; ``bulk``: not interactive."""
+        """Internal: prepare a call, without starting it, from a body in the API's format; ``bulk``: not interactive."""
         route = self._route
         path = "/completions" if route.elsewhere else "/beta/completions"
         return route.call(
@@ -132,7 +132,7 @@ class TextCompletions(RoutedResource):
         )
 
     def complete(self, call: Call) -> Coroutine[Any, Any, Completion]:
-        """Await the answer of a non-streaming call."""
+        """Internal: await the answer of a non-streaming call."""
         return self._route.answer(call, _decode, _fault_of)
 
     @asynccontextmanager

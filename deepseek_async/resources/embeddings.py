@@ -85,7 +85,7 @@ class Embeddings(RoutedResource):
         retry: RetryPolicy | None = None,
         bulk: bool = False,
     ) -> Call:
-        """Prepare a call, without starting it, from a body in the API's format.
+        """Internal: prepare a call, without starting it, from a body in the API's format.
 
         ``bulk``: not interactive, one of many; raises InvalidRequestError if it would go to DeepSeek, which has no
         embeddings.
@@ -103,7 +103,7 @@ class Embeddings(RoutedResource):
         )
 
     def complete(self, call: Call) -> Coroutine[Any, Any, CreateEmbeddingResponse]:
-        """Await the answer of a call."""
+        """Internal: await the answer of a call."""
         return self._route.answer(call, _decode, _fault_of)
 
 

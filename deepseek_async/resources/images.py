@@ -94,13 +94,13 @@ class Images(RoutedResource):
         query: Mapping[str, Any] | None = None,
         timeout: AnyTimeout | None = None,
     ) -> Call:
-        """Prepare a call, without starting it, from a body in the API's format."""
+        """Internal: prepare a call, without starting it, from a body in the API's format."""
         return self._route.call(
             IMAGES, "POST", "/images/generations", body, headers=headers, query=query, timeout=timeout
         )
 
     def complete(self, call: Call) -> Coroutine[Any, Any, ImagesResponse]:
-        """Await the answer of a call."""
+        """Internal: await the answer of a call."""
         return self._route.answer(call, _decode)
 
 

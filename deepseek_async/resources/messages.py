@@ -150,7 +150,7 @@ class Messages(RoutedResource):
         deliberate: Mapping[str, Any] | None = None,
         bulk: bool = False,
     ) -> Call:
-        """Prepare a call, without starting it, from a body in the API's format; ``bulk``: not interactive.
+        """Internal: prepare a call, without starting it, from a body in the API's format; ``bulk``: not interactive.
 
         ``deliberate`` contains undocumented fields that are intentional.
         """
@@ -174,7 +174,7 @@ class Messages(RoutedResource):
         )
 
     def complete(self, call: Call, *, raise_on_refusal: bool = False) -> Coroutine[Any, Any, Message]:
-        """Await the answer of a non-streaming call."""
+        """Internal: await the answer of a non-streaming call."""
         return self._route.answer(call, decode_message, _fault_or_refusal_of if raise_on_refusal else _fault_of)
 
     @asynccontextmanager

@@ -129,7 +129,7 @@ class Responses(RoutedResource):
         retry: RetryPolicy | None = None,
         bulk: bool = False,
     ) -> Call:
-        """Prepare a call, without starting it, from a body in the API's format; ``bulk``: not interactive."""
+        """Internal: prepare a call, without starting it, from a body in the API's format; ``bulk``: not interactive."""
         self._warn_of_search(body)
         route = self._route
         timeouts = patient(chosen_timeouts(timeout, route.connection.timeouts), body)
@@ -138,7 +138,7 @@ class Responses(RoutedResource):
         )
 
     def complete(self, call: Call, *, raise_on_refusal: bool = False) -> Coroutine[Any, Any, Response]:
-        """Await the answer of a non-streaming call."""
+        """Internal: await the answer of a non-streaming call."""
         return self._route.answer(call, _decode, _fault_or_refusal_of if raise_on_refusal else _fault_of)
 
     def _warn_of_search(self, body: Mapping[str, Any]) -> None:

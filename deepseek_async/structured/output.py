@@ -68,20 +68,20 @@ class StructuredOutput(Generic[T]):
 
     @classmethod
     def of(cls, response_format: Any) -> StructuredOutput[Any] | None:
-        """Convert a ``response_format`` that is a class or a StructuredOutput; None for one to send unchanged."""
+        """Internal: convert a ``response_format`` that is a class or a StructuredOutput; None for any other."""
         if response_format is None or isinstance(response_format, Mapping) or is_omitted(response_format):
             return None
         return response_format if isinstance(response_format, StructuredOutput) else StructuredOutput(response_format)
 
     async def ask(self, body: Body, ask: Ask) -> ParsedChatCompletion[T]:
-        """Request an answer until one fits, each time with the error of the last one.
+        """Internal: request an answer until one fits, each time with the error of the last one.
 
         Raises StructuredOutputError, with the last answer as ``partial``, if none does.
         """
         return await self.ask_adapted(self.form.adapted(body), ask)
 
     async def ask_adapted(self, body: Body, ask: Ask) -> ParsedChatCompletion[T]:
-        """Like ``ask``, for a body already adapted to this form."""
+        """Internal: like ``ask``, for a body already adapted to this form."""
         problem = ""
         bills: list[BilledAttempt] = []
         completion: ChatCompletion | None = None
@@ -110,18 +110,18 @@ class StructuredOutput(Generic[T]):
         raise self._error(problem, completion, self._attempts)
 
     def parsed(self, completion: ChatCompletion) -> ParsedChatCompletion[T]:
-        """Return a complete answer with its object. Raises StructuredOutputError if it does not fit."""
+        """Internal: return a complete answer with its object. Raises StructuredOutputError if it does not fit."""
         parsed, problem = self._outcome(completion, 1)
         if parsed is None:
             raise self._error(problem, completion, 1)
         return parsed
 
     def growing(self) -> PartialReader:
-        """Return a reader of an answer that is arriving."""
+        """Internal: return a reader of an answer that is arriving."""
         return PartialReader(growth_of(self._shape))
 
     def pieces(self, chunk: ChatCompletionChunk) -> Iterator[str]:
-        """Yield what ``chunk`` adds to the JSON of an answer."""
+        """Internal: yield what ``chunk`` adds to the JSON of an answer."""
         for choice in chunk.choices:
             if self._method == "json" and choice.delta.content:
                 yield choice.delta.content
@@ -131,7 +131,7 @@ class StructuredOutput(Generic[T]):
                         yield call.function.arguments
 
     def object_in(self, text: str) -> T | None:
-        """Return the object in ``text``; None if it does not fit."""
+        """Internal: return the object in ``text``; None if it does not fit."""
         try:
             return self._read(text)
         except Exception:  # noqa: BLE001  validators of a class may raise anything
@@ -198,7 +198,7 @@ class StructuredOutput(Generic[T]):
 
     @staticmethod
     def unparsed(completion: ChatCompletion) -> ParsedChatCompletion[Any]:
-        """Return ``completion``, for which no class was requested, with ``parsed`` None."""
+        """Internal: return ``completion``, for which no class was requested, with ``parsed`` None."""
         choices = [
             ParsedChoice[Any](**{**_fields(choice), "message": ParsedChatCompletionMessage(**_fields(choice.message))})
             for choice in completion.choices

@@ -57,7 +57,7 @@ class Answer(Part):
         return declared(self) if sent is None else sent
 
     def sent(self) -> dict[str, Any] | None:
-        """Return this answer as the server sent it, or None if that is not known."""
+        """Internal: return this answer as the server sent it, or None if that is not known."""
         loaded = read(self._wire) if self._wire else None
         return loaded if isinstance(loaded, dict) else None
 
@@ -65,7 +65,7 @@ class Answer(Part):
         self._wire = write(obj) if isinstance(obj, dict) else self._wire
 
     def tokens_used(self) -> CompletionUsage | None:
-        """Return the usage of the call under the names of chat completions; None for an answer without tokens."""
+        """Internal: return the usage in the names of chat completions; None for an answer without tokens."""
         return None
 
     @property
@@ -77,11 +77,11 @@ class Answer(Part):
         return self._billed
 
     def bill(self, attempts: Iterable[BilledAttempt], total: CompletionUsage) -> None:  # noqa: ARG002  for those with a usage
-        """Set ``usage`` to the ``total`` of all ``attempts``."""
+        """Internal: set ``usage`` to the ``total`` of all ``attempts``."""
         self._billed = tuple(attempts)
 
     def with_marks_of(self, other: Self) -> Self:
-        """Return this answer with the provenance of ``other``: fallback, cache tier, billing."""
+        """Internal: return this answer with the provenance of ``other``: fallback, cache tier, billing."""
         for field in msgspec.structs.fields(type(self)):
             if field.name == "usage" or (field.encode_name.startswith(OURS) and field.name != "_wire"):
                 value = getattr(other, field.name)
@@ -90,7 +90,7 @@ class Answer(Part):
         return self
 
     def is_whole(self) -> bool:
-        """Whether this answer is complete and reproducible, so that it may be cached."""
+        """Internal: whether this answer is complete and reproducible, so that it may be cached."""
         return False
 
     def encoded(self) -> bytes:

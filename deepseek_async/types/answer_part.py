@@ -76,7 +76,7 @@ class LinkedPart(Part, kw_only=True):
         return declared(self) if sent is None else sent
 
     def sent(self) -> dict[str, Any] | None:
-        """Return this object as the server sent it, or None if that is not known."""
+        """Internal: return this object as the server sent it, or None if that is not known."""
         if self._origin is None:
             return None
         wire, path = self._origin

@@ -109,7 +109,7 @@ class ChatCompletionMessage(LinkedPart):
         return {**message, **all_encodable(further)} if further else message
 
     def undeclared(self) -> dict[str, Any]:
-        """Return the undeclared fields, including content other than plain text."""
+        """Internal: return the undeclared fields, including content other than plain text."""
         sent = self.to_dict() if self._origin is not None else {}
         kept = {name: value for name, value in sent.items() if name not in _DECLARED}
         return {**kept, "content": sent["content"]} if isinstance(sent.get("content"), list) else kept

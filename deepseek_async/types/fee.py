@@ -62,14 +62,14 @@ class PaidAnswer(OpenAnswer):
         return None if None in prices else sum(price for price in prices if price is not None)
 
     def units(self) -> dict[str, int]:
-        """Return the billed units of this answer, by kind of fee."""
+        """Internal: return the billed units of this answer, by kind of fee."""
         return {}
 
     def tokens_used(self) -> CompletionUsage | None:
-        """Return a usage of fees only: no tokens are billed."""
+        """Internal: return a usage of fees only: no tokens are billed."""
         return self._used if self._used is not None else CompletionUsage(fees=self.units())
 
     def bill(self, attempts: Iterable[BilledAttempt], total: CompletionUsage) -> None:
-        """See ``Answer.bill``."""
+        """Internal: see ``Answer.bill``."""
         self._billed = tuple(attempts)
         self._used = total

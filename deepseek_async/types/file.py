@@ -34,11 +34,11 @@ class FileObject(PaidAnswer):
     """Unix time in seconds; None for a file without expiry."""
 
     def pay(self, fees: Mapping[str, int]) -> None:
-        """Set the ``fees`` of its upload, a count per kind."""
+        """Internal: set the ``fees`` of its upload, a count per kind."""
         self._used = CompletionUsage(fees=dict(fees))
 
     def tokens_used(self) -> CompletionUsage | None:
-        """Return the fees of an upload; None for a GET."""
+        """Internal: return the fees of an upload; None for a GET."""
         return self._used
 
 

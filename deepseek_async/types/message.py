@@ -116,7 +116,7 @@ class MessageUsage(Counters):
 
     @classmethod
     def of(cls, usage: CompletionUsage) -> Self:
-        """Convert ``usage`` to the names of messages."""
+        """Internal: convert ``usage`` to the names of messages."""
         of_chat = CompletionUsage.__struct_fields__
         further = {name: value for name, value in usage.counters().items() if name not in of_chat}
         cached, created = usage.cached_tokens, further.get("cache_creation_input_tokens") or 0
@@ -132,7 +132,7 @@ class MessageUsage(Counters):
         return made
 
     def in_chat_terms(self) -> CompletionUsage:
-        """Convert to the names of chat completions, as used by prices and limits."""
+        """Internal: convert to the names of chat completions, as used by prices and limits."""
         chat = SentUsage(
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,

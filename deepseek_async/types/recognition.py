@@ -51,7 +51,7 @@ class RecognizedDocument(PaidAnswer):
         return [page.index for page in self.pages if page.cut]
 
     def units(self) -> dict[str, int]:
-        """Return the billed pages; the tokens in the answer are informational."""
+        """Internal: return the billed pages; the tokens in the answer are informational."""
         return {PAGE: max(len(self.pages), self.page_count)}
 
 
@@ -64,10 +64,10 @@ class Transcription(PaidAnswer):
     """Processed duration in milliseconds."""
 
     def units(self) -> dict[str, int]:
-        """Return the billed seconds, rounded up."""
+        """Internal: return the billed seconds, rounded up."""
         return {AUDIO_SECONDS: -(-max(0, self.duration_ms or 0) // _MILLISECONDS)}
 
     def tokens_used(self) -> CompletionUsage | None:
-        """None if the server did not report the duration: then the duration of the upload is billed."""
+        """Internal: none if the server did not report the duration: then the duration of the upload is billed."""
         said = self.duration_ms is not None and self.duration_ms > 0
         return super().tokens_used() if said or self._used is not None else None

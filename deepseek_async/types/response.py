@@ -97,7 +97,7 @@ class ResponseUsage(Counters):
 
     @classmethod
     def of(cls, usage: CompletionUsage) -> Self:
-        """Convert ``usage`` to the names of responses."""
+        """Internal: convert ``usage`` to the names of responses."""
         made = cls(
             input_tokens=usage.prompt_tokens,
             input_tokens_details=InputTokensDetails(cached_tokens=usage.cached_tokens),
@@ -113,7 +113,7 @@ class ResponseUsage(Counters):
         return made
 
     def in_chat_terms(self) -> CompletionUsage:
-        """Convert to the names of chat completions, as used by prices and limits."""
+        """Internal: convert to the names of chat completions, as used by prices and limits."""
         cached = self.input_tokens_details.cached_tokens if self.input_tokens_details else None
         details = self.output_tokens_details
         chat = CompletionUsage(

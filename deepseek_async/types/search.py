@@ -38,7 +38,7 @@ class SearchResults(PaidAnswer):
         return iter(self.results)
 
     def units(self) -> dict[str, int]:
-        """Return the billed searches: one without results is free (DeepSeek docs, Search guide)."""
+        """Internal: return the billed searches: one without results is free (DeepSeek docs, Search guide)."""
         return {SEARCH: 1 if self.results else 0}
 
 
@@ -49,5 +49,5 @@ class FetchedPage(PaidAnswer):
     content: str = ""
 
     def units(self) -> dict[str, int]:
-        """Return the billed pages: one without text is free (DeepSeek docs, Search guide)."""
+        """Internal: return the billed pages: one without text is free (DeepSeek docs, Search guide)."""
         return {FETCH: 1 if self.content else 0}

@@ -13,5 +13,5 @@ class SpokenText(PaidAnswer):
     audio_bytes: int = 0
 
     def units(self) -> dict[str, int]:
-        """Return the billed characters."""
+        """Internal: return the billed characters."""
         return {SPEECH_CHARACTERS: self.characters}

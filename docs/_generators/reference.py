@@ -1,8 +1,9 @@
 """The pages of the reference: every public name, rendered from its docstring by mkdocstrings.
 
 A page lists modules. A module's public names are those of its ``__all__``; without one, the classes and functions that
-it defines without a leading underscore, and its names with a text behind them. Names of ``deepseek_async`` itself go to
-the page that holds the module they come from.
+it defines without a leading underscore, and its names with a text behind them. A member whose docstring begins with
+"Internal:" is left out: the library's modules share it, and programs do not use it. Names of ``deepseek_async`` itself
+go to the page that holds the module they come from.
 """
 
 from __future__ import annotations
@@ -163,8 +164,23 @@ def text(name: str) -> str:
     parts = [f"# {page.title}", page.about]
     if name == "errors":
         parts.append(inspect.cleandoc(importlib.import_module("deepseek_async.errors").__doc__ or ""))
-    parts += [f"::: {path}" for path in paths(name)]
+    parts += [f"::: {path}{_options(path)}" for path in paths(name)]
     return "\n\n".join(parts) + "\n"
+
+
+def _options(path: str) -> str:
+    """What mkdocstrings is told of one object: to leave out its internal members."""
+    module, _, last = path.rpartition(".")
+    hidden = internal_members(getattr(importlib.import_module(module), last))
+    return f'\n    options:\n      filters: ["!^_", "!^({"|".join(hidden)})$"]' if hidden else ""
+
+
+def internal_members(documented: object) -> list[str]:
+    """Members of a class that only this library uses: their docstring, or that of the base, begins with "Internal:"."""
+    if not inspect.isclass(documented):
+        return []
+    names = [name for name in vars(documented) if not name.startswith("_")]
+    return [name for name in names if (inspect.getdoc(getattr(documented, name)) or "").startswith("Internal:")]
 
 
 def paths(name: str) -> list[str]:

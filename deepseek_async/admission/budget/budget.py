@@ -142,11 +142,11 @@ class Budget(AtFork):
 
     @property
     def is_shared(self) -> bool:
-        """Whether other processes share it."""
+        """Internal: whether other processes share it."""
         return self._keeper.store is not None
 
     def share(self, url: str, account: str) -> None:
-        """Attach a client's ``shared`` setting ``url``. Raises ConfigurationError on a conflict."""
+        """Internal: attach a client's ``shared`` setting ``url``. Raises ConfigurationError on a conflict."""
         self._keeper.share(url, account, cap=self._cap, used=bool(self._ledger.day))
 
     @property
@@ -155,13 +155,13 @@ class Budget(AtFork):
         return (self._cap - self._others.spent - self._ledger.spent) / NANO
 
     def use_rates(self, currency_rates: Mapping[str, float]) -> None:
-        """Set exchange rates for fees without a price in US dollars, unless ``prices`` came with rates."""
+        """Internal: set exchange rates for fees without a price in US dollars, unless ``prices`` came with rates."""
         if currency_rates and not self._prices.currency_rates:
             self._prices = self._prices.with_rates(currency_rates)
             self._meter = Meter(self._prices, say_unpriced)
 
     def hold_nowait(self, most: CompletionUsage, model: str) -> Charge | None:
-        """Reserve money for one attempt on ``model`` using at most ``most``; None if that requires waiting."""
+        """Internal: reserve money for an attempt on ``model`` using at most ``most``; None if that requires waiting."""
         now = self._clock()
         if self._turn.locked() and not self._outage.lasts:
             return None
@@ -170,7 +170,7 @@ class Budget(AtFork):
         return self._charge(ledger, amount, most, model, now) if ledger.reserve(amount) else None
 
     async def hold(self, most: CompletionUsage, model: str) -> Charge:
-        """Reserve like ``hold_nowait``; waits for calls in flight that may return money.
+        """Internal: reserve like ``hold_nowait``; waits for calls in flight that may return money.
 
         Raises BudgetExceededError, or waits for the next day, depending on ``at_cap``.
         """
@@ -202,7 +202,7 @@ class Budget(AtFork):
                     raise self._exceeded(amount, model, ledger)
 
     def settled(self, charge: Charge, used: int) -> None:
-        """Record the end of a charge; called by charges."""
+        """Internal: record the end of a charge; called by charges."""
         if charge.ledger is self._parents:
             return  # counted by the parent
         charge.ledger.settle(charge.amount, used)
@@ -260,7 +260,7 @@ class Budget(AtFork):
         return {} if store is None else await self._keeper.on_thread(lambda: store.spending(day))
 
     async def standing(self) -> Standing:
-        """Return today's totals over all processes."""
+        """Internal: return today's totals over all processes."""
         self._today(self._clock())
         store, day = self._keeper.store, self._day.name
         if store is None:
@@ -278,7 +278,7 @@ class Budget(AtFork):
         await self._keeper.aclose()
 
     def after_fork_in_child(self) -> None:
-        """Drop the parent's allotment and pending writes."""
+        """Internal: drop the parent's allotment and pending writes."""
         self._parents = parents = self._ledger
         # Without a file no process knows the earlier spending.
         self._ledger = Ledger("") if self.is_shared else Ledger(parents.day, allotted=self._cap, spent=parents.spent)

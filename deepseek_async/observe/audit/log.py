@@ -105,7 +105,7 @@ class AuditLog(AtFork):
         self._ending = False
 
     def after_fork_in_child(self) -> None:
-        """Restart with a new thread and an empty queue; the parent writes the inherited events.
+        """Internal: restart with a new thread and an empty queue; the parent writes the inherited events.
 
         The parent's descriptor stays open, because its thread may have been about to close it.
         """

@@ -177,7 +177,7 @@ class Tools(RoutedResource):
 
     @staticmethod
     def ocr_form(name: str, content: Content, purpose: str) -> MultipartForm:
-        """Build the form for OCR; call it off the event loop, because it reads the document."""
+        """Internal: build the form for OCR; call it off the event loop, because it reads the document."""
         return MultipartForm({"purpose": purpose}, name, content, _type_of(name)).marked()
 
     def ocr_call(
@@ -189,14 +189,14 @@ class Tools(RoutedResource):
         retry: RetryPolicy | None = None,
         bulk: bool = False,
     ) -> Call:
-        """Prepare a call, without starting it, for a document of at most ``pages`` pages."""
+        """Internal: prepare a call, without starting it, for a document of at most ``pages`` pages."""
         most = {fees.PAGE: pages}
         call = self._upload(*(OCR, OCR_PATH, form, most, _OCR_SECONDS, _OCR_SILENCE, timeout), retry=retry, bulk=bulk)
         call.may_go_on = _is_unbegun
         return call
 
     async def ocr_complete(self, call: Call) -> RecognizedDocument:
-        """Await the answer of a call from ``ocr_call``."""
+        """Internal: await the answer of a call from ``ocr_call``."""
         try:
             return await self._answer(call, _decode_document, _PAGES)
         except APIError as error:
