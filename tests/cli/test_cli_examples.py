@@ -49,6 +49,7 @@ ALONE = {
     "web_search.py": ("searching: What happened in Oslo today?", 1),
     "tools.py": ("called temperature({", 2),
     "langchain_chat.py": ("Oslo: Answer to: Why visit Oslo?", 3),
+    "pydantic_ai_agent.py": ("2 requests: ", 2),
     "structured.py": ("Oslo: 7 stars", 1),
     "recorded_answers.py": ("Answer to: Explain tides to a child.", 1),
 }

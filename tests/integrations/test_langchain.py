@@ -27,9 +27,10 @@ from deepseek_async.errors import (
     InvalidRequestError,
     StreamInterruptedError,
 )
-from deepseek_async.integrations.langchain import ChatDeepSeek, connection
+from deepseek_async.integrations import connection
+from deepseek_async.integrations.langchain import ChatDeepSeek
 from deepseek_async.integrations.langchain.answers import result_of
-from deepseek_async.integrations.langchain.loop_thread import loop_thread
+from deepseek_async.integrations.loop_thread import loop_thread
 from deepseek_async.simulator import Fault, Simulator, SimulatorSettings
 from deepseek_async.types import ChatCompletion
 

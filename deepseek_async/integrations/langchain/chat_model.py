@@ -15,8 +15,8 @@ from langchain_core.tools import BaseTool
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
 from deepseek_async.client import AsyncDeepSeek
+from deepseek_async.integrations.connection import Connection, shared_connection
 from deepseek_async.integrations.langchain.answers import PROVIDER, chunk_of, last_chunk_of, result_of, unconvertible
-from deepseek_async.integrations.langchain.connection import Connection, shared_connection
 from deepseek_async.integrations.langchain.request import choice_of, definition_of, request_of
 from deepseek_async.integrations.langchain.structured import Schema, StructuredMethod, structured
 from deepseek_async.resources.chat import Completions

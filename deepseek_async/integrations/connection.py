@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary, finalize
 
 from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.integrations.langchain.loop_thread import LoopThread, loop_thread
+from deepseek_async.integrations.loop_thread import LoopThread, loop_thread
 
 T = TypeVar("T")
 

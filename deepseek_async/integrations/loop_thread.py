@@ -1,7 +1,7 @@
-"""The event loop on a thread of its own, on which the models of this process make their calls.
+"""The event loop on a thread of its own, on which the models of frameworks make their calls.
 
-LangChain calls a model with and without a running event loop, in threads, and in one loop after another. One loop that
-outlives them all gives these calls one client: one set of connections and one concurrency limit.
+LangChain and pydantic-ai call a model with and without a running event loop, in threads, and in one loop after another.
+One loop that outlives them all gives these calls one client: one set of connections and one concurrency limit.
 """
 
 from __future__ import annotations
