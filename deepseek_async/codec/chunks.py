@@ -16,7 +16,7 @@ from deepseek_async.codec.undeclared_fields import take_out
 from deepseek_async.errors import APIError, APIResponseValidationError
 from deepseek_async.process.tracebacks import without_frames
 from deepseek_async.types import ChatCompletion, ChatCompletionChunk, ChoiceDelta, ChunkChoice, CompletionUsage
-from deepseek_async.types.chat import OpenChunk
+from deepseek_async.types.chat_completion import OpenChunk
 from deepseek_async.types.json_text import read, write
 
 _DONE: Final = b"[DONE]"

@@ -107,7 +107,7 @@ class Recordable(Protocol):
     """A resource whose calls can be recorded."""
 
     def recorded(self, calls: list[Call]) -> Self:
-        """Return a copy that appends each call it makes to ``calls``."""
+        """Internal: return a copy that appends each call it makes to ``calls``."""
         ...
 
 
@@ -135,7 +135,7 @@ class RoutedResource:
     _route: Route
 
     def recorded(self, calls: list[Call]) -> Self:
-        """Return a copy that appends each call it makes to ``calls``."""
+        """Internal: return a copy that appends each call it makes to ``calls``."""
         twin = copy(self)
         twin._route = self._route.recorded(calls)  # noqa: SLF001  its own class
         return twin

@@ -99,7 +99,7 @@ class Route:
         return call
 
     def recorded(self, calls: list[Call]) -> Self:
-        """Return a copy that appends each call it makes to ``calls``."""
+        """Internal: return a copy that appends each call it makes to ``calls``."""
         twin = copy(self)
         twin._calls = calls  # noqa: SLF001  its own class
         return twin

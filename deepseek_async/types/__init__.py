@@ -3,7 +3,7 @@
 from deepseek_async.types.account import BalanceInfo, Model, ModelList, UserBalance
 from deepseek_async.types.answer import Answer
 from deepseek_async.types.answer_part import LinkedPart, Part
-from deepseek_async.types.chat import (
+from deepseek_async.types.chat_completion import (
     ChatCompletion,
     ChatCompletionChunk,
     ChatCompletionMessage,

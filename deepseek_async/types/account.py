@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 
 from deepseek_async.types.answer import OpenAnswer
@@ -29,6 +29,10 @@ class ModelList(OpenAnswer):
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self.data)
+
+    async def __aiter__(self) -> AsyncIterator[Model]:
+        for entry in self.data:
+            yield entry
 
 
 class BalanceInfo(Part):

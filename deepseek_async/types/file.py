@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 
 from deepseek_async.types.answer import OpenAnswer
 from deepseek_async.types.fee import PaidAnswer
@@ -54,6 +54,10 @@ class FileList(OpenAnswer):
 
     def __iter__(self) -> Iterator[FileObject]:
         return iter(self.data)
+
+    async def __aiter__(self) -> AsyncIterator[FileObject]:
+        for entry in self.data:
+            yield entry
 
 
 class FileDeleted(OpenAnswer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import msgspec
 
@@ -46,6 +46,10 @@ class FineTuneList(OpenAnswer):
 
     def __iter__(self) -> Iterator[FineTune]:
         return iter(self.data)
+
+    async def __aiter__(self) -> AsyncIterator[FineTune]:
+        for entry in self.data:
+            yield entry
 
 
 class FineTuneEvent(LinkedPart):

@@ -33,7 +33,7 @@ class ModelMethods:
     __struct_encode_fields__: tuple[str, ...]
 
     def sent(self) -> dict[str, Any] | None:
-        """Return this object as the server sent it, or None if that is not known."""
+        """Internal: return this object as the server sent it, or None if that is not known."""
         return None
 
     def model_dump(

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar, Unpack, cast
 import msgspec
 
 from deepseek_async.types.built_body import BuiltAnswer, text_of
-from deepseek_async.types.chat import ChatCompletion, ChatCompletionMessage, Choice
+from deepseek_async.types.chat_completion import ChatCompletion, ChatCompletionMessage, Choice
 
 T = TypeVar("T")
 P = TypeVar("P")

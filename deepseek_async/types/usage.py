@@ -17,12 +17,16 @@ class PromptTokensDetails(Part):
     """OpenAI's breakdown of prompt tokens."""
 
     cached_tokens: int | None = None
+    audio_tokens: int | None = None
 
 
 class CompletionTokensDetails(Part):
     """Absent if thinking was off."""
 
     reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+    accepted_prediction_tokens: int | None = None
+    rejected_prediction_tokens: int | None = None
 
 
 class CompletionUsage(Counters):

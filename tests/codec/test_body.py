@@ -16,7 +16,7 @@ from deepseek_async.codec.answer_decoder import AnswerDecoder
 from deepseek_async.codec.chat_body import decode_completion
 from deepseek_async.errors import APIResponseValidationError
 from deepseek_async.types import ChatCompletionChunk, UserBalance
-from deepseek_async.types.chat import OpenChunk
+from deepseek_async.types.chat_completion import OpenChunk
 
 
 def wire(value: object) -> bytes:

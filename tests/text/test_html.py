@@ -15,7 +15,7 @@ from deepseek_async.admission.statistics import Statistics
 from deepseek_async.batch import BatchReport, BatchResult, Progress
 from deepseek_async.batch.progress_line import ProgressLine, line_in_notebook
 from deepseek_async.types import ChatCompletion, Completion, Message, Response
-from deepseek_async.types.chat import ChatCompletionMessage, Choice, Function, ToolCall
+from deepseek_async.types.chat_completion import ChatCompletionMessage, Choice, Function, ToolCall
 from deepseek_async.types.completion import CompletionChoice
 from deepseek_async.types.message import TextBlock, ThinkingBlock, ToolUseBlock
 from deepseek_async.types.response import ResponseContent, ResponseOutputItem

@@ -16,8 +16,8 @@ from deepseek_async.integrations.langchain.conversation import UNDECLARED
 from deepseek_async.text.unicode import all_encodable, encodable
 from deepseek_async.types import ChatCompletion, ChatCompletionChunk
 from deepseek_async.types.answer import bills_of
-from deepseek_async.types.chat import Choice
-from deepseek_async.types.chat import ToolCall as RequestedCall
+from deepseek_async.types.chat_completion import Choice
+from deepseek_async.types.chat_completion import ToolCall as RequestedCall
 from deepseek_async.types.usage import CompletionUsage
 
 PROVIDER: Final = "deepseek"

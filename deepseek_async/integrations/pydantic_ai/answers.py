@@ -27,7 +27,7 @@ from deepseek_async.integrations.pydantic_ai.conversation import SYSTEM, UNDECLA
 from deepseek_async.text.unicode import all_encodable, encodable
 from deepseek_async.types import ChatCompletion, ChatCompletionChunk
 from deepseek_async.types.answer import bills_of
-from deepseek_async.types.chat import ChatCompletionMessage, Choice
+from deepseek_async.types.chat_completion import ChatCompletionMessage, Choice
 from deepseek_async.types.usage import moment
 
 _ENDINGS: Final[dict[str, FinishReason]] = {

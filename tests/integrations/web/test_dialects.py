@@ -25,7 +25,7 @@ from deepseek_async.integrations.web import sse
 from deepseek_async.integrations.web.dialects import dialect_named
 from deepseek_async.integrations.web.error_replies import reply_to
 from deepseek_async.types import ChatCompletionChunk, Choice, CompletionUsage, MessageStreamEvent
-from deepseek_async.types.chat import ChatCompletionMessage
+from deepseek_async.types.chat_completion import ChatCompletionMessage
 
 END = AnswerEnd("stop", CompletionUsage(3, 2, 5))
 
