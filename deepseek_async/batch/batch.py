@@ -185,7 +185,7 @@ class Batch(TableAnswers):
           never held in memory, compressed or not.
         - ``output``: JSONL of OpenAI Batch output lines, in order of completion; ``response.body`` is the endpoint's
           response, unchanged. Rows that have a line there are not run again. With the suffix ``.parquet``, these lines
-          are a file of that name with ``.jsonl`` added, and the table is written when the run ends.
+          are a file of that name with ``.jsonl`` added, and the table is written at the end, and whenever it doubles.
         - ``ordered``: write lines in input order; a slow row then holds back those after it.
         - ``order``: ``"prefix"`` (the default, unless ``ordered``): of rows with a common prefix one goes first, so
           that the others hit the API's prefix cache, at a fiftieth of the price; or ``"input"``.

@@ -15,8 +15,8 @@ import pytest
 from bulk import QUICK, Bulk, Start, numbered
 
 from deepseek_async import ConfigurationError, OutputWriteError
-from deepseek_async.batch import BatchReport
-from deepseek_async.batch.tables import parquet_output
+from deepseek_async.batch import BatchReport, Progress
+from deepseek_async.batch.tables import parquet_output, table_job
 from deepseek_async.simulator import Fault, FaultKind
 
 AFTER = [
@@ -165,6 +165,36 @@ async def test_a_table_that_another_program_wrote_is_not_replaced(bulk: Bulk, pr
     with pytest.raises(ConfigurationError, match=r"it is the input"):
         await bulk.client.batch.run(bulk.folder / "in.parquet", bulk.folder / "in.parquet")
     assert (content(precious), bulk.requests) == (b"precious", 0)
+
+
+async def test_a_job_that_goes_on_for_long_has_a_whole_table_at_any_moment(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(table_job, "_FIRST", 4)
+    bulk = await start(client={"max_concurrency": 2}, latency=0.01)
+    table = bulk.folder / "answers.parquet"
+    bulk.ask(numbered(60))
+    seen: list[tuple[int, int]] = []
+
+    def told(now: Progress) -> None:
+        if content(table) is not None:
+            seen.append((now.done, pq.read_table(table).num_rows))
+            if now.done >= 40:
+                running.cancel()
+
+    running = asyncio.create_task(run_to(bulk, table, durability="each", on_progress=told))
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not [task for task in asyncio.all_tasks() if "to_thread" in repr(task.get_coro())]
+    rows = [rows for _, rows in seen]
+    assert rows == sorted(rows)
+    assert 2 <= len(set(rows)) <= 6, "written when the rows have doubled, not for each"
+    last = pq.read_table(table)
+    assert last.num_rows >= 4
+    assert all(answer.startswith("Answer to: ") for answer in last["answer"].to_pylist())
+
+    await run_to(bulk, table)
+    assert pq.read_table(table).num_rows == 60
 
 
 async def test_a_table_that_cannot_be_written_says_where_the_answers_are(

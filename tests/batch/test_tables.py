@@ -210,6 +210,31 @@ async def test_columns_of_any_type_are_filled_in_and_given_back_unchanged(bulk: 
     assert second == 'b  2 {"deep":[]}  '
 
 
+async def test_nested_and_encoded_columns_of_polars_and_arrow_are_filled_in(bulk: Bulk):
+    frame = pl.DataFrame(
+        {
+            "kind": pl.Series(["a", "b"], dtype=pl.Categorical()),
+            "price": [Decimal("1.10"), None],
+            "review": [{"text": "x", "n": 1}, None],
+            "tags": [["t"], None],
+        }
+    )
+    result = await answered(bulk, frame, template="{kind} {price} {review[text]} {tags}", empty="send")
+    assert result[frame.columns].equals(frame)
+    table = pa.table(
+        {"kind": pa.array(["a", "b"]).dictionary_encode(), "at": pa.array([0, 1], pa.timestamp("s", "UTC"))}
+    )
+    kept = await answered(bulk, table, template="{kind} {at}")
+    assert kept.select(table.column_names).equals(table)
+
+    assert {record.body["messages"][0]["content"] for record in bulk.simulator.requests} == {
+        'a 1.10 x ["t"]',
+        "b   ",
+        "a 1970-01-01 00:00:00+00:00",
+        "b 1970-01-01 00:00:01+00:00",
+    }
+
+
 async def test_odd_names_of_columns_are_kept_and_ambiguous_ones_refused(bulk: Bulk):
     frame = pd.DataFrame([["a", "x", 1, 2, 3]], columns=["text", "a column: {odd}", 7, "twice", "twice"])
     result = await answered(bulk, frame, template="{text} {7}")
@@ -333,6 +358,41 @@ async def test_an_interrupted_table_leaves_nothing_running_and_is_continued_with
     before = bulk.requests
     await answered(bulk, frame)
     assert bulk.requests == before + 40, "answers that were returned are not returned again"
+
+
+async def test_whenever_it_is_cancelled_nothing_is_left_and_the_next_call_answers_every_row(start: Start):
+    bulk = await start(client={"max_concurrency": 3})
+    frame = pl.DataFrame({"text": [f"row{number}" for number in range(6)]})
+    ends = set()
+    for steps in range(0, 60, 4):
+        running = asyncio.create_task(answered(bulk, frame))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        running.cancel()
+        (end,) = await asyncio.gather(running, return_exceptions=True)
+        ends.add(type(end))
+        assert others() == set()
+        assert bulk.client.statistics().in_flight == 0
+    assert asyncio.CancelledError in ends
+
+    rows = (await answered(bulk, frame)).to_dicts()
+    assert all(f"Say {row['text']}" in row["answer"] for row in rows)
+
+
+async def test_an_error_of_on_progress_loses_no_answer_and_hides_no_cancellation(bulk: Bulk):
+    def told(_: Progress) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await answered(bulk, pd.DataFrame({"text": ["a"]}), on_progress=told)
+    await answered(bulk, pd.DataFrame({"text": ["a"]}))
+    assert bulk.requests == 1
+
+    running = asyncio.create_task(answered(bulk, pd.DataFrame({"text": ["b"]}), on_progress=told))
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
 
 
 async def test_a_table_whose_answers_cannot_be_added_keeps_them(bulk: Bulk, monkeypatch: pytest.MonkeyPatch):

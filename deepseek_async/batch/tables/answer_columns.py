@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from deepseek_async.batch.cells import well_formed
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.tables.column_type import ColumnType, Fields, Scalar, fitted_column, property_types
 from deepseek_async.errors import ConfigurationError
@@ -22,7 +23,7 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
 
     text: str | None
     error: str | None
-    usage: tuple[int, ...] | None
+    usage: tuple[int, int, int, int] | None
     cost: float | None
     parsed: Any = None
     """The answer as JSON values, if it was parsed."""
@@ -32,7 +33,9 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
         """Build it from the result."""
         error = None if result.error is None else f"{type(result.error).__name__}: {result.error.message}"
         used = result.usage
-        usage = None if used is None else tuple(getattr(used, name) for name in COUNTED)
+        usage = None
+        if used is not None:
+            usage = (used.prompt_tokens, used.cached_tokens, used.completion_tokens, used.reasoning_tokens)
         return cls(result.content, error, usage, result.cost, json_values(result.parsed))
 
 
@@ -81,20 +84,18 @@ class AnswerColumns:
     def built(self) -> dict[str, tuple[ColumnType, list[Any]]]:
         """Return each column's type and values, by name and in order."""
         rows = [row or _UNANSWERED for row in self._rows]
-        values: dict[str, list[Any]] = {
-            "answer": [row.text for row in rows],
-            **{
-                f"{PARSED}{name}": [row.parsed.get(name) if isinstance(row.parsed, Mapping) else None for row in rows]
-                for name in self._parsed
-            },
-            "error": [row.error for row in rows],
-            "usage": [None if row.usage is None else dict(zip(COUNTED, row.usage, strict=True)) for row in rows],
-            "cost": [row.cost for row in rows],
-        }
-        return {
-            shown: fitted_column(kind, column)
-            for (shown, kind), column in zip(self._types().items(), values.values(), strict=True)
-        }
+        types = self._types()
+        columns: list[tuple[ColumnType, list[Any]]] = [(Scalar.TEXT, [_shown(row.text) for row in rows])]
+        for name, kind in self._parsed.items():
+            read = [row.parsed.get(name) if isinstance(row.parsed, Mapping) else None for row in rows]
+            columns.append(fitted_column(kind, read))
+        used = [None if row.usage is None else dict(zip(COUNTED, row.usage, strict=True)) for row in rows]
+        columns += [
+            (Scalar.TEXT, [_shown(row.error) for row in rows]),
+            (USAGE, used),
+            (Scalar.NUMBER, [row.cost for row in rows]),
+        ]
+        return dict(zip(types, columns, strict=True))
 
     def without_rows(self) -> dict[str, tuple[ColumnType, list[Any]]]:
         """Return the columns of a table without rows."""
@@ -109,6 +110,10 @@ class AnswerColumns:
             "cost": Scalar.NUMBER,
         }
         return {f"{self._prefix}{name}": kind for name, kind in types.items()}
+
+
+def _shown(text: str | None) -> str | None:
+    return text if text is None or text.isascii() else well_formed(text)
 
 
 def json_values(parsed: Any) -> Any:

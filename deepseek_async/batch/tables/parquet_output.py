@@ -1,11 +1,13 @@
 """A Parquet file as the output of a job: written from the journal, in groups of rows.
 
 A Parquet file cannot be read before its end is written, and cannot be appended to. So the journal stays a file of JSON
-lines beside it, and the Parquet file appears whole, or replaces the one of the previous run, when the run ends.
+lines beside it, and the Parquet file is always a whole one: it is replaced when the run ends, and before whenever its
+rows have doubled, which costs no more in all than writing it once again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -40,10 +42,15 @@ def check_parquet(output: Path, *inputs: Path) -> None:
         )
 
 
-def write_parquet(journal: Path, output: Path) -> None:
+class LeftOffError(Exception):
+    """The table was not written, because its job ends."""
+
+
+def write_parquet(journal: Path, output: Path, leaves_off: Callable[[], bool] = lambda: False) -> None:
     """Write the rows of ``journal`` to ``output``, in input order and in bounded memory.
 
-    Raises ConfigurationError and OutputWriteError; ``output`` is then as it was.
+    Raises ConfigurationError and OutputWriteError, and LeftOffError once ``leaves_off()``; ``output`` is then as it
+    was.
     """
     pa, pq = _pyarrow()
     table = OutputTable(journal)
@@ -51,6 +58,8 @@ def write_parquet(journal: Path, output: Path) -> None:
     with replaced(output, journal, force=True) as file, pq.ParquetWriter(file, schema) as writer:
         records = table.records()
         while group := list(islice(records, _GROUP)):
+            if leaves_off():
+                raise LeftOffError
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -152,7 +152,8 @@ class _TableRun:
             answered = with_columns(frame, self._columns.built())
         except BaseException:
             self._keep()
-            self._tell(0)
+            with suppress(Exception):  # of the caller's on_progress, which must not hide why it ended
+                self._tell(0)
             raise
         self._forget()
         return answered
