@@ -126,7 +126,6 @@ class AsyncDeepSeek(FamiliarNames):
     - ``budget``: maximum US dollars per day, or a Budget.
     - ``content_filter``: filter for requests and answers: True, or a ContentFilter.
     - ``listeners``: event listeners: Metrics, AuditLog, Telemetry, CallLog, or callables that take an event.
-
     - ``transport``: factory of another transport (``deepseek_async.transport.protocol.Transport``): called with
       TransportOptions on the running event loop, once per server.
 
@@ -350,6 +349,14 @@ class AsyncDeepSeek(FamiliarNames):
         Counted in metrics and written to the audit log. Raises ConfigurationError for a score outside 0 to 1.
         """
         self._runtime.features.rate(response_id, score)
+
+    def add_listener(self, listener: Listener) -> None:
+        """Send events of new calls to ``listener`` too. Raises ConfigurationError if it cannot be called."""
+        self._runtime.add_listener(listener)
+
+    def remove_listener(self, listener: Listener) -> None:
+        """Send no more events to ``listener``. Raises ValueError if it gets none."""
+        self._runtime.remove_listener(listener)
 
     def reset(self) -> None:
         """Close all circuit breakers, end all pauses and send again with a rejected key.

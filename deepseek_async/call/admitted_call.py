@@ -15,7 +15,9 @@ from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import CompletionUsage
 
 if TYPE_CHECKING:
-    from deepseek_async.admission.budget import Budget, Charge
+    from deepseek_async.admission.budget import Budget
+    from deepseek_async.admission.budget.charge import HeldMoney
+    from deepseek_async.admission.budget.joint_budget import JointBudget
 
 
 class AdmittedCall(BilledCall, gc=False, eq=False, kw_only=True):
@@ -59,7 +61,7 @@ class AdmittedCall(BilledCall, gc=False, eq=False, kw_only=True):
 
     async def _lease(self) -> Lease:
         """Return permission for one attempt."""
-        budget = self.target.budget
+        budget = self.budget
         if budget is None or self.request.operation.output == "nothing":
             return self.limiter.admit_nowait(self.tokens, bulk=self.bulk) or await self._admit()
         # Budget before admission: a call that cannot be paid for must not wait in the queue.
@@ -74,7 +76,7 @@ class AdmittedCall(BilledCall, gc=False, eq=False, kw_only=True):
         self._charges = [*self._charges, charge] if self._charges else [charge]
         return lease
 
-    async def _hold(self, budget: Budget, most: CompletionUsage) -> Charge:
+    async def _hold(self, budget: Budget | JointBudget, most: CompletionUsage) -> HeldMoney:
         """Reserve budget for one attempt, possibly on a cheaper model, as soon as it is available."""
         self._waiting = True
         began = self.target.loop.time()

@@ -15,7 +15,9 @@ from deepseek_async.call.usage_check import metered
 from deepseek_async.types import Answer, CompletionUsage
 
 if TYPE_CHECKING:
-    from deepseek_async.admission.budget import Charge
+    from deepseek_async.admission.budget import Budget
+    from deepseek_async.admission.budget.charge import HeldMoney
+    from deepseek_async.admission.budget.joint_budget import JointBudget
 
 
 class BilledCall(msgspec.Struct, gc=False, eq=False, kw_only=True):
@@ -26,12 +28,14 @@ class BilledCall(msgspec.Struct, gc=False, eq=False, kw_only=True):
     limiter: ModelLimiter
     """Limits of the next attempt's model there."""
     request: Request
+    budget: Budget | JointBudget | None = None
+    """Reserves the maximum cost of each attempt."""
     sent_at: float | None = None
     """Unix time at which the last request was sent; it decides the price."""
     bill: Bill | None = None
     """Billed usage, once an attempt that was billed has failed."""
     _most: CompletionUsage | None = None
-    _charges: list[Charge] | None = None
+    _charges: list[HeldMoney] | None = None
     """Budget charges, one per attempt; None without a budget."""
 
     @property

@@ -10,7 +10,9 @@ from deepseek_async.errors import APITimeoutError, BudgetExceededError
 from deepseek_async.types import CompletionUsage
 
 if TYPE_CHECKING:
-    from deepseek_async.admission.budget import Budget, Charge
+    from deepseek_async.admission.budget import Budget
+    from deepseek_async.admission.budget.charge import HeldMoney
+    from deepseek_async.admission.budget.joint_budget import JointBudget
 
 
 def most_of(request: Request) -> CompletionUsage:
@@ -30,7 +32,9 @@ def may_have_used(most: CompletionUsage, produced: int | None) -> CompletionUsag
     return perhaps_used(most, produced)
 
 
-async def hold(budget: Budget, most: CompletionUsage, request: Request, model: str, until: float | None) -> Charge:
+async def hold(
+    budget: Budget | JointBudget, most: CompletionUsage, request: Request, model: str, until: float | None
+) -> HeldMoney:
     """Wait for budget for one attempt on ``model``, or on the budget's cheaper model.
 
     Raises BudgetExceededError, and TimeoutError when it is not available by ``until``.

@@ -14,6 +14,7 @@ from deepseek_async.call.lifecycle import Attempts
 from deepseek_async.call.request import Request
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.call.target import Target
+from deepseek_async.call.tenant import current_tenant
 from deepseek_async.codec.size_limits import DEFAULT_LIMITS, Limits
 from deepseek_async.errors import APIError
 from deepseek_async.transport.protocol import Transport
@@ -111,7 +112,7 @@ class Caller(Target):
         ``bulk`` call is not interactive: it waits where another call fails fast, and the caller starts it with
         ``begin()``, because rows are prepared ahead of their turn.
         """
-        limiter = self.account_limiter.limiter(model)
+        limiter, tenant = self.account_limiter.limiter(model), current_tenant()
         call = Call(
             target=self,
             limiter=limiter,
@@ -120,7 +121,8 @@ class Caller(Target):
             timeouts=timeouts,
             tokens=tokens,
             streaming=streaming,
-            bulk=bulk,
+            bulk=bulk or (tenant is not None and tenant.bulk),
+            budget=self.budget if tenant is None else tenant.with_budget(self.budget),
             alternatives=alternatives,
         )
         middleware = self.middleware

@@ -30,6 +30,8 @@ from deepseek_async.cli import (
     ocr,
     say,
     search,
+    serve,
+    serve_keys,
     simulate,
     terminal,
     transcribe,
@@ -125,6 +127,14 @@ for _name, _help, _members in (
         _group.command(_function, name=_member, help=_about, help_epilogue=_shown)
     app.command(_group)
 app.command(budget.budget, group=_OPERATE, help=budget.ABOUT, help_epilogue=budget.EXAMPLES)
+_serve = App(name="serve", help=serve.ABOUT, help_format="plaintext", group=_OPERATE, help_epilogue=serve.EXAMPLES)
+_serve.default(serve.serve)
+_keys = App(name="keys", help="Manage the keys of a gateway's callers.", help_epilogue="")
+_keys.command(serve_keys.add, name="add", help=serve_keys.ADD, help_epilogue=serve_keys.ADD_EXAMPLES)
+_keys.command(serve_keys.list_callers, name="list", help=serve_keys.LIST, help_epilogue="")
+_keys.command(serve_keys.revoke, name="revoke", help=serve_keys.REVOKE, help_epilogue="")
+_serve.command(_keys)
+app.command(_serve)
 app.command(simulate.simulate, group=_TRY, help=simulate.ABOUT, help_epilogue=simulate.EXAMPLES)
 
 

@@ -53,10 +53,16 @@ class Features:
             raise ConfigurationError(f"listeners must be an iterable of callables, got {type(listeners).__name__}")
         self.listeners = list(listeners)
         for listener in self.listeners:
-            if not callable(listener):
-                raise ConfigurationError(f"listeners must be callables, got {listener!r}")
+            _check_listener(listener)
         if self.budget is not None:
             self.budget.listeners += self.listeners
+
+    def add_listener(self, listener: Listener) -> None:
+        """Add a listener. Raises ConfigurationError if it cannot be called."""
+        _check_listener(listener)
+        self.listeners.append(listener)
+        if self.budget is not None:
+            self.budget.listeners.append(listener)
 
     def protections(self, settings: Settings) -> Protections:
         """Return the features that wrap every call of the client, at every server."""
@@ -133,6 +139,11 @@ class Features:
 def prices_of(settings: Settings) -> PriceTable:
     """Return the built-in price table with the client's holidays and exchange rates."""
     return price_table().with_holidays(settings.holidays).with_rates(settings.currency_rates)
+
+
+def _check_listener(listener: Any) -> None:
+    if not callable(listener):
+        raise ConfigurationError(f"listeners must be callables, got {listener!r}")
 
 
 def _cache(given: Any) -> Cache | None:

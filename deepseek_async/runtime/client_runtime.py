@@ -17,7 +17,7 @@ from deepseek_async.configuration.features import Features
 from deepseek_async.configuration.settings import Settings
 from deepseek_async.deprecated_names import attribute
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.events import Snapshot, Watching
+from deepseek_async.events import Listener, Snapshot, Watching
 from deepseek_async.process.forks import AtFork, refuse_inherited_loop, register
 from deepseek_async.runtime.endpoint_sessions import EndpointSessions
 from deepseek_async.runtime.origin_session import ConnectionPool, OriginSession
@@ -101,6 +101,22 @@ class ClientRuntime(AtFork):
                 for limiter in account_limiter.limiters
             ]
         )
+
+    def add_listener(self, listener: Listener) -> None:
+        """Send the events of calls that start from now on to ``listener``. Raises ConfigurationError."""
+        self.features.add_listener(listener)
+        if self._protections.middleware is None:
+            self._protections = self._elsewhere.protections = self.features.protections(self._settings)
+            for connected in self._all():
+                connected.caller.middleware = self._protections.middleware
+        if self.opened is not None and isinstance(listener, Watching):
+            listener.watch(self.snapshot)
+
+    def remove_listener(self, listener: Listener) -> None:
+        """Send no more events to ``listener``."""
+        self.features.listeners.remove(listener)
+        if isinstance(listener, Watching):
+            listener.unwatch(self.snapshot)
 
     def reset(self) -> None:
         """Close all circuit breakers, end all pauses and resume with a key that was refused."""

@@ -24,7 +24,8 @@ class EndpointSessions:
     ) -> None:
         """``pools`` receives every pool that is opened."""
         self._settings = settings
-        self._protections = protections
+        self.protections = protections
+        """Of sessions that are opened from now on."""
         self._pools = pools
         self._transport = transport
         self._open: dict[Endpoint, OriginSession] = {}
@@ -38,7 +39,7 @@ class EndpointSessions:
             at_home = same_origin(endpoint.base_url, self._settings.base_url)
             self._open[endpoint] = connected = OriginSession(
                 self._settings,
-                self._protections,
+                self.protections,
                 base_url=endpoint.base_url,
                 api_key=endpoint.api_key,
                 account_limiter=own.account_limiter if at_home else None,

@@ -20,6 +20,36 @@ class Settled(Protocol):
         ...
 
 
+class HeldMoney(Protocol):
+    """Money reserved for one attempt: see ``Charge``."""
+
+    @property
+    def model(self) -> str:
+        """The model it was reserved for."""
+        ...
+
+    @property
+    def dollars(self) -> float:
+        """Cost in US dollars, once ended."""
+        ...
+
+    def served(self, usage: CompletionUsage | None, model: str | None = None) -> None:
+        """End with an answer."""
+        ...
+
+    def refused(self) -> None:
+        """End with an error status."""
+        ...
+
+    def faulted(self, produced: int | None = None) -> None:
+        """End with a failure after the server may have started."""
+        ...
+
+    def abandoned(self, *, sent: bool, produced: int | None = None) -> None:
+        """End an attempt that the client cancelled."""
+        ...
+
+
 class Charge(msgspec.Struct, gc=False, eq=False):
     """Reservation for one attempt. Ends exactly once; ending it again has no effect.
 

@@ -1,0 +1,5 @@
+"""``deepseek-async serve``: the engine behind a base URL, for programs in any language."""
+
+from deepseek_async.gateway.gateway import AsyncGateway
+
+__all__ = ["AsyncGateway"]

@@ -1,0 +1,1 @@
+"""OpenAI's Batch API over our batch jobs."""

@@ -1,0 +1,103 @@
+"""The gateway's own pages, and the figures that they show."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+import msgspec
+import orjson
+from aiohttp import web
+
+from deepseek_async.client import AsyncDeepSeek
+from deepseek_async.gateway.activity import Activity
+from deepseek_async.gateway.batches.runner import BatchRunner
+from deepseek_async.gateway.callers import CallerProfile
+from deepseek_async.gateway.replies import GatewayError, json_reply
+from deepseek_async.types.usage import SentUsage
+
+_PAGES: Final = {"/": "console.html", "/chat": "chat.html"}
+_ASSETS: Final = ("style.css", "session.js", "console.js", "chat.js", "markdown.js")
+_TYPES: Final = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+_SECURITY: Final = {
+    # Nothing from elsewhere, and no script in the page: what an answer or a name says cannot become one.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
+_INTERVAL: Final = 1.0
+_SHOWN_BATCHES: Final = 50
+
+
+def page_at(path: str) -> web.Response | None:
+    """Return the page or asset at ``path``. They hold no data, so they are for everybody."""
+    name = _PAGES.get(path) or path.removeprefix("/pages/")
+    if name not in _PAGES.values() and (name not in _ASSETS or not path.startswith("/pages/")):
+        return None
+    content_type = _TYPES[name.rpartition(".")[2]]
+    return web.Response(body=_content(name), headers=_SECURITY, content_type=content_type, charset="utf-8")
+
+
+@cache
+def _content(name: str) -> bytes:
+    return (files("deepseek_async.gateway") / "pages" / name).read_bytes()
+
+
+class Console:
+    """Figures of the running gateway."""
+
+    def __init__(self, client: Callable[[], AsyncDeepSeek], activity: Activity, batches: BatchRunner) -> None:
+        self._client = client
+        self._activity = activity
+        self._batches = batches
+
+    async def events(self, request: web.BaseRequest, caller: CallerProfile) -> web.StreamResponse:
+        """``GET /console/events``: the figures each second, as server-sent events."""
+        response = web.StreamResponse(headers={**_SECURITY, "Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        while True:
+            await response.write(b"data: " + orjson.dumps(self.figures(caller)) + b"\n\n")
+            await asyncio.sleep(_INTERVAL)
+
+    def figures(self, caller: CallerProfile) -> dict[str, Any]:
+        """Return the figures; a caller that is no operator sees its own spending, failures and batches."""
+        client = self._client()
+        statistics, snapshot = client.statistics(), client.snapshot()
+        own = None if caller.sees_all else caller.name
+        return {
+            "in_flight": statistics.in_flight,
+            "queued": statistics.queued,
+            "stopped_by": statistics.stopped_by,
+            "budget": snapshot.budget,
+            "budget_remaining": snapshot.budget_remaining,
+            "models": [
+                {
+                    "model": each.model,
+                    "in_flight": each.in_flight,
+                    "limit": each.window.size,
+                    "queued": each.queued,
+                    "state": "circuit open" if each.breaker == "open" else each.window.mode,
+                }
+                for each in statistics.models
+                if each.model
+            ],
+            "activity": self._activity.shown(own),
+            "batches": [{**record.shown(), "owner": record.owner} for record in self._batches.of(own)[:_SHOWN_BATCHES]],
+        }
+
+    def cost(self, request: web.BaseRequest) -> web.Response:
+        """``GET /console/cost?model=&usage=``: the price of a usage, in US dollars."""
+        try:
+            sent = msgspec.json.decode(request.query.get("usage", ""), type=SentUsage)
+        except msgspec.DecodeError:
+            raise GatewayError(400, "usage must be the usage of an answer, as JSON", param="usage") from None
+        cost = self._client().prices.cost(sent.read(), request.query.get("model", ""), time.time())
+        return json_reply({"cost": cost})
