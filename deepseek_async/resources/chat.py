@@ -14,11 +14,11 @@ from deepseek_async.lint import LintMode
 from deepseek_async.lint.rules import is_thinking
 from deepseek_async.resources.chat_calls import ChatCalls, Message
 from deepseek_async.resources.chat_raw import RawCompletions, StreamedCompletions
-from deepseek_async.resources.parameters import chat_parameters
+from deepseek_async.resources.parameters import chat_parameters, check_chat
+from deepseek_async.resources.request_body import request_body
 from deepseek_async.resources.request_types import ChatParameters
 from deepseek_async.resources.resource_attribute import resource
 from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient, chosen_timeouts
-from deepseek_async.resources.route import further
 from deepseek_async.resources.several_choices import SeveralChoices
 from deepseek_async.structured import (
     ChatCompletionEventStream,
@@ -158,13 +158,11 @@ class Completions(ChatCalls):
         if resume is not None or (raise_on_refusal and stream):
             _check_options(stream, resume, raise_on_refusal=raise_on_refusal)
         output = None if response_format is None else StructuredOutput.of(response_format)
-        parameters.update(response_format=response_format if output is None else None, stream=stream)
-        n = choices_asked(parameters.get("n"))
+        n = choices_asked(parameters["n"]) if "n" in parameters else 1
         if n > 1:
             del parameters["n"]
-        body = chat_parameters(model, messages, parameters)
-        if extra_body:
-            body.update(further(extra_body))
+        parameters.update(response_format=response_format if output is None else None, stream=stream)
+        body = request_body(check_chat, {"model": model, "messages": messages}, parameters, extra_body)
         if n > 1:
             timeouts = chosen_timeouts(timeout, self._connection.timeouts)
             choices = SeveralChoices(

@@ -14,6 +14,8 @@ from deepseek_async.transport.timeouts import Timeouts
 SafetyCheck = Literal["high", "low"] | Mapping[str, Any]
 """Moderation level; a string stands for ``{"level": string}``."""
 
+EXTENSIONS: Final = frozenset({"safety_check", "title", "tools"})
+"""Parameters that ``check_extensions`` looks at."""
 _LEVELS: Final = ("high", "low")
 
 _SILENCE: Final = 300.0

@@ -15,9 +15,10 @@ from deepseek_async.codec.text_completion import TextReader, fault_of_text
 from deepseek_async.errors import APIError
 from deepseek_async.resources.parameters import check_completion
 from deepseek_async.resources.raw import RoutedResource, raw
+from deepseek_async.resources.request_body import request_body
 from deepseek_async.resources.request_types import TextParameters
 from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient
-from deepseek_async.resources.route import Route, further, given
+from deepseek_async.resources.route import Route
 from deepseek_async.resources.streaming_response import streaming
 from deepseek_async.types import Completion
 from deepseek_async.types.operation import TEXT_COMPLETION
@@ -101,9 +102,8 @@ class TextCompletions(RoutedResource):
 
         Raises InvalidRequestError before anything is sent, and subclasses of APIError for later failures.
         """
-        body = given(model=model, prompt=prompt, stream=stream, **parameters)
-        check_completion(body)
-        body.update(further(extra_body))
+        parameters["stream"] = stream
+        body = request_body(check_completion, {"model": model, "prompt": prompt}, parameters, extra_body)
         call = self.call(body, headers=extra_headers, query=extra_query, timeout=timeout)
         if stream:
             return await call.stream(CompletionStream)

@@ -13,8 +13,9 @@ from deepseek_async.codec.answer_decoder import MembersDecoder
 from deepseek_async.errors import APIError, APIResponseValidationError
 from deepseek_async.resources.parameters import check_embedding
 from deepseek_async.resources.raw import RoutedResource, raw
+from deepseek_async.resources.request_body import request_body
 from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient
-from deepseek_async.resources.route import Route, further, given
+from deepseek_async.resources.route import Route
 from deepseek_async.resources.streaming_response import streaming
 from deepseek_async.text.quoting import quote
 from deepseek_async.types import CreateEmbeddingResponse
@@ -64,15 +65,8 @@ class Embeddings(RoutedResource):
 
         Raises NotFoundError, naming the setting to change, if the server has no embeddings.
         """
-        body = given(
-            model=model,
-            input=input,
-            dimensions=dimensions,
-            encoding_format=encoding_format,
-            user=user,
-        )
-        check_embedding(body)
-        body.update(further(extra_body))
+        asked = {"dimensions": dimensions, "encoding_format": encoding_format, "user": user}
+        body = request_body(check_embedding, {"model": model, "input": input}, asked, extra_body)
         return await self.complete(self.call(body, headers=extra_headers, query=extra_query, timeout=timeout))
 
     def call(

@@ -31,8 +31,9 @@ from deepseek_async.resources.listing import Listing
 from deepseek_async.resources.lost_uploads import LOOKS, answered_itself, may_be_done
 from deepseek_async.resources.orphaned_files import LeftBehind, looks_until
 from deepseek_async.resources.raw import RoutedResource, raw
+from deepseek_async.resources.request_body import given
 from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient, chosen_timeouts
-from deepseek_async.resources.route import Route, entries, given, named
+from deepseek_async.resources.route import Route, entries, named
 from deepseek_async.resources.streaming_response import streaming
 from deepseek_async.resources.uploads import Upload, prepared
 from deepseek_async.text.quoting import quote
@@ -199,14 +200,14 @@ class Files(RoutedResource):
         Await it for one page, or iterate over the files of all pages with ``async for``. ``after``: return files after
         this id, e.g. ``last_id`` while ``has_more``; ``limit``: 1 to 1,000 per page.
         """
-        asked = given(limit=limit, order=order, purpose=purpose)
+        asked = given({"limit": limit, "order": order, "purpose": purpose})
 
         def following(page: FileList) -> Coroutine[Any, Any, FileList] | None:
             last = page.last_id or (page.data[-1].id if page.data else None)
             return self._listed({**asked, "after": last}, timeout) if page.has_more and last else None
 
         return Listing(
-            lambda: self._listed({**asked, **given(after=after)}, timeout), lambda page: page.data, following
+            lambda: self._listed({**asked, **given({"after": after})}, timeout), lambda page: page.data, following
         )
 
     async def _listed(self, asked: Mapping[str, Any], timeout: AnyTimeout | None) -> FileList:

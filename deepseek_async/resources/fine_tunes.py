@@ -10,8 +10,9 @@ from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.resources.listing import Listing
 from deepseek_async.resources.lost_uploads import LOOKS, LostUpload, has_failed_inside, is_unanswered
 from deepseek_async.resources.raw import RoutedResource, raw
+from deepseek_async.resources.request_body import request_body
 from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient
-from deepseek_async.resources.route import Route, entries, given, named
+from deepseek_async.resources.route import Route, entries, named
 from deepseek_async.resources.streaming_response import streaming
 from deepseek_async.types import FineTune, FineTuneEventList, FineTuneList
 from deepseek_async.types.operation import TRAINING, Operation
@@ -66,19 +67,12 @@ class FineTunes(RoutedResource):
         Raises NotFoundError, naming the setting to change, if the server has no fine-tuning; and the error that lost
         the response, with ``may_exist`` set, if the job is not listed.
         """
-        if not training_file or not model:
-            raise InvalidRequestError("training_file and model must not be empty")
-        for name, number in (("n_epochs", n_epochs), ("batch_size", batch_size)):
-            if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
-                raise InvalidRequestError(f"{name} must be an integer of at least 1, got {number!r}")
-        body = given(
-            training_file=training_file,
-            validation_file=validation_file,
-            model=model,
-            n_epochs=n_epochs,
-            batch_size=batch_size,
-        )
-        body.update(extra_body or {})
+        asked = {
+            "validation_file": validation_file,
+            "n_epochs": n_epochs,
+            "batch_size": batch_size,
+        }
+        body = request_body(_check, {"training_file": training_file, "model": model}, asked, extra_body)
         route = self._route
         lookout = LostUpload()
         try:
@@ -160,3 +154,12 @@ class StreamedFineTunes:
         self.retrieve = streaming(resource, resource.retrieve)
         self.cancel = streaming(resource, resource.cancel)
         self.events = streaming(resource, resource.events)
+
+
+def _check(body: Mapping[str, Any]) -> None:
+    if not body.get("training_file") or not body.get("model"):
+        raise InvalidRequestError("training_file and model must not be empty")
+    for name in ("n_epochs", "batch_size"):
+        number = body.get(name)
+        if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
+            raise InvalidRequestError(f"{name} must be an integer of at least 1, got {number!r}")

@@ -9,8 +9,9 @@ from deepseek_async.call.caller import Call
 from deepseek_async.codec.answer_decoder import MembersDecoder
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.resources.raw import RoutedResource, raw
+from deepseek_async.resources.request_body import request_body
 from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient
-from deepseek_async.resources.route import Route, further, given
+from deepseek_async.resources.route import Route
 from deepseek_async.resources.streaming_response import streaming
 from deepseek_async.types import ImagesResponse
 from deepseek_async.types.operation import IMAGES
@@ -65,25 +66,15 @@ class Images(RoutedResource):
         Raises InvalidRequestError for invalid arguments, and NotFoundError, naming the setting to change, if the
         server has no image generation.
         """
-        if not prompt or not isinstance(prompt, str):
-            raise InvalidRequestError(f"prompt must be a non-empty string, got {prompt!r}")
-        if n is not None and num_images is not None:
-            raise InvalidRequestError("n and num_images are aliases: pass only one of them")
-        for name, number in (("n", n), ("num_images", num_images)):
-            if number is not None and (not isinstance(number, int) or not 1 <= number <= MAX_IMAGES):
-                raise InvalidRequestError(f"{name} must be 1 to {MAX_IMAGES}, got {number!r}")
-        if style is not None and style not in get_args(ImageStyle):
-            raise InvalidRequestError(f"style must be one of {', '.join(get_args(ImageStyle))}, got {style!r}")
-        body = given(
-            model=model,
-            prompt=prompt,
-            size=size,
-            n=n,
-            num_images=num_images,
-            style=style,
-            response_format=response_format,
-        )
-        body.update(further(extra_body))
+        asked = {
+            "model": model,
+            "size": size,
+            "n": n,
+            "num_images": num_images,
+            "style": style,
+            "response_format": response_format,
+        }
+        body = request_body(_check, {"prompt": prompt}, asked, extra_body)
         return await self.complete(self.call(body, headers=extra_headers, query=extra_query, timeout=timeout))
 
     def call(
@@ -116,3 +107,17 @@ class StreamedImages:
 
     def __init__(self, resource: Images) -> None:
         self.generate = streaming(resource, resource.generate)
+
+
+def _check(body: Mapping[str, Any]) -> None:
+    prompt, style = body.get("prompt"), body.get("style")
+    if not prompt or not isinstance(prompt, str):
+        raise InvalidRequestError(f"prompt must be a non-empty string, got {prompt!r}")
+    if "n" in body and "num_images" in body:
+        raise InvalidRequestError("n and num_images are aliases: pass only one of them")
+    for name in ("n", "num_images"):
+        number = body.get(name)
+        if number is not None and (not isinstance(number, int) or not 1 <= number <= MAX_IMAGES):
+            raise InvalidRequestError(f"{name} must be 1 to {MAX_IMAGES}, got {number!r}")
+    if style is not None and style not in get_args(ImageStyle):
+        raise InvalidRequestError(f"style must be one of {', '.join(get_args(ImageStyle))}, got {style!r}")

@@ -19,9 +19,10 @@ from deepseek_async.lint.linter import known
 from deepseek_async.resources.chat_extensions import patient
 from deepseek_async.resources.parameters import check_message
 from deepseek_async.resources.raw import RoutedResource, raw
+from deepseek_async.resources.request_body import further, request_body
 from deepseek_async.resources.request_types import MessageParameters
 from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient, chosen_timeouts
-from deepseek_async.resources.route import Route, further, given
+from deepseek_async.resources.route import Route
 from deepseek_async.resources.streaming_response import streaming
 from deepseek_async.types import Message
 from deepseek_async.types.operation import CHAT
@@ -126,10 +127,9 @@ class Messages(RoutedResource):
         """
         if raise_on_refusal and stream:
             raise InvalidRequestError("raise_on_refusal cannot be used with stream=True; check stream.refused instead")
-        body = given(model=model, messages=messages, stream=stream, **parameters)
-        check_message(body)
+        parameters["stream"] = stream
         meant = further(extra_body)
-        body.update(meant)
+        body = request_body(check_message, {"model": model, "messages": messages}, parameters, meant)
         call = self.call(
             body, betas=betas, headers=extra_headers, query=extra_query, timeout=timeout, lint=lint, deliberate=meant
         )

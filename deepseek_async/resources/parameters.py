@@ -1,4 +1,4 @@
-"""Request parameters in the API's format: omission of None, translation, choice of path."""
+"""Request parameters in the API's format: checks, translation, choice of path."""
 
 from __future__ import annotations
 
@@ -7,44 +7,47 @@ from typing import Any, Final, Literal
 
 from deepseek_async.codec.request import BETA_CHAT, CHAT
 from deepseek_async.errors import InvalidRequestError
-from deepseek_async.resources.chat_extensions import check_extensions
-from deepseek_async.text.omitted import is_omitted
+from deepseek_async.resources.chat_extensions import EXTENSIONS, check_extensions
+from deepseek_async.resources.request_body import request_body
 from deepseek_async.types import Message
 
 Thinking = bool | Literal["enabled", "disabled"] | Mapping[str, Any]
 """Reasoning switch; True and "enabled" stand for ``{"type": "enabled"}``."""
 
 _LISTS: Final = (list, tuple)
+_TRANSLATED: Final = EXTENSIONS | {"max_completion_tokens", "thinking"}
 
 
 def chat_parameters(
     model: str,
     messages: Sequence[Mapping[str, Any]],
-    given: Mapping[str, Any],
+    parameters: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the body of a chat request without parameters that are None: strict servers reject nulls.
+    """Return the body of a chat request. Raises InvalidRequestError: see ``check_chat``."""
+    return request_body(check_chat, {"model": model, "messages": messages}, parameters)
+
+
+def check_chat(body: dict[str, Any]) -> None:
+    """Convert parameters to the API's format. Raises InvalidRequestError for an empty model or list of messages.
 
     ``max_completion_tokens`` becomes ``max_tokens``, because DeepSeek ignores it, and a limit that is silently dropped
-    costs money. Raises InvalidRequestError for an empty model or an empty list of messages.
+    costs money.
     """
-    check_model(model)
+    check_model(body.get("model"))
+    messages = body.get("messages")
     if isinstance(messages, str | Mapping) or not messages:
         raise InvalidRequestError(
             "messages must be a non-empty list, e.g. [{'role': 'user', 'content': 'Hi'}], "
             f"got {type(messages).__name__ if messages else repr(messages)}",
         )
-    body: dict[str, Any] = {"model": model, "messages": messages}
-    # Falsy values only are looked at closely: these marks of openai-python are falsy too.
-    body.update(
-        {name: value for name, value in given.items() if value or (value is not None and not is_omitted(value))},
-    )
+    if _TRANSLATED.isdisjoint(body):
+        return
     if "max_completion_tokens" in body:
         _keep_one_cap(body)
-    if "thinking" in body or "reasoning_effort" in body:
+    if "thinking" in body:
         keep_one_switch(body)
-    if "tools" in body or "safety_check" in body or "title" in body:
+    if not EXTENSIONS.isdisjoint(body):
         check_extensions(body)
-    return body
 
 
 def check_model(model: Any, example: str = "deepseek-flash") -> None:

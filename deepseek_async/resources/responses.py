@@ -19,9 +19,10 @@ from deepseek_async.lint.extensions import search_while_thinking
 from deepseek_async.resources.chat_extensions import patient
 from deepseek_async.resources.parameters import check_response
 from deepseek_async.resources.raw import RoutedResource, raw
+from deepseek_async.resources.request_body import request_body
 from deepseek_async.resources.request_types import ResponseParameters
 from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient, chosen_timeouts
-from deepseek_async.resources.route import Route, further, given
+from deepseek_async.resources.route import Route
 from deepseek_async.resources.streaming_response import streaming
 from deepseek_async.types import Response
 from deepseek_async.types.operation import CHAT
@@ -111,9 +112,8 @@ class Responses(RoutedResource):
         """
         if raise_on_refusal and stream:
             raise InvalidRequestError("raise_on_refusal cannot be used with stream=True; check stream.refused instead")
-        body = given(model=model, input=input, stream=stream, **parameters)
-        check_response(body)
-        body.update(further(extra_body))
+        parameters["stream"] = stream
+        body = request_body(check_response, {"model": model, "input": input}, parameters, extra_body)
         call = self.call(body, headers=extra_headers, query=extra_query, timeout=timeout)
         if stream:
             return await call.stream(ResponseStream)

@@ -21,7 +21,6 @@ from deepseek_async.configuration.endpoint import Family
 from deepseek_async.errors import APIError, InvalidRequestError, NotFoundError
 from deepseek_async.files.upload import UploadBody
 from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient, chosen_timeouts
-from deepseek_async.text.omitted import is_omitted
 from deepseek_async.transport.header_fields import checked
 from deepseek_async.transport.hosts import is_deepseeks
 from deepseek_async.transport.protocol import HTTPRequest, TextFeed
@@ -169,18 +168,6 @@ def named(what: str, value: str) -> str:
     if not value.isprintable():
         raise InvalidRequestError(f"{what} must not contain control characters, got {value!r:.200}")
     return quote(value, safe="")
-
-
-def given(**parameters: Any) -> dict[str, Any]:
-    """Return the parameters that are given: strict servers reject nulls."""
-    return {name: value for name, value in parameters.items() if value or (value is not None and not is_omitted(value))}
-
-
-def further(extra_body: Any) -> Mapping[str, Any]:
-    """Return the fields of ``extra_body``. Raises InvalidRequestError if it is not a mapping."""
-    if extra_body is not None and not isinstance(extra_body, Mapping) and not is_omitted(extra_body):
-        raise InvalidRequestError(f"extra_body must be a mapping, got {type(extra_body).__name__}")
-    return extra_body or {}
 
 
 def entries(listed: Answer, decode: Callable[[bytes], T]) -> list[T]:

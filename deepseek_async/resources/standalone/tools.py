@@ -22,8 +22,9 @@ from deepseek_async.process.worker_threads import FILE_THREADS
 from deepseek_async.resources.attachment import FileInput, attachment
 from deepseek_async.resources.lost_uploads import is_unanswered
 from deepseek_async.resources.raw import RoutedResource, raw
+from deepseek_async.resources.request_body import further, given
 from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient, chosen_timeouts
-from deepseek_async.resources.route import Route, further, given
+from deepseek_async.resources.route import Route
 from deepseek_async.resources.standalone import documents, recordings, speeches
 from deepseek_async.resources.standalone.documents import RecognitionPurpose, check_purpose, most_pages
 from deepseek_async.resources.standalone.patience import retry_of, timers
@@ -110,7 +111,7 @@ class Tools(RoutedResource):
 
         Raises InvalidRequestError for what DeepSeek is known to refuse.
         """
-        asked = given(localization=localization, need_content=need_content)
+        asked = given({"localization": localization, "need_content": need_content})
         body = search_request(query, ori_question, count, {**asked, **further(extra_body)})
         route = self._route
         connection = route.connection
@@ -246,7 +247,8 @@ class Tools(RoutedResource):
         meant = further(extra_body)
         if "format" not in meant:
             speeches.check_format(format, whole=isinstance(text, str))
-        options = {**given(voice_id=voice_id, format=format, filter_markdown=filter_markdown), **meant}
+        sound = {"voice_id": voice_id, "format": format, "filter_markdown": filter_markdown}
+        options = {**given(sound), **meant}
         route = self._route
         connection = route.connection
         asked: dict[str, Any] = {
