@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from deepseek_async.blocking import DeepSeek
 from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.integrations.openai.blocking_sending import blocking_http_client
+from deepseek_async.integrations.openai.direct import direct_class
 from deepseek_async.integrations.openai.failures import cause_of
 from deepseek_async.integrations.openai.library import openai_library
 from deepseek_async.integrations.openai.sending import http_client
@@ -46,7 +47,7 @@ def as_openai(client: AsyncDeepSeek, **options: Any) -> AsyncOpenAI:
     Closing it does not close ``client``. Raises ConfigurationError if openai is missing or too old.
     """
     given = {"timeout": client.timeouts.total, "max_retries": 0, **options}
-    made: AsyncOpenAI = openai_library().AsyncOpenAI(
+    made: AsyncOpenAI = direct_class()(
         api_key=_NO_KEY, base_url=client.settings.base_url, http_client=http_client(client), **given
     )
     return made

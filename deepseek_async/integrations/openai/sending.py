@@ -19,8 +19,8 @@ class RelayTransport:
     """Transport of an asynchronous httpx client."""
 
     def __init__(self, client: AsyncDeepSeek, http: Any) -> None:
-        self._client = client
-        self._http = http
+        self.relay = client.relay
+        self.http = http
         self._address = Address(http.URL(client.settings.base_url))
         self._body = joined(AsyncBody, http.AsyncByteStream)
 
@@ -28,11 +28,11 @@ class RelayTransport:
         """Answer ``request``. Cancelling it ends the request at the server."""
         await request.aread()
         try:
-            answer = await self._client.relay.send(self._address.request(request))
+            answer = await self.relay.send(self._address.request(request))
         except DeepSeekError as error:
             answer = answered(error, request)
         body = self._body(answer.body, request) if isinstance(answer.body, StreamedBody) else None
-        return response_of(answer, request, self._http, body)
+        return response_of(answer, request, self.http, body)
 
 
 class RelayClient:

@@ -1,0 +1,161 @@
+"""Plain requests of an AsyncOpenAI, handed to the relay without the detour over an HTTP request.
+
+Of a call's CPU, openai-python spends most on turning its arguments into a request: it compares every value with the
+declared types, and builds URL, headers and request anew. A request of plain JSON values needs none of it. Everything
+else (streams, uploads, raw responses, headers and queries of a call, models as arguments, hooks, instrumented
+methods) takes openai-python's own way, with the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache, cached_property
+from math import isfinite
+from types import FunctionType
+from typing import Any, Final
+
+import orjson
+
+from deepseek_async.errors import DeepSeekError
+from deepseek_async.integrations.openai.exchange import response_of
+from deepseek_async.integrations.openai.failures import answered
+from deepseek_async.integrations.openai.library import openai_library
+from deepseek_async.relay import RelayRequest, passed_on
+from deepseek_async.types.json_text import read
+
+_TESTED: Final = ("2", "3")
+"""Major versions whose ways this module knows; with another one every request takes openai-python's own."""
+
+_PLAIN: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+_OPTIONS: Final = frozenset({"extra_json", "security", "timeout"})
+_OF_A_CALL: Final = ("extra_headers", "extra_query", "extra_body")
+_ITS_OWN_WAY: Final = object()
+
+
+class DirectClient:
+    """Methods of an AsyncOpenAI over a relay."""
+
+    _client: Any
+    _custom_headers: Mapping[str, Any]
+    _custom_query: Mapping[str, Any]
+    _strict_response_validation: bool
+    timeout: Any
+
+    async def post(self, path: str, *, cast_to: Any, body: Any = None, **rest: Any) -> Any:
+        """Send a request, as AsyncOpenAI's ``post``."""
+        answer = await self._direct(path, cast_to, body, rest)
+        if answer is not _ITS_OWN_WAY:
+            return answer
+        return await super().post(path, cast_to=cast_to, body=body, **rest)  # type: ignore[misc]
+
+    async def _direct(self, path: str, cast_to: Any, body: Any, rest: Mapping[str, Any]) -> Any:
+        options = rest.get("options") or {}
+        if (
+            rest.get("stream")
+            or rest.get("content") is not None
+            or rest.get("files") is not None
+            or not options.keys() <= _OPTIONS
+            or self._custom_query
+            or self._strict_response_validation
+            or body.__class__ is not dict
+            or not isinstance(cast_to, type)
+            or any(self._client.event_hooks.values())
+        ):
+            return _ITS_OWN_WAY
+        asked = {**body, **options["extra_json"]} if options.get("extra_json") else body
+        try:
+            if any(value.__class__ is float and not isfinite(value) for value in asked.values()):
+                return _ITS_OWN_WAY
+            wire = orjson.dumps(asked, option=_PLAIN)
+        except TypeError:  # a model, an iterator, a class
+            return _ITS_OWN_WAY
+        if not path.startswith("/") or asked.get("stream"):
+            return _ITS_OWN_WAY
+        timeout = options.get("timeout", self.timeout)
+        request = RelayRequest(
+            method="POST",
+            path=path,
+            body=wire,
+            headers=_texts(self._custom_headers) if self._custom_headers else None,
+            timeout=timeout if timeout is None or isinstance(timeout, int | float) else timeout.read,
+        )
+        return await self._relayed(request, cast_to)
+
+    async def _relayed(self, request: RelayRequest, cast_to: Any) -> Any:
+        transport = self._client._relay_transport  # noqa: SLF001  ours
+        own: Any = self  # the methods of AsyncOpenAI
+        try:
+            answer = await transport.relay.send(request)
+        except DeepSeekError as error:
+            http = transport.http
+            sent = http.Request("POST", own._prepare_url(request.path), content=request.body)  # noqa: SLF001
+            failure = own._make_status_error_from_response(  # noqa: SLF001
+                response_of(answered(error, sent), sent, http)
+            )
+        else:
+            made = own._process_response_data(data=read(answer.body), cast_to=cast_to, response=None)  # noqa: SLF001
+            if hasattr(made, "_request_id"):
+                named = (value for name, value in answer.headers.items() if name.lower() == "x-request-id")
+                made._request_id = next(named, None)  # noqa: SLF001
+            return made
+        raise failure
+
+
+class DirectCompletions:
+    """``client.chat.completions`` of an AsyncOpenAI over a relay."""
+
+    _client: Any
+
+    async def create(self, **parameters: Any) -> Any:
+        """Create a chat completion, as AsyncOpenAI's ``create``."""
+        openai = openai_library()
+        if parameters.get("stream") or "messages" not in parameters or "model" not in parameters or _instrumented():
+            return await super().create(**parameters)  # type: ignore[misc]
+        absent = (openai.NotGiven, openai.Omit)
+        given = {name: value for name, value in parameters.items() if not isinstance(value, absent)}
+        headers, query, extra = (given.pop(name, None) for name in _OF_A_CALL)
+        options: dict[str, Any] = {"extra_json": extra}
+        if "timeout" in given:
+            options["timeout"] = given.pop("timeout")
+        answer = _ITS_OWN_WAY
+        if not headers and not query:
+            kind = openai.types.chat.ChatCompletion
+            answer = await self._client._direct("/chat/completions", kind, given, {"options": options})  # noqa: SLF001
+        if answer is not _ITS_OWN_WAY:
+            return answer
+        return await super().create(**parameters)  # type: ignore[misc]
+
+
+def _texts(fields: Mapping[str, Any]) -> dict[str, str] | None:
+    return passed_on((name, value) for name, value in fields.items() if isinstance(value, str))
+
+
+@cache
+def _home() -> str:
+    return str(openai_library().__file__).rpartition("/")[0]
+
+
+def _instrumented() -> bool:
+    """Whether a tracing library has replaced ``create``, which must then be called."""
+    create = openai_library().resources.chat.AsyncCompletions.create
+    return type(create) is not FunctionType or not create.__code__.co_filename.startswith(_home())
+
+
+@cache
+def direct_class() -> Any:
+    """Return ``openai.AsyncOpenAI``, or for a version that this module knows a class of it with direct requests."""
+    openai = openai_library()
+    if openai.__version__.partition(".")[0] not in _TESTED:
+        return openai.AsyncOpenAI
+    chat = openai.resources.chat
+    completions = type("AsyncCompletions", (DirectCompletions, chat.AsyncCompletions), {})
+
+    def made_completions(self: Any) -> Any:
+        return completions(self._client)
+
+    def made_chat(self: Any) -> Any:
+        return of_client(self)
+
+    # ``cached_property`` learns its name from the class that it is in.
+    of_client = type("AsyncChat", (chat.AsyncChat,), {"completions": cached_property(made_completions)})
+    return type("AsyncOpenAI", (DirectClient, openai.AsyncOpenAI), {"chat": cached_property(made_chat)})
