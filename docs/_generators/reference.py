@@ -133,6 +133,12 @@ PAGES: dict[str, Page] = {
         "What `AsyncDeepSeek(transport=…)` requires of another transport.",
         modules=("deepseek_async.transport.protocol", "deepseek_async.transport.conformance"),
     ),
+    "blocking": Page("Without coroutines", "The client for threads.", modules=("deepseek_async.blocking",)),
+    "openai": Page(
+        "openai-python and foreign clients",
+        "openai-python over this engine, and the seam below it.",
+        modules=("deepseek_async.integrations.openai", "deepseek_async.relay"),
+    ),
     "ray": Page("Ray", "Datasets and jobs on a cluster.", modules=("deepseek_async.integrations.ray",)),
     "web": Page(
         "Web pages",

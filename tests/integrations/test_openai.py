@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from typing import Any
 
 import httpx2
@@ -12,10 +13,12 @@ import pytest
 from support.clients import MESSAGES, Connect
 from support.servers import ANSWER, CANARY, RESET, SILENCE, Serve, answer, begun, response, said, streamed
 
-from deepseek_async import AsyncDeepSeek, BudgetExceededError, StreamInterruptedError
+from deepseek_async import AsyncDeepSeek, BudgetExceededError, ConfigurationError, StreamInterruptedError
 from deepseek_async.admission.budget import Budget
 from deepseek_async.content import ContentFilter
 from deepseek_async.integrations.openai import as_openai, cause_of, http_client
+from deepseek_async.integrations.openai.direct import direct_class
+from deepseek_async.integrations.openai.library import openai_library
 from deepseek_async.simulator import Simulator
 
 ASKED: dict[str, Any] = {"model": "deepseek-flash", "messages": MESSAGES}
@@ -318,6 +321,92 @@ async def test_raw_and_streaming_responses_work_as_with_openai_alone(serve: Serv
     assert raw.parse().choices[0].message.content == "Hello"
     async with api.chat.completions.with_streaming_response.create(**ASKED) as streaming:
         assert json.loads(await streaming.read())["object"] == "chat.completion"
+
+
+@pytest.mark.parametrize(
+    "further",
+    [
+        {},
+        {"temperature": 0.5, "stop": openai.NOT_GIVEN, "top_p": openai.omit},
+        {"max_completion_tokens": 9},
+        {"extra_body": {"thinking": {"type": "disabled"}}},
+        {"tools": [WEATHER]},
+        {"messages": iter(MESSAGES)},
+        {"timeout": httpx2.Timeout(9)},
+    ],
+    ids=["nothing", "absent", "cap", "extra_body", "tools", "iterator", "timeout"],
+)
+async def test_a_direct_call_sends_and_returns_what_openais_own_way_does(
+    serve: Serve, connect: Connect, further: dict[str, Any]
+) -> None:
+    server = await serve([ANSWER])
+    made: list[Any] = []
+    for headers in (None, {"X-Way": "its own"}):
+        given = {**ASKED, **further, "extra_headers": headers}
+        if "messages" in further:
+            given["messages"] = iter(MESSAGES)
+        made.append(await as_openai(connect(server)).chat.completions.create(**given))
+    direct, own = server.requests
+    assert own.header("X-Way") == "its own"
+    assert direct.json() == own.json()
+    assert (made[0], type(made[0])) == (made[1], type(made[1]))
+
+
+async def test_arguments_that_openai_refuses_are_refused(serve: Serve, connect: Connect) -> None:
+    server = await serve([ANSWER])
+    create = as_openai(connect(server)).chat.completions.create
+    wrong: list[dict[str, Any]] = [{"messages": MESSAGES}, {**ASKED, "response_format": Exception}, {**ASKED, "odd": 1}]
+    for given in wrong:
+        with pytest.raises(TypeError):
+            await create(**given)
+    assert not server.requests
+
+
+async def test_a_tracing_library_that_replaced_create_is_called(
+    serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await serve([ANSWER])
+    kind = openai.resources.chat.AsyncCompletions
+    original, seen = kind.create, []
+
+    async def traced(self: Any, **parameters: Any) -> Any:
+        seen.append(parameters["model"])
+        return await original(self, **parameters)
+
+    monkeypatch.setattr(kind, "create", traced)
+    await as_openai(connect(server)).chat.completions.create(**ASKED)
+    assert seen == ["deepseek-flash"]
+
+
+async def test_an_unknown_major_version_takes_openais_own_way(
+    serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await serve([ANSWER])
+    monkeypatch.setattr(openai, "__version__", "9.0")
+    direct_class.cache_clear()
+    try:
+        api = as_openai(connect(server))
+        assert type(api) is openai.AsyncOpenAI
+        assert (await api.chat.completions.create(**ASKED)).id == "5f0c"
+    finally:
+        direct_class.cache_clear()
+
+
+@pytest.mark.parametrize(("version", "said_so"), [(None, r"deepseek-async\[openai\]"), ("1.99.0", "found 1.99.0")])
+async def test_a_missing_or_old_openai_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, version: str | None, said_so: str
+) -> None:
+    openai_library.cache_clear()
+    if version is None:
+        monkeypatch.setitem(sys.modules, "openai", None)
+    else:
+        monkeypatch.setattr(openai, "__version__", version)
+    try:
+        async with AsyncDeepSeek(api_key=CANARY) as client:
+            with pytest.raises(ConfigurationError, match=said_so):
+                as_openai(client)
+    finally:
+        openai_library.cache_clear()
 
 
 async def test_an_httpx_client_over_the_engine_serves_frameworks(serve: Serve, connect: Connect) -> None:

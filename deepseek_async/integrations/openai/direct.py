@@ -8,6 +8,7 @@ methods) takes openai-python's own way, with the same result.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from functools import cache, cached_property
 from math import isfinite
@@ -29,6 +30,7 @@ _TESTED: Final = ("2", "3")
 _PLAIN: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 _OPTIONS: Final = frozenset({"extra_json", "security", "timeout"})
 _OF_A_CALL: Final = ("extra_headers", "extra_query", "extra_body")
+_REQUIRED: Final = frozenset({"messages", "model"})
 _ITS_OWN_WAY: Final = object()
 
 
@@ -109,7 +111,8 @@ class DirectCompletions:
     async def create(self, **parameters: Any) -> Any:
         """Create a chat completion, as AsyncOpenAI's ``create``."""
         openai = openai_library()
-        if parameters.get("stream") or "messages" not in parameters or "model" not in parameters or _instrumented():
+        asked = parameters.keys()
+        if parameters.get("stream") or not asked >= _REQUIRED or not asked <= _known() or _instrumented():
             return await super().create(**parameters)  # type: ignore[misc]
         absent = (openai.NotGiven, openai.Omit)
         given = {name: value for name, value in parameters.items() if not isinstance(value, absent)}
@@ -133,6 +136,11 @@ def _texts(fields: Mapping[str, Any]) -> dict[str, str] | None:
 @cache
 def _home() -> str:
     return str(openai_library().__file__).rpartition("/")[0]
+
+
+@cache
+def _known() -> frozenset[str]:
+    return frozenset(inspect.signature(openai_library().resources.chat.AsyncCompletions.create).parameters)
 
 
 def _instrumented() -> bool:
