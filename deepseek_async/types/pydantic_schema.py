@@ -27,12 +27,19 @@ def schema_of(kind: type) -> Any:
     """Return the core schema of a field of this ``kind``: only its objects, serialized by ``to_dict()``."""
     from pydantic_core import core_schema  # noqa: PLC0415  optional
 
+    def described(*_: Any) -> dict[str, str]:
+        return {"type": "object", "title": kind.__name__}
+
     return core_schema.is_instance_schema(
         kind,
         serialization=_by_to_dict(core_schema),
-        metadata={"pydantic_js_functions": [lambda _schema, _handler: {"type": "object", "title": kind.__name__}]},
+        metadata={"pydantic_js_functions": [described]},
     )
 
 
 def _by_to_dict(core_schema: Any) -> Any:
-    return core_schema.plain_serializer_function_ser_schema(lambda part: part.to_dict())
+    return core_schema.plain_serializer_function_ser_schema(_to_dict)
+
+
+def _to_dict(part: Any) -> Any:
+    return part.to_dict()

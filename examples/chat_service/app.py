@@ -7,7 +7,7 @@ one keeps the running answers in memory. Anybody who reaches the page spends you
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +23,7 @@ WORKER = {"x-worker": str(os.getpid())}
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     """One client and one buffer for all requests of this worker."""
     async with AsyncDeepSeek() as client, ResumableAnswers(os.environ.get("REDIS_URL")) as answers:
         app.state.client, app.state.answers = client, answers

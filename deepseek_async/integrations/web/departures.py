@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
@@ -30,7 +30,7 @@ class Departures:
         return cls._of_loops.setdefault(asyncio.get_running_loop(), cls())
 
     @contextmanager
-    def watch(self, transport: asyncio.BaseTransport | None) -> Iterator[asyncio.Future[None]]:
+    def watch(self, transport: asyncio.BaseTransport | None) -> Generator[asyncio.Future[None]]:
         """Return a future that is done when ``transport`` closes; None has closed already."""
         left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if transport is None:

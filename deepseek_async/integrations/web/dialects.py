@@ -17,6 +17,7 @@ from deepseek_async.integrations.web import sse
 from deepseek_async.integrations.web.ending import ending_facts, sources_of
 from deepseek_async.integrations.web.error_replies import ErrorReply
 from deepseek_async.integrations.web.ui_messages import UIMessages
+from deepseek_async.types import Answer
 from deepseek_async.types.json_text import write
 
 DialectName = Literal["openai", "text", "ui"]
@@ -65,7 +66,7 @@ class OpenAIChunks:
         yield from ()
 
     def event(self, came: Any) -> Iterator[bytes]:
-        if not hasattr(came, "to_json"):
+        if not isinstance(came, Answer):
             raise ConfigurationError(
                 f"dialect 'openai' relays chunks of the API, got {type(came).__name__}; use dialect='text' or 'ui'"
             )
@@ -119,6 +120,8 @@ class TextEvents:
                 yield sse.frame(write(title), "title")
             case AnswerWithdrawn():
                 yield sse.frame(b"{}", "withdrawn")
+            case _:  # of no use to a page
+                pass
 
     def end(self, whole: Any, facts: Mapping[str, Any]) -> Iterator[bytes]:
         sources = [{"url": source.url, "title": source.title} for source in sources_of(whole)]

@@ -68,6 +68,7 @@ class LiveAnswer:
         self._room = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._told_to_end = False
+        self._interrupted = False
         self._leaving: asyncio.TimerHandle | None = None
 
     @property
@@ -103,6 +104,11 @@ class LiveAnswer:
             # A task that is cancelled before its first step could not give up its source.
             if self._task is not None and self._source is None:
                 self._task.cancel()
+
+    def interrupt(self) -> None:
+        """End the answer because the service ends; its readers are told that it failed."""
+        self._interrupted = True
+        self.stop()
 
     async def ended(self) -> None:
         """Wait until the stream to the model is closed."""
@@ -167,6 +173,8 @@ class LiveAnswer:
             if not self._begun:
                 self.refusal = ending.error
             self._add(self.dialect.failed(reply_to(ending.error)))
+        elif self._interrupted and ending.stopped:
+            self._add(self.dialect.failed(INTERRUPTED))
         elif ending.stopped:
             self._add(self.dialect.stopped(facts))
         else:

@@ -164,14 +164,16 @@ class RedisMirror:
         """Write, ask and read for all answers in one round trip."""
         now = asyncio.get_running_loop().time()
         owned = list(self._owned.items())
-        readers = [reader for reader in self._readers if reader.hungry]
+        present = list(self._readers)
+        readers = [reader for reader in present if reader.hungry]
         pipe = self._redis().pipeline(transaction=False)
         told = [self._tell(pipe, answer_id, one, now) for answer_id, one in owned]
         asked = [(answer_id, one) for answer_id, one in owned if one.live.running]
         if asked:
             pipe.mget([_key(answer_id, kind) for answer_id, _ in asked for kind in ("stop", "read")])
-        for reader in readers:
+        for reader in present:
             pipe.set(_key(reader.answer_id, "read"), reader.number, px=_PRESENT)
+        for reader in readers:
             pipe.get(_key(reader.answer_id, "state"))
             pipe.xrange(_key(reader.answer_id, "events"), f"({reader.number}-0", "+", count=8)
         answers = await pipe.execute(raise_on_error=False)
@@ -184,7 +186,7 @@ class RedisMirror:
             one.sent = sent
             if ended:
                 self._owned.pop(answer_id, None)
-        at = len(answers) - 3 * len(readers) - bool(asked)
+        at = len(answers) - 2 * len(readers) - len(present) - bool(asked)
         if asked:
             words = answers[at]
             for position, (_, one) in enumerate(asked):
@@ -193,7 +195,7 @@ class RedisMirror:
                 if stop is not None:
                     one.live.stop()
         for position, reader in enumerate(readers):
-            _, state, found = answers[len(answers) - 3 * (len(readers) - position) :][:3]
+            state, found = answers[len(answers) - 2 * (len(readers) - position) :][:2]
             reader.take(state, found)
 
     def _tell(self, pipe: Any, answer_id: str, one: _Owned, now: float) -> tuple[int, bool]:

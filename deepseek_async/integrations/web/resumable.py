@@ -15,6 +15,7 @@ from deepseek_async.integrations.web.heartbeat import Heartbeat
 from deepseek_async.integrations.web.live_answer import AnswerReader, LiveAnswer
 from deepseek_async.integrations.web.redis_mirror import RedisMirror, RemoteReader
 from deepseek_async.integrations.web.source import Source
+from deepseek_async.integrations.web.sse import is_answer_id
 
 _BYTES: Final = 18
 """Of chance in an id: 144 bits cannot be guessed."""
@@ -90,10 +91,10 @@ class ResumableAnswers:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop the answers that run in this process, and forget all."""
+        """Interrupt the answers that run in this process, and forget all."""
         answers = list(self._answers.values())
         for live in answers:
-            live.stop()
+            live.interrupt()
         for live in answers:
             await live.ended()
         if self._mirror is not None:
@@ -129,7 +130,7 @@ class ResumableAnswers:
         live = self._answers.get(answer_id)
         if live is not None:
             return live.reader(after, heartbeat)
-        if self._mirror is not None:
+        if self._mirror is not None and is_answer_id(answer_id):
             return await self._mirror.reader(answer_id, after, heartbeat or Heartbeat())
         return None
 
@@ -143,7 +144,7 @@ class ResumableAnswers:
             running = live.running
             live.stop()
             return running
-        return self._mirror is not None and await self._mirror.stop(answer_id)
+        return self._mirror is not None and is_answer_id(answer_id) and await self._mirror.stop(answer_id)
 
     def _weigh(self, live: LiveAnswer, change: int) -> None:
         self.held_bytes += change

@@ -15,7 +15,7 @@ Source = AbstractAsyncContextManager[Any] | Awaitable[Any] | AsyncIterable[Any]
 
 
 @asynccontextmanager
-async def opened(source: Source) -> AsyncIterator[Any]:
+async def opened(source: Source) -> AsyncGenerator[Any]:
     """Open ``source`` and close it on leaving. Raises the errors of the call."""
     if inspect.isawaitable(source):
         source = await source
@@ -34,11 +34,11 @@ async def opened(source: Source) -> AsyncIterator[Any]:
 
 
 @asynccontextmanager
-async def pieces_of(stream: Any, *, typed: bool) -> AsyncIterator[AsyncIterator[Any]]:
+async def pieces_of(stream: Any, *, typed: bool) -> AsyncGenerator[AsyncIterator[Any]]:
     """Iterate over the typed events or the chunks of an open stream. Text completions have only text."""
     events = getattr(stream, "events", None)
     if not typed:
-        yield aiter(stream)
+        yield aiter(getattr(stream, "chunks", stream))
     elif events is not None:
         async with aclosing(events()) as typed_events:
             yield typed_events
@@ -49,7 +49,7 @@ async def pieces_of(stream: Any, *, typed: bool) -> AsyncIterator[AsyncIterator[
         yield aiter(stream)
 
 
-async def _texts_of(stream: Any) -> AsyncGenerator[str, None]:
+async def _texts_of(stream: Any) -> AsyncGenerator[str]:
     async for chunk in stream:
         for choice in chunk.choices:
             if choice.text:

@@ -17,6 +17,7 @@ HEADERS: Final = {
 
 _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+_ANSWER_ID: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _EVENT_ID: Final = re.compile(r"([A-Za-z0-9_-]{16,64})\.([0-9]{1,12})")
 
 
@@ -40,6 +41,11 @@ def with_id(framed: bytes, answer_id: str, number: int) -> bytes:
 def only_id(answer_id: str, number: int) -> bytes:
     """Return a frame that sets the reader's last event id and dispatches no event."""
     return b"id: %b.%d\n\n" % (answer_id.encode(), number)
+
+
+def is_answer_id(text: str) -> bool:
+    """Whether ``text`` can be the id of an answer."""
+    return _ANSWER_ID.fullmatch(text) is not None
 
 
 def parsed_id(text: str | None) -> tuple[str, int] | None:

@@ -28,7 +28,7 @@ class _Call:
 
     id: str
     name: str = ""
-    arguments: list[str] = field(default_factory=list)
+    arguments: list[str] = field(default_factory=list[str])
     """Fragments; those that came before the name are sent after it."""
     shown: bool = False
 
@@ -69,6 +69,8 @@ class UIMessages:
                 yield _part("data-title", data=title)
             case AnswerWithdrawn():
                 yield _part("data-withdrawn", data={})
+            case _:  # of no use to a page
+                pass
 
     def end(self, whole: Any, facts: Mapping[str, Any]) -> Iterator[bytes]:
         yield from self._close()

@@ -94,6 +94,30 @@ async def test_an_answer_nobody_follows_elsewhere_is_closed_after_its_grace(
 
 async def test_an_unknown_id_is_none_of_the_other_workers(two: list[ResumableAnswers]):
     assert await two[0].reader("A" * 24) is None
+    live = two[1].begin(Told().source(), "text")
+    with live.reader():
+        # No id reaches another key of an answer.
+        for name in ("", "x", f"{live.answer_id}:events", "*" * 24):
+            assert await two[0].reader(name) is None
+            assert not await two[0].stop(name)
+
+
+async def test_a_slow_reader_at_the_other_worker_counts_as_long_as_it_is_connected(
+    two: list[ResumableAnswers], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(redis_mirror, "_PRESENT", 500)
+    told = Told()
+    live = two[0].begin(told.source(), "text")
+    told.say("a")
+    with live.reader() as here:
+        await anext(here)
+    there = await two[1].reader(live.answer_id or "", 0, QUICK)
+    assert there is not None
+    await anext(there)
+    await asyncio.sleep(2)  # writes what it got, and asks for nothing
+    assert live.running
+    told.say(None)
+    assert [event.kind for event in await rest_of(there)] == ["end"]
 
 
 async def test_a_worker_that_died_leaves_its_readers_an_end(two: list[ResumableAnswers]):

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import openai
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from relaying import EDGES, RunService, service
 from support.clients import MESSAGES, Connect, ask
 from support.event_source import EventSource, events_from, events_in
@@ -29,7 +30,7 @@ from support.waiting import settled, until
 from deepseek_async import AsyncDeepSeek, ChatCompletion, RetryPolicy
 from deepseek_async.integrations.web import Ending, Heartbeat
 from deepseek_async.integrations.web.departures import Departures
-from deepseek_async.integrations.web.starlette import install_error_handlers
+from deepseek_async.integrations.web.starlette import install_error_handlers, relay
 
 SOON = 0.05
 """Seconds within which the stream to the model is closed when the reader has left."""
@@ -295,3 +296,57 @@ async def test_nothing_looks_for_departures_when_nobody_is_waited_for(run_servic
     async with site.get("/answer") as page:
         await page.read()
     await until(lambda: Departures.of_this_loop()._timer is None)
+
+
+async def test_openais_own_client_reads_the_chunks_and_raises_what_came_too_late_for_a_status(
+    serve: Serve, connect: Connect, run_service: RunService
+):
+    client = connect(await serve(streamed("Hel", "lo"), [begun(OPENING, said("Hel")), LAST_CHUNK]))
+    app = FastAPI()
+
+    @app.post("/chat/completions")
+    async def chat(request: Request) -> Any:
+        return relay(asking(client)(), request)
+
+    site = await run_service(app)
+    async with openai.AsyncOpenAI(api_key="-", base_url=site.url, max_retries=0) as reader:
+        stream = await reader.chat.completions.create(model="m", messages=[], stream=True)
+        assert [chunk.choices[0].delta.content or "" async for chunk in stream] == ["", "Hel", "lo", ""]
+        stream = await reader.chat.completions.create(model="m", messages=[], stream=True)
+        with pytest.raises(openai.APIError, match="interrupted"):
+            [chunk async for chunk in stream]
+
+
+async def test_a_middleware_of_the_program_does_not_hide_that_the_reader_has_left(
+    serve: Serve, connect: Connect, run_service: RunService
+):
+    server = await serve([begun(OPENING, said("Hello")), SILENCE])
+    client = connect(server)
+    app = service("fastapi", asking(client))
+    assert isinstance(app, FastAPI)
+
+    @app.middleware("http")
+    async def passes(request: Request, call_next: Any) -> Any:
+        return await call_next(request)
+
+    site = await run_service(app)
+    async with site.get("/answer") as page:
+        await page.content.readany()
+        page.close()
+        await server.idle.wait()
+    await until(lambda: held(client) == (0, 0))
+
+
+@edges
+async def test_a_stopped_answer_has_a_cost_because_it_is_billed(
+    edge: str, serve: Serve, connect: Connect, run_service: RunService
+):
+    client = connect(await serve([begun(OPENING, said("Hello " * 100)), SILENCE]))
+    costs: list[float | None] = []
+    at_end = lambda ending: costs.append(client.cost_of(ending.answer).total)  # noqa: E731
+    site = await run_service(service(edge, asking(client), at_end=at_end))
+    async with site.get("/answer") as page:
+        await page.content.readany()
+        page.close()
+    await until(lambda: costs)
+    assert costs[0]

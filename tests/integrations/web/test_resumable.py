@@ -281,3 +281,16 @@ def test_whatever_a_reader_does_it_has_each_event_once(steps: list[str], stopped
             assert seen[-1].kind == ("stopped" if stopped else "end")
 
     asyncio.run(play())
+
+
+async def test_a_service_that_ends_tells_its_readers_that_the_answer_was_interrupted_and_not_that_they_stopped_it():
+    told = Told()
+    answers = ResumableAnswers()
+    live = answers.begin(told.source(), "text")
+    told.say("a")
+    with live.reader() as reader:
+        first = events_in(await anext(reader))
+        await answers.aclose()
+        events = first + events_in(*[block async for block in reader])
+    assert [event.kind for event in events] == ["message", "failed"]
+    assert told.closed.is_set()
