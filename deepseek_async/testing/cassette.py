@@ -79,6 +79,13 @@ class Cassette:
         except OSError as error:
             raise CassetteError(f"cannot read {self.name}: {reason_of(error)}") from None
 
+    def check_writable(self) -> None:
+        """Raise CassetteError if the file cannot be opened for writing; creates it, empty, if it does not exist."""
+        try:
+            os.close(open_private(self.path, os.O_RDWR | os.O_APPEND))
+        except OSError as error:
+            raise CassetteError(f"cannot write {self.name}: {reason_of(error)}") from None
+
     def append(self, exchange: Exchange, *, anew: bool = False) -> None:
         """Add an exchange. ``anew`` replaces the file, unless this run has begun it. Raises CassetteError."""
         line = _line(_record(exchange))

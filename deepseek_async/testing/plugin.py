@@ -92,11 +92,11 @@ def deepseek_client(deepseek_simulator: Simulator) -> Iterator[AsyncDeepSeek]:
 
 
 @pytest.fixture
-def deepseek_cassette(request: pytest.FixtureRequest) -> Recording:
+def deepseek_cassette(request: pytest.FixtureRequest) -> Iterator[Recording]:
     """A transport that records and replays: ``AsyncDeepSeek(transport=deepseek_cassette)``.
 
     The file is ``cassettes/MODULE/TEST.jsonl`` beside the module of the test; a relative path of the marker is below
-    ``cassettes``.
+    ``cassettes``. A request without a recorded answer fails the test, even if the program swallows the error.
     """
     from deepseek_async.testing.recorder import recording  # noqa: PLC0415  brings aiohttp
 
@@ -104,7 +104,9 @@ def deepseek_cassette(request: pytest.FixtureRequest) -> Recording:
     options: dict[str, Any] = dict(marker.kwargs) if marker is not None else {}
     named = marker.args[0] if marker is not None and marker.args else options.pop("path", None)
     folder = request.path.parent / "cassettes"
-    return recording(folder / (named if named is not None else _name_of(request)), **options)
+    tape = recording(folder / (named if named is not None else _name_of(request)), **options)
+    yield tape
+    tape.check_answered()
 
 
 @pytest.fixture

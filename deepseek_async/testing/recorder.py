@@ -7,6 +7,7 @@ JSON body; headers are neither compared nor stored.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -30,6 +31,8 @@ from deepseek_async.transport.watchdog import Watchdog
 
 RecordMode = Literal["none", "once", "new", "all"]
 
+_LOG: Final = logging.getLogger("deepseek_async")
+
 VARIABLE: Final = "DEEPSEEK_ASYNC_RECORD"
 """Environment variable that decides the mode of every recording, set by ``--deepseek-record``."""
 
@@ -47,6 +50,7 @@ class Recording:
         self.records: Final = mode in ("new", "all") or (mode == "once" and run in (None, RUN))
         """Whether a request without a recorded answer is sent. If not, no connection is ever made."""
         self._playback = Playback(cassette.name, exchanges)
+        self._failures: list[str] = []
 
     def __call__(self, options: TransportOptions) -> Transport:
         self._scrubber.learn(secrets_in(options.headers))
@@ -62,6 +66,14 @@ class Recording:
         if unused := self.unused:
             raise AssertionError(f"recorded in {self._cassette.name} and not asked: {', '.join(unused)}")
 
+    def check_answered(self) -> None:
+        """Raise AssertionError if a request had no recorded answer, or an answer could not be recorded.
+
+        For programs that swallow the error of a call.
+        """
+        if self._failures:
+            raise AssertionError(self._failures[0])
+
     async def _request(self, outgoing: HTTPRequest, texts: CollectedTexts | None) -> RecordedRequest:
         self._scrubber.learn(secrets_in(outgoing.headers or {}))
         method, path, body = outgoing.method, outgoing.path, outgoing.body
@@ -74,14 +86,23 @@ class Recording:
     def _find(self, request: RecordedRequest, server: str) -> Exchange | None:
         """Return the recorded exchange; None if the request is to be sent. Raises CassetteError."""
         found = self._playback.take(request, server)
-        if found is None and not self.records:
-            raise self._playback.missing(request)
+        if found is None:
+            if not self.records:
+                failure = self._playback.missing(request)
+                self._failures.append(failure.message)
+                raise failure
+            self._cassette.check_writable()  # before anything is paid for
         return found
 
     def _save(self, exchange: Exchange) -> None:
-        exchange.headers = {name: self._scrubber.text(value) for name, value in exchange.headers.items()}
-        exchange.chunks = self._scrubber.chunks(exchange.chunks)
-        self._cassette.append(exchange, anew=self._anew)
+        try:
+            exchange.headers = {name: self._scrubber.text(value) for name, value in exchange.headers.items()}
+            exchange.chunks = self._scrubber.chunks(exchange.chunks)
+            self._cassette.append(exchange, anew=self._anew)
+        except Exception as error:  # noqa: BLE001
+            # The answer was paid for: it is given to the program in any case.
+            self._failures.append(f"an answer was not recorded: {error}")
+            _LOG.exception("an answer was not recorded in %s", self._cassette.name)
 
     def __repr__(self) -> str:
         return f"<Recording {self._cassette.name}{'' if self.records else ', replayed only'}>"
@@ -106,7 +127,8 @@ def recording(
 
     Only while it records does it use the network; a client that only replays takes any ``api_key``. Each recorded
     answer is replayed once, by each ``recording``. A request without one raises CassetteError, as does a file that
-    cannot be read or written. Raises ConfigurationError for an unknown mode.
+    cannot be read, or be written before the request is sent; an answer that cannot be written afterwards is given
+    all the same, and ``check_answered`` tells. Raises ConfigurationError for an unknown mode.
     """
     chosen = os.environ.get(VARIABLE) or mode or "once"
     for known in get_args(RecordMode):

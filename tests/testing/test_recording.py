@@ -336,3 +336,50 @@ def test_a_file_that_is_no_cassette_is_named_and_kept(path: Path, content: str, 
         with pytest.raises(CassetteError, match=message):
             recording(path, mode=mode)  # type: ignore[arg-type]
     assert path.read_text() == content
+
+
+async def test_nothing_is_sent_if_it_cannot_be_recorded(simulator: Simulator, tmp_path: Path):
+    (tmp_path / "tape.jsonl").symlink_to(tmp_path / "nothing")
+    tape = recording(tmp_path / "tape.jsonl")
+    with pytest.raises(CassetteError, match=r"cannot write .*tape.jsonl: .* is a symbolic link to nothing"):
+        await said(simulator.base_url, tape, "Hi")
+    assert simulator.statistics().requests == 0
+
+
+async def test_an_answer_that_cannot_be_recorded_is_given_all_the_same(
+    simulator: Simulator, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def full(*_: Any, **__: Any) -> None:
+        raise CassetteError("cannot write: No space left on device")
+
+    monkeypatch.setattr(Cassette, "append", full)
+    tape = recording(path)
+    assert (await said(simulator.base_url, tape, "Hi"))[0].startswith("Answer to: Hi")
+    with pytest.raises(AssertionError, match="an answer was not recorded: cannot write: No space left"):
+        tape.check_answered()
+    assert "was not recorded" in caplog.text
+
+
+async def test_a_miss_that_the_program_swallows_is_told_afterwards(path: Path):
+    tape = recording(path, mode="none")
+    async with client_of(NOWHERE, tape) as client:
+        (row,) = [row async for row in client.batch.map(["Hi"], model="deepseek-flash")]
+    assert isinstance(row.error, CassetteError)
+    with pytest.raises(AssertionError, match="holds no recorded answer"):
+        tape.check_answered()
+
+
+async def test_a_call_that_is_cancelled_while_it_is_recorded_leaves_nothing_open(
+    simulator: Simulator, path: Path, another_run: Any
+):
+    simulator.answer(when="late", content="x", after=30)
+    async with client_of(simulator.base_url, recording(path)) as client:
+        late = asyncio.ensure_future(ask(client, "late"))
+        await simulator.until(lambda now: now.in_flight == 1)
+        late.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await late
+        await ask(client, "Hi")
+        await simulator.until(lambda now: now.in_flight == 0)
+    another_run()
+    assert len(await said(NOWHERE, recording(path), "Hi")) == 1
