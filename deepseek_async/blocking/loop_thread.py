@@ -44,6 +44,11 @@ class LoopThread(AtFork):
             self._holders -= 1
         self._end_if_idle()
 
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Return the running loop, for who holds the thread and has other ways to wait than ``run``."""
+        with self._lock:
+            return self._begun()
+
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run ``coroutine`` on the loop and return its result, in the context variables of the calling thread.
 

@@ -1,8 +1,14 @@
-"""A client and the event loop that it lives on, for callers on any loop or on none."""
+"""A client and the event loop that it lives on, for callers on any loop or on none.
+
+LangChain and pydantic-ai call a model with and without a running event loop, in threads, and in one loop after another.
+The loop thread outlives them all and gives these calls one client: one set of connections, one concurrency limit.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextvars
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
@@ -10,14 +16,16 @@ from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 from weakref import WeakValueDictionary, finalize
 
+from deepseek_async.blocking import SHARED
 from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.integrations.loop_thread import LoopThread, loop_thread
 
 T = TypeVar("T")
 
 _AHEAD: Final = 256
 """Chunks read ahead of a slow reader; then the server is held back."""
+_PATIENCE: Final = 5.0
+"""Seconds that closing may take."""
 
 
 class Connection:
@@ -33,23 +41,17 @@ class Connection:
         self._where = _Where()
         self._loop: asyncio.AbstractEventLoop | None = None if own else _running()
         if own:
-            finalize(self, _close, client, self._where).atexit = False  # the loop thread closes it then
+            finalize(self, _close, client, self._where).atexit = False  # close_all does it then
 
     def _home(self) -> asyncio.AbstractEventLoop:
         """Return the loop of the client; where it has none yet, that is the running one or the loop thread's."""
         if self._own:
-            thread = loop_thread()
-            if thread is not self._where.thread:  # the first use in this process, which may be a forked child
-                self._where.thread = thread
-                thread.open.add(self)
-            return thread.loop
+            # Of this process: a forked child has another one.
+            loop = self._where.loop = _thread_loop()
+            return loop
         if self._loop is None or not self._loop.is_running():
-            self._loop = _running() or loop_thread().loop
+            self._loop = _running() or _thread_loop()
         return self._loop
-
-    async def aclose(self) -> None:
-        """Close the client."""
-        await self.client.aclose()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Wait for ``coroutine`` in a thread without this loop. An interrupt, such as Ctrl-C, cancels it."""
@@ -60,6 +62,8 @@ class Connection:
                 "a synchronous call would block the event loop that its client runs on: await ainvoke, astream or "
                 "abatch instead"
             )
+        if self._own:
+            return SHARED.run(coroutine)
         future = asyncio.run_coroutine_threadsafe(coroutine, home)
         try:
             return future.result()
@@ -72,7 +76,7 @@ class Connection:
         home = self._home()
         if home is asyncio.get_running_loop():
             return await coroutine
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, home))
+        return await _Crossing(coroutine, home).result()
 
     def iterate(self, stream: AsyncIterator[T]) -> Iterator[T]:
         """Iterate over ``stream`` in a thread without this loop. Closing the iterator closes the stream."""
@@ -111,16 +115,64 @@ class Connection:
             pump.cancel()
 
 
-class _Where:
-    """The thread on whose loop a client is to be closed."""
+class _Crossing(Generic[T]):
+    """A coroutine on another loop, and the future of who waits for it. Half of what asyncio's own way costs."""
 
-    thread: LoopThread | None = None
+    def __init__(self, coroutine: Coroutine[Any, Any, T], home: asyncio.AbstractEventLoop) -> None:
+        self._coroutine = coroutine
+        self._context = contextvars.copy_context()
+        self._home = home
+        self._here = asyncio.get_running_loop()
+        self._ended: asyncio.Future[T] = self._here.create_future()
+        self._task: asyncio.Task[T] | None = None
+
+    async def result(self) -> T:
+        try:
+            self._home.call_soon_threadsafe(self._start)
+            return await self._ended
+        except asyncio.CancelledError:
+            self._home.call_soon_threadsafe(self._cancel)
+            raise
+
+    def _start(self) -> None:
+        self._task = self._home.create_task(self._coroutine, context=self._context)
+        self._task.add_done_callback(self._end)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _end(self, task: asyncio.Task[T]) -> None:
+        with suppress(RuntimeError):  # the loop of who waited is closed
+            self._here.call_soon_threadsafe(self._settle, task)
+
+    def _settle(self, task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            self._ended.cancel()
+        elif (error := task.exception()) is not None:
+            if not self._ended.done():
+                self._ended.set_exception(error)
+        elif not self._ended.done():
+            self._ended.set_result(task.result())
+
+
+class _Where:
+    """The loop that a client is to be closed on."""
+
+    loop: asyncio.AbstractEventLoop | None = None
 
 
 def _close(client: AsyncDeepSeek, where: _Where) -> None:
-    """Finalizer of a connection that no model uses any more."""
-    if where.thread is not None:
-        where.thread.close_soon(client)
+    """Finalizer of a connection that no model uses any more. It may run in any thread and at any time."""
+    if where.loop is not None:
+        with suppress(RuntimeError):  # the loop is closed, and so is what was open on it
+            where.loop.call_soon_threadsafe(_begin_to_close, client)
+
+
+def _begin_to_close(client: AsyncDeepSeek) -> None:
+    task = asyncio.get_running_loop().create_task(client.aclose())
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
 
 
 class _Relay(Generic[T]):
@@ -208,13 +260,18 @@ def _running() -> asyncio.AbstractEventLoop | None:
 
 
 _shared: WeakValueDictionary[tuple[Any, ...], Connection] = WeakValueDictionary()
+_closing: set[asyncio.Task[None]] = set()
 _lock = threading.Lock()
+_holding = False
 
 
 def shared_connection(
     api_key: str | None, base_url: str | None, default_headers: tuple[tuple[str, str], ...]
 ) -> Connection:
-    """Return the connection of an account at a server, the same for all models of the process that use it."""
+    """Return the connection of an account at a server, the same for all models of the process that use it.
+
+    Raises ConfigurationError for settings that the client does not accept.
+    """
     key = (api_key, base_url, default_headers)
     with _lock:
         found = _shared.get(key)
@@ -222,3 +279,36 @@ def shared_connection(
             client = AsyncDeepSeek(api_key=api_key, base_url=base_url, default_headers=dict(default_headers) or None)
             found = _shared[key] = Connection(client, own=True)
         return found
+
+
+def close_all() -> None:
+    """Close the clients that models share, and end the thread unless another holds it. Done at exit too."""
+    global _holding  # noqa: PLW0603  one for each process
+    with _lock:
+        if not _holding:
+            return
+        connections = list(_shared.values())
+        _shared.clear()
+        _holding = False
+    atexit.unregister(close_all)
+
+    async def close() -> None:
+        for connection in connections:
+            _begin_to_close(connection.client)
+        if _closing:
+            await asyncio.wait(_closing, timeout=_PATIENCE)
+
+    SHARED.run(close())
+    SHARED.release()
+
+
+def _thread_loop() -> asyncio.AbstractEventLoop:
+    global _holding  # noqa: PLW0603  one for each process
+    if not _holding:
+        with _lock:
+            if not _holding:
+                SHARED.hold()
+                # Here and not on import: what is registered last runs first, and a client's finalizer would complain.
+                atexit.register(close_all)
+                _holding = True
+    return SHARED.loop()

@@ -30,7 +30,6 @@ from deepseek_async.errors import (
 from deepseek_async.integrations import connection
 from deepseek_async.integrations.langchain import ChatDeepSeek
 from deepseek_async.integrations.langchain.answers import result_of
-from deepseek_async.integrations.loop_thread import loop_thread
 from deepseek_async.simulator import Fault, Simulator, SimulatorSettings
 from deepseek_async.types import ChatCompletion
 
@@ -63,8 +62,7 @@ async def make(simulator: Simulator) -> AsyncIterator[Make]:
         return ChatDeepSeek(**{**defaults, **options})
 
     yield build
-    await asyncio.to_thread(loop_thread().stop)
-    connection._shared.clear()
+    await asyncio.to_thread(connection.close_all)
 
 
 def sent(simulator: Simulator, number: int = -1) -> dict[str, Any]:
@@ -113,9 +111,8 @@ async def test_every_way_to_call_shares_one_client(make: Make, simulator: Simula
     await model.abatch(["f", "g"])
     await in_a_thread(lambda: asyncio.run(model.ainvoke("h")))
     assert len(simulator.requests) == 8
-    assert model._connection is other._connection
-    assert model._connection is not None
-    assert model._connection.client.statistics().models[0].in_flight == 0
+    assert model._connected[0] is other._connected[0]
+    assert model._connected[0].client.statistics().models[0].in_flight == 0
 
 
 async def test_a_batch_runs_at_once_and_keeps_the_order(make: Make, simulator: Simulator):
@@ -306,8 +303,7 @@ async def test_leaving_a_stream_and_cancelling_a_call_give_their_places_back(mak
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    used = model._connection
-    assert used is not None
+    used = model._connected[0]
 
     async def idle() -> None:
         while used.client.statistics().models and used.client.statistics().models[0].in_flight:  # noqa: ASYNC110
@@ -347,7 +343,7 @@ def test_the_key_is_in_no_text(monkeypatch: pytest.MonkeyPatch):
     assert all(CANARY not in text for text in texts)
     loaded = pickle.loads(pickle.dumps(model))
     assert loaded.model_name == "deepseek-flash"
-    assert loaded._connected()[0].client.settings.api_key is not None
+    assert loaded._connected[0].client.settings.api_key is not None
     with pytest.raises(ValidationError) as raised:
         ChatDeepSeek(api_key=CANARY, temprature=1)
     assert CANARY not in str(raised.value)

@@ -28,7 +28,6 @@ from pydantic_ai.messages import (
 from deepseek_async import AsyncDeepSeek
 from deepseek_async.errors import APIResponseValidationError, AuthenticationError, StreamInterruptedError
 from deepseek_async.integrations import connection
-from deepseek_async.integrations.loop_thread import loop_thread
 from deepseek_async.integrations.pydantic_ai import DeepSeekModel, DeepSeekModelSettings
 from deepseek_async.integrations.pydantic_ai.answers import response_of
 from deepseek_async.simulator import Fault, Simulator, SimulatorSettings
@@ -60,8 +59,7 @@ async def make(simulator: Simulator) -> AsyncIterator[Make]:
         return DeepSeekModel(name, **{"api_key": CANARY, "base_url": simulator.base_url, **options})
 
     yield build
-    await asyncio.to_thread(loop_thread().stop)
-    connection._shared.clear()
+    await asyncio.to_thread(connection.close_all)
 
 
 def sent(simulator: Simulator, number: int = -1) -> dict[str, Any]:

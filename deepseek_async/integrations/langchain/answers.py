@@ -47,6 +47,12 @@ def unconvertible(completion: ChatCompletion, error: Exception) -> APIResponseVa
 
 
 def _generation(completion: ChatCompletion, choice: Choice, cost: float | None) -> ChatGeneration:
+    message = message_of(completion, choice, cost)
+    return ChatGeneration(message=message, generation_info={"finish_reason": choice.finish_reason})
+
+
+def message_of(completion: ChatCompletion, choice: Choice, cost: float | None) -> AIMessage:
+    """Convert one choice."""
     asked = choice.message
     calls, unreadable = _calls(asked.tool_calls or ())
     further: dict[str, Any] = {}
@@ -54,7 +60,7 @@ def _generation(completion: ChatCompletion, choice: Choice, cost: float | None) 
         further["reasoning_content"] = encodable(asked.reasoning_content)
     _add_rarities(further, choice)
     first = choice is completion.choices[0]  # the answer is billed once, however many choices it has
-    message = AIMessage(
+    return AIMessage(
         content=encodable(asked.content or ""),
         additional_kwargs=further,
         tool_calls=calls,
@@ -62,7 +68,6 @@ def _generation(completion: ChatCompletion, choice: Choice, cost: float | None) 
         usage_metadata=usage_of(completion.usage) if first and completion.usage is not None else None,
         response_metadata=metadata_of(completion, choice, cost if first else 0.0),
     )
-    return ChatGeneration(message=message, generation_info={"finish_reason": choice.finish_reason})
 
 
 def _add_rarities(further: dict[str, Any], choice: Choice) -> None:

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import Any, Self
+from functools import cached_property
+from typing import Any, Final, Self
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.callbacks import (
+    AsyncCallbackManager,
+    AsyncCallbackManagerForLLMRun,
+    CallbackManager,
+    CallbackManagerForLLMRun,
+)
+from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langchain_core.tools import BaseTool
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.integrations.connection import Connection, shared_connection
-from deepseek_async.integrations.langchain.answers import PROVIDER, chunk_of, last_chunk_of, result_of, unconvertible
+from deepseek_async.integrations.langchain.answers import PROVIDER
+from deepseek_async.integrations.langchain.paid_answers import answer_of, chunks_of, generations_of
 from deepseek_async.integrations.langchain.request import choice_of, definition_of, request_of
 from deepseek_async.integrations.langchain.structured import Schema, StructuredMethod, structured
 from deepseek_async.resources.chat import Completions
-from deepseek_async.types import ChatCompletion
 
-_CONTEXT, _LONGEST = 1_048_576, 393_216  # DeepSeek docs, Models & Pricing
-_NOT_SAID = frozenset({"client", "api_key", "default_headers"})
+_CONTEXT: Final = 1_048_576  # DeepSeek docs, Models & Pricing
+_LONGEST: Final = 393_216
 
 
 class ChatDeepSeek(BaseChatModel):
@@ -95,13 +102,9 @@ class ChatDeepSeek(BaseChatModel):
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Further parameters of ``chat.completions.create``."""
 
-    _connection: Connection | None = PrivateAttr(default=None)
-    _completions: Completions | None = PrivateAttr(default=None)
-    _defaults: dict[str, Any] | None = PrivateAttr(default=None)
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._connected()  # not in a validator: pydantic would wrap the error
+        _ = self._connected  # not in a validator: pydantic would wrap the error
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
@@ -147,34 +150,48 @@ class ChatDeepSeek(BaseChatModel):
             structured_output=False,  # nothing but a forced tool or a prompt makes DeepSeek follow a schema
         )
 
+    @cached_property
     def _connected(self) -> tuple[Connection, Completions]:
-        """Return the connection, and the calls of its client with this model's retries."""
-        if self._connection is None or self._completions is None:
-            if self.client is not None:
-                connection = Connection(self.client, own=False)
-            else:
-                key = None if self.api_key is None else self.api_key.get_secret_value()
-                base = self.api_base or os.environ.get("DEEPSEEK_API_BASE") or None
-                connection = shared_connection(key, base, tuple((self.default_headers or {}).items()))
-            client = connection.client
-            if self.max_retries is not None or self.request_timeout is not None:
-                client = client.with_options(timeout=self.request_timeout, max_retries=self.max_retries)
-            self._connection, self._completions = connection, client.chat.completions
-        return self._connection, self._completions
+        """The connection, and the calls of its client with this model's retries."""
+        if self.client is not None:
+            connection = Connection(self.client, own=False)
+        else:
+            key = None if self.api_key is None else self.api_key.get_secret_value()
+            base = self.api_base or os.environ.get("DEEPSEEK_API_BASE") or None
+            connection = shared_connection(key, base, tuple((self.default_headers or {}).items()))
+        client = connection.client
+        if self.max_retries is not None or self.request_timeout is not None:
+            client = client.with_options(timeout=self.request_timeout, max_retries=self.max_retries)
+        return connection, client.chat.completions
+
+    @cached_property
+    def _defaults(self) -> dict[str, Any]:
+        """Parameters of every call."""
+        made = {name: value for name in _REQUESTED if (value := getattr(self, name)) is not None}
+        further = made.pop("model_kwargs")
+        return {"model": made.pop("model_name"), **made, **further}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop what was made from the fields."""
+        for name in _MADE:
+            self.__dict__.pop(name, None)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with other values of some fields; it shares the client."""
+        copied = super().model_copy(update=update, deep=deep)
+        if update:
+            copied._forget()  # noqa: SLF001  of this class
+        return copied
 
     def _request(self, messages: list[BaseMessage], stop: list[str] | None, given: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of ``create`` for one call."""
-        defaults = self._defaults
-        if defaults is None:
-            defaults = self._defaults = {
-                **{name: value for name in _REQUESTED if (value := getattr(self, name, None)) is not None},
-                "model": self.model_name,
-                **self.model_kwargs,
-            }
-            del defaults["model_name"], defaults["model_kwargs"]
         if stop is not None:
             given = {**given, "stop": stop or None}
-        return request_of(messages, defaults, given)
+        return request_of(messages, self._defaults, given)
 
     def _generate(
         self,
@@ -183,9 +200,9 @@ class ChatDeepSeek(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002  the base class reports
         **kwargs: Any,
     ) -> ChatResult:
-        connection, completions = self._connected()
+        connection, completions = self._connected
         request = self._request(messages, stop, kwargs)
-        return self._result(connection, connection.run(completions.create(**request)))
+        return generations_of(connection, connection.run(completions.create(**request)))
 
     async def _agenerate(
         self,
@@ -194,13 +211,9 @@ class ChatDeepSeek(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002  the base class reports
         **kwargs: Any,
     ) -> ChatResult:
-        connection, completions = self._connected()
+        connection, completions = self._connected
         request = self._request(messages, stop, kwargs)
-        return self._result(connection, await connection.arun(completions.create(**request)))
-
-    @staticmethod
-    def _result(connection: Connection, completion: ChatCompletion) -> ChatResult:
-        return result_of(completion, connection.client.cost_of(completion).total)
+        return generations_of(connection, await connection.arun(completions.create(**request)))
 
     def _stream(
         self,
@@ -209,9 +222,9 @@ class ChatDeepSeek(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        connection, completions = self._connected()
+        connection, completions = self._connected
         request = self._request(messages, stop, kwargs)
-        for chunk in connection.iterate(_chunks(connection, completions, request)):
+        for chunk in connection.iterate(chunks_of(connection, completions, request)):
             if run_manager is not None:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
@@ -223,9 +236,9 @@ class ChatDeepSeek(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        connection, completions = self._connected()
+        connection, completions = self._connected
         request = self._request(messages, stop, kwargs)
-        chunks = connection.aiterate(_chunks(connection, completions, request))
+        chunks = connection.aiterate(chunks_of(connection, completions, request))
         try:
             async for chunk in chunks:
                 if run_manager is not None:
@@ -233,6 +246,60 @@ class ChatDeepSeek(BaseChatModel):
                 yield chunk
         finally:
             await chunks.aclose()
+
+    def _plain_messages(
+        self, model_input: LanguageModelInput, handlers: Sequence[Any], given: dict[str, Any]
+    ) -> list[BaseMessage] | None:
+        """Return the messages of a call that nothing but its answer is wanted of; None for any other.
+
+        The base class makes run managers, events and tasks for every call, also where nobody listens: a good part of
+        what a call costs.
+        """
+        if handlers or self.rate_limiter is not None or self.streaming or self.output_version or "stream" in given:
+            return None
+        if self.cache is not False and (self.cache is not None or get_llm_cache() is not None):
+            return None
+        messages = self._convert_input(model_input).to_messages()
+        # Blocks of older formats are for the base class to translate.
+        return messages if all(isinstance(message.content, str) for message in messages) else None
+
+    def invoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002  LangChain's name
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Answer ``input``."""
+        config = ensure_config(config)
+        manager = CallbackManager.configure(config.get("callbacks"), self.callbacks, self.verbose)
+        messages = self._plain_messages(input, manager.handlers, kwargs)
+        if messages is None:
+            return super().invoke(input, config, stop=stop, **kwargs)
+        kwargs.pop("ls_structured_output_format", None)
+        connection, completions = self._connected
+        call = completions.create(**self._request(messages, stop, kwargs))
+        return answer_of(connection, connection.run(call), config)
+
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002  LangChain's name
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Answer ``input``."""
+        config = ensure_config(config)
+        manager = AsyncCallbackManager.configure(config.get("callbacks"), self.callbacks, self.verbose)
+        messages = self._plain_messages(input, manager.handlers, kwargs)
+        if messages is None:
+            return await super().ainvoke(input, config, stop=stop, **kwargs)
+        kwargs.pop("ls_structured_output_format", None)
+        connection, completions = self._connected
+        call = completions.create(**self._request(messages, stop, kwargs))
+        return answer_of(connection, await connection.arun(call), config)
 
     def batch(
         self,
@@ -248,7 +315,7 @@ class ChatDeepSeek(BaseChatModel):
         """
         if not inputs:
             return []
-        connection, _ = self._connected()
+        connection, _ = self._connected
         return connection.run(self.abatch(inputs, config, return_exceptions=return_exceptions, **kwargs))
 
     def bind_tools(
@@ -301,16 +368,15 @@ class ChatDeepSeek(BaseChatModel):
                 "cannot pickle a ChatDeepSeek with client=: it holds live connections; give it settings instead"
             )
         state = super().__getstate__()
-        values = {**state["__dict__"], "api_key": None, "default_headers": None}
-        values.pop("_serialized", None)
-        private = {"_connection": None, "_completions": None, "_defaults": None}
-        return {**state, "__dict__": values, "__pydantic_private__": private}
+        values = {name: value for name, value in state["__dict__"].items() if name not in _MADE}
+        return {**state, "__dict__": {**values, "api_key": None, "default_headers": None}}
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self.__copy__()  # a client is shared, never copied
 
 
-_REQUESTED = frozenset(
+_MADE: Final = ("_connected", "_defaults", "_serialized")
+_REQUESTED: Final = frozenset(
     {
         "model_name",
         "temperature",
@@ -328,22 +394,3 @@ _REQUESTED = frozenset(
         "model_kwargs",
     }
 )
-
-
-async def _chunks(
-    connection: Connection, completions: Completions, request: dict[str, Any]
-) -> AsyncIterator[ChatGenerationChunk]:
-    async with completions.stream(**request) as stream:
-        async for chunk in stream.chunks:
-            try:
-                made = chunk_of(chunk)
-            except Exception as error:
-                raise unconvertible(stream.partial, error) from error
-            if made is not None:
-                yield made
-        completion = stream.completion
-    try:
-        last = last_chunk_of(completion, connection.client.cost_of(completion).total)
-    except Exception as error:
-        raise unconvertible(completion, error) from error
-    yield last

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from langchain_core.exceptions import OutputParserException
-from langchain_core.language_models import LanguageModelInput
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import BaseOutputParser, JsonOutputParser, PydanticOutputParser
 from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
@@ -20,16 +20,13 @@ from pydantic import BaseModel
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.integrations.langchain.request import definition_of
 
-if TYPE_CHECKING:
-    from deepseek_async.integrations.langchain.chat_model import ChatDeepSeek
-
 Schema = dict[str, Any] | type
 StructuredMethod = Literal["function_calling", "json_mode", "json_schema"]
 Parser = BaseOutputParser[Any]
 
 
 def structured(
-    model: ChatDeepSeek,
+    model: BaseChatModel,
     schema: Schema | None,
     *,
     method: StructuredMethod,
