@@ -612,7 +612,7 @@ async def test_an_output_in_a_missing_folder_is_refused(bulk: Bulk):
         await bulk.client.batch.run(bulk.source, bulk.folder / "missing" / "out.jsonl")
 
 
-@pytest.mark.parametrize("name", ["out.csv", "out.parquet", "out.jsonl.gz"])
+@pytest.mark.parametrize("name", ["out.csv", "out.tsv", "out.jsonl.gz"])
 async def test_an_output_that_would_not_be_what_its_name_says_is_refused(bulk: Bulk, name: str):
     bulk.ask(numbered(5))
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 import pytest
 
 from deepseek_async.batch.journal.parts import Parts
+from deepseek_async.batch.row import Defaults
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.integrations.ray import shard
 from deepseek_async.integrations.ray.cluster import connect, environment_to_hand_on
+from deepseek_async.integrations.ray.columns import rows_of
 from deepseek_async.integrations.ray.job import RayJob
 from deepseek_async.integrations.ray.shard import ShardOrder, problem_here
 
@@ -83,3 +86,13 @@ def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(ConfigurationError, match=r'pip install "deepseek-async\[ray\]"'):
         connect("auto")
+
+
+@pytest.mark.parametrize("name", ["text", "review.text"])
+def test_a_template_fills_a_column_of_a_dataset_and_leaves_the_others(name: str):
+    batch = pa.table({name: ["good"], "stars": [5]})
+    (row,) = rows_of(batch, Defaults(template=f"Say {{{name}}}"))
+
+    assert row.body is not None
+    assert row.body["messages"][0]["content"] == "Say good"
+    assert row.columns is None

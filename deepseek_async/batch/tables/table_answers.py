@@ -98,11 +98,10 @@ def _read(frame: Any, defaults: Defaults) -> tuple[Table, RowReader]:
     table = as_table(frame)
     assert table is not None  # noqa: S101  every library that can be written can be read
     check_columns(defaults, table.columns, f"the table has: {', '.join(table.written) or 'no columns'}", table.written)
-    whole = RowReader(defaults)
-    whole.reads_table(table.columns, typed=True)
-    asked = {*(whole.shown if defaults.template is not None else PARAMETERS), whole.id_column}
-    reader, needed = RowReader(defaults), table.only(asked)
-    reader.reads_table(needed.columns, typed=True)
+    reader = RowReader(defaults)
+    reader.reads_table(table.columns, typed=True)
+    needed = table.only({*(reader.shown if defaults.template is not None else PARAMETERS), reader.id_column})
+    reader.reads_table(needed.columns, typed=True)  # the others are not read, nor carried
     return needed, reader
 
 

@@ -34,6 +34,7 @@ def rows_of(batch: Any, defaults: Defaults) -> list[Row]:
     records = _records(batch, chosen)
     if whole:
         return [reader.read(_request(record, reader.id_column)) for record in records]
+    reader.reads_table(chosen, typed=True)  # the others are not there to be carried
     return [reader.read(record) for record in records]
 
 

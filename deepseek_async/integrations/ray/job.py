@@ -15,7 +15,6 @@ from deepseek_async.batch.files import check_files
 from deepseek_async.batch.journal.disk import Disk
 from deepseek_async.batch.journal.lock import refuse_network
 from deepseek_async.batch.journal.parts import Parts
-from deepseek_async.batch.tables.parquet_output import is_parquet
 from deepseek_async.errors import ConfigurationError, DeepSeekError, OutputLockedError
 from deepseek_async.integrations.ray.cluster import connect, environment_to_hand_on, processors
 from deepseek_async.integrations.ray.progress_board import Board, Notice, Word
@@ -56,10 +55,6 @@ class RayJob:
             raise ConfigurationError("--ray and --shard cannot be combined: Ray jobs are sharded automatically")
         if options.get("dedupe"):
             raise ConfigurationError("--ray and --dedupe cannot be combined: equal rows may be in different parts")
-        if is_parquet(output):
-            raise ConfigurationError(
-                f"the output of a Ray job must be JSON lines, got {output}: use {output.stem}.jsonl, then batch export"
-            )
         self._source = source.absolute()
         self._output = output.absolute()
         self._address = address
