@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     )
     from deepseek_async.labels import labelled
     from deepseek_async.lint import IgnoredParameterWarning, RequestLintWarning
+    from deepseek_async.prompt_cache import CacheCause, CacheFigures, CacheReport, PromptCacheWatch
     from deepseek_async.resources.raw import RawResponse
     from deepseek_async.structured import ChatCompletionEventStream, ParsedChatCompletionStream, StructuredOutput
     from deepseek_async.tools import FunctionTool, ToolRun
@@ -135,6 +136,9 @@ _HOME = {
     "Budget": "admission.budget",
     "BudgetExceededError": "errors",
     "Cache": "cache",
+    "CacheCause": "prompt_cache",
+    "CacheFigures": "prompt_cache",
+    "CacheReport": "prompt_cache",
     "ChatCompletion": "types",
     "ChatCompletionChunk": "types",
     "ChatCompletionEventStream": "structured",
@@ -171,6 +175,7 @@ _HOME = {
     "ParsedChatCompletion": "types",
     "ParsedChatCompletionStream": "structured",
     "PermissionDeniedError": "errors",
+    "PromptCacheWatch": "prompt_cache",
     "QuotaExceededError": "errors",
     "RateLimitError": "errors",
     "RawResponse": "resources.raw",
@@ -226,6 +231,9 @@ __all__ = [
     "Budget",
     "BudgetExceededError",
     "Cache",
+    "CacheCause",
+    "CacheFigures",
+    "CacheReport",
     "ChatCompletion",
     "ChatCompletionChunk",
     "ChatCompletionEventStream",
@@ -262,6 +270,7 @@ __all__ = [
     "ParsedChatCompletion",
     "ParsedChatCompletionStream",
     "PermissionDeniedError",
+    "PromptCacheWatch",
     "QuotaExceededError",
     "RateLimitError",
     "RawResponse",

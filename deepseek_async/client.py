@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from deepseek_async.batch import Batch
     from deepseek_async.cache import Cache
     from deepseek_async.content import ContentFilter
+    from deepseek_async.prompt_cache import CacheReport
     from deepseek_async.relay import Relay
 
 _SECRETS: Final = ("api_key", "proxy", "default_headers", "shared")
@@ -357,6 +358,20 @@ class AsyncDeepSeek(FamiliarNames):
     def remove_listener(self, listener: Listener) -> None:
         """Send no more events to ``listener``. Raises ValueError if it gets none."""
         self._runtime.remove_listener(listener)
+
+    def cache_report(self) -> CacheReport:
+        """Return why prompts missed the service's prefix cache, and what that cost.
+
+        Needs a PromptCacheWatch among the ``listeners``: nothing is compared without one. Raises ConfigurationError.
+        """
+        from deepseek_async.prompt_cache import PromptCacheWatch  # noqa: PLC0415  loaded only for reports
+
+        for listener in self._runtime.features.listeners:
+            if isinstance(listener, PromptCacheWatch):
+                return listener.report()
+        raise ConfigurationError(
+            "cache_report() needs a listener that compares prompts: AsyncDeepSeek(listeners=[PromptCacheWatch()])"
+        )
 
     def reset(self) -> None:
         """Close all circuit breakers, end all pauses and send again with a rejected key.

@@ -45,16 +45,17 @@ def run(
     from deepseek_async.cli.prices import prices  # noqa: PLC0415
 
     asked = asked_rows(output, source, rows)
-    figures = _figures(asked, account_of(asked, prices()), writer_of(asked.output.path))
+    told = figures(asked, account_of(asked, prices()), writer_of(asked.output.path))
     if as_json:
-        sys.stdout.write(harmless(json.dumps(figures, indent=2, ensure_ascii=False)) + "\n")
+        sys.stdout.write(harmless(json.dumps(told, indent=2, ensure_ascii=False)) + "\n")
     else:
-        for line in _lines(figures, asked):
+        for line in _lines(told, asked):
             sys.stdout.write(harmless(line) + "\n")
     return 0
 
 
-def _figures(asked: Asked, account: JobSummary, writer: str | None) -> dict[str, Any]:
+def figures(asked: Asked, account: JobSummary, writer: str | None) -> dict[str, Any]:
+    """Return the figures of a job as plain JSON values; ``writer`` is the process that writes its output."""
     latency = account.latency
     return {
         "written_by": writer,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -55,25 +55,37 @@ _CLOSING: Final = 17
 _EFFORTS: Final = {"minimal": "low", "low": "low", "high": "high", "max": "max", "ultra": "max"}
 
 
+class PromptPart(NamedTuple):
+    """A piece of the prompt and the field of the request that it comes from."""
+
+    where: str
+    """For example ``messages[3] (user)``, or ``tools[0] (lookup)``."""
+    piece: Piece
+    mark: str = ""
+    """What tells it from other pieces without a text of the same length."""
+
+
 def prompt_pieces(request: Mapping[str, Any]) -> Iterator[Piece]:
     """Yield the prompt of ``request``, valid plain JSON; adjacent texts must be joined before counting."""
+    return (part.piece for part in prompt_parts(request))
+
+
+def prompt_parts(request: Mapping[str, Any]) -> Iterator[PromptPart]:
+    """Yield the prompt of ``request``, valid plain JSON, in its order, which is that of the prefix cache."""
     flash = "pro" not in request["model"]
     template = _FLASH if flash else _PRO
     effort = _effort(request)
     messages: Sequence[Mapping[str, Any]] = request["messages"]
-    yield _SPECIAL  # begin of sentence
-    if flash:
-        opening = 1 if messages[0]["role"] == "system" else 0
-        told = _text(messages[0]) if opening else ""
-    else:
-        # The pro template moves all system messages to the start.
-        told = "\n\n".join(text for message in messages if message["role"] == "system" and (text := _text(message)))
-        opening = 0
+    yield PromptPart("", _SPECIAL)  # begin of sentence
+    opening = 1 if flash and messages[0]["role"] == "system" else 0
+    # The pro template moves all system messages to the start.
+    told = [at for at, message in enumerate(messages) if message["role"] == "system"][: 1 if flash else None]
+    told = [at for at in told if (opening or not flash) and _text(messages[at])]
     head = list(_head(request, template, effort, told))
     if flash and (head or opening):
-        yield _SPECIAL  # system
+        yield PromptPart("", _SPECIAL, "system")
     yield from head
-    yield from _turns(request, messages[opening:], template, flash=flash, thinking=effort is not None)
+    yield from _turns(request, messages, opening, template, thinking=effort is not None)
 
 
 def _effort(request: Mapping[str, Any]) -> str | None:
@@ -86,30 +98,39 @@ def _effort(request: Mapping[str, Any]) -> str | None:
     return _EFFORTS.get(effort or "high", "high")
 
 
-def _head(request: Mapping[str, Any], template: _Template, effort: str | None, told: str) -> Iterator[Piece]:
+def _head(
+    request: Mapping[str, Any], template: _Template, effort: str | None, told: Sequence[int]
+) -> Iterator[PromptPart]:
     if effort is not None:
         tokens, mark = template.efforts[effort]
         if tokens:
-            yield tokens
-            yield f"{mark}\n\n"
-    if told:
-        yield told
+            yield PromptPart("reasoning_effort", tokens, effort)
+            yield PromptPart("reasoning_effort", f"{mark}\n\n")
+    for place, at in enumerate(told):
+        where = f"messages[{at}] (system)"
+        if place:
+            yield PromptPart(where, "\n\n")
+        yield PromptPart(where, _text(request["messages"][at]))
     tools = _usable_tools(request)
     if tools:
-        yield "\n\n"
-        yield template.tools
-        yield "\n\n" + "\n".join(_described(tool["function"]) for tool in tools) + "\n\n"
-        yield _CLOSING
-        yield ".\n"
+        yield PromptPart("tools", "\n\n")
+        yield PromptPart("tools", template.tools)
+        for place, (at, tool) in enumerate(tools):
+            function = tool["function"]
+            where = f"tools[{at}] ({function['name']})"
+            yield PromptPart(where, ("\n" if place else "\n\n") + _described(function))
+        yield PromptPart("tools", "\n\n")
+        yield PromptPart("tools", _CLOSING)
+        yield PromptPart("tools", ".\n")
     if (request.get("response_format") or {}).get("type") == "json_object":
-        yield "\n\n"
-        yield template.json
+        yield PromptPart("response_format", "\n\n")
+        yield PromptPart("response_format", template.json)
 
 
-def _usable_tools(request: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Functions only. How the service's own tools are rendered is undocumented."""
+def _usable_tools(request: Mapping[str, Any]) -> Sequence[tuple[int, Mapping[str, Any]]]:
+    """Functions only, with their places. How the service's own tools are rendered is undocumented."""
     tools = request.get("tools") or () if request.get("tool_choice") != "none" else ()
-    return [tool for tool in tools if isinstance(tool.get("function"), Mapping)]
+    return [(at, tool) for at, tool in enumerate(tools) if isinstance(tool.get("function"), Mapping)]
 
 
 def _described(function: Mapping[str, Any]) -> str:
@@ -148,42 +169,40 @@ def _json(value: Any) -> str:
 def _turns(
     request: Mapping[str, Any],
     messages: Sequence[Mapping[str, Any]],
+    opening: int,
     template: _Template,
     *,
-    flash: bool,
     thinking: bool,
-) -> Iterator[Piece]:
+) -> Iterator[PromptPart]:
+    flash = template is _FLASH
     replayed = thinking and bool(_usable_tools(request))
-    block: list[str] | None = None  # content of the open user block, shared by tool results and questions
-    for message in messages:
+    told: int | None = None  # texts in the open user block, shared by tool results and questions; None without one
+    for at in range(opening, len(messages)):
+        message = messages[at]
         role = message["role"]
         if role == "system" and not (flash and _text(message)):
             continue
-        yield from _images(message)
+        where = f"messages[{at}] ({role})"
+        yield from (PromptPart(where, _IMAGE, mark) for mark in _images(message))
         if role in ("user", "tool"):
+            if told is None:
+                told = 0
+                yield PromptPart(where, _SPECIAL, "user")
             text = _text(message)
-            block = [] if block is None else block
             if role == "tool":
-                block.append(f"<tool_result>{text}</tool_result>")
-            elif text or flash:
-                block.append(text)
+                text = f"<tool_result>{text}</tool_result>"
+            if text or flash:
+                yield PromptPart(where, f"\n\n{text}" if told else text)
+                told += 1
             continue
-        yield from _closed(block)
-        block = None
+        told = None
         if role == "assistant":
-            yield from _assistant(message, template, thinking=thinking, replayed=replayed)
+            pieces = _assistant(message, template, thinking=thinking, replayed=replayed)
         else:
-            yield _SPECIAL
-            yield _text(message)
-    yield from _closed(block)
+            pieces = iter((_SPECIAL, _text(message)))
+        yield from (PromptPart(where, piece, role if piece == _SPECIAL else "") for piece in pieces)
     if not (messages[-1]["role"] == "assistant" and messages[-1].get("prefix")):
-        yield 2 * _SPECIAL  # assistant, and the tag that opens or closes reasoning
-
-
-def _closed(block: list[str] | None) -> Iterator[Piece]:
-    if block is not None:
-        yield _SPECIAL
-        yield "\n\n".join(block)
+        yield PromptPart("", 2 * _SPECIAL)  # assistant, and the tag that opens or closes reasoning
 
 
 def _assistant(message: Mapping[str, Any], template: _Template, *, thinking: bool, replayed: bool) -> Iterator[Piece]:
@@ -230,7 +249,8 @@ def _text(message: Mapping[str, Any]) -> str:
     return "\n\n".join(part["text"] for part in content or () if part.get("type") == "text")
 
 
-def _images(message: Mapping[str, Any]) -> Iterator[Piece]:
+def _images(message: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what tells an image, or another part without a text, from others."""
     content = message.get("content")
     if isinstance(content, list):
-        yield from (_IMAGE for part in content if part.get("type") != "text")
+        yield from (_json(part) for part in content if part.get("type") != "text")

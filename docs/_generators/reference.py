@@ -121,6 +121,12 @@ PAGES: dict[str, Page] = {
             "deepseek_async.observe.dashboard",
         ),
     ),
+    "prompt-cache": Page(
+        "Prefix cache",
+        "Why prompts missed the service's prefix cache: `client.cache_report()`.",
+        modules=("deepseek_async.prompt_cache",),
+        homes=("prompt_cache",),
+    ),
     "finetune": Page("Training data", "Files for fine-tuning.", modules=("deepseek_async.finetune",)),
     "simulator": Page("Simulator", "A DeepSeek on this machine.", modules=("deepseek_async.simulator",)),
     "testing": Page(

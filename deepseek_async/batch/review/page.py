@@ -10,8 +10,10 @@ from typing import Final
 
 from deepseek_async.batch.review.charts import Tick, area, histogram
 from deepseek_async.batch.review.job_summary import Example, JobSummary
+from deepseek_async.batch.review.prompt_cache_card import prompt_cache_card
 from deepseek_async.batch.review.timeline import Timeline
 from deepseek_async.pricing.prices import PriceTable
+from deepseek_async.prompt_cache.report import CacheReport
 from deepseek_async.text.number_format import count, counted, dollars, rate, share, span
 
 _KINDS: Final = (
@@ -40,17 +42,18 @@ def page(
     name: str,
     damaged: int = 0,
     notices: Sequence[str] = (),
+    prompt_cache: CacheReport | None = None,
 ) -> str:
     """Render the page for an output called ``name``, of which ``damaged`` lines could not be read.
 
-    ``notices`` are further sentences about missing data.
+    ``notices`` are further sentences about missing data; ``prompt_cache`` is why prompts missed the prefix cache.
     """
     notices = [*_notices(account, damaged), *map(escape, notices)]
     body = "".join(
         (
             _header(account, name),
             _tiles(account),
-            f'<div class="cards">{"".join(_cards(account, prices, notices))}</div>',
+            f'<div class="cards">{"".join(_cards(account, prices, notices))}{prompt_cache_card(prompt_cache)}</div>',
             _FOOTER,
         ),
     )

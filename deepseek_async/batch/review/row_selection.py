@@ -41,6 +41,8 @@ class AskedRow(msgspec.Struct, gc=False):
     """The line of that number."""
     error: Failure | None = None
     """Why the row has no answer."""
+    body: Mapping[str, Any] | None = None
+    """Its prompt as a chat request; None without an input, or for a row that is no request."""
 
 
 class Asked(ABC):
@@ -200,7 +202,8 @@ class RowsOfInput(Asked):
             number, error = self._found(name, hashed)
             if row.error is not None and self._defaults is not None and self._defaults.leaves_out(row.error):
                 number, error = None, _SKIPPED
-            yield AskedRow(row.index, name, f"{hashed:016x}", columns, number, error=error)
+            body = row.body if row.body is None or row.endpoint is None else row.endpoint.conversation(row.body)
+            yield AskedRow(row.index, name, f"{hashed:016x}", columns, number, error=error, body=body)
 
     def _found(self, name: str, hashed: int) -> tuple[int | None, Failure | None]:
         output = self.output
