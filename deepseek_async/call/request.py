@@ -10,6 +10,7 @@ import msgspec
 
 from deepseek_async.codec.multipart import MultipartForm
 from deepseek_async.codec.request import BETA, MESSAGES, MESSAGES_ELSEWHERE, encode_request
+from deepseek_async.errors import InvalidRequestError
 from deepseek_async.files.upload import UploadBody
 from deepseek_async.text.omitted import is_omitted
 from deepseek_async.transport.protocol import HTTPRequest
@@ -87,6 +88,10 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
     def with_query(self, query: Mapping[str, Any]) -> Request:
         """Return the request with ``query`` parameters in its URL; lists repeat a name, None is left out."""
+        if not isinstance(query, Mapping):
+            raise InvalidRequestError(
+                f"extra_query must be a mapping, for example {{'trace': 'on'}}, got {query!r:.80}"
+            )
         given = {name: value for name, value in query.items() if value is not None and not is_omitted(value)}
         spelled = {name: str(value).lower() if isinstance(value, bool) else value for name, value in given.items()}
         if not spelled:

@@ -252,7 +252,9 @@ def _whole(name: str, value: Any) -> int:
 
 
 def _text(name: str, value: Any) -> str | None:
-    if value is not None and not isinstance(value, str):
+    if value is None or is_omitted(value):
+        return None
+    if not isinstance(value, str):
         raise ConfigurationError(f"{name} must be a string, got {type(value).__name__}")
     return value
 

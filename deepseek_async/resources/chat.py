@@ -157,11 +157,12 @@ class Completions(ChatCalls):
         """
         if resume is not None or (raise_on_refusal and stream):
             _check_options(stream, resume, raise_on_refusal=raise_on_refusal)
-        output = None if response_format is None else StructuredOutput.of(response_format)
+        output = None if response_format is None else _output_of(response_format, parameters)
+        if stream is not None:
+            parameters["stream"] = stream
         n = choices_asked(parameters["n"]) if "n" in parameters else 1
         if n > 1:
             del parameters["n"]
-        parameters.update(response_format=response_format if output is None else None, stream=stream)
         body = request_body(check_chat, {"model": model, "messages": messages}, parameters, extra_body)
         if n > 1:
             timeouts = chosen_timeouts(timeout, self._connection.timeouts)
@@ -339,6 +340,14 @@ class Completions(ChatCalls):
             timeout=tool_timeout,
             max_calls=max_calls,
         )
+
+
+def _output_of(response_format: Any, parameters: dict[str, Any]) -> StructuredOutput[Any] | None:
+    """Return the class to parse into; a format of the API's own is added to ``parameters`` instead."""
+    output = StructuredOutput.of(response_format)
+    if output is None:
+        parameters["response_format"] = response_format
+    return output
 
 
 class Chat:

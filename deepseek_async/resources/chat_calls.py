@@ -80,7 +80,7 @@ class ChatCalls:
         choices = connection.alternatives
         counts = caller.account_limiter.counts_tokens
         asked = str(body.get("model", ""))
-        outgoing = HTTPRequest("POST", path_of(body), wire, headers and checked("extra_headers", headers))
+        outgoing = HTTPRequest("POST", path_of(body), wire, checked("extra_headers", headers) if headers else None)
         call = caller.call(
             Request(CHAT, outgoing, body, None, most_fees(body) if "tools" in body else None, choice),
             retry=retry or connection.retry,

@@ -81,7 +81,7 @@ class Route:
             wire = encode_request(body, caller.limits.request)
             if caller.account_limiter.counts_tokens and fees is None:
                 tokens = _estimate(connection, operation, wire, body)
-        outgoing = HTTPRequest(method, path, wire, headers and checked("extra_headers", headers), texts)
+        outgoing = HTTPRequest(method, path, wire, checked("extra_headers", headers) if headers else None, texts)
         paid = most_fees(body) if body and "tools" in body else fees
         request = Request(operation, outgoing, body or _NOTHING, form, paid)
         call = caller.call(

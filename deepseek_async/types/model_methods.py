@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from copy import copy, deepcopy
 from typing import Any, Final, Self
 
 import msgspec
+import orjson
 
 from deepseek_async.types.json_text import read, write
 
@@ -191,13 +193,18 @@ def _inside(selection: Selection, name: Any) -> Selection:
 
 def write_json(value: Any) -> bytes:
     """Return ``value`` as JSON, also with values that JSON does not have."""
-    return write(msgspec.to_builtins(value, builtin_types=(), enc_hook=str))
+    return write(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    return msgspec.to_builtins(value, builtin_types=(), enc_hook=str)
 
 
 def json_text(value: Any, indent: int | None, *, ensure_ascii: bool = False) -> str:
     """Return ``value`` as JSON text; a lone surrogate, which no file takes, is escaped."""
     if indent is None and not ensure_ascii:
-        return write_json(value).decode()
+        with suppress(TypeError):
+            return orjson.dumps(_plain(value)).decode()
     plain = read(write_json(value))
     separators = None if indent is not None else (",", ":")
     text = json.dumps(plain, indent=indent, separators=separators, ensure_ascii=ensure_ascii)
