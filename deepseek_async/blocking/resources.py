@@ -83,12 +83,6 @@ class ChatCompletions(BlockingResource[chat.Completions]):
         answer = self._thread.run(self.asynchronous.create(**parameters))
         return ChatStream(self._thread, answer) if isinstance(answer, ChatCompletionStream) else answer
 
-    def stream(self, **parameters: Any) -> ChatStream:
-        """``create(..., stream=True)``, for ``with completions.stream(...) as stream``."""
-        stream = self._thread.run(self.asynchronous.create(**{**parameters, "stream": True}))
-        assert isinstance(stream, ChatCompletionStream)  # noqa: S101  for the type checker
-        return ChatStream(self._thread, stream)
-
     def count_tokens(self, *, messages: Sequence[Turn], model: str, **parameters: Any) -> TokenCount:
         """Count the prompt tokens of a chat request without sending it."""
         return self.asynchronous.count_tokens(messages=messages, model=model, **parameters)

@@ -71,7 +71,6 @@ def _meaning(error: DeepSeekError) -> tuple[int, dict[str, Any]]:
 
 
 def _headers_of(error: DeepSeekError) -> Mapping[str, str]:
-    headers: Any = getattr(error, "headers", None)
-    if isinstance(headers, Mapping) and headers:
-        return headers
+    if error.headers:
+        return error.headers
     return {} if error.request_id is None else {"x-ds-trace-id": error.request_id}

@@ -68,7 +68,7 @@ def test_a_stream_is_an_iterator(serving: Any) -> None:
         with client.chat.completions.create(**ASKED, stream=True) as stream:
             assert "".join(stream.text_deltas()) == "Hello"
         assert stream.completion.choices[0].message.content == "Hello"
-        with client.chat.completions.stream(**ASKED) as other:
+        with client.chat.completions.create(**ASKED, stream=True) as other:
             assert len(list(other)) == 4
 
 

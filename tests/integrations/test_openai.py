@@ -143,12 +143,12 @@ async def test_files_are_stored_listed_and_deleted() -> None:
 
 async def test_an_error_has_deepseeks_status_body_and_trace(serve: Serve, connect: Connect) -> None:
     said_so = {"error": {"message": "Model Not Exist", "type": "invalid_request_error", "param": None, "code": "x"}}
-    server = await serve([response(said_so, 400, x_ds_trace_id="trace9")])
+    server = await serve([response(said_so, 400, x_ds_trace_id="trace9", x_quota="3")])
     with pytest.raises(openai.BadRequestError) as caught:
         await as_openai(connect(server)).chat.completions.create(**ASKED)
     error = caught.value
     assert (error.status_code, error.body, error.code) == (400, said_so["error"], "x")
-    assert error.response.headers["x-ds-trace-id"] == "trace9"
+    assert (error.response.headers["x-ds-trace-id"], error.response.headers["x-quota"]) == ("trace9", "3")
 
 
 async def test_retries_are_the_engines_and_do_not_multiply(serve: Serve, connect: Connect) -> None:
@@ -360,6 +360,21 @@ async def test_arguments_that_openai_refuses_are_refused(serve: Serve, connect: 
         with pytest.raises(TypeError):
             await create(**given)
     assert not server.requests
+
+
+async def test_an_answer_that_openai_cannot_take_is_not_lost(
+    serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await serve([ANSWER])
+    api = as_openai(connect(server))
+
+    def fail(**_: Any) -> None:
+        raise ValueError("unlike anything known")
+
+    monkeypatch.setattr(api, "_process_response_data", fail)
+    with pytest.raises(ValueError, match="unlike") as caught:
+        await api.chat.completions.create(**ASKED)
+    assert "Hello" in caught.value.__notes__[0]
 
 
 async def test_a_tracing_library_that_replaced_create_is_called(

@@ -21,7 +21,7 @@ from deepseek_async.errors import DeepSeekError
 from deepseek_async.integrations.openai.exchange import response_of
 from deepseek_async.integrations.openai.failures import answered
 from deepseek_async.integrations.openai.library import openai_library
-from deepseek_async.relay import RelayRequest, passed_on
+from deepseek_async.relay import RelayRequest, RelayResponse, passed_on
 from deepseek_async.types.json_text import read
 
 _TESTED: Final = ("2", "3")
@@ -95,12 +95,21 @@ class DirectClient:
                 response_of(answered(error, sent), sent, http)
             )
         else:
-            made = own._process_response_data(data=read(answer.body), cast_to=cast_to, response=None)  # noqa: SLF001
-            if hasattr(made, "_request_id"):
-                named = (value for name, value in answer.headers.items() if name.lower() == "x-request-id")
-                made._request_id = next(named, None)  # noqa: SLF001
-            return made
+            return _made(own, answer, cast_to)
         raise failure
+
+
+def _made(client: Any, answer: RelayResponse, cast_to: Any) -> Any:
+    """Return openai's object for a plain ``answer``. An error on the way carries the bytes, which were paid for."""
+    try:
+        made = client._process_response_data(data=read(answer.body), cast_to=cast_to, response=None)  # type: ignore[arg-type]  # noqa: SLF001
+    except Exception as error:
+        error.add_note(f"the answer was paid for; its bytes: {answer.body!r:.2000}")
+        raise
+    if hasattr(made, "_request_id"):
+        named = (value for name, value in answer.headers.items() if name.lower() == "x-request-id")
+        made._request_id = next(named, None)  # noqa: SLF001
+    return made
 
 
 class DirectCompletions:
