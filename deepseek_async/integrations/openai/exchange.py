@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from deepseek_async.errors import DeepSeekError, InvalidRequestError
 from deepseek_async.integrations.openai.failures import EXTENSION, broken_off
@@ -63,10 +62,13 @@ class AsyncBody:
         self._body = body
         self._request = request
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    # Its own iterator: a generator would keep a stream that nobody closed until a collection more.
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
         try:
-            async for block in self._body:
-                yield block
+            return await anext(self._body)
         except DeepSeekError as error:
             raise broken_off(error, self._request) from error
 
