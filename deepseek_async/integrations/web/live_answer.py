@@ -236,12 +236,17 @@ class AnswerReader:
         self._heartbeat = heartbeat
         self._begun = False
         self._over = False
+        self._due = 0.0
+        self._silent = False
+        self._timer: asyncio.TimerHandle | None = None
         self._handed: tuple[int, int] = 0, 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *raised: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._live.detach(self)
 
     async def left(self) -> None:
@@ -269,13 +274,30 @@ class AnswerReader:
                 return block
             if log.ended:
                 break
-            self.news.clear()
-            try:
-                async with asyncio.timeout(self._heartbeat.due(begun=self._begun)):
-                    await self.news.wait()
-            except TimeoutError:
+            if await self._is_silent():
                 return self._beat()
         raise StopAsyncIteration
+
+    async def _is_silent(self) -> bool:
+        """Wait for news; whether none came until a heartbeat is due."""
+        loop = asyncio.get_running_loop()
+        self._due = loop.time() + self._heartbeat.due(begun=self._begun)
+        self._silent = False
+        if self._timer is None:
+            self._timer = loop.call_at(self._due, self._look_at_time)
+        self.news.clear()
+        await self.news.wait()
+        return self._silent
+
+    def _look_at_time(self) -> None:
+        # Armed again only when it fires: news come far more often than heartbeats.
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        if loop.time() < self._due:
+            self._timer = loop.call_at(self._due, self._look_at_time)
+        else:
+            self._silent = True
+            self.news.set()
 
     def _note_written(self) -> None:
         number, size = self._handed

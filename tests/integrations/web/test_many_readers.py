@@ -20,10 +20,14 @@ GRACE = 0.5
 
 @pytest.mark.real_time
 async def test_every_place_is_free_soon_and_who_reloads_has_each_event_once(
-    simulate: Simulate, run_service: RunService
+    simulate: Simulate, run_service: RunService, request: pytest.FixtureRequest
 ):
+    for seed in range(request.config.getoption("--rounds") or 1):
+        await relay_to_readers_who_come_and_go(simulate, run_service, random.Random(seed))
+
+
+async def relay_to_readers_who_come_and_go(simulate: Simulate, run_service: RunService, chance: random.Random) -> None:
     simulator, client = await simulate(tokens_per_second=60, answer_tokens=60, reasoning_tokens=0)
-    chance = random.Random(7)
     async with ResumableAnswers(grace=GRACE) as answers:
         source = lambda: client.chat.completions.stream(model="deepseek-flash", messages=MESSAGES)  # noqa: E731
         kept = await run_service(service("fastapi", source, resumable=answers))
