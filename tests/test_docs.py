@@ -290,6 +290,20 @@ def silent_members(owner: type) -> list[str]:
     return found
 
 
+def test_every_extra_is_listed_where_a_reader_installs_it():
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+    rows = [line for line in (ROOT / "docs/get-started.md").read_text().splitlines() if line.startswith("| `")]
+    listed = {name for row in rows for name in re.findall(r"`([\w-]+)`", row.split("|")[1])}
+    assert listed == extras - {"dev", "docs"}
+
+
+def test_every_variable_of_the_environment_is_listed_with_the_settings():
+    modules = (path.read_text() for path in Path(deepseek_async.__file__).parent.rglob("*.py"))
+    read = {name for text in modules for name in re.findall(r"DEEPSEEK_ASYNC_[A-Z_]+", text)}
+    listed = set(re.findall(r"\| `(DEEPSEEK_ASYNC_[A-Z_]+)` \|", (ROOT / "docs/how-to/settings.md").read_text()))
+    assert listed == read
+
+
 def test_every_command_has_a_page():
     assert {f"commands/{name}.md" for name in commands.names_of(commands.app)} < set(GENERATED)
 

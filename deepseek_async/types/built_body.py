@@ -29,7 +29,7 @@ class BuiltAnswer(TypedDict, total=False):
     finish_reason: str | None
     """In chat's words; default ``stop``, or ``tool_calls`` if there are any."""
     usage: BuiltUsage | None
-    """Counters in chat's words. Those that are not given are 0, or the sum of others."""
+    """Counters in chat's words. By default one token for the prompt and one for each word of the answer."""
     model: str
     id: str
 
@@ -57,10 +57,15 @@ def text_of(value: Any) -> str:
     return json.dumps(plain, ensure_ascii=False)
 
 
-def usage_of(usage: BuiltUsage | None) -> dict[str, Any]:
-    """Return a usage in which the counters that depend on others are consistent; 0 for what is not said."""
+def usage_of(content: str | None, answer: BuiltAnswer) -> dict[str, Any]:
+    """Return a usage in which the counters that depend on others are consistent.
+
+    Zero tokens would be corrected by a client that reads the answer: what is not said is one for each word.
+    """
+    usage = answer.get("usage")
     said = usage.counters() if isinstance(usage, CompletionUsage) else dict(usage or {})
-    prompt, completion = said.get("prompt_tokens", 0), said.get("completion_tokens", 0)
+    words = len(f"{content or ''} {answer.get('reasoning') or ''}".split()) + len(answer.get("tool_calls", ()))
+    prompt, completion = said.get("prompt_tokens", 1), said.get("completion_tokens", max(1, words))
     hit = said.get("prompt_cache_hit_tokens", 0)
     sums = {"total_tokens": prompt + completion, "prompt_cache_miss_tokens": prompt - hit}
     counters = {"prompt_tokens": prompt, "completion_tokens": completion, "prompt_cache_hit_tokens": hit}
@@ -77,7 +82,7 @@ def completion_body(content: str | None, said: BuiltAnswer) -> dict[str, Any]:
     choice = {"index": 0, "message": message, "finish_reason": finish_of(said)}
     name, model = id_and_model(said)
     head = {"id": name, "object": "chat.completion", "created": BUILT_AT, "model": model}
-    return {**head, "choices": [choice], "usage": usage_of(said.get("usage"))}
+    return {**head, "choices": [choice], "usage": usage_of(content, said)}
 
 
 def id_and_model(said: BuiltAnswer) -> tuple[str, str]:

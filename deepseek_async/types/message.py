@@ -174,7 +174,7 @@ class Message(OpenAnswer):
         for call in calls:
             arguments = read(call["function"]["arguments"].encode())
             blocks.append(ToolUseBlock(type="tool_use", id=call["id"], name=call["function"]["name"], input=arguments))
-        usage = MessageUsage.of(CompletionUsage.counting(usage_of(said.get("usage"))))
+        usage = MessageUsage.of(CompletionUsage.counting(usage_of(content, said)))
         reason = finish_of(said)
         stop = next((ours for ours, chats in _IN_CHATS_WORDS.items() if chats == reason), reason)
         name, model = id_and_model(said)

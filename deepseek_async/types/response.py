@@ -188,7 +188,7 @@ class Response(OpenAnswer):
             created_at=BUILT_AT,
             status="completed" if reason is None else "incomplete",
             output=output,
-            usage=ResponseUsage.of(CompletionUsage.counting(usage_of(said.get("usage")))),
+            usage=ResponseUsage.of(CompletionUsage.counting(usage_of(content, said))),
             incomplete_details=None if reason is None else IncompleteDetails(reason),
         )
 

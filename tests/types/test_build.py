@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepseek_async import AsyncDeepSeek, ChatCompletion, ChatCompletionChunk, Message, ParsedChatCompletion, Response
+from deepseek_async import (
+    AsyncDeepSeek,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ConfigurationError,
+    Message,
+    ParsedChatCompletion,
+    RateLimitError,
+    Response,
+)
 from deepseek_async.testing import answering
 
 
@@ -25,7 +34,7 @@ def test_a_text_is_enough():
     assert answer.choices[0].message.content == "It is on its way."
     assert (answer.choices[0].finish_reason, answer.model) == ("stop", "deepseek-flash")
     assert answer.usage is not None
-    assert answer.usage.total_tokens == 0
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (1, 5, 6)
     assert answer.is_whole()
 
 
@@ -39,7 +48,7 @@ def test_what_is_said_of_an_answer_is_in_every_kind(kind: type[ChatCompletion | 
     assert (used.prompt_tokens, used.completion_tokens, used.total_tokens) == (12, 3, 15)
     assert (used.prompt_cache_hit_tokens, used.prompt_cache_miss_tokens) == (8, 4)
     assert (answer.id, answer.model) == ("a", "m")
-    text = answer.to_json().decode()
+    text = answer.to_json()
     assert all(word in text for word in ("text", "thought", "look_up", "call_0"))
 
 
@@ -78,9 +87,7 @@ def test_the_chunks_of_a_stream_say_what_the_whole_answer_says(content: str | No
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_client_gives_built_answers_to_the_code_under_test(stream: bool):
-    from deepseek_async import ConfigurationError, RateLimitError
-
+async def test_a_client_gives_built_answers_to_the_code_under_test(stream: bool, caplog: pytest.LogCaptureFixture):
     told = ChatCompletion.build("On its\nway.", reasoning="So", tool_calls=["look_up"], usage={"prompt_tokens": 9})
     transport = answering(RateLimitError("slow down", status_code=429, retryable=True, retry_after=0), told)
     asked = {"model": "deepseek-flash", "messages": [{"role": "user", "content": "Where?"}], "stream": stream}
@@ -93,6 +100,8 @@ async def test_a_client_gives_built_answers_to_the_code_under_test(stream: bool)
             answer = answer.completion
         assert answer.choices[0].message.to_request() == told.choices[0].message.to_request()
         assert answer.usage.prompt_tokens == 9
+        assert answer.usage.corrected is None
+        assert "implausible" not in caplog.text
         assert transport.requests[1]["messages"] == asked["messages"]
         with pytest.raises(ConfigurationError, match="was given 2 answers, and a request more was made"):
             await client.chat.completions.create(**asked)
@@ -101,7 +110,5 @@ async def test_a_client_gives_built_answers_to_the_code_under_test(stream: bool)
 
 
 def test_an_answer_of_another_type_is_refused():
-    from deepseek_async import ConfigurationError
-
     with pytest.raises(ConfigurationError, match="must be a text, a ChatCompletion or a DeepSeekError, got dict"):
         answering({})  # type: ignore[arg-type]
