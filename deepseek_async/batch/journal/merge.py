@@ -335,13 +335,13 @@ def _row(line: bytes) -> _Row | None:
     position = UNKNOWN if facts.index is None else facts.index
     manifest = decode_manifest(facts.manifest) if bytes(facts.manifest) else None
     return _Row(
-        row.custom_id.encode(),
-        facts.hashed or 0,
-        position,
-        row.restated,
-        facts.simulated,
-        facts.pending,
-        bytes(facts.run),
-        manifest,
-        bytes(facts.columns),
+        name=row.custom_id.encode(),
+        hashed=facts.hashed or 0,
+        position=position,
+        restated=row.restated,
+        made_up=facts.simulated,
+        pending=facts.pending,
+        run=bytes(facts.run),
+        manifest=manifest,
+        columns=bytes(facts.columns),
     )

@@ -38,6 +38,7 @@ from deepseek_async.resources.standalone.speeches import (
 )
 from deepseek_async.resources.streaming_response import streaming
 from deepseek_async.text.quoting import quote
+from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import FetchedPage, PaidAnswer, RecognizedDocument, SearchResults, Transcription
 from deepseek_async.types import fee as fees
 from deepseek_async.types.operation import FETCH, OCR, SEARCH, SPEECH, TRANSCRIBE, Operation
@@ -192,7 +193,8 @@ class Tools(RoutedResource):
     ) -> Call:
         """Internal: prepare a call, without starting it, for a document of at most ``pages`` pages."""
         most = {fees.PAGE: pages}
-        call = self._upload(*(OCR, OCR_PATH, form, most, _OCR_SECONDS, _OCR_SILENCE, timeout), retry=retry, bulk=bulk)
+        usual = timers(self._route.connection.timeouts, _OCR_SECONDS, idle=_OCR_SILENCE)
+        call = self._upload(OCR, OCR_PATH, form, most, timeout=chosen_timeouts(timeout, usual), retry=retry, bulk=bulk)
         call.may_go_on = _is_unbegun
         return call
 
@@ -213,10 +215,10 @@ class Tools(RoutedResource):
         name, content = await FILE_THREADS.run(attachment, file, recordings.MAX_BYTES)
         seconds = await FILE_THREADS.run(seconds_of, name, content)
         form = await FILE_THREADS.run(MultipartForm({}, name, content, _type_of(name)).marked)
-        call = self._upload(
-            *(TRANSCRIBE, TRANSCRIBE_PATH, form, {fees.AUDIO_SECONDS: seconds}),
-            *(_UPLOAD_SECONDS + _TRANSCRIBE_SILENCE, _TRANSCRIBE_SILENCE, timeout),
-        )
+        longest = _UPLOAD_SECONDS + _TRANSCRIBE_SILENCE
+        usual = timers(self._route.connection.timeouts, longest, idle=_TRANSCRIBE_SILENCE)
+        most = {fees.AUDIO_SECONDS: seconds}
+        call = self._upload(TRANSCRIBE, TRANSCRIBE_PATH, form, most, timeout=chosen_timeouts(timeout, usual))
         return await self._answer(call, _decode_transcription, "text")
 
     async def speech(
@@ -268,25 +270,22 @@ class Tools(RoutedResource):
             call = route.call(SPEECH, "POST", SPEECH_PATH, body, fees=most, **asked)
         return await call.stream(partial(AudioStream, prices=connection.prices))
 
-    def _upload(  # noqa: PLR0917  one caller for each tool
+    def _upload(
         self,
         operation: Operation,
         path: str,
         form: MultipartForm,
         most: Mapping[str, int],
-        seconds: float,
-        silence: float,
-        timeout: AnyTimeout | None,
         *,
+        timeout: Timeouts,
         retry: RetryPolicy | None = None,
         bulk: bool = False,
     ) -> Call:
-        connection = self._route.connection
         return self._route.call(
             *(operation, "POST", path),
             form=form,
-            timeout=chosen_timeouts(timeout, timers(connection.timeouts, seconds, idle=silence)),
-            retry=retry_of(retry or connection.retry),
+            timeout=timeout,
+            retry=retry_of(retry or self._route.connection.retry),
             fees=most,
             bulk=bulk,
         )
