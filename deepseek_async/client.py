@@ -22,7 +22,7 @@ from deepseek_async.deprecated_names import attribute
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Listener, Snapshot
 from deepseek_async.lint import Linter, LintMode
-from deepseek_async.observe.logs import LOGGER, write_to_stderr
+from deepseek_async.observe.logs import LOGGER
 from deepseek_async.pricing.prices import AnswerCost, Meter, PriceTable
 from deepseek_async.pricing.unpriced import say_unpriced
 from deepseek_async.process.worker_threads import WorkerThreads
@@ -269,27 +269,18 @@ class AsyncDeepSeek(FamiliarNames):
         ``deepseek-async config init`` writes a documented template. ``arguments`` are the constructor's and override
         the environment, which overrides the file. Raises ConfigurationError, naming the line. Needs the extra ``yaml``.
         """
-        from deepseek_async.configuration.settings_file import SettingsFile  # noqa: PLC0415  brings PyYAML
+        from deepseek_async.configuration.settings_file import made_from  # noqa: PLC0415  brings PyYAML
 
         arguments |= hidden({name: arguments[name] for name in _SECRETS if name in arguments})
-        file = SettingsFile(path, trust_env=arguments.get("trust_env"))
-        if file.log_level is not None:
-            write_to_stderr(file.log_level)
-        given = file.arguments()
-        try:
-            return cls(**{**given, **arguments})
-        except ConfigurationError as error:
-            failure = file.placed(error, arguments)
-        raise failure
+        return made_from(path, cls, arguments)
 
     def _made_batch(self) -> Batch:
         from deepseek_async.batch import Batch, Calls, Resource, Server  # noqa: PLC0415  loaded only for batches
         from deepseek_async.batch.document_rows import RecognitionCalls  # noqa: PLC0415
 
-        prices = prices_of(self._settings)
-        chosen = self._settings.max_concurrency
-        room = self._runtime.room if chosen == "auto" else chosen
-        server = Server(self._settings.base_url, simulated=self._settings.api_key.is_simulated)
+        settings = self._settings
+        room = self._runtime.room if settings.max_concurrency == "auto" else settings.max_concurrency
+        server = Server(settings.base_url, simulated=settings.api_key.is_simulated)
         elsewhere: dict[Resource, Calls] = {
             "completions": self.completions,
             "responses": self.responses,
@@ -297,9 +288,8 @@ class AsyncDeepSeek(FamiliarNames):
             "embeddings": self.embeddings,
             "ocr": RecognitionCalls(self.tools),
         }
-        return Batch(
-            self.chat.completions, room, self._settings.retry, elsewhere=elsewhere, prices=prices, server=server
-        )
+        asking, prices = self.chat.completions, self.prices
+        return Batch(asking, room, settings.retry, elsewhere=elsewhere, prices=prices, server=server)
 
     batch = ResourceAttribute(_made_batch, _batch)
     """Bulk processing: ``batch.map`` over an iterable, ``batch.run`` from file to file."""
@@ -364,14 +354,7 @@ class AsyncDeepSeek(FamiliarNames):
 
         Needs a PromptCacheWatch among the ``listeners``: nothing is compared without one. Raises ConfigurationError.
         """
-        from deepseek_async.prompt_cache import PromptCacheWatch  # noqa: PLC0415  loaded only for reports
-
-        for listener in self._runtime.features.listeners:
-            if isinstance(listener, PromptCacheWatch):
-                return listener.report()
-        raise ConfigurationError(
-            "cache_report() needs a listener that compares prompts: AsyncDeepSeek(listeners=[PromptCacheWatch()])"
-        )
+        return self._runtime.features.cache_report()
 
     def reset(self) -> None:
         """Close all circuit breakers, end all pauses and send again with a rejected key.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from deepseek_async.admission.budget import Budget
     from deepseek_async.cache import Cache
     from deepseek_async.content import ContentFilter
+    from deepseek_async.prompt_cache import CacheReport
 
 _LOG: Final = logging.getLogger("deepseek_async")
 
@@ -80,6 +81,17 @@ class Features:
             content=self.content,
         )
         return Protections(self.budget, middleware)
+
+    def cache_report(self) -> CacheReport:
+        """Return the report of the PromptCacheWatch among the listeners. Raises ConfigurationError without one."""
+        from deepseek_async.prompt_cache import PromptCacheWatch  # noqa: PLC0415  loaded only for reports
+
+        for listener in self.listeners:
+            if isinstance(listener, PromptCacheWatch):
+                return listener.report()
+        raise ConfigurationError(
+            "cache_report() needs a listener that compares prompts: AsyncDeepSeek(listeners=[PromptCacheWatch()])"
+        )
 
     def rate(self, response_id: str, score: float) -> None:
         """Send a user rating, from 0 to 1, to the listeners. Raises ConfigurationError for invalid arguments."""

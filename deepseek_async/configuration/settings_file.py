@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -20,7 +20,10 @@ from deepseek_async.configuration.schema import ARGUMENTS, SCHEMA, Section, Sett
 from deepseek_async.configuration.yaml_document import read, readable_by_others
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Listener
+from deepseek_async.observe.logs import write_to_stderr
 from deepseek_async.transport.proxies import EXEMPTIONS, variable_for
+
+T = TypeVar("T")
 
 _DAY: Final = 86_400.0
 
@@ -308,3 +311,21 @@ def commented_file() -> str:
 def _shown(name: str, key: SettingKey) -> str:
     variable = f" (Overridden by {key.variable}.)" if key.variable else ""
     return f"{name}: {key.example}".ljust(44) + f"  # {key.about}{variable}"
+
+
+def made_from(path: str | PathLike[str], make: Callable[..., T], arguments: Mapping[str, Any]) -> T:
+    """Call ``make`` with the settings of a file, overridden by ``arguments``.
+
+    Raises ConfigurationError, naming the line.
+
+    ``arguments`` are shown in tracebacks: hide those that are secret.
+    """
+    file = SettingsFile(path, trust_env=arguments.get("trust_env"))
+    if file.log_level is not None:
+        write_to_stderr(file.log_level)
+    given = file.arguments()
+    try:
+        return make(**{**given, **arguments})
+    except ConfigurationError as error:
+        failure = file.placed(error, arguments)
+    raise failure
