@@ -18,7 +18,10 @@ NAMES: Final = ("Endpoint", "Client", "Plain", "Stream", "Errors", "Cost", "Exam
 FREE: Final = {"GET /models", "GET /user/balance"}
 """Of which nothing is billed."""
 BESIDE: Final = {
+    "blocking_client.py",
     "langchain_chat.py",
+    "openai_client.py",
+    "pydantic_ai_agent.py",
     "ray_dataset.py",
     "recorded_answers.py",
     "table.py",
