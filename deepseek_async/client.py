@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Never, Self
 
 from deepseek_async.admission import BreakerPolicy
-from deepseek_async.admission.statistics import Statistics
 from deepseek_async.admission.tool_limits import ToolLimits
 from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.size_limits import Limits
@@ -20,7 +19,7 @@ from deepseek_async.configuration.features import Features, prices_of
 from deepseek_async.configuration.settings import Settings, key_from, settings_from, with_options
 from deepseek_async.deprecated_names import attribute
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.events import Listener, Snapshot
+from deepseek_async.events import Listener
 from deepseek_async.lint import Linter, LintMode
 from deepseek_async.observe.logs import LOGGER
 from deepseek_async.pricing.prices import AnswerCost, Meter, PriceTable
@@ -41,6 +40,7 @@ from deepseek_async.resources.standalone import Tools
 from deepseek_async.runtime.client_context import ClientContext
 from deepseek_async.runtime.client_runtime import ClientRuntime
 from deepseek_async.runtime.familiar_names import ELSEWHERE, FamiliarNames, refused_options
+from deepseek_async.runtime.observed_client import ObservedClient
 from deepseek_async.transport.protocol import MakeTransport
 from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import Answer, PaidAnswer
@@ -77,7 +77,7 @@ _INTERNAL: Final = frozenset({"alternatives", "caller", "caller_of", "lint", "to
 _RENAMED: Final = {"_connections": "_runtime"}
 
 
-class AsyncDeepSeek(FamiliarNames):
+class AsyncDeepSeek(FamiliarNames, ObservedClient):
     """Asynchronous client of the DeepSeek API. Create one and share it: it holds the connection pool and the limits.
 
     - ``api_key``: default ``DEEPSEEK_API_KEY``.
@@ -325,29 +325,6 @@ class AsyncDeepSeek(FamiliarNames):
         if isinstance(answer, PaidAnswer):
             return AnswerCost(0.0, answer.fees)
         return Meter(self.prices, say_unpriced).cost_of(bills_of(answer))
-
-    def statistics(self) -> Statistics:
-        """Return a snapshot of running and waiting calls, with the reasons for waiting. Computed on demand."""
-        return self._runtime.statistics()
-
-    def snapshot(self) -> Snapshot:
-        """Return the figures of ``statistics`` used for metrics, and the remaining budget."""
-        return self._runtime.snapshot()
-
-    def feedback(self, response_id: str, score: float) -> None:
-        """Record a user's rating of the answer with this ``id``: 0 (worst) to 1 (best).
-
-        Counted in metrics and written to the audit log. Raises ConfigurationError for a score outside 0 to 1.
-        """
-        self._runtime.features.rate(response_id, score)
-
-    def add_listener(self, listener: Listener) -> None:
-        """Send events of new calls to ``listener`` too. Raises ConfigurationError if it cannot be called."""
-        self._runtime.add_listener(listener)
-
-    def remove_listener(self, listener: Listener) -> None:
-        """Send no more events to ``listener``. Raises ValueError if it gets none."""
-        self._runtime.remove_listener(listener)
 
     def cache_report(self) -> CacheReport:
         """Return why prompts missed the service's prefix cache, and what that cost.

@@ -14,6 +14,7 @@ from deepseek_async.lint import LintMode
 from deepseek_async.lint.rules import is_thinking
 from deepseek_async.resources.chat_calls import ChatCalls, Message
 from deepseek_async.resources.chat_raw import RawCompletions, StreamedCompletions
+from deepseek_async.resources.not_here import NotHere
 from deepseek_async.resources.parameters import chat_parameters, check_chat
 from deepseek_async.resources.request_body import request_body
 from deepseek_async.resources.request_types import ChatParameters
@@ -35,6 +36,8 @@ T = TypeVar("T")
 
 class Completions(ChatCalls):
     """``client.chat.completions``."""
+
+    retrieve = list = update = delete = NotHere("DeepSeek stores no answers; keep them, or read them from cache=")
 
     @property
     def with_raw_response(self) -> RawCompletions:

@@ -17,6 +17,7 @@ from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.lint.api_facts import tools_of_service
 from deepseek_async.lint.extensions import search_while_thinking
 from deepseek_async.resources.chat_extensions import patient
+from deepseek_async.resources.not_here import NotHere
 from deepseek_async.resources.parameters import check_response
 from deepseek_async.resources.raw import RoutedResource, raw
 from deepseek_async.resources.request_body import request_body
@@ -34,6 +35,10 @@ _decode: Final = MembersDecoder(Response, "output", ResponseReader).decode
 
 class Responses(RoutedResource):
     """``client.responses``."""
+
+    parse = NotHere("use chat.completions.parse(response_format=…), or text={'format': …} and decode output_text")
+    retrieve = delete = cancel = compact = input_items = NotHere("DeepSeek stores no responses; send all items again")
+    connect = NotHere("use responses.stream(…)")
 
     def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "responses")

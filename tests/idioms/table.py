@@ -1070,6 +1070,21 @@ async def post(it: It) -> Any:
     await it.client.post("/foo", cast_to=object, body={})
 
 
+@different("keep them")
+async def stored_completions(it: It) -> Any:
+    await it.client.chat.completions.retrieve("chatcmpl-1")
+
+
+@different("stores no responses")
+async def stored_responses(it: It) -> Any:
+    await it.client.responses.retrieve("resp_1")
+
+
+@different(r"chat\.completions\.parse")
+async def parsed_responses(it: It) -> Any:
+    await it.client.responses.parse(model=MODEL, input="Hello", text_format=City)
+
+
 @different(r"completions\.with_raw_response")
 async def client_with_raw_response(it: It) -> Any:
     await it.client.with_raw_response.chat.completions.create(**it.asked)
