@@ -38,9 +38,9 @@ def main() -> None:
     if options.measure:
         _measure(options)
         return
-    server = [sys.executable, str(HERE / "server.py"), "--chunks", str(CHUNKS)]
+    cores = sorted(os.sched_getaffinity(0))
+    server = [sys.executable, str(HERE / "server.py"), "--chunks", str(CHUNKS), "--core", str(cores[-1])]
     with subprocess.Popen(server, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        assert child.stdin is not None
         assert child.stdout is not None
         address = f"http://127.0.0.1:{json.loads(child.stdout.readline())['port']}"
         command = [str(options.python), __file__, str(options.python), "--measure", address]
@@ -49,7 +49,7 @@ def main() -> None:
         try:
             subprocess.run(command, env=environment, check=True)
         finally:
-            child.stdin.close()
+            child.communicate()
 
 
 def _measure(options: argparse.Namespace) -> None:
@@ -58,6 +58,7 @@ def _measure(options: argparse.Namespace) -> None:
 
     from deepseek_async.integrations.langchain import ChatDeepSeek as Ours
 
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # the server has the other one
     settings: Any = {"model": "deepseek-flash", "api_key": "sk-benchmark-0123456789", "base_url": options.measure}
     models = {
         "theirs": Theirs(**settings),

@@ -12,6 +12,7 @@ from support.servers import CANARY, Serve
 
 pytest.importorskip("langchain_core", reason="the extra langchain is not installed")
 
+from langchain_core.callbacks import get_usage_metadata_callback
 from langchain_core.exceptions import OutputParserException
 from langchain_core.load import dumps
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
@@ -347,6 +348,24 @@ def test_the_key_is_in_no_text(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(ValidationError) as raised:
         ChatDeepSeek(api_key=CANARY, temprature=1)
     assert CANARY not in str(raised.value)
+
+
+async def test_copies_and_changed_fields_are_sent_and_share_the_client(make: Make, simulator: Simulator):
+    model = make(thinking=False)
+    await model.ainvoke("Hi")
+    copied = model.model_copy(update={"temperature": 0.5})
+    await copied.ainvoke("Hi")
+    assert sent(simulator)["temperature"] == 0.5
+    model.max_tokens = 300
+    await model.ainvoke("Hi")
+    assert (sent(simulator)["max_tokens"], "temperature" in sent(simulator)) == (300, False)
+    assert model._connected[0] is copied._connected[0]
+
+
+async def test_listeners_are_told_of_calls_that_would_be_quicker_without(make: Make):
+    with get_usage_metadata_callback() as told:
+        message = await make().ainvoke("Hi")
+    assert told.usage_metadata == {"deepseek-flash": message.usage_metadata}
 
 
 def test_a_missing_key_is_our_error():

@@ -44,8 +44,8 @@ class DeepSeekModelSettings(ModelSettings, total=False):
 
 def parameters_of(settings: ModelSettings, request: ModelRequestParameters) -> dict[str, Any]:
     """Return all parameters but the messages. Raises UserError for a tool_choice that no tool fits."""
-    given: Mapping[str, Any] = settings  # type: ignore[assignment]
-    made = {name: given[name] for name in _SAME_NAME if given.get(name) is not None}
+    given: dict[str, Any] = {**settings}
+    made: dict[str, Any] = {name: given[name] for name in _SAME_NAME if given.get(name) is not None}
     made |= {ours: given[name] for name, ours in _RENAMED.items() if given.get(name)}
     if (effort := given.get("deepseek_reasoning_effort") or _effort_of(request.thinking)) is not None:
         made["reasoning_effort"] = effort
