@@ -12,6 +12,7 @@ from support.clients import MESSAGES
 from support.event_source import Event, EventSource
 
 from deepseek_async.integrations.web import ResumableAnswers
+from deepseek_async.integrations.web.relay import Relay
 
 STREAMS, RELOADING = 200, 20
 GRACE = 0.5
@@ -83,3 +84,32 @@ async def some(page: aiohttp.ClientResponse, source: EventSource, count: int) ->
             break
         seen += source.feed(block)
     return seen
+
+
+@pytest.mark.parametrize("way", ["stream", "create"])
+async def test_a_request_that_is_cancelled_at_any_moment_leaves_nothing(way: str, simulate: Simulate):
+    simulator, client = await simulate(tokens_per_second=3_000)
+    parameters = {"model": "deepseek-flash", "messages": MESSAGES}
+
+    async def respond() -> None:
+        completions = client.chat.completions
+        source = (
+            completions.stream(**parameters) if way == "stream" else completions.create(**parameters, stream=True)  # type: ignore[call-overload]
+        )
+        reader = await Relay(source, "ui").reader(None)
+        assert reader is not None
+        try:
+            with reader:
+                assert [block async for block in reader]
+        finally:
+            await reader.left()
+
+    for turns in range(1, 100, 3):
+        responding = asyncio.create_task(respond())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        responding.cancel()
+        await asyncio.wait((responding,))
+    await simulator.until(lambda statistics: statistics.in_flight == 0)
+    limiter = client._runtime.opened.account_limiter  # type: ignore[union-attr]
+    assert (limiter.in_flight, limiter.waiting) == (0, 0)
