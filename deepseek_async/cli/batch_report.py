@@ -65,5 +65,6 @@ def run(
         file.write(text.encode("utf-8", "replace"))  # a file name need not be UTF-8
     say(f"wrote report to {target}")
     if missed is not None and missed.total.prompts:
-        say(str(missed))
+        for line in str(missed).splitlines():
+            say(line)
     return 0

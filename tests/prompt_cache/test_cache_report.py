@@ -239,6 +239,7 @@ async def test_a_job_is_explained_by_its_input_and_output(
             app(["batch", "report", str(output), "--input", str(source), *more])
         assert ended.value.code in (0, None)
     said = capsys.readouterr()
+    assert [line[:3] for line in said.err.splitlines()][-2:] == ["pre", "  $"]
     printed = json.loads(said.out)
     assert printed["prompt_cache"]["causes"][0]["where"] == "messages[0] (system)"
     assert printed["done"] == 4
