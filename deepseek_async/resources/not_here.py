@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Never
+from typing import Any, Never, Self, overload
 
 
 class NotHere:
@@ -11,5 +11,12 @@ class NotHere:
     def __init__(self, instead: str) -> None:
         self._instead = instead
 
-    def __get__(self, instance: object, owner: type[Any]) -> Never:
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type[Any]) -> Never: ...
+    def __get__(self, instance: object | None, owner: type[Any]) -> Self:
+        # Of the class, itself: who reads a class, as documentation does, reads all of it.
+        if instance is None:
+            return self
         raise AttributeError(f"{owner.__name__} cannot do this: {self._instead}", obj=instance)
