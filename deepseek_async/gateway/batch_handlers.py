@@ -42,7 +42,7 @@ class BatchHandlers:
             raise GatewayError(
                 400, f"the purpose of the input file must be 'batch', got {given.purpose!r}", param="input_file_id"
             )
-        self._runner.add(record)
+        await self._runner.add(record)
         return json_reply(record.shown())
 
     async def list(self, request: web.BaseRequest, owner: str) -> web.Response:
@@ -57,7 +57,7 @@ class BatchHandlers:
     async def cancel(self, batch_id: str, owner: str) -> web.Response:
         """``POST /v1/batches/{id}/cancel``."""
         record = self._named(batch_id, owner)
-        if not self._runner.cancel(record):
+        if not await self._runner.cancel(record):
             raise GatewayError(
                 409, f"cannot cancel a batch with status '{record.status}'", code="batch_not_cancellable"
             )

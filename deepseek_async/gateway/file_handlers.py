@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, cast
@@ -30,9 +30,13 @@ _NAME: Final = re.compile(r"[^\x20-\x7e]|[\"\\]")
 class FileHandlers:
     """Handlers of requests for files. A caller sees those that it uploaded, and the outputs of its batches."""
 
-    def __init__(self, files: FileStore, client: Callable[[], AsyncDeepSeek]) -> None:
+    def __init__(
+        self, files: FileStore, client: Callable[[], AsyncDeepSeek], needed: Callable[[], Container[str]]
+    ) -> None:
+        """``needed`` returns the ids of files that batches still read."""
         self._files = files
         self._client = client
+        self._needed = needed
 
     async def create(self, request: web.BaseRequest, owner: str) -> web.Response:
         """``POST /v1/files``, a form with ``purpose`` and ``file``."""
@@ -64,10 +68,11 @@ class FileHandlers:
                 seconds = lifetime(expires or None, "expires_after")
             except InvalidBatchError as error:
                 raise GatewayError(400, str(error), param=error.param) from None
-            return self._files.add(path, filename=filename, purpose=purpose, owner=owner, lifetime=seconds).shown()
+            added = await self._files.add(path, filename=filename, purpose=purpose, owner=owner, lifetime=seconds)
+            return added.shown()
         after = {**expires, "seconds": int(expires["seconds"])} if expires.get("seconds", "").isdecimal() else expires
         made = await self._client().files.create(file=(filename, path), purpose=purpose, expires_after=after or None)
-        self._files.note_elsewhere(
+        await self._files.note_elsewhere(
             FileRecord(
                 id=made.id,
                 bytes=made.bytes,
@@ -112,9 +117,16 @@ class FileHandlers:
     async def delete(self, file_id: str, owner: str) -> web.Response:
         """``DELETE /v1/files/{id}``."""
         record = self._named(file_id, owner)
+        if record.id in self._needed():
+            raise GatewayError(
+                409,
+                f"{record.id} is the input of a batch that has not ended: cancel the batch first",
+                code="file_in_use",
+            )
         if record.elsewhere:
             await self._client().files.delete(record.id)
-        self._files.remove(record.id)
+            record = self._named(file_id, owner)  # another request may have removed it meanwhile
+        await self._files.remove(record.id)
         return json_reply({"id": record.id, "object": "file", "deleted": True})
 
     def _named(self, file_id: str, owner: str) -> FileRecord:

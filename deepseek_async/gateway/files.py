@@ -6,6 +6,8 @@ kept in the record only, so none of them ever becomes part of a path.
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import re
 import secrets
 import time
@@ -16,7 +18,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from deepseek_async.gateway.folder import write_whole
+from deepseek_async.gateway.folder import remove_unfinished, write_whole
 
 FileId = str
 _ID: Final = re.compile(r"file-[0-9a-f]{24}\Z")
@@ -59,14 +61,17 @@ class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FileStore:
-    """The files in one folder, which belongs to this process."""
+    """The files in one folder, which belongs to this process. What waits for the disk runs in threads."""
 
     def __init__(self, folder: Path) -> None:
-        """Read the records, and remove what an interrupted upload left. Raises OSError."""
+        """Read the records, and remove what an upload or a removal left that was killed. Raises OSError."""
         self._folder = folder
         self._records: dict[FileId, FileRecord] = {}
+        remove_unfinished(folder)
         for path in sorted(folder.iterdir()):
-            if path.name.endswith(_UNFINISHED):
+            if path.name.endswith(_UNFINISHED) or (
+                _ID.match(path.name) and not path.with_name(path.name + _RECORD).exists()
+            ):
                 path.unlink()
             elif path.name.endswith(_RECORD):
                 with suppress(msgspec.DecodeError):
@@ -74,9 +79,9 @@ class FileStore:
                     if path.name == record.id + _RECORD and (record.elsewhere or self.path(record.id).exists()):
                         self._records[record.id] = record
 
-    def new_path(self) -> Path:
-        """Return where to write a new file before it is ``added``."""
-        return self._folder / (_new_id() + _UNFINISHED)
+    def new_path(self, file_id: FileId | None = None) -> Path:
+        """Return where to write a new file before it is ``added``; ``file_id`` is one of ``produced_id``."""
+        return self._folder / ((file_id or _new_id()) + _UNFINISHED)
 
     def path(self, file_id: FileId) -> Path:
         """Return the content of a file whose id this store has made."""
@@ -84,30 +89,46 @@ class FileStore:
             raise KeyError(file_id)
         return self._folder / file_id
 
-    def add(self, written: Path, *, filename: str, purpose: str, owner: str, lifetime: int | None = None) -> FileRecord:
-        """Take over the content at ``written``, a ``new_path`` that is complete and on disk. Raises OSError."""
+    async def add(
+        self, written: Path, *, filename: str, purpose: str, owner: str, lifetime: int | None = None
+    ) -> FileRecord:
+        """Take over the content at ``written``, a ``new_path`` that is complete and on disk.
+
+        Raises OSError and OutputWriteError.
+        """
         now = int(time.time())
         record = FileRecord(
             id=written.name.removesuffix(_UNFINISHED),
-            bytes=written.stat().st_size,
+            bytes=0,
             created_at=now,
             filename=filename,
             purpose=purpose,
             owner=owner,
             expires_at=None if lifetime is None else now + lifetime,
         )
-        # The record last: content without one belongs to nobody, and is never shown.
+        return await asyncio.to_thread(self._take, written, record)
+
+    def _take(self, written: Path, record: FileRecord) -> FileRecord:
+        record = msgspec.structs.replace(record, bytes=written.stat().st_size)
+        # The record last: content without one belongs to nobody, and goes at the next start.
         written.rename(self.path(record.id))
-        write_whole(self._folder / (record.id + _RECORD), msgspec.json.encode(record))
-        self._records[record.id] = record
+        try:
+            self._note(record)
+        except BaseException:
+            with suppress(OSError):
+                self.path(record.id).unlink()
+            raise
         return record
 
-    def note_elsewhere(self, record: FileRecord) -> None:
-        """Remember whose a file at DeepSeek is. Raises OSError."""
+    def _note(self, record: FileRecord) -> None:
+        write_whole(self._folder / (record.id + _RECORD), msgspec.json.encode(record))
+        self._records[record.id] = record  # here, not after the wait: a caller that leaves does not end the thread
+
+    async def note_elsewhere(self, record: FileRecord) -> None:
+        """Remember whose a file at DeepSeek is. Raises OutputWriteError."""
         if not _FOREIGN_ID.match(record.id):
             raise ValueError(record.id)
-        write_whole(self._folder / (record.id + _RECORD), msgspec.json.encode(record))
-        self._records[record.id] = record
+        await asyncio.to_thread(self._note, record)
 
     def find(self, file_id: FileId, owner: str) -> FileRecord | None:
         """Return a file of ``owner``; None for another's, so that nobody learns that it exists."""
@@ -125,19 +146,27 @@ class FileStore:
         ]
         return sorted(found, key=lambda record: (record.created_at, record.id), reverse=order == "desc")
 
-    def remove(self, file_id: FileId) -> None:
+    async def remove(self, file_id: FileId) -> None:
         """Delete a file. Raises OSError."""
-        record = self._records.pop(file_id)
-        (self._folder / (file_id + _RECORD)).unlink(missing_ok=True)
-        if not record.elsewhere:
-            self.path(file_id).unlink(missing_ok=True)
+        await asyncio.to_thread(self._delete, self._records.pop(file_id))
 
-    def remove_expired(self, needed: Iterable[FileId] = ()) -> None:
-        """Delete files past their time, except those that a batch still ``needs``."""
+    def _delete(self, record: FileRecord) -> None:
+        # The record first: a kill in between leaves content without one, never a record of nothing.
+        (self._folder / (record.id + _RECORD)).unlink(missing_ok=True)
+        if not record.elsewhere:
+            self.path(record.id).unlink(missing_ok=True)
+
+    async def remove_expired(self, needed: Iterable[FileId] = ()) -> None:
+        """Delete files past their time, except those that a batch still ``needs``. Raises OSError."""
         kept = set(needed)
         for record in list(self._records.values()):
             if _is_expired(record) and record.id not in kept:
-                self.remove(record.id)
+                await self.remove(record.id)
+
+
+def produced_id(batch_id: str, kind: str) -> FileId:
+    """Return the id of a file that a batch produces: the same each time, so that a second try makes no second file."""
+    return f"file-{hashlib.sha256(f'{batch_id}/{kind}'.encode()).hexdigest()[:24]}"
 
 
 def _is_expired(record: FileRecord) -> bool:

@@ -80,6 +80,12 @@ class GatewayFolder:
             os.close(lock)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what ``write_whole`` had begun to write in ``folder`` when the process was killed. Raises OSError."""
+    for path in folder.glob(".*.json.*"):
+        path.unlink()
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Replace ``path`` by ``content``, on disk before this returns. Raises OutputWriteError."""
     with replaced(path, force=True) as file:

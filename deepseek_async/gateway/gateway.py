@@ -112,7 +112,7 @@ class AsyncGateway:
         files = FileStore(self._folder.files)
         batches = self._batches = BatchRunner(self._folder.batches, files, self._batch_of)
         self._routes = Routes(
-            files=FileHandlers(files, lambda: self.client),
+            files=FileHandlers(files, lambda: self.client, batches.needed_files),
             batches=BatchHandlers(batches, files),
             console=Console(lambda: self.client, self._activity, batches),
             relay=Relaying(self._used, self._tenants, files, heartbeat=self._heartbeat).answer,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from math import inf
 from pathlib import Path
@@ -19,11 +20,12 @@ from deepseek_async.batch.report import BatchReport
 from deepseek_async.batch.row import MAX_ROW_BYTES
 from deepseek_async.errors import DeepSeekError
 from deepseek_async.files.bounded_lines import lines_of
+from deepseek_async.files.private_files import reason_of
 from deepseek_async.gateway.batches.input_check import CheckedInput, check_input
 from deepseek_async.gateway.batches.outputs import write_outputs
 from deepseek_async.gateway.batches.record import BatchError, BatchRecord, BatchUsage, RequestCounts, Status
-from deepseek_async.gateway.files import FileStore
-from deepseek_async.gateway.folder import write_whole
+from deepseek_async.gateway.files import FileStore, produced_id
+from deepseek_async.gateway.folder import remove_unfinished, write_whole
 
 _LOG: Final = logging.getLogger("deepseek_async.gateway")
 
@@ -55,11 +57,18 @@ class BatchRunner:
         """By batch: set once its running job has ended."""
         self._wake: dict[str, asyncio.Event] = {}
         self._stopping = False
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="deepseek-async-batches")
+        """One thread, so that of two states of a batch the later one is on disk."""
+        remove_unfinished(folder)
         for path in sorted(folder.glob("batch_*.json")):
             with suppress(msgspec.DecodeError):
                 record = msgspec.json.decode(path.read_bytes(), type=BatchRecord)
                 if path.name == f"{record.id}.json":
                     self._records[record.id] = record
+        for path in folder.glob("batch_*.journal.*"):
+            batch_id = path.name.partition(".")[0]
+            if batch_id in self._records and self._records[batch_id].ended:
+                path.unlink()  # killed before it was removed
 
     def start(self) -> None:
         """Go on with the batches that an earlier process left."""
@@ -67,10 +76,16 @@ class BatchRunner:
             if not record.ended:
                 self._run(record)
 
-    def add(self, record: BatchRecord) -> None:
+    async def add(self, record: BatchRecord) -> None:
         """Keep a new batch and start it. Raises OutputWriteError."""
-        self._keep(record)
         self._records[record.id] = record
+        try:
+            await self._keep(record)
+        except BaseException:
+            # A caller that leaves before it is told asks again: the first batch would be paid for as well.
+            del self._records[record.id]
+            self._writer.submit(self._path(record).unlink, missing_ok=True)
+            raise
         self._run(record)
 
     def find(self, batch_id: str, owner: str) -> BatchRecord | None:
@@ -87,15 +102,26 @@ class BatchRunner:
         """Return the ids of the inputs of batches that have not ended."""
         return {record.input_file_id for record in self._records.values() if not record.ended}
 
-    def cancel(self, record: BatchRecord) -> bool:
-        """Start no more rows of a batch; those in flight end and are kept. Return False if it has ended."""
+    async def cancel(self, record: BatchRecord) -> bool:
+        """Start no more rows of a batch; those in flight end and are kept. Return False if it has ended.
+
+        Raises OutputWriteError; the batch is cancelled all the same, unless the gateway is killed.
+        """
         if record.ended or record.status == "finalizing":
             return False
-        if record.status != "cancelling":
+        new = record.status != "cancelling"
+        if new:
             record.enter("cancelling", time.time())
-            self._keep(record)
         self._interrupt(record.id, _CANCELLED)
+        if new:
+            await self._keep(record)
         return True
+
+    def look_again(self, owners: Container[str]) -> None:
+        """Go on with the batches of ``owners`` by what these may do now: more, less, or nothing at all."""
+        for batch_id in list(self._tasks):
+            if self._records[batch_id].owner in owners:
+                self._interrupt(batch_id, _CHANGED)
 
     async def start_again(self) -> None:
         """Let the rows in flight end, and send the others with the client that there is now."""
@@ -115,6 +141,7 @@ class BatchRunner:
             for task in late:
                 task.cancel()  # what has arrived is kept, and what was sent is accounted
             await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(self._writer.shutdown)
 
     def _interrupt(self, batch_id: str, reason: str) -> None:
         if (job := self._jobs.get(batch_id)) is not None:
@@ -133,23 +160,32 @@ class BatchRunner:
 
     async def _whole(self, record: BatchRecord) -> None:
         try:
-            if record.status == "validating" and not await self._validate(record):
-                return
-            if record.status in {"in_progress", "cancelling"}:
-                status = await self._answer(record)
-                if status is None:
-                    return
-                if status != "cancelled":
-                    record.enter("finalizing", time.time())
-                await self._finalize(record, status)
-            elif record.status == "finalizing":
-                await self._finalize(record, "completed" if self._is_whole(record) else "expired")
-        except asyncio.CancelledError:
-            raise
+            while not (record.ended or self._stopping):
+                self._wake[record.id].clear()
+                try:
+                    await self._advance(record)
+                except (OSError, DeepSeekError) as error:  # such as a full disk
+                    record.waiting_for = error.message if isinstance(error, DeepSeekError) else reason_of(error)
+                    _LOG.warning("batch %s waits: %s", record.id, record.waiting_for)
+                    await self._pause(record, self._retry_after)
         except Exception:  # noqa: BLE001  a task has nobody to raise it to
             # The batch stays as it is, and the next start goes on with it.
             _LOG.exception("batch %s stopped", record.id)
             record.waiting_for = "an error of the gateway, which is in its log; its next start goes on"
+
+    async def _advance(self, record: BatchRecord) -> None:
+        """Take a batch to its end, or as far as it can go before the gateway stops."""
+        if record.status == "validating" and not await self._validate(record):
+            return
+        if record.status in {"in_progress", "cancelling"}:
+            status = await self._answer(record)
+            if status is None:
+                return
+            if status != "cancelled":
+                record.enter("finalizing", time.time())
+            await self._finalize(record, status)
+        elif record.status == "finalizing":
+            await self._finalize(record, "completed" if self._is_whole(record) else "expired")
 
     def _is_whole(self, record: BatchRecord) -> bool:
         return record.counts.completed + record.counts.failed >= record.counts.total
@@ -164,7 +200,7 @@ class BatchRunner:
             record.counts = RequestCounts(total=found.requests)
             if record.status == "validating":
                 record.enter("in_progress", now)
-        self._keep(record)
+        await self._keep(record)
         return not found.errors
 
     def _check(self, record: BatchRecord) -> CheckedInput:
@@ -179,6 +215,7 @@ class BatchRunner:
         """Run the rows. Return the status that the batch ends in, or None if it goes on at the next start."""
         earlier = _Spent(record.usage, record.cost)
         while not record.cancelling:
+            self._wake[record.id].clear()
             if time.time() >= record.expires_at:
                 return "expired"
             report = await self._one_run(record, earlier)
@@ -191,9 +228,9 @@ class BatchRunner:
                 return None
             if report is not None and report.stopped not in {_EXPIRED, _CHANGED}:
                 record.waiting_for = str(report.stopped)
-                self._keep(record)
+                await self._keep(record)
             if report is None or report.stopped != _CHANGED:
-                await self._pause(record)
+                await self._pause(record, min(self._retry_after, max(0.0, record.expires_at - time.time())))
         return "cancelled"
 
     async def _one_run(self, record: BatchRecord, earlier: _Spent) -> BatchReport | None:
@@ -220,7 +257,7 @@ class BatchRunner:
             self._note(record, earlier)
             del self._jobs[record.id]
             ended.set()
-            self._keep(record)
+            await self._keep(record)
 
     def _job(self, batch: Batch, record: BatchRecord, earlier: _Spent) -> Job:
         return batch.job(
@@ -233,35 +270,44 @@ class BatchRunner:
             on_progress=lambda _: self._note(record, earlier),
         )
 
-    async def _pause(self, record: BatchRecord) -> None:
-        wait = min(self._retry_after, max(0.0, record.expires_at - time.time()))
+    async def _pause(self, record: BatchRecord, seconds: float) -> None:
+        if self._stopping:
+            return
         with suppress(TimeoutError):
-            async with asyncio.timeout(wait):
+            async with asyncio.timeout(seconds):
                 await self._wake[record.id].wait()
 
     async def _finalize(self, record: BatchRecord, status: Status) -> None:
-        self._keep(record)
-        output, errors = self._files.new_path(), self._files.new_path()
+        await self._keep(record)
+        output, errors = (self._files.new_path(produced_id(record.id, kind)) for kind in ("output", "error"))
         source = self._files.path(record.input_file_id)
         written = await asyncio.to_thread(write_outputs, self._journal(record), source, status, output, errors)
-        if written.completed:
-            record.output_file_id = self._add(record, output, "output")
-        else:
-            output.unlink()
-        if written.failed or written.unanswered:
-            record.error_file_id = self._add(record, errors, "error")
-        else:
-            errors.unlink()
+        output_id = await self._produced(record, output, "output", any_lines=written.completed > 0)
+        error_id = await self._produced(record, errors, "error", any_lines=written.failed + written.unanswered > 0)
+        record.output_file_id, record.error_file_id = output_id, error_id
         record.counts = RequestCounts(record.counts.total, written.completed, written.failed)
         record.usage, record.cost = written.usage, written.cost
         record.waiting_for = None
+        if status == "expired" and not written.unanswered:
+            status = "completed"  # its last answers came in time, and the gateway was killed before it said so
         record.enter(status, time.time())
-        self._keep(record)
+        await self._keep(record)
+        await asyncio.to_thread(self._remove_journal, record)
 
-    def _add(self, record: BatchRecord, path: Path, kind: str) -> str:
+    async def _produced(self, record: BatchRecord, path: Path, kind: str, *, any_lines: bool) -> str | None:
+        if not any_lines:
+            await asyncio.to_thread(path.unlink)
+            return None
         name = f"{record.id}_{kind}.jsonl"
-        lifetime = record.output_lifetime
-        return self._files.add(path, filename=name, purpose="batch_output", owner=record.owner, lifetime=lifetime).id
+        added = await self._files.add(
+            path, filename=name, purpose="batch_output", owner=record.owner, lifetime=record.output_lifetime
+        )
+        return added.id
+
+    def _remove_journal(self, record: BatchRecord) -> None:
+        """Its outputs hold all of it: kept as well, it would outlive the outputs that a caller deletes."""
+        for path in self._folder.glob(f"{record.id}.journal.*"):
+            path.unlink(missing_ok=True)
 
     def _note(self, record: BatchRecord, earlier: _Spent) -> None:
         """Take over the figures of the running job; the exact ones are counted in its journal at the end."""
@@ -275,8 +321,12 @@ class BatchRunner:
     def _journal(self, record: BatchRecord) -> Path:
         return self._folder / f"{record.id}.journal.jsonl"
 
-    def _keep(self, record: BatchRecord) -> None:
-        write_whole(self._folder / f"{record.id}.json", msgspec.json.encode(record))
+    def _path(self, record: BatchRecord) -> Path:
+        return self._folder / f"{record.id}.json"
+
+    async def _keep(self, record: BatchRecord) -> None:
+        content = msgspec.json.encode(record)
+        await asyncio.get_running_loop().run_in_executor(self._writer, write_whole, self._path(record), content)
 
 
 class _Spent(msgspec.Struct, frozen=True):
