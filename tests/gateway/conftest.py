@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,13 @@ from support.servers import Serve
 from deepseek_async.gateway import AsyncGateway
 from deepseek_async.gateway.callers import Callers
 from deepseek_async.simulator import Simulator, SimulatorSettings
+
+
+@pytest.fixture(autouse=True)
+def half_prices_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At peak hours of the real clock a batch waits for half prices."""
+    today = datetime.now(UTC).date()
+    monkeypatch.setenv("DEEPSEEK_ASYNC_HOLIDAYS", ",".join(str(today + timedelta(days=day)) for day in range(-1, 3)))
 
 
 @pytest.fixture
