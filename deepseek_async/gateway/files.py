@@ -137,6 +137,10 @@ class FileStore:
             return None
         return record
 
+    def is_kept(self, file_id: FileId) -> bool:
+        """Whether there is a file of this id, whoever its owner is."""
+        return file_id in self._records
+
     def of(self, owner: str, *, purpose: str | None = None, order: Order = "desc") -> list[FileRecord]:
         """Return the files of ``owner`` by time of creation, the newest first by default."""
         found = [

@@ -26,6 +26,7 @@ from deepseek_async.gateway.file_handlers import FileHandlers
 from deepseek_async.gateway.files import FileStore
 from deepseek_async.gateway.folder import GatewayFolder, default_folder
 from deepseek_async.gateway.health import Health
+from deepseek_async.gateway.reach import RowCheck
 from deepseek_async.gateway.relaying import HEARTBEAT, Relaying, refusal_reply
 from deepseek_async.gateway.replies import GatewayError, error_reply
 from deepseek_async.gateway.request_identity import ANYBODY, identify, is_loopback
@@ -110,7 +111,9 @@ class AsyncGateway:
                 "deepseek-async serve keys add NAME"
             )
         files = FileStore(self._folder.files)
-        batches = self._batches = BatchRunner(self._folder.batches, files, self._batch_of)
+        batches = self._batches = BatchRunner(
+            self._folder.batches, files, self._batch_of, refusal_of=RowCheck(self._callers, files).refusal_of
+        )
         self._routes = Routes(
             files=FileHandlers(files, lambda: self.client, batches.needed_files),
             batches=BatchHandlers(batches, files),

@@ -12,9 +12,11 @@ from aiohttp import web
 from deepseek_async.errors import DeepSeekError
 from deepseek_async.gateway.callers import CallerProfile
 from deepseek_async.gateway.files import FileStore
+from deepseek_async.gateway.header_policy import forwarded, returned
+from deepseek_async.gateway.reach import check_body, check_path
 from deepseek_async.gateway.replies import GatewayError
 from deepseek_async.gateway.tenants import Tenants
-from deepseek_async.relay import Relay, RelayRequest, RelayResponse, StreamedBody, failure_event, passed_on, refusal_of
+from deepseek_async.relay import Relay, RelayRequest, RelayResponse, StreamedBody, failure_event, refusal_of
 from deepseek_async.types.json_text import read, write
 
 LARGEST_BODY: Final = 64 * 1024 * 1024
@@ -49,41 +51,22 @@ class Relaying:
 
     async def answer(self, request: web.BaseRequest, caller: CallerProfile, path: str) -> web.StreamResponse:
         """Answer a request. Raises GatewayError for one that its caller may not make."""
+        check_path(request.method, path, caller)
         body = await body_of(request, LARGEST_BODY)
-        self._check(body, caller)
+        check_body(body, caller, self._files)
         query = request.query_string
         asked = RelayRequest(
             method=request.method,
             path=f"{path}?{query}" if query else path,
             body=body,
             content_type=request.headers.get("Content-Type", "application/json"),
-            headers=passed_on(request.headers.items()),
+            headers=forwarded(request.headers.items()),
         )
         with self._used() as relay:
             async with self._tenants.place(caller):
                 if not _asks_for_a_stream(body):
                     return await _whole(relay, asked)
                 return await self._streamed(relay, request, asked, path)
-
-    def _check(self, body: bytes, caller: CallerProfile) -> None:
-        if not caller.hash or not (caller.models or b'"file_id"' in body):
-            return
-        try:
-            said: Any = read(body)
-        except (ValueError, RecursionError):
-            return  # refused by whoever reads it next
-        model = said.get("model") if isinstance(said, dict) else None
-        if caller.models and isinstance(model, str) and model not in caller.models:
-            allowed = ", ".join(caller.models)
-            raise GatewayError(
-                403,
-                f"the model {model!r:.80} is not one of this key's: {allowed}",
-                code="model_not_allowed",
-                param="model",
-            )
-        for file_id in _file_ids(said):
-            if self._files.find(file_id, caller.name) is None:
-                raise GatewayError(404, f"No such File object: {file_id!r:.80}", code="not_found", param="file_id")
 
     async def _streamed(
         self, relay: Relay, request: web.BaseRequest, asked: RelayRequest, path: str
@@ -108,10 +91,10 @@ class Relaying:
             await _cancelled(sending)
             raise
         if isinstance(answered.body, bytes):
-            return web.Response(body=answered.body, status=answered.status, headers=answered.headers)
+            return web.Response(body=answered.body, status=answered.status, headers=returned(answered.headers))
         async with _closing(answered.body):
             if not response.prepared:
-                response.headers.update(answered.headers)
+                response.headers.update(returned(answered.headers))
                 await response.prepare(request)
             await _pass(answered.body, response, path)
         return response
@@ -129,7 +112,7 @@ async def _pass(body: StreamedBody, response: web.StreamResponse, path: str) -> 
 async def _whole(relay: Relay, asked: RelayRequest) -> web.StreamResponse:
     answered = await relay.send(asked)
     assert isinstance(answered.body, bytes)  # noqa: S101  only a request for a stream is answered by one
-    return web.Response(body=answered.body, status=answered.status, headers=answered.headers)
+    return web.Response(body=answered.body, status=answered.status, headers=returned(answered.headers))
 
 
 async def body_of(request: web.BaseRequest, most: int) -> bytes:
@@ -149,7 +132,7 @@ async def body_of(request: web.BaseRequest, most: int) -> bytes:
 def refusal_reply(error: DeepSeekError, path: str) -> web.Response:
     """Return ``error`` as the answer to a request for ``path``."""
     answered = refusal(error, path)
-    return web.Response(body=answered.body, status=answered.status, headers=answered.headers)
+    return web.Response(body=answered.body, status=answered.status, headers=returned(answered.headers))
 
 
 def refusal(error: DeepSeekError, path: str) -> RelayResponse:
@@ -188,15 +171,6 @@ def _too_large(most: int) -> GatewayError:
 def _asks_for_a_stream(body: bytes) -> bool:
     """Whether a request may be for a stream; whether it is, the relay reads itself."""
     return b'"stream"' in body and b"true" in body
-
-
-def _file_ids(said: Any) -> list[str]:
-    if isinstance(said, dict):
-        found = [value for name, value in said.items() if name == "file_id" and isinstance(value, str)]
-        return found + [file_id for value in said.values() for file_id in _file_ids(value)]
-    if isinstance(said, list):
-        return [file_id for value in said for file_id in _file_ids(value)]
-    return []
 
 
 async def _write(response: web.StreamResponse, piece: bytes) -> None:

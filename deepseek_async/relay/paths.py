@@ -10,7 +10,8 @@ from deepseek_async.errors import InvalidRequestError
 from deepseek_async.types.operation import Operation
 
 _SAFE: Final = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+/?(?:\?[A-Za-z0-9._~!$&'()*+,;=:@%/?\[\]-]*)?")
-_STEP: Final = re.compile(r"(?:/|^)(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
+_STEP: Final = re.compile(r"(?:/|%2f|%5c|^)(?:\.|%2e){1,2}(?:/|%2f|%5c|$)", re.IGNORECASE)
+"""A step up, also where a server takes an escaped slash or backslash for a slash."""
 _BASES: Final = ("/v1/", "/beta/")
 
 _KNOWN: Final[dict[tuple[str, str, bool], tuple[str, Family | None]]] = {

@@ -63,6 +63,7 @@ class Relay:
             ),
             "/messages": messages,
             "/anthropic/v1/messages": messages,
+            "/anthropic/messages": messages,
             "/embeddings": _Endpoint(Embeddings(connection), _checked_by(check_embedding)),
             "/images/generations": _Endpoint(Images(connection), dict),
         }

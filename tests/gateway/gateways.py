@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,26 @@ class Gated:
         ):
             text = await response.text()
             return response.status, json.loads(text) if "json" in response.content_type else text
+
+    async def raw(
+        self, method: str, target: str, *, key: str = "", head: str = "", body: bytes = b""
+    ) -> tuple[int, str]:
+        """Send a request with a target that no client normalizes; return status and everything that came."""
+        host, port = self.gateway.url.removeprefix("http://").rsplit(":", 1)
+        known = f"Authorization: Bearer {self.keys[key]}\r\n" if key else ""
+        said = f"{method} {target} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n{known}{head}\r\n"
+        return await self.exchanged(said.encode() + body)
+
+    async def exchanged(self, said: bytes) -> tuple[int, str]:
+        """Send bytes; return the status of the first answer and everything that came until the end."""
+        host, port = self.gateway.url.removeprefix("http://").rsplit(":", 1)
+        reader, writer = await asyncio.open_connection(host, int(port))
+        try:
+            writer.write(said)
+            text = (await reader.read()).decode("utf-8", "replace")
+        finally:
+            writer.close()
+        return int(text.split()[1]) if text else 0, text
 
 
 StartGateway = Callable[..., Awaitable[Gated]]

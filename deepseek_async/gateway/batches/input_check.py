@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -29,8 +29,17 @@ class CheckedInput(msgspec.Struct):
     """The first 100; without any, the batch can start."""
 
 
-def check_input(lines: Iterable[bytes | LongLine], endpoint: str, *, longest: int) -> CheckedInput:
-    """Check each line of a file for ``endpoint``; ``longest`` is the length limit of a line, in bytes."""
+def check_input(
+    lines: Iterable[bytes | LongLine],
+    endpoint: str,
+    *,
+    longest: int,
+    refusal_of: Callable[[dict[str, Any]], BatchError | None] = lambda _: None,
+) -> CheckedInput:
+    """Check each line of a file for ``endpoint``.
+
+    ``longest`` is the length limit of a line, in bytes; ``refusal_of`` says why the caller may not send a body.
+    """
     found = CheckedInput()
     seen: set[bytes] = set()
     for number, line in enumerate(lines, 1):
@@ -44,7 +53,7 @@ def check_input(lines: Iterable[bytes | LongLine], endpoint: str, *, longest: in
         if not text:
             continue
         found.requests += 1
-        error = _error_in(text, endpoint, found, seen)
+        error = _error_in(text, endpoint, found, seen, refusal_of)
         if error is not None:
             found.errors.append(BatchError(error.code, error.message, number, error.param))
     if not found.errors and found.requests > MOST_REQUESTS:
@@ -55,7 +64,13 @@ def check_input(lines: Iterable[bytes | LongLine], endpoint: str, *, longest: in
     return found
 
 
-def _error_in(text: bytes, endpoint: str, found: CheckedInput, seen: set[bytes]) -> BatchError | None:
+def _error_in(
+    text: bytes,
+    endpoint: str,
+    found: CheckedInput,
+    seen: set[bytes],
+    refusal_of: Callable[[dict[str, Any]], BatchError | None],
+) -> BatchError | None:
     try:
         line: Any = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -84,4 +99,4 @@ def _error_in(text: bytes, endpoint: str, found: CheckedInput, seen: set[bytes])
     model = body.get("model")
     if found.model is None and isinstance(model, str):
         found.model = model
-    return None
+    return refusal_of(body)

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Container
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from math import inf
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -41,12 +42,24 @@ BatchOf = Callable[[str], AbstractContextManager[Batch]]
 """Yields the bulk processing of a caller, by its name; calls in the block are the caller's own. Raises KeyError for one
 who has been removed."""
 
+RefusalOf = Callable[[str, dict[str, Any]], BatchError | None]
+"""Says why a caller, by its name, may not send a body."""
+
 
 class BatchRunner:
     """One asyncio task for each batch that has not ended."""
 
-    def __init__(self, folder: Path, files: FileStore, batch_of: BatchOf, *, retry_after: float = RETRY_AFTER) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        files: FileStore,
+        batch_of: BatchOf,
+        *,
+        refusal_of: RefusalOf = lambda *_: None,
+        retry_after: float = RETRY_AFTER,
+    ) -> None:
         self._folder = folder
+        self._refusal_of = refusal_of
         self._files = files
         self._batch_of = batch_of
         self._retry_after = retry_after
@@ -206,7 +219,12 @@ class BatchRunner:
     def _check(self, record: BatchRecord) -> CheckedInput:
         try:
             with self._files.path(record.input_file_id).open("rb") as file:
-                return check_input(lines_of(file, MAX_ROW_BYTES), record.endpoint, longest=MAX_ROW_BYTES)
+                return check_input(
+                    lines_of(file, MAX_ROW_BYTES),
+                    record.endpoint,
+                    longest=MAX_ROW_BYTES,
+                    refusal_of=partial(self._refusal_of, record.owner),
+                )
         except (OSError, KeyError):
             gone = BatchError("file_not_found", f"The input file {record.input_file_id} does not exist.")
             return CheckedInput(errors=[gone])

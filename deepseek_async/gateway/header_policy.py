@@ -1,0 +1,62 @@
+"""Which header fields cross the gateway, by name: everything else stays on its side. Pure.
+
+A library in the caller's own process may pass any field on; here caller and operator are different people, and a field
+that is unknown may mean something to a proxy, a browser or a server on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from deepseek_async.text.redaction import mask_known
+
+_FORWARDED: Final = frozenset(
+    {
+        "anthropic-beta",
+        "anthropic-version",
+        "idempotency-key",
+        "openai-beta",
+        "traceparent",
+        "tracestate",
+        "x-client-request-id",
+        "x-request-id",
+    }
+)
+"""Of a request: versions and betas of the protocols, and names for a trace. No credential, cookie, address of the
+caller (X-Forwarded-For), method override or condition (If-None-Match, Range)."""
+
+_RETURNED: Final = frozenset(
+    {
+        "cache-control",
+        "content-type",
+        "request-id",
+        "retry-after",
+        "retry-after-ms",
+        "x-ds-trace-id",
+        "x-request-id",
+        "x-should-retry",
+    }
+)
+_RETURNED_FAMILIES: Final = ("x-ratelimit-", "ratelimit-", "anthropic-ratelimit-", "x-ds-", "openai-")
+"""Of an answer: its type, its trace, and limits. Nothing that a browser obeys for the origin of the gateway, such as
+Set-Cookie, Access-Control-Allow-Origin or Clear-Site-Data."""
+
+
+def forwarded(fields: Iterable[tuple[str, str]]) -> dict[str, str] | None:
+    """Return the fields of a caller's request that are for DeepSeek; None if there are none."""
+    return {name: value for name, value in fields if name.lower() in _FORWARDED} or None
+
+
+def returned(fields: Mapping[str, str]) -> dict[str, str]:
+    """Return the fields of DeepSeek's answer that are for the caller."""
+    return {
+        name: mask_known(value)
+        for name, value in fields.items()
+        if ((known := name.lower()) in _RETURNED or known.startswith(_RETURNED_FAMILIES)) and _is_plain(value)
+    }
+
+
+def _is_plain(value: str) -> bool:
+    # A line end would begin another field, and the server refuses to send any control character.
+    return value.isprintable()
