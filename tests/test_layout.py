@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,12 @@ def test_no_modules_import_each_other_in_a_circle():
 
 def test_a_circle_would_be_found():
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == [["b", "c"], ["c", "b"]]
+
+
+def test_no_two_modules_of_tests_have_one_name():
+    """pytest imports them by their names alone."""
+    names = Counter(path.name for path in Path(__file__).parent.rglob("*.py") if path.name != "conftest.py")
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_no_module_is_longer_than_can_be_read_at_a_sitting():

@@ -147,7 +147,7 @@ async def test_what_cannot_work_is_one_sentence_before_anything_is_sent(bulk: Bu
         ("a", r"str: use client\.batch\.map"),
         (None, "NoneType"),
     ],
-    ids=repr,
+    ids=["lazy frame", "pandas series", "polars series", "list", "text", "nothing"],
 )
 async def test_what_is_not_a_frame_is_refused(bulk: Bulk, frame: Any, hint: str):
     with pytest.raises(ConfigurationError, match=f"^frame must be a pandas or polars DataFrame.*{hint}"):
