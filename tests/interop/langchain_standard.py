@@ -1,4 +1,4 @@
-"""langchain-tests' standard suites for the chat model, run by ``test_langchain_suites.py`` in an environment of their own."""
+"""langchain-tests' standard suites, run by ``test_langchain_suites.py`` in an environment of their own."""
 
 from __future__ import annotations
 
