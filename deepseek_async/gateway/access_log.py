@@ -8,6 +8,8 @@ from typing import Final
 
 import orjson
 
+from deepseek_async.gateway.callers import mask_keys
+
 ACCESS: Final = logging.getLogger("deepseek_async.gateway.access")
 
 
@@ -18,7 +20,7 @@ def note(*, caller: str, method: str, path: str, status: int, seconds: float) ->
             "at": round(time.time(), 3),
             "caller": caller,
             "method": method,
-            "path": path[:200],
+            "path": mask_keys(path[:400])[:200],
             "status": status,
             "seconds": round(seconds, 4),
         }

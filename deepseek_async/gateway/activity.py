@@ -10,8 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from deepseek_async.events import CallEnded, Event
+from deepseek_async.gateway.callers import mask_keys
 from deepseek_async.text.quoting import plain
-from deepseek_async.text.redaction import mask_known
 
 _FAILURES: Final = 20
 _SECONDS: Final = 60
@@ -123,4 +123,4 @@ class Activity:
 
 def _in_words(event: CallEnded) -> str:
     known = _WORDS.get(event.outcome)
-    return known if known is not None else mask_known(plain(str(event.error)))[:300]
+    return known if known is not None else mask_keys(plain(str(event.error)))[:300]

@@ -16,6 +16,7 @@ import msgspec
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.files.private_files import reason_of
 from deepseek_async.gateway.folder import write_whole
+from deepseek_async.text.redaction import mask_known
 
 Lane = Literal["interactive", "bulk"]
 
@@ -24,6 +25,7 @@ _PREFIX: Final = "dsg-"
 _BYTES: Final = 32
 """256 bits of chance: a plain hash of them cannot be searched, so no slow hash is needed."""
 _NOBODYS: Final = "0" * 64
+_SHAPE: Final = re.compile(rf"{_PREFIX}[A-Za-z0-9_-]{{8,}}")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
 
@@ -68,6 +70,8 @@ class Callers:
         self._seen: tuple[int, int, int] | None = None
         self._callers: list[CallerProfile] = []
         self._by_hash: dict[str, CallerProfile] = {}
+        self.required = False
+        """Whether a key is required: there are callers, or have been. To revoke the last key opens nothing."""
         self.refresh()
 
     def __len__(self) -> int:
@@ -95,6 +99,7 @@ class Callers:
         except msgspec.DecodeError as error:
             raise ConfigurationError(f"{self._path} is no keys file of a gateway: {error}") from None
         self._by_hash = {caller.hash: caller for caller in self._callers}
+        self.required = self.required or bool(self._callers)
         self._seen = seen
 
     def find(self, key: str) -> CallerProfile | None:
@@ -159,6 +164,11 @@ class Callers:
     def _write(self, callers: list[CallerProfile]) -> None:
         write_whole(self._path, msgspec.json.format(msgspec.json.encode(_Keys(callers))) + b"\n")
         self.refresh()
+
+
+def mask_keys(text: str) -> str:
+    """Replace keys of live clients, and those of callers, in ``text``."""
+    return _SHAPE.sub(f"{_PREFIX}…", mask_known(text))
 
 
 def _hashed(key: str) -> str:

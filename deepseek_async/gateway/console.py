@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -16,12 +17,12 @@ from aiohttp import web
 from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.gateway.activity import Activity
 from deepseek_async.gateway.batches.runner import BatchRunner
-from deepseek_async.gateway.callers import CallerProfile
+from deepseek_async.gateway.callers import CallerProfile, mask_keys
 from deepseek_async.gateway.replies import GatewayError, json_reply
 from deepseek_async.types.usage import SentUsage
 
-_PAGES: Final = {"/": "console.html", "/chat": "chat.html"}
-_ASSETS: Final = ("style.css", "session.js", "console.js", "chat.js", "markdown.js")
+_ASSETS: Final = ("style.css", "session.js", "console.js", "chat.js", "answer.js", "markdown.js")
+_PAGES: Final = {"/": "console.html", "/chat": "chat.html", **{f"/pages/{name}": name for name in _ASSETS}}
 _TYPES: Final = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 _SECURITY: Final = {
     # Nothing from elsewhere, and no script in the page: what an answer or a name says cannot become one.
@@ -37,10 +38,10 @@ _INTERVAL: Final = 1.0
 _SHOWN_BATCHES: Final = 50
 
 
-def page_at(path: str) -> web.Response | None:
+def page_at(method: str, path: str) -> web.Response | None:
     """Return the page or asset at ``path``. They hold no data, so they are for everybody."""
-    name = _PAGES.get(path) or path.removeprefix("/pages/")
-    if name not in _PAGES.values() and (name not in _ASSETS or not path.startswith("/pages/")):
+    name = _PAGES.get(path)
+    if name is None or method not in {"GET", "HEAD"}:
         return None
     content_type = _TYPES[name.rpartition(".")[2]]
     return web.Response(body=_content(name), headers=_SECURITY, content_type=content_type, charset="utf-8")
@@ -52,20 +53,43 @@ def _content(name: str) -> bytes:
 
 
 class Console:
-    """Figures of the running gateway."""
+    """Figures of the running gateway.
 
-    def __init__(self, client: Callable[[], AsyncDeepSeek], activity: Activity, batches: BatchRunner) -> None:
+    ``caller_of`` tells who asks, and ``closing`` is set when the gateway is about to end.
+    """
+
+    def __init__(
+        self,
+        client: Callable[[], AsyncDeepSeek],
+        activity: Activity,
+        batches: BatchRunner,
+        *,
+        caller_of: Callable[[web.BaseRequest], CallerProfile],
+        closing: asyncio.Event,
+    ) -> None:
+        self._caller_of = caller_of
         self._client = client
+        self._closing = closing
         self._activity = activity
         self._batches = batches
 
     async def events(self, request: web.BaseRequest, caller: CallerProfile) -> web.StreamResponse:
-        """``GET /console/events``: the figures each second, as server-sent events."""
+        """``GET /console/events``: the figures each second, as server-sent events.
+
+        They end when the gateway is about to end, which would wait for them, and when the caller's key is revoked.
+        """
         response = web.StreamResponse(headers={**_SECURITY, "Content-Type": "text/event-stream"})
         await response.prepare(request)
-        while True:
-            await response.write(b"data: " + orjson.dumps(self.figures(caller)) + b"\n\n")
-            await asyncio.sleep(_INTERVAL)
+        with suppress(GatewayError, ConnectionError):
+            while not self._closing.is_set():
+                shown = mask_keys(orjson.dumps(self.figures(caller)).decode())  # models are names that callers send
+                await response.write(f"data: {shown}\n\n".encode())
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), _INTERVAL)
+                caller = self._caller_of(request)
+        with suppress(ConnectionError):
+            await response.write_eof()
+        return response
 
     def figures(self, caller: CallerProfile) -> dict[str, Any]:
         """Return the figures; a caller that is no operator sees its own spending, failures and batches."""

@@ -20,7 +20,7 @@ from deepseek_async.gateway import access_log
 from deepseek_async.gateway.activity import Activity
 from deepseek_async.gateway.batch_handlers import BatchHandlers
 from deepseek_async.gateway.batches.runner import BatchRunner
-from deepseek_async.gateway.callers import Callers
+from deepseek_async.gateway.callers import Callers, mask_keys
 from deepseek_async.gateway.console import Console, page_at
 from deepseek_async.gateway.file_handlers import FileHandlers
 from deepseek_async.gateway.files import FileStore
@@ -81,6 +81,7 @@ class AsyncGateway:
         self._server: web.ServerRunner | None = None
         self._batches: BatchRunner | None = None
         self._closed = False
+        self._closing = asyncio.Event()
         self._health = Health(lambda: self.client)
         self._serving = self._serve_with(client)
         self.url = ""
@@ -117,7 +118,13 @@ class AsyncGateway:
         self._routes = Routes(
             files=FileHandlers(files, lambda: self.client, batches.needed_files),
             batches=BatchHandlers(batches, files),
-            console=Console(lambda: self.client, self._activity, batches),
+            console=Console(
+                lambda: self.client,
+                self._activity,
+                batches,
+                caller_of=lambda request: identify(request, self._callers),
+                closing=self._closing,
+            ),
             relay=Relaying(self._used, self._tenants, files, heartbeat=self._heartbeat).answer,
         )
         await self._listen()
@@ -171,7 +178,7 @@ class AsyncGateway:
         began, path, name = time.monotonic(), request.path, ""
         response: web.StreamResponse | None
         try:
-            response = self._health.answer(path) or page_at(path)
+            response = self._health.answer(path) or page_at(request.method, path)
             if response is None:
                 caller = identify(request, self._callers)
                 name = caller.name
@@ -183,7 +190,7 @@ class AsyncGateway:
         except ConnectionError:
             raise  # the caller has left
         except Exception:  # noqa: BLE001  a fault of ours must not show a caller what it is
-            _LOG.exception("%s %s failed", request.method, path)
+            _LOG.exception("%s %s failed", request.method, mask_keys(path))
             response = error_reply(GatewayError(500, "internal error of the gateway; its log says more"), path)
         access_log.note(
             caller=name,
@@ -199,6 +206,7 @@ class AsyncGateway:
         if self._closed:
             return
         self._closed = self._health.draining = True
+        self._closing.set()
         server, self._server = self._server, None
         batches, self._batches = self._batches, None
         try:

@@ -10,6 +10,7 @@ from aiohttp import web
 from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Listener
+from deepseek_async.gateway.callers import mask_keys
 from deepseek_async.gateway.replies import GatewayError, json_reply
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class Health:
         if path == "/metrics":
             if self._metrics is None:
                 raise GatewayError(501, 'metrics need prometheus-client: pip install "deepseek-async[metrics]"')
-            return web.Response(body=self._metrics.exposition(), content_type="text/plain", charset="utf-8")
+            shown = mask_keys(self._metrics.exposition().decode())  # models are names that callers send
+            return web.Response(text=shown, content_type="text/plain", charset="utf-8")
         return None
 
     @property

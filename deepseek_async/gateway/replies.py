@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from deepseek_async.text.redaction import mask_known
+from deepseek_async.gateway.callers import mask_keys
 
 _ANTHROPIC_TYPES: Final = {
     400: "invalid_request_error",
@@ -56,7 +56,12 @@ def not_found(kind: str, named: str) -> GatewayError:
 def json_reply(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Return ``content`` as JSON."""
     return web.Response(
-        body=orjson.dumps(content), status=status, headers=headers, content_type="application/json", charset="utf-8"
+        body=orjson.dumps(content),
+        status=status,
+        # A text of a caller in it is nothing that a browser may take for a page.
+        headers={"X-Content-Type-Options": "nosniff", **(headers or {})},
+        content_type="application/json",
+        charset="utf-8",
     )
 
 
@@ -67,7 +72,7 @@ def error_reply(error: GatewayError, path: str) -> web.Response:
 
 def error_body(error: GatewayError, path: str) -> dict[str, Any]:
     """Return the JSON body of an error in the protocol of ``path``."""
-    message = mask_known(error.message)
+    message = mask_keys(error.message)
     if path.startswith("/anthropic/"):
         kind = _ANTHROPIC_TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")
         return {"type": "error", "error": {"type": kind, "message": message}}

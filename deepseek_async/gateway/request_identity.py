@@ -20,7 +20,7 @@ _NAMES: Final = frozenset({"localhost", "ip6-localhost"})
 def identify(request: web.BaseRequest, callers: Callers) -> CallerProfile:
     """Return the caller of a request. Raises GatewayError: 401 without a known key, 403 from a foreign page."""
     callers.refresh()
-    if len(callers):
+    if callers.required:
         caller = callers.find(_key_in(request) or "")
         if caller is None:
             raise GatewayError(

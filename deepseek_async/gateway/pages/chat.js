@@ -1,167 +1,149 @@
-import { element, events, forget, headers, remember } from "/pages/session.js";
+import { askForKey, element, errorOf, events, foreign, headers, onKey, say } from "/pages/session.js";
+import { drawn, grow, messagesOf, started } from "/pages/answer.js";
 import { rendered } from "/pages/markdown.js";
 
 const by = (id) => document.getElementById(id);
 let messages = [];
 let running = null;
 
-const refused = (message) => {
-  forget();
-  by("refused").textContent = message;
-  by("login").hidden = false;
-  by("key").focus();
-};
-
 const turn = (role, name) => {
-  const made = { box: element("article", { class: `turn ${role}` }, element("h3", {}, name)), text: element("div") };
+  const made = { box: element("article", { class: `card turn ${role}` }, element("h3", {}, foreign(name))), text: element("div") };
   made.box.append(made.text);
   by("talk").append(made.box);
   return made;
 };
 
-const errorOf = async (response) => {
-  try {
-    return (await response.json()).error.message;
-  } catch {
-    return `${response.status} ${response.statusText}`;
-  }
-};
-
-const asked = () => {
-  const body = {
-    model: by("model").value,
-    messages,
-    stream: true,
-    stream_options: { include_usage: true },
-    thinking: { type: by("thinking").checked ? "enabled" : "disabled" },
-  };
+const toolsGiven = () => {
   const tools = by("tools").value.trim() ? JSON.parse(by("tools").value) : [];
-  if (by("search").checked) tools.push({ type: "web_search" });
-  if (tools.length) body.tools = tools;
-  return body;
+  if (!Array.isArray(tools)) throw new TypeError("no array");
+  return by("search").checked ? [...tools, { type: "deepseek_web_search" }] : tools;
 };
 
-// Adds a streamed piece to an answer, whole tool calls included.
-const grow = (answer, delta) => {
-  if (delta.reasoning_content) answer.reasoning += delta.reasoning_content;
-  if (delta.content) answer.content += delta.content;
-  for (const piece of delta.tool_calls ?? []) {
-    const call = (answer.calls[piece.index] ??= { id: "", type: "function", function: { name: "", arguments: "" } });
-    if (piece.id) call.id = piece.id;
-    if (piece.function?.name) call.function.name += piece.function.name;
-    if (piece.function?.arguments) call.function.arguments += piece.function.arguments;
-  }
-};
+const bodyFor = (question, tools) => ({
+  model: by("model").value,
+  messages: [...messages, { role: "user", content: question }],
+  stream: true,
+  stream_options: { include_usage: true },
+  thinking: { type: by("thinking").checked ? "enabled" : "disabled" },
+  ...(tools.length ? { tools } : {}),
+});
 
-const draw = (shown, answer) => {
-  const parts = [];
-  if (answer.reasoning) parts.push(element("details", {}, element("summary", {}, "Reasoning"), ...rendered(answer.reasoning)));
-  parts.push(...rendered(answer.content));
-  for (const call of answer.calls.filter(Boolean)) {
-    parts.push(element("pre", { tabindex: "0" }, element("code", {}, `${call.function.name}(${call.function.arguments})`)));
-  }
-  const open = shown.text.querySelector("details")?.open;
-  shown.text.replaceChildren(...parts);
-  if (open) shown.text.querySelector("details").open = true;
-};
-
-const costOf = async (model, usage) => {
-  const query = new URLSearchParams({ model, usage: JSON.stringify(usage) });
-  const response = await fetch(`/console/cost?${query}`, { headers: headers() });
-  return response.ok ? (await response.json()).cost : null;
+// At most one drawing a frame: a whole answer is drawn anew each time.
+const painter = (shown, answer) => {
+  let waiting = 0;
+  const paint = () => {
+    waiting = 0;
+    shown.text.replaceChildren(...drawn(answer, shown.text.querySelector("details")?.open ?? false));
+  };
+  return {
+    soon: () => { waiting ||= requestAnimationFrame(paint); },
+    now: () => { cancelAnimationFrame(waiting); paint(); },
+  };
 };
 
 const bill = async (shown, model, usage) => {
-  if (!usage) return;
-  const cost = await costOf(model, usage).catch(() => null);
-  const cached = usage.prompt_cache_hit_tokens ?? usage.prompt_tokens_details?.cached_tokens ?? 0;
-  const words = `${usage.prompt_tokens} tokens in (${cached} cached), ${usage.completion_tokens} out`;
-  shown.box.append(element("p", { class: "cost" }, cost === null ? words : `$${cost.toFixed(6)}: ${words}`));
-};
-
-const ask = async (question) => {
-  let body;
-  messages.push({ role: "user", content: question });
-  try {
-    body = asked();
-  } catch {
-    messages.pop();
-    by("state").textContent = "the tools are not valid JSON";
+  if (!usage) {
+    shown.box.append(element("p", { class: "cost" }, "Cost not known here: the overview counts what was produced."));
     return;
   }
+  const query = new URLSearchParams({ model, usage: JSON.stringify(usage) });
+  const response = await fetch(`/console/cost?${query}`, { headers: headers() }).catch(() => null);
+  const cost = response?.ok ? (await response.json()).cost : null;
+  const cached = usage.prompt_cache_hit_tokens ?? usage.prompt_tokens_details?.cached_tokens ?? 0;
+  const words = `${usage.prompt_tokens} tokens in (${cached} cached), ${usage.completion_tokens} out`;
+  shown.box.append(element("p", { class: "cost" }, typeof cost === "number" ? `$${cost.toFixed(6)}: ${words}` : words));
+};
+
+// Reads a stream into the answer; returns its usage.
+const listen = async (response, answer, changed) => {
+  let usage = null;
+  for await (const data of events(response)) {
+    if (data === "[DONE]") break;
+    const chunk = JSON.parse(data);
+    if (chunk.error) throw new Error(chunk.error.message);
+    usage = chunk.usage ?? usage;
+    for (const choice of chunk.choices ?? []) grow(answer, choice.delta ?? {});
+    changed();
+  }
+  return usage;
+};
+
+const busy = (controller) => {
+  running = controller;
+  by("send").disabled = controller !== null;
+  by("stop").disabled = controller === null;
+  by("talk").setAttribute("aria-busy", String(controller !== null));
+};
+
+const ask = async (question, tools) => {
+  const body = bodyFor(question, tools);
+  const conversation = messages;
+  const controller = new AbortController();
+  busy(controller);
+  say("answering…", "good");
   turn("user", "You").text.replaceChildren(...rendered(question));
   const shown = turn("assistant", body.model);
-  const answer = { content: "", reasoning: "", calls: [] };
+  const answer = started();
+  const paint = painter(shown, answer);
+  paint.now();
+  shown.box.scrollIntoView({ block: "nearest" });
+  let sent = false;
+  let whole = false;
   let usage = null;
-  running = new AbortController();
-  by("send").disabled = true;
-  by("stop").disabled = false;
-  by("talk").setAttribute("aria-busy", "true");
-  by("state").textContent = "answering…";
   try {
     const response = await fetch("/v1/chat/completions", {
       method: "POST",
       headers: { "Content-Type": "application/json", ...headers() },
       body: JSON.stringify(body),
-      signal: running.signal,
+      signal: controller.signal,
     });
-    if (!response.ok) {
-      const message = await errorOf(response);
-      messages.pop();
-      if (response.status === 401) refused(message);
-      throw new Error(message);
-    }
-    for await (const data of events(response)) {
-      if (data === "[DONE]") break;
-      const chunk = JSON.parse(data);
-      if (chunk.error) throw new Error(chunk.error.message);
-      usage = chunk.usage ?? usage;
-      for (const choice of chunk.choices ?? []) grow(answer, choice.delta ?? {});
-      draw(shown, answer);
-    }
-    by("state").textContent = "";
+    if (response.status === 401) askForKey();
+    if (!response.ok) throw new Error(await errorOf(response));
+    sent = true;
+    usage = await listen(response, answer, paint.soon);
+    whole = true;
+    say("");
   } catch (error) {
-    const stopped = error.name === "AbortError";
-    by("state").textContent = stopped ? "stopped" : "failed";
-    if (!stopped) shown.box.append(element("p", { class: "bad", role: "alert" }, error.message));
-  } finally {
-    running = null;
-    by("send").disabled = false;
-    by("stop").disabled = true;
-    by("talk").setAttribute("aria-busy", "false");
-  }
-  if (answer.content || answer.calls.length) {
-    const said = { role: "assistant", content: answer.content };
-    if (answer.calls.length) {
-      said.tool_calls = answer.calls.filter(Boolean);
-      said.reasoning_content = answer.reasoning;
-    }
-    messages.push(said);
-    for (const call of said.tool_calls ?? []) {
-      messages.push({ role: "tool", tool_call_id: call.id, content: "This page does not run tools." });
+    if (controller.signal.aborted) say("stopped");
+    else {
+      say("failed", "bad");
+      shown.box.append(element("p", { class: "bad", role: "alert" }, foreign(error.message)));
     }
   }
-  await bill(shown, body.model, usage);
+  if (!whole) answer.calls = []; // half a call is refused in the next request
+  paint.now();
+  if (answer.content || answer.calls.length) conversation.push(body.messages.at(-1), ...messagesOf(answer));
+  if (running === controller) busy(null);
+  if (sent) await bill(shown, body.model, usage);
+  shown.box.scrollIntoView({ block: "nearest" });
 };
 
 const listModels = async () => {
-  const response = await fetch("/v1/models", { headers: headers() });
-  if (response.status === 401) return refused(await errorOf(response));
-  if (!response.ok) {
-    by("state").textContent = await errorOf(response);
-    return undefined;
-  }
+  const response = await fetch("/v1/models", { headers: headers() }).catch(() => null);
+  if (response === null) return say("no connection", "bad");
+  if (response.status === 401) return askForKey();
+  if (!response.ok) return say(await errorOf(response), "bad");
   const models = (await response.json()).data.map((model) => element("option", {}, model.id));
   by("model").replaceChildren(...models);
-  return undefined;
+  say("");
+  return by("question").focus();
 };
 
 by("ask").addEventListener("submit", (event) => {
   event.preventDefault();
   const question = by("question").value.trim();
   if (!question || running) return;
+  let tools;
+  try {
+    tools = toolsGiven();
+  } catch {
+    say("the tools are no JSON array", "bad");
+    by("toolbox").open = true;
+    by("tools").focus();
+    return;
+  }
   by("question").value = "";
-  ask(question);
+  ask(question, tools);
 });
 by("question").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
@@ -169,18 +151,18 @@ by("question").addEventListener("keydown", (event) => {
     by("ask").requestSubmit();
   }
 });
-by("stop").addEventListener("click", () => running?.abort());
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") running?.abort();
+});
+by("stop").addEventListener("click", () => {
+  running?.abort();
+  by("question").focus(); // the button is about to be disabled, and would take the focus with it
+});
 by("clear").addEventListener("click", () => {
   running?.abort();
   messages = [];
   by("talk").replaceChildren();
   by("question").focus();
 });
-by("login").addEventListener("submit", (event) => {
-  event.preventDefault();
-  remember(by("key").value.trim());
-  by("key").value = "";
-  by("login").hidden = true;
-  listModels();
-});
+onKey(listModels, () => running?.abort());
 listModels();

@@ -1,81 +1,109 @@
-import { element, events, forget, headers, remember } from "/pages/session.js";
+import { askForKey, element, errorOf, events, foreign, headers, onKey, say } from "/pages/session.js";
 
 const by = (id) => document.getElementById(id);
 const number = (value) => value.toLocaleString("en-US");
-const dollars = (value) => value.toFixed(value < 1 ? 4 : 2);
-const replace = (id, rows, empty, columns) => {
-  const shown = rows.length ? rows : [element("tr", {}, element("td", { colspan: columns, class: "empty" }, empty))];
-  by(id).replaceChildren(...shown);
-};
-const cells = (...values) =>
-  values.map((value) => (typeof value === "number" ? element("td", { class: "n" }, number(value)) : element("td", {}, value)));
+const dollars = (value) => value.toFixed(Math.abs(value) < 1 ? 4 : 2);
+const shown = new Map();
+let watching = new AbortController();
 
-const show = (data) => {
-  const total = data.activity.spent.reduce((sum, row) => sum + row.cost, 0);
-  const sent = data.activity.spent.reduce((sum, row) => sum + row.prompt_tokens, 0);
-  const cached = data.activity.spent.reduce((sum, row) => sum + row.cached_tokens, 0);
-  const tiles = [
+// Draws a part only when its data have changed: a reader's place, a selection and a scroll position stay.
+const draw = (id, data, made) => {
+  const written = JSON.stringify(data);
+  if (shown.get(id) === written) return;
+  shown.set(id, written);
+  by(id).replaceChildren(...made(data));
+};
+const rows = (id, data, empty, made) => {
+  const columns = by(id).closest("table").querySelectorAll("th").length;
+  draw(id, data, () => (data.length ? data.map((row) => element("tr", {}, ...made(row))) : [element("tr", {}, element("td", { colspan: columns, class: "empty" }, empty))]));
+};
+const name = (value, ...more) => (value ? element("td", { class: "text" }, foreign(value), ...more) : element("td", {}, "–"));
+const count = (value) => element("td", { class: "n" }, number(value));
+const money = (value) => element("td", { class: "n" }, dollars(value));
+const bar = (label, value, most, ...more) =>
+  element("td", {}, element("progress", { value, max: Math.max(1, most), "aria-label": label }), ...more);
+const note = (text) => element("small", {}, foreign(text));
+
+const tiles = (data) => {
+  const total = (column) => data.activity.spent.reduce((sum, row) => sum + row[column], 0);
+  const [sent, cached] = [total("prompt_tokens"), total("cached_tokens")];
+  const made = [
     ["In flight", number(data.in_flight)],
     ["Waiting", number(data.queued)],
-    ["Calls per second", data.activity.per_second.toFixed(1)],
-    ["Spent", `$${dollars(total)}`],
-    ["Prefix cache", sent ? `${Math.round((100 * cached) / sent)} % of tokens` : "–"],
-    ["Answers from cache", number(data.activity.cached_answers)],
+    ["Calls per second", data.activity.per_second.toFixed(1), "over the last minute"],
+    ["Spent", `$${dollars(total("cost"))}`, "since start"],
+    ["Prefix cache", sent ? `${Math.round((100 * cached) / sent)} %` : "–", "of tokens sent"],
+    ["Answers from cache", number(data.activity.cached_answers), "without a request"],
   ];
-  if (data.budget !== null) tiles.push(["Budget left today", `$${dollars(data.budget_remaining)} of $${dollars(data.budget)}`]);
-  by("tiles").replaceChildren(...tiles.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
-  replace("models", data.models.map((model) => element("tr", {}, ...cells(
-    model.model, model.in_flight, model.limit,
-    element("progress", { value: model.in_flight, max: Math.max(1, model.limit), "aria-label": `${model.model}: ${model.in_flight} of ${model.limit} in flight` }),
-    model.queued, model.state))), "No request yet.", 6);
-  replace("spent", data.activity.spent.map((row) => element("tr", {}, ...cells(
-    row.caller || "–", row.model || "–", row.calls, row.failed, row.prompt_tokens, row.cached_tokens, row.completion_tokens),
-    element("td", { class: "n" }, dollars(row.cost)))), "Nothing spent.", 8);
-  replace("jobs", data.batches.map((batch) => {
-    const { total: rows, completed, failed } = batch.request_counts;
-    const ended = completed + failed;
-    return element("tr", {}, ...cells(
-      batch.id, batch.owner || "–", batch.waiting_for ? `${batch.status}: waits for ${batch.waiting_for}` : batch.status,
-      element("span", {}, element("progress", { value: ended, max: Math.max(1, rows), "aria-label": `${ended} of ${rows} rows` }), ` ${number(ended)} of ${number(rows)}`),
-      failed), element("td", { class: "n" }, dollars(batch.cost)));
-  }), "No batch.", 6);
-  const failures = data.activity.failures.map((failure) => element("li", {},
-    element("time", { datetime: new Date(failure.at * 1000).toISOString() }, new Date(failure.at * 1000).toLocaleTimeString()),
-    ` ${failure.caller || "–"}, ${failure.model || "no model"}: ${failure.what}`,
-    failure.request_id ? ` (${failure.request_id})` : ""));
-  by("failures").replaceChildren(...(failures.length ? failures : [element("li", { class: "empty" }, "None.")]));
+  if (data.budget !== null) made.push(["Budget left today", `$${dollars(data.budget_remaining)}`, `of $${dollars(data.budget)}`]);
+  if (data.stopped_by) made.push(["Stopped", "DeepSeek does not accept the gateway's key"]);
+  return made;
+};
+
+const batchStatus = (batch) => {
+  const fault = batch.errors?.data?.[0];
+  const place = fault?.line ? `line ${fault.line}: ` : "";
+  return name(
+    batch.status,
+    ...(batch.waiting_for ? [note(`waits: ${batch.waiting_for}`)] : []),
+    ...(fault ? [element("small", { class: "bad" }, foreign(place + fault.message))] : []));
+};
+
+const show = (data) => {
+  draw("tiles", tiles(data), (made) => made.map(([term, value, unit]) =>
+    element("div", {}, element("dt", {}, term), element("dd", {}, value, ...(unit ? [element("small", {}, unit)] : [])))));
+  rows("models", data.models, "No request yet.", (row) => [
+    name(row.model), count(row.in_flight), count(row.limit),
+    bar(`${row.model}: ${row.in_flight} of ${row.limit} in flight`, row.in_flight, row.limit),
+    count(row.queued), name(row.state)]);
+  rows("spent", data.activity.spent, "Nothing spent.", (row) => [
+    name(row.caller), name(row.model), count(row.calls), count(row.failed),
+    count(row.prompt_tokens), count(row.cached_tokens), count(row.completion_tokens), money(row.cost)]);
+  rows("jobs", data.batches, "No batch.", (batch) => {
+    const { total, completed, failed } = batch.request_counts;
+    const progress = `${number(completed + failed)} of ${number(total)}`;
+    const words = Object.entries(batch.metadata ?? {}).map(([key, value]) => note(`${key}: ${value}`));
+    return [
+      name(batch.id, ...words), name(batch.owner), batchStatus(batch),
+      bar(`${progress} rows`, completed + failed, total, element("small", {}, progress)), count(failed), money(batch.cost)];
+  });
+  draw("failures", data.activity.failures, (failures) => (failures.length ? failures.map(failure) : [element("li", { class: "empty" }, "None.")]));
+};
+
+const failure = (row) => {
+  const at = new Date(row.at * 1000);
+  const who = [row.caller, row.model || "no model", row.request_id && `request ${row.request_id}`].filter(Boolean);
+  return element("li", {},
+    foreign(row.what),
+    element("small", {}, element("time", { datetime: at.toISOString() }, at.toLocaleTimeString()),
+      ...who.flatMap((word) => [" · ", foreign(word)])));
 };
 
 const watch = async () => {
-  by("login").hidden = true;
-  for (;;) {
+  const { signal } = watching;
+  while (!signal.aborted) {
     try {
-      const response = await fetch("/console/events", { headers: headers() });
-      if (response.status === 401 || response.status === 403) {
-        const refused = await response.json();
-        by("refused").textContent = sessionStorage.length ? refused.error.message : "";
-        forget();
-        by("login").hidden = false;
+      const response = await fetch("/console/events", { headers: headers(), signal });
+      if (response.status === 401) {
         by("figures").hidden = true;
-        by("state").textContent = "a key is required";
-        by("key").focus();
+        askForKey();
         return;
       }
-      by("figures").hidden = false;
-      by("state").textContent = "live";
-      for await (const data of events(response)) show(JSON.parse(data));
+      if (response.ok) {
+        by("figures").hidden = false;
+        say("live", "good");
+        for await (const data of events(response)) show(JSON.parse(data));
+        say("no connection; trying again…", "bad");
+      } else {
+        say(await errorOf(response), "bad");
+      }
     } catch {
       // The gateway has gone, and may come back.
+      say("no connection; trying again…", "bad");
     }
-    by("state").textContent = "no connection; trying again…";
-    await new Promise((resolve) => setTimeout(resolve, 2000));
+    await new Promise((resolve) => setTimeout(resolve, 1000));
   }
 };
 
-by("login").addEventListener("submit", (event) => {
-  event.preventDefault();
-  remember(by("key").value.trim());
-  by("key").value = "";
-  watch();
-});
+onKey(watch, () => watching.abort());
 watch();

@@ -1,7 +1,13 @@
-// Markdown to elements: headings, lists, code, quotes, emphasis, links. Text never becomes HTML, and links are http(s).
-import { element } from "/pages/session.js";
+// Markdown to elements: headings, lists, tables, code, quotes, rules, emphasis, links. Text never becomes HTML.
+import { element, link } from "/pages/session.js";
 
-const SPAN = /(`+)([^`]|[^`][\s\S]*?[^`])\1(?!`)|\*\*([^*]+)\*\*|\*([^*\s][^*]*)\*|\[([^\]]*)\]\(([^()\s]+)\)/;
+// Bounded, so that an answer of brackets costs no time squared.
+const SPAN = /(`{1,9})([^`]|[^`][\s\S]{0,2000}?[^`])\1(?!`)|\*\*([^*]{1,2000})\*\*|\*([^*\s][^*]{0,2000})\*|\[([^\]]{0,500})\]\(([^()\s]{1,2000})\)/;
+const ITEM = /^(\s*)(?:[-*+]|(\d{1,9})[.)])\s+(.*)/;
+const RULE = /^\s{0,3}([-*_])(?:\s*\1){2,}\s*$/;
+const BORDER = /^\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$/;
+const BLOCK = /^\s*(?:```|~~~|#{1,6}\s|>|[-*+]\s|\d{1,9}[.)]\s)/;
+const DEEPEST = 8;
 
 const spans = (text) => {
   const made = [];
@@ -19,52 +25,71 @@ const spans = (text) => {
   return made;
 };
 
-const link = (label, target, written) => {
-  let url;
-  try {
-    url = new URL(target);
-  } catch {
-    return written;
+const fits = (lines, at) => at + 1 < lines.length && lines[at].includes("|") && lines[at + 1].includes("|") && BORDER.test(lines[at + 1]);
+
+const fenced = (lines, at, fence) => {
+  const code = [];
+  for (at += 1; at < lines.length && !lines[at].trimStart().startsWith(fence); at += 1) code.push(lines[at]);
+  return [element("pre", { tabindex: "0", role: "group", "aria-label": "Code", dir: "ltr" }, element("code", {}, code.join("\n"))), at + 1];
+};
+
+const listed = (lines, at, depth) => {
+  const [, indent, first] = ITEM.exec(lines[at]);
+  const list = element(first === undefined ? "ul" : "ol", first === undefined ? {} : { start: first });
+  for (let item; at < lines.length && (item = ITEM.exec(lines[at])); ) {
+    if (item[1].length < indent.length || (item[1].length === indent.length && (item[2] === undefined) !== (first === undefined))) break;
+    if (item[1].length > indent.length + 1 && depth < DEEPEST && list.lastChild) {
+      const [inner, next] = listed(lines, at, depth + 1);
+      list.lastChild.append(inner);
+      at = next;
+    } else {
+      list.append(element("li", { dir: "auto" }, ...spans(item[3])));
+      at += 1;
+    }
   }
-  if (url.protocol !== "https:" && url.protocol !== "http:") return written;
-  return element("a", { href: url.href, rel: "noopener noreferrer", target: "_blank" }, label || url.href);
+  return [list, at];
+};
+
+const cells = (line) => line.trim().replace(/^\||\|$/g, "").split("|").map((cell) => cell.trim());
+
+const tabled = (lines, at) => {
+  const row = (line, name, attributes) => element("tr", {}, ...cells(line).map((cell) => element(name, attributes, ...spans(cell))));
+  const head = element("thead", {}, row(lines[at], "th", { scope: "col" }));
+  const body = element("tbody");
+  for (at += 2; at < lines.length && lines[at].includes("|"); at += 1) body.append(row(lines[at], "td", {}));
+  return [element("div", { class: "wide", tabindex: "0", role: "group", "aria-label": "Table" }, element("table", {}, head, body)), at];
+};
+
+const quoted = (lines, at) => {
+  const words = [];
+  for (; at < lines.length && /^\s*>/.test(lines[at]); at += 1) words.push(lines[at].replace(/^\s*> ?/, ""));
+  return [element("blockquote", { dir: "auto" }, ...spans(words.join("\n"))), at];
+};
+
+const paragraph = (lines, at) => {
+  const words = [lines[at]];
+  for (at += 1; at < lines.length && lines[at].trim() && !BLOCK.test(lines[at]) && !RULE.test(lines[at]) && !fits(lines, at); at += 1) words.push(lines[at]);
+  return [element("p", { dir: "auto" }, ...spans(words.join("\n"))), at];
 };
 
 export const rendered = (text) => {
   const made = [];
-  const lines = text.split("\n");
+  const lines = text.split(/\r?\n/);
   let at = 0;
   while (at < lines.length) {
     const line = lines[at];
     const fence = /^\s*(```+|~~~+)/.exec(line);
     const heading = /^(#{1,6})\s+(.*)/.exec(line);
-    const item = /^\s*(?:[-*+]|(\d+)[.)])\s+/.exec(line);
-    if (fence) {
-      const code = [];
-      for (at += 1; at < lines.length && !lines[at].trimStart().startsWith(fence[1]); at += 1) code.push(lines[at]);
-      at += 1;
-      made.push(element("pre", { tabindex: "0" }, element("code", {}, code.join("\n"))));
-    } else if (heading) {
-      made.push(element("h4", {}, ...spans(heading[2])));
-      at += 1;
-    } else if (item) {
-      const list = element(item[1] === undefined ? "ul" : "ol", item[1] === undefined ? {} : { start: item[1] });
-      for (let next; at < lines.length && (next = /^\s*(?:[-*+]|\d+[.)])\s+(.*)/.exec(lines[at])); at += 1) {
-        list.append(element("li", {}, ...spans(next[1])));
-      }
-      made.push(list);
-    } else if (/^\s*>/.test(line)) {
-      const quoted = [];
-      for (; at < lines.length && /^\s*>/.test(lines[at]); at += 1) quoted.push(lines[at].replace(/^\s*> ?/, ""));
-      made.push(element("blockquote", {}, ...spans(quoted.join("\n"))));
-    } else if (line.trim()) {
-      const words = [];
-      for (; at < lines.length && lines[at].trim() && !/^\s*(```|~~~|#{1,6}\s|>|[-*+]\s|\d+[.)]\s)/.test(lines[at]); at += 1) words.push(lines[at]);
-      if (!words.length) words.push(lines[at++]);
-      made.push(element("p", {}, ...spans(words.join("\n"))));
-    } else {
-      at += 1;
-    }
+    let block = null;
+    if (fence) [block, at] = fenced(lines, at, fence[1]);
+    else if (heading) [block, at] = [element("h4", { dir: "auto" }, ...spans(heading[2])), at + 1];
+    else if (RULE.test(line)) [block, at] = [element("hr"), at + 1];
+    else if (ITEM.test(line)) [block, at] = listed(lines, at, 1);
+    else if (/^\s*>/.test(line)) [block, at] = quoted(lines, at);
+    else if (fits(lines, at)) [block, at] = tabled(lines, at);
+    else if (line.trim()) [block, at] = paragraph(lines, at);
+    else at += 1;
+    if (block) made.push(block);
   }
   return made;
 };

@@ -6,9 +6,59 @@ export const headers = () => {
   return key ? { Authorization: `Bearer ${key}` } : {};
 };
 
-export const remember = (key) => sessionStorage.setItem(STORED, key);
+export const known = () => sessionStorage.getItem(STORED) !== null;
 
-export const forget = () => sessionStorage.removeItem(STORED);
+const forget = () => sessionStorage.removeItem(STORED);
+
+const by = (id) => document.getElementById(id);
+
+// Says in the header how things are; kind is "good", "bad" or empty.
+export const say = (text, kind = "") => {
+  if (by("state").textContent !== text) by("state").textContent = text;
+  by("state").className = kind;
+};
+
+// Shows the form for a key. It says why only if a key was refused, and never repeats the key.
+export const askForKey = () => {
+  by("refused").textContent = known() ? "This gateway does not know that key. It may have been revoked." : "";
+  forget();
+  by("leave").hidden = true;
+  by("login").hidden = false;
+  say("a key is required");
+  by("key").focus();
+};
+
+// Calls `entered` after a key was given, and `left` when it is to be forgotten.
+export const onKey = (entered, left) => {
+  by("leave").hidden = !known();
+  by("login").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const key = by("key").value.trim();
+    by("key").value = "";
+    if (!/^[\x21-\x7e]+$/.test(key)) {
+      // fetch refuses such a header.
+      by("refused").textContent = "A key has letters, digits, - and _ only.";
+      return;
+    }
+    sessionStorage.setItem(STORED, key);
+    by("login").hidden = true;
+    by("leave").hidden = false;
+    entered();
+  });
+  by("leave").addEventListener("click", () => {
+    forget();
+    left();
+    location.reload();
+  });
+};
+
+export const errorOf = async (response) => {
+  try {
+    return String((await response.json()).error.message);
+  } catch {
+    return `${response.status} ${response.statusText}`;
+  }
+};
 
 // Yields the data of each server-sent event of a response.
 export async function* events(response) {
@@ -36,4 +86,19 @@ export const element = (name, attributes = {}, ...children) => {
   }
   made.append(...children.map((child) => (child instanceof Node ? child : document.createTextNode(String(child)))));
   return made;
+};
+
+// A text of somebody else: its marks of direction end with it.
+export const foreign = (text) => element("bdi", {}, text);
+
+// A link to a web page; the text as it was written for any other address.
+export const link = (label, target, written) => {
+  let url;
+  try {
+    url = new URL(target);
+  } catch {
+    return foreign(written);
+  }
+  if (url.protocol !== "https:" && url.protocol !== "http:") return foreign(written);
+  return element("a", { href: url.href, rel: "noopener noreferrer", target: "_blank" }, foreign(label || url.href));
 };
