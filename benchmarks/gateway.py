@@ -59,20 +59,20 @@ class Bench:
 
     async def _plain(self, name: str, gateways: dict[str, Gateway]) -> dict[str, float]:
         count = (200 if name == "litellm" else 3200) // self._less
-        return {"plain request, µs CPU": await figures.plain(gateways["plain"], "plain", count)}
+        return {"plain request, µs CPU": await figures.plain(gateways["plain"], count)}
 
     async def _twenty(self, name: str, gateways: dict[str, Gateway]) -> dict[str, float]:
         streams = 2 if name == "litellm" else 50
-        return {"chunk, 20 events a read, µs CPU": await figures.chunk(gateways["twenty"], "twenty", streams, 2)}
+        return {"chunk, 20 events a read, µs CPU": await figures.chunk(gateways["twenty"], streams, 2)}
 
     async def _single(self, name: str, gateways: dict[str, Gateway]) -> dict[str, float]:
         streams = 10 if name == "litellm" else 50
-        return {"chunk, one event a read, µs CPU": await figures.chunk(gateways["single"], "single", streams, 2)}
+        return {"chunk, one event a read, µs CPU": await figures.chunk(gateways["single"], streams, 2)}
 
     async def _latency(self, name: str, gateways: dict[str, Gateway]) -> dict[str, float]:
         rate = 50 if name == "litellm" else 1000
-        direct = figures.percentiles(await figures.latency(self._direct["plain"], "plain", rate, 1.5))
-        through = figures.percentiles(await figures.latency(gateways["plain"].url, "plain", rate, 2))
+        direct = figures.percentiles(await figures.latency(self._direct["plain"], "direct", rate, 1.5))
+        through = figures.percentiles(await figures.latency(gateways["plain"].url, gateways["plain"].model, rate, 2))
         return {
             "added latency p50, ms": through[0] - direct[0],
             "added latency p99, ms": through[1] - direct[1],
@@ -82,13 +82,13 @@ class Bench:
         count = 200 if name == "litellm" else 5000 // self._less
         if f"memory of {name}" in self.taken:
             return {}  # a heap that has been filled shows nothing the second time
-        added, lost = await figures.memory(gateways["held"], "held", count)
+        added, lost = await figures.memory(gateways["held"], count)
         self.taken[f"memory of {name}"] = {}
         return {f"open stream, KB ({5000 // self._less:,} of them; litellm 200)": added, "streams lost": lost}
 
     async def _leaver(self, name: str, gateways: dict[str, Gateway]) -> dict[str, float]:
         count = 200 if name == "litellm" else 2000 // self._less
-        taken = await leavers(gateways["leaving"].url, "leaving", count, self._endings)
+        taken = await leavers(gateways["leaving"].url, gateways["leaving"].model, count, self._endings)
         ended = [seconds for seconds in taken if seconds != float("inf")]
         p50, p99 = figures.percentiles(ended) if ended else (float("nan"),) * 2
         return {

@@ -17,6 +17,7 @@ import msgspec
 from gateways.asking import KEY
 from pair import without_proxies
 from ports import ReservedPort
+from prompt import MODEL
 
 HERE = Path(__file__).parent
 START_SECONDS = 120
@@ -24,10 +25,12 @@ MOST_STREAMS = 6_000
 
 
 class Gateway(msgspec.Struct, frozen=True):
-    """A process to ask, and the model that means one of the upstream servers."""
+    """A process to ask."""
 
     url: str
     pid: int
+    model: str = MODEL
+    """One that means the upstream server, where a process has several."""
 
     def cpu(self) -> float:
         """Seconds of CPU so far, of all its threads, by the scheduler's own count."""
@@ -123,7 +126,7 @@ def litellm(upstreams: Mapping[str, str], core: int, folder: Path, program: Path
                 raise RuntimeError("litellm did not start")
         _drained(process.stdout)
         _drained(process.stderr)
-        yield dict.fromkeys(upstreams, Gateway(f"http://127.0.0.1:{port}", process.pid))
+        yield {name: Gateway(f"http://127.0.0.1:{port}", process.pid, name) for name in upstreams}
 
 
 def _announced(process: subprocess.Popen[str]) -> Gateway:

@@ -16,9 +16,9 @@ SETTLED = 0.5
 WAVE = 100
 
 
-async def plain(gateway: Gateway, model: str, count: int) -> float:
+async def plain(gateway: Gateway, count: int) -> float:
     """Microseconds of CPU per plain request."""
-    asked = request(model, stream=False)
+    asked = request(gateway.model, stream=False)
     connections = [await Connection.to(gateway.url) for _ in range(AT_ONCE)]
 
     async def turns(connection: Connection, times: int) -> None:
@@ -34,9 +34,9 @@ async def plain(gateway: Gateway, model: str, count: int) -> float:
     return taken / (each * AT_ONCE) * 1e6
 
 
-async def chunk(gateway: Gateway, model: str, streams: int, seconds: float) -> float:
+async def chunk(gateway: Gateway, streams: int, seconds: float) -> float:
     """Microseconds of CPU per event of open streams."""
-    connections = [await _streaming(gateway, model) for _ in range(streams)]
+    connections = [await _streaming(gateway) for _ in range(streams)]
     await asyncio.gather(*(connection.began.wait() for connection in connections))
     await asyncio.sleep(SETTLED)
     before, seen = gateway.cpu(), _events(connections)
@@ -71,12 +71,12 @@ async def latency(url: str, model: str, per_second: int, seconds: float) -> list
     return taken[len(taken) // 10 :]
 
 
-async def memory(gateway: Gateway, model: str, streams: int) -> tuple[float, int]:
+async def memory(gateway: Gateway, streams: int) -> tuple[float, int]:
     """Kilobytes that each of the open streams adds, and how many of them did not last."""
     before = gateway.resident_kb()
     connections: list[Connection] = []
     for _ in range(0, streams, WAVE):
-        opened = [await _streaming(gateway, model) for _ in range(WAVE)]
+        opened = [await _streaming(gateway) for _ in range(WAVE)]
         connections += opened
         async with asyncio.timeout(30):
             await asyncio.gather(*(connection.began.wait() for connection in opened))
@@ -93,9 +93,9 @@ def percentiles(seconds: Sequence[float]) -> tuple[float, float]:
     return statistics.median(ranks) * 1000, ranks[int(len(ranks) * 0.99)] * 1000
 
 
-async def _streaming(gateway: Gateway, model: str) -> Connection:
+async def _streaming(gateway: Gateway) -> Connection:
     connection = await Connection.to(gateway.url)
-    connection.stream(request(model, stream=True))
+    connection.stream(request(gateway.model, stream=True))
     return connection
 
 

@@ -13,6 +13,8 @@ from answers import opening_event, stamped_halves, stream_head
 from gateways.asking import Connection, request
 
 AT_ONCE = 50
+APART = 0.002
+"""Seconds between two callers that leave: up to 500 a second."""
 _MARK = re.compile(rb"mark-(\d+)")
 _PATIENCE = 10.0
 
@@ -83,7 +85,7 @@ async def leavers(url: str, model: str, count: int, endings: Endings) -> list[fl
         for mark, connection in zip(marks, connections, strict=True):
             left[mark] = time.perf_counter()
             connection.leave()
-            await asyncio.sleep(0)
+            await asyncio.sleep(APART)
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
                 await endings.all_of(last=marks[-1] + 1)

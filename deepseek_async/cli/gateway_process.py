@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -23,6 +24,8 @@ from deepseek_async.gateway import AsyncGateway
 from deepseek_async.gateway.access_log import ACCESS
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
+_COLLECTIONS: Final = (20_000, 20, 20)
+"""New objects before a collection of the youngest, and how many of these before one of the older."""
 _CONNECTIONS: Final = 1 << 16
 
 
@@ -50,6 +53,7 @@ class GatewayProcess(msgspec.Struct, frozen=True, kw_only=True):
         signals = _Signals(gateway, connection, api_key)
         try:
             async with gateway:
+                _collect_garbage_seldom()
                 with signals.handled():
                     sys.stdout.write(f"{gateway.url}\n")
                     sys.stdout.flush()
@@ -103,6 +107,16 @@ class _Signals:
         say("settings read again; requests under way end with the former ones")
         former = await self._gateway.use(client)
         await former.aclose()
+
+
+def _collect_garbage_seldom() -> None:
+    """Leave what lives as long as the process out of collections, and have fewer of them.
+
+    A collection with thousands of streams open stops all of them, and reference counts free what requests leave.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECTIONS)
 
 
 def _log_requests() -> None:

@@ -28,6 +28,9 @@ HEARTBEAT: Final = 10.0
 READER_PATIENCE: Final = 120.0
 """Seconds for which a caller may read nothing of an answer; its place is given to others then."""
 
+_SHORT: Final = 32 * 1024
+"""Half of the 64 KiB at which transports pause writing by default."""
+
 UsedRelay = Callable[[], AbstractContextManager[Relay]]
 """Yields the relay of the client that sends now, and keeps it open for the block."""
 
@@ -78,13 +81,13 @@ class Relaying:
                 # From here on the status is 200, whatever comes: the caller would hang up on silence.
                 if not response.prepared:
                     await response.prepare(request)
-                await _write(response, _COMMENT)
+                await _write(request, response, _COMMENT)
             try:
                 answered = sending.result()
             except DeepSeekError as error:
                 if not response.prepared:
                     raise
-                await _write(response, failure(error, path))
+                await _write(request, response, failure(error, path))
                 await response.write_eof()
                 return response
         except BaseException:
@@ -96,16 +99,16 @@ class Relaying:
             if not response.prepared:
                 response.headers.update(returned(answered.headers))
                 await response.prepare(request)
-            await _pass(answered.body, response, path)
+            await _pass(answered.body, request, response, path)
         return response
 
 
-async def _pass(body: StreamedBody, response: web.StreamResponse, path: str) -> None:
+async def _pass(body: StreamedBody, request: web.BaseRequest, response: web.StreamResponse, path: str) -> None:
     try:
         async for piece in body:
-            await _write(response, piece)
+            await _write(request, response, piece)
     except DeepSeekError as error:
-        await _write(response, failure(error, path))
+        await _write(request, response, failure(error, path))
     await response.write_eof()
 
 
@@ -173,8 +176,14 @@ def _asks_for_a_stream(body: bytes) -> bool:
     return b'"stream"' in body and b"true" in body
 
 
-async def _write(response: web.StreamResponse, piece: bytes) -> None:
+async def _write(request: web.BaseRequest, response: web.StreamResponse, piece: bytes) -> None:
     """Write to a caller, at its speed. Raises ConnectionError for one that reads nothing for too long."""
+    transport = request.transport
+    if transport is not None and len(piece) < _SHORT and not transport.get_write_buffer_size():
+        # It is not waited for: nothing is unsent, and this is less than what a transport takes before it pauses
+        # writing. A timer for each chunk would cost more than its write.
+        await response.write(piece)
+        return
     async with asyncio.timeout(READER_PATIENCE):
         await response.write(piece)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -49,14 +50,24 @@ def _refuse_foreign_pages(request: web.BaseRequest) -> None:
 
     Without keys, being on loopback is all the proof there is, and a browser on this machine is on loopback too.
     """
-    host = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
-    if not is_loopback(host):
-        raise GatewayError(403, f"without keys this gateway answers to loopback names only, not to {host!r:.80}")
-    origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("Host"):
+    fields = request.headers
+    named = fields.get("Host", "")
+    if not _names_loopback(named):
+        raise GatewayError(403, f"without keys this gateway answers to loopback names only, not to {named!r:.80}")
+    origin = fields.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != fields.get("Host"):
         raise GatewayError(403, f"without keys this gateway does not answer pages of other sites, got {origin!r:.80}")
-    if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
+    if fields.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
         raise GatewayError(403, "without keys this gateway does not answer pages of other sites")
+
+
+@lru_cache(64)
+def _names_loopback(authority: str) -> bool:
+    """Whether a ``Host`` field names this machine. Clients send the same few."""
+    try:
+        return is_loopback(urlsplit(f"//{authority}").hostname or "")
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Final
 
 from deepseek_async.admission.budget import Budget
 from deepseek_async.call.tenant import Tenant, serving
 from deepseek_async.files.private_files import make_private_folder
 from deepseek_async.gateway.callers import CallerProfile
 from deepseek_async.labels import labelled
+
+_ANYBODYS: Final = nullcontext()
 
 
 class Tenants:
@@ -22,12 +25,13 @@ class Tenants:
         self._budgets: dict[tuple[str, float], Budget] = {}
         self._caps: dict[tuple[str, int], asyncio.Semaphore] = {}
 
-    @asynccontextmanager
-    async def place(self, caller: CallerProfile) -> AsyncIterator[None]:
+    def place(self, caller: CallerProfile) -> AbstractAsyncContextManager[None]:
         """Hold one of the caller's places, and make the calls in the block its own."""
-        if not caller.hash:
-            yield  # a gateway without keys knows no callers
-            return
+        # A gateway without keys knows no callers.
+        return self._place_of(caller) if caller.hash else _ANYBODYS
+
+    @asynccontextmanager
+    async def _place_of(self, caller: CallerProfile) -> AsyncIterator[None]:
         with self.serving(caller):
             if caller.max_concurrency is None:
                 yield

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from enum import IntEnum
 from functools import lru_cache
 from typing import Any, Final
@@ -79,6 +79,15 @@ class HeaderFields(Mapping[str, str]):
         start = at + len(name) + 3
         end = self._raw.find(b"\r\n", start)
         return self._raw[start : end if end >= 0 else None].strip(b" \t").decode("utf-8", "replace")
+
+    def items(self) -> ItemsView[str, str]:
+        """Return all fields, the first of each name; one pass, where ``Mapping.items`` searches the head for each."""
+        found: dict[str, str] = {}
+        for line in self._raw.split(b"\r\n")[1:]:
+            name, colon, value = line.partition(b":")
+            if colon:
+                found.setdefault(name.lower().decode("latin-1"), value.strip(b" \t").decode("utf-8", "replace"))
+        return found.items()
 
     def __iter__(self) -> Iterator[str]:
         names = (line.partition(b":")[0].decode("latin-1") for line in self._lowered.split(b"\r\n") if b":" in line)

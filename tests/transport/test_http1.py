@@ -15,6 +15,7 @@ from deepseek_async.transport.http1 import (
     MAX_FIELDS,
     MAX_HEAD_BYTES,
     BodyCutOff,
+    HeaderFields,
     HTTPViolation,
     ResponseParser,
 )
@@ -337,3 +338,11 @@ def test_garbage_raises_a_violation_and_nothing_else(pieces: list[bytes]):
         parser.feed_end()
     except HTTPViolation:
         pass
+
+
+@given(st.lists(st.tuples(st.sampled_from(["x-a", "X-A", "x-b", "Content-Type"]), st.text("ab: \t", max_size=5))))
+def test_the_header_fields_listed_are_those_found_one_by_one(fields: list[tuple[str, str]]):
+    raw = b"HTTP/1.1 200 OK" + b"".join(f"\r\n{name}:{value}".encode() for name, value in fields)
+    found = HeaderFields(raw, raw.lower())
+    assert dict(found.items()) == {name: found.get(name) for name in found}
+    assert {name for name, _ in found.items()} == {name.lower() for name, _ in fields}
