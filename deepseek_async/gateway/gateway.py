@@ -77,7 +77,7 @@ class AsyncGateway:
         self._heartbeat = heartbeat
         self._activity = Activity()
         self._callers = Callers(self._folder.keys)
-        self._tenants = Tenants(self._folder.path / "budgets")
+        self._tenants = Tenants(self._folder.path / "budgets", lambda: self.client.prices)
         self._server: web.ServerRunner | None = None
         self._batches: BatchRunner | None = None
         self._closed = False

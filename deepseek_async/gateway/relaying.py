@@ -16,7 +16,7 @@ from deepseek_async.gateway.header_policy import forwarded, returned
 from deepseek_async.gateway.reach import check_body, check_path
 from deepseek_async.gateway.replies import GatewayError
 from deepseek_async.gateway.tenants import Tenants
-from deepseek_async.relay import Relay, RelayRequest, RelayResponse, StreamedBody, failure_event, refusal_of
+from deepseek_async.relay import SPEECH, Relay, RelayRequest, RelayResponse, StreamedBody, failure_event, refusal_of
 from deepseek_async.types.json_text import read, write
 
 LARGEST_BODY: Final = 64 * 1024 * 1024
@@ -67,6 +67,8 @@ class Relaying:
         )
         with self._used() as relay:
             async with self._tenants.place(caller):
+                if path.endswith(SPEECH) and request.method == "POST":
+                    return await _spoken(relay, request, asked)
                 if not _asks_for_a_stream(body):
                     return await _whole(relay, asked)
                 return await self._streamed(relay, request, asked, path)
@@ -110,6 +112,22 @@ async def _pass(body: StreamedBody, request: web.BaseRequest, response: web.Stre
     except DeepSeekError as error:
         await _write(request, response, failure(error, path))
     await response.write_eof()
+
+
+async def _spoken(relay: Relay, request: web.BaseRequest, asked: RelayRequest) -> web.StreamResponse:
+    answered = await relay.send(asked)
+    assert isinstance(answered.body, StreamedBody)  # noqa: S101  audio is streamed
+    response = web.StreamResponse(headers=returned(answered.headers))
+    async with _closing(answered.body):
+        await response.prepare(request)
+        try:
+            async for piece in answered.body:
+                await _write(request, response, piece)
+        except DeepSeekError as error:
+            # Audio has no place for an error: the caller sees a body that has not ended.
+            raise ConnectionResetError(error.message) from None
+    await response.write_eof()
+    return response
 
 
 async def _whole(relay: Relay, asked: RelayRequest) -> web.StreamResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ from deepseek_async.call.tenant import Tenant, serving
 from deepseek_async.files.private_files import make_private_folder
 from deepseek_async.gateway.callers import CallerProfile
 from deepseek_async.labels import labelled
+from deepseek_async.pricing.prices import PriceTable, price_table
 
 _ANYBODYS: Final = nullcontext()
 
@@ -20,8 +21,9 @@ _ANYBODYS: Final = nullcontext()
 class Tenants:
     """Budgets and caps of callers, made when a caller first asks."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, prices: Callable[[], PriceTable] = price_table) -> None:
         self._folder = folder
+        self._prices = prices
         self._budgets: dict[tuple[str, float], Budget] = {}
         self._caps: dict[tuple[str, int], asyncio.Semaphore] = {}
 
@@ -58,7 +60,9 @@ class Tenants:
         budget = self._budgets.get(key)
         if budget is None:
             make_private_folder(self._folder)
-            budget = self._budgets[key] = Budget(caller.daily, path=self._folder / f"{caller.name}.sqlite")
+            budget = self._budgets[key] = Budget(
+                caller.daily, path=self._folder / f"{caller.name}.sqlite", prices=self._prices()
+            )
         return budget
 
     async def aclose(self) -> None:

@@ -9,8 +9,10 @@ from deepseek_async.relay.failures import error_object, failure_event, refusal_o
 from deepseek_async.relay.header_fields import passed_on
 from deepseek_async.relay.relay import Relay
 from deepseek_async.relay.streamed import StreamedBody
+from deepseek_async.relay.tool_requests import SPEECH
 
 __all__ = [
+    "SPEECH",
     "Relay",
     "RelayRequest",
     "RelayResponse",

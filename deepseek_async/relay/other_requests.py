@@ -10,13 +10,14 @@ from deepseek_async.errors import APIResponseValidationError, InvalidRequestErro
 from deepseek_async.relay.exchange import RelayRequest, RelayResponse
 from deepseek_async.relay.header_fields import JSON, returned
 from deepseek_async.relay.paths import OTHER, meaning_of
+from deepseek_async.relay.tool_requests import SPEECH
 from deepseek_async.resources.resource_client import ResourceClient
 from deepseek_async.resources.route import Route
 from deepseek_async.types import Answer
 from deepseek_async.types.json_text import read, write
 
-_FEES: Final = ("/tools/", "/v1/tools/")
-"""Billed by the unit and answered in forms of their own, which ``client.tools`` knows."""
+_FEES: Final = "/tools/"
+"""In a path that is billed by the unit; those that are known are answered elsewhere."""
 
 
 class _Opaque(Answer):
@@ -35,8 +36,8 @@ class OtherRequests:
         route = Route(self._connection, family)
         reads = method in {"GET", "HEAD"}
         body: Mapping[str, Any] | None = None
-        if operation is OTHER and not reads:
-            _check_cost(path, route.caller)
+        if operation is OTHER:
+            _check_cost(path, route.caller, reads=reads)
         if request.body and not reads:
             body = _json_object(request)
         call = route.call(
@@ -59,11 +60,18 @@ class OtherRequests:
         )
 
 
-def _check_cost(path: str, caller: Caller) -> None:
+def _check_cost(path: str, caller: Caller, *, reads: bool) -> None:
     """Raise InvalidRequestError if the client promises what it cannot keep for a request to ``path``."""
-    if path.startswith(_FEES):
-        raise InvalidRequestError(f"{path} is billed by the unit; call it through client.tools")
-    if caller.budget is not None:
+    if path.partition("?")[0].startswith(SPEECH):
+        raise InvalidRequestError(
+            "speech over a WebSocket is not relayed: POST the text to /v1/tools/tts, or call client.tools.speech"
+        )
+    if _FEES in path.partition("?")[0]:
+        raise InvalidRequestError(
+            f"{path:.200} is not known and may be billed by the unit; known are POST /v1/tools/search, fetch, ocr, asr "
+            "and tts"
+        )
+    if caller.budget is not None and not reads:
         raise InvalidRequestError(
             f"{path} is not a path that this client knows, so its cost cannot be bounded: it is refused while the "
             "client has a budget"

@@ -10,8 +10,9 @@ import msgspec
 from deepseek_async.call.caller import Call
 from deepseek_async.call.stream import ChatCompletionStream, CompletionStream, MessageStream, ResponseStream
 from deepseek_async.call.stream.answer import AnswerStream
-from deepseek_async.codec.repair import regular
+from deepseek_async.codec.schema_prompt import ask_for_schema
 from deepseek_async.errors import DeepSeekError, InvalidRequestError
+from deepseek_async.relay.answer_bytes import json_of
 from deepseek_async.relay.exchange import RelayRequest, RelayResponse
 from deepseek_async.relay.form import read_form
 from deepseek_async.relay.header_fields import JSON, returned
@@ -19,6 +20,7 @@ from deepseek_async.relay.other_requests import OtherRequests
 from deepseek_async.relay.paid_answers import answer_in
 from deepseek_async.relay.paths import normalized
 from deepseek_async.relay.streamed import DONE, Encode, StreamedBody, chat_events, named_events, within
+from deepseek_async.relay.tool_requests import TOOLS, ToolRequests
 from deepseek_async.resources.chat_calls import ChatCalls
 from deepseek_async.resources.completions import TextCompletions
 from deepseek_async.resources.embeddings import Embeddings
@@ -52,7 +54,8 @@ class Relay:
     def __init__(self, connection: ResourceClient) -> None:
         self._files = Files(connection)
         self._others = OtherRequests(connection)
-        chat = _Endpoint(ChatCalls(connection), _chat, ChatCompletionStream)
+        self._tools = ToolRequests(connection)
+        chat = _Endpoint(ChatCalls(connection), _chat(connection), ChatCompletionStream)
         text = _Endpoint(TextCompletions(connection), _checked_by(check_completion), CompletionStream)
         messages = _Endpoint(Messages(connection), _checked_by(check_message), MessageStream, named_events, b"")
         self._endpoints: Mapping[str, _Endpoint] = {
@@ -80,6 +83,8 @@ class Relay:
             return await endpoint.answer(request)
         if path == "/files" and method == "POST":
             return await self._upload(request)
+        if path in TOOLS and method == "POST":
+            return await self._tools.answer(request, path)
         return await self._others.answer(request, method, path)
 
     async def _upload(self, request: RelayRequest) -> RelayResponse:
@@ -154,12 +159,6 @@ class _Endpoint(msgspec.Struct, frozen=True, gc=False):
         return RelayResponse(status=200, headers=headers, body=json_of(answer), failure=failure)
 
 
-def json_of(answer: Answer) -> bytes:
-    """Return ``answer`` as the server sent it, or normalized if strict parsers may reject that."""
-    wire = answer._wire  # noqa: SLF001
-    return wire if wire and type(wire) is bytes else write(regular(answer))
-
-
 def _object_in(body: bytes) -> dict[str, Any]:
     try:
         found = read(body, errors="strict")
@@ -170,8 +169,26 @@ def _object_in(body: bytes) -> dict[str, Any]:
     return found
 
 
-def _chat(body: dict[str, Any]) -> dict[str, Any]:
-    return chat_parameters(body.pop("model", ""), body.pop("messages", ()), body)
+def _chat(connection: ResourceClient) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def checked(body: dict[str, Any]) -> dict[str, Any]:
+        made = chat_parameters(body.pop("model", ""), body.pop("messages", ()), body)
+        form = made.get("response_format")
+        # A client that is off says that its server knows everything.
+        if isinstance(form, dict) and form.get("type") == "json_schema" and connection.lint.mode != "off":
+            return _with_schema_in_prompt(made, form)
+        return made
+
+    return checked
+
+
+def _with_schema_in_prompt(body: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:
+    """Ask for a schema as DeepSeek can be asked; SDKs send a json_schema for a class, which chat refuses with 400."""
+    described = form.get("json_schema")
+    schema = described.get("schema") if isinstance(described, dict) else None
+    if schema is None:
+        return body
+    messages = ask_for_schema(body["messages"], write(schema).decode())
+    return {**body, "messages": messages, "response_format": {"type": "json_object"}}
 
 
 def _checked_by(check: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], dict[str, Any]]:

@@ -82,7 +82,8 @@ class Route:
             if caller.account_limiter.counts_tokens and fees is None:
                 tokens = _estimate(connection, operation, wire, body)
         outgoing = HTTPRequest(method, path, wire, checked("extra_headers", headers) if headers else None, texts)
-        paid = most_fees(body) if body and "tools" in body else fees
+        # A call with fees of its own has them whatever else its body says.
+        paid = most_fees(body) if fees is None and body and "tools" in body else fees
         request = Request(operation, outgoing, body or _NOTHING, form, paid)
         call = caller.call(
             request.with_query(query) if query else request,

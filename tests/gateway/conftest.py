@@ -38,7 +38,7 @@ async def gateway(serve: Serve, connect: Connect, tmp_path: Path) -> AsyncIterat
             callers = Callers(folder / "keys.json")
             made = {name: callers.add(name, **options) for name, options in (keys or {}).items()}
             simulator = await stack.enter_async_context(Simulator(SimulatorSettings(**{"seed": 7, **settings})))
-            client = connect(simulator.base_url, retry=4)
+            client = connect(simulator.base_url, retry=4, currency_rates={"CNY": 0.14})
             running = AsyncGateway(client, folder=folder, port=0, drain=5, heartbeat=heartbeat)
             await stack.enter_async_context(running)
             return Gated(simulator, running, folder, made)

@@ -107,7 +107,11 @@ async def test_a_path_that_may_lead_elsewhere_is_refused(serve: Serve, connect: 
         (asked("/embeddings", {"model": "m", "input": "x", "stream": True}), "cannot be streamed"),
         (asked("/unknown", {"stream": True}), "asks for no stream"),
         (asked("/unknown", b"\x00"), "must be a JSON object"),
-        (asked("/tools/search", {"query": "x"}), "client.tools"),
+        (asked("/tools/search", {"query": " "}), "non-blank"),
+        (asked("/tools/search", {"query": "x", "stream": True}), "no stream"),
+        (asked("/tools/ocr", b"{}"), "multipart/form-data"),
+        (asked("/tools/draw", {"query": "x"}), "billed by the unit"),
+        (RelayRequest(method="GET", path="/v1/tools/tts?voice_id=stella"), "WebSocket"),
         (asked("/files", b"", content_type="application/json"), "multipart/form-data"),
     ],
 )
