@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final, Protocol
 
 from deepseek_async.batch.endpoints import Resource
@@ -15,6 +15,7 @@ from deepseek_async.batch.row_choices import RowChoices
 from deepseek_async.call.caller import Call
 from deepseek_async.call.lifecycle import Attempts
 from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.call.tenant import current_tenant
 from deepseek_async.codec.choices import choices_asked
 from deepseek_async.errors import APIError, DeepSeekError, InputFormatError, InvalidRequestError
 from deepseek_async.pricing.prices import Meter
@@ -93,8 +94,18 @@ class RowExecutor:
             raise InvalidRequestError(f"n must be 1 in a row whose answer is parsed into a class, got {body['n']}")
         return {name: value for name, value in body.items() if name != "n"}
 
-    async def answer(self, row: Row, call: Call | DeepSeekError) -> BatchResult:
+    def answer(self, row: Row, call: Call | DeepSeekError) -> Awaitable[BatchResult]:
         """Run the call that ``prepare`` returned and return the row's result, without its price."""
+        tenant = current_tenant()
+        if tenant is None or tenant.places is None:
+            return self._answered(row, call)
+        return self._answered_in(tenant.places, row, call)
+
+    async def _answered_in(self, places: asyncio.Semaphore, row: Row, call: Call | DeepSeekError) -> BatchResult:
+        async with places:
+            return await self._answered(row, call)
+
+    async def _answered(self, row: Row, call: Call | DeepSeekError) -> BatchResult:
         if isinstance(call, DeepSeekError):
             return BatchResult(index=row.index, custom_id=row.custom_id, error=call, columns=row.columns)
         # Let answers that arrived together be processed before the next rows are sent. One kind of work at a time keeps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,6 +22,8 @@ class Tenant(msgspec.Struct, frozen=True):
     """Money is reserved here and in the client's budget."""
     bulk: bool = False
     """Whether its calls yield to those of interactive users."""
+    places: asyncio.Semaphore | None = None
+    """Its cap of calls in flight. A row of a batch takes a place; for other calls whoever serves the user does."""
 
     def with_budget(self, common: Budget | None) -> Budget | JointBudget | None:
         """Return what its calls reserve money in, if the client's budget is ``common``."""

@@ -19,6 +19,7 @@ from deepseek_async.batch import ExitCode
 from deepseek_async.cli.connection import ConnectionFlags
 from deepseek_async.cli.process import allow_connections, runner
 from deepseek_async.cli.terminal import say
+from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.errors import DeepSeekError
 from deepseek_async.gateway import AsyncGateway
 from deepseek_async.gateway.access_log import ACCESS
@@ -62,6 +63,7 @@ class GatewayProcess(msgspec.Struct, frozen=True, kw_only=True):
                     say(f"ending: answers in flight have {self.drain:g} s")
                     await gateway.aclose()
         finally:
+            await signals.aclose()
             await gateway.client.aclose()
         return ExitCode.OK
 
@@ -74,7 +76,7 @@ class _Signals:
         self._gateway = gateway
         self._connection = connection
         self._api_key = api_key
-        self._exchanging: asyncio.Task[None] | None = None
+        self._exchanges: set[asyncio.Task[None]] = set()
 
     @contextmanager
     def handled(self) -> Iterator[None]:
@@ -95,18 +97,30 @@ class _Signals:
         self.stopped.set()
 
     def _read_again(self) -> None:
-        if self._exchanging is None or self._exchanging.done():
-            self._exchanging = asyncio.create_task(self._exchange())
-
-    async def _exchange(self) -> None:
         try:
             client = self._connection.client(api_key=self._api_key)
         except DeepSeekError as error:
             say(f"settings unchanged: {error.message}")
             return
-        say("settings read again; requests under way end with the former ones")
-        former = await self._gateway.use(client)
-        await former.aclose()
+        # At once, although requests under way may need the former client for long: another signal may come meanwhile.
+        exchange = asyncio.create_task(self._exchange(client))
+        self._exchanges.add(exchange)
+        exchange.add_done_callback(self._exchanges.discard)
+
+    async def _exchange(self, client: AsyncDeepSeek) -> None:
+        former = self._gateway.client
+        try:
+            say("settings read again; requests under way end with the former ones")
+            await self._gateway.use(client)
+        finally:
+            await former.aclose()
+
+    async def aclose(self) -> None:
+        """Close the clients that were exchanged, once nothing uses them."""
+        exchanges = list(self._exchanges)
+        for exchange in exchanges:
+            exchange.cancel()
+        await asyncio.gather(*exchanges, return_exceptions=True)
 
 
 def _collect_garbage_seldom() -> None:

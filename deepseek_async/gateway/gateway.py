@@ -12,14 +12,13 @@ from typing import Final, Self
 
 from aiohttp import web
 
-from deepseek_async.batch import Batch
 from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.errors import ConfigurationError, DeepSeekError
 from deepseek_async.files.private_files import reason_of
 from deepseek_async.gateway import access_log
 from deepseek_async.gateway.activity import Activity
 from deepseek_async.gateway.batch_handlers import BatchHandlers
-from deepseek_async.gateway.batches.runner import BatchRunner
+from deepseek_async.gateway.batches.runner import BatchRunner, OwnersBatch
 from deepseek_async.gateway.callers import Callers, mask_keys
 from deepseek_async.gateway.console import Console, page_at
 from deepseek_async.gateway.file_handlers import FileHandlers
@@ -33,6 +32,7 @@ from deepseek_async.gateway.request_identity import ANYBODY, identify, is_loopba
 from deepseek_async.gateway.routing import Routes
 from deepseek_async.gateway.serving_client import ServingClient
 from deepseek_async.gateway.tenants import Tenants
+from deepseek_async.gateway.upkeep import Upkeep
 from deepseek_async.relay import Relay
 
 _LOG: Final = logging.getLogger("deepseek_async.gateway")
@@ -77,9 +77,10 @@ class AsyncGateway:
         self._heartbeat = heartbeat
         self._activity = Activity()
         self._callers = Callers(self._folder.keys)
-        self._tenants = Tenants(self._folder.path / "budgets", lambda: self.client.prices)
+        self._tenants = Tenants(self._folder.path / "budgets", lambda: self.client)
         self._server: web.ServerRunner | None = None
         self._batches: BatchRunner | None = None
+        self._upkeep: asyncio.Task[None] | None = None
         self._closed = False
         self._closing = asyncio.Event()
         self._health = Health(lambda: self.client)
@@ -129,6 +130,7 @@ class AsyncGateway:
         )
         await self._listen()
         batches.start()
+        self._upkeep = asyncio.create_task(Upkeep(self._callers, batches, files).run())
 
     async def _listen(self) -> None:
         server = web.Server(
@@ -151,13 +153,13 @@ class AsyncGateway:
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     @contextmanager
-    def _batch_of(self, owner: str) -> Iterator[Batch]:
+    def _batch_of(self, owner: str) -> Iterator[OwnersBatch]:
         """Yield the bulk processing of a caller. Raises KeyError for one who has been removed."""
         caller = self._callers.named(owner) if owner else ANYBODY
         if caller is None:
             raise KeyError(owner)
         with self._serving.used(), self._tenants.serving(caller):
-            yield self._serving.client.batch
+            yield OwnersBatch(self._serving.client.batch, caller.max_concurrency)
 
     def _used(self) -> AbstractContextManager[Relay]:
         return self._serving.used()
@@ -209,6 +211,9 @@ class AsyncGateway:
         self._closing.set()
         server, self._server = self._server, None
         batches, self._batches = self._batches, None
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+            await asyncio.wait((self._upkeep,))
         try:
             await asyncio.gather(
                 *([server.cleanup()] if server is not None else []),

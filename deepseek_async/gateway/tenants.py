@@ -10,10 +10,11 @@ from typing import Final
 
 from deepseek_async.admission.budget import Budget
 from deepseek_async.call.tenant import Tenant, serving
+from deepseek_async.client import AsyncDeepSeek
+from deepseek_async.configuration.redis_url import is_redis
 from deepseek_async.files.private_files import make_private_folder
 from deepseek_async.gateway.callers import CallerProfile
 from deepseek_async.labels import labelled
-from deepseek_async.pricing.prices import PriceTable, price_table
 
 _ANYBODYS: Final = nullcontext()
 
@@ -21,10 +22,11 @@ _ANYBODYS: Final = nullcontext()
 class Tenants:
     """Budgets and caps of callers, made when a caller first asks."""
 
-    def __init__(self, folder: Path, prices: Callable[[], PriceTable] = price_table) -> None:
+    def __init__(self, folder: Path, client: Callable[[], AsyncDeepSeek]) -> None:
+        """Budgets are in the Redis that ``client`` shares with others, else in ``folder``."""
         self._folder = folder
-        self._prices = prices
-        self._budgets: dict[tuple[str, float], Budget] = {}
+        self._client = client
+        self._budgets: dict[tuple[str, float, str], Budget] = {}
         self._caps: dict[tuple[str, int], asyncio.Semaphore] = {}
 
     def place(self, caller: CallerProfile) -> AbstractAsyncContextManager[None]:
@@ -35,20 +37,28 @@ class Tenants:
     @asynccontextmanager
     async def _place_of(self, caller: CallerProfile) -> AsyncIterator[None]:
         with self.serving(caller):
-            if caller.max_concurrency is None:
+            places = self._places(caller)
+            if places is None:
                 yield
                 return
-            key = (caller.name, caller.max_concurrency)
-            cap = self._caps.get(key)
-            if cap is None:
-                cap = self._caps[key] = asyncio.Semaphore(caller.max_concurrency)
-            async with cap:
+            async with places:
                 yield
+
+    def _places(self, caller: CallerProfile) -> asyncio.Semaphore | None:
+        if caller.max_concurrency is None:
+            return None
+        key = (caller.name, caller.max_concurrency)
+        places = self._caps.get(key)
+        if places is None:
+            places = self._caps[key] = asyncio.Semaphore(caller.max_concurrency)
+        return places
 
     @contextmanager
     def serving(self, caller: CallerProfile) -> Iterator[None]:
         """Make the calls in the block the caller's own: its name as their label, its budget, its lane."""
-        tenant = Tenant(budget=self.budget(caller), bulk=caller.lane == "bulk")
+        tenant = Tenant(
+            budget=self.budget(caller), bulk=caller.lane == "bulk", places=self._places(caller) if caller.hash else None
+        )
         with labelled(tag=caller.name), serving(tenant):
             yield
 
@@ -56,13 +66,21 @@ class Tenants:
         """Return the daily budget of a caller; None if it has none."""
         if caller.daily is None:
             return None
-        key = (caller.name, caller.daily)
+        client = self._client()
+        key = (caller.name, caller.daily, client.settings.shared)
         budget = self._budgets.get(key)
         if budget is None:
+            budget = self._budgets[key] = self._made(caller.name, caller.daily, client)
+        return budget
+
+    def _made(self, name: str, daily: float, client: AsyncDeepSeek) -> Budget:
+        settings, prices = client.settings, client.prices
+        if is_redis(settings.shared):
+            budget = Budget(daily, prices=prices)
+            budget.share(settings.shared, f"{settings.account}/callers/{name}")
+        else:
             make_private_folder(self._folder)
-            budget = self._budgets[key] = Budget(
-                caller.daily, path=self._folder / f"{caller.name}.sqlite", prices=self._prices()
-            )
+            budget = Budget(daily, path=self._folder / f"{name}.sqlite", prices=prices)
         return budget
 
     async def aclose(self) -> None:

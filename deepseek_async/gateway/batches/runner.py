@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, suppress
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -38,7 +38,16 @@ _STOPPED: Final = "the gateway stops"
 _CHANGED: Final = "the settings have changed"
 _CANCELLED: Final = "the batch was cancelled"
 
-BatchOf = Callable[[str], AbstractContextManager[Batch]]
+
+class OwnersBatch(NamedTuple):
+    """Bulk processing as the owner of a batch may use it."""
+
+    batch: Batch
+    concurrency: int | None = None
+    """Rows in flight at most; None: the client's limit."""
+
+
+BatchOf = Callable[[str], AbstractContextManager[OwnersBatch]]
 """Yields the bulk processing of a caller, by its name; calls in the block are the caller's own. Raises KeyError for one
 who has been removed."""
 
@@ -244,7 +253,9 @@ class BatchRunner:
                 break
             if self._stopping:
                 return None
-            if report is not None and report.stopped not in {_EXPIRED, _CHANGED}:
+            if report is None:
+                await self._keep(record)
+            elif report.stopped not in {_EXPIRED, _CHANGED}:
                 record.waiting_for = str(report.stopped)
                 await self._keep(record)
             if report is None or report.stopped != _CHANGED:
@@ -253,8 +264,8 @@ class BatchRunner:
 
     async def _one_run(self, record: BatchRecord, earlier: _Spent) -> BatchReport | None:
         try:
-            with self._batch_of(record.owner) as batch:
-                return await self._run_job(record, self._job(batch, record, earlier), earlier)
+            with self._batch_of(record.owner) as allowed:
+                return await self._run_job(record, self._job(allowed, record, earlier), earlier)
         except KeyError:
             record.waiting_for = "its caller, who has been removed"
         except DeepSeekError as error:
@@ -277,10 +288,11 @@ class BatchRunner:
             ended.set()
             await self._keep(record)
 
-    def _job(self, batch: Batch, record: BatchRecord, earlier: _Spent) -> Job:
-        return batch.job(
+    def _job(self, allowed: OwnersBatch, record: BatchRecord, earlier: _Spent) -> Job:
+        return allowed.batch.job(
             self._files.path(record.input_file_id),
             self._journal(record),
+            concurrency=allowed.concurrency,
             window="off-peak",
             deadline=float(record.expires_at),
             dedupe=True,
