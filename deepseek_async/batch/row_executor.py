@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, Protocol
 
 from deepseek_async.batch.endpoints import Resource
@@ -94,7 +94,7 @@ class RowExecutor:
             raise InvalidRequestError(f"n must be 1 in a row whose answer is parsed into a class, got {body['n']}")
         return {name: value for name, value in body.items() if name != "n"}
 
-    def answer(self, row: Row, call: Call | DeepSeekError) -> Awaitable[BatchResult]:
+    def answer(self, row: Row, call: Call | DeepSeekError) -> Coroutine[Any, Any, BatchResult]:
         """Run the call that ``prepare`` returned and return the row's result, without its price."""
         tenant = current_tenant()
         if tenant is None or tenant.places is None:

@@ -84,7 +84,7 @@ class Callers:
         """Read the file again if it has changed. Raises ConfigurationError."""
         try:
             status = self._path.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             self._seen, self._callers, self._by_hash = None, [], {}
             return
         except OSError as error:

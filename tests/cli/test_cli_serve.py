@@ -20,6 +20,7 @@ from deepseek_async.gateway.callers import Callers
 from deepseek_async.gateway.folder import GatewayFolder
 
 SERVE = ("serve", "--port", "0", "--folder", "gateway")
+QUIET = ("serve", "--no-access-log")
 SECRET = "a question that no log may hold"
 ASKED = {"model": "deepseek-flash", "messages": [{"role": "user", "content": SECRET}]}
 
@@ -66,7 +67,8 @@ async def test_sigterm_lets_a_stream_end_and_leaves_the_batch_for_the_next_start
     async with aiohttp.ClientSession(await listening(process)) as session:
         row = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": ASKED}
         form = aiohttp.FormData({"purpose": "batch"})
-        form.add_field("file", b"".join(json.dumps({**row, "custom_id": f"{n}"}).encode() + b"\n" for n in range(9)))
+        content = b"".join(json.dumps({**row, "custom_id": f"{n}"}).encode() + b"\n" for n in range(9))
+        form.add_field("file", content, filename="in.jsonl")
         given = (await (await session.post("/v1/files", data=form)).json())["id"]
         batch = {"input_file_id": given, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
         made = await (await session.post("/v1/batches", json=batch)).json()
@@ -111,16 +113,16 @@ async def test_sighup_exchanges_the_settings_while_a_stream_runs(command: Comman
     first = await serve(latency=1.0)
     second = await serve()
     del command.environment["DEEPSEEK_BASE_URL"]
-    settings = command.write("deepseek.yaml", f"base_url: {first.base_url}")
+    settings = command.write("deepseek.yaml", "deepseek:", f"  endpoint: {first.base_url}")
     process = await command.start(*SERVE, "--settings", "deepseek.yaml")
     async with aiohttp.ClientSession(await listening(process)) as session:
         stream = asyncio.create_task(ask(session, stream=True))
         await first.until(lambda now: now.in_flight == 1)
-        settings.write_text("base_url: [\n")
+        settings.write_text("deepseek: [\n")
         process.send_signal(signal.SIGHUP)
         await said(process, "settings unchanged: ")
         for _ in range(2):
-            settings.write_text(f"base_url: {second.base_url}\n")
+            settings.write_text(f"deepseek:\n  endpoint: {second.base_url}\n")
             process.send_signal(signal.SIGHUP)
             await said(process, "settings read again")
         assert (await ask(session)).status == 200
@@ -137,16 +139,16 @@ async def test_sighup_exchanges_the_settings_while_a_stream_runs(command: Comman
 def test_what_cannot_be_served_is_said_at_once(refused: Callable[..., str], tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        assert f"cannot listen on 127.0.0.1:{port}: " in refused("serve", "--port", port, "--folder", "gateway")
+        assert f"cannot listen on 127.0.0.1:{port}: " in refused(*QUIET, "--folder", "gateway", "--port", port)
     (tmp_path / "file").write_text("")
-    assert "cannot use the folder" in refused(*SERVE[:-1], "file/gateway")
+    assert "cannot use the folder" in refused(*QUIET, "--folder", "file/gateway")
     with GatewayFolder(tmp_path / "gateway"):
-        assert "is in use by another gateway (process " in refused(*SERVE)
-    assert "without keys a gateway listens on loopback only" in refused(*SERVE, "--host", "0.0.0.0")  # noqa: S104
-    (tmp_path / "wrong.yaml").write_text("max_concurency: 3\n")
-    assert "max_concurency" in refused(*SERVE, "--settings", "wrong.yaml")
+        assert "is in use by another gateway (process " in refused(*QUIET, *SERVE[1:])
+    assert "without keys a gateway listens on loopback only" in refused(*QUIET, *SERVE[1:], "--host", "0.0.0.0")
+    (tmp_path / "wrong.yaml").write_text("deepseek:\n  max_concurency: 3\n")
+    assert "max_concurency" in refused(*QUIET, *SERVE[1:], "--settings", "wrong.yaml")
     (tmp_path / "gateway" / "keys.json").write_text("{")
-    assert "is no keys file of a gateway" in refused(*SERVE)
+    assert "is no keys file of a gateway" in refused(*QUIET, *SERVE[1:])
 
 
 def test_a_key_is_shown_once_and_kept_as_a_hash(
@@ -165,7 +167,7 @@ def test_a_key_is_shown_once_and_kept_as_a_hash(
     assert key.startswith("dsg-")
     assert key not in kept + listed
     assert KEY not in kept
-    assert ["team-a", "5", "-", "all", "bulk"] == listed.splitlines()[1].split()[:5]
+    assert listed.splitlines()[1].split()[:5] == ["team-a", "5", "-", "all", "bulk"]
     found = Callers(tmp_path / "gateway" / "keys.json").find(key)
     assert found is not None
     assert found.name == "team-a"
