@@ -8,6 +8,7 @@ from typing import Final
 import orjson
 from aiohttp import web
 
+from deepseek_async.gateway.arrival import arriving
 from deepseek_async.gateway.batches.record import BatchRecord, InvalidBatchError, new_record
 from deepseek_async.gateway.batches.runner import BatchRunner
 from deepseek_async.gateway.file_handlers import page
@@ -71,9 +72,10 @@ class BatchHandlers:
 
 
 async def _json_of(request: web.BaseRequest) -> object:
-    body = await request.content.read(_LARGEST_BODY + 1)
-    while len(body) <= _LARGEST_BODY and not request.content.at_eof():
-        body += await request.content.read(_LARGEST_BODY + 1 - len(body))
+    async with arriving(request):
+        body = await request.content.read(_LARGEST_BODY + 1)
+        while len(body) <= _LARGEST_BODY and not request.content.at_eof():
+            body += await request.content.read(_LARGEST_BODY + 1 - len(body))
     if len(body) > _LARGEST_BODY:
         raise GatewayError(413, f"the body must have at most {_LARGEST_BODY:,} bytes")
     try:

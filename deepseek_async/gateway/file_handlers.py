@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import BodyPartReader, web
 
 from deepseek_async.client import AsyncDeepSeek
+from deepseek_async.gateway.arrival import arriving
 from deepseek_async.gateway.batches.record import InvalidBatchError, lifetime
 from deepseek_async.gateway.files import FileRecord, FileStore, Order
 from deepseek_async.gateway.replies import GatewayError, json_reply, not_found
@@ -44,7 +45,8 @@ class FileHandlers:
             raise GatewayError(400, "the body must be multipart/form-data with the fields purpose and file")
         path = self._files.new_path()
         try:
-            fields, filename = await _read_form(request, path)
+            async with arriving(request):
+                fields, filename = await _read_form(request, path)
             return json_reply(await self._keep(fields, filename, path, owner))
         finally:
             with suppress(OSError):

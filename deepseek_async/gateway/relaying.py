@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from deepseek_async.errors import DeepSeekError
+from deepseek_async.gateway.arrival import arriving
 from deepseek_async.gateway.callers import CallerProfile
 from deepseek_async.gateway.files import FileStore
 from deepseek_async.gateway.header_policy import forwarded, returned
@@ -17,6 +18,7 @@ from deepseek_async.gateway.reach import check_body, check_path
 from deepseek_async.gateway.replies import GatewayError
 from deepseek_async.gateway.tenants import Tenants
 from deepseek_async.relay import SPEECH, Relay, RelayRequest, RelayResponse, StreamedBody, failure_event, refusal_of
+from deepseek_async.text.redaction import mask_in
 from deepseek_async.types.json_text import read, write
 
 LARGEST_BODY: Final = 64 * 1024 * 1024
@@ -96,7 +98,7 @@ class Relaying:
             await _cancelled(sending)
             raise
         if isinstance(answered.body, bytes):
-            return web.Response(body=answered.body, status=answered.status, headers=returned(answered.headers))
+            return web.Response(body=mask_in(answered.body), status=answered.status, headers=returned(answered.headers))
         async with _closing(answered.body):
             if not response.prepared:
                 response.headers.update(returned(answered.headers))
@@ -133,14 +135,20 @@ async def _spoken(relay: Relay, request: web.BaseRequest, asked: RelayRequest) -
 async def _whole(relay: Relay, asked: RelayRequest) -> web.StreamResponse:
     answered = await relay.send(asked)
     assert isinstance(answered.body, bytes)  # noqa: S101  only a request for a stream is answered by one
-    return web.Response(body=answered.body, status=answered.status, headers=returned(answered.headers))
+    return web.Response(body=mask_in(answered.body), status=answered.status, headers=returned(answered.headers))
 
 
 async def body_of(request: web.BaseRequest, most: int) -> bytes:
     """Return the body of a request. Raises GatewayError (413) above ``most`` bytes."""
     if request.content_length is not None and request.content_length > most:
         raise _too_large(most)
-    content = request.content
+    if request.content.is_eof():
+        return await _read(request.content, most)
+    async with arriving(request):
+        return await _read(request.content, most)
+
+
+async def _read(content: StreamReader, most: int) -> bytes:
     pieces, size = [], 0
     while piece := await content.readany():
         size += len(piece)
@@ -153,7 +161,8 @@ async def body_of(request: web.BaseRequest, most: int) -> bytes:
 def refusal_reply(error: DeepSeekError, path: str) -> web.Response:
     """Return ``error`` as the answer to a request for ``path``."""
     answered = refusal(error, path)
-    return web.Response(body=answered.body, status=answered.status, headers=returned(answered.headers))
+    assert isinstance(answered.body, bytes)  # noqa: S101
+    return web.Response(body=mask_in(answered.body), status=answered.status, headers=returned(answered.headers))
 
 
 def refusal(error: DeepSeekError, path: str) -> RelayResponse:
@@ -196,6 +205,7 @@ def _asks_for_a_stream(body: bytes) -> bool:
 
 async def _write(request: web.BaseRequest, response: web.StreamResponse, piece: bytes) -> None:
     """Write to a caller, at its speed. Raises ConnectionError for one that reads nothing for too long."""
+    piece = mask_in(piece)
     transport = request.transport
     if transport is not None and len(piece) < _SHORT and not transport.get_write_buffer_size():
         # It is not waited for: nothing is unsent, and this is less than what a transport takes before it pauses

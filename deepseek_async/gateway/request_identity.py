@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
@@ -15,6 +16,8 @@ from deepseek_async.gateway.replies import GatewayError
 ANYBODY: Final = CallerProfile(name="", hash="", created_at=0)
 """The caller on a gateway without keys, which listens on loopback only."""
 
+_HOST: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+"""A name or address and a port, whole: urlsplit takes ``[::1].evil.example`` for ``::1``."""
 _NAMES: Final = frozenset({"localhost", "ip6-localhost"})
 
 
@@ -64,10 +67,8 @@ def _refuse_foreign_pages(request: web.BaseRequest) -> None:
 @lru_cache(64)
 def _names_loopback(authority: str) -> bool:
     """Whether a ``Host`` field names this machine. Clients send the same few."""
-    try:
-        return is_loopback(urlsplit(f"//{authority}").hostname or "")
-    except ValueError:
-        return False
+    named = _HOST.fullmatch(authority)
+    return named is not None and is_loopback(named[1].strip("[]"))
 
 
 def is_loopback(host: str) -> bool:

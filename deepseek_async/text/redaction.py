@@ -29,6 +29,11 @@ _noted: list[tuple[str, ...]] = []
 """Anchors of all known values, computed on first use. Every change replaces the list, so that a late append by
 another thread lands in a discarded list."""
 
+_CERTAIN: Final = 16
+"""Shortest value that is masked in answers, where no ordinary word may be."""
+_noted_bytes: list[tuple[bytes, ...]] = []
+"""Anchors of those values, likewise."""
+
 
 class Known:
     """Registers values to be masked in every text for the lifetime of this object. Its repr shows none of them.
@@ -124,6 +129,24 @@ def mask_known(text: str, *, cut: bool = False) -> str:
     return text
 
 
+def mask_in(wire: bytes) -> bytes:
+    """Replace keys of live clients in an answer that leaves the process, whatever it holds.
+
+    Values below 16 characters are left: they may be words of the answer.
+    """
+    noted = _noted_bytes
+    if not noted:
+        noted.append(tuple(value.anchor.encode() for value in _values() if len(value.text) >= _CERTAIN))
+    for anchor in noted[0]:
+        if anchor in wire:
+            text = wire.decode("utf-8", "surrogateescape")
+            for value in _values():
+                if len(value.text) >= _CERTAIN:
+                    text = value.pattern.sub(MASK, text)
+            return text.encode("utf-8", "surrogateescape")
+    return wire
+
+
 def is_suspect(wire: bytes) -> bool:
     """Whether ``wire`` may contain something that ``redact`` replaces; cheap if it does not."""
     return b"sk-" in wire or b"earer " in wire or any(anchor.encode() in wire for anchor in _anchors())
@@ -136,8 +159,8 @@ def _forget(name: int) -> None:
 
 
 def _changed() -> None:
-    global _noted  # noqa: PLW0603  one per process
-    _noted = []
+    global _noted, _noted_bytes
+    _noted, _noted_bytes = [], []
 
 
 def _anchors() -> tuple[str, ...]:
