@@ -23,13 +23,17 @@ export const grow = (answer, delta) => {
   }
 };
 
-// Messages that stand for a whole answer in the next request.
+// Messages that stand for a whole answer in the next request. With tools, earlier reasoning must go back word for word.
 export const messagesOf = (answer) => {
-  const said = { role: "assistant", content: answer.content, ...answer.others };
   const calls = answer.calls.filter(Boolean);
-  if (!calls.length) return [said];
-  const results = calls.map((call) => ({ role: "tool", tool_call_id: call.id, content: "This page does not run tools." }));
-  return [{ ...said, tool_calls: calls, reasoning_content: answer.reasoning }, ...results];
+  const said = {
+    role: "assistant",
+    content: answer.content,
+    ...(answer.reasoning ? { reasoning_content: answer.reasoning } : {}),
+    ...(calls.length ? { tool_calls: calls } : {}),
+    ...answer.others,
+  };
+  return [said, ...calls.map((call) => ({ role: "tool", tool_call_id: call.id, content: "This page does not run tools." }))];
 };
 
 // Pages in anything of the answer but its text: [address, title].
