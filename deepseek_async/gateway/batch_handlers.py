@@ -13,7 +13,7 @@ from deepseek_async.gateway.batches.record import BatchRecord, InvalidBatchError
 from deepseek_async.gateway.batches.runner import BatchRunner
 from deepseek_async.gateway.file_handlers import page
 from deepseek_async.gateway.files import FileStore
-from deepseek_async.gateway.replies import GatewayError, json_reply, not_found
+from deepseek_async.gateway.replies import GatewayError, json_reply, not_found, told_of_the_disk
 
 ENDPOINTS: Final = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/v1/embeddings")
 """Endpoints that a batch can be for."""
@@ -43,7 +43,8 @@ class BatchHandlers:
             raise GatewayError(
                 400, f"the purpose of the input file must be 'batch', got {given.purpose!r}", param="input_file_id"
             )
-        await self._runner.add(record)
+        with told_of_the_disk():
+            await self._runner.add(record)
         return json_reply(record.shown())
 
     async def list(self, request: web.BaseRequest, owner: str) -> web.Response:

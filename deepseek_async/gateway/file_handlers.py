@@ -17,7 +17,7 @@ from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.gateway.arrival import arriving
 from deepseek_async.gateway.batches.record import InvalidBatchError, lifetime
 from deepseek_async.gateway.files import FileRecord, FileStore, Order
-from deepseek_async.gateway.replies import GatewayError, json_reply, not_found
+from deepseek_async.gateway.replies import GatewayError, json_reply, not_found, told_of_the_disk
 
 LARGEST_FILE: Final = 200 * 1024 * 1024
 """Bytes: the limit of OpenAI's batch inputs, above DeepSeek's for documents (100 MiB)."""
@@ -45,9 +45,10 @@ class FileHandlers:
             raise GatewayError(400, "the body must be multipart/form-data with the fields purpose and file")
         path = self._files.new_path()
         try:
-            async with arriving(request):
-                fields, filename = await _read_form(request, path)
-            return json_reply(await self._keep(fields, filename, path, owner))
+            with told_of_the_disk():
+                async with arriving(request):
+                    fields, filename = await _read_form(request, path)
+                return json_reply(await self._keep(fields, filename, path, owner))
         finally:
             with suppress(OSError):
                 path.unlink()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
+from deepseek_async.errors import OutputWriteError
+from deepseek_async.files.private_files import reason_of
 from deepseek_async.gateway.callers import mask_keys
+
+_LOG: Final = logging.getLogger("deepseek_async.gateway")
 
 _ANTHROPIC_TYPES: Final = {
     400: "invalid_request_error",
@@ -78,3 +84,22 @@ def error_body(error: GatewayError, path: str) -> dict[str, Any]:
         return {"type": "error", "error": {"type": kind, "message": message}}
     kind = _OPENAI_TYPES.get(error.status, "server_error" if error.status >= 500 else "invalid_request_error")
     return {"error": {"message": message, "type": kind, "param": error.param, "code": error.code}}
+
+
+@contextmanager
+def told_of_the_disk() -> Iterator[None]:
+    """Raise GatewayError (507) for a file of the gateway that cannot be written in the block, without its path."""
+    try:
+        yield
+    except (ConnectionError, TimeoutError):
+        raise
+    except OutputWriteError as error:
+        reason = error.message.rpartition(": ")[2]
+    except OSError as error:
+        reason = reason_of(error)
+    else:
+        return
+    _LOG.error("cannot write the gateway's folder: %s", reason)
+    raise GatewayError(
+        507, f"the gateway cannot write its folder: {reason}; its operator must make room", code="insufficient_storage"
+    )
