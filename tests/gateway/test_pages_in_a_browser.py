@@ -1,4 +1,4 @@
-"""The gateway's pages in a real Chromium: hostile content, narrow windows, screen reader, keys."""
+"""The gateway's pages in a real Chromium: hostile content, narrow windows, keyboard, screen reader, keys."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 import openai
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from gateways import CHAT, MODEL, QUESTION, Gated, StartGateway, batch_line, jsonl
 from support.browser import Browser
 from support.servers import Serve
@@ -71,6 +73,16 @@ async def press(browser: Browser, key: str, *, text: str = "", code: int = 0, sh
     pressed: dict[str, Any] = {"key": key, "windowsVirtualKeyCode": code, "modifiers": 8 if shift else 0}
     await browser.ask("Input.dispatchKeyEvent", type="keyDown", text=text, **pressed)
     await browser.ask("Input.dispatchKeyEvent", type="keyUp", **pressed)
+
+
+async def tab_to(browser: Browser, name: str) -> None:
+    """Press Tab until the element of this id has the focus. Its focus must be visible."""
+    for _ in range(40):
+        if await browser.measure("document.activeElement.id") == name:
+            assert await browser.measure("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+            return
+        await press(browser, "Tab", code=9)
+    raise AssertionError(f"Tab does not reach {name}")
 
 
 async def asked(browser: Browser, gated: Gated, question: str = "Hi") -> None:
@@ -167,6 +179,44 @@ async def test_figures_are_live_and_unchanged_ones_are_not_drawn_again(browser: 
     assert sum(url.endswith("/console/events") for url in browser.requests) == 1
 
 
+@pytest.mark.filterwarnings("ignore:tools. deepseek_web_search with thinking")
+async def test_the_chat_is_used_with_the_keyboard_alone(browser: Browser, gateway: StartGateway):
+    gated = await gateway(tokens_per_second=30)
+    gated.simulator.answer(content="A **bold** answer.", reasoning="Let me see.", when="first")
+    gated.simulator.answer(content="word " * 400, reasoning="", when="second")
+    await browser.visit(f"{gated.gateway.url}/chat")
+    await until(browser, "document.activeElement.id === 'question'")
+    await tab_to(browser, "thinking")
+    await press(browser, " ", text=" ", code=32)
+    await tab_to(browser, "search")
+    await press(browser, " ", text=" ", code=32)
+    await tab_to(browser, "question")
+    await browser.ask("Input.insertText", text="first")
+    await press(browser, "Enter", text="\r", code=13, shift=True)
+    await browser.ask("Input.insertText", text="line")
+    await press(browser, "Enter", text="\r", code=13)
+    await until(browser, "document.querySelector('.cost')")
+
+    sent = gated.simulator.requests[-1].body
+    assert sent["messages"] == [{"role": "user", "content": "first\nline"}]
+    assert (sent["thinking"], sent["tools"]) == ({"type": "enabled"}, [{"type": "deepseek_web_search"}])
+    assert await text_of(browser, ".assistant strong") == "bold"
+    assert "Let me see." in await browser.measure("document.querySelector('details').textContent")
+    assert (await text_of(browser, ".cost")).startswith("$0.0")
+    assert await browser.measure("document.activeElement.id") == "question"
+
+    await browser.ask("Input.insertText", text="second")
+    await press(browser, "Enter", text="\r", code=13)
+    await until(browser, "document.querySelectorAll('.assistant')[1]?.innerText.includes('word')")
+    await press(browser, "Escape", code=27)
+    await until(browser, "document.getElementById('state').innerText === 'stopped'")
+    await until(browser, "document.querySelectorAll('.cost').length == 2")
+    assert "not known" in await browser.measure("document.querySelectorAll('.cost')[1].innerText")
+    assert await browser.measure(
+        "document.getElementById('stop').disabled && !document.getElementById('send').disabled"
+    )
+
+
 async def test_a_failure_is_said_in_the_chat_and_the_conversation_goes_on(browser: Browser, gated: Gated):
     gated.simulator.answer(content=f"no {SCRIPT}", status=400, when="bad")
     await browser.visit(f"{gated.gateway.url}/chat")
@@ -239,3 +289,50 @@ async def test_a_wrong_key_is_refused_and_a_good_one_is_kept_in_the_tab_alone(br
     await until(browser, "!document.getElementById('login').hidden")
     assert "revoked" in await text_of(browser, "#refused")
     assert await browser.measure("sessionStorage.length") == 0
+
+
+ATTACK = """Promise.allSettled([
+    fetch('%(url)s/v1/chat/completions', {method: 'POST', mode: 'no-cors', credentials: 'include', body: '%(body)s'}),
+    fetch('%(url)s/v1/chat/completions', {
+        method: 'POST', headers: {'Content-Type': 'application/json'}, body: '%(body)s'
+    }),
+    fetch('%(url)s/v1/files/file_1', {method: 'DELETE'}),
+    fetch('%(url)s/console/events'),
+    fetch('%(url)s/v1/models', {mode: 'no-cors'}),
+    new Promise((resolve, reject) => {
+        const image = new Image();
+        [image.onload, image.onerror, image.src] = [resolve, reject, '%(url)s/v1/models'];
+    }),
+    new Promise((resolve, reject) => {
+        const script = document.createElement('script');
+        [script.onload, script.onerror, script.src] = [resolve, reject, '%(url)s/pages/session.js'];
+        document.body.append(script);
+    }),
+]).then(all => all.map(each => each.status + ' ' + (each.value?.type ?? '')))"""
+
+
+@pytest.mark.parametrize("keys", [None, {"team-a": {"operator": True}}])
+async def test_a_page_of_another_origin_reads_and_changes_nothing(
+    browser: Browser, gateway: StartGateway, keys: dict[str, Any] | None
+):
+    gated = await gateway(keys=keys)
+
+    async def page(_: web.BaseRequest) -> web.Response:
+        return web.Response(text="<!doctype html><body>", content_type="text/html")
+
+    if keys is not None:
+        await browser.visit(f"{gated.gateway.url}/")
+        await until(browser, "document.activeElement.id === 'key'")
+        await browser.ask("Input.insertText", text=gated.keys["team-a"])
+        await press(browser, "Enter", text="\r", code=13)
+        await until(browser, "document.getElementById('state').innerText === 'live'")
+    body = json.dumps({"model": MODEL, "messages": QUESTION}).replace("'", "")
+    application = web.Application()
+    application.router.add_get("/", page)
+    async with TestServer(application) as other:
+        await browser.visit(str(other.make_url("/")))
+        done = await browser.measure(ATTACK % {"url": gated.gateway.url, "body": body})
+
+    # Without CORS the sender may learn that something was sent, and no more.
+    assert {each for each in done if each.startswith("fulfilled")} <= {"fulfilled opaque"}
+    assert gated.simulator.statistics().requests == 0
