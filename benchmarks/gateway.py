@@ -49,7 +49,7 @@ class Bench:
         self.taken: dict[str, dict[str, list[float]]] = {}
         self._direct = direct
         self._endings = endings
-        self._less = 4 if quick else 1
+        self._less = 2 if quick else 1
 
     async def turn(self, what: str, name: str, gateways: dict[str, Gateway]) -> None:
         """Measure one thing of one contestant."""
@@ -63,11 +63,11 @@ class Bench:
 
     async def _twenty(self, name: str, gateways: dict[str, Gateway]) -> dict[str, float]:
         streams = 2 if name == "litellm" else 50
-        return {"chunk, 20 events a read, µs CPU": await figures.chunk(gateways["twenty"], streams, 2)}
+        return {"chunk, 20 events a read, µs CPU": await figures.chunk(gateways["twenty"], streams, 2 / self._less)}
 
     async def _single(self, name: str, gateways: dict[str, Gateway]) -> dict[str, float]:
         streams = 10 if name == "litellm" else 50
-        return {"chunk, one event a read, µs CPU": await figures.chunk(gateways["single"], streams, 2)}
+        return {"chunk, one event a read, µs CPU": await figures.chunk(gateways["single"], streams, 2 / self._less)}
 
     async def _latency(self, name: str, gateways: dict[str, Gateway]) -> dict[str, float]:
         rate = 50 if name == "litellm" else 1000
@@ -118,6 +118,14 @@ def _shown(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}"
 
 
+def _with_former_lines(table: str) -> str:
+    """Return the table with the lines of the last results that this run has not measured."""
+    former = RESULT.read_text().splitlines() if RESULT.exists() else []
+    measured = {line.split("|")[1] for line in table.splitlines()}
+    kept = [line for line in former if line.startswith("| ") and line.split("|")[1] not in measured]
+    return table + "".join(f"{line}\n" for line in kept if line.count("|") == table.splitlines()[0].count("|"))
+
+
 async def measure(options: argparse.Namespace) -> str:
     """Start everything, take turns, and return the table."""
     cores = sorted(os.sched_getaffinity(0))
@@ -152,7 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--litellm", type=Path, help="litellm's program, in an environment of its own")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="a quarter of the work")
+    parser.add_argument("--quick", action="store_true", help="half of the work")
     parser.add_argument("--only", choices=MEASURED, action="append")
     parser.add_argument("--results", action="store_true")
     options = parser.parse_args()
@@ -164,9 +172,10 @@ def main() -> None:
     if options.results:
         at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
         RESULT.write_text(
-            "# The gateway beside others\n\nWritten by `benchmarks/gateway.py`; medians of "
-            f"{options.repeats} interleaved turns.\n{at}, {machine.description()}; load average before it {load:.1f}.\n"
-            f"`bare` is an aiohttp.web relay without any protection, the floor.\n\n{table}"
+            "# The gateway beside others\n\nWritten by `benchmarks/gateway.py`: medians of interleaved turns, the "
+            f"lines of one `--only` from one run.\nLast run: {at}, {machine.description()}, {options.repeats} turns, load "
+            f"average before it {load:.1f}.\n`bare` is an aiohttp.web relay without any protection, the floor.\n\n"
+            f"{_with_former_lines(table)}"
         )
         sys.stderr.write(f"{RESULT} written\n")
 
