@@ -173,8 +173,8 @@ def main() -> None:
         at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
         RESULT.write_text(
             "# The gateway beside others\n\nWritten by `benchmarks/gateway.py`: medians of interleaved turns, the "
-            f"lines of one `--only` from one run.\nLast run: {at}, {machine.description()}, {options.repeats} turns, load "
-            f"average before it {load:.1f}.\n`bare` is an aiohttp.web relay without any protection, the floor.\n\n"
+            f"lines of one `--only` from one run.\nLast run: {at}, {machine.description()}, {options.repeats} turns, "
+            f"load average before it {load:.1f}.\n`bare` is an aiohttp.web relay without any protection, the floor.\n\n"
             f"{_with_former_lines(table)}"
         )
         sys.stderr.write(f"{RESULT} written\n")
