@@ -166,14 +166,14 @@ def main() -> None:
     options = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    load = os.getloadavg()[0]
+    load, host = os.getloadavg()[0], machine.description()
     table = uvloop.run(measure(options))
     print(table)
     if options.results:
         at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
         RESULT.write_text(
             "# The gateway beside others\n\nWritten by `benchmarks/gateway.py`: medians of interleaved turns, the "
-            f"lines of one `--only` from one run.\nLast run: {at}, {machine.description()}, {options.repeats} turns, "
+            f"lines of one `--only` from one run.\nLast run: {at}, {host}, {options.repeats} turns, "
             f"load average before it {load:.1f}.\n`bare` is an aiohttp.web relay without any protection, the floor.\n\n"
             f"{_with_former_lines(table)}"
         )
