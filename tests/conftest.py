@@ -9,6 +9,7 @@ import re
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 from unittest import mock
@@ -67,6 +68,13 @@ def environment_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: py
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("LANG", "C.UTF-8")
     monkeypatch.chdir(home)
+
+
+@pytest.fixture
+def half_prices_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At peak hours of the real clock the batch of a gateway waits for half prices; holidays have none."""
+    today = datetime.now(UTC).date()
+    monkeypatch.setenv("DEEPSEEK_ASYNC_HOLIDAYS", ",".join(str(today + timedelta(days=day)) for day in range(-1, 3)))
 
 
 @pytest.fixture(autouse=True)

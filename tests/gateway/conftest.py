@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,8 @@ from deepseek_async.simulator import Simulator, SimulatorSettings
 
 
 @pytest.fixture(autouse=True)
-def half_prices_today(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At peak hours of the real clock a batch waits for half prices."""
-    today = datetime.now(UTC).date()
-    monkeypatch.setenv("DEEPSEEK_ASYNC_HOLIDAYS", ",".join(str(today + timedelta(days=day)) for day in range(-1, 3)))
+def batches_run_at_any_hour(half_prices_today: None) -> None:
+    """Tests of gateways do not wait for half prices."""
 
 
 @pytest.fixture

@@ -71,7 +71,9 @@ def has_the_weather(request: Any) -> bool:
 
 
 @pytest.fixture
-async def served(simulate: Simulate, connect: Connect, tmp_path: Path) -> AsyncIterator[Served]:
+async def served(
+    simulate: Simulate, connect: Connect, tmp_path: Path, half_prices_today: None
+) -> AsyncIterator[Served]:
     simulator = await simulate()
     simulator.answer(when="Say hello", content="Hello")
     simulator.answer(when="A city as JSON", parsed={"name": "Oslo", "country": "Norway"})
