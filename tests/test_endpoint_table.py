@@ -21,6 +21,7 @@ BESIDE: Final = {
     "blocking_client.py",
     "langchain_chat.py",
     "openai_client.py",
+    "prompt_cache.py",
     "pydantic_ai_agent.py",
     "ray_dataset.py",
     "recorded_answers.py",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from weakref import finalize
 
 from deepseek_async.blocking import resources
 from deepseek_async.blocking.loop_thread import SHARED, LoopThread
@@ -38,6 +39,9 @@ class DeepSeek:
         self._thread = SHARED
         self._closed = False
         self._thread.hold()
+        self._forgotten = finalize(self, self._thread.drop)
+        """Lets the thread end for a client that nobody closes."""
+        self._forgotten.atexit = False
         self._offer()
 
     def _offer(self) -> None:
@@ -63,8 +67,7 @@ class DeepSeek:
         """Return a client with other options over the same connections, as ``AsyncDeepSeek.with_options``."""
         twin = DeepSeek(self.asynchronous.with_options(**options))
         # Not closed by itself: it holds nothing of its own.
-        twin._thread.release()
-        twin._closed = True
+        twin._let_go()
         return twin
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -87,10 +90,14 @@ class DeepSeek:
         """Close the connections. Running calls of other threads fail; later ones raise ConfigurationError."""
         if self._closed:
             return
-        self._closed = True
         try:
             self._thread.run(self.asynchronous.aclose())
         finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._closed = True
+        if self._forgotten.detach() is not None:
             self._thread.release()
 
     def __repr__(self) -> str:

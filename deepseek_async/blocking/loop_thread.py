@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import contextvars
 import threading
+from collections import deque
 from collections.abc import Coroutine
 from typing import Any, Final, Generic, TypeVar
 
@@ -27,6 +28,7 @@ class LoopThread(AtFork):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._holders = 0
+        self._dropped: deque[None] = deque()
         self._runs = 0
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -43,6 +45,10 @@ class LoopThread(AtFork):
         with self._lock:
             self._holders -= 1
         self._end_if_idle()
+
+    def drop(self) -> None:
+        """Undo one ``hold`` from a finalizer, which may run inside any method here: whoever comes next counts it."""
+        self._dropped.append(None)
 
     def loop(self) -> asyncio.AbstractEventLoop:
         """Return the running loop, for who holds the thread and has other ways to wait than ``run``."""
@@ -83,6 +89,9 @@ class LoopThread(AtFork):
         if threading.current_thread() is self._thread:
             return  # a finalizer on the loop; whoever runs next ends it
         with self._lock:
+            while self._dropped:
+                self._dropped.popleft()
+                self._holders -= 1
             if self._holders or self._runs or self._thread is None:
                 return
             self._stop(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -133,6 +134,15 @@ def test_no_thread_is_left_after_the_last_client_is_closed() -> None:
 
 async def _nothing() -> None:
     pass
+
+
+def test_a_client_that_nobody_closed_keeps_no_thread_of_later_ones() -> None:
+    DeepSeek(api_key=CANARY)  # not used, so there is nothing that would complain
+
+    with DeepSeek(api_key=CANARY) as client:
+        client.run(asyncio.sleep(0))
+
+    assert "deepseek-async" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_a_client_that_is_closed_says_so(serving: Any) -> None:

@@ -50,6 +50,9 @@ ALONE = {
     "tools.py": ("called temperature({", 2),
     "langchain_chat.py": ("Oslo: Answer to: Why visit Oslo?", 3),
     "pydantic_ai_agent.py": ("2 requests: ", 2),
+    "blocking_client.py": ("Answer to: How long is the Danube?", 3),
+    "openai_client.py": ("Answer to: Name three rivers of Europe.", 1),
+    "prompt_cache.py": ("prefix cache: 3 prompts", 3),
     "structured.py": ("Oslo: 7 stars", 1),
     "recorded_answers.py": ("Answer to: Explain tides to a child.", 1),
 }

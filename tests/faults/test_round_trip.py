@@ -165,7 +165,7 @@ async def chat(service: Service, client: AsyncDeepSeek, data: st.DataObject) -> 
     streaming = data.draw(st.booleans())
     if streaming:
         async with client.chat.completions.stream(**asked) as stream:
-            came = [chunk async for chunk in stream]
+            came = [chunk async for chunk in stream.chunks]
         done = stream.completion
         assert [chunk.to_dict() for chunk in came] == service.events
     else:

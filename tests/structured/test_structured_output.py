@@ -181,7 +181,7 @@ async def test_a_strict_tool_gives_the_object_over_the_beta_base(connect: Connec
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [
-        ({"response_format": StructuredOutput(Weather), "stream": True}, "stream"),
+        ({"response_format": StructuredOutput(Weather), "stream": True, "n": 2}, "stream"),
         ({"response_format": StructuredOutput(Weather, method="strict_tool"), "thinking": True}, "think"),
         ({"response_format": StructuredOutput(Weather, method="strict_tool"), "tools": [{}]}, "tools"),
         ({"response_format": int}, "object"),
