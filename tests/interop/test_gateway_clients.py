@@ -45,9 +45,8 @@ CALLS: dict[str, tuple[str, ...]] = {
 
 ENVIRONMENT_OF: dict[str, tuple[str, ...]] = {
     "": ("openai", "openai-async", "anthropic"),
-    "langchain": ("langchain-deepseek", "openai", "openai-async"),
-    "frameworks": ("pydantic-ai",),
-    "frameworks-httpx": ("instructor",),
+    "frameworks": ("langchain-deepseek", "pydantic-ai"),
+    "frameworks-httpx": ("instructor", "openai", "openai-async"),
 }
 """Clients by the environment that they run in; the unnamed one is that of these tests, with openai-python 2."""
 

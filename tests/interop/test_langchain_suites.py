@@ -24,7 +24,7 @@ def asks_for_the_weather(request: Any) -> bool:
 async def test_the_standard_suites_pass_where_reasoning_must_be_given_back(
     simulate: Simulate, python_with: Callable[[str], str]
 ):
-    python = python_with("langchain")
+    python = python_with("frameworks")
     simulator = await simulate(live_only=True, reasoning_replay="required")
     simulator.answer(when="Return the result as a JSON", parsed={"setup": "Why?", "punchline": "Meow."})
     simulator.answer(when=asks_for_the_weather, tool_calls=["get_weather"])

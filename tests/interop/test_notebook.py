@@ -53,7 +53,7 @@ async def output_of(python: str, program: str, simulator: Simulator, home: Path)
 
 @pytest.fixture
 def python(python_with: Callable[[str], str]) -> str:
-    return python_with("tables")
+    return python_with("ray")
 
 
 async def test_a_data_set_keeps_its_order_its_features_and_its_format(python: str, simulate: Simulate, tmp_path: Path):
