@@ -15,7 +15,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = HERE.parent / ".venv-peers"
-INSTALL_SECONDS = 600
+INSTALL_SECONDS = 1800
 AT_ONCE = 2
 """Installing waits for the disk half of its time."""
 
