@@ -16,16 +16,13 @@ from typing import Any
 
 import nginx
 import pytest
-from foreign_servers import FrontedBy, Run, Simulate
+from foreign_servers import ENVIRONMENTS, LISTED, FrontedBy, Run, Simulate
 from peers import environment, requirements
 from ports import ReservedPort
 from program import Program
 from support.servers import Serve
 
 from deepseek_async.simulator import Simulator, SimulatorSettings
-
-ENVIRONMENTS = os.environ.get("INTEROP_ENVIRONMENTS")
-LISTED = Path(__file__).parent / "environments.txt"
 
 
 @pytest.fixture

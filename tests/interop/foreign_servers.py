@@ -1,14 +1,20 @@
-"""The types of the fixtures of this folder."""
+"""What the tests of this folder share: the types of its fixtures, and where programs of others are."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Protocol
 
 from nginx import Nginx
 from program import Program
 
 from deepseek_async.simulator import Simulator
+
+ENVIRONMENTS = os.environ.get("INTEROP_ENVIRONMENTS")
+"""Folder of the environments of programs that come as packages; None where none are wanted."""
+LISTED = Path(__file__).parent / "environments.txt"
 
 Simulate = Callable[..., Awaitable[Simulator]]
 

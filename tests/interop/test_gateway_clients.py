@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ENVIRONMENTS
-from foreign_servers import Simulate
+from foreign_servers import ENVIRONMENTS, Simulate
 from support.clients import Connect
 from support.servers import CANARY
 

@@ -17,8 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import pytest
-from conftest import ENVIRONMENTS, LISTED
-from foreign_servers import Simulate
+from foreign_servers import ENVIRONMENTS, LISTED, Simulate
 from peers import environment, requirements
 from support.servers import CANARY
 
