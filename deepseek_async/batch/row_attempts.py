@@ -72,13 +72,9 @@ class RowAttempts:
         try:
             completion = await self._completions.complete(call)
         except BaseException:
-            self._bills += () if call.bill is None else call.bill.attempts
+            self._bills += call.bills()
             raise
-        if call.bill is not None:
-            self._bills += call.bill.attempts
-        elif completion.usage is not None and completion.cached is None:
-            sent_at = call.sent_at or time.time()
-            self._bills += (BilledAttempt(completion.model, completion.usage, sent_at, asked=call.model),)
+        self._bills += call.bills(completion)
         return completion
 
     def _ask_again(self, body: dict[str, Any]) -> None:

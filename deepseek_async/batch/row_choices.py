@@ -59,15 +59,9 @@ class RowChoices:
         try:
             completion = await self._completions.complete(call)
         except BaseException:
-            self._bills += () if call.bill is None else call.bill.attempts
+            self._bills += call.bills()
             raise
-        if call.bill is not None:
-            self._bills += call.bill.attempts
-        elif completion.usage is not None and completion.cached is None:
-            at = call.sent_at or time.time()
-            self._bills.append(
-                BilledAttempt(completion.model, completion.usage, at, None, completion.id or None, call.model)
-            )
+        self._bills += call.bills(completion)
         return completion
 
     def _further(self, choice: int) -> Call:

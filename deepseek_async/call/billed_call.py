@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,7 +13,7 @@ from deepseek_async.call.budget_hold import may_have_used, most_of
 from deepseek_async.call.request import Request
 from deepseek_async.call.target import Target
 from deepseek_async.call.usage_check import metered
-from deepseek_async.types import Answer, CompletionUsage
+from deepseek_async.types import Answer, BilledAttempt, ChatCompletion, CompletionUsage
 
 if TYPE_CHECKING:
     from deepseek_async.admission.budget import Budget
@@ -61,6 +62,15 @@ class BilledCall(msgspec.Struct, gc=False, eq=False, kw_only=True):
         """Record a billed attempt: one that ended in ``failure``, or the later one that returned ``answer``."""
         self.bill = self.bill or Bill()
         self.bill.note(answer, usage, model=self.model, at=self.sent_at or 0.0, failure=failure)
+
+    def bills(self, answer: ChatCompletion | None = None) -> tuple[BilledAttempt, ...]:
+        """Return the billed attempts of a call that has ended, with ``answer`` or by failing."""
+        if self.bill is not None:
+            return self.bill.attempts
+        if answer is None or answer.usage is None or answer.cached is not None:
+            return ()
+        at, response_id = self.sent_at or time.time(), answer.id or None
+        return (BilledAttempt(answer.model, answer.usage, at, response_id=response_id, asked=self.model),)
 
     def lose(self, lease: Lease, failure: BaseException | None) -> None:
         """Record, once per lease, the most that the server may have billed for an attempt without reported usage."""
