@@ -60,6 +60,23 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in content.split(b"\n")[:-1]]
 
 
+@dataclass
+class AfterCalls:
+    """A listener that acts once, in the turn of the loop in which so many calls have ended.
+
+    Reports of progress follow what is durable: on a slow disk, all rows may be answered before the first.
+    """
+
+    left: int
+    act: Callable[[], object] | None = None
+
+    def __call__(self, _: object) -> None:
+        self.left -= 1
+        if self.left == 0:
+            assert self.act is not None
+            self.act()
+
+
 def numbered(size: int, start: int = 0) -> list[dict[str, Any]]:
     return [{"custom_id": f"{number}", "prompt": f"Question {number}"} for number in range(start, start + size)]
 

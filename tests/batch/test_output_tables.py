@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from bulk import QUICK, Bulk, Start, numbered
+from bulk import QUICK, AfterCalls, Bulk, Start, numbered
 
 from deepseek_async import ConfigurationError, OutputWriteError
 from deepseek_async.batch import BatchReport, Progress
@@ -115,11 +115,13 @@ async def test_a_parquet_output_holds_what_the_report_tells_and_its_journal_stay
 
 
 async def test_the_same_command_resumes_and_writes_the_whole_table(start: Start):
-    bulk = await start(client={"max_concurrency": 2})
+    stopping = AfterCalls(5)
+    bulk = await start(client={"max_concurrency": 2, "listeners": [stopping]})
     table = bulk.folder / "answers.parquet"
     bulk.ask(numbered(20))
     options: Any = {**QUICK, "durability": "each"}
-    job = bulk.client.batch.job(bulk.source, table, **options, on_progress=lambda now: now.done > 4 and job.stop())
+    job = bulk.client.batch.job(bulk.source, table, **options)
+    stopping.act = job.stop
     first = await job.run()
     assert 4 < first.rows < 20
     assert pq.read_table(table).num_rows == first.rows, "a job that was stopped has written what it has"
@@ -131,17 +133,14 @@ async def test_the_same_command_resumes_and_writes_the_whole_table(start: Start)
 
 
 async def test_a_cancelled_run_leaves_the_table_of_the_run_before(start: Start):
-    bulk = await start(client={"max_concurrency": 2})
+    cancelling = AfterCalls(3 + 5)
+    bulk = await start(client={"max_concurrency": 2, "listeners": [cancelling]})
     table = bulk.folder / "answers.parquet"
     bulk.ask(numbered(3))
     await run_to(bulk, table)
     bulk.ask(numbered(20))
-    reached = asyncio.Event()
-    running = asyncio.create_task(
-        run_to(bulk, table, durability="each", on_progress=lambda now: reached.set() if now.done > 4 else None)
-    )
-    await reached.wait()
-    running.cancel()
+    running = asyncio.create_task(run_to(bulk, table, durability="each"))
+    cancelling.act = running.cancel
     with pytest.raises(asyncio.CancelledError):
         await running
 
@@ -171,7 +170,7 @@ async def test_a_job_that_goes_on_for_long_has_a_whole_table_at_any_moment(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(table_job, "_FIRST", 4)
-    bulk = await start(client={"max_concurrency": 2}, latency=0.01)
+    bulk = await start(client={"max_concurrency": 2}, latency=0.05)
     table = bulk.folder / "answers.parquet"
     bulk.ask(numbered(60))
     seen: list[tuple[int, int]] = []

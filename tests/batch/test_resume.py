@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bulk import QUICK, Bulk, Start, numbered
+from bulk import QUICK, AfterCalls, Bulk, Start, numbered
 from support.clients import AT_ONCE, Connect
 from support.servers import Serve, answer, response
 
 from deepseek_async import ConfigurationError, InputChangedError, InputFormatError
-from deepseek_async.batch import ExitCode, Progress
+from deepseek_async.batch import ExitCode
 from deepseek_async.batch.review.job_summary import account_of
 from deepseek_async.batch.review.output_reader import OutputReader
 from deepseek_async.batch.review.row_selection import LatestRun
@@ -181,15 +181,13 @@ async def test_an_input_that_grows_while_it_is_looked_at_is_refused(bulk: Bulk, 
 
 
 async def test_an_input_that_grows_during_the_run_stops_it_and_loses_nothing(start: Start):
-    bulk = await start(latency=0.1)  # twenty in turn, and progress is told every tenth of a second
+    def grow() -> None:
+        with bulk.source.open("a") as file:
+            file.write('{"custom_id":"late","prompt":"x"}\n')
+
+    bulk = await start(client={"listeners": [AfterCalls(10, grow)]})
     bulk.ask(numbered(100))
-
-    def grow(progress: Progress) -> None:
-        if progress.done < 100:
-            with bulk.source.open("a") as file:
-                file.write('{"custom_id":"late","prompt":"x"}\n')
-
-    report = await bulk.run(concurrency=5, on_progress=grow)
+    report = await bulk.run(concurrency=5)
 
     assert report.exit_code == ExitCode.STOPPED
     assert isinstance(report.stopped, InputChangedError)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bulk import Bulk, Start
+from bulk import AfterCalls, Bulk, Start
 from mixed_urls import BODIES, OF_TEXT, SAYS, URLS, asked, mixed, url_of
 
 from deepseek_async import AsyncDeepSeek, Budget, Endpoint, InputChangedError, InputFormatError
@@ -366,15 +366,11 @@ async def test_the_budget_of_a_job_counts_every_endpoint(bulk: Bulk):
 
 
 async def test_a_job_that_is_stopped_drains_rows_of_every_endpoint_and_goes_on(start: Start):
-    bulk = await start(latency=0.01)
+    stopping = AfterCalls(20)
+    bulk = await start(client={"listeners": [stopping]})
     bulk.ask(mixed(100))
-    job = bulk.client.batch.job(
-        bulk.source,
-        bulk.output,
-        concurrency=10,
-        durability="each",
-        on_progress=lambda progress: progress.done < 20 or job.stop(),
-    )
+    job = bulk.client.batch.job(bulk.source, bulk.output, concurrency=10, durability="each")
+    stopping.act = job.stop
     first = await job.run()
 
     second = await run(bulk)
