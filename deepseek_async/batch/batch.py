@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Mapping
+from copy import copy
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from deepseek_async.batch.report import BatchReport
 from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.row import DEFAULT_MODEL, MAX_ROW_BYTES, Defaults, RowReader, check_columns
 from deepseek_async.batch.row_executor import Calls, RowExecutor
-from deepseek_async.batch.row_origin import RowFile
+from deepseek_async.batch.row_origin import Adapt, RowFile
 from deepseek_async.batch.schedule.off_peak import OffPeak
 from deepseek_async.batch.schedule.row_feed import Clock, Order, Schedule, SystemClock, Window
 from deepseek_async.batch.signature import arguments_of
@@ -36,6 +37,7 @@ from deepseek_async.batch.tables.parquet_output import is_parquet
 from deepseek_async.batch.tables.table_job import ParquetJob
 from deepseek_async.batch.template import Template
 from deepseek_async.call.retry import RetryPolicy
+from deepseek_async.codec.schema_prompt import with_schema_in_prompt
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.pricing.prices import Meter, PriceTable, price_table
 from deepseek_async.pricing.unpriced import say_unpriced
@@ -73,9 +75,16 @@ class Batch(TableAnswers):
         self._prices = prices or price_table()
         self._clock = clock or SystemClock()
         self._server = server or Server()
+        self._adapted: Adapt | None = None
         default = retry == RetryPolicy()
         retry = msgspec.structs.replace(retry, max_attempts=BULK_ATTEMPTS) if default else retry
         self._answerer = RowExecutor(completions, retry, Meter(self._prices, say_unpriced), elsewhere=elsewhere)
+
+    def of_foreign_requests(self) -> Batch:
+        """Internal: the same for jobs whose requests other programs wrote, adapted as a relay adapts them."""
+        twin = copy(self)
+        vars(twin)["_adapted"] = with_schema_in_prompt
+        return twin
 
     async def map(
         self,
@@ -221,7 +230,7 @@ class Batch(TableAnswers):
         if StructuredOutput.of((redo_with or {}).get("response_format")) is not None:
             raise ConfigurationError("redo_with cannot contain a class: pass it as response_format with redo='changed'")
         source, output = Path(source), Path(output)
-        make = partial(ParquetJob, source) if is_parquet(output) else partial(Job, RowFile(source))
+        make = partial(ParquetJob, source) if is_parquet(output) else partial(Job, RowFile(source, self._adapted))
         return make(
             output,
             self._answerer.checking(form, str(source)),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 from deepseek_async.batch.completed_rows import LOOK_EVERY
 from deepseek_async.batch.files import check_files
 from deepseek_async.batch.input_fingerprint import Fingerprint
 from deepseek_async.batch.row import Defaults, Row
 from deepseek_async.batch.row_source import read_ids, read_rows
+
+Adapt = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class RowOrigin(Protocol):
@@ -52,8 +56,10 @@ class RowFile:
     """Current columns are read from the file, next to the answers."""
     look_every = LOOK_EVERY
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, adapted: Adapt | None = None) -> None:
+        """``adapted`` returns what is sent in place of the body of a chat request."""
         self._path = path
+        self._adapted = adapted
 
     def __str__(self) -> str:
         return str(self._path)
@@ -70,8 +76,18 @@ class RowFile:
 
     def rows(self, defaults: Defaults, wanted: Sequence[int] | None = None) -> Iterator[Row]:
         """See ``RowOrigin.rows``."""
-        return read_rows(self._path, defaults, wanted)
+        rows = read_rows(self._path, defaults, wanted)
+        return rows if self._adapted is None else _adapted_rows(rows, self._adapted)
 
     def ids(self, defaults: Defaults) -> Iterator[tuple[int, str | None]]:
         """See ``RowOrigin.ids``."""
         return read_ids(self._path, defaults)
+
+
+def _adapted_rows(rows: Iterator[Row], adapted: Adapt) -> Iterator[Row]:
+    for row in rows:
+        if row.body is None or row.endpoint is not None:
+            yield row
+        else:
+            body = adapted(row.body)
+            yield row if body is row.body else msgspec.structs.replace(row, body=body)

@@ -17,7 +17,7 @@ import msgspec
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.files.private_files import reason_of
 from deepseek_async.gateway.folder import write_whole
-from deepseek_async.text.redaction import mask_known
+from deepseek_async.text.redaction import mask_in, mask_known
 
 Lane = Literal["interactive", "bulk"]
 
@@ -27,6 +27,8 @@ _BYTES: Final = 32
 """256 bits of chance: a plain hash of them cannot be searched, so no slow hash is needed."""
 _NOBODYS: Final = "0" * 64
 _SHAPE: Final = re.compile(rf"{_PREFIX}[A-Za-z0-9_-]{{8,}}")
+_WHOLE: Final = re.compile(rf"{_PREFIX}[A-Za-z0-9_-]{{43}}".encode())
+"""A key as ``add`` makes it: in data, which may hold words that only begin like one."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
 
@@ -171,6 +173,12 @@ class Callers:
 def mask_keys(text: str) -> str:
     """Replace keys of live clients, and those of callers, in ``text``."""
     return _SHAPE.sub(f"{_PREFIX}…", mask_known(text))
+
+
+def mask_keys_in(wire: bytes) -> bytes:
+    """Replace the same in data, such as an answer: keys of live clients, and whole keys of callers."""
+    wire = mask_in(wire)
+    return _WHOLE.sub(f"{_PREFIX}…".encode(), wire) if _PREFIX.encode() in wire else wire
 
 
 def _hashed(key: str) -> str:

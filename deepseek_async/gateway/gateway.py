@@ -13,6 +13,7 @@ from typing import Final, Self
 from aiohttp import web
 
 from deepseek_async.client import AsyncDeepSeek
+from deepseek_async.configuration.credential import ApiKey
 from deepseek_async.errors import ConfigurationError, DeepSeekError
 from deepseek_async.files.private_files import reason_of
 from deepseek_async.gateway import access_log
@@ -85,6 +86,8 @@ class AsyncGateway:
         self._closing = asyncio.Event()
         self._health = Health(lambda: self.client)
         self._serving = self._serve_with(client)
+        self._former_keys: dict[str, ApiKey] = {}
+        """By fingerprint. While it is referenced a key is masked, and answers to come may repeat one."""
         self.url = ""
         """Where it listens, such as ``http://127.0.0.1:8321``; empty until it does."""
 
@@ -159,7 +162,9 @@ class AsyncGateway:
         if caller is None:
             raise KeyError(owner)
         with self._serving.used(), self._tenants.serving(caller):
-            yield OwnersBatch(self._serving.client.batch, caller.max_concurrency)
+            client = self._serving.client
+            batch = client.batch if client.settings.lint == "off" else client.batch.of_foreign_requests()
+            yield OwnersBatch(batch, caller.max_concurrency)
 
     def _used(self) -> AbstractContextManager[Relay]:
         return self._serving.used()
@@ -167,6 +172,8 @@ class AsyncGateway:
     async def use(self, client: AsyncDeepSeek) -> AsyncDeepSeek:
         """Send with ``client`` from now on. Return the former one, once nothing of the gateway uses it any more."""
         former, self._serving = self._serving, self._serve_with(client)
+        key = former.client.settings.api_key
+        self._former_keys[key.fingerprint()] = key
         if self._batches is not None:
             await self._batches.start_again()
         await former.unused()

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from deepseek_async.errors import OutputWriteError
 from deepseek_async.files.private_files import reason_of
-from deepseek_async.gateway.callers import mask_keys
+from deepseek_async.gateway.callers import mask_keys, mask_keys_in
 
 _LOG: Final = logging.getLogger("deepseek_async.gateway")
 
@@ -62,7 +62,7 @@ def not_found(kind: str, named: str) -> GatewayError:
 def json_reply(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Return ``content`` as JSON."""
     return web.Response(
-        body=orjson.dumps(content),
+        body=mask_keys_in(orjson.dumps(content)),
         status=status,
         # A text of a caller in it is nothing that a browser may take for a page.
         headers={"X-Content-Type-Options": "nosniff", **(headers or {})},

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-import orjson
-
-from deepseek_async.codec.schema_prompt import ask_for_schema
+from deepseek_async.codec.schema_prompt import schema_in, with_schema_in_prompt
 from deepseek_async.lint.finding import Finding, Request
 
 # Accepted with a 200 and ignored (DeepSeek's official request validator, and a public probe of 2026-09-23).
@@ -119,21 +117,14 @@ def _schema_findings(request: Request) -> Iterator[Finding]:
             "response_format.type",
             "json_schema is not supported by chat completions; pass a class as response_format, "
             "or use json_object with the schema in the prompt",
-            repair=_schema_into_prompt if _schema_of(form) is not None and _messages(request) else None,
+            repair=_schema_into_prompt if schema_in(form) is not None and _messages(request) else None,
         )
     elif kind == "regex":
         yield Finding("regex_format", "response_format.type", "regex is not supported by chat completions")
 
 
-def _schema_of(form: Any) -> Any:
-    described = form.get("json_schema")
-    return described.get("schema") if isinstance(described, dict) else None
-
-
 def _schema_into_prompt(request: Request) -> None:
-    schema = orjson.dumps(_schema_of(request["response_format"])).decode()
-    request["messages"] = ask_for_schema(request["messages"], schema)
-    request["response_format"] = {"type": "json_object"}
+    request.update(with_schema_in_prompt(request))
 
 
 def _ignored_findings(request: Request, deliberate: frozenset[str]) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import msgspec
 from deepseek_async.call.caller import Call
 from deepseek_async.call.stream import ChatCompletionStream, CompletionStream, MessageStream, ResponseStream
 from deepseek_async.call.stream.answer import AnswerStream
-from deepseek_async.codec.schema_prompt import ask_for_schema
+from deepseek_async.codec.schema_prompt import with_schema_in_prompt
 from deepseek_async.errors import DeepSeekError, InvalidRequestError
 from deepseek_async.relay.answer_bytes import json_of
 from deepseek_async.relay.exchange import RelayRequest, RelayResponse
@@ -38,7 +38,7 @@ from deepseek_async.resources.resource_client import ResourceClient
 from deepseek_async.resources.responses import Responses
 from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import Answer
-from deepseek_async.types.json_text import read, write
+from deepseek_async.types.json_text import read
 
 _EVENT_STREAM: Final = "text/event-stream; charset=utf-8"
 _LIFE: Final = ("anchor", "seconds")
@@ -172,23 +172,10 @@ def _object_in(body: bytes) -> dict[str, Any]:
 def _chat(connection: ResourceClient) -> Callable[[dict[str, Any]], dict[str, Any]]:
     def checked(body: dict[str, Any]) -> dict[str, Any]:
         made = chat_parameters(body.pop("model", ""), body.pop("messages", ()), body)
-        form = made.get("response_format")
         # A client that is off says that its server knows everything.
-        if isinstance(form, dict) and form.get("type") == "json_schema" and connection.lint.mode != "off":
-            return _with_schema_in_prompt(made, form)
-        return made
+        return made if connection.lint.mode == "off" else dict(with_schema_in_prompt(made))
 
     return checked
-
-
-def _with_schema_in_prompt(body: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:
-    """Ask for a schema as DeepSeek can be asked; SDKs send a json_schema for a class, which chat refuses with 400."""
-    described = form.get("json_schema")
-    schema = described.get("schema") if isinstance(described, dict) else None
-    if schema is None:
-        return body
-    messages = ask_for_schema(body["messages"], write(schema).decode())
-    return {**body, "messages": messages, "response_format": {"type": "json_object"}}
 
 
 def _checked_by(check: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], dict[str, Any]]:

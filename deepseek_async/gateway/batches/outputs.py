@@ -14,6 +14,7 @@ from deepseek_async.batch.line_format import text_of
 from deepseek_async.batch.review.output_reader import OutputLine, OutputReader
 from deepseek_async.batch.row_identity import key_of
 from deepseek_async.gateway.batches.record import BatchUsage, Status
+from deepseek_async.gateway.callers import mask_keys_in
 
 _UNANSWERED: Final[dict[Status, tuple[str, str]]] = {
     "expired": ("batch_expired", "This request could not be executed before the completion window expired."),
@@ -79,7 +80,7 @@ def write_outputs(journal: Path, source: Path, status: Status, output: Path, err
                         failed.write(_as_error(_decode(text_of(wire))))
                         written.failed += 1
                     else:
-                        answered.write(_encode(_decode(text_of(wire))) + b"\n")
+                        answered.write(_as_line(_decode(text_of(wire))))
                         written.completed += 1
         for line in reader.pending:
             written.add(line)
@@ -91,11 +92,16 @@ def write_outputs(journal: Path, source: Path, status: Status, output: Path, err
     return written
 
 
+def _as_line(line: _Line) -> bytes:
+    # A server may repeat a key in an answer, as in an error; and a caller its own in a question.
+    return mask_keys_in(_encode(line)) + b"\n"
+
+
 def _as_error(line: _Line) -> bytes:
     """As OpenAI's API does it: ``error`` is for a request without an HTTP answer; else the answer says what failed."""
     if bytes(line.response) != b"null":
         line.error = _NULL
-    return _encode(line) + b"\n"
+    return _as_line(line)
 
 
 def _write_unanswered(source: Path, reader: OutputReader, why: tuple[str, str], target: BinaryIO) -> int:
@@ -104,7 +110,7 @@ def _write_unanswered(source: Path, reader: OutputReader, why: tuple[str, str], 
     for custom_id in _ids(source):
         if reader.rows.number(key_of(custom_id.encode())) is None:
             line = {"id": f"batch_req_{rows:016x}", "custom_id": custom_id, "response": None, "error": error}
-            target.write(orjson.dumps(line) + b"\n")
+            target.write(mask_keys_in(orjson.dumps(line)) + b"\n")
             rows += 1
     return rows
 
