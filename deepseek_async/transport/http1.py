@@ -47,8 +47,9 @@ class BodyCutOff(HTTPViolation):
 @lru_cache(4096)
 def _chunk_size(digits: bytes) -> int:
     """Parse a chunk size; returns _NO_SIZE for the last chunk and for invalid sizes."""
-    # int() alone would accept blanks, signs, underscores and 0x.
-    return (0 if not digits or digits.strip(_HEXADECIMAL) else int(digits, 16)) or _NO_SIZE
+    if not digits or len(digits) > _MAX_DIGITS or digits.strip(_HEXADECIMAL):
+        return _NO_SIZE  # int() alone would accept blanks, signs, underscores and 0x
+    return int(digits, 16) or _NO_SIZE
 
 
 @lru_cache(256)
@@ -239,37 +240,37 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
         self._between = coding is not None and self._inflate is None
 
     def _whole_chunks(self, data: bytes) -> bytes:
-        """Return the body if ``data`` is whole chunks, the common case; otherwise fall back to the step parser."""
-        if data.endswith(b"\r\n"):
-            try:
-                pieces = data.split(b"\r\n")
-                sizes, bodies = pieces[:-1:2], pieces[1::2]
-                if b"".join(sizes).strip(_HEXADECIMAL) or max(map(len, sizes)) > _MAX_DIGITS:
-                    return self._read_body(data)
-                # An even number of pieces ends after a size, inside a chunk.
-                lengths = [int(size, 16) for size in sizes]
-                if len(pieces) % 2 and list(map(len, bodies)) == lengths:
-                    # A size of zero is the last chunk, also if written 000.
-                    last = lengths.index(0) if 0 in lengths else -1
-                    if last == len(lengths) - 1:
-                        self._finish()
-                    if last in (-1, len(lengths) - 1):
-                        return b"".join(bodies)
-            except ValueError:
-                pass  # a line end in place of a size
-        return self._read_body(data)
+        """Return the body in ``data``, which starts with a chunk. Whole chunks, the common case, are read at once."""
+        pieces = data.split(b"\r\n")
+        # The last piece belongs to what comes next, and so does a size whose data has not arrived whole.
+        whole = (len(pieces) - 1) // 2
+        sizes, bodies = pieces[: 2 * whole : 2], pieces[1 : 2 * whole : 2]
+        if not whole or list(map(_chunk_size, sizes)) != list(map(len, bodies)):
+            return self._read_body(data)  # with the last chunk in it, or a line end inside of one
+        body = b"".join(bodies)
+        rest = len(pieces[-1]) if len(pieces) % 2 else len(pieces[-2]) + 2 + len(pieces[-1])
+        return body + self._read_body(data[-rest:]) if rest else body
 
     def _read_body(self, data: bytes) -> bytes:
         if self._state is _UNTIL_CLOSE:
             return data
         if self._state is _LENGTH:
             return self._read_length(data)
+        if self._held and self._state is _CHUNKS:
+            data, self._held = self._held + data, b""
         pieces: list[bytes] = []
-        while data and self._state is _CHUNKS:
-            data = self._read_chunk(data, pieces)
-        if data and self._state is _TRAILERS:
-            data = self._read_trailers(data)
-        if data and self.complete:
+        at, size = 0, len(data)
+        inside = bool(self._left or self._ending)
+        while at < size and self._state is _CHUNKS:
+            at = self._read_chunk(data, at, pieces)
+            if inside and not (self._left or self._ending) and at < size:
+                # Once past the chunk that a read began inside of, the others are whole again.
+                self._between = self._inflate is None
+                return b"".join(pieces) + self._whole_chunks(data[at:])
+        if at < size and self._state is _TRAILERS:
+            rest = self._read_trailers(data[at:])
+            at = size - len(rest)
+        if at < size and self.complete:
             self.reusable = False  # unsolicited bytes
         at_chunk = self._state is _CHUNKS and not (self._held or self._left or self._ending)
         self._between = at_chunk and self._inflate is None
@@ -286,36 +287,40 @@ class ResponseParser(msgspec.Struct, gc=False, eq=False):
             return data[: self._left]
         return data
 
-    def _read_chunk(self, data: bytes, pieces: list[bytes]) -> bytes:
-        """Parse one step of a chunked body: data, its line end, or a size line. Returns the rest of ``data``."""
+    def _read_chunk(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+        """Parse one step of a chunked body from ``at`` on: data, its line end, or a size line. Returns where it ends.
+
+        The rest is not copied: a read of many chunks would take time with the square of their number.
+        """
         if self._left:
-            piece, rest = data[: self._left], data[self._left :]
+            piece = data[at : at + self._left]
             pieces.append(piece)
             self._left -= len(piece)
             self._ending = not self._left
-            return rest
-        held, self._held = self._held + data, b""
+            return at + len(piece)
         if self._ending:
-            if not held.startswith(b"\r\n"):
-                if held != b"\r":
-                    raise HTTPViolation("chunk data exceeds its size")
-                self._held = held
-                return b""
+            line_end = data[at : at + 2]
+            if line_end == b"\r":
+                self._held = line_end
+                return at + 1
+            if line_end != b"\r\n":
+                raise HTTPViolation("chunk data exceeds its size")
             self._ending = False
-            return held[2:]
-        end = held.find(b"\r\n")
-        if end < 0 or end > _MAX_LINE:
+            return at + 2
+        end = data.find(b"\r\n", at, at + _MAX_LINE + 2)
+        if end < 0:
+            held = data[at:]
             if len(held) > _MAX_LINE + 1 or b"\n" in held:  # + 1: a partial line end
                 raise HTTPViolation("chunk size line too long")
             self._held = held
-            return b""
-        size = _CHUNK_SIZE.fullmatch(held, 0, end)
+            return len(data)
+        size = _CHUNK_SIZE.fullmatch(data, at, end)
         if size is None:
             raise HTTPViolation("invalid chunk size")
         self._left = int(size[1], 16)
         if not self._left:
             self._state = _TRAILERS
-        return held[end + 2 :]
+        return end + 2
 
     def _read_trailers(self, data: bytes) -> bytes:
         # Preceded by the previous line end, trailers have the syntax of header fields.
