@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Never, Self
+from typing import TYPE_CHECKING, Any, Final, Never, Self, Unpack
 
-from deepseek_async.admission import BreakerPolicy
-from deepseek_async.admission.tool_limits import ToolLimits
 from deepseek_async.call.retry import RetryPolicy
-from deepseek_async.codec.size_limits import Limits
-from deepseek_async.configuration.credential import hidden
-from deepseek_async.configuration.endpoint import Endpoint, Family
 from deepseek_async.configuration.features import Features, prices_of
-from deepseek_async.configuration.settings import Settings, key_from, settings_from, with_options
+from deepseek_async.configuration.options import (
+    DEFAULTS,
+    NAMES,
+    ClientOptions,
+    takes_client_options,
+    with_secrets_hidden,
+)
+from deepseek_async.configuration.settings import Settings, settings_from, with_options
 from deepseek_async.deprecated_names import attribute
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.events import Listener
 from deepseek_async.lint import Linter, LintMode
 from deepseek_async.observe.logs import LOGGER
 from deepseek_async.pricing.prices import AnswerCost, Meter, PriceTable
@@ -39,7 +37,7 @@ from deepseek_async.resources.responses import Responses
 from deepseek_async.resources.standalone import Tools
 from deepseek_async.runtime.client_context import ClientContext
 from deepseek_async.runtime.client_runtime import ClientRuntime
-from deepseek_async.runtime.familiar_names import ELSEWHERE, FamiliarNames, refused_options
+from deepseek_async.runtime.familiar_names import ELSEWHERE, FamiliarNames, refused_option
 from deepseek_async.runtime.observed_client import ObservedClient
 from deepseek_async.transport.protocol import MakeTransport
 from deepseek_async.transport.timeouts import Timeouts
@@ -49,15 +47,17 @@ from deepseek_async.types.answer import bills_of
 if TYPE_CHECKING:
     from os import PathLike
 
-    from deepseek_async.admission.budget import Budget
     from deepseek_async.batch import Batch
-    from deepseek_async.cache import Cache
-    from deepseek_async.content import ContentFilter
     from deepseek_async.prompt_cache import CacheReport
     from deepseek_async.relay import Relay
 
-_SECRETS: Final = ("api_key", "proxy", "default_headers", "shared")
-"""Arguments hidden from tracebacks with locals."""
+
+def _transport(given: MakeTransport | None) -> MakeTransport | None:
+    if given is not None and not callable(given):
+        raise ConfigurationError(
+            f"transport must be a callable that takes TransportOptions, got {type(given).__name__}"
+        )
+    return given
 
 
 def _batch() -> type[Batch]:
@@ -145,88 +145,19 @@ class AsyncDeepSeek(FamiliarNames, ObservedClient):
     user = resource(User)
     tools = resource(Tools)
 
-    def __init__(
-        self,
-        *,
-        api_key: str | None = None,
-        base_url: str | None = None,
-        timeout: AnyTimeout | None = None,
-        max_concurrency: int | Literal["auto"] | None = None,
-        requests_per_minute: float | None = None,
-        tokens_per_minute: float | None = None,
-        retry: RetryPolicy | int | None = None,
-        max_retries: int | None = None,
-        proxy: str | None = None,
-        trust_env: bool = True,
-        default_headers: Mapping[str, str] | None = None,
-        endpoints: Mapping[Family, str | Endpoint] | None = None,
-        holidays: Iterable[date] | None = None,
-        lint: LintMode = "warn",
-        tokenizer: str | os.PathLike[str] | None = None,
-        tool_threads: int = 40,
-        account: str | None = None,
-        breaker: BreakerPolicy | bool | None = None,
-        limits: Limits | None = None,
-        tool_limits: ToolLimits | None = None,
-        currency_rates: Mapping[str, float] | None = None,
-        fallback_models: Sequence[str] = (),
-        fallback: str | Endpoint | None = None,
-        shared: str | bool | None = None,
-        cache: Cache | str | PathLike[str] | bool | None = None,
-        budget: Budget | float | None = None,
-        content_filter: ContentFilter | bool | None = None,
-        listeners: Iterable[Listener] = (),
-        transport: MakeTransport | None = None,
-        **unsupported: Never,
-    ) -> None:
-        if unsupported:
-            raise refused_options(unsupported)
-        # A traceback with locals, raised by an invalid setting, must not show them.
-        api_key, proxy, default_headers = hidden(api_key), hidden(proxy), hidden(default_headers)
-        shared = hidden(shared)
-        key = key_from(api_key)
-        self._settings = settings_from(
-            api_key=key,
-            base_url=base_url,
-            timeout=timeout,
-            max_concurrency=max_concurrency,
-            requests_per_minute=requests_per_minute,
-            tokens_per_minute=tokens_per_minute,
-            retry=retry,
-            max_retries=max_retries,
-            proxy=proxy,
-            trust_env=trust_env,
-            default_headers=default_headers,
-            endpoints=endpoints,
-            holidays=holidays,
-            lint=lint,
-            tokenizer=tokenizer,
-            tool_threads=tool_threads,
-            account=account,
-            breaker=breaker,
-            limits=limits,
-            tool_limits=tool_limits,
-            currency_rates=currency_rates,
-            fallback_models=fallback_models,
-            fallback=fallback,
-            shared=shared,
-        )
-        features = Features(
-            cache=cache,
-            budget=budget,
-            content_filter=content_filter,
-            listeners=listeners,
-            simulated=self._settings.api_key.is_simulated,
-        )
-        if transport is not None and not callable(transport):
-            raise ConfigurationError(
-                f"transport must be a callable that takes TransportOptions, got {type(transport).__name__}"
-            )
-        self._runtime = ClientRuntime(self._settings, features, transport)
+    @takes_client_options
+    def __init__(self, **options: Unpack[ClientOptions]) -> None:
+        # A traceback with locals, raised by an invalid option, must not show them.
+        options = {**DEFAULTS, **with_secrets_hidden(options)}
+        if unknown := [name for name in options if name not in NAMES]:
+            raise refused_option(unknown[0])
+        self._settings = settings_from(options)
+        features = Features(options, simulated=self._settings.api_key.is_simulated)
+        self._runtime = ClientRuntime(self._settings, features, _transport(options.get("transport")))
         self._context = ClientContext(
             self._runtime,
             self._settings,
-            lint=Linter(lint, LOGGER.info),
+            lint=Linter(self._settings.lint, LOGGER.info),
             tool_threads=WorkerThreads(self._settings.tool_threads),
         )
 
@@ -247,7 +178,7 @@ class AsyncDeepSeek(FamiliarNames, ObservedClient):
         connections. Raises ConfigurationError.
         """
         if unsupported:
-            raise refused_options(unsupported, of_call=True)
+            raise refused_option(next(iter(unsupported)), of_call=True)
         twin = object.__new__(type(self))
         vars(twin).update(vars(self))
         twin._settings = with_options(
@@ -263,16 +194,17 @@ class AsyncDeepSeek(FamiliarNames, ObservedClient):
         return twin
 
     @classmethod
-    def from_settings(cls, path: str | PathLike[str], **arguments: Any) -> Self:
+    @takes_client_options
+    def from_settings(cls, path: str | PathLike[str], **options: Unpack[ClientOptions]) -> Self:
         """Create a client from a YAML file, e.g. ``deepseek: {api_key: env:DEEPSEEK_API_KEY, cache: true}``.
 
-        ``deepseek-async config init`` writes a documented template. ``arguments`` are the constructor's and override
-        the environment, which overrides the file. Raises ConfigurationError, naming the line. Needs the extra ``yaml``.
+        ``deepseek-async config init`` writes a documented template. ``options`` are the constructor's and override the
+        environment, which overrides the file. Raises ConfigurationError, naming the line. Needs the extra ``yaml``.
         """
         from deepseek_async.configuration.settings_file import made_from  # noqa: PLC0415  brings PyYAML
 
-        arguments |= hidden({name: arguments[name] for name in _SECRETS if name in arguments})
-        return made_from(path, cls, arguments)
+        options = with_secrets_hidden(options)
+        return made_from(path, cls, options)
 
     def _made_batch(self) -> Batch:
         from deepseek_async.batch import Batch, Calls, Resource, Server  # noqa: PLC0415  loaded only for batches

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 from weakref import finalize
 
 from deepseek_async.blocking import resources
 from deepseek_async.blocking.loop_thread import SHARED, LoopThread
 from deepseek_async.blocking.streams import iterated
 from deepseek_async.client import AsyncDeepSeek
+from deepseek_async.configuration.options import ClientOptions, takes_client_options, with_secrets_hidden
 from deepseek_async.errors import ConfigurationError
 
 T = TypeVar("T")
@@ -32,7 +33,9 @@ class DeepSeek:
     ``close()`` closes the connections; after the last client is closed no thread is left. Raises ConfigurationError.
     """
 
-    def __init__(self, client: AsyncDeepSeek | None = None, **options: Any) -> None:
+    @takes_client_options
+    def __init__(self, client: AsyncDeepSeek | None = None, **options: Unpack[ClientOptions]) -> None:
+        options = with_secrets_hidden(options)
         if client is not None and options:
             raise ConfigurationError("pass a client or the options of one, not both")
         self.asynchronous = AsyncDeepSeek(**options) if client is None else client
@@ -101,6 +104,8 @@ class DeepSeek:
             self._thread.release()
 
     def __repr__(self) -> str:
+        if "asynchronous" not in vars(self):
+            return "<DeepSeek not configured>"  # in the traceback of an invalid option
         return f"<DeepSeek over {self.asynchronous!r}>"
 
     def __reduce__(self) -> str | tuple[object, ...]:

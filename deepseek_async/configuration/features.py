@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from deepseek_async.admission.statistics import ModelStatistics
 from deepseek_async.call.caller import Protections
+from deepseek_async.configuration.options import ClientOptions
 from deepseek_async.configuration.settings import Settings
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import Listener, Rated, Snapshot, tell
@@ -32,24 +33,17 @@ _BREAKER_STATES: Final = {"closed": 0, "half-open": 1, "open": 2}
 class Features:
     """Features of one client. Modules are imported only for the features in use."""
 
-    def __init__(
-        self,
-        *,
-        cache: Cache | str | os.PathLike[str] | bool | None,
-        budget: Budget | float | None,
-        content_filter: ContentFilter | bool | None,
-        listeners: Iterable[Listener],
-        simulated: bool = False,
-    ) -> None:
+    def __init__(self, options: ClientOptions, *, simulated: bool = False) -> None:
         """``simulated``: calls are free, so they are kept out of every shared count."""
         prepare()
         if level := os.environ.get("DEEPSEEK_ASYNC_LOG"):
             write_to_stderr(level)
-        self.cache = _cache(cache)
-        self.budget = _budget(budget)
+        self.cache = _cache(options.get("cache"))
+        self.budget = _budget(options.get("budget"))
         if simulated and self.budget is not None and self.budget.is_shared:
             self.budget = self.budget.in_memory()
-        self.content = _content_filter(content_filter)
+        self.content = _content_filter(options.get("content_filter"))
+        listeners = options.get("listeners", ())
         if not isinstance(listeners, Iterable):
             raise ConfigurationError(f"listeners must be an iterable of callables, got {type(listeners).__name__}")
         self.listeners = list(listeners)

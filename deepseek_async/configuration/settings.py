@@ -18,6 +18,7 @@ from deepseek_async.call.retry import RetryPolicy
 from deepseek_async.codec.size_limits import DEFAULT_LIMITS, Limits
 from deepseek_async.configuration.credential import ApiKey, Secret
 from deepseek_async.configuration.endpoint import FAMILIES, Endpoint, Family
+from deepseek_async.configuration.options import ClientOptions
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.files.private_files import cache_folder
 from deepseek_async.lint import LintMode
@@ -73,7 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def key_from(argument: str | None, environment: Mapping[str, str] | None = None) -> ApiKey:
     """Return ``argument``, else ``DEEPSEEK_API_KEY``. Raises ConfigurationError if neither is set.
 
-    Separate from ``settings_from``, and without local variables, so that tracebacks with locals show no key.
+    Without local variables that hold the environment's, so that tracebacks with locals show no key.
     """
     if isinstance(argument, str):
         argument = Secret(argument)
@@ -82,34 +83,7 @@ def key_from(argument: str | None, environment: Mapping[str, str] | None = None)
     return ApiKey((_variable("DEEPSEEK_API_KEY", environment) or "") if argument is None else argument)
 
 
-def settings_from(
-    *,
-    api_key: ApiKey,
-    base_url: str | None,
-    timeout: float | Timeouts | HTTPXTimeout | None,
-    max_concurrency: int | str | None,
-    requests_per_minute: float | None,
-    tokens_per_minute: float | None,
-    retry: RetryPolicy | int | None,
-    max_retries: int | None = None,
-    proxy: str | None,
-    trust_env: bool = True,
-    default_headers: Mapping[str, str] | None,
-    endpoints: Mapping[Family, str | Endpoint] | None = None,
-    holidays: Iterable[date] | None = None,
-    lint: LintMode = "warn",
-    tokenizer: str | os.PathLike[str] | None = None,
-    tool_threads: int = 40,
-    account: str | None = None,
-    breaker: BreakerPolicy | bool | None = None,
-    limits: Limits | None = None,
-    tool_limits: ToolLimits | None = None,
-    currency_rates: Mapping[str, float] | None = None,
-    fallback_models: Sequence[str] = (),
-    fallback: str | Endpoint | None = None,
-    shared: str | bool | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> Settings:
+def settings_from(options: ClientOptions, environment: Mapping[str, str] | None = None) -> Settings:
     """Validate the arguments and fill in missing ones from the environment.
 
     Reads ``DEEPSEEK_BASE_URL``, ``DEEPSEEK_ASYNC_MAX_CONCURRENCY``, ``DEEPSEEK_ASYNC_CACHE_DIR``,
@@ -117,38 +91,42 @@ def settings_from(
     ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``.
     Raises ConfigurationError, naming the setting, if one is missing or invalid.
     """
+    api_key = key_from(options.get("api_key"), environment)
+    base_url = options.get("base_url")
     variable = None if _text("base_url", base_url) else _variable("DEEPSEEK_BASE_URL", environment)
     url = checked_url("DEEPSEEK_BASE_URL" if variable else "base_url", base_url or variable or DEFAULT_BASE_URL)
-    concurrency = _concurrency(max_concurrency, _variable("DEEPSEEK_ASYNC_MAX_CONCURRENCY", environment))
-    others = _checked_endpoints(endpoints or {}, api_key, url)
-    backup = _fallback(fallback, api_key, url)
+    concurrency = _concurrency(options.get("max_concurrency"), _variable("DEEPSEEK_ASYNC_MAX_CONCURRENCY", environment))
+    others = _checked_endpoints(options.get("endpoints") or {}, api_key, url)
+    backup = _fallback(options.get("fallback"), api_key, url)
     servers = [url, *(endpoint.base_url for endpoint in (backup, *others.values()) if endpoint is not None)]
-    proxies = proxies_to(servers, _text("proxy", proxy), _proxies_of(trust_env, environment))
+    proxies = proxies_to(
+        servers, _text("proxy", options.get("proxy")), _proxies_of(options.get("trust_env"), environment)
+    )
     if any(address.startswith("https:") for address in (*servers, *(one.url for one in proxies.values()))):
         check_authorities()
     return Settings(
         api_key=api_key,
         base_url=url,
-        timeouts=_timeouts(timeout),
-        retry=_retry(retry, max_retries, RetryPolicy()),
+        timeouts=_timeouts(options.get("timeout")),
+        retry=_retry(options.get("retry"), options.get("max_retries"), RetryPolicy()),
         max_concurrency=concurrency,
-        requests_per_minute=_above_zero("requests_per_minute", requests_per_minute),
-        tokens_per_minute=_above_zero("tokens_per_minute", tokens_per_minute),
+        requests_per_minute=_above_zero("requests_per_minute", options.get("requests_per_minute")),
+        tokens_per_minute=_above_zero("tokens_per_minute", options.get("tokens_per_minute")),
         proxies=proxies,
-        default_headers=checked("default_headers", default_headers or {}, ConfigurationError),
+        default_headers=checked("default_headers", options.get("default_headers") or {}, ConfigurationError),
         endpoints=others,
-        holidays=holidays_from(holidays, environment),
-        lint=_lint(lint),
-        tokenizer=_path("tokenizer", tokenizer),
-        tool_threads=_whole("tool_threads", tool_threads),
-        account=_account(account, api_key),
-        breaker=_breaker(breaker),
-        limits=_limits(limits),
-        tool_limits=_tool_limits(tool_limits),
-        currency_rates=currency_rates_from(currency_rates, environment),
-        fallback_models=_fallback_models(fallback_models),
+        holidays=holidays_from(options.get("holidays"), environment),
+        lint=_lint(options.get("lint")),
+        tokenizer=_path("tokenizer", options.get("tokenizer")),
+        tool_threads=_whole("tool_threads", options.get("tool_threads")),
+        account=_account(options.get("account"), api_key),
+        breaker=_breaker(options.get("breaker")),
+        limits=_limits(options.get("limits")),
+        tool_limits=_tool_limits(options.get("tool_limits")),
+        currency_rates=currency_rates_from(options.get("currency_rates"), environment),
+        fallback_models=_fallback_models(options.get("fallback_models")),
         fallback=backup,
-        shared=shared_from(shared, _variable("DEEPSEEK_ASYNC_SHARED", environment)),
+        shared=shared_from(options.get("shared"), _variable("DEEPSEEK_ASYNC_SHARED", environment)),
         cache_folder=_folder_to_remember_in(url, environment) if concurrency == "auto" else None,
     )
 
@@ -233,8 +211,8 @@ def _retry(retry: RetryPolicy | int | None, max_retries: int | None, default: Re
     return msgspec.structs.replace(default, max_attempts=retry)
 
 
-def _lint(mode: LintMode) -> LintMode:
-    if mode not in get_args(LintMode):
+def _lint(mode: LintMode | None) -> LintMode:
+    if mode is None or mode not in get_args(LintMode):
         raise ConfigurationError(f"lint must be one of {', '.join(get_args(LintMode))}, got {mode!r}")
     return mode
 
@@ -271,7 +249,7 @@ def _list_of(name: str, value: Any, what: str) -> list[Any]:
     return list(value)
 
 
-def _proxies_of(trust_env: bool, environment: Mapping[str, str] | None) -> Mapping[str, str]:
+def _proxies_of(trust_env: bool | None, environment: Mapping[str, str] | None) -> Mapping[str, str]:
     if not isinstance(trust_env, bool):
         raise ConfigurationError(f"trust_env must be True or False, got {trust_env!r}")
     return (os.environ if environment is None else environment) if trust_env else {}
@@ -324,7 +302,7 @@ def _tool_limits(limits: ToolLimits | None) -> ToolLimits:
     return limits or DEFAULT_TOOL_LIMITS
 
 
-def _fallback_models(models: Sequence[str]) -> tuple[str, ...]:
+def _fallback_models(models: Sequence[str] | None) -> tuple[str, ...]:
     names = _list_of("fallback_models", models, "model names")
     if not all(isinstance(model, str) and model for model in names):
         raise ConfigurationError(f"fallback_models must be a list of model names, got {models!r}")

@@ -66,9 +66,8 @@ _OPTIONS: Final[Mapping[str, str]] = {
 _OF_A_CLIENT: Final = frozenset({"api_key", "base_url", "default_headers", "max_concurrency", "proxy"})
 
 
-def refused_options(given: Mapping[str, Any], *, of_call: bool = False) -> ConfigurationError | TypeError:
-    """Return the error for arguments that do not exist; those of openai-python name what to write instead."""
-    name = next(iter(given))
+def refused_option(name: str, *, of_call: bool = False) -> ConfigurationError | TypeError:
+    """Return the error for an argument that does not exist; one of openai-python names what to write instead."""
     if name in _OPTIONS:
         return ConfigurationError(f"{name} is not an option: {_OPTIONS[name]}")
     if of_call and name in _OF_A_CLIENT:

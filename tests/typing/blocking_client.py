@@ -37,3 +37,9 @@ def others(client: DeepSeek) -> None:
     assert_type(client.user.balance(), UserBalance)
     assert_type(client.files.create(file=b"", purpose="user_data"), FileObject)
     assert_type(client.files.list(limit=9), FileList)
+
+
+def options() -> None:
+    DeepSeek(api_key="sk-test", max_concurrency="auto", timeout=9, cache=True).close()
+    DeepSeek(max_concurency=9)  # type: ignore[call-arg]
+    DeepSeek(tool_threads="9")  # type: ignore[arg-type]

@@ -254,3 +254,12 @@ def built(receipt: Receipt) -> None:
     assert_type(ParsedChatCompletion.build(parsed=receipt).parsed, Receipt | None)
     AsyncDeepSeek(transport=answering("Hi", ChatCompletion.build("Ho")))
     AsyncDeepSeek(transport=recording("tape.jsonl", mode="new", scrub=["user_id"]))
+
+
+def options() -> None:
+    AsyncDeepSeek(
+        api_key="sk-test", max_concurrency="auto", timeout=9, lint="fix", endpoints={"embeddings": "https://…"}
+    )
+    AsyncDeepSeek(max_concurency=9)  # type: ignore[call-arg]
+    AsyncDeepSeek(lint="fatal")  # type: ignore[arg-type]
+    AsyncDeepSeek.from_settings("deepseek.yaml", budget=5)

@@ -15,10 +15,11 @@ LlamaIndex, litellm. Requires the extra ``openai``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from deepseek_async.blocking import DeepSeek
 from deepseek_async.client import AsyncDeepSeek
+from deepseek_async.configuration.options import ClientOptions, takes_client_options, with_secrets_hidden
 from deepseek_async.integrations.openai.blocking_sending import blocking_http_client
 from deepseek_async.integrations.openai.direct import direct_class
 from deepseek_async.integrations.openai.failures import cause_of
@@ -53,7 +54,8 @@ def as_openai(client: AsyncDeepSeek, **options: Any) -> AsyncOpenAI:
     return made
 
 
-def as_openai_sync(client: DeepSeek | None = None, **options: Any) -> OpenAI:
+@takes_client_options
+def as_openai_sync(client: DeepSeek | None = None, **options: Unpack[ClientOptions]) -> OpenAI:
     """Return an ``openai.OpenAI`` whose requests go through ``client``, on the loop thread of ``blocking.DeepSeek``.
 
     - ``client``: a blocking client, which closing it does not close. Without one, ``options`` are those of
@@ -62,6 +64,7 @@ def as_openai_sync(client: DeepSeek | None = None, **options: Any) -> OpenAI:
     Otherwise as ``as_openai``. Use it from as many threads as you like. Raises ConfigurationError if openai is missing
     or too old.
     """
+    options = with_secrets_hidden(options)
     openai = openai_library()
     owner = DeepSeek(**options) if client is None else client.with_options(**options) if options else client
     settings = owner.asynchronous.settings
