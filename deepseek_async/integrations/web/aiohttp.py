@@ -22,7 +22,7 @@ from deepseek_async.integrations.web.dialects import DialectName
 from deepseek_async.integrations.web.ending import AtEnd
 from deepseek_async.integrations.web.error_replies import reply_to
 from deepseek_async.integrations.web.heartbeat import Heartbeat
-from deepseek_async.integrations.web.relay import Reader, Relay, headers_of
+from deepseek_async.integrations.web.relay import Reader, Relay
 from deepseek_async.integrations.web.resumable import ResumableAnswers
 from deepseek_async.integrations.web.source import Source
 from deepseek_async.types import Answer
@@ -46,8 +46,7 @@ async def relay(
     The parameters are those of ``deepseek_async.integrations.web.starlette.relay``. Works with and without
     ``handler_cancellation``.
     """
-    relayed = Relay(stream, dialect, resumable, heartbeat or Heartbeat(), at_end)
-    return await _respond(relayed, request, headers or {})
+    return await _respond(Relay(stream, dialect, resumable, heartbeat or Heartbeat(), at_end, headers or {}), request)
 
 
 async def resume(
@@ -60,8 +59,8 @@ async def resume(
     headers: Mapping[str, str] | None = None,
 ) -> web.StreamResponse:
     """Send the events of an answer after the event number ``after``, or after ``Last-Event-ID``; 204 if not known."""
-    relayed = Relay(None, "text", resumable, heartbeat or Heartbeat(), None, answer_id, after)
-    return await _respond(relayed, request, headers or {})
+    relayed = Relay(None, "text", resumable, heartbeat or Heartbeat(), None, headers or {}, answer_id, after)
+    return await _respond(relayed, request)
 
 
 def install_error_handlers(app: web.Application) -> None:
@@ -93,19 +92,20 @@ async def _middleware(request: web.Request, handler: Callable[[web.Request], Awa
     return response
 
 
-async def _respond(relayed: Relay, request: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
+async def _respond(relayed: Relay, request: web.Request) -> web.StreamResponse:
+    if request.method == "HEAD":  # of every GET route of aiohttp
+        return web.Response(headers=await relayed.unread())
     reader = await relayed.reader(request.headers.get("Last-Event-ID"))
     if reader is None:
-        return web.Response(status=204, headers=headers)
+        return web.Response(status=204, headers=relayed.headers)
     try:
         with reader:
-            return await _until_left(reader, request, headers)
+            return await _until_left(reader, request, web.StreamResponse(headers=relayed.headers_of(reader)))
     finally:
         await reader.left()
 
 
-async def _until_left(reader: Reader, request: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
-    response = web.StreamResponse(headers={**headers_of(reader), **headers})
+async def _until_left(reader: Reader, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
     sending = asyncio.ensure_future(_send(reader, request, response))
     with Departures.of_this_loop().watch(request.transport) as leaving:
         try:

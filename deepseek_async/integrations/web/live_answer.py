@@ -17,6 +17,7 @@ from deepseek_async.integrations.web.event_log import BLOCK, EventLog
 from deepseek_async.integrations.web.heartbeat import Heartbeat
 from deepseek_async.integrations.web.source import Source, answer_of, discard, opened, pieces_of
 from deepseek_async.text.redaction import redact
+from deepseek_async.types.json_text import write
 
 LOG: Final = logging.getLogger("deepseek_async")
 
@@ -188,12 +189,16 @@ class LiveAnswer:
 
     def _facts_of(self, ending: Ending) -> Mapping[str, Any]:
         at_end, self._at_end = self._at_end, None
+        if at_end is None:
+            return {}
         try:
-            return (at_end(ending) if at_end is not None else None) or {}
+            facts = {**(at_end(ending) or {})}
+            write(facts)
         except Exception:
             # The answer is paid for: its reader gets it all the same.
-            LOG.exception("at_end of a relayed answer failed")
+            LOG.exception("at_end of a relayed answer failed, or returned what is no mapping of JSON values")
             return {}
+        return facts
 
     def _add(self, frames: Iterable[bytes]) -> None:
         came = list(frames)

@@ -71,10 +71,15 @@ class RedisMirror:
         self._start()
 
     async def reader(self, answer_id: str, after: int, heartbeat: Heartbeat) -> RemoteReader | None:
-        """Return a reader of an answer of another process; None if there is none. Raises APIConnectionError."""
+        """Return a reader of an answer of another process; None if there is none, or nothing left of it to read.
+
+        Raises APIConnectionError.
+        """
         for _ in range(4):
             state = await self._ask(self._redis().get(_key(answer_id, "state")))
             if isinstance(state, bytes):
+                if after and state.startswith(b"ended") and after >= await self._last(answer_id):
+                    return None
                 dialect = state.decode().partition(" ")[2]
                 reader = RemoteReader(self, answer_id, after, heartbeat, dialect)
                 self._readers.add(reader)
@@ -82,6 +87,10 @@ class RedisMirror:
                 return reader
             await asyncio.sleep(_TICK)  # it may have begun just now
         return None
+
+    async def _last(self, answer_id: str) -> int:
+        found = await self._ask(self._redis().xrevrange(_key(answer_id, "events"), count=1))
+        return int(found[0][0].partition(b"-")[0]) if found else 0
 
     async def stop(self, answer_id: str) -> bool:
         """Ask the process that relays the answer to stop it; whether there is one. Raises APIConnectionError."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol, Self
 
+from deepseek_async.errors import ConfigurationError
 from deepseek_async.integrations.web import sse
 from deepseek_async.integrations.web.dialects import dialect_named
 from deepseek_async.integrations.web.ending import AtEnd
@@ -16,6 +19,8 @@ from deepseek_async.integrations.web.source import Source, discard
 
 ANSWER_ID: Final = "x-answer-id"
 """Header with the id of a resumable answer."""
+
+_LINE_END: Final = re.compile(r"[\r\n\0]")
 
 
 class Reader(Protocol):
@@ -53,11 +58,26 @@ class Relay:
     resumable: ResumableAnswers | None = None
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     at_end: AtEnd | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of the response, beside those of an event stream."""
     answer_id: str | None = None
     after: int = 0
 
     def __post_init__(self) -> None:
-        dialect_named(self.dialect)  # a wrong name is told where it was written
+        # What is wrong is told where it was written, before anything is sent.
+        dialect_named(self.dialect)
+        if inspect.iscoroutinefunction(self.at_end):
+            raise ConfigurationError("at_end must be a plain function: it may start a task for what takes time")
+        for name, value in self.headers.items():
+            if _LINE_END.search(name) or _LINE_END.search(value):
+                raise ConfigurationError(f"headers must not contain line ends, got {name!r}: {value!r}")
+
+    async def unread(self) -> dict[str, str]:
+        """Return the headers for a request of nothing else (HEAD): the model is not asked."""
+        source, self.source = self.source, None
+        if source is not None:
+            await discard(source)
+        return {**sse.HEADERS, **dialect_named(self.dialect).headers, **self.headers}
 
     async def reader(self, last_event_id: str | None) -> Reader | None:
         """Return the reader of this request; None if the answer to resume is not known, or no longer.
@@ -81,8 +101,7 @@ class Relay:
             live = LiveAnswer(source, dialect_named(self.dialect), at_end=self.at_end)
         return live.reader(0, self.heartbeat)
 
-
-def headers_of(reader: Reader) -> dict[str, str]:
-    """Return the headers of a response to ``reader``."""
-    named = {} if reader.answer_id is None else {ANSWER_ID: reader.answer_id}
-    return {**sse.HEADERS, **reader.headers, **named}
+    def headers_of(self, reader: Reader) -> dict[str, str]:
+        """Return the headers of a response to ``reader``."""
+        named = {} if reader.answer_id is None else {ANSWER_ID: reader.answer_id}
+        return {**sse.HEADERS, **reader.headers, **named, **self.headers}

@@ -19,6 +19,7 @@ from deepseek_async.integrations.web.sse import is_answer_id
 
 _BYTES: Final = 18
 """Of chance in an id: 144 bits cannot be guessed."""
+_MOST_EVENTS: Final = 10**12
 
 
 def new_id() -> str:
@@ -114,7 +115,10 @@ class ResumableAnswers:
             grown=self._weigh,
             over=self._note_end,
         )
-        assert live.answer_id is not None  # noqa: S101  for the type checker
+        if live.answer_id is None or not is_answer_id(live.answer_id):
+            raise ConfigurationError(
+                f"new_id must return 16 to 64 letters, digits, hyphens or underscores, got {live.answer_id!r}"
+            )
         self._answers[live.answer_id] = live
         if self._mirror is not None:
             self._mirror.own(live, dialect)
@@ -125,11 +129,16 @@ class ResumableAnswers:
     ) -> AnswerReader | RemoteReader | None:
         """Return a reader of the events after the number ``after``; None if there is no such answer, or no longer.
 
+        None also if it has ended and the reader has all of it: an empty response would bring a browser back for ever.
         Raises APIConnectionError if Redis would have to be asked and cannot be.
         """
+        after = max(0, min(after, _MOST_EVENTS))  # a number that a page sent
         live = self._answers.get(answer_id)
         if live is not None:
-            return live.reader(after, heartbeat)
+            has_all = after >= live.log.last
+            if has_all and not live.running:
+                return None
+            return live.reader(live.log.last if has_all else after, heartbeat)
         if self._mirror is not None and is_answer_id(answer_id):
             return await self._mirror.reader(answer_id, after, heartbeat or Heartbeat())
         return None

@@ -23,7 +23,7 @@ from deepseek_async.integrations.web.dialects import DialectName
 from deepseek_async.integrations.web.ending import AtEnd
 from deepseek_async.integrations.web.error_replies import reply_to
 from deepseek_async.integrations.web.heartbeat import Heartbeat
-from deepseek_async.integrations.web.relay import Reader, Relay, headers_of
+from deepseek_async.integrations.web.relay import Reader, Relay
 from deepseek_async.integrations.web.resumable import ResumableAnswers
 from deepseek_async.integrations.web.source import Source
 from deepseek_async.types import Answer, Part
@@ -66,9 +66,8 @@ def relay(
     resumable. Raises ConfigurationError for an unknown dialect.
     """
     return _RelayedResponse(
-        Relay(stream, dialect, resumable, heartbeat or Heartbeat(), at_end),
+        Relay(stream, dialect, resumable, heartbeat or Heartbeat(), at_end, headers or {}),
         request.headers.get("last-event-id"),
-        headers or {},
     )
 
 
@@ -86,9 +85,8 @@ def resume(
     The response is 204 if the answer is not known, or no longer.
     """
     return _RelayedResponse(
-        Relay(None, "text", resumable, heartbeat or Heartbeat(), None, answer_id, after),
+        Relay(None, "text", resumable, heartbeat or Heartbeat(), None, headers or {}, answer_id, after),
         request.headers.get("last-event-id"),
-        headers or {},
     )
 
 
@@ -132,16 +130,18 @@ _teach_fastapi()
 class _RelayedResponse(Response):
     """Sends what a reader gets, and lets it leave when the client disconnects."""
 
-    def __init__(self, relayed: Relay, last_event_id: str | None, headers: Mapping[str, str]) -> None:
-        super().__init__(headers=headers)
+    def __init__(self, relayed: Relay, last_event_id: str | None) -> None:
+        super().__init__(headers=relayed.headers)
         self._relay = relayed
         self._last_event_id = last_event_id
-        self._own_headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD":  # of every GET route of Starlette
+            await Response(headers=await self._relay.unread())(scope, receive, send)
+            return
         reader = await self._relay.reader(self._last_event_id)
         if reader is None:
-            await Response(status_code=204, headers=self._own_headers)(scope, receive, send)
+            await Response(status_code=204, headers=self._relay.headers)(scope, receive, send)
             return
         try:
             with reader:
@@ -176,7 +176,7 @@ class _RelayedResponse(Response):
             return
 
     def _start(self, reader: Reader) -> Message:
-        headers = {**headers_of(reader), **self._own_headers}
+        headers = self._relay.headers_of(reader)
         encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         return {"type": "http.response.start", "status": 200, "headers": encoded}
 

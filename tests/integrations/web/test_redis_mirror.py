@@ -60,6 +60,11 @@ async def test_the_other_worker_has_every_event_once_and_the_last_ones_as_they_c
     # And after the end, as long as it is kept.
     again = await two[1].reader(live.answer_id or "", 0, QUICK)
     assert words_of(await rest_of(again)) == ["a", "b", "c"]
+    # Who has all of it has nothing to come for, and no number of a page stops the round trips of the others.
+    for after in (4, 10**30):
+        assert await two[1].reader(live.answer_id or "", after, QUICK) is None
+    for after in (-(10**30), 3):
+        assert (await rest_of(await two[1].reader(live.answer_id or "", after, QUICK)))[-1].kind == "end"
 
 
 async def test_a_stop_at_the_other_worker_ends_the_answer(two: list[ResumableAnswers]):

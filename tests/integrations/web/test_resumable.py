@@ -164,6 +164,46 @@ async def test_an_id_of_somebody_elses_begins_a_new_answer(run_service: RunServi
             assert words_of(events_in(await page.read())) == ["a"]
 
 
+@edges
+async def test_who_has_all_of_an_answer_that_has_ended_is_told_not_to_come_again(edge: str, run_service: RunService):
+    told = Told()
+    told.say("a", None)
+    async with ResumableAnswers() as answers:
+        site = await run_service(service(edge, told.source, resumable=answers))
+        source = EventSource()
+        async with site.get("/answer") as page:
+            source.feed(await page.read())
+            answer_id = page.headers["x-answer-id"]
+        for last_event_id in (source.last_event_id, f"{answer_id}.999999999999"):
+            for path in ("/answer", f"/answer/{answer_id}"):
+                async with site.get(path, last_event_id) as page:
+                    assert page.status == 204
+    assert told.opened == 1
+
+
+@pytest.mark.parametrize(("after", "seen"), [(-(10**30), ["a", "b"]), (-1, ["a", "b"]), (1, ["b"]), (10**30, ["b"])])
+async def test_a_number_that_no_event_has_loses_nothing_that_is_to_come(after: int, seen: list[str]):
+    told = Told()
+    async with ResumableAnswers() as answers:
+        live = answers.begin(told.source(), "text")
+        told.say("a")
+        with live.reader() as first:
+            await anext(first)
+            reader = await answers.reader(live.answer_id or "", after)
+            assert reader is not None
+            told.say("b", None)
+            with reader:
+                assert words_of(events_in(*[block async for block in reader])) == seen
+
+
+async def test_ids_of_the_programs_own_that_could_not_be_resumed_are_told_before_the_model_is_asked():
+    told = Told()
+    async with ResumableAnswers(new_id=lambda: "chat 7") as answers:
+        with pytest.raises(ConfigurationError, match="new_id must return"):
+            answers.begin(told.source(), "text")
+    assert told.opened == 0
+
+
 async def test_ids_are_long_and_never_the_same():
     async with ResumableAnswers() as answers:
         ids = {answers.begin(Told().source(), "text").answer_id for _ in range(100)}

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
+from unittest.mock import AsyncMock
 
 import openai
 import pytest
+from aiohttp import web
 from fastapi import FastAPI, Request
 from relaying import EDGES, RunService, service
+from starlette.applications import Starlette
+from starlette.routing import Route
 from support.clients import MESSAGES, Connect, ask
 from support.event_source import EventSource, events_from, events_in
 from support.servers import (
@@ -27,8 +32,9 @@ from support.servers import (
 )
 from support.waiting import settled, until
 
-from deepseek_async import AsyncDeepSeek, ChatCompletion, RetryPolicy
+from deepseek_async import AsyncDeepSeek, ChatCompletion, ConfigurationError, RetryPolicy
 from deepseek_async.integrations.web import Ending, Heartbeat
+from deepseek_async.integrations.web.aiohttp import relay as aiohttp_relay
 from deepseek_async.integrations.web.departures import Departures
 from deepseek_async.integrations.web.starlette import install_error_handlers, relay
 
@@ -227,15 +233,61 @@ async def test_a_fault_of_the_program_is_an_error_500_or_an_event_and_shows_no_w
     assert "inside" not in came[-1].data
 
 
+@pytest.mark.parametrize(
+    "at_end",
+    [lambda ended: 1 / 0, lambda ended: 5, lambda ended: {"cost": Decimal(1)}, lambda ended: {"answer": ended.answer}],
+    ids=["fails", "no mapping", "no JSON", "an answer"],
+)
 @edges
 async def test_an_at_end_that_fails_takes_nothing_from_the_answer(
-    edge: str, serve: Serve, connect: Connect, run_service: RunService
+    edge: str, at_end: Any, serve: Serve, connect: Connect, run_service: RunService
 ):
     client = connect(await serve(streamed("Hello")))
-    site = await run_service(service(edge, asking(client), at_end=lambda ended: 1 / 0))  # type: ignore[arg-type]
+    site = await run_service(service(edge, asking(client), at_end=at_end))
     async with site.get("/answer") as page:
         came = events_in(await page.read())
     assert [event.kind for event in came] == ["message", "end"]
+
+
+@edges
+async def test_a_request_for_headers_only_asks_nothing_of_the_model(
+    edge: str, serve: Serve, connect: Connect, run_service: RunService
+):
+    server = await serve(streamed("Hello"))
+    ask_it = asking(connect(server))
+    app: Any = web.Application()
+    if edge == "aiohttp":
+
+        async def answer_there(request: web.Request) -> web.StreamResponse:
+            return await aiohttp_relay(ask_it(), request, "ui")
+
+        app.router.add_get("/answer", answer_there)
+    else:
+
+        async def answer_here(request: Request) -> Any:
+            return relay(ask_it(), request, "ui")
+
+        app = Starlette(routes=[Route("/answer", answer_here)])  # with HEAD, as aiohttp's; FastAPI's have none
+    site = await run_service(app)
+    async with site.session.head(site.url + "/answer") as page:
+        assert (page.status, page.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+        assert page.headers["x-vercel-ai-ui-message-stream"] == "v1"
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [({"headers": {"x-title": "a\r\nset-cookie: b"}}, "line ends"), ({"at_end": AsyncMock()}, "plain function")],
+    ids=["header", "at_end"],
+)
+async def test_what_could_not_be_sent_is_told_before_the_model_is_asked(
+    wrong: dict[str, Any], words: str, serve: Serve, connect: Connect
+):
+    server = await serve(streamed("Hello"))
+    stream, asked = asking(connect(server))(), Request({"type": "http", "headers": []})
+    with pytest.raises(ConfigurationError, match=words):
+        relay(stream, asked, **wrong)
+    assert server.requests == []
 
 
 @edges
