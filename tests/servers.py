@@ -1,0 +1,3 @@
+"""The scripted servers under the name by which programs outside the suite import them, with tests/ on their path."""
+
+from support.servers import *  # noqa: F403
