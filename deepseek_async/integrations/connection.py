@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextvars
+import os
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
@@ -24,6 +25,7 @@ T = TypeVar("T")
 
 _AHEAD: Final = 256
 """Chunks read ahead of a slow reader; then the server is held back."""
+_PROXIES: Final = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
 _PATIENCE: Final = 5.0
 """Seconds that closing may take."""
 
@@ -265,6 +267,11 @@ _lock = threading.Lock()
 _holding = False
 
 
+def _variables() -> tuple[tuple[str, str], ...]:
+    """Return what a client reads from the environment: a model made after a change must not get the old key."""
+    return tuple(item for item in os.environ.items() if item[0].startswith("DEEPSEEK_") or item[0].lower() in _PROXIES)
+
+
 def shared_connection(
     api_key: str | None, base_url: str | None, default_headers: tuple[tuple[str, str], ...]
 ) -> Connection:
@@ -272,7 +279,7 @@ def shared_connection(
 
     Raises ConfigurationError for settings that the client does not accept.
     """
-    key = (api_key, base_url, default_headers)
+    key = (api_key, base_url, default_headers, _variables())
     with _lock:
         found = _shared.get(key)
         if found is None:
@@ -285,10 +292,10 @@ def close_all() -> None:
     """Close the clients that models share, and end the thread unless another holds it. Done at exit too."""
     global _holding  # noqa: PLW0603  one for each process
     with _lock:
-        if not _holding:
-            return
         connections = list(_shared.values())
         _shared.clear()
+        if not _holding:
+            return  # none of them was used
         _holding = False
     atexit.unregister(close_all)
 

@@ -10,16 +10,30 @@ from typing import Any
 import httpx2
 import openai
 import pytest
+from pydantic import BaseModel, ValidationError
 from support.clients import MESSAGES, Connect
 from support.servers import ANSWER, CANARY, RESET, SILENCE, Serve, answer, begun, response, said, streamed
 
-from deepseek_async import AsyncDeepSeek, BudgetExceededError, ConfigurationError, StreamInterruptedError
+from deepseek_async import (
+    AsyncDeepSeek,
+    BudgetExceededError,
+    ChatCompletion,
+    ConfigurationError,
+    StreamInterruptedError,
+)
 from deepseek_async.admission.budget import Budget
 from deepseek_async.content import ContentFilter
-from deepseek_async.integrations.openai import as_openai, cause_of, http_client
+from deepseek_async.integrations.openai import as_openai, as_openai_sync, cause_of, http_client
 from deepseek_async.integrations.openai.direct import direct_class
 from deepseek_async.integrations.openai.library import openai_library
 from deepseek_async.simulator import Simulator
+
+
+class City(BaseModel):
+    """What an answer is parsed into."""
+
+    name: str
+
 
 ASKED: dict[str, Any] = {"model": "deepseek-flash", "messages": MESSAGES}
 WEATHER = {
@@ -372,9 +386,71 @@ async def test_an_answer_that_openai_cannot_take_is_not_lost(
         raise ValueError("unlike anything known")
 
     monkeypatch.setattr(api, "_process_response_data", fail)
-    with pytest.raises(ValueError, match="unlike") as caught:
-        await api.chat.completions.create(**ASKED)
-    assert "Hello" in caught.value.__notes__[0]
+    for headers in ({}, {"X-Way": "its own"}):
+        with pytest.raises(ValueError, match="unlike") as caught:
+            await api.chat.completions.create(**ASKED, extra_headers=headers)
+        assert_paid_for(caught.value)
+
+
+async def test_an_answer_that_does_not_fit_a_class_is_not_lost() -> None:
+    async with Simulator() as simulator, client_of(simulator) as client:
+        simulator.answer(content="Hello", times=2)
+        with pytest.raises(ValidationError) as caught:
+            await as_openai(client).chat.completions.parse(**ASKED, response_format=City)
+        assert_paid_for(caught.value)
+        with pytest.raises(ValidationError) as caught:
+            await asyncio.to_thread(ask_to_parse, client_of(simulator).settings.base_url)
+        assert_paid_for(caught.value)
+
+
+def ask_to_parse(base_url: str) -> None:
+    with as_openai_sync(api_key="sk-test", base_url=base_url) as api:
+        api.chat.completions.parse(**ASKED, response_format=City)
+
+
+def assert_paid_for(error: Exception) -> None:
+    cause = cause_of(error)
+    assert cause is not None
+    assert isinstance(cause.partial, ChatCompletion)
+    assert cause.partial.choices[0].message.content == "Hello"
+    assert cause.partial.usage is not None
+
+
+@pytest.mark.parametrize("name", ["api_key", "base_url", "http_client"])
+async def test_what_would_lead_around_the_engine_is_refused(serve: Serve, connect: Connect, name: str) -> None:
+    server = await serve([ANSWER])
+    client = connect(server)
+    wrong: Any = {name: httpx2.AsyncClient() if name == "http_client" else "http://127.0.0.1:1/v1"}
+    with pytest.raises(ConfigurationError, match=f"{name} cannot be set here"):
+        as_openai(client, **wrong)
+    api = as_openai(client)
+    for change in (api.copy, api.with_options):
+        with pytest.raises(ConfigurationError, match=f"{name} cannot be set here"):
+            change(**wrong)
+    if name == "api_key":
+        with pytest.raises(ConfigurationError, match="api_key cannot be set here"):
+            api.api_key = wrong[name]
+    elif name == "base_url":
+        api.base_url = wrong[name]
+        with pytest.raises(openai.BadRequestError, match="cannot ask 127"):
+            await api.chat.completions.create(**ASKED)
+    assert not server.requests
+
+
+async def test_a_client_with_other_options_asks_through_the_same_engine(serve: Serve, connect: Connect) -> None:
+    server = await serve([ANSWER])
+    api = as_openai(connect(server)).with_options(timeout=9, api_key=None, default_headers={"X-Team": "search"})
+    await api.chat.completions.create(**ASKED)
+    assert server.requests[0].header("Authorization") == f"Bearer {CANARY}"
+    assert server.requests[0].header("X-Team") == "search"
+
+
+async def test_a_client_of_the_programs_own_made_of_the_same_class_is_openais(serve: Serve, connect: Connect) -> None:
+    server = await serve([ANSWER])
+    kind = type(as_openai(connect(server)))
+    async with kind(api_key="sk-own", base_url=server.url) as own:
+        await own.with_options(api_key="sk-other").chat.completions.create(**ASKED)
+    assert server.requests[0].header("Authorization") == "Bearer sk-other"
 
 
 async def test_a_tracing_library_that_replaced_create_is_called(

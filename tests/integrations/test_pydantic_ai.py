@@ -22,6 +22,8 @@ from pydantic_ai.messages import (
     ModelResponse,
     TextPart,
     ThinkingPart,
+    ToolCallPart,
+    ToolReturnPart,
     UserPromptPart,
 )
 
@@ -104,6 +106,40 @@ async def test_the_tool_loop_gives_reasoning_back(make: Make, simulator: Simulat
     again = await agent.run("Thanks", message_history=history)
     assert again.output == "You are welcome."
     assert all(one["reasoning_content"] for one in sent(simulator)["messages"] if one["role"] == "assistant")
+
+
+async def test_a_value_of_a_tool_that_utf_8_cannot_encode_is_sent(make: Make, simulator: Simulator):
+    simulator.answer(tool_calls=[{"name": "listing", "arguments": {}}])
+    simulator.answer(content="One file.")
+    agent = Agent(make())
+
+    @agent.tool_plain
+    def listing() -> dict[str, str]:
+        return {"name\udce9": "caf\udce9"}
+
+    ran = await agent.run("Which files are there?")
+    assert ran.output == "One file."
+    assert simulator.requests[-1].body["messages"][-1]["content"] == '{"name\ufffd":"caf\ufffd"}'
+    foreign = ModelResponse(parts=[ToolCallPart("listing", {"of": "\udce9"}, "call1")])
+    returned = ModelRequest(parts=[ToolReturnPart("listing", {}, "call1")])
+    await agent.run("Again.", message_history=[ModelRequest.user_text_prompt("Hi"), foreign, returned])
+    assert simulator.requests[-1].body["messages"][1]["tool_calls"][0]["function"]["arguments"] == '{"of":"\ufffd"}'
+
+
+async def test_a_model_made_after_the_environment_changed_has_the_new_key_and_server(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-wrong")
+    monkeypatch.setenv("DEEPSEEK_BASE_URL", "http://127.0.0.1:1")
+    wrong = DeepSeekModel("deepseek-flash")
+    monkeypatch.setenv("DEEPSEEK_API_KEY", CANARY)
+    monkeypatch.setenv("DEEPSEEK_BASE_URL", simulator.base_url)
+    right = DeepSeekModel("deepseek-flash")
+    assert right.base_url == simulator.base_url
+    assert right.client.settings.api_key != wrong.client.settings.api_key
+    assert right.client is DeepSeekModel("deepseek-flash").client
+    assert (await Agent(right).run("Hi")).output
+    await asyncio.to_thread(connection.close_all)
 
 
 async def test_a_history_of_another_model_is_accepted(make: Make, simulator: Simulator):

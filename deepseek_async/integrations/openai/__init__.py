@@ -15,7 +15,7 @@ LlamaIndex, litellm. Requires the extra ``openai``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from deepseek_async.blocking import DeepSeek
 from deepseek_async.client import AsyncDeepSeek
@@ -23,16 +23,13 @@ from deepseek_async.configuration.options import ClientOptions, takes_client_opt
 from deepseek_async.integrations.openai.blocking_sending import blocking_http_client
 from deepseek_async.integrations.openai.direct import direct_class
 from deepseek_async.integrations.openai.failures import cause_of
-from deepseek_async.integrations.openai.library import openai_library
+from deepseek_async.integrations.openai.relayed import NO_KEY, blocking_class, refuse
 from deepseek_async.integrations.openai.sending import http_client
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
 
 __all__ = ["as_openai", "as_openai_sync", "blocking_http_client", "cause_of", "http_client"]
-
-_NO_KEY: Final = "held-by-deepseek-async"
-"""openai-python requires a key; the engine sends its own."""
 
 
 def as_openai(client: AsyncDeepSeek, **options: Any) -> AsyncOpenAI:
@@ -45,11 +42,13 @@ def as_openai(client: AsyncDeepSeek, **options: Any) -> AsyncOpenAI:
       for.
     - ``options``: others of AsyncOpenAI, e.g. ``default_headers``.
 
-    Closing it does not close ``client``. Raises ConfigurationError if openai is missing or too old.
+    Closing it does not close ``client``. Raises ConfigurationError if openai is missing or too old, and for options
+    that are the client's: ``api_key``, ``base_url``, ``http_client``.
     """
+    refuse(options)
     given = {"timeout": client.timeouts.total, "max_retries": 0, **options}
     made: AsyncOpenAI = direct_class()(
-        api_key=_NO_KEY, base_url=client.settings.base_url, http_client=http_client(client), **given
+        api_key=NO_KEY, base_url=client.settings.base_url, http_client=http_client(client), **given
     )
     return made
 
@@ -65,11 +64,11 @@ def as_openai_sync(client: DeepSeek | None = None, **options: Unpack[ClientOptio
     or too old.
     """
     options = with_secrets_hidden(options)
-    openai = openai_library()
+    kind = blocking_class()
     owner = DeepSeek(**options) if client is None else client.with_options(**options) if options else client
     settings = owner.asynchronous.settings
-    made: OpenAI = openai.OpenAI(
-        api_key=_NO_KEY,
+    made: OpenAI = kind(
+        api_key=NO_KEY,
         base_url=settings.base_url,
         http_client=blocking_http_client(owner, owned=client is None),
         timeout=owner.asynchronous.timeouts.total,

@@ -21,6 +21,7 @@ from deepseek_async.errors import DeepSeekError
 from deepseek_async.integrations.openai.exchange import response_of
 from deepseek_async.integrations.openai.failures import answered
 from deepseek_async.integrations.openai.library import openai_library
+from deepseek_async.integrations.openai.relayed import AsyncRelayed, kept
 from deepseek_async.relay import RelayRequest, RelayResponse, passed_on
 from deepseek_async.types.json_text import read
 
@@ -34,10 +35,12 @@ _REQUIRED: Final = frozenset({"messages", "model"})
 _ITS_OWN_WAY: Final = object()
 
 
-class DirectClient:
+class DirectClient(AsyncRelayed):
     """Methods of an AsyncOpenAI over a relay."""
 
     _client: Any
+    _base_url: Any
+    _known_base_url: Any = None
     _custom_headers: Mapping[str, Any]
     _custom_query: Mapping[str, Any]
     _strict_response_validation: bool
@@ -62,6 +65,7 @@ class DirectClient:
             or body.__class__ is not dict
             or not isinstance(cast_to, type)
             or any(self._client.event_hooks.values())
+            or not self._asks_the_engine()
         ):
             return _ITS_OWN_WAY
         asked = {**body, **options["extra_json"]} if options.get("extra_json") else body
@@ -83,6 +87,16 @@ class DirectClient:
         )
         return await self._relayed(request, cast_to)
 
+    def _asks_the_engine(self) -> bool:
+        """Whether requests go to the engine's server, and not to one that the program has set since."""
+        url = self._base_url
+        if url is not self._known_base_url:
+            transport = getattr(self._client, "_relay_transport", None)
+            if transport is None or not transport.address.is_of(url):
+                return False
+            self._known_base_url = url
+        return True
+
     async def _relayed(self, request: RelayRequest, cast_to: Any) -> Any:
         transport = self._client._relay_transport  # noqa: SLF001  ours
         own: Any = self  # the methods of AsyncOpenAI
@@ -100,12 +114,12 @@ class DirectClient:
 
 
 def _made(client: Any, answer: RelayResponse, cast_to: Any) -> Any:
-    """Return openai's object for a plain ``answer``. An error on the way carries the bytes, which were paid for."""
+    """Return openai's object for a plain ``answer``. An error on the way has the answer, which was paid for."""
+    wire: Any = answer.body
     try:
-        made = client._process_response_data(data=read(answer.body), cast_to=cast_to, response=None)  # type: ignore[arg-type]  # noqa: SLF001
+        made = client._process_response_data(data=read(wire), cast_to=cast_to, response=None)  # noqa: SLF001
     except Exception as error:
-        error.add_note(f"the answer was paid for; its bytes: {answer.body!r:.2000}")
-        raise
+        raise error from kept(error, wire)
     if hasattr(made, "_request_id"):
         named = (value for name, value in answer.headers.items() if name.lower() == "x-request-id")
         made._request_id = next(named, None)  # noqa: SLF001

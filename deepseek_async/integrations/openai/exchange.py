@@ -24,6 +24,10 @@ class Address:
         self._origin = url.scheme, url.netloc
         self._base = url.raw_path.decode().rstrip("/")
 
+    def is_of(self, url: httpx2.URL) -> bool:
+        """Whether requests to ``url`` are for the engine."""
+        return (url.scheme, url.netloc) == self._origin
+
     def request(self, asked: httpx2.Request) -> RelayRequest:
         """Return ``asked``, whose body has been read, for a relay. Raises InvalidRequestError for another origin."""
         url, fields = asked.url, asked.headers

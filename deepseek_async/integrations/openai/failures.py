@@ -24,8 +24,8 @@ EXTENSION: Final = "deepseek_async"
 def cause_of(error: BaseException) -> DeepSeekError | None:
     """Return the engine's error behind an error of openai-python; None if there is none.
 
-    It has what openai's has no room for: ``partial``, the part of the answer that had arrived and is billed,
-    ``billed_attempts``, ``attempts``, ``retry_after``.
+    It has what openai's has no room for: ``partial``, the part of the answer that had arrived and is billed, or the
+    whole of one that openai-python could not convert; ``billed_attempts``, ``attempts``, ``retry_after``.
     """
     response = getattr(error, "response", None)
     found = None if response is None else response.extensions.get(EXTENSION)

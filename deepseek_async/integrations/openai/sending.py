@@ -21,14 +21,14 @@ class RelayTransport:
     def __init__(self, client: AsyncDeepSeek, http: Any) -> None:
         self.relay = client.relay
         self.http = http
-        self._address = Address(http.URL(client.settings.base_url))
+        self.address = Address(http.URL(client.settings.base_url))
         self._body = joined(AsyncBody, http.AsyncByteStream)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer ``request``. Cancelling it ends the request at the server."""
         await request.aread()
         try:
-            answer = await self.relay.send(self._address.request(request))
+            answer = await self.relay.send(self.address.request(request))
         except DeepSeekError as error:
             answer = answered(error, request)
         body = self._body(answer.body, request) if isinstance(answer.body, StreamedBody) else None

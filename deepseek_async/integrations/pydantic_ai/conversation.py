@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
+from pydantic import BaseModel
 from pydantic_ai.messages import (
     BinaryContent,
     CachePoint,
@@ -23,13 +25,17 @@ from pydantic_ai.messages import (
     UploadedFile,
     UserPromptPart,
 )
+from pydantic_core import PydanticSerializationError, to_json
 
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.lint.conversation import LOST_REASONING
 from deepseek_async.text.unicode import all_encodable, encodable
+from deepseek_async.types.json_text import write
 
 SYSTEM: Final = "deepseek"
 """Provider name of messages and their parts."""
+UNWRITABLE: Final = (PydanticSerializationError, UnicodeEncodeError)
+"""What pydantic raises for text with a lone surrogate, among other things."""
 UNDECLARED: Final = "undeclared"
 """Key of ``provider_details`` with the fields of a message that only the service understands."""
 
@@ -68,7 +74,11 @@ def _answer(message: ModelResponse, *, thinking_with_tools: bool) -> dict[str, A
 
 
 def _call(part: ToolCallPart) -> dict[str, Any]:
-    function = {"name": part.tool_name, "arguments": encodable(part.args_as_json_str())}
+    try:
+        arguments = part.args_as_json_str()
+    except UNWRITABLE:
+        arguments = write(all_encodable(part.args)).decode()
+    function = {"name": part.tool_name, "arguments": encodable(arguments)}
     return {"id": part.tool_call_id, "type": "function", "function": function}
 
 
@@ -91,6 +101,28 @@ def _request(message: ModelRequest) -> Iterator[dict[str, Any]]:
             )
     if files:
         yield {"role": "user", "content": _content(files)}
+
+
+def sendable(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
+    """Replace lone surrogates, as file names have, in what tools returned: pydantic-ai cannot write them as JSON."""
+    made: list[ModelMessage] = []
+    for message in messages:
+        if isinstance(message, ModelRequest):
+            parts = [_sendable(part) if isinstance(part, ToolReturnPart) else part for part in message.parts]
+            made.append(replace(message, parts=parts))
+        else:
+            made.append(message)
+    return made
+
+
+def _sendable(part: ToolReturnPart) -> ToolReturnPart:
+    try:
+        to_json(part.content)
+    except UNWRITABLE:
+        # What is not JSON for another reason fails again.
+        whole = part.content.model_dump() if isinstance(part.content, BaseModel) else part.content
+        return replace(part, content=all_encodable(whole))
+    return part
 
 
 def _retry(part: RetryPromptPart) -> dict[str, Any]:

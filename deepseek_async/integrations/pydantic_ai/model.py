@@ -16,7 +16,7 @@ from deepseek_async.call.stream import ChatCompletionStream
 from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.integrations.connection import Connection, shared_connection
 from deepseek_async.integrations.pydantic_ai.answers import DeepSeekStreamedResponse, response_of
-from deepseek_async.integrations.pydantic_ai.conversation import SYSTEM, conversation
+from deepseek_async.integrations.pydantic_ai.conversation import SYSTEM, UNWRITABLE, conversation, sendable
 from deepseek_async.integrations.pydantic_ai.settings import is_thinking, parameters_of
 from deepseek_async.resources.chat import Completions
 
@@ -89,6 +89,13 @@ class DeepSeekModel(Model[AsyncDeepSeek]):
             native_output_requires_schema_in_instructions=True,
             supports_image_input="flash" in self._model_name,
         )
+
+    def prepare_messages(self, messages: list[ModelMessage], *args: Any, **options: Any) -> list[ModelMessage]:
+        """Prepare a history for a request, as pydantic-ai does, also with text that UTF-8 cannot encode."""
+        try:
+            return super().prepare_messages(messages, *args, **options)
+        except UNWRITABLE:  # in the middle of a run whose answers were paid for
+            return super().prepare_messages(sendable(messages), *args, **options)
 
     def _prepared(
         self, messages: list[ModelMessage], settings: ModelSettings | None, request: ModelRequestParameters
