@@ -165,6 +165,14 @@ class Assembly(msgspec.Struct, gc=False):
             growing.content.pack()
         return progress
 
+    def extend(self, index: int, texts: Iterable[str], *, reasoning: bool) -> None:
+        """Add texts of chunks that carry nothing else, to a choice that has some text of this kind."""
+        growing = self._choices[index]
+        pieces = growing.reasoning if reasoning and growing.reasoning is not None else growing.content
+        pieces.latest.extend(texts)
+        if len(pieces.latest) > MOST_APART:
+            pieces.pack()
+
     def add_undeclared(self, came: ChunkFields, before: dict[int, int]) -> None:
         """Add the undeclared fields of a chunk already passed to ``add``.
 

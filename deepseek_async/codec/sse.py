@@ -50,6 +50,8 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
     """Number of comment lines; DeepSeek sends ``: keep-alive`` while a request is queued."""
     retry: int | None = None
     """Reconnection time in milliseconds, if the server sent one."""
+    at_boundary: bool = False
+    """Whether no event is pending and no other field was seen."""
     _partial: list[bytes] = []  # pieces of an unfinished line
     _partial_bytes: int = 0
     _data: list[bytes] = []  # data lines of the event being read
@@ -59,7 +61,6 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
     _skip_line_feed: bool = False
     _started: bool = False
     _prefix: bytes = b""  # name of the latest event, and the bytes between it and its data
-    _at_boundary: bool = False  # whether no event is pending and no other field was seen
 
     @property
     def mid_event(self) -> bool:
@@ -75,7 +76,7 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
         """Return only the data of the events completed by ``block``: DeepSeek's streams have nothing else."""
         # Fast path for one complete event per read, where every step counts. No startswith and endswith: they parse
         # their arguments on each call.
-        at_boundary = self._at_boundary
+        at_boundary = self.at_boundary
         if at_boundary and block[:_SKIPPED] == _PREFIX and block[-1] == _LF == block[-2]:
             data = block[_SKIPPED:-2]
             if _LF not in data and _CR not in data and len(data) <= self.max_event_bytes:
@@ -108,7 +109,7 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
             # An unfinished event, held back whole, so that it takes the fast path once complete.
             self._hold(block)
             block = b""
-        self._at_boundary = not self._partial
+        self.at_boundary = not self._partial
         return payloads, block
 
     def _split(self, block: bytes) -> tuple[list[bytes], list[ServerSentEvent]]:
@@ -129,7 +130,7 @@ class SSEDecoder(msgspec.Struct, gc=False, eq=False):
             self._partial_bytes = 0
         payloads, rest = self._cut_plain_events(block) if not self._data else ([], block)
         others = self._read_lines(rest) if rest else []
-        self._at_boundary = not (self._partial or self._data or self._event or self._id or self._skip_line_feed)
+        self.at_boundary = not (self._partial or self._data or self._event or self._id or self._skip_line_feed)
         return payloads, others
 
     def _cut_plain_events(self, block: bytes) -> tuple[list[bytes], bytes]:

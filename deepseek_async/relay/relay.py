@@ -8,7 +8,13 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from deepseek_async.call.caller import Call
-from deepseek_async.call.stream import ChatCompletionStream, CompletionStream, MessageStream, ResponseStream
+from deepseek_async.call.stream import (
+    ChatCompletionStream,
+    CompletionStream,
+    ForwardedStream,
+    MessageStream,
+    ResponseStream,
+)
 from deepseek_async.call.stream.answer import AnswerStream
 from deepseek_async.codec.schema_prompt import with_schema_in_prompt
 from deepseek_async.errors import DeepSeekError, InvalidRequestError
@@ -55,7 +61,7 @@ class Relay:
         self._files = Files(connection)
         self._others = OtherRequests(connection)
         self._tools = ToolRequests(connection)
-        chat = _Endpoint(ChatCalls(connection), _chat(connection), ChatCompletionStream)
+        chat = _Endpoint(ChatCalls(connection), _chat(connection), ChatCompletionStream, undecoded=ForwardedStream)
         text = _Endpoint(TextCompletions(connection), _checked_by(check_completion), CompletionStream)
         messages = _Endpoint(Messages(connection), _checked_by(check_message), MessageStream, named_events, b"")
         self._endpoints: Mapping[str, _Endpoint] = {
@@ -124,6 +130,8 @@ class _Endpoint(msgspec.Struct, frozen=True, gc=False):
     stream: type[AnswerStream[Any, Any]] | None = None
     encode: Encode = chat_events
     last: bytes = DONE
+    undecoded: type[AnswerStream[Any, Any]] | None = None
+    """Kind of stream for answers whose texts nobody looks at on the way."""
 
     async def answer(self, request: RelayRequest) -> RelayResponse:
         body = self.check(_object_in(request.body))
@@ -135,11 +143,13 @@ class _Endpoint(msgspec.Struct, frozen=True, gc=False):
         patience = request.timeout if isinstance(request.timeout, int | float) else None
         timeouts = None if isinstance(request.timeout, int | float) else request.timeout
         call = self.resource.call(body, headers=request.headers, timeout=timeouts)
+        filters = call.middleware is not None and call.middleware.content is not None
+        kind = self.stream if filters or self.undecoded is None else self.undecoded
         if patience is None:
-            stream = await call.stream(self.stream)
+            stream = await call.stream(kind)
         else:
             async with within(patience):
-                stream = await call.stream(self.stream)
+                stream = await call.stream(kind)
         return RelayResponse(
             status=200,
             headers=returned(call.response.headers if call.response else {}, _EVENT_STREAM),

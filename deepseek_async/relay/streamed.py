@@ -97,9 +97,9 @@ class within:  # noqa: N801  reads as a statement
         raise late
 
 
-def chat_events(chunks: Sequence[ChatCompletionChunk]) -> bytes:
-    """Encode chunks with choices."""
-    return b"data: " + b"\n\ndata: ".join(map(_chat_data, chunks)) + b"\n\n"
+def chat_events(chunks: Sequence[ChatCompletionChunk | bytes]) -> bytes:
+    """Encode chunks with choices; events that come as bytes stay as they are."""
+    return b"".join([chunk if type(chunk) is bytes else b"data: %b\n\n" % _chat_data(chunk) for chunk in chunks])
 
 
 def named_events(chunks: Sequence[Any]) -> bytes:

@@ -4,7 +4,12 @@ from deepseek_async.call.stream.answer import AnswerStream
 from deepseek_async.call.stream.audio import AudioStream
 from deepseek_async.call.stream.choices import ChoicesStream
 from deepseek_async.call.stream.message import MessageStream
-from deepseek_async.call.stream.streams import ChatCompletionStream, CompletionStream, ResponseStream
+from deepseek_async.call.stream.streams import (
+    ChatCompletionStream,
+    CompletionStream,
+    ForwardedStream,
+    ResponseStream,
+)
 
 __all__ = [
     "AnswerStream",
@@ -12,6 +17,7 @@ __all__ = [
     "ChatCompletionStream",
     "ChoicesStream",
     "CompletionStream",
+    "ForwardedStream",
     "MessageStream",
     "ResponseStream",
 ]

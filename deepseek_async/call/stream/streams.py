@@ -14,6 +14,7 @@ from deepseek_async.call.stream.moderation_wait import with_reviews
 from deepseek_async.call.stream.service_steps import Reviewing
 from deepseek_async.call.stream.stream_head import StreamHead
 from deepseek_async.codec.chunks import ChunkReader
+from deepseek_async.codec.forwarded_chunks import ForwardedReader
 from deepseek_async.codec.request import BETA_CHAT
 from deepseek_async.codec.responses import ResponseReader
 from deepseek_async.codec.sse import SSEDecoder
@@ -100,6 +101,13 @@ class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
                     continue
                 for event in events_of(chunk):
                     yield event
+
+
+class ForwardedStream(ChatCompletionStream):
+    """A chat stream for whoever passes its bytes on: events with nothing but text come as blocks of bytes."""
+
+    __slots__ = ()
+    _reader_type = ForwardedReader
 
 
 class CompletionStream(AnswerStream[Completion, Completion]):
