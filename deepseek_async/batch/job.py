@@ -38,6 +38,7 @@ from deepseek_async.errors import (
     OutputWriteError,
     RowsLostError,
 )
+from deepseek_async.process.worker_threads import FILE_THREADS
 
 _LOOK_EVERY: Final = 1024
 """Rows between two checks for concurrent writes to the input."""
@@ -160,7 +161,7 @@ class Job:
     async def _round(self, journal: Journal, lines: JobLines) -> bool:
         """Plan and run the pending rows. Return True if rows were deferred for an equal one in flight."""
         first = self._dispatcher is None
-        survey = await asyncio.to_thread(self._survey, journal)
+        survey = await FILE_THREADS.run(self._survey, journal)
         if first:
             self._total, self._left, self._skipped = survey.total, survey.left, survey.skipped
             self._tally.resumed, self._tally.resumed_failed = survey.resumed, survey.resumed_failed

@@ -22,6 +22,7 @@ from deepseek_async.configuration.credential import hidden
 from deepseek_async.configuration.redis_url import checked_redis
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.process.forks import AtFork, leave, register
+from deepseek_async.process.worker_threads import FILE_THREADS
 from deepseek_async.types.operation import Operation
 
 MIB: Final = 1024 * 1024
@@ -142,7 +143,7 @@ class Cache(AtFork):
         self._memory.clear()
         try:
             if self._disk is not None:
-                await asyncio.to_thread(self._disk.clear)
+                await FILE_THREADS.run(self._disk.clear)
         finally:
             if self._redis_url is not None:
                 await self._remote(self._redis_url).clear()
@@ -157,7 +158,7 @@ class Cache(AtFork):
         if redis is not None and self._loop is asyncio.get_running_loop():
             await redis.aclose()
         if self._disk is not None:
-            await asyncio.to_thread(self._disk.close)
+            await FILE_THREADS.run(self._disk.close)
 
     def after_fork_in_child(self) -> None:
         """Internal: drop the parent's requests in flight and its Redis connections."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 from collections.abc import Callable, Container
@@ -18,6 +17,7 @@ from deepseek_async.gateway.arrival import arriving
 from deepseek_async.gateway.batches.record import InvalidBatchError, lifetime
 from deepseek_async.gateway.files import FileRecord, FileStore, Order
 from deepseek_async.gateway.replies import GatewayError, json_reply, not_found, told_of_the_disk
+from deepseek_async.process.worker_threads import FILE_THREADS
 
 LARGEST_FILE: Final = 200 * 1024 * 1024
 """Bytes: the limit of OpenAI's batch inputs, above DeepSeek's for documents (100 MiB)."""
@@ -190,4 +190,4 @@ async def _write(part: BodyPartReader, path: Path) -> None:
                 raise GatewayError(413, f"the file must have at most {LARGEST_FILE:,} bytes", param="file")
             file.write(piece)
         file.flush()
-        await asyncio.to_thread(os.fsync, file.fileno())
+        await FILE_THREADS.run(os.fsync, file.fileno())

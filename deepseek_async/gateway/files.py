@@ -6,7 +6,6 @@ kept in the record only, so none of them ever becomes part of a path.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 import secrets
@@ -19,6 +18,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from deepseek_async.gateway.folder import remove_unfinished, write_whole
+from deepseek_async.process.worker_threads import FILE_THREADS
 
 FileId = str
 _ID: Final = re.compile(r"file-[0-9a-f]{24}\Z")
@@ -106,7 +106,7 @@ class FileStore:
             owner=owner,
             expires_at=None if lifetime is None else now + lifetime,
         )
-        return await asyncio.to_thread(self._take, written, record)
+        return await FILE_THREADS.run(self._take, written, record)
 
     def _take(self, written: Path, record: FileRecord) -> FileRecord:
         record = msgspec.structs.replace(record, bytes=written.stat().st_size)
@@ -128,7 +128,7 @@ class FileStore:
         """Remember whose a file at DeepSeek is. Raises OutputWriteError."""
         if not _FOREIGN_ID.match(record.id):
             raise ValueError(record.id)
-        await asyncio.to_thread(self._note, record)
+        await FILE_THREADS.run(self._note, record)
 
     def find(self, file_id: FileId, owner: str) -> FileRecord | None:
         """Return a file of ``owner``; None for another's, so that nobody learns that it exists."""
@@ -152,7 +152,7 @@ class FileStore:
 
     async def remove(self, file_id: FileId) -> None:
         """Delete a file. Raises OSError."""
-        await asyncio.to_thread(self._delete, self._records.pop(file_id))
+        await FILE_THREADS.run(self._delete, self._records.pop(file_id))
 
     def _delete(self, record: FileRecord) -> None:
         # The record first: a kill in between leaves content without one, never a record of nothing.

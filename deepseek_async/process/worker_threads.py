@@ -36,4 +36,4 @@ class WorkerThreads:
 
 
 FILE_THREADS: Final = WorkerThreads(32)
-"""Threads of the process that read and write files: as many as the default executor has at most."""
+"""Threads that wait for the disk: files, databases, tables. As many as asyncio's own executor has at most."""

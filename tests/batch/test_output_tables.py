@@ -184,7 +184,7 @@ async def test_a_job_that_goes_on_for_long_has_a_whole_table_at_any_moment(
     running = asyncio.create_task(run_to(bulk, table, durability="each", on_progress=told))
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert not [task for task in asyncio.all_tasks() if "to_thread" in repr(task.get_coro())]
+    assert not [task for task in asyncio.all_tasks() if "WorkerThreads" in repr(task.get_coro())]
     rows = [rows for _, rows in seen]
     assert rows == sorted(rows)
     assert 2 <= len(set(rows)) <= 6, "written when the rows have doubled, not for each"

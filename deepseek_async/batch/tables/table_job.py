@@ -13,6 +13,7 @@ from deepseek_async.batch.report import BatchReport
 from deepseek_async.batch.row_origin import RowFile
 from deepseek_async.batch.tables.parquet_output import check_parquet, journal_of, write_parquet
 from deepseek_async.errors import OutputWriteError
+from deepseek_async.process.worker_threads import FILE_THREADS
 
 _FIRST: Final = 10_000
 """Rows after which the table is written for the first time, if the job has not ended before."""
@@ -46,7 +47,7 @@ class ParquetJob(Job):
 
         Raises OutputWriteError if it cannot be written; the journal has every answer then.
         """
-        await asyncio.to_thread(check_parquet, self._table_path, self._table_input)
+        await FILE_THREADS.run(check_parquet, self._table_path, self._table_input)
         try:
             report = await super().run()
         finally:
@@ -54,7 +55,7 @@ class ParquetJob(Job):
             if self._table_writing is not None:
                 await _ended(self._table_writing)
         try:
-            await asyncio.to_thread(write_parquet, self._output, self._table_path)
+            await FILE_THREADS.run(write_parquet, self._output, self._table_path)
         except OutputWriteError as error:
             message = f"{error.message}; every answer is in {self._output}, and the same command writes the rest"
             raise OutputWriteError(message, path=error.path) from None
@@ -63,7 +64,7 @@ class ParquetJob(Job):
     def _advanced(self, progress: Progress) -> None:
         if progress.done >= self._table_due and (self._table_writing is None or self._table_writing.done()):
             self._table_due = 2 * progress.done
-            writing = asyncio.to_thread(write_parquet, self._output, self._table_path, lambda: self._table_ends)
+            writing = FILE_THREADS.run(write_parquet, self._output, self._table_path, lambda: self._table_ends)
             self._table_writing = asyncio.create_task(writing)
         if self._on_advance is not None:
             self._on_advance(progress)

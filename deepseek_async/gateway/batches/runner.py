@@ -27,6 +27,7 @@ from deepseek_async.gateway.batches.outputs import write_outputs
 from deepseek_async.gateway.batches.record import BatchError, BatchRecord, BatchUsage, RequestCounts, Status
 from deepseek_async.gateway.files import FileStore, produced_id
 from deepseek_async.gateway.folder import remove_unfinished, write_whole
+from deepseek_async.process.worker_threads import FILE_THREADS
 
 _LOG: Final = logging.getLogger("deepseek_async.gateway")
 
@@ -163,7 +164,7 @@ class BatchRunner:
             for task in late:
                 task.cancel()  # what has arrived is kept, and what was sent is accounted
             await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.to_thread(self._writer.shutdown)
+        await FILE_THREADS.run(self._writer.shutdown)
 
     def _interrupt(self, batch_id: str, reason: str) -> None:
         if (job := self._jobs.get(batch_id)) is not None:
@@ -213,7 +214,7 @@ class BatchRunner:
         return record.counts.completed + record.counts.failed >= record.counts.total
 
     async def _validate(self, record: BatchRecord) -> bool:
-        found = await asyncio.to_thread(self._check, record)
+        found = await FILE_THREADS.run(self._check, record)
         record.model, record.errors = found.model, found.errors
         now = time.time()
         if found.errors:
@@ -311,7 +312,7 @@ class BatchRunner:
         await self._keep(record)
         output, errors = (self._files.new_path(produced_id(record.id, kind)) for kind in ("output", "error"))
         source = self._files.path(record.input_file_id)
-        written = await asyncio.to_thread(write_outputs, self._journal(record), source, status, output, errors)
+        written = await FILE_THREADS.run(write_outputs, self._journal(record), source, status, output, errors)
         output_id = await self._produced(record, output, "output", any_lines=written.completed > 0)
         error_id = await self._produced(record, errors, "error", any_lines=written.failed + written.unanswered > 0)
         record.output_file_id, record.error_file_id = output_id, error_id
@@ -322,11 +323,11 @@ class BatchRunner:
             status = "completed"  # its last answers came in time, and the gateway was killed before it said so
         record.enter(status, time.time())
         await self._keep(record)
-        await asyncio.to_thread(self._remove_journal, record)
+        await FILE_THREADS.run(self._remove_journal, record)
 
     async def _produced(self, record: BatchRecord, path: Path, kind: str, *, any_lines: bool) -> str | None:
         if not any_lines:
-            await asyncio.to_thread(path.unlink)
+            await FILE_THREADS.run(path.unlink)
             return None
         name = f"{record.id}_{kind}.jsonl"
         added = await self._files.add(
