@@ -99,6 +99,7 @@ class _Signals:
     def _read_again(self) -> None:
         try:
             client = self._connection.client(api_key=self._api_key)
+            self._gateway.check(client)
         except DeepSeekError as error:
             say(f"settings unchanged: {error.message}")
             return

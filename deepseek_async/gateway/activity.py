@@ -17,7 +17,10 @@ _FAILURES: Final = 20
 _SECONDS: Final = 60
 _MOST_ROWS: Final = 1_000
 """Pairs of caller and model that are told apart; models are names that callers send."""
-_OTHERS: Final = ("(others)", "(others)")
+_LONGEST_NAME: Final = 100
+"""Characters of a name that are kept."""
+_MOST_SHOWN: Final = 50
+_OTHERS: Final = "(others)"
 
 _WORDS: Final[Mapping[str, str]] = {
     "rate_limit": "DeepSeek refused it: too many requests at once (429)",
@@ -72,7 +75,8 @@ class Activity:
         if not isinstance(event, CallEnded):
             return
         caller = event.labels.tag or ""
-        spent = self._row(caller, event.model)
+        model = event.model[:_LONGEST_NAME]
+        spent = self._row(caller, model)
         spent.calls += 1
         spent.cost += event.cost or 0.0
         if event.usage is not None:
@@ -84,7 +88,7 @@ class Activity:
         self._count(int(now))
         if event.error is not None:
             spent.failed += 1
-            self._failures.appendleft(Failure(now, caller, event.model, _in_words(event), event.request_id))
+            self._failures.appendleft(Failure(now, caller, model, _in_words(event), event.request_id))
 
     def per_second(self) -> float:
         """Calls ended per second, over the last minute."""
@@ -92,15 +96,17 @@ class Activity:
         return sum(count for second, count in self._ended if second > now - _SECONDS) / _SECONDS
 
     def shown(self, caller: str | None = None) -> dict[str, Any]:
-        """Return everything as JSON values; with ``caller`` only what is its own."""
+        """Return the figures as JSON values; with ``caller`` only what is its own.
+
+        Of the rows of spending the largest are single, and one is the sum of the others.
+        """
         rows = [(key, spent) for key, spent in self._spent.items() if caller in {None, key[0]}]
+        rows.sort(key=lambda row: -row[1].cost)
+        rows[_MOST_SHOWN:] = _added_up(rows[_MOST_SHOWN:], caller or _OTHERS)
         return {
             "per_second": round(self.per_second(), 2),
             "cached_answers": self._cached_answers,
-            "spent": [
-                {"caller": name, "model": model, **msgspec.to_builtins(spent)}
-                for (name, model), spent in sorted(rows, key=lambda row: -row[1].cost)
-            ],
+            "spent": [{"caller": name, "model": model, **msgspec.to_builtins(spent)} for (name, model), spent in rows],
             "failures": [
                 msgspec.to_builtins(failure) for failure in self._failures if caller in {None, failure.caller}
             ],
@@ -110,7 +116,7 @@ class Activity:
         key = (caller, model)
         found = self._spent.get(key)
         if found is None:
-            key = key if len(self._spent) < _MOST_ROWS else _OTHERS
+            key = key if len(self._spent) < _MOST_ROWS else (caller, _OTHERS)
             found = self._spent.setdefault(key, Spent())
         return found
 
@@ -119,6 +125,16 @@ class Activity:
             self._ended[-1] = (second, self._ended[-1][1] + 1)
         else:
             self._ended.append((second, 1))
+
+
+def _added_up(rows: list[tuple[tuple[str, str], Spent]], caller: str) -> list[tuple[tuple[str, str], Spent]]:
+    if not rows:
+        return []
+    total = Spent()
+    for _, spent in rows:
+        for name in Spent.__struct_fields__:
+            setattr(total, name, getattr(total, name) + getattr(spent, name))
+    return [((caller, f"({len(rows)} others)"), total)]
 
 
 def _in_words(event: CallEnded) -> str:

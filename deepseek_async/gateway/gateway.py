@@ -78,7 +78,7 @@ class AsyncGateway:
         self._heartbeat = heartbeat
         self._activity = Activity()
         self._callers = Callers(self._folder.keys)
-        self._tenants = Tenants(self._folder.path / "budgets", lambda: self.client)
+        self._tenants = Tenants(self._folder.path / "budgets", lambda: self.client, client.settings)
         self._server: web.ServerRunner | None = None
         self._batches: BatchRunner | None = None
         self._upkeep: asyncio.Task[None] | None = None
@@ -133,7 +133,7 @@ class AsyncGateway:
         )
         await self._listen()
         batches.start()
-        self._upkeep = asyncio.create_task(Upkeep(self._callers, batches, files).run())
+        self._upkeep = asyncio.create_task(Upkeep(self._callers, batches, files, self._tenants).run())
 
     async def _listen(self) -> None:
         server = web.Server(
@@ -169,11 +169,24 @@ class AsyncGateway:
     def _used(self) -> AbstractContextManager[Relay]:
         return self._serving.used()
 
+    def check(self, client: AsyncDeepSeek) -> None:
+        """Raise ConfigurationError for a client that a running gateway cannot ``use``.
+
+        It names another Redis with ``shared``, or none: what callers have spent today is counted there.
+        """
+        if any(caller.daily is not None for caller in self._callers):
+            self._tenants.check(client.settings)
+
     async def use(self, client: AsyncDeepSeek) -> AsyncDeepSeek:
-        """Send with ``client`` from now on. Return the former one, once nothing of the gateway uses it any more."""
+        """Send with ``client`` from now on. Return the former one, once nothing of the gateway uses it any more.
+
+        Raises ConfigurationError, and goes on with the former one: see ``check``.
+        """
+        self.check(client)
         former, self._serving = self._serving, self._serve_with(client)
         key = former.client.settings.api_key
         self._former_keys[key.fingerprint()] = key
+        self._tenants.release()
         if self._batches is not None:
             await self._batches.start_again()
         await former.unused()

@@ -10,6 +10,7 @@ from deepseek_async.errors import ConfigurationError
 from deepseek_async.gateway.batches.runner import BatchRunner
 from deepseek_async.gateway.callers import CallerProfile, Callers
 from deepseek_async.gateway.files import FileStore
+from deepseek_async.gateway.tenants import Tenants
 
 _LOG: Final = logging.getLogger("deepseek_async.gateway")
 
@@ -22,10 +23,11 @@ _ROUNDS: Final = 30
 class Upkeep:
     """Runs beside the requests, which need not come for a caller's removal to count."""
 
-    def __init__(self, callers: Callers, batches: BatchRunner, files: FileStore) -> None:
+    def __init__(self, callers: Callers, batches: BatchRunner, files: FileStore, tenants: Tenants) -> None:
         self._callers = callers
         self._batches = batches
         self._files = files
+        self._tenants = tenants
         self._known = self._profiles()
 
     async def run(self) -> None:
@@ -50,6 +52,7 @@ class Upkeep:
         changed = {name for name in now.keys() | self._known.keys() if now.get(name) != self._known.get(name)}
         self._known = now
         if changed:
+            self._tenants.release(changed)
             self._batches.look_again(changed)
 
     def _profiles(self) -> dict[str, CallerProfile]:

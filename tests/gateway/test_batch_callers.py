@@ -93,7 +93,7 @@ def changed_record(path: Path, **changes: Any) -> None:
 
 
 async def test_rows_without_an_answer_when_the_window_ends_are_named_in_the_error_file(gateway: StartGateway):
-    gated = await gateway(latency=0.1, concurrency_limit=2)
+    gated = await gateway(latency=0.5, concurrency_limit=2)
     async with gated.openai() as client:
         batch = await until_answered(client, await started(client, rows(60), completion_window="1m"))
     await gated.gateway.aclose()

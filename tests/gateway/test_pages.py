@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from base64 import b64encode
+from itertools import pairwise
 from typing import Any
 
 import aiohttp
@@ -16,7 +17,10 @@ from support.disclosure import SECRET
 from support.event_source import EventSource
 from support.servers import CANARY
 
-from deepseek_async.gateway.callers import Callers
+from deepseek_async.events import CallEnded
+from deepseek_async.gateway.callers import CallerProfile, Callers
+from deepseek_async.gateway.console import Console
+from deepseek_async.labels import Labels
 
 BODY = {"model": MODEL, "messages": QUESTION}
 PAGES = ("/", "/chat")
@@ -214,6 +218,46 @@ async def owners_shown_to(gated: Gated, name: str) -> set[str]:
     callers = {row["caller"] for row in activity["spent"]}
     assert {failure["caller"] for failure in activity["failures"]} == callers
     return callers
+
+
+async def test_figures_stay_few_whatever_callers_name(gateway: StartGateway):
+    gated = await gateway(keys={"team-a": {}, "boss": {"operator": True}})
+    for number in range(1_200):
+        gated.gateway._activity(ended_call(f"model-{number}-" + "m" * 10_000))
+    async with gated.openai("team-a") as client:
+        bad = await client.files.create(file=("in.jsonl", b"{\n" * 100), purpose="batch")
+        words = {f"{n}" * 30: "w" * 512 for n in range(10)}
+        for _ in range(60):
+            await client.batches.create(input_file_id=bad.id, endpoint=CHAT, completion_window="24h", metadata=words)
+
+    for name in ("team-a", "boss"):
+        seen = await figures(gated, name)
+        spent = seen["activity"]["spent"]
+        assert len(json.dumps(seen)) < 64 * 1024
+        assert (len(spent), len(seen["batches"])) == (51, 50)
+        assert sum(row["calls"] for row in spent) == 1_200
+        assert sum(row["cost"] for row in spent) == pytest.approx(1.2)
+
+
+def ended_call(model: str) -> CallEnded:
+    return CallEnded("chat", "http://127.0.0.1:1", b"", model, 0.0, 0.1, "ok", Labels(tag="team-a"), cost=0.001)
+
+
+async def test_readers_of_the_same_figures_share_them(gateway: StartGateway, monkeypatch: pytest.MonkeyPatch):
+    gated = await gateway(keys={"team-a": {}, "boss": {"operator": True}})
+    made: dict[str, list[float]] = {"team-a": [], "boss": []}
+    whole = Console.figures
+
+    def timed(console: Console, caller: CallerProfile) -> dict[str, Any]:
+        made[caller.name].append(asyncio.get_running_loop().time())
+        return whole(console, caller)
+
+    monkeypatch.setattr(Console, "figures", timed)
+    seen = await asyncio.gather(*(figures(gated, name) for name in ("boss", "team-a") for _ in range(10)))
+
+    assert len(seen) == 20
+    for times in made.values():
+        assert all(later - earlier >= 0.25 for earlier, later in pairwise(times))
 
 
 async def figures(gated: Gated, name: str) -> Any:

@@ -105,7 +105,8 @@ class Budget(AtFork):
         self._denied = (0.0, 0)
         self._used_since_flush = False
         self._unused_flushes = 0
-        self._unwritten = False
+        self.unwritten = False
+        """Internal: whether the last attempt to store the spending failed."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn = asyncio.Lock()
         self._writing = asyncio.Lock()
@@ -241,12 +242,12 @@ class Budget(AtFork):
             try:
                 others, due = await self._keeper.on_thread(write)
             except ConfigurationError as error:
-                if not self._unwritten:
-                    self._unwritten = True
+                if not self.unwritten:
+                    self.unwritten = True
                     message = error.message
                     _LOG.warning("cannot store spending, retrying: %s", message)
                 return
-            self._unwritten = False
+            self.unwritten = False
             self._outage.ended()
             if ledger is self._ledger:
                 self._others = others
@@ -390,8 +391,8 @@ class Budget(AtFork):
         if task.cancelled() or task.exception() is not None or self._timer is not None or not self._keeper.is_used:
             return
         if self._keeper.hears_of_holders:
-            if self._clock() < self._day.end or self._unwritten:
+            if self._clock() < self._day.end or self.unwritten:
                 self._report_in(_FLUSH_SECONDS)
-        elif self._ledger.free > 0 or self._unwritten:
+        elif self._ledger.free > 0 or self.unwritten:
             # Repeat, to return what is still unused and to store what could not be stored.
             self._report_in(_IDLE_SECONDS)

@@ -41,7 +41,7 @@ const tiles = (data) => {
 };
 
 const batchStatus = (batch) => {
-  const fault = batch.errors?.data?.[0];
+  const fault = batch.error;
   const place = fault?.line ? `line ${fault.line}: ` : "";
   return name(
     batch.status,
@@ -62,7 +62,7 @@ const show = (data) => {
   rows("jobs", data.batches, "No batch.", (batch) => {
     const { total, completed, failed } = batch.request_counts;
     const progress = `${number(completed + failed)} of ${number(total)}`;
-    const words = Object.entries(batch.metadata ?? {}).map(([key, value]) => note(`${key}: ${value}`));
+    const words = Object.entries(batch.metadata).map(([key, value]) => note(`${key}: ${value}`));
     return [
       name(batch.id, ...words), name(batch.owner), batchStatus(batch),
       bar(`${progress} rows`, completed + failed, total, element("small", {}, progress)), count(failed), money(batch.cost)];
