@@ -190,6 +190,8 @@ def rewritten(completion: ChatCompletion, further: Fields) -> ChatCompletion:
     ``further`` has the format of the answer, ``{"choices": [{"message": {…}}]}``, with choices and calls in order.
     """
     body = completion.to_dict()
+    for choice in body["choices"]:
+        choice["message"].pop("parsed", None)  # an object of the user's class, which the server has not sent
     usage = completion.usage
     if usage is not None:
         body["usage"] = usage.counters()

@@ -177,9 +177,10 @@ def declared(part: Part) -> dict[str, Any]:
     return built
 
 
-def _odd(value: Any) -> bytes:
-    """Return the wire bytes if only the tolerant decoder accepted them (class OddBytes)."""
-    return bytes(value) if isinstance(value, bytes) else b""
+def _odd(value: Any) -> bytes | None:
+    """Return the wire bytes if only the tolerant decoder accepted them (class OddBytes); an object of a class of the
+    user, which is no field of the server, is null."""
+    return bytes(value) if isinstance(value, bytes) else None
 
 
 def _without_origin(value: Any) -> Any:

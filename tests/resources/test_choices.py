@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 from simulating import Simulate
 from support.clients import Connect, ask, open_stream
 from support.servers import RESET, SILENCE, Serve, answer, begun, response, said, streamed
@@ -25,6 +27,7 @@ from deepseek_async import (
     InvalidRequestError,
     RetryPolicy,
     StreamInterruptedError,
+    StructuredOutputError,
 )
 from deepseek_async.admission.budget import Budget
 from deepseek_async.cache import Cache
@@ -175,10 +178,35 @@ class Stars(msgspec.Struct):
     stars: int
 
 
-async def test_each_choice_is_an_object_of_the_class(serve: Serve, connect: Connect):
+@dataclass
+class DataStars:
+    stars: int
+
+
+class ModelStars(BaseModel):
+    stars: int
+
+
+@pytest.mark.parametrize("kind", [Stars, DataStars, ModelStars])
+async def test_each_choice_is_an_object_of_the_class(serve: Serve, connect: Connect, kind: type[Any]):
     server = await serve(*([response(answer(f'{{"stars": {stars}}}'))] for stars in (1, 2, 3)))
-    done = await ask(connect(server, max_concurrency=1), n=3, response_format=Stars)
-    assert [choice.message.parsed for choice in done.choices] == [Stars(1), Stars(2), Stars(3)]
+    done = await ask(connect(server, max_concurrency=1), n=3, response_format=kind)
+    assert [choice.message.parsed for choice in done.choices] == [kind(stars=stars) for stars in (1, 2, 3)]
+    assert [choice["message"].get("parsed") for choice in done.to_dict()["choices"]] == [None] * 3
+    assert json.loads(done.to_json())["choices"][2]["message"]["content"] == '{"stars": 3}'
+
+
+@pytest.mark.parametrize("kind", [Stars, DataStars, ModelStars])
+async def test_choices_that_fit_the_class_are_kept_beside_one_that_does_not(
+    serve: Serve, connect: Connect, kind: type[Any]
+):
+    wrong = [response(answer("no stars"))]
+    server = await serve([response(answer('{"stars": 1}'))], wrong, wrong, wrong)
+    with pytest.raises(StructuredOutputError) as caught:
+        await ask(connect(server, max_concurrency=1), n=2, response_format=kind)
+    partial = caught.value.partial
+    assert [choice.message.content for choice in partial.choices] == ['{"stars": 1}', "no stars"]
+    assert json.loads(partial.to_json())["choices"][0]["message"]["content"] == '{"stars": 1}'
 
 
 @pytest.mark.parametrize("turns", range(0, 40, 4))
