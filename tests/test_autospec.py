@@ -10,6 +10,7 @@ import pytest
 
 import deepseek_async
 from deepseek_async import AsyncDeepSeek, ChatCompletion
+from deepseek_async.blocking import DeepSeek
 
 ASKED: dict[str, Any] = {"model": "deepseek-flash", "messages": [{"role": "user", "content": "Hi"}]}
 
@@ -54,6 +55,18 @@ async def test_a_mock_answers_what_it_is_told():
 
     assert answer.id == "told"
     client.chat.completions.create.assert_awaited_once_with(**ASKED)
+
+
+def test_the_mock_of_a_blocking_client_has_its_resources_too():
+    client = create_autospec(DeepSeek, instance=True)
+    client.chat.completions.create.return_value = ChatCompletion(id="told")
+
+    assert client.chat.completions.create(**ASKED).id == "told"
+    assert not isinstance(client.models.list, AsyncMock)
+    with pytest.raises(TypeError):
+        client.models.list(*range(9))
+    with pytest.raises(AttributeError):
+        _ = client.chat.completions.creat
 
 
 async def test_a_patched_class_gives_mocks_of_clients():

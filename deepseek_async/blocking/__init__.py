@@ -18,6 +18,7 @@ from deepseek_async.blocking.streams import (
     BlockingResponseStream,
     BlockingStream,
     ChatStream,
+    ParsedChatStream,
     TextStream,
 )
 
@@ -29,5 +30,6 @@ __all__ = [
     "ChatStream",
     "DeepSeek",
     "LoopThread",
+    "ParsedChatStream",
     "TextStream",
 ]

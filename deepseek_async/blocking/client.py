@@ -9,6 +9,7 @@ from weakref import finalize
 
 from deepseek_async.blocking import resources
 from deepseek_async.blocking.loop_thread import SHARED, LoopThread
+from deepseek_async.blocking.resources import offered
 from deepseek_async.blocking.streams import iterated
 from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.configuration.options import ClientOptions, takes_client_options, with_secrets_hidden
@@ -33,6 +34,18 @@ class DeepSeek:
     ``close()`` closes the connections; after the last client is closed no thread is left. Raises ConfigurationError.
     """
 
+    chat = offered("chat", resources.Chat)
+    completions = offered("completions", resources.TextCompletions)
+    responses = offered("responses", resources.Responses)
+    messages = offered("messages", resources.Messages)
+    embeddings = offered("embeddings", resources.Embeddings)
+    images = offered("images", resources.Images)
+    files = offered("files", resources.Files)
+    fine_tunes = offered("fine_tunes", resources.FineTunes)
+    models = offered("models", resources.Models)
+    user = offered("user", resources.User)
+    tools = offered("tools", resources.Tools)
+
     @takes_client_options
     def __init__(self, client: AsyncDeepSeek | None = None, **options: Unpack[ClientOptions]) -> None:
         options = with_secrets_hidden(options)
@@ -45,21 +58,6 @@ class DeepSeek:
         self._forgotten = finalize(self, self._thread.drop)
         """Lets the thread end for a client that nobody closes."""
         self._forgotten.atexit = False
-        self._offer()
-
-    def _offer(self) -> None:
-        thread, client = self._thread, self.asynchronous
-        self.chat = resources.Chat(thread, client.chat)
-        self.completions = resources.TextCompletions(thread, client.completions)
-        self.responses = resources.Responses(thread, client.responses)
-        self.messages = resources.Messages(thread, client.messages)
-        self.embeddings = resources.Embeddings(thread, client.embeddings)
-        self.images = resources.Images(thread, client.images)
-        self.files = resources.Files(thread, client.files)
-        self.fine_tunes = resources.FineTunes(thread, client.fine_tunes)
-        self.models = resources.Models(thread, client.models)
-        self.user = resources.User(thread, client.user)
-        self.tools = resources.Tools(thread, client.tools)
 
     @property
     def loop_thread(self) -> LoopThread:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextvars
+import sys
 import threading
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import AsyncIterable, Coroutine
 from typing import Any, Final, Generic, TypeVar
 
 from deepseek_async.errors import APIConnectionError
@@ -59,8 +60,15 @@ class LoopThread(AtFork):
         """Run ``coroutine`` on the loop and return its result, in the context variables of the calling thread.
 
         Ctrl-C cancels it, waits until it has given back what it held, and is raised. Raises RuntimeError on the loop's
-        own thread, which would wait for itself, and APIConnectionError if the thread ends before the coroutine.
+        own thread, which would wait for itself, APIConnectionError if the thread or the interpreter ends before the
+        coroutine, and TypeError for anything but a coroutine.
         """
+        if not asyncio.iscoroutine(coroutine):
+            hint = "iterate() takes it" if isinstance(coroutine, AsyncIterable) else "pass the call of an async method"
+            raise TypeError(f"run() takes a coroutine, got {type(coroutine).__name__}: {hint}")
+        if sys.is_finalizing():  # a finalizer of the program; no thread runs or begins any more
+            coroutine.close()
+            raise APIConnectionError("the interpreter is exiting", retryable=False, reason="closed")
         if threading.current_thread() is self._thread:
             coroutine.close()
             raise RuntimeError(

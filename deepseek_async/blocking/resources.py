@@ -7,20 +7,29 @@ from functools import wraps
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
 from deepseek_async.blocking.loop_thread import LoopThread
-from deepseek_async.blocking.streams import BlockingMessageStream, BlockingResponseStream, ChatStream, TextStream
+from deepseek_async.blocking.streams import (
+    BlockingMessageStream,
+    BlockingResponseStream,
+    ChatStream,
+    ParsedChatStream,
+    TextStream,
+)
 from deepseek_async.call.stream import ChatCompletionStream, CompletionStream, MessageStream, ResponseStream
 from deepseek_async.codec.tokens import TokenCount
 from deepseek_async.resources import account, chat, completions, embeddings, files, fine_tunes, images, standalone
 from deepseek_async.resources import messages as messages_
 from deepseek_async.resources import responses as responses_
 from deepseek_async.resources.request_types import ChatParameters, MessageParameters, ResponseParameters, TextParameters
+from deepseek_async.resources.resource_attribute import ResourceAttribute
 from deepseek_async.structured import StructuredOutput
+from deepseek_async.structured.stream import ParsedChatCompletionStream
 from deepseek_async.tools import ToolRun
 from deepseek_async.types import ChatCompletion, Completion, Message, ParsedChatCompletion, Response
 
 T = TypeVar("T")
 P = ParamSpec("P")
 ResourceT = TypeVar("ResourceT")
+OfferedT = TypeVar("OfferedT", bound="BlockingResource[Any]")
 Turn = Mapping[str, Any]
 """A message of a chat."""
 
@@ -31,6 +40,14 @@ class BlockingResource(Generic[ResourceT]):
     def __init__(self, thread: LoopThread, asynchronous: ResourceT) -> None:
         self._thread = thread
         self.asynchronous = asynchronous
+
+
+def offered(name: str, kind: type[OfferedT]) -> ResourceAttribute[OfferedT]:
+    """Return the attribute for the resource ``name`` of what its owner has as ``asynchronous``."""
+    return ResourceAttribute(
+        lambda owner: kind(owner._thread, getattr(owner.asynchronous, name)),  # noqa: SLF001  the owner's other half
+        lambda: kind,
+    )
 
 
 def _blocking(
@@ -72,6 +89,16 @@ class ChatCompletions(BlockingResource[chat.Completions]):
         *,
         messages: Sequence[Turn],
         model: str,
+        response_format: type[T] | StructuredOutput[T],
+        stream: Literal[True],
+        **parameters: Unpack[ChatParameters],
+    ) -> ParsedChatStream[T]: ...
+    @overload
+    def create(
+        self,
+        *,
+        messages: Sequence[Turn],
+        model: str,
         stream: Literal[True],
         response_format: Mapping[str, Any] | None = None,
         **parameters: Unpack[ChatParameters],
@@ -79,8 +106,11 @@ class ChatCompletions(BlockingResource[chat.Completions]):
     @overload
     def create(self, *, messages: Sequence[Turn], model: str, **parameters: Any) -> Any: ...
     def create(self, **parameters: Any) -> Any:
-        """Create a chat completion; with ``stream=True`` a ChatStream. Parameters as of the asynchronous ``create``."""
+        """Create a chat completion; with ``stream=True`` a ChatStream, or a ParsedChatStream with a class as
+        ``response_format``. Parameters as of the asynchronous ``create``."""
         answer = self._thread.run(self.asynchronous.create(**parameters))
+        if isinstance(answer, ParsedChatCompletionStream):
+            return ParsedChatStream[Any](self._thread, answer)  # pyright: ignore[reportUnknownArgumentType]
         return ChatStream(self._thread, answer) if isinstance(answer, ChatCompletionStream) else answer
 
     def count_tokens(self, *, messages: Sequence[Turn], model: str, **parameters: Any) -> TokenCount:
@@ -95,10 +125,7 @@ class ChatCompletions(BlockingResource[chat.Completions]):
 class Chat(BlockingResource[chat.Chat]):
     """``client.chat``."""
 
-    @property
-    def completions(self) -> ChatCompletions:
-        """``client.chat.completions``."""
-        return ChatCompletions(self._thread, self.asynchronous.completions)
+    completions = offered("completions", ChatCompletions)
 
 
 class TextCompletions(BlockingResource[completions.TextCompletions]):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, cast
 
 from deepseek_async.blocking.loop_thread import LoopThread
 from deepseek_async.call.stream import (
@@ -15,12 +16,14 @@ from deepseek_async.call.stream import (
     MessageStream,
     ResponseStream,
 )
+from deepseek_async.structured.stream import ParsedChatCompletionStream
 from deepseek_async.types import (
     ChatCompletion,
     ChatCompletionChunk,
     Completion,
     Message,
     MessageStreamEvent,
+    ParsedChatCompletion,
     Response,
     ResponseStreamEvent,
 )
@@ -83,6 +86,29 @@ class ChatStream(BlockingStream[ChatCompletionChunk, ChatCompletionStream]):
         return (choice.delta.content for chunk in self for choice in chunk.choices if choice.delta.content)
 
 
+class ParsedChatStream(ChatStream, Generic[T]):
+    """Streamed chat completion whose answer is an object of a class."""
+
+    @property
+    def _stream(self) -> ParsedChatCompletionStream[T]:
+        return cast("ParsedChatCompletionStream[T]", self.asynchronous)
+
+    @property
+    def completion(self) -> ParsedChatCompletion[T]:
+        """The complete answer with its object. Raises DeepSeekError before the end, StructuredOutputError if it does
+        not fit."""
+        return self._stream.completion
+
+    @property
+    def parsed(self) -> T | None:
+        """The validated object; None if the model called a tool instead. Raises like ``completion``."""
+        return self._stream.parsed
+
+    def partials(self) -> Iterator[T]:
+        """Iterate over the object as it grows, and at last the validated one. Raises StructuredOutputError."""
+        return iterated(self._thread, self._stream.partials())
+
+
 class TextStream(BlockingStream[Completion, CompletionStream]):
     """Streamed text completion."""
 
@@ -127,4 +153,5 @@ def iterated(thread: LoopThread, items: AsyncIterator[T]) -> Iterator[T]:
         while found := thread.run(following()):
             yield from found
     finally:
-        thread.run(closed())
+        if not sys.is_finalizing():  # then the loop has ended, and everything on it
+            thread.run(closed())

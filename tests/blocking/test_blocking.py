@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from support.clients import MESSAGES
 from support.servers import ANSWER as ANSWERED
 from support.servers import CANARY, RESET, SILENCE, ScriptedServer, begun, said, streamed
 
-from deepseek_async import ConfigurationError, StreamInterruptedError, labelled
+from deepseek_async import ConfigurationError, StreamInterruptedError, StructuredOutputError, labelled
 from deepseek_async.blocking import SHARED, DeepSeek
 from deepseek_async.events import CallEnded
 from deepseek_async.labels import Labels
@@ -184,17 +185,61 @@ def test_a_forked_child_uses_the_client_of_its_parent(serving: Any) -> None:
         assert client.chat.completions.create(**ASKED).choices[0].message.content == "Hello"
 
 
-def test_a_program_that_forgets_to_close_ends_nevertheless() -> None:
-    program = (
-        "from deepseek_async.blocking import DeepSeek\n"
-        "import asyncio\n"
-        "client = DeepSeek(api_key='sk-none', base_url='http://127.0.0.1:1')\n"
-        "client.run(asyncio.sleep(0))\n"
-        "print('done')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout) == (0, "done\n")
+FORGOTTEN = """
+from deepseek_async.blocking import DeepSeek
+import asyncio
+
+class Late:
+    def __del__(self):
+        try:
+            client.run(asyncio.sleep(0))
+        except Exception as error:
+            print(error)
+
+async def numbers():
+    for number in range(9):
+        yield number
+
+client = DeepSeek(api_key='sk-none', base_url='http://127.0.0.1:1')
+client.run(asyncio.sleep(0))
+begun = client.iterate(numbers())
+print(next(begun))
+late = Late()
+"""
+
+
+def test_a_program_that_forgets_to_close_ends_nevertheless_whatever_it_left_open() -> None:
+    done = subprocess.run([sys.executable, "-c", FORGOTTEN], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "0\nthe interpreter is exiting\n")
     assert done.stderr == ""
+
+
+def test_what_is_no_coroutine_is_refused_at_once_and_costs_the_client_nothing(serving: Any) -> None:
+    async def numbers() -> AsyncIterator[int]:
+        yield 1
+
+    with serving([ANSWERED]).client() as client:
+        with pytest.raises(TypeError, match=r"^run\(\) takes a coroutine, got async_generator: iterate\(\) takes it$"):
+            client.run(numbers())  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=r"^run\(\) takes a coroutine, got ChatCompletion: pass the call of"):
+            client.run(client.chat.completions.create(**ASKED))
+
+
+@dataclass
+class Place:
+    city: str
+
+
+def test_the_object_of_a_stream_grows_and_is_validated_at_the_end(serving: Any) -> None:
+    server = serving(streamed('{"city": "Os', 'lo"}'), streamed('{"town": "Oslo"}'))
+    with server.client() as client:
+        with client.chat.completions.create(**ASKED, stream=True, response_format=Place) as stream:
+            assert list(stream.partials())[-2:] == [Place("Oslo"), Place("Oslo")]
+        assert stream.parsed == stream.completion.parsed == Place("Oslo")
+        with client.chat.completions.create(**ASKED, stream=True, response_format=Place) as other:
+            with pytest.raises(StructuredOutputError) as caught:
+                list(other.partials())
+            assert caught.value.partial.choices[0].message.content == '{"town": "Oslo"}'
 
 
 def test_either_a_client_or_options() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, assert_type
 
 from deepseek_async import ChatCompletion, Completion, ParsedChatCompletion, Response
-from deepseek_async.blocking import BlockingResponseStream, ChatStream, DeepSeek, TextStream
+from deepseek_async.blocking import BlockingResponseStream, ChatStream, DeepSeek, ParsedChatStream, TextStream
 from deepseek_async.types import ChatCompletionChunk, FileList, FileObject, ModelList, UserBalance
 
 MESSAGES: list[dict[str, Any]] = [{"role": "user", "content": "Hi"}]
@@ -26,6 +26,11 @@ def answers(client: DeepSeek) -> None:
         for chunk in stream:
             assert_type(chunk, ChatCompletionChunk)
     assert_type(stream.completion, ChatCompletion)
+    with create(model="deepseek-flash", messages=MESSAGES, response_format=City, stream=True) as parsed:
+        assert_type(parsed, ParsedChatStream[City])
+        for city in parsed.partials():
+            assert_type(city, City)
+    assert_type(parsed.parsed, City | None)
     assert_type(client.completions.create(model="m", prompt="x"), Completion)
     assert_type(client.completions.create(model="m", prompt="x", stream=True), TextStream)
     assert_type(client.responses.create(model="m", input="x"), Response)
