@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Never, Self, Unpack
 
 from deepseek_async.call.retry import RetryPolicy
@@ -22,6 +21,7 @@ from deepseek_async.lint import Linter, LintMode
 from deepseek_async.observe.logs import LOGGER
 from deepseek_async.pricing.prices import AnswerCost, Meter, PriceTable
 from deepseek_async.pricing.unpriced import say_unpriced
+from deepseek_async.process.closing import AsyncClosedOnExit
 from deepseek_async.process.worker_threads import WorkerThreads
 from deepseek_async.resources.account import Models, User
 from deepseek_async.resources.chat import Chat
@@ -77,7 +77,7 @@ _INTERNAL: Final = frozenset({"alternatives", "caller", "caller_of", "lint", "to
 _RENAMED: Final = {"_connections": "_runtime"}
 
 
-class AsyncDeepSeek(FamiliarNames, ObservedClient):
+class AsyncDeepSeek(FamiliarNames, ObservedClient, AsyncClosedOnExit):
     """Asynchronous client of the DeepSeek API. Create one and share it: it holds the connection pool and the limits.
 
     - ``api_key``: default ``DEEPSEEK_API_KEY``.
@@ -275,14 +275,6 @@ class AsyncDeepSeek(FamiliarNames, ObservedClient):
     async def __aenter__(self) -> Self:
         self._runtime.caller()
         return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the connections. Running calls fail; later ones raise ConfigurationError."""

@@ -229,7 +229,10 @@ class Dispatcher(Generic[In, Out]):
         if not self._leaving and self._failure is None:
             if isinstance(failure, asyncio.CancelledError):
                 # The consumer was not cancelled: re-raising the cancellation would end its task silently.
-                failure = RowsLostError("a row was cancelled by code outside the library")
+                failure = RowsLostError(
+                    "a row was cancelled by code outside the library, so its result is lost: run the job again, which "
+                    "sends the rows without an answer"
+                )
             self._failure = failure
         self._rows.ended = True
 

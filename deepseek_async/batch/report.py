@@ -130,7 +130,9 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
 
     def _frame(self, library: str) -> Any:
         if self.output is None:
-            raise ConfigurationError("the report names no output: read it with `deepseek-async batch export`")
+            raise ConfigurationError(
+                "the report has no path of an output: convert the output with deepseek-async batch export"
+            )
         table = OutputTable(Path(self.output))
         rows = list(table.records())
         columns = {name: (kind, [row[name] for row in rows]) for name, kind in table.types.items()}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 from weakref import finalize
 
 from deepseek_async.blocking import resources
@@ -14,11 +13,12 @@ from deepseek_async.blocking.streams import iterated
 from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.configuration.options import ClientOptions, takes_client_options, with_secrets_hidden
 from deepseek_async.errors import ConfigurationError
+from deepseek_async.process.closing import ClosedOnExit
 
 T = TypeVar("T")
 
 
-class DeepSeek:
+class DeepSeek(ClosedOnExit):
     """Blocking client: the same engine on a loop thread, which all blocking clients of a process share.
 
         with DeepSeek() as client:
@@ -50,7 +50,9 @@ class DeepSeek:
     def __init__(self, client: AsyncDeepSeek | None = None, **options: Unpack[ClientOptions]) -> None:
         options = with_secrets_hidden(options)
         if client is not None and options:
-            raise ConfigurationError("pass a client or the options of one, not both")
+            raise ConfigurationError(
+                f"client cannot be combined with options of a client, got client and {', '.join(options)}"
+            )
         self.asynchronous = AsyncDeepSeek(**options) if client is None else client
         self._thread = SHARED
         self._closed = False
@@ -78,14 +80,6 @@ class DeepSeek:
     def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
         """Iterate over an asynchronous iterator on the client's event loop."""
         return iterated(self._thread, items)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connections. Running calls of other threads fail; later ones raise ConfigurationError."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
 from deepseek_async.blocking.loop_thread import LoopThread
@@ -16,6 +15,7 @@ from deepseek_async.call.stream import (
     MessageStream,
     ResponseStream,
 )
+from deepseek_async.process.closing import ClosedOnExit
 from deepseek_async.structured.stream import ParsedChatCompletionStream
 from deepseek_async.types import (
     ChatCompletion,
@@ -33,7 +33,7 @@ ChunkT = TypeVar("ChunkT")
 StreamT = TypeVar("StreamT", bound=AnswerStream[Any, Any])
 
 
-class BlockingStream(Generic[ChunkT, StreamT]):
+class BlockingStream(ClosedOnExit, Generic[ChunkT, StreamT]):
     """Iterator over the chunks of a streamed answer. Use it in ``with``: leaving early releases connection and slot."""
 
     def __init__(self, thread: LoopThread, stream: StreamT) -> None:
@@ -58,14 +58,6 @@ class BlockingStream(Generic[ChunkT, StreamT]):
         async for chunk in stream:
             return [chunk, *stream.arrived()]
         return []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the stream."""

@@ -65,7 +65,7 @@ def chat(
     if prompt is not None and len(prompt) > _LONGEST_PROMPT:
         raise ConfigurationError(f"stdin must be at most {_LONGEST_PROMPT:,} characters")
     if prompt is not None and not prompt.strip():
-        raise ConfigurationError("the prompt is empty")
+        raise ConfigurationError("the prompt is empty: give it as an argument or on stdin")
     from deepseek_async.batch.row import DEFAULT_MODEL  # noqa: PLC0415  brings aiohttp
     from deepseek_async.cli.conversation import History, ask_once, talk  # noqa: PLC0415
 

@@ -178,5 +178,5 @@ def parameters_of(texts: list[str]) -> dict[str, Any]:
         if name in _OWN_FLAGS:
             raise ConfigurationError(f"--param {name}: use {_OWN_FLAGS[name]}")
         if name in _NOT_FOR_ALL:
-            raise ConfigurationError(f"--param {name}: cannot be set for all rows of a batch")
+            raise ConfigurationError(f"--param {name} cannot be set for all rows of a batch")
     return parameters

@@ -101,7 +101,7 @@ class Callers:
         except OSError as error:
             raise ConfigurationError(f"cannot read {self._path}: {reason_of(error)}") from None
         except msgspec.DecodeError as error:
-            raise ConfigurationError(f"{self._path} is no keys file of a gateway: {error}") from None
+            raise ConfigurationError(f"{self._path} is not a keys file of a gateway: {error}") from None
         self._by_hash = {caller.hash: caller for caller in self._callers}
         self.required = self.required or bool(self._callers)
         self._seen = seen

@@ -177,7 +177,7 @@ async def _read_form(request: web.BaseRequest, path: Path) -> tuple[dict[str, st
                     raise GatewayError(400, f"{part.name!r:.40} must have at most {_LONGEST_FIELD} bytes")
                 fields[part.name] = value.decode("utf-8", "replace")
     except ValueError as error:
-        raise GatewayError(400, f"the form cannot be read: {error!s:.120}") from None
+        raise GatewayError(400, f"cannot read the form: {error!s:.120}") from None
     return fields, filename
 
 

@@ -85,8 +85,7 @@ def _json_object(request: RelayRequest) -> Mapping[str, Any]:
         found = None
     if not isinstance(found, dict) or found.get("stream"):
         raise InvalidRequestError(
-            f"{request.path} is not a path that this client knows: its body must be a JSON object that asks for no "
-            "stream"
+            f"{request.path} is not a path that this client knows: its body must be a JSON object without stream"
         )
     return found
 

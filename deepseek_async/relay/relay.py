@@ -96,7 +96,7 @@ class Relay:
     async def _upload(self, request: RelayRequest) -> RelayResponse:
         form = read_form(request.body, request.content_type)
         if "file" not in form.files:
-            raise InvalidRequestError("the upload's form has no file")
+            raise InvalidRequestError("the form of the upload must have a field named file")
         life = {name: form.fields[key] for name in _LIFE if (key := f"expires_after[{name}]") in form.fields}
         stored = await self._files.create(
             file=form.files["file"],

@@ -88,12 +88,12 @@ def _object_in(request: RelayRequest) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or found.get("stream"):
-        raise InvalidRequestError(f"the body for {request.path} must be a JSON object that asks for no stream")
+        raise InvalidRequestError(f"the body for {request.path} must be a JSON object without stream")
     return found
 
 
 def _form_in(request: RelayRequest) -> ReceivedForm:
     form = read_form(request.body, request.content_type)
     if "file" not in form.files:
-        raise InvalidRequestError("the upload's form has no file")
+        raise InvalidRequestError("the form of the upload must have a field named file")
     return form

@@ -265,15 +265,7 @@ def _patient(usual: Timeouts, upload: Upload, *, given: AnyTimeout | None) -> Ti
     attempt = usual.attempt
     if upload.parsed and not isinstance(given, Timeouts):
         attempt = min(attempt, upload.deadline)
-    return msgspec.structs.replace(
-        usual,
-        connect=min(usual.connect, attempt),
-        headers=attempt,
-        first_content=attempt,
-        idle=attempt,
-        stall=attempt,
-        attempt=attempt,
-    )
+    return usual.of_attempts(attempt)
 
 
 def _looks(failure: APIError, upload: Upload, pause: float, *, silent: bool) -> Sequence[float]:

@@ -157,8 +157,9 @@ class StreamedFineTunes:
 
 
 def _check(body: Mapping[str, Any]) -> None:
-    if not body.get("training_file") or not body.get("model"):
-        raise InvalidRequestError("training_file and model must not be empty")
+    for name in ("training_file", "model"):
+        if not body.get(name):
+            raise InvalidRequestError(f"{name} must be a non-empty string, got {body.get(name)!r}")
     for name in ("n_epochs", "batch_size"):
         number = body.get(name)
         if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):

@@ -37,8 +37,7 @@ def check_chat(body: dict[str, Any]) -> None:
     messages = body.get("messages")
     if isinstance(messages, str | Mapping) or not messages:
         raise InvalidRequestError(
-            "messages must be a non-empty list, e.g. [{'role': 'user', 'content': 'Hi'}], "
-            f"got {type(messages).__name__ if messages else repr(messages)}",
+            f"messages must be a non-empty list, e.g. [{{'role': 'user', 'content': 'Hi'}}], got {_seen(messages)}",
         )
     if _TRANSLATED.isdisjoint(body):
         return
@@ -48,6 +47,11 @@ def check_chat(body: dict[str, Any]) -> None:
         keep_one_switch(body)
     if not EXTENSIONS.isdisjoint(body):
         check_extensions(body)
+
+
+def _seen(value: Any) -> str:
+    """Return the value if it is empty, else its type: it may be a long text."""
+    return type(value).__name__ if value else repr(value)
 
 
 def check_model(model: Any, example: str = "deepseek-flash") -> None:
@@ -68,7 +72,9 @@ def check_response(body: dict[str, Any]) -> None:
     """Convert extensions to the API's format. Raises InvalidRequestError for a response request without input."""
     check_model(body.get("model"))
     if not body.get("input") or isinstance(body["input"], Mapping):
-        raise InvalidRequestError("input must be a string or a non-empty list of items")
+        raise InvalidRequestError(
+            f"input must be a non-empty string or list of items, got {_seen(body.get('input'))}",
+        )
     if isinstance(body["input"], _LISTS) and any(map(_is_reminder, body["input"])):
         raise InvalidRequestError(
             "responses do not support the role 'latest_reminder': DeepSeek answers 400 (DeepSeek docs, Latest "
@@ -87,7 +93,7 @@ def check_message(body: dict[str, Any]) -> None:
     messages = body.get("messages")
     if isinstance(messages, str | Mapping | Message) or not messages:
         raise InvalidRequestError(
-            "messages must be a non-empty list, e.g. [{'role': 'user', 'content': 'Hi'}]",
+            f"messages must be a non-empty list, e.g. [{{'role': 'user', 'content': 'Hi'}}], got {_seen(messages)}",
         )
     check_extensions(body)
 
@@ -96,7 +102,9 @@ def check_embedding(body: Mapping[str, Any]) -> None:
     """Raise InvalidRequestError for an embedding request without input."""
     check_model(body.get("model"), "text-embedding-3-small")
     if not body.get("input") or isinstance(body["input"], Mapping):
-        raise InvalidRequestError("input must be a string or a non-empty list of strings")
+        raise InvalidRequestError(
+            f"input must be a non-empty string or list of strings, got {_seen(body.get('input'))}",
+        )
 
 
 def _keep_one_cap(body: dict[str, Any]) -> None:

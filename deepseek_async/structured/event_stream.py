@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from deepseek_async.call.stream.completion_events import ChatCompletionStreamEvent, CompletionEvents
@@ -11,6 +10,7 @@ from deepseek_async.call.stream.deltas import StreamEvent
 from deepseek_async.call.stream.stream_head import StreamHead
 from deepseek_async.call.stream.streams import ChatCompletionStream
 from deepseek_async.errors import InvalidRequestError
+from deepseek_async.process.closing import AsyncClosedOnExit
 from deepseek_async.structured.output import StructuredOutput
 from deepseek_async.structured.stream import ParsedChatCompletionStream
 from deepseek_async.structured.tool_arguments import ToolArguments
@@ -19,7 +19,7 @@ from deepseek_async.types import ChatCompletion, ParsedChatCompletion
 T = TypeVar("T")
 
 
-class ChatCompletionEventStream(Generic[T]):
+class ChatCompletionEventStream(AsyncClosedOnExit, Generic[T]):
     """Asynchronous iterator over events: ``event.type`` is "content.delta", "content.done", "chunk", ….
 
     ``text_deltas()``, ``reasoning_deltas()`` and ``events()`` are other views of the same stream: use one of them.
@@ -153,17 +153,6 @@ class ChatCompletionEventStream(Generic[T]):
     def events(self) -> AsyncGenerator[StreamEvent, None]:
         """Iterate over typed events: text, reasoning, tool calls, the service's own steps, the ending."""
         return self._stream.events()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the stream. Connection and slot are released on return."""

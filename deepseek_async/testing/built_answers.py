@@ -37,12 +37,14 @@ class Answering:
 
     def _next(self, request: RecordedRequest) -> ChatCompletion:
         if request.path != "/chat/completions":
-            raise ConfigurationError(f"answering() answers POST /chat/completions only, and {request} was asked")
+            raise ConfigurationError(
+                f"answering() answers POST /chat/completions only, got {request}: use the fixture deepseek_simulator"
+            )
         self.requests.append(request.body)
         if len(self.requests) > len(self._answers):
             raise ConfigurationError(
-                f"answering() was given {len(self._answers)} answers, and a request more was made; its last message "
-                f"is {request.body['messages'][-1]!r}"
+                f"answering() has {len(self._answers)} answers, got request {len(self.requests)}: give it one answer "
+                f"for each request; the last message of this one is {request.body['messages'][-1]!r}"
             )
         answer = self._answers[len(self.requests) - 1]
         if isinstance(answer, DeepSeekError):

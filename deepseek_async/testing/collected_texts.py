@@ -30,6 +30,6 @@ async def collected(texts: TextFeed) -> CollectedTexts:
     except DeepSeekError:
         raise
     except Exception as error:
-        message = f"iterator of texts raised {type(error).__name__}"
+        message = f"the iterator of texts raised {type(error).__name__}; see __cause__"
         raise StreamInterruptedError(message, retryable=False) from error
     return CollectedTexts(said, texts.characters)

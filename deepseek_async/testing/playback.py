@@ -47,10 +47,10 @@ class Playback:
         if same:
             lines = ", ".join(str(one.line) for one in same)
             return CassetteError(
-                f"{request} is asked more often than it was recorded in {self._name} (line {lines}); {_REFRESH}"
+                f"{request} was sent more often than it is recorded in {self._name} (line {lines}); {_REFRESH}"
             )
         if not self._exchanges:
-            return CassetteError(f"{self._name} holds no recorded answer, and {request} is asked; {_REFRESH}")
+            return CassetteError(f"no recorded answer for {request}: {self._name} is empty; {_REFRESH}")
         nearest = max(self._exchanges, key=lambda one: likeness(one.request, request))
         difference = first_difference(nearest.request, request)
         return CassetteError(

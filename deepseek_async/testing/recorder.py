@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Final, Literal, get_args
 
 from deepseek_async.configuration.credential import ApiKey
@@ -23,6 +22,7 @@ from deepseek_async.testing.playback import Playback
 from deepseek_async.testing.recorded_request import RecordedRequest, request_of, texts_request, upload_request
 from deepseek_async.testing.responses import RecordingResponse, ReplayedResponse
 from deepseek_async.testing.scrubbing import Scrubber
+from deepseek_async.transport.custom_transport import TransportWrapper
 from deepseek_async.transport.header_fields import secrets_in
 from deepseek_async.transport.pool import Pool
 from deepseek_async.transport.protocol import HTTPRequest, HTTPResponse, MakeTransport, Transport, TransportOptions
@@ -64,7 +64,7 @@ class Recording:
     def check_used(self) -> None:
         """Raise AssertionError if recorded answers were not used."""
         if unused := self.unused:
-            raise AssertionError(f"recorded in {self._cassette.name} and not asked: {', '.join(unused)}")
+            raise AssertionError(f"recorded answers of {self._cassette.name} were not used: {', '.join(unused)}")
 
     def check_answered(self) -> None:
         """Raise AssertionError if a request had no recorded answer, or an answer could not be recorded.
@@ -153,13 +153,13 @@ def _own_transport(options: TransportOptions) -> Transport:
     return Pool(options.base_url, api_key, limit=options.connections, proxy=proxy, headers=headers)
 
 
-class _RecordedTransport:
+class _RecordedTransport(TransportWrapper):
     """The transport to one server."""
 
     def __init__(self, owner: Recording, options: TransportOptions) -> None:
         self._owner = owner
         self._options = options
-        self._inner: Transport | None = None
+        self._transport: Transport | None = None
         self._closed = False
 
     async def send(self, outgoing: HTTPRequest, watchdog: Watchdog, *, fresh: bool = False) -> HTTPResponse:
@@ -179,34 +179,16 @@ class _RecordedTransport:
             return ReplayedResponse(found, watchdog)
         if texts is not None:
             outgoing = HTTPRequest(outgoing.method, outgoing.path, outgoing.body, outgoing.headers, texts)
-        if self._inner is None:
-            self._inner = owner._make(self._options)
-        response = await self._inner.send(outgoing, watchdog, fresh=fresh)
+        if self._transport is None:
+            self._transport = owner._make(self._options)
+        response = await self._transport.send(outgoing, watchdog, fresh=fresh)
         return RecordingResponse(response, server, request, owner._save)  # noqa: SLF001
 
     async def aclose(self) -> None:
         """Close every connection."""
         self._closed = True
-        if self._inner is not None:
-            await self._inner.aclose()
-
-    def forget(self) -> None:
-        """Drop the connections of a closed event loop."""
-        self._call("forget")
-
-    def drop(self) -> None:
-        """Release the transport of a client that was not closed."""
-        self._call("drop")
-
-    def leave_to_parent(self) -> None:
-        """In a forked child: abandon the parent's connections."""
-        self._call("leave_to_parent")
-
-    def _call(self, name: str) -> None:
-        method = getattr(self._inner, name, None)
-        if method is not None:
-            with suppress(Exception):  # cleanup is best effort
-                method()
+        if self._transport is not None:
+            await self._transport.aclose()
 
 
 __all__ = ["CassetteError", "RecordMode", "Recording", "recording"]

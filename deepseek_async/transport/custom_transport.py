@@ -16,7 +16,31 @@ from deepseek_async.transport.protocol import (
 from deepseek_async.transport.watchdog import Watchdog
 
 
-class CustomTransport:
+class TransportWrapper:
+    """A transport around another one: passes on the methods of a pool, which a custom transport need not have."""
+
+    _transport: Transport | None
+
+    def forget(self) -> None:
+        """Drop the connections of a closed event loop."""
+        self._call("forget")
+
+    def drop(self) -> None:
+        """Release the transport of a client that was not closed."""
+        self._call("drop")
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: abandon the parent's connections."""
+        self._call("leave_to_parent")
+
+    def _call(self, name: str) -> None:
+        method = getattr(self._transport, name, None)
+        if method is not None:
+            with suppress(Exception):  # cleanup is best effort
+                method()
+
+
+class CustomTransport(TransportWrapper):
     """Wraps the transport that ``make`` returns; requires only ``send`` and ``aclose``. Create it in a running loop."""
 
     def __init__(self, make: MakeTransport, options: TransportOptions) -> None:
@@ -41,21 +65,3 @@ class CustomTransport:
     def distance(self) -> float | None:
         """Return None: a custom transport does not measure the round-trip time."""
         return None
-
-    def forget(self) -> None:
-        """Drop the connections of a closed event loop."""
-        self._call("forget")
-
-    def drop(self) -> None:
-        """Release the transport of a client that was not closed."""
-        self._call("drop")
-
-    def leave_to_parent(self) -> None:
-        """In a forked child: abandon the parent's connections."""
-        self._call("leave_to_parent")
-
-    def _call(self, name: str) -> None:
-        method = getattr(self._transport, name, None)
-        if method is not None:
-            with suppress(Exception):  # cleanup is best effort
-                method()

@@ -51,6 +51,19 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Return the shortest timeout of an attempt."""
         return min(self.headers, self.first_content, self.idle, self.stall, self.attempt)
 
+    def of_attempts(self, seconds: float, *, idle: float | None = None) -> Timeouts:
+        """Internal: return these with ``seconds`` per attempt and ``idle`` without a byte; a total is kept."""
+        silence = seconds if idle is None else idle
+        return msgspec.structs.replace(
+            self,
+            connect=min(self.connect, silence),
+            headers=silence,
+            first_content=seconds,
+            idle=silence,
+            stall=silence,
+            attempt=seconds,
+        )
+
 
 @runtime_checkable
 class HTTPXTimeout(Protocol):

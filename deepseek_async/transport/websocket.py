@@ -123,7 +123,7 @@ class Conversation:
             return
         self._over = True
         self._watchdog.stop()
-        self._fail(APIConnectionError("conversation closed during read", connected=True))
+        self._fail(APIConnectionError("WebSocket closed during read", connected=True))
         closing = asyncio.ensure_future(self._close())
         _closing.add(closing)
         closing.add_done_callback(_closing.discard)
@@ -161,7 +161,9 @@ class Conversation:
             self._caller_failed(error)
 
     def _caller_failed(self, error: Exception) -> None:
-        failure = StreamInterruptedError(f"iterator of texts raised {type(error).__name__}", retryable=False)
+        failure = StreamInterruptedError(
+            f"the iterator of texts raised {type(error).__name__}; see __cause__", retryable=False
+        )
         failure.__cause__ = error
         self._fail(failure)
 
@@ -192,7 +194,9 @@ class Conversation:
             return False
         if _tells_an_error(said):
             self._fail(
-                StreamInterruptedError(f"the server aborted: {quote(text.encode())}", gave_up=True, retryable=False)
+                StreamInterruptedError(
+                    f"the server ended the speech with an error: {quote(text.encode())}", gave_up=True, retryable=False
+                )
             )
             return True
         if said.get("event") != _FINISH:
@@ -215,4 +219,4 @@ def _tells_an_error(said: Mapping[str, Any]) -> bool:
 
 
 def _lost(how: str) -> APIConnectionError:
-    return APIConnectionError(f"conversation lost: {how}", connected=True)
+    return APIConnectionError(f"WebSocket connection lost: {how}", connected=True)

@@ -111,6 +111,22 @@ class OpenAnswer(Answer):
         return undeclared(self, name)
 
 
+class TokenAnswer(OpenAnswer):
+    """An answer billed in tokens, whose ``usage`` has the names of chat completions."""
+
+    if TYPE_CHECKING:  # each class has it at its place among its fields
+        usage: CompletionUsage | None = None
+
+    def tokens_used(self) -> CompletionUsage | None:
+        """Internal: see ``Answer.tokens_used``."""
+        return self.usage
+
+    def bill(self, attempts: Iterable[BilledAttempt], total: CompletionUsage) -> None:
+        """Internal: see ``Answer.bill``."""
+        super().bill(attempts, total)
+        self.usage = total
+
+
 def bills_of(answer: Answer) -> tuple[BilledAttempt, ...]:
     """Return every billed request of ``answer``, or ``answer`` itself as the only one."""
     usage = answer.tokens_used()

@@ -5,18 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Final, Self, Unpack
 
 import msgspec
 
 from deepseek_async.text.html import answer_html
 from deepseek_async.text.unicode import all_encodable, encodable
-from deepseek_async.types.answer import WHOLE, Answer, OpenAnswer
+from deepseek_async.types.answer import WHOLE, Answer, OpenAnswer, TokenAnswer
 from deepseek_async.types.answer_part import OURS, LinkedPart, Part, fields_of
 from deepseek_async.types.built_body import BuiltAnswer, chunk_bodies, completion_body
 from deepseek_async.types.source import Source, sources_in
-from deepseek_async.types.usage import BilledAttempt, CompletionUsage
+from deepseek_async.types.usage import CompletionUsage
 
 
 class TopLogprob(Part):
@@ -166,7 +165,7 @@ class Choice(LinkedPart):
     """The server's own value, where ``finish_reason`` is its translation, e.g. ``end_turn`` for ``stop``."""
 
 
-class ChatCompletion(OpenAnswer):
+class ChatCompletion(TokenAnswer):
     """A complete answer of ``POST /chat/completions``."""
 
     id: str = ""
@@ -225,13 +224,6 @@ class ChatCompletion(OpenAnswer):
         name, and msgspec.ValidationError for values of a wrong type.
         """
         return msgspec.convert(completion_body(content, said), cls)
-
-    def tokens_used(self) -> CompletionUsage | None:
-        return self.usage
-
-    def bill(self, attempts: Iterable[BilledAttempt], total: CompletionUsage) -> None:
-        super().bill(attempts, total)
-        self.usage = total
 
     def is_whole(self) -> bool:
         return bool(self.choices) and all(choice.finish_reason in WHOLE for choice in self.choices)

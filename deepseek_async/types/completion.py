@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from deepseek_async.text.html import answer_html
-from deepseek_async.types.answer import WHOLE, OpenAnswer
+from deepseek_async.types.answer import WHOLE, TokenAnswer
 from deepseek_async.types.answer_part import LinkedPart, Part
-from deepseek_async.types.usage import BilledAttempt, CompletionUsage
+from deepseek_async.types.usage import CompletionUsage
 
 
 class CompletionLogprobs(Part):
@@ -33,7 +31,7 @@ class CompletionChoice(LinkedPart):
     """The server's own value, where ``finish_reason`` is its translation, e.g. ``end_turn`` for ``stop``."""
 
 
-class Completion(OpenAnswer):
+class Completion(TokenAnswer):
     """An answer of ``POST /beta/completions`` or ``/v1/completions``; in a stream, one event of it."""
 
     id: str = ""
@@ -53,13 +51,6 @@ class Completion(OpenAnswer):
         return "".join(
             answer_html(choice.text, self.model, choice.finish_reason, tokens=tokens) for choice in self.choices
         )
-
-    def tokens_used(self) -> CompletionUsage | None:
-        return self.usage
-
-    def bill(self, attempts: Iterable[BilledAttempt], total: CompletionUsage) -> None:
-        super().bill(attempts, total)
-        self.usage = total
 
     def is_whole(self) -> bool:
         return bool(self.choices) and all(choice.finish_reason in WHOLE for choice in self.choices)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
-from deepseek_async.types.answer import OpenAnswer
+from deepseek_async.types.answer import TokenAnswer
 from deepseek_async.types.answer_part import LinkedPart
-from deepseek_async.types.usage import BilledAttempt, CompletionUsage
+from deepseek_async.types.usage import CompletionUsage
 
 
 class Embedding(LinkedPart):
@@ -36,7 +36,7 @@ class Embedding(LinkedPart):
         return f"Embedding(index={self.index}, embedding=<{len(self.embedding)} numbers>)"
 
 
-class CreateEmbeddingResponse(OpenAnswer):
+class CreateEmbeddingResponse(TokenAnswer):
     """Vectors of all inputs, in order; iterable."""
 
     id: str = ""
@@ -48,13 +48,6 @@ class CreateEmbeddingResponse(OpenAnswer):
 
     def __iter__(self) -> Iterator[list[float]]:
         return (entry.embedding for entry in self.data)
-
-    def tokens_used(self) -> CompletionUsage | None:
-        return self.usage
-
-    def bill(self, attempts: Iterable[BilledAttempt], total: CompletionUsage) -> None:
-        super().bill(attempts, total)
-        self.usage = total
 
     def is_whole(self) -> bool:
         return bool(self.data)

@@ -100,7 +100,7 @@ async def test_a_report_without_its_output_says_so(bulk: Bulk):
 
     with pytest.raises(ConfigurationError, match=r"cannot read .*out\.jsonl"):
         report.to_pandas()
-    with pytest.raises(ConfigurationError, match="names no output"):
+    with pytest.raises(ConfigurationError, match="has no path of an output"):
         msgspec.structs.replace(report, output=None).to_arrow()
 
 

@@ -186,7 +186,7 @@ def test_other_custom_ids_are_refused(given: Any):
             "url must be /v1/chat/completions, /v1/completions, /v1/resp",
         ),
         ({**LINE, "url": ["/v1/responses"]}, "got ['/v1/responses']"),
-        ({**LINE, "url": "/v1/responses"}, "input must be a string or a non-empty list"),
+        ({**LINE, "url": "/v1/responses"}, "input must be a non-empty string or list"),
         ({**LINE, "method": "GET"}, "'GET'"),
     ],
 )

@@ -243,5 +243,5 @@ def test_the_object_of_a_stream_grows_and_is_validated_at_the_end(serving: Any) 
 
 
 def test_either_a_client_or_options() -> None:
-    with pytest.raises(ConfigurationError, match="not both"):
+    with pytest.raises(ConfigurationError, match="got client and api_key"):
         DeepSeek(DeepSeek(api_key=CANARY).asynchronous, api_key=CANARY)

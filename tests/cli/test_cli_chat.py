@@ -44,8 +44,8 @@ async def test_a_question_may_be_given_as_a_flag_or_piped_in(command: CommandLin
 def test_an_empty_question_is_wrong_usage(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(" \n"))
 
-    assert refused("chat") == "error: the prompt is empty\n"
-    assert refused("chat", "") == "error: the prompt is empty\n"
+    assert refused("chat") == "error: the prompt is empty: give it as an argument or on stdin\n"
+    assert refused("chat", "") == "error: the prompt is empty: give it as an argument or on stdin\n"
 
 
 async def test_terminal_escapes_of_the_answer_are_written_out(command: CommandLine, serve: Serve):

@@ -148,7 +148,7 @@ def test_what_cannot_be_served_is_said_at_once(refused: Callable[..., str], tmp_
     (tmp_path / "wrong.yaml").write_text("deepseek:\n  max_concurency: 3\n")
     assert "max_concurency" in refused(*QUIET, *SERVE[1:], "--settings", "wrong.yaml")
     (tmp_path / "gateway" / "keys.json").write_text("{")
-    assert "is no keys file of a gateway" in refused(*QUIET, *SERVE[1:])
+    assert "is not a keys file of a gateway" in refused(*QUIET, *SERVE[1:])
 
 
 def test_a_key_is_shown_once_and_kept_as_a_hash(

@@ -211,9 +211,11 @@ def _foreign_refused(path: Path) -> Iterator[None]:
 
 
 def _refuse_other_versions(connection: sqlite3.Connection, path: Path) -> None:
-    if marks_of(connection) not in {(0, 0), (_APPLICATION, _VERSION)}:
+    marks = marks_of(connection)
+    if marks not in {(0, 0), (_APPLICATION, _VERSION)}:
         raise ConfigurationError(
-            f"cannot use {path} as a budget: format version must be {_VERSION}; choose another budget.path"
+            f"cannot use {path} as a budget: its format must be version {_VERSION}, got {marks[1]}; choose another "
+            "budget.path"
         )
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Final
 
 from deepseek_async.batch.journal.disk import Disk, sync_folder, uninterrupted, write_whole
+from deepseek_async.batch.journal.locked_file import LockedFile
 from deepseek_async.batch.journal.reading import LONGEST_LINE
 from deepseek_async.batch.line_format import text_of
 from deepseek_async.batch.output_line import decode_line
 from deepseek_async.errors import OutputLockedError, OutputWriteError
-from deepseek_async.process.forks import AtFork, register
 
 LOW_WATER: Final = 64 << 20
 """Default bytes of disk space to keep free: a completely full disk affects everything else on it."""
@@ -45,15 +45,14 @@ class DiskFullError(Exception):
     """No space for a group. The file is unchanged; the same group may be retried."""
 
 
-class OutputFile(AtFork):
+class OutputFile(LockedFile):
     """An open output file. Not thread-safe."""
 
     def __init__(self, path: Path, disk: Disk, *, min_free: int) -> None:
+        super().__init__(disk)
         self._path = path
         self._place = path.absolute()  # the program may change its working directory
-        self._disk = disk
         self._min_free = min_free
-        self._descriptor = -1
         self._space_seen = 0.0
         self.end = 0
         """Offset after the last whole line."""
@@ -61,7 +60,6 @@ class OutputFile(AtFork):
         """Offset after the last acknowledged line."""
         self.cut = 0
         """Bytes of an incomplete last line removed on opening."""
-        register(self)
 
     def open(self, hold: Callable[[int], None]) -> None:
         """Open the file, lock it with ``hold``, and remove an incomplete last line left by a crash.
@@ -157,23 +155,6 @@ class OutputFile(AtFork):
                 break
             data += more
         return data
-
-    def close(self) -> None:
-        """Close the file, keeping appended data, and release its lock."""
-        if self._descriptor >= 0:
-            with suppress(OSError):
-                uninterrupted(self._disk.unlock, self._descriptor)
-        self._close()
-
-    def after_fork_in_child(self) -> None:
-        """Close the child's copy without releasing the parent's lock."""
-        self._close()
-
-    def _close(self) -> None:
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            with suppress(OSError):
-                self._disk.close(descriptor)
 
     def _look_for_room(self) -> None:
         now = time.monotonic()

@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Final, Self
 
 from deepseek_async.batch.journal.disk import Disk, uninterrupted, write_whole
+from deepseek_async.batch.journal.locked_file import LockedFile
 from deepseek_async.batch.journal.ownership import LONGEST_NAME, lock_of, refuse_foreign_lock
 from deepseek_async.errors import ConfigurationError, OutputLockedError, OutputWriteError
-from deepseek_async.process.forks import AtFork, register
 
 # File systems whose lock or sync may be local to one machine. 9p and virtiofs are excluded: virtual machines use
 # them for disks of their host.
-# virtual machines see a disk of their host.
 _NETWORK: Final = re.compile(r"nfs|cifs|smb|ceph|gluster|lustre|beegfs|gpfs|afs|ncpfs|davfs|sshfs|s3fs|gcsfuse|rclone")
 
 
-class OutputLock(AtFork):
+class OutputLock(LockedFile):
     """Lock of one output: a file beside it that names the holder and survives a rename of the output.
 
     The file is never deleted: otherwise two runs could each lock a file of that name. In case another program deletes
@@ -29,10 +28,8 @@ class OutputLock(AtFork):
     """
 
     def __init__(self, output: Path, disk: Disk, descriptor: int) -> None:
+        super().__init__(disk, descriptor)
         self._output = output
-        self._disk = disk
-        self._descriptor = descriptor
-        register(self)
 
     @classmethod
     def take(cls, output: Path, disk: Disk) -> Self:
@@ -50,13 +47,13 @@ class OutputLock(AtFork):
             refuse_foreign_lock(path, lock._said(), output)
         except BlockingIOError:
             owner = lock._said().decode("utf-8", "replace").strip()
-            lock.release()
+            lock.close()
             raise _taken(output, owner) from None
         except OSError as error:
-            lock.release()
+            lock.close()
             raise _unusable(path, output, error) from None
         except OutputWriteError:
-            lock.release()
+            lock.close()
             raise
         return lock
 
@@ -75,23 +72,6 @@ class OutputLock(AtFork):
                     disk.remove(lock_of(self._output))
             raise _taken(self._output, "") from None
         self._sign()
-
-    def release(self) -> None:
-        """Release the lock."""
-        if self._descriptor >= 0:
-            with suppress(OSError):
-                uninterrupted(self._disk.unlock, self._descriptor)
-        self._close()
-
-    def after_fork_in_child(self) -> None:
-        """Close the child's copy without releasing the parent's lock."""
-        self._close()
-
-    def _close(self) -> None:
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            with suppress(OSError):
-                self._disk.close(descriptor)
 
     def _sign(self) -> None:
         """Write the holder's name, for display only; the lock works without it."""

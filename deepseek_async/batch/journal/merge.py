@@ -107,7 +107,7 @@ def _keep_damaged(merged: Path, disk: Disk) -> None:
 def _take(path: Path, disk: Disk, stack: ExitStack) -> None:
     path = path.resolve()
     lock = OutputLock.take(path, disk)
-    stack.callback(lock.release)
+    stack.callback(lock.close)
     try:
         descriptor = uninterrupted(disk.open, path, os.O_RDONLY)
     except FileNotFoundError:
@@ -126,8 +126,9 @@ def _check(outputs: Sequence[Path], merged: Path) -> None:
         if not path.is_file():
             what = "is not a regular file" if path.exists() else "does not exist"
             raise ConfigurationError(f"the output {path} {what}")
-    if len({path.resolve() for path in outputs}) < len(outputs):
-        raise ConfigurationError("outputs must be different files, got one twice")
+    files = [path.resolve() for path in outputs]
+    if twice := [path for path in files if files.count(path) > 1]:
+        raise ConfigurationError(f"outputs must be different files, got {twice[0]} twice")
     if os.path.lexists(merged) and not merged.is_file():
         raise ConfigurationError(f"merged output must be a regular file, got {merged}")
     if os.path.lexists(merged) and merged.resolve() not in {path.resolve() for path in outputs}:

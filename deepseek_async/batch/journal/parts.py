@@ -52,7 +52,7 @@ class Parts:
 
     def __exit__(self, *_: object) -> None:
         if self._lock is not None:
-            self._lock.release()
+            self._lock.close()
 
     def left(self) -> int | None:
         """Return the number of parts that an earlier run was split into, or None if it left none."""

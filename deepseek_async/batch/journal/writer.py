@@ -327,7 +327,7 @@ class Journal:
         self._thread.shutdown(wait=False)
         self._file.close()
         if self._lock is not None:
-            self._lock.release()
+            self._lock.close()
 
 
 async def _within(seconds: float, event: asyncio.Event) -> None:

@@ -182,7 +182,7 @@ class _TableRun:
         size, missing = self._columns.size, self._columns.missing
         if missing:
             raise RowsLostError(
-                f"{missing:,} of {size:,} rows have no result: the frame was changed meanwhile",
+                f"{missing:,} of {size:,} rows have no result, because the frame was changed meanwhile: run it again",
                 read=size - missing,
                 ended=size - missing,
             )

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import dropwhile
-from types import TracebackType
 from typing import Any, ClassVar, Final, Generic, Self
 
 from deepseek_async.call.exchange import Exchange
@@ -27,6 +26,7 @@ from deepseek_async.errors import (
     ReasoningBudgetExhaustedError,
     StreamInterruptedError,
 )
+from deepseek_async.process.closing import AsyncClosedOnExit
 from deepseek_async.process.tracebacks import without_frames
 
 MAX_TEXT: Final = 32 * 1024 * 1024
@@ -40,7 +40,7 @@ _MOST_HELD: Final = 10_000
 """Maximum chunks held back until the answer is known to be non-empty; normally one or two."""
 
 
-class AnswerStream(Generic[ChunkT, WholeT]):
+class AnswerStream(AsyncClosedOnExit, Generic[ChunkT, WholeT]):
     """Asynchronous iterator over the chunks of a streamed answer, one per SSE event, in order.
 
     Use it in ``async with``: leaving early, by ``break``, return or an exception, releases connection and slot
@@ -144,17 +144,6 @@ class AnswerStream(Generic[ChunkT, WholeT]):
         answer.fallback = self._call.fallback
         answer._sent_at = self._call.sent_at or 0.0  # noqa: SLF001
         return answer if self._observer is None else self._observer.whole(answer)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the stream. Connection and slot are released on return."""

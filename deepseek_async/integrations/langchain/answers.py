@@ -11,16 +11,17 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, Us
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from deepseek_async.errors import APIResponseValidationError
 from deepseek_async.integrations.langchain.conversation import UNDECLARED
+from deepseek_async.integrations.unconvertible import unconvertible
 from deepseek_async.text.unicode import all_encodable, encodable
 from deepseek_async.types import ChatCompletion, ChatCompletionChunk
-from deepseek_async.types.answer import bills_of
 from deepseek_async.types.chat_completion import Choice
 from deepseek_async.types.chat_completion import ToolCall as RequestedCall
 from deepseek_async.types.usage import CompletionUsage
 
 PROVIDER: Final = "deepseek"
+FORM: Final = "LangChain message"
+"""What an answer is converted to, in errors."""
 
 
 def result_of(completion: ChatCompletion, cost: float | None) -> ChatResult:
@@ -31,19 +32,8 @@ def result_of(completion: ChatCompletion, cost: float | None) -> ChatResult:
     try:
         generations = [_generation(completion, choice, cost) for choice in completion.choices]
     except Exception as error:
-        raise unconvertible(completion, error) from error
+        raise unconvertible(completion, FORM, error) from error
     return ChatResult(generations=generations)
-
-
-def unconvertible(completion: ChatCompletion, error: Exception) -> APIResponseValidationError:
-    """Return the error for a paid answer that cannot be converted; it holds the answer."""
-    return APIResponseValidationError(
-        f"the answer cannot be converted to a LangChain message ({type(error).__name__}); it is in .partial",
-        reason="form",
-        retryable=False,
-        partial=completion,
-        billed_attempts=bills_of(completion),
-    )
 
 
 def _generation(completion: ChatCompletion, choice: Choice, cost: float | None) -> ChatGeneration:

@@ -12,12 +12,13 @@ from langchain_core.runnables import RunnableConfig
 
 from deepseek_async.integrations.connection import Connection
 from deepseek_async.integrations.langchain.answers import (
+    FORM,
     chunk_of,
     last_chunk_of,
     message_of,
     result_of,
-    unconvertible,
 )
+from deepseek_async.integrations.unconvertible import unconvertible
 from deepseek_async.resources.chat import Completions
 from deepseek_async.types import ChatCompletion
 
@@ -32,7 +33,7 @@ def answer_of(connection: Connection, completion: ChatCompletion, config: Runnab
     try:
         message = message_of(completion, completion.choices[0], connection.client.cost_of(completion).total)
     except Exception as error:
-        raise unconvertible(completion, error) from error
+        raise unconvertible(completion, FORM, error) from error
     message.id = f"{LC_ID_PREFIX}-{config.get('run_id') or uuid4()}-0"
     return message
 
@@ -46,12 +47,12 @@ async def chunks_of(
             try:
                 made = chunk_of(chunk)
             except Exception as error:
-                raise unconvertible(stream.partial, error) from error
+                raise unconvertible(stream.partial, FORM, error) from error
             if made is not None:
                 yield made
         completion = stream.completion
     try:
         last = last_chunk_of(completion, connection.client.cost_of(completion).total)
     except Exception as error:
-        raise unconvertible(completion, error) from error
+        raise unconvertible(completion, FORM, error) from error
     yield last

@@ -27,7 +27,7 @@ def refuse(given: Iterable[str]) -> None:
         if name in _OF_THE_ENGINE:
             raise ConfigurationError(
                 f"{name} cannot be set here: {_OF_THE_ENGINE[name]} and the limits of the deepseek_async client would "
-                "not be used; make another client, and as_openai of it"
+                "not be used; set it on an AsyncDeepSeek and pass that to as_openai"
             )
 
 

@@ -21,12 +21,11 @@ from pydantic_ai.models import StreamedResponse
 from pydantic_ai.usage import RequestUsage
 
 from deepseek_async.call.stream import ChatCompletionStream
-from deepseek_async.errors import APIResponseValidationError
 from deepseek_async.integrations.connection import Connection
 from deepseek_async.integrations.pydantic_ai.conversation import SYSTEM, UNDECLARED
+from deepseek_async.integrations.unconvertible import unconvertible
 from deepseek_async.text.unicode import all_encodable, encodable
 from deepseek_async.types import ChatCompletion, ChatCompletionChunk
-from deepseek_async.types.answer import bills_of
 from deepseek_async.types.chat_completion import ChatCompletionMessage, Choice
 from deepseek_async.types.usage import moment
 
@@ -56,18 +55,7 @@ def response_of(completion: ChatCompletion, cost: float | None, url: str) -> Mod
             provider_details=details_of(completion, choice),
         )
     except Exception as error:
-        raise unconvertible(completion, error) from error
-
-
-def unconvertible(completion: ChatCompletion, error: Exception) -> APIResponseValidationError:
-    """Return the error for a paid answer that cannot be converted; it holds the answer."""
-    return APIResponseValidationError(
-        f"the answer cannot be converted to a pydantic-ai response ({type(error).__name__}); it is in .partial",
-        reason="form",
-        retryable=False,
-        partial=completion,
-        billed_attempts=bills_of(completion),
-    )
+        raise unconvertible(completion, "pydantic-ai response", error) from error
 
 
 def _parts(message: ChatCompletionMessage) -> Iterator[ModelResponsePart]:
@@ -135,7 +123,7 @@ class DeepSeekStreamedResponse(StreamedResponse):
                 try:
                     events = list(self._events(chunk))
                 except Exception as error:
-                    raise unconvertible(stream.partial, error) from error
+                    raise unconvertible(stream.partial, "pydantic-ai response", error) from error
                 for event in events:
                     yield event
         finally:
@@ -174,7 +162,7 @@ class DeepSeekStreamedResponse(StreamedResponse):
             self.finish_reason = _ENDINGS.get(choice.finish_reason or "")
             self.provider_details = details_of(completion, choice)
         except Exception as error:
-            raise unconvertible(completion, error) from error
+            raise unconvertible(completion, "pydantic-ai response", error) from error
 
     @property
     def model_name(self) -> str:

@@ -67,7 +67,9 @@ class Relay:
         # What is wrong is told where it was written, before anything is sent.
         dialect_named(self.dialect)
         if inspect.iscoroutinefunction(self.at_end):
-            raise ConfigurationError("at_end must be a plain function: it may start a task for what takes time")
+            raise ConfigurationError(
+                "at_end must be a plain function, got a coroutine function: let it create a task for slow work"
+            )
         for name, value in self.headers.items():
             if _LINE_END.search(name) or _LINE_END.search(value):
                 raise ConfigurationError(f"headers must not contain line ends, got {name!r}: {value!r}")

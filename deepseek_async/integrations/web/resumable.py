@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.integrations.web.dialects import dialect_named
@@ -16,6 +15,7 @@ from deepseek_async.integrations.web.live_answer import AnswerReader, LiveAnswer
 from deepseek_async.integrations.web.redis_mirror import RedisMirror, RemoteReader
 from deepseek_async.integrations.web.source import Source
 from deepseek_async.integrations.web.sse import is_answer_id
+from deepseek_async.process.closing import AsyncClosedOnExit
 
 _BYTES: Final = 18
 """Of chance in an id: 144 bits cannot be guessed."""
@@ -27,7 +27,7 @@ def new_id() -> str:
     return secrets.token_urlsafe(_BYTES)
 
 
-class ResumableAnswers:
+class ResumableAnswers(AsyncClosedOnExit):
     """Keeps the events of answers while they run and for a while after. Bound to the event loop that first uses it.
 
     Close it with ``async with`` or ``aclose()``, at the end of the service. Whoever has the id of an answer may read
@@ -82,14 +82,6 @@ class ResumableAnswers:
     def running(self) -> int:
         """Number of answers of this process that have not ended."""
         return len(self._answers) - len(self._timers)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Interrupt the answers that run in this process, and forget all."""

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from deepseek_async.call.retry import LONGEST_WAIT, Pause, RetryPolicy
 from deepseek_async.errors import APIError, RateLimitError
-from deepseek_async.transport.timeouts import Timeouts
 
 _MOST_ATTEMPTS: Final = 3
 """Each attempt may be charged, also one that timed out."""
@@ -60,18 +57,4 @@ def retry_of(policy: RetryPolicy, *, everybodys: bool = True) -> ToolRetry:
         base_delay=policy.base_delay,
         max_delay=max(policy.base_delay, min(_LONGEST_DELAY, policy.max_delay)),
         everybodys=everybodys,
-    )
-
-
-def timers(client: Timeouts, seconds: float, *, idle: float | None = None) -> Timeouts:
-    """Return timeouts of ``seconds`` per attempt and ``idle`` without a byte; connect and total are unchanged."""
-    silence = seconds if idle is None else idle
-    return msgspec.structs.replace(
-        client,
-        connect=min(client.connect, silence),
-        headers=silence,
-        first_content=seconds,
-        idle=silence,
-        stall=silence,
-        attempt=seconds,
     )

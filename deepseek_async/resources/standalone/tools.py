@@ -27,7 +27,7 @@ from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient,
 from deepseek_async.resources.route import Route
 from deepseek_async.resources.standalone import documents, recordings, speeches
 from deepseek_async.resources.standalone.documents import RecognitionPurpose, check_purpose, most_pages
-from deepseek_async.resources.standalone.patience import retry_of, timers
+from deepseek_async.resources.standalone.patience import retry_of
 from deepseek_async.resources.standalone.questions import fetch_request, search_request
 from deepseek_async.resources.standalone.recordings import seconds_of
 from deepseek_async.resources.standalone.speeches import (
@@ -119,7 +119,7 @@ class Tools(RoutedResource):
         call = route.call(
             *(SEARCH, "POST", SEARCH_PATH, body),
             headers=extra_headers,
-            timeout=chosen_timeouts(timeout, timers(connection.timeouts, _SEARCH_SECONDS)),
+            timeout=chosen_timeouts(timeout, connection.timeouts.of_attempts(_SEARCH_SECONDS)),
             retry=retry_of(connection.retry),
             fees={fees.SEARCH: 1},
         )
@@ -145,7 +145,7 @@ class Tools(RoutedResource):
         call = route.call(
             *(FETCH, "POST", FETCH_PATH, body),
             headers=extra_headers,
-            timeout=chosen_timeouts(timeout, timers(connection.timeouts, _FETCH_SECONDS)),
+            timeout=chosen_timeouts(timeout, connection.timeouts.of_attempts(_FETCH_SECONDS)),
             retry=retry_of(connection.retry, everybodys=False),
             fees={fees.FETCH: 1},
         )
@@ -193,7 +193,7 @@ class Tools(RoutedResource):
     ) -> Call:
         """Internal: prepare a call, without starting it, for a document of at most ``pages`` pages."""
         most = {fees.PAGE: pages}
-        usual = timers(self._route.connection.timeouts, _OCR_SECONDS, idle=_OCR_SILENCE)
+        usual = self._route.connection.timeouts.of_attempts(_OCR_SECONDS, idle=_OCR_SILENCE)
         call = self._upload(OCR, OCR_PATH, form, most, timeout=chosen_timeouts(timeout, usual), retry=retry, bulk=bulk)
         call.may_go_on = _is_unbegun
         return call
@@ -216,7 +216,7 @@ class Tools(RoutedResource):
         seconds = await FILE_THREADS.run(seconds_of, name, content)
         form = await FILE_THREADS.run(MultipartForm({}, name, content, _type_of(name)).marked)
         longest = _UPLOAD_SECONDS + _TRANSCRIBE_SILENCE
-        usual = timers(self._route.connection.timeouts, longest, idle=_TRANSCRIBE_SILENCE)
+        usual = self._route.connection.timeouts.of_attempts(longest, idle=_TRANSCRIBE_SILENCE)
         most = {fees.AUDIO_SECONDS: seconds}
         call = self._upload(TRANSCRIBE, TRANSCRIBE_PATH, form, most, timeout=chosen_timeouts(timeout, usual))
         return await self._answer(call, _decode_transcription, "text")
@@ -255,7 +255,7 @@ class Tools(RoutedResource):
         connection = route.connection
         asked: dict[str, Any] = {
             "headers": extra_headers,
-            "timeout": chosen_timeouts(timeout, timers(connection.timeouts, _SPEECH_SECONDS, idle=_SPEECH_SILENCE)),
+            "timeout": chosen_timeouts(timeout, connection.timeouts.of_attempts(_SPEECH_SECONDS, idle=_SPEECH_SILENCE)),
             "retry": retry_of(connection.retry),
         }
         if isinstance(text, AsyncIterable):

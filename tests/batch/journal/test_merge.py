@@ -124,7 +124,7 @@ async def test_an_output_that_a_run_writes_is_not_merged(parts: list[Path], tmp_
         ([], "all.jsonl", "outputs is empty"),
         (["one.jsonl", "missing.jsonl"], "all.jsonl", r"missing\.jsonl does not exist"),
         (["one.jsonl", "."], "all.jsonl", "is not a regular file"),
-        (["one.jsonl", "./one.jsonl"], "all.jsonl", "got one twice"),
+        (["one.jsonl", "./one.jsonl"], "all.jsonl", r"one\.jsonl twice"),
         (["one.jsonl"], "two.jsonl", r"two\.jsonl exists: remove it, or name it among the outputs"),
         (["one.jsonl"], "no/all.jsonl", "the directory of the merged output does not exist"),
     ],
