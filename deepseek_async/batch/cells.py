@@ -27,6 +27,16 @@ _JSON_TEXT: Final = ("{", "[")
 _EXACT: Final = 1 << 53
 
 
+class UnreadableCell:
+    """A cell that its library cannot return as a Python value, for example a date after the year 9999."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.reason: Final = f"{type(error).__name__}: {error}"
+
+    def __repr__(self) -> str:
+        return f"<unreadable: {self.reason}>"
+
+
 class EmptyCellError(InvalidRequestError):
     """A cell needed for the prompt is empty."""
 
@@ -80,8 +90,10 @@ def whole(value: Any) -> Any:
 def as_text(value: Any) -> Any:
     """Return ``value`` as text for a prompt: booleans as in JSON; numbers and strings unchanged.
 
-    Raises InvalidRequestError for bytes that are not UTF-8.
+    Raises InvalidRequestError for bytes that are not UTF-8, and for a cell that cannot be read.
     """
+    if isinstance(value, UnreadableCell):
+        raise InvalidRequestError(f"a value that Python cannot hold ({value.reason})")
     if isinstance(value, _BYTES):
         try:
             return bytes(value).decode()
@@ -126,8 +138,16 @@ def _tolerant(value: Any) -> bytes:
     try:
         text = json.dumps(_plain(value), ensure_ascii=True)
     except (RecursionError, TypeError, ValueError):
-        text = json.dumps(well_formed(repr(value)))
+        text = json.dumps(well_formed(shown(value)))
     return text.encode()
+
+
+def shown(value: Any) -> str:
+    """Return ``repr(value)``, or the name of its class if that fails."""
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001  of the user's class, or nested too deep
+        return f"<{type(value).__name__}>"
 
 
 def _plain(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable, Container, Iterable, Iterator, Sequence
 from typing import Any, Final, Self
 
+from deepseek_async.batch.cells import UnreadableCell
 from deepseek_async.batch.delimited import told_apart
 from deepseek_async.batch.input_record import PARAMETERS
 from deepseek_async.errors import ConfigurationError
@@ -44,7 +45,7 @@ def as_table(requests: Iterable[Any] | AsyncIterable[Any]) -> Table | None:
     if hasattr(frame, "itertuples") and hasattr(frame, "columns"):
         return _pandas_table(frame)
     if hasattr(frame, "iter_rows") and hasattr(frame, "columns"):
-        return Table(frame.columns, lambda chosen: zip(*map(frame.to_series, chosen), strict=True))
+        return Table(frame.columns, lambda chosen: zip(*map(_polars_values, map(frame.to_series, chosen)), strict=True))
     if hasattr(frame, "schema") and hasattr(frame, "to_pylist"):
         return Table(frame.schema.names, lambda chosen: _arrow_rows(frame.select(list(chosen))))
     if hasattr(frame, "select_columns") and hasattr(frame, "with_format") and hasattr(frame, "__len__"):
@@ -71,7 +72,7 @@ def _pandas_table(frame: Any) -> Table:
             else frame.index.get_level_values(levels[place - len(columns)][0])
             for place in chosen
         ]
-        return zip(*read, strict=True)
+        return zip(*map(_pandas_values, read), strict=True)
 
     return Table([*columns, *(name for _, name in levels)], rows)
 
@@ -89,8 +90,60 @@ def _arrow_rows(table: Any) -> Iterator[Iterable[Any]]:
         yield from zip(*columns, strict=True)
 
 
+def arrow_records(batch: Any) -> list[dict[str, Any]]:
+    """Return the rows of a pyarrow table or record batch."""
+    try:
+        return batch.to_pylist(maps_as_pydicts="lossy")  # type: ignore[no-any-return]
+    except Exception:  # noqa: BLE001  pyarrow's, for one of the cells
+        names = batch.schema.names
+        return [dict(zip(names, values, strict=True)) for values in _arrow_rows(batch)]
+
+
 def _arrow_values(column: Any) -> list[Any]:
-    return column.to_pylist(maps_as_pydicts="lossy")  # type: ignore[no-any-return]
+    return _values(
+        column,
+        lambda cells: cells.to_pylist(maps_as_pydicts="lossy"),
+        lambda cells, place: cells[place].as_py(maps_as_pydicts="lossy"),
+    )
+
+
+def _polars_values(series: Any) -> Iterator[Any]:
+    for start in range(0, len(series), _ROWS):
+        yield from _values(series.slice(start, _ROWS), lambda cells: cells.to_list(), lambda cells, place: cells[place])
+
+
+def _pandas_values(column: Any) -> Iterator[Any]:
+    """Yield the values of a series or an index; of what only looks like one, such as a lazy series, what it yields."""
+    if not (hasattr(column, "iloc") or hasattr(column, "get_level_values")):
+        yield from column
+        return
+    for start in range(0, len(column), _ROWS):
+        block = getattr(column, "iloc", column)[start : start + _ROWS]
+        yield from _values(block, list, lambda cells, place: getattr(cells, "iloc", cells)[place])
+
+
+def _values(cells: Any, read: Callable[[Any], list[Any]], read_one: Callable[[Any, int], Any]) -> list[Any]:
+    """Return the values of some cells; those that their library cannot return do not take the others with them."""
+    try:
+        return read(cells)
+    except BaseException as error:
+        if not _is_of_a_value(error):
+            raise
+    return [_value(cells, place, read_one) for place in range(len(cells))]
+
+
+def _value(cells: Any, place: int, read_one: Callable[[Any, int], Any]) -> Any:
+    try:
+        return read_one(cells, place)
+    except BaseException as error:
+        if not _is_of_a_value(error):
+            raise
+        return UnreadableCell(error)
+
+
+def _is_of_a_value(error: BaseException) -> bool:
+    """Whether a library failed to convert a value; polars, in Rust, panics then."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def _plain(value: Any) -> Any:

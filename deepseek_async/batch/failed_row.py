@@ -28,7 +28,7 @@ def error_of(result: BatchResult) -> dict[str, Any] | None:
         "code": type(result.error).__name__,
         "message": plain(result.error.message),
         "retryable": result.error.retryable,
-        **({"text": mask_known(text)} if (text := _rejected_content(result.error)) else {}),
+        **({"text": mask_known(text)} if (text := rejected_content(result.error)) else {}),
         **({"choices": choices} if (choices := _choices(result.error)) else {}),
     }
 
@@ -42,7 +42,7 @@ def _choices(error: DeepSeekError) -> list[Any]:
     return choices
 
 
-def _rejected_content(error: DeepSeekError) -> str:
+def rejected_content(error: DeepSeekError) -> str:
     """Describe the content of a rejected answer, which was paid for."""
     if error.partial is None or not error.partial.choices:
         return error.text if isinstance(error, APIError) else ""

@@ -12,6 +12,7 @@ from deepseek_async.batch.cells import (
     WRITTEN_EMPTY,
     Empty,
     EmptyCellError,
+    UnreadableCell,
     as_text,
     emptiness,
     from_text,
@@ -99,7 +100,7 @@ def prompt_messages(record: Mapping[str, Any], values: Values, empty: Empty) -> 
         if empty != "send":
             raise EmptyCellError(f"the prompt is {emptiness(prompt)}", column="prompt")
         prompt = prompt if isinstance(prompt, str) and prompt not in written_empty else ""
-    elif isinstance(prompt, bytes):
+    elif isinstance(prompt, bytes | UnreadableCell):
         try:
             prompt = as_text(prompt)
         except InvalidRequestError as error:
@@ -110,6 +111,8 @@ def prompt_messages(record: Mapping[str, Any], values: Values, empty: Empty) -> 
 
 
 def _parameter(name: str, value: Any, values: Values) -> Any:
+    if isinstance(value, UnreadableCell):
+        raise InvalidRequestError(f"{name} cannot be read ({value.reason})")
     if values != "json":
         if isinstance(value, str) and (values == "text" or name == "messages"):
             value = from_text(value, number=name not in _TEXTS)

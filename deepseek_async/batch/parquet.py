@@ -7,6 +7,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any, Final
 
+from deepseek_async.batch.data_frames import arrow_records
 from deepseek_async.batch.delimited import told_apart
 from deepseek_async.batch.input_file import open_input
 from deepseek_async.batch.row import Defaults, Row, RowReader, check_columns
@@ -60,7 +61,7 @@ def _parquet_records(file: Any, names: list[str], reader: RowReader, longest: in
                         if reader.wants_next():
                             yield reader.too_long(number, rows.nbytes)
                         continue
-                    for record in rows.to_pylist(maps_as_pydicts="lossy"):
+                    for record in arrow_records(rows):
                         number += 1
                         if reader.wants_next():
                             yield reader.read(record, number)

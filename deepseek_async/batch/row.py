@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.batch.cells import WRITTEN_EMPTY, Empty, EmptyCellError, checked_empty, is_missing
+from deepseek_async.batch.cells import WRITTEN_EMPTY, Empty, EmptyCellError, checked_empty, is_missing, shown
 from deepseek_async.batch.endpoints import CHAT, BatchEndpoint, endpoint_of, is_other_endpoint
 from deepseek_async.batch.input_record import PARAMETERS, Values, divided, prompt_messages, unpacked
 from deepseek_async.batch.template import Template
@@ -167,8 +167,16 @@ class RowReader:
                 return Row(index, line, custom_id, body, columns=columns)
             return Row(index, line, custom_id, form.adapted(body), columns=columns, form=form)
         except InvalidRequestError as error:
-            row = self._bad(index, line, error, repr(value).encode("utf-8", "replace"))
-            return msgspec.structs.replace(row, custom_id=custom_id, columns=self._beside(value))
+            return self._unread(index, line, error, value, custom_id)
+        except DeepSeekError:
+            raise
+        except Exception as error:  # noqa: BLE001  of a method of the user's object, which takes no other row with it
+            reason = InvalidRequestError(f"the row cannot be read: {type(error).__name__}: {error}")
+            return self._unread(index, line, reason, value, custom_id)
+
+    def _unread(self, index: int, line: int, error: InvalidRequestError, value: Any, custom_id: str | None) -> Row:
+        row = self._bad(index, line, error, shown(value).encode("utf-8", "replace"))
+        return msgspec.structs.replace(row, custom_id=custom_id, columns=self._beside(value))
 
     def unreadable(self, line: int, reason: str, text: bytes) -> Row:
         """Return the row for a line that could not be parsed."""
@@ -187,7 +195,7 @@ class RowReader:
 
     def _without_id(self, index: int, line: int, value: Any) -> Row:
         reason = f"{self._id_column!r} is empty, but every row needs an id"
-        return self._bad(index, line, InvalidRequestError(reason), repr(value).encode("utf-8", "replace"))
+        return self._bad(index, line, InvalidRequestError(reason), shown(value).encode("utf-8", "replace"))
 
     def _bad(self, index: int, line: int, reason: InvalidRequestError, text: bytes) -> Row:
         return Row(index, line, error=placed(reason, self._path, line), text=text)

@@ -84,6 +84,15 @@ async def test_the_fields_of_a_class_are_columns_of_the_report_too(bulk: Bulk):
         assert msgspec.json.decode(row["parsed.more"]) == answer.more
 
 
+async def test_an_answer_that_does_not_fit_its_class_is_in_the_report(bulk: Bulk):
+    bulk.ask(numbered(1))
+    bulk.simulator.answer(when=lambda _: True, content='{"mood": 5}')
+    (row,) = (await bulk.run(response_format=Label)).to_arrow().to_pylist()
+
+    assert (row["answer"], row["parsed.mood"]) == ('{"mood": 5}', None)
+    assert row["error"].startswith("StructuredOutputError: ")
+
+
 async def test_columns_with_the_names_of_answers_stay_apart(bulk: Bulk):
     bulk.ask([{"prompt": "a", "answer": "mine", "error": 1, "index": "x"}])
     (row,) = (await bulk.run()).to_arrow().to_pylist()

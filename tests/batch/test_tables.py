@@ -434,3 +434,101 @@ async def test_a_map_over_a_frame_carries_named_levels_of_its_index(bulk: Bulk):
     (result,) = [end async for end in bulk.client.batch.map(frame, template="{text}", id_column="key", **QUICK)]
 
     assert (result.index, result.custom_id, result.columns) == (0, "k", {"label": 1})
+
+
+LATE = 10**13
+"""Seconds since 1970, in the year 318857."""
+
+
+class Grudge:
+    def __str__(self) -> str:
+        raise ValueError("not today")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pa.table({"text": pa.array([0, LATE, 1], pa.timestamp("s"))}),
+        pd.DataFrame({"text": pd.array([0, LATE, 1], dtype=pd.ArrowDtype(pa.timestamp("s")))}),
+        pd.DataFrame({"text": ["1970-01-01", Grudge(), "1970-01-01"]}),
+        pl.DataFrame({"text": pl.Series([0, LATE * 1000, 1]).cast(pl.Datetime("ms"))}),
+        pd.DataFrame({"text": ["1970-01-01", 10**5000, "1970-01-01"]}, dtype=object),
+    ],
+    ids=["arrow", "pandas of arrow", "object without a text", "polars", "int with too many digits"],
+)
+async def test_a_cell_that_cannot_be_read_is_the_error_of_its_row(bulk: Bulk, frame: Any):
+    result = await answered(bulk, frame)
+    added = records(
+        result[["answer", "error"]] if isinstance(frame, pd.DataFrame) else result.select(["answer", "error"])
+    )
+
+    assert [row["answer"] is not None for row in added] == [True, False, True]
+    assert re.match(r"InputFormatError: request 2: .*(cannot be read|Python cannot hold)", added[1]["error"])
+    assert bulk.requests == 2
+    mapped = [result async for result in bulk.client.batch.map(frame, template="Say {text}", **QUICK)]
+    assert [result.ok for result in sorted(mapped, key=lambda one: one.index)] == [True, False, True]
+
+
+async def test_a_parameter_that_cannot_be_read_is_the_error_of_its_row(bulk: Bulk):
+    frame = pa.table({"prompt": ["a", "b"], "temperature": pa.array([LATE, None], pa.timestamp("s"))})
+    result = await answered(bulk, frame, template=None)
+    assert result["error"][0].as_py().startswith("InputFormatError: request 1: temperature cannot be read (Overflow")
+    assert bulk.requests == 1
+
+
+@MAKERS
+async def test_an_answer_that_does_not_fit_is_in_its_row(bulk: Bulk, made: Callable[[Any], Any]):
+    bulk.simulator.answer(when=lambda _: True, content='{"mood": 5}')
+    (row,) = records(await answered(bulk, made({"text": ["a"]}), response_format=Mood))
+
+    assert (row["answer"], row["parsed.mood"]) == ('{"mood": 5}', None)
+    assert row["error"].startswith("StructuredOutputError: ")
+    assert row["cost"] > 0
+
+
+class Mood(BaseModel):
+    mood: str
+
+
+TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+
+
+@MAKERS
+async def test_what_the_model_calls_is_in_its_row(bulk: Bulk, made: Callable[[Any], Any]):
+    bulk.simulator.answer(when="a", tool_calls=[{"name": "look", "arguments": {"at": "ü"}}])
+    rows = records(await answered(bulk, made({"text": ["a", "b"]}), tools=[TOOL]))
+
+    (call,) = msgspec.json.decode(rows[0]["tool_calls"])
+    assert call["function"] == {"name": "look", "arguments": '{"at": "ü"}'}
+    assert list(rows[0]) == ["text", *ADDED, "tool_calls"]
+    await answered(bulk, made({"text": ["a"], "tool_calls": ["mine"]}))
+    with pytest.raises(ConfigurationError, match="already has a column 'tool_calls'"):
+        await answered(bulk, made({"text": ["a"], "tool_calls": ["mine"]}), tools=[TOOL])
+
+
+async def test_a_call_of_a_tool_is_paid_once_though_the_table_was_interrupted(bulk: Bulk):
+    frame = pd.DataFrame({"text": ["a"]})
+    bulk.simulator.answer(when="a", tool_calls=["look"])
+
+    def told(_: Progress) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await answered(bulk, frame, tools=[TOOL], on_progress=told)
+    assert "look" in (await answered(bulk, frame, tools=[TOOL]))["tool_calls"][0]
+    assert bulk.requests == 1
+
+
+async def test_answers_that_a_row_has_no_place_for_are_not_paid_for(bulk: Bulk):
+    with pytest.raises(ConfigurationError, match=r"^n must be 1 in a table, which has one answer for each row"):
+        await answered(bulk, pd.DataFrame({"text": ["a"]}), n=3)
+    with pytest.raises(ConfigurationError, match=r"^on_progress must be a function of a Progress, got 5$"):
+        await answered(bulk, pd.DataFrame({"text": ["a"]}), on_progress=5)
+    levels = pd.DataFrame([["a", 1]], columns=pd.MultiIndex.from_tuples([("text", ""), ("answer", "mine")]))
+    with pytest.raises(ConfigurationError, match="already has a column 'answer'"):
+        await answered(bulk, levels)
+    result = await answered(bulk, pd.DataFrame({"prompt": ["a", "b"], "n": [2, 1]}), template=None)
+    assert result["error"][0].startswith("InvalidRequestError: n must be 1 in a table")
+    assert bulk.requests == 1

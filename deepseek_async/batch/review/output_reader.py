@@ -38,6 +38,8 @@ class LineResponse(msgspec.Struct, gc=False):
 class Failure(msgspec.Struct, gc=False):
     code: str = "error"
     message: str = ""
+    text: Any = None
+    """The answer that was rejected, if the line has one."""
 
 
 class LineBill(msgspec.Struct, gc=False):

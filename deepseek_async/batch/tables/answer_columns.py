@@ -9,9 +9,11 @@ import msgspec
 import orjson
 
 from deepseek_async.batch.cells import well_formed
+from deepseek_async.batch.failed_row import rejected_content
 from deepseek_async.batch.result import BatchResult
+from deepseek_async.batch.review.columns import as_text
 from deepseek_async.batch.tables.column_type import ColumnType, Fields, Scalar, fitted_column, property_types
-from deepseek_async.errors import ConfigurationError
+from deepseek_async.errors import ConfigurationError, StructuredOutputError
 
 COUNTED: Final = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
 USAGE: Final = Fields(dict.fromkeys(COUNTED, Scalar.INTEGER))
@@ -27,6 +29,8 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
     cost: float | None
     parsed: Any = None
     """The answer as JSON values, if it was parsed."""
+    calls: str | None = None
+    """The tool calls as JSON, if there are any."""
 
     @classmethod
     def of(cls, result: BatchResult) -> Answered:
@@ -36,7 +40,15 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
         usage = None
         if used is not None:
             usage = (used.prompt_tokens, used.cached_tokens, used.completion_tokens, used.reasoning_tokens)
-        return cls(result.content, error, usage, result.cost, json_values(result.parsed))
+        text = result.content
+        if text is None and isinstance(result.error, StructuredOutputError):
+            text = rejected_content(result.error) or None
+        return cls(text, error, usage, result.cost, json_values(result.parsed), _calls_of(result))
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether the row has an answer."""
+        return self.error is None and (self.text is not None or self.usage is not None)
 
 
 _UNANSWERED: Final = Answered(None, None, None, None)
@@ -46,11 +58,12 @@ _UNANSWERED: Final = Answered(None, None, None, None)
 class AnswerColumns:
     """The columns ``answer``, ``parsed.*``, ``error``, ``usage`` and ``cost`` of a table with ``size`` rows.
 
-    ``schema`` is the JSON Schema of the parsed answers, None if they are texts.
+    ``schema`` is the JSON Schema of the parsed answers, None if they are texts; ``calls`` adds ``tool_calls``.
     """
 
-    def __init__(self, size: int, schema: str | None = None, prefix: str = "") -> None:
+    def __init__(self, size: int, schema: str | None = None, prefix: str = "", *, calls: bool = False) -> None:
         self.size: Final = size
+        self._calls = calls
         self._rows: list[Answered | None] = [None] * size
         self._prefix = prefix
         self._parsed = {} if schema is None else property_types(orjson.loads(schema))
@@ -95,6 +108,8 @@ class AnswerColumns:
             (USAGE, used),
             (Scalar.NUMBER, [row.cost for row in rows]),
         ]
+        if self._calls:
+            columns.append((Scalar.TEXT, [row.calls for row in rows]))
         return dict(zip(types, columns, strict=True))
 
     def without_rows(self) -> dict[str, tuple[ColumnType, list[Any]]]:
@@ -108,8 +123,15 @@ class AnswerColumns:
             "error": Scalar.TEXT,
             "usage": USAGE,
             "cost": Scalar.NUMBER,
+            **({"tool_calls": Scalar.TEXT} if self._calls else {}),
         }
         return {f"{self._prefix}{name}": kind for name, kind in types.items()}
+
+
+def _calls_of(result: BatchResult) -> str | None:
+    completion = result.completion
+    calls = completion.choices[0].message.tool_calls if completion is not None and completion.choices else None
+    return as_text([call.to_dict() for call in calls]) if calls else None
 
 
 def _shown(text: str | None) -> str | None:

@@ -35,10 +35,13 @@ def held(frame: Any) -> Any:
 
 
 def names_of(frame: Any) -> list[str]:
-    """Return the column names of a frame."""
-    if library_of(frame) == "pyarrow":
+    """Return the column names of a frame, those of the first level if there are several."""
+    library = library_of(frame)
+    if library == "pyarrow":
         return list(frame.schema.names)
-    return [str(name) for name in (frame.column_names if library_of(frame) == "datasets" else frame.columns)]
+    if library == "pandas" and frame.columns.nlevels > 1:
+        return [str(name) for name in frame.columns.get_level_values(0)]  # by which a column is reached
+    return [str(name) for name in (frame.column_names if library == "datasets" else frame.columns)]
 
 
 def without_rows(frame: Any) -> Any:

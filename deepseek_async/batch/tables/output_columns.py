@@ -9,11 +9,12 @@ from typing import Any, Final
 import orjson
 
 from deepseek_async.batch.review.columns import as_text
-from deepseek_async.batch.review.output_reader import LineFacts, OutputLine, OutputReader
+from deepseek_async.batch.review.output_reader import Failure, LineFacts, OutputLine, OutputReader
 from deepseek_async.batch.review.row_selection import Asked, AskedRow, LatestRun
 from deepseek_async.batch.run_record import defaults_of
 from deepseek_async.batch.tables.answer_columns import COUNTED, PARSED, USAGE
 from deepseek_async.batch.tables.column_type import ColumnType, MisfitError, Scalar, fitted, property_types
+from deepseek_async.errors import StructuredOutputError
 from deepseek_async.types.usage import added
 
 _BEFORE: Final[Mapping[str, ColumnType]] = {"index": Scalar.INTEGER, "custom_id": Scalar.TEXT}
@@ -32,6 +33,7 @@ _AFTER: Final[Mapping[str, ColumnType]] = {
     "request_id": Scalar.TEXT,
     "simulated": Scalar.BOOLEAN,
 }
+_UNFIT: Final = StructuredOutputError.__name__
 _BY_NAME: Final = {
     "int64": Scalar.INTEGER,
     "float64": Scalar.NUMBER,
@@ -76,7 +78,7 @@ class OutputTable:
         return {
             "index": row.index,
             "custom_id": row.custom_id,
-            "answer": body.text,
+            "answer": body.text if error is None else _rejected(error),
             **{f"{PARSED}{name}": _cell(kind, parsed.get(name)) for name, kind in self._parsed.items()},
             "error": None if error is None else f"{error.code}: {error.message}",
             "usage": None if usage is None else {name: getattr(usage, name) for name in COUNTED},
@@ -91,6 +93,11 @@ class OutputTable:
             "request_id": None if line.response is None else line.response.request_id,
             "simulated": line.facts.simulated or None,
         }
+
+
+def _rejected(error: Failure) -> str | None:
+    """Return the text of an answer that did not fit its class."""
+    return error.text or None if error.code == _UNFIT and isinstance(error.text, str) else None
 
 
 def _object(text: str | None) -> Mapping[str, Any]:

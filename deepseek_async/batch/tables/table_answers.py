@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, Final, TypeVar
 
@@ -23,7 +23,8 @@ from deepseek_async.batch.row_executor import RowExecutor
 from deepseek_async.batch.row_identity import request_hash
 from deepseek_async.batch.tables.answer_columns import AnswerColumns, Answered
 from deepseek_async.batch.tables.frame_library import held, names_of, with_columns, without_rows
-from deepseek_async.errors import ConfigurationError, RowsLostError
+from deepseek_async.codec.choices import choices_asked
+from deepseek_async.errors import ConfigurationError, InvalidRequestError, RowsLostError
 from deepseek_async.structured import StructuredOutput
 
 FrameT = TypeVar("FrameT")
@@ -31,6 +32,8 @@ Told = Callable[[Progress], None]
 
 _TOLD_EVERY: Final = 0.2
 """Seconds between two calls of ``on_progress``."""
+
+_ONE_ANSWER: Final = "n must be 1 in a table, which has one answer for each row, got {}: repeat rows, or use batch.map"
 
 _Key = tuple[str | None, int, int]
 """Id and request hash of a row, and how many rows before it are the same."""
@@ -66,31 +69,45 @@ class TableAnswers:
         columns. ``model``, ``template``, ``id_column``, ``empty``, ``concurrency`` and ``parameters`` are those of
         ``map``. Every row is returned once and in its place, with its index and columns, and with:
 
-        - ``answer``: the text; null if there is none.
+        - ``answer``: the text, also one that does not fit the class; null if there is none.
         - ``parsed.NAME``: each field of the class given as ``response_format``; what no column can hold is JSON text.
         - ``error``: class and message of the error; null if the row was answered, or skipped (``empty="skip"``).
         - ``usage``: ``prompt_tokens``, ``cached_tokens``, ``completion_tokens`` and ``reasoning_tokens``.
         - ``cost``: US dollars, null if nothing was sent or the price is unknown.
+        - ``tool_calls``, if the requests have ``tools``: the model's calls as JSON text.
 
         ``prefix`` is put before these names. ``on_progress`` is called on the event loop, at most five times a second
         and at the end; in a notebook a line that updates in place is shown if it is None.
         A row that cannot be answered has an error; none is raised for it. If the call is cancelled or fails, its
         requests are cancelled, and the answers received stay in memory: called again for the same rows, ``table``
         sends only the others. Raises ConfigurationError, before anything is sent, for what is not a frame, for one
-        that lacks a column or has one of the added names.
+        that lacks a column or has one of the added names, and for ``n`` above 1: a row has one answer.
         """
+        _check_arguments(prefix, on_progress, parameters)
         if concurrency is not None and concurrency < 1:
             raise ConfigurationError(f"concurrency must be at least 1, got {concurrency}")
         output = StructuredOutput.of(parameters.get("response_format"))
         defaults = defaults_of(output, parameters, model=model, template=template, id_column=id_column, empty=empty)
         frame = held(frame)
         rows, reader = _read(frame, defaults)
-        columns = AnswerColumns(len(frame), None if output is None else output.form.schema, prefix)  # type: ignore[arg-type]
+        schema = None if output is None else output.form.schema
+        calls = parameters.get("tools") is not None or "tools" in rows.columns
+        columns = AnswerColumns(len(frame), schema, prefix, calls=calls)  # type: ignore[arg-type]
         _check_columns_fit(frame, columns)
         told = line_in_notebook() if on_progress is None else on_progress
         run = _TableRun(self._answerer.checking(output), reader, defaults, columns, kept=self._kept, told=told)
         answered: FrameT = await run.answer(rows, frame, concurrency or self._concurrency)
         return answered
+
+
+def _check_arguments(prefix: Any, on_progress: Any, parameters: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError for what would fail, or lose answers, after they were paid for."""
+    if not isinstance(prefix, str):
+        raise ConfigurationError(f"prefix must be a string, got {prefix!r}")
+    if on_progress is not None and not callable(on_progress):
+        raise ConfigurationError(f"on_progress must be a function of a Progress, got {on_progress!r}")
+    if choices_asked(parameters.get("n")) > 1:
+        raise ConfigurationError(_ONE_ANSWER.format(parameters["n"]))
 
 
 def _read(frame: Any, defaults: Defaults) -> tuple[Table, RowReader]:
@@ -164,6 +181,9 @@ class _TableRun:
         kept = self._kept.get(key)
         if kept is not None:
             return _found(row.index, kept)
+        n = None if row.body is None else row.body.get("n")
+        if type(n) is int and n > 1:
+            return self._answerer.answer(row, InvalidRequestError(_ONE_ANSWER.format(n)))
         return self._answerer.answer(row, self._answerer.prepare(row))
 
     def _ended(self, _: Any, result: BatchResult | _Found) -> None:
@@ -191,7 +211,7 @@ class _TableRun:
         """Keep the answers for the next call; a row that failed is asked again."""
         for row, key in enumerate(self._keys):
             answered = self._columns.of(row)
-            if key is not None and answered is not None and answered.text is not None and answered.error is None:
+            if key is not None and answered is not None and answered.is_paid:
                 self._kept[key] = answered
 
     def _forget(self) -> None:
