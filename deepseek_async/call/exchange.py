@@ -10,7 +10,7 @@ import msgspec
 
 from deepseek_async.admission import Lease
 from deepseek_async.call.classification import end
-from deepseek_async.codec.refusal import refusal
+from deepseek_async.codec.status_errors import status_error
 from deepseek_async.errors import APIError, APIResponseValidationError, APIStatusError
 from deepseek_async.transport.protocol import HTTPResponse, url_of
 from deepseek_async.transport.watchdog import Watchdog
@@ -99,4 +99,4 @@ async def read_refusal(response: HTTPResponse, base_url: str, path: str) -> APIS
     else:
         response.release()
     asked = str(url_of(base_url, path)) if response.status in {404, 405} else ""
-    return refusal(response.status, response.headers, wire, now=time.time(), asked=asked)
+    return status_error(response.status, response.headers, wire, now=time.time(), asked=asked)

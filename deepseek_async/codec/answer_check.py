@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from deepseek_async.codec.finish_reason import COMPLETE, GAVE_UP
-from deepseek_async.codec.refusal import error_object, refusal_in_stream
 from deepseek_async.codec.sse import FIELDS
+from deepseek_async.codec.status_errors import error_object, status_error_in_stream
 from deepseek_async.errors import (
     APIError,
     APIResponseValidationError,
@@ -28,7 +28,7 @@ def error_in(answer: Answer, headers: Mapping[str, str], *, now: float) -> APIEr
     """Return the error in an answer without choices, if any."""
     # Some servers send an empty one beside every answer.
     error = error_object(answer.to_dict())
-    return refusal_in_stream(error, headers, now=now) if error else None
+    return status_error_in_stream(error, headers, now=now) if error else None
 
 
 def error_beside(answer: Answer) -> Any:
@@ -51,7 +51,7 @@ def fault_of(completion: ChatCompletion, headers: Mapping[str, str], *, now: flo
         fault = None if choice.finish_reason in COMPLETE else fault_of_ending(choice.finish_reason)
         if fault is not None:
             error = None if choice.finish_reason in GAVE_UP else error_beside(completion)
-            fault = fault if error is None else refusal_in_stream(error, headers, now=now)
+            fault = fault if error is None else status_error_in_stream(error, headers, now=now)
             fault.partial = completion
             return fault
     return fault_of_emptiness(completion)
@@ -122,7 +122,7 @@ def fault_of_no_stream(body: bytes, headers: Mapping[str, str], *, now: float) -
     except (ValueError, RecursionError):
         loaded = None
     if isinstance(loaded, dict) and (error := error_object(loaded)):
-        return refusal_in_stream(error, headers, now=now)
+        return status_error_in_stream(error, headers, now=now)
     return APIResponseValidationError(f"the server's answer is not an event stream: {quote(said)}")
 
 

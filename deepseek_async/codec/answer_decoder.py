@@ -10,9 +10,9 @@ import msgspec
 
 from deepseek_async.codec import finish_reason
 from deepseek_async.codec.reader import StreamReader
-from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.codec.repair import repaired, with_blocks
 from deepseek_async.codec.sse import FIELDS, SSEDecoder
+from deepseek_async.codec.status_errors import status_error_in_stream
 from deepseek_async.errors import APIResponseValidationError
 from deepseek_async.text.quoting import quote
 from deepseek_async.types import Answer
@@ -143,7 +143,7 @@ def _streamed(wire: bytes, make: MakeReader[T]) -> T | None:
     reader = make(SSEDecoder(len(wire) + 2))
     reader.feed(wire + b"\n\n")
     if reader.error is not None:
-        raise refusal_in_stream(reader.error, {}, now=0.0)
+        raise status_error_in_stream(reader.error, {}, now=0.0)
     if reader.failure is not None:
         raise reader.failure
     return None if reader.preface is not None else reader.answer()

@@ -11,7 +11,7 @@ from deepseek_async.codec.answer_check import error_beside, fault_of_emptiness, 
 from deepseek_async.codec.answer_decoder import UNREADABLE, AnswerDecoder
 from deepseek_async.codec.assembly import Assembly, says
 from deepseek_async.codec.reader import ChunkT, ReaderState, WholeT, says_nothing
-from deepseek_async.codec.refusal import error_object
+from deepseek_async.codec.status_errors import error_object
 from deepseek_async.codec.undeclared_fields import take_out
 from deepseek_async.errors import APIError, APIResponseValidationError
 from deepseek_async.process.tracebacks import without_frames

@@ -10,7 +10,7 @@ import msgspec
 from deepseek_async.codec.answer_check import error_in
 from deepseek_async.codec.answer_decoder import UNREADABLE, AnswerDecoder, MembersDecoder
 from deepseek_async.codec.reader import ReaderState, says_nothing
-from deepseek_async.codec.refusal import refusal_in_stream
+from deepseek_async.codec.status_errors import status_error_in_stream
 from deepseek_async.errors import APIError, APIResponseValidationError, StreamInterruptedError
 from deepseek_async.process.tracebacks import without_frames
 from deepseek_async.types import (
@@ -201,7 +201,7 @@ def _told(item: ResponseOutputItem) -> dict[str, Any]:
 def fault_of_response(response: Response, headers: Mapping[str, str], *, now: float) -> APIError | None:
     """Return why ``response`` is not a valid answer, or None."""
     if response.error is not None and response.status is not None and (response.error.code or response.error.message):
-        error = refusal_in_stream(_as_error(response.error.code, response.error.message), headers, now=now)
+        error = status_error_in_stream(_as_error(response.error.code, response.error.message), headers, now=now)
         error.received_text = response.output_text
         return error
     if response.status not in _WHOLE:

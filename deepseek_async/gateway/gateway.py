@@ -26,7 +26,7 @@ from deepseek_async.gateway.file_handlers import FileHandlers
 from deepseek_async.gateway.files import FileStore
 from deepseek_async.gateway.folder import GatewayFolder, default_folder
 from deepseek_async.gateway.health import Health
-from deepseek_async.gateway.reach import RowCheck
+from deepseek_async.gateway.permissions import RowCheck
 from deepseek_async.gateway.relaying import HEARTBEAT, Relaying, refusal_reply
 from deepseek_async.gateway.replies import GatewayError, error_reply
 from deepseek_async.gateway.request_identity import ANYBODY, identify, is_loopback

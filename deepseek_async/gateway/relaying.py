@@ -14,7 +14,7 @@ from deepseek_async.gateway.arrival import arriving
 from deepseek_async.gateway.callers import CallerProfile
 from deepseek_async.gateway.files import FileStore
 from deepseek_async.gateway.header_policy import forwarded, returned
-from deepseek_async.gateway.reach import check_body, check_path
+from deepseek_async.gateway.permissions import check_body, check_path
 from deepseek_async.gateway.replies import GatewayError
 from deepseek_async.gateway.tenants import Tenants
 from deepseek_async.relay import SPEECH, Relay, RelayRequest, RelayResponse, StreamedBody, failure_event, refusal_of

@@ -11,7 +11,7 @@ from deepseek_async.errors import InvalidRequestError
 from deepseek_async.files.upload import Content
 from deepseek_async.resources.attachment import FileInput, attachment
 from deepseek_async.resources.file_kinds import PDF, PICTURE, FileFacts, check_file, file_facts, kind_of
-from deepseek_async.resources.pages import most_pages
+from deepseek_async.resources.pdf_pages import most_pages
 from deepseek_async.transport.hosts import is_deepseeks
 from deepseek_async.types import fee
 

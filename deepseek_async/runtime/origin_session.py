@@ -23,7 +23,7 @@ from deepseek_async.configuration.settings import Settings
 from deepseek_async.errors import APIConnectionError
 from deepseek_async.process.forks import leave, leave_loop
 from deepseek_async.transport.custom_transport import CustomTransport
-from deepseek_async.transport.header_fields import merged
+from deepseek_async.transport.header_fields import USER_AGENT, merged
 from deepseek_async.transport.hosts import is_deepseeks, is_loopback
 from deepseek_async.transport.pool import Pool
 from deepseek_async.transport.protocol import MakeTransport, TransportOptions
@@ -120,7 +120,7 @@ def _connections(
     """Return the transport to one server, chosen once: later patches of aiohttp have no effect."""
     if make is not None:
         sent = merged(
-            {"User-Agent": "deepseek-async"},
+            {"User-Agent": USER_AGENT},
             headers,
             {
                 **({} if api_key is None else {"Authorization": api_key.authorization()}),

@@ -32,7 +32,7 @@ from deepseek_async.simulator.request_log import Counters, RequestRecord, Reques
 from deepseek_async.simulator.responses import Responses
 from deepseek_async.simulator.routing import SimulatorRoute, find
 from deepseek_async.simulator.services.attachments import with_files
-from deepseek_async.simulator.services.dispatch import Desk
+from deepseek_async.simulator.services.dispatch import ServiceDispatcher
 from deepseek_async.simulator.services.request import (
     Binary,
     Charged,
@@ -77,7 +77,7 @@ class Simulator:
         self.ledger = Ledger(self.settings.record_limit)
         self._balances = Balances(self.settings.balance, peak=self.settings.peak_prices)
         self._fees = Fees(self.ledger, self._balances, self.settings)
-        self._desk = Desk(self.settings)
+        self._services = ServiceDispatcher(self.settings)
         self._cache = PrefixCache(self.settings.prefix_cache_blocks)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._runner: web.ServerRunner | None = None
@@ -92,7 +92,7 @@ class Simulator:
             anthropic_errors=self.settings.anthropic_errors,
         )
         self._piecework = Piecework(self.settings, self._fees, self._replies, self._responses)
-        self._uploads = Uploads(self.settings, self._desk, self._fees, self._replies)
+        self._uploads = Uploads(self.settings, self._services, self._fees, self._replies)
 
     # Lifecycle
 
@@ -278,7 +278,9 @@ class Simulator:
             body = {**body, "model": live_name(body["model"])}
         if b"file_id" in await exchange.request.read():
             try:
-                body = with_files(body, lambda name: self._desk.files.read(exchange.account, name, int(time.time())))
+                body = with_files(
+                    body, lambda name: self._services.files.read(exchange.account, name, int(time.time()))
+                )
             except WrongRequestError as wrong:
                 return wrong.refusal
         problem = kind.problem(body, self.settings)
@@ -341,7 +343,7 @@ class Simulator:
             now=int(time.time()),
             at=asyncio.get_running_loop().time(),
         )
-        outcome = self._desk.serve(exchange.route.name, asked)
+        outcome = self._services.serve(exchange.route.name, asked)
         if isinstance(outcome, Refusal):
             return self._replies.refuse(exchange.record, outcome)
         if isinstance(outcome, Binary):

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from deepseek_async.simulator.exchange import ServedRequest
     from deepseek_async.simulator.fees import Fees
     from deepseek_async.simulator.http_replies import Replies
-    from deepseek_async.simulator.services.dispatch import Desk
+    from deepseek_async.simulator.services.dispatch import ServiceDispatcher
     from deepseek_async.simulator.settings import SimulatorSettings
 
 
 class Uploads:
     """Receives documents and parses them to the end."""
 
-    def __init__(self, settings: SimulatorSettings, desk: Desk, fees: Fees, replies: Replies) -> None:
+    def __init__(self, settings: SimulatorSettings, services: ServiceDispatcher, fees: Fees, replies: Replies) -> None:
         self._settings = settings
-        self._desk = desk
+        self._services = services
         self._fees = fees
         self._replies = replies
         self._under_way: set[asyncio.TimerHandle] = set()
@@ -85,7 +85,7 @@ class Uploads:
         if "expires_at" in described:
             described["expires_at"] += now - described["created_at"]
         described["created_at"] = now
-        self._desk.files.store(exchange.account, described, unparsed.content)
+        self._services.files.store(exchange.account, described, unparsed.content)
         self._fees.bill(exchange, {"page": unparsed.pages}, described["id"])
 
 

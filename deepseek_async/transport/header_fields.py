@@ -19,6 +19,8 @@ _FRAMING: Final = frozenset({"connection", "content-length", "host", "transfer-e
 
 _KEY: Final = "authorization"
 
+USER_AGENT: Final = "deepseek-async"
+
 
 _SECRET: Final = re.compile(r"auth|cookie|credential|key|password|secret|session|signature|token", re.IGNORECASE)
 """Header names whose values are credentials."""

@@ -28,7 +28,7 @@ from deepseek_async.errors import (
 from deepseek_async.transport.channel import Channel
 from deepseek_async.transport.connector import drop, forget, leave_to_parent, open_connector
 from deepseek_async.transport.distance import Distance
-from deepseek_async.transport.header_fields import checked, merged
+from deepseek_async.transport.header_fields import USER_AGENT, checked, merged
 from deepseek_async.transport.http1 import ResponseParser
 from deepseek_async.transport.protocol import HTTPRequest, HTTPResponse, url_of
 from deepseek_async.transport.proxies import Proxy
@@ -62,7 +62,7 @@ class Pool:
         self._route = NetworkRoute(self._base, proxy)
         self.origin = self._route.origin
         self._fields = merged(
-            {"Accept": "*/*", "User-Agent": "deepseek-async"},
+            {"Accept": "*/*", "User-Agent": USER_AGENT},
             headers,
             {
                 **({} if api_key is None else {"Authorization": api_key.authorization()}),

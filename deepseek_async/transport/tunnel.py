@@ -9,6 +9,7 @@ import aiohttp
 
 from deepseek_async.text.quoting import plain
 from deepseek_async.text.redaction import redact
+from deepseek_async.transport.header_fields import USER_AGENT
 from deepseek_async.transport.http1 import HTTPViolation, ResponseParser
 
 
@@ -40,7 +41,7 @@ async def open_tunnel(transport: asyncio.Transport, authority: str, fields: Mapp
 
 
 def _request(authority: str, fields: Mapping[str, str]) -> bytes:
-    lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}", "User-Agent: deepseek-async"]
+    lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}", f"User-Agent: {USER_AGENT}"]
     if (authorization := fields.get("Proxy-Authorization")) is not None:
         lines.append(f"Proxy-Authorization: {authorization}")
     return "\r\n".join([*lines, "", ""]).encode()

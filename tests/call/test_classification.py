@@ -7,7 +7,7 @@ import pytest
 from deepseek_async import errors
 from deepseek_async.admission import Blame
 from deepseek_async.call.classification import _TABLE, Again, AttemptEnding, kind_of, rule_of
-from deepseek_async.codec.refusal import refusal
+from deepseek_async.codec.status_errors import status_error
 from deepseek_async.errors import (
     APIConnectionError,
     APIError,
@@ -20,7 +20,7 @@ NUMBERS = b"Your current concurrency is 26, which exceeds your concurrency limit
 
 
 def status(code: int, body: bytes = b"") -> APIError:
-    return refusal(code, {}, body, now=0.0)
+    return status_error(code, {}, body, now=0.0)
 
 
 ROWS = [

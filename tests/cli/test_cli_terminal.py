@@ -19,7 +19,7 @@ from deepseek_async.cli.connection import ConnectionFlags
 from deepseek_async.cli.process import runner
 from deepseek_async.cli.progress import Speed
 from deepseek_async.cli.terminal import columns, harmless, one_line
-from deepseek_async.codec.refusal import refusal
+from deepseek_async.codec.status_errors import status_error
 from deepseek_async.simulator import Fault, FaultKind
 from deepseek_async.text.number_format import dollars, duration
 from deepseek_async.text.quoting import plain
@@ -106,7 +106,9 @@ def test_text_of_a_server_is_not_read_backwards(name: str):
     shown = f"\\u{ord(mark):04x}"
     assert harmless(f"safe{mark}exe") == f"safe{shown}exe"
     assert plain(f"safe{mark}exe") == f"safe{shown}exe"
-    error = refusal(400, {}, json.dumps({"error": {"message": f"a{mark}b", "type": f"c{mark}d"}}).encode(), now=0.0)
+    error = status_error(
+        400, {}, json.dumps({"error": {"message": f"a{mark}b", "type": f"c{mark}d"}}).encode(), now=0.0
+    )
     assert mark not in f"{error} {error.type} {error.body}"
     assert f"a{shown}b" in str(error)
 

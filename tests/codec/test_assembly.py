@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.servers import DONE, OPENING, USAGE, chunk, ending, event, said
 
 from deepseek_async.codec.chunks import ChunkReader
-from deepseek_async.codec.refusal import refusal_in_stream
+from deepseek_async.codec.status_errors import status_error_in_stream
 from deepseek_async.codec.text_buffer import MOST_APART, Pieces
 from deepseek_async.errors import APIStatusError
 from deepseek_async.types import ChatCompletion
@@ -173,7 +173,7 @@ def test_a_fault_leaves_the_chunks_before_it():
 def test_an_error_event_is_found_whatever_stands_beside_it():
     for text in ('{"error": {"message": "x", "code": 503}}', '{"id": "1", "choices": [], "error": "\\ud83d"}'):
         reader = read(event(text))
-        assert isinstance(refusal_in_stream(reader.error, {}, now=0), APIStatusError)
+        assert isinstance(status_error_in_stream(reader.error, {}, now=0), APIStatusError)
 
 
 def test_what_follows_done_is_not_read():

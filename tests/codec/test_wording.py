@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepseek_async.codec.refusal import refusal
-from deepseek_async.codec.refusal_wording import is_per_minute, is_too_long, is_used_up
+from deepseek_async.codec.error_wording import is_per_minute, is_too_long, is_used_up
+from deepseek_async.codec.status_errors import status_error
 from deepseek_async.errors import (
     APIStatusError,
     AuthenticationError,
@@ -27,7 +27,7 @@ from deepseek_async.errors import (
 
 def refused(status: int, message: str, **fields: object) -> APIStatusError:
     wire = json.dumps({"error": {"message": message, **fields}}).encode()
-    return refusal(status, {}, wire, now=0.0)
+    return status_error(status, {}, wire, now=0.0)
 
 
 USED_UP = [
@@ -119,7 +119,7 @@ def test_a_429_that_says_that_a_quota_is_used_up_is_final(message: str):
 @pytest.mark.parametrize("after", ["1", "20", "3600"])
 def test_it_is_final_whatever_wait_is_asked_for(message: str, after: str):
     wire = json.dumps({"error": {"message": message}}).encode()
-    assert not refusal(429, {"retry-after": after}, wire, now=0.0).retryable
+    assert not status_error(429, {"retry-after": after}, wire, now=0.0).retryable
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_what_is_no_overflow_stays_what_it_is(status: int, message: str, kind: t
     ],
 )
 def test_only_deepseeks_own_words_refuse_a_key_for_good(wire: bytes, refuses: bool):
-    error = refusal(401, {}, wire, now=0.0)
+    error = status_error(401, {}, wire, now=0.0)
     assert isinstance(error, AuthenticationError)
     assert error.key_refused is refuses
 
@@ -296,7 +296,7 @@ def test_only_deepseeks_own_words_refuse_a_key_for_good(wire: bytes, refuses: bo
     ],
 )
 def test_a_message_is_found_where_each_server_has_it(wire: bytes, said: str):
-    assert said in str(refusal(400, {}, wire, now=0.0))
+    assert said in str(status_error(400, {}, wire, now=0.0))
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_a_message_is_found_where_each_server_has_it(wire: bytes, said: str):
     ],
 )
 def test_a_request_is_named_as_its_server_names_it(headers: dict, request_id: str | None):
-    assert refusal(500, headers, b"", now=0.0).request_id == request_id
+    assert status_error(500, headers, b"", now=0.0).request_id == request_id
 
 
 @pytest.mark.parametrize("ask", [is_used_up, is_too_long])

@@ -37,7 +37,7 @@ from deepseek_async.admission.budget import Budget
 from deepseek_async.codec import multipart
 from deepseek_async.resources import uploads
 from deepseek_async.resources.file_kinds import file_facts, kind_of
-from deepseek_async.resources.pages import most_pages
+from deepseek_async.resources.pdf_pages import most_pages
 from deepseek_async.simulator import Fault, Simulator
 
 RATE = {"CNY": 0.1}

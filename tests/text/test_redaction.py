@@ -26,7 +26,7 @@ from support.servers import CANARY, SILENCE, Serve, answer, begun, event, respon
 from deepseek_async import AsyncDeepSeek, ConfigurationError, DeepSeekError, Endpoint, Timeouts
 from deepseek_async.batch.line_encoder import encode_line
 from deepseek_async.batch.result import BatchResult
-from deepseek_async.codec.refusal import MAX_QUOTED, refusal, refusal_in_stream
+from deepseek_async.codec.status_errors import MAX_QUOTED, status_error, status_error_in_stream
 from deepseek_async.configuration.credential import ApiKey
 from deepseek_async.errors import APIConnectionError
 from deepseek_async.observe.audit.record import call_line
@@ -156,8 +156,8 @@ def test_no_refusal_shows_a_key_wherever_the_server_puts_it(place: str, key: str
     body = PLACES[place](key)
     headers = {"x-ds-trace-id": key, "location": f"https://x.invalid/?k={quote(key)}"}
     errors = [
-        refusal(status, headers, json.dumps(body).encode(), now=0.0),
-        refusal_in_stream(body.get("error", body), headers, now=0.0),
+        status_error(status, headers, json.dumps(body).encode(), now=0.0),
+        status_error_in_stream(body.get("error", body), headers, now=0.0),
     ]
     for error in errors:
         loaded = pickle.loads(pickle.dumps(error))
@@ -175,7 +175,7 @@ def test_no_refusal_shows_a_key_wherever_the_server_puts_it(place: str, key: str
 def test_no_text_shows_a_key_or_a_half_wherever_it_is_cut(key: str, before: str, fill: int, page: str):
     held = key_of(key)
     wire = page.format("<i>" * (fill // 3) + before + key).encode()
-    error = refusal(500, {}, wire, now=0.0)
+    error = status_error(500, {}, wire, now=0.0)
     for shown in (str(error), str(error.body), quoted(wire), quoted(b"." * 190 + key.encode())):
         assert html.escape(key) not in shown
         assert key[: max(8, len(key) // 2)] not in shown or key[: max(8, len(key) // 2)] in MASK + page
@@ -185,11 +185,11 @@ def test_no_text_shows_a_key_or_a_half_wherever_it_is_cut(key: str, before: str,
 @pytest.mark.parametrize("number", [123456789012345678, 1234567890.12345])
 def test_a_key_of_digits_is_masked_as_a_number_too(number: float):
     held = ApiKey(str(number))
-    error = refusal(
+    error = status_error(
         400, {}, json.dumps({"error": {"message": "no", "key": number, "keys": [number]}}).encode(), now=0.0
     )
     assert str(number) not in f"{error} {error.body}"
-    assert refusal(400, {}, b'{"error": {"n": 7, "b": true, "z": null}}', now=0.0).body == {
+    assert status_error(400, {}, b'{"error": {"n": 7, "b": true, "z": null}}', now=0.0).body == {
         "n": 7,
         "b": True,
         "z": None,

@@ -16,8 +16,8 @@ from deepseek_async.call.stream.observer import StreamObserver
 from deepseek_async.call.usage_check import is_plain, metered
 from deepseek_async.codec.answer_check import fault_of_no_stream
 from deepseek_async.codec.reader import ChunkT, StreamReader, WholeT, is_json
-from deepseek_async.codec.refusal import refusal_in_stream
 from deepseek_async.codec.sse import SSEDecoder
+from deepseek_async.codec.status_errors import status_error_in_stream
 from deepseek_async.errors import (
     APIError,
     APIResponseValidationError,
@@ -276,7 +276,7 @@ class AnswerStream(AsyncClosedOnExit, Generic[ChunkT, WholeT]):
         if reader.done:
             return self._end()
         if reader.error is not None:
-            self._failure = refusal_in_stream(reader.error, self._exchange.response.headers, now=time.time())
+            self._failure = status_error_in_stream(reader.error, self._exchange.response.headers, now=time.time())
         else:
             self._failure = reader.failure
         return []

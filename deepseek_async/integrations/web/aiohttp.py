@@ -17,8 +17,8 @@ from typing import Any, Final
 from aiohttp import web
 
 from deepseek_async.errors import DeepSeekError
-from deepseek_async.integrations.web.departures import Departures
 from deepseek_async.integrations.web.dialects import DialectName
+from deepseek_async.integrations.web.disconnects import Disconnects
 from deepseek_async.integrations.web.ending import AtEnd
 from deepseek_async.integrations.web.error_replies import reply_to
 from deepseek_async.integrations.web.heartbeat import Heartbeat
@@ -107,7 +107,7 @@ async def _respond(relayed: Relay, request: web.Request) -> web.StreamResponse:
 
 async def _until_left(reader: Reader, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
     sending = asyncio.ensure_future(_send(reader, request, response))
-    with Departures.of_this_loop().watch(request.transport) as leaving:
+    with Disconnects.of_this_loop().watch(request.transport) as leaving:
         try:
             await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -25,12 +25,12 @@ from deepseek_async.resources.raw import RoutedResource, raw
 from deepseek_async.resources.request_body import further, given
 from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient, chosen_timeouts
 from deepseek_async.resources.route import Route
-from deepseek_async.resources.standalone import documents, recordings, speeches
+from deepseek_async.resources.standalone import documents, recordings, speech_requests
 from deepseek_async.resources.standalone.documents import RecognitionPurpose, check_purpose, most_pages
 from deepseek_async.resources.standalone.patience import retry_of
-from deepseek_async.resources.standalone.questions import fetch_request, search_request
 from deepseek_async.resources.standalone.recordings import seconds_of
-from deepseek_async.resources.standalone.speeches import (
+from deepseek_async.resources.standalone.search_requests import fetch_request, search_request
+from deepseek_async.resources.standalone.speech_requests import (
     SpokenTexts,
     billed_characters,
     socket_path,
@@ -248,7 +248,7 @@ class Tools(RoutedResource):
         """
         meant = further(extra_body)
         if "format" not in meant:
-            speeches.check_format(format, whole=isinstance(text, str))
+            speech_requests.check_format(format, whole=isinstance(text, str))
         sound = {"voice_id": voice_id, "format": format, "filter_markdown": filter_markdown}
         options = {**given(sound), **meant}
         route = self._route
@@ -261,7 +261,7 @@ class Tools(RoutedResource):
         if isinstance(text, AsyncIterable):
             around = connection.caller_of("tools").middleware
             texts = SpokenTexts(text, None if around is None else around.content)
-            most = {fees.SPEECH_CHARACTERS: speeches.MAX_CHARACTERS}
+            most = {fees.SPEECH_CHARACTERS: speech_requests.MAX_CHARACTERS}
             call = route.call(SPEECH, "GET", socket_path(SPEECH_PATH, options), texts=texts, fees=most, **asked)
             call.may_go_on = lambda _, __: not texts.begun
         else:

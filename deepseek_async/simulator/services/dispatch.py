@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from deepseek_async.simulator.settings import SimulatorSettings
 
 
-class Desk:
+class ServiceDispatcher:
     """Passes a request to its service; errors are returned as outcomes."""
 
     def __init__(self, settings: SimulatorSettings) -> None:

@@ -35,7 +35,7 @@ from support.waiting import settled, until
 from deepseek_async import AsyncDeepSeek, ChatCompletion, ConfigurationError, RetryPolicy
 from deepseek_async.integrations.web import Ending, Heartbeat
 from deepseek_async.integrations.web.aiohttp import relay as aiohttp_relay
-from deepseek_async.integrations.web.departures import Departures
+from deepseek_async.integrations.web.disconnects import Disconnects
 from deepseek_async.integrations.web.starlette import install_error_handlers, relay
 
 SOON = 0.05
@@ -340,14 +340,14 @@ async def test_a_call_that_was_not_awaited_and_a_stream_that_is_open_are_relayed
             assert [event.kind for event in events_in(await page.read())] == ["message", "end"]
 
 
-async def test_nothing_looks_for_departures_when_nobody_is_waited_for(run_service: RunService):
+async def test_nothing_looks_for_disconnects_when_nobody_is_waited_for(run_service: RunService):
     async def texts() -> AsyncIterator[str]:
         yield "a"
 
     site = await run_service(service("aiohttp", texts))
     async with site.get("/answer") as page:
         await page.read()
-    await until(lambda: Departures.of_this_loop()._timer is None)
+    await until(lambda: Disconnects.of_this_loop()._timer is None)
 
 
 async def test_openais_own_client_reads_the_chunks_and_raises_what_came_too_late_for_a_status(

@@ -35,7 +35,7 @@ from deepseek_async import (
 from deepseek_async.admission.budget import Budget
 from deepseek_async.content import ContentFilter
 from deepseek_async.events import CallEnded
-from deepseek_async.resources.standalone.speeches import billed_characters
+from deepseek_async.resources.standalone.speech_requests import billed_characters
 from deepseek_async.simulator import Fault
 
 RATE = {"CNY": 0.1}
@@ -340,7 +340,7 @@ async def says(*messages: bytes | dict[str, Any]) -> TestServer:
 async def test_a_last_message_that_tells_an_error_is_no_finish(connect: Connect, last: dict[str, Any]):
     server = await says(b"abc", last)
     try:
-        with pytest.raises(StreamInterruptedError, match="the server aborted") as caught:
+        with pytest.raises(StreamInterruptedError, match="the server ended the speech with an error") as caught:
             await read(await connect(str(server.make_url("/"))).tools.speech(pieces("Hello")))
         assert json.dumps(last)[1:20] in str(caught.value)
     finally:

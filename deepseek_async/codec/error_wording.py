@@ -1,4 +1,4 @@
-"""Classification of refusals by their wording: statuses are ambiguous, and each vendor has its own messages. Pure.
+"""Classification of error responses by their wording: statuses are ambiguous, and vendors word them differently. Pure.
 
 Every pattern is searched in linear time over a text of a few kilobytes.
 """

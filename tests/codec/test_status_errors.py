@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 from support.servers import CANARY
 
-from deepseek_async.codec.refusal import MAX_QUOTED, refusal, refusal_in_stream, retry_after
+from deepseek_async.codec.status_errors import MAX_QUOTED, retry_after, status_error, status_error_in_stream
 from deepseek_async.errors import (
     APIStatusError,
     AuthenticationError,
@@ -34,7 +34,7 @@ NOW = 1_795_450_000.0
 
 def refused(status: int, wire: bytes | dict, **headers: str) -> APIStatusError:
     body = wire if isinstance(wire, bytes) else json.dumps(wire).encode()
-    return refusal(status, {name.replace("_", "-"): value for name, value in headers.items()}, body, now=NOW)
+    return status_error(status, {name.replace("_", "-"): value for name, value in headers.items()}, body, now=NOW)
 
 
 def envelope(message: str, kind: str = "invalid_request_error", code: str | None = "invalid_request_error") -> dict:
@@ -181,7 +181,7 @@ def test_no_body_is_too_odd(wire: bytes):
 
 @given(st.integers(300, 599), st.binary(max_size=200))
 def test_arbitrary_bodies_never_raise(status: int, wire: bytes):
-    assert refusal(status, {}, wire, now=NOW).status_code == status
+    assert status_error(status, {}, wire, now=NOW).status_code == status
 
 
 @given(
@@ -189,7 +189,7 @@ def test_arbitrary_bodies_never_raise(status: int, wire: bytes):
 )
 def test_arbitrary_error_objects_never_raise(value):
     assert refused(500, {"error": value}).status_code == 500
-    assert refusal_in_stream(value, {}, now=NOW).retryable in {True, False}
+    assert status_error_in_stream(value, {}, now=NOW).retryable in {True, False}
 
 
 def test_control_characters_of_a_server_reach_no_terminal():
@@ -228,7 +228,7 @@ def test_a_long_message_is_cut():
     ],
 )
 def test_an_error_object_in_a_200_is_classified_by_what_it_says(error, status: int):
-    found = refusal_in_stream(error, {}, now=NOW)
+    found = status_error_in_stream(error, {}, now=NOW)
     assert found.status_code == status
 
 

@@ -12,7 +12,7 @@ from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any, Final
 
-from deepseek_async.codec.refusal_wording import (
+from deepseek_async.codec.error_wording import (
     is_about_the_call,
     is_per_minute,
     is_too_long,
@@ -102,7 +102,7 @@ _TAG: Final = re.compile(r"<[^<>]*>?")
 _TITLE: Final = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
 
 
-def refusal(
+def status_error(
     status: int,
     headers: Mapping[str, str],
     wire: bytes,
@@ -117,7 +117,7 @@ def refusal(
     return _error(status, headers, *_explanation(wire), now=now, asked=asked)
 
 
-def refusal_in_stream(error: Any, headers: Mapping[str, str], *, now: float) -> APIStatusError:
+def status_error_in_stream(error: Any, headers: Mapping[str, str], *, now: float) -> APIStatusError:
     """Build the error for an error object inside a 200; without a status of its own it counts as 500."""
     fields = error if isinstance(error, dict) else {"message": str(error)}
     text = str(fields.get("message") or "")

@@ -15,17 +15,17 @@ from typing import Final
 _PAUSE: Final = 0.02
 
 
-class Departures:
+class Disconnects:
     """The clients of one event loop that are waited for."""
 
-    _of_loops: Final[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Departures]] = weakref.WeakKeyDictionary()
+    _of_loops: Final[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Disconnects]] = weakref.WeakKeyDictionary()
 
     def __init__(self) -> None:
         self._watched: dict[asyncio.Future[None], asyncio.BaseTransport] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     @classmethod
-    def of_this_loop(cls) -> Departures:
+    def of_this_loop(cls) -> Disconnects:
         """Return the one of the running loop."""
         return cls._of_loops.setdefault(asyncio.get_running_loop(), cls())
 
