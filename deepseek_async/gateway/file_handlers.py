@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Container
 from contextlib import suppress
@@ -10,20 +9,18 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
-from aiohttp import BodyPartReader, web
+from aiohttp import web
 
-from deepseek_async.client import AsyncDeepSeek
-from deepseek_async.gateway.arrival import arriving
 from deepseek_async.gateway.batches.record import InvalidBatchError, lifetime
+from deepseek_async.gateway.callers import CallerProfile
 from deepseek_async.gateway.files import FileRecord, FileStore, Order
 from deepseek_async.gateway.replies import GatewayError, json_reply, not_found, told_of_the_disk
-from deepseek_async.process.worker_threads import FILE_THREADS
+from deepseek_async.gateway.sending import Sending
+from deepseek_async.gateway.upload_form import read_form
 
 LARGEST_FILE: Final = 200 * 1024 * 1024
 """Bytes: the limit of OpenAI's batch inputs, above DeepSeek's for documents (100 MiB)."""
 
-_PIECE: Final = 1 << 16
-_LONGEST_FIELD: Final = 1_024
 _OURS: Final = frozenset({"batch", "batch_output"})
 _NAME: Final = re.compile(r"[^\x20-\x7e]|[\"\\]")
 
@@ -31,32 +28,25 @@ _NAME: Final = re.compile(r"[^\x20-\x7e]|[\"\\]")
 class FileHandlers:
     """Handlers of requests for files. A caller sees those that it uploaded, and the outputs of its batches."""
 
-    def __init__(
-        self, files: FileStore, client: Callable[[], AsyncDeepSeek], needed: Callable[[], Container[str]]
-    ) -> None:
+    def __init__(self, files: FileStore, sending: Sending, needed: Callable[[], Container[str]]) -> None:
         """``needed`` returns the ids of files that batches still read."""
         self._files = files
-        self._client = client
+        self._sending = sending
         self._needed = needed
 
-    async def create(self, request: web.BaseRequest, owner: str) -> web.Response:
+    async def create(self, request: web.BaseRequest, caller: CallerProfile) -> web.Response:
         """``POST /v1/files``, a form with ``purpose`` and ``file``."""
-        if not request.content_type.startswith("multipart/"):
-            raise GatewayError(400, "the body must be multipart/form-data with the fields purpose and file")
         path = self._files.new_path()
         try:
             with told_of_the_disk():
-                async with arriving(request):
-                    fields, filename = await _read_form(request, path)
-                return json_reply(await self._keep(fields, filename, path, owner))
+                fields, filename = await read_form(request, path, LARGEST_FILE)
+                return json_reply(await self._keep(fields, filename, path, caller))
         finally:
             with suppress(OSError):
                 path.unlink()
 
-    async def _keep(self, fields: dict[str, str], filename: str | None, path: Path, owner: str) -> dict[str, Any]:
+    async def _keep(self, fields: dict[str, str], filename: str, path: Path, caller: CallerProfile) -> dict[str, Any]:
         purpose = fields.get("purpose")
-        if filename is None:
-            raise GatewayError(400, "file is required", param="file")
         if not purpose:
             raise GatewayError(400, "purpose is required", param="purpose")
         if purpose == "batch_output":
@@ -71,10 +61,11 @@ class FileHandlers:
                 seconds = lifetime(expires or None, "expires_after")
             except InvalidBatchError as error:
                 raise GatewayError(400, str(error), param=error.param) from None
-            added = await self._files.add(path, filename=filename, purpose=purpose, owner=owner, lifetime=seconds)
+            added = await self._files.add(path, filename=filename, purpose=purpose, owner=caller.name, lifetime=seconds)
             return added.shown()
         after = {**expires, "seconds": int(expires["seconds"])} if expires.get("seconds", "").isdecimal() else expires
-        made = await self._client().files.create(file=(filename, path), purpose=purpose, expires_after=after or None)
+        async with self._sending(caller) as client:
+            made = await client.files.create(file=(filename, path), purpose=purpose, expires_after=after or None)
         await self._files.note_elsewhere(
             FileRecord(
                 id=made.id,
@@ -82,7 +73,7 @@ class FileHandlers:
                 created_at=made.created_at,
                 filename=made.filename,
                 purpose=purpose,
-                owner=owner,
+                owner=caller.name,
                 expires_at=made.expires_at,
                 elsewhere=True,
             )
@@ -117,9 +108,9 @@ class FileHandlers:
             },
         )
 
-    async def delete(self, file_id: str, owner: str) -> web.Response:
+    async def delete(self, file_id: str, caller: CallerProfile) -> web.Response:
         """``DELETE /v1/files/{id}``."""
-        record = self._named(file_id, owner)
+        record = self._named(file_id, caller.name)
         if record.id in self._needed():
             raise GatewayError(
                 409,
@@ -127,8 +118,9 @@ class FileHandlers:
                 code="file_in_use",
             )
         if record.elsewhere:
-            await self._client().files.delete(record.id)
-            record = self._named(file_id, owner)  # another request may have removed it meanwhile
+            async with self._sending(caller) as client:
+                await client.files.delete(record.id)
+            record = self._named(file_id, caller.name)  # another request may have removed it meanwhile
         await self._files.remove(record.id)
         return json_reply({"id": record.id, "object": "file", "deleted": True})
 
@@ -158,36 +150,3 @@ def page(found: list[dict[str, Any]], request: web.BaseRequest, *, most: int, de
         "last_id": shown[-1]["id"] if shown else None,
         "has_more": len(found) > limit,
     }
-
-
-async def _read_form(request: web.BaseRequest, path: Path) -> tuple[dict[str, str], str | None]:
-    """Write the file of a form to ``path`` and sync it. Return the other fields and the name of the file."""
-    fields: dict[str, str] = {}
-    filename = None
-    try:
-        async for part in await request.multipart():
-            if not isinstance(part, BodyPartReader) or part.name is None:
-                raise GatewayError(400, "the form must have named fields only")
-            if part.name == "file":
-                filename = part.filename or "upload"
-                await _write(part, path)
-            else:
-                value = await part.read_chunk(_LONGEST_FIELD + 1)
-                if len(value) > _LONGEST_FIELD or (not part.at_eof() and await part.read_chunk(1)):
-                    raise GatewayError(400, f"{part.name!r:.40} must have at most {_LONGEST_FIELD} bytes")
-                fields[part.name] = value.decode("utf-8", "replace")
-    except ValueError as error:
-        raise GatewayError(400, f"cannot read the form: {error!s:.120}") from None
-    return fields, filename
-
-
-async def _write(part: BodyPartReader, path: Path) -> None:
-    size = 0
-    with path.open("wb") as file:
-        while piece := await part.read_chunk(_PIECE):
-            size += len(piece)
-            if size > LARGEST_FILE:
-                raise GatewayError(413, f"the file must have at most {LARGEST_FILE:,} bytes", param="file")
-            file.write(piece)
-        file.flush()
-        await FILE_THREADS.run(os.fsync, file.fileno())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final, Self
 
@@ -20,7 +20,7 @@ from deepseek_async.gateway import access_log
 from deepseek_async.gateway.activity import Activity
 from deepseek_async.gateway.batch_handlers import BatchHandlers
 from deepseek_async.gateway.batches.runner import BatchRunner, OwnersBatch
-from deepseek_async.gateway.callers import Callers, mask_keys
+from deepseek_async.gateway.callers import CallerProfile, Callers, mask_keys
 from deepseek_async.gateway.console import Console, page_at
 from deepseek_async.gateway.file_handlers import FileHandlers
 from deepseek_async.gateway.files import FileStore
@@ -33,6 +33,7 @@ from deepseek_async.gateway.request_identity import ANYBODY, identify, is_loopba
 from deepseek_async.gateway.routing import Routes
 from deepseek_async.gateway.serving_client import ServingClient
 from deepseek_async.gateway.tenants import Tenants
+from deepseek_async.gateway.tool_uploads import ToolUploads
 from deepseek_async.gateway.upkeep import Upkeep
 from deepseek_async.relay import Relay
 
@@ -120,7 +121,8 @@ class AsyncGateway:
             self._folder.batches, files, self._batch_of, refusal_of=RowCheck(self._callers, files).refusal_of
         )
         self._routes = Routes(
-            files=FileHandlers(files, lambda: self.client, batches.needed_files),
+            files=FileHandlers(files, self._sending, batches.needed_files),
+            uploads=ToolUploads(files, self._sending),
             batches=BatchHandlers(batches, files),
             console=Console(
                 lambda: self.client,
@@ -165,6 +167,14 @@ class AsyncGateway:
             client = self._serving.client
             batch = client.batch if client.settings.lint == "off" else client.batch.of_foreign_requests()
             yield OwnersBatch(batch, caller.max_concurrency)
+
+    @asynccontextmanager
+    async def _sending(self, caller: CallerProfile) -> AsyncIterator[AsyncDeepSeek]:
+        """Yield the client: see ``Sending``."""
+        serving = self._serving
+        with serving.used():
+            async with self._tenants.place(caller):
+                yield serving.client
 
     def _used(self) -> AbstractContextManager[Relay]:
         return self._serving.used()

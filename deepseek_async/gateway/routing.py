@@ -15,6 +15,7 @@ from deepseek_async.gateway.callers import CallerProfile
 from deepseek_async.gateway.console import Console
 from deepseek_async.gateway.file_handlers import FileHandlers
 from deepseek_async.gateway.replies import GatewayError
+from deepseek_async.gateway.tool_uploads import ToolUploads
 
 Answering = Coroutine[Any, Any, web.StreamResponse]
 Relay = Callable[[web.BaseRequest, CallerProfile, str], Awaitable[web.StreamResponse]]
@@ -27,10 +28,13 @@ _KEPT: Final = ("/files", "/batches")
 class Routes:
     """Finds the handler for a path."""
 
-    def __init__(self, *, files: FileHandlers, batches: BatchHandlers, console: Console, relay: Relay) -> None:
+    def __init__(
+        self, *, files: FileHandlers, batches: BatchHandlers, console: Console, uploads: ToolUploads, relay: Relay
+    ) -> None:
         self._console = console
         self._files = files
         self._batches = batches
+        self._uploads = uploads
         self._relay = relay
 
     async def answer(self, request: web.BaseRequest, caller: CallerProfile) -> web.StreamResponse:
@@ -48,12 +52,14 @@ class Routes:
             return await self._console.events(request, caller)
         if path == "/console/cost":
             return self._console.cost(request)
+        if self._uploads.takes(request, path):
+            return await self._uploads.answer(request, caller, path)
         return await self._relay(request, caller, path)
 
     def _file(self, request: web.BaseRequest, rest: list[str], caller: CallerProfile) -> Answering | None:
         match request.method, rest:
             case "POST", []:
-                return self._files.create(request, caller.name)
+                return self._files.create(request, caller)
             case "GET", []:
                 return self._files.list(request, caller.name)
             case "GET", [file_id]:
@@ -61,7 +67,7 @@ class Routes:
             case "GET", [file_id, "content"]:
                 return self._files.content(file_id, caller.name)
             case "DELETE", [file_id]:
-                return self._files.delete(file_id, caller.name)
+                return self._files.delete(file_id, caller)
         return None
 
     def _batch(self, request: web.BaseRequest, rest: list[str], caller: CallerProfile) -> Answering | None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,38 @@ async def test_a_gateway_answers_says_how_it_is_and_logs_no_contents(command: Co
     assert all(set(line) == {"at", "caller", "method", "path", "status", "seconds"} for line in lines)
     assert SECRET not in ended.err
     assert content not in ended.err
+
+
+async def test_a_large_document_passes_through_little_memory(command: CommandLine, serve: Serve):
+    megabyte = b"%PDF one".ljust(1 << 20, b"\xff")
+    simulator = await serve()
+    process = await command.start(*SERVE)
+
+    async def document(megabytes: int) -> AsyncIterator[bytes]:
+        yield b'--m\r\nContent-Disposition: form-data; name="purpose"\r\n\r\ntext_recognition\r\n'
+        yield b'--m\r\nContent-Disposition: form-data; name="file"; filename="a.pdf"\r\n\r\n'
+        for _ in range(megabytes):
+            yield megabyte
+        yield b"\r\n--m--\r\n"
+
+    def most_resident() -> int:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        return next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+    form = {"Content-Type": "multipart/form-data; boundary=m"}
+    async with aiohttp.ClientSession(await listening(process)) as session:
+        held = []
+        for megabytes in (1, 48):
+            async with session.post("/v1/tools/ocr", data=document(megabytes), headers=form) as answer:
+                assert answer.status == 200
+                assert (await answer.json())["pages"]
+            held.append(most_resident())
+        process.send_signal(signal.SIGTERM)
+        assert (await command.end_of(process)).code == 0
+
+    assert held[1] - held[0] < 24, held
+    assert simulator.statistics().served == 2
+    assert list((command.folder / "gateway" / "files").iterdir()) == []
 
 
 async def test_sigterm_lets_a_stream_end_and_leaves_the_batch_for_the_next_start(command: CommandLine, serve: Serve):

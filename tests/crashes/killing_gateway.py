@@ -27,11 +27,25 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from killing import GROUP, KEY, QUESTION, REPOSITORY, USAGE, CountingServer
 
+from deepseek_async.admission.budget.ledger import NANO
+from deepseek_async.admission.budget.store_file import looked_up
+from deepseek_async.gateway.callers import Callers
+from deepseek_async.pricing.prices import price_table
+from deepseek_async.types import CompletionUsage
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 CHAT = "/v1/chat/completions"
+CALLER = "team-a"
+SATURDAY = datetime(2026, 11, 28, tzinfo=UTC).timestamp()
+COST = price_table().cost(CompletionUsage(**USAGE), "deepseek-flash", SATURDAY) or 0.0
+"""US dollars that the server bills for a request, at half price as on all of ``cheap_days``."""
 ENDED = {"completed", "failed", "expired", "cancelled"}
+
+
+def _today() -> str:
+    return str(datetime.now(UTC).date())
 
 
 def cheap_days() -> str:
@@ -69,21 +83,39 @@ class GatewayKilling:
     concurrency: int
     chance: random.Random
     rounds: int
+    key: str = ""
+    """Of the caller whose batch it is."""
     batch_id: str = ""
     in_vain: int = 0
     resident: list[float] = field(default_factory=list)
     """MB of the gateway before each kill, and at the end."""
     batch: dict[str, Any] = field(default_factory=dict)
+    counted: float = 0.0
+    """US dollars that the caller's budget says are spent or may be."""
+    billed: float = 0.0
+    """US dollars for all requests that the server got."""
 
     async def run(self, server: CountingServer) -> None:
+        self.folder.mkdir(parents=True)
+        self.key = Callers(self.folder / "keys.json").add(CALLER, daily=1_000.0)
+        days = {_today()}
         await self._create(server)
         for _ in range(self.rounds):
             await self._kill_once(server)
         await self._finish(server)
+        self._check_money(server, days | {_today()})
+
+    def _check_money(self, server: CountingServer, days: set[str]) -> None:
+        """What the caller is said to have spent is no less than what was billed, killed requests included."""
+        stored = self.folder / "budgets" / f"{CALLER}.sqlite"
+        self.counted = sum(looked_up(stored, day)[1].held for day in days) / NANO
+        self.billed = server.requests * COST
+        assert self.counted >= self.billed, (self.counted, self.billed)
+        assert self.batch["cost"] >= self.rows * COST * (1 - 1e-9)
 
     async def _create(self, server: CountingServer) -> None:
         server.answer_at_most(0)
-        async with self._served(server) as served, aiohttp.ClientSession(served.url) as session:
+        async with self.served(server) as served, self._session(served) as session:
             content = b"".join(self._line(number) for number in range(self.rows))
             form = aiohttp.FormData({"purpose": "batch"})
             form.add_field("file", content, filename="in.jsonl")
@@ -102,7 +134,7 @@ class GatewayKilling:
         before, answers = server.requests, self.rows // (self.rounds + 1)
         written = self._written()
         server.answer_at_most(answers)
-        async with self._served(server, listening=False) as served:
+        async with self.served(server, listening=False) as served:
             if self.chance.random() < 0.25:
                 await asyncio.sleep(self.chance.uniform(0.0, 1.5))  # while it starts, or reads what is there
             else:
@@ -120,7 +152,7 @@ class GatewayKilling:
 
     async def _finish(self, server: CountingServer) -> None:
         server.answer_at_most(inf)
-        async with self._served(server) as served, aiohttp.ClientSession(served.url) as session:
+        async with self.served(server) as served, self._session(served) as session:
             while self.batch.get("status") not in ENDED:
                 await asyncio.sleep(0.05)  # a poll over HTTP, as users do it
                 async with session.get(f"/v1/batches/{self.batch_id}") as answer:
@@ -147,15 +179,18 @@ class GatewayKilling:
             assert question == f"Question {line['custom_id'][4:]}", "a row has another's answer"
         assert batch["usage"]["input_tokens"] >= USAGE["prompt_tokens"] * self.rows
         assert batch["usage"]["output_tokens"] >= USAGE["completion_tokens"] * self.rows
-        assert batch["cost"] > 0
         assert server.requests <= self.rows + (self.rounds + 1) * (self.concurrency + GROUP)
         left = {path.name for path in self.folder.rglob("*") if path.is_file()}
         given = {batch["input_file_id"], batch["output_file_id"]}
         files = given | {f"{each}.json" for each in given}
-        assert left - {"budget.sqlite"} == {*files, f"{self.batch_id}.json", "gateway.lock"}, "something is left"
+        kept = {f"{self.batch_id}.json", f"{CALLER}.sqlite", "gateway.lock", "keys.json"}
+        assert left == {*files, *kept}, "something is left"
+
+    def _session(self, served: Served) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(served.url, headers={"Authorization": f"Bearer {self.key}"})
 
     @asynccontextmanager
-    async def _served(self, server: CountingServer, *, listening: bool = True) -> AsyncIterator[Served]:
+    async def served(self, server: CountingServer, *, listening: bool = True) -> AsyncIterator[Served]:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "deepseek_async", "serve", "--port", "0", "--no-access-log"),
             *("--folder", str(self.folder)),
@@ -214,7 +249,8 @@ def main() -> None:
         )
     sys.stdout.write(
         f"{killing.rows:,} rows, each once in the output, after {killing.rounds} kills: {server.requests:,} requests, "
-        f"{server.requests - killing.rows:,} more than rows; cost ${killing.batch['cost']:.4f}; resident "
+        f"{server.requests - killing.rows:,} more than rows; cost ${killing.batch['cost']:.4f}, billed "
+        f"${killing.billed:.4f}, counted ${killing.counted:.4f}; resident "
         f"{killing.resident[0]:.0f} MB at the first kill, {max(killing.resident):.0f} MB at most, "
         f"{killing.resident[-1]:.0f} MB at the end\n"
     )
