@@ -41,6 +41,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from deepseek_async.text.error_response import ErrorResponse
+from deepseek_async.text.not_here import NotHere
 from deepseek_async.text.redaction import redact
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class DeepSeekError(Exception):
     continues from there and repeats no function call."""
     usage: CompletionUsage | None = None
     """Token usage of all turns of a failed tool run."""
+    request = NotHere("error.response, error.attempts and error.request_id are there; a request holds the key")
 
     def __init__(self, message: str, **facts: Any) -> None:
         # The message may quote a key: one that a server echoed, or one in the wrong setting.
@@ -109,7 +111,7 @@ class DeepSeekError(Exception):
     @property
     def response(self) -> ErrorResponse | None:
         """Status, headers and body of the response, under the names of httpx; None when no response was received."""
-        return None if self.status_code is None else ErrorResponse(self.status_code, self.headers, self.body)
+        return None if self.status_code is None else ErrorResponse(self.status_code, self.headers, self.body, self)
 
 
 class ConfigurationError(DeepSeekError, ValueError):

@@ -99,7 +99,8 @@ def _explain(value: Any, path: str = "") -> str | None:
     except TypeError:
         if isinstance(value, int):
             return f"{path} must fit into 64 bits, got {value!r:.30}"
-        return f"{path} must be a JSON value, got {type(value).__name__}"
+        instead = "; pass model_dump(exclude_none=True) of it" if hasattr(value, "model_dump") else ""
+        return f"{path} must be a JSON value, got {type(value).__name__}{instead}"
     return None
 
 

@@ -11,6 +11,7 @@ from deepseek_async.resources.raw import RoutedResource, raw
 from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient
 from deepseek_async.resources.route import Route, entries, named
 from deepseek_async.resources.streaming_response import streaming
+from deepseek_async.text.not_here import NotHere
 from deepseek_async.types import Model, ModelList, UserBalance
 from deepseek_async.types.operation import Operation
 
@@ -25,6 +26,8 @@ _decode_balance: Final = AnswerDecoder(UserBalance).decode
 
 class Models(RoutedResource):
     """``client.models``."""
+
+    delete = NotHere("DeepSeek has no models of an account")
 
     def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection)

@@ -14,7 +14,6 @@ from deepseek_async.lint import LintMode
 from deepseek_async.lint.rules import is_thinking
 from deepseek_async.resources.chat_calls import ChatCalls, Message
 from deepseek_async.resources.chat_raw import RawCompletions, StreamedCompletions
-from deepseek_async.resources.not_here import NotHere
 from deepseek_async.resources.parameters import chat_parameters, check_chat
 from deepseek_async.resources.request_body import request_body
 from deepseek_async.resources.request_types import ChatParameters
@@ -27,6 +26,7 @@ from deepseek_async.structured import (
     StructuredOutput,
     ToolArguments,
 )
+from deepseek_async.text.not_here import NotHere
 from deepseek_async.tools import FunctionTool, ToolRun
 from deepseek_async.tools.run import DEFAULT_CALLS, DEFAULT_TIMEOUT, DEFAULT_TURNS, as_tools, run_tools
 from deepseek_async.types import ChatCompletion, ParsedChatCompletion
@@ -37,7 +37,9 @@ T = TypeVar("T")
 class Completions(ChatCalls):
     """``client.chat.completions``."""
 
-    retrieve = list = update = delete = NotHere("DeepSeek stores no answers; keep them, or read them from cache=")
+    retrieve = list = update = delete = messages = NotHere(
+        "DeepSeek stores no answers; keep them, or read them from cache="
+    )
 
     @property
     def with_raw_response(self) -> RawCompletions:
@@ -357,6 +359,8 @@ class Chat:
     """``client.chat``."""
 
     completions = resource(Completions)
+    with_raw_response = NotHere("use client.chat.completions.with_raw_response")
+    with_streaming_response = NotHere("use client.chat.completions.with_streaming_response")
 
     def __init__(self, connection: ResourceClient) -> None:
         self._context = connection

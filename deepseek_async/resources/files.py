@@ -36,6 +36,7 @@ from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient,
 from deepseek_async.resources.route import Route, entries, named
 from deepseek_async.resources.streaming_response import streaming
 from deepseek_async.resources.uploads import Upload, prepared
+from deepseek_async.text.not_here import NotHere
 from deepseek_async.text.quoting import quote
 from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import BilledAttempt, FileDeleted, FileList, FileObject
@@ -58,6 +59,9 @@ class Files(RoutedResource):
     At DeepSeek: images for ``purpose="user_data"``, and documents, which are parsed, for ``text_recognition`` and
     ``rich_layout_recognition``; 10,000 files and 25 GiB per account.
     """
+
+    content = retrieve_content = NotHere("DeepSeek gives no file back; keep what you upload")
+    wait_for_processing = NotHere("create() returns when a file has been processed")
 
     def __init__(self, connection: ResourceClient) -> None:
         self._route = Route(connection, "files")

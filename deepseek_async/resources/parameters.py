@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from deepseek_async.codec.request import BETA_CHAT, CHAT
@@ -35,6 +35,8 @@ def check_chat(body: dict[str, Any]) -> None:
     """
     check_model(body.get("model"))
     messages = body.get("messages")
+    if isinstance(messages, Iterator):
+        messages = body["messages"] = [*messages]  # read once, and sent by every attempt
     if isinstance(messages, str | Mapping) or not messages:
         raise InvalidRequestError(
             f"messages must be a non-empty list, e.g. [{{'role': 'user', 'content': 'Hi'}}], got {_seen(messages)}",

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from copy import copy
-from typing import Any, Final, Generic, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Final, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+
+import msgspec
 
 from deepseek_async.call.caller import Call
 from deepseek_async.errors import InvalidRequestError
 from deepseek_async.resources.route import Route
+from deepseek_async.text.response_names import ResponseNames
 from deepseek_async.types import Answer
 from deepseek_async.types.json_text import read
 from deepseek_async.types.request_id import trace_id
@@ -31,7 +34,7 @@ class CallableText(str):
         return str(self)
 
 
-class RawResponse(Generic[T]):
+class RawResponse(ResponseNames, Generic[T]):
     """An answer and its HTTP response; of several attempts or requests, the last.
 
     An answer from the cache has status 200 and no headers.
@@ -42,9 +45,17 @@ class RawResponse(Generic[T]):
         self.call = call
         """The call, with its attempts and its last response."""
 
-    def parse(self) -> T:
-        """Return the answer, as the method without ``with_raw_response`` does."""
-        return self._answer
+    @overload
+    def parse(self) -> T: ...
+    @overload
+    def parse(self, *, to: Any) -> Any: ...
+    def parse(self, *, to: Any = None) -> Any:
+        """Return the answer, as the method without ``with_raw_response`` does.
+
+        ``to``: ``str``, ``bytes``, ``dict``, or a class that the body is to be read into: a pydantic model, a struct, a
+        dataclass, a TypedDict. Raises ValueError if the body does not fit the class; the answer is still here.
+        """
+        return self._answer if to is None else read_into(self.content, to)
 
     @property
     def status_code(self) -> int:
@@ -101,6 +112,15 @@ class RawResponse(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<RawResponse {self.status_code} of {type(self._answer).__name__}>"
+
+
+def read_into(wire: bytes, kind: Any) -> Any:
+    """Return the JSON text ``wire`` as a ``kind``. Raises ValueError if it does not fit."""
+    if kind is str or kind is bytes:
+        return wire.decode("utf-8", "replace") if kind is str else wire
+    if (validate := getattr(kind, "model_validate_json", None)) is not None:
+        return validate(wire)
+    return msgspec.convert(read(wire), Any if kind is object else kind, strict=False)
 
 
 class Recordable(Protocol):

@@ -17,7 +17,6 @@ from deepseek_async.errors import APIError, InvalidRequestError
 from deepseek_async.lint.api_facts import tools_of_service
 from deepseek_async.lint.extensions import search_while_thinking
 from deepseek_async.resources.chat_extensions import patient
-from deepseek_async.resources.not_here import NotHere
 from deepseek_async.resources.parameters import check_response
 from deepseek_async.resources.raw import RoutedResource, raw
 from deepseek_async.resources.request_body import request_body
@@ -25,6 +24,7 @@ from deepseek_async.resources.request_types import ResponseParameters
 from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient, chosen_timeouts
 from deepseek_async.resources.route import Route
 from deepseek_async.resources.streaming_response import streaming
+from deepseek_async.text.not_here import NotHere
 from deepseek_async.types import Response
 from deepseek_async.types.operation import CHAT
 
@@ -38,6 +38,7 @@ class Responses(RoutedResource):
 
     parse = NotHere("use chat.completions.parse(response_format=…), or text={'format': …} and decode output_text")
     retrieve = delete = cancel = compact = input_items = NotHere("DeepSeek stores no responses; send all items again")
+    input_tokens = NotHere("the service counts no tokens ahead; usage of an answer has them")
     connect = NotHere("use responses.stream(…)")
 
     def __init__(self, connection: ResourceClient) -> None:

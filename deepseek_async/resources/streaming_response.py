@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from types import TracebackType
-from typing import Any, Final, Generic, ParamSpec, TypeVar
+from typing import Any, Final, Generic, ParamSpec, TypeVar, overload
 
 from deepseek_async.call.caller import Call
-from deepseek_async.resources.raw import RawResponse, Recordable, answered
+from deepseek_async.resources.raw import RawResponse, Recordable, answered, read_into
 from deepseek_async.types import Answer
 from deepseek_async.types.json_text import read
 
@@ -27,9 +27,13 @@ class StreamingResponse(RawResponse[T]):
         super().__init__(answer, call)
         self._body: bytes | None = None
 
-    async def parse(self) -> T:  # type: ignore[override]  # a coroutine, as in openai-python
-        """Return the answer, as the method without ``with_streaming_response`` does."""
-        return self._answer
+    @overload  # type: ignore[override]  # coroutines, as in openai-python
+    async def parse(self) -> T: ...
+    @overload
+    async def parse(self, *, to: Any) -> Any: ...
+    async def parse(self, *, to: Any = None) -> Any:
+        """Return the answer, as the method without ``with_streaming_response`` does; ``to``: see RawResponse."""
+        return self._answer if to is None else read_into(await self.read(), to)
 
     async def read(self) -> bytes:
         """Return the whole body."""

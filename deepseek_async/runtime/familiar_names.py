@@ -136,3 +136,7 @@ class Beta:
 
     def __init__(self, chat: Chat) -> None:
         self.chat = chat
+
+    def __getattr__(self, name: str) -> Any:
+        said = ELSEWHERE.get(name, "beta has chat only, which is client.chat")
+        raise AttributeError(f"there is no client.beta.{name}: {said}", name=name, obj=self)

@@ -29,8 +29,8 @@ class ChatCompletionEventStream(AsyncClosedOnExit, Generic[T]):
     def __init__(self, stream: ChatCompletionStream, arguments: ToolArguments) -> None:
         self._stream = stream
         self._arguments = arguments
-        parse: Any = stream.object_in if isinstance(stream, ParsedChatCompletionStream) else _nothing
-        self._events: CompletionEvents[T] = CompletionEvents(self._look, parse, arguments.object_in)
+        parse: Any = stream.object_in if isinstance(stream, ParsedChatCompletionStream) else None
+        self._events: CompletionEvents[T] = CompletionEvents(self._look, parse, arguments.object_in, arguments.reads)
         self._pending: Iterator[ChatCompletionStreamEvent[T]] = iter(())
         self._final: ParsedChatCompletion[T] | None = None
 
@@ -161,7 +161,3 @@ class ChatCompletionEventStream(AsyncClosedOnExit, Generic[T]):
     async def close(self) -> None:
         """Close the stream: openai-python's name of ``aclose``."""
         await self._stream.aclose()
-
-
-def _nothing(_text: str) -> None:
-    return None

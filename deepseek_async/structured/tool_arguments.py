@@ -34,6 +34,11 @@ class ToolArguments:
             return model.model_validate_json(arguments)
         return read(arguments.encode()) if function.get("strict") else None
 
+    def reads(self, name: str) -> bool:
+        """Whether the arguments of a function are parsed."""
+        function = self._functions.get(name)
+        return function is not None and (getattr(function, "model", None) is not None or bool(function.get("strict")))
+
     def object_in(self, name: str, arguments: str) -> Any:
         """Return ``parse``, or None for arguments that do not fit."""
         try:

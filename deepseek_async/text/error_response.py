@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Never
 
 from deepseek_async.text.redaction import redact
+from deepseek_async.text.response_names import ResponseNames
 
 
 class MaskedHeaders(Mapping[str, str]):
@@ -32,15 +33,20 @@ class MaskedHeaders(Mapping[str, str]):
         return repr(self._fields)
 
 
-class ErrorResponse:
+class ErrorResponse(ResponseNames):
     """Status, headers and body of a response; of a body that is JSON, the error object."""
 
-    __slots__ = ("_body", "headers", "status_code")
+    __slots__ = ("_body", "_error", "headers", "status_code")
 
-    def __init__(self, status_code: int, headers: Mapping[str, str], body: Any) -> None:
+    def __init__(self, status_code: int, headers: Mapping[str, str], body: Any, error: Exception) -> None:
         self.status_code = status_code
         self.headers = headers
         self._body = body
+        self._error = error
+
+    def raise_for_status(self) -> Never:
+        """Raise the error that this response came with."""
+        raise self._error
 
     @property
     def text(self) -> str:
@@ -51,11 +57,6 @@ class ErrorResponse:
     def content(self) -> bytes:
         """The body as bytes."""
         return self.text.encode()
-
-    @property
-    def is_success(self) -> bool:
-        """Whether the status is 2xx: an error object may come inside a 200."""
-        return 200 <= self.status_code < 300
 
     def json(self) -> Any:
         """Return the body; an error object as ``{"error": …}``. Raises ValueError if it is not JSON."""

@@ -7,6 +7,8 @@ from decimal import Decimal
 
 from deepseek_async.types.answer import OpenAnswer
 from deepseek_async.types.answer_part import Part
+from deepseek_async.types.page import Page
+from deepseek_async.types.unsent import Unsent
 
 
 class Model(OpenAnswer):
@@ -20,8 +22,11 @@ class Model(OpenAnswer):
     """Maximum tokens of prompt and answer together."""
     max_output_tokens: int | None = None
 
+    created = Unsent()
+    shutdown_date = Unsent()
 
-class ModelList(OpenAnswer):
+
+class ModelList(Page, OpenAnswer):
     """Models available to the key; iterable."""
 
     object: str = "list"

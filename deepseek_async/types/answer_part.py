@@ -7,6 +7,7 @@ from typing import Any, Final, Self, get_args
 
 import msgspec
 
+from deepseek_async.text.not_here import NotHere
 from deepseek_async.text.redaction import mask_known
 from deepseek_async.types.json_text import read, write
 from deepseek_async.types.model_methods import PREFIX, ModelMethods, json_text
@@ -213,9 +214,11 @@ def undeclared(part: Part, name: str) -> Any:
     try:
         return fields[name]
     except KeyError:
+        known = getattr(type(part), name, None)
         sent = ", ".join(fields) or "none"
+        instead = known.instead if isinstance(known, NotHere) else f"the server sent: {sent}"
         raise AttributeError(
-            f"{type(part).__name__!r} has no field {name!r}; the server sent: {sent}",
+            f"{type(part).__name__!r} has no field {name!r}; {instead}",
             name=name,
             obj=part,
         ) from None

@@ -15,6 +15,7 @@ from deepseek_async.types.answer import WHOLE, Answer, OpenAnswer, TokenAnswer
 from deepseek_async.types.answer_part import OURS, LinkedPart, Part, fields_of
 from deepseek_async.types.built_body import BuiltAnswer, chunk_bodies, completion_body
 from deepseek_async.types.source import Source, sources_in
+from deepseek_async.types.unsent import Unsent
 from deepseek_async.types.usage import CompletionUsage
 
 
@@ -38,6 +39,8 @@ class ChoiceLogprobs(Part):
 
     content: list[TokenLogprob] | None = None
     reasoning_content: list[TokenLogprob] | None = None
+
+    refusal = Unsent()
 
 
 class Function(Part):
@@ -180,6 +183,9 @@ class ChatCompletion(TokenAnswer):
     resumed: bool = msgspec.field(default=False, name=OURS + "resumed")
     """Whether an interrupted stream was continued in a second response (``resume="prefix"``)."""
 
+    metadata = Unsent()
+    moderation = Unsent()
+
     @property
     def service_tier(self) -> str | None:
         """None, unless another server sent it."""
@@ -262,6 +268,8 @@ class ChoiceDelta(Part, forbid_unknown_fields=True):
     title: str | None = None
     """Title for the conversation; in the last chunk."""
 
+    audio = Unsent()
+
 
 class ChunkChoice(Part, forbid_unknown_fields=True):
     """Content that one chunk adds to a choice."""
@@ -286,6 +294,9 @@ class ChatCompletionChunk(Answer, forbid_unknown_fields=True):
     system_fingerprint: str | None = None
     undeclared: Any = msgspec.field(default=None, name=OURS + "undeclared")
     """Undeclared fields of the chunk; None for nearly all. ``to_dict()`` returns them as sent."""
+
+    moderation = Unsent()
+    obfuscation = Unsent()
 
     @classmethod
     def build_stream(cls, content: str | None = None, **said: Unpack[BuiltAnswer]) -> list[Self]:

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 
 from deepseek_async.types.answer import OpenAnswer
 from deepseek_async.types.fee import PaidAnswer
+from deepseek_async.types.page import Page
+from deepseek_async.types.unsent import Unsent
 from deepseek_async.types.usage import CompletionUsage
 
 
@@ -33,6 +35,8 @@ class FileObject(PaidAnswer):
     expires_at: int | None = None
     """Unix time in seconds; None for a file without expiry."""
 
+    status_details = Unsent()
+
     def pay(self, fees: Mapping[str, int]) -> None:
         """Internal: set the ``fees`` of its upload, a count per kind."""
         self._used = CompletionUsage(fees=dict(fees))
@@ -42,7 +46,7 @@ class FileObject(PaidAnswer):
         return self._used
 
 
-class FileList(OpenAnswer):
+class FileList(Page, OpenAnswer):
     """Files of the account; iterable."""
 
     object: str = "list"

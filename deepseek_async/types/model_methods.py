@@ -27,6 +27,21 @@ Selection = AbstractSet[Any] | Mapping[Any, Any] | None
 _ALL: Final = "__all__"
 
 
+class _Fields:
+    """Fields of a class, asked of it or of an object."""
+
+    def __get__(self, instance: object, owner: type[Any]) -> dict[str, Any]:
+        fields = msgspec.structs.fields(owner)
+        return {field.encode_name: field for field in fields if not field.encode_name.startswith(PREFIX)}
+
+
+def _without_ours(schema: dict[str, Any]) -> dict[str, Any]:
+    fields = schema.get("properties")
+    if fields is None:
+        return schema
+    return {**schema, "properties": {name: value for name, value in fields.items() if not name.startswith(PREFIX)}}
+
+
 class ModelMethods:
     """Methods of every object of an answer."""
 
@@ -112,6 +127,31 @@ class ModelMethods:
     def construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
         """Create from fields in the API's format: the older name of ``model_construct``."""
         return cls.model_validate(values)
+
+    def copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy: pydantic 1's name of ``model_copy``."""
+        return self.model_copy(update=update, deep=deep)
+
+    @classmethod
+    def parse_obj(cls, obj: Any) -> Self:
+        """Create from a dict: pydantic 1's name of ``model_validate``."""
+        return cls.model_validate(obj)
+
+    @classmethod
+    def parse_raw(cls, b: str | bytes) -> Self:
+        """Create from JSON text: pydantic 1's name of ``model_validate_json``."""
+        return cls.model_validate_json(b)
+
+    model_fields = _Fields()
+    """The API's fields by name, each as msgspec describes it."""
+
+    @classmethod
+    def model_json_schema(cls, **options: Any) -> dict[str, Any]:  # noqa: ARG003  pydantic's
+        """Return the JSON Schema of what a server sends."""
+        (schema,), components = msgspec.json.schema_components((cls,), ref_template="#/$defs/{name}")
+        definitions = {name: _without_ours(component) for name, component in components.items()}
+        top = definitions.pop(cls.__name__, schema)
+        return {**top, "$defs": definitions} if definitions else top
 
     def _keep(self, obj: Any) -> None:
         """Keep the text that this object was made from, if its class has a place for it."""

@@ -23,15 +23,18 @@ class PydanticSerializer:
         return self._made
 
 
-def schema_of(kind: type) -> Any:
-    """Return the core schema of a field of this ``kind``: only its objects, serialized by ``to_dict()``."""
+def schema_of(kind: Any) -> Any:
+    """Return the core schema of a field of this ``kind``: its objects, or dicts in the API's format.
+
+    Serialized by ``to_dict()``.
+    """
     from pydantic_core import core_schema  # noqa: PLC0415  optional
 
     def described(*_: Any) -> dict[str, str]:
         return {"type": "object", "title": kind.__name__}
 
-    return core_schema.is_instance_schema(
-        kind,
+    return core_schema.no_info_plain_validator_function(
+        kind.model_validate,
         serialization=_by_to_dict(core_schema),
         metadata={"pydantic_js_functions": [described]},
     )

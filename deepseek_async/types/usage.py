@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from deepseek_async.types.answer_part import Counters, Part, counters_in
+from deepseek_async.types.unsent import Unsent
 
 _YEAR_9999: Final = 253_370_764_800
 
@@ -19,6 +20,10 @@ class PromptTokensDetails(Part):
     cached_tokens: int | None = None
     audio_tokens: int | None = None
 
+    cache_write_tokens = Unsent()
+    image_tokens = Unsent()
+    text_tokens = Unsent()
+
 
 class CompletionTokensDetails(Part):
     """Absent if thinking was off."""
@@ -27,6 +32,8 @@ class CompletionTokensDetails(Part):
     audio_tokens: int | None = None
     accepted_prediction_tokens: int | None = None
     rejected_prediction_tokens: int | None = None
+
+    text_tokens = Unsent()
 
 
 class CompletionUsage(Counters):

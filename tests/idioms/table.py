@@ -10,6 +10,7 @@ import copy
 import importlib
 import json
 import pickle
+import warnings
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -205,11 +206,11 @@ async def iteration_over_fields(it: It) -> Any:
 @idiom
 async def pydantic_1_names(it: It) -> Any:
     done = await it.ask()
-    import warnings
-
+    kind = type(done)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return done.dict()["model"], json.loads(done.json())["model"]
+        again = kind.parse_raw(done.json()), kind.parse_obj(done.dict()), done.copy(update={"model": "x"})
+        return done.dict()["model"], json.loads(done.json())["model"], [each.model for each in again]
 
 
 @idiom
@@ -252,6 +253,34 @@ async def model_construct(it: It) -> Any:
 async def model_fields_set(it: It) -> Any:
     done = await it.ask()
     return sorted(done.model_fields_set)
+
+
+@idiom
+async def fields_of_a_class(it: It) -> Any:
+    done = await it.ask()
+    schema = type(done).model_json_schema()
+    return (
+        schema["title"],
+        "choices" in schema["properties"],
+        {"id", "choices", "usage"} <= type(done).model_fields.keys(),
+    )
+
+
+@idiom
+async def field_of_a_model(it: It) -> Any:
+    done = await it.ask()
+
+    class Log(BaseModel):
+        answer: type(done)  # type: ignore[valid-type]
+
+    made = Log(answer=done), Log.model_validate_json(Log(answer=done).model_dump_json()), Log(answer=done.model_dump())
+    return [each.answer.choices[0].message.content for each in made]
+
+
+@idiom
+async def declared_for_other_models(it: It) -> Any:
+    done = await it.ask()
+    return done.metadata, done.moderation, done.choices[0].message.annotations
 
 
 @idiom
@@ -393,6 +422,12 @@ async def timeout_that_expires(it: It) -> Any:
 @idiom
 async def max_completion_tokens(it: It) -> Any:
     return (await it.ask(max_completion_tokens=50)).choices[0].message.content
+
+
+@idiom
+async def messages_by_a_generator(it: It) -> Any:
+    await it.ask(messages=(message for message in HELLO))
+    return it.sent().body["messages"]
 
 
 @idiom
@@ -560,6 +595,13 @@ async def stream_response(it: It) -> Any:
 
 
 @idiom
+async def stream_closed_by_its_response(it: It) -> Any:
+    stream = await it.open()
+    await stream.response.aclose()
+    return stream.response.is_success, stream.response.reason_phrase
+
+
+@idiom
 async def chunk_dump(it: It) -> Any:
     chunks = [chunk async for chunk in await it.open()]
     return [chunk.model_dump()["choices"][0]["delta"]["content"] for chunk in chunks if chunk.choices]
@@ -674,6 +716,15 @@ async def events_of_tool_calls(it: It) -> Any:
 
 
 @idiom
+async def arguments_grow(it: It) -> Any:
+    it.says(tool_calls=[{"name": "weather", "arguments": '{"city": "Oslo"}', "id": "call_1"}])
+    async with it.stream(tools=[WEATHER]) as stream:
+        kind = "tool_calls.function.arguments.delta"
+        pieces = [event.model_dump() async for event in stream if event.type == kind]
+    return pieces[-1]["arguments"], pieces[-1]["parsed_arguments"]
+
+
+@idiom
 async def order_of_events(it: It) -> Any:
     calls = [{"name": "weather", "arguments": '{"city": "Oslo"}', "id": "call_1"}]
     it.simulator.answer(content="Let me see", reasoning="", tool_calls=calls)
@@ -725,6 +776,13 @@ async def raw_text(it: It) -> Any:
     it.says()
     raw = await it.client.chat.completions.with_raw_response.create(**it.asked)
     return json.loads(raw.text)["choices"][0]["message"]["content"], json.loads(raw.content)["object"]
+
+
+@idiom
+async def raw_parsed_to_something_else(it: It) -> Any:
+    it.says()
+    raw = await it.client.chat.completions.with_raw_response.create(**it.asked)
+    return json.loads(raw.parse(to=str))["object"], raw.parse(to=dict)["object"], raw.is_closed, raw.http_version
 
 
 @idiom
@@ -815,6 +873,12 @@ async def error_status(it: It) -> Any:
 async def error_response(it: It) -> Any:
     error = await it.fails(400)
     return error.response.status_code, error.response.headers["X-More"], error.response.json()["error"]["message"]
+
+
+@idiom
+async def error_response_names(it: It) -> Any:
+    response = (await it.fails(400)).response
+    return response.is_error, response.is_client_error, response.is_server_error, response.reason_phrase
 
 
 @idiom
@@ -935,6 +999,16 @@ async def page_of_models(it: It) -> Any:
 
 
 @idiom
+async def pages_of_models(it: It) -> Any:
+    page = await it.client.models.list()
+    pages = [[model.id for model in one.data] async for one in page.iter_pages()]
+    try:
+        await page.get_next_page()
+    except RuntimeError:
+        return pages, page.has_next_page(), page.next_page_info()
+
+
+@idiom
 async def one_model(it: It) -> Any:
     return (await it.client.models.retrieve(MODEL)).id
 
@@ -951,6 +1025,16 @@ async def responses(it: It) -> Any:
     it.says()
     done = await it.client.responses.create(model=MODEL, input="Hello", instructions="Be brief")
     return done.output_text, done.status, done.model_dump()["object"]
+
+
+@idiom
+async def stream_of_a_response(it: It) -> Any:
+    it.says()
+    async with it.client.responses.stream(model=MODEL, input="Hello") as stream:
+        text = "".join([event.delta async for event in stream if event.type == "response.output_text.delta"])
+        done = await stream.get_final_response()
+    await stream.close()
+    return text, done.output_text, done.temperature, done.metadata
 
 
 @idiom
@@ -1083,6 +1167,31 @@ async def stored_responses(it: It) -> Any:
 @different(r"chat\.completions\.parse")
 async def parsed_responses(it: It) -> Any:
     await it.client.responses.parse(model=MODEL, input="Hello", text_format=City)
+
+
+@different(r"model_dump\(exclude_none=True\)")
+async def models_as_messages(it: It) -> Any:
+    await it.client.chat.completions.create(model=MODEL, messages=[City(name="Oslo", people=7)])
+
+
+@different("run_tools")
+async def assistants(it: It) -> Any:
+    await it.client.beta.threads.create()
+
+
+@different("keep what you upload")
+async def content_of_a_file(it: It) -> Any:
+    await it.client.files.content("file-1")
+
+
+@different("pass None")
+async def mark_of_an_omitted_argument(it: It) -> Any:
+    await it.client.chat.completions.create(**it.asked, temperature=it.library.NOT_GIVEN)
+
+
+@different("StructuredOutputError")
+async def length_error(it: It) -> Any:
+    return it.library.LengthFinishReasonError
 
 
 @different(r"completions\.with_raw_response")

@@ -61,7 +61,9 @@ async def test_a_program_gives_the_same_value_with_both_clients(name: str):
 
 @pytest.mark.parametrize("name", DIFFERENT)
 async def test_what_is_different_fails_before_it_is_paid_and_says_what_to_write(ours: It, name: str):
-    with pytest.raises((deepseek_async.ConfigurationError, AttributeError)) as caught:
+    with pytest.raises(
+        (deepseek_async.ConfigurationError, deepseek_async.InvalidRequestError, AttributeError)
+    ) as caught:
         await DIFFERENT[name].program(ours)
     assert re.search(DIFFERENT[name].says, str(caught.value))
     assert list(ours.simulator.requests) == []

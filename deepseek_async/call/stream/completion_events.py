@@ -6,10 +6,11 @@ Snapshots are put together when they are looked at: a long answer would otherwis
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import msgspec
 
+from deepseek_async.codec.partial_json import PartialReader
 from deepseek_async.types import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -34,16 +35,20 @@ class _Snapshot(msgspec.Struct, Generic[PieceT], gc=False):
 
 
 class _Event(Part, kw_only=True):
+    seen: ClassVar[tuple[str, ...]] = ()
+    """Properties that belong to a dump."""
+
     def model_dump(self, **options: Any) -> dict[str, Any]:
         """Return the fields as a dict of plain values, the snapshot included."""
         dumped = super().model_dump(**options)
-        snapshot = getattr(self, "snapshot", None)
-        if snapshot is not None:
-            dumped["snapshot"] = snapshot.model_dump() if isinstance(snapshot, Part) else snapshot
+        for name in self.seen:
+            value = getattr(self, name)
+            dumped[name] = value.model_dump() if isinstance(value, Part) else value
         return dumped
 
 
 class _TextDelta(_Event, kw_only=True):
+    seen: ClassVar[tuple[str, ...]] = ("snapshot",)
     delta: str
     so_far: _Snapshot[str] = msgspec.field(name=OURS + "so_far")
 
@@ -56,6 +61,7 @@ class _TextDelta(_Event, kw_only=True):
 class ChunkEvent(_Event, kw_only=True):
     """A chunk, before the events that it makes."""
 
+    seen: ClassVar[tuple[str, ...]] = ("snapshot",)
     type: Literal["chunk"] = "chunk"
     chunk: ChatCompletionChunk
     look: Callable[[], ChatCompletion] = msgspec.field(name=OURS + "look")
@@ -69,9 +75,14 @@ class ChunkEvent(_Event, kw_only=True):
 class ContentDeltaEvent(_TextDelta, kw_only=True):
     """A piece of the answer."""
 
+    seen: ClassVar[tuple[str, ...]] = ("snapshot", "parsed")
     type: Literal["content.delta"] = "content.delta"
-    parsed: object | None = None
-    """None: an object is parsed when its text is complete."""
+    grows: bool = msgspec.field(default=False, name=OURS + "grows")
+
+    @property
+    def parsed(self) -> object | None:
+        """What has arrived of the object, as plain JSON values; None without a class as ``response_format``."""
+        return _grown_value(self.snapshot) if self.grows else None
 
 
 class ContentDoneEvent(_Event, Generic[T], kw_only=True):
@@ -99,17 +110,23 @@ class RefusalDoneEvent(_Event, kw_only=True):
 class FunctionToolCallArgumentsDeltaEvent(_Event, kw_only=True):
     """A piece of a function call's arguments."""
 
+    seen: ClassVar[tuple[str, ...]] = ("arguments", "parsed_arguments")
     type: Literal["tool_calls.function.arguments.delta"] = "tool_calls.function.arguments.delta"
     name: str
     index: int
     arguments_delta: str
-    parsed_arguments: object | None = None
+    grows: bool = msgspec.field(default=False, name=OURS + "grows")
     so_far: _Snapshot[str] = msgspec.field(name=OURS + "so_far")
 
     @property
     def arguments(self) -> str:
         """The JSON text up to here."""
         return "".join(self.so_far.taken())
+
+    @property
+    def parsed_arguments(self) -> object | None:
+        """What has arrived of the arguments, as plain JSON values; None for a tool whose arguments are not parsed."""
+        return _grown_value(self.arguments) if self.grows else None
 
 
 class FunctionToolCallArgumentsDoneEvent(_Event, kw_only=True):
@@ -126,6 +143,7 @@ class FunctionToolCallArgumentsDoneEvent(_Event, kw_only=True):
 class LogprobsContentDeltaEvent(_Event, kw_only=True):
     """Log probabilities of a piece."""
 
+    seen: ClassVar[tuple[str, ...]] = ("snapshot",)
     type: Literal["logprobs.content.delta"] = "logprobs.content.delta"
     content: list[TokenLogprob]
     so_far: _Snapshot[TokenLogprob] = msgspec.field(name=OURS + "so_far")
@@ -182,12 +200,15 @@ class CompletionEvents(Generic[T]):
     def __init__(
         self,
         look: Callable[[], ChatCompletion],
-        parse: Callable[[str], T | None],
+        parse: Callable[[str], T | None] | None,
         parse_arguments: Callable[[str, str], object],
+        parses: Callable[[str], bool],
     ) -> None:
+        """``parse``: for an answer of a class; ``parses``: whether the arguments of a function are parsed."""
         self._look = look
         self._parse = parse
         self._parse_arguments = parse_arguments
+        self._parses = parses
         self._choices: dict[int, _Growing] = {}
 
     def of(self, chunk: ChatCompletionChunk) -> Iterator[ChatCompletionStreamEvent[T]]:
@@ -204,7 +225,8 @@ class CompletionEvents(Generic[T]):
         delta = choice.delta
         if delta.content is not None:
             growing.content.append(delta.content)
-            yield ContentDeltaEvent(delta=delta.content, so_far=_upto(growing.content))
+            grows = self._parse is not None
+            yield ContentDeltaEvent(delta=delta.content, grows=grows, so_far=_upto(growing.content))
         if delta.refusal is not None:
             growing.refusal.append(delta.refusal)
             yield RefusalDeltaEvent(delta=delta.refusal, so_far=_upto(growing.refusal))
@@ -215,6 +237,7 @@ class CompletionEvents(Generic[T]):
                     name=call.name,
                     index=piece.index,
                     arguments_delta=call.arguments[-1],
+                    grows=self._parses(call.name),
                     so_far=_upto(call.arguments),
                 )
         if choice.logprobs is not None and choice.logprobs.content:
@@ -237,7 +260,7 @@ class CompletionEvents(Generic[T]):
         content = "" if growing.content_done else "".join(growing.content)
         if content:
             growing.content_done = True
-            yield ContentDoneEvent(content=content, parsed=self._parse(content))
+            yield ContentDoneEvent(content=content, parsed=None if self._parse is None else self._parse(content))
         if growing.refusal and not growing.refusal_done:
             growing.refusal_done = True
             yield RefusalDoneEvent(refusal="".join(growing.refusal))
@@ -257,6 +280,13 @@ class CompletionEvents(Generic[T]):
             arguments=arguments,
             parsed_arguments=self._parse_arguments(call.name, arguments),
         )
+
+
+def _grown_value(text: str) -> object | None:
+    reader = PartialReader()
+    reader.feed(text)
+    value: object | None = reader.partial()
+    return value
 
 
 def _upto(pieces: list[PieceT]) -> _Snapshot[PieceT]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from typing import Self
 
 from deepseek_async.call.exchange import Exchange
 from deepseek_async.call.lifecycle import Attempts
@@ -48,7 +49,7 @@ class ChatCompletionStream(AnswerStream[ChatCompletionChunk, ChatCompletion]):
     @property
     def response(self) -> StreamHead:
         """Status and headers of the response."""
-        return StreamHead(self._response.status, self._response.headers)
+        return StreamHead(self._response.status, self._response.headers, self.aclose)
 
     async def close(self) -> None:
         """Close the stream: openai-python's name of ``aclose``."""
@@ -121,6 +122,10 @@ class CompletionStream(AnswerStream[Completion, Completion]):
         """The complete text with its usage. Raises DeepSeekError before the end."""
         return self._whole()
 
+    async def close(self) -> None:
+        """Close the stream: openai-python's name of ``aclose``."""
+        await self.aclose()
+
 
 class ResponseStream(AnswerStream[ResponseStreamEvent, Response]):
     """Streamed response; ``response`` is the complete answer after the iteration."""
@@ -132,6 +137,21 @@ class ResponseStream(AnswerStream[ResponseStreamEvent, Response]):
     def response(self) -> Response:
         """The complete answer: items, text and usage. Raises DeepSeekError before the end."""
         return self._whole()
+
+    async def close(self) -> None:
+        """Close the stream: openai-python's name of ``aclose``."""
+        await self.aclose()
+
+    async def until_done(self) -> Self:
+        """Read to the end."""
+        async for _ in self:
+            pass
+        return self
+
+    async def get_final_response(self) -> Response:
+        """Read to the end and return the complete answer."""
+        await self.until_done()
+        return self.response
 
     async def events(self) -> AsyncGenerator[StreamEvent, None]:
         """Iterate over typed events, the same as those of a chat stream. Closing the iterator closes the stream."""

@@ -12,7 +12,7 @@ import openai
 import pytest
 from aiohttp import web
 from fastapi import FastAPI, Request
-from relaying import EDGES, RunService, service
+from relaying import EDGES, RunService, Simulate, service
 from starlette.applications import Starlette
 from starlette.routing import Route
 from support.clients import MESSAGES, Connect, ask
@@ -103,6 +103,24 @@ async def test_the_stream_to_the_model_is_closed_at_once_when_the_reader_leaves(
     (ended,) = endings
     assert (ended.stopped, ended.error) == (True, None)
     assert (ended.answer is not None and ended.answer.choices[0].message.content == "Hello") == bool(arrived)
+
+
+@edges
+async def test_the_server_stops_writing_an_answer_before_its_next_words_when_the_reader_leaves(
+    edge: str, simulate: Simulate, run_service: RunService
+):
+    # A word every 50 ms: what the server has written counts the time, on a busy machine too.
+    simulator, client = await simulate(tokens_per_second=20, answer_tokens=400, reasoning_tokens=0)
+    site = await run_service(service(edge, asking(client)))
+    source = EventSource()
+    seen = 0
+    async with site.get("/answer") as page:
+        while seen < 3:
+            seen += len(source.feed(await page.content.readany()))
+        page.close()
+        await until(lambda: simulator.statistics().aborted == 1)
+    assert seen <= simulator.statistics().completion_tokens <= seen + 1
+    assert held(client) == (0, 0)
 
 
 @edges

@@ -9,7 +9,8 @@ class NotHere:
     """An attribute that is not there, and why."""
 
     def __init__(self, instead: str) -> None:
-        self._instead = instead
+        """``instead``: what to write."""
+        self.instead = instead
 
     @overload
     def __get__(self, instance: None, owner: type[Any]) -> Self: ...
@@ -19,4 +20,4 @@ class NotHere:
         # Of the class, itself: who reads a class, as documentation does, reads all of it.
         if instance is None:
             return self
-        raise AttributeError(f"{owner.__name__} cannot do this: {self._instead}", obj=instance)
+        raise AttributeError(f"{owner.__name__} cannot do this: {self.instead}", obj=instance)
