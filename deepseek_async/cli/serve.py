@@ -1,4 +1,4 @@
-"""``deepseek-async serve``: the engine behind a base URL."""
+"""``deepseek-async serve``: a client behind a base URL."""
 
 from __future__ import annotations
 

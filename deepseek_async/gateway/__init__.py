@@ -1,4 +1,4 @@
-"""``deepseek-async serve``: the engine behind a base URL, for programs in any language."""
+"""``deepseek-async serve``: a client behind a base URL, for programs in any language."""
 
 from deepseek_async.gateway.gateway import AsyncGateway
 

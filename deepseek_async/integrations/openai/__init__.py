@@ -1,10 +1,10 @@
-"""openai-python over this engine: a real ``AsyncOpenAI``, whose requests pass the limits and protections of a client.
+"""openai-python over a client of this library: an ``AsyncOpenAI`` whose requests pass its limits and protections.
 
     async with AsyncDeepSeek(budget=5, cache=True) as client:
         openai = as_openai(client)
         await openai.chat.completions.create(model="deepseek-flash", messages=[...])
 
-and a real ``OpenAI`` for code without coroutines:
+and an ``OpenAI`` for code without coroutines:
 
     with as_openai_sync(budget=5, cache=True) as openai:
         openai.chat.completions.create(model="deepseek-flash", messages=[...])
@@ -38,8 +38,8 @@ def as_openai(client: AsyncDeepSeek, **options: Any) -> AsyncOpenAI:
     - Retries are the client's; openai-python's own are off.
     - ``timeout``, here or per call: how long the caller waits for an answer, queueing and retries included, or for the
       next part of a stream; default: the client's.
-    - Errors are openai's, with DeepSeek's status and body; ``cause_of(error)`` returns the engine's, with what was paid
-      for.
+    - Errors are openai's, with DeepSeek's status and body; ``cause_of(error)`` returns this library's, with what was
+      paid for.
     - ``options``: others of AsyncOpenAI, e.g. ``default_headers``.
 
     Closing it does not close ``client``. Raises ConfigurationError if openai is missing or too old, and for options
