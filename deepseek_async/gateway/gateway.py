@@ -21,7 +21,9 @@ from deepseek_async.gateway.activity import Activity
 from deepseek_async.gateway.batch_handlers import BatchHandlers
 from deepseek_async.gateway.batches.runner import BatchRunner, OwnersBatch
 from deepseek_async.gateway.callers import CallerProfile, Callers, mask_keys
+from deepseek_async.gateway.connections import Connections
 from deepseek_async.gateway.console import Console, page_at
+from deepseek_async.gateway.direct_replies import UnsentReply, has_begun
 from deepseek_async.gateway.file_handlers import FileHandlers
 from deepseek_async.gateway.files import FileStore
 from deepseek_async.gateway.folder import GatewayFolder, default_folder
@@ -120,6 +122,7 @@ class AsyncGateway:
         batches = self._batches = BatchRunner(
             self._folder.batches, files, self._batch_of, refusal_of=RowCheck(self._callers, files).refusal_of
         )
+        self._relaying = Relaying(self._used, self._tenants, files, heartbeat=self._heartbeat)
         self._routes = Routes(
             files=FileHandlers(files, self._sending, batches.needed_files),
             uploads=ToolUploads(files, self._sending),
@@ -131,16 +134,16 @@ class AsyncGateway:
                 caller_of=lambda request: identify(request, self._callers),
                 closing=self._closing,
             ),
-            relay=Relaying(self._used, self._tenants, files, heartbeat=self._heartbeat).answer,
+            relay=self._relaying.answer,
         )
         await self._listen()
         batches.start()
         self._upkeep = asyncio.create_task(Upkeep(self._callers, batches, files, self._tenants).run())
 
     async def _listen(self) -> None:
-        server = web.Server(
+        server = Connections(
             self._handle,
-            handler_cancellation=True,  # a caller that leaves ends its request upstream
+            self._relaying.lost,
             access_log=None,
             keepalive_timeout=_IDLE_SECONDS,
             max_field_size=_LARGEST_HEADER,
@@ -163,7 +166,7 @@ class AsyncGateway:
         caller = self._callers.named(owner) if owner else ANYBODY
         if caller is None:
             raise KeyError(owner)
-        with self._serving.used(), self._tenants.serving(caller):
+        with self._serving, self._tenants.serving(caller):
             client = self._serving.client
             batch = client.batch if client.settings.lint == "off" else client.batch.of_foreign_requests()
             yield OwnersBatch(batch, caller.max_concurrency)
@@ -172,12 +175,12 @@ class AsyncGateway:
     async def _sending(self, caller: CallerProfile) -> AsyncIterator[AsyncDeepSeek]:
         """Yield the client: see ``Sending``."""
         serving = self._serving
-        with serving.used():
+        with serving:
             async with self._tenants.place(caller):
                 yield serving.client
 
     def _used(self) -> AbstractContextManager[Relay]:
-        return self._serving.used()
+        return self._serving
 
     def check(self, client: AsyncDeepSeek) -> None:
         """Raise ConfigurationError for a client that a running gateway cannot ``use``.
@@ -220,18 +223,14 @@ class AsyncGateway:
         except DeepSeekError as error:
             response = refusal_reply(error, path)
         except ConnectionError:
-            raise  # the caller has left
+            response = UnsentReply()
         except Exception:  # noqa: BLE001  a fault of ours must not show a caller what it is
             _LOG.exception("%s %s failed", request.method, mask_keys(path))
             response = error_reply(GatewayError(500, "internal error of the gateway; its log says more"), path)
-        access_log.note(
-            caller=name,
-            method=request.method,
-            path=path,
-            status=response.status,
-            seconds=time.monotonic() - began,
-        )
-        return response
+        if access_log.is_on():
+            access_log.note(name, request.method, path, response, time.monotonic() - began)
+        # After the head of a response its status is told, and another one would stand in the middle of it.
+        return response if response.prepared or not has_begun(request) else UnsentReply()
 
     async def aclose(self) -> None:
         """Stop listening, let answers and rows in flight end, and free the folder."""

@@ -6,9 +6,11 @@ that is unknown may mean something to a proxy, a browser or a server on the way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
+from deepseek_async.relay import RelayResponse
 from deepseek_async.text.redaction import mask_known
 
 _FORWARDED: Final = frozenset(
@@ -29,7 +31,6 @@ caller (X-Forwarded-For), method override or condition (If-None-Match, Range).""
 _RETURNED: Final = frozenset(
     {
         "cache-control",
-        "content-type",
         "request-id",
         "retry-after",
         "retry-after-ms",
@@ -39,24 +40,29 @@ _RETURNED: Final = frozenset(
     }
 )
 _RETURNED_FAMILIES: Final = ("x-ratelimit-", "ratelimit-", "anthropic-ratelimit-", "x-ds-", "openai-")
-"""Of an answer: its type, its trace, and limits. Nothing that a browser obeys for the origin of the gateway, such as
+"""Of an answer: its trace, and limits. Nothing that a browser obeys for the origin of the gateway, such as
 Set-Cookie, Access-Control-Allow-Origin or Clear-Site-Data."""
 
 
-def forwarded(fields: Iterable[tuple[str, str]]) -> dict[str, str] | None:
+def forwarded(fields: Mapping[str, str]) -> dict[str, str] | None:
     """Return the fields of a caller's request that are for DeepSeek; None if there are none."""
-    return {name: value for name, value in fields if name.lower() in _FORWARDED} or None
+    if _FORWARDED.isdisjoint(map(str.lower, fields)):  # as of most
+        return None
+    return {name: value for name, value in fields.items() if name.lower() in _FORWARDED}
 
 
-def returned(fields: Mapping[str, str]) -> dict[str, str]:
-    """Return the fields of DeepSeek's answer that are for the caller."""
-    return {
-        name: mask_known(value)
-        for name, value in fields.items()
-        if ((known := name.lower()) in _RETURNED or known.startswith(_RETURNED_FAMILIES)) and _is_plain(value)
-    }
-
-
-def _is_plain(value: str) -> bool:
+def returned(answered: RelayResponse) -> dict[str, str]:
+    """Return the fields of DeepSeek's answer that are for the caller, and the type of the body."""
     # A line end would begin another field, and the server refuses to send any control character.
-    return value.isprintable()
+    found = {
+        name: mask_known(value) for name, value in answered.fields.items() if _is_returned(name) and value.isprintable()
+    }
+    if answered.content_type.isprintable():
+        found["content-type"] = answered.content_type
+    return found
+
+
+@lru_cache(256)
+def _is_returned(name: str) -> bool:
+    known = name.lower()
+    return known in _RETURNED or known.startswith(_RETURNED_FAMILIES)

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
+import msgspec
 from aiohttp import StreamReader, web
 
 from deepseek_async.errors import DeepSeekError
 from deepseek_async.gateway.arrival import arriving
 from deepseek_async.gateway.callers import CallerProfile
+from deepseek_async.gateway.direct_replies import StreamedReply, WholeReply
 from deepseek_async.gateway.files import FileStore
 from deepseek_async.gateway.header_policy import forwarded, returned
 from deepseek_async.gateway.permissions import check_body, check_path
 from deepseek_async.gateway.replies import GatewayError
 from deepseek_async.gateway.tenants import Tenants
-from deepseek_async.relay import SPEECH, Relay, RelayRequest, RelayResponse, StreamedBody, failure_event, refusal_of
+from deepseek_async.integrations.web import sse
+from deepseek_async.relay import (
+    EVENT_STREAM,
+    SPEECH,
+    Relay,
+    RelayRequest,
+    RelayResponse,
+    StreamedBody,
+    failure_event,
+    refusal_of,
+)
 from deepseek_async.text.redaction import mask_in
 from deepseek_async.types.json_text import read, write
 
@@ -27,22 +39,10 @@ LARGEST_BODY: Final = 64 * 1024 * 1024
 HEARTBEAT: Final = 10.0
 """Seconds of silence after which a caller that waits for a stream gets a comment, as DeepSeek does it itself."""
 
-READER_PATIENCE: Final = 120.0
-"""Seconds for which a caller may read nothing of an answer; its place is given to others then."""
-
-_SHORT: Final = 32 * 1024
-"""Half of the 64 KiB at which transports pause writing by default."""
-
 UsedRelay = Callable[[], AbstractContextManager[Relay]]
 """Yields the relay of the client that sends now, and keeps it open for the block."""
 
-_COMMENT: Final = b": keep-alive\n\n"
 _ANTHROPIC: Final = "/anthropic/"
-_STREAMED: Final[Mapping[str, str]] = {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-cache",
-    "X-Accel-Buffering": "no",  # nginx would hold the events back
-}
 
 
 class Relaying:
@@ -53,6 +53,18 @@ class Relaying:
         self._tenants = tenants
         self._files = files
         self._heartbeat = heartbeat
+        self._open: dict[object, StreamedBody] = {}
+        """Streams by the connection that they are written to."""
+
+    def lost(self, connection: object) -> None:
+        """End the request to DeepSeek whose answer was streamed to ``connection``, which is lost.
+
+        It is reckoned up later, when the handler is cancelled: of a hundred that leave at once, the last would wait for
+        the reckoning of all others.
+        """
+        body = self._open.get(connection)
+        if body is not None:
+            body.shut()
 
     async def answer(self, request: web.BaseRequest, caller: CallerProfile, path: str) -> web.StreamResponse:
         """Answer a request. Raises GatewayError for one that its caller may not make."""
@@ -65,85 +77,85 @@ class Relaying:
             path=f"{path}?{query}" if query else path,
             body=body,
             content_type=request.headers.get("Content-Type", "application/json"),
-            headers=forwarded(request.headers.items()),
+            headers=forwarded(request.headers),
         )
         with self._used() as relay:
             async with self._tenants.place(caller):
                 if path.endswith(SPEECH) and request.method == "POST":
-                    return await _spoken(relay, request, asked)
+                    answered = await relay.send(asked)
+                    return await self._passed_on(answered, request, StreamedReply(returned(answered)), path)
                 if not _asks_for_a_stream(body):
-                    return await _whole(relay, asked)
-                return await self._streamed(relay, request, asked, path)
+                    return reply_to(await relay.send(asked))
+                sending = asyncio.ensure_future(relay.send(asked))
+                del body, asked  # an open stream is not to hold what was asked
+                return await self._streamed(sending, request, path)
 
     async def _streamed(
-        self, relay: Relay, request: web.BaseRequest, asked: RelayRequest, path: str
+        self, sending: asyncio.Future[RelayResponse], request: web.BaseRequest, path: str
     ) -> web.StreamResponse:
-        sending = asyncio.ensure_future(relay.send(asked))
-        response = web.StreamResponse(headers=_STREAMED)
+        reply = None
         try:
             while not (await asyncio.wait((sending,), timeout=self._heartbeat))[0]:
                 # From here on the status is 200, whatever comes: the caller would hang up on silence.
-                if not response.prepared:
-                    await response.prepare(request)
-                await _write(request, response, _COMMENT)
-            try:
-                answered = sending.result()
-            except DeepSeekError as error:
-                if not response.prepared:
-                    raise
-                await _write(request, response, failure(error, path))
-                await response.write_eof()
-                return response
+                reply = reply or StreamedReply(sse.HEADERS)
+                await reply.prepare(request)
+                await reply.send(sse.HEARTBEAT)
+            answered = sending.result()
+        except DeepSeekError as error:
+            if reply is None:
+                raise
+            await reply.send(failure(error, path))
+            return reply
         except BaseException:
             await _cancelled(sending)
             raise
-        if isinstance(answered.body, bytes):
-            return web.Response(body=mask_in(answered.body), status=answered.status, headers=returned(answered.headers))
-        async with _closing(answered.body):
-            if not response.prepared:
-                response.headers.update(returned(answered.headers))
-                await response.prepare(request)
-            await _pass(answered.body, request, response, path)
-        return response
+        del sending
+        if reply is None and isinstance(answered.body, bytes):
+            return reply_to(answered)
+        return await self._passed_on(
+            answered, request, reply or StreamedReply({**sse.HEADERS, **returned(answered)}), path
+        )
 
-
-async def _pass(body: StreamedBody, request: web.BaseRequest, response: web.StreamResponse, path: str) -> None:
-    try:
-        async for piece in body:
-            await _write(request, response, piece)
-    except DeepSeekError as error:
-        await _write(request, response, failure(error, path))
-    await response.write_eof()
-
-
-async def _spoken(relay: Relay, request: web.BaseRequest, asked: RelayRequest) -> web.StreamResponse:
-    answered = await relay.send(asked)
-    assert isinstance(answered.body, StreamedBody)  # noqa: S101  audio is streamed
-    response = web.StreamResponse(headers=returned(answered.headers))
-    async with _closing(answered.body):
-        await response.prepare(request)
+    async def _passed_on(
+        self, answered: RelayResponse, request: web.BaseRequest, reply: StreamedReply, path: str
+    ) -> web.StreamResponse:
+        """Send an answer as it arrives. Raises ConnectionError for a caller that has left, or reads nothing."""
+        body = answered.body
+        if isinstance(body, bytes):  # an answer that was not to be streamed, after comments of ours
+            await reply.send(mask_in(body))
+            return reply
+        connection = request.protocol
+        self._open[connection] = body
         try:
-            async for piece in answered.body:
-                await _write(request, response, piece)
+            await reply.prepare(request)
+            async for piece in body:
+                await reply.send(mask_in(piece))
         except DeepSeekError as error:
-            # Audio has no place for an error: the caller sees a body that has not ended.
-            raise ConnectionResetError(error.message) from None
-    await response.write_eof()
-    return response
+            if answered.content_type != EVENT_STREAM:
+                # Audio has no place for an error: the caller sees a body that has not ended.
+                raise ConnectionResetError(error.message) from None
+            await reply.send(failure(error, path))
+        finally:
+            del self._open[connection]
+            await body.aclose()
+        return reply
 
 
-async def _whole(relay: Relay, asked: RelayRequest) -> web.StreamResponse:
-    answered = await relay.send(asked)
+def reply_to(answered: RelayResponse) -> WholeReply:
+    """Return an answer, or a refusal, that is complete."""
     assert isinstance(answered.body, bytes)  # noqa: S101  only a request for a stream is answered by one
-    return web.Response(body=mask_in(answered.body), status=answered.status, headers=returned(answered.headers))
+    return WholeReply(answered.status, returned(answered), mask_in(answered.body))
 
 
 async def body_of(request: web.BaseRequest, most: int) -> bytes:
     """Return the body of a request. Raises GatewayError (413) above ``most`` bytes."""
     if request.content_length is not None and request.content_length > most:
         raise _too_large(most)
-    if request.content.is_eof():
-        return await _read(request.content, most)
+    if request.content.is_eof():  # as nearly all have come whole
+        body: bytes = request.content.read_nowait()
+        if len(body) > most:
+            raise _too_large(most)
+        return body
     async with arriving(request):
         return await _read(request.content, most)
 
@@ -158,11 +170,9 @@ async def _read(content: StreamReader, most: int) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def refusal_reply(error: DeepSeekError, path: str) -> web.Response:
+def refusal_reply(error: DeepSeekError, path: str) -> WholeReply:
     """Return ``error`` as the answer to a request for ``path``."""
-    answered = refusal(error, path)
-    assert isinstance(answered.body, bytes)  # noqa: S101
-    return web.Response(body=mask_in(answered.body), status=answered.status, headers=returned(answered.headers))
+    return reply_to(refusal(error, path))
 
 
 def refusal(error: DeepSeekError, path: str) -> RelayResponse:
@@ -171,9 +181,7 @@ def refusal(error: DeepSeekError, path: str) -> RelayResponse:
     if not path.startswith(_ANTHROPIC):
         return response
     assert isinstance(response.body, bytes)  # noqa: S101
-    return RelayResponse(
-        status=response.status, headers=response.headers, body=_as_anthropic(read(response.body)), failure=error
-    )
+    return msgspec.structs.replace(response, body=_as_anthropic(read(response.body)))
 
 
 def failure(error: DeepSeekError, path: str) -> bytes:
@@ -203,19 +211,6 @@ def _asks_for_a_stream(body: bytes) -> bool:
     return b'"stream"' in body and b"true" in body
 
 
-async def _write(request: web.BaseRequest, response: web.StreamResponse, piece: bytes) -> None:
-    """Write to a caller, at its speed. Raises ConnectionError for one that reads nothing for too long."""
-    piece = mask_in(piece)
-    transport = request.transport
-    if transport is not None and len(piece) < _SHORT and not transport.get_write_buffer_size():
-        # It is not waited for: nothing is unsent, and this is less than what a transport takes before it pauses
-        # writing. A timer for each chunk would cost more than its write.
-        await response.write(piece)
-        return
-    async with asyncio.timeout(READER_PATIENCE):
-        await response.write(piece)
-
-
 async def _cancelled(sending: asyncio.Future[RelayResponse]) -> None:
     """End a request whose caller has left, and give its place back."""
     sending.cancel()
@@ -224,11 +219,3 @@ async def _cancelled(sending: asyncio.Future[RelayResponse]) -> None:
         body = sending.result().body
         if isinstance(body, StreamedBody):
             await body.aclose()
-
-
-@asynccontextmanager
-async def _closing(body: StreamedBody) -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        await body.aclose()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.events import Listener
@@ -24,17 +22,17 @@ class ServingClient:
         self._unused = asyncio.Event()
         self._unused.set()
 
-    @contextmanager
-    def used(self) -> Iterator[Relay]:
-        """Yield the relay, and keep the client open for the block."""
+    # Not a generator: every request passes here.
+    def __enter__(self) -> Relay:
+        """Return the relay, and keep the client open for the block."""
         self._requests += 1
         self._unused.clear()
-        try:
-            yield self.relay
-        finally:
-            self._requests -= 1
-            if not self._requests:
-                self._unused.set()
+        return self.relay
+
+    def __exit__(self, *_: object) -> None:
+        self._requests -= 1
+        if not self._requests:
+            self._unused.set()
 
     async def unused(self) -> None:
         """Wait until no request uses it."""

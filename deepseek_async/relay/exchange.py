@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from deepseek_async.errors import DeepSeekError
+from deepseek_async.relay.header_fields import returned
 from deepseek_async.relay.streamed import StreamedBody
 from deepseek_async.transport.timeouts import Timeouts
 
@@ -33,9 +34,17 @@ class RelayResponse(msgspec.Struct, frozen=True, kw_only=True):
     """The response to a RelayRequest. ``body`` is a StreamedBody, to be closed, if the request asked for a stream."""
 
     status: int
-    headers: Mapping[str, str]
+    fields: Mapping[str, str]
+    """Header fields as the server sent them, those of its own connection and of its own body included."""
+    content_type: str
+    """That of ``body``."""
     body: bytes | StreamedBody
     failure: DeepSeekError | None = None
     """The error that this response stands for; its ``partial`` and ``billed_attempts`` are what was paid for."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Header fields that are for the client: see ``returned``."""
+        return returned(self.fields, self.content_type)
 
     __repr__ = object.__repr__

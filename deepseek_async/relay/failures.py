@@ -20,7 +20,7 @@ from deepseek_async.errors import (
     InvalidRequestError,
 )
 from deepseek_async.relay.exchange import RelayResponse
-from deepseek_async.relay.header_fields import JSON, returned
+from deepseek_async.relay.header_fields import JSON
 from deepseek_async.types.json_text import write
 
 _MEANT: Final[tuple[tuple[type[DeepSeekError], int, str], ...]] = (
@@ -46,11 +46,10 @@ def refusal_of(error: DeepSeekError) -> RelayResponse:
     It tells SDKs not to retry, because the call was retried already as often as it may be.
     """
     status, said = _meaning(error)
-    headers = returned(_headers_of(error), JSON)
-    headers[_GIVEN_UP] = "false"
+    fields = {**_headers_of(error), _GIVEN_UP: "false"}
     if error.retry_after is not None:
-        headers["retry-after"] = str(ceil(error.retry_after))
-    return RelayResponse(status=status, headers=headers, body=write({"error": said}), failure=error)
+        fields["retry-after"] = str(ceil(error.retry_after))
+    return RelayResponse(status=status, fields=fields, content_type=JSON, body=write({"error": said}), failure=error)
 
 
 def failure_event(error: DeepSeekError) -> bytes:

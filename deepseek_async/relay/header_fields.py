@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 JSON: Final = "application/json"
+EVENT_STREAM: Final = "text/event-stream; charset=utf-8"
 
 _HOP_BY_HOP: Final = {
     "connection",

@@ -8,7 +8,7 @@ from typing import Any, Final
 from deepseek_async.call.caller import Caller
 from deepseek_async.errors import APIResponseValidationError, InvalidRequestError, NotFoundError
 from deepseek_async.relay.exchange import RelayRequest, RelayResponse
-from deepseek_async.relay.header_fields import JSON, returned
+from deepseek_async.relay.header_fields import JSON
 from deepseek_async.relay.paths import OTHER, meaning_of
 from deepseek_async.relay.tool_requests import SPEECH
 from deepseek_async.resources.resource_client import ResourceClient
@@ -55,7 +55,8 @@ class OtherRequests:
             answer = _Opaque(_wire=write({"id": path.rpartition("/")[2], "object": "file", "deleted": True}))
         return RelayResponse(
             status=200 if call.response is None else call.response.status,
-            headers=returned(call.response.headers if call.response else {}, JSON),
+            fields=call.response.headers if call.response else {},
+            content_type=JSON,
             body=answer._wire,  # noqa: SLF001
         )
 

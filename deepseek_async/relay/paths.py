@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from deepseek_async.configuration.endpoint import Family
@@ -29,6 +30,7 @@ OTHER: Final = Operation("other")
 """A request that the client has no method for."""
 
 
+@lru_cache(256)
 def normalized(path: str) -> str:
     """Return ``path`` without the base that SDKs put before it. Raises InvalidRequestError for one that may lead
     elsewhere."""

@@ -21,7 +21,7 @@ from deepseek_async.errors import DeepSeekError, InvalidRequestError
 from deepseek_async.relay.answer_bytes import json_of
 from deepseek_async.relay.exchange import RelayRequest, RelayResponse
 from deepseek_async.relay.form import read_form
-from deepseek_async.relay.header_fields import JSON, returned
+from deepseek_async.relay.header_fields import EVENT_STREAM, JSON
 from deepseek_async.relay.other_requests import OtherRequests
 from deepseek_async.relay.paid_answers import answer_in
 from deepseek_async.relay.paths import normalized
@@ -46,7 +46,6 @@ from deepseek_async.transport.timeouts import Timeouts
 from deepseek_async.types import Answer
 from deepseek_async.types.json_text import read
 
-_EVENT_STREAM: Final = "text/event-stream; charset=utf-8"
 _LIFE: Final = ("anchor", "seconds")
 
 
@@ -104,7 +103,7 @@ class Relay:
             expires_after={name: int(value) if value.isdigit() else value for name, value in life.items()} or None,
             timeout=request.timeout,
         )
-        return RelayResponse(status=200, headers={"content-type": JSON}, body=json_of(stored))
+        return RelayResponse(status=200, fields={}, content_type=JSON, body=json_of(stored))
 
 
 class _Generating(Protocol):
@@ -152,7 +151,8 @@ class _Endpoint(msgspec.Struct, frozen=True, gc=False):
                 stream = await call.stream(kind)
         return RelayResponse(
             status=200,
-            headers=returned(call.response.headers if call.response else {}, _EVENT_STREAM),
+            fields=call.response.headers if call.response else {},
+            content_type=EVENT_STREAM,
             body=StreamedBody(stream, self.encode, self.last, patience),
         )
 
@@ -165,8 +165,8 @@ class _Endpoint(msgspec.Struct, frozen=True, gc=False):
             if found is None:
                 raise
             answer, failure = found, error
-        headers = returned(call.response.headers if call.response else {}, JSON)
-        return RelayResponse(status=200, headers=headers, body=json_of(answer), failure=failure)
+        fields = call.response.headers if call.response else {}
+        return RelayResponse(status=200, fields=fields, content_type=JSON, body=json_of(answer), failure=failure)
 
 
 def _object_in(body: bytes) -> dict[str, Any]:

@@ -70,6 +70,10 @@ class StreamedBody:
         self._shown = True
         return self._encode(chunks + stream.arrived())
 
+    def shut(self) -> None:
+        """End the request at the server, ahead of ``aclose``: the reader has left and is about to be cancelled."""
+        self._stream.shut()
+
     async def aclose(self) -> None:
         """Close the stream: the request at the server ends and its place is free on return."""
         await self._stream.aclose()

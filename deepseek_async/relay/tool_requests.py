@@ -10,7 +10,7 @@ from deepseek_async.errors import InvalidRequestError
 from deepseek_async.relay.answer_bytes import json_of
 from deepseek_async.relay.exchange import RelayRequest, RelayResponse
 from deepseek_async.relay.form import ReceivedForm, read_form
-from deepseek_async.relay.header_fields import JSON, returned
+from deepseek_async.relay.header_fields import JSON
 from deepseek_async.relay.streamed import StreamedBody
 from deepseek_async.resources.resource_client import ResourceClient
 from deepseek_async.resources.standalone import Tools
@@ -43,7 +43,8 @@ class ToolRequests:
         response = calls[-1].response
         return RelayResponse(
             status=200 if response is None else response.status,
-            headers=returned({} if response is None else response.headers, JSON),
+            fields={} if response is None else response.headers,
+            content_type=JSON,
             body=json_of(answer),
         )
 
@@ -60,7 +61,8 @@ class ToolRequests:
         fields: Mapping[str, str] = {} if response is None else response.headers
         return RelayResponse(
             status=200,
-            headers=returned(fields, fields.get("content-type", _AUDIO)),
+            fields=fields,
+            content_type=fields.get("content-type", _AUDIO),
             body=StreamedBody(audio, b"".join, b"", None),
         )
 

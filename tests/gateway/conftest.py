@@ -47,3 +47,19 @@ async def gateway(serve: Serve, connect: Connect, tmp_path: Path) -> AsyncIterat
 async def gated(gateway: StartGateway) -> Gated:
     """A gateway without keys."""
     return await gateway()
+
+
+@pytest.fixture
+async def behind(serve: Serve, connect: Connect, tmp_path: Any):
+    """Puts a gateway in front of a server of raw bytes."""
+    running: list[AsyncGateway] = []
+
+    async def start(script: Any) -> tuple[Gated, Any]:
+        server = await serve(script)
+        made = AsyncGateway(connect(server, retry=1), folder=tmp_path, port=0, drain=1)
+        running.append(await made.__aenter__())
+        return Gated(server, made, tmp_path), server
+
+    yield start
+    for each in running:
+        await each.aclose()

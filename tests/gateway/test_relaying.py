@@ -83,7 +83,7 @@ async def test_a_caller_that_waits_for_a_stream_gets_comments(gateway: StartGate
 
     _, text = await gated.ask("POST", CHAT, json={**BODY, "stream": True})
 
-    assert text.startswith(": keep-alive")
+    assert text.startswith(": waiting")
     assert text.rstrip().endswith("data: [DONE]")
 
 

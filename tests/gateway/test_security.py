@@ -10,30 +10,13 @@ from typing import Any
 
 import pytest
 from gateways import CHAT, MODEL, QUESTION, Gated, StartGateway
-from support.clients import Connect
 from support.servers import ANSWER, CANARY, Serve, begun, event, response, said
 
-from deepseek_async.gateway import AsyncGateway, arrival
+from deepseek_async.gateway import arrival
 from deepseek_async.gateway import gateway as gateway_module
 
 BODY = {"model": MODEL, "messages": QUESTION}
 WIRE = json.dumps(BODY).encode()
-
-
-@pytest.fixture
-async def behind(serve: Serve, connect: Connect, tmp_path: Any):
-    """Puts a gateway in front of a server of raw bytes."""
-    running: list[AsyncGateway] = []
-
-    async def start(script: Any) -> tuple[Gated, Any]:
-        server = await serve(script)
-        made = AsyncGateway(connect(server, retry=1), folder=tmp_path, port=0, drain=1)
-        running.append(await made.__aenter__())
-        return Gated(server, made, tmp_path), server
-
-    yield start
-    for each in running:
-        await each.aclose()
 
 
 def posted(*fields: str, body: bytes = WIRE, length: bool = True) -> bytes:

@@ -83,8 +83,7 @@ class AnswerStream(AsyncClosedOnExit, Generic[ChunkT, WholeT]):
         self._ended = False
         self._left = False  # whether the caller closed the stream
         self._failure: APIError | None = None
-        self._pending: Iterator[ChunkT] = iter(())
-        """Chunks of the last block, not yet yielded."""
+        self._pending: Iterator[ChunkT] = iter(())  # chunks of the last block, not yet yielded
         self._reading = False
         self._observer: StreamObserver | None = None
 
@@ -149,6 +148,10 @@ class AnswerStream(AsyncClosedOnExit, Generic[ChunkT, WholeT]):
         """Close the stream. Connection and slot are released on return."""
         self._leave()
         self._pending = iter(())
+
+    def shut(self) -> None:
+        """End the request at the server; it is accounted for when the reader is cancelled, or closes the stream."""
+        self._response.close()
 
     # Its own iterator: a generator and its frame would refer to each other and be freed only by the garbage collector.
     def __aiter__(self) -> Self:
@@ -224,16 +227,15 @@ class AnswerStream(AsyncClosedOnExit, Generic[ChunkT, WholeT]):
             self._observer.failed(self, error)
 
     def _abandon(self) -> None:
-        self._exchange.produced(self._characters)
+        if self._exchange.open:
+            self.shut()  # the server is not to go on while it is reckoned what it did
+        self._exchange.produced(lambda: self._reader.size)
         # Usage may have arrived before the end.
         usage = None
         if self._exchange.open and (self._reader.whole or self._reader.counted):
             usage = self._call.counted(self._reader.answer(), estimate=False)
         self._exchange.abandoned(usage, self._reader.model)
         self._call.lose(self._exchange.lease, None)
-
-    def _characters(self) -> int:
-        return self._reader.size
 
     def _take(self, block: bytes) -> list[ChunkT]:
         """Return the chunks that ``block`` completes. A fault in it is raised after the chunks before it."""
@@ -355,7 +357,7 @@ class AnswerStream(AsyncClosedOnExit, Generic[ChunkT, WholeT]):
 
     async def _recover(self, failure: APIError) -> None:
         """Retry if no content was yielded yet; otherwise raise the failure with the partial answer."""
-        self._exchange.produced(self._characters)
+        self._exchange.produced(lambda: self._reader.size)
         self._call.fault(self._exchange, failure, self._reader.answer())
         self._failure = None
         if self._progressed:
