@@ -15,7 +15,7 @@ pytest.importorskip("langchain_core", reason="the extra langchain is not install
 from langchain_core.callbacks import get_usage_metadata_callback
 from langchain_core.exceptions import OutputParserException
 from langchain_core.load import dumps
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage, trim_messages
 from pydantic import BaseModel, ValidationError
 
 from deepseek_async import AsyncDeepSeek
@@ -366,6 +366,31 @@ async def test_listeners_are_told_of_calls_that_would_be_quicker_without(make: M
     with get_usage_metadata_callback() as told:
         message = await make().ainvoke("Hi")
     assert told.usage_metadata == {"deepseek-flash": message.usage_metadata}
+
+
+async def test_tokens_are_counted_without_a_request(make: Make, simulator: Simulator):
+    model = make()
+    text = "How is the weather in Oslo today, and how was it yesterday? " * 20
+    message = await model.ainvoke(text)
+    billed = (message.usage_metadata or {"input_tokens": 0})["input_tokens"]
+    asked = len(simulator.requests)
+    assert model.get_num_tokens(text) == pytest.approx(billed, rel=0.3)
+    assert model.get_num_tokens_from_messages([HumanMessage(text)]) == pytest.approx(billed, rel=0.3)
+    called = AIMessage("", tool_calls=[{"name": "look_up", "args": {"place": "Oslo"}, "id": "call1"}])
+    assert 0 < model.get_num_tokens_from_messages([called, ToolMessage("fog\udce9", tool_call_id="call1")]) < 100
+    with_tools = model.get_num_tokens_from_messages([HumanMessage("Hi")], tools=[look_up])
+    assert with_tools > model.get_num_tokens_from_messages([HumanMessage("Hi")])
+    kept = trim_messages([HumanMessage(text), HumanMessage("Hi")], max_tokens=50, strategy="last", token_counter=model)
+    assert [one.content for one in kept] == ["Hi"]
+    assert make(custom_get_token_ids=lambda text: [1] * len(text)).get_num_tokens("four") == 4
+    with pytest.raises(ConfigurationError, match="custom_get_token_ids"):
+        model.get_token_ids("four")
+    assert len(simulator.requests) == asked
+
+
+def test_an_argument_of_the_other_chat_deepseek_says_where_it_went():
+    with pytest.raises(ConfigurationError, match=r"no argument seed: pass model_kwargs=\{'seed': …\}"):
+        ChatDeepSeek(model="deepseek-flash", api_key=CANARY, seed=7)
 
 
 def test_a_missing_key_is_our_error():

@@ -24,16 +24,18 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.integrations.connection import Connection, shared_connection
 from deepseek_async.integrations.langchain.answers import PROVIDER
+from deepseek_async.integrations.langchain.arguments import refuse
 from deepseek_async.integrations.langchain.paid_answers import answer_of, chunks_of, generations_of
 from deepseek_async.integrations.langchain.request import choice_of, definition_of, request_of
 from deepseek_async.integrations.langchain.structured import Schema, StructuredMethod, structured
+from deepseek_async.integrations.langchain.token_count import CountsTokens
 from deepseek_async.resources.chat import Completions
 
 _CONTEXT: Final = 1_048_576  # DeepSeek docs, Models & Pricing
 _LONGEST: Final = 393_216
 
 
-class ChatDeepSeek(BaseChatModel):
+class ChatDeepSeek(CountsTokens, BaseChatModel):
     """A DeepSeek chat model for LangChain.
 
         model = ChatDeepSeek(model="deepseek-flash", temperature=0)
@@ -103,6 +105,7 @@ class ChatDeepSeek(BaseChatModel):
     """Further parameters of ``chat.completions.create``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        refuse(kwargs)
         super().__init__(*args, **kwargs)
         _ = self._connected  # not in a validator: pydantic would wrap the error
 
