@@ -47,14 +47,17 @@ class LimitFactory:
         memory: RememberedLimits | None = None,
         meeting: Rendezvous | None = None,
         distance: Callable[[], float | None] = _unknown,
+        fixed: bool = False,
     ) -> None:
         """``meeting`` is the rendezvous with other processes of the account; None disables sharing.
 
-        ``distance`` returns the network round-trip time in seconds, once measured.
+        ``distance`` returns the network round-trip time in seconds, once measured. ``fixed`` limits do not react to
+        what the server says.
         """
         self._distance = distance
         self._meeting = meeting
         self._chosen = chosen
+        self._fixed = fixed
         self._most = most
         self._memory = memory
         self._loop = asyncio.get_running_loop()
@@ -66,6 +69,8 @@ class LimitFactory:
             return FixedLimit(min(_OTHER_ENDPOINTS, self._most))
         chosen = self._chosen
         cap = min(self._most, NOMINAL.get(model, UNKNOWN) if chosen == "auto" else chosen)
+        if self._fixed:
+            return FixedLimit(cap)
         start = hint = None
         if chosen != "auto":
             start = cap

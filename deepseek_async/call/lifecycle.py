@@ -15,7 +15,7 @@ from deepseek_async.call.fallback import Alternatives
 from deepseek_async.call.retry import LONGEST_BULK_WAIT, Pause, RetryPolicy
 from deepseek_async.call.stream_usage import StreamUsage
 from deepseek_async.call.usage_check import metered
-from deepseek_async.errors import APIError, APIStatusError
+from deepseek_async.errors import APIError, APIStatusError, ConfigurationError
 from deepseek_async.process.tracebacks import without_frames
 from deepseek_async.transport.protocol import HTTPResponse
 from deepseek_async.transport.watchdog import Watchdog
@@ -234,7 +234,8 @@ class Attempts(AdmittedCall, gc=False, eq=False, kw_only=True):
             failure = error
         except BaseException as error:
             watchdog.stop()
-            lease.abandoned(sent=self.request.handed_over)
+            # A transport refuses with a ConfigurationError what it has not sent.
+            lease.abandoned(sent=self.request.handed_over and not isinstance(error, ConfigurationError))
             self.lose(lease, error)
             raise
         watchdog.stop()

@@ -134,6 +134,10 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         """Internal: whether a ``Retry-After`` too long for this call also pauses the other calls to its model."""
         return self.max_attempts > 1
 
+    def waits(self) -> bool:
+        """Internal: whether anything waits after a refusal; if not, the concurrency limit is fixed."""
+        return True
+
     def _is_last(self, again: Again, error: APIError, attempt: int, returns: int) -> bool:
         if self.max_attempts == 1 or not error.retryable:
             return True

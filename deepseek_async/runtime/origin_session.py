@@ -145,7 +145,7 @@ def _account_limiter_of(
     requests, tokens = (settings.requests_per_minute, settings.tokens_per_minute) if own else (None, None)
     there = _account_limiters.setdefault(asyncio.get_running_loop(), {})
     limits = (settings.max_concurrency, settings.shared, requests, tokens, settings.breaker, settings.tool_limits)
-    key = (origin, account, *limits)
+    key = (origin, account, settings.retry.waits(), *limits)
     if key not in there:
         folder = settings.cache_folder
         memory = RememberedLimits(folder, origin, account) if folder is not None else None
@@ -155,6 +155,7 @@ def _account_limiter_of(
             memory=memory,
             meeting=_meeting(settings, origin, account),
             distance=pool.distance,
+            fixed=not settings.retry.waits(),
         )
         there[key] = AccountLimiter(
             windows,

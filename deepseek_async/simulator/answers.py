@@ -228,6 +228,8 @@ class Answers:
             found = self._found(request, question)
         except Exception as error:  # noqa: BLE001 - raised by the user's function
             reason = f"the `when` function of a scripted answer failed: {type(error).__name__}: {error}"
+            if self._must:
+                self.missed.append(reason)
             return ScriptedAnswer(refusal=refusals.invalid_request(reason))
         if found is None and self._must:
             return ScriptedAnswer(refusal=self._missing(request))

@@ -70,10 +70,10 @@ class Cassette:
         return [self._exchange(text, number) for number, text in enumerate(lines, 1) if number > 1 and text.strip()]
 
     def _lines(self) -> Iterator[bytes]:
-        """Yield the lines without what has no end."""
+        """Yield the lines without one that a killed process left unfinished."""
         try:
             with self.path.open("rb") as file:
-                yield from (line for line in file if line.endswith(b"\n"))
+                yield from (line for line in file if line.endswith(b"\n") or _is_whole(line))
         except FileNotFoundError:
             return
         except OSError as error:
@@ -95,7 +95,7 @@ class Cassette:
                 if run is None or (anew and run != RUN):
                     self._begin(_line({"cassette": _FORMAT, "version": _VERSION, "run": RUN}) + line)
                     return
-                _cut_unfinished(number)
+                _end_last_line(number)
                 _write(number, line)
         except OSError as error:
             raise CassetteError(f"cannot write {self.name}: {reason_of(error)}") from None
@@ -128,7 +128,7 @@ class Cassette:
     def _run_of(self, number: int) -> str | None:
         """Return the run that began the open file; None for an empty file, or one with an unfinished first line."""
         first, end, _ = os.pread(number, 4096, 0).partition(b"\n")
-        return self._run(first) if end else None
+        return self._run(first) if end or _is_whole(first) else None
 
     def _run(self, line: bytes) -> str:
         head = _loaded(line)
@@ -150,11 +150,11 @@ class Cassette:
                 request=msgspec.convert(said["request"], RecordedRequest),
                 status=msgspec.convert(response["status"], int),
                 headers=msgspec.convert(response["headers"], dict[str, str]),
-                chunks=[_bytes_of(chunk) for chunk in response["chunks"]],
+                chunks=[block for chunk in response["chunks"] if (block := _bytes_of(chunk))],
                 ending=msgspec.convert(response.get("ending", "whole"), Ending),
                 line=number,
             )
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise CassetteError(
                 f"{self.name}, line {number}, is not a recorded exchange ({type(error).__name__}); remove the line or "
                 "record the file again"
@@ -198,12 +198,17 @@ def _bytes_of(chunk: Any) -> bytes:
 def _loaded(line: bytes) -> Any:
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
-def _cut_unfinished(number: int) -> None:
-    """Cut off what a killed process left of a line."""
+def _is_whole(line: bytes) -> bool:
+    """Whether a line without an end is a whole one of which an editor has removed the end."""
+    return isinstance(_loaded(line), dict)
+
+
+def _end_last_line(number: int) -> None:
+    """End the last line if it is whole; cut off what a killed process left of one."""
     size = os.fstat(number).st_size
     end = size
     while end:
@@ -213,7 +218,9 @@ def _cut_unfinished(number: int) -> None:
             end = start + found + 1
             break
         end = start
-    if end < size:
+    if end < size and _is_whole(os.pread(number, size - end, end)):
+        _write(number, b"\n")
+    elif end < size:
         os.ftruncate(number, end)
 
 

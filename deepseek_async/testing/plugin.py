@@ -124,9 +124,9 @@ def deepseek_recorded(deepseek_cassette: Recording) -> Iterator[AsyncDeepSeek]:
 
 
 def _at_once() -> Any:
-    from deepseek_async.call.retry import RetryPolicy  # noqa: PLC0415
+    from deepseek_async.testing.retry_at_once import RetryAtOnce  # noqa: PLC0415
 
-    return RetryPolicy(base_delay=0, max_delay=0)
+    return RetryAtOnce()
 
 
 def _name_of(request: pytest.FixtureRequest) -> Path:

@@ -132,7 +132,8 @@ class Transport(Protocol):
         """Send a request and wait for the response head, whatever its status.
 
         ``fresh`` requires a new connection, because the last pooled one was stale.
-        Raises APIConnectionError, or APITimeoutError if ``watchdog`` fires.
+        Raises APIConnectionError, APITimeoutError if ``watchdog`` fires, or ConfigurationError for a request that it
+        will not send, which is not billed then.
         """
         ...
 

@@ -70,6 +70,7 @@ print({{name for name in set(sys.modules) - before if not name.startswith("deeps
 
 ASKING = """
 import asyncio
+import time
 import pytest
 import deepseek_async
 
@@ -135,6 +136,16 @@ def test_refusals(deepseek_simulator, deepseek_client):
 
 def test_unused(deepseek_client):
     pass
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_retries_do_not_wait(deepseek_simulator, deepseek_client, status):
+    deepseek_simulator.answer(status=status, headers={"Retry-After": "100"})
+    deepseek_simulator.answer(status=status)
+    deepseek_simulator.answer(content="On its way.")
+    began = time.monotonic()
+    assert asyncio.run(ask(deepseek_client)) == "On its way."
+    assert time.monotonic() - began < 50
 """
 )
 
@@ -148,6 +159,14 @@ def documented() -> str:
 FAILING = """
 def test_swallowed_miss(deepseek_simulator, deepseek_client):
     deepseek_simulator.answer(when="order", content="x")
+    try:
+        asyncio.run(ask(deepseek_client))
+    except deepseek_async.DeepSeekError:
+        pass
+
+
+def test_swallowed_error_of_a_script(deepseek_simulator, deepseek_client):
+    deepseek_simulator.answer(when=lambda request: request["no such field"], content="x")
     try:
         asyncio.run(ask(deepseek_client))
     except deepseek_async.DeepSeekError:
@@ -171,7 +190,8 @@ def test_wrong_setting(deepseek_simulator):
 
 def test_every_kind_of_test_has_the_fixtures_and_fails_for_a_miss_or_a_forgotten_answer(run: Run):
     said = run(PASSING + FAILING + documented())
-    assert "1 failed, 12 passed, 3 errors in" in said
+    assert "1 failed, 16 passed, 4 errors in" in said
+    assert "function of a scripted answer failed: KeyError: 'no such field'" in said
     assert "no scripted answer matches this request" in said
     assert "answers are left for: 'order'" in said
     assert "scripted answers were not used: 'order'" in said

@@ -17,7 +17,7 @@ import pytest
 from support.clients import AT_ONCE
 from support.servers import Serve, response
 
-from deepseek_async import AsyncDeepSeek, ConfigurationError, StreamInterruptedError
+from deepseek_async import AsyncDeepSeek, Budget, ConfigurationError, StreamInterruptedError
 from deepseek_async.simulator import Fault, Simulator, SimulatorSettings
 from deepseek_async.testing import CassetteError, Recording, recording
 from deepseek_async.testing.cassette import Cassette
@@ -310,6 +310,32 @@ async def test_a_line_that_a_killed_process_left_is_overwritten(simulator: Simul
     another_run()
     await said(simulator.base_url, recording(path, mode="new"), "One?", "Two?")
     assert len(exchanges(path)) == 2
+
+
+def keep_unended(path: Path, lines: int) -> None:
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:lines]).rstrip(b"\n"))
+
+
+@pytest.mark.parametrize("left", [1, 2])
+async def test_an_editor_that_removes_the_end_of_the_last_line_removes_no_answer(
+    simulator: Simulator, path: Path, another_run: Any, left: int
+):
+    await said(simulator.base_url, recording(path), "One?")
+    keep_unended(path, left)
+    another_run()
+    await said(simulator.base_url, recording(path, mode="new"), "One?")
+    assert len(simulator.requests) == 3 - left
+    keep_unended(path, 2)
+    await said(simulator.base_url, recording(path, mode="new"), "One?", "Two?")
+    assert [exchange["request"]["body"]["messages"][0]["content"] for exchange in exchanges(path)] == ["One?", "Two?"]
+
+
+async def test_a_request_without_a_recorded_answer_costs_nothing(path: Path, tmp_path: Path):
+    budget = Budget(1.0, path=tmp_path / "budget")
+    async with client_of(NOWHERE, recording(path, mode="none"), budget=budget) as client:
+        with pytest.raises(CassetteError):
+            await ask(client)
+        assert [spending.spent for spending in (await budget.spending()).values()] == [0]
 
 
 async def test_recorded_answers_that_nobody_asks_for_are_named(simulator: Simulator, path: Path, another_run: Any):
