@@ -40,7 +40,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from deepseek_async.text.error_response import ErrorResponse
+from deepseek_async.text.error_response import ErrorResponse, known_facts
 from deepseek_async.text.not_here import NotHere
 from deepseek_async.text.redaction import redact
 
@@ -100,13 +100,13 @@ class DeepSeekError(Exception):
     """Token usage of all turns of a failed tool run."""
     request = NotHere("error.response, error.attempts and error.request_id are there; a request holds the key")
 
-    def __init__(self, message: str, **facts: Any) -> None:
+    def __init__(self, message: str = "", **facts: Any) -> None:
         # The message may quote a key: one that a server echoed, or one in the wrong setting.
-        message = redact(message)
+        message = redact(message or type(self).__name__)
         super().__init__(message)
         self.message = message
         # Facts are stored in the instance dict, so that errors pickle without a custom __reduce__.
-        self.__dict__.update(facts)
+        self.__dict__.update(known_facts(facts))
 
     @property
     def response(self) -> ErrorResponse | None:

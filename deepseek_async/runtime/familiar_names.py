@@ -90,20 +90,40 @@ class FamiliarNames:
         """URL of the server."""
         return self._settings.base_url
 
+    @base_url.setter
+    def base_url(self, value: str) -> None:
+        del value
+        raise AttributeError("base_url of a client cannot be set: make another AsyncDeepSeek(base_url=…)")
+
     @property
     def api_key(self) -> ApiKey:
         """The key, which shows itself as ``sk-…abcd`` only."""
         return self._settings.api_key
+
+    @api_key.setter
+    def api_key(self, value: ApiKey) -> None:
+        del value
+        raise AttributeError("api_key of a client cannot be set: make another AsyncDeepSeek(api_key=…)")
 
     @property
     def max_retries(self) -> int:
         """Retries of a call, without the first attempt."""
         return self._settings.retry.max_attempts - 1
 
+    @max_retries.setter
+    def max_retries(self, value: int) -> None:
+        del value
+        raise AttributeError("max_retries of a client cannot be set: client.with_options(max_retries=…)")
+
     @property
     def timeout(self) -> Timeouts:
         """Default timeouts of a call."""
         return self._settings.timeouts
+
+    @timeout.setter
+    def timeout(self, value: Timeouts) -> None:
+        del value
+        raise AttributeError("timeout of a client cannot be set: client.with_options(timeout=…)")
 
     @property
     def beta(self) -> Beta:

@@ -33,6 +33,14 @@ class MaskedHeaders(Mapping[str, str]):
         return repr(self._fields)
 
 
+def known_facts(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of an error; of a response, with which programs make errors for tests, what is read from it."""
+    response = given.pop("response", None)
+    if response is None:
+        return given
+    return {"status_code": response.status_code, "headers": MaskedHeaders(response.headers), **given}
+
+
 class ErrorResponse(ResponseNames):
     """Status, headers and body of a response; of a body that is JSON, the error object."""
 

@@ -899,6 +899,16 @@ async def error_message(it: It) -> Any:
 
 
 @idiom
+async def errors_made_for_tests(it: It) -> Any:
+    request = httpx2.Request("POST", "http://127.0.0.1/")
+    response = httpx2.Response(429, headers={"retry-after": "7"}, request=request)
+    limited = it.library.RateLimitError("too many", response=response, body={"message": "too many"})
+    lost = it.library.APIConnectionError(request=request), it.library.APITimeoutError(request=request)
+    facts = limited.status_code, limited.response.headers["Retry-After"], limited.response.status_code, limited.body
+    return facts, limited.message, [error.request.method for error in lost]
+
+
+@idiom
 async def rate_limit_error(it: It) -> Any:
     it.simulator.answer(status=429, content="slow down", headers={"retry-after": "0"}, times=9)
     try:
@@ -1167,6 +1177,16 @@ async def stored_responses(it: It) -> Any:
 @different(r"chat\.completions\.parse")
 async def parsed_responses(it: It) -> Any:
     await it.client.responses.parse(model=MODEL, input="Hello", text_format=City)
+
+
+@different(r"another AsyncDeepSeek\(api_key=")
+async def key_that_is_set(it: It) -> Any:
+    it.client.api_key = "sk-other-key"
+
+
+@different(r"with_options\(max_retries=")
+async def retries_that_are_set(it: It) -> Any:
+    it.client.max_retries = 7
 
 
 @different(r"model_dump\(exclude_none=True\)")
