@@ -16,6 +16,7 @@ from support.servers import ANSWER, CANARY, RESET, SILENCE, Serve, answer, begun
 
 from deepseek_async import (
     AsyncDeepSeek,
+    BadRequestError,
     BudgetExceededError,
     ChatCompletion,
     ConfigurationError,
@@ -390,6 +391,14 @@ async def test_an_answer_that_openai_cannot_take_is_not_lost(
         with pytest.raises(ValueError, match="unlike") as caught:
             await api.chat.completions.create(**ASKED, extra_headers=headers)
         assert_paid_for(caught.value)
+
+
+async def test_the_engines_own_error_is_its_own_cause(serve: Serve, connect: Connect) -> None:
+    client = connect(await serve([response({"error": {"message": "no"}}, 400)]))
+    with pytest.raises(BadRequestError) as caught:
+        await client.chat.completions.create(**ASKED)
+    assert cause_of(caught.value) is caught.value
+    assert cause_of(ValueError("of the program")) is None
 
 
 async def test_an_answer_that_does_not_fit_a_class_is_not_lost() -> None:

@@ -22,14 +22,15 @@ EXTENSION: Final = "deepseek_async"
 
 
 def cause_of(error: BaseException) -> DeepSeekError | None:
-    """Return the engine's error behind an error of openai-python; None if there is none.
+    """Return the engine's error behind an error of openai-python, or ``error`` if it is one; None if there is none.
 
     It has what openai's has no room for: ``partial``, the part of the answer that had arrived and is billed, or the
     whole of one that openai-python could not convert; ``billed_attempts``, ``attempts``, ``retry_after``.
     """
-    response = getattr(error, "response", None)
-    found = None if response is None else response.extensions.get(EXTENSION)
-    for cause in (found, error.__cause__, error):
+    if isinstance(error, DeepSeekError):
+        return error
+    extensions = getattr(getattr(error, "response", None), "extensions", None) or {}
+    for cause in (extensions.get(EXTENSION), error.__cause__):
         if isinstance(cause, DeepSeekError):
             return cause
     return None
