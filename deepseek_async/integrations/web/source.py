@@ -5,13 +5,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Final, get_args
 
+from deepseek_async.call.stream import deltas, response_deltas
+from deepseek_async.call.stream.completion_events import ChunkEvent
+from deepseek_async.call.stream.deltas import StreamEvent
 from deepseek_async.errors import ConfigurationError
+from deepseek_async.types import Answer, ChatCompletionChunk, Part, ResponseStreamEvent
 
 Source = AbstractAsyncContextManager[Any] | Awaitable[Any] | AsyncIterable[Any]
 """``client.chat.completions.stream(…)``, ``client.chat.completions.create(…, stream=True)`` awaited or not, the same of
-``completions``, ``responses`` and ``messages``, or an async generator of text or of events."""
+``completions``, ``responses`` and ``messages``, or an async generator of text, events or chunks."""
+
+_TYPED: Final = (str, *get_args(StreamEvent))
 
 
 @asynccontextmanager
@@ -46,7 +52,25 @@ async def pieces_of(stream: Any, *, typed: bool) -> AsyncGenerator[AsyncIterator
         async with aclosing(_texts_of(stream)) as texts:
             yield texts
     else:
-        yield aiter(stream)
+        async with aclosing(_events_of(stream)) as typed_events:
+            yield typed_events
+
+
+async def _events_of(stream: AsyncIterable[Any]) -> AsyncGenerator[str | StreamEvent]:
+    """Yield the typed events of a program's own generator. What is none would be missing from the page unnoticed."""
+    async for came in stream:
+        if isinstance(came, _TYPED):
+            yield came
+        elif isinstance(came, ChunkEvent | ChatCompletionChunk):
+            for event in deltas.events_of(came.chunk if isinstance(came, ChunkEvent) else came):
+                yield event
+        elif isinstance(came, ResponseStreamEvent):
+            for event in response_deltas.events_of(came):
+                yield event
+        elif came is not None and (isinstance(came, Answer) or not isinstance(came, Part)):
+            raise ConfigurationError(
+                f"cannot relay {type(came).__name__}: a generator yields text, events of stream.events(), or chunks"
+            )
 
 
 async def _texts_of(stream: Any) -> AsyncGenerator[str]:

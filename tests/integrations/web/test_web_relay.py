@@ -218,6 +218,38 @@ async def test_a_reader_that_does_not_read_holds_the_model_back(edge: str, run_s
     await settled()
 
 
+@pytest.mark.parametrize("kind", ["chunks", "openai's events"])
+@pytest.mark.parametrize("dialect", ["text", "ui"])
+async def test_a_generator_that_passes_on_what_a_stream_yields_is_relayed(
+    kind: str, dialect: str, serve: Serve, connect: Connect, run_service: RunService
+):
+    client = connect(await serve(streamed("Hel", "lo")))
+
+    async def own() -> AsyncIterator[Any]:
+        async with client.chat.completions.stream(model="deepseek-flash", messages=MESSAGES) as stream:
+            async for came in stream.chunks if kind == "chunks" else stream:
+                yield came
+
+    site = await run_service(service("fastapi", own, dialect))
+    async with site.get("/answer") as page:
+        came = events_in(await page.read())
+    texts = [event.value if dialect == "text" else event.value.get("delta") for event in came if event.data != "[DONE]"]
+    assert "".join(text for text in texts if isinstance(text, str)) == "Hello"
+
+
+@pytest.mark.parametrize("wrong", [b"bytes", {"text": "Hello"}, 5, ChatCompletion.build("Hello")], ids=type)
+async def test_what_no_page_could_show_is_an_error_and_not_an_empty_page(
+    wrong: Any, run_service: RunService, caplog: pytest.LogCaptureFixture
+):
+    async def own() -> AsyncIterator[Any]:
+        yield wrong
+
+    site = await run_service(service("fastapi", own))
+    async with site.get("/answer") as page:
+        assert page.status == 500
+    assert f"cannot relay {type(wrong).__name__}" in caplog.text
+
+
 @edges
 async def test_a_generator_of_the_program_is_closed_when_its_reader_leaves(edge: str, run_service: RunService):
     closed = asyncio.Event()
