@@ -17,7 +17,7 @@ from deepseek_async.files.bounded_lines import LongLine
 _DEEPEST: Final = 200
 """Maximum nesting of a row; JSON encoders stop at 254."""
 _EXACT: Final = 1 << 63
-_TOO_DEEP: Final = f"nested more than {_DEEPEST} levels deep"
+TOO_DEEP: Final = f"nested more than {_DEEPEST} levels deep"
 
 
 def json_rows(lines: Iterator[tuple[int, Line]], reader: RowReader) -> Iterator[Row]:
@@ -40,7 +40,7 @@ def _json_row(number: int, line: Line, reader: RowReader) -> Row:
     except ValueError as error:
         return reader.unreadable(number, f"not JSON: {error}", line)
     except RecursionError:
-        return reader.unreadable(number, f"not JSON: {_TOO_DEEP}", line)
+        return reader.unreadable(number, f"not JSON: {TOO_DEEP}", line)
     if type(value) is dict and (
         type(value.get(reader.id_column)) is float
         or (reader.shown and any(type(value.get(name)) is float for name in reader.shown))
@@ -84,10 +84,15 @@ def _parse(line: bytes) -> Any:
     except orjson.JSONDecodeError:
         # json also accepts lone surrogates and NaN; a request with one is rejected later with its location.
         value = json.loads(line.decode(), parse_constant=_constant)
-    # Each level takes two bytes.
-    if len(line) > 2 * _DEEPEST and _brackets(line) > _DEEPEST and _depth(value) > _DEEPEST:
-        raise ValueError(_TOO_DEEP)
+    if is_too_deep(line, value):
+        raise ValueError(TOO_DEEP)
     return value
+
+
+def is_too_deep(line: bytes, value: Any) -> bool:
+    """Whether ``value``, parsed from ``line``, is nested too deeply to be a row."""
+    # Each level takes two bytes.
+    return len(line) > 2 * _DEEPEST and _brackets(line) > _DEEPEST and _depth(value) > _DEEPEST
 
 
 def _brackets(line: bytes) -> int:

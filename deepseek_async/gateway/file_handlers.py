@@ -134,10 +134,10 @@ class FileHandlers:
 def page(found: list[dict[str, Any]], request: web.BaseRequest, *, most: int, default: int) -> dict[str, Any]:
     """Return a page of a list as OpenAI's API does: ``after`` is the id before it, ``limit`` its length."""
     given = request.query.get("limit", str(default))
-    if not given.isdecimal() or not 1 <= int(given) <= most:
+    if not (given.isascii() and given.isdecimal()) or not 1 <= int(given) <= most:
         raise GatewayError(400, f"limit must be from 1 to {most}, got {given!r:.40}", param="limit")
     limit, after = int(given), request.query.get("after")
-    if after is not None:
+    if after:
         places = [place for place, each in enumerate(found) if each["id"] == after]
         if not places:
             raise GatewayError(400, f"after names no object of this list: {after!r:.80}", param="after")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+from collections import Counter
 from decimal import Decimal
 from typing import Any
 
 import openai
 import pytest
-from gateways import CHAT, MODEL, Gated, StartGateway, batch_line, jsonl
+from gateways import CHAT, MODEL, QUESTION, Gated, StartGateway, batch_line, jsonl
 from openai.types import Batch
+from support.waiting import until
 
 from deepseek_async.gateway import AsyncGateway
+from deepseek_async.gateway.batches import runner
+from deepseek_async.gateway.batches.input_check import CheckedInput, check_input
 from deepseek_async.simulator.faults import Fault, FaultKind
 
 
@@ -76,6 +81,16 @@ async def test_rows_that_are_refused_are_in_the_error_file_with_the_servers_answ
     assert {line["custom_id"] for line in answers + errors} == {"row-0", "row-1", "row-2"}
 
 
+def nested(depth: int) -> list[Any]:
+    found: list[Any] = []
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
+NOT_JSON = ("invalid_json_line", None)
+
+
 @pytest.mark.parametrize(
     ("bad", "code", "param"),
     [
@@ -88,6 +103,11 @@ async def test_rows_that_are_refused_are_in_the_error_file_with_the_servers_answ
         (batch_line(1, url="/v1/embeddings"), "url_mismatch", "url"),
         (batch_line(1, body=[]), "invalid_request", "body"),
         (batch_line(1, custom_id=7), "invalid_custom_id", "custom_id"),
+        (batch_line(1, custom_id="a\nb"), "invalid_custom_id", "custom_id"),
+        (batch_line(1, custom_id="\ud800"), "invalid_json_line", None),
+        (batch_line(1, body={"model": MODEL, "messages": QUESTION, "x": nested(300)}), "invalid_json_line", None),
+        (batch_line(1, body={"model": MODEL, "messages": QUESTION, "temperature": float("nan")}), *NOT_JSON),
+        (batch_line(1, body={"model": MODEL, "messages": QUESTION, "stream": True}), "invalid_request", "body.stream"),
     ],
 )
 async def test_a_bad_line_fails_the_batch_before_anything_is_paid(gated: Gated, bad: Any, code: str, param: str | None):
@@ -101,12 +121,24 @@ async def test_a_bad_line_fails_the_batch_before_anything_is_paid(gated: Gated, 
     assert gated.simulator.statistics().requests == 0
 
 
-async def test_an_empty_file_fails_the_batch(gated: Gated):
+async def test_a_line_above_the_limit_fails_the_batch(gated: Gated, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runner, "MAX_ROW_BYTES", 1_000)
     async with gated.openai() as client:
-        batch = await ended(client, await started(client, b"\n\n"))
+        batch = await ended(client, await started(client, rows(1) + b'{"custom_id": "' + b"x" * 100_000))
 
     assert batch.errors is not None
-    assert [error.code for error in batch.errors.data or ()] == ["empty_file"]
+    assert [(each.line, each.message) for each in batch.errors.data or ()] == [
+        (2, "This line has 100,015 bytes; at most 1,000 are allowed.")
+    ]
+
+
+async def test_an_empty_file_fails_the_batch(gated: Gated):
+    for content in (b"", b"\n \n", b"\xef\xbb\xbf"):
+        async with gated.openai() as client:
+            batch = await ended(client, await started(client, content))
+
+        assert batch.errors is not None
+        assert [error.code for error in batch.errors.data or ()] == ["empty_file"]
 
 
 @pytest.mark.parametrize(
@@ -133,6 +165,113 @@ async def test_a_file_that_is_not_there_or_no_batch_input_is_refused(gated: Gate
         for file_id in ("file-000000000000000000000000", "../keys.json", ""):
             with pytest.raises(openai.BadRequestError):
                 await client.batches.create(input_file_id=file_id, endpoint=CHAT, completion_window="24h")
+
+
+ODD = {
+    "leading space": b"  \t%b",
+    "carriage return": b"%b\r",
+    "line separator \u2028": b"%b",
+    "right to left \u202e": b"%b",
+    "\U0001f600": b"%b",
+    " ": b"%b",
+    "x" * 5_000: b"%b",
+}
+"""Lines that are unusual and valid, by the id of their row."""
+REFUSED: list[dict[str, Any]] = [
+    {},
+    {"model": 5, "messages": QUESTION},
+    {"model": MODEL, "messages": "Hi"},
+    {"model": "gpt-9", "messages": QUESTION},
+    {"model": MODEL, "messages": QUESTION, "max_tokens": 10**30},
+    {"model": MODEL, "messages": QUESTION, "response_format": {"type": "json_schema"}},
+]
+
+
+@pytest.mark.filterwarnings("ignore::deepseek_async.lint.finding.RequestLintWarning")
+async def test_every_row_that_was_accepted_ends_under_its_own_id_in_a_line_of_its_own(gated: Gated):
+    good = [shape % json.dumps(batch_line(0, custom_id=name)).encode() for name, shape in ODD.items()]
+    bad = [batch_line(0, custom_id=f"bad-{n}", body=body) for n, body in enumerate(REFUSED)]
+    doubled = b'{"custom_id": "first", ' + json.dumps(batch_line(0, custom_id="last")).encode()[1:]
+    async with gated.openai() as client:
+        batch = await ended(client, await started(client, jsonl([*good, *bad, doubled])))
+        answers = await lines_of(client, batch.output_file_id)
+        errors = await lines_of(client, batch.error_file_id)
+
+    assert batch.status == "completed"
+    assert {line["custom_id"] for line in answers} == {*ODD, "last"}
+    assert sorted(line["custom_id"] for line in errors) == [f"bad-{n}" for n in range(len(REFUSED))]
+    assert len(answers) + len(errors) == len(ODD) + len(REFUSED) + 1
+    assert str(gated.folder) not in json.dumps([answers, errors])
+
+
+async def test_a_batch_is_cancelled_while_its_file_is_checked_once_or_twice(
+    gated: Gated, monkeypatch: pytest.MonkeyPatch
+):
+    checking, go_on = threading.Event(), threading.Event()
+
+    def slowly(*arguments: Any, **options: Any) -> CheckedInput:
+        checking.set()
+        assert go_on.wait(60)
+        return check_input(*arguments, **options)
+
+    monkeypatch.setattr(runner, "check_input", slowly)
+    async with gated.openai() as client:
+        batch = await started(client, rows(30))
+        await until(checking.is_set)
+        statuses = [(await client.batches.cancel(batch.id)).status for _ in range(2)]
+        go_on.set()
+        batch = await ended(client, batch)
+        errors = await lines_of(client, batch.error_file_id)
+
+    assert statuses == ["cancelling", "cancelling"]
+    assert (batch.status, batch.output_file_id) == ("cancelled", None)
+    assert Counter(line["custom_id"] for line in errors) == {f"row-{n}": 1 for n in range(30)}
+    assert gated.simulator.statistics().requests == 0
+
+
+async def test_a_batch_does_not_say_where_its_gateway_keeps_its_files(gateway: StartGateway):
+    gated = await gateway(balance=Decimal(0))
+    async with gated.openai() as client:
+        batch = await started(client, rows(1))
+        while not (batch.model_extra or {})["waiting_for"]:
+            await asyncio.sleep(0.02)  # a poll over HTTP, as users do it
+            batch = await client.batches.retrieve(batch.id)
+        (gated.folder / "files" / batch.input_file_id).rename(gated.folder / "elsewhere")
+        while "does not exist" not in ((batch.model_extra or {})["waiting_for"] or ""):
+            await gated.gateway.use(gated.gateway.client)
+            batch = await client.batches.retrieve(batch.id)
+
+    assert (batch.model_extra or {})["waiting_for"] == f"the input files/{batch.input_file_id} does not exist"
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("limit=3", 3),
+        ("limit=2&after={first}", 2),
+        ("after={last}", 0),
+        ("after=", 3),
+        ("purpose=batch_output", 0),
+        *(
+            (f"limit={limit}", "limit must be from 1 to 10000")
+            for limit in ("0", "-1", "10001", "1.5", "x", "", "%D9%A3")
+        ),
+        ("after=file-x", "after names no object of this list"),
+        ("order=up", "order must be 'asc' or 'desc'"),
+    ],
+)
+async def test_a_page_has_what_was_asked_for_or_says_what_may_be(gated: Gated, query: str, shown: int | str):
+    async with gated.openai() as client:
+        for _ in range(3):
+            await uploaded(client, b"{}\n")
+        listed = [each.id async for each in client.files.list()]
+
+    status, page = await gated.ask("GET", f"/v1/files?{query.format(first=listed[0], last=listed[-1])}")
+
+    if isinstance(shown, int):
+        assert (status, len(page["data"]), page["has_more"]) == (200, shown, False)
+    else:
+        assert (status, shown in page["error"]["message"]) == (400, True), page
 
 
 async def test_a_cancelled_batch_keeps_what_was_answered_and_names_the_rest(gateway: StartGateway):

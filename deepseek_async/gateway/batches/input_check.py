@@ -8,6 +8,8 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from deepseek_async.batch.json_lines import TOO_DEEP, is_too_deep
+from deepseek_async.batch.row import is_id
 from deepseek_async.files.bounded_lines import LongLine
 from deepseek_async.gateway.batches.record import BatchError
 
@@ -77,21 +79,29 @@ def _error_in(
         line = None
     if not isinstance(line, dict):
         return BatchError("invalid_json_line", "This line is not parseable as valid JSON.")
+    if is_too_deep(text, line):
+        return BatchError("invalid_json_line", f"This line is {TOO_DEEP}.")
     for name in _REQUIRED:
         if line.get(name) is None:
             return BatchError("missing_required_parameter", f"Missing required parameter: '{name}'.", param=name)
-    custom_id, body = line["custom_id"], line["body"]
-    if not isinstance(custom_id, str) or not custom_id:
-        return BatchError("invalid_custom_id", "The custom_id must be a non-empty string.", param="custom_id")
+    custom_id = line["custom_id"]
+    if not isinstance(custom_id, str) or not is_id(custom_id):
+        message = "The custom_id must be a non-empty string without control characters."
+        return BatchError("invalid_custom_id", message, param="custom_id")
     if custom_id.encode("utf-8", "surrogatepass") in seen:
         message = "The custom_id of this request is that of another request in the batch."
         return BatchError("duplicate_custom_id", message, param="custom_id")
     seen.add(custom_id.encode("utf-8", "surrogatepass"))
+    return _request_error(line, endpoint, found) or refusal_of(line["body"])
+
+
+def _request_error(line: dict[str, Any], endpoint: str, found: CheckedInput) -> BatchError | None:
     if line["method"] != "POST":
         return BatchError("invalid_method", "The method must be 'POST'.", param="method")
     if line["url"] != endpoint:
         message = f"The URL of this request does not match the endpoint of the batch, {endpoint}."
         return BatchError("url_mismatch", message, param="url")
+    body = line["body"]
     if not isinstance(body, dict):
         return BatchError("invalid_request", "The body must be a JSON object.", param="body")
     if body.get("stream"):
@@ -99,4 +109,4 @@ def _error_in(
     model = body.get("model")
     if found.model is None and isinstance(model, str):
         found.model = model
-    return refusal_of(body)
+    return None

@@ -20,6 +20,8 @@ _UNANSWERED: Final[dict[Status, tuple[str, str]]] = {
     "expired": ("batch_expired", "This request could not be executed before the completion window expired."),
     "cancelled": ("batch_cancelled", "This request was not executed: the batch was cancelled."),
 }
+_LINE_ENDS: Final = tuple((end.encode(), f"\\u{ord(end):04x}".encode()) for end in "\x85\u2028\u2029")
+"""What ``str.splitlines`` takes for the end of a line, and JSON for a character."""
 _NULL: Final = msgspec.Raw(b"null")
 
 
@@ -77,7 +79,7 @@ def write_outputs(journal: Path, source: Path, status: Status, output: Path, err
                     wire, line = line_of(number)
                     written.add(line)
                     if reader.failed(number):
-                        failed.write(_as_error(_decode(text_of(wire))))
+                        failed.write(_as_error(_decode(text_of(wire)), source))
                         written.failed += 1
                     else:
                         answered.write(_as_line(_decode(text_of(wire))))
@@ -93,14 +95,26 @@ def write_outputs(journal: Path, source: Path, status: Status, output: Path, err
 
 
 def _as_line(line: _Line) -> bytes:
+    return _written(_encode(line))
+
+
+def _written(line: bytes) -> bytes:
+    for text, escaped in _LINE_ENDS:
+        if text in line:
+            line = line.replace(text, escaped)
     # A server may repeat a key in an answer, as in an error; and a caller its own in a question.
-    return mask_keys_in(_encode(line)) + b"\n"
+    return mask_keys_in(line) + b"\n"
 
 
-def _as_error(line: _Line) -> bytes:
+def _as_error(line: _Line, source: Path) -> bytes:
     """As OpenAI's API does it: ``error`` is for a request without an HTTP answer; else the answer says what failed."""
     if bytes(line.response) != b"null":
         line.error = _NULL
+    else:
+        error = msgspec.json.decode(line.error)
+        # Where the gateway keeps its files is nobody's business.
+        error["message"] = error["message"].replace(f"{source}, ", "")
+        line.error = msgspec.Raw(_encode(error))
     return _as_line(line)
 
 
@@ -110,7 +124,7 @@ def _write_unanswered(source: Path, reader: OutputReader, why: tuple[str, str], 
     for custom_id in _ids(source):
         if reader.rows.number(key_of(custom_id.encode())) is None:
             line = {"id": f"batch_req_{rows:016x}", "custom_id": custom_id, "response": None, "error": error}
-            target.write(mask_keys_in(orjson.dumps(line)) + b"\n")
+            target.write(_written(orjson.dumps(line)))
             rows += 1
     return rows
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Container
 from concurrent.futures import ThreadPoolExecutor
@@ -188,8 +189,9 @@ class BatchRunner:
                 try:
                     await self._advance(record)
                 except (OSError, DeepSeekError) as error:  # such as a full disk
-                    record.waiting_for = error.message if isinstance(error, DeepSeekError) else reason_of(error)
-                    _LOG.warning("batch %s waits: %s", record.id, record.waiting_for)
+                    reason = error.message if isinstance(error, DeepSeekError) else reason_of(error)
+                    _LOG.warning("batch %s waits: %s", record.id, reason)
+                    record.waiting_for = self._without_paths(reason)
                     await self._pause(record, self._retry_after)
         except Exception:  # noqa: BLE001  a task has nobody to raise it to
             # The batch stays as it is, and the next start goes on with it.
@@ -257,7 +259,7 @@ class BatchRunner:
             if report is None:
                 await self._keep(record)
             elif report.stopped not in {_EXPIRED, _CHANGED}:
-                record.waiting_for = str(report.stopped)
+                record.waiting_for = self._without_paths(str(report.stopped))
                 await self._keep(record)
             if report is None or report.stopped != _CHANGED:
                 await self._pause(record, min(self._retry_after, max(0.0, record.expires_at - time.time())))
@@ -270,7 +272,7 @@ class BatchRunner:
         except KeyError:
             record.waiting_for = "its caller, who has been removed"
         except DeepSeekError as error:
-            record.waiting_for = error.message
+            record.waiting_for = self._without_paths(error.message)
         return None
 
     async def _run_job(self, record: BatchRecord, job: Job, earlier: _Spent) -> BatchReport:
@@ -348,6 +350,10 @@ class BatchRunner:
             record.counts = RequestCounts(progress.total, progress.done - failed, failed)
         record.cost = earlier.cost + progress.cost
         record.usage = earlier.usage.plus(progress.prompt_tokens, progress.cached_tokens, progress.completion_tokens)
+
+    def _without_paths(self, reason: str) -> str:
+        """Return ``reason`` for a caller, who is not to learn where the gateway keeps its files."""
+        return reason.replace(f"{self._folder.parent}{os.sep}", "")
 
     def _journal(self, record: BatchRecord) -> Path:
         return self._folder / f"{record.id}.journal.jsonl"
