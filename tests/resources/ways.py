@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from deepseek_async import AsyncDeepSeek
+import pandas as pd
+
+from deepseek_async import AsyncDeepSeek, errors
 from deepseek_async.resources.resource_attribute import resources_of
 
 MODEL = "deepseek-v4-pro"
 SURE = {"temperature": 0, "thinking": {"type": "disabled"}, "max_tokens": 64}
 
 SENDS_NOTHING = {
-    "batch.table",  # asks by batch.map
+    "batch.of_foreign_requests",  # makes another batch
     "chat.completions.count_tokens",
     "tools.ocr_form",
     "tools.ocr_call",
@@ -233,6 +235,17 @@ async def _map(batch: Any, text: str, _: Given) -> Any:
     return await _of_one(batch.map([{"messages": messages(text)}], model=MODEL, **SURE))
 
 
+async def _table(batch: Any, text: str, _: Given) -> Any:
+    answered = await batch.table(pd.DataFrame({"messages": [messages(text)]}), model=MODEL, **SURE)
+    if isinstance(failure := answered["error"][0], str):
+        kind, _, message = failure.partition(": ")
+        error = getattr(errors, kind)(message)
+        if kind == "ContentBlockedError":
+            error.direction = "input" if pd.isna(answered["cost"][0]) else "output"
+        raise error
+    return answered.to_dict("records")
+
+
 async def _of_one(results_of_one: Any) -> Any:
     results = [result async for result in results_of_one]
     if results[0].error is not None:
@@ -297,6 +310,7 @@ WAYS = [
     Way("chat.completions.parse", lambda r, text, _: r.parse(**chat(text)), **BILLED),
     Way("chat.completions.run_tools", _tools, **BILLED),
     Way("batch.map", _map, **BILLED),
+    Way("batch.table", _table, **BILLED),
     Way("batch.run", _run, **BILLED),
     Way("batch.job", lambda r, text, given: _run(r, text, given, job=True), **BILLED),
     Way("batch.ocr", _documents, family="tools", billed=True),
