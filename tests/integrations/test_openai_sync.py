@@ -50,6 +50,24 @@ def test_answers_and_streams_are_openais_own(serving: Any) -> None:
     assert server.requests[0].header("Authorization") == f"Bearer {CANARY}"
 
 
+@pytest.mark.parametrize(
+    "further",
+    [{}, {"stop": openai.omit, "temperature": 0.5}, {"extra_body": {"thinking": {"type": "disabled"}}}],
+    ids=str,
+)
+def test_a_direct_call_sends_and_returns_what_openais_own_way_does(serving: Any, further: dict[str, Any]) -> None:
+    server = serving([ANSWER])
+    with as_openai_sync(**options(server)) as client:
+        own = client.chat.completions.create(**ASKED, **further, extra_headers={"X-Way": "its own"})
+        client._client.send = None  # type: ignore[assignment]  # what its own way asks with
+        direct = client.chat.completions.create(**ASKED, **further)
+        assert (direct, type(direct)) == (own, type(own))
+        with pytest.raises(openai.BadRequestError):
+            client.with_options(api_key=None).chat.completions.create(model="m\n", messages=MESSAGES)
+    assert server.requests[0].json() == server.requests[1].json()
+    assert server.requests[0].header("X-Way") == "its own"
+
+
 def test_closing_it_closes_the_client_that_was_made_for_it_only(serving: Any) -> None:
     server = serving([ANSWER])
     with DeepSeek(**options(server)) as client:

@@ -21,9 +21,9 @@ from deepseek_async.blocking import DeepSeek
 from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.configuration.options import ClientOptions, takes_client_options, with_secrets_hidden
 from deepseek_async.integrations.openai.blocking_sending import blocking_http_client
-from deepseek_async.integrations.openai.direct import direct_class
+from deepseek_async.integrations.openai.direct import blocking_class, direct_class
 from deepseek_async.integrations.openai.failures import cause_of
-from deepseek_async.integrations.openai.relayed import NO_KEY, blocking_class, refuse
+from deepseek_async.integrations.openai.relayed import NO_KEY, refuse
 from deepseek_async.integrations.openai.sending import http_client
 
 if TYPE_CHECKING:

@@ -44,22 +44,22 @@ class BlockingRelayTransport:
     """Transport of a blocking httpx client."""
 
     def __init__(self, client: DeepSeek, http: Any) -> None:
-        self._client = client
-        self._http = http
-        self._address = Address(http.URL(client.asynchronous.settings.base_url))
+        self.client = client
+        self.http = http
+        self.address = Address(http.URL(client.asynchronous.settings.base_url))
         self._body = joined(Body, http.SyncByteStream)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer ``request``. Ctrl-C ends the request at the server."""
         request.read()
-        client = self._client
+        client = self.client
         try:
-            answer = client.run(client.asynchronous.relay.send(self._address.request(request)))
+            answer = client.run(client.asynchronous.relay.send(self.address.request(request)))
         except DeepSeekError as error:
             answer = answered(error, request)
         streamed = isinstance(answer.body, StreamedBody)
         body = self._body(answer.body, request, client.loop_thread) if streamed else None
-        return response_of(answer, request, self._http, body)
+        return response_of(answer, request, self.http, body)
 
 
 class BlockingRelayClient:

@@ -1,4 +1,4 @@
-"""Plain requests of an AsyncOpenAI, handed to the relay without the detour over an HTTP request.
+"""Plain requests of an AsyncOpenAI or OpenAI, handed to the relay without the detour over an HTTP request.
 
 Of a call's CPU, openai-python spends most on turning its arguments into a request: it compares every value with the
 declared types, and builds URL, headers and request anew. A request of plain JSON values needs none of it. Everything
@@ -21,7 +21,7 @@ from deepseek_async.errors import DeepSeekError
 from deepseek_async.integrations.openai.exchange import response_of
 from deepseek_async.integrations.openai.failures import answered
 from deepseek_async.integrations.openai.library import openai_library
-from deepseek_async.integrations.openai.relayed import AsyncRelayed, kept
+from deepseek_async.integrations.openai.relayed import AsyncRelayed, BlockingRelayed, kept
 from deepseek_async.relay import RelayRequest, RelayResponse, passed_on
 from deepseek_async.types.json_text import read
 
@@ -32,11 +32,10 @@ _PLAIN: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETI
 _OPTIONS: Final = frozenset({"extra_json", "security", "timeout"})
 _OF_A_CALL: Final = ("extra_headers", "extra_query", "extra_body")
 _REQUIRED: Final = frozenset({"messages", "model"})
-_ITS_OWN_WAY: Final = object()
 
 
-class DirectClient(AsyncRelayed):
-    """Methods of an AsyncOpenAI over a relay."""
+class _Direct:
+    """What both kinds of clients have in common."""
 
     _client: Any
     _base_url: Any
@@ -46,14 +45,8 @@ class DirectClient(AsyncRelayed):
     _strict_response_validation: bool
     timeout: Any
 
-    async def post(self, path: str, *, cast_to: Any, body: Any = None, **rest: Any) -> Any:
-        """Send a request, as AsyncOpenAI's ``post``."""
-        answer = await self._direct(path, cast_to, body, rest)
-        if answer is not _ITS_OWN_WAY:
-            return answer
-        return await super().post(path, cast_to=cast_to, body=body, **rest)  # type: ignore[misc]
-
-    async def _direct(self, path: str, cast_to: Any, body: Any, rest: Mapping[str, Any]) -> Any:
+    def _direct_request(self, path: str, cast_to: Any, body: Any, rest: Mapping[str, Any]) -> RelayRequest | None:
+        """Return the request for the relay; None if it takes openai-python's own way."""
         options = rest.get("options") or {}
         if (
             rest.get("stream")
@@ -67,25 +60,24 @@ class DirectClient(AsyncRelayed):
             or any(self._client.event_hooks.values())
             or not self._asks_the_engine()
         ):
-            return _ITS_OWN_WAY
+            return None
         asked = {**body, **options["extra_json"]} if options.get("extra_json") else body
         try:
             if any(value.__class__ is float and not isfinite(value) for value in asked.values()):
-                return _ITS_OWN_WAY
+                return None
             wire = orjson.dumps(asked, option=_PLAIN)
         except TypeError:  # a model, an iterator, a class
-            return _ITS_OWN_WAY
+            return None
         if not path.startswith("/") or asked.get("stream"):
-            return _ITS_OWN_WAY
+            return None
         timeout = options.get("timeout", self.timeout)
-        request = RelayRequest(
+        return RelayRequest(
             method="POST",
             path=path,
             body=wire,
             headers=_texts(self._custom_headers) if self._custom_headers else None,
             timeout=timeout if timeout is None or isinstance(timeout, int | float) else timeout.read,
         )
-        return await self._relayed(request, cast_to)
 
     def _asks_the_engine(self) -> bool:
         """Whether requests go to the engine's server, and not to one that the program has set since."""
@@ -97,19 +89,55 @@ class DirectClient(AsyncRelayed):
             self._known_base_url = url
         return True
 
+    def _failure(self, request: RelayRequest, error: DeepSeekError) -> Exception:
+        """Return openai-python's error for the engine's."""
+        http = self._client._relay_transport.http  # noqa: SLF001  ours
+        own: Any = self  # the methods of openai-python
+        sent = http.Request("POST", own._prepare_url(request.path), content=request.body)  # noqa: SLF001
+        failure: Exception = own._make_status_error_from_response(  # noqa: SLF001
+            response_of(answered(error, sent), sent, http)
+        )
+        return failure
+
+
+class DirectClient(_Direct, AsyncRelayed):
+    """Methods of an AsyncOpenAI over a relay."""
+
+    async def post(self, path: str, *, cast_to: Any, body: Any = None, **rest: Any) -> Any:
+        """Send a request, as AsyncOpenAI's ``post``."""
+        request = self._direct_request(path, cast_to, body, rest)
+        if request is not None:
+            return await self._relayed(request, cast_to)
+        return await super().post(path, cast_to=cast_to, body=body, **rest)  # type: ignore[misc]
+
     async def _relayed(self, request: RelayRequest, cast_to: Any) -> Any:
-        transport = self._client._relay_transport  # noqa: SLF001  ours
-        own: Any = self  # the methods of AsyncOpenAI
         try:
-            answer = await transport.relay.send(request)
+            answer = await self._client._relay_transport.relay.send(request)  # noqa: SLF001  ours
         except DeepSeekError as error:
-            http = transport.http
-            sent = http.Request("POST", own._prepare_url(request.path), content=request.body)  # noqa: SLF001
-            failure = own._make_status_error_from_response(  # noqa: SLF001
-                response_of(answered(error, sent), sent, http)
-            )
+            failure = self._failure(request, error)
         else:
-            return _made(own, answer, cast_to)
+            return _made(self, answer, cast_to)
+        raise failure
+
+
+class BlockingDirectClient(_Direct, BlockingRelayed):
+    """Methods of an OpenAI over a relay on a loop thread."""
+
+    def post(self, path: str, *, cast_to: Any, body: Any = None, **rest: Any) -> Any:
+        """Send a request, as OpenAI's ``post``. Ctrl-C ends it at the server."""
+        request = self._direct_request(path, cast_to, body, rest)
+        if request is not None:
+            return self._relayed(request, cast_to)
+        return super().post(path, cast_to=cast_to, body=body, **rest)  # type: ignore[misc]
+
+    def _relayed(self, request: RelayRequest, cast_to: Any) -> Any:
+        client = self._client._relay_transport.client  # noqa: SLF001  ours
+        try:
+            answer = client.run(client.asynchronous.relay.send(request))
+        except DeepSeekError as error:
+            failure = self._failure(request, error)
+        else:
+            return _made(self, answer, cast_to)
         raise failure
 
 
@@ -133,23 +161,42 @@ class DirectCompletions:
 
     async def create(self, **parameters: Any) -> Any:
         """Create a chat completion, as AsyncOpenAI's ``create``."""
-        openai = openai_library()
-        asked = parameters.keys()
-        if parameters.get("stream") or not asked >= _REQUIRED or not asked <= _known() or _instrumented():
-            return await super().create(**parameters)  # type: ignore[misc]
-        absent = (openai.NotGiven, openai.Omit)
-        given = {name: value for name, value in parameters.items() if not isinstance(value, absent)}
-        headers, query, extra = (given.pop(name, None) for name in _OF_A_CALL)
-        options: dict[str, Any] = {"extra_json": extra}
-        if "timeout" in given:
-            options["timeout"] = given.pop("timeout")
-        answer = _ITS_OWN_WAY
-        if not headers and not query:
-            kind = openai.types.chat.ChatCompletion
-            answer = await self._client._direct("/chat/completions", kind, given, {"options": options})  # noqa: SLF001
-        if answer is not _ITS_OWN_WAY:
-            return answer
+        request = _chat_request(self._client, openai_library().resources.chat.AsyncCompletions, parameters)
+        if request is not None:
+            return await self._client._relayed(request, openai_library().types.chat.ChatCompletion)  # noqa: SLF001
         return await super().create(**parameters)  # type: ignore[misc]
+
+
+class BlockingDirectCompletions:
+    """``client.chat.completions`` of an OpenAI over a relay."""
+
+    _client: Any
+
+    def create(self, **parameters: Any) -> Any:
+        """Create a chat completion, as OpenAI's ``create``."""
+        request = _chat_request(self._client, openai_library().resources.chat.Completions, parameters)
+        if request is not None:
+            return self._client._relayed(request, openai_library().types.chat.ChatCompletion)  # noqa: SLF001
+        return super().create(**parameters)  # type: ignore[misc]
+
+
+def _chat_request(client: Any, theirs: Any, parameters: dict[str, Any]) -> RelayRequest | None:
+    """Return the request for a chat completion; None if it takes the own way of ``theirs``, openai-python's class."""
+    openai = openai_library()
+    asked = parameters.keys()
+    if parameters.get("stream") or not asked >= _REQUIRED or not asked <= _known() or _instrumented(theirs):
+        return None
+    absent = (openai.NotGiven, openai.Omit)
+    given = {name: value for name, value in parameters.items() if not isinstance(value, absent)}
+    headers, query, extra = (given.pop(name, None) for name in _OF_A_CALL)
+    options: dict[str, Any] = {"extra_json": extra}
+    if "timeout" in given:
+        options["timeout"] = given.pop("timeout")
+    if headers or query:
+        return None
+    kind = openai.types.chat.ChatCompletion
+    request: RelayRequest | None = client._direct_request("/chat/completions", kind, given, {"options": options})  # noqa: SLF001
+    return request
 
 
 def _texts(fields: Mapping[str, Any]) -> dict[str, str] | None:
@@ -166,9 +213,9 @@ def _known() -> frozenset[str]:
     return frozenset(inspect.signature(openai_library().resources.chat.AsyncCompletions.create).parameters)
 
 
-def _instrumented() -> bool:
+def _instrumented(theirs: Any) -> bool:
     """Whether a tracing library has replaced ``create``, which must then be called."""
-    create = openai_library().resources.chat.AsyncCompletions.create
+    create = theirs.create
     return type(create) is not FunctionType or not create.__code__.co_filename.startswith(_home())
 
 
@@ -180,7 +227,21 @@ def direct_class() -> Any:
         return openai.AsyncOpenAI
     chat = openai.resources.chat
     completions = type("AsyncCompletions", (DirectCompletions, chat.AsyncCompletions), {})
+    return _with_chat("AsyncOpenAI", (DirectClient, openai.AsyncOpenAI), chat.AsyncChat, completions)
 
+
+@cache
+def blocking_class() -> Any:
+    """Return ``openai.OpenAI``, or for a version that this module knows a class of it with direct requests."""
+    openai = openai_library()
+    if openai.__version__.partition(".")[0] not in _TESTED:
+        return openai.OpenAI
+    chat = openai.resources.chat
+    completions = type("Completions", (BlockingDirectCompletions, chat.Completions), {})
+    return _with_chat("OpenAI", (BlockingDirectClient, openai.OpenAI), chat.Chat, completions)
+
+
+def _with_chat(name: str, bases: tuple[Any, ...], chat: Any, completions: Any) -> Any:
     def made_completions(self: Any) -> Any:
         return completions(self._client)
 
@@ -188,5 +249,5 @@ def direct_class() -> Any:
         return of_client(self)
 
     # ``cached_property`` learns its name from the class that it is in.
-    of_client = type("AsyncChat", (chat.AsyncChat,), {"completions": cached_property(made_completions)})
-    return type("AsyncOpenAI", (DirectClient, openai.AsyncOpenAI), {"chat": cached_property(made_chat)})
+    of_client = type(chat.__name__, (chat,), {"completions": cached_property(made_completions)})
+    return type(name, bases, {"chat": cached_property(made_chat)})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 from typing import Any, Final
 
 from deepseek_async.errors import APIResponseValidationError, ConfigurationError
@@ -108,9 +107,3 @@ def kept(error: BaseException, wire: bytes) -> APIResponseValidationError:
 def _is_absent(value: Any) -> bool:
     openai = openai_library()
     return isinstance(value, openai.NotGiven | openai.Omit)
-
-
-@cache
-def blocking_class() -> Any:
-    """Return a class of ``openai.OpenAI`` for an engine."""
-    return type("OpenAI", (BlockingRelayed, openai_library().OpenAI), {})
