@@ -10,7 +10,7 @@ from deepseek_async.admission.model_limits import Blame, ModelLimits
 from deepseek_async.types import CompletionUsage
 
 if TYPE_CHECKING:
-    from deepseek_async.admission.budget.charge import HeldMoney
+    from deepseek_async.admission.budget.charge import Reservation
 
 
 class Lease(msgspec.Struct, gc=False, eq=False):
@@ -35,7 +35,7 @@ class Lease(msgspec.Struct, gc=False, eq=False):
     _began: float
     open: bool = True
     """Whether the attempt is still running."""
-    charge: HeldMoney | None = None
+    charge: Reservation | None = None
     """Money held for the attempt."""
     content: bool = False
     """Whether any content of an answer has arrived."""

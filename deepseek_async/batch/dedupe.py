@@ -14,7 +14,7 @@ from deepseek_async.batch.row import Row
 _UNDER_WAY = 0
 
 
-class Copies:
+class AnsweredRequests:
     """Index of answered requests and the offsets of their lines; 22 to 54 bytes each."""
 
     def __init__(self, places: DigestMap) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from deepseek_async.batch.completed_rows import SurveyStoppedError
-from deepseek_async.batch.dedupe import Copies, copied_result
+from deepseek_async.batch.dedupe import AnsweredRequests, copied_result
 from deepseek_async.batch.dispatcher import Dispatcher
 from deepseek_async.batch.fail_fast import FailFast
 from deepseek_async.batch.job_budget import JobBudget
@@ -81,7 +81,7 @@ class Job:
         self._started = time.monotonic()
         self._feed: RowFeed[PendingRow] | None = None
         self._dispatcher: Dispatcher[Ticket[PendingRow], BatchResult] | None = None
-        self._copies: Copies | None = None
+        self._copies: AnsweredRequests | None = None
         self._stopped: DeepSeekError | str | None = None
         self._put_aside: DeepSeekError | None = None
         """Why a row stays pending although the job continued."""
@@ -175,7 +175,7 @@ class Job:
                     await journal.make_room()
             self._check_budget()
         if self._options.dedupe:
-            self._copies = Copies(survey.finished.places)
+            self._copies = AnsweredRequests(survey.finished.places)
         with closing(self._due(survey)) as rows:  # type: ignore[type-var]
             await self._run_rows(rows, journal, lines)
         with self._stopped_by_a_change():

@@ -16,7 +16,7 @@ from deepseek_async.types import CompletionUsage
 
 if TYPE_CHECKING:
     from deepseek_async.admission.budget import Budget
-    from deepseek_async.admission.budget.charge import HeldMoney
+    from deepseek_async.admission.budget.charge import Reservation
     from deepseek_async.admission.budget.joint_budget import JointBudget
 
 
@@ -76,7 +76,7 @@ class AdmittedCall(BilledCall, gc=False, eq=False, kw_only=True):
         self._charges = [*self._charges, charge] if self._charges else [charge]
         return lease
 
-    async def _hold(self, budget: Budget | JointBudget, most: CompletionUsage) -> HeldMoney:
+    async def _hold(self, budget: Budget | JointBudget, most: CompletionUsage) -> Reservation:
         """Reserve budget for one attempt, possibly on a cheaper model, as soon as it is available."""
         self._waiting = True
         began = self.target.loop.time()

@@ -17,7 +17,7 @@ from deepseek_async.types import Answer, BilledAttempt, ChatCompletion, Completi
 
 if TYPE_CHECKING:
     from deepseek_async.admission.budget import Budget
-    from deepseek_async.admission.budget.charge import HeldMoney
+    from deepseek_async.admission.budget.charge import Reservation
     from deepseek_async.admission.budget.joint_budget import JointBudget
 
 
@@ -36,7 +36,7 @@ class BilledCall(msgspec.Struct, gc=False, eq=False, kw_only=True):
     bill: Bill | None = None
     """Billed usage, once an attempt that was billed has failed."""
     _most: CompletionUsage | None = None
-    _charges: list[HeldMoney] | None = None
+    _charges: list[Reservation] | None = None
     """Budget charges, one per attempt; None without a budget."""
 
     @property

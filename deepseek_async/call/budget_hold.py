@@ -11,7 +11,7 @@ from deepseek_async.types import CompletionUsage
 
 if TYPE_CHECKING:
     from deepseek_async.admission.budget import Budget
-    from deepseek_async.admission.budget.charge import HeldMoney
+    from deepseek_async.admission.budget.charge import Reservation
     from deepseek_async.admission.budget.joint_budget import JointBudget
 
 
@@ -34,7 +34,7 @@ def may_have_used(most: CompletionUsage, produced: int | None) -> CompletionUsag
 
 async def hold(
     budget: Budget | JointBudget, most: CompletionUsage, request: Request, model: str, until: float | None
-) -> HeldMoney:
+) -> Reservation:
     """Wait for budget for one attempt on ``model``, or on the budget's cheaper model.
 
     Raises BudgetExceededError, and TimeoutError when it is not available by ``until``.

@@ -26,7 +26,7 @@ from deepseek_async.types import CompletionUsage
 from deepseek_async.types.operation import DOCUMENT, Operation
 
 
-class Again(Enum):
+class RetryMode(Enum):
     """Whether and how the same request is retried."""
 
     NEVER = "never"
@@ -111,7 +111,7 @@ class FailureKind(Enum):
 class Rule(msgspec.Struct, frozen=True):
     """Consequences of one kind of failure."""
 
-    again: Again
+    again: RetryMode
     ending: AttemptEnding
     blame: Blame = Blame.SERVICE
     """Circuit breaker that counts the failure; used for FAULTED and OVERLOADED only."""
@@ -121,38 +121,38 @@ class Rule(msgspec.Struct, frozen=True):
 
 _TABLE: Final[Mapping[FailureKind, Rule]] = {
     # Useless answer.
-    FailureKind.EMPTY: Rule(Again.FEW, AttemptEnding.SERVED),
-    FailureKind.INCOMPLETE: Rule(Again.NEVER, AttemptEnding.SERVED),
-    FailureKind.NO_ROOM: Rule(Again.NEVER, AttemptEnding.SERVED),
-    FailureKind.UNREADABLE: Rule(Again.FEW, AttemptEnding.FAULTED),
-    FailureKind.OTHER_FORM: Rule(Again.NEVER, AttemptEnding.FAULTED),
-    FailureKind.TOO_LARGE: Rule(Again.NEVER, AttemptEnding.FAULTED, Blame.NOBODY),
+    FailureKind.EMPTY: Rule(RetryMode.FEW, AttemptEnding.SERVED),
+    FailureKind.INCOMPLETE: Rule(RetryMode.NEVER, AttemptEnding.SERVED),
+    FailureKind.NO_ROOM: Rule(RetryMode.NEVER, AttemptEnding.SERVED),
+    FailureKind.UNREADABLE: Rule(RetryMode.FEW, AttemptEnding.FAULTED),
+    FailureKind.OTHER_FORM: Rule(RetryMode.NEVER, AttemptEnding.FAULTED),
+    FailureKind.TOO_LARGE: Rule(RetryMode.NEVER, AttemptEnding.FAULTED, Blame.NOBODY),
     # Answer cut off.
-    FailureKind.GAVE_UP: Rule(Again.PAID, AttemptEnding.OVERLOADED),
-    FailureKind.BLANK: Rule(Again.PAID, AttemptEnding.OVERLOADED),
-    FailureKind.BROKEN_OFF: Rule(Again.PAID, AttemptEnding.FAULTED),
-    FailureKind.TIMEOUT: Rule(Again.PAID, AttemptEnding.OVERLOADED),
+    FailureKind.GAVE_UP: Rule(RetryMode.PAID, AttemptEnding.OVERLOADED),
+    FailureKind.BLANK: Rule(RetryMode.PAID, AttemptEnding.OVERLOADED),
+    FailureKind.BROKEN_OFF: Rule(RetryMode.PAID, AttemptEnding.FAULTED),
+    FailureKind.TIMEOUT: Rule(RetryMode.PAID, AttemptEnding.OVERLOADED),
     # Request refused.
-    FailureKind.REDIRECT: Rule(Again.NEVER, AttemptEnding.DECLINED),
-    FailureKind.INVALID_REQUEST: Rule(Again.NEVER, AttemptEnding.DECLINED),
-    FailureKind.CONFLICT: Rule(Again.PAID, AttemptEnding.DECLINED),
-    FailureKind.CONCURRENCY_LIMIT: Rule(Again.REQUEUE, AttemptEnding.REFUSED),
-    FailureKind.RATE_LIMIT: Rule(Again.PAUSE, AttemptEnding.THROTTLED),
-    FailureKind.BALANCE: Rule(Again.NEVER, AttemptEnding.DECLINED),
+    FailureKind.REDIRECT: Rule(RetryMode.NEVER, AttemptEnding.DECLINED),
+    FailureKind.INVALID_REQUEST: Rule(RetryMode.NEVER, AttemptEnding.DECLINED),
+    FailureKind.CONFLICT: Rule(RetryMode.PAID, AttemptEnding.DECLINED),
+    FailureKind.CONCURRENCY_LIMIT: Rule(RetryMode.REQUEUE, AttemptEnding.REFUSED),
+    FailureKind.RATE_LIMIT: Rule(RetryMode.PAUSE, AttemptEnding.THROTTLED),
+    FailureKind.BALANCE: Rule(RetryMode.NEVER, AttemptEnding.DECLINED),
     # Service failure.
-    FailureKind.SERVER_ERROR: Rule(Again.PAID, AttemptEnding.OVERLOADED),
-    FailureKind.OVERLOADED: Rule(Again.PAID, AttemptEnding.OVERLOADED, slow=True),
-    FailureKind.PERMANENT: Rule(Again.NEVER, AttemptEnding.FAULTED),
+    FailureKind.SERVER_ERROR: Rule(RetryMode.PAID, AttemptEnding.OVERLOADED),
+    FailureKind.OVERLOADED: Rule(RetryMode.PAID, AttemptEnding.OVERLOADED, slow=True),
+    FailureKind.PERMANENT: Rule(RetryMode.NEVER, AttemptEnding.FAULTED),
     # Connection.
-    FailureKind.UNREACHABLE: Rule(Again.PAID, AttemptEnding.OVERLOADED, Blame.ORIGIN),
-    FailureKind.STALE_CONNECTION: Rule(Again.FREE, AttemptEnding.UNSENT),
-    FailureKind.DROPPED: Rule(Again.PAID, AttemptEnding.OVERLOADED),
-    FailureKind.PROTOCOL: Rule(Again.FEW, AttemptEnding.FAULTED),
-    FailureKind.TLS: Rule(Again.NEVER, AttemptEnding.UNSENT),
-    FailureKind.PROXY: Rule(Again.NEVER, AttemptEnding.UNSENT),
+    FailureKind.UNREACHABLE: Rule(RetryMode.PAID, AttemptEnding.OVERLOADED, Blame.ORIGIN),
+    FailureKind.STALE_CONNECTION: Rule(RetryMode.FREE, AttemptEnding.UNSENT),
+    FailureKind.DROPPED: Rule(RetryMode.PAID, AttemptEnding.OVERLOADED),
+    FailureKind.PROTOCOL: Rule(RetryMode.FEW, AttemptEnding.FAULTED),
+    FailureKind.TLS: Rule(RetryMode.NEVER, AttemptEnding.UNSENT),
+    FailureKind.PROXY: Rule(RetryMode.NEVER, AttemptEnding.UNSENT),
     # Client side.
-    FailureKind.DESCRIPTORS: Rule(Again.PAUSE, AttemptEnding.DESCRIPTORS),
-    FailureKind.CUT_SHORT: Rule(Again.NEVER, AttemptEnding.FAULTED, Blame.NOBODY),
+    FailureKind.DESCRIPTORS: Rule(RetryMode.PAUSE, AttemptEnding.DESCRIPTORS),
+    FailureKind.CUT_SHORT: Rule(RetryMode.NEVER, AttemptEnding.FAULTED, Blame.NOBODY),
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from deepseek_async.call.classification import Again, rule_of
+from deepseek_async.call.classification import RetryMode, rule_of
 from deepseek_async.call.target import Target
 from deepseek_async.errors import (
     APIConnectionError,
@@ -62,7 +62,7 @@ def helps_elsewhere(error: APIError, *, same_origin: bool, same_account: bool) -
         return not (same_origin and error.origin_down)
     if isinstance(error, APIResponseValidationError) and error.reason == "form":
         return not same_origin
-    if not error.retryable or rule_of(error).again is Again.NEVER:
+    if not error.retryable or rule_of(error).again is RetryMode.NEVER:
         return False
     return not (same_origin and _unreachable(error))
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from deepseek_async.call.classification import Again, AttemptEnding, rule_of
+from deepseek_async.call.classification import AttemptEnding, RetryMode, rule_of
 from deepseek_async.errors import APIError, ConcurrencyLimitError, ConfigurationError, RateLimitError
 
 LONGEST_WAIT: Final = 120.0
@@ -98,16 +98,18 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         """
         rule = rule_of(error)
         again = rule.again
-        if (again is Again.REQUEUE and not queue) or (again is Again.FREE and returns):
-            again = Again.PAID
-        refused = again in {Again.REQUEUE, Again.PAUSE}
+        if (again is RetryMode.REQUEUE and not queue) or (again is RetryMode.FREE and returns):
+            again = RetryMode.PAID
+        refused = again in {RetryMode.REQUEUE, RetryMode.PAUSE}
         counted = refused and not bulk and _names_no_limit(error)
-        free = again is Again.FREE or (refused and not counted)
+        free = again is RetryMode.FREE or (refused and not counted)
         paid = not free and not refused
         longest = LONGEST_BULK_WAIT if bulk else LONGEST_WAIT
-        overload = bulk and queue and again is Again.PAID and rule.ending is AttemptEnding.OVERLOADED
+        overload = bulk and queue and again is RetryMode.PAID and rule.ending is AttemptEnding.OVERLOADED
         more = _explained(failing, _UNLIKELY) if overload and _MANY <= failing < _NOTHING_SUCCEEDS else 0
-        if self._is_last(Again.PAID if counted else again, error, attempt - max(0, more - self.max_attempts), returns):
+        if self._is_last(
+            RetryMode.PAID if counted else again, error, attempt - max(0, more - self.max_attempts), returns
+        ):
             return None
         if refused and (silence >= longest or (returns >= MOST_REQUEUES and silence < LONGEST_WAIT)):
             return None
@@ -117,7 +119,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
                 return None
             # Up to 10% more, so that callers with the same Retry-After do not return in the same moment.
             return Pause(asked * (1 + 0.1 * chance), free=free, paid=paid, everybody=True)
-        if again is Again.PAUSE:
+        if again is RetryMode.PAUSE:
             wait = max(1.0, chance * min(_MINUTE, 2.0 ** min(attempt if counted else returns + 1, 6)))
             return Pause(wait, free=free, paid=False, everybody=True)
         if free:
@@ -138,17 +140,17 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         """Internal: whether anything waits after a refusal; if not, the concurrency limit is fixed."""
         return True
 
-    def _is_last(self, again: Again, error: APIError, attempt: int, returns: int) -> bool:
+    def _is_last(self, again: RetryMode, error: APIError, attempt: int, returns: int) -> bool:
         if self.max_attempts == 1 or not error.retryable:
             return True
         match again:
-            case Again.NEVER:
+            case RetryMode.NEVER:
                 return True
-            case Again.FREE | Again.REQUEUE | Again.PAUSE:
+            case RetryMode.FREE | RetryMode.REQUEUE | RetryMode.PAUSE:
                 return False
-            case Again.FEW:
+            case RetryMode.FEW:
                 return attempt - returns >= min(self.max_attempts, _FEW)
-            case Again.PAID:
+            case RetryMode.PAID:
                 return attempt - returns >= self.max_attempts
 
 

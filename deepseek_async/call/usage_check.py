@@ -68,7 +68,7 @@ _MARKERS: Final = 8
 """Tokens around an answer: its start and end markers and those of its reasoning."""
 
 
-class Sent(msgspec.Struct, frozen=True, gc=False):
+class UsageBounds(msgspec.Struct, frozen=True, gc=False):
     """Bounds derived from the request alone, independent of what the server reports."""
 
     wire: bytes
@@ -110,7 +110,7 @@ def is_plain(usage: CompletionUsage, request_bytes: int, answer_bytes: int) -> b
     return made is None or 0 <= (made.reasoning_tokens or 0) <= completion
 
 
-def believed(usage: CompletionUsage | None, sent: Sent, said: str) -> CompletionUsage:
+def believed(usage: CompletionUsage | None, sent: UsageBounds, said: str) -> CompletionUsage:
     """Return ``usage`` with impossible figures corrected; the same object if there are none.
 
     ``said`` is answer, reasoning and tool calls concatenated.
@@ -167,7 +167,7 @@ def metered(answer: Answer, request: Request, *, estimate: bool = True) -> Compl
             answer.bill((), read)
     # Embeddings and images contain no text to count, and are too large to decode twice.
     said = _said_by(answer) if request.operation.output == "text" else ""
-    usage = believed(usage, Sent(wire, request.parameters), said)
+    usage = believed(usage, UsageBounds(wire, request.parameters), said)
     return usage if request.fees is None else with_searches(usage, answer, request.fees)
 
 
@@ -214,7 +214,7 @@ def _is_found(block: dict[str, Any]) -> bool:
 _NAMES: Final = frozenset({"id", "call_id", "type", "role", "object", "status", "finish_reason", "logprobs", "index"})
 
 
-def _prompt(usage: CompletionUsage, sent: Sent, wrong: list[str]) -> int:
+def _prompt(usage: CompletionUsage, sent: UsageBounds, wrong: list[str]) -> int:
     said, most = usage.prompt_tokens, sent.most_prompt
     if said <= 0:
         wrong.append(f"prompt_tokens {said:,}")
@@ -229,7 +229,7 @@ def _prompt(usage: CompletionUsage, sent: Sent, wrong: list[str]) -> int:
     return said
 
 
-def _completion(usage: CompletionUsage, sent: Sent, text: str, wrong: list[str]) -> int:
+def _completion(usage: CompletionUsage, sent: UsageBounds, text: str, wrong: list[str]) -> int:
     said, most, characters = usage.completion_tokens, sent.most_completion, len(text)
     if said < 0 or (said == 0 and characters) or characters > _FREE + _MOST_OF_A_TOKEN * said:
         wrong.append(f"completion_tokens {said:,} for {characters:,} characters")
@@ -252,7 +252,7 @@ def _hit(usage: CompletionUsage, prompt: int, wrong: list[str]) -> int:
     return hit
 
 
-def _prompt_estimate(sent: Sent) -> int:
+def _prompt_estimate(sent: UsageBounds) -> int:
     tools = _TOOLS_TEMPLATE if b'"tools":' in sent.wire else 0
     template = _SHORT_TEMPLATE if "flash" in str(sent.parameters.get("model")) else _TEMPLATE
     return ceil(_ROUNDED_UP * estimate_prompt_tokens(sent.wire)) + template + tools

@@ -13,7 +13,7 @@ from deepseek_async.errors import ConfigurationError
 from deepseek_async.text.number_format import counted
 
 if TYPE_CHECKING:
-    from deepseek_async.batch.review.row_selection import Asked
+    from deepseek_async.batch.review.row_selection import SelectedRows
 
 Input = Annotated[
     Path | None,
@@ -25,7 +25,7 @@ Input = Annotated[
 ]
 
 
-def asked_rows(output: Path, source: Path | None, flags: RowFlags | None) -> Asked:
+def asked_rows(output: Path, source: Path | None, flags: RowFlags | None) -> SelectedRows:
     """Select the rows and read their results. Raises ConfigurationError."""
     from deepseek_async.batch.review.output_reader import OutputReader  # noqa: PLC0415
     from deepseek_async.batch.review.row_selection import LatestRun, RowsOfInput  # noqa: PLC0415  brings aiohttp
@@ -42,7 +42,7 @@ def asked_rows(output: Path, source: Path | None, flags: RowFlags | None) -> Ask
     return RowsOfInput(read, source, before if flags is None else flags.defaults(before))
 
 
-def what_is_missing(asked: Asked) -> Iterator[str]:
+def what_is_missing(asked: SelectedRows) -> Iterator[str]:
     """Yield lines about rows without an answer and answers without a row."""
     if asked.pending:
         yield f"pending: {counted(asked.pending, 'row')}"

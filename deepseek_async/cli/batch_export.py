@@ -16,7 +16,7 @@ from deepseek_async.errors import ConfigurationError
 from deepseek_async.text.number_format import counted
 
 if TYPE_CHECKING:
-    from deepseek_async.batch.review.row_selection import Asked
+    from deepseek_async.batch.review.row_selection import SelectedRows
 
 NAME: Final = "export"
 ABOUT: Final = """\
@@ -90,6 +90,6 @@ def run(
     return 0
 
 
-def _say_what_is_missing(asked: Asked) -> None:
+def _say_what_is_missing(asked: SelectedRows) -> None:
     for line in what_is_missing(asked):
         say(line)

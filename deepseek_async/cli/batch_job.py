@@ -12,7 +12,7 @@ from pathlib import Path
 from deepseek_async.batch import BatchReport, StoppableJob
 from deepseek_async.cli.interrupts import Interrupts
 from deepseek_async.cli.process import allow_connections
-from deepseek_async.cli.progress import Display, Lines, LiveDisplay, Silence
+from deepseek_async.cli.progress import Display, Lines, LiveDisplay, NoDisplay
 from deepseek_async.cli.summary import resume_command, summary
 from deepseek_async.cli.terminal import is_live, say
 from deepseek_async.client import AsyncDeepSeek
@@ -62,7 +62,7 @@ async def run(
 
 def _display(manner: RunOptions) -> Display:
     if manner.quiet:
-        return Silence()
+        return NoDisplay()
     return LiveDisplay() if is_live(sys.stderr) else Lines(manner.every)
 
 

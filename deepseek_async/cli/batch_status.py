@@ -18,7 +18,7 @@ from deepseek_async.text.number_format import counted, dollars, duration, rate, 
 
 if TYPE_CHECKING:
     from deepseek_async.batch.review.job_summary import JobSummary
-    from deepseek_async.batch.review.row_selection import Asked
+    from deepseek_async.batch.review.row_selection import SelectedRows
 
 NAME: Final = "status"
 ABOUT: Final = """\
@@ -54,7 +54,7 @@ def run(
     return 0
 
 
-def figures(asked: Asked, account: JobSummary, writer: str | None) -> dict[str, Any]:
+def figures(asked: SelectedRows, account: JobSummary, writer: str | None) -> dict[str, Any]:
     """Return the figures of a job as plain JSON values; ``writer`` is the process that writes its output."""
     latency = account.latency
     return {
@@ -94,7 +94,7 @@ def figures(asked: Asked, account: JobSummary, writer: str | None) -> dict[str, 
     }
 
 
-def _lines(figures: dict[str, Any], asked: Asked) -> Iterator[str]:
+def _lines(figures: dict[str, Any], asked: SelectedRows) -> Iterator[str]:
     output, writer = asked.output.path, figures["written_by"]
     yield f"{output}: {f'running ({writer})' if writer else 'not running'}"
     done, total = figures["done"], figures["total"]

@@ -61,7 +61,7 @@ class Speed:
         return (progress.requests - requests_before) / seconds, (tokens - tokens_before) / seconds
 
 
-class Silence:
+class NoDisplay:
     """No display, for ``--quiet``."""
 
     every = 3600.0

@@ -36,7 +36,7 @@ where a line of answers.jsonl is, for example,
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
-_TEMPO: Final = Group("Tempo", sort_key=1)
+_TIMING: Final = Group("Timing", sort_key=1)
 _ANSWERS: Final = Group("Answers", sort_key=2)
 _LIMITS: Final = Group("Limits and money", sort_key=3)
 _FAULTS: Final = Group("Faults", sort_key=4)
@@ -46,13 +46,13 @@ def simulate(
     *,
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535), help="0: any free port.")] = 0,
     seed: Annotated[int, Parameter(help="Seed of answers and faults, for reproducibility.")] = 0,
-    latency: Annotated[NonNegativeFloat, Parameter(group=_TEMPO, help="Seconds before an answer starts.")] = 0.0,
+    latency: Annotated[NonNegativeFloat, Parameter(group=_TIMING, help="Seconds before an answer starts.")] = 0.0,
     latency_spread: Annotated[
-        NonNegativeFloat, Parameter(group=_TEMPO, help="Maximum additional latency in seconds.")
+        NonNegativeFloat, Parameter(group=_TIMING, help="Maximum additional latency in seconds.")
     ] = 0.0,
-    tokens_per_second: Annotated[NonNegativeFloat, Parameter(group=_TEMPO, help="0: as fast as possible.")] = 0.0,
-    answer_tokens: Annotated[PositiveInt, Parameter(group=_TEMPO, help="Mean length of an answer.")] = 24,
-    reasoning_tokens: Annotated[NonNegativeInt, Parameter(group=_TEMPO, help="Mean length of the reasoning.")] = 12,
+    tokens_per_second: Annotated[NonNegativeFloat, Parameter(group=_TIMING, help="0: as fast as possible.")] = 0.0,
+    answer_tokens: Annotated[PositiveInt, Parameter(group=_TIMING, help="Mean length of an answer.")] = 24,
+    reasoning_tokens: Annotated[NonNegativeInt, Parameter(group=_TIMING, help="Mean length of the reasoning.")] = 12,
     answers: Annotated[
         Path | None,
         Parameter(
@@ -108,7 +108,7 @@ def simulate(
     ] = 0.0,
     parse_seconds: Annotated[
         NonNegativeFloat,
-        Parameter(group=_TEMPO, help="Seconds to parse a document before it is stored and billed."),
+        Parameter(group=_TIMING, help="Seconds to parse a document before it is stored and billed."),
     ] = 0.0,
     fault_rate: Annotated[NonNegativeFloat, Parameter(group=_FAULTS, help="Fraction of requests that fail.")] = 0.0,
     fault: Annotated[

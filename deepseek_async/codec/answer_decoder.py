@@ -28,7 +28,7 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 USAGE: Final = ("usage",)
 
 
-class OddBytes(bytes):
+class TolerantJSON(bytes):
     """JSON accepted only by the tolerant decoder; strict parsers may reject it, so it must not be forwarded as it
     is."""
 
@@ -61,7 +61,7 @@ class AnswerDecoder(Generic[T]):
             if self._reader is not None and (streamed := _streamed(wire, self._reader)) is not None:
                 return streamed
             answer = self.decode_tolerantly(wire)
-            wire = OddBytes(wire)
+            wire = TolerantJSON(wire)
         answer._wire = wire  # noqa: SLF001  only decoders write this field
         if self._counts:
             usage: Any = answer.usage

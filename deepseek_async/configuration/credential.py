@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final, Self, TypeVar, cast
 
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.text.redaction import Known
+from deepseek_async.text.redaction import MaskedValues
 
 SIMULATED: Final = "sk-simulated"
 """The key printed by ``deepseek-async simulate``. It belongs to no account, so its server is a simulator."""
@@ -46,7 +46,7 @@ class ApiKey:
         if "=" in secret.rstrip("=") and secret.partition("=")[0].endswith("API_KEY"):
             raise ConfigurationError("api_key must be the key alone, got NAME=key; remove the name and the = sign")
         self._secret = str.__str__(secret)
-        self._known = Known(self._secret)
+        self._known = MaskedValues(self._secret)
 
     def authorization(self) -> str:
         """Value of the Authorization header; its ``repr`` is masked, so tracebacks with locals are safe."""
@@ -111,11 +111,11 @@ class KnownSecret(Secret):
     """A Secret that is masked in every text for its lifetime, together with its ``parts``."""
 
     __slots__ = ("known",)
-    known: Known
+    known: MaskedValues
 
     def __new__(cls, text: str, *parts: str) -> Self:
         made = super().__new__(cls, text)
-        made.known = Known(text, *parts)
+        made.known = MaskedValues(text, *parts)
         return made
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import BudgetAlert, CallEnded, Event, Rated, Retried, Snapshot
-from deepseek_async.observe.tally import Count, Histogram, Spread
+from deepseek_async.observe.tally import Buckets, Count, Histogram
 from deepseek_async.process.forks import AtFork, register
 from deepseek_async.types import CompletionUsage, FeeCharge
 
@@ -283,7 +283,7 @@ class _Model:
         "yuan",
     )
 
-    def __init__(self, label: str, duration: Spread, first: Spread) -> None:
+    def __init__(self, label: str, duration: Buckets, first: Buckets) -> None:
         self.label = label
         self.outcomes: dict[str, int] = {}
         self.duration = duration

@@ -21,7 +21,7 @@ class Count(msgspec.Struct):
         values[key] = values.get(key, 0) + number
 
 
-class Spread(msgspec.Struct):
+class Buckets(msgspec.Struct):
     """Histogram buckets for one combination of labels."""
 
     bounds: tuple[float, ...]
@@ -50,13 +50,13 @@ class Histogram(msgspec.Struct):
     about: str
     bounds: tuple[float, ...]
     labels: tuple[str, ...] = ()
-    spreads: dict[tuple[str, ...], Spread] = {}
+    spreads: dict[tuple[str, ...], Buckets] = {}
 
-    def spread(self, *key: str) -> Spread:
+    def spread(self, *key: str) -> Buckets:
         """Return the buckets for the label values ``key``; callers may keep it to save the look-up."""
         found = self.spreads.get(key)
         if found is None:
-            found = self.spreads[key] = Spread(self.bounds, [0] * (len(self.bounds) + 1))
+            found = self.spreads[key] = Buckets(self.bounds, [0] * (len(self.bounds) + 1))
         return found
 
 

@@ -28,7 +28,7 @@ _AROUND: Final = 24
 _Domain = tuple[str, str | None]
 
 
-class Asked(msgspec.Struct, frozen=True):
+class AnsweredPrompt(msgspec.Struct, frozen=True):
     """A prompt that has been answered."""
 
     request: Mapping[str, Any]
@@ -99,7 +99,7 @@ class PromptHistory:
     def __len__(self) -> int:
         return len(self._latest)
 
-    def add(self, asked: Asked) -> None:
+    def add(self, asked: AnsweredPrompt) -> None:
         """Judge a prompt by those before it, and remember it."""
         try:
             new = fingerprint_of(asked.request, self._parts)
@@ -116,7 +116,7 @@ class PromptHistory:
         causes = sorted(self._causes.values(), key=lambda cause: -cause.lost_dollars)
         return CacheReport(self._total, dict(self._models), dict(self._users), tuple(causes), self._fresh, self.unread)
 
-    def _judge(self, asked: Asked, domain: _Domain, new: Fingerprint) -> _Verdict:
+    def _judge(self, asked: AnsweredPrompt, domain: _Domain, new: Fingerprint) -> _Verdict:
         scale = asked.prompt_tokens / new.tokens
         ready, soon, earlier = self._depths(asked, domain, new)
         difference = None if earlier is None else new.difference(earlier.print)
@@ -139,7 +139,9 @@ class PromptHistory:
                 break
         return made
 
-    def _depths(self, asked: Asked, domain: _Domain, new: Fingerprint) -> tuple[float, float, _Remembered | None]:
+    def _depths(
+        self, asked: AnsweredPrompt, domain: _Domain, new: Fingerprint
+    ) -> tuple[float, float, _Remembered | None]:
         """Return the tokens that were in the cache, those that were on their way, and the nearest earlier prompt."""
         ready = soon = 0.0
         nearest = self._last_of.get(domain)
@@ -154,7 +156,9 @@ class PromptHistory:
             soon, nearest = tokens, place.latest
         return ready, soon, nearest
 
-    def _lost_elsewhere(self, asked: Asked, domain: _Domain, new: Fingerprint, scale: float) -> tuple[str, int]:
+    def _lost_elsewhere(
+        self, asked: AnsweredPrompt, domain: _Domain, new: Fingerprint, scale: float
+    ) -> tuple[str, int]:
         shared, reason = 0.0, "user_id"
         for key, tokens in new.keys:
             other = self._elsewhere.get(key)
@@ -163,7 +167,7 @@ class PromptHistory:
             shared, reason = tokens, "model" if other[0] != domain[0] else "user_id"
         return reason, _units(shared * scale, asked) - asked.hit_tokens
 
-    def _count(self, asked: Asked, domain: _Domain, verdict: _Verdict) -> None:
+    def _count(self, asked: AnsweredPrompt, domain: _Domain, verdict: _Verdict) -> None:
         rate = asked.rate
         dollars = verdict.lost * (rate.cache_miss - rate.cache_hit) * rate.factor / 1_000_000
         more: dict[str, Any] = {
@@ -202,7 +206,7 @@ class PromptHistory:
             self._texts(asked, verdict) if place and self._keep_texts else None,
         )
 
-    def _texts(self, asked: Asked, verdict: _Verdict) -> tuple[str, str] | None:
+    def _texts(self, asked: AnsweredPrompt, verdict: _Verdict) -> tuple[str, str] | None:
         difference, earlier = verdict.difference, verdict.earlier
         if difference is None or earlier is None or difference.part >= len(earlier.print.parts):
             return None
@@ -251,6 +255,6 @@ class PromptHistory:
             del self._last_of[domain]
 
 
-def _units(tokens: float, asked: Asked) -> int:
+def _units(tokens: float, asked: AnsweredPrompt) -> int:
     """Return the tokens in whole units; the last token of a prompt is never cached."""
     return max(0, min(int(tokens), asked.prompt_tokens - 1)) // UNIT * UNIT

@@ -8,7 +8,7 @@ from deepseek_async.codec.request import BETA_CHAT, CHAT
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.events import CallEnded, Event
 from deepseek_async.pricing.prices import Meter, PriceTable, price_table
-from deepseek_async.prompt_cache.history import Asked, PromptHistory
+from deepseek_async.prompt_cache.history import AnsweredPrompt, PromptHistory
 from deepseek_async.prompt_cache.report import CacheReport
 from deepseek_async.types.json_text import read
 
@@ -68,7 +68,7 @@ class PromptCacheWatch:
             self._history.unread += 1
             return
         self._history.add(
-            Asked(
+            AnsweredPrompt(
                 request,
                 event.served_model or event.model,
                 started,

@@ -29,7 +29,7 @@ from deepseek_async.process.worker_threads import FILE_THREADS
 from deepseek_async.resources.attachment import FileInput
 from deepseek_async.resources.listing import Listing
 from deepseek_async.resources.lost_uploads import LOOKS, answered_itself, may_be_done
-from deepseek_async.resources.orphaned_files import LeftBehind, looks_until
+from deepseek_async.resources.orphaned_files import OrphanedFile, looks_until
 from deepseek_async.resources.raw import RoutedResource, raw
 from deepseek_async.resources.request_body import given
 from deepseek_async.resources.resource_client import AnyTimeout, ResourceClient, chosen_timeouts
@@ -129,7 +129,7 @@ class Files(RoutedResource):
         usual = chosen_timeouts(timeout, self._route.connection.timeouts)
         timeouts = _patient(usual, upload, given=timeout)
         until = None if usual.total is None else asyncio.get_running_loop().time() + usual.total
-        behind = LeftBehind(self._route, usual, until)
+        behind = OrphanedFile(self._route, usual, until)
         lost: tuple[BilledAttempt, ...] = ()
         pauses = list(LOOKS[: self._route.connection.retry.max_attempts])
         while True:

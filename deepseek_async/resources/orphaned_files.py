@@ -49,7 +49,7 @@ def looks_until(seconds: float) -> Sequence[float]:
     return (*early, *[_RARELY] * ceil((seconds - sum(early)) / _RARELY))
 
 
-class LeftBehind:
+class OrphanedFile:
     """Lookup of the file of one upload, created when the upload starts."""
 
     def __init__(self, route: Route, timeouts: Timeouts, until: float | None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from deepseek_async.simulator.wire import refusals
-from deepseek_async.simulator.wire.delivery import Tempo, deliver, plan, sliced
+from deepseek_async.simulator.wire.delivery import DeliveryTiming, deliver, plan, sliced
 from deepseek_async.simulator.wire.refusals import JSON, Refusal
 
 if TYPE_CHECKING:
@@ -24,10 +24,12 @@ _OK = 200
 class Replies:
     """Sends every reply, so that all are counted."""
 
-    def __init__(self, responses: Responses, counters: Counters, tempo: Tempo, *, anthropic_errors: bool) -> None:
+    def __init__(
+        self, responses: Responses, counters: Counters, timing: DeliveryTiming, *, anthropic_errors: bool
+    ) -> None:
         self._responses = responses
         self._counters = counters
-        self._tempo = tempo
+        self._timing = timing
         self._anthropic_errors = anthropic_errors
 
     def whole(self, exchange: ServedRequest, body: bytes, content_type: str = JSON) -> web.Response:
@@ -63,7 +65,7 @@ class Replies:
         self.answered(exchange.record, _OK)
         pieces = frames if stream else sliced(b"".join(frames))
         exchange.delivery.size = sum(map(len, pieces))
-        steps = plan(pieces, exchange.fault, self._tempo, stream=events, review=exchange.review)
+        steps = plan(pieces, exchange.fault, self._timing, stream=events, review=exchange.review)
         await deliver(response, steps, exchange.request.transport, exchange.delivery)
         self._counters.served += exchange.delivery.ended
         return response

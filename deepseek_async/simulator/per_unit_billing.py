@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from deepseek_async.simulator.settings import SimulatorSettings
 
 
-class Piecework:
+class PerUnitBilling:
     """Serves them; a client that disconnects early is billed nevertheless."""
 
     def __init__(self, settings: SimulatorSettings, fees: Fees, replies: Replies, responses: Responses) -> None:

@@ -27,7 +27,7 @@ from deepseek_async.simulator.ledger import Ledger
 from deepseek_async.simulator.limits import Balances, InFlightLimit
 from deepseek_async.simulator.model.catalogue import ACCEPTED, OFFERED, Model, description, live_name
 from deepseek_async.simulator.model.prefix_cache import BLOCK_TOKENS, PrefixCache
-from deepseek_async.simulator.per_unit_billing import Piecework
+from deepseek_async.simulator.per_unit_billing import PerUnitBilling
 from deepseek_async.simulator.request_log import Counters, RequestRecord, Requests, SimulatorStatistics
 from deepseek_async.simulator.responses import Responses
 from deepseek_async.simulator.routing import SimulatorRoute, find
@@ -46,8 +46,8 @@ from deepseek_async.simulator.uploads import Uploads
 from deepseek_async.simulator.watchers import Watchers
 from deepseek_async.simulator.wire import refusals
 from deepseek_async.simulator.wire.delivery import (
+    DeliveryTiming,
     StreamEnding,
-    Tempo,
     end_connection,
 )
 from deepseek_async.simulator.wire.message_request import chat_name
@@ -86,12 +86,14 @@ class Simulator:
         self._closing = False
         self._watchers = Watchers(self.statistics)
         rate = self.settings.tokens_per_second
-        self._tempo = Tempo(self.settings.queue_seconds, self.settings.keep_alive_interval, 1 / rate if rate else 0.0)
+        self._timing = DeliveryTiming(
+            self.settings.queue_seconds, self.settings.keep_alive_interval, 1 / rate if rate else 0.0
+        )
         self._replies = Replies(
-            *(self._responses, self._counters, self._tempo),
+            *(self._responses, self._counters, self._timing),
             anthropic_errors=self.settings.anthropic_errors,
         )
-        self._piecework = Piecework(self.settings, self._fees, self._replies, self._responses)
+        self._piecework = PerUnitBilling(self.settings, self._fees, self._replies, self._responses)
         self._uploads = Uploads(self.settings, self._services, self._fees, self._replies)
 
     # Lifecycle
@@ -306,7 +308,7 @@ class Simulator:
         try:
             if seconds := completion.waiting(self.settings):
                 await asyncio.sleep(seconds)
-            if completion.stream or exchange.fault is not None or self._tempo.queue_seconds:
+            if completion.stream or exchange.fault is not None or self._timing.queue_seconds:
                 exchange.review = completion.review
                 return await self._replies.deliver(exchange, completion.frames(), stream=completion.stream)
             exchange.delivery.ended = True

@@ -24,7 +24,7 @@ _ALNUM: Final = re.compile(r"[A-Za-z0-9]+")
 _PARTS: Final = re.compile(r"[A-Za-z0-9]+|\\+|.", re.DOTALL)
 _ENTITIES: Final = {chr(code): name for code, name in html.entities.codepoint2name.items()} | {"'": "apos"}
 
-_known: Final[dict[int, weakref.ref[Known]]] = {}
+_known: Final[dict[int, weakref.ref[MaskedValues]]] = {}
 _noted: list[tuple[str, ...]] = []
 """Anchors of all known values, computed on first use. Every change replaces the list, so that a late append by
 another thread lands in a discarded list."""
@@ -35,7 +35,7 @@ _noted_bytes: list[tuple[bytes, ...]] = []
 """Anchors of those values, likewise."""
 
 
-class Known:
+class MaskedValues:
     """Registers values to be masked in every text for the lifetime of this object. Its repr shows none of them.
 
     The registry is per process, because a key may appear in a text unrelated to its client, and weak, because a

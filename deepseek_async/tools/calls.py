@@ -16,11 +16,11 @@ from deepseek_async.types import ToolCall
 _GRACE: Final = 1.0
 """Seconds a cancelled function has to finish; some take longer, or never do."""
 
-_LEFT: Final[set[asyncio.Task[Called]]] = set()
+_LEFT: Final[set[asyncio.Task[CallOutcome]]] = set()
 """Abandoned calls that are still running."""
 
 
-class Called(msgspec.Struct, frozen=True):
+class CallOutcome(msgspec.Struct, frozen=True):
     """Outcome of a call."""
 
     text: str
@@ -36,7 +36,7 @@ async def call_all(
     *,
     timeout: float | None = None,
     most: int | None = None,
-) -> list[Called]:
+) -> list[CallOutcome]:
     """Return the outcomes of all calls, in order. Raises CancelledError only if the caller was cancelled.
 
     Each call has its own task, so that a cancellation inside a function ends only that call. A call fails after
@@ -57,22 +57,22 @@ async def call_all(
     finally:
         for task in tasks:
             _leave(task)
-    not_made = Called(failure_text(f"not executed: at most {most} calls per turn; call again for the others"))
+    not_made = CallOutcome(failure_text(f"not executed: at most {most} calls per turn; call again for the others"))
     return [_end_of(task, timeout) for task in tasks] + [not_made] * (len(calls) - len(made))
 
 
-def _end_of(task: asyncio.Task[Called], timeout: float | None) -> Called:
+def _end_of(task: asyncio.Task[CallOutcome], timeout: float | None) -> CallOutcome:
     if not task.done():
         return _late(timeout)
     # A function that cancels its own task and returns leaves the task without a result.
-    return Called(failure_text("CancelledError: ")) if task.cancelled() else task.result()
+    return CallOutcome(failure_text("CancelledError: ")) if task.cancelled() else task.result()
 
 
-def _late(timeout: float | None) -> Called:
-    return Called(failure_text(f"no result after {timeout:g} s"))
+def _late(timeout: float | None) -> CallOutcome:
+    return CallOutcome(failure_text(f"no result after {timeout:g} s"))
 
 
-def _leave(task: asyncio.Task[Called]) -> None:
+def _leave(task: asyncio.Task[CallOutcome]) -> None:
     """Cancel ``task``. If it keeps running, hold a reference to it: the event loop has only a weak one."""
     task.cancel()
     if not task.done():
@@ -86,19 +86,19 @@ async def _call(
     names: Sequence[str],
     threads: WorkerThreads,
     timeout: float | None,
-) -> Called:
+) -> CallOutcome:
     """Return the result, or an error from which the model can correct the call."""
     if tool is None:
-        return Called(
+        return CallOutcome(
             failure_text(f"unknown function {call.function.name!r}; available: {', '.join(names)}"),
         )
     scope = asyncio.timeout(timeout)
     try:
         async with scope:
-            return Called(await tool.answer(call.function.arguments, threads))
+            return CallOutcome(await tool.answer(call.function.arguments, threads))
     except KeyboardInterrupt as error:
-        return Called(failure_text(raised_text(error)), error)
+        return CallOutcome(failure_text(raised_text(error)), error)
     except BaseException as error:  # noqa: BLE001  a function may raise anything; it must not end the run
         if isinstance(error, TimeoutError) and scope.expired():
             return _late(timeout)
-        return Called(failure_text(raised_text(error)))
+        return CallOutcome(failure_text(raised_text(error)))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from deepseek_async.errors import DeepSeekError, InvalidRequestError
-from deepseek_async.text.redaction import Known
+from deepseek_async.text.redaction import MaskedValues
 
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """Field name: a token (RFC 9110, 5.6.2)."""
@@ -30,7 +30,7 @@ class CallerFields(dict[str, str]):
     """Header fields whose credentials are masked in every text for the lifetime of this object."""
 
     __slots__ = ("known",)
-    known: Known
+    known: MaskedValues
 
 
 def checked(what: str, fields: Any, wrong: type[DeepSeekError] = InvalidRequestError) -> Mapping[str, str]:
@@ -53,7 +53,7 @@ def checked(what: str, fields: Any, wrong: type[DeepSeekError] = InvalidRequestE
     found = CallerFields(fields)
     secrets = secrets_in(found)
     if secrets:
-        found.known = Known(*secrets)
+        found.known = MaskedValues(*secrets)
     return found
 
 

@@ -179,8 +179,8 @@ def declared(part: Part) -> dict[str, Any]:
 
 
 def _odd(value: Any) -> bytes | None:
-    """Return the wire bytes if only the tolerant decoder accepted them (class OddBytes); an object of a class of the
-    user, which is no field of the server, is null."""
+    """Return the wire bytes if only the tolerant decoder accepted them (TolerantJSON); None for an object of a class of
+    the user, which is no field of the server."""
     return bytes(value) if isinstance(value, bytes) else None
 
 

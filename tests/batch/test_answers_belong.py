@@ -25,7 +25,7 @@ from deepseek_async.batch.journal.merge import merge
 from deepseek_async.batch.review.export import Format, export
 from deepseek_async.batch.review.job_summary import account_of
 from deepseek_async.batch.review.output_reader import OutputReader
-from deepseek_async.batch.review.row_selection import Asked, LatestRun, RowsOfInput
+from deepseek_async.batch.review.row_selection import LatestRun, RowsOfInput, SelectedRows
 from deepseek_async.batch.row import Defaults
 from deepseek_async.batch.run_record import defaults_of
 from deepseek_async.pricing.prices import price_table
@@ -171,7 +171,7 @@ def latest(output: Path) -> LatestRun:
     return LatestRun(read)
 
 
-def exported(asked: Asked, form: Format) -> list[dict[str, Any]]:
+def exported(asked: SelectedRows, form: Format) -> list[dict[str, Any]]:
     """The rows as somebody who reads such files has them, with text for text."""
     target = io.BytesIO()
     number = export(asked, target, form)

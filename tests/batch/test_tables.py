@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from deepseek_async import ConfigurationError
 from deepseek_async.batch import Progress
 from deepseek_async.batch.tables import table_answers
-from deepseek_async.batch.tables.column_type import Elements, Fields, Scalar, fitted_column, property_types
+from deepseek_async.batch.tables.column_type import Fields, ListType, Scalar, fitted_column, property_types
 from deepseek_async.simulator import Fault, FaultKind
 
 ADDED = ["answer", "error", "usage", "cost"]
@@ -314,7 +314,7 @@ def test_a_column_with_a_value_that_does_not_fit_is_text():
     assert fitted_column(Scalar.INTEGER, [1, None, 1 << 70]) == (Scalar.TEXT, ["1", None, str(1 << 70)])
     assert fitted_column(Scalar.NUMBER, [1, 2.5]) == (Scalar.NUMBER, [1.0, 2.5])
     assert fitted_column(Scalar.BOOLEAN, [True, "yes"]) == (Scalar.TEXT, ["true", "yes"])
-    assert fitted_column(Elements(Scalar.TEXT), [["a"], "b"]) == (Scalar.TEXT, ['["a"]', "b"])
+    assert fitted_column(ListType(Scalar.TEXT), [["a"], "b"]) == (Scalar.TEXT, ['["a"]', "b"])
     both = Fields({"a": Scalar.INTEGER})
     assert fitted_column(both, [{"a": 1}, {}]) == (both, [{"a": 1}, {"a": None}])
     assert fitted_column(both, [{"b": 1}]) == (Scalar.TEXT, ['{"b":1}'])

@@ -14,13 +14,13 @@ from support.clients import MESSAGES, Connect
 from support.servers import DONE, LAST_CHUNK, SILENCE, Script, Serve, answer, begun, chunk, event, response
 
 from deepseek_async import Budget
-from deepseek_async.call.usage_check import MOST_COMPLETION, Sent, believed, is_plain
+from deepseek_async.call.usage_check import MOST_COMPLETION, UsageBounds, believed, is_plain
 from deepseek_async.events import CallEnded
 from deepseek_async.pricing.prices import Meter, price_table
 from deepseek_async.types import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
 
 REQUEST = {"model": "deepseek-flash", "messages": MESSAGES, "max_tokens": 100}
-SENT = Sent(json.dumps(REQUEST).encode(), REQUEST)
+SENT = UsageBounds(json.dumps(REQUEST).encode(), REQUEST)
 SAID = "Hello"
 MOST = 10**7
 """Tokens that no answer to this request can have taken, by far."""
@@ -81,7 +81,7 @@ def test_a_usage_as_deepseek_sends_it_takes_no_closer_look(prompt: int, completi
 def test_a_document_or_a_search_may_take_many_tokens_that_were_not_sent():
     searched = {**REQUEST, "tools": [{"type": "deepseek_web_search"}]}
     usage = CompletionUsage(900_000, 50, 900_050, 0, 900_000)
-    assert believed(usage, Sent(json.dumps(searched).encode(), searched), SAID) is usage
+    assert believed(usage, UsageBounds(json.dumps(searched).encode(), searched), SAID) is usage
     assert believed(usage, SENT, SAID).corrected is not None
 
 

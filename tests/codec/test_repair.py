@@ -20,7 +20,7 @@ from deepseek_async.batch.truncated_answers import decode_answer
 from deepseek_async.call.replayed import events_of
 from deepseek_async.codec import finish_reason
 from deepseek_async.codec.answer_check import fault_of
-from deepseek_async.codec.answer_decoder import AnswerDecoder, ChoicesDecoder, MembersDecoder, OddBytes
+from deepseek_async.codec.answer_decoder import AnswerDecoder, ChoicesDecoder, MembersDecoder, TolerantJSON
 from deepseek_async.codec.chat_body import decode_completion
 from deepseek_async.codec.chunks import ChunkReader
 from deepseek_async.codec.responses import ResponseReader, fault_of_response
@@ -311,7 +311,7 @@ def test_a_stream_that_nobody_asked_for_is_read_as_the_answer_that_it_is(decoded
 @given(odd_json.changes(odd_json.chat(), SAID | ENDS))
 def test_a_row_with_an_odd_answer_is_read_from_its_output(odd: dict[Path, Any]):
     body = changed(odd_json.chat(), odd)
-    written = one_line(OddBytes(wire(body)))
+    written = one_line(TolerantJSON(wire(body)))
     line = b'{"custom_id": "a", "response": {"status_code": 200, "body": %b}, "error": null}' % written
     found = line_from(line)
     assert found is not None

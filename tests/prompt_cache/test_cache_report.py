@@ -22,7 +22,7 @@ from deepseek_async.batch.run_record import defaults_of
 from deepseek_async.cli.app import app
 from deepseek_async.pricing.prices import price_table
 from deepseek_async.prompt_cache.fingerprint import STRETCH, fingerprint_of
-from deepseek_async.prompt_cache.history import Asked, PromptHistory
+from deepseek_async.prompt_cache.history import AnsweredPrompt, PromptHistory
 from deepseek_async.simulator import Simulator, SimulatorSettings
 
 LONG = "".join(f"Rule {number}: be kind to everybody whom you meet. " for number in range(120))
@@ -158,10 +158,10 @@ async def test_without_a_watch_nothing_is_compared(simulator: Simulator, connect
             PromptCacheWatch(**wrong)
 
 
-def asked(request: dict[str, Any], at: float, tokens: int = 2_000) -> Asked:
+def asked(request: dict[str, Any], at: float, tokens: int = 2_000) -> AnsweredPrompt:
     rate = price_table().rate("deepseek-flash", 1.8e9)
     assert rate is not None
-    return Asked(request, "deepseek-flash", at, at + 1, tokens, 0, rate)
+    return AnsweredPrompt(request, "deepseek-flash", at, at + 1, tokens, 0, rate)
 
 
 def prompt(text: str, **more: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from simulator_caller import CLOCK, WEATHER, Caller, Start, chat_body
 
 from deepseek_async.simulator import Fault, FaultKind, parse_fault
 from deepseek_async.simulator.faults import ENDLESS, OF_UPLOADS, REFUSING, FaultPlan
-from deepseek_async.simulator.wire.delivery import COMMENT, StreamEnding, StreamPause, Tempo, plan
+from deepseek_async.simulator.wire.delivery import COMMENT, DeliveryTiming, StreamEnding, StreamPause, plan
 
 
 async def read_until_it_breaks(caller: Caller, fault: Fault, **body: object) -> tuple[bytes, Exception | None]:
@@ -326,7 +326,7 @@ def test_chance_never_picks_an_endless_fault_or_one_of_uploads():
 )
 def test_every_plan_is_finite_and_breaks_off_at_most_once(kind: FaultKind, count: int, after: int, stream: bool):
     frames = [b'data: {"n":"%d"}\n\n' % number for number in range(count)]
-    steps = list(plan(frames, Fault(kind, after_events=after), Tempo(), stream=stream))
+    steps = list(plan(frames, Fault(kind, after_events=after), DeliveryTiming(), stream=stream))
 
     endings = [step for step in steps if isinstance(step, StreamEnding)]
     assert len(endings) <= 1

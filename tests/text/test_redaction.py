@@ -32,7 +32,7 @@ from deepseek_async.errors import APIConnectionError
 from deepseek_async.observe.audit.record import call_line
 from deepseek_async.observe.logs import CallLog
 from deepseek_async.text.quoting import quote as quoted
-from deepseek_async.text.redaction import MASK, Known, is_suspect, mask_known, redact
+from deepseek_async.text.redaction import MASK, MaskedValues, is_suspect, mask_known, redact
 from deepseek_async.transport.header_fields import checked
 
 PRINTABLE = string.ascii_letters + string.digits + string.punctuation
@@ -124,7 +124,7 @@ def test_a_key_is_known_as_long_as_somebody_holds_it():
 
 
 def test_what_holds_a_key_shows_nothing_of_it():
-    known = Known("gsk_canary0123456789")
+    known = MaskedValues("gsk_canary0123456789")
     assert "canary" not in f"{known} {known!r} {known.values}"
 
 

@@ -22,7 +22,7 @@ from deepseek_async.admission.budget.charge import Charge
 from deepseek_async.admission.budget.ledger import NANO, Ledger, nano
 from deepseek_async.admission.budget.outage import Outage
 from deepseek_async.admission.budget.refusal import exceeded
-from deepseek_async.admission.budget.store import Spending, Standing, UnansweredError
+from deepseek_async.admission.budget.store import DayTotals, Spending, UnansweredError
 from deepseek_async.admission.budget.store_thread import StoreThread
 from deepseek_async.admission.budget.validation import AtCap, checked_alerts, checked_at_cap, checked_daily
 from deepseek_async.errors import BudgetExceededError, ConfigurationError
@@ -96,7 +96,7 @@ class Budget(AtFork):
         self._keeper = StoreThread(path)
         self._day = Day("", 0.0)
         self._ledger = Ledger("")
-        self._others = Standing()
+        self._others = DayTotals()
         self._spending: dict[tuple[str, str], Spending] = {}
         self._alerts = Alerts(self.alerts, self.daily, zone)
         self._outage = Outage()
@@ -234,7 +234,7 @@ class Budget(AtFork):
             allotted = ledger.keep_only(0 if gives_back else max(0, ledger.free))
             spent = ledger.spent
 
-            def write() -> tuple[Standing, list[float]]:
+            def write() -> tuple[DayTotals, list[float]]:
                 others = store.report(ledger.day, allotted=allotted, spent=spent, spending=spending)
                 due = self._alerts.due(others.spent + spent)
                 return others, store.first_to_alert(ledger.day, due) if due else []
@@ -260,12 +260,12 @@ class Budget(AtFork):
         store, day = self._keeper.store, self._day.name
         return {} if store is None else await self._keeper.on_thread(lambda: store.spending(day))
 
-    async def standing(self) -> Standing:
+    async def standing(self) -> DayTotals:
         """Internal: return today's totals over all processes."""
         self._today(self._clock())
         store, day = self._keeper.store, self._day.name
         if store is None:
-            return Standing(self._ledger.spent + self._ledger.reserved, self._ledger.spent)
+            return DayTotals(self._ledger.spent + self._ledger.reserved, self._ledger.spent)
         return await self._keeper.on_thread(lambda: store.standing(day))
 
     async def aclose(self) -> None:
@@ -303,7 +303,7 @@ class Budget(AtFork):
             if self._ledger.day and self._spending:
                 _LOG.info("budget day %s ended: $%.4f spent", self._ledger.day, self._ledger.spent / NANO)
             self._ledger = Ledger(day.name, allotted=0 if self.is_shared else self._cap)
-            self._others, self._denied = Standing(), (0.0, 0)
+            self._others, self._denied = DayTotals(), (0.0, 0)
             self._alerts.begin_day()
         self._day = day
 

@@ -12,7 +12,7 @@ from deepseek_async.pricing.prices import Meter
 from deepseek_async.types import CompletionUsage
 
 
-class Settled(Protocol):
+class ChargeListener(Protocol):
     """Callback interface for the end of a charge."""
 
     def settled(self, charge: Charge, used: int) -> None:
@@ -20,7 +20,7 @@ class Settled(Protocol):
         ...
 
 
-class HeldMoney(Protocol):
+class Reservation(Protocol):
     """Money reserved for one attempt: see ``Charge``."""
 
     @property
@@ -74,7 +74,7 @@ class Charge(msgspec.Struct, gc=False, eq=False):
     """Unix time of the reservation, which determines the price."""
     tag: str
     _meter: Meter
-    _owner: Settled
+    _owner: ChargeListener
     used: int = 0
     """Cost in nano-dollars, once ended."""
     _open: bool = True

@@ -24,7 +24,7 @@ class Spending(msgspec.Struct):
         self.spent += more.spent
 
 
-class Standing(msgspec.Struct, frozen=True):
+class DayTotals(msgspec.Struct, frozen=True):
     """Totals of a day over some processes, in nano-dollars."""
 
     held: int = 0
@@ -46,11 +46,11 @@ class Store(Protocol):
     hears_of_holders: bool
     """Whether holders must report every second of their day, so that lost data can be restored."""
 
-    def standing(self, day: str) -> Standing:
+    def standing(self, day: str) -> DayTotals:
         """Return the totals of ``day`` over all processes."""
         ...
 
-    def allot(self, day: str, *, cap: int, allotted: int, least: int, wanted: int) -> tuple[int, Standing]:
+    def allot(self, day: str, *, cap: int, allotted: int, least: int, wanted: int) -> tuple[int, DayTotals]:
         """Allot at least ``least`` more out of ``cap`` to this process, which has ``allotted``, or nothing.
 
         Returns the added amount and the totals of the other processes.
@@ -64,7 +64,7 @@ class Store(Protocol):
         allotted: int,
         spent: int,
         spending: Mapping[tuple[str, str], Spending],
-    ) -> Standing:
+    ) -> DayTotals:
         """Store what this process has spent and may still spend. Returns the totals of the other processes.
 
         ``spending`` is counted once: what cannot be stored is kept here and stored by the next report.

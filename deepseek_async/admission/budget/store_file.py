@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from deepseek_async.admission.budget.ledger import granted
-from deepseek_async.admission.budget.store import Spending, Standing, add_up, new_holder
+from deepseek_async.admission.budget.store import DayTotals, Spending, add_up, new_holder
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.files.sqlite_file import ForeignFileError, connected, looked_into, marks_of, refuse_foreign
 from deepseek_async.process.forks import AtFork, leave, register
@@ -60,12 +60,12 @@ class FileStore(AtFork):
         self._busy = threading.RLock()
         register(self)
 
-    def standing(self, day: str) -> Standing:
+    def standing(self, day: str) -> DayTotals:
         """Return the totals of ``day`` over all processes."""
         with self._transaction() as connection:
             return _standing(connection, day, "")
 
-    def allot(self, day: str, *, cap: int, allotted: int, least: int, wanted: int) -> tuple[int, Standing]:
+    def allot(self, day: str, *, cap: int, allotted: int, least: int, wanted: int) -> tuple[int, DayTotals]:
         """Allot at least ``least`` more, or nothing."""
         with self._transaction() as connection:
             _drop_old_days(connection, day)
@@ -87,7 +87,7 @@ class FileStore(AtFork):
         allotted: int,
         spent: int,
         spending: Mapping[tuple[str, str], Spending],
-    ) -> Standing:
+    ) -> DayTotals:
         """Store what this process has spent and may still spend."""
         add_up(self._owed, spending)
         with self._transaction() as connection:
@@ -163,13 +163,13 @@ class FileStore(AtFork):
                 raise
 
 
-def _standing(connection: sqlite3.Connection, day: str, without: str) -> Standing:
+def _standing(connection: sqlite3.Connection, day: str, without: str) -> DayTotals:
     held, spent = connection.execute(
         "SELECT coalesce(sum(max(allotted, spent)), 0), coalesce(sum(spent), 0) FROM holders "
         "WHERE day = ? AND holder != ?",
         (day, without),
     ).fetchone()
-    return Standing(held, spent)
+    return DayTotals(held, spent)
 
 
 def _drop_old_days(connection: sqlite3.Connection, day: str) -> None:
@@ -178,7 +178,7 @@ def _drop_old_days(connection: sqlite3.Connection, day: str) -> None:
     connection.execute("DELETE FROM spending WHERE day < date(?, '-400 days')", (day,))
 
 
-def looked_up(path: Path, day: str) -> tuple[dict[tuple[str, str], Spending], Standing]:
+def looked_up(path: Path, day: str) -> tuple[dict[tuple[str, str], Spending], DayTotals]:
     """Return the spending of ``day`` by model and tag, and its totals; does not write to the file.
 
     Raises ConfigurationError if the file is not a budget, sqlite3.Error and OSError.
@@ -186,7 +186,7 @@ def looked_up(path: Path, day: str) -> tuple[dict[tuple[str, str], Spending], St
     with _foreign_refused(path):
         refuse_foreign(path, _APPLICATION)
     if not path.stat().st_size:
-        return {}, Standing()
+        return {}, DayTotals()
     with looked_into(path) as connection:
         _refuse_other_versions(connection, path)
         return _spending(connection, day), _standing(connection, day, "")

@@ -28,7 +28,7 @@ from typing import Any, Final
 
 import msgspec
 
-from deepseek_async.admission.budget.store import Spending, Standing, UnansweredError, add_up, new_holder
+from deepseek_async.admission.budget.store import DayTotals, Spending, UnansweredError, add_up, new_holder
 from deepseek_async.configuration.redis_url import place_of, reason_of_redis
 from deepseek_async.errors import ConfigurationError
 from deepseek_async.process.forks import AtFork, leave, register
@@ -62,7 +62,7 @@ REMEMBER: Final = _script("remember.lua")
 ALERT: Final = _script("alert.lua")
 
 
-class Telling(msgspec.Struct, frozen=True):
+class HolderReport(msgspec.Struct, frozen=True):
     """Report of a holder. Sending it again has no further effect."""
 
     day: str
@@ -75,7 +75,7 @@ class Telling(msgspec.Struct, frozen=True):
     spending: dict[tuple[str, str], Spending] = msgspec.field(default_factory=dict)
 
 
-class _Told(msgspec.Struct, frozen=True):
+class _Reply(msgspec.Struct, frozen=True):
     """Answer of Redis."""
 
     added: int = 0
@@ -85,7 +85,7 @@ class _Told(msgspec.Struct, frozen=True):
     """Seconds until it may be."""
     estranged: bool = False
     """Whether Redis had less data than this process, which has now written it back."""
-    others: Standing = Standing()
+    others: DayTotals = DayTotals()
 
 
 class _View(msgspec.Struct):
@@ -119,20 +119,20 @@ class RedisStore(AtFork):
         self._holder, self._number = new_holder(), 0
         self._view = _View("")
         self._owed: dict[tuple[str, str], Spending] = {}
-        self._unsure: Telling | None = None
+        self._unsure: HolderReport | None = None
         """A report of which it is unknown whether Redis received it."""
 
-    def standing(self, day: str) -> Standing:
+    def standing(self, day: str) -> DayTotals:
         """Return the totals of ``day`` over all processes."""
         _, held, spent, _ = _numbers(self._asked(lambda redis: redis.hget(self._key(day, "holders"), "")), 4)
-        return Standing(held, spent)
+        return DayTotals(held, spent)
 
-    def allot(self, day: str, *, cap: int, allotted: int, least: int, wanted: int) -> tuple[int, Standing]:
+    def allot(self, day: str, *, cap: int, allotted: int, least: int, wanted: int) -> tuple[int, DayTotals]:
         """Allot at least ``least`` more, or nothing."""
         self._say_again()
-        told, turns = _Told(refused=True, estranged=True), 0
+        told, turns = _Reply(refused=True, estranged=True), 0
         while told.refused and told.estranged and turns < _TURNS:
-            said = Telling(day, self._next(), allotted, self._on(day).spent, cap=cap, least=least, wanted=wanted)
+            said = HolderReport(day, self._next(), allotted, self._on(day).spent, cap=cap, least=least, wanted=wanted)
             told, turns = self._tell(said), turns + 1
         if told.refused:
             raise UnansweredError(
@@ -149,12 +149,12 @@ class RedisStore(AtFork):
         allotted: int,
         spent: int,
         spending: Mapping[tuple[str, str], Spending],
-    ) -> Standing:
+    ) -> DayTotals:
         """Store what this process has spent and may still spend."""
         add_up(self._owed, spending)
         self._say_again()
         owed, self._owed = self._owed, {}
-        said = Telling(day, self._next(), allotted, spent, spending=owed)
+        said = HolderReport(day, self._next(), allotted, spent, spending=owed)
         self._unsure = said if owed else None
         told = self._tell(said)
         self._unsure = None
@@ -209,7 +209,7 @@ class RedisStore(AtFork):
             self._asked(lambda redis: redis.eval(HOLD, *self._arguments(said, _View(said.day))))
             self._unsure = None
 
-    def _tell(self, said: Telling) -> _Told:
+    def _tell(self, said: HolderReport) -> _Reply:
         view = self._on(said.day)
         answer = self._asked(lambda redis: redis.eval(HOLD, *self._arguments(said, view)))
         born, version, reached, added, refused, wait, estranged, held, spent, rows = answer
@@ -222,7 +222,7 @@ class RedisStore(AtFork):
         for holder, row in zip(rows[::2], rows[1::2], strict=True):
             number, has, used = _numbers(row, 3)
             view.rows[holder.decode()] = (number, has, used)
-        return _Told(added, bool(refused), wait / 1000, bool(estranged), Standing(held, spent))
+        return _Reply(added, bool(refused), wait / 1000, bool(estranged), DayTotals(held, spent))
 
     def _write_back(self, view: _View) -> None:
         keys = (self._key(view.day, "holders"), self._key(view.day, "changes"))
@@ -231,7 +231,7 @@ class RedisStore(AtFork):
             told = [value for row in rows[start : start + _ROWS_BACK] for value in row]
             self._asked(partial(_written_back, keys=keys, told=told))
 
-    def _arguments(self, said: Telling, view: _View) -> Iterator[Any]:
+    def _arguments(self, said: HolderReport, view: _View) -> Iterator[Any]:
         yield 4
         yield self._ground
         for name in ("holders", "changes", "spending"):
@@ -262,7 +262,7 @@ class RedisStore(AtFork):
         raise failure
 
 
-def looked_up(url: str, account: str, day: str) -> tuple[dict[tuple[str, str], Spending], Standing]:
+def looked_up(url: str, account: str, day: str) -> tuple[dict[tuple[str, str], Spending], DayTotals]:
     """Return the spending of ``account`` on ``day`` by model and tag, and its totals. Writes nothing.
 
     Raises ConfigurationError if Redis does not answer.

@@ -17,7 +17,7 @@ from deepseek_async.batch.cells import as_json
 from deepseek_async.batch.line_format import FACTS, with_facts
 from deepseek_async.batch.review.columns import ANSWER, as_text
 from deepseek_async.batch.review.output_reader import LineFacts, OutputLine
-from deepseek_async.batch.review.row_selection import Asked, AskedRow
+from deepseek_async.batch.review.row_selection import AskedRow, SelectedRows
 from deepseek_async.batch.review.spreadsheet import harmless
 from deepseek_async.errors import ConfigurationError
 
@@ -45,7 +45,7 @@ def is_packed(path: Path) -> bool:
 
 
 def export(
-    asked: Asked,
+    asked: SelectedRows,
     target: IO[bytes],
     form: Format,
     *,
@@ -78,7 +78,7 @@ def packed(file: IO[bytes], path: Path) -> Iterator[IO[bytes]]:
         yield cast("IO[bytes]", packing)
 
 
-def _jsonl(asked: Asked, target: IO[bytes], chosen: tuple[str, ...]) -> int:
+def _jsonl(asked: SelectedRows, target: IO[bytes], chosen: tuple[str, ...]) -> int:
     rows, names = 0, asked.columns.names()
     for row in asked.rows():
         if len(chosen) < len(ANSWER):
@@ -117,7 +117,7 @@ def _safe(cells: list[Any]) -> list[Any]:
 
 
 def _csv(
-    asked: Asked,
+    asked: SelectedRows,
     target: IO[bytes],
     chosen: tuple[str, ...],
     shown: Callable[[list[Any]], list[Any]] = list,
@@ -140,7 +140,7 @@ def _csv(
         text.detach()
 
 
-def _parquet(asked: Asked, target: IO[bytes], chosen: tuple[str, ...]) -> int:
+def _parquet(asked: SelectedRows, target: IO[bytes], chosen: tuple[str, ...]) -> int:
     try:
         import pyarrow as pa  # noqa: PLC0415  optional dependency
         import pyarrow.parquet as pq  # noqa: PLC0415
@@ -202,7 +202,7 @@ def _groups(rows: Iterator[AskedRow]) -> Iterator[list[AskedRow]]:
         yield group
 
 
-_WRITERS: Final[dict[Format, Callable[[Asked, IO[bytes], tuple[str, ...]], int]]] = {
+_WRITERS: Final[dict[Format, Callable[[SelectedRows, IO[bytes], tuple[str, ...]], int]]] = {
     "jsonl": _jsonl,
     "csv": _csv,
     "parquet": _parquet,

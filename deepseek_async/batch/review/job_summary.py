@@ -9,7 +9,7 @@ import msgspec
 
 from deepseek_async.batch.review.distribution import Distribution
 from deepseek_async.batch.review.output_reader import LineBill, OutputLine
-from deepseek_async.batch.review.row_selection import Asked
+from deepseek_async.batch.review.row_selection import SelectedRows
 from deepseek_async.batch.review.timeline import SPANS, Timeline
 from deepseek_async.pricing.prices import PriceTable, Rate
 from deepseek_async.types import CompletionUsage, FeeCharge
@@ -220,7 +220,7 @@ class JobSummary:
         return sum(fee.usd or 0.0 for fee in fees)
 
 
-def account_of(asked: Asked, prices: PriceTable) -> JobSummary:
+def account_of(asked: SelectedRows, prices: PriceTable) -> JobSummary:
     """Return the totals of those rows of an output, with their timeline.
 
     Without an input, the cost is that of the whole output; with one, that of the input's rows.

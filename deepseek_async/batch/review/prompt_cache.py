@@ -9,10 +9,9 @@ from typing import Any, Final
 
 import orjson
 
-from deepseek_async.batch.review.row_selection import Asked as AskedRows
-from deepseek_async.batch.review.row_selection import AskedRow
+from deepseek_async.batch.review.row_selection import AskedRow, SelectedRows
 from deepseek_async.pricing.prices import Meter, PriceTable
-from deepseek_async.prompt_cache.history import Asked, PromptHistory
+from deepseek_async.prompt_cache.history import AnsweredPrompt, PromptHistory
 from deepseek_async.prompt_cache.report import CacheReport
 from deepseek_async.types.json_text import read
 
@@ -24,7 +23,7 @@ _AHEAD_BYTES: Final = 32 << 20
 bring the prefix of others, and holds no more of them."""
 
 
-def cache_report(rows: AskedRows, prices: PriceTable, *, keep_texts: bool = True) -> CacheReport | None:
+def cache_report(rows: SelectedRows, prices: PriceTable, *, keep_texts: bool = True) -> CacheReport | None:
     """Return the report for the rows of an input; None without an input, which has the prompts.
 
     Rows are compared in the order in which they were sent, as far as they lie within 2,048 rows of each other.
@@ -38,8 +37,8 @@ def cache_report(rows: AskedRows, prices: PriceTable, *, keep_texts: bool = True
     return history.report()
 
 
-def _in_order(rows: AskedRows, meter: Meter) -> Iterator[Asked]:
-    waiting: list[tuple[float, int, int, Asked]] = []
+def _in_order(rows: SelectedRows, meter: Meter) -> Iterator[AnsweredPrompt]:
+    waiting: list[tuple[float, int, int, AnsweredPrompt]] = []
     held, number = 0, count()
     for row in rows.rows():
         size = 0 if row.body is None else len(orjson.dumps(row.body, default=str))
@@ -54,7 +53,7 @@ def _in_order(rows: AskedRows, meter: Meter) -> Iterator[Asked]:
         yield heappop(waiting)[-1]
 
 
-def _requests(row: AskedRow, meter: Meter) -> Iterator[Asked]:
+def _requests(row: AskedRow, meter: Meter) -> Iterator[AnsweredPrompt]:
     """Yield the billed requests of a row."""
     line, body = row.line, row.body
     if line is None or not body or not line.facts.attempts:
@@ -66,7 +65,7 @@ def _requests(row: AskedRow, meter: Meter) -> Iterator[Asked]:
         if at is None or bill.corrected is not None or not usage.prompt_tokens:
             continue
         asked = bill.asked or str(request.get("model") or "")
-        yield Asked(
+        yield AnsweredPrompt(
             {**request, "model": asked or bill.model or ""},
             bill.model or asked,
             at,

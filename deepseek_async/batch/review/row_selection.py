@@ -45,7 +45,7 @@ class AskedRow(msgspec.Struct, gc=False):
     """Its prompt as a chat request; None without an input, or for a row that is no request."""
 
 
-class Asked(ABC):
+class SelectedRows(ABC):
     """Rows and their results in an output that has been read."""
 
     def __init__(self, output: OutputReader) -> None:
@@ -104,7 +104,7 @@ class Asked(ABC):
         return ended if ended > -inf else None
 
 
-class LatestRun(Asked):
+class LatestRun(SelectedRows):
     """The finished rows of the latest run."""
 
     def __init__(self, output: OutputReader) -> None:
@@ -146,7 +146,7 @@ class LatestRun(Asked):
         return len(set(places)) < len(places)
 
 
-class RowsOfInput(Asked):
+class RowsOfInput(SelectedRows):
     """The rows of an input, matched by id or by request. Raises the errors of reading the input.
 
     ``defaults`` are the parameters the run adds to each row; None if unknown, and then a row with an id is assumed to

@@ -26,7 +26,7 @@ class Scalar(Enum):
     BOOLEAN = "bool"
 
 
-class Elements(msgspec.Struct, frozen=True):
+class ListType(msgspec.Struct, frozen=True):
     """A list."""
 
     item: ColumnType
@@ -38,7 +38,7 @@ class Fields(msgspec.Struct, frozen=True):
     types: dict[str, ColumnType]
 
 
-ColumnType: TypeAlias = Scalar | Elements | Fields
+ColumnType: TypeAlias = Scalar | ListType | Fields
 
 _BY_NAME: Final = {
     "string": Scalar.TEXT,
@@ -81,7 +81,7 @@ def fitted(kind: ColumnType, value: Any) -> Any:
                 return float(value)
             except OverflowError:
                 raise MisfitError(value) from None
-        case Elements(item) if isinstance(value, list | tuple):
+        case ListType(item) if isinstance(value, list | tuple):
             return [fitted(item, element) for element in value]
         case Fields(types) if isinstance(value, Mapping) and value.keys() <= types.keys():
             return {name: fitted(nested, value.get(name)) for name, nested in types.items()}
@@ -114,7 +114,7 @@ def _type(schema: Any, definitions: Mapping[str, Any], levels: int) -> ColumnTyp
         return _type_of_values(schema.get("enum", [schema["const"]] if "const" in schema else []))
     if named == "array":
         item = None if "prefixItems" in schema else _type(schema.get("items"), definitions, levels - 1)
-        return None if item is None else Elements(item)
+        return None if item is None else ListType(item)
     if named == "object":
         return _object_type(schema, definitions, levels)
     return _BY_NAME.get(named)

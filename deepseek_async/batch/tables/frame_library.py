@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final, TypeAlias
 
-from deepseek_async.batch.tables.column_type import ColumnType, Elements, Fields, Scalar
+from deepseek_async.batch.tables.column_type import ColumnType, Fields, ListType, Scalar
 from deepseek_async.errors import ConfigurationError
 
 Columns: TypeAlias = Mapping[str, tuple[ColumnType, Sequence[Any]]]
@@ -110,7 +110,7 @@ def _polars_series(pl: Any, columns: Columns) -> list[Any]:
 
 def _polars_type(pl: Any, kind: ColumnType) -> Any:
     match kind:
-        case Elements(item):
+        case ListType(item):
             return pl.List(_polars_type(pl, item))
         case Fields(types):
             return pl.Struct({name: _polars_type(pl, nested) for name, nested in types.items()})
@@ -137,7 +137,7 @@ def _arrow_table(pa: Any, columns: Columns) -> Any:
 def arrow_type(pa: Any, kind: ColumnType) -> Any:
     """Return the type as one of ``pa``, the module pyarrow."""
     match kind:
-        case Elements(item):
+        case ListType(item):
             return pa.list_(arrow_type(pa, item))
         case Fields(types):
             return pa.struct([(name, arrow_type(pa, nested)) for name, nested in types.items()])

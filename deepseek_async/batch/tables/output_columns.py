@@ -10,7 +10,7 @@ import orjson
 
 from deepseek_async.batch.review.columns import as_text
 from deepseek_async.batch.review.output_reader import Failure, LineFacts, OutputLine, OutputReader
-from deepseek_async.batch.review.row_selection import Asked, AskedRow, LatestRun
+from deepseek_async.batch.review.row_selection import AskedRow, LatestRun, SelectedRows
 from deepseek_async.batch.run_record import defaults_of
 from deepseek_async.batch.tables.answer_columns import COUNTED, PARSED, USAGE
 from deepseek_async.batch.tables.column_type import ColumnType, MisfitError, Scalar, fitted, property_types
@@ -54,7 +54,7 @@ class OutputTable:
     def __init__(self, output: Path) -> None:
         reader = OutputReader(output)
         reader.read()
-        self._asked: Asked = LatestRun(reader)
+        self._asked: SelectedRows = LatestRun(reader)
         run = None if reader.run is None else defaults_of(reader.run)
         self._parsed = {} if run is None or run.form is None else property_types(orjson.loads(run.form.schema))
         answers = {**_ANSWER, **{f"{PARSED}{name}": kind for name, kind in self._parsed.items()}, **_AFTER}

@@ -16,7 +16,7 @@ from deepseek_async.cli.terminal import columns
 from deepseek_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from deepseek_async.admission.budget.store import Spending, Standing
+    from deepseek_async.admission.budget.store import DayTotals, Spending
 
     Spent: TypeAlias = dict[tuple[str, str], Spending]
 
@@ -60,7 +60,7 @@ def budget(
     return 0
 
 
-def _in_redis(url: str, account: str | None, day: str) -> tuple[Spent, Standing]:
+def _in_redis(url: str, account: str | None, day: str) -> tuple[Spent, DayTotals]:
     from deepseek_async.admission.budget.store_redis import looked_up  # noqa: PLC0415
     from deepseek_async.configuration.redis_url import place_of  # noqa: PLC0415
     from deepseek_async.configuration.settings import key_from  # noqa: PLC0415
@@ -74,7 +74,7 @@ def _in_redis(url: str, account: str | None, day: str) -> tuple[Spent, Standing]
     return spending, standing
 
 
-def _in_file(path: Path | None, day: str) -> tuple[Spent, Standing]:
+def _in_file(path: Path | None, day: str) -> tuple[Spent, DayTotals]:
     from deepseek_async.admission.budget.store_file import looked_up  # noqa: PLC0415
     from deepseek_async.files.private_files import reason_of, state_folder  # noqa: PLC0415
 
@@ -87,7 +87,7 @@ def _in_file(path: Path | None, day: str) -> tuple[Spent, Standing]:
         raise ConfigurationError(f"cannot read the budget {file}: {reason_of(error)}") from None
 
 
-def _shown(day: str, spending: Spent, standing: Standing) -> Iterator[tuple[str, ...]]:
+def _shown(day: str, spending: Spent, standing: DayTotals) -> Iterator[tuple[str, ...]]:
     from deepseek_async.admission.budget.ledger import NANO  # noqa: PLC0415
 
     yield ("model", "tag", "calls", "$")

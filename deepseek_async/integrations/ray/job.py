@@ -17,7 +17,7 @@ from deepseek_async.batch.journal.lock import refuse_network
 from deepseek_async.batch.journal.parts import Parts
 from deepseek_async.errors import ConfigurationError, DeepSeekError, OutputLockedError
 from deepseek_async.integrations.ray.cluster import connect, environment_to_hand_on, processors
-from deepseek_async.integrations.ray.progress_board import Board, Notice, Word
+from deepseek_async.integrations.ray.progress_board import Notice, ProgressBoard, RunState
 from deepseek_async.integrations.ray.shard import ShardEnded, ShardOrder, problem_here, run_part
 from deepseek_async.process.worker_threads import FILE_THREADS
 
@@ -79,8 +79,8 @@ class RayJob:
 
     def stop(self, reason: DeepSeekError | str = "stopped on request") -> None:
         """Start no more rows. Rows in flight finish and are written."""
-        if self._notice.word is Word.GO_ON:
-            self._notice = Notice(Word.FINISH, str(reason))
+        if self._notice.word is RunState.GO_ON:
+            self._notice = Notice(RunState.FINISH, str(reason))
 
     def report(self) -> BatchReport:
         """Return the report so far."""
@@ -176,7 +176,7 @@ class RayJob:
                 raise problem
 
     async def _run_parts(self, ray: Any, order: ShardOrder) -> None:
-        board = ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
+        board = ray.remote(num_cpus=0, max_restarts=-1)(ProgressBoard).remote()
         # Unlimited, because only rows of a lost node that were not yet journaled are ever sent twice.
         task = ray.remote(num_cpus=1, max_retries=-1, scheduling_strategy="SPREAD")(run_part)
         refs = {number: task.remote(order, number, board) for number in range(1, order.count + 1)}
@@ -188,7 +188,7 @@ class RayJob:
                     self._end(running.pop(ending), ending)
                 await self._look(board)
         except asyncio.CancelledError:
-            self._notice = Notice(Word.CANCEL, self._notice.reason or "cancelled")
+            self._notice = Notice(RunState.CANCEL, self._notice.reason or "cancelled")
             await _finished(asyncio.create_task(self._cancel(ray, board, running, refs)))
             raise
 

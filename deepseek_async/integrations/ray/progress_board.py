@@ -9,7 +9,7 @@ import msgspec
 from deepseek_async.batch.progress import Progress
 
 
-class Word(IntEnum):
+class RunState(IntEnum):
     """State published to the parts."""
 
     GO_ON = 0
@@ -22,11 +22,11 @@ class Word(IntEnum):
 class Notice(msgspec.Struct, frozen=True):
     """Message read by all parts."""
 
-    word: Word = Word.GO_ON
+    word: RunState = RunState.GO_ON
     reason: str = ""
 
 
-class Board:
+class ProgressBoard:
     """The latest progress of every attempt at a part. A replacement for a lost board is filled by later reports."""
 
     def __init__(self) -> None:

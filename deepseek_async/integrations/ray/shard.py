@@ -22,7 +22,7 @@ from deepseek_async.batch import BatchReport, Job
 from deepseek_async.batch.journal.parts import Parts
 from deepseek_async.client import AsyncDeepSeek
 from deepseek_async.errors import ConfigurationError, DeepSeekError, OutputLockedError
-from deepseek_async.integrations.ray.progress_board import Notice, Word
+from deepseek_async.integrations.ray.progress_board import Notice, RunState
 from deepseek_async.process.garbage import relax_garbage_collection
 from deepseek_async.structured import StructuredOutput
 
@@ -138,7 +138,7 @@ def _client(order: ShardOrder) -> AsyncDeepSeek:
 async def _run(order: ShardOrder, number: int, board: Any) -> ShardEnded:
     attempt = secrets.token_hex(4)
     notice = await _told(board, number, attempt, None, Notice())
-    if notice.word is not Word.GO_ON:
+    if notice.word is not RunState.GO_ON:
         return ShardEnded(attempt=attempt)
     options = dict(order.options)
     if order.schema is not None:
@@ -163,9 +163,9 @@ async def _watched(job: Job, board: Any, number: int, attempt: str) -> BatchRepo
     while not running.done():
         await asyncio.wait({running}, timeout=TOLD_EVERY)
         notice = await _told(board, number, attempt, job, notice)
-        if notice.word is not Word.GO_ON:
+        if notice.word is not RunState.GO_ON:
             job.stop(notice.reason)
-        if notice.word is Word.CANCEL:
+        if notice.word is RunState.CANCEL:
             running.cancel()
             await asyncio.wait({running})
     if running.cancelled():

@@ -46,7 +46,7 @@ FLUSH = StreamPause(0.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Tempo:
+class DeliveryTiming:
     """Timing that does not come from a fault."""
 
     queue_seconds: float = 0.0
@@ -66,31 +66,31 @@ NO_REVIEW = Review()
 
 
 def plan(
-    frames: list[bytes], fault: Fault | None, tempo: Tempo, *, stream: bool, review: Review = NO_REVIEW
+    frames: list[bytes], fault: Fault | None, timing: DeliveryTiming, *, stream: bool, review: Review = NO_REVIEW
 ) -> Iterator[Step]:
     """Return the steps of an answer. Frames are the events of a stream, or slices of a plain body."""
-    queued = tempo.queue_seconds
+    queued = timing.queue_seconds
     if fault is not None and fault.kind is FaultKind.QUEUE:
-        queued = 3 * tempo.keep_alive_interval if fault.seconds is None else fault.seconds
+        queued = 3 * timing.keep_alive_interval if fault.seconds is None else fault.seconds
     idle = COMMENT if stream else BLANK_LINE
     if queued:
-        yield from _keep_alives(idle, tempo.keep_alive_interval, queued)
+        yield from _keep_alives(idle, timing.keep_alive_interval, queued)
     if fault is not None and fault.kind is not FaultKind.QUEUE:
-        yield from _spoiled(frames, fault, tempo, idle)
+        yield from _spoiled(frames, fault, timing, idle)
     elif review.seconds:
-        yield from _paced(frames[: -review.last], tempo)
+        yield from _paced(frames[: -review.last], timing)
         yield StreamPause(review.seconds)
-        yield from _paced(frames[-review.last :], tempo)
+        yield from _paced(frames[-review.last :], timing)
     else:
-        yield from _paced(frames, tempo)
+        yield from _paced(frames, timing)
 
 
-def _paced(frames: list[bytes], tempo: Tempo) -> Iterator[Step]:
+def _paced(frames: list[bytes], timing: DeliveryTiming) -> Iterator[Step]:
     """Yield frames at the pace of tokens; one event is one token."""
     for frame in frames:
         yield frame
-        if tempo.token_seconds:
-            yield StreamPause(tempo.token_seconds)
+        if timing.token_seconds:
+            yield StreamPause(timing.token_seconds)
 
 
 def _keep_alives(idle: bytes, interval: float, seconds: float) -> Iterator[Step]:
@@ -102,7 +102,7 @@ def _keep_alives(idle: bytes, interval: float, seconds: float) -> Iterator[Step]
         yield idle
 
 
-def _spoiled(frames: list[bytes], fault: Fault, tempo: Tempo, idle: bytes) -> Iterator[Step]:
+def _spoiled(frames: list[bytes], fault: Fault, timing: DeliveryTiming, idle: bytes) -> Iterator[Step]:
     first = frames[: fault.after_events]
     rest = frames[fault.after_events :]
     match fault.kind:
@@ -110,23 +110,23 @@ def _spoiled(frames: list[bytes], fault: Fault, tempo: Tempo, idle: bytes) -> It
             yield FLUSH
             yield StreamEnding.RESET
         case FaultKind.RESET_MID_EVENT | FaultKind.CLOSE_MID_EVENT:
-            yield from _paced(first, tempo)
+            yield from _paced(first, timing)
             yield half(rest[0] if rest else frames[-1])
             yield FLUSH
             yield StreamEnding.RESET if fault.kind is FaultKind.RESET_MID_EVENT else StreamEnding.CLOSE
         case FaultKind.EOF_BEFORE_FINISH:
-            yield from _paced(first[: max(0, len(frames) - 2)], tempo)
+            yield from _paced(first[: max(0, len(frames) - 2)], timing)
         case FaultKind.EOF_WITHOUT_DONE:
-            yield from _paced(frames[:-1], tempo)
+            yield from _paced(frames[:-1], timing)
         case FaultKind.STALL:
-            yield from _paced(first, tempo)
+            yield from _paced(first, timing)
             yield StreamPause(FOR_EVER if fault.seconds is None else fault.seconds)
-            yield from _paced(rest, tempo)
+            yield from _paced(rest, timing)
         case FaultKind.KEEP_ALIVES_FOR_EVER:
-            yield from _keep_alives(idle, tempo.keep_alive_interval, fault.seconds or FOR_EVER)
+            yield from _keep_alives(idle, timing.keep_alive_interval, fault.seconds or FOR_EVER)
         case FaultKind.KEEP_ALIVES_AFTER_CONTENT:
-            yield from _paced(first, tempo)
-            yield from _keep_alives(idle, tempo.keep_alive_interval, fault.seconds or FOR_EVER)
+            yield from _paced(first, timing)
+            yield from _keep_alives(idle, timing.keep_alive_interval, fault.seconds or FOR_EVER)
         case FaultKind.SLOW_CHUNKS:
             pause = StreamPause(_SLOW_SECONDS if fault.seconds is None else fault.seconds)
             for frame in frames:
@@ -137,7 +137,7 @@ def _spoiled(frames: list[bytes], fault: Fault, tempo: Tempo, idle: bytes) -> It
                 yield bytes((byte,))
                 yield FLUSH
         case _:
-            yield from _paced(rewritten(frames, fault, stream=idle is COMMENT), tempo)
+            yield from _paced(rewritten(frames, fault, stream=idle is COMMENT), timing)
 
 
 def sliced(body: bytes, count: int = 8) -> list[bytes]:

@@ -23,28 +23,28 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _TITLE_WORDS = 5
 
 
-class Offence(NamedTuple):
+class Violation(NamedTuple):
     """Why a request is rejected."""
 
     status: int
     message: str
 
 
-def offence(body: dict[str, Any]) -> Offence | None:
+def offence(body: dict[str, Any]) -> Violation | None:
     """Return the error of a well-formed request's extensions or content, or None."""
     level = (body.get("safety_check") or {}).get("level")
     if level not in (None, *_LEVELS):
-        return Offence(400, f"Invalid safety_check level: {level}")
+        return Violation(400, f"Invalid safety_check level: {level}")
     high = level == "high"
     if high and body.get("tool_choice") not in (None, "auto", "none"):
-        return Offence(400, "tool_choice must be auto or none when safety_check level is high")
+        return Violation(400, "tool_choice must be auto or none when safety_check level is high")
     if (own := declared(body)) and ACCEPTED[body["model"]] is not FLASH:
-        return Offence(400, f"{own[0]} is not supported by {body['model']}")
+        return Violation(400, f"{own[0]} is not supported by {body['model']}")
     for index, message in enumerate(body["messages"]):
         if message["role"] == "latest_reminder" and not _is_dated(message["content"]):
-            return Offence(400, f"Invalid 'messages.{index}.content': invalid date")
+            return Violation(400, f"Invalid 'messages.{index}.content': invalid date")
         if high and message["role"] in ("user", "tool") and UNSAFE_INPUT in orjson.dumps(message).decode().lower():
-            return Offence(400, RISK)
+            return Violation(400, RISK)
     return None
 
 

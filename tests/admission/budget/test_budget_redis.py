@@ -43,7 +43,7 @@ from test_budget import (  # noqa: F401
 
 from deepseek_async import AsyncDeepSeek, BudgetExceededError, ConfigurationError
 from deepseek_async.admission.budget import Budget, outage, store_redis
-from deepseek_async.admission.budget.store import Standing, UnansweredError
+from deepseek_async.admission.budget.store import DayTotals, UnansweredError
 from deepseek_async.admission.budget.store_redis import RedisStore
 
 KEY = "sk-canary0123456789abcdefTAIL"
@@ -193,15 +193,15 @@ async def test_a_redis_that_comes_back_as_it_was_earlier_gives_nothing_until_all
     other.report(day, allotted=0, spent=0, spending={})
     await asked(server, "HSET", other._ground, "since", 0)  # all that is long ago
     await asked(server, "SAVE")
-    assert one.allot(day, cap=100, allotted=0, least=60, wanted=60) == (60, Standing())
+    assert one.allot(day, cap=100, allotted=0, least=60, wanted=60) == (60, DayTotals())
     await server.kill()
     await server.start()
     monkeypatch.setattr(store_redis, "QUIET", 3000)
-    assert other.standing(day) == Standing()
+    assert other.standing(day) == DayTotals()
     with pytest.raises(UnansweredError):
         other.allot(day, cap=100, allotted=0, least=60, wanted=60)
     one.report(day, allotted=60, spent=0, spending={})
-    assert other.allot(day, cap=100, allotted=0, least=60, wanted=60) == (0, Standing(held=60))
+    assert other.allot(day, cap=100, allotted=0, least=60, wanted=60) == (0, DayTotals(held=60))
     one.close()
     other.close()
 

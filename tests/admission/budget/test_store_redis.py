@@ -18,7 +18,7 @@ from support.redis_server import client_of_redis
 from deepseek_async import ConfigurationError
 from deepseek_async.admission.budget import store_redis
 from deepseek_async.admission.budget.ledger import granted
-from deepseek_async.admission.budget.store import Spending, Standing, UnansweredError
+from deepseek_async.admission.budget.store import DayTotals, Spending, UnansweredError
 from deepseek_async.admission.budget.store_redis import HOLD, MOST, QUIET, RedisStore, account_key
 from deepseek_async.configuration.redis_url import reason_of_redis
 
@@ -256,7 +256,7 @@ def test_grants_are_those_of_the_ledger(server: redis.Redis, made):
         other.allot(DAY, cap=10**12, allotted=0, least=chance.randrange(10**9), wanted=1)
     for _ in range(200):
         cap, least, wanted = (chance.randrange(1, 10 ** chance.randrange(1, 15)) for _ in range(3))
-        standing = Standing(*held_by_others(server, store))
+        standing = DayTotals(*held_by_others(server, store))
         remaining = cap - standing.held - allotted
         added, seen = store.allot(DAY, cap=cap, allotted=allotted, least=least, wanted=wanted)
         assert seen == standing
@@ -283,7 +283,7 @@ def test_a_report_counts_once_whatever_is_lost_of_it(server: redis.Redis, patien
         holder.report(0)
         holder.wire.arrive()
         assert holder.store.spending(DAY) == {("model", ""): Spending(2 * number, 15 * number)}
-        assert holder.store.standing(DAY) == Standing(15 * number, 15 * number)
+        assert holder.store.standing(DAY) == DayTotals(15 * number, 15 * number)
 
 
 def test_what_others_held_is_written_back_to_a_redis_that_was_emptied(server: redis.Redis, made):
@@ -292,7 +292,7 @@ def test_what_others_held_is_written_back_to_a_redis_that_was_emptied(server: re
     stays.report(DAY, allotted=10, spent=5, spending={})
     server.flushall()
     stays.report(DAY, allotted=10, spent=5, spending={})
-    assert stays.standing(DAY) == Standing(80, 25)
+    assert stays.standing(DAY) == DayTotals(80, 25)
 
 
 def test_a_redis_that_has_lost_something_gives_nothing_until_all_had_time_to_speak(server: redis.Redis, made):
@@ -301,7 +301,7 @@ def test_a_redis_that_has_lost_something_gives_nothing_until_all_had_time_to_spe
         store.allot(DAY, cap=100, allotted=0, least=1, wanted=1)
     assert 0 < caught.value.retry_in <= QUIET / 1000
     # Of what is not there in any case it can say so at once.
-    assert store.allot(DAY, cap=100, allotted=0, least=101, wanted=101) == (0, Standing())
+    assert store.allot(DAY, cap=100, allotted=0, least=101, wanted=101) == (0, DayTotals())
 
 
 def test_a_day_that_redis_has_evicted_is_a_loss_and_a_day_that_begins_is_none(
@@ -312,7 +312,7 @@ def test_a_day_that_redis_has_evicted_is_a_loss_and_a_day_that_begins_is_none(
     store.report(DAY, allotted=5, spent=5, spending={})
     server.hset(OURS, "since", 0)
     monkeypatch.setattr(store_redis, "QUIET", 3000)
-    assert made().allot(tomorrow, cap=100, allotted=0, least=1, wanted=1) == (1, Standing())
+    assert made().allot(tomorrow, cap=100, allotted=0, least=1, wanted=1) == (1, DayTotals())
     server.delete(f"{OURS}:{tomorrow}:holders")
     with pytest.raises(UnansweredError):
         made().allot(tomorrow, cap=100, allotted=0, least=1, wanted=1)
@@ -343,7 +343,7 @@ def test_who_was_silent_for_long_tells_what_it_knows_before_it_is_given_anything
     server.flushall()
     monkeypatch.setattr(store_redis, "QUIET", 0)
     other.report(DAY, allotted=0, spent=0, spending={})
-    assert idle.allot(DAY, cap=100, allotted=0, least=20, wanted=20) == (0, Standing(90, 90))
+    assert idle.allot(DAY, cap=100, allotted=0, least=20, wanted=20) == (0, DayTotals(90, 90))
 
 
 @pytest.mark.usefixtures("at_once")
@@ -368,7 +368,7 @@ def test_alerts_are_one_holders_also_when_it_asks_again(made):
 @pytest.mark.usefixtures("at_once")
 def test_accounts_do_not_meet_and_nothing_names_them(server: redis.Redis, made):
     made("sk-one").report(DAY, allotted=5, spent=5, spending={("model", "tag"): Spending(1, 5)})
-    assert made("sk-two").standing(DAY) == Standing()
+    assert made("sk-two").standing(DAY) == DayTotals()
     keys = server.keys("*")
     everything = repr(keys) + repr([server.dump(key) for key in keys])
     assert "sk-one" not in everything
@@ -413,14 +413,14 @@ def test_a_user_with_the_commands_that_are_named_needs_no_others(server: redis.R
     allowed = [f"+{command}" for command in commands]
     server.execute_command("ACL", "SETUSER", "ours", "on", ">secret", "~deepseek-async:*", "-@all", *allowed)
     store = RedisStore(url_of(server).replace("://", "://ours:secret@"), "account")
-    assert store.allot(DAY, cap=100, allotted=0, least=5, wanted=5) == (5, Standing())
+    assert store.allot(DAY, cap=100, allotted=0, least=5, wanted=5) == (5, DayTotals())
     server.flushall()
     other = made()
     other.report(DAY, allotted=1, spent=1, spending={})
     store.report(DAY, allotted=5, spent=5, spending={("model", ""): Spending(1, 5)})
     store.first_to_alert(DAY, [0.5])
     assert store.spending(DAY) == {("model", ""): Spending(1, 5)}
-    assert store.standing(DAY) == Standing(6, 6)
+    assert store.standing(DAY) == DayTotals(6, 6)
     store.close()
 
 

@@ -20,7 +20,7 @@ from deepseek_async.batch.result import BatchResult
 from deepseek_async.batch.review.columns import Columns
 from deepseek_async.batch.review.export import Format, export
 from deepseek_async.batch.review.output_reader import OutputReader
-from deepseek_async.batch.review.row_selection import Asked, LatestRun, RowsOfInput
+from deepseek_async.batch.review.row_selection import LatestRun, RowsOfInput, SelectedRows
 from deepseek_async.batch.row import Defaults
 from deepseek_async.batch.row_source import read_rows
 from deepseek_async.errors import InputFormatError
@@ -47,7 +47,7 @@ HOSTILE = (
 )
 
 
-def outputs(source: Path) -> Iterator[tuple[Asked, Asked]]:
+def outputs(source: Path) -> Iterator[tuple[SelectedRows, SelectedRows]]:
     """What is asked about with the input, and what without, once the rows of ``source`` have ended."""
     output = source.with_name("out.jsonl")
     lines = []
@@ -62,7 +62,7 @@ def outputs(source: Path) -> Iterator[tuple[Asked, Asked]]:
     yield RowsOfInput(read, source, None), LatestRun(read)
 
 
-def columns(asked: Asked, form: Format, names: set[str], *, content_only: bool) -> dict[str, Any]:
+def columns(asked: SelectedRows, form: Format, names: set[str], *, content_only: bool) -> dict[str, Any]:
     target = io.BytesIO()
     assert export(asked, target, form, content_only=content_only) == 1
     if form == "parquet":
