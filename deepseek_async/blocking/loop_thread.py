@@ -75,8 +75,12 @@ class LoopThread(AtFork):
                 "cannot block the event loop of deepseek_async.blocking: use AsyncDeepSeek in coroutines"
             )
         with self._lock:
+            try:
+                loop = self._begun()
+            except RuntimeError as error:
+                coroutine.close()
+                raise APIConnectionError(f"the client's thread cannot begin: {error}", reason="closed") from error
             self._runs += 1
-            loop = self._begun()
         run = _Run(coroutine, loop)
         try:
             return run.result()
@@ -87,10 +91,15 @@ class LoopThread(AtFork):
 
     def _begun(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
-            loop = self._loop = asyncio.new_event_loop()
+            loop = asyncio.new_event_loop()
             # A daemon, so that an exit without close() is not held up: _exit ends it.
-            self._thread = threading.Thread(target=_work, args=(loop,), name="deepseek-async", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=_work, args=(loop,), name="deepseek-async", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # too many threads, or the interpreter ends
+                loop.close()
+                raise
+            self._loop, self._thread = loop, thread
         return self._loop
 
     def _end_if_idle(self) -> None:

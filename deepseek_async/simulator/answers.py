@@ -176,6 +176,7 @@ class Answers:
             ("content", content, isinstance(content, str | None), "a string"),
             ("reasoning", reasoning, isinstance(reasoning, str | None), "a string"),
             ("chunks", chunks, chunks is None or _are_texts(chunks), "a list of strings"),
+            ("tool_calls", tool_calls, isinstance(tool_calls, list | tuple), "a list of names or objects"),
             ("headers", headers, _are_headers(headers or {}), "a mapping of names to single-line strings"),
             ("status", status, status in range(200, 600), "an HTTP status from 200 to 599"),
             ("after", after, isinstance(after, int | float) and after >= 0, "at least 0 seconds"),

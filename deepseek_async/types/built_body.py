@@ -35,12 +35,14 @@ class BuiltAnswer(TypedDict, total=False):
 
 
 def calls_of(calls: Iterable[BuiltCall]) -> list[dict[str, Any]]:
-    """Return tool calls in the API's form. Raises ValueError for a call without a name."""
+    """Return tool calls in the API's form. Raises ValueError for a text, and for a call without a name."""
+    if isinstance(calls, str):
+        raise ValueError(f"tool_calls must be a list, got {calls!r}: write [{calls!r}]")  # noqa: TRY004  as for others
     return [_call(call, position) for position, call in enumerate(calls)]
 
 
 def _call(call: BuiltCall, position: int) -> dict[str, Any]:
-    said: Mapping[str, Any] = {"name": call} if isinstance(call, str) else call
+    said: Mapping[str, Any] = {"name": call} if isinstance(call, str) else call if isinstance(call, Mapping) else {}
     function = said.get("function") or said
     name, arguments = function.get("name"), function.get("arguments", {})
     if not isinstance(name, str) or not name:

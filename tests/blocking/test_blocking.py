@@ -18,7 +18,13 @@ from support.clients import MESSAGES
 from support.servers import ANSWER as ANSWERED
 from support.servers import CANARY, RESET, SILENCE, ScriptedServer, begun, said, streamed
 
-from deepseek_async import ConfigurationError, StreamInterruptedError, StructuredOutputError, labelled
+from deepseek_async import (
+    APIConnectionError,
+    ConfigurationError,
+    StreamInterruptedError,
+    StructuredOutputError,
+    labelled,
+)
 from deepseek_async.blocking import SHARED, DeepSeek
 from deepseek_async.events import CallEnded
 from deepseek_async.labels import Labels
@@ -212,6 +218,20 @@ def test_a_program_that_forgets_to_close_ends_nevertheless_whatever_it_left_open
     done = subprocess.run([sys.executable, "-c", FORGOTTEN], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, "0\nthe interpreter is exiting\n")
     assert done.stderr == ""
+
+
+def test_a_thread_that_cannot_begin_fails_one_call_and_not_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    client = DeepSeek(api_key=CANARY, base_url="http://127.0.0.1:1")
+    with monkeypatch.context() as none:
+        none.setattr(threading.Thread, "start", start)
+        with pytest.raises(APIConnectionError, match="the client's thread cannot begin: can't start new thread"):
+            client.run(asyncio.sleep(0))
+    assert client.run(asyncio.sleep(0, "slept")) == "slept"
+    client.close()
+    assert threads() == []
 
 
 def test_what_is_no_coroutine_is_refused_at_once_and_costs_the_client_nothing(serving: Any) -> None:

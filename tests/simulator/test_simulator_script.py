@@ -314,6 +314,7 @@ async def test_a_mistake_in_a_function_of_the_user_is_told_to_who_asks(caller: C
         ({"times": 0}, "times must be"),
         ({"chunks": "abc"}, "chunks must be a list of strings"),
         ({"tool_calls": [{"arguments": {}}]}, "a tool call must be a tool name"),
+        ({"tool_calls": "look"}, "tool_calls must be a list of names or objects, got 'look'"),
         ({"parsed": object()}, "parsed must be JSON serializable"),
         ({"content": "a\ud83d"}, "text must be encodable as UTF-8"),
         ({"reasoning": "a\ud83d"}, "text must be encodable as UTF-8"),

@@ -66,6 +66,8 @@ def test_tool_calls_have_names_arguments_and_ids():
     assert made == [("call_0", "one", "{}"), ("call_1", "two", '{"city": "Zürich"}'), ("x", "three", "{")]
     with pytest.raises(ValueError, match="a tool call must be a name or a mapping with a name"):
         ChatCompletion.build(tool_calls=[{"arguments": {}}])
+    with pytest.raises(ValueError, match=r"^tool_calls must be a list, got 'look': write \['look'\]$"):
+        ChatCompletion.build(tool_calls="look")
     with pytest.raises(msgspec.ValidationError, match="content"):
         ChatCompletion.build(7)  # type: ignore[arg-type]
 
