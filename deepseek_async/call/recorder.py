@@ -93,6 +93,10 @@ class CallRecorder:
             content = verdict.word
         else:
             content = "refused" if finish_reason == "content_filter" else "passed"
+        told = f"{served}\n{response_id}\n{finish_reason}\n{text}"
+        if mask_known(told) is not told:  # one look, because nearly none of them has anything to mask
+            served, response_id = served and mask_known(served), response_id and mask_known(response_id)
+            finish_reason, text = finish_reason and mask_known(finish_reason), text and mask_known(text)
         request = call.request
         # Positional, in field order: keyword arguments make construction twenty times slower.
         return CallEnded(
@@ -108,10 +112,10 @@ class CallRecorder:
             call.attempts,  # attempts
             call.queued,  # queued
             self.first_content,  # first_content
-            served and mask_known(served),  # served_model
-            response_id and mask_known(response_id),
+            served,  # served_model
+            response_id,
             call.request_id or (error.request_id if isinstance(error, DeepSeekError) else None),  # request_id
-            finish_reason and mask_known(finish_reason),
+            finish_reason,
             usage,
             cost,
             peak,
@@ -119,7 +123,7 @@ class CallRecorder:
             self.tier,  # tier
             content,
             error,
-            text and mask_known(text),  # answer
+            text,  # answer
             request.outgoing.path,  # path
             () if call.bill is None else call.bill.attempts,  # billed_attempts
             fees,

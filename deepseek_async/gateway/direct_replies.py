@@ -41,14 +41,14 @@ class _DirectReply(web.StreamResponse):
 
     def _head(self, request: web.BaseRequest, framing: str) -> bytes:
         """Return status line and header fields. Raises ValueError for a field that would begin another one."""
-        lines = [f"HTTP/1.1 {self.status} {self.reason}", *(f"{name}: {value}" for name, value in self.headers.items())]
-        lines += [f"Date: {_date(int(time.time()))}", framing]
+        lines = [f"HTTP/1.1 {self.status} {self.reason}", f"Date: {_date(int(time.time()))}", framing]
+        lines += [f"{name}: {value}" for name, value in self.headers.items()]
         if not request.keep_alive:
             lines.append("Connection: close")
         elif request.version < (1, 1):
             lines.append("Connection: keep-alive")
         head = "\r\n".join(lines)
-        if not head.count("\r") == head.count("\n") == len(lines) - 1:
+        if head.count("\r") != len(lines) - 1 or head.count("\n") != len(lines) - 1:
             raise ValueError("a header field of a response contains a line end")
         return f"{head}\r\n\r\n".encode()
 

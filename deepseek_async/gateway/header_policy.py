@@ -6,12 +6,13 @@ that is unknown may mean something to a proxy, a browser or a server on the way.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Final
 
 from deepseek_async.relay import RelayResponse
 from deepseek_async.text.redaction import mask_known
+from deepseek_async.transport.received_fields import HeaderFields
 
 _FORWARDED: Final = frozenset(
     {
@@ -43,6 +44,10 @@ _RETURNED_FAMILIES: Final = ("x-ratelimit-", "ratelimit-", "anthropic-ratelimit-
 """Of an answer: its trace, and limits. Nothing that a browser obeys for the origin of the gateway, such as
 Set-Cookie, Access-Control-Allow-Origin or Clear-Site-Data."""
 
+_NAMES: Final = "|".join((*sorted(_RETURNED), *(f"{family}[^:\r]*" for family in _RETURNED_FAMILIES))).encode()
+_RETURNED_NAME: Final = re.compile(_NAMES)
+_RETURNED_FIELDS: Final = re.compile(b"\r\n(%b):" % _NAMES)
+
 
 def forwarded(fields: Mapping[str, str]) -> dict[str, str] | None:
     """Return the fields of a caller's request that are for DeepSeek; None if there are none."""
@@ -54,15 +59,12 @@ def forwarded(fields: Mapping[str, str]) -> dict[str, str] | None:
 def returned(answered: RelayResponse) -> dict[str, str]:
     """Return the fields of DeepSeek's answer that are for the caller, and the type of the body."""
     # A line end would begin another field, and the server refuses to send any control character.
-    found = {
-        name: mask_known(value) for name, value in answered.fields.items() if _is_returned(name) and value.isprintable()
-    }
+    fields = answered.fields
+    if isinstance(fields, HeaderFields):
+        chosen: Mapping[str, str] = fields.matching(_RETURNED_FIELDS)
+    else:
+        chosen = {name: value for name, value in fields.items() if _RETURNED_NAME.fullmatch(name.lower().encode())}
+    found = {name: mask_known(value) for name, value in chosen.items() if value.isprintable()}
     if answered.content_type.isprintable():
         found["content-type"] = answered.content_type
     return found
-
-
-@lru_cache(256)
-def _is_returned(name: str) -> bool:
-    known = name.lower()
-    return known in _RETURNED or known.startswith(_RETURNED_FAMILIES)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import ItemsView, Iterator, Mapping
+from collections.abc import Mapping
 from enum import IntEnum
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
+
+from deepseek_async.transport.received_fields import HeaderFields
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_FIELD_BYTES: Final = 8 * 1024
@@ -50,52 +52,6 @@ def _chunk_size(digits: bytes) -> int:
     if not digits or len(digits) > _MAX_DIGITS or digits.strip(_HEXADECIMAL):
         return _NO_SIZE  # int() alone would accept blanks, signs, underscores and 0x
     return int(digits, 16) or _NO_SIZE
-
-
-@lru_cache(256)
-def _searched(name: str) -> bytes:
-    return b"\r\n%b:" % name.lower().encode()
-
-
-class HeaderFields(Mapping[str, str]):
-    """Header fields with case-insensitive names, looked up in the raw head, because most are never read."""
-
-    __slots__ = ("_lowered", "_raw")
-
-    def __init__(self, raw: bytes, lowered: bytes) -> None:
-        self._raw = raw
-        self._lowered = lowered
-
-    def __getitem__(self, name: str) -> str:
-        value: str | None = self.get(name)
-        if value is None:
-            raise KeyError(name)
-        return value
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return the field's value; avoids the exception of ``Mapping.get``, because most fields are absent."""
-        at = self._lowered.find(_searched(name))
-        if at < 0:
-            return default
-        start = at + len(name) + 3
-        end = self._raw.find(b"\r\n", start)
-        return self._raw[start : end if end >= 0 else None].strip(b" \t").decode("utf-8", "replace")
-
-    def items(self) -> ItemsView[str, str]:
-        """Return all fields, the first of each name; one pass, where ``Mapping.items`` searches the head for each."""
-        found: dict[str, str] = {}
-        for line in self._raw.split(b"\r\n")[1:]:
-            name, colon, value = line.partition(b":")
-            if colon:
-                found.setdefault(name.lower().decode("latin-1"), value.strip(b" \t").decode("utf-8", "replace"))
-        return found.items()
-
-    def __iter__(self) -> Iterator[str]:
-        names = (line.partition(b":")[0].decode("latin-1") for line in self._lowered.split(b"\r\n") if b":" in line)
-        return iter(dict.fromkeys(names))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
 
 class _State(IntEnum):

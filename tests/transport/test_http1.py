@@ -16,10 +16,10 @@ from deepseek_async.transport.http1 import (
     MAX_FIELDS,
     MAX_HEAD_BYTES,
     BodyCutOff,
-    HeaderFields,
     HTTPViolation,
     ResponseParser,
 )
+from deepseek_async.transport.received_fields import HeaderFields
 
 
 def parsed(*pieces: bytes, end: bool = False) -> tuple[ResponseParser, bytes]:
