@@ -37,7 +37,15 @@ UPSTREAMS = {
     "single": ("--chunks", "8000", "--rate", "50", "--events-per-write", "1"),
     "held": ("--chunks", "0", "--rate", "0.2"),
 }
-MEASURED = ("plain", "twenty", "single", "latency", "memory", "leaver")
+MEASURED = {
+    "plain": "plain",
+    "twenty": "twenty",
+    "single": "single",
+    "latency": "plain",
+    "memory": "held",
+    "leaver": "leaving",
+}
+"""What is measured, and the upstream that it needs."""
 
 Measure = Callable[[str, dict[str, Gateway]], Awaitable[dict[str, float]]]
 
@@ -133,8 +141,11 @@ async def measure(options: argparse.Namespace) -> str:
     endings = Endings()
     async with AsyncExitStack() as open_:
         stack = open_.enter_context(ExitStack())
-        direct = {"leaving": await open_.enter_async_context(upstream(endings))}
+        needed = {MEASURED[what] for what in options.only or MEASURED}
+        direct = {"leaving": await open_.enter_async_context(upstream(endings))} if "leaving" in needed else {}
         for name, arguments in UPSTREAMS.items():
+            if name not in needed:
+                continue
             process = stack.enter_context(server(arguments, cores[-1], simulator=False))
             assert process.stdout
             direct[name] = f"http://127.0.0.1:{json.loads(process.stdout.readline())['port']}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +21,8 @@ from ports import ReservedPort
 from prompt import MODEL
 
 HERE = Path(__file__).parent
-START_SECONDS = 120
+START_SECONDS = 240
+"""litellm imports for a minute on a busy machine."""
 MOST_STREAMS = 6_000
 
 
@@ -117,16 +119,20 @@ def litellm(upstreams: Mapping[str, str], core: int, folder: Path, program: Path
     configuration.write_text(json.dumps(settings))
     command = [str(program), "--config", str(configuration), "--host", "127.0.0.1", "--port", str(port)]
     with _running(command, core, LITELLM_LOCAL_MODEL_COST_MAP="True", PYTHONPATH="") as process:
-        assert process.stderr
-        deadline = time.monotonic() + START_SECONDS
-        for line in process.stderr:
-            if "Uvicorn running on" in line:
-                break
-            if time.monotonic() > deadline:
-                raise RuntimeError("litellm did not start")
+        # From the beginning: with a full pipe, and nobody to read it, it would wait for ever.
         _drained(process.stdout)
         _drained(process.stderr)
+        deadline = time.monotonic() + START_SECONDS
+        while not _listens(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"litellm did not start within {START_SECONDS} s")
+            time.sleep(0.2)
         yield {name: Gateway(f"http://127.0.0.1:{port}", process.pid, name) for name in upstreams}
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _announced(process: subprocess.Popen[str]) -> Gateway:
