@@ -27,7 +27,7 @@ _OF_A_PART: Final = 200
 class Part:
     """One message, tool or other field of a prompt."""
 
-    __slots__ = ("digest", "heads", "lead", "length", "tails", "text", "tokens", "where")
+    __slots__ = ("body", "digest", "heads", "lead", "length", "tails", "text", "tokens", "where")
 
     tokens: float
     heads: array[int]
@@ -40,6 +40,8 @@ class Part:
         """Characters before the text of the field."""
         self.length = len(text)
         self.digest = hash(text)
+        self.body = hash(text[lead:]) if lead else self.digest
+        """Digest without what its place puts before it."""
         # Most parts of most prompts have come before: a system text, tools, earlier turns.
         like = known.get(self.digest)
         if like is not None:
@@ -142,19 +144,24 @@ class Fingerprint:
         other = earlier.parts[at]
         characters, exact = part.same_head(other)
         share = part.tokens / max(1, part.length)
-        after = min(part.same_tail(other), part.length - characters) * share
+        kept = any(part.body == later.body for later in earlier.parts)
+        has_other = any(other.body == later.body for later in self.parts)
+        if kept:  # whole, elsewhere
+            after = float(part.length - characters)
+        else:
+            after = 0.0 if has_other else min(part.same_tail(other), part.length - characters)
         return Difference(
             shared + characters * share,
-            after + self._again(at + 1, earlier),
+            after * share + self._again(at + 1, earlier),
             at,
-            part.where,
+            other.where if kept and not has_other else part.where,  # which was left out
             max(0, characters - part.lead),
             exact=exact,
         )
 
     def _again(self, start: int, earlier: Fingerprint) -> float:
-        known = {part.digest for part in earlier.parts}
-        return sum(part.tokens for part in self.parts[start:] if part.digest in known)
+        known = {part.body for part in earlier.parts}
+        return sum(part.tokens for part in self.parts[start:] if part.body in known)
 
 
 def fingerprint_of(request: Mapping[str, Any], known: Mapping[int, Part] = {}) -> Fingerprint:

@@ -104,6 +104,39 @@ async def test_tools_in_another_order_are_found(client: AsyncDeepSeek):
     assert (cause.reason, cause.where) == ("changed", "tools[1] (order)")
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "where"),
+    [
+        ({"thinking": True}, {"thinking": False}, "reasoning_effort"),
+        ({"thinking": False}, {"thinking": True}, "reasoning_effort"),
+        (
+            {"reasoning_effort": "high", "thinking": True},
+            {"reasoning_effort": "max", "thinking": True},
+            "reasoning_effort",
+        ),
+        ({"tools": TOOLS}, {"tools": TOOLS[1:]}, "tools[0] (lookup)"),
+        ({"tools": TOOLS[1:]}, {"tools": TOOLS}, "tools[0] (lookup)"),
+    ],
+    ids=["thinking off", "thinking on", "more effort", "a tool less", "a tool more"],
+)
+async def test_what_is_put_before_or_left_out_is_found(
+    client: AsyncDeepSeek, before: dict[str, Any], after: dict[str, Any], where: str
+):
+    await ask(client, "Be kind.", LONG, **before)
+    await ask(client, "Be kind.", LONG, **after)
+    cause = only(client.cache_report())
+    assert (cause.reason, cause.where) == ("changed", where)
+    assert cause.lost_tokens > 1024
+
+
+async def test_a_message_put_before_all_others_is_found(client: AsyncDeepSeek):
+    asked = [{"role": "system", "content": LONG}, {"role": "user", "content": "Hi"}]
+    for messages in (asked, [{"role": "system", "content": "It is noon."}, *asked]):
+        await client.chat.completions.create(model="deepseek-flash", messages=messages, thinking=False, max_tokens=16)
+    cause = only(client.cache_report())
+    assert (cause.reason, cause.where) == ("changed", "messages[0] (system)")
+
+
 async def test_an_edit_within_a_conversation_is_found(client: AsyncDeepSeek):
     await ask(client, "Be kind.", LONG, "Yes.", LONG[::-1], "No.", "Go on")
     await ask(client, "Be kind.", f"Edited. {LONG}", "Yes.", LONG[::-1], "No.", "Go on")
