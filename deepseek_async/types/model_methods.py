@@ -156,6 +156,15 @@ class ModelMethods:
     def _keep(self, obj: Any) -> None:
         """Keep the text that this object was made from, if its class has a place for it."""
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both have the same fields, however each came to be: received, cached, or read from a dump."""
+        if type(other) is not type(self):
+            return NotImplemented
+        assert isinstance(other, ModelMethods)  # noqa: S101  for the type checker
+        return self.model_dump() == other.model_dump()
+
+    __hash__ = None  # type: ignore[assignment]  # their fields may be changed
+
     def __iter__(self) -> Iterator[Any]:
         """Yield names and values, so that ``dict(answer)`` is a dict of the fields; lists yield their members."""
         yield from declared_items(self)

@@ -274,7 +274,7 @@ async def field_of_a_model(it: It) -> Any:
         answer: type(done)  # type: ignore[valid-type]
 
     made = Log(answer=done), Log.model_validate_json(Log(answer=done).model_dump_json()), Log(answer=done.model_dump())
-    return [each.answer.choices[0].message.content for each in made]
+    return [each.answer.choices[0].message.content for each in made], [each.answer == done for each in made]
 
 
 @idiom
