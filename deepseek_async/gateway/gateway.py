@@ -224,6 +224,10 @@ class AsyncGateway:
             response = refusal_reply(error, path)
         except ConnectionError:
             response = UnsentReply()
+        except asyncio.CancelledError:
+            if access_log.is_on():
+                access_log.note(name, request.method, path, UnsentReply(), time.monotonic() - began)
+            raise
         except Exception:  # noqa: BLE001  a fault of ours must not show a caller what it is
             _LOG.exception("%s %s failed", request.method, mask_keys(path))
             response = error_reply(GatewayError(500, "internal error of the gateway; its log says more"), path)

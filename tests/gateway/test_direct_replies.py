@@ -14,6 +14,7 @@ from support.servers import ANSWER, DONE, LAST_CHUNK, SILENCE, begun, ending, ht
 from support.waiting import settled, until
 
 from deepseek_async.gateway import direct_replies, relaying
+from deepseek_async.gateway.access_log import ACCESS
 from deepseek_async.gateway.direct_replies import WholeReply
 
 BODY = {"model": MODEL, "messages": QUESTION}
@@ -124,6 +125,7 @@ async def test_a_fault_of_ours_in_a_stream_ends_it_without_another_response(
 async def test_callers_that_leave_end_their_requests_and_are_no_error_in_the_log(
     gateway: StartGateway, caplog: pytest.LogCaptureFixture
 ):
+    caplog.set_level(logging.INFO, logger=ACCESS.name)
     gated = await gateway(tokens_per_second=200, answer_tokens=20_000)
     host, port = gated.gateway.url.removeprefix("http://").rsplit(":", 1)
     callers = [await asyncio.open_connection(host, int(port)) for _ in range(10)]
@@ -137,6 +139,8 @@ async def test_callers_that_leave_end_their_requests_and_are_no_error_in_the_log
 
     await until(lambda: gated.simulator.statistics().in_flight == 0)
     await until(lambda: gated.gateway.client.statistics().in_flight == 0)
+    accesses = [record.getMessage() for record in caplog.records if record.name == ACCESS.name]
+    assert [json.loads(line)["status"] for line in accesses] == [499] * 10
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
