@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from email.utils import formatdate
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
@@ -64,8 +64,9 @@ class WholeReply(_DirectReply):
         """Answer ``request``; ``write_eof`` does it."""
         self._asking = request
 
-    async def write_eof(self, _data: Any = b"") -> None:
+    async def write_eof(self, data: bytes = b"") -> None:
         """Send it. Raises ConnectionError."""
+        del data
         body, self._whole, request = self._whole, None, self._asking
         if body is None or request is None:
             return
@@ -102,8 +103,9 @@ class StreamedReply(_DirectReply):
         assert self._asking is not None  # noqa: S101  prepared
         await send(self._asking, b"%x\r\n%b\r\n" % (len(piece), piece) if self._framed else piece)
 
-    async def write_eof(self, _data: Any = b"") -> None:
+    async def write_eof(self, data: bytes = b"") -> None:
         """Send the end, once. Raises ConnectionError."""
+        del data
         if self._asking is None or self._ended:
             return
         self._ended = True
@@ -114,8 +116,9 @@ class StreamedReply(_DirectReply):
 class UnsentReply(_DirectReply):
     """Stands for no response: the caller has left, or another response has begun and cannot be completed."""
 
-    async def prepare(self, _request: web.BaseRequest) -> None:
+    async def prepare(self, request: web.BaseRequest) -> None:
         """Have aiohttp close the connection, without a line in its log."""
+        del request
         raise ConnectionResetError("nothing more can be sent on this connection")
 
 
