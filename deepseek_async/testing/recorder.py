@@ -153,7 +153,7 @@ def _own_transport(options: TransportOptions) -> Transport:
     return Pool(options.base_url, api_key, limit=options.connections, proxy=proxy, headers=headers)
 
 
-class _RecordedTransport(TransportWrapper):
+class _RecordedTransport(TransportWrapper[Transport | None]):
     """The transport to one server."""
 
     def __init__(self, owner: Recording, options: TransportOptions) -> None:

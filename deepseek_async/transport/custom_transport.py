@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
 from deepseek_async.errors import ConfigurationError
@@ -15,11 +16,13 @@ from deepseek_async.transport.protocol import (
 )
 from deepseek_async.transport.watchdog import Watchdog
 
+WrappedT = TypeVar("WrappedT", bound=Transport | None)
 
-class TransportWrapper:
+
+class TransportWrapper(Generic[WrappedT]):
     """A transport around another one: passes on the methods of a pool, which a custom transport need not have."""
 
-    _transport: Transport | None
+    _transport: WrappedT
 
     def forget(self) -> None:
         """Drop the connections of a closed event loop."""
@@ -40,7 +43,7 @@ class TransportWrapper:
                 method()
 
 
-class CustomTransport(TransportWrapper):
+class CustomTransport(TransportWrapper[Transport]):
     """Wraps the transport that ``make`` returns; requires only ``send`` and ``aclose``. Create it in a running loop."""
 
     def __init__(self, make: MakeTransport, options: TransportOptions) -> None:
@@ -50,7 +53,7 @@ class CustomTransport(TransportWrapper):
             raise ConfigurationError(
                 f"transport must return an object with send and aclose, got {type(transport).__name__}"
             )
-        self._transport: Transport = transport
+        self._transport = transport
         parts = urlsplit(options.base_url)
         self.origin = f"{parts.scheme}://{parts.netloc}"
 
