@@ -15,8 +15,8 @@ from typing import Final, Literal
 import msgspec
 
 from deepseek_async.errors import ConfigurationError
-from deepseek_async.files.private_files import reason_of
-from deepseek_async.gateway.folder import write_whole
+from deepseek_async.files.private_files import make_private_folder, reason_of
+from deepseek_async.gateway.folder import unusable, write_whole
 from deepseek_async.text.redaction import mask_in, mask_known
 
 Lane = Literal["interactive", "bulk"]
@@ -166,6 +166,10 @@ class Callers:
         self._write(left)
 
     def _write(self, callers: list[CallerProfile]) -> None:
+        try:
+            make_private_folder(self._path.parent)  # keys may be made before the gateway has ever run
+        except OSError as error:
+            raise ConfigurationError(unusable(self._path.parent, error)) from None
         write_whole(self._path, msgspec.json.format(msgspec.json.encode(_Keys(callers))) + b"\n")
         self.refresh()
 

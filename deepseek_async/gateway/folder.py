@@ -50,9 +50,7 @@ class GatewayFolder:
                 make_private_folder(folder)
             lock = open_private(self.path / _LOCK, os.O_RDWR)
         except OSError as error:
-            raise ConfigurationError(
-                f"cannot use the folder {self.path}: {reason_of(error)}; name one that this user can write (--folder)"
-            ) from None
+            raise ConfigurationError(unusable(self.path, error)) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -78,6 +76,12 @@ class GatewayFolder:
             with suppress(OSError):
                 os.ftruncate(lock, 0)
             os.close(lock)
+
+
+def unusable(folder: Path, error: OSError) -> str:
+    """Return what to say of a folder that cannot be created or written."""
+    reason = "it is a file" if folder.is_file() else reason_of(error)
+    return f"cannot use the folder {folder}: {reason}; name one that this user can write (--folder)"
 
 
 def remove_unfinished(folder: Path) -> None:

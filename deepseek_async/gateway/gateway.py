@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
@@ -153,10 +156,13 @@ class AsyncGateway:
         try:
             await web.TCPSite(runner, self._host, self._port, backlog=_BACKLOG).start()
         except OSError as error:
-            raise ConfigurationError(
-                f"cannot listen on {self._host}:{self._port}: {reason_of(error)}; choose another port (--port), "
-                "or stop the program that has it"
-            ) from None
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                what = "name an address of this machine (--host)"
+            else:
+                what = "choose another port (--port), or stop the program that has it"
+            # asyncio's own text says it twice.
+            reason = reason_of(error) if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+            raise ConfigurationError(f"cannot listen on {self._host}:{self._port}: {reason}; {what}") from None
         host, port = runner.addresses[0][:2]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

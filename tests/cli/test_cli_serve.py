@@ -172,7 +172,10 @@ def test_what_cannot_be_served_is_said_at_once(refused: Callable[..., str], tmp_
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert f"cannot listen on 127.0.0.1:{port}: " in refused(*QUIET, "--folder", "gateway", "--port", port)
+        assert "choose another port (--port), or stop the program that has it" in refused(*QUIET, "--port", port)
     (tmp_path / "file").write_text("")
+    for arguments in ((*QUIET, "--port", "0"), ("serve", "keys", "add", "team-a")):
+        assert "cannot use the folder file: it is a file; name one" in refused(*arguments, "--folder", "file")
     assert "cannot use the folder" in refused(*QUIET, "--folder", "file/gateway")
     with GatewayFolder(tmp_path / "gateway"):
         assert "is in use by another gateway (process " in refused(*QUIET, *SERVE[1:])
@@ -189,7 +192,6 @@ def test_a_key_is_shown_once_and_kept_as_a_hash(
     monkeypatch.chdir(tmp_path)
     keys = ("serve", "keys")
     folder = ("--folder", "gateway")
-    (tmp_path / "gateway").mkdir()
     assert run([*keys, "add", "team-a", "--daily", "5", "--lane", "bulk", *folder]) == 0
     key = capsys.readouterr().out.strip()
     assert run([*keys, "list", *folder]) == 0
@@ -200,6 +202,8 @@ def test_a_key_is_shown_once_and_kept_as_a_hash(
     assert key not in kept + listed
     assert KEY not in kept
     assert listed.splitlines()[1].split()[:5] == ["team-a", "5", "-", "all", "bulk"]
+    assert run([*keys, "add", "team-a", *folder]) == 2
+    assert "there is a caller 'team-a' already; revoke it first" in capsys.readouterr().err
     found = Callers(tmp_path / "gateway" / "keys.json").find(key)
     assert found is not None
     assert found.name == "team-a"
@@ -214,6 +218,8 @@ def test_a_key_is_shown_once_and_kept_as_a_hash(
         (("add", "team/a"), "the name of a caller must be 1 to 64 letters"),
         (("add", "team-a", "--daily", "-5"), "--daily"),
         (("add", "team-a", "--lane", "fast"), "--lane"),
+        (("add", ""), "the name of a caller must be 1 to 64 letters"),
+        (("add", "team-a", "--max-concurrency", "0"), "--max-concurrency"),
         (("revoke", "team-b"), "no caller 'team-b'; there are: none"),
     ],
 )

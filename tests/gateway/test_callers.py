@@ -75,7 +75,7 @@ def test_a_file_that_is_no_keys_file_is_refused_and_kept(tmp_path: Path):
     file = tmp_path / "keys.json"
     file.write_text('{"name": "something else"}')
 
-    with pytest.raises(ConfigurationError, match="no keys file"):
+    with pytest.raises(ConfigurationError, match="not a keys file"):
         Callers(file)
     assert file.read_text() == '{"name": "something else"}'
 

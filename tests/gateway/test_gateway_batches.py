@@ -13,7 +13,6 @@ import openai
 import pytest
 from gateways import CHAT, MODEL, QUESTION, Gated, StartGateway, batch_line, jsonl
 from openai.types import Batch
-from support.waiting import until
 
 from deepseek_async.gateway import AsyncGateway
 from deepseek_async.gateway.batches import runner
@@ -217,7 +216,7 @@ async def test_a_batch_is_cancelled_while_its_file_is_checked_once_or_twice(
     monkeypatch.setattr(runner, "check_input", slowly)
     async with gated.openai() as client:
         batch = await started(client, rows(30))
-        await until(checking.is_set)
+        assert await asyncio.to_thread(checking.wait, 60)
         statuses = [(await client.batches.cancel(batch.id)).status for _ in range(2)]
         go_on.set()
         batch = await ended(client, batch)
