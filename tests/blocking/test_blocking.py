@@ -220,6 +220,17 @@ def test_a_program_that_forgets_to_close_ends_nevertheless_whatever_it_left_open
     assert done.stderr == ""
 
 
+def test_a_stream_of_several_choices_is_an_iterator_too(serving: Any) -> None:
+    with serving(streamed("Hel", "lo"), streamed("By", "e")).client(max_concurrency=1) as client:
+        with client.chat.completions.create(**ASKED, stream=True, n=2) as stream:
+            said_of = {index: "" for index in range(2)}
+            for chunk in stream:
+                for choice in chunk.choices:
+                    said_of[choice.index] += choice.delta.content or ""
+        assert said_of == {0: "Hello", 1: "Bye"}
+        assert [choice.message.content for choice in stream.completion.choices] == ["Hello", "Bye"]
+
+
 def test_a_thread_that_cannot_begin_fails_one_call_and_not_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

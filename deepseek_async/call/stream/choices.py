@@ -139,6 +139,22 @@ class ChoicesStream(ChatCompletionStream):
             raise StopAsyncIteration
         return self._last_chunk()
 
+    def arrived(self) -> list[ChatCompletionChunk]:
+        """Return the chunks that came with the last one, which the iteration then skips."""
+        chunks = []
+        while self._open and not self._left and not self._intake.chunks.empty():
+            index, chunk = self._intake.chunks.get_nowait()
+            if chunk is None:
+                self._open -= 1
+            else:
+                chunks.append(self._numbered(index, chunk))
+        return chunks
+
+    def shut(self) -> None:
+        """End the requests at the servers; they are accounted for when the stream is closed."""
+        for stream in self._intake.streams.values():
+            stream.shut()
+
     def _numbered(self, index: int, chunk: ChatCompletionChunk) -> ChatCompletionChunk:
         """Return ``chunk`` as one of the choice ``index``; its usage is held back for the sum."""
         if chunk.usage is None and not index:
