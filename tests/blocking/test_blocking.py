@@ -223,7 +223,7 @@ def test_a_program_that_forgets_to_close_ends_nevertheless_whatever_it_left_open
 def test_a_stream_of_several_choices_is_an_iterator_too(serving: Any) -> None:
     with serving(streamed("Hel", "lo"), streamed("By", "e")).client(max_concurrency=1) as client:
         with client.chat.completions.create(**ASKED, stream=True, n=2) as stream:
-            said_of = {index: "" for index in range(2)}
+            said_of = dict.fromkeys(range(2), "")
             for chunk in stream:
                 for choice in chunk.choices:
                     said_of[choice.index] += choice.delta.content or ""
