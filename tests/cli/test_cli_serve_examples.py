@@ -70,6 +70,12 @@ async def test_the_unit_starts_reloads_and_stops_in_time(command: CommandLine, s
     assert (await ended_within(command, process, float(asked["TimeoutStopSec"]))).code == 0
 
 
+def test_the_unit_says_to_install_what_its_command_needs():
+    (extras,) = re.findall(r"deepseek-async\[([a-z,]+)\]", UNIT.read_text())
+
+    assert {"cli", "yaml"} <= set(extras.split(","))
+
+
 async def test_the_unit_is_not_started_again_for_wrong_settings(command: CommandLine):
     (command.folder / "settings.yaml").write_text("deepseek:\n  max_concurency: 3\n")
 
@@ -93,7 +99,7 @@ def test_the_container_installs_what_exists_and_starts_by_a_command_that_gets_th
     (extras,) = re.findall(r'pip install --no-cache-dir "deepseek-async\[([a-z,]+)\]"', asked["RUN"])
     known = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
-    assert set(extras.split(",")) <= set(known)
+    assert {"cli", "yaml"} <= set(extras.split(",")) <= set(known)
     assert json.loads(asked["ENTRYPOINT"]) == ["deepseek-async"]
     assert json.loads(asked["CMD"])[0] == "serve"
     assert asked["STOPSIGNAL"] == "SIGTERM"

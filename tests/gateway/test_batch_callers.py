@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import openai
@@ -16,6 +17,7 @@ from support.waiting import until
 from test_gateway_batches import ended, lines_of, rows, started, uploaded
 
 from deepseek_async.gateway import AsyncGateway, upkeep
+from deepseek_async.gateway.batches import runner
 from deepseek_async.gateway.callers import Callers
 
 
@@ -110,6 +112,25 @@ async def test_rows_without_an_answer_when_the_window_ends_are_named_in_the_erro
     assert batch.expired_at is not None
     assert {line["error"]["code"] for line in errors} == {"batch_expired"}
     assert sorted(line["custom_id"] for line in answers + errors) == sorted(f"row-{n}" for n in range(60))
+    assert gated.simulator.statistics().served == len(answers)
+
+
+@pytest.mark.parametrize(("jump", "status"), [(-3 * 86_400.0, "completed"), (3 * 86_400.0, "expired")])
+async def test_a_clock_that_jumps_loses_no_row(
+    gateway: StartGateway, monkeypatch: pytest.MonkeyPatch, jump: float, status: str
+):
+    gated = await gateway(latency=0.1, concurrency_limit=4)
+    async with gated.openai() as client:
+        batch = await until_answered(client, await started(client, rows(40)))
+        monkeypatch.setattr(runner, "time", SimpleNamespace(time=lambda: time.time() + jump))
+        await gated.gateway.use(gated.gateway.client)
+        batch = await ended(client, batch)
+        answers = await lines_of(client, batch.output_file_id)
+        errors = await lines_of(client, batch.error_file_id)
+
+    assert batch.status == status
+    assert sorted(line["custom_id"] for line in answers + errors) == sorted(f"row-{n}" for n in range(40))
+    assert {line["error"]["code"] for line in errors} <= {"batch_expired"}
     assert gated.simulator.statistics().served == len(answers)
 
 
