@@ -101,7 +101,8 @@ def bare(upstreams: Mapping[str, str], core: int) -> Iterator[dict[str, Gateway]
 @contextmanager
 def litellm(upstreams: Mapping[str, str], core: int, folder: Path, program: Path) -> Iterator[dict[str, Gateway]]:
     """litellm's proxy, without a database; a model for each upstream."""
-    port = ReservedPort().number
+    reserved = ReservedPort()  # as long as it lives, the port is nobody else's
+    port = reserved.number
     settings = {
         # JSON is YAML.
         "model_list": [
@@ -128,6 +129,7 @@ def litellm(upstreams: Mapping[str, str], core: int, folder: Path, program: Path
                 raise RuntimeError(f"litellm did not start within {START_SECONDS} s")
             time.sleep(0.2)
         yield {name: Gateway(f"http://127.0.0.1:{port}", process.pid, name) for name in upstreams}
+    reserved.release()
 
 
 def _listens(port: int) -> bool:
