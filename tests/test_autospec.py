@@ -75,6 +75,9 @@ async def test_a_patched_class_gives_mocks_of_clients():
         mocked.return_value.chat.completions.create.return_value = ChatCompletion(id="told")
 
         assert (await client.chat.completions.create(**ASKED)).id == "told"
+        mocked.return_value.__aenter__.return_value = mocked.return_value
+        async with deepseek_async.AsyncDeepSeek() as entered:
+            assert (await entered.chat.completions.create(**ASKED)).id == "told"
 
 
 def test_a_mock_has_nothing_that_a_client_has_not():
