@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -176,7 +177,10 @@ class RowReader:
 
     def _unread(self, index: int, line: int, error: InvalidRequestError, value: Any, custom_id: str | None) -> Row:
         row = self._bad(index, line, error, shown(value).encode("utf-8", "replace"))
-        return msgspec.structs.replace(row, custom_id=custom_id, columns=self._beside(value))
+        columns = None
+        with suppress(Exception):  # of a mapping that cannot be read at all
+            columns = self._beside(value)
+        return msgspec.structs.replace(row, custom_id=custom_id, columns=columns)
 
     def unreadable(self, line: int, reason: str, text: bytes) -> Row:
         """Return the row for a line that could not be parsed."""

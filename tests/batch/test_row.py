@@ -231,3 +231,17 @@ def test_every_row_takes_a_position_also_a_bad_one():
     rows = [reader.read("a", 1), reader.unreadable(3, "not JSON", b"{"), reader.read(5, 4), reader.read("b", 9)]
 
     assert [(row.index, row.line) for row in rows] == [(0, 1), (1, 3), (2, 4), (3, 9)]
+
+
+class Broken(dict[str, Any]):
+    """A mapping that fails however it is read."""
+
+    def _fail(self, *_: Any) -> Any:
+        raise RuntimeError("out of order")
+
+    __getitem__ = items = keys = __repr__ = _fail  # type: ignore[assignment]
+
+
+def test_an_object_that_fails_while_it_is_read_is_a_bad_row():
+    assert reason(read(Broken(prompt="Hello"))) == "the row cannot be read: RuntimeError: out of order"
+    assert reason(read(Broken(text="Hello"), template="{text}")) == "the row cannot be read: RuntimeError: out of order"
