@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from support.programs import environment_with
 
 from deepseek_async.simulator import Simulator
 
@@ -42,14 +43,14 @@ class CommandLine:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "LANG": "C.UTF-8",
-            "DEEPSEEK_API_KEY": KEY,
+        self.environment = environment_with(
+            PATH=os.environ["PATH"],
+            HOME=str(folder),
+            LANG="C.UTF-8",
+            DEEPSEEK_API_KEY=KEY,
             # Nothing listens on port 1: a test that forgets to name its server never reaches the real one.
-            "DEEPSEEK_BASE_URL": "http://127.0.0.1:1",
-        }
+            DEEPSEEK_BASE_URL="http://127.0.0.1:1",
+        )
         self._processes: list[asyncio.subprocess.Process] = []
 
     async def start(self, *arguments: str, before: str = "", **options: Any) -> asyncio.subprocess.Process:

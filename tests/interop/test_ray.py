@@ -19,6 +19,7 @@ from typing import Any, Self
 import pytest
 from foreign_servers import ENVIRONMENTS, LISTED, Simulate
 from peers import environment, requirements
+from support.programs import environment_with
 from support.servers import CANARY
 
 from deepseek_async.batch.review.running_job import writer_of
@@ -35,16 +36,16 @@ class Cluster:
     def __init__(self, python: str, folder: Path) -> None:
         self._python = python
         self._folder = folder
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "LANG": "C.UTF-8",
-            "PYTHONPATH": str(CHECKOUT),
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_AUTH_MODE": "disabled",
-            "DEEPSEEK_API_KEY": CANARY,
-            "DEEPSEEK_BASE_URL": "http://127.0.0.1:1",
-        }
+        self.environment = environment_with(
+            PATH=os.environ["PATH"],
+            HOME=str(folder),
+            LANG="C.UTF-8",
+            PYTHONPATH=str(CHECKOUT),
+            RAY_USAGE_STATS_ENABLED="0",
+            RAY_AUTH_MODE="disabled",
+            DEEPSEEK_API_KEY=CANARY,
+            DEEPSEEK_BASE_URL="http://127.0.0.1:1",
+        )
 
     def __enter__(self) -> Self:
         command = [self._python, str(HERE / "ray_cluster.py"), str(os.getpid()), str(self._folder)]

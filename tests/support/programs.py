@@ -1,7 +1,8 @@
-"""Programs of others that some tests talk to."""
+"""Programs that some tests start or talk to."""
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -13,3 +14,8 @@ def needed(program: str) -> str:
     if found is None:
         pytest.skip(f"{program} is not installed; .ci/run installs what the tests talk to")
     return found
+
+
+def environment_with(**variables: str) -> dict[str, str]:
+    """An environment of ``variables`` alone, and of what has a process count the lines of ours that it runs."""
+    return {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")} | variables

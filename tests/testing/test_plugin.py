@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.documentation import Page
+from support.programs import environment_with
 
 import deepseek_async
 from deepseek_async.simulator import Simulator, SimulatorSettings
@@ -40,7 +41,7 @@ def run(tmp_path: Path) -> Run:
         ran = subprocess.run(
             [*COMMAND, *options, *arguments],
             cwd=tmp_path,
-            env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT), **environment},
+            env=environment_with(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", PYTHONPATH=str(ROOT), **environment),
             capture_output=True,
             text=True,
             check=False,
@@ -63,7 +64,11 @@ import {PLUGIN}
 print({{name for name in set(sys.modules) - before if not name.startswith("deepseek_async")}})
 """
     ran = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT)}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment_with(PYTHONPATH=str(ROOT)),
     )
     assert ran.stdout.strip() == "set()"
 
