@@ -51,6 +51,13 @@ def pytest_sessionstart() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Processes that share the tests must name them alike, and so must two runs."""
+    unstable = [item.nodeid for item in items if " object at 0x" in item.nodeid]
+    if unstable:
+        raise pytest.UsageError(f"names of tests must not hold addresses of objects: {unstable[0]}; give ids=")
+
+
 INHERITED = re.compile(r"PATH|TMPDIR|LD_LIBRARY_PATH|PY.*|COVERAGE.*|HYPOTHESIS.*")
 """What a test gets to see of the environment that the suite was started in."""
 

@@ -53,7 +53,7 @@ def test_answers_and_streams_are_openais_own(serving: Any) -> None:
 @pytest.mark.parametrize(
     "further",
     [{}, {"stop": openai.omit, "temperature": 0.5}, {"extra_body": {"thinking": {"type": "disabled"}}}],
-    ids=str,
+    ids=["nothing", "an argument that is left out", "a field of this server"],
 )
 def test_a_direct_call_sends_and_returns_what_openais_own_way_does(serving: Any, further: dict[str, Any]) -> None:
     server = serving([ANSWER])
