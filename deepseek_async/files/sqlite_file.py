@@ -151,6 +151,8 @@ def application_of(path: Path) -> int | None:
     """
     header = b""
     log = _beside(path, "-wal")
+    # Looked at before the header: whoever creates a database writes its header before its log.
+    logged = _size(log)
     for beside, beginnings in ((log, _LOG_BEGINNINGS), (_beside(path, "-journal"), _JOURNAL_BEGINNINGS)):
         if _beginning(beside) not in beginnings:
             raise ForeignFileError(f"{beside.name} beside it is not an SQLite file")
@@ -161,7 +163,7 @@ def application_of(path: Path) -> int | None:
     except (FileNotFoundError, NotADirectoryError):
         pass
     if not header:
-        if _size(log):
+        if logged:
             raise ForeignFileError(f"{log.name} beside it belongs to a deleted database")
         return None
     if len(header) < _HEADER or not header.startswith(_MAGIC):

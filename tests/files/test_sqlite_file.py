@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.foreign_files import FILES, KINDS, untouched
 
+from deepseek_async.files import sqlite_file
 from deepseek_async.files.sqlite_file import (
     ForeignFileError,
     application_of,
@@ -69,6 +71,37 @@ def test_an_empty_file_with_the_log_of_a_database_is_somebody_elses(path: Path):
     path.write_bytes(b"")
     with untouched(path.parent), pytest.raises(ForeignFileError, match="belongs to a deleted database"):
         refuse_foreign(path, OURS)
+
+
+@pytest.mark.parametrize("step", range(5))
+@pytest.mark.parametrize("there", [True, False])
+def test_a_database_that_another_process_creates_at_any_step_of_the_look_is_nobody_elses(
+    path: Path, there: bool, step: int, monkeypatch: pytest.MonkeyPatch
+):
+    if there:
+        path.touch()
+    created: list[sqlite3.Connection] = []
+    steps = 0
+
+    def observed(look: Callable[[Path], Any]) -> Callable[[Path], Any]:
+        def looking(at: Path) -> Any:
+            nonlocal steps
+            seen = look(at)
+            if steps == step:
+                created.append(begin(path, log=True))
+            steps += 1
+            return seen
+
+        return looking
+
+    for name in ("_size", "_beginning", "_header"):
+        monkeypatch.setattr(sqlite_file, name, observed(getattr(sqlite_file, name)))
+    try:
+        assert application_of(path) in (None, OURS)
+        assert created or step >= steps
+    finally:
+        for connection in created:
+            connection.close()
 
 
 @pytest.mark.parametrize("log", [True, False])
