@@ -25,7 +25,7 @@ import uvloop
 from gateways import contestants, figures
 from gateways.contestants import Gateway
 from gateways.leaving import Endings, leavers, upstream
-from pair import server
+from pair import reference_server
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "gateway.md"
@@ -146,7 +146,7 @@ async def measure(options: argparse.Namespace) -> str:
         for name, arguments in UPSTREAMS.items():
             if name not in needed:
                 continue
-            process = stack.enter_context(server(arguments, cores[-1], simulator=False))
+            process = stack.enter_context(reference_server(arguments, cores[-1], simulator=False))
             assert process.stdout
             direct[name] = f"http://127.0.0.1:{json.loads(process.stdout.readline())['port']}"
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-")))

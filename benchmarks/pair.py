@@ -21,7 +21,7 @@ class TrialError(Exception):
 
 
 @contextmanager
-def server(arguments: tuple[str, ...], core: int, *, simulator: bool) -> Iterator[subprocess.Popen[str]]:
+def reference_server(arguments: tuple[str, ...], core: int, *, simulator: bool) -> Iterator[subprocess.Popen[str]]:
     program = [str(HERE / "server.py"), "--core", str(core)]
     if simulator:
         program = ["-m", "deepseek_async.simulator", "--until-stdin-closes"]
@@ -57,7 +57,7 @@ def run_trial(
 ) -> dict[str, Any]:
     """The trial's figures and versions, and the server's own account. Raises TrialError."""
     cores = sorted(os.sched_getaffinity(0))
-    with server(server, cores[-1], simulator=simulator) as process:
+    with reference_server(server, cores[-1], simulator=simulator) as process:
         assert process.stdin
         assert process.stdout
         ready = json.loads(process.stdout.readline() or "{}")
