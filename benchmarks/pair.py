@@ -33,6 +33,7 @@ def reference_server(arguments: tuple[str, ...], core: int, *, simulator: bool) 
     )
     os.sched_setaffinity(process.pid, {core})
     assert process.stdin
+    assert process.stdout
     try:
         yield process
     finally:
@@ -42,6 +43,7 @@ def reference_server(arguments: tuple[str, ...], core: int, *, simulator: bool) 
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        process.stdout.close()
 
 
 def run_trial(
