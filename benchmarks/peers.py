@@ -60,7 +60,7 @@ def _made(folder: Path, wanted: list[str]) -> Path:
         except subprocess.TimeoutExpired as error:
             raise RuntimeError(f"{folder.name}: no installation within {INSTALL_SECONDS} s") from error
         if done.returncode:
-            raise RuntimeError(f"{folder.name}: cannot install {' '.join(wanted)}")
+            raise RuntimeError(f"{folder.name}: cannot install {' '.join(wanted)}: {done.stderr.strip()[-1000:]}")
     installed.write_text(" ".join(wanted))
     return python
 
@@ -72,7 +72,7 @@ def _installer(python: Path) -> list[str]:
     ).stdout
     if find_spec("uv") is None or "index-url" in chosen.replace("extra-index-url", ""):
         return [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-    return [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(python)]
+    return [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--system-certs", "--python", str(python)]
 
 
 def main() -> None:
