@@ -222,23 +222,24 @@ def _instrumented(theirs: Any) -> bool:
 @cache
 def direct_class() -> Any:
     """Return ``openai.AsyncOpenAI``, or for a version that this module knows a class of it with direct requests."""
-    openai = openai_library()
-    if openai.__version__.partition(".")[0] not in _TESTED:
-        return openai.AsyncOpenAI
-    chat = openai.resources.chat
-    completions = type("AsyncCompletions", (DirectCompletions, chat.AsyncCompletions), {})
-    return _with_chat("AsyncOpenAI", (DirectClient, openai.AsyncOpenAI), chat.AsyncChat, completions)
+    return _direct("Async", DirectClient, DirectCompletions)
 
 
 @cache
 def blocking_class() -> Any:
     """Return ``openai.OpenAI``, or for a version that this module knows a class of it with direct requests."""
+    return _direct("", BlockingDirectClient, BlockingDirectCompletions)
+
+
+def _direct(prefix: str, client: type, of_chat: type) -> Any:
     openai = openai_library()
+    theirs = getattr(openai, f"{prefix}OpenAI")
     if openai.__version__.partition(".")[0] not in _TESTED:
-        return openai.OpenAI
+        return theirs
     chat = openai.resources.chat
-    completions = type("Completions", (BlockingDirectCompletions, chat.Completions), {})
-    return _with_chat("OpenAI", (BlockingDirectClient, openai.OpenAI), chat.Chat, completions)
+    name = f"{prefix}Completions"
+    completions = type(name, (of_chat, getattr(chat, name)), {})
+    return _with_chat(f"{prefix}OpenAI", (client, theirs), getattr(chat, f"{prefix}Chat"), completions)
 
 
 def _with_chat(name: str, bases: tuple[Any, ...], chat: Any, completions: Any) -> Any:
